@@ -1,0 +1,51 @@
+# Two commands: `make demo` (no torch needed) and `make test` (everything CI runs).
+# Each sets up .venv by itself; second runs reuse it.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint types units results bench zoo clean
+
+demo: .venv/.core
+	@$(BIN)/python zoo/derive.py
+	@$(BIN)/python benchmarks/demo.py
+
+test: lint types units
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+units: .venv/.dev
+	$(BIN)/python zoo/derive.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+results: .venv/.dev
+	$(BIN)/python zoo/derive.py
+	$(BIN)/python benchmarks/results.py
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/speed.py
+
+zoo: .venv/.dev
+	$(BIN)/python zoo/grow.py
+	$(BIN)/python zoo/derive.py
+
+.venv/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weightkin needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.core: .venv/.python pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	touch $@
+
+.venv/.dev: .venv/.python pyproject.toml constraints.txt
+	$(INSTALL) -e '.[torch,dev]'
+	touch $@ .venv/.core
+
+clean:
+	rm -rf .venv build dist zoo/derived

@@ -1,0 +1,58 @@
+"""Read model weights; say, with evidence anybody can recompute, whether two models share them.
+
+The way of a model through the house, each room importing only from those before it:
+
+    errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    weights                    a source becomes a `Model`: rows of one tensor at a time
+    anatomy                    tensor names and shapes become blocks, roles and unit axes
+    evidence                   two models: the sample, the guard, the aligned tests, the paper's own
+    compare, verify            the ladder and its verdict; the same again from a record
+    report, cli                records as words; one command per verb
+
+Public names are resolved on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from weightkin.anatomy import read_anatomy
+    from weightkin.compare import compare
+    from weightkin.errors import WeightkinError
+    from weightkin.records import Comparison
+    from weightkin.verify import verify
+    from weightkin.weights import Model, digest, full_digest, open_model
+
+_HOMES = {
+    "Comparison": "weightkin.records",
+    "Model": "weightkin.weights",
+    "WeightkinError": "weightkin.errors",
+    "compare": "weightkin.compare",
+    "digest": "weightkin.weights",
+    "full_digest": "weightkin.weights",
+    "open_model": "weightkin.weights",
+    "read_anatomy": "weightkin.anatomy",
+    "verify": "weightkin.verify",
+}
+
+__all__ = [
+    "Comparison",
+    "Model",
+    "WeightkinError",
+    "compare",
+    "digest",
+    "full_digest",
+    "open_model",
+    "read_anatomy",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'weightkin' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,62 @@
+"""The parts of a model that a test can use: blocks, and axes of units that may be relabelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightkin.weights.model import Problem
+
+AxisKind = Literal["units", "vo", "heads", "residual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an axis runs: along dimension ``dim`` of ``tensor``, over ``size`` entries from ``start``.
+
+    ``role`` says what the tensor does there (``mlp.gate``, ``mlp.up``, ``mlp.down``, ``attn.v``,
+    ``attn.o``, ``embed``, ``unembed``, ``conv`` ...). On grouped-query models an ``attn.o`` place is
+    ``repeat`` times as long as the axis: unit ``(g, j)`` sits at ``((g * repeat) + r) * head_size + j``.
+    Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert and
+    ``dim`` counts without that first dimension.
+    """
+
+    tensor: str
+    dim: int
+    start: int
+    size: int
+    role: str
+    repeat: int = 1
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A set of units with its symmetry group.
+
+    ``labels`` names the relabelling: axes of one model with equal ``labels`` are permuted together,
+    so their evidence is averaged, never multiplied. ``head_size`` is the number of V/O dimensions
+    (kind ``vo``) or the run of rows one head owns (kind ``heads``); 0 elsewhere.
+    """
+
+    name: str  # unique inside a block: "mlp", "mlp.3" (expert 3), "vo", "heads", "residual"
+    kind: AxisKind
+    stack: str  # "decoder", "encoder", "vision", ...: blocks are paired inside a stack
+    block: int  # position in the stack; -1 for a model-wide axis
+    n_units: int
+    group: str  # the symmetry in words: "S_256", "S_24 in each of 4 heads", ...
+    labels: str
+    places: tuple[Place, ...]
+    head_size: int = 0
+    is_gated: bool = False  # gated MLP: units carry the sign symmetry of methods section 4
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What is known about the layout of one model."""
+
+    family: str  # a row of the table, or "unknown" (axes inferred by shape)
+    stacks: tuple[tuple[str, int], ...]  # (stack, number of blocks)
+    axes: tuple[Axis, ...]
+    roles: tuple[tuple[str, str], ...]  # (tensor, role) for every tensor, "other" where unknown
+    skipped: tuple[Problem, ...] = ()

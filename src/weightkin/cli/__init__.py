@@ -1,0 +1,1 @@
+"""One command per public verb: translates and prints, no arithmetic."""

@@ -1,0 +1,159 @@
+"""The command line: parses, calls one verb, prints its record, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from weightkin import __version__
+from weightkin.errors import UsageError, WeightkinError
+
+if TYPE_CHECKING:
+    from weightkin.records import Comparison
+
+EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
+
+app = typer.Typer(
+    help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if or verify hit; 2 not all could be"
+    " read; 3 no source could be read; 4 wrong command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
+
+
+class FailIf(StrEnum):
+    """Verdicts that can make `compare` exit with 1."""
+
+    DEPENDENT = "dependent"
+
+
+def main() -> None:
+    """Entry point. The only place where a `WeightkinError` is caught."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except WeightkinError as error:
+        print(f"weightkin: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("weightkin: stopped", file=sys.stderr)
+        sys.exit(EXIT_INCOMPLETE)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_INCOMPLETE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Read model weights and say, with evidence, how models are related."""
+    if version:
+        print(f"weightkin {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="A model folder or file.")], as_json: AsJson = False
+) -> None:
+    """Print what is in a model: family, blocks, unit axes, dtypes, digest."""
+    from weightkin.anatomy import read_anatomy
+    from weightkin.report.model import model_lines, model_record
+    from weightkin.weights import digest, open_model
+
+    model = open_model(source)
+    anatomy = read_anatomy(model)
+    if as_json:
+        print(json.dumps(model_record(model, anatomy, digest(model)), indent=2, allow_nan=False))
+    else:
+        print("\n".join(model_lines(model, anatomy, digest(model))))
+    if model.is_partial:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@app.command()
+def compare(  # noqa: PLR0913 (a command has as many parameters as options)
+    a: Annotated[str, typer.Argument(help="A model folder or file.")],
+    b: Annotated[str, typer.Argument(help="A model folder or file.")],
+    as_json: AsJson = False,
+    alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
+    fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Hidden units only; stop at the first proof.")
+    ] = False,
+    published: Annotated[
+        int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
+    ] = 0,
+    full_digest: Annotated[
+        bool, typer.Option("--full-digest", help="Also digest every byte of both.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+) -> None:
+    """Test whether two models share weights: a verdict with its p-value, effect and null."""
+    from weightkin.compare import compare as run
+
+    if not 0 < alpha < 1:
+        raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
+    if published < 0 or seed < 0:
+        raise UsageError("--published and --seed must not be negative")
+    record = run(
+        a,
+        b,
+        alpha=alpha,
+        seed=seed,
+        quick=quick,
+        published=published,
+        with_full_digest=full_digest,
+    )
+    _print_comparison(record, as_json)
+    if record.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+    if fail_if is not None and record.verdict == fail_if.value:
+        raise typer.Exit(EXIT_DIFFERS)
+
+
+@app.command()
+def verify(
+    record: Annotated[str, typer.Argument(help="A record written by compare --json.")],
+    a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
+    b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
+) -> None:
+    """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
+    from weightkin.errors import UnreadableModel
+    from weightkin.records import Comparison
+    from weightkin.verify import verify as run
+
+    if (a is None) != (b is None):
+        raise UsageError("verify takes both models or neither")
+    try:
+        text = Path(record).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
+    differences = run(Comparison.from_json(text, record), a, b)
+    for line in differences:
+        print(line)
+    print("different" if differences else "same: digests, verdict, p-values and statistics agree")
+    if differences:
+        raise typer.Exit(EXIT_DIFFERS)
+
+
+def _print_comparison(record: Comparison, as_json: bool) -> None:
+    from weightkin.report.terminal import comparison_lines
+
+    print(record.to_json() if as_json else "\n".join(comparison_lines(record)))

@@ -1,0 +1,27 @@
+"""What can go wrong for the caller: one line each, with the exit code it becomes."""
+
+
+class WeightkinError(Exception):
+    """Base of all errors a caller can act on: the thing, what was found, what was expected."""
+
+    exit_code = 3
+
+
+class UnreadableModel(WeightkinError):
+    """A source that is missing, empty, truncated, malformed or refused."""
+
+
+class IncompleteModel(WeightkinError):
+    """Part of a source could not be read, and the caller asked for that part."""
+
+    exit_code = 2
+
+
+class NotComparable(WeightkinError):
+    """Two models that have nothing a test could use, where a result was required."""
+
+
+class UsageError(WeightkinError):
+    """Arguments that cannot be meant."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""Two models in, evidence out: what may be tested, the guard before it, and the aligned tests."""

@@ -1,0 +1,73 @@
+"""The guard before any aligned test: is there a model whose unit order carries no meaning?
+
+The tests need exchangeable labels in ONE of the two models. A model whose units were sorted,
+nested or seeded periodically shows it in its own index; when both do, the axis is not tested.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.pairs import Views
+from weightkin.records.comparison import Trusts
+from weightkin.stats.matching import Floats
+from weightkin.stats.trend import Trend, is_structured, judge_trends, measure_trend
+
+
+@dataclass(slots=True)
+class Guard:
+    """Index statistics of one model on one kind of axis, collected block by block."""
+
+    trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
+
+    def look(self, axis: Axis, views: Views) -> None:
+        """Add the views of one block."""
+        for role, view in views.items():
+            for piece in _pieces(axis, view):
+                trend = measure_trend(piece)
+                if trend:
+                    self.trends[role].append(trend)
+
+    @property
+    def finding(self) -> str | None:
+        """What the index gives away, None when nothing."""
+        for role, trends in sorted(self.trends.items()):
+            trend = judge_trends(trends)
+            if trend:
+                return f"{role}: {trend}"
+        return None
+
+
+def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:
+    """Whose labels may be taken as uniform, or None with the reason when neither's may."""
+    in_a, in_b = a.finding, b.finding
+    if in_a and in_b:
+        return None, f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
+    if in_a:
+        return "b", ""
+    return ("a" if in_b else "either"), ""
+
+
+def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[str]:
+    """Remove, in place, column views whose rows group the units by index in BOTH models.
+
+    Zeros two in four, or values quantised in groups along the unit axis, say where a unit stands.
+    The views in which units are rows stay valid. Returns the roles removed.
+    """
+    columns = {place.role for place in axis.places if place.dim == 1}
+    shared = columns & views_a.keys() & views_b.keys()
+    dropped = [r for r in shared if is_structured(views_a[r].T) and is_structured(views_b[r].T)]
+    for role in dropped:
+        del views_a[role], views_b[role]
+    return sorted(dropped)
+
+
+def _pieces(axis: Axis, view: Floats) -> list[Floats]:
+    """The runs inside which labels are exchangeable: whole axes, or V/O dimensions of one head."""
+    if axis.kind != "vo":
+        return [view]
+    return np.split(view, np.arange(axis.head_size, len(view), axis.head_size))

@@ -1,0 +1,175 @@
+"""Evidence from one pair of axes: coincidences at equal sizes, order where units were dropped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Axis
+from weightkin.records import Effect
+from weightkin.stats import order
+from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
+from weightkin.stats.combining import Grid, average
+from weightkin.stats.matching import Floats, match_rows
+from weightkin.stats.order import longest_in_order
+
+MAX_WINDOW = 16  # V/O dimensions matched together: always inside one head
+LOG10 = math.log(10.0)
+
+Views = dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTest:
+    """One test of one view, before the two models' names are put on it."""
+
+    name: str
+    view: str
+    n_units: int
+    statistic: float
+    log10_pvalue: float
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class PairEvidence:
+    """All views of one pair of axes. ``grid`` averages them: they share their labels."""
+
+    grid: Grid
+    tests: tuple[ViewTest, ...]
+    observed: Floats  # cosine at the matched units of the widest view
+    chance: Floats  # level of their best other match, over as many candidates as the axis has units
+    agreement: Floats  # 1.0 where another view matches the unit too
+    units: tuple[tuple[int, int], ...] = field(default=())  # matched units of the widest view
+
+    @property
+    def log10_pvalue(self) -> float:
+        """P-value of this pair alone."""
+        return min(0.0, -mix_log_evalue(self.grid) / LOG10)
+
+
+def pair_evidence(
+    views_a: Views, views_b: Views, axis_a: Axis, axis_b: Axis, rng: np.random.Generator
+) -> PairEvidence | None:
+    """Test one pair of axes on the views that both have with equal features; None if there is none.
+
+    Null hypothesis: given the other model, the labels of one model's units on this axis are uniform
+    (inside each head for V/O dimensions).
+    """
+    shared = [
+        role
+        for role, x in views_a.items()
+        if role in views_b
+        and x.shape[1] == views_b[role].shape[1]
+        and len(x)
+        and len(views_b[role])
+    ]
+    if not shared:
+        return None
+    shared.sort(key=lambda role: -views_a[role].shape[1])  # widest first, stable
+    window = _window(axis_a, axis_b) if axis_a.kind == "vo" else 0
+    is_order = axis_a.n_units != axis_b.n_units and not window
+    n_candidates = max(axis_a.n_units, axis_b.n_units)
+    measured = []
+    for role in shared:
+        x, y = views_a[role], views_b[role]
+        if is_order:
+            measured.append(_order(role, x, y, n_candidates, rng))
+        else:
+            size = window or min(len(x), len(y))
+            measured.append(_coincidences(role, x, y, size, n_candidates, rng))
+    widest = measured[0]
+    others = [set(other.units) for other in measured[1:]]
+    agreement = [float(np.mean([u in s for s in others])) if others else 0.0 for u in widest.units]
+    return PairEvidence(
+        grid=average([grid for m in measured for grid in m.grids]),
+        tests=tuple(m.test for m in measured),
+        observed=widest.observed,
+        chance=widest.chance,
+        agreement=np.array(agreement, dtype=np.float32),
+        units=tuple(widest.units),
+    )
+
+
+def effect_of(observed: Floats, chance: Floats, agreement: Floats | None = None) -> Effect:
+    """Medians over matched units, and their ratio: near 1 when units only line up."""
+    if not len(observed):
+        return Effect(observed=0.0, chance=0.0, ratio=0.0, agreement=0.0)
+    seen, level = float(np.median(observed)), float(np.median(chance))
+    ratio = max(0.0, seen) / max(level, 0.01)
+    share = float(np.mean(agreement)) if agreement is not None and len(agreement) else 0.0
+    return Effect(
+        observed=round(seen, 6),
+        chance=round(level, 6),
+        ratio=round(ratio, 4),
+        agreement=round(share, 4),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one view says."""
+
+    grids: list[Grid]
+    units: list[tuple[int, int]]
+    observed: Floats
+    chance: Floats
+    test: ViewTest
+
+
+def _coincidences(
+    role: str, x: Floats, y: Floats, size: int, n_candidates: int, rng: np.random.Generator
+) -> _View:
+    """Coincidences of one view in windows of ``size`` units (one window: the whole axis)."""
+    counts = [
+        count_coincidences(match_rows(x[at : at + size], y[at : at + size], rng))
+        for at in range(0, min(len(x), len(y)) - size + 1, size)
+    ]
+    grids = [
+        np.sum([log_evalues(c.forward) for c in counts], axis=0),
+        np.sum([log_evalues(c.backward) for c in counts], axis=0),
+    ]
+    observed = np.concatenate([c.observed for c in counts])
+    scale = _extreme(n_candidates) / _extreme(size)
+    chance = np.minimum(np.concatenate([c.chance for c in counts]) * scale, 1.0)
+    test = ViewTest(
+        name="coincidences",
+        view=role,
+        n_units=sum(c.n_units for c in counts),
+        statistic=float(sum(c.forward for c in counts)),
+        log10_pvalue=min(0.0, -mix_log_evalue(average(grids)) / LOG10),
+        effect=effect_of(observed, chance),
+    )
+    units = [(i * size + int(u),) * 2 for i, c in enumerate(counts) for u in c.units]
+    return _View(grids, units, observed, chance, test)
+
+
+def _order(role: str, x: Floats, y: Floats, n_candidates: int, rng: np.random.Generator) -> _View:
+    """Order of the mutual best matches of one view."""
+    found = longest_in_order(match_rows(x, y, rng))
+    chance = np.minimum(found.chance * _extreme(n_candidates) / _extreme(len(y)), 1.0)
+    test = ViewTest(
+        name="order",
+        view=role,
+        n_units=found.n_units,
+        statistic=float(found.length),
+        log10_pvalue=order.order_log10_sf(found.length, found.n_units),
+        effect=effect_of(found.observed, chance),
+    )
+    grids = [np.full(len(Z_GRID), order.log_evalue(found.length, found.n_units))]
+    units = list(zip(found.units_a.tolist(), found.units_b.tolist(), strict=True))
+    return _View(grids, units, found.observed, chance, test)
+
+
+def _window(axis_a: Axis, axis_b: Axis) -> int:
+    """Largest run of V/O dimensions, at most 16, that stays inside a head in both models."""
+    common = math.gcd(axis_a.head_size, axis_b.head_size)
+    return max(w for w in range(1, MAX_WINDOW + 1) if common % w == 0)
+
+
+def _extreme(n: int) -> float:
+    """Typical largest of n standard normals: what the best of n candidates reaches by chance."""
+    return float(ndtri(1.0 - 1.0 / (max(n, 3) + 1.0)))

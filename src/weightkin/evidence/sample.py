@@ -1,0 +1,214 @@
+"""Which rows of which tensors are read: fixed by the shapes of the two models before reading any.
+
+A view is one tensor seen from one axis: one row a unit. Where units are rows, a run of whole rows
+from index 0 is read; where they are columns, a few whole rows are read and turned, so that every
+unit is seen in a few coordinates of the other dimension. Runs start at 0 because survivors of
+pruning overlap there and periodic twins do not (`methods`, section 2.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.stats.matching import Floats
+from weightkin.weights.dtypes import to_float32
+from weightkin.weights.model import Model, Problem, Rows
+
+MIN_UNITS, MAX_UNITS = 64, 1024
+SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
+MAX_EXPERTS = 4
+POWER_STEPS = 20
+TOKEN_RUN = 16  # embedding rows are read in runs of this many tokens
+
+VIEW_ROLES = {
+    "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
+    "vo": ("attn.v", "attn.o"),
+    "heads": ("attn.o",),
+    "residual": ("embed", "unembed", "position"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is read of every axis, the same in both models."""
+
+    n_units: int
+
+    @property
+    def n_coordinates(self) -> int:
+        """Whole rows read of a matrix whose columns are the units."""
+        return self.n_units // 8
+
+    @property
+    def n_head_rows(self) -> int:
+        """V rows read of one block."""
+        return self.n_units // 2
+
+    @property
+    def n_tokens(self) -> int:
+        """Embedding rows read: every residual dimension is seen in so many tokens."""
+        return 2 * self.n_units
+
+
+def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
+    """Return the largest sample that keeps both models under their byte budget.
+
+    The budget is 0.6 % of a model's bytes or 16 MiB, whichever is more; the sample is a power of
+    two between 64 and 1024 units a block. Only shapes enter.
+    """
+    return Plan(n_units=min(_largest_sample(*a), _largest_sample(*b)))
+
+
+def tested_axes(anatomy: Anatomy) -> list[Axis]:
+    """Axes that are sampled: all of them, but only the first experts of a block."""
+    seen: dict[tuple[str, int], int] = {}
+    kept = []
+    for axis in anatomy.axes:
+        if axis.kind == "units" and axis.name.removeprefix("mlp.").isdigit():
+            n_before = seen.setdefault((axis.stack, axis.block), 0)
+            seen[axis.stack, axis.block] += 1
+            if n_before >= MAX_EXPERTS:
+                continue
+        kept.append(axis)
+    return kept
+
+
+def read_views(
+    model: Model, axis: Axis, plan: Plan, n_vocabulary: int = 0
+) -> tuple[dict[str, Floats], list[Problem]]:
+    """Read the views of one axis: role to matrix, one row a unit; and what had to be left out.
+
+    ``n_vocabulary`` is the number of embedding rows the two models can be compared on.
+    """
+    views: dict[str, Floats] = {}
+    problems = []
+    for place in view_places(model, axis):
+        view = _read_place(model, axis, place, plan, n_vocabulary)
+        if view.size and not np.isfinite(view).all():
+            problems.append(Problem(place.tensor, "non-finite values in the rows read"))
+        elif view.size and not view.any():
+            problems.append(Problem(place.tensor, "all rows read are zero"))
+        elif view.size:
+            views[place.role] = view
+    return views, problems
+
+
+def view_places(model: Model, axis: Axis) -> Iterator[Place]:
+    """Places of an axis that can be looked at: matrices in a role that carries units."""
+    seen = set()
+    for place in axis.places:
+        is_matrix = len(_matrix_shape(model, place)) >= 2
+        if place.role in VIEW_ROLES[axis.kind] and is_matrix and place.role not in seen:
+            seen.add(place.role)
+            yield place
+
+
+def n_embedding_rows(model: Model, axis: Axis) -> int:
+    """Rows of the smallest token table on a residual axis; 0 when there is none."""
+    tables = [p for p in view_places(model, axis) if p.role in ("embed", "unembed") and p.dim == 1]
+    return min((model.tensors[p.tensor].shape[0] for p in tables), default=0)
+
+
+def _read_place(model: Model, axis: Axis, place: Place, plan: Plan, n_vocabulary: int) -> Floats:
+    n = min(plan.n_head_rows if axis.kind == "vo" else plan.n_units, axis.n_units)
+    n_rows = _matrix_shape(model, place)[0]
+    if axis.kind == "residual":
+        n = min(MAX_UNITS, axis.n_units)
+        if place.dim == 1:
+            is_table = place.role != "position"
+            tokens = _token_rows(min(n_rows, n_vocabulary) if is_table else n_rows, plan.n_tokens)
+            return _centred(_rows(model, place, tokens)[:, place.start : place.start + n].T)
+        return _flat(_rows(model, place, slice(place.start, place.start + n)))
+    if place.dim == 0:
+        return _flat(_rows(model, place, slice(place.start, place.start + n)))
+    rows = _rows(
+        model, place, slice(0, min(plan.n_coordinates, n_rows))
+    )  # (n_coordinates, columns)
+    columns = rows[:, place.start : place.start + place.size]
+    if axis.kind == "units":
+        return np.ascontiguousarray(columns[:, :n].T)
+    per_head = columns.reshape(len(rows), -1, place.repeat, axis.head_size)
+    if axis.kind == "heads":  # a head is everything its columns do
+        return _flat(per_head.transpose(1, 0, 2, 3))
+    dims = per_head.transpose(1, 3, 0, 2).reshape(axis.n_units, -1)  # (heads * head_size, ...)
+    return np.ascontiguousarray(dims[:n])
+
+
+def _matrix_shape(model: Model, place: Place) -> tuple[int, ...]:
+    shape = model.tensors[place.tensor].shape
+    return shape if place.index is None else shape[1:]
+
+
+def _rows(model: Model, place: Place, rows: Rows) -> Floats:
+    """Rows of the matrix of a place; of one expert where a tensor stacks them all."""
+    if place.index is None:
+        return model.rows(place.tensor, rows)
+    shape = _matrix_shape(model, place)
+    width = math.prod(shape[1:])
+    wanted = range(shape[0])[rows] if isinstance(rows, slice) else rows
+    first, last = int(wanted[0]), int(wanted[-1]) + 1
+    start = (place.index * shape[0] + first) * width
+    stop = start + (last - first) * width
+    block = to_float32(model.storage.read(place.tensor, start, stop))
+    block = block.reshape(last - first, *shape[1:])
+    return block if isinstance(rows, slice) else block[np.asarray(rows) - first]
+
+
+def _token_rows(n_vocabulary: int, n_tokens: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Runs of tokens spread evenly over the vocabulary: fixed by its size alone."""
+    if n_vocabulary <= n_tokens:
+        return np.arange(n_vocabulary)
+    starts = np.linspace(0, n_vocabulary - TOKEN_RUN, n_tokens // TOKEN_RUN).astype(np.int64)
+    return np.unique(starts[:, None] + np.arange(TOKEN_RUN))
+
+
+def _centred(units: Floats) -> Floats:
+    """Remove each unit's mean over tokens, and the one direction over tokens that most units share.
+
+    In trained (un)embeddings that direction separates rare tokens from frequent ones and makes all
+    units look alike. Found by power iteration from a start that ignores labels, so the result is
+    the same whatever the order of the units.
+    """
+    x = units - units.mean(axis=1, keepdims=True)  # (n_units, n_tokens)
+    direction = np.einsum("ij,ij->j", x, x)
+    for _ in range(POWER_STEPS):
+        length = float(np.linalg.norm(direction))
+        if not 0 < length < np.inf:
+            return np.ascontiguousarray(x)
+        direction = x.T @ (x @ (direction / length))
+    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float32).tiny)
+    return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
+
+
+def _flat(rows: Floats) -> Floats:
+    return np.ascontiguousarray(rows.reshape(len(rows), -1))
+
+
+def _largest_sample(model: Model, anatomy: Anatomy) -> int:
+    budget = max(MIN_BYTES, SHARE_OF_BYTES * model.n_bytes)
+    axes = tested_axes(anatomy)
+    n = MAX_UNITS
+    while n > MIN_UNITS and sum(_cost(model, axis, Plan(n)) for axis in axes) > budget:
+        n //= 2
+    return n
+
+
+def _cost(model: Model, axis: Axis, plan: Plan) -> int:
+    """Bytes that one axis costs under a plan."""
+    total = 0
+    for place in view_places(model, axis):
+        info = model.tensors[place.tensor]
+        shape = _matrix_shape(model, place)
+        row_bytes = info.n_bytes // max(1, math.prod(info.shape)) * math.prod(shape[1:])
+        if axis.kind == "residual" and place.dim == 1:
+            total += min(plan.n_tokens, shape[0]) * row_bytes
+        elif place.dim == 0:
+            total += min(plan.n_units, axis.n_units) * row_bytes
+        else:
+            total += min(plan.n_coordinates, shape[0]) * row_bytes
+    return total

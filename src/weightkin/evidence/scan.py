@@ -1,0 +1,93 @@
+"""All block pairs on narrow rows: which blocks moved, and which are copies in one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.stats.coincidences import Z_GRID, log_evalues
+from weightkin.stats.combining import Grid, average
+from weightkin.stats.matching import Floats, Matching, unit_rows, usable_rows
+from weightkin.stats.order import log_evalue, longest_in_order
+
+WIDTH = 256  # features kept of a row: a fixed random projection acts alike on all units
+COPY_UNITS = 32  # units looked at to tell whether two blocks of one model are copies
+COPY_COINCIDENCES = 10  # chance gives ten with probability 3e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """A block's units in few features, shuffled once (seeded), with their own indices."""
+
+    rows: Floats  # (n_usable, <= WIDTH), unit length
+    index: npt.NDArray[np.int64]  # (n_usable,)
+    n_units: int  # of the whole axis
+    n_features: int  # before narrowing
+
+
+def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
+    """Keep what a scan over block pairs needs of one view: memory no longer grows with width."""
+    n_features = x.shape[1]
+    kept = rng.permutation(np.flatnonzero(usable_rows(x)))
+    rows = unit_rows(x[kept])
+    if n_features > WIDTH:
+        projection = np.random.default_rng(n_features).standard_normal(
+            (n_features, WIDTH), dtype=np.float32
+        )
+        rows = unit_rows(rows @ projection)
+    return Narrow(rows, kept, n_units, n_features)
+
+
+def scan_pairs(
+    blocks_a: list[Narrow], blocks_b: list[Narrow]
+) -> tuple[Grid, npt.NDArray[np.bool_]]:
+    """Log e-values of all pairs of blocks, ``(n_a, n_b, n_z)``, and which pairs could be tested.
+
+    Null hypothesis: as for one pair (`stats.coincidences`, `stats.order`).
+    """
+    table = np.zeros((len(blocks_a), len(blocks_b), len(Z_GRID)))
+    is_testable = np.zeros(table.shape[:2], dtype=bool)
+    for i, a in enumerate(blocks_a):
+        for j, b in enumerate(blocks_b):
+            if a.n_features == b.n_features and len(a.index) and len(b.index):
+                is_testable[i, j] = True
+                table[i, j] = _pair(a, b)
+    return table, is_testable
+
+
+def copied_blocks(blocks: list[Narrow]) -> list[int]:
+    """Group number of each block of one model: blocks that share labels get the same number."""
+    group = list(range(len(blocks)))
+    heads = [_first_units(b) for b in blocks]
+    for i, a in enumerate(heads):
+        for j in range(i):
+            b = heads[j]
+            if a.n_features == b.n_features and len(a.index) and len(b.index):
+                forward = b.index[(a.rows @ b.rows.T).argmax(axis=1)]
+                if int((forward == a.index).sum()) >= COPY_COINCIDENCES:
+                    old, new = group[i], group[j]
+                    group = [new if g == old else g for g in group]
+    return group
+
+
+def _pair(a: Narrow, b: Narrow) -> Grid:
+    cosine = a.rows @ b.rows.T  # (n_a, n_b)
+    best_b, best_a = cosine.argmax(axis=1), cosine.argmax(axis=0)
+    if a.n_units == b.n_units:
+        forward = int((b.index[best_b] == a.index).sum())
+        backward = int((a.index[best_a] == b.index).sum())
+        return average([log_evalues(forward), log_evalues(backward)])
+    rank_a, rank_b = np.argsort(np.argsort(a.index)), np.argsort(np.argsort(b.index))
+    sorted_a, sorted_b = np.argsort(a.index), np.argsort(b.index)
+    matching = Matching(
+        rank_b[best_b][sorted_a], rank_a[best_a][sorted_b], cosine[np.ix_(sorted_a, sorted_b)]
+    )
+    found = longest_in_order(matching)
+    return np.full(len(Z_GRID), log_evalue(found.length, found.n_units))
+
+
+def _first_units(block: Narrow) -> Narrow:
+    kept = block.index < COPY_UNITS
+    return Narrow(block.rows[kept], block.index[kept], block.n_units, block.n_features)

@@ -1,0 +1,285 @@
+"""One stage of the ladder: all pairs of blocks on one kind of axis, guarded, tested, combined."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
+from weightkin.evidence.pairs import PairEvidence, Views, effect_of, pair_evidence
+from weightkin.evidence.sample import Plan, n_embedding_rows, read_views, tested_axes
+from weightkin.records import Effect, Skipped, Test
+from weightkin.records.comparison import Trusts
+from weightkin.stats.coincidences import mix_log_evalue
+from weightkin.stats.combining import (
+    LOG_MONOTONE,
+    LOG_SINGLE,
+    LOG_STRAIGHT,
+    Grid,
+    product,
+)
+from weightkin.stats.matching import Floats
+from weightkin.weights.model import Model, Problem
+
+BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
+DROPPED = -2  # no block of b
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two models, with its anatomy."""
+
+    model: Model
+    anatomy: Anatomy
+
+    def axes(self, kind: AxisKind) -> list[Axis]:
+        """Axes of one kind that are sampled."""
+        return [axis for axis in tested_axes(self.anatomy) if axis.kind == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A pair of axes and what it showed."""
+
+    a: Axis
+    b: Axis
+    evidence: PairEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage found. ``log_evalue`` is not yet paid for by the weight of the stage."""
+
+    kind: AxisKind
+    log_evalue: float
+    tests: tuple[Test, ...]
+    tested: tuple[Tested, ...]
+    effect: Effect | None
+    trusts: Trusts
+    skipped: tuple[Skipped, ...]
+    by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of a that were tested."""
+        return len({(t.a.stack, t.a.block) for t in self.tested})
+
+
+@dataclass
+class Bench:
+    """Reads and tests pairs of axes, and remembers what the guard needs. One per stage."""
+
+    a: Side
+    b: Side
+    plan: Plan
+    seed: int
+    guard_a: Guard = field(default_factory=Guard)
+    guard_b: Guard = field(default_factory=Guard)
+    skipped: dict[tuple[str, str], Skipped] = field(default_factory=dict)
+
+    def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
+        """Views of one axis; what is left out is noted."""
+        side = self.a if is_a else self.b
+        views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
+        self.note(problems, "a" if is_a else "b")
+        (self.guard_a if is_a else self.guard_b).look(axis, views)
+        return views
+
+    def test(self, axis_a: Axis, axis_b: Axis, views_a: Views, views_b: Views) -> Tested | None:
+        """Evidence from one pair; None, noted, when no view can be compared."""
+        for role in drop_structured_views(axis_a, views_a, views_b):
+            why = f"{role} is grouped along the unit axis in both models"
+            self.note([Problem(f"{block_name(axis_a)} {axis_a.name} {role}", why)])
+        evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
+        if evidence is None:
+            why = (
+                "no view has the same features in both models"
+                if views_a and views_b
+                else ("no view could be read")
+            )
+            self.note([Problem(f"{block_name(axis_a)} {axis_a.name}", why)])
+            return None
+        return Tested(axis_a, axis_b, evidence)
+
+    def rng(self, axis: Axis) -> np.random.Generator:
+        """Ties are broken by a generator that depends on the axis, not on what was read before."""
+        name = f"{axis.stack}/{axis.block}/{axis.name}".encode()
+        return np.random.default_rng([self.seed, zlib.crc32(name)])
+
+    def note(self, problems: Iterable[Problem], model: str = "") -> None:
+        """Remember what was left out, once."""
+        for p in problems:
+            what = f"{model}: {p.what}" if model else p.what
+            self.skipped[what, p.why] = Skipped(what=what, why=p.why)
+
+
+def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None:
+    """Test one kind of axis on the straight pairing, or on the map that the units stage found.
+
+    Null hypothesis: see `pair_evidence`. The map may depend on the labels of other axes, whose
+    relabellings are independent of these.
+    """
+    pairs = pair_axes(bench.a.axes(kind), bench.b.axes(kind), block_map)
+    tested = []
+    for axis_a, axis_b in pairs:
+        n_vocabulary = 0
+        if kind == "residual":
+            rows = (
+                n_embedding_rows(bench.a.model, axis_a),
+                n_embedding_rows(bench.b.model, axis_b),
+            )
+            n_vocabulary = min(rows)
+        views_a = bench.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
+        views_b = bench.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
+        found = bench.test(axis_a, axis_b, views_a, views_b)
+        if found:
+            tested.append(found)
+    if not tested:
+        return None if not bench.skipped else refused(bench, kind)
+    return close_stage(bench, kind, tested, label_groups(tested), len(tested))
+
+
+def close_stage(
+    bench: Bench,
+    kind: AxisKind,
+    tested: Sequence[Tested],
+    groups: tuple[dict[int, int], dict[int, int]],
+    n_pairs: int,
+    scanned: dict[str, tuple[Grid, float]] | None = None,
+    moved: Sequence[Tested] = (),
+) -> Stage:
+    """Ask the guard, then combine: straight product, monotone maps, any single pair.
+
+    ``groups`` numbers the relabelling groups of the tested pairs in a and in b (position to group);
+    ``n_pairs`` is the number of pairs that could have been looked at; ``scanned`` holds for each
+    stack the monotone e-values and the log sum of single e-values when all pairs were looked at.
+    """
+    trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
+    if trusts is None:
+        bench.note([Problem(f"{kind} axes", why)])
+        return refused(bench, kind)
+    in_a, in_b = groups
+    chosen = in_a if trusts == "a" else in_b
+    if trusts == "either":
+        chosen = max(in_a, in_b, key=lambda g: len(set(g.values())))
+    stacks = sorted({t.a.stack for t in tested})
+    log_e = {
+        stack: _combine(
+            [(i, t) for i, t in enumerate(tested) if t.a.stack == stack], chosen, n_pairs, scanned
+        )
+        for stack in stacks
+    }
+    everything = _combine(list(enumerate(tested)), chosen, n_pairs, scanned)
+    shown = [*tested, *moved]
+    return Stage(
+        kind=kind,
+        log_evalue=everything,
+        tests=tuple(test for t in shown for test in _tests(t, trusts)),
+        tested=tuple(shown),
+        effect=pooled_effect(moved or tested),
+        trusts=trusts,
+        skipped=tuple(bench.skipped.values()),
+        by_stack=log_e,
+    )
+
+
+def refused(bench: Bench, kind: AxisKind) -> Stage:
+    """A stage in which nothing could be tested: counts one, and says why."""
+    return Stage(kind, 0.0, (), (), None, "either", tuple(bench.skipped.values()))
+
+
+def pair_axes(
+    axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
+) -> list[tuple[Axis, Axis]]:
+    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block."""
+    in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
+    for axis in axes_b:
+        in_b[axis.stack, axis.block].append(axis)
+    in_a: dict[tuple[str, int], list[Axis]] = defaultdict(list)
+    for axis in axes_a:
+        in_a[axis.stack, axis.block].append(axis)
+    pairs = []
+    for (stack, block), here in in_a.items():
+        there = in_b.get((stack, block_map.get((stack, block), block)), [])
+        names = {axis.name: axis for axis in there}
+        same = [(axis, names[axis.name]) for axis in here if axis.name in names]
+        is_upcycled = not same and bool({"mlp"} & {axis.name for axis in [*here, *there]})
+        pairs += [(x, y) for x in here for y in there] if is_upcycled else same
+    return pairs
+
+
+def label_groups(tested: Sequence[Tested]) -> tuple[dict[int, int], dict[int, int]]:
+    """Relabelling groups of the tested pairs as the anatomies declare them, in a and in b."""
+    names_a = {label: i for i, label in enumerate(dict.fromkeys(t.a.labels for t in tested))}
+    names_b = {label: i for i, label in enumerate(dict.fromkeys(t.b.labels for t in tested))}
+    return (
+        {i: names_a[t.a.labels] for i, t in enumerate(tested)},
+        {i: names_b[t.b.labels] for i, t in enumerate(tested)},
+    )
+
+
+def pooled_effect(tested: Sequence[Tested]) -> Effect | None:
+    """Effect over the matched units of all pairs."""
+    if not tested:
+        return None
+
+    def pool(values: list[Floats]) -> Floats:
+        return np.concatenate(values)
+
+    return effect_of(
+        pool([t.evidence.observed for t in tested]),
+        pool([t.evidence.chance for t in tested]),
+        pool([t.evidence.agreement for t in tested]),
+    )
+
+
+def block_name(axis: Axis) -> str:
+    """Return ``decoder.3``, or the stack alone for a model-wide axis."""
+    return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
+
+
+def _combine(
+    tested: Sequence[tuple[int, Tested]],
+    group: dict[int, int],
+    n_pairs: int,
+    scanned: dict[str, tuple[Grid, float]] | None,
+) -> float:
+    members: dict[int, list[Grid]] = defaultdict(list)
+    for i, t in tested:
+        members[group[i]].append(t.evidence.grid)
+    parts = [LOG_STRAIGHT + mix_log_evalue(product(list(members.values())))]
+    singles = [mix_log_evalue(t.evidence.grid) for _, t in tested]
+    if scanned:
+        stacks = {t.a.stack for _, t in tested} & scanned.keys()
+        if len(members) == len(tested):  # no map may use one set of labels twice
+            monotone = np.sum([scanned[s][0] for s in stacks], axis=0)
+            parts.append(LOG_MONOTONE + mix_log_evalue(monotone))
+        singles = [scanned[s][1] for s in stacks]
+    parts.append(LOG_SINGLE + float(logsumexp(singles)) - math.log(n_pairs))
+    return float(logsumexp(parts))
+
+
+def _tests(tested: Tested, trusts: Trusts) -> list[Test]:
+    return [
+        Test(
+            name=test.name,
+            axis=tested.a.name,
+            trusts=trusts,
+            block_a=block_name(tested.a),
+            block_b=block_name(tested.b),
+            n_units=test.n_units,
+            statistic=test.statistic,
+            log10_pvalue=test.log10_pvalue,
+            null="bound",
+            effect=test.effect,
+            view=test.view,
+        )
+        for test in tested.evidence.tests
+    ]

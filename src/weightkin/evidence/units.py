@@ -1,0 +1,197 @@
+"""The main stage: hidden units of every block, straight first, all block pairs if that fails."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.pairs import LOG10, Views
+from weightkin.evidence.scan import Narrow, copied_blocks, narrow, scan_pairs
+from weightkin.evidence.stage import (
+    DROPPED,
+    Bench,
+    BlockMap,
+    Stage,
+    Tested,
+    close_stage,
+    label_groups,
+    pair_axes,
+    refused,
+)
+from weightkin.stats.coincidences import mix_log_evalue
+from weightkin.stats.combining import (
+    LOG_STRAIGHT,
+    Grid,
+    best_monotone_map,
+    holm,
+    monotone_log_evalue,
+    stopped_log_evalue,
+)
+
+CLEAR = -2.0  # log10 p of one block above which its straight pairing is said to fail
+QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Narrow rows of the axes read so far, by axis."""
+
+    a: dict[tuple[str, int, str], Narrow] = field(default_factory=dict)
+    b: dict[tuple[str, int, str], Narrow] = field(default_factory=dict)
+
+    def add(self, bench: Bench, axis: Axis, views: Views, *, is_a: bool) -> None:
+        if views:
+            widest = max(views.values(), key=lambda view: view.shape[1])
+            side = self.a if is_a else self.b
+            side[axis.stack, axis.block, axis.name] = narrow(widest, axis.n_units, bench.rng(axis))
+
+
+def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
+    """Test the hidden units of all blocks; where blocks moved, find out where to.
+
+    Null hypothesis: given the other model, unit labels of the trusted model are uniform and
+    independent from block to block.
+
+    Returns
+    -------
+    tuple
+        The stage (None if neither model has a unit axis that pairs up) and the blocks that moved.
+    """
+    axes_a, axes_b = bench.a.axes("units"), bench.b.axes("units")
+    seen = _Seen()
+    tested, n_pairs = _straight(bench, axes_a, axes_b, seen)
+    blocks_a, blocks_b = _blocks(axes_a), _blocks(axes_b)
+    common = [stack for stack in blocks_a if stack in blocks_b]
+    n_pairs = max(n_pairs, sum(len(blocks_a[s]) * len(blocks_b[s]) for s in common))
+    is_clear = all(t.evidence.log10_pvalue < CLEAR for t in tested)
+    same_depth = all(len(blocks_a[s]) == len(blocks_b[s]) for s in common)
+    scanned: dict[str, tuple[Grid, float]] = {}
+    moved: list[Tested] = []
+    block_map: BlockMap = {}
+    if n_pairs and not (tested and is_clear and same_depth):
+        _read_rest(bench, axes_a, axes_b, seen)
+        for stack in common:
+            found = _scan(bench, blocks_a[stack], blocks_b[stack], seen, tested)
+            scanned[stack] = found[:2]
+            block_map.update(found[2])
+        moved = _test_moved(bench, axes_a, axes_b, block_map)
+    everything = [*tested, *moved]
+    if not everything:
+        return (refused(bench, "units") if bench.skipped else None), {}
+    groups = _groups(tested, seen)
+    stage = close_stage(bench, "units", tested, groups, n_pairs, scanned, moved)
+    return stage, block_map
+
+
+def run_units_quick(bench: Bench, log_threshold: float) -> Stage | None:
+    """Test blocks one by one, ends first; stop at the first proof, or after four blocks without.
+
+    p = 1/max_t E_t over a fixed mixture of products is valid at any stopping time. Reaching
+    ``log_threshold`` (natural log of the e-value wanted) is the proof.
+    """
+    pairs = pair_axes(bench.a.axes("units"), bench.b.axes("units"), {})
+    order = sorted(range(len(pairs)), key=lambda i: (i * 0.618033988749895) % 1.0)
+    tested: list[Tested] = []
+    seen = _Seen()
+    for n_read, i in enumerate(order):
+        tested += _test_pair(bench, *pairs[i], seen)
+        done = LOG_STRAIGHT + stopped_log_evalue([t.evidence.grid for t in tested])
+        if done >= log_threshold or n_read + 1 >= QUICK_BLOCKS:
+            break
+    if not tested:
+        return refused(bench, "units") if bench.skipped else None
+    return close_stage(bench, "units", tested, _groups(tested, seen), len(pairs))
+
+
+def _straight(
+    bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
+) -> tuple[list[Tested], int]:
+    pairs = pair_axes(axes_a, axes_b, {})
+    return [t for pair in pairs for t in _test_pair(bench, *pair, seen)], len(pairs)
+
+
+def _test_pair(bench: Bench, axis_a: Axis, axis_b: Axis, seen: _Seen) -> list[Tested]:
+    views_a = bench.read(axis_a, is_a=True)
+    views_b = bench.read(axis_b, is_a=False)
+    seen.add(bench, axis_a, views_a, is_a=True)
+    seen.add(bench, axis_b, views_b, is_a=False)
+    found = bench.test(axis_a, axis_b, views_a, views_b)
+    return [found] if found else []
+
+
+def _read_rest(bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen) -> None:
+    """Blocks without a straight partner are read for the scan."""
+    for axes, done, is_a in ((axes_a, seen.a, True), (axes_b, seen.b, False)):
+        for axis in axes:
+            if (axis.stack, axis.block, axis.name) not in done:
+                seen.add(bench, axis, bench.read(axis, is_a=is_a), is_a=is_a)
+
+
+def _blocks(axes: Sequence[Axis]) -> dict[str, list[Axis]]:
+    """First unit axis of every block, by stack."""
+    first: dict[tuple[str, int], Axis] = {}
+    for axis in axes:
+        first.setdefault((axis.stack, axis.block), axis)
+    stacks: dict[str, list[Axis]] = defaultdict(list)
+    for (stack, _), axis in sorted(first.items()):
+        stacks[stack].append(axis)
+    return stacks
+
+
+def _scan(
+    bench: Bench, axes_a: list[Axis], axes_b: list[Axis], seen: _Seen, tested: list[Tested]
+) -> tuple[Grid, float, BlockMap]:
+    """All block pairs of one stack: monotone e-values, log sum of singles, where blocks went."""
+    nothing = Narrow(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), 0, -1)
+    rows_a = [seen.a.get((x.stack, x.block, x.name), nothing) for x in axes_a]
+    rows_b = [seen.b.get((x.stack, x.block, x.name), nothing) for x in axes_b]
+    table, is_testable = scan_pairs(rows_a, rows_b)
+    straight = {(t.a.stack, t.a.block, t.b.block): t.evidence.grid for t in reversed(tested)}
+    for i, x in enumerate(axes_a):
+        for j, y in enumerate(axes_b):
+            if (x.stack, x.block, y.block) in straight:
+                table[i, j], is_testable[i, j] = straight[x.stack, x.block, y.block], True
+    single = np.array([[mix_log_evalue(cell) for cell in row] for row in table])
+    log10_p = np.where(is_testable, np.minimum(-single / LOG10, 0.0), 0.0)
+    clear = np.where(holm(log10_p) < CLEAR, -log10_p, 0.0)
+    kept = {axes_a[i].block: axes_b[j].block for i, j in best_monotone_map(clear)}
+    log_sum = float(logsumexp(single[is_testable])) if is_testable.any() else -np.inf
+    block_map: BlockMap = {}
+    if any(i != j for i, j in kept.items()):
+        block_map = {(x.stack, x.block): kept.get(x.block, DROPPED) for x in axes_a}
+    return monotone_log_evalue(table, is_testable), log_sum, block_map
+
+
+def _test_moved(
+    bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
+) -> list[Tested]:
+    """Full views of the pairs that moved, for their effect: their chance is already counted."""
+    moved = [x for x in axes_a if block_map.get((x.stack, x.block), x.block) != x.block]
+    pairs = pair_axes(moved, axes_b, block_map)
+    quiet = Bench(bench.a, bench.b, bench.plan, bench.seed)
+    return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]
+
+
+def _groups(tested: Sequence[Tested], seen: _Seen) -> tuple[dict[int, int], dict[int, int]]:
+    """Declared groups of the pairs, joined where blocks of one model turn out to be copies."""
+    declared_a, declared_b = label_groups(tested)
+    return (
+        _join(declared_a, [seen.a[t.a.stack, t.a.block, t.a.name] for t in tested]),
+        _join(declared_b, [seen.b[t.b.stack, t.b.block, t.b.name] for t in tested]),
+    )
+
+
+def _join(declared: dict[int, int], rows: list[Narrow]) -> dict[int, int]:
+    copied = copied_blocks(rows)
+    joined = dict(declared)
+    for i in declared:
+        for j in range(i):
+            if copied[i] == copied[j] and joined[i] != joined[j]:
+                old = joined[i]
+                joined = {k: joined[j] if g == old else g for k, g in joined.items()}
+    return joined

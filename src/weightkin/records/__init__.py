@@ -1,0 +1,25 @@
+"""What leaves the library: frozen values with JSON in and out. The fields are a contract."""
+
+from weightkin.records.comparison import (
+    AxisEvidence,
+    BlockRelation,
+    Comparison,
+    Direction,
+    Effect,
+    ModelRef,
+    Part,
+    Skipped,
+    Test,
+)
+
+__all__ = [
+    "AxisEvidence",
+    "BlockRelation",
+    "Comparison",
+    "Direction",
+    "Effect",
+    "ModelRef",
+    "Part",
+    "Skipped",
+    "Test",
+]

@@ -1,0 +1,209 @@
+"""The record of `compare`: the verdict about two models, with all it rests on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from weightkin.errors import UnreadableModel
+
+SCHEMA = "weightkin/comparison/1"
+T = TypeVar("T")
+
+Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
+Basis = Literal["exact", "calibrated", "none"]
+Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
+Trusts = Literal["a", "b", "either"]
+Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """Which model: where it was read, at which revision, and the digest of what was read."""
+
+    source: str
+    digest: str
+    revision: str | None = None
+    full_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """How alike matched units are: median cosine, that of their best other match, the ratio.
+
+    ``agreement`` is the share of the units that an independent view of the same block also matches.
+    """
+
+    observed: float
+    chance: float
+    ratio: float
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One test of one pair of blocks (or of a model-wide axis, where the blocks are empty)."""
+
+    __test__ = False  # a name pytest would collect
+
+    name: str
+    axis: str
+    trusts: Trusts
+    block_a: str
+    block_b: str
+    n_units: int
+    statistic: float
+    log10_pvalue: float
+    null: Null
+    effect: Effect | None = None
+    view: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisEvidence:
+    """One stage of the ladder: all blocks of one kind of axis, paid for by its weight."""
+
+    axis: str
+    weight: float
+    log10_pvalue: float  # paid for: that of the stage divided by its weight
+    n_blocks: int
+    trusts: Trusts
+    effect: Effect | None
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Something that was not tested, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRelation:
+    """What became of one block."""
+
+    block_a: str
+    block_b: str
+    relation: Relation
+    log10_pvalue: float
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The verdict of one part (a stack, an embedding), corrected for the number of parts."""
+
+    name: str
+    verdict: Verdict
+    log10_pvalue: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """Which model is the parent, with its own probability."""
+
+    parent: Literal["a", "b", "undetermined"] = "undetermined"
+    probability: float = 0.5
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The verdict about two models. ``log10_pvalue`` comes from exact and bound tests only."""
+
+    a: ModelRef
+    b: ModelRef
+    verdict: Verdict
+    basis: Basis
+    log10_pvalue: float
+    alpha: float
+    axes: tuple[AxisEvidence, ...]
+    tests: tuple[Test, ...]
+    skipped: tuple[Skipped, ...]
+    kind: tuple[str, ...] = ()
+    kind_details: dict[str, Any] = field(default_factory=dict)
+    direction: Direction = field(default_factory=Direction)
+    layers: tuple[BlockRelation, ...] = ()
+    parts: tuple[Part, ...] = ()
+    bytes_read: int
+    seconds: float
+    method: str
+    parameters: dict[str, Any]
+    seed: int
+    version: str
+    incomplete: bool = False  # part of a model could not be read
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as one line that can be quoted."""
+        n = max((axis.n_blocks for axis in self.axes), default=0)
+        blocks = f"{n} block{'s' if n != 1 else ''}"
+        if self.verdict == "not-testable":
+            why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
+            return f"not testable: {why}"
+        p = _pvalue(self.log10_pvalue)
+        if self.verdict == "dependent" and "identical" in self.kind:
+            return f"dependent (identical; {p}, {self.basis}, {blocks})"
+        if self.verdict == "dependent":
+            return f"dependent ({p}, {self.basis}, {blocks})"
+        if self.verdict == "aligned-only":
+            return f"aligned only ({p}, {blocks}): units line up, but no more alike than chance"
+        return f"no evidence of shared weights ({p}, {blocks})"
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON; refuses to write NaN or infinity."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Comparison:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableModel(f"{where}: not JSON ({error})") from None
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+            raise UnreadableModel(f"{where}: schema is {found!r}, expected {SCHEMA!r}")
+        try:
+            return _comparison(data)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UnreadableModel(f"{where}: malformed field {error}") from None
+
+
+def _comparison(data: dict[str, Any]) -> Comparison:
+    known = {f.name for f in fields(Comparison)}
+    kept = {key: value for key, value in data.items() if key in known}
+    if kept["verdict"] not in get_args(Verdict):
+        raise ValueError(f"verdict {kept['verdict']!r}")
+    return Comparison(
+        **{
+            **kept,
+            "a": ModelRef(**data["a"]),
+            "b": ModelRef(**data["b"]),
+            "axes": tuple(_with_effect(AxisEvidence, x) for x in data["axes"]),
+            "tests": tuple(_with_effect(Test, x) for x in data["tests"]),
+            "skipped": tuple(Skipped(**x) for x in data["skipped"]),
+            "kind": tuple(data["kind"]),
+            "direction": Direction(
+                **{**data["direction"], "evidence": tuple(data["direction"]["evidence"])}
+            ),
+            "layers": tuple(_with_effect(BlockRelation, x) for x in data["layers"]),
+            "parts": tuple(Part(**x) for x in data["parts"]),
+            "parameters": dict(data["parameters"]),
+        }
+    )
+
+
+def _with_effect(kind: type[T], data: dict[str, Any]) -> T:
+    effect = data.get("effect")
+    return kind(**{**data, "effect": Effect(**effect) if effect else None})
+
+
+def _pvalue(log10_pvalue: float) -> str:
+    """Rounded towards one: the printed bound is never smaller than the number."""
+    if log10_pvalue > -2:
+        return f"p = {min(1.0, 10**log10_pvalue):.2f}"
+    return f"p <= 1e-{int(-log10_pvalue)}"

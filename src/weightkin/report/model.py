@@ -1,0 +1,76 @@
+"""What is in a model: as lines of text and as a record."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from weightkin.anatomy.types import Anatomy
+from weightkin.report.terminal import file_size, printable
+from weightkin.weights import Model
+
+SCHEMA = "weightkin/model/1"
+
+
+def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
+    """What is in a model: family, blocks, axes with their symmetries, dtypes, digest."""
+    n_values = sum(math.prod(info.shape) for info in model.tensors.values())
+    dtypes = Counter(info.dtype for info in model.tensors.values())
+    stacks = ", ".join(f"{printable(name)} {n}" for name, n in anatomy.stacks) or "none found"
+    lines = [
+        f"{printable(model.name)}: {anatomy.family}",
+        f"  source   {printable(model.source)}",
+        f"  digest   {model_digest}",
+        f"  tensors  {len(model.tensors)}, {n_values:,} values, {file_size(model.n_bytes)}"
+        f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
+        f"  blocks   {stacks}",
+        "",
+    ]
+    shown: dict[tuple[str, str, str], list[int]] = {}
+    for axis in anatomy.axes:
+        roles = sorted({p.role for p in axis.places})
+        words = f"{axis.name:<10} {axis.group:<28} {' '.join(roles)}"
+        shown.setdefault((axis.stack, axis.kind, words), []).append(axis.block)
+    if shown:
+        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} seen in")
+    for (stack, _, words), blocks in shown.items():
+        lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
+    for problem in (*model.problems, *anatomy.skipped):
+        lines.append(f"  skipped  {printable(problem.what)}: {printable(problem.why)}")
+    return lines
+
+
+def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> dict[str, Any]:
+    """Return the same facts as plain values for JSON."""
+    return {
+        "schema": SCHEMA,
+        "source": model.source,
+        "name": model.name,
+        "revision": model.revision or "",
+        "digest": model_digest,
+        "family": anatomy.family,
+        "stacks": dict(anatomy.stacks),
+        "axes": [asdict(axis) for axis in anatomy.axes],
+        "tensors": [
+            {"name": name, "dtype": info.dtype, "shape": list(info.shape), "role": role}
+            for (name, role), info in (
+                ((name, role), model.tensors[name]) for name, role in anatomy.roles
+            )
+        ],
+        "skipped": [{"what": p.what, "why": p.why} for p in (*model.problems, *anatomy.skipped)],
+        "bytes_read": model.bytes_read,
+    }
+
+
+def _span(blocks: list[int]) -> str:
+    if blocks == [-1]:
+        return "all"
+    distinct = sorted(set(blocks))
+    is_run = distinct == list(range(distinct[0], distinct[-1] + 1))
+    return (
+        f"{distinct[0]}-{distinct[-1]}"
+        if is_run and len(distinct) > 1
+        else (",".join(map(str, distinct[:4])) + ("..." if len(distinct) > 4 else ""))
+    )

@@ -1,0 +1,92 @@
+"""A comparison as a few lines of text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from weightkin.records import Comparison, Effect
+
+AXIS_WORDS = {
+    "units": "hidden units",
+    "vo": "V/O dimensions",
+    "heads": "heads",
+    "residual": "residual width",
+}
+MAX_SKIPPED = 6
+
+
+def comparison_lines(record: Comparison) -> list[str]:
+    """The verdict first, then who was compared, the evidence by axis, what was skipped."""
+    lines = [record.sentence, ""]
+    for name, ref in (("a", record.a), ("b", record.b)):
+        revision = f" @ {printable(ref.revision)}" if ref.revision else ""
+        lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
+    if record.axes:
+        lines += ["", f"  {'axis':<16}{'p':>12}  {'blocks':>6}  median cosine (chance level)"]
+    for axis in record.axes:
+        p = (
+            f"<= 1e-{int(-axis.log10_pvalue)}"
+            if axis.log10_pvalue <= -2
+            else _plain(axis.log10_pvalue)
+        )
+        words = AXIS_WORDS.get(axis.axis, axis.axis)
+        lines.append(f"  {words:<16}{p:>12}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
+    lines += ["", *_notes(record)]
+    return lines
+
+
+def printable(text: str) -> str:
+    """Text from a file with everything that could move the cursor or the reading order escaped."""
+    return "".join(
+        c if unicodedata.category(c)[0] not in "CZ" or c == " " else repr(c)[1:-1] for c in text
+    )
+
+
+def _notes(record: Comparison) -> list[str]:
+    lines = []
+    if "identical" in record.kind_details:
+        lines.append(f"  digests equal: {record.kind_details['identical']}")
+    for part in record.parts if len(record.parts) > 1 else ():
+        lines.append(
+            f"  part {printable(part.name)}: {part.verdict} (log10 p {part.log10_pvalue:.1f})"
+        )
+    changed = [x for x in record.layers if x.relation != "kept"]
+    if changed:
+        words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
+        words += [f"{x.block_a} -> {x.block_b}" for x in changed if x.relation == "moved"]
+        lines.append(f"  blocks: {printable(', '.join(words))}")
+    others = [t for t in record.tests if t.name not in ("coincidences", "order")]
+    for t in [t for t in others if t.block_a == "all"]:
+        lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
+    for skip in record.skipped[:MAX_SKIPPED]:
+        lines.append(f"  skipped  {printable(skip.what)}: {printable(skip.why)}")
+    if len(record.skipped) > MAX_SKIPPED:
+        lines.append(f"  skipped  {len(record.skipped) - MAX_SKIPPED} more (--json lists them)")
+    trusts = {axis.trusts for axis in record.axes} - {"either"}
+    for model in sorted(trusts):
+        lines.append(f"  relies on the unit order of {model} alone")
+    lines.append(
+        f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
+        f" {record.method}, seed {record.seed}, weightkin {record.version}"
+    )
+    return lines
+
+
+def _effect(effect: Effect | None) -> str:
+    if effect is None or effect.ratio == 0.0:
+        return "-"
+    return f"{effect.observed:.2f} ({effect.chance:.2f}), ratio {effect.ratio:.1f}"
+
+
+def _plain(log10_p: float) -> str:
+    return f"{10**log10_p:.2f}"
+
+
+def file_size(n_bytes: int) -> str:
+    """Bytes in decimal units."""
+    size, unit = float(n_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,0 +1,100 @@
+"""Does the unit order carry meaning? What sorting, nesting or copying leaves in the index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.stats.matching import Floats, unit_rows
+
+Z_TREND = 4.5  # two-sided 7e-6 a look: an honest model is seldom flagged, sorted ones always are
+MIN_UNITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Index statistics of one block of units: mean zero and variance about one if exchangeable."""
+
+    norm: float  # row norms against the index
+    neighbour: float  # likeness of units next to each other
+    lag: float  # likeness of units at the most suspicious fixed distance, less its expected maximum
+
+
+def measure_trend(x: Floats) -> Trend | None:
+    """Index statistics of one matrix of units (rows), None under 8 usable rows.
+
+    Sorting or nesting moves the norm against the index, smooth inits make neighbours alike,
+    copies and one seed per rank make units alike at one fixed distance.
+    """
+    rows = x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1, initial=0.0) > 0)]
+    if len(rows) < MIN_UNITS:
+        return None
+    at_lag = _lag_z(rows)
+    excess = float(at_lag.max()) - math.sqrt(2 * math.log(len(at_lag) + 1))
+    return Trend(norm=_norm_z(rows), neighbour=float(at_lag[0]), lag=excess)
+
+
+def judge_trends(trends: Sequence[Trend]) -> str | None:
+    """Say which index trend the blocks of one model show, singly or summed, or None."""
+    if _is_flagged([abs(t.norm) for t in trends], abs(sum(t.norm for t in trends))):
+        return "row norms follow the index (sorted or nested units)"
+    if _is_flagged([t.neighbour for t in trends], sum(t.neighbour for t in trends)):
+        return "neighbouring units resemble each other"
+    if _is_flagged([t.lag for t in trends], sum(t.lag for t in trends)):
+        return "units resemble others at a fixed distance (twins)"
+    return None
+
+
+def is_structured(rows: Floats, run: int = 32, n_levels: int = 20) -> bool:
+    """Whether rows along the unit axis are grouped by index: n:m zeros, or group-quantised.
+
+    Looks at runs of ``run`` units: 2 of every 4 entries zero, or at most ``n_levels`` distinct
+    values in (nearly) every run. Such rows say where a unit stands, so they are no evidence when
+    both models show it.
+    """
+    n = rows.shape[1] // run * run
+    if n == 0 or not rows.any():
+        return False
+    quads = rows[:, : n // 4 * 4].reshape(len(rows), -1, 4)
+    is_masked = float(((quads == 0).sum(axis=2) >= 2).mean()) > 0.99
+    runs = np.sort(rows[:, :n].reshape(-1, run), axis=1)
+    levels = 1 + (np.diff(runs, axis=1) != 0).sum(axis=1)
+    return is_masked or float((levels <= n_levels).mean()) > 0.95
+
+
+def _is_flagged(zs: list[float], total: float) -> bool:
+    if not zs:
+        return False
+    largest = max(zs) - math.sqrt(2 * math.log(len(zs) + 1))  # the largest of many is looked at
+    return largest > Z_TREND or total / math.sqrt(len(zs)) > Z_TREND
+
+
+def _norm_z(rows: Floats) -> float:
+    """Spearman correlation of row norm and index, in standard deviations of its exact null."""
+    norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    ranks = rankdata(norm)
+    if np.ptp(ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1] * math.sqrt(len(rows) - 1))
+
+
+def _lag_z(rows: Floats) -> npt.NDArray[np.float64]:
+    """How alike units ``lag`` apart are, in standard deviations, for every lag up to n - 8."""
+    n = len(rows)
+    unit = unit_rows(rows)
+    cosine = np.asarray(unit @ unit.T, dtype=np.float64)
+    off = ~np.eye(n, dtype=bool)
+    means = np.where(off, cosine, 0.0).sum(axis=1) / (n - 1)
+    centred = cosine - means[:, None] - means[None, :] + cosine[off].mean()
+    spread = float(centred[off].std())
+    if spread == 0.0:
+        return np.zeros(1)
+    row, column = np.triu_indices(n, 1)
+    total = np.bincount(column - row, weights=centred[row, column])[1:]  # sums of the diagonals
+    lags = np.arange(1, max(2, n - MIN_UNITS + 1))
+    return np.asarray(total[: len(lags)] / np.sqrt(n - lags) / spread)

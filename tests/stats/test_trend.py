@@ -1,0 +1,66 @@
+"""Claim: the guard flags sorted, nested, periodic and structured axes, and seldom honest ones."""
+
+import numpy as np
+import pytest
+
+from weightkin.stats.trend import is_structured, judge_trends, measure_trend
+
+
+def _judge(blocks):
+    return judge_trends([t for t in map(measure_trend, blocks) if t])
+
+
+def test_honest_blocks_pass(rng):
+    flagged = sum(
+        _judge([rng.standard_t(3, (64, 16)).astype(np.float32) for _ in range(6)]) is not None
+        for _ in range(150)
+    )
+    assert flagged <= 1
+
+
+def test_sorted_units_are_flagged(rng):
+    x = rng.standard_normal((64, 16)).astype(np.float32)
+    x = x[np.argsort(np.linalg.norm(x, axis=1))]
+    assert "sorted" in _judge([x])
+
+
+def test_a_weak_trend_in_every_block_adds_up(rng):
+    slope = np.linspace(0.9, 1.1, 64)[:, None]
+    blocks = [(rng.standard_normal((64, 16)) * slope).astype(np.float32) for _ in range(32)]
+    assert "sorted" in _judge(blocks)
+
+
+def test_nested_subsets_are_flagged(rng):
+    x = rng.standard_normal((64, 16)).astype(np.float32)
+    x[:16] *= 2
+    x[16:32] *= 1.5
+    assert _judge([x] * 3) is not None
+
+
+@pytest.mark.parametrize("period", [16, 32])
+def test_twins_at_a_fixed_distance_are_flagged(rng, period):
+    seed = rng.standard_normal((period, 32)).astype(np.float32)
+    x = np.concatenate([seed + 0.3 * rng.standard_normal(seed.shape) for _ in range(64 // period)])
+    assert "twins" in _judge([x.astype(np.float32)])
+
+
+def test_smooth_neighbours_are_flagged(rng):
+    walk = np.cumsum(rng.standard_normal((64, 16)), axis=0).astype(np.float32)
+    assert _judge([walk]) is not None
+
+
+def test_too_few_units_and_dead_blocks_say_nothing(rng):
+    assert measure_trend(np.zeros((64, 8), dtype=np.float32)) is None
+    assert measure_trend(rng.standard_normal((5, 8)).astype(np.float32)) is None
+
+
+def test_group_quantised_and_two_of_four_rows_are_structured(rng):
+    rows = rng.standard_normal((4, 256)).astype(np.float32)
+    assert not is_structured(rows)
+    assert not is_structured(np.zeros_like(rows))
+    groups = rows.reshape(4, 8, 32)
+    scale = np.abs(groups).max(axis=2, keepdims=True) / 7
+    assert is_structured((np.round(groups / scale) * scale).reshape(4, 256))
+    masked = rows.reshape(4, 64, 4).copy()
+    masked[..., :2] = 0
+    assert is_structured(masked.reshape(4, 256))
