@@ -1,0 +1,172 @@
+"""Local files, read-only and in pieces: nothing stays open or mapped between two reads.
+
+Bytes are read, not mapped, so that memory stays bounded by what was asked for and a file cut short
+under the reader is an error message rather than a bus error. Only tensors stored as strided views
+are gathered through a mapping, which ends with the call.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.weights.messages import unreadable
+from weightkin.weights.model import Problem, Spans, TensorInfo
+from weightkin.weights.pages import PAGE, PageLedger
+
+BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
+GATHER = 1 << 16  # elements of a strided tensor gathered at a time
+
+
+class LocalFile:
+    """One regular file: its path, its size when opened, the pages touched since."""
+
+    __slots__ = ("pages", "path", "size")
+
+    def __init__(self, path: Path) -> None:
+        with readable(path):
+            status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise unreadable(path, "something else", "a regular file")
+        self.path = path
+        self.size = status.st_size
+        self.pages = PageLedger(status.st_size)
+
+    def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
+        """Bytes of ascending spans, joined; pieces less than a page apart share one read."""
+        joined = np.empty(sum(stop - start for start, stop in spans), dtype=np.uint8)
+        filled = 0
+        with readable(self.path), self.path.open("rb", buffering=0) as handle:
+            for near in _neighbours(spans):
+                start, stop = near[0][0], near[-1][1]
+                if len(near) == 1:
+                    block = joined[filled : filled + stop - start]
+                    self._fill(handle, start, block)
+                    filled += stop - start
+                    continue
+                block = np.empty(stop - start, dtype=np.uint8)
+                self._fill(handle, start, block)
+                for a, b in near:
+                    joined[filled : filled + b - a] = block[a - start : b - start]
+                    filled += b - a
+        return joined
+
+    def _fill(self, handle: io.FileIO, start: int, block: npt.NDArray[np.uint8]) -> None:
+        handle.seek(start)
+        left = memoryview(block.data)
+        while left:
+            n = handle.readinto(left)
+            if not n:
+                found = f"the end at byte {handle.tell()}"
+                raise unreadable(self.path, found, f"{self.size} bytes as when it was opened")
+            left = left[n:]
+        self.pages.touch(start, start + len(block))
+
+    def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of a strided tensor in the order of its flattened indices."""
+        width = place.dtype.itemsize
+        extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
+        out = np.empty(sum(stop - start for start, stop in runs), dtype=f"<u{width}")
+        filled = 0
+        cells = self._mapped(out.dtype, place.offset, extent)
+        for run_start, run_stop in runs:
+            for start in range(run_start, run_stop, GATHER):
+                flat = np.arange(start, min(start + GATHER, run_stop))
+                corners = np.unravel_index(flat, place.shape)
+                cell = np.zeros(len(flat), dtype=np.int64)
+                for corner, stride in zip(corners, place.strides, strict=True):
+                    cell += corner * stride
+                out[filled : filled + len(flat)] = cells[cell]
+                filled += len(flat)
+                self.pages.touch_each(place.offset + cell * width, width)
+        return out.view(place.dtype)
+
+    def _mapped(self, dtype: np.dtype[Any], offset: int, n: int) -> npt.NDArray[Any]:
+        with readable(self.path):
+            try:
+                return np.memmap(self.path, dtype, "r", offset, shape=(n,))
+            except ValueError:  # longer than the file is now
+                found = "fewer bytes than when it was opened"
+                raise unreadable(self.path, found, str(self.size)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the elements of one tensor lie. ``strides`` (in elements) is empty when contiguous."""
+
+    file: LocalFile
+    dtype: np.dtype[Any]
+    offset: int  # byte of the first element in the file
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Contents:
+    """What one file turned out to hold."""
+
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStorage:
+    """The elements of a model whose files lie on this machine."""
+
+    places: Mapping[str, Place]
+    files: Sequence[LocalFile]
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Elements ``start:stop`` of the flattened tensor, in its stored dtype."""
+        return self.read_runs(name, [(start, stop)])
+
+    def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of several ascending runs of the flattened tensor, joined."""
+        place = self.places[name]
+        n = math.prod(place.shape)
+        if any(not 0 <= start <= stop <= n for start, stop in runs):
+            raise IndexError(f"runs outside the {n} elements of {name!r}")
+        if place.strides:
+            return place.file.gather(place, runs)
+        width, base = place.dtype.itemsize, place.offset
+        spans = [(base + start * width, base + stop * width) for start, stop in runs]
+        return place.file.read(spans).view(place.dtype)
+
+    @property
+    def bytes_touched(self) -> int:
+        """Distinct bytes touched so far, headers included, in whole 4 KiB pages."""
+        return sum(file.pages.n_bytes for file in self.files)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a path into one line for the caller."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise unreadable(path, "nothing there", "a file") from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise unreadable(path, f"'{why}'", "a readable file") from None
+
+
+def _neighbours(spans: Spans) -> Iterator[Spans]:
+    """Group spans so near to one another that reading the gaps touches no further page."""
+    near: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if near and not (0 <= start - near[-1][1] <= PAGE and stop - near[0][0] <= BLOCK):
+            yield near
+            near = []
+        near.append((start, stop))
+    if near:
+        yield near

@@ -1,0 +1,44 @@
+"""Messages of one line about files, with text from outside (paths, tensor names, values) escaped.
+
+Control characters, line ends, escape codes and bidirectional marks never pass.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weightkin.errors import UnreadableModel
+
+SHOWN = 120  # characters of a foreign text that a message repeats
+LONGEST_PATH = 800  # characters of a path given in full at the head of a message
+
+
+def unreadable(where: str | Path, found: str, expected: str) -> UnreadableModel:
+    """Make the error for a file: the thing, what was found, what was expected."""
+    head = located(where) if isinstance(where, Path) else where
+    return UnreadableModel(f"{head}: found {found}, expected {expected}")
+
+
+def located(path: Path, tensor: str | None = None) -> str:
+    """Return the head of a message: the path, escaped if need be, and the tensor in it."""
+    plain = str(path)
+    head = plain if plain.isprintable() and len(plain) <= LONGEST_PATH else quoted(plain)
+    return head if tensor is None else f"{head}: tensor {quoted(tensor)}"
+
+
+def shown(text: object) -> str:
+    """Return a text on one line: itself if short and printable, else its escaped beginning."""
+    plain = str(text)
+    return plain if plain.isprintable() and len(plain) <= SHOWN else quoted(plain)
+
+
+def quoted(value: object) -> str:
+    """Return ``repr`` of a text or number, of bounded length, or the type of anything else."""
+    if isinstance(value, str):
+        cut = repr(value[:SHOWN])
+        return cut if len(value) <= SHOWN else f"{cut}... ({len(value)} characters)"
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if abs(value) < 10**40 else f"an integer of {value.bit_length()} bits"
+    return f"a {type(value).__name__}"

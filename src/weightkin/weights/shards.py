@@ -1,0 +1,92 @@
+"""Several files that make one model, with or without an index; broken ones are left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from weightkin.errors import UnreadableModel
+from weightkin.weights.files import Contents, LocalFile
+from weightkin.weights.messages import located, quoted, shown, unreadable
+from weightkin.weights.model import Problem
+from weightkin.weights.safetensors_file import MAX_HEADER, read_json, read_safetensors
+from weightkin.weights.torch_zip import read_torch_zip
+
+READERS = {
+    ".safetensors": read_safetensors,
+    ".bin": read_torch_zip,
+    ".pt": read_torch_zip,
+    ".pth": read_torch_zip,
+}
+
+
+def read_file(file: LocalFile) -> Contents:
+    """Tensors of one file, by the format that its suffix names."""
+    suffix = file.path.suffix.lower()
+    if suffix not in READERS:
+        raise unreadable(file.path, f"suffix {quoted(suffix)}", f"one of {', '.join(READERS)}")
+    return READERS[suffix](file)
+
+
+def read_files(paths: list[Path]) -> tuple[Contents, list[LocalFile]]:
+    """Tensors of several files. A broken file is a problem, unless no other has a tensor."""
+    joined = Contents()
+    files: list[LocalFile] = []
+    first_error: UnreadableModel | None = None
+    for path in paths:
+        try:
+            file = LocalFile(path)
+            files.append(file)
+            part = read_file(file)
+        except UnreadableModel as error:
+            first_error = first_error or error
+            joined.problems.append(Problem(shown(path.name), str(error)))
+            continue
+        again = joined.tensors.keys() & part.tensors.keys()
+        if again:
+            found = f"duplicate tensor name {quoted(min(again))}"
+            raise unreadable(path, found, "each name in one file (name a file to read it alone)")
+        joined.tensors |= part.tensors
+        joined.places |= part.places
+        joined.problems += part.problems
+    if first_error and not joined.tensors:
+        raise first_error
+    return joined, files
+
+
+def read_index(index: LocalFile) -> tuple[Contents, list[LocalFile]]:
+    """Tensors of the shards that an index names, and the files opened."""
+    shards = _shards_of(index)
+    contents, files = read_files([index.path.parent / shard for shard in sorted(shards)])
+    shard_of = {name: place.file.path.name for name, place in contents.places.items()}
+    said = {problem.what for problem in contents.problems}
+    for shard in sorted(shards):
+        missing = [
+            name
+            for name in sorted(shards[shard])
+            if shard_of.get(name) != shard and shown(name) not in said
+        ]
+        if missing and shown(shard) not in said:
+            why = f"{len(missing)} tensors of the index are not in it, first {quoted(missing[0])}"
+            lost = any(name not in contents.tensors for name in missing)
+            contents.problems.append(Problem(shown(shard), why, loses_tensors=lost))
+    return contents, [index, *files]
+
+
+def _shards_of(index: LocalFile) -> dict[str, list[str]]:
+    """Tensor names by shard; a shard is a plain file name beside the index, or is refused."""
+    if index.size > MAX_HEADER:
+        raise unreadable(index.path, f"an index of {index.size} bytes", f"at most {MAX_HEADER}")
+    names = read_json(index, "index", 0, index.size).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise unreadable(index.path, f"{quoted(names)} as weight_map", "shards by tensor name")
+    shards: defaultdict[str, list[str]] = defaultdict(list)
+    for name, shard in names.items():
+        is_plain = isinstance(shard, str) and shard not in ("", ".", "..")
+        if not is_plain or any(character in shard for character in "/\\\0:"):
+            raise UnreadableModel(
+                f"{located(index.path)}: refused shard {quoted(shard)}, "
+                "expected the name of a file in the same folder"
+            )
+        shards[shard].append(name)
+    return dict(shards)

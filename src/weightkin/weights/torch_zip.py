@@ -1,0 +1,219 @@
+"""PyTorch files (``torch.save`` since 1.6): a zip of one pickle and one plain entry per storage.
+
+Storages are read in place, so entries must be stored, not compressed. Nothing is imported and
+nothing in the file is called; see `torch_pickle`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from weightkin.weights.dtypes import BITS, NUMPY
+from weightkin.weights.files import Contents, LocalFile, Place, readable
+from weightkin.weights.messages import located, quoted, shown, unreadable
+from weightkin.weights.model import Problem, TensorInfo
+from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
+from weightkin.weights.torch_pickle import TensorRecord, unpickle
+
+MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
+MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
+MAX_DEPTH = 16  # dicts within dicts
+MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
+LOCAL_HEADER = b"PK\x03\x04"
+BROKEN_ZIP = (  # what zipfile raises on one
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    ValueError,
+    struct.error,
+)
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """The entries of the zip by their name below the archive's folder."""
+
+    file: LocalFile
+    entries: dict[str, zipfile.ZipInfo]
+
+
+def read_torch_zip(file: LocalFile) -> Contents:
+    """Tensors of the state dict in a torch file, each with its place in the file."""
+    archive = _archive(file)
+    order = _bytes_of(archive, "byteorder", 16) if "byteorder" in archive.entries else b"little"
+    if order != b"little":
+        found = f"byte order {quoted(order.decode('latin-1'))}"
+        raise unreadable(file.path, found, "'little'")
+    root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
+    if not isinstance(root, dict):
+        raise unreadable(file.path, f"{quoted(root)} at the top", "a state dict")
+    contents = Contents()
+    spans: dict[str, tuple[int, int]] = {}
+    for name, record in _named_tensors(file, root):
+        if name in contents.tensors:
+            raise unreadable(file.path, f"duplicate tensor name {quoted(name)}", "it once")
+        if record.dtype not in NUMPY:
+            why = f"dtype {record.dtype} is not supported"
+            contents.problems.append(Problem(shown(name), why))
+            continue
+        if record.storage.key not in spans:
+            spans[record.storage.key] = _span(archive, f"data/{record.storage.key}")
+        where = located(file.path, checked_name(file.path, name))
+        place = _place(where, file, record, spans[record.storage.key])
+        contents.places[name] = place
+        n_bytes = math.prod(place.shape) * place.dtype.itemsize
+        contents.tensors[name] = TensorInfo(name, record.dtype, place.shape, n_bytes)
+    return contents
+
+
+class _Watched(io.FileIO):
+    """A file handle that enters what `zipfile` reads in the ledger, and bounds it."""
+
+    def __init__(self, file: LocalFile) -> None:
+        super().__init__(file.path, "rb")
+        self.file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most `MAX_DIRECTORY` bytes; a central directory beyond that is refused."""
+        start = self.tell()
+        wanted = self.file.size - start if size is None or size < 0 else size
+        if wanted > MAX_DIRECTORY:
+            found = f"a zip directory of {wanted} bytes"
+            raise unreadable(self.file.path, found, f"at most {MAX_DIRECTORY}")
+        data = super().read(wanted) or b""
+        self.file.pages.touch(start, start + len(data))
+        return data
+
+
+def _archive(file: LocalFile) -> _Archive:
+    """List the zip's entries below the folder of its pickle; refuse what torch does not write."""
+    infos = _directory(file)
+    pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise unreadable(file.path, f"{len(pickles)} pickles in the zip", "one data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        name = info.filename.removeprefix(folder)
+        if name in entries or info.orig_filename != info.filename:
+            found = f"a repeated or unclean zip entry {quoted(info.orig_filename)}"
+            raise unreadable(file.path, found, "distinct names")
+        entries[name] = info
+    if "constants.pkl" in entries:
+        raise unreadable(file.path, "a TorchScript program", "a state dict")
+    return _Archive(file, entries)
+
+
+def _directory(file: LocalFile) -> list[zipfile.ZipInfo]:
+    start = file.read([(0, min(4, file.size))]).tobytes()
+    if start != LOCAL_HEADER:
+        found = f"a file that begins with {start!r}"
+        raise unreadable(file.path, found, "a zip (the torch format before 1.6 is not read yet)")
+    try:
+        with readable(file.path), _Watched(file) as handle, zipfile.ZipFile(handle) as archive:
+            return archive.infolist()
+    except BROKEN_ZIP as error:
+        found = f"a broken or cut zip ({shown(error)})"
+        raise unreadable(file.path, found, "a whole one") from None
+
+
+def _span(archive: _Archive, name: str) -> tuple[int, int]:
+    """Bytes of an uncompressed entry, found through its local header."""
+    file = archive.file
+    where = f"{located(file.path)}: zip entry {quoted(name)}"
+    if name not in archive.entries:
+        raise unreadable(where, "nothing", "a storage")
+    info = archive.entries[name]
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        raise unreadable(where, "compressed or encrypted data", "plain bytes")
+    if info.compress_size != info.file_size:
+        raise unreadable(where, "two sizes", "one, as plain bytes have")
+    at = info.header_offset
+    if not 0 <= at <= file.size - 30:
+        raise unreadable(where, "its header outside the file", "it inside")
+    local = file.read([(at, at + 30)]).tobytes()
+    # APPNOTE 4.3.7: signature, 22 bytes repeated in the directory, lengths of name and extra field
+    n_name, n_extra = struct.unpack("<HH", local[26:])
+    start = at + 30 + n_name + n_extra
+    stop = start + info.file_size
+    if local[:4] != LOCAL_HEADER or stop > file.size:
+        raise unreadable(where, "a local header that does not fit", "one that keeps to the file")
+    written = file.read([(at + 30, at + 30 + n_name)]).tobytes()
+    if written not in (info.filename.encode("utf-8"), info.filename.encode("cp437", "replace")):
+        raise unreadable(where, "another name in its local header", "the same")
+    return start, stop
+
+
+def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
+    start, stop = _span(archive, name)
+    if stop - start > limit:
+        found = f"{stop - start} bytes in {name}"
+        raise unreadable(archive.file.path, found, f"at most {limit}")
+    return archive.file.read([(start, stop)]).tobytes()
+
+
+def _named_tensors(file: LocalFile, root: dict[str, Any]) -> Iterator[tuple[str, TensorRecord]]:
+    """Tensors by dotted name, of the state dict itself where a training checkpoint wraps it."""
+    for _ in range(MAX_DEPTH):
+        if any(isinstance(value, TensorRecord) for value in root.values()):
+            break
+        inner = next((root[key] for key in WRAPPERS if isinstance(root.get(key), dict)), None)
+        if inner is None:
+            break
+        root = inner
+    pending = [("", root, 0)]
+    entered = {id(root)}  # a dict that holds itself, or is held twice, is read once
+    while pending:
+        prefix, items, depth = pending.pop()
+        for key, value in items.items():
+            if len(prefix) + len(key) > MAX_NAME:
+                found = f"a name of {len(prefix) + len(key)} characters"
+                raise unreadable(file.path, found, f"at most {MAX_NAME}")
+            if isinstance(value, TensorRecord):
+                yield prefix + key, value
+            elif isinstance(value, dict) and depth < MAX_DEPTH and id(value) not in entered:
+                entered.add(id(value))
+                pending.append((f"{prefix}{key}.", value, depth + 1))
+
+
+def _place(where: str, file: LocalFile, record: TensorRecord, span: tuple[int, int]) -> Place:
+    """Where a view's elements lie, if all of them are inside its storage."""
+    shape = checked_shape(where, record.shape)
+    strides = checked_strides(where, record.strides, len(shape))
+    offset = record.offset
+    if type(offset) is not int or offset < 0:
+        raise unreadable(where, f"offset {quoted(offset)}", "a non-negative integer")
+    dtype = NUMPY[record.dtype]
+    start, stop = span
+    stated = record.storage.n * BITS.get(record.storage.dtype, 8) // 8
+    if stated != stop - start:
+        raise unreadable(where, f"a storage of {stop - start} bytes", quoted(stated))
+    n = math.prod(shape)
+    if n == 0:
+        return Place(file, dtype, start, shape)
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if (last + 1) * dtype.itemsize > stop - start:
+        held = (stop - start) // dtype.itemsize
+        raise unreadable(where, f"an element at {quoted(last)}", f"all in a storage of {held}")
+    if n * dtype.itemsize > file.size:  # an expanded view costs no bytes on disk
+        raise unreadable(where, f"{n} elements of an expanded view", "no more than the file holds")
+    begin = start + offset * dtype.itemsize
+    return Place(file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides)
+
+
+def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    expected = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True

@@ -1,0 +1,1 @@
+"""Models are read from hostile files, row by row, without running anything."""
