@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
-	@$(BIN)/python benchmarks/demo.py
+	@$(BIN)/python -m benchmarks.demo
 
 test: lint types units
 
@@ -25,10 +25,10 @@ units: .venv/.dev
 
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python benchmarks/results.py
+	$(BIN)/python -m benchmarks.results
 
 bench: .venv/.dev
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed
 
 zoo: .venv/.dev
 	$(BIN)/python zoo/grow.py

@@ -41,6 +41,8 @@ class FailIf(StrEnum):
 
 def main() -> None:
     """Entry point. The only place where a `WeightkinError` is caught."""
+    # matrices here are small: one thread is faster, and sums in the same order on every machine
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False)
     except click.ClickException as error:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Matching:
     cosine: Floats  # (n_x, n_y)
 
 
-def usable_rows(x: Floats) -> Mask:
+def usable_rows(x: Floats) -> npt.NDArray[np.bool_]:
     """Rows that may take part: finite, not zero, and no exact duplicate of another row up to scale.
 
     A property of one model that does not depend on labels, so a test on the rows kept stays valid.
@@ -33,7 +32,7 @@ def usable_rows(x: Floats) -> Mask:
     """
     finite = np.isfinite(x).all(axis=1)
     peak = np.abs(np.where(finite[:, None], x, 0.0)).max(axis=1, initial=0.0)
-    usable = np.asarray(finite & (peak > 0))
+    usable: npt.NDArray[np.bool_] = np.logical_and(finite, peak > 0)
     if usable.any():
         rows = unit_rows(x[usable])
         rows = np.where(_leading_sign(rows)[:, None] < 0, -rows, rows)

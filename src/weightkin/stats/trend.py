@@ -75,12 +75,13 @@ def _is_flagged(zs: list[float], total: float) -> bool:
 
 
 def _norm_z(rows: Floats) -> float:
-    """Spearman correlation of row norm and index, in standard deviations of its exact null."""
+    """Spearman correlation of row norm and index, by Fisher's z, in standard deviations."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     ranks = rankdata(norm)
     if np.ptp(ranks) == 0:
         return 0.0
-    return float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1] * math.sqrt(len(rows) - 1))
+    r = float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1])
+    return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
 
 
 def _lag_z(rows: Floats) -> npt.NDArray[np.float64]:

@@ -1,0 +1,189 @@
+"""Claim: each command prints its record, one clear line for bad input, and the right exit code."""
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import models
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    rng = np.random.default_rng(5)
+    arrays = models.base(rng)
+    models.write(folder / "a", arrays)
+    models.write(folder / "child", models.child(arrays, rng))
+    models.write(folder / "stranger", models.base(rng))
+    return folder
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_compare_prints_the_sentence_first(pair):
+    found = run("compare", pair / "a", pair / "child")
+    assert found.returncode == 0
+    assert re.match(r"dependent \(p <= 1e-\d+, exact, 4 blocks\)\n", found.stdout)
+    assert found.stderr == ""
+
+
+def test_json_is_exactly_the_record(pair):
+    found = run("compare", pair / "a", pair / "stranger", "--json")
+    record = json.loads(found.stdout)
+    assert record["verdict"] == "no-evidence"
+    assert record["schema"] == "weightkin/comparison/1"
+    assert set(record["direction"]) == {"parent", "probability", "evidence"}
+    required = {"a", "b", "verdict", "basis", "log10_pvalue", "alpha", "tests", "skipped", "kind",
+                "kind_details", "direction", "layers", "parts", "bytes_read", "seconds", "method",
+                "seed", "version"}  # fmt: skip
+    assert required <= record.keys()
+
+
+def test_fail_if_turns_the_verdict_into_an_exit_code(pair):
+    assert run("compare", pair / "a", pair / "child", "--fail-if", "dependent").returncode == 1
+    assert run("compare", pair / "a", pair / "stranger", "--fail-if", "dependent").returncode == 0
+
+
+def test_verify_says_same_and_notices_another_model_and_another_number(pair, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(run("compare", pair / "a", pair / "child", "--json").stdout)
+    same = run("verify", path)
+    assert (same.returncode, same.stdout.split(":")[0]) == (0, "same")
+    moved = run("verify", path, pair / "a", pair / "child")
+    assert moved.returncode == 0
+    other = run("verify", path, pair / "a", pair / "stranger")
+    assert other.returncode == 1
+    assert "digest of b" in other.stdout
+    data = json.loads(path.read_text())
+    data["tests"][0]["statistic"] -= 1
+    path.write_text(json.dumps(data))
+    forged = run("verify", path)
+    assert forged.returncode == 1
+    assert forged.stdout.strip().endswith("different")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": "weightkin/comparison/1"}', "\x00"])
+def test_verify_refuses_what_is_no_record(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    found = run("verify", path)
+    assert found.returncode == 3
+    assert found.stderr.count("\n") == 1
+
+
+def test_show_prints_blocks_axes_and_digest(pair):
+    found = run("show", pair / "a")
+    assert found.returncode == 0
+    for word in ("decoder", "mlp.gate", "attn.v", "S_32", "wk1-"):
+        assert word in found.stdout
+    record = json.loads(run("show", pair / "a", "--json").stdout)
+    assert {axis["kind"] for axis in record["axes"]} == {"units", "vo", "heads", "residual"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("compare",), ("compare", "x"), ("nonsense",), ("compare", "x", "y", "--alpha", "z"),
+     ("compare", "x", "y", "--fail-if", "guilty"), ("compare", "x", "y", "--alpha", "2"),
+     ("show", "x", "--bogus"), ("verify", "x", "y")],
+)  # fmt: skip
+def test_wrong_command_lines_exit_with_four(arguments):
+    found = run(*arguments)
+    assert found.returncode == (4 if arguments else 4)
+    assert "Traceback" not in found.stderr
+
+
+def _truncated(folder):
+    path = models.write(folder, models.base(np.random.default_rng(0))) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _long_header(folder):
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 10**6) + b"{}")
+
+
+def _pickle_that_calls(folder):
+    import pickle
+    import zipfile
+
+    class Attack:
+        def __reduce__(self):
+            return os.system, (f"touch {folder}/owned",)
+
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "pytorch_model.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"w": Attack()}, protocol=2))
+        archive.writestr("archive/version", "3")
+
+
+@pytest.mark.parametrize("spoil", [_truncated, _long_header, _pickle_that_calls])
+def test_unreadable_models_exit_with_three_and_one_line(pair, tmp_path, spoil):
+    spoil(tmp_path / "bad")
+    for arguments in (("show", tmp_path / "bad"), ("compare", pair / "a", tmp_path / "bad")):
+        found = run(*arguments)
+        assert found.returncode == 3
+        assert found.stdout == ""
+        assert found.stderr.count("\n") == 1
+        assert "bad" in found.stderr
+    assert not (tmp_path / "bad" / "owned").exists()
+
+
+def test_missing_path_and_empty_folder_exit_with_three(pair, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for source in (tmp_path / "absent", tmp_path / "empty"):
+        found = run("compare", pair / "a", source)
+        assert (found.returncode, found.stderr.count("\n")) == (3, 1)
+
+
+def test_a_missing_shard_exits_with_two_even_on_a_hit(pair, tmp_path):
+    folder = models.write(tmp_path / "sharded", models.base(np.random.default_rng(5)))
+    os.rename(folder / "model.safetensors", folder / "model-00001-of-00002.safetensors")
+    names = json.loads(
+        (folder / "model-00001-of-00002.safetensors").read_bytes()[8:].split(b"]}}")[0] + b"]}}"
+    )
+    weight_map = {k: "model-00001-of-00002.safetensors" for k in names if k != "__metadata__"}
+    weight_map["gone.weight"] = "model-00002-of-00002.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    found = run("compare", pair / "a", folder, "--json", "--fail-if", "dependent")
+    assert found.returncode == 2
+    record = json.loads(found.stdout)
+    assert record["verdict"] == "dependent"
+    assert any("00002" in s["what"] + s["why"] for s in record["skipped"])
+
+
+def test_names_from_files_cannot_move_the_cursor(tmp_path, rng):
+    arrays = models.base(rng)
+    arrays["evil\x1b[2Jname\n"] = np.zeros((2, 2), np.float32)
+    folder = models.write(tmp_path / "evil\x1b[31m", arrays)
+    found = run("show", folder)
+    assert found.returncode == 0
+    assert "\x1b" not in found.stdout
+
+
+def test_nothing_is_written_into_a_model_folder(pair):
+    before = {p: p.stat().st_mtime_ns for p in pair.rglob("*")}
+    run("compare", pair / "a", pair / "child", "--full-digest", "--published", "3")
+    assert {p: p.stat().st_mtime_ns for p in pair.rglob("*")} == before
+
+
+def test_help_is_light():
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, weightkin.cli.main; print(sorted(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for heavy in ("'numpy'", "'scipy'", "'torch'", "'huggingface_hub'"):
+        assert heavy not in found.stdout

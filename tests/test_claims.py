@@ -1,0 +1,77 @@
+"""Claim: a fixed sample of every table of docs/results.md holds; `make results` runs them in full."""
+
+import math
+
+import pytest
+from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
+from benchmarks.big_models import Shape
+from benchmarks.tables import most_by_chance
+from zoo import truth
+
+from weightkin.stats.coincidences import coincidences_log10_sf
+
+SAMPLE = (
+    "llama-a", "llama-b", "llama-c", "llama-c-twin", "llama-distilled", "llama-a-ft3",
+    "llama-a-long", "llama-a-width", "llama-a-depth", "llama-a-int4", "llama-a-upcycled",
+    "llama-a-new-mlps", "gpt-a", "gpt-b", "gpt-a-ft1", "moe-a", "moe-b", "moe-a-ft1", "vit-a",
+    "vit-b", "vit-a-ft1",
+)  # fmt: skip
+
+
+def test_simulated_null_pairs_reject_no_more_than_alpha():
+    found = validity.simulate(8, seed=1, workers=2)
+    assert sum(r.n for r in found if r.what == "verdict") >= 200
+    assert [r for r in found if not r.is_valid] == []
+
+
+@pytest.fixture(scope="module")
+def outcomes(zoo):
+    return zoo_pairs.all_pairs(SAMPLE, workers=2)
+
+
+def test_no_independent_pair_of_the_zoo_is_dependent(outcomes):
+    strangers = [o for o in outcomes if not o.related]
+    assert len(strangers) > 100
+    assert [o for o in strangers if o.verdict == "dependent"] == []
+
+
+def test_every_aligned_relative_of_the_zoo_is_dependent(outcomes):
+    related = [o for o in outcomes if o.related]
+    assert len(related) > 40
+    assert [(o.a, o.b) for o in related if o.verdict != "dependent"] == []
+
+
+def test_effects_of_relatives_and_strangers_stay_apart(outcomes):
+    assert min(o.ratio for o in outcomes if o.related) > 1.4
+
+
+def test_trained_strangers_follow_the_law_of_coincidences(zoo):
+    entries = truth.load()
+    names = [n for n in SAMPLE if n in entries]
+    counts = sum(
+        (zoo_laws.count_views((a, b)) for a, b in zoo_laws.independent_pairs()
+         if a in names and b in names and entries[a]["kind"] == entries[b]["kind"] == "base"),
+        zoo_laws.Counter(),
+    )  # fmt: skip
+    n = counts.total()
+    assert n > 50
+    for alpha in (0.1, 0.01):
+        hits = sum(v for k, v in counts.items() if coincidences_log10_sf(k) <= math.log10(alpha))
+        assert hits <= most_by_chance(n, alpha)
+
+
+def test_minilm_is_tied_to_its_copies_and_to_nothing_else(tmp_path):
+    pytest.importorskip("torch")
+    for name, (is_related, record) in minilm.compare_copies(tmp_path, n_steps=3).items():
+        assert (record.verdict == "dependent") == is_related, name
+
+
+def test_compare_touches_few_bytes_of_a_larger_model(tmp_path):
+    shape = Shape(width=512, hidden=2816, blocks=8, heads=8, kv_heads=2, vocabulary=8000)
+    timings, memory = speed.measure(tmp_path, shape)
+    sizes = (tmp_path / "base" / "model.safetensors").stat().st_size * 2
+    by_way = {(t.pair, t.way): t for t in timings}
+    assert by_way["related", "compare"].answer.startswith("dependent")
+    assert by_way["independent", "compare"].answer.startswith("no evidence")
+    assert by_way["related", "compare --quick"].bytes_read < 0.2 * sizes
+    assert max(memory.values()) < 500e6

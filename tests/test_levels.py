@@ -1,0 +1,67 @@
+"""Claim: rooms import only from lower levels, and the import graph has no cycle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
+LEVELS = {
+    "errors": -1,
+    "records": 0,
+    "stats": 0,
+    "weights": 1,
+    "anatomy": 2,
+    "evidence": 4,
+    "compare": 6,
+    "verify": 7,
+    "report": 8,
+    "cli": 10,
+}
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
+                 path.parent != SOURCE)  # fmt: skip
+HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers"}
+
+
+def _imports(path):
+    """Modules of ours that a file imports when it runs, not when it is type-checked."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "weightkin":
+                yield from (f"weightkin.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _room(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LEVELS else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_room_imports_only_from_lower_rooms(path):
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert own in LEVELS, f"room {own} has no level"
+    for module in _imports(path):
+        room = _room(module) if module.startswith("weightkin.") else None
+        if room and room != own:
+            assert LEVELS[room] < LEVELS[own], f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_heavy_packages_are_never_imported_at_the_top(path):
+    top = {m.split(".")[0] for node in ast.parse(path.read_text()).body
+           if isinstance(node, ast.Import | ast.ImportFrom)
+           for m in ([node.module or ""] if isinstance(node, ast.ImportFrom) else
+                     [a.name for a in node.names])}  # fmt: skip
+    assert not top & HEAVY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_modules_stay_readable(path):
+    assert len(path.read_text().splitlines()) <= 300
