@@ -23,7 +23,9 @@ from weightkin.stats.published import (
 
 def test_match_is_the_best_assignment(rng):
     x, y = rng.standard_normal((2, 6, 4)).astype(np.float32)
-    best = max(permutations(range(6)), key=lambda p: sum(naive.cosine(x[i], y[p[i]]) for i in range(6)))
+    best = max(
+        permutations(range(6)), key=lambda p: sum(naive.cosine(x[i], y[p[i]]) for i in range(6))
+    )
     assert match(x, y, rng).tolist() == list(best)
 
 
