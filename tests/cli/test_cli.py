@@ -102,7 +102,7 @@ def test_show_prints_blocks_axes_and_digest(pair):
 )  # fmt: skip
 def test_wrong_command_lines_exit_with_four(arguments):
     found = run(*arguments)
-    assert found.returncode == (4 if arguments else 4)
+    assert found.returncode == 4
     assert "Traceback" not in found.stderr
 
 

@@ -12,13 +12,14 @@ AxisKind = Literal["units", "vo", "heads", "residual"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an axis runs: along dimension ``dim`` of ``tensor``, over ``size`` entries from ``start``.
+    """Where an axis runs: along ``dim`` of ``tensor``, over ``size`` entries from ``start``.
 
     ``role`` says what the tensor does there (``mlp.gate``, ``mlp.up``, ``mlp.down``, ``attn.v``,
-    ``attn.o``, ``embed``, ``unembed``, ``conv`` ...). On grouped-query models an ``attn.o`` place is
-    ``repeat`` times as long as the axis: unit ``(g, j)`` sits at ``((g * repeat) + r) * head_size + j``.
-    Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert and
-    ``dim`` counts without that first dimension.
+    ``attn.o``, ``embed``, ``unembed``, ``conv`` ...). On grouped-query models an ``attn.o`` place
+    is ``repeat`` times as long as the axis: unit ``(g, j)`` sits at
+    ``((g * repeat) + r) * head_size + j``. A place of an axis of heads is ``n_units`` equal runs.
+    Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert
+    and ``dim`` counts without that first dimension.
     """
 
     tensor: str

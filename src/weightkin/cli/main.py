@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from weightkin import __version__
@@ -18,6 +17,10 @@ from weightkin.errors import UsageError, WeightkinError
 if TYPE_CHECKING:
     from weightkin.records import Comparison
 
+# typer carries its own copy of click; this is the base of everything a command line can get wrong
+CommandLineError: type[Exception] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
 
 app = typer.Typer(
@@ -45,13 +48,13 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except CommandLineError as error:
+        error.show()  # type: ignore[attr-defined]
         sys.exit(EXIT_USAGE)
     except WeightkinError as error:
         print(f"weightkin: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("weightkin: stopped", file=sys.stderr)
         sys.exit(EXIT_INCOMPLETE)
     except BrokenPipeError:  # the reader of our output went away

@@ -30,15 +30,15 @@ def usable_rows(x: Floats) -> npt.NDArray[np.bool_]:
     A property of one model that does not depend on labels, so a test on the rows kept stays valid.
     Every member of a set of duplicates is dropped: keeping one would need a choice by label.
     """
-    finite = np.isfinite(x).all(axis=1)
-    peak = np.abs(np.where(finite[:, None], x, 0.0)).max(axis=1, initial=0.0)
-    usable: npt.NDArray[np.bool_] = np.logical_and(finite, peak > 0)
-    if usable.any():
-        rows = unit_rows(x[usable])
-        rows = np.where(_leading_sign(rows)[:, None] < 0, -rows, rows)
-        keys = [row.tobytes() for row in np.round(rows * 2**20).astype(np.int32)]
-        counts = Counter(keys)
-        usable[usable] = [counts[key] == 1 for key in keys]
+    finite = np.asarray(np.isfinite(x).all(axis=1))
+    peak = np.asarray(np.abs(np.where(finite[:, None], x, 0.0)).max(axis=1, initial=0.0))
+    candidates = np.flatnonzero(finite & (peak > 0))
+    rows = unit_rows(x[candidates])
+    rows = np.where(_leading_sign(rows)[:, None] < 0, -rows, rows)
+    keys = [row.tobytes() for row in np.round(rows * 2**20).astype(np.int32)]
+    counts = Counter(keys)
+    usable = np.zeros(len(x), dtype=bool)
+    usable[candidates] = [counts[key] == 1 for key in keys]
     return usable
 
 
@@ -84,5 +84,7 @@ def unit_rows(x: Floats) -> Floats:
 
 def _leading_sign(rows: Floats) -> Floats:
     """Sign of the largest entry of each row: duplicates up to a negative scale then agree."""
+    if not rows.size:
+        return np.zeros(len(rows), dtype=np.float32)
     at = np.abs(rows).argmax(axis=1)
     return np.asarray(np.sign(rows[np.arange(len(rows)), at]))

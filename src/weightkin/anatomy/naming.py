@@ -1,0 +1,241 @@
+"""From tensor names to stacks of blocks, and from one name to the part of a family it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from weightkin.anatomy.families import FAMILIES
+from weightkin.anatomy.parts import Family, Part, expression
+from weightkin.weights.model import TensorInfo
+
+MAX_STACKS = 32  # real models have a handful
+MAX_TEMPLATES = 128  # names looked at to choose a family
+
+# "model.layers.7.mlp.up_proj.weight": everything before, the container, the number, the rest
+_BLOCK = re.compile(
+    r"(?:^|\.)((?:layers\.[0-9]+\.)?blocks|layers|layer|h|block|resblocks|transformer_blocks)"
+    r"\.([0-9]+)\."
+)
+_UNET = re.compile(r"(?:^|(?<=\.))(?:down_blocks|up_blocks|mid_block)\.")
+_NUMBER = re.compile(r"[0-9]+")
+_EXPERT = re.compile(r"(?<=experts\.)[0-9]+(?=\.)")
+_LEAF = re.compile(r"\.(weight|bias|gamma|beta)$")
+# masks, rotary tables and the like: no parameters, or none that a relabelling would move
+_BUFFER = re.compile(
+    r"(?:^|\.)(?:position_ids|token_type_ids|num_batches_tracked|masked_bias"
+    r"|rotary_emb\.[a-z_.]+|attention_mask)$"
+)
+_SCALAR = re.compile(r"(?:scale|scalar|bias|temperature|tracked)$")
+_HINTS = (
+    ("vision", re.compile(r"(?:^|[._])(?:vision|visual|image)")),
+    ("audio", re.compile(r"(?:^|[._])(?:audio|speech)")),
+    ("mtp", re.compile(r"(?:^|\.)mtp\.")),
+    ("decoder", re.compile(r"(?:^|[._])language_model\.")),
+    ("text", re.compile(r"(?:^|\.)text_model\.")),
+    ("encoder", re.compile(r"(?:^|\.)encoder\.(?:block|layers)$")),
+    ("decoder", re.compile(r"(?:^|\.)decoder\.(?:block|layers)$")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The tensors of one block, by the rest of their names."""
+
+    path: str
+    tensors: Mapping[str, TensorInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Numbered blocks under one prefix, in the order of their numbers; gaps are closed."""
+
+    prefix: str  # "model.layers"
+    blocks: tuple[Block, ...]
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Every prefix above the blocks, longest first: ``("model.", "")``."""
+        words = self.prefix.split(".")[:-1]
+        return tuple("".join(f"{w}." for w in words[:n]) for n in range(len(words), -1, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One tensor and what it is."""
+
+    info: TensorInfo
+    part: Part
+    dims: tuple[str, ...]  # one word of the table for each dimension
+    group: str  # "", "cross", "shared", or the number of an expert
+
+    def sizes(self, word: str) -> list[int]:
+        """Sizes of the dimensions that run along ``word`` alone."""
+        return [n for n, w in zip(self.info.shape, self.dims, strict=True) if w == word]
+
+
+@dataclass(slots=True)
+class Reading:
+    """A stack read with one row of the table."""
+
+    stack: Stack
+    name: str
+    family: Family
+    width: int  # residual width; 0 when the parts do not show it
+    bound: list[list[Bound]] = field(default_factory=list)  # by block
+    strangers: list[list[TensorInfo]] = field(default_factory=list)  # by block: not understood
+    top: list[Bound] = field(default_factory=list)  # outside the blocks
+    top_strangers: list[TensorInfo] = field(default_factory=list)
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether a table of learned positions is stored beside the stack."""
+        return any(bound.part.role.startswith("position") for bound in self.top)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key in which numbers count as numbers, however many digits they have."""
+    key = []
+    for piece in re.findall(r"[0-9]+|[^0-9]+", name):
+        digits = piece.lstrip("0") if piece[0] in "0123456789" else None
+        key.append((1, 0, piece) if digits is None else (0, len(digits), digits))
+    return tuple(key)
+
+
+def split_names(tensors: Iterable[TensorInfo]) -> tuple[list[Stack], list[TensorInfo]]:
+    """Sort tensors into stacks of numbered blocks and the rest."""
+    stacks: dict[str, dict[str, dict[str, TensorInfo]]] = {}
+    rest = []
+    for info in tensors:
+        found = _BLOCK.search(info.name)
+        if found is None:
+            rest.append(info)
+            continue
+        container = _NUMBER.sub("#", found[1])
+        prefix = info.name[: found.start(1)]
+        if container == "transformer_blocks" and (unet := _UNET.search(prefix)):
+            prefix = prefix[: unet.start()]
+        path, tail = info.name[: found.end() - 1], info.name[found.end() :]
+        stacks.setdefault(prefix + container, {}).setdefault(path, {})[tail] = info
+    largest = sorted(stacks, key=lambda p: -sum(map(len, stacks[p].values())))[:MAX_STACKS]
+    for prefix in stacks.keys() - set(largest):
+        rest.extend(info for block in stacks[prefix].values() for info in block.values())
+    return [_stack(prefix, stacks[prefix]) for prefix in sorted(largest, key=natural)], rest
+
+
+def _stack(prefix: str, blocks: Mapping[str, Mapping[str, TensorInfo]]) -> Stack:
+    return Stack(prefix, tuple(Block(path, blocks[path]) for path in sorted(blocks, key=natural)))
+
+
+def is_buffer(info: TensorInfo) -> bool:
+    """Whether a tensor is nothing that a relabelling could move: masks, tables, single scales."""
+    is_single = math.prod(info.shape) == 1
+    if (is_single and _SCALAR.search(info.name)) or _BUFFER.search(info.name):
+        return True
+    # causal masks of GPT-2 and GPT-NeoX, under the name of a bias
+    return len(info.shape) == 4 and info.shape[:2] == (1, 1) and info.name.endswith(".bias")
+
+
+def bind(family: Family, rest: str, info: TensorInfo, parts: str = "parts") -> Bound | None:
+    """Say what a tensor is to a family, or None: no pattern, or another number of dimensions."""
+    expert = _EXPERT.search(rest)
+    template = _EXPERT.sub("0", rest, count=1) if expert else rest
+    module, leaf = template, ""
+    if cut := _LEAF.search(template):
+        module, leaf = template[: cut.start()], cut[1]
+    part = _find(family, parts, module)
+    if part is None:
+        return None
+    is_bias = leaf in ("bias", "beta") or rest.endswith("bias")
+    dims = _dimensions(part, len(info.shape), is_bias, family.is_transposed)
+    if dims is None:
+        return None
+    group = expert[0] if part.group == "#" and expert else part.group
+    return Bound(info, part, dims, group)
+
+
+@lru_cache(maxsize=1 << 14)
+def _find(family: Family, parts: str, module: str) -> Part | None:
+    rows: tuple[Part, ...] = getattr(family, parts)
+    found = _pattern(family, parts).fullmatch(module)
+    return rows[int(found.lastgroup[1:])] if found and found.lastgroup else None
+
+
+@cache
+def _pattern(family: Family, parts: str) -> re.Pattern[str]:
+    rows: tuple[Part, ...] = getattr(family, parts)
+    choices = (f"(?P<p{i}>{expression(part.pattern)})" for i, part in enumerate(rows))
+    return re.compile("|".join(choices) or r"(?!)")
+
+
+@lru_cache(maxsize=1 << 12)
+def _dimensions(
+    part: Part, n_dims: int, is_bias: bool, is_transposed: bool
+) -> tuple[str, ...] | None:
+    words = tuple(part.dims.split())
+    if is_bias and n_dims == 1 and words == ("d", "..."):
+        return ("d",)  # of a patch projection
+    if "..." in words:
+        fill = ("-",) * (n_dims - len(words) + 1)
+        i = words.index("...")
+        words = words[:i] + fill + words[i + 1 :]
+    if len(words) == n_dims:
+        return words
+    if is_bias and n_dims == 1 and len(words) == 2:
+        return (words[-1] if is_transposed else words[0],)
+    return None
+
+
+def read_stack(stack: Stack) -> Reading | None:
+    """Choose the row of the table that explains most of a stack and read it, or return None."""
+    samples: dict[str, tuple[str, TensorInfo]] = {}
+    for block in stack.blocks:
+        for rest, info in block.tensors.items():
+            samples.setdefault(_EXPERT.sub("0", rest, count=1), (rest, info))
+        if len(samples) >= MAX_TEMPLATES:
+            break
+    best: tuple[int, Family, int] | None = None
+    for family in FAMILIES:
+        bound = [b for rest, info in samples.values() if (b := bind(family, rest, info))]
+        score, width = _score(bound)
+        if score and (best is None or score > best[0]):
+            best = (score, family, width)
+    if best is None:
+        return None
+    _, family, width = best
+    reading = Reading(stack, _stack_name(stack.prefix, family), family, width)
+    for block in stack.blocks:
+        pairs = [(info, bind(family, rest, info)) for rest, info in block.tensors.items()]
+        reading.bound.append([b for _, b in pairs if b])
+        reading.strangers.append([i for i, b in pairs if b is None and not is_buffer(i)])
+    return reading
+
+
+def _score(bound: list[Bound]) -> tuple[int, int]:
+    """How well a row fits, 0 without a whole MLP or attention; and the residual width."""
+    widths = Counter(n for b in bound for n in b.sizes("d"))
+    if not widths:
+        return 0, 0
+    width = widths.most_common(1)[0][0]
+    fitting = [b for b in bound if all(n == width for n in b.sizes("d"))]
+    words = {w for b in fitting for dim in b.dims for w in dim.split("+")}
+    has_mlp = "h" in words and bool(words & {"u", "gu"})
+    has_attention = "o" in words and bool(words & {"v", "qkv"})
+    if not (has_mlp or has_attention):
+        return 0, width
+    # GEGLU and plain GELU share names in diffusers: a fused half must be half
+    hidden = {n for b in fitting for n in b.sizes("h")}
+    whole = {n for b in fitting for n in b.sizes("u")}
+    halves = {n / 2 for b in fitting for w in ("g+u", "u+g", "gu") for n in b.sizes(w)}
+    return 4 * len(fitting) + 2 * has_mlp + has_attention + (whole | halves == hidden), width
+
+
+def _stack_name(prefix: str, family: Family) -> str:
+    for name, hint in _HINTS:
+        if hint.search(prefix):
+            return name
+    return family.stack

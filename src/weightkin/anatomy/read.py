@@ -1,0 +1,138 @@
+"""Read the anatomy of a model: by family where names are known, by shape where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from weightkin.anatomy.conv import conv_axes
+from weightkin.anatomy.heads import head_axes
+from weightkin.anatomy.infer import inferred_axes
+from weightkin.anatomy.naming import Reading, read_stack, split_names
+from weightkin.anatomy.residual import assign_top, residual_axes
+from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.anatomy.units import unit_axes
+from weightkin.weights.model import Model, Problem
+
+_SUB_CONFIGS = {
+    "vision": ("vision_config",),
+    "audio": ("audio_config",),
+    "text": ("text_config",),
+    "decoder": ("text_config", "llm_config", "language_config", "decoder"),
+    "encoder": ("encoder",),
+}
+
+
+def read_anatomy(model: Model) -> Anatomy:
+    """Say what is known about the layout of a model: blocks, roles, and axes with their symmetries.
+
+    The family is chosen by tensor names and shapes alone. The config is a hint: it may settle the
+    size of a head where the shapes agree with it, and it may take an axis away, never add one.
+    What cannot be declared with certainty is listed in ``skipped`` with its reason.
+    """
+    stacks, top = split_names(model.tensors.values())
+    readings, unread = [], list(top)
+    for stack in stacks:
+        if (reading := read_stack(stack)) is not None:
+            readings.append(reading)
+        else:
+            unread.extend(info for block in stack.blocks for info in block.tensors.values())
+    _make_names_unique(readings)
+    assign_top(readings, top)
+
+    notes = _Notes()
+    axes = [axis for reading in readings for axis in _block_axes(reading, model.config, notes)]
+    axes += notes.keep("", -1, "", residual_axes(readings))
+    counts = [(reading.name, len(reading.stack.blocks)) for reading in readings]
+    roles = dict.fromkeys(model.tensors, "other")
+    for reading in readings:
+        for row in [reading.top, *reading.bound]:
+            roles.update((bound.info.name, bound.part.role) for bound in row)
+
+    taken = {name for name, role in roles.items() if role != "other"}
+    rest = [info for info in unread if info.name not in taken]
+    inferred = inferred_axes(rest, taken={name for name, _ in counts})
+    for found in (inferred, conv_axes(rest)):
+        axes += found.axes
+        counts += found.stacks
+        roles.update(found.roles)
+        if found is not inferred or not readings:  # beside a known family, no news is no news
+            notes.problems += found.skipped
+    skipped = notes.summary()
+    if not axes and not skipped:
+        skipped.append(Problem("model", "no block with a known or inferable unit axis was found"))
+    return Anatomy(
+        family=_family(readings, axes),
+        stacks=tuple(counts),
+        axes=tuple(axes),
+        roles=tuple(roles.items()),
+        skipped=tuple(skipped),
+    )
+
+
+def _block_axes(reading: Reading, config: Mapping[str, Any], notes: _Notes) -> list[Axis]:
+    own = _sub_config(config, reading.name)
+    is_clamped = any("limit" in key and "glu" in key for key in own)
+    axes = []
+    for rank, block in enumerate(reading.stack.blocks):
+        here = (reading.name, rank, f"{block.path}.")
+        axes += notes.keep(*here, unit_axes(reading, rank, is_clamped=is_clamped))
+        axes += notes.keep(*here, head_axes(reading, rank, own))
+    return axes
+
+
+class _Notes:
+    """Reasons for axes left out, one line for all blocks that share it."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._reasons: dict[tuple[str, str, str], list[int]] = {}
+
+    def keep(
+        self, stack: str, block: int, path: str, found: Iterable[Axis | tuple[str, str]]
+    ) -> list[Axis]:
+        """Return the axes of a block, remember the reasons; -1 is no block but the whole model."""
+        axes = []
+        for item in found:
+            if isinstance(item, Axis):
+                axes.append(item)
+                continue
+            name, why = item
+            if block < 0:
+                self.problems.append(Problem(f"{name} residual", why))
+            else:
+                self._reasons.setdefault((stack, name, why.replace(path, "")), []).append(block)
+        return axes
+
+    def summary(self) -> list[Problem]:
+        """Every reason once, with the blocks it holds for."""
+        lines = []
+        for (stack, name, why), blocks in self._reasons.items():
+            more = f" and {len(blocks) - 1} more" if len(blocks) > 1 else ""
+            lines.append(Problem(f"{stack}.{blocks[0]} {name}{more}", why))
+        return lines + self.problems
+
+
+def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
+    """The part of a config that speaks of one stack: the nested one if there is one."""
+    for key in _SUB_CONFIGS.get(stack, ()):
+        if isinstance(nested := config.get(key), Mapping):
+            return nested
+    return config
+
+
+def _make_names_unique(readings: list[Reading]) -> None:
+    seen: dict[str, int] = {}
+    for reading in readings:
+        seen[reading.name] = seen.get(reading.name, 0) + 1
+        if seen[reading.name] > 1:
+            reading.name = f"{reading.name}.{seen[reading.name]}"
+
+
+def _family(readings: list[Reading], axes: list[Axis]) -> str:
+    """The families of a model's stacks, largest stack first."""
+    sized = sorted(readings, key=lambda r: -len(r.stack.blocks))
+    names = dict.fromkeys(reading.family.name for reading in sized)
+    if names:
+        return "+".join(names)
+    return "conv" if any(axis.stack == "conv" for axis in axes) else "unknown"

@@ -1,0 +1,128 @@
+"""The residual width: one relabelling for each stream, wherever the stream is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer, natural
+from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.units import Refusal
+from weightkin.weights.model import TensorInfo
+
+_FIRST = ("embed", "unembed", "position")
+
+
+def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
+    """Give every tensor outside the blocks to the stack whose prefix it shares.
+
+    A tensor that several stacks could own goes to the one whose family knows it; a tensor that none
+    knows is a stranger to all of them.
+    """
+    owners: dict[str, list[Reading]] = {}
+    for reading in readings:
+        for root in reading.stack.roots:
+            owners.setdefault(root, []).append(reading)
+    infos = list(top)
+    for info in infos:
+        root = _longest_root(info.name, owners)
+        rest = info.name[len(root) :]
+        found = [(r, b) for r in owners.get(root, ()) if (b := bind(r.family, rest, info, "top"))]
+        fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
+        if fitting and len({_stream(r) for r, _ in fitting}) == 1:
+            fitting[0][0].top.append(fitting[0][1])
+        elif not is_buffer(info):
+            for reading in owners.get(root, ()):
+                reading.top_strangers.append(info)
+    modules = {info.name.rsplit(".", 1)[0] for info in infos}
+    for reading in readings:
+        reading.top = [b for b in reading.top if not _is_behind(b, reading, modules)]
+
+
+def residual_axes(readings: list[Reading]) -> Iterator[Axis | tuple[str, str]]:
+    """Yield the residual axis of every stream, or (stream, reason)."""
+    streams: dict[tuple[str, str], list[Reading]] = {}
+    for reading in readings:
+        streams.setdefault(_stream(reading), []).append(reading)
+    names: set[str] = set()
+    for members in streams.values():
+        name = members[0].family.joins or members[0].name
+        while name in names:
+            name += "'"
+        names.add(name)
+        try:
+            yield _axis(members, name)
+        except Refusal as reason:
+            yield name, str(reason)
+
+
+def _axis(members: list[Reading], name: str) -> Axis:
+    width = members[0].width
+    for reading in members:
+        _check(reading, width)
+    if width < 2:
+        raise Refusal("the residual width is not shown by any matrix")
+    bound = [b for r in members for row in [r.top, *r.bound] for b in row]
+    places = sorted(_places(bound), key=_order)
+    if not any(place.role == "embed" for place in places) and members[0].family.joins:
+        raise Refusal("the shared embedding that joins its stacks was not found")
+    return Axis(
+        name="residual",
+        kind="residual",
+        stack=name,
+        block=-1,
+        n_units=width,
+        group=f"S_{width}",
+        labels=f"{name}.residual",
+        places=tuple(places),
+    )
+
+
+def _check(reading: Reading, width: int) -> None:
+    family = reading.family
+    if family.positions == "unsure":
+        raise Refusal(
+            "in this family the width may be tied to sinusoids, to grouped or to other channels"
+        )
+    if family.positions == "stored" and not reading.has_positions:
+        raise Refusal("no position table was found: positions may be sinusoids tied to the width")
+    for info in [*reading.top_strangers, *(i for row in reading.strangers for i in row)]:
+        raise Refusal(f"{info.name} is not understood and may run along the width")
+    for bound in [*reading.top, *(b for row in reading.bound for b in row)]:
+        if bound.group == "cross" and not family.joins and bound.sizes("d"):
+            raise Refusal("cross attention reads another stream; what joins the two is not certain")
+        if any(size != width for size in bound.sizes("d")):
+            shape = "x".join(map(str, bound.info.shape))
+            raise Refusal(f"{bound.info.name} has shape {shape}, but the width is {width}")
+
+
+def _places(bound: list[Bound]) -> Iterator[Place]:
+    for b in bound:
+        for dim, word in enumerate(b.dims):
+            if word == "d":
+                yield Place(b.info.name, dim, 0, b.info.shape[dim], b.part.role)
+
+
+def _order(place: Place) -> tuple[int, tuple[tuple[int, int, str], ...], int]:
+    rank = _FIRST.index(place.role) if place.role in _FIRST else len(_FIRST)
+    return rank, natural(place.tensor), place.dim
+
+
+def _stream(reading: Reading) -> tuple[str, str]:
+    """Stacks with equal keys share one residual stream."""
+    if reading.family.joins:
+        return reading.family.joins, reading.stack.roots[min(1, len(reading.stack.roots) - 1)]
+    return reading.name, reading.stack.prefix
+
+
+def _longest_root(name: str, owners: dict[str, list[Reading]]) -> str:
+    end = len(name)
+    while (end := name.rfind(".", 0, end)) >= 0:
+        if name[: end + 1] in owners:
+            return name[: end + 1]
+    return ""
+
+
+def _is_behind(bound: Bound, reading: Reading, modules: set[str]) -> bool:
+    """Whether a head reads another head's output: a classifier after a pooler."""
+    wanted = bound.part.behind
+    return bool(wanted) and any(f"{root}{wanted}" in modules for root in reading.stack.roots)

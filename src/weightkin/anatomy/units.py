@@ -1,0 +1,166 @@
+"""The hidden units of every MLP: one axis for each MLP, expert and shared expert of a block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from weightkin.anatomy.naming import Bound, Reading
+from weightkin.anatomy.types import Axis, Place
+from weightkin.weights.model import TensorInfo
+
+MAX_EXPERTS = 1 << 16
+MAX_STRANGERS = 64
+
+# what a dimension's word says about the units; in the order in which places are listed
+_MLP_WORDS = {
+    "g": ("mlp.gate",),
+    "g+u": ("mlp.gate", "mlp.up"),
+    "u+g": ("mlp.up", "mlp.gate"),
+    "u": ("mlp.up",),
+    "gu": (),  # interleaved: no run of rows is either
+    "h": ("mlp.down",),
+}
+_LISTED = tuple(_MLP_WORDS)
+
+
+class Refusal(Exception):  # noqa: N818 (not an error: the reason why an axis is left out)
+    """Why an axis cannot be declared."""
+
+
+def unit_axes(
+    reading: Reading, block: int, *, is_clamped: bool = False
+) -> Iterator[Axis | tuple[str, str]]:
+    """Yield the MLP axes of one block, or (axis name, reason) where one cannot be declared.
+
+    ``is_clamped`` takes the sign symmetry away: what happens between up and down is not certain.
+    """
+    groups: dict[str, list[Bound]] = {}
+    for bound in reading.bound[block]:
+        if any(word in _MLP_WORDS for word in bound.dims):
+            groups.setdefault(bound.group, []).append(bound)
+    for group, members in groups.items():
+        name = f"mlp.{group}" if group else "mlp"
+        try:
+            yield from _axes_of(reading, block, name, members, is_clamped)
+        except Refusal as reason:
+            yield name, str(reason)
+
+
+def _axes_of(
+    reading: Reading, block: int, name: str, members: list[Bound], is_clamped: bool
+) -> Iterator[Axis]:
+    width = block_width(reading.bound[block])
+    n_units = _n_units(members, width)
+    _check_strangers(reading.strangers[block], members, n_units, width)
+    roles = [role for b in members for w in b.dims for role in _MLP_WORDS.get(w, ())]
+    n_experts = _n_experts(members)
+    has_both = {"mlp.gate", "mlp.up"} <= set(roles)
+    for index in range(n_experts) if n_experts else (None,):
+        own = name if index is None else f"{name}.{index}"
+        yield Axis(
+            name=own,
+            kind="units",
+            stack=reading.name,
+            block=block,
+            n_units=n_units,
+            group=f"S_{n_units}",
+            labels=f"{reading.name}.{block}.{own}",
+            places=tuple(_places(members, n_units, index)),
+            is_gated=has_both and reading.family.is_odd and not is_clamped,
+        )
+
+
+def _places(members: list[Bound], n_units: int, index: int | None) -> Iterator[Place]:
+    for bound in sorted(members, key=_order):
+        dims = bound.dims if index is None else bound.dims[1:]
+        for dim, word in enumerate(dims):
+            for half, role in enumerate(_MLP_WORDS.get(word, ())):
+                yield Place(bound.info.name, dim, half * n_units, n_units, role, index=index)
+
+
+def _order(bound: Bound) -> tuple[int, int, str]:
+    """Matrices before biases; gate, up, down."""
+    first = min(_LISTED.index(w) for w in bound.dims if w in _MLP_WORDS)
+    return -len(bound.info.shape), first, bound.info.name
+
+
+def _n_units(members: list[Bound], width: int) -> int:
+    """Number of hidden units; every matrix of the MLP must agree on it, and on the width."""
+    matrices = [b for b in members if len(b.info.shape) - ("e" in b.dims) == 2]
+    words = Counter(w for b in matrices for w in b.dims if w in _MLP_WORDS)
+    ins, outs = words["u"] + words["g+u"] + words["u+g"] + words["gu"], words["h"]
+    if not ins or not outs:
+        raise Refusal(f"no {'up' if outs else 'down'} projection was found for it")
+    if ins > 1 or outs > 1 or words["g"] > 1 or (words["g"] and not words["u"]):
+        raise Refusal("several tensors have the same role in it")
+    sizes: dict[int, str] = {}
+    for bound in members:
+        for size, word in zip(bound.info.shape, bound.dims, strict=True):
+            if word == "d" and size != width:
+                raise Refusal(
+                    f"{bound.info.name} has shape {_shape(bound.info)}, "
+                    f"but the residual width of the block is {width}"
+                )
+            if word in _MLP_WORDS:
+                if size % _share(word):
+                    raise Refusal(f"{bound.info.name} does not split into two halves")
+                sizes.setdefault(size // _share(word), bound.info.name)
+    if len(sizes) > 1:
+        (a, name_a), (b, name_b) = list(sizes.items())[:2]
+        raise Refusal(f"{name_a} has {a} hidden units, {name_b} has {b}")
+    n_units = next(iter(sizes))
+    if n_units < 2 or width < 1:
+        raise Refusal("it has fewer than two units")
+    return n_units
+
+
+def _share(word: str) -> int:
+    return 2 if word in ("g+u", "u+g", "gu") else 1
+
+
+def _n_experts(members: list[Bound]) -> int:
+    """Number of experts stacked in one tensor; 0 when each has tensors of its own."""
+    counts = {b.info.shape[0] if b.dims[0] == "e" else 0 for b in members}
+    if len(counts) > 1:
+        raise Refusal("its tensors stack different numbers of experts")
+    n_experts = counts.pop()
+    if n_experts > MAX_EXPERTS:
+        raise Refusal(f"{n_experts} experts are more than the {MAX_EXPERTS} that are read")
+    return n_experts
+
+
+def _check_strangers(
+    strangers: list[TensorInfo], members: list[Bound], n_units: int, width: int
+) -> None:
+    """Refuse when a tensor nobody knows may act on the units between up and down."""
+    if len(strangers) > MAX_STRANGERS:
+        raise Refusal(f"{len(strangers)} tensors of the block are not understood")
+    scopes = {_scope(b.info.name) for b in members}
+    for info in strangers:
+        if any(info.name.startswith(s) for s in scopes):
+            raise Refusal(f"{info.name} is not understood and stands inside it")
+        if n_units != width and n_units in info.shape:
+            raise Refusal(f"{info.name} is not understood and has a dimension of {n_units} too")
+
+
+def _scope(tensor: str) -> str:
+    """The module around a projection, ``layers.0.mlp.``; itself if a block is around it."""
+    module = tensor.rsplit(".", 1)[0]
+    parent = module.rsplit(".", 1)[0]
+    last = parent.rsplit(".", 1)[-1]
+    return f"{module}." if last.isdecimal() and not _is_expert(parent) else f"{parent}."
+
+
+def _is_expert(parent: str) -> bool:
+    return parent.rsplit(".", 2)[-2:-1] == ["experts"]
+
+
+def block_width(bound: list[Bound]) -> int:
+    """Residual width as most parts of a block show it."""
+    counts = Counter(n for b in bound for n in b.sizes("d"))
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def _shape(info: TensorInfo) -> str:
+    return "x".join(map(str, info.shape))

@@ -1,0 +1,56 @@
+"""Signs: fair coins that survive any permutation of units and any rotation of the residual stream.
+
+Where only odd operations act on a coordinate between two matrices, flipping the sign of its row in
+one and its column in the other leaves the function unchanged, usual initialisations are
+sign-symmetric and training commutes with the flip. Under the null the signs of one model are then
+independent fair coins given everything that does not depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln, logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+LOG10 = math.log(10.0)
+LAMBDAS = np.array([0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999])
+
+
+def agreements_log10_sf(n_agree: int, n: int) -> float:
+    """Log10 probability that at least ``n_agree`` of ``n`` fair coins agree: exact, one-sided.
+
+    Null hypothesis: given everything that is blind to signs (matching, weights, cuts, the number of
+    pairs), the signs of the trusted model's units are fair and independent.
+
+    Examples
+    --------
+    >>> round(agreements_log10_sf(10, 10), 3)  # 2^-10
+    -3.01
+    """
+    k = np.arange(n_agree, n + 1)
+    log_pmf = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) - n * math.log(2.0)
+    return min(0.0, float(logsumexp(log_pmf)) / LOG10)
+
+
+def log_evalue(n_agree: int, n: int) -> float:
+    """Log e-value of ``n_agree`` agreements among ``n`` coins: (1+x)^T (1-x)^(n-T), mixed over x."""
+    terms = n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS)
+    return float(logsumexp(terms) - math.log(len(LAMBDAS)))
+
+
+def mutual_matches(
+    score: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs (i, j) that are each other's best by a score; ties broken by a seeded shuffle.
+
+    One-to-one, so every coin of either model is used at most once. Rows and columns without a
+    finite score match nothing.
+    """
+    rows, columns = rng.permutation(score.shape[0]), rng.permutation(score.shape[1])
+    shuffled = score[np.ix_(rows, columns)]
+    forward, backward = shuffled.argmax(axis=1), shuffled.argmax(axis=0)
+    own = np.arange(len(rows))
+    is_mutual = (backward[forward] == own) & np.isfinite(shuffled[own, forward])
+    return rows[is_mutual], columns[forward[is_mutual]]
