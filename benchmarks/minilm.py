@@ -94,13 +94,16 @@ def train(folder: Path, *, n_steps: int, seed: int, fresh: bool = False) -> Path
     """Masked-language steps on standard library text, from MiniLM or from a fresh start."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # MiniLM has no masked-language head: a fresh one is meant
+    logging.disable_progress_bar()
     torch.manual_seed(seed)
     original = model_folder()
     config = BertConfig.from_pretrained(original)
     model = BertForMaskedLM(config) if fresh else BertForMaskedLM.from_pretrained(original)
     tokenizer = AutoTokenizer.from_pretrained(original)
-    ids = torch.tensor(tokenizer(_text(), add_special_tokens=False)["input_ids"])
+    ids = torch.tensor(tokenizer(_text(), add_special_tokens=False, verbose=False)["input_ids"])
     rng = np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE if not fresh else 5e-4)
     model.train()

@@ -49,9 +49,17 @@ def test_smooth_neighbours_are_flagged(rng):
     assert _judge([walk]) is not None
 
 
-def test_too_few_units_and_dead_blocks_say_nothing(rng):
+def test_dead_blocks_say_nothing():
     assert measure_trend(np.zeros((64, 8), dtype=np.float32)) is None
-    assert measure_trend(rng.standard_normal((5, 8)).astype(np.float32)) is None
+
+
+def test_few_units_say_nothing_alone_and_add_up_over_blocks(rng):
+    def block():
+        x = rng.standard_normal((4, 32)).astype(np.float32)
+        return x[np.argsort(np.linalg.norm(x, axis=1))]
+
+    assert _judge([block()]) is None
+    assert "sorted" in _judge([block() for _ in range(32)])
 
 
 def test_group_quantised_and_two_of_four_rows_are_structured(rng):

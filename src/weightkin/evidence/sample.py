@@ -29,7 +29,7 @@ VIEW_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v", "attn.o"),
     "heads": ("attn.o",),
-    "residual": ("embed", "unembed", "position"),
+    "residual": ("embed", "unembed", "position", "position_grid"),
 }
 
 
@@ -114,15 +114,34 @@ def n_embedding_rows(model: Model, axis: Axis) -> int:
     return min((model.tensors[p.tensor].shape[0] for p in tables), default=0)
 
 
+def centred(units: Floats) -> Floats:
+    """Remove each unit's mean over tokens, and the one direction over tokens that most units share.
+
+    In trained (un)embeddings that direction separates rare tokens from frequent ones and makes all
+    units look alike. Found by power iteration from a start that ignores labels, so the result is
+    the same whatever the order of the units.
+    """
+    x = units - units.mean(axis=1, keepdims=True)  # (n_units, n_tokens)
+    direction = np.einsum("ij,ij->j", x, x)
+    for _ in range(POWER_STEPS):
+        length = float(np.linalg.norm(direction))
+        if not 0 < length < np.inf:
+            return np.ascontiguousarray(x)
+        direction = x.T @ (x @ (direction / length))
+    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float32).tiny)
+    return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
+
+
 def _read_place(model: Model, axis: Axis, place: Place, plan: Plan, n_vocabulary: int) -> Floats:
     n = min(plan.n_head_rows if axis.kind == "vo" else plan.n_units, axis.n_units)
     n_rows = _matrix_shape(model, place)[0]
     if axis.kind == "residual":
         n = min(MAX_UNITS, axis.n_units)
-        if place.dim == 1:
-            is_table = place.role != "position"
+        if place.dim > 0:
+            is_table = place.role in ("embed", "unembed")
             tokens = _token_rows(min(n_rows, n_vocabulary) if is_table else n_rows, plan.n_tokens)
-            return _centred(_rows(model, place, tokens)[:, place.start : place.start + n].T)
+            units_first = np.moveaxis(_rows(model, place, tokens), place.dim, 0)
+            return _flat(units_first[place.start : place.start + n])
         return _flat(_rows(model, place, slice(place.start, place.start + n)))
     if place.dim == 0:
         return _flat(_rows(model, place, slice(place.start, place.start + n)))
@@ -167,24 +186,6 @@ def _token_rows(n_vocabulary: int, n_tokens: int) -> np.ndarray[tuple[int], np.d
     return np.unique(starts[:, None] + np.arange(TOKEN_RUN))
 
 
-def _centred(units: Floats) -> Floats:
-    """Remove each unit's mean over tokens, and the one direction over tokens that most units share.
-
-    In trained (un)embeddings that direction separates rare tokens from frequent ones and makes all
-    units look alike. Found by power iteration from a start that ignores labels, so the result is
-    the same whatever the order of the units.
-    """
-    x = units - units.mean(axis=1, keepdims=True)  # (n_units, n_tokens)
-    direction = np.einsum("ij,ij->j", x, x)
-    for _ in range(POWER_STEPS):
-        length = float(np.linalg.norm(direction))
-        if not 0 < length < np.inf:
-            return np.ascontiguousarray(x)
-        direction = x.T @ (x @ (direction / length))
-    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float32).tiny)
-    return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
-
-
 def _flat(rows: Floats) -> Floats:
     return np.ascontiguousarray(rows.reshape(len(rows), -1))
 
@@ -205,7 +206,7 @@ def _cost(model: Model, axis: Axis, plan: Plan) -> int:
         info = model.tensors[place.tensor]
         shape = _matrix_shape(model, place)
         row_bytes = info.n_bytes // max(1, math.prod(info.shape)) * math.prod(shape[1:])
-        if axis.kind == "residual" and place.dim == 1:
+        if axis.kind == "residual" and place.dim > 0:
             total += min(plan.n_tokens, shape[0]) * row_bytes
         elif place.dim == 0:
             total += min(plan.n_units, axis.n_units) * row_bytes

@@ -88,7 +88,9 @@ def _pair(a: Narrow, b: Narrow) -> Grid:
 def _folded(rows: Floats) -> Floats:
     """Features summed in WIDTH groups with fixed random signs: cosines survive to about 1/16."""
     n, n_features = rows.shape
-    signs = np.random.default_rng(n_features).choice(np.array([-1, 1], dtype=np.float32), n_features)
+    signs = np.random.default_rng(n_features).choice(
+        np.array([-1, 1], dtype=np.float32), n_features
+    )
     padded = np.zeros((n, -(-n_features // WIDTH) * WIDTH), dtype=np.float32)
     padded[:, :n_features] = rows * signs
     return np.asarray(padded.reshape(n, -1, WIDTH).sum(axis=1))

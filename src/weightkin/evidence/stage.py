@@ -14,7 +14,7 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
 from weightkin.evidence.pairs import PairEvidence, Views, effect_of, pair_evidence
-from weightkin.evidence.sample import Plan, n_embedding_rows, read_views, tested_axes
+from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import mix_log_evalue
@@ -89,7 +89,9 @@ class Bench:
         side = self.a if is_a else self.b
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
         self.note(problems, "a" if is_a else "b")
-        (self.guard_a if is_a else self.guard_b).look(axis, views)
+        (self.guard_a if is_a else self.guard_b).look(axis, views)  # before anything is removed
+        if axis.kind == "residual":
+            views = {role: centred(view) for role, view in views.items()}
         return views
 
     def test(self, axis_a: Axis, axis_b: Axis, views_a: Views, views_b: Views) -> Tested | None:

@@ -26,14 +26,17 @@ class Trend:
 
 
 def measure_trend(x: Floats) -> Trend | None:
-    """Index statistics of one matrix of units (rows), None under 8 usable rows.
+    """Index statistics of one matrix of units (rows), None under 2 usable rows.
 
     Sorting or nesting moves the norm against the index, smooth inits make neighbours alike,
-    copies and one seed per rank make units alike at one fixed distance.
+    copies and one seed per rank make units alike at one fixed distance. Under 8 units only the
+    norm is looked at: it tells nothing alone, but adds up over blocks.
     """
     rows = x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1, initial=0.0) > 0)]
-    if len(rows) < MIN_UNITS:
+    if len(rows) < 2:
         return None
+    if len(rows) < MIN_UNITS:
+        return Trend(norm=_norm_z(rows), neighbour=0.0, lag=0.0)
     at_lag = _lag_z(rows)
     excess = float(at_lag.max()) - math.sqrt(2 * math.log(len(at_lag) + 1))
     return Trend(norm=_norm_z(rows), neighbour=float(at_lag[0]), lag=excess)
@@ -75,12 +78,14 @@ def _is_flagged(zs: list[float], total: float) -> bool:
 
 
 def _norm_z(rows: Floats) -> float:
-    """Spearman correlation of row norm and index, by Fisher's z, in standard deviations."""
+    """Spearman correlation of row norm and index in standard deviations, by Fisher's z if it can."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     ranks = rankdata(norm)
     if np.ptp(ranks) == 0:
         return 0.0
     r = float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1])
+    if len(rows) < MIN_UNITS:
+        return r * math.sqrt(len(rows) - 1)
     return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
 
 

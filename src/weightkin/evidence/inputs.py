@@ -1,0 +1,248 @@
+"""Inputs that two models are both given: uniform tokens, text, random images, Gaussian vectors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UsageError, WeightkinError
+
+InputKind = Literal["uniform", "text", "images", "gaussian"]
+LENGTH = 64  # tokens of one sequence, unless a model reads fewer
+LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
+MAX_SIDE = 1 << 13  # pixels
+MAX_CONFIG = 16 << 20  # bytes
+
+
+class CannotRun(WeightkinError):
+    """A model whose activations cannot be recorded here, and why in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is fed to both models.
+
+    ``values`` has shape ``(n_sequences, length)`` (token ids), ``(n_images, channels, height,
+    width)`` or ``(n, residual width)`` (vectors given to every MLP directly, kind ``gaussian``).
+    """
+
+    kind: InputKind
+    values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a model takes in, as its config says."""
+
+    kind: Literal["tokens", "images"]
+    n_vocabulary: int = 0
+    max_length: int = LENGTH
+    image: tuple[int, int, int] = (0, 0, 0)  # channels, height, width
+    n_patches: int = 1  # of one image
+    width: int = 0  # residual width; 0 where the config does not say
+
+
+def what_it_reads(folder: str | Path) -> Reads:
+    """Return what the model in a local folder takes in, from its config.json alone.
+
+    Raises
+    ------
+    CannotRun
+        No readable config, or one that names neither a vocabulary nor an image size.
+    """
+    config = read_config(Path(folder))
+    text = config.get("text_config")
+    own = [config, text] if isinstance(text, dict) else [config]
+    width = max(_whole(part, key) for part in own for key in WIDTH_KEYS)
+    n_vocabulary = max(_whole(part, "vocab_size") for part in own)
+    if n_vocabulary:
+        lengths = [_whole(part, key) for part in own for key in LENGTH_KEYS]
+        return Reads("tokens", n_vocabulary, min([LENGTH, *(n for n in lengths if n)]), width=width)
+    size = config.get("image_size")
+    height, across = size if isinstance(size, list) and len(size) == 2 else (size, size)
+    sides = [n for n in (height, across) if isinstance(n, int) and 0 < n <= MAX_SIDE]
+    channels = _whole(config, "num_channels") or 3
+    if len(sides) == 2 and channels <= MAX_SIDE:
+        patch = _whole(config, "patch_size") or 16
+        n_patches = max(1, (sides[0] // patch) * (sides[1] // patch))
+        return Reads("images", 0, 0, (channels, sides[0], sides[1]), n_patches, width)
+    raise CannotRun(f"{folder}: its config names neither a vocabulary nor an image size")
+
+
+def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) -> Inputs:
+    """Token ids drawn uniformly from a vocabulary: shape ``(n_sequences, length)``.
+
+    The inputs of phi_H in the first paper; they favour no language and need no tokenizer.
+    """
+    if min(n_vocabulary, n_sequences, length) < 1:
+        raise UsageError("uniform tokens: found an empty vocabulary or size, expected at least 1")
+    rng = np.random.default_rng([seed, 11])
+    return Inputs("uniform", rng.integers(n_vocabulary, size=(n_sequences, length)))
+
+
+def random_images(shape: tuple[int, int, int], n_images: int, seed: int) -> Inputs:
+    """Images of independent standard normal pixels, shape ``(n_images, *shape)``."""
+    if min(n_images, *shape) < 1:
+        raise UsageError(f"random images: found {n_images} of shape {shape}, expected at least 1")
+    rng = np.random.default_rng([seed, 12])
+    return Inputs("images", rng.standard_normal((n_images, *shape), dtype=np.float32))
+
+
+def gaussian_vectors(width: int, n: int, seed: int) -> Inputs:
+    """Isotropic Gaussian vectors for every MLP of a model by itself: shape ``(n, width)``."""
+    if min(width, n) < 1:
+        raise UsageError(f"Gaussian vectors: found {n} of width {width}, expected at least 1")
+    rng = np.random.default_rng([seed, 13])
+    return Inputs("gaussian", rng.standard_normal((n, width), dtype=np.float32))
+
+
+def text_tokens(
+    folder_a: str | Path,
+    folder_b: str | Path,
+    *,
+    n_sequences: int,
+    length: int = LENGTH,
+    text: str | None = None,
+    seed: int = 0,
+) -> Inputs:
+    """Text as the tokens of a tokenizer that both models share.
+
+    Parameters
+    ----------
+    folder_a, folder_b : str or Path
+        Local models, each with its ``tokenizer.json``.
+    n_sequences, length : int
+        Shape of the result: windows that do not overlap, drawn without replacement.
+    text : str, optional
+        By default the language reference that comes with Python, which is the same for both models
+        but not for every Python.
+    seed : int
+        Chooses the windows.
+
+    Raises
+    ------
+    UsageError
+        Tokenizers that differ, or a text too short.
+    CannotRun
+        A folder without ``tokenizer.json``, or tokenizers that cannot be loaded.
+    """
+    rules = [_tokenizer_rules(Path(folder)) for folder in (folder_a, folder_b)]
+    if None in rules:
+        folder = (folder_a, folder_b)[rules.index(None)]
+        raise CannotRun(f"{folder}: no tokenizer.json, which text needs")
+    if rules[0] != rules[1]:
+        raise UsageError("tokenizers differ: the same text is not the same input")
+    encode = _encoder(Path(folder_a) / "tokenizer.json")
+    ids = np.array(encode(_language_reference() if text is None else text), dtype=np.int64)
+    n_windows = len(ids) // length
+    if n_windows < n_sequences:
+        raise UsageError(
+            f"text: found {n_windows} windows of {length} tokens, expected at least {n_sequences}"
+        )
+    chosen = np.random.default_rng([seed, 14]).permutation(n_windows)[:n_sequences]
+    return Inputs("text", ids[: n_windows * length].reshape(n_windows, length)[chosen])
+
+
+def shared_inputs(
+    folder_a: str | Path, folder_b: str | Path, kind: str, n_tokens: int, seed: int
+) -> Inputs:
+    """Inputs that both models read, or why there are none."""
+    a, b = what_it_reads(folder_a), what_it_reads(folder_b)
+    if n_tokens < 1 or kind not in ("uniform", "text", "gaussian"):
+        wanted = "uniform, text or gaussian and at least one token"
+        raise UsageError(f"inputs: found {kind} and {n_tokens} tokens, expected {wanted}")
+    if kind == "gaussian":
+        if a.width != b.width:
+            raise CannotRun(f"residual widths differ: {a.width} and {b.width}")
+        if not a.width:
+            raise CannotRun(f"{folder_a}: its config does not name a residual width")
+        return gaussian_vectors(a.width, n_tokens, seed)
+    if a.kind != b.kind:
+        raise CannotRun(f"a reads {a.kind}, b reads {b.kind}")
+    if a.kind == "images":
+        if a.image != b.image:
+            raise CannotRun(f"image shapes differ: {a.image} and {b.image}")
+        return random_images(a.image, math.ceil(n_tokens / a.n_patches), seed)
+    if have_equal_tokenizers(folder_a, folder_b) is False:
+        raise CannotRun("tokenizers differ: the same tokens are not the same input")
+    length = min(a.max_length, b.max_length)
+    n = math.ceil(n_tokens / length)
+    if kind == "text":
+        return text_tokens(folder_a, folder_b, n_sequences=n, length=length, seed=seed)
+    return uniform_tokens(min(a.n_vocabulary, b.n_vocabulary), n, length, seed)
+
+
+def have_equal_tokenizers(folder_a: str | Path, folder_b: str | Path) -> bool | None:
+    """Whether two models cut text alike; None where a ``tokenizer.json`` is missing.
+
+    Added tokens and templates are left out: fine-tuning changes them and keeps the vocabulary.
+    """
+    rules = [_tokenizer_rules(Path(folder)) for folder in (folder_a, folder_b)]
+    return None if None in rules else rules[0] == rules[1]
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """Read config.json as plain JSON."""
+    return _read_json(folder / "config.json", MAX_CONFIG)
+
+
+def library(name: str) -> Any:
+    """Import a package of the extra ``[torch]``, or say in one line what to install."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        wanted = "activation tests need torch and transformers"
+        raise CannotRun(f"{wanted}: pip install 'weightkin[torch]' ({error})") from None
+
+
+def _tokenizer_rules(folder: Path) -> list[Any] | None:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return None
+    data = _read_json(path, MAX_CONFIG << 3)
+    return [data.get(key) for key in ("model", "normalizer", "pre_tokenizer")]
+
+
+def _encoder(path: Path) -> Callable[[str], list[int]]:
+    tokenizers = library("tokenizers")
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the package raises nothing narrower
+        raise CannotRun(f"{path}: {_first_line(error)}") from None
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _language_reference() -> str:
+    return "\n".join(import_module("pydoc_data.topics").topics.values())
+
+
+def _read_json(path: Path, limit: int) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > limit:
+            raise CannotRun(f"{path}: more than {limit} bytes")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotRun(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise CannotRun(f"{path}: not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise CannotRun(f"{path}: found {type(data).__name__}, expected an object")
+    return data
+
+
+def _whole(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

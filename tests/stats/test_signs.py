@@ -1,0 +1,51 @@
+"""Claim: sign agreements are fair coins under the null, by enumeration of all sign patterns."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from weightkin.stats.signs import agreements_log10_sf, log_evalue, mutual_matches
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10])
+def test_tail_equals_enumeration_of_all_sign_patterns(n):
+    counts = [sum(pattern) for pattern in product((0, 1), repeat=n)]
+    for t in range(n + 1):
+        exact = np.mean([count >= t for count in counts])
+        assert 10 ** agreements_log10_sf(t, n) == pytest.approx(exact)
+    assert np.mean([math.exp(log_evalue(count, n)) for count in counts]) == pytest.approx(1.0)
+
+
+def test_tail_agrees_with_the_library_and_never_underflows():
+    assert agreements_log10_sf(70, 100) == pytest.approx(binom.logsf(69, 100, 0.5) / math.log(10))
+    assert agreements_log10_sf(5000, 5000) == pytest.approx(-5000 * math.log10(2))
+    assert agreements_log10_sf(0, 0) == agreements_log10_sf(0, 7) == 0.0
+    assert log_evalue(0, 0) == pytest.approx(0.0)
+
+
+def test_matches_are_mutual_and_one_to_one(rng):
+    score = rng.standard_normal((30, 40)).astype(np.float32)
+    score[3] = -np.inf
+    rows, columns = mutual_matches(score, rng)
+    assert len(set(rows)) == len(rows) == len(set(columns))
+    assert 3 not in rows
+    for i, j in zip(rows, columns, strict=True):
+        assert score[i].argmax() == j
+        assert score[:, j].argmax() == i
+
+
+def test_a_signed_match_would_cheat_and_a_blind_one_does_not(rng):
+    """Strangers: matching by the signed cosine makes all signs agree; by |cosine| they are coins."""
+    up_a, up_b = (rng.standard_normal((400, 16)).astype(np.float32) for _ in range(2))
+    cosine = (up_a / np.linalg.norm(up_a, axis=1)[:, None]) @ (
+        up_b / np.linalg.norm(up_b, axis=1)[:, None]
+    ).T
+    rows, columns = mutual_matches(cosine, rng)
+    signed = int((cosine[rows, columns] > 0).sum())
+    assert agreements_log10_sf(signed, len(rows)) < -20
+    rows, columns = mutual_matches(np.abs(cosine), rng)
+    blind = int((cosine[rows, columns] > 0).sum())
+    assert agreements_log10_sf(blind, len(rows)) > -4
