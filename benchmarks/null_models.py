@@ -54,10 +54,10 @@ def tied_rows(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float3
 
 
 def sorted_by_norm(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
-    """Importance-sorted, with a direction that depends on importance: order is meaning here."""
+    """Importance-sorted, with an unsigned direction that depends on importance: order is meaning."""
     importance = np.sort(rng.gamma(2.0, 1.0, (n, 1)), axis=0)[::-1]
     angle = np.linspace(0, 3.0, n)[:, None]
-    shared = np.cos(angle * np.arange(1, d + 1) / 2)
+    shared = np.cos(angle * np.arange(1, d + 1) / 2) * rng.choice([-1, 1], (n, 1))
     return (importance * (2 * shared + rng.standard_normal((n, d)))).astype(np.float32)
 
 

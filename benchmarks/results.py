@@ -25,7 +25,7 @@ def main() -> None:
             "All pairs of the zoo",
             lambda: zoo_pairs.lines(zoo_pairs.all_pairs(workers=workers)),
         ),
-        "laws": ("The law of coincidences on trained strangers", lambda: zoo_laws.run(workers)),
+        "laws": ("The law of coincidences on trained strangers", zoo_laws.run),
         "validity": (
             "Simulated null pairs",
             lambda: validity.lines(validity.simulate(250, SEED, workers=workers)),
@@ -55,7 +55,7 @@ def _header() -> list[str]:
         "",
         "Written by `make results`; every number below is recomputed by it.",
         f"Date {datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}, seed {SEED}, Python"
-        f" {platform.python_version()}, {os.cpu_count()} cores. alpha is 1e-6 unless said otherwise.",
+        f" {platform.python_version()}, {os.cpu_count()} cores. alpha is 1e-6 by default.",
     ]
 
 

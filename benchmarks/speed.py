@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,12 @@ from weightkin.stats.published import fisher, match, spearman
 from weightkin.weights import open_model
 
 SCRIPT = """
-import resource, sys, json
+import sys
+from pathlib import Path
 from weightkin.compare import compare
 compare(sys.argv[1], sys.argv[2], quick=sys.argv[3] == "quick")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+status = Path("/proc/self/status").read_text()  # rusage would count the parent before exec
+print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 """
 
 
@@ -112,6 +113,3 @@ def _peak(a: Path, b: Path, way: str) -> int:
 
 if __name__ == "__main__":
     print("\n".join(run()))
-    print(
-        f"\npeak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
-    )

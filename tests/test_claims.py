@@ -1,14 +1,10 @@
-"""Claim: a fixed sample of every table of docs/results.md holds; `make results` runs them in full."""
-
-import math
+"""Claim: a fixed sample of every table of docs/results.md holds; `make results` runs all."""
 
 import pytest
 from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
 from benchmarks.big_models import Shape
 from benchmarks.tables import most_by_chance
-from zoo import truth
-
-from weightkin.stats.coincidences import coincidences_log10_sf
+from weightkin.evidence.ladder import EFFECT_CUT
 
 SAMPLE = (
     "llama-a", "llama-b", "llama-c", "llama-c-twin", "llama-distilled", "llama-a-ft3",
@@ -37,27 +33,24 @@ def test_no_independent_pair_of_the_zoo_is_dependent(outcomes):
 
 def test_every_aligned_relative_of_the_zoo_is_dependent(outcomes):
     related = [o for o in outcomes if o.related]
-    assert len(related) > 40
+    assert len(related) > 25
     assert [(o.a, o.b) for o in related if o.verdict != "dependent"] == []
 
 
 def test_effects_of_relatives_and_strangers_stay_apart(outcomes):
-    assert min(o.ratio for o in outcomes if o.related) > 1.4
+    assert min(o.ratio for o in outcomes if o.related) > EFFECT_CUT
+    assert min(o.log10_pvalue for o in outcomes if not o.related) > -4
 
 
 def test_trained_strangers_follow_the_law_of_coincidences(zoo):
-    entries = truth.load()
-    names = [n for n in SAMPLE if n in entries]
-    counts = sum(
-        (zoo_laws.count_views((a, b)) for a, b in zoo_laws.independent_pairs()
-         if a in names and b in names and entries[a]["kind"] == entries[b]["kind"] == "base"),
-        zoo_laws.Counter(),
-    )  # fmt: skip
+    counts = zoo_laws.stranger_counts()
     n = counts.total()
-    assert n > 50
-    for alpha in (0.1, 0.01):
-        hits = sum(v for k, v in counts.items() if coincidences_log10_sf(k) <= math.log10(alpha))
-        assert hits <= most_by_chance(n, alpha)
+    assert n > 1000
+    for alpha in zoo_laws.ALPHAS:
+        assert zoo_laws.rejections(counts, alpha) <= most_by_chance(n, alpha)
+    for k, poisson in ((1, 0.632), (2, 0.264), (3, 0.080)):
+        share = sum(v for key, v in counts.items() if key >= k) / n
+        assert share == pytest.approx(poisson, abs=0.05)
 
 
 def test_minilm_is_tied_to_its_copies_and_to_nothing_else(tmp_path):

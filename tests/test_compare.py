@@ -8,7 +8,8 @@ import pytest
 from benchmarks.null_models import CONFIG
 
 from tests import models
-from weightkin.compare import LADDER, compare
+from weightkin.compare import compare
+from weightkin.evidence.ladder import LADDER
 from weightkin.records import Comparison
 from weightkin.weights import model_from_arrays
 

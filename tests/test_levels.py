@@ -14,6 +14,7 @@ LEVELS = {
     "anatomy": 2,
     "evasions": 3,
     "evidence": 4,
+    "verdict": 5,
     "compare": 6,
     "verify": 7,
     "report": 8,

@@ -31,6 +31,7 @@ def verify(
             alpha=record.alpha,
             seed=record.seed,
             quick=bool(parameters["quick"]),
+            thorough=bool(parameters["thorough"]),
             published=int(parameters["published"]),
             with_full_digest=bool(parameters["with_full_digest"]),
         )

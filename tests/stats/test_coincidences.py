@@ -1,4 +1,4 @@
-"""Claim: coincidences are counted as defined, and 1/k! bounds their law for every equivariant rule."""
+"""Claim: coincidences are counted as defined; 1/k! bounds their law for every equivariant rule."""
 
 import math
 from itertools import product

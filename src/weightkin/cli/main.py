@@ -102,6 +102,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     quick: Annotated[
         bool, typer.Option("--quick", help="Hidden units only; stop at the first proof.")
     ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Run the blind tests too, whatever was found.")
+    ] = False,
     published: Annotated[
         int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
     ] = 0,
@@ -115,6 +118,8 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
+    if quick and thorough:
+        raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
     record = run(
@@ -123,6 +128,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         alpha=alpha,
         seed=seed,
         quick=quick,
+        thorough=thorough,
         published=published,
         with_full_digest=full_digest,
     )

@@ -15,6 +15,7 @@ from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
 from weightkin.evidence.pairs import PairEvidence, Views, effect_of, pair_evidence
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
+from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import mix_log_evalue
@@ -57,7 +58,7 @@ class Tested:
 class Stage:
     """What one stage found. ``log_evalue`` is not yet paid for by the weight of the stage."""
 
-    kind: AxisKind
+    name: str  # its key in the ladder
     log_evalue: float
     tests: tuple[Test, ...]
     tested: tuple[Tested, ...]
@@ -69,27 +70,36 @@ class Stage:
     @property
     def n_blocks(self) -> int:
         """Blocks of a that were tested."""
-        return len({(t.a.stack, t.a.block) for t in self.tested})
+        return len({test.block_a for test in self.tests})
 
 
 @dataclass
 class Bench:
-    """Reads and tests pairs of axes, and remembers what the guard needs. One per stage."""
+    """Reads and tests pairs of axes, and remembers what the guard needs. One per stage.
+
+    With ``frames`` every unit is read through the tokens the models share, under another ``name``.
+    """
 
     a: Side
     b: Side
     plan: Plan
     seed: int
+    frames: tuple[Frame, Frame] | None = None
+    name: str = ""
     guard_a: Guard = field(default_factory=Guard)
     guard_b: Guard = field(default_factory=Guard)
     skipped: dict[tuple[str, str], Skipped] = field(default_factory=dict)
 
     def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
         """Views of one axis; what is left out is noted."""
-        side = self.a if is_a else self.b
+        side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
+        guard.look(axis, views)  # the weights themselves, before anything is removed
         self.note(problems, "a" if is_a else "b")
-        (self.guard_a if is_a else self.guard_b).look(axis, views)  # before anything is removed
+        if self.frames is not None:
+            frame = self.frames[0 if is_a else 1]
+            views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
+            guard.look(axis, views)
         if axis.kind == "residual":
             views = {role: centred(view) for role, view in views.items()}
         return views
@@ -181,7 +191,7 @@ def close_stage(
     everything = _combine(list(enumerate(tested)), chosen, n_pairs, scanned)
     shown = [*tested, *moved]
     return Stage(
-        kind=kind,
+        name=bench.name or kind,
         log_evalue=everything,
         tests=tuple(test for t in shown for test in _tests(t, trusts)),
         tested=tuple(shown),
@@ -194,7 +204,7 @@ def close_stage(
 
 def refused(bench: Bench, kind: AxisKind) -> Stage:
     """A stage in which nothing could be tested: counts one, and says why."""
-    return Stage(kind, 0.0, (), (), None, "either", tuple(bench.skipped.values()))
+    return Stage(bench.name or kind, 0.0, (), (), None, "either", tuple(bench.skipped.values()))
 
 
 def pair_axes(

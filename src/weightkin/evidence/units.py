@@ -173,7 +173,7 @@ def _test_moved(
     """Full views of the pairs that moved, for their effect: their chance is already counted."""
     moved = [x for x in axes_a if block_map.get((x.stack, x.block), x.block) != x.block]
     pairs = pair_axes(moved, axes_b, block_map)
-    quiet = Bench(bench.a, bench.b, bench.plan, bench.seed)
+    quiet = Bench(bench.a, bench.b, bench.plan, bench.seed, bench.frames)
     return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]
 
 

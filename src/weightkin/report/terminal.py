@@ -11,6 +11,9 @@ AXIS_WORDS = {
     "vo": "V/O dimensions",
     "heads": "heads",
     "residual": "residual width",
+    "signs": "signs",
+    "token units": "units by tokens",
+    "token signs": "signs by tokens",
 }
 MAX_SKIPPED = 6
 
@@ -55,7 +58,7 @@ def _notes(record: Comparison) -> list[str]:
         words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
         words += [f"{x.block_a} -> {x.block_b}" for x in changed if x.relation == "moved"]
         lines.append(f"  blocks: {printable(', '.join(words))}")
-    others = [t for t in record.tests if t.name not in ("coincidences", "order")]
+    others = [t for t in record.tests if t.name not in ("coincidences", "order", "signs")]
     for t in [t for t in others if t.block_a == "all"]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
     for skip in record.skipped[:MAX_SKIPPED]:

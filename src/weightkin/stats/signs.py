@@ -35,7 +35,7 @@ def agreements_log10_sf(n_agree: int, n: int) -> float:
 
 
 def log_evalue(n_agree: int, n: int) -> float:
-    """Log e-value of ``n_agree`` agreements among ``n`` coins: (1+x)^T (1-x)^(n-T), mixed over x."""
+    """Log e-value of ``n_agree`` of ``n`` coins agreeing: (1+x)^T (1-x)^(n-T), mixed over x."""
     terms = n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS)
     return float(logsumexp(terms) - math.log(len(LAMBDAS)))
 

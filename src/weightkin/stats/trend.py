@@ -78,7 +78,7 @@ def _is_flagged(zs: list[float], total: float) -> bool:
 
 
 def _norm_z(rows: Floats) -> float:
-    """Spearman correlation of row norm and index in standard deviations, by Fisher's z if it can."""
+    """Spearman correlation of row norm and index in standard deviations (Fisher's z from n = 8)."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     ranks = rankdata(norm)
     if np.ptp(ranks) == 0:

@@ -1,0 +1,196 @@
+"""Exact and blind to relabelling: do the signs of matched units agree more often than coins?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Axis, Place
+from weightkin.evidence.pairs import effect_of
+from weightkin.evidence.sample import view_places
+from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
+from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
+from weightkin.evidence.views import Frame, token_views, unit_rows_of
+from weightkin.records import Test
+from weightkin.stats.combining import Grid, product
+from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.signs import LAMBDAS, agreements_log10_sf, mutual_matches
+
+UNITS_OF_A = 512  # units of a that look for a partner among all units of b
+MAX_BLOCKS = 4  # blocks looked at in large models
+LARGE = 1 << 24  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class SignMatch:
+    """Matched units of one pair of axes and the coins they show."""
+
+    a: Axis
+    b: Axis
+    units_a: Ints
+    units_b: Ints
+    signs: Floats  # +1 where the signs agree
+    observed: Floats  # |cosine| of the matched coin rows
+    chance: Floats  # |cosine| of their best other partner
+    narrow_a: Narrow  # for finding copied blocks inside a model
+    narrow_b: Narrow
+
+    @property
+    def n_agree(self) -> int:
+        """How many coins agree."""
+        return int((self.signs > 0).sum())
+
+
+def run_signs(
+    a: Side, b: Side, seed: int, seen_through: tuple[Frame, Frame] | None = None
+) -> tuple[Stage | None, tuple[SignMatch, ...]]:
+    """Sign coherence of gated MLPs and V/O dimensions, on weights or through shared tokens.
+
+    Null hypothesis: flipping a unit's sign (its up row and down column; its V row and the O columns
+    that read it) leaves the law of the trusted model unchanged, so the signs of its units are fair
+    coins given everything that is blind to them. Matching, weights and the number of coins are
+    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Exact.
+
+    Survives any permutation of units; through tokens also any rotation of the residual stream. A
+    hider who flips signs as well takes its power, never its validity.
+
+    Returns
+    -------
+    tuple
+        The stage (None when nothing has coins) and the matches behind it.
+    """
+    found = [_match(a, b, x, y, seed, seen_through) for x, y in _pairs(a, b)]
+    matches = tuple(m for m in found if m is not None and len(m.signs))
+    if not matches:
+        return None, ()
+    name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
+    grids = [_log_evalues(m.n_agree, len(m.signs)) for m in matches]
+    grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
+    effect = effect_of(
+        np.concatenate([m.observed for m in matches]), np.concatenate([m.chance for m in matches])
+    )
+    stage = Stage(
+        name=name,
+        log_evalue=float(logsumexp(grid) - math.log(len(LAMBDAS))),
+        tests=tuple(_test(m, view) for m in matches),
+        tested=(),
+        effect=effect,
+        trusts="either",
+        skipped=(),
+    )
+    return stage, matches
+
+
+def _separate_coins(matches: Sequence[SignMatch]) -> list[list[int]]:
+    """Groups of pairs whose coins are separate in at least one model; copies share a group."""
+    groups = [
+        copied_blocks([m.narrow_a for m in matches]),
+        copied_blocks([m.narrow_b for m in matches]),
+    ]
+    chosen = max(groups, key=lambda g: len(set(g)))
+    return [[i for i, g in enumerate(chosen) if g == name] for name in dict.fromkeys(chosen)]
+
+
+def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
+    """Exact binomial tail of all coins together."""
+    return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
+
+
+def _pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
+    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
+    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
+    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
+    if not pairs or max(sizes) <= LARGE:
+        return pairs
+    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
+    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
+    return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
+
+
+def _match(
+    a: Side,
+    b: Side,
+    axis_a: Axis,
+    axis_b: Axis,
+    seed: int,
+    seen_through: tuple[Frame, Frame] | None,
+) -> SignMatch | None:
+    rows_a = _features(a, axis_a, UNITS_OF_A, seen_through[0] if seen_through else None)
+    rows_b = _features(b, axis_b, axis_b.n_units, seen_through[1] if seen_through else None)
+    coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
+    shared = [
+        role
+        for role in rows_a
+        if role in rows_b and rows_a[role].shape[1:] == rows_b[role].shape[1:]
+    ]
+    if coin not in shared:
+        return None
+    score = np.zeros((len(rows_a[coin]), len(rows_b[coin])), dtype=np.float32)
+    for role in shared:
+        cosine = unit_rows(rows_a[role]) @ unit_rows(rows_b[role]).T
+        score += cosine if role == "mlp.gate" else np.abs(cosine)
+    coins = unit_rows(rows_a[coin]) @ unit_rows(rows_b[coin]).T
+    rng = np.random.default_rng([seed, 5, axis_a.block + 1])
+    units_a, units_b = mutual_matches(score, rng)
+    values = coins[units_a, units_b]
+    is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
+    units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
+    others = np.abs(coins[units_a])
+    others[np.arange(len(units_a)), units_b] = -1.0
+    return SignMatch(
+        a=axis_a,
+        b=axis_b,
+        units_a=units_a,
+        units_b=units_b,
+        signs=np.sign(values),
+        observed=np.abs(values),
+        chance=others.max(axis=1, initial=-1.0),
+        narrow_a=narrow(rows_a[coin][:COPY_UNITS], axis_a.n_units, rng),
+        narrow_b=narrow(rows_b[coin][:COPY_UNITS], axis_b.n_units, rng),
+    )
+
+
+def _features(side: Side, axis: Axis, n: int, frame: Frame | None) -> dict[str, Floats]:
+    """Rows of the units of one axis, role by role: as weights, or through tokens."""
+    n = min(n, axis.n_units)
+    if frame is not None:
+        views = token_views(side.model, side.anatomy, axis, frame, n)
+        return {role: view for role, view in views.items() if role != "mlp.down"}
+    found: dict[str, Floats] = {}
+    for place in view_places(side.model, axis):
+        if _is_wanted(place):
+            rows = unit_rows_of(side.model, axis, place, n)
+            if rows is not None and np.isfinite(rows).all():
+                found[place.role] = rows
+    return found
+
+
+def _is_wanted(place: Place) -> bool:
+    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
+        place.role == "attn.o" and place.repeat == 1
+    )
+
+
+def _log_evalues(n_agree: int, n: int) -> Grid:
+    return np.asarray(n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS))
+
+
+def _test(match: SignMatch, view: str) -> Test:
+    n = len(match.signs)
+    return Test(
+        name="signs",
+        axis=match.a.name,
+        trusts="either",
+        block_a=block_name(match.a),
+        block_b=block_name(match.b),
+        n_units=n,
+        statistic=float(match.n_agree),
+        log10_pvalue=min(0.0, agreements_log10_sf(match.n_agree, n)),
+        null="exact",
+        effect=effect_of(match.observed, match.chance),
+        view=view,
+    )

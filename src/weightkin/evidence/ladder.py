@@ -1,0 +1,101 @@
+"""The ladder: stages in order of cost, their weights fixed before anything is read.
+
+Aligned tests come first and read a small sample of every block. The blind ones follow only where no
+aligned axis settles the matter, or when everything is asked for. Stages that were not run count
+zero in the weighted sum, which can only weaken the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.evidence.blind import SignMatch, run_signs
+from weightkin.evidence.sample import Plan
+from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
+from weightkin.evidence.units import run_units, run_units_quick
+from weightkin.evidence.views import frames
+from weightkin.records import Skipped
+
+EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
+LADDER = {
+    "units": 0.5,
+    "vo": 0.15,
+    "heads": 0.04,
+    "residual": 0.15,
+    "signs": 0.05,
+    "token units": 0.05,
+    "token signs": 0.05,
+}
+LOG10 = math.log(10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """What the stages found, in the order they were run."""
+
+    stages: tuple[Stage, ...]
+    block_map: BlockMap
+    matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
+    skipped: tuple[Skipped, ...] = ()
+
+
+def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float) -> Climb:
+    """Hidden units only, block by block, stopping at the first proof."""
+    wanted = -math.log(alpha) - math.log(LADDER["units"])
+    stage = run_units_quick(Bench(a, b, plan, seed), wanted)
+    why = "--quick reads hidden units only"
+    skipped = (Skipped(what="V/O, heads, residual width, blind tests", why=why),)
+    return Climb((stage,) if stage else (), {}, skipped=skipped)
+
+
+def climb(a: Side, b: Side, plan: Plan, seed: int, alpha: float, *, thorough: bool) -> Climb:
+    """Aligned stages, then the blind ones where no aligned axis passes (or always)."""
+    units, block_map = run_units(Bench(a, b, plan, seed))
+    aligned = [units, run_stage(Bench(a, b, plan, seed), "vo", block_map)]
+    aligned.append(run_stage(Bench(a, b, plan, seed), "heads", block_map))
+    aligned.append(run_stage(Bench(a, b, plan, seed), "residual", block_map))
+    stages = [stage for stage in aligned if stage is not None]
+    if not thorough and any(passes(stage, alpha) for stage in stages):
+        return Climb(tuple(stages), block_map)
+    blind, block_map, matches, skipped = _blind(a, b, plan, seed, block_map)
+    return Climb((*stages, *blind), block_map, matches, skipped)
+
+
+def paid_log10(stage: Stage) -> float:
+    """P-value of one stage, paid for by its weight."""
+    return min(0.0, -(stage.log_evalue + math.log(LADDER[stage.name])) / LOG10)
+
+
+def passes(stage: Stage, alpha: float) -> bool:
+    """Whether a stage passes alpha and the effect cut: what `dependent` needs of one of them."""
+    is_real = stage.effect is not None and stage.effect.ratio >= EFFECT_CUT
+    return paid_log10(stage) <= math.log10(alpha) and is_real
+
+
+def total_log10(stages: Sequence[Stage]) -> float:
+    """Log10 of 1 / sum_s w_s e_s: one p-value for the whole ladder."""
+    terms = [stage.log_evalue + math.log(LADDER[stage.name]) for stage in stages if stage.tests]
+    return min(0.0, -float(logsumexp(terms)) / LOG10) if terms else 0.0
+
+
+def _blind(
+    a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap
+) -> tuple[list[Stage], BlockMap, tuple[SignMatch, ...], tuple[Skipped, ...]]:
+    """Signs on weights; then units and signs through the tokens the models share."""
+    on_weights, matches = run_signs(a, b, seed)
+    found = [on_weights]
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
+    if isinstance(shared, str):
+        skipped = (Skipped(what="units seen through tokens", why=shared),)
+        return [stage for stage in found if stage], block_map, matches, skipped
+    pair, rule = shared[:2], shared[2]
+    seen, seen_map = run_units(Bench(a, b, plan, seed, frames=pair, name="token units"))
+    through_tokens, token_matches = run_signs(a, b, seed, pair)
+    found += [seen, through_tokens]
+    note = (Skipped(what="tokens left out", why=f"views use {len(pair[0].heard)} rows: {rule}"),)
+    stages = [stage for stage in found if stage is not None]
+    return stages, block_map or seen_map, token_matches or matches, note

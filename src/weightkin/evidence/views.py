@@ -1,0 +1,216 @@
+"""Invariant views: a unit is what it does to tokens, whatever the residual coordinates are called.
+
+With E the embedding rows of some tokens and g the gain of the norm before a block, the rows of
+(gate * g) E' do not change when the residual stream is permuted, rotated or rescaled with its gains
+compensated, and two models of different width become comparable. No forward pass is made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.evidence.sample import centred, view_places
+from weightkin.stats.matching import Floats
+from weightkin.weights.model import Model
+
+N_TOKENS = 512
+MAX_TABLE_BYTES = 1 << 26  # a matrix whose columns are the units is read whole, or not at all
+MAX_TOKENIZER_BYTES = 1 << 26
+READERS = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
+_FIRST = ("input_layernorm", "ln_1", "layernorm_before", "layer_norm1", "norm1")
+_SECOND = (
+    "pre_feedforward_layernorm",
+    "post_attention_layernorm",
+    "ln_2",
+    "layernorm_after",
+    "layer_norm2",
+    "norm2",
+)
+_LAST = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "layernorm")
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one model's tokens look like: embedding rows, and unembedding rows if there are any."""
+
+    heard: Floats  # (n_tokens, width), what blocks read
+    said: Floats | None  # (n_tokens, width), the final gain folded in; what blocks write towards
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTokens:
+    """Rows of the two embeddings that stand for the same tokens, and by which rule."""
+
+    rows_a: Indices
+    rows_b: Indices
+    rule: str
+
+
+def shared_tokens(a: Model, b: Model, n_a: int, n_b: int, seed: int) -> SharedTokens:
+    """Choose at random among the tokens of both models: by text if it can be read, else by row.
+
+    The choice never looks at the embeddings, so it is the same for related and unrelated models.
+    """
+    words_a, words_b = _vocabulary(a), _vocabulary(b)
+    rng = np.random.default_rng([seed, 3])
+    if words_a and words_b and words_a != words_b:
+        common = sorted(
+            w for w in words_a.keys() & words_b.keys() if words_a[w] < n_a and words_b[w] < n_b
+        )
+        chosen = sorted(rng.choice(len(common), min(N_TOKENS, len(common)), replace=False).tolist())
+        rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
+        rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
+        return SharedTokens(rows_a, rows_b, f"{len(common)} tokens of equal text")
+    n = min(n_a, n_b)
+    rows = np.sort(rng.choice(n, min(N_TOKENS, n), replace=False))
+    return SharedTokens(rows, rows, "equal rows of the embedding")
+
+
+def frames(
+    a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int
+) -> tuple[Frame, Frame, str] | str:
+    """Frames of two models over shared tokens and the rule, or why there are none."""
+    tables_a, tables_b = _tables(*a), _tables(*b)
+    if tables_a is None or tables_b is None:
+        return "no embedding of tokens, patches or positions was found in both models"
+    if ("embed" in tables_a.tokens) != ("embed" in tables_b.tokens):
+        return "one model reads tokens, the other images"
+    if "embed" in tables_a.tokens:
+        sizes = [t.tokens["embed"].n_rows for t in (tables_a, tables_b)]
+        chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed)
+        return (
+            _token_frame(a[0], tables_a, chosen.rows_a),
+            _token_frame(b[0], tables_b, chosen.rows_b),
+            chosen.rule,
+        )
+    heard = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
+    if heard[0].shape[0] != heard[1].shape[0]:
+        return "patches and positions of different number"
+    return Frame(heard[0], None), Frame(heard[1], None), "equal patch pixels and positions"
+
+
+def token_views(
+    model: Model, anatomy: Anatomy, axis: Axis, frame: Frame, n: int
+) -> dict[str, Floats]:
+    """The first ``n`` units of an axis seen through tokens: role to ``(n, n_tokens)``."""
+    views = {}
+    for place in view_places(model, axis):
+        rows = unit_rows_of(model, axis, place, n)
+        if rows is None or rows.shape[1] != frame.heard.shape[1] or not np.isfinite(rows).all():
+            continue
+        if place.role in READERS:
+            gain = _gain(model, anatomy, place)
+            views[place.role] = centred(np.asarray((rows * gain) @ frame.heard.T, np.float32))
+        elif frame.said is not None and place.repeat == 1:
+            views[place.role] = centred(rows @ frame.said.T)
+    return views
+
+
+def unit_rows_of(model: Model, axis: Axis, place: Place, n: int) -> Floats | None:
+    """First ``n`` units of a place as rows in residual coordinates, None if too large to turn."""
+    info = model.tensors[place.tensor]
+    size = min(n, place.size)
+    if place.index is not None:
+        return None  # stacked experts: seen through other axes
+    if place.dim == 0:
+        return model.rows(place.tensor, slice(place.start, place.start + size))
+    if info.n_bytes > MAX_TABLE_BYTES:
+        return None
+    return np.ascontiguousarray(model.rows(place.tensor)[:, place.start : place.start + size].T)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    place: Place
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Tables that map tokens to the residual stream, and the final norm."""
+
+    tokens: dict[str, _Table]
+    width: int
+    last_gain: Floats
+
+
+def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
+    axis = max(
+        (x for x in anatomy.axes if x.kind == "residual"),
+        key=lambda x: len(x.places),
+        default=None,
+    )
+    if axis is None:
+        return None
+    found: dict[str, _Table] = {}
+    for place in axis.places:
+        if place.role in ("embed", "unembed", "position", "position_grid"):
+            found.setdefault(place.role, _Table(place, model.tensors[place.tensor].shape[0]))
+    if "embed" in found and found["embed"].place.dim == 0:  # a patch projection
+        found["patch"] = found.pop("embed")
+    if not found:
+        return None
+    gains = [p.tensor for p in axis.places if p.role == "norm" and p.tensor.endswith("weight")]
+    last = [g for g in gains if not re.search(r"\.\d+\.", g) and _stem(g) in _LAST]
+    gain = model.rows(last[-1]) if last else np.ones(axis.n_units, dtype=np.float32)
+    return _Tables(found, axis.n_units, gain)
+
+
+def _token_frame(model: Model, tables: _Tables, rows: Indices) -> Frame:
+    heard = model.rows(tables.tokens["embed"].place.tensor, rows)
+    out = tables.tokens.get("unembed", tables.tokens["embed"]).place
+    said = model.rows(out.tensor, rows) * tables.last_gain
+    return Frame(heard, said.astype(np.float32))
+
+
+def _patch_rows(model: Model, tables: _Tables) -> Floats:
+    rows = []
+    for table in tables.tokens.values():
+        x = np.moveaxis(model.rows(table.place.tensor), table.place.dim, -1)
+        rows.append(x.reshape(-1, tables.width))
+    return np.concatenate(rows)
+
+
+def _gain(model: Model, anatomy: Anatomy, place: Place) -> Floats:
+    """Gain of the norm that a place reads the stream through; ones where none is known."""
+    wanted = _FIRST if place.role == "attn.v" else _SECOND
+    block = re.match(r"(.*?\.\d+)\.", place.tensor)
+    width = model.tensors[place.tensor].shape[1 - place.dim]
+    if block:
+        for name in wanted:
+            tensor = f"{block[1]}.{name}.weight"
+            info = model.tensors.get(tensor)
+            if info is not None and info.shape == (width,):
+                return np.asarray(model.rows(tensor) + _offset(anatomy), dtype=np.float32)
+    return np.ones(width, dtype=np.float32)
+
+
+def _offset(anatomy: Anatomy) -> float:
+    """Families that store gains as their distance from one."""
+    return 1.0 if "gemma" in anatomy.family else 0.0
+
+
+def _stem(tensor: str) -> str:
+    return tensor.removesuffix(".weight").rsplit(".", 1)[-1]
+
+
+def _vocabulary(model: Model) -> dict[str, int]:
+    """Token texts of a tokenizer.json beside the model; empty when there is none to read."""
+    folder = Path(model.source)
+    path = (folder if folder.is_dir() else folder.parent) / "tokenizer.json"
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_TOKENIZER_BYTES:
+            return {}
+        words = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
+        return {str(w): int(i) for w, i in words.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
