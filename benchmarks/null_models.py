@@ -54,7 +54,7 @@ def tied_rows(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float3
 
 
 def sorted_by_norm(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
-    """Importance-sorted, with an unsigned direction that depends on importance: order is meaning."""
+    """Importance-sorted, an unsigned direction depending on importance: order is meaning."""
     importance = np.sort(rng.gamma(2.0, 1.0, (n, 1)), axis=0)[::-1]
     angle = np.linspace(0, 3.0, n)[:, None]
     shared = np.cos(angle * np.arange(1, d + 1) / 2) * rng.choice([-1, 1], (n, 1))

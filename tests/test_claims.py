@@ -4,6 +4,7 @@ import pytest
 from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
 from benchmarks.big_models import Shape
 from benchmarks.tables import most_by_chance
+
 from weightkin.evidence.ladder import EFFECT_CUT
 
 SAMPLE = (

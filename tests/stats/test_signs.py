@@ -38,7 +38,7 @@ def test_matches_are_mutual_and_one_to_one(rng):
 
 
 def test_a_signed_match_would_cheat_and_a_blind_one_does_not(rng):
-    """Strangers: matching by the signed cosine makes all signs agree; by |cosine| they are coins."""
+    """Strangers: matched by the signed cosine all signs agree; by |cosine| they are coins."""
     up_a, up_b = (rng.standard_normal((400, 16)).astype(np.float32) for _ in range(2))
     cosine = (up_a / np.linalg.norm(up_a, axis=1)[:, None]) @ (
         up_b / np.linalg.norm(up_b, axis=1)[:, None]
