@@ -6,13 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import weightkin
 from weightkin import verdict
 from weightkin.anatomy import read_anatomy
+from weightkin.errors import UsageError
 from weightkin.evidence.ladder import EFFECT_CUT, LADDER, climb, climb_quick, total_log10
 from weightkin.evidence.published import published_tests
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
+from weightkin.evidence.undone import Undone, undo
 from weightkin.records import Comparison, Direction, ModelRef
 from weightkin.weights import Model, digest, full_digest, open_model
 
@@ -29,6 +33,7 @@ def compare(
     thorough: bool = False,
     published: int = 0,
     with_full_digest: bool = False,
+    recover: Path | None = None,
 ) -> Comparison:
     """Do two models share weights?
 
@@ -53,6 +58,8 @@ def compare(
         listed and never drive the verdict; they read everything.
     with_full_digest : bool
         Also digest every byte of both.
+    recover : Path, optional
+        Write the permutations and the rotation that were undone, as a safetensors file.
 
     Returns
     -------
@@ -74,6 +81,9 @@ def compare(
         more, refused = published_tests(side_a, side_b, n_draws=published, seed=seed)
         tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
+    undone = undo(side_a, side_b, climbed, alpha)
+    if recover is not None:
+        _write_maps(recover, undone)
     decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
     return Comparison(
         a=ref_a,
@@ -85,8 +95,8 @@ def compare(
         axes=axes,
         tests=tests,
         skipped=skipped,
-        kind=kind,
-        kind_details=details,
+        kind=kind + undone.kinds,
+        kind_details=details | undone.details,
         direction=Direction(),
         layers=verdict.layers(climbed, side_b),
         parts=verdict.parts(climbed.stages, alpha),
@@ -131,3 +141,16 @@ def _identity(
     if is_same_file or (ref_a.full_digest and ref_a.full_digest == ref_b.full_digest):
         return ("identical",), {"identical": "same files" if is_same_file else "same full digest"}
     return (), {"identical": "identical on the sample; --full-digest reads everything"}
+
+
+def _write_maps(path: Path, undone: Undone) -> None:
+    """Write what was undone: index lists and a rotation, by block and model."""
+    from safetensors.numpy import save_file
+
+    if not undone.maps:
+        raise UsageError(f"{path}: nothing was undone, so there is nothing to recover")
+    arrays = {name: np.ascontiguousarray(array) for name, array in undone.maps.items()}
+    try:
+        save_file(arrays, path, metadata={"kinds": " ".join(undone.kinds)})
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error})") from None

@@ -118,16 +118,22 @@ def _one_sided(block_a: str, block_b: str, relation: Relation) -> BlockRelation:
 
 
 def parts(stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
-    """Verdict of each stack alone, and of the residual axis, paid for their number."""
-    found = [
-        (stack if stage.name != "residual" else f"{stack} embedding", stage, log_e)
-        for stage in stages
-        if stage.name in ("units", "residual")
-        for stack, log_e in stage.by_stack.items()
-    ]
+    """Verdict of each stack alone, and of each embedding, paid for their number.
+
+    A part takes the best of its stages, each already paid for by its weight.
+    """
+    best: dict[str, tuple[float, Stage]] = {}
+    for stage in stages:
+        if stage.name in ("vo", "heads"):
+            continue
+        for stack, log_e in stage.by_stack.items():
+            name = f"{stack} embedding" if stage.name == "residual" else stack
+            paid = log_e + math.log(LADDER[stage.name])
+            if name not in best or paid > best[name][0]:
+                best[name] = paid, stage
     verdicts = []
-    for name, stage, log_e in found:
-        log10_p = min(0.0, -(log_e + math.log(LADDER[stage.name] / len(found))) / LOG10)
+    for name, (log_e, stage) in best.items():
+        log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)
         is_real = stage.effect is not None and stage.effect.ratio >= EFFECT_CUT
         verdict: Verdict = "no-evidence"
         if log10_p <= math.log10(alpha):

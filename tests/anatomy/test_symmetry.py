@@ -21,6 +21,7 @@ EXPECTED = {
     "qwen2": KINDS,
     "qwen3": KINDS,
     "olmo2": KINDS,
+    "starcoder2": KINDS,
     "gemma": KINDS,
     "gemma2": KINDS,
     "phi3": KINDS,

@@ -175,6 +175,7 @@ MAKERS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "qwen2": lambda: _llama("Qwen2"),
     "qwen3": lambda: _llama("Qwen3", head_dim=8),
     "olmo2": lambda: _llama("Olmo2"),
+    "starcoder2": lambda: _llama("Starcoder2"),
     "gemma": lambda: _llama("Gemma", head_dim=8),
     "gemma2": lambda: _llama("Gemma2", head_dim=8),
     "phi3": lambda: _llama("Phi3"),

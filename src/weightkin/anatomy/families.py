@@ -183,6 +183,26 @@ FAMILIES: tuple[Family, ...] = (
         ),
         heads_refused=ALIBI,
     ),
+    # ModernBERT: of the fused half and half, the first is activated.
+    Family(
+        "modernbert",
+        "encoder",
+        "relative",
+        (
+            Part("attn.Wqkv", "attn.qkv", "q+k+v d"),
+            Part("attn.Wo", "attn.o", "d o"),
+            Part("mlp.Wi", "mlp.gate_up", "g+u d"),
+            Part("mlp.Wo", "mlp.down", "d h"),
+            NORM,
+        ),
+        (
+            Part("embeddings.tok_embeddings", "embed", "- d"),
+            Part("(embeddings.norm|final_norm|head.norm)", "norm", "d"),
+            Part("head.dense", "head", "d d"),
+            Part("decoder", "unembed", "- d"),
+            Part("classifier", "head", "- d"),
+        ),
+    ),
     # BERT, RoBERTa, ELECTRA, MiniLM.
     Family(
         "bert-like",
@@ -257,8 +277,13 @@ FAMILIES: tuple[Family, ...] = (
             Part("embeddings.patch_embedding", "embed", "d ..."),
             Part("embeddings.class_embedding", "token", "d"),
             Part("(pre_layrnorm|post_layernorm|final_layer_norm)", "norm", "d"),
+            Part("multi_modal_projector.linear_1", "projector", "- d", stack="vision"),
             Part("text_projection", "head", "- d", stack="text"),
             Part("visual_projection", "head", "- d", stack="vision"),
+        ),
+        towers=(
+            ("embeddings.token_embedding", "text"),
+            ("embeddings.patch_embedding", "vision"),
         ),
     ),
     Family(

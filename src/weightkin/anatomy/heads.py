@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightkin.anatomy.naming import Bound, Reading
+from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import MAX_STRANGERS, Refusal, block_width
 
 _ATTENTION_WORDS = ("q", "k", "v", "o", "qkv", "q+k+v", "H", "Dq", "Dk")
 _UNCERTAIN = "fused layout is not certain"
 
-_N_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+_N_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
 _N_KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
-_HEAD_DIM = ("head_dim", "d_kv", "attention_head_dim")
+_HEAD_DIM = ("head_dim", "d_kv")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 
 
@@ -234,7 +234,7 @@ def _check_strangers(reading: Reading, block: int, members: list[Bound]) -> None
     path = reading.stack.blocks[block].path
     scopes = {_scope(path, b.info.name) for b in members}
     for info in strangers:
-        if any(info.name.startswith(scope) for scope in scopes):
+        if any(info.name.startswith(scope) for scope in scopes) and not is_scale(info):
             raise Refusal(f"{info.name} is not understood and stands inside it")
 
 

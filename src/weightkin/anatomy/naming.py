@@ -14,7 +14,7 @@ from weightkin.anatomy.parts import Family, Part, expression
 from weightkin.weights.model import TensorInfo
 
 MAX_STACKS = 32  # real models have a handful
-MAX_TEMPLATES = 128  # names looked at to choose a family
+MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose a family
 
 # "model.layers.7.mlp.up_proj.weight": everything before, the container, the number, the rest
 _BLOCK = re.compile(
@@ -22,6 +22,7 @@ _BLOCK = re.compile(
     r"\.([0-9]+)\."
 )
 _UNET = re.compile(r"(?:^|(?<=\.))(?:down_blocks|up_blocks|mid_block)\.")
+_NUMBER_SPLIT = re.compile(r"([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+")
 _EXPERT = re.compile(r"(?<=experts\.)[0-9]+(?=\.)")
 _LEAF = re.compile(r"\.(weight|bias|gamma|beta)$")
@@ -75,6 +76,8 @@ class Bound:
 
     def sizes(self, word: str) -> list[int]:
         """Sizes of the dimensions that run along ``word`` alone."""
+        if word not in self.dims:
+            return []
         return [n for n, w in zip(self.info.shape, self.dims, strict=True) if w == word]
 
 
@@ -99,10 +102,13 @@ class Reading:
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key in which numbers count as numbers, however many digits they have."""
-    key = []
-    for piece in re.findall(r"[0-9]+|[^0-9]+", name):
-        digits = piece.lstrip("0") if piece[0] in "0123456789" else None
-        key.append((1, 0, piece) if digits is None else (0, len(digits), digits))
+    key: list[tuple[int, int, str]] = []
+    for i, piece in enumerate(_NUMBER_SPLIT.split(name)):
+        if i % 2:
+            digits = piece.lstrip("0")
+            key.append((0, len(digits), digits))
+        elif piece:
+            key.append((1, 0, piece))
     return tuple(key)
 
 
@@ -138,6 +144,11 @@ def is_buffer(info: TensorInfo) -> bool:
         return True
     # causal masks of GPT-2 and GPT-NeoX, under the name of a bias
     return len(info.shape) == 4 and info.shape[:2] == (1, 1) and info.name.endswith(".bias")
+
+
+def is_scale(info: TensorInfo) -> bool:
+    """Whether a tensor is the scale of a quantised one: it stretches units, it joins none."""
+    return info.name.endswith(("_scale", "_scale_inv"))
 
 
 def bind(family: Family, rest: str, info: TensorInfo, parts: str = "parts") -> Bound | None:
@@ -193,11 +204,11 @@ def _dimensions(
 def read_stack(stack: Stack) -> Reading | None:
     """Choose the row of the table that explains most of a stack and read it, or return None."""
     samples: dict[str, tuple[str, TensorInfo]] = {}
-    for block in stack.blocks:
+    for block in stack.blocks[:MAX_BLOCKS]:
         for rest, info in block.tensors.items():
             samples.setdefault(_EXPERT.sub("0", rest, count=1), (rest, info))
-        if len(samples) >= MAX_TEMPLATES:
-            break
+            if len(samples) >= MAX_TEMPLATES:
+                break
     best: tuple[int, Family, int] | None = None
     for family in FAMILIES:
         bound = [b for rest, info in samples.values() if (b := bind(family, rest, info))]

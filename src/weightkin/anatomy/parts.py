@@ -60,6 +60,7 @@ class Family:
     shared_heads: bool = False  # one relabelling of heads holds for all blocks of a stack
     joins: str = ""  # name of the residual stream that all its stacks share
     head_facts_in_config: bool = True
+    towers: tuple[tuple[str, str], ...] = ()  # (module, stack): names the stack it stands beside
 
 
 def expression(pattern: str) -> str:
@@ -94,6 +95,8 @@ GATED_MLP = (
     Part("(mlp|feed_forward).up_proj", "mlp.up", "u d"),
     Part("(mlp|feed_forward).down_proj", "mlp.down", "d h"),
     Part("mlp.gate_up_proj", "mlp.gate_up", "g+u d"),  # Phi-3, GLM: gate first
+    Part("mlp.c_fc", "mlp.up", "u d"),  # StarCoder 2
+    Part("mlp.c_proj", "mlp.down", "d h"),
 )
 ROUTER = "(mlp|feed_forward|block_sparse_moe)"
 EXPERTS = (
@@ -119,6 +122,7 @@ LM_TOP = (
     Part("*norm*", "norm", "d"),
     Part("lm_head", "unembed", "- d"),
     Part("(score|classifier|qa_outputs)", "head", "- d"),
+    Part("multi_modal_projector.linear_2", "projector", "d -", stack="decoder"),
 )
 GPT2_TOP = (
     Part("wte", "embed", "- d"),

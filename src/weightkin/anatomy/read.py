@@ -12,7 +12,7 @@ from weightkin.anatomy.naming import Reading, read_stack, split_names
 from weightkin.anatomy.residual import assign_top, residual_axes
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
-from weightkin.weights.model import Model, Problem
+from weightkin.weights.model import Model, Problem, TensorInfo
 
 _SUB_CONFIGS = {
     "vision": ("vision_config",),
@@ -37,7 +37,7 @@ def read_anatomy(model: Model) -> Anatomy:
             readings.append(reading)
         else:
             unread.extend(info for block in stack.blocks for info in block.tensors.values())
-    _make_names_unique(readings)
+    _name_stacks(readings, model.tensors)
     assign_top(readings, top)
 
     notes = _Notes()
@@ -52,12 +52,14 @@ def read_anatomy(model: Model) -> Anatomy:
     taken = {name for name, role in roles.items() if role != "other"}
     rest = [info for info in unread if info.name not in taken]
     inferred = inferred_axes(rest, taken={name for name, _ in counts})
-    for found in (inferred, conv_axes(rest)):
+    convolutions = conv_axes(rest)
+    for found in (inferred, convolutions):
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-        if found is not inferred or not readings:  # beside a known family, no news is no news
-            notes.problems += found.skipped
+    notes.problems += convolutions.skipped
+    if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
+        notes.problems += inferred.skipped
     skipped = notes.summary()
     if not axes and not skipped:
         skipped.append(Problem("model", "no block with a known or inferable unit axis was found"))
@@ -78,6 +80,8 @@ def _block_axes(reading: Reading, config: Mapping[str, Any], notes: _Notes) -> l
         here = (reading.name, rank, f"{block.path}.")
         axes += notes.keep(*here, unit_axes(reading, rank, is_clamped=is_clamped))
         axes += notes.keep(*here, head_axes(reading, rank, own))
+    if not any(word in ("u", "gu", "h") for row in reading.bound for b in row for word in b.dims):
+        notes.problems.append(Problem(f"{reading.name} mlp", "no MLP under the family's names"))
     return axes
 
 
@@ -121,9 +125,15 @@ def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
     return config
 
 
-def _make_names_unique(readings: list[Reading]) -> None:
+def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> None:
+    """Name towers by what stands beside them, and number stacks that share a name."""
     seen: dict[str, int] = {}
     for reading in readings:
+        for module, name in reading.family.towers:
+            if any(f"{root}{module}.weight" in tensors for root in reading.stack.roots[:-1]) or (
+                len(readings) == 1 and f"{module}.weight" in tensors
+            ):
+                reading.name = name
         seen[reading.name] = seen.get(reading.name, 0) + 1
         if seen[reading.name] > 1:
             reading.name = f"{reading.name}.{seen[reading.name]}"

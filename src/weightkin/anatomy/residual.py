@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer, natural
+from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
 from weightkin.weights.model import TensorInfo
@@ -50,6 +50,7 @@ def residual_axes(readings: list[Reading]) -> Iterator[Axis | tuple[str, str]]:
             name += "'"
         names.add(name)
         try:
+            _check_others(members, readings)
             yield _axis(members, name)
         except Refusal as reason:
             yield name, str(reason)
@@ -62,7 +63,7 @@ def _axis(members: list[Reading], name: str) -> Axis:
     if width < 2:
         raise Refusal("the residual width is not shown by any matrix")
     bound = [b for r in members for row in [r.top, *r.bound] for b in row]
-    places = sorted(_places(bound), key=_order)
+    places = sorted(_places(bound), key=_rank)  # the rest stays in the order of the blocks
     if not any(place.role == "embed" for place in places) and members[0].family.joins:
         raise Refusal("the shared embedding that joins its stacks was not found")
     return Axis(
@@ -75,6 +76,14 @@ def _axis(members: list[Reading], name: str) -> Axis:
         labels=f"{name}.residual",
         places=tuple(places),
     )
+
+
+def _check_others(members: list[Reading], readings: list[Reading]) -> None:
+    """Refuse when a connector from another tower may write into this stream."""
+    for other in readings:
+        for info in () if other in members else other.top_strangers:
+            if members[0].width in info.shape:
+                raise Refusal(f"{info.name} is not understood and may join another tower to it")
 
 
 def _check(reading: Reading, width: int) -> None:
@@ -102,9 +111,8 @@ def _places(bound: list[Bound]) -> Iterator[Place]:
                 yield Place(b.info.name, dim, 0, b.info.shape[dim], b.part.role)
 
 
-def _order(place: Place) -> tuple[int, tuple[tuple[int, int, str], ...], int]:
-    rank = _FIRST.index(place.role) if place.role in _FIRST else len(_FIRST)
-    return rank, natural(place.tensor), place.dim
+def _rank(place: Place) -> int:
+    return _FIRST.index(place.role) if place.role in _FIRST else len(_FIRST)
 
 
 def _stream(reading: Reading) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from weightkin.anatomy.naming import Bound, Reading
+from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.weights.model import TensorInfo
 
@@ -39,18 +39,23 @@ def unit_axes(
     for bound in reading.bound[block]:
         if any(word in _MLP_WORDS for word in bound.dims):
             groups.setdefault(bound.group, []).append(bound)
+    width = block_width(reading.bound[block])
     for group, members in groups.items():
         name = f"mlp.{group}" if group else "mlp"
         try:
-            yield from _axes_of(reading, block, name, members, is_clamped)
+            yield from _axes_of(reading, block, name, members, width, is_clamped)
         except Refusal as reason:
             yield name, str(reason)
 
 
-def _axes_of(
-    reading: Reading, block: int, name: str, members: list[Bound], is_clamped: bool
+def _axes_of(  # noqa: PLR0913 (the facts of one MLP)
+    reading: Reading,
+    block: int,
+    name: str,
+    members: list[Bound],
+    width: int,
+    is_clamped: bool,
 ) -> Iterator[Axis]:
-    width = block_width(reading.bound[block])
     n_units = _n_units(members, width)
     _check_strangers(reading.strangers[block], members, n_units, width)
     roles = [role for b in members for w in b.dims for role in _MLP_WORDS.get(w, ())]
@@ -138,6 +143,8 @@ def _check_strangers(
         raise Refusal(f"{len(strangers)} tensors of the block are not understood")
     scopes = {_scope(b.info.name) for b in members}
     for info in strangers:
+        if is_scale(info):
+            continue
         if any(info.name.startswith(s) for s in scopes):
             raise Refusal(f"{info.name} is not understood and stands inside it")
         if n_units != width and n_units in info.shape:

@@ -111,6 +111,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     full_digest: Annotated[
         bool, typer.Option("--full-digest", help="Also digest every byte of both.")
     ] = False,
+    recover: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the maps that undo an evasion.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
@@ -131,6 +134,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         thorough=thorough,
         published=published,
         with_full_digest=full_digest,
+        recover=recover,
     )
     _print_comparison(record, as_json)
     if record.incomplete:

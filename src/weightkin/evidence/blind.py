@@ -68,21 +68,30 @@ def run_signs(
     if not matches:
         return None, ()
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
-    grids = [_log_evalues(m.n_agree, len(m.signs)) for m in matches]
-    grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
     effect = effect_of(
         np.concatenate([m.observed for m in matches]), np.concatenate([m.chance for m in matches])
     )
     stage = Stage(
         name=name,
-        log_evalue=float(logsumexp(grid) - math.log(len(LAMBDAS))),
+        log_evalue=_combined(matches),
         tests=tuple(_test(m, view) for m in matches),
         tested=(),
         effect=effect,
         trusts="either",
         skipped=(),
+        by_stack={
+            stack: _combined([m for m in matches if m.a.stack == stack])
+            for stack in dict.fromkeys(m.a.stack for m in matches)
+        },
     )
     return stage, matches
+
+
+def _combined(matches: Sequence[SignMatch]) -> float:
+    """Log e-value of all coins: product over separate coins, average over copies, mixed over x."""
+    grids = [_log_evalues(m.n_agree, len(m.signs)) for m in matches]
+    grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
+    return float(logsumexp(grid) - math.log(len(LAMBDAS)))
 
 
 def _separate_coins(matches: Sequence[SignMatch]) -> list[list[int]]:

@@ -47,6 +47,8 @@ def printable(text: str) -> str:
 
 def _notes(record: Comparison) -> list[str]:
     lines = []
+    if record.kind and "identical" not in record.kind:
+        lines.append(f"  undone: {', '.join(record.kind)}")
     if "identical" in record.kind_details:
         lines.append(f"  digests equal: {record.kind_details['identical']}")
     for part in record.parts if len(record.parts) > 1 else ():

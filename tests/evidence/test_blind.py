@@ -1,0 +1,128 @@
+"""Claim: relatives with permuted units or rotated streams are found by coins, strangers not."""
+
+import math
+
+import numpy as np
+import pytest
+from benchmarks.tables import most_by_chance
+from benchmarks.zoo_laws import base_pairs
+from zoo import truth
+
+from tests import models
+from weightkin.anatomy import read_anatomy
+from weightkin.compare import compare
+from weightkin.evidence.blind import run_signs, total_log10_pvalue
+from weightkin.evidence.stage import Side
+from weightkin.evidence.views import frames, shared_tokens
+from weightkin.stats.signs import agreements_log10_sf
+from weightkin.weights import model_from_arrays, open_model
+
+
+def _side(name):
+    model = open_model(truth.ROOT / truth.load()[name]["path"])
+    return Side(model, read_anatomy(model))
+
+
+def _path(name):
+    return truth.ROOT / truth.load()[name]["path"]
+
+
+def _frames(a, b):
+    return frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2]
+
+
+def test_signs_of_trained_strangers_are_fair_coins(zoo):
+    """All bases of one shape, block by block, on weights and through tokens: uniform p-values."""
+    logs = []
+    for name_a, name_b in base_pairs():
+        a, b = _side(name_a), _side(name_b)
+        for seen in (None, _frames(a, b)):
+            _, matches = run_signs(a, b, 0, seen)
+            logs += [agreements_log10_sf(m.n_agree, len(m.signs)) for m in matches]
+    assert len(logs) > 100
+    for alpha in (0.1, 0.01, 0.001):
+        assert sum(p <= math.log10(alpha) for p in logs) <= most_by_chance(len(logs), alpha)
+
+
+@pytest.mark.parametrize("hidden", ["llama-a-permuted", "llama-a-rotated"])
+@pytest.mark.parametrize("base", ["llama-a", "llama-a-ft3", "llama-a-long", "llama-a-lora16"])
+def test_hidden_relatives_are_found_exactly_and_the_evasion_is_named(zoo, hidden, base):
+    record = compare(_path(base), _path(hidden))
+    assert (record.verdict, record.basis) == ("dependent", "exact")
+    assert hidden.removeprefix("llama-a-") in record.kind
+    passing = {axis.axis for axis in record.axes if axis.passes}
+    assert passing <= {"signs", "token units", "token signs"}
+    assert all(part.verdict == "dependent" for part in record.parts if part.name == "decoder")
+
+
+def test_hidden_strangers_stay_strangers(zoo):
+    for name in ("llama-b", "llama-c", "llama-distilled", "llama-b-int4", "llama-b-sorted"):
+        for hidden in ("llama-a-permuted", "llama-a-rotated", "llama-a-ft2-disguised"):
+            assert compare(_path(name), _path(hidden)).verdict == "no-evidence"
+
+
+def test_flipped_signs_take_the_power_and_never_make_a_false_hit(zoo):
+    a, b = _side("llama-a"), _side("llama-a-signs")
+    _, matches = run_signs(a, b, 0)
+    assert total_log10_pvalue(matches) > -3
+
+
+def test_recovered_permutations_undo_the_hiding(zoo, tmp_path):
+    from safetensors.numpy import load_file
+
+    compare(_path("llama-a"), _path("llama-a-permuted"), recover=tmp_path / "maps.safetensors")
+    maps = load_file(tmp_path / "maps.safetensors")
+    a, b = _side("llama-a").model, _side("llama-a-permuted").model
+    up = "model.layers.2.mlp.up_proj.weight"
+    x = a.rows(up)[maps["decoder.2.mlp.a"]][:, maps["residual.a"]]
+    y = b.rows(up)[maps["decoder.2.mlp.b"]][:, maps["residual.b"]]
+    assert np.allclose(x, y, atol=1e-5)
+
+
+def test_recovered_rotation_maps_one_embedding_to_the_other(zoo, tmp_path):
+    from safetensors.numpy import load_file
+
+    compare(_path("llama-a"), _path("llama-a-rotated"), recover=tmp_path / "maps.safetensors")
+    rotation = load_file(tmp_path / "maps.safetensors")["residual.rotation"]
+    a, b = _side("llama-a").model, _side("llama-a-rotated").model
+    name = "model.embed_tokens.weight"
+    assert np.allclose(rotation @ rotation.T, np.eye(96), atol=1e-4)
+    assert np.allclose(a.rows(name) @ rotation, b.rows(name), atol=1e-3)
+
+
+def test_copied_blocks_in_both_models_count_once(rng):
+    """Strangers, each one block stacked eight times: eight times the same coins are one set."""
+    for _ in range(10):
+        a, b = (models.keep_blocks(models.base(rng, blocks=1), [0] * 8) for _ in range(2))
+        record = compare(_model(a), _model(b), thorough=True)
+        assert record.verdict == "no-evidence"
+        signs = next(axis for axis in record.axes if axis.axis == "signs")
+        assert signs.log10_pvalue > -3
+
+
+def test_tokens_are_chosen_by_text_where_tokenizers_differ(tmp_path, rng):
+    import json
+
+    arrays = models.base(rng)
+    folders = []
+    for name, words in (("a", ["x", "y", "z"]), ("b", ["z", "w", "x"])):
+        folder = models.write(tmp_path / name, arrays)
+        vocabulary = {"model": {"vocab": {w: i for i, w in enumerate(words)}}}
+        (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
+        folders.append(open_model(folder))
+    shared = shared_tokens(*folders, 40, 40, seed=0)
+    assert shared.rows_a.tolist() == [0, 2]
+    assert shared.rows_b.tolist() == [2, 0]
+    assert "equal text" in shared.rule
+
+
+def test_models_of_other_senses_say_so(zoo):
+    a, b = _side("llama-a"), _side("vit-a")
+    found = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
+    assert found == "one model reads tokens, the other images"
+
+
+def _model(arrays):
+    from benchmarks.null_models import CONFIG
+
+    return model_from_arrays(arrays, config=CONFIG)
