@@ -12,7 +12,16 @@ import weightkin
 from weightkin import verdict
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UsageError
-from weightkin.evidence.ladder import EFFECT_CUT, LADDER, climb, climb_quick, total_log10
+from weightkin.evidence.ladder import (
+    CLEAR_CUT,
+    CONFIRMED,
+    COPY_COSINE,
+    EFFECT_CUT,
+    LADDER,
+    climb,
+    climb_quick,
+    total_log10,
+)
 from weightkin.evidence.published import published_tests
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
@@ -109,7 +118,7 @@ def compare(
             "published": published,
             "with_full_digest": with_full_digest,
             "n_units": plan.n_units,
-            "effect_cut": EFFECT_CUT,
+            "effect_cuts": [EFFECT_CUT, CLEAR_CUT, CONFIRMED, COPY_COSINE],
             "ladder": dict(LADDER),
         },
         seed=seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from weightkin.evidence.ladder import EFFECT_CUT, LADDER, Climb, paid_log10, passes
+from weightkin.evidence.ladder import LADDER, Climb, is_real, paid_log10, passes
 from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.stage import DROPPED, BlockMap, Side, Stage, block_name
 from weightkin.evidence.units import CLEAR
@@ -134,9 +134,8 @@ def parts(stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     verdicts = []
     for name, (log_e, stage) in best.items():
         log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)
-        is_real = stage.effect is not None and stage.effect.ratio >= EFFECT_CUT
         verdict: Verdict = "no-evidence"
         if log10_p <= math.log10(alpha):
-            verdict = "dependent" if is_real else "aligned-only"
+            verdict = "dependent" if is_real(stage) else "aligned-only"
         verdicts.append(Part(name=name, verdict=verdict, log10_pvalue=log10_p))
     return tuple(verdicts)

@@ -21,6 +21,12 @@ from weightkin.evidence.views import frames
 from weightkin.records import Skipped
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
+# Beyond the cut, set by the framing suite (docs/results.md): an aligner can fit a rotation to heads
+# and embeddings, or aim at one block, and gets further there than on the median block.
+CLEAR_CUT = 1.4  # pooled ratio that settles hidden units and signs
+CONFIRMED = 0.4  # else: share of units another view confirms, with the median block over the cut
+COPY_COSINE = 0.8  # median cosine that V/O dimensions, heads and the residual width must reach
+ROTATABLE = frozenset({"vo", "heads", "residual"})
 LADDER = {
     "units": 0.5,
     "vo": 0.15,
@@ -71,9 +77,19 @@ def paid_log10(stage: Stage) -> float:
 
 
 def passes(stage: Stage, alpha: float) -> bool:
-    """Whether a stage passes alpha and the effect cut: what `dependent` needs of one of them."""
-    is_real = stage.effect is not None and stage.effect.ratio >= EFFECT_CUT
-    return paid_log10(stage) <= math.log10(alpha) and is_real
+    """Whether a stage passes alpha and its effect cut: what `dependent` needs of one of them."""
+    return paid_log10(stage) <= math.log10(alpha) and is_real(stage)
+
+
+def is_real(stage: Stage) -> bool:
+    """Whether matched units are more alike than lining up can make them."""
+    effect = stage.effect
+    if effect is None or effect.ratio < EFFECT_CUT:
+        return False
+    if stage.name in ROTATABLE:
+        return effect.observed >= COPY_COSINE
+    is_confirmed = stage.block_ratio >= EFFECT_CUT and effect.agreement >= CONFIRMED
+    return effect.ratio >= CLEAR_CUT or is_confirmed
 
 
 def total_log10(stages: Sequence[Stage]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,6 +108,21 @@ def effect_of(observed: Floats, chance: Floats, agreement: Floats | None = None)
         ratio=round(ratio, 4),
         agreement=round(share, 4),
     )
+
+
+def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
+    """Effect over the matched units of all pairs together."""
+    return effect_of(
+        np.concatenate([e.observed for e in found]),
+        np.concatenate([e.chance for e in found]),
+        np.concatenate([e.agreement for e in found]),
+    )
+
+
+def median_ratio(found: Sequence[PairEvidence]) -> float:
+    """Effect ratio of the median pair, among those with at least three matched units."""
+    ratios = [effect_of(e.observed, e.chance).ratio for e in found if len(e.observed) >= 3]
+    return float(np.median(ratios)) if ratios else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
-from weightkin.evidence.pairs import PairEvidence, Views, effect_of, pair_evidence
+from weightkin.evidence.pairs import (
+    PairEvidence,
+    Views,
+    median_ratio,
+    pair_evidence,
+    pooled_effect,
+)
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
@@ -26,7 +32,6 @@ from weightkin.stats.combining import (
     Grid,
     product,
 )
-from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model, Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
@@ -66,6 +71,7 @@ class Stage:
     trusts: Trusts
     skipped: tuple[Skipped, ...]
     by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
+    block_ratio: float = 0.0  # effect ratio of the median block
 
     @property
     def n_blocks(self) -> int:
@@ -190,15 +196,17 @@ def close_stage(
     }
     everything = _combine(list(enumerate(tested)), chosen, n_pairs, scanned)
     shown = [*tested, *moved]
+    decisive = [t.evidence for t in (moved or tested)]
     return Stage(
         name=bench.name or kind,
         log_evalue=everything,
         tests=tuple(test for t in shown for test in _tests(t, trusts)),
         tested=tuple(shown),
-        effect=pooled_effect(moved or tested),
+        effect=pooled_effect(decisive),
         trusts=trusts,
         skipped=tuple(bench.skipped.values()),
         by_stack=log_e,
+        block_ratio=median_ratio(decisive),
     )
 
 
@@ -234,21 +242,6 @@ def label_groups(tested: Sequence[Tested]) -> tuple[dict[int, int], dict[int, in
     return (
         {i: names_a[t.a.labels] for i, t in enumerate(tested)},
         {i: names_b[t.b.labels] for i, t in enumerate(tested)},
-    )
-
-
-def pooled_effect(tested: Sequence[Tested]) -> Effect | None:
-    """Effect over the matched units of all pairs."""
-    if not tested:
-        return None
-
-    def pool(values: list[Floats]) -> Floats:
-        return np.concatenate(values)
-
-    return effect_of(
-        pool([t.evidence.observed for t in tested]),
-        pool([t.evidence.chance for t in tested]),
-        pool([t.evidence.agreement for t in tested]),
     )
 
 

@@ -1,0 +1,173 @@
+"""Every evasion on every sort of child: is the relation still found, and on which basis?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from zoo import truth
+
+from benchmarks.tables import markdown
+from weightkin import evasions
+from weightkin.anatomy import Anatomy, read_anatomy
+from weightkin.compare import compare
+from weightkin.errors import UsageError
+from weightkin.evasions import Rewritten
+from weightkin.weights import Model, model_from_arrays, open_model
+
+FRAMING_ROUNDS = 12
+CHILDREN = {
+    "llama-a": ("llama-a", "llama-a-long", "llama-a-lora16", "llama-a-prune50"),
+    "gpt-a": ("gpt-a", "gpt-a-long", "gpt-a-lora4", "gpt-a-prune50"),
+    "vit-a": ("vit-a", "vit-a-long", "vit-a-lora4", "vit-a-prune50"),
+}
+STRANGERS = {
+    "llama-a": ("llama-b", "llama-c", "llama-distilled"),
+    "gpt-a": ("gpt-b",),
+    "vit-a": ("vit-b",),
+}
+Arrays = dict[str, npt.NDArray[np.float32]]
+REWRITES: dict[str, Callable[..., Rewritten]] = {
+    "permute units": evasions.permute_units,
+    "permute residual stream": evasions.permute_residual,
+    "rotate residual stream": evasions.rotate_residual,
+    "rotate queries, keys": evasions.rotate_queries_keys,
+    "change value basis": evasions.change_value_basis,
+    "permute heads": evasions.permute_heads,
+    "rescale units": evasions.rescale_units,
+    "flip unit signs": evasions.flip_unit_signs,
+    "flip value signs": evasions.flip_value_signs,
+    "permute, rotate": lambda arrays, anatomy, rng: _permuted_and_rotated(arrays, anatomy, rng),
+    "all together": evasions.change_all,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """One evaded model against the base: what was said."""
+
+    base: str
+    child: str
+    related: bool
+    rewrite: str
+    verdict: str  # "-" where the rewrite does not apply
+    basis: str
+    log10_pvalue: float
+    ratio: float
+    kinds: tuple[str, ...]
+
+
+def all_hidden(*, workers: int = 1, framed: bool = True) -> list[Hidden]:
+    """Every rewrite of every child and stranger, and every stranger framed, against the base."""
+    jobs = list(_jobs(framed=framed))
+    if workers == 1:
+        return [_compare(job) for job in jobs]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(_compare, jobs, chunksize=2))
+
+
+def lines(found: Sequence[Hidden]) -> list[str]:
+    """Relatives by rewrite, then strangers."""
+    table = ["Relatives hidden by a rewrite, against the base:", ""]
+    header = ("rewrite", "child", "verdict", "basis", "log10 p", "effect ratio", "named")
+    table += markdown(header, [_row(h) for h in found if h.related])
+    strangers = [h for h in found if not h.related and h.verdict != "-"]
+    accused = sum(h.verdict == "dependent" for h in strangers)
+    table += ["", f"Strangers after every rewrite: {accused} of {len(strangers)} called dependent."]
+    framed = [h for h in strangers if h.rewrite.startswith("framed")]
+    table += ["", "Strangers framed to line up with the base:", ""]
+    return table + markdown(header, [_row(h) for h in framed])
+
+
+def _jobs(*, framed: bool) -> Iterator[tuple[str, str, bool, str]]:
+    for base in CHILDREN:
+        for rewrite in REWRITES:
+            for child in CHILDREN[base]:
+                yield base, child, True, rewrite
+            for stranger in STRANGERS[base]:
+                yield base, stranger, False, rewrite
+        for stranger in STRANGERS[base] if framed else ():
+            yield base, stranger, False, "framed"
+            yield base, stranger, False, "framed with rotation"
+            yield base, stranger, False, "framed with rotation, aimed at block 0"
+
+
+def _compare(job: tuple[str, str, bool, str]) -> Hidden:
+    base, child, related, rewrite = job
+    reference, model = _open(base), _open(child)
+    try:
+        if rewrite.startswith("framed"):
+            blocks = [0] if rewrite.endswith("block 0") else None
+            hidden = framed(
+                model,
+                reference,
+                rounds=FRAMING_ROUNDS,
+                with_rotation=rewrite != "framed",
+                blocks=blocks,
+            )
+        else:
+            hidden = _rewritten(model, REWRITES[rewrite])
+    except UsageError:
+        return Hidden(base, child, related, rewrite, "-", "-", 0.0, 0.0, ())
+    record = compare(reference, hidden)
+    decisive = [x for x in record.axes if x.passes] or list(record.axes)
+    best = min(decisive, key=lambda axis: axis.log10_pvalue, default=None)
+    ratio = best.effect.ratio if best is not None and best.effect is not None else 0.0
+    return Hidden(
+        base,
+        child,
+        related,
+        rewrite,
+        record.verdict,
+        record.basis,
+        record.log10_pvalue,
+        ratio,
+        record.kind,
+    )
+
+
+def _rewritten(model: Model, rewrite: Callable[..., Rewritten]) -> Model:
+    arrays = {name: model.rows(name) for name in model.tensors}
+    changed = rewrite(arrays, read_anatomy(model), np.random.default_rng(7))
+    return model_from_arrays(changed.arrays, config={**model.config, **changed.config_changes})
+
+
+def framed(
+    innocent: Model,
+    reference: Model,
+    *,
+    rounds: int,
+    with_rotation: bool,
+    blocks: Collection[int] | None = None,
+) -> Model:
+    """An innocent model lined up with a reference, in memory."""
+    arrays = [{n: m.rows(n) for n in m.tensors} for m in (innocent, reference)]
+    changed = evasions.frame(
+        arrays[0],
+        read_anatomy(innocent),
+        arrays[1],
+        read_anatomy(reference),
+        rounds=rounds,
+        with_rotation=with_rotation,
+        blocks=blocks,
+    )
+    return model_from_arrays(changed.arrays, config={**innocent.config, **changed.config_changes})
+
+
+def _permuted_and_rotated(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
+    permuted = evasions.permute_units(arrays, anatomy, rng)
+    return evasions.rotate_residual(permuted.arrays, anatomy, rng)
+
+
+def _open(name: str) -> Model:
+    return open_model(truth.ROOT / truth.load()[name]["path"])
+
+
+def _row(h: Hidden) -> tuple[str, ...]:
+    if h.verdict == "-":
+        return h.rewrite, h.child, "does not apply", "-", "-", "-", "-"
+    named = ", ".join(h.kinds) or "-"
+    return h.rewrite, h.child, h.verdict, h.basis, f"{h.log10_pvalue:.1f}", f"{h.ratio:.2f}", named

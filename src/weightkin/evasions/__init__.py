@@ -1,0 +1,46 @@
+"""Rewrites of a model that leave what it computes unchanged: how a copy may hide, and how far.
+
+A rewrite takes arrays (a state dict of float32), their `weightkin.anatomy.Anatomy` and a generator,
+and returns a `Rewritten`: new arrays, what the config must now say, what was done. It rounds once;
+outputs agree with the original's up to that. A model that cannot undergo it raises `UsageError`.
+
+`units`: MLP units permuted, rescaled, flipped. `widths`: split, duplicated, dead units.
+`attention`: heads, values, queries and keys. `experts`: mixtures. `residual`: the stream permuted
+or rotated, by way of `stream`, which knows whose norm is whose. `together`: all at once. `framing`:
+the opposite attack, an innocent model lined up with a reference. `places`: the hands that do it.
+"""
+
+from weightkin.evasions.attention import (
+    change_value_basis,
+    flip_value_signs,
+    permute_heads,
+    permute_values,
+    rotate_queries_keys,
+)
+from weightkin.evasions.experts import permute_experts
+from weightkin.evasions.framing import frame
+from weightkin.evasions.places import Rewritten
+from weightkin.evasions.residual import permute_residual, rotate_residual
+from weightkin.evasions.together import change_all
+from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
+from weightkin.evasions.widths import duplicate_units, pad_units, split_units
+
+__all__ = [
+    "Rewritten",
+    "change_all",
+    "change_value_basis",
+    "duplicate_units",
+    "flip_unit_signs",
+    "flip_value_signs",
+    "frame",
+    "pad_units",
+    "permute_experts",
+    "permute_heads",
+    "permute_residual",
+    "permute_units",
+    "permute_values",
+    "rescale_units",
+    "rotate_queries_keys",
+    "rotate_residual",
+    "split_units",
+]

@@ -1,0 +1,63 @@
+"""Rewrites of mixtures of experts: the order of the experts."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy
+from weightkin.errors import UsageError
+from weightkin.evasions.places import Arrays, Ints, Rewritten, Wide, finish, widen
+
+_EXPERT = re.compile(r"(?P<module>.*)\.experts\.(?P<number>[0-9]+)\.(?P<part>.+)")
+_STACKED = re.compile(r"(?P<module>.*)\.experts\.(?P<part>[a-z_]+)")
+
+
+def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
+    """Put the experts of every block in a random order, and the router's rows with them.
+
+    Preserves the function where the router treats experts alike. Routing inside groups of experts
+    (DeepSeek) is refused, since the groups are not in the weights.
+    """
+    roles = dict(anatomy.roles)
+    if any("e_score_correction_bias" in t or r == "attn.latent" for t, r in roles.items()):
+        raise UsageError(f"a {anatomy.family} model: its experts may be routed in groups")
+    wide = widen(arrays)
+    counts = _counts(wide)
+    if not counts:
+        raise UsageError(f"a {anatomy.family} model: no experts to permute")
+    for module, n_experts in counts.items():
+        order = rng.permutation(n_experts)
+        routers = [t for t in wide if roles.get(t) == "router" and t.startswith(f"{module}.")]
+        routers = [t for t in routers if wide[t].shape[0] == n_experts]  # not the shared expert's
+        if not routers:
+            raise UsageError(f"{module}: no router with {n_experts} rows was found")
+        for name in routers:
+            wide[name] = wide[name][order]
+        _permute(wide, module, order)
+    return finish(wide, "permute_experts")
+
+
+def _counts(wide: Wide) -> dict[str, int]:
+    """Return the number of experts of each module that has some."""
+    counts: dict[str, int] = {}
+    for name, x in wide.items():
+        if found := _EXPERT.fullmatch(name):
+            n = int(found["number"]) + 1
+        elif found := _STACKED.fullmatch(name):
+            n = x.shape[0]
+        else:
+            continue
+        counts[found["module"]] = max(counts.get(found["module"], 0), n)
+    return counts
+
+
+def _permute(wide: Wide, module: str, order: Ints) -> None:
+    old = {name: x for name, x in wide.items() if name.startswith(f"{module}.experts.")}
+    for name, x in old.items():
+        if found := _EXPERT.fullmatch(name):
+            source = order[int(found["number"])]
+            wide[name] = old[f"{module}.experts.{source}.{found['part']}"]
+        else:
+            wide[name] = x[order]

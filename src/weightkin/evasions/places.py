@@ -1,0 +1,119 @@
+"""Working copies of a model's arrays, and what may be done along one place of an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
+from weightkin.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+Arrays = Mapping[str, npt.NDArray[Any]]
+Wide = dict[str, npt.NDArray[Any]]  # own copies; float tensors in float64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """A model after a rewrite: float32 arrays, what its config must now say, which rewrites ran."""
+
+    arrays: dict[str, npt.NDArray[Any]]
+    config_changes: dict[str, Any] = field(default_factory=dict)
+    done: tuple[str, ...] = ()
+
+
+def widen(arrays: Arrays) -> Wide:
+    """Own copies of all arrays, floats in float64, so that a rewrite rounds once, at its end."""
+    return {
+        name: np.array(x, dtype=np.float64 if _is_float(x) else x.dtype)
+        for name, x in arrays.items()
+    }
+
+
+def finish(wide: Wide, done: str, **config_changes: Any) -> Rewritten:
+    """Round back to float32 and say what was done."""
+    arrays = {
+        name: np.ascontiguousarray(x, dtype=np.float32 if _is_float(x) else x.dtype)
+        for name, x in wide.items()
+    }
+    return Rewritten(arrays=arrays, config_changes=config_changes, done=(done,))
+
+
+def along(wide: Wide, place: Place) -> Floats:
+    """A writable view of one place with its axis first: shape ``(place.size, ...)``."""
+    array = wide[place.tensor] if place.index is None else wide[place.tensor][place.index]
+    return np.moveaxis(array, place.dim, 0)[place.start : place.start + place.size]
+
+
+def reorder(wide: Wide, place: Place, order: Ints) -> None:
+    """Put entry ``order[i]`` at position ``i``."""
+    block = along(wide, place)
+    block[...] = block[order]
+
+
+def scale(wide: Wide, place: Place, factor: Floats) -> None:
+    """Multiply entry ``i`` by ``factor[i]``."""
+    block = along(wide, place)
+    block *= factor.reshape(-1, *(1,) * (block.ndim - 1))
+
+
+def mix(wide: Wide, place: Place, matrices: Floats) -> None:
+    """Replace the vector of each head by a matrix times it.
+
+    ``matrices`` has shape ``(n_heads, size, size)``; every one of the ``place.repeat`` query heads
+    that share a key-value head gets the matrix of that head.
+    """
+    block = along(wide, place)
+    n, size, _ = matrices.shape
+    heads = block.reshape(n, place.repeat, size, -1)
+    block[...] = np.einsum("gij,grjk->grik", matrices, heads).reshape(block.shape)
+
+
+def axes_of(anatomy: Anatomy, kind: AxisKind, *needed: str) -> tuple[Axis, ...]:
+    """Axes of one kind, or `UsageError` when there are none or one lacks a role it needs."""
+    axes = tuple(axis for axis in anatomy.axes if axis.kind == kind)
+    if not axes:
+        raise UsageError(f"a {anatomy.family} model: no axis of kind {kind} to rewrite")
+    for axis in axes:
+        missing = set(needed) - {place.role for place in axis.places}
+        if missing:
+            where = f"{axis.stack} block {axis.block}, {axis.name}"
+            raise UsageError(f"{where}: the place of {', '.join(sorted(missing))} is not known")
+    return axes
+
+
+def by_labels(axes: tuple[Axis, ...]) -> Iterator[tuple[Axis, tuple[Place, ...]]]:
+    """Group axes that must be relabelled together: one of them, and the places of all."""
+    groups: dict[str, list[Axis]] = {}
+    for axis in axes:
+        groups.setdefault(axis.labels, []).append(axis)
+    for members in groups.values():
+        yield members[0], tuple(place for axis in members for place in axis.places)
+
+
+def random_rotations(rng: np.random.Generator, n: int, size: int) -> Floats:
+    """``n`` orthogonal matrices, uniform on the orthogonal group; shape ``(n, size, size)``."""
+    q, r = np.linalg.qr(rng.standard_normal((n, size, size)))
+    signs = np.sign(np.einsum("nii->ni", r))
+    return np.asarray(q * signs[:, None, :])  # else QR's sign convention would bias the draw
+
+
+def random_scales(rng: np.random.Generator, shape: int | tuple[int, ...], spread: float) -> Floats:
+    """Positive factors between ``1 / spread`` and ``spread``, uniform in the logarithm."""
+    if not spread > 1:
+        raise UsageError(f"spread of scales: found {spread}, expected more than 1")
+    return np.exp(rng.uniform(-np.log(spread), np.log(spread), shape))
+
+
+def random_signs(rng: np.random.Generator, n: int) -> Floats:
+    """``n`` fair signs."""
+    return rng.choice([-1.0, 1.0], n)
+
+
+def _is_float(x: npt.NDArray[Any]) -> bool:
+    return x.dtype.kind not in "iub"

@@ -1,0 +1,145 @@
+"""The residual stream of a model: who writes to it, which norm each reader looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy, Place
+from weightkin.errors import UsageError
+from weightkin.evasions.places import Floats, Wide, along, axes_of
+
+_AFTER_FIRST = ("attn.q", "attn.k", "attn.v", "attn.qkv")
+_AFTER_SECOND = ("mlp.gate", "mlp.up", "mlp.gate_up", "router")
+_AFTER_LAST = ("unembed", "head")
+TABLES = ("embed", "position", "position_grid", "token", "token_type")
+_WRITERS = ("attn.o", "mlp.down", *TABLES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Names of the norms before attention, before the MLP and at the end of a family."""
+
+    first: str
+    second: str
+    last: str
+    is_centred: bool  # its norms subtract the mean, whether or not they have biases
+
+
+_LAYOUTS = {
+    "llama-like": _Layout("input_layernorm", "post_attention_layernorm", "norm", False),
+    "gpt2": _Layout("ln_1", "ln_2", "ln_f", True),
+    "vit-like": _Layout("layernorm_before", "layernorm_after", "layernorm", True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A norm and the matrices that read the stream through it."""
+
+    gain: str
+    bias: str | None
+    readers: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A residual stream that may be rotated; rotations must fix the ones vector if centred."""
+
+    width: int
+    norms: tuple[Norm, ...]
+    writers: tuple[Place, ...]
+    is_centred: bool
+
+
+def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
+    """Find the stream, or refuse; an unembedding tied to the embedding is written out in `wide`."""
+    layout = _LAYOUTS.get(anatomy.family)
+    if layout is None:
+        raise UsageError(f"a {anatomy.family} model: which matrix reads which norm is not known")
+    axes = axes_of(anatomy, "residual")
+    if len(axes) != 1:
+        raise UsageError(f"{len(axes)} residual streams: expected one")
+    width, places = axes[0].n_units, list(axes[0].places)
+    if not any(place.role in _AFTER_LAST for place in places):
+        places.append(_untie(wide, places, width))
+    gains = [p.tensor for p in places if p.role == "norm" and not p.tensor.endswith(".bias")]
+    norms = tuple(_norm(wide, gain, layout, gains, places) for gain in gains)
+    writers = tuple(place for place in places if place.role in _WRITERS)
+    claimed = {*writers, *(place for norm in norms for place in norm.readers)}
+    strays = [p.tensor for p in places if p.role != "norm" and p not in claimed]
+    if strays:
+        raise UsageError(f"{strays[0]}: its part in the residual stream is not known")
+    is_centred = layout.is_centred or any(norm.bias for norm in norms)
+    return Stream(width, norms, writers, is_centred)
+
+
+def turn(
+    wide: Wide, stream: Stream, rotation: Floats, vectors: Mapping[str, Floats], offset: float
+) -> None:
+    """Rotate the stream in place, ``x -> x @ rotation``, and give every norm the vectors named.
+
+    ``vectors`` holds the new gains (never zero) and biases by tensor name. Readers take up the
+    change of gains; those with a bias take up the change of the norm's bias. Where one has none,
+    the norm's bias is turned along instead of replaced.
+    """
+    for norm in stream.norms:
+        _turn_norm(wide, norm, rotation, vectors, offset)
+    for place in stream.writers:
+        block = along(wide, place)
+        block[...] = np.tensordot(rotation.T, block, axes=1)
+
+
+def _turn_norm(
+    wide: Wide, norm: Norm, rotation: Floats, vectors: Mapping[str, Floats], offset: float
+) -> None:
+    gain, new_gain = wide[norm.gain] + offset, vectors[norm.gain]
+    shift, new_shift = None, None
+    biases = [_bias_of(wide, place) for place in norm.readers]
+    if norm.bias is not None and all(biases):
+        shift, new_shift = wide[norm.bias], vectors[norm.bias]
+    elif norm.bias is not None:
+        if not gain.all():
+            raise UsageError(f"{norm.gain}: it has a zero and its bias no matrix to go to")
+        new_shift = new_gain * (rotation.T @ (wide[norm.bias] / gain))
+    for place, bias in zip(norm.readers, biases, strict=True):
+        block = along(wide, place)  # (width, n_out)
+        turned = (rotation.T @ (gain[:, None] * block)) / new_gain[:, None]
+        if shift is not None and new_shift is not None and bias:
+            wide[bias] += shift @ block - new_shift @ turned
+        block[...] = turned
+    wide[norm.gain] = new_gain - offset
+    if norm.bias is not None and new_shift is not None:
+        wide[norm.bias] = new_shift
+
+
+def _norm(wide: Wide, gain: str, layout: _Layout, gains: list[str], places: list[Place]) -> Norm:
+    """Name the readers of one norm by its name, its block and their roles."""
+    module = gain.removesuffix(".weight")
+    path, _, name = module.rpartition(".")
+    roles = {layout.first: _AFTER_FIRST, layout.second: _AFTER_SECOND, layout.last: _AFTER_LAST}
+    if name not in roles:
+        raise UsageError(f"{gain}: which matrices read this norm is not known")
+    scope = "" if name == layout.last else f"{path}."
+    readers = tuple(p for p in places if p.role in roles[name] and p.tensor.startswith(scope))
+    if not readers or sum(g.endswith(f".{name}.weight") and g.startswith(scope) for g in gains) > 1:
+        raise UsageError(f"{gain}: which matrices read this norm is not known")
+    bias = f"{module}.bias"
+    return Norm(gain, bias if bias in wide else None, readers)
+
+
+def _untie(wide: Wide, places: list[Place], width: int) -> Place:
+    """Write the unembedding that a language model shares with its embedding as its own tensor."""
+    tables = [p.tensor for p in places if p.role == "embed" and wide[p.tensor].ndim == 2]
+    is_whole = [t for t in tables if t.startswith(("model.", "transformer."))]
+    if len(tables) != 1 or not is_whole:
+        raise UsageError("no head: a rotation would show in the output of the last norm")
+    wide["lm_head.weight"] = wide[tables[0]].copy()
+    return Place("lm_head.weight", 1, 0, width, "unembed")
+
+
+def _bias_of(wide: Wide, place: Place) -> str | None:
+    bias = f"{place.tensor.removesuffix('.weight')}.bias"
+    return bias if bias in wide and wide[bias].ndim == 1 else None

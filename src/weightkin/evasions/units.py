@@ -1,0 +1,86 @@
+"""Rewrites of MLP units: their order, scale and sign."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.errors import UsageError
+from weightkin.evasions.places import (
+    Arrays,
+    Floats,
+    Rewritten,
+    Wide,
+    axes_of,
+    by_labels,
+    finish,
+    random_scales,
+    random_signs,
+    reorder,
+    scale,
+    widen,
+)
+
+_HOMOGENEOUS = ("relu", "leaky_relu")  # f(c x) = c f(x) for c > 0
+
+
+def permute_units(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
+    """Put the hidden units of every MLP, expert by expert, in a random order.
+
+    Preserves the function exactly, but for the order of sums, of every MLP.
+    """
+    wide = widen(arrays)
+    for axis, places in by_labels(axes_of(anatomy, "units", "mlp.up", "mlp.down")):
+        order = rng.permutation(axis.n_units)
+        for place in places:
+            reorder(wide, place, order)
+    return finish(wide, "permute_units")
+
+
+def rescale_units(
+    arrays: Arrays,
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    spread: float = 2.0,
+    activation: str = "unknown",
+) -> Rewritten:
+    """Multiply the up row of every unit by a random ``c > 0`` and divide its down column by it.
+
+    Preserves the function of gated MLPs, whose up path is linear, and of plain ones if
+    ``activation`` is ``"relu"`` or ``"leaky_relu"``. GELU and its kin are refused.
+    """
+    axes = _linear_axes(anatomy, activation in _HOMOGENEOUS, "rescaled")
+    wide = widen(arrays)
+    for axis in axes:
+        multiply_units(wide, axis, random_scales(rng, axis.n_units, spread))
+    return finish(wide, "rescale_units")
+
+
+def flip_unit_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
+    """Flip up row and down column of a random half of the units.
+
+    Preserves the function of gated MLPs in which only odd operations act between up and down.
+    """
+    axes = _linear_axes(anatomy, False, "flipped")
+    wide = widen(arrays)
+    for axis in axes:
+        multiply_units(wide, axis, random_signs(rng, axis.n_units))
+    return finish(wide, "flip_unit_signs")
+
+
+def multiply_units(wide: Wide, axis: Axis, factor: Floats) -> None:
+    """Multiply up rows (and their biases) by ``factor``, divide down columns by it, in place."""
+    for place in axis.places:
+        if place.role == "mlp.up":
+            scale(wide, place, factor)
+        elif place.role == "mlp.down":
+            scale(wide, place, 1 / factor)
+
+
+def _linear_axes(anatomy: Anatomy, plain_too: bool, what: str) -> tuple[Axis, ...]:
+    axes = axes_of(anatomy, "units", "mlp.up", "mlp.down")
+    chosen = tuple(axis for axis in axes if axis.is_gated or plain_too)
+    if not chosen:
+        raise UsageError(f"a {anatomy.family} model: no MLP whose units may be {what}")
+    return chosen

@@ -1,0 +1,151 @@
+"""Rewrites that add MLP units: split, duplicated, or dead ones. The config must follow."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.errors import UsageError
+from weightkin.evasions.places import (
+    Arrays,
+    Floats,
+    Ints,
+    Rewritten,
+    Wide,
+    along,
+    axes_of,
+    finish,
+    scale,
+    widen,
+)
+
+_WIDTH_KEYS = {
+    "llama-like": "intermediate_size",
+    "bert-like": "intermediate_size",
+    "vit-like": "intermediate_size",
+    "gpt2": "n_inner",
+}
+
+
+def split_units(
+    arrays: Arrays,
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    n_extra: int = 8,
+    shares: tuple[float, float] = (0.2, 0.8),
+    shuffle: bool = False,
+) -> Rewritten:
+    """Add ``n_extra`` copies of random units to every MLP; each pair shares its down column.
+
+    The copy takes a random share of the column, between the two ``shares``, the original keeps the
+    rest. Preserves the function of every MLP. New units come last unless ``shuffle``. The config
+    must follow: see ``config_changes``. A mixture of experts is widened in every expert.
+    """
+    key = _width_key(anatomy)
+    wide = widen(arrays)
+    for axis in _equal_axes(anatomy, n_extra):
+        chosen = rng.choice(axis.n_units, n_extra, replace=n_extra > axis.n_units)
+        share = rng.uniform(*shares, n_extra) / np.bincount(chosen)[chosen]
+        kept = np.ones(axis.n_units)
+        np.subtract.at(kept, chosen, share)
+        _grow(wide, axis, chosen, np.concatenate([kept, share]))
+        _shuffle(wide, axis, n_extra, rng if shuffle else None)
+    return finish(wide, "split_units", **{key: axis.n_units + n_extra})
+
+
+def duplicate_units(
+    arrays: Arrays,
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    n_extra: int = 8,
+    shuffle: bool = False,
+) -> Rewritten:
+    """Add exact copies of random units; copy and original share the down column equally."""
+    halves = (0.5, 0.5)
+    rewritten = split_units(arrays, anatomy, rng, n_extra=n_extra, shares=halves, shuffle=shuffle)
+    return Rewritten(
+        arrays=rewritten.arrays,
+        config_changes=rewritten.config_changes,
+        done=("duplicate_units",),
+    )
+
+
+def pad_units(
+    arrays: Arrays,
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    n_extra: int = 8,
+    shuffle: bool = False,
+) -> Rewritten:
+    """Add ``n_extra`` units with random rows and zero down columns to every MLP.
+
+    Preserves the function of every MLP: nothing reads the new units. The rows are normal with the
+    spread of their tensor. The config must follow: see ``config_changes``.
+    """
+    key = _width_key(anatomy)
+    wide = widen(arrays)
+    for axis in _equal_axes(anatomy, n_extra):
+        alive = np.concatenate([np.ones(axis.n_units), np.zeros(n_extra)])
+        _grow(wide, axis, rng.integers(axis.n_units, size=n_extra), alive)
+        for place in _grown(axis, n_extra):
+            if place.role != "mlp.down":
+                block = along(wide, place)
+                block[-n_extra:] = block.std() * rng.standard_normal((n_extra, *block.shape[1:]))
+        _shuffle(wide, axis, n_extra, rng if shuffle else None)
+    return finish(wide, "pad_units", **{key: axis.n_units + n_extra})
+
+
+def _grow(wide: Wide, axis: Axis, copied: Ints, weights: Floats) -> None:
+    """Append copies of units in place; down columns, old and new, are multiplied by ``weights``."""
+    source = np.concatenate([np.arange(axis.n_units), copied])
+    _gather(wide, axis.places, source)
+    for place in _grown(axis, len(copied)):
+        if place.role == "mlp.down":
+            scale(wide, place, weights)
+
+
+def _shuffle(wide: Wide, axis: Axis, n_extra: int, rng: np.random.Generator | None) -> None:
+    if rng is not None:
+        _gather(wide, _grown(axis, n_extra), rng.permutation(axis.n_units + n_extra))
+
+
+def _gather(wide: Wide, places: tuple[Place, ...], source: Ints) -> None:
+    """Rebuild every tensor with the units ``source``, in that order, half by half if fused."""
+    ordered = sorted(places, key=lambda p: (p.tensor, p.dim, p.start))
+    for (tensor, dim), halves in groupby(ordered, key=lambda p: (p.tensor, p.dim)):
+        index = np.concatenate([half.start + source for half in halves])
+        wide[tensor] = wide[tensor].take(index, axis=dim)
+
+
+def _grown(axis: Axis, n_extra: int) -> tuple[Place, ...]:
+    """Return the places of an axis after `_grow`."""
+    return tuple(
+        Place(p.tensor, p.dim, p.start // p.size * (p.size + n_extra), p.size + n_extra, p.role)
+        for p in axis.places
+    )
+
+
+def _equal_axes(anatomy: Anatomy, n_extra: int) -> tuple[Axis, ...]:
+    """All MLPs of a model, which must have one width, each expert its own tensors."""
+    if n_extra < 1:
+        raise UsageError(f"units to add: found {n_extra}, expected 1 or more")
+    axes = axes_of(anatomy, "units", "mlp.up", "mlp.down")
+    if len({axis.n_units for axis in axes}) > 1:
+        raise UsageError(f"a {anatomy.family} model: its MLPs differ in width, one number is asked")
+    if any(place.index is not None for axis in axes for place in axis.places):
+        raise UsageError(f"a {anatomy.family} model: stacked experts cannot be widened one by one")
+    return axes
+
+
+def _width_key(anatomy: Anatomy) -> str:
+    """Name of the config entry that holds the number of units."""
+    tensors = [p.tensor for a in anatomy.axes if "." in a.name for p in a.places]
+    is_known = all("block_sparse_moe" in name for name in tensors)  # Mixtral
+    if anatomy.family not in _WIDTH_KEYS or not is_known:
+        raise UsageError(f"a {anatomy.family} model: the config entry of its width is not known")
+    return _WIDTH_KEYS[anatomy.family]
