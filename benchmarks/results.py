@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
+from benchmarks import hiding, localisation, minilm, speed, validity, zoo_laws, zoo_pairs
 
 SEED = 20240607
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
@@ -30,6 +30,11 @@ def main() -> None:
             "Simulated null pairs",
             lambda: validity.lines(validity.simulate(250, SEED, workers=workers)),
         ),
+        "hiding": (
+            "Evasions and framing",
+            lambda: hiding.lines(hiding.all_hidden(workers=workers)),
+        ),
+        "localisation": ("Localisation at the 7B shape", localisation.run),
         "minilm": ("Real pretrained weights", minilm.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }

@@ -8,10 +8,9 @@ from benchmarks.tables import most_by_chance
 from weightkin.evidence.ladder import EFFECT_CUT
 
 SAMPLE = (
-    "llama-a", "llama-b", "llama-c", "llama-c-twin", "llama-distilled", "llama-a-ft3",
-    "llama-a-long", "llama-a-width", "llama-a-depth", "llama-a-int4", "llama-a-upcycled",
-    "llama-a-new-mlps", "gpt-a", "gpt-b", "gpt-a-ft1", "moe-a", "moe-b", "moe-a-ft1", "vit-a",
-    "vit-b", "vit-a-ft1",
+    "llama-a", "llama-b", "llama-c", "llama-c-twin", "llama-distilled", "llama-a-long",
+    "llama-a-width", "llama-a-depth", "llama-a-upcycled", "llama-a-new-mlps", "llama-a-rotated",
+    "gpt-a", "gpt-b", "gpt-a-ft1", "moe-a", "moe-b", "moe-a-ft1", "vit-a", "vit-b", "vit-a-ft1",
 )  # fmt: skip
 
 
@@ -34,7 +33,7 @@ def test_no_independent_pair_of_the_zoo_is_dependent(outcomes):
 
 def test_every_aligned_relative_of_the_zoo_is_dependent(outcomes):
     related = [o for o in outcomes if o.related]
-    assert len(related) > 25
+    assert len(related) > 20
     assert [(o.a, o.b) for o in related if o.verdict != "dependent"] == []
 
 

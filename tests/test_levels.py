@@ -16,6 +16,7 @@ LEVELS = {
     "evidence": 4,
     "verdict": 5,
     "compare": 6,
+    "locate": 7,
     "verify": 7,
     "report": 8,
     "cli": 10,

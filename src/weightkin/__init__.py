@@ -5,8 +5,9 @@ The way of a model through the house, each room importing only from those before
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
-    evidence                   two models: the sample, the guard, the aligned tests, the paper's own
-    compare, verify            the ladder and its verdict; the same again from a record
+    evasions                   function-preserving rewrites and framing: how a copy may hide
+    evidence                   two models: sample, guard, aligned and blind tests, the paper's own
+    compare, locate, verify    the ladder and its verdict; where exactly; again from a record
     report, cli                records as words; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
     from weightkin.compare import compare
     from weightkin.errors import WeightkinError
+    from weightkin.locate import locate
     from weightkin.records import Comparison
+    from weightkin.records.location import Location
     from weightkin.verify import verify
     from weightkin.weights import Model, digest, full_digest, open_model
 
@@ -32,8 +35,10 @@ _HOMES = {
     "Model": "weightkin.weights",
     "WeightkinError": "weightkin.errors",
     "compare": "weightkin.compare",
+    "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
     "full_digest": "weightkin.weights",
+    "locate": "weightkin.locate",
     "open_model": "weightkin.weights",
     "read_anatomy": "weightkin.anatomy",
     "verify": "weightkin.verify",
@@ -41,11 +46,13 @@ _HOMES = {
 
 __all__ = [
     "Comparison",
+    "Location",
     "Model",
     "WeightkinError",
     "compare",
     "digest",
     "full_digest",
+    "locate",
     "open_model",
     "read_anatomy",
     "verify",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin import __version__
+from weightkin.cli.locate import locate
 from weightkin.errors import UsageError, WeightkinError
 
 if TYPE_CHECKING:
@@ -166,6 +167,9 @@ def verify(
     print("different" if differences else "same: digests, verdict, p-values and statistics agree")
     if differences:
         raise typer.Exit(EXIT_DIFFERS)
+
+
+app.command()(locate)
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

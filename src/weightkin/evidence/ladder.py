@@ -18,13 +18,14 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import frames
-from weightkin.records import Skipped
+from weightkin.records import Effect, Skipped
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
 # Beyond the cut, set by the framing suite (docs/results.md): an aligner can fit a rotation to heads
 # and embeddings, or aim at one block, and gets further there than on the median block.
 CLEAR_CUT = 1.4  # pooled ratio that settles hidden units and signs
 CONFIRMED = 0.4  # else: share of units another view confirms, with the median block over the cut
+BLOCK_CUT = 1.5  # ratio that settles a single block: a frame aimed at one reaches 1.36
 COPY_COSINE = 0.8  # median cosine that V/O dimensions, heads and the residual width must reach
 ROTATABLE = frozenset({"vo", "heads", "residual"})
 LADDER = {
@@ -90,6 +91,13 @@ def is_real(stage: Stage) -> bool:
         return effect.observed >= COPY_COSINE
     is_confirmed = stage.block_ratio >= EFFECT_CUT and effect.agreement >= CONFIRMED
     return effect.ratio >= CLEAR_CUT or is_confirmed
+
+
+def block_is_real(name: str, effect: Effect) -> bool:
+    """Whether one pair of blocks, judged by itself, is more alike than lining up can make it."""
+    if name in ROTATABLE:
+        return effect.ratio >= EFFECT_CUT and effect.observed >= COPY_COSINE
+    return effect.ratio >= BLOCK_CUT
 
 
 def total_log10(stages: Sequence[Stage]) -> float:

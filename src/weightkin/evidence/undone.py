@@ -1,4 +1,4 @@
-"""What a hider did, read off the matches that the blind tests found: permuted, rotated, rescaled."""
+"""What a hider did, read off the matches that the blind tests found: permuted or rotated."""
 
 from __future__ import annotations
 

@@ -1,0 +1,143 @@
+"""Where two models are alike: which blocks, units, dimensions and tensors are in both."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import weightkin
+from weightkin.anatomy import read_anatomy
+from weightkin.compare import ALPHA
+from weightkin.evidence.blockmap import Found, find_pairs, map_stack
+from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
+from weightkin.evidence.localise import BlockScan, Doubles, correct, scan_blocks
+from weightkin.evidence.residualmap import map_residual
+from weightkin.evidence.sample import MAX_EXPERTS, make_plan
+from weightkin.evidence.stage import Bench, Side
+from weightkin.evidence.tensorscan import scan_tensors
+from weightkin.evidence.unitmap import map_units
+from weightkin.records import ModelRef, Skipped
+from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.weights import Model, digest, open_model
+
+BLIND = "located only where the order of units survived; compare has tests that are blind to it"
+
+
+def locate(
+    a: Model | str | Path, b: Model | str | Path, *, alpha: float = ALPHA, seed: int = 0
+) -> Location:
+    """Say which blocks, units, residual dimensions and tensors of ``a`` are found in ``b``.
+
+    Null hypothesis of every pair of blocks: as in `compare`. All pairs of hidden units and of V/O
+    dimensions, and the residual streams, are corrected together (Holm, any dependence). A pair
+    belongs together when it passes ``alpha`` and its matched units are alike, not only lined up.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+        Open models or sources. Swapping them mirrors the answer.
+    alpha : float
+        Level for the whole map: the chance that any pair of strangers' blocks is on it.
+    seed : int
+        Breaks ties; recorded.
+
+    Returns
+    -------
+    Location
+        Matrices, block map, unit maps, residual dimensions, tensors.
+    """
+    started = time.perf_counter()
+    side_a, side_b = _open(a), _open(b)
+    ref_a, ref_b = _reference(side_a.model), _reference(side_b.model)
+    plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
+    scans, skipped = scan_blocks(side_a, side_b, plan, seed)
+    residual, refused = map_residual(side_a, side_b, plan, seed, math.log10(alpha))
+    corrected, others = correct(scans, [r.log10_pvalue for r in residual if r.trusts])
+    paid = iter(others.tolist())
+    residual = [_repaid(r, next(paid)) if r.trusts else r for r in residual]
+    bench = Bench(side_a, side_b, plan, seed)
+    found = find_pairs(bench, scans, corrected, math.log10(alpha))
+    maps = [map_stack(stack, found, scans) for stack in dict.fromkeys(s.stack for s in scans)]
+    tensors, unread = scan_tensors(side_a.model, side_b.model)
+    notes = [*_missing(side_a, side_b), *skipped, *refused, *bench.skipped.values(), *unread]
+    notes += [] if found else [Skipped(what="permuted or rotated blocks", why=BLIND)]
+    return Location(
+        a=ref_a,
+        b=ref_b,
+        alpha=alpha,
+        n_hypotheses=_n_hypotheses(scans, len(others)),
+        matrices=tuple(_matrix(s, t) for s, t in zip(scans, corrected, strict=True)),
+        layers=tuple(x for m in maps for x in m.layers),
+        descriptive=tuple(dict.fromkeys(f"{s.kind} of {s.stack}" for s in scans if not s.trusts)),
+        monotone_map=tuple(pair for m in maps for pair in m.monotone),
+        is_monotone=all(m.is_monotone for m in maps),
+        unit_maps=_unit_maps(side_a, side_b, found),
+        residual=tuple(residual),
+        tensors=tensors,
+        n_tensors_a=len(side_a.model.tensors),
+        n_tensors_b=len(side_b.model.tensors),
+        skipped=tuple(dict.fromkeys(notes)),
+        bytes_read=side_a.model.bytes_read + side_b.model.bytes_read,
+        seconds=round(time.perf_counter() - started, 3),
+        method=f"weightkin-locate/1 units={plan.n_units}",
+        parameters={"n_units": plan.n_units, "effect_cuts": [BLOCK_CUT, COPY_COSINE]},
+        seed=seed,
+        version=weightkin.__version__,
+        incomplete=side_a.model.is_partial or side_b.model.is_partial,
+    )
+
+
+def _open(source: Model | str | Path) -> Side:
+    model = source if isinstance(source, Model) else open_model(source)
+    return Side(model, read_anatomy(model))
+
+
+def _reference(model: Model) -> ModelRef:
+    return ModelRef(source=model.source, digest=digest(model), revision=model.revision)
+
+
+def _repaid(r: ResidualMap, log10_pvalue: float) -> ResidualMap:
+    return replace(r, log10_pvalue=log10_pvalue)
+
+
+def _matrix(scan: BlockScan, corrected: Doubles) -> Matrix:
+    return Matrix(
+        stack=scan.stack,
+        axis=scan.kind,
+        trusts=scan.trusts or "",
+        blocks_a=tuple(f"{scan.stack}.{i}" for i in scan.blocks_a),
+        blocks_b=tuple(f"{scan.stack}.{j}" for j in scan.blocks_b),
+        n_tested=int(scan.is_testable.sum()),
+        log10_pvalues=tuple(tuple(float(p) for p in row) for row in np.round(corrected, 4) + 0.0),
+    )
+
+
+def _n_hypotheses(scans: Sequence[BlockScan], n_others: int) -> int:
+    return n_others + sum(int(s.is_testable.sum()) for s in scans if s.trusts)
+
+
+def _unit_maps(a: Side, b: Side, found: Sequence[Found]) -> tuple[UnitMap, ...]:
+    maps = [map_units(a, b, x, y) for f in found for x, y in f.axes]
+    return tuple(m for m in maps if m is not None)
+
+
+def _missing(a: Side, b: Side) -> list[Skipped]:
+    """What one of the models lacks, could not read, or has too much of."""
+    notes = []
+    for name, side in (("a", a), ("b", b)):
+        for p in (*side.model.problems, *side.anatomy.skipped):
+            notes.append(Skipped(what=f"{name}: {p.what}", why=p.why))
+        n_left_out = sum(x.kind == "units" for x in side.anatomy.axes) - len(side.axes("units"))
+        if n_left_out:
+            why = f"only the first {MAX_EXPERTS} experts of a block are looked at"
+            notes.append(Skipped(what=f"{name}: {n_left_out} experts", why=why))
+    stacks_a, stacks_b = (dict(side.anatomy.stacks) for side in (a, b))
+    for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
+        lacks = "b" if stack in stacks_a else "a"
+        notes.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no such stack"))
+    return notes

@@ -1,0 +1,244 @@
+"""The record of `locate`: which blocks, units, dimensions and tensors of one model are in another.
+
+P-values are Holm-corrected over everything that was looked at. The maps (blocks, units, dimensions,
+tensors) are descriptive: they are maxima, and say where what the p-values prove is to be found.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from weightkin.errors import UnreadableModel
+from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
+
+SCHEMA = "weightkin/location/1"
+
+Likeness = Literal["equal", "close", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Evidence of all block pairs of one stack on one kind of axis.
+
+    ``log10_pvalues[i][j]`` is corrected; 0.0 also where the pair could not be tested. When
+    ``trusts`` is empty the guard refused the axis in both models and no p-value is given.
+    """
+
+    stack: str
+    axis: str  # "units" or "vo"
+    trusts: Trusts | Literal[""]
+    blocks_a: tuple[str, ...]
+    blocks_b: tuple[str, ...]
+    n_tested: int
+    log10_pvalues: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Norms of B's units over those of A's: median, and interquartile range over the median."""
+
+    median: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitMap:
+    """Which units of one block of A are which units of a matched block of B."""
+
+    axis: str  # "units" or "vo"
+    name_a: str  # of the axis inside its block: "mlp", "mlp.3", "vo"
+    name_b: str
+    block_a: str
+    block_b: str
+    n_units_a: int
+    n_units_b: int
+    n_looked_a: int  # units that were read
+    n_looked_b: int
+    units_a: tuple[int, ...]  # units_a[k] of A is units_b[k] of B
+    units_b: tuple[int, ...]
+    share_kept: float  # of the units of A that were read
+    in_order: bool
+    n_flipped: int  # units whose sign was turned
+    scale: dict[str, Scale]  # by view
+    effect: Effect | None  # likeness at the matched units, that of their best other match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualMap:
+    """Which dimensions of the residual width B kept; ``kept_a[k]`` of A is ``kept_b[k]`` of B."""
+
+    stack: str
+    test: str  # "coincidences" at equal widths, "order" otherwise
+    trusts: Trusts | Literal[""]
+    n_a: int
+    n_b: int
+    n_tested: int
+    log10_pvalue: float
+    kept_a: tuple[int, ...]
+    kept_b: tuple[int, ...]
+    in_order: bool
+    effect: Effect | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRelation:
+    """Two tensors on the sampled values: share of equal values, and cosine less their means."""
+
+    name_a: str
+    name_b: str
+    shape_a: tuple[int, ...]
+    shape_b: tuple[int, ...]
+    equal_share: float
+    cosine: float
+    relation: Likeness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where two models are alike. ``sentence`` is what can be quoted."""
+
+    a: ModelRef
+    b: ModelRef
+    alpha: float
+    n_hypotheses: int  # corrected for
+    matrices: tuple[Matrix, ...]
+    layers: tuple[BlockRelation, ...]
+    descriptive: tuple[str, ...]  # axes whose relations carry no p-value, the guard refused them
+    monotone_map: tuple[tuple[str, str], ...]  # by dynamic programming
+    is_monotone: bool
+    unit_maps: tuple[UnitMap, ...]
+    residual: tuple[ResidualMap, ...]
+    tensors: tuple[TensorRelation, ...]
+    n_tensors_a: int
+    n_tensors_b: int
+    skipped: tuple[Skipped, ...]
+    bytes_read: int
+    seconds: float
+    method: str
+    parameters: dict[str, Any]
+    seed: int
+    version: str
+    incomplete: bool = False
+
+    @property
+    def log10_pvalue(self) -> float:
+        """Smallest corrected p-value of all."""
+        cells = [p for m in self.matrices for row in m.log10_pvalues for p in row]
+        return min([0.0, *cells, *(r.log10_pvalue for r in self.residual)])
+
+    @property
+    def matched(self) -> tuple[BlockRelation, ...]:
+        """Pairs of blocks that belong together."""
+        return tuple(x for x in self.layers if x.block_a and x.block_b)
+
+    @property
+    def sentence(self) -> str:
+        """Where B's blocks come from, as one line."""
+        n_a = len({name for m in self.matrices for name in m.blocks_a})
+        if not self.n_hypotheses and not self.matched:
+            why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
+            return f"not testable: {why}"
+        paid = f"Holm over {self.n_hypotheses} hypotheses"
+        if not self.matched:
+            where = " but the residual width is" if self._residual_found else ""
+            cells = [p for m in self.matrices for row in m.log10_pvalues for p in row]
+            if not where and any(10**p <= self.alpha for p in cells):
+                words = "units line up, but are no more alike than chance"
+                return f"no block of a was found in b: {words} ({self._smallest}, {paid})"
+            return f"no block of a was found in b{where} ({self._smallest}, {paid})"
+        n_found = len({x.block_a for x in self.matched})
+        order = "in order" if self.is_monotone else "not in order"
+        return f"{n_found} of {n_a} blocks of a found in b, {order} ({self._smallest}, {paid})"
+
+    @property
+    def _residual_found(self) -> bool:
+        return any(10**r.log10_pvalue <= self.alpha for r in self.residual)
+
+    @property
+    def _smallest(self) -> str:
+        p = self.log10_pvalue
+        return f"p <= 1e-{int(-p)}" if p <= -2 else f"p = {10**p:.2f}"
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the record as JSON; one line by default, as unit maps are long."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Location:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableModel(f"{where}: not JSON ({error})") from None
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+            raise UnreadableModel(f"{where}: schema is {found!r}, expected {SCHEMA!r}")
+        try:
+            return _location(data)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UnreadableModel(f"{where}: malformed field {error}") from None
+
+
+def _location(data: dict[str, Any]) -> Location:
+    known = {f.name for f in fields(Location)}
+    kept = {key: value for key, value in data.items() if key in known}
+    return Location(
+        **{
+            **kept,
+            "a": ModelRef(**data["a"]),
+            "b": ModelRef(**data["b"]),
+            "matrices": tuple(_matrix(x) for x in data["matrices"]),
+            "layers": tuple(_relation(x) for x in data["layers"]),
+            "descriptive": tuple(data["descriptive"]),
+            "monotone_map": tuple((x, y) for x, y in data["monotone_map"]),
+            "unit_maps": tuple(_unit_map(x) for x in data["unit_maps"]),
+            "residual": tuple(_with_lists(ResidualMap, x, "kept_") for x in data["residual"]),
+            "tensors": tuple(_with_lists(TensorRelation, x, "shape_") for x in data["tensors"]),
+            "skipped": tuple(Skipped(**x) for x in data["skipped"]),
+            "parameters": dict(data["parameters"]),
+        }
+    )
+
+
+def _matrix(data: dict[str, Any]) -> Matrix:
+    table = tuple(tuple(float(p) for p in row) for row in data["log10_pvalues"])
+    return Matrix(
+        **{
+            **data,
+            "blocks_a": tuple(data["blocks_a"]),
+            "blocks_b": tuple(data["blocks_b"]),
+            "log10_pvalues": table,
+        }
+    )
+
+
+def _relation(data: dict[str, Any]) -> BlockRelation:
+    if data["relation"] not in get_args(Relation):
+        raise ValueError(f"relation {data['relation']!r}")
+    return BlockRelation(**{**data, "effect": _effect(data)})
+
+
+def _unit_map(data: dict[str, Any]) -> UnitMap:
+    scale = {view: Scale(**x) for view, x in data["scale"].items()}
+    return UnitMap(
+        **{
+            **data,
+            "units_a": tuple(data["units_a"]),
+            "units_b": tuple(data["units_b"]),
+            "scale": scale,
+            "effect": _effect(data),
+        }
+    )
+
+
+def _with_lists(kind: Any, data: dict[str, Any], prefix: str) -> Any:
+    """A value whose two fields with this prefix are tuples of numbers."""
+    lists = {f"{prefix}{x}": tuple(data[f"{prefix}{x}"]) for x in "ab"}
+    effect = {"effect": _effect(data)} if "effect" in data else {}
+    return kind(**{**data, **lists, **effect})
+
+
+def _effect(data: dict[str, Any]) -> Effect | None:
+    return Effect(**data["effect"]) if data.get("effect") else None

@@ -1,0 +1,191 @@
+"""Where two models are alike: a heat map of block pairs in characters, and the maps in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from weightkin.records import BlockRelation
+from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
+
+SHADES, PLAIN = "·░▒▓█", ".:+%#"
+STEPS = (-6.0, -20.0, -50.0, -100.0)  # log10 p at which the next character begins
+MAX_SIDE = 64  # rows and columns; longer stacks are grouped
+MAX_LINES = 12  # of unit maps
+
+
+def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
+    """The sentence, the heat maps, the maps in words, what was skipped."""
+    lines = [record.sentence, ""]
+    for name, ref in (("a", record.a), ("b", record.b)):
+        revision = f" @ {printable(ref.revision)}" if ref.revision else ""
+        lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
+    shades = SHADES if is_unicode else PLAIN
+    shown = [
+        m for m in record.matrices if any(p <= STEPS[0] for row in m.log10_pvalues for p in row)
+    ]
+    for matrix in shown:
+        lines += ["", *heat_lines(matrix, shades)]
+    lines += ["", f"  {_legend(shades)}"] if shown else [""]
+    for matrix in record.matrices:
+        if matrix.trusts and matrix not in shown:
+            axis = f"{AXIS_WORDS.get(matrix.axis, matrix.axis)}, {printable(matrix.stack)}"
+            lines.append(f"  {axis}: nothing in {matrix.n_tested} pairs of blocks")
+    words = [f"  {line}" for line in map_words(record)]
+    lines += ["", *words] if words else []
+    lines += _unit_lines(record.unit_maps)
+    lines += [f"  {line}" for r in record.residual for line in _residual_words(r, record.alpha)]
+    lines += [f"  {line}" for line in _tensor_words(record)]
+    for skip in record.skipped[:MAX_SKIPPED]:
+        lines.append(f"  skipped  {printable(skip.what)}: {printable(skip.why)}")
+    if len(record.skipped) > MAX_SKIPPED:
+        lines.append(f"  skipped  {len(record.skipped) - MAX_SKIPPED} more (--json lists them)")
+    lines.append(
+        f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
+        f" {record.method}, seed {record.seed}, weightkin {record.version}"
+    )
+    return lines
+
+
+def heat_lines(matrix: Matrix, shades: str = SHADES) -> list[str]:
+    """One character a pair of blocks: rows are blocks of a, columns blocks of b."""
+    step_a, step_b = (-(-len(x) // MAX_SIDE) for x in (matrix.blocks_a, matrix.blocks_b))
+    words = AXIS_WORDS.get(matrix.axis, matrix.axis)
+    trusts = f", relies on the unit order of {matrix.trusts}" if matrix.trusts in "ab" else ""
+    n_columns = -(-len(matrix.blocks_b) // step_b)
+    ruler = "".join(f"{j * step_b:<10}" for j in range(0, n_columns, 10)).rstrip()
+    grouped = f", {step_a} x {step_b} pairs a character" if max(step_a, step_b) > 1 else ""
+    lines = [f"  {words}, {printable(matrix.stack)}: a down, b across{grouped}{trusts}"]
+    lines.append(f"  {'':>4} {ruler}")
+    for i in range(0, len(matrix.blocks_a), step_a):
+        rows = matrix.log10_pvalues[i : i + step_a]
+        cells = [
+            min(p for row in rows for p in row[j : j + step_b])
+            for j in range(0, len(matrix.blocks_b), step_b)
+        ]
+        lines.append(f"  {i:>4} {''.join(_shade(p, shades) for p in cells)}")
+    return lines
+
+
+def map_words(record: Location) -> list[str]:
+    """The block map in words, a line for each stack."""
+    lines = []
+    by_stack: dict[str, list[BlockRelation]] = {}
+    for x in record.layers:
+        by_stack.setdefault((x.block_a or x.block_b).rsplit(".", 1)[0], []).append(x)
+    for stack, layers in by_stack.items():
+        pairs = [(x.relation, _number(x.block_a), _number(x.block_b)) for x in layers]
+        matched = [p for p in pairs if p[1] >= 0 and p[2] >= 0]
+        lost = [i for _, i, j in pairs if j < 0]
+        new = [j for _, i, j in pairs if i < 0]
+        kept = [i for relation, i, _ in matched if relation == "kept"]
+        words = [f"{_spans(kept)} kept"] if kept else []
+        words += [_run_words(run) for run in _runs(p for p in matched if p[0] != "kept")]
+        words += [f"{_spans(lost)} dropped"] if lost else []
+        words += [f"{_spans(new)} of b inserted"] if new else []
+        lines.append(f"blocks of {printable(stack)}: {', '.join(words)}")
+    if record.layers and not record.is_monotone:
+        lines.append("the order of blocks was not kept: the map is not monotone, pairs off it")
+        lines[-1] += " were found by Holm alone"
+    described = [x for x in record.matched if x.log10_pvalue == 0.0]
+    if described:
+        lines.append(f"descriptive only, without a p-value: {len(described)} pairs of blocks")
+    return lines
+
+
+def _unit_lines(maps: Sequence[UnitMap]) -> list[str]:
+    lines = [f"  {_unit_words(m)}" for m in maps[:MAX_LINES]]
+    if len(maps) > MAX_LINES:
+        n_whole = sum(m.share_kept == 1.0 for m in maps)
+        lines.append(f"  {len(maps) - MAX_LINES} more unit maps (--json lists them)")
+        lines.append(f"  all units found in {n_whole} of {len(maps)} maps")
+    return ["", *lines] if lines else []
+
+
+def _unit_words(m: UnitMap) -> str:
+    """``decoder.0 -> decoder.0 mlp: 160 of 256 units, in order``."""
+    names = m.name_a if m.name_a == m.name_b else f"{m.name_a} -> {m.name_b}"
+    where = f"{m.block_a} -> {m.block_b} {names}"
+    order = "in order" if m.in_order else "in another order"
+    what = f"{len(m.units_a)} of {m.n_looked_a} units of a are among {m.n_looked_b} of b, {order}"
+    flips = f", {m.n_flipped} signs turned" if m.n_flipped else ""
+    scales = [f"{view.split('.')[-1]} x {s.median:.3g}" for view, s in m.scale.items()]
+    is_scaled = any(abs(s.median - 1) > 0.1 or s.spread > 0.2 for s in m.scale.values())
+    scale = f", norms {', '.join(scales)}" if is_scaled else ""
+    return printable(f"{where}: {what}{flips}{scale}")
+
+
+def _residual_words(r: ResidualMap, alpha: float) -> list[str]:
+    if not r.trusts or 10**r.log10_pvalue > alpha:
+        if not r.kept_a:
+            return []
+        label = "descriptive only: "
+    else:
+        label = ""
+    order = "in order" if r.in_order else "in another order"
+    p = f" (p <= 1e-{int(-r.log10_pvalue)}, {r.test})" if not label else ""
+    n = f"{len(r.kept_a)} of {r.n_a} dimensions of a are among {r.n_b} of b"
+    return [f"residual width of {printable(r.stack)}: {label}{n}, {order}{p}"]
+
+
+def _tensor_words(record: Location) -> list[str]:
+    """How many tensors of b are tensors of a, under their own name or another."""
+    best: dict[str, tuple[int, bool]] = {}
+    rank = {"equal": 0, "close": 1}
+    for t in record.tensors:
+        if t.relation in rank:
+            found = (rank[t.relation], t.name_a != t.name_b)
+            best[t.name_b] = min(best.get(t.name_b, (2, True)), found)
+    if not best:
+        return []
+    counts = Counter(best.values())
+    words = [
+        f"{counts[n, other]} {kind}{' under another name' if other else ''}"
+        for kind, n in rank.items()
+        for other in (False, True)
+        if counts[n, other]
+    ]
+    return [f"tensors on the sample: {', '.join(words)}, of {record.n_tensors_b} of b"]
+
+
+def _runs(pairs: Iterable[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+    """Neighbouring blocks with one relation and one offset."""
+    runs: list[list[tuple[str, int, int]]] = []
+    for pair in sorted(pairs, key=lambda p: (p[2] - p[1], p[1])):
+        last = runs[-1][-1] if runs else None
+        if last and (last[0], last[1] + 1, last[2] + 1) == pair:
+            runs[-1].append(pair)
+        else:
+            runs.append([pair])
+    return sorted(runs, key=lambda run: (run[0][1], run[0][2]))
+
+
+def _run_words(run: Sequence[tuple[str, int, int]]) -> str:
+    relation, first_a, first_b = run[0]
+    _, last_a, last_b = run[-1]
+    target = f"{_span(first_a, last_a)} -> {_span(first_b, last_b)}"
+    return f"{target} (repeated)" if relation == "repeated" else target
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    runs = _runs([("", n, n) for n in numbers])
+    return " ".join(_span(run[0][1], run[-1][1]) for run in runs)
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _number(block: str) -> int:
+    number = block.rsplit(".", 1)[-1]
+    return int(number) if number.isdecimal() else -1
+
+
+def _shade(log10_p: float, shades: str) -> str:
+    return shades[sum(log10_p <= step for step in STEPS)]
+
+
+def _legend(shades: str) -> str:
+    steps = ", ".join(f"{c} p <= 1e{int(s)}" for c, s in zip(shades[1:], STEPS, strict=True))
+    return f"{shades[0]} none, {steps} (Holm)"
