@@ -138,7 +138,7 @@ def lines(found: dict[str, tuple[bool, Comparison]]) -> list[str]:
     return markdown(("MiniLM against", "truth", "verdict", "log10 p", "effect ratio"), rows)
 
 
-def run(n_steps: int = 200) -> list[str]:
+def run(n_steps: int = 60) -> list[str]:
     """Make, compare, return the table."""
     with tempfile.TemporaryDirectory() as name:
         return lines(compare_copies(Path(name), n_steps=n_steps))

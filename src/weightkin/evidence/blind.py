@@ -14,15 +14,15 @@ from weightkin.evidence.pairs import effect_of
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
-from weightkin.evidence.views import Frame, token_views, unit_rows_of
+from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
 from weightkin.records import Test
 from weightkin.stats.combining import Grid, product
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import LAMBDAS, agreements_log10_sf, mutual_matches
 
-UNITS_OF_A = 512  # units of a that look for a partner among all units of b
-MAX_BLOCKS = 4  # blocks looked at in large models
-LARGE = 1 << 24  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+UNITS_OF_A = 256  # units of a that look for a partner among all units of b
+MAX_BLOCKS = 3  # blocks looked at in large models
+LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +128,23 @@ def _match(
     seed: int,
     seen_through: tuple[Frame, Frame] | None,
 ) -> SignMatch | None:
-    rows_a = _features(a, axis_a, UNITS_OF_A, seen_through[0] if seen_through else None)
-    rows_b = _features(b, axis_b, axis_b.n_units, seen_through[1] if seen_through else None)
+    frame_a, frame_b = seen_through or (None, None)
+    rows_a = _features(a, axis_a, 0, UNITS_OF_A, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
-    shared = [
-        role
-        for role in rows_a
-        if role in rows_b and rows_a[role].shape[1:] == rows_b[role].shape[1:]
-    ]
-    if coin not in shared:
-        return None
-    score = np.zeros((len(rows_a[coin]), len(rows_b[coin])), dtype=np.float32)
-    for role in shared:
-        cosine = unit_rows(rows_a[role]) @ unit_rows(rows_b[role]).T
-        score += cosine if role == "mlp.gate" else np.abs(cosine)
-    coins = unit_rows(rows_a[coin]) @ unit_rows(rows_b[coin]).T
+    step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    scores, cosines = [], []
+    rows_b: dict[str, Floats] = {}
+    for start in range(0, axis_b.n_units, step):
+        chunk = _features(b, axis_b, start, start + step, frame_b)
+        rows_b = rows_b or chunk
+        shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
+        if coin not in shared:
+            return None
+        parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
+        scores.append(sum(x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()))
+        cosines.append(parts[coin])
+    score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
+    coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
     rng = np.random.default_rng([seed, 5, axis_a.block + 1])
     units_a, units_b = mutual_matches(score, rng)
     values = coins[units_a, units_b]
@@ -163,16 +165,18 @@ def _match(
     )
 
 
-def _features(side: Side, axis: Axis, n: int, frame: Frame | None) -> dict[str, Floats]:
-    """Rows of the units of one axis, role by role: as weights, or through tokens."""
-    n = min(n, axis.n_units)
+def _features(
+    side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
+) -> dict[str, Floats]:
+    """Rows of some units of one axis, role by role: as weights, or through tokens (from 0)."""
+    stop = min(stop, axis.n_units)
     if frame is not None:
-        views = token_views(side.model, side.anatomy, axis, frame, n)
+        views = token_views(side.model, side.anatomy, axis, frame, stop)
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):
         if _is_wanted(place):
-            rows = unit_rows_of(side.model, axis, place, n)
+            rows = unit_rows_of(side.model, place, start, stop)
             if rows is not None and np.isfinite(rows).all():
                 found[place.role] = rows
     return found

@@ -21,7 +21,9 @@ from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model
 
 N_TOKENS = 512
-MAX_TABLE_BYTES = 1 << 26  # a matrix whose columns are the units is read whole, or not at all
+MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
+MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
+CHUNK = 2048  # units held at a time
 MAX_TOKENIZER_BYTES = 1 << 26
 READERS = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
 _FIRST = ("input_layernorm", "ln_1", "layernorm_before", "layer_norm1", "norm1")
@@ -104,28 +106,34 @@ def token_views(
     """The first ``n`` units of an axis seen through tokens: role to ``(n, n_tokens)``."""
     views = {}
     for place in view_places(model, axis):
-        rows = unit_rows_of(model, axis, place, n)
-        if rows is None or rows.shape[1] != frame.heard.shape[1] or not np.isfinite(rows).all():
+        is_reader = place.role in READERS
+        table = frame.heard if is_reader else frame.said
+        is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES
+        if table is None or (not is_reader and (place.repeat > 1 or is_large)):
             continue
-        if place.role in READERS:
-            gain = _gain(model, anatomy, place)
-            views[place.role] = centred(np.asarray((rows * gain) @ frame.heard.T, np.float32))
-        elif frame.said is not None and place.repeat == 1:
-            views[place.role] = centred(rows @ frame.said.T)
+        gain = _gain(model, anatomy, place) if is_reader else np.float32(1.0)
+        pieces = []
+        for start in range(0, min(n, place.size), CHUNK):  # bounded memory at any width
+            rows = unit_rows_of(model, place, start, min(n, start + CHUNK))
+            if rows is None or rows.shape[1] != table.shape[1] or not np.isfinite(rows).all():
+                break
+            pieces.append(np.asarray((rows * gain) @ table.T, dtype=np.float32))
+        else:
+            views[place.role] = centred(np.concatenate(pieces))
     return views
 
 
-def unit_rows_of(model: Model, axis: Axis, place: Place, n: int) -> Floats | None:
-    """First ``n`` units of a place as rows in residual coordinates, None if too large to turn."""
-    info = model.tensors[place.tensor]
-    size = min(n, place.size)
+def unit_rows_of(model: Model, place: Place, start: int, stop: int) -> Floats | None:
+    """Units of a place as rows in residual coordinates, None if the table is too large to turn."""
+    stop = min(stop, place.size)
     if place.index is not None:
         return None  # stacked experts: seen through other axes
     if place.dim == 0:
-        return model.rows(place.tensor, slice(place.start, place.start + size))
-    if info.n_bytes > MAX_TABLE_BYTES:
+        return model.rows(place.tensor, slice(place.start + start, place.start + stop))
+    if model.tensors[place.tensor].n_bytes > MAX_TABLE_BYTES:
         return None
-    return np.ascontiguousarray(model.rows(place.tensor)[:, place.start : place.start + size].T)
+    columns = model.rows(place.tensor)[:, place.start + start : place.start + stop]
+    return np.ascontiguousarray(columns.T)
 
 
 @dataclass(frozen=True, slots=True)
