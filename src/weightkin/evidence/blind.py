@@ -68,23 +68,41 @@ def run_signs(
     if not matches:
         return None, ()
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
-    effect = effect_of(
-        np.concatenate([m.observed for m in matches]), np.concatenate([m.chance for m in matches])
-    )
+    by_kind = {
+        kind: [m for m in matches if m.a.kind == kind]
+        for kind in dict.fromkeys(m.a.kind for m in matches)
+    }
+    log_e = {kind: _combined(those) for kind, those in by_kind.items()}
+    decisive = max(log_e, key=lambda kind: log_e[kind])
     stage = Stage(
         name=name,
-        log_evalue=_combined(matches),
+        log_evalue=_mean(list(log_e.values())),
         tests=tuple(_test(m, view) for m in matches),
         tested=(),
-        effect=effect,
+        effect=effect_of(
+            np.concatenate([m.observed for m in by_kind[decisive]]),
+            np.concatenate([m.chance for m in by_kind[decisive]]),
+        ),
         trusts="either",
         skipped=(),
         by_stack={
-            stack: _combined([m for m in matches if m.a.stack == stack])
+            stack: _mean(
+                [
+                    _combined(those)
+                    for kind in by_kind
+                    if (those := [m for m in by_kind[kind] if m.a.stack == stack])
+                ]
+            )
             for stack in dict.fromkeys(m.a.stack for m in matches)
         },
+        decided_by=decisive,
     )
     return stage, matches
+
+
+def _mean(log_evalues: list[float]) -> float:
+    """Log of the mean e-value: hidden units and V/O dimensions share one stage."""
+    return float(logsumexp(log_evalues)) - math.log(len(log_evalues))
 
 
 def _combined(matches: Sequence[SignMatch]) -> float:

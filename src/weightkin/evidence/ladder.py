@@ -87,7 +87,7 @@ def is_real(stage: Stage) -> bool:
     effect = stage.effect
     if effect is None or effect.ratio < EFFECT_CUT:
         return False
-    if stage.name in ROTATABLE:
+    if (stage.decided_by or stage.name) in ROTATABLE:
         return effect.observed >= COPY_COSINE
     is_confirmed = stage.block_ratio >= EFFECT_CUT and effect.agreement >= CONFIRMED
     return effect.ratio >= CLEAR_CUT or is_confirmed

@@ -72,6 +72,7 @@ class Stage:
     skipped: tuple[Skipped, ...]
     by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
     block_ratio: float = 0.0  # effect ratio of the median block
+    decided_by: str = ""  # kind of axis behind the effect, where a stage tests several
 
     @property
     def n_blocks(self) -> int:

@@ -39,12 +39,14 @@ def undo(a: Side, b: Side, climbed: Climb, alpha: float) -> Undone:
     kinds: list[str] = []
     details: dict[str, float] = {}
     maps: dict[str, Ints | Floats] = {}
-    if climbed.matches and passing & {"signs", "token signs"}:
-        moved = _moved_share(climbed.matches)
+    decided = {s.decided_by for s in climbed.stages if s.name in passing and s.decided_by}
+    matches = [match for match in climbed.matches if match.a.kind in decided]
+    if matches:
+        moved = _moved_share(matches)
         if moved > 0.5:
             kinds.append("permuted")
         details["share_of_units_moved"] = round(moved, 4)
-        for match in climbed.matches:
+        for match in matches:
             maps[f"{block_name(match.a)}.{match.a.name}.a"] = match.units_a
             maps[f"{block_name(match.b)}.{match.b.name}.b"] = match.units_b
     if passing & {"token units", "token signs"} and not passing & {"signs", "units", "residual"}:
@@ -56,9 +58,7 @@ def undo(a: Side, b: Side, climbed: Climb, alpha: float) -> Undone:
 
 
 def _moved_share(matches: Sequence[SignMatch]) -> float:
-    moved = [m.units_a != m.units_b for m in matches if m.a.kind == "units"]
-    moved = moved or [m.units_a != m.units_b for m in matches]
-    return float(np.concatenate(moved).mean())
+    return float(np.concatenate([m.units_a != m.units_b for m in matches]).mean())
 
 
 def _residual_map(a: Side, b: Side) -> tuple[str, dict[str, Ints | Floats]]:
