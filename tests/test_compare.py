@@ -244,6 +244,7 @@ def test_every_number_in_a_record_is_finite_and_no_pvalue_is_positive(arrays, rn
         text = record.to_json()
         assert "NaN" not in text
         assert "Infinity" not in text
+        assert "null," not in text
         assert record.log10_pvalue <= 0
         for test in record.tests:
             assert test.log10_pvalue <= 0

@@ -76,8 +76,8 @@ def compare(
         The record. Cost: a fixed sample of every block, about 1 % of the bytes of a large model.
     """
     started = time.perf_counter()
-    side_a, side_b = _open(a), _open(b)
-    ref_a, ref_b = (_reference(s.model, full=with_full_digest) for s in (side_a, side_b))
+    side_a, side_b = open_side(a), open_side(b)
+    ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
     if quick:
         climbed = climb_quick(side_a, side_b, plan, seed, alpha)
@@ -127,16 +127,18 @@ def compare(
     )
 
 
-def _open(source: Model | str | Path) -> Side:
+def open_side(source: Model | str | Path) -> Side:
+    """A model with its anatomy, opened if it is a source."""
     model = source if isinstance(source, Model) else open_model(source)
     return Side(model, read_anatomy(model))
 
 
-def _reference(model: Model, *, full: bool) -> ModelRef:
+def model_ref(model: Model, *, full: bool = False) -> ModelRef:
+    """Source and digests of a model, as they stand in records."""
     return ModelRef(
         source=model.source,
         digest=digest(model),
-        revision=model.revision,
+        revision=model.revision or "",
         full_digest=full_digest(model) if full else None,
     )
 

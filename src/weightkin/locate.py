@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import weightkin
-from weightkin.anatomy import read_anatomy
-from weightkin.compare import ALPHA
+from weightkin.compare import ALPHA, model_ref, open_side
 from weightkin.evidence.blockmap import Found, find_pairs, map_stack
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.localise import BlockScan, Doubles, correct, scan_blocks
@@ -21,9 +20,9 @@ from weightkin.evidence.sample import MAX_EXPERTS, make_plan
 from weightkin.evidence.stage import Bench, Side
 from weightkin.evidence.tensorscan import scan_tensors
 from weightkin.evidence.unitmap import map_units
-from weightkin.records import ModelRef, Skipped
+from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
-from weightkin.weights import Model, digest, open_model
+from weightkin.weights import Model
 
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"
 
@@ -52,8 +51,8 @@ def locate(
         Matrices, block map, unit maps, residual dimensions, tensors.
     """
     started = time.perf_counter()
-    side_a, side_b = _open(a), _open(b)
-    ref_a, ref_b = _reference(side_a.model), _reference(side_b.model)
+    side_a, side_b = open_side(a), open_side(b)
+    ref_a, ref_b = model_ref(side_a.model), model_ref(side_b.model)
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
     scans, skipped = scan_blocks(side_a, side_b, plan, seed)
     residual, refused = map_residual(side_a, side_b, plan, seed, math.log10(alpha))
@@ -90,15 +89,6 @@ def locate(
         version=weightkin.__version__,
         incomplete=side_a.model.is_partial or side_b.model.is_partial,
     )
-
-
-def _open(source: Model | str | Path) -> Side:
-    model = source if isinstance(source, Model) else open_model(source)
-    return Side(model, read_anatomy(model))
-
-
-def _reference(model: Model) -> ModelRef:
-    return ModelRef(source=model.source, digest=digest(model), revision=model.revision)
 
 
 def _repaid(r: ResidualMap, log10_pvalue: float) -> ResidualMap:

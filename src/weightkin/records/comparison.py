@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
-from weightkin.errors import UnreadableModel
+from weightkin.records.form import from_text, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -24,7 +23,7 @@ class ModelRef:
 
     source: str
     digest: str
-    revision: str | None = None
+    revision: str = ""  # of a hub; empty for local files
     full_digest: str | None = None
 
 
@@ -69,8 +68,8 @@ class AxisEvidence:
     log10_pvalue: float  # paid for: that of the stage divided by its weight
     n_blocks: int
     trusts: Trusts
-    effect: Effect | None
     passes: bool
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +153,13 @@ class Comparison:
         return f"no evidence of shared weights ({p}, {blocks})"
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Return the record as JSON; refuses to write NaN or infinity."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=indent, allow_nan=False)
+        """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
+        return to_text(SCHEMA, asdict(self), indent)
 
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Comparison:
         """Read a record back; one line says what is wrong with a text that is none."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UnreadableModel(f"{where}: not JSON ({error})") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-            raise UnreadableModel(f"{where}: schema is {found!r}, expected {SCHEMA!r}")
-        try:
-            return _comparison(data)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UnreadableModel(f"{where}: malformed field {error}") from None
+        return from_text(text, where, SCHEMA, _comparison)
 
 
 def _comparison(data: dict[str, Any]) -> Comparison:

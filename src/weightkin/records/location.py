@@ -6,12 +6,11 @@ tensors) are descriptive: they are maxima, and say where what the p-values prove
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from weightkin.errors import UnreadableModel
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
+from weightkin.records.form import from_text, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -163,22 +162,12 @@ class Location:
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the record as JSON; one line by default, as unit maps are long."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=indent, allow_nan=False)
+        return to_text(SCHEMA, asdict(self), indent)
 
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Location:
         """Read a record back; one line says what is wrong with a text that is none."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UnreadableModel(f"{where}: not JSON ({error})") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-            raise UnreadableModel(f"{where}: schema is {found!r}, expected {SCHEMA!r}")
-        try:
-            return _location(data)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UnreadableModel(f"{where}: malformed field {error}") from None
+        return from_text(text, where, SCHEMA, _location)
 
 
 def _location(data: dict[str, Any]) -> Location:

@@ -1,0 +1,40 @@
+"""Records as JSON text and back: one schema name each, no NaN, no empty optional fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from weightkin.errors import UnreadableModel
+
+T = TypeVar("T")
+
+
+def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
+    """Return JSON with its schema first; refuses NaN and infinity."""
+    data = _without_none({"schema": schema, **values})
+    return json.dumps(data, indent=indent, allow_nan=False)
+
+
+def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
+    """Read a record; one line says what is wrong with a text that is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableModel(f"{where}: not JSON ({error})") from None
+    found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    if not isinstance(data, dict) or found != schema:
+        raise UnreadableModel(f"{where}: schema is {found!r}, expected {schema!r}")
+    try:
+        return build(data)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UnreadableModel(f"{where}: malformed field {error}") from None
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(v) for v in value]
+    return value
