@@ -27,13 +27,16 @@ def main() -> None:
         print(f"$ weightkin compare {paths[0]} {paths[1]}\n")
         print("\n".join(comparison_lines(compare(*paths))), "\n")
     bases = [name for name, entry in entries.items() if entry["kind"] == "base"]
-    pairs = [(name, base) for name in entries for base in bases if name != base]
+    pairs = [
+        (name, base)
+        for name in entries
+        for base in bases
+        if name != base and entries[name]["architecture"] == entries[base]["architecture"]
+    ]
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
         found = {(o.a, o.b): o for o in pool.map(compare_pair, pairs, chunksize=8)}
-    print(
-        "Every model of the zoo against every base (yes: dependent at alpha 1e-6; .: no evidence;"
-    )
-    print("blank: no axis in common). An exclamation mark is a disagreement with the truth.\n")
+    print("Every model of the zoo against every base of its architecture (yes: dependent at alpha")
+    print("1e-6; .: no evidence). An exclamation mark is a disagreement with the truth.\n")
     print("\n".join(_matrix(list(entries), bases, found)))
     wrong = sum(_is_wrong(o) for o in found.values())
     n_independent = sum(not o.related for o in found.values())
@@ -55,7 +58,7 @@ def _matrix(
         cells = []
         for base in bases:
             outcome = found.get((name, base))
-            mark = "itself" if outcome is None else SYMBOL[outcome.verdict]
+            mark = SYMBOL[outcome.verdict] if outcome else "itself" if name == base else ""
             cells.append(f"{mark + ('!' if outcome and _is_wrong(outcome) else ''):>8}")
         yield f"{name:<{width}}  " + "  ".join(cells)
 
