@@ -1,4 +1,4 @@
-"""Run every claim in full and rewrite `docs/results.md`. Takes about half an hour on two cores."""
+"""Run every claim in full and rewrite `docs/results.md`: half an hour on two cores."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def main() -> None:
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     chosen = sys.argv[1:] or list(sections)
-    parts = []
+    parts: list[str] = []
     for key in chosen:
         title, run = sections[key]
         started = time.perf_counter()
         parts += ["", f"## {title}", "", *run()]
         print(f"{key}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        if not sys.argv[1:]:  # a run that is stopped keeps what it has
+            OUT.write_text("\n".join([*_header(), *parts, ""]), encoding="utf-8")
     if sys.argv[1:]:
         print("\n".join(parts))
-    else:
-        OUT.write_text("\n".join([*_header(), *parts, ""]), encoding="utf-8")
 
 
 def _header() -> list[str]:
