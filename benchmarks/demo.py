@@ -11,8 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 from zoo import truth
 
 from benchmarks.zoo_pairs import Outcome, compare_pair
-from weightkin.compare import compare
 from weightkin.report.terminal import comparison_lines
+from weightkin.verbs.compare import compare
 
 SHOWN = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"))
 SYMBOL = {"dependent": "yes", "aligned-only": "aligned", "no-evidence": ".", "not-testable": " "}

@@ -14,14 +14,14 @@ import numpy as np
 
 from benchmarks.big_models import LLAMA_1B, Shape, write_model
 from benchmarks.tables import markdown
-from weightkin.compare import compare
 from weightkin.stats.published import fisher, match, spearman
+from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from weightkin.compare import compare
+from weightkin.verbs.compare import compare
 compare(sys.argv[1], sys.argv[2], quick=sys.argv[3] == "quick")
 status = Path("/proc/self/status").read_text()  # rusage would count the parent before exec
 print(int(status.split("VmHWM:")[1].split()[0]) * 1024)

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.null_models import SCENARIOS, null_pair
 from benchmarks.tables import markdown, most_by_chance
-from weightkin.compare import compare
+from weightkin.verbs.compare import compare
 
 ALPHAS = (0.1, 0.01, 0.001)
 LOG10 = math.log(10.0)

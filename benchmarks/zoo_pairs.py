@@ -11,7 +11,7 @@ from itertools import combinations
 from zoo import truth
 
 from benchmarks.tables import markdown
-from weightkin.compare import compare
+from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
 
 

@@ -8,9 +8,9 @@ import pytest
 from benchmarks.null_models import CONFIG
 
 from tests import models
-from weightkin.compare import compare
 from weightkin.evidence.ladder import LADDER
 from weightkin.records import Comparison
+from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays
 
 

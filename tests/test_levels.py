@@ -15,9 +15,7 @@ LEVELS = {
     "evasions": 3,
     "evidence": 4,
     "verdict": 5,
-    "compare": 6,
-    "locate": 7,
-    "verify": 7,
+    "verbs": 6,
     "report": 8,
     "cli": 10,
 }

@@ -7,9 +7,9 @@ import pytest
 
 from tests import models
 from weightkin.errors import UnreadableModel
-from weightkin.locate import locate
 from weightkin.records.location import Location
 from weightkin.report.heatmap import PLAIN, heat_lines, location_lines, map_words
+from weightkin.verbs.locate import locate
 from weightkin.weights import model_from_arrays
 
 KEPT = {i: [i] for i in range(6)}
@@ -307,7 +307,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     from dataclasses import replace
 
     part = replace(whole, problems=(Problem("shard 2", "missing"),))
-    monkeypatch.setattr("weightkin.compare.open_model", lambda source: part)
+    monkeypatch.setattr("weightkin.verbs.compare.open_model", lambda source: part)
     with pytest.raises(typer.Exit) as stop:
         command("a", "b")
     assert stop.value.exit_code == 2

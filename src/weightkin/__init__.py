@@ -7,7 +7,7 @@ The way of a model through the house, each room importing only from those before
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, aligned and blind tests, the paper's own
-    compare, locate, verify    the ladder and its verdict; where exactly; again from a record
+    verdict, verbs             the ladder's verdict; compare, locate and verify
     report, cli                records as words; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
@@ -22,26 +22,26 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
-    from weightkin.compare import compare
     from weightkin.errors import WeightkinError
-    from weightkin.locate import locate
     from weightkin.records import Comparison
     from weightkin.records.location import Location
-    from weightkin.verify import verify
+    from weightkin.verbs.compare import compare
+    from weightkin.verbs.locate import locate
+    from weightkin.verbs.verify import verify
     from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
     "Comparison": "weightkin.records",
     "Model": "weightkin.weights",
     "WeightkinError": "weightkin.errors",
-    "compare": "weightkin.compare",
+    "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
     "full_digest": "weightkin.weights",
-    "locate": "weightkin.locate",
+    "locate": "weightkin.verbs.locate",
     "open_model": "weightkin.weights",
     "read_anatomy": "weightkin.anatomy",
-    "verify": "weightkin.verify",
+    "verify": "weightkin.verbs.verify",
 }
 
 __all__ = [

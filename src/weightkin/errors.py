@@ -11,16 +11,6 @@ class UnreadableModel(WeightkinError):
     """A source that is missing, empty, truncated, malformed or refused."""
 
 
-class IncompleteModel(WeightkinError):
-    """Part of a source could not be read, and the caller asked for that part."""
-
-    exit_code = 2
-
-
-class NotComparable(WeightkinError):
-    """Two models that have nothing a test could use, where a result was required."""
-
-
 class UsageError(WeightkinError):
     """Arguments that cannot be meant."""
 

@@ -124,7 +124,7 @@ def parts(stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     """
     best: dict[str, tuple[float, Stage]] = {}
     for stage in stages:
-        if stage.name in ("vo", "heads"):
+        if stage.name == "heads":
             continue
         for stack, log_e in stage.by_stack.items():
             name = f"{stack} embedding" if stage.name == "residual" else stack

@@ -180,6 +180,58 @@ def test_nothing_is_written_into_a_model_folder(pair):
     assert {p: p.stat().st_mtime_ns for p in pair.rglob("*")} == before
 
 
+def test_recover_never_overwrites_and_never_writes_into_a_model(pair, tmp_path):
+    (tmp_path / "there").write_text("mine")
+    for target in (tmp_path / "there", pair / "a" / "maps", tmp_path / "no" / "maps"):
+        found = run("compare", pair / "a", pair / "child", "--recover", target)
+        assert (found.returncode, found.stdout) == (4, "")
+        assert found.stderr.count("\n") == 1
+    assert (tmp_path / "there").read_text() == "mine"
+    found = run("compare", pair / "a", pair / "child", "--recover", tmp_path / "maps")
+    assert found.returncode == 0  # nothing was undone: the verdict stands, and it is said
+    assert "no maps were written" in found.stdout
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, float("nan")])
+def test_constant_and_non_finite_models_are_no_crash(pair, tmp_path, value):
+    arrays = models.base(np.random.default_rng(5))
+    spoilt = {k: np.full_like(v, value) for k, v in arrays.items()}
+    found = run("compare", pair / "a", models.write(tmp_path / "spoilt", spoilt))
+    assert found.returncode == 0
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda r: r["axes"][0]["effect"].update(ratio=1.0),
+        lambda r: r["parts"][0].update(verdict="no-evidence"),
+        lambda r: r.update(layers=[]),
+        lambda r: r["direction"].update(parent="a"),
+        lambda r: r["parameters"].update(effect_cuts=[9]),
+        lambda r: r.update(skipped=[{"what": "all", "why": "none"}]),
+    ],
+)
+def test_verify_notices_every_altered_field(pair, tmp_path, edit):
+    record = json.loads(run("compare", pair / "a", pair / "child", "--json").stdout)
+    edit(record)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    assert run("verify", path).returncode == 1
+
+
+def test_public_names_are_functions_whatever_was_imported_before(pair):
+    code = (
+        "import weightkin.verbs.compare, weightkin.cli.main;"
+        "from weightkin import compare, digest, locate, open_model, read_anatomy, verify;"
+        f"r = compare({str(pair / 'a')!r}, {str(pair / 'child')!r});"
+        "from weightkin import compare as again; assert again is compare;"
+        "print(r.verdict, r.log10_pvalue < -6, r.axes[0].effect.ratio > 1, verify(r))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "dependent True True []"
+
+
 def test_help_is_light():
     found = subprocess.run(
         [sys.executable, "-c", "import sys, weightkin.cli.main; print(sorted(sys.modules))"],

@@ -10,11 +10,11 @@ from zoo import truth
 
 from tests import models
 from weightkin.anatomy import read_anatomy
-from weightkin.compare import compare
 from weightkin.evidence.blind import run_signs, total_log10_pvalue
 from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, shared_tokens
 from weightkin.stats.signs import agreements_log10_sf
+from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays, open_model
 
 

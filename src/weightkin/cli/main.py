@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +25,7 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
+MOST_SHOWN = 10
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
@@ -45,6 +48,7 @@ class FailIf(StrEnum):
 
 def main() -> None:
     """Entry point. The only place where a `WeightkinError` is caught."""
+    sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -62,6 +66,15 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_INCOMPLETE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A bug keeps its traceback, and never the exit code of a hit."""
+    traceback.print_exception(kind, error, trace)
+    sys.stderr.flush()
+    os._exit(EXIT_INCOMPLETE)
 
 
 @app.callback(invoke_without_command=True)
@@ -118,7 +131,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
-    from weightkin.compare import compare as run
+    from weightkin.verbs.compare import compare as run
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
@@ -126,6 +139,8 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
+    if recover is not None:
+        _check_target(recover, (a, b))
     record = run(
         a,
         b,
@@ -153,7 +168,7 @@ def verify(
     """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
     from weightkin.errors import UnreadableModel
     from weightkin.records import Comparison
-    from weightkin.verify import verify as run
+    from weightkin.verbs.verify import verify as run
 
     if (a is None) != (b is None):
         raise UsageError("verify takes both models or neither")
@@ -162,11 +177,25 @@ def verify(
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
     differences = run(Comparison.from_json(text, record), a, b)
-    for line in differences:
+    for line in differences[:MOST_SHOWN]:
         print(line)
-    print("different" if differences else "same: digests, verdict, p-values and statistics agree")
+    if len(differences) > MOST_SHOWN:
+        print(f"and {len(differences) - MOST_SHOWN} more")
+    print("different" if differences else "same: sample digests and all numbers agree")
     if differences:
         raise typer.Exit(EXIT_DIFFERS)
+
+
+def _check_target(target: Path, sources: tuple[str, str]) -> None:
+    """A file that does not exist yet, outside both models: nothing is ever overwritten."""
+    if target.exists():
+        raise UsageError(f"{target}: exists already, and is not overwritten")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: its folder does not exist")
+    for source in map(Path, sources):
+        folder = source if source.is_dir() else source.parent
+        if target.resolve().is_relative_to(folder.resolve()) and source.is_dir():
+            raise UsageError(f"{target}: lies inside the model {source}")
 
 
 app.command()(locate)

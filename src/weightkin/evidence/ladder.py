@@ -120,6 +120,7 @@ def _blind(
     seen, seen_map = run_units(Bench(a, b, plan, seed, frames=pair, name="token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair)
     found += [seen, through_tokens]
-    note = (Skipped(what="tokens left out", why=f"views use {len(pair[0].heard)} rows: {rule}"),)
+    why = f"views use {len(pair[0].heard)} rows, paired by {rule}"
+    note = (Skipped(what="tokens beyond the sample", why=why),)
     stages = [stage for stage in found if stage is not None]
     return stages, block_map or seen_map, token_matches or matches, note

@@ -93,7 +93,7 @@ def _folded(rows: Floats) -> Floats:
     )
     padded = np.zeros((n, -(-n_features // WIDTH) * WIDTH), dtype=np.float32)
     padded[:, :n_features] = rows * signs
-    return np.asarray(padded.reshape(n, -1, WIDTH).sum(axis=1))
+    return np.asarray(padded.reshape(n, padded.shape[1] // WIDTH, WIDTH).sum(axis=1))
 
 
 def _first_units(block: Narrow) -> Narrow:

@@ -149,7 +149,7 @@ class Comparison:
         if self.verdict == "dependent":
             return f"dependent ({p}, {self.basis}, {blocks})"
         if self.verdict == "aligned-only":
-            return f"aligned only ({p}, {blocks}): units line up, but no more alike than chance"
+            return f"aligned only ({p}, {blocks}): too weakly alike to exclude an arranged order"
         return f"no evidence of shared weights ({p}, {blocks})"
 
     def to_json(self, indent: int | None = 2) -> str:

@@ -15,6 +15,8 @@ AXIS_WORDS = {
     "token units": "units by tokens",
     "token signs": "signs by tokens",
 }
+PART_WORDS = {"aligned-only": "lines up, under the effect cut", "no-evidence": "no evidence"}
+UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
 
 
@@ -47,14 +49,15 @@ def printable(text: str) -> str:
 
 def _notes(record: Comparison) -> list[str]:
     lines = []
+    lines.append("  null: independent initialisations, the unit order of one model not arranged")
+    lines += _unusual(record)
     if record.kind and "identical" not in record.kind:
         lines.append(f"  undone: {', '.join(record.kind)}")
     if "identical" in record.kind_details:
         lines.append(f"  digests equal: {record.kind_details['identical']}")
     for part in record.parts if len(record.parts) > 1 else ():
-        lines.append(
-            f"  part {printable(part.name)}: {part.verdict} (log10 p {part.log10_pvalue:.1f})"
-        )
+        said = PART_WORDS.get(part.verdict, part.verdict)
+        lines.append(f"  part {printable(part.name)}: {said} ({_bound(part.log10_pvalue)})")
     changed = [x for x in record.layers if x.relation != "kept"]
     if changed:
         words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
@@ -77,10 +80,30 @@ def _notes(record: Comparison) -> list[str]:
     return lines
 
 
+def _unusual(record: Comparison) -> list[str]:
+    """A warning against reading too much into `no-evidence` when matched units are alike."""
+    for axis in record.axes:
+        is_sign = axis.axis in ("signs", "token signs")
+        if record.verdict == "no-evidence" and is_sign and axis.effect is not None:
+            effect = axis.effect
+            if effect.ratio >= UNUSUAL:
+                return [
+                    f"  note: matched units are unusually alike ({effect.observed:.2f}, by chance"
+                    f" {effect.chance:.2f}), which no exact test may use: no exoneration"
+                ]
+    return []
+
+
 def _effect(effect: Effect | None) -> str:
     if effect is None or effect.ratio == 0.0:
         return "-"
-    return f"{effect.observed:.2f} ({effect.chance:.2f}), ratio {effect.ratio:.1f}"
+    level = effect.chance if abs(effect.chance) >= 0.005 else 0.0
+    ratio = f", ratio {effect.ratio:.1f}" if effect.chance >= 0.05 else ""
+    return f"{effect.observed:.2f} ({level:.2f}){ratio}"
+
+
+def _bound(log10_p: float) -> str:
+    return f"p <= 1e-{int(-log10_p)}" if log10_p <= -2 else f"p = {_plain(log10_p)}"
 
 
 def _plain(log10_p: float) -> str:

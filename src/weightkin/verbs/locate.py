@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 import weightkin
-from weightkin.compare import ALPHA, model_ref, open_side
 from weightkin.evidence.blockmap import Found, find_pairs, map_stack
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.localise import BlockScan, Doubles, correct, scan_blocks
@@ -22,6 +21,7 @@ from weightkin.evidence.tensorscan import scan_tensors
 from weightkin.evidence.unitmap import map_units
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.verbs.compare import ALPHA, model_ref, open_side
 from weightkin.weights import Model
 
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"

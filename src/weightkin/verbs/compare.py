@@ -26,7 +26,7 @@ from weightkin.evidence.published import published_tests
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
 from weightkin.evidence.undone import Undone, undo
-from weightkin.records import Comparison, Direction, ModelRef
+from weightkin.records import Comparison, Direction, ModelRef, Skipped
 from weightkin.weights import Model, digest, full_digest, open_model
 
 ALPHA = 1e-6
@@ -91,8 +91,10 @@ def compare(
         tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
     undone = undo(side_a, side_b, climbed, alpha)
-    if recover is not None:
+    if recover is not None and undone.maps:
         _write_maps(recover, undone)
+    elif recover is not None:
+        skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
     decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
     return Comparison(
         a=ref_a,
@@ -156,12 +158,11 @@ def _identity(
 
 def _write_maps(path: Path, undone: Undone) -> None:
     """Write what was undone: index lists and a rotation, by block and model."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    if not undone.maps:
-        raise UsageError(f"{path}: nothing was undone, so there is nothing to recover")
     arrays = {name: np.ascontiguousarray(array) for name, array in undone.maps.items()}
     try:
         save_file(arrays, path, metadata={"kinds": " ".join(undone.kinds)})
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: cannot be written ({error})") from None
