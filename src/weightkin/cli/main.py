@@ -187,9 +187,7 @@ def verify(
 
 
 def _check_target(target: Path, sources: tuple[str, str]) -> None:
-    """A file that does not exist yet, outside both models: nothing is ever overwritten."""
-    if target.exists():
-        raise UsageError(f"{target}: exists already, and is not overwritten")
+    """A file in a folder that exists, outside both models. `compare` refuses to overwrite one."""
     if not target.parent.is_dir():
         raise UsageError(f"{target}: its folder does not exist")
     for source in map(Path, sources):

@@ -76,6 +76,8 @@ def compare(
         The record. Cost: a fixed sample of every block, about 1 % of the bytes of a large model.
     """
     started = time.perf_counter()
+    if recover is not None and recover.exists():
+        raise UsageError(f"{recover}: exists already, and is not overwritten")
     side_a, side_b = open_side(a), open_side(b)
     ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
