@@ -62,9 +62,14 @@ def sorted_by_norm(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.f
 
 
 def universal_features(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
-    """Units of both models come from one dictionary, in independent orders."""
+    """Units of both models come from one dictionary, in independent orders and signs.
+
+    With the dictionary's own signs the sign tests would reject, and rightly: initialisations that
+    prefer a sign are outside their null.
+    """
     dictionary = np.random.default_rng(d).standard_normal((n, d))
-    noisy = dictionary + 0.2 * rng.standard_normal((n, d))
+    signs = rng.choice([-1, 1], (n, 1))
+    noisy = signs * dictionary + 0.2 * rng.standard_normal((n, d))
     return noisy[rng.permutation(n)].astype(np.float32)
 
 

@@ -134,6 +134,14 @@ def test_a_disguised_relative_is_found(zoo):
     assert record.verdict == "dependent"
 
 
+@pytest.mark.xfail(strict=True, reason="under the effect cuts that framing needs: docs/limits.md")
+@pytest.mark.parametrize(
+    ("a", "b"), [("llama-c-ft1", "llama-c-twin"), ("llama-a-new-mlps", "merge-strangers")]
+)
+def test_weakly_alike_relatives_are_dependent(zoo, a, b):
+    assert compare(_path(a), _path(b)).verdict == "dependent"
+
+
 def test_a_disguised_relative_is_not_exonerated(zoo):
     from weightkin.report.terminal import comparison_lines
 
