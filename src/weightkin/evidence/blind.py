@@ -16,9 +16,14 @@ from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
 from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
 from weightkin.records import Test
-from weightkin.stats.combining import Grid, product
+from weightkin.stats.combining import product
 from weightkin.stats.matching import Floats, Ints, unit_rows
-from weightkin.stats.signs import LAMBDAS, agreements_log10_sf, mutual_matches
+from weightkin.stats.signs import (
+    agreements_log10_sf,
+    log_evalues,
+    mix_log_evalue,
+    mutual_matches,
+)
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 MAX_BLOCKS = 3  # blocks looked at in large models
@@ -107,9 +112,9 @@ def _mean(log_evalues: list[float]) -> float:
 
 def _combined(matches: Sequence[SignMatch]) -> float:
     """Log e-value of all coins: product over separate coins, average over copies, mixed over x."""
-    grids = [_log_evalues(m.n_agree, len(m.signs)) for m in matches]
+    grids = [log_evalues(m.n_agree, len(m.signs)) for m in matches]
     grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
-    return float(logsumexp(grid) - math.log(len(LAMBDAS)))
+    return mix_log_evalue(grid)
 
 
 def _separate_coins(matches: Sequence[SignMatch]) -> list[list[int]]:
@@ -204,10 +209,6 @@ def _is_wanted(place: Place) -> bool:
     return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
         place.role == "attn.o" and place.repeat == 1
     )
-
-
-def _log_evalues(n_agree: int, n: int) -> Grid:
-    return np.asarray(n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS))
 
 
 def _test(match: SignMatch, view: str) -> Test:

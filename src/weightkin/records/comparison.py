@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
-from weightkin.records.form import from_text, to_text
+from weightkin.records.form import from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Comparison:
         if self.verdict == "not-testable":
             why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
             return f"not testable: {why}"
-        p = _pvalue(self.log10_pvalue)
+        p = pvalue_words(self.log10_pvalue)
         if self.verdict == "dependent" and "identical" in self.kind:
             return f"dependent (identical; {p}, {self.basis}, {blocks})"
         if self.verdict == "dependent":
@@ -189,10 +189,3 @@ def _comparison(data: dict[str, Any]) -> Comparison:
 def _with_effect(kind: type[T], data: dict[str, Any]) -> T:
     effect = data.get("effect")
     return kind(**{**data, "effect": Effect(**effect) if effect else None})
-
-
-def _pvalue(log10_pvalue: float) -> str:
-    """Rounded towards one: the printed bound is never smaller than the number."""
-    if log10_pvalue > -2:
-        return f"p = {min(1.0, 10**log10_pvalue):.2f}"
-    return f"p <= 1e-{int(-log10_pvalue)}"

@@ -32,6 +32,13 @@ def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any
         raise UnreadableModel(f"{where}: malformed field {error}") from None
 
 
+def pvalue_words(log10_pvalue: float) -> str:
+    """A p-value for people, rounded towards one: never printed smaller than it is."""
+    if log10_pvalue > -2:
+        return f"p = {min(1.0, 10**log10_pvalue):.2f}"
+    return f"p <= 1e-{int(-log10_pvalue)}"
+
+
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_none(v) for k, v in value.items() if v is not None}

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
-from weightkin.records.form import from_text, to_text
+from weightkin.records.form import from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -157,8 +157,7 @@ class Location:
 
     @property
     def _smallest(self) -> str:
-        p = self.log10_pvalue
-        return f"p <= 1e-{int(-p)}" if p <= -2 else f"p = {10**p:.2f}"
+        return pvalue_words(self.log10_pvalue)
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the record as JSON; one line by default, as unit maps are long."""

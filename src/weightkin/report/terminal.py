@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from weightkin.records import Comparison, Effect
+from weightkin.records.form import pvalue_words
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -57,7 +58,7 @@ def _notes(record: Comparison) -> list[str]:
         lines.append(f"  digests equal: {record.kind_details['identical']}")
     for part in record.parts if len(record.parts) > 1 else ():
         said = PART_WORDS.get(part.verdict, part.verdict)
-        lines.append(f"  part {printable(part.name)}: {said} ({_bound(part.log10_pvalue)})")
+        lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")
     changed = [x for x in record.layers if x.relation != "kept"]
     if changed:
         words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
@@ -100,10 +101,6 @@ def _effect(effect: Effect | None) -> str:
     level = effect.chance if abs(effect.chance) >= 0.005 else 0.0
     ratio = f", ratio {effect.ratio:.1f}" if effect.chance >= 0.05 else ""
     return f"{effect.observed:.2f} ({level:.2f}){ratio}"
-
-
-def _bound(log10_p: float) -> str:
-    return f"p <= 1e-{int(-log10_p)}" if log10_p <= -2 else f"p = {_plain(log10_p)}"
 
 
 def _plain(log10_p: float) -> str:

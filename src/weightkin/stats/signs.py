@@ -35,9 +35,18 @@ def agreements_log10_sf(n_agree: int, n: int) -> float:
 
 
 def log_evalue(n_agree: int, n: int) -> float:
-    """Log e-value of ``n_agree`` of ``n`` coins agreeing: (1+x)^T (1-x)^(n-T), mixed over x."""
-    terms = n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS)
-    return float(logsumexp(terms) - math.log(len(LAMBDAS)))
+    """Log e-value of ``n_agree`` of ``n`` coins agreeing, mixed over x."""
+    return mix_log_evalue(log_evalues(n_agree, n))
+
+
+def log_evalues(n_agree: int, n: int) -> npt.NDArray[np.float64]:
+    """Log e-values (1+x)^T (1-x)^(n-T), one for each x of ``LAMBDAS``: expectation exactly one."""
+    return np.asarray(n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS))
+
+
+def mix_log_evalue(log_evalues_on_grid: npt.NDArray[np.float64]) -> float:
+    """Log of the equal mixture over ``LAMBDAS``: one e-value out of one for each x."""
+    return float(logsumexp(log_evalues_on_grid) - math.log(len(LAMBDAS)))
 
 
 def mutual_matches(
