@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from zoo import truth
 
+from benchmarks import tuning
 from benchmarks.tables import markdown
 from weightkin import evasions
 from weightkin.anatomy import Anatomy, read_anatomy
@@ -23,12 +25,15 @@ CHILDREN = {
     "llama-a": ("llama-a", "llama-a-long", "llama-a-lora16", "llama-a-prune50"),
     "gpt-a": ("gpt-a", "gpt-a-long", "gpt-a-lora4", "gpt-a-prune50"),
     "vit-a": ("vit-a", "vit-a-long", "vit-a-lora4", "vit-a-prune50"),
+    "moe-a": ("moe-a", "moe-a-ft1"),
 }
 STRANGERS = {
     "llama-a": ("llama-b", "llama-c", "llama-distilled"),
     "gpt-a": ("gpt-b",),
     "vit-a": ("vit-b",),
+    "moe-a": ("moe-b",),
 }
+TUNED = "all together, then fine-tuned"
 Arrays = dict[str, npt.NDArray[np.float32]]
 REWRITES: dict[str, Callable[..., Rewritten]] = {
     "permute units": evasions.permute_units,
@@ -41,6 +46,10 @@ REWRITES: dict[str, Callable[..., Rewritten]] = {
     "flip unit signs": evasions.flip_unit_signs,
     "flip value signs": evasions.flip_value_signs,
     "permute, rotate": lambda arrays, anatomy, rng: _permuted_and_rotated(arrays, anatomy, rng),
+    "split units, shuffled": partial(evasions.split_units, shuffle=True),
+    "duplicate units, shuffled": partial(evasions.duplicate_units, shuffle=True),
+    "pad units, shuffled": partial(evasions.pad_units, shuffle=True),
+    "permute experts": evasions.permute_experts,
     "all together": evasions.change_all,
 }
 
@@ -61,7 +70,10 @@ class Hidden:
 
 
 def all_hidden(*, workers: int = 1, framed: bool = True) -> list[Hidden]:
-    """Every rewrite of every child and stranger, and every stranger framed, against the base."""
+    """Every rewrite of every child and stranger, and every stranger framed, against the base.
+
+    What is fine-tuned after hiding needs the extra ``[torch]`` and takes most of the time.
+    """
     jobs = list(_jobs(framed=framed))
     if workers == 1:
         return [_compare(job) for job in jobs]
@@ -74,6 +86,8 @@ def lines(found: Sequence[Hidden]) -> list[str]:
     table = ["Relatives hidden by a rewrite, against the base:", ""]
     header = ("rewrite", "child", "verdict", "basis", "log10 p", "effect ratio", "named")
     table += markdown(header, [_row(h) for h in found if h.related])
+    if not tuning.can_train():
+        table += ["", f"{TUNED}: {tuning.MISSING}."]
     strangers = [h for h in found if not h.related and h.verdict != "-"]
     accused = sum(h.verdict == "dependent" for h in strangers)
     table += ["", f"Strangers after every rewrite: {accused} of {len(strangers)} called dependent."]
@@ -84,7 +98,7 @@ def lines(found: Sequence[Hidden]) -> list[str]:
 
 def _jobs(*, framed: bool) -> Iterator[tuple[str, str, bool, str]]:
     for base in CHILDREN:
-        for rewrite in REWRITES:
+        for rewrite in (*REWRITES, *([TUNED] if tuning.can_train() else [])):
             for child in CHILDREN[base]:
                 yield base, child, True, rewrite
             for stranger in STRANGERS[base]:
@@ -96,7 +110,11 @@ def _jobs(*, framed: bool) -> Iterator[tuple[str, str, bool, str]]:
 
 
 def _compare(job: tuple[str, str, bool, str]) -> Hidden:
-    base, child, related, rewrite = job
+    return hide_and_compare(*job)
+
+
+def hide_and_compare(base: str, child: str, related: bool, rewrite: str) -> Hidden:
+    """Rewrite one model of the zoo and compare it with the base."""
     reference, model = _open(base), _open(child)
     try:
         if rewrite.startswith("framed"):
@@ -108,6 +126,10 @@ def _compare(job: tuple[str, str, bool, str]) -> Hidden:
                 with_rotation=rewrite != "framed",
                 blocks=blocks,
             )
+        elif rewrite == TUNED:
+            rewritten = _rewritten(model, evasions.change_all)
+            arrays = {name: rewritten.rows(name) for name in rewritten.tensors}
+            hidden = tuning.fine_tuned(arrays, rewritten.config)
         else:
             hidden = _rewritten(model, REWRITES[rewrite])
     except UsageError:

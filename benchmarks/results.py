@@ -11,7 +11,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import hiding, localisation, minilm, speed, validity, zoo_laws, zoo_pairs
+from benchmarks import (
+    hiding,
+    kinds,
+    localisation,
+    merges,
+    minilm,
+    paper,
+    speed,
+    validity,
+    views,
+    zoo_laws,
+    zoo_pairs,
+)
 
 SEED = 20240607
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
@@ -34,7 +46,11 @@ def main() -> None:
             "Evasions and framing",
             lambda: hiding.lines(hiding.all_hidden(workers=workers)),
         ),
+        "paper": ("The first paper's experiments at our scale", paper.run),
         "localisation": ("Localisation at the 7B shape", localisation.run),
+        "views": ("Invariant views of one block at the 7B shape", views.run),
+        "kinds": ("Kinds and directions", kinds.run),
+        "merges": ("Mixtures of the zoo", merges.run),
         "minilm": ("Real pretrained weights", minilm.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import binom
 
 
 def cosine(x, y):
@@ -51,3 +53,144 @@ def trace_moments(similarity):
     n = len(similarity)
     traces = [sum(similarity[i, p[i]] for i in range(n)) for p in permutations(range(n))]
     return float(np.mean(traces)), float(np.var(traces))
+
+
+# Flawed recipes: what one would write first, each walking into one trap of the methods.
+
+
+def similarity(x, y):
+    return (x / np.linalg.norm(x, axis=1)[:, None]) @ (y / np.linalg.norm(y, axis=1)[:, None]).T
+
+
+def fixed(partner):
+    return int((partner == np.arange(len(partner))).sum())
+
+
+def factorial_log10(k):
+    return -math.lgamma(k + 1) / math.log(10)
+
+
+def unguarded_log10(x, y):
+    """1/K! without a look at what the order of the units carries."""
+    return factorial_log10(fixed(similarity(x, y).argmax(axis=1)))
+
+
+def assigned_log10(x, y):
+    """1/K! of an assignment whose ties the solver breaks by index."""
+    return factorial_log10(fixed(linear_sum_assignment(-similarity(x, y))[1]))
+
+
+def closed_form_log10(counts):
+    """Tail of a sum of independent counts; z is chosen after the counts are seen."""
+    total, n = sum(counts), len(counts)
+    return 0.0 if total <= n else (total - n - total * math.log(total / n)) / math.log(10)
+
+
+def multiplied_log10(pairs):
+    """Blocks multiplied as if no two of them shared labels."""
+    return closed_form_log10([fixed(similarity(x, y).argmax(axis=1)) for x, y in pairs])
+
+
+def nested_log10(x, y, sizes):
+    """Ever larger samples of one block, multiplied."""
+    return multiplied_log10([(x[:n], y[:n]) for n in sizes])
+
+
+def restarted_log10(counts):
+    """The closed form computed anew after every block, the best one kept."""
+    total, n = np.cumsum(counts), np.arange(1, len(counts) + 1)
+    is_more = total > n
+    total, n = total[is_more], n[is_more]
+    return float((total - n - total * np.log(total / n)).min(initial=0.0)) / math.log(10)
+
+
+def escalated_log10(log10_pvalues):
+    """Stop at the first stage that convinces, corrected for the stages tried so far."""
+    return min(p + math.log10(tried) for tried, p in enumerate(log10_pvalues, start=1))
+
+
+def banded_log10(x, y, reach=3):
+    """Order of partners that were looked for near the diagonal."""
+    n, cosine = len(x), similarity(x, y)
+    band = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) > reach
+    partner = list(dict.fromkeys(np.where(band, -np.inf, cosine).argmax(axis=1).tolist()))
+    best = []
+    for i, v in enumerate(partner):
+        best.append(1 + max((best[j] for j in range(i) if partner[j] < v), default=0))
+    m, length = len(partner), max(best)
+    bound = math.lgamma(m + 1) - 2 * math.lgamma(length + 1) - math.lgamma(m - length + 1)
+    return min(0.0, bound / math.log(10))
+
+
+def coins_log10(signs):
+    """Binomial tail of signs taken for fair coins."""
+    return float(binom.logsf(int((signs > 0).sum()) - 1, len(signs), 0.5)) / math.log(10)
+
+
+def mutual(score):
+    forward, backward = score.argmax(axis=1), score.argmax(axis=0)
+    rows = np.flatnonzero(backward[forward] == np.arange(len(score)))
+    return rows, forward[rows]
+
+
+def trusting_coins_log10(gate_a, coin_a, gate_b, coin_b):
+    """Signs of whatever is called up."""
+    coin = similarity(coin_a, coin_b)
+    return coins_log10(coin[mutual(similarity(gate_a, gate_b) + np.abs(coin))])
+
+
+def signed_match_log10(x, y):
+    """Signs of units that were matched by their signed cosine."""
+    cosine = similarity(x, y)
+    return coins_log10(cosine[mutual(cosine)])
+
+
+def coins_by_column_log10(v_a, o_a, v_b, o_b, repeat):
+    """One coin for each O column; o: (V dimensions * repeat, width), columns of one V row apart."""
+    rows, columns = mutual(np.abs(similarity(v_a, v_b)))
+    n_a, n_b = len(v_a), len(v_b)
+    coins = [similarity(o_a[r * n_a :][:n_a], o_b[r * n_b :][:n_b])[rows, columns]
+             for r in range(repeat)]  # fmt: skip
+    return coins_log10(np.concatenate(coins))
+
+
+def chosen_tokens_log10(embed_a, embed_b, n_tokens):
+    """Residual dimensions on the tokens whose embeddings look most alike."""
+    tokens = np.argsort(-(embed_a * embed_b).sum(axis=1))[:n_tokens]
+    return unguarded_log10(embed_a[tokens].T, embed_b[tokens].T)
+
+
+def procrustes_log10(x, y):
+    """Residual streams aligned on the very rows that are then scored."""
+    left, _, right = np.linalg.svd(x.T @ y)
+    return unguarded_log10(x @ (left @ right), y)
+
+
+def cheapest_forest(costs, prices):
+    """Smallest total cost of giving every node a parent or making it a root, by trying all ways."""
+    n = len(costs)
+    best = math.inf
+    for parents in product(range(-1, n), repeat=n):
+        if all(_reaches_root(parents, x) for x in range(n)):
+            total = sum(prices[x] if p < 0 else costs[p][x] for x, p in enumerate(parents))
+            best = min(best, total)
+    return best
+
+
+def fewest_roots(costs):
+    """Fewest roots over all forests, and the smallest total cost with so many."""
+    n = len(costs)
+    best = (n, 0.0)
+    for parents in product(range(-1, n), repeat=n):
+        total = sum(costs[p][x] for x, p in enumerate(parents) if p >= 0)
+        if total < math.inf and all(_reaches_root(parents, x) for x in range(n)):
+            best = min(best, (parents.count(-1), total))
+    return best
+
+
+def _reaches_root(parents, node):
+    for _ in parents:
+        node = parents[node]
+        if node < 0:
+            return True
+    return False

@@ -12,10 +12,13 @@ LEVELS = {
     "stats": 0,
     "weights": 1,
     "anatomy": 2,
+    "sketch": 3,
     "evasions": 3,
     "evidence": 4,
+    "derivation": 5,
     "verdict": 5,
     "verbs": 6,
+    "lineage": 7,
     "report": 8,
     "cli": 10,
 }

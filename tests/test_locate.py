@@ -287,6 +287,17 @@ def test_names_from_files_cannot_move_the_cursor(rng):
     assert "\x1b" not in "\n".join(location_lines(record))
 
 
+def test_a_location_is_verified_and_every_altered_field_is_noticed(located):
+    from dataclasses import replace
+
+    from weightkin.verbs.verify import differences, verify
+
+    record = located["stacked"]
+    assert verify(record) == []
+    for change in ({"alpha": 0.5}, {"layers": ()}, {"is_monotone": not record.is_monotone}):
+        assert differences(record, replace(record, **change))
+
+
 def test_the_command_prints_the_record_and_the_words(zoo, truth, capsys):
     from weightkin.cli.locate import locate as command
 

@@ -5,9 +5,10 @@ The way of a model through the house, each room importing only from those before
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
+    sketch                     a small consistent sample of a model, which can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, aligned and blind tests, the paper's own
-    verdict, verbs             the ladder's verdict; compare, locate and verify
+    verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
     report, cli                records as words; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
@@ -23,39 +24,53 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
     from weightkin.errors import WeightkinError
+    from weightkin.lineage.family import family_graph
     from weightkin.records import Comparison
+    from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
+    from weightkin.sketch import read_sketch, write_sketch
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
+    from weightkin.verbs.sketch import take_sketch
     from weightkin.verbs.verify import verify
     from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
     "Comparison": "weightkin.records",
+    "FamilyGraph": "weightkin.records.family",
     "Model": "weightkin.weights",
     "WeightkinError": "weightkin.errors",
     "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
+    "family_graph": "weightkin.lineage.family",
     "full_digest": "weightkin.weights",
     "locate": "weightkin.verbs.locate",
     "open_model": "weightkin.weights",
     "read_anatomy": "weightkin.anatomy",
+    "read_sketch": "weightkin.sketch",
+    "take_sketch": "weightkin.verbs.sketch",
     "verify": "weightkin.verbs.verify",
+    "write_sketch": "weightkin.sketch",
 }
 
 __all__ = [
     "Comparison",
+    "FamilyGraph",
     "Location",
     "Model",
     "WeightkinError",
     "compare",
     "digest",
+    "family_graph",
     "full_digest",
     "locate",
     "open_model",
     "read_anatomy",
+    "read_sketch",
+    "take_sketch",
     "verify",
+    "write_sketch",
 ]
 
 

@@ -76,7 +76,26 @@ def test_verify_says_same_and_notices_another_model_and_another_number(pair, tmp
     assert forged.stdout.strip().endswith("different")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema": "weightkin/comparison/1"}', "\x00"])
+def test_verify_reruns_records_of_locate_too(pair, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text(run("locate", pair / "a", pair / "child", "--alpha", "1e-4", "--json").stdout)
+    same = run("verify", path)
+    assert (same.returncode, same.stdout.split(":")[0]) == (0, "same")
+    other = run("verify", path, pair / "a", pair / "stranger")
+    assert (other.returncode, "digest of b" in other.stdout) == (1, True)
+    data = json.loads(path.read_text())
+    data["unit_maps"][0]["units_b"][0] += 1
+    path.write_text(json.dumps(data))
+    forged = run("verify", path)
+    assert forged.returncode == 1
+    assert forged.stdout.startswith("unit_maps.0.units_b.0: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1]", '{"schema": "weightkin/comparison/1"}', "\x00",
+     '{"schema": "weightkin/location/1"}', '{"schema": "weightkin/family/1"}', '{"schema": []}'],
+)  # fmt: skip
 def test_verify_refuses_what_is_no_record(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)

@@ -1,11 +1,11 @@
 """Claim: relatives with permuted units or rotated streams are found by coins, strangers not."""
 
-import math
+from itertools import product
 
 import numpy as np
 import pytest
-from benchmarks.tables import most_by_chance
 from benchmarks.zoo_laws import base_pairs
+from scipy.stats import binom
 from zoo import truth
 
 from tests import models
@@ -31,17 +31,42 @@ def _frames(a, b):
     return frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2]
 
 
-def test_signs_of_trained_strangers_are_fair_coins(zoo):
-    """All bases of one shape, block by block, on weights and through tokens: uniform p-values."""
-    logs = []
+@pytest.mark.parametrize("through_tokens", [False, True], ids=["weights", "tokens"])
+def test_pvalues_of_signs_of_trained_strangers_are_uniform(zoo, rng, through_tokens):
+    """All bases of one shape, block by block: as many under each level as there should be.
+
+    Coins come in whole numbers, so each p-value is drawn between its own and the next smaller one.
+    """
+    pvalues = []
     for name_a, name_b in base_pairs():
         a, b = _side(name_a), _side(name_b)
-        for seen in (None, _frames(a, b)):
-            _, matches = run_signs(a, b, 0, seen)
-            logs += [agreements_log10_sf(m.n_agree, len(m.signs)) for m in matches]
-    assert len(logs) > 100
+        for m in run_signs(a, b, 0, _frames(a, b) if through_tokens else None)[1]:
+            n, k = len(m.signs), m.n_agree
+            low = 10 ** agreements_log10_sf(k + 1, n) if k < n else 0.0
+            pvalues.append(rng.uniform(low, 10 ** agreements_log10_sf(k, n)))
+    n = len(pvalues)
+    assert n >= 100
     for alpha in (0.1, 0.01, 0.001):
-        assert sum(p <= math.log10(alpha) for p in logs) <= most_by_chance(len(logs), alpha)
+        hits = sum(p <= alpha for p in pvalues)
+        least, most = binom.ppf([0.001, 0.999], n, alpha)
+        assert least <= hits <= most, f"{hits} of {n} at {alpha}, expected {least} to {most}"
+
+
+def test_all_sign_patterns_of_a_model_give_the_binomial_law(rng):
+    """Each unit of a turned or not, 2^6 ways: matches stay, agreements take every pattern once."""
+    a, b = (models.base(rng, hidden=6, blocks=1) for _ in range(2))
+    patterns, partners = set(), set()
+    for flips in product((1, -1), repeat=6):
+        turned = dict(a)
+        up, down = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("up", "down"))
+        turned[up] = a[up] * np.float32(flips)[:, None]
+        turned[down] = a[down] * np.float32(flips)
+        matches = run_signs(*(Side(x, read_anatomy(x)) for x in map(_model, (turned, b))), 0)[1]
+        (match,) = [m for m in matches if m.a.kind == "units"]
+        patterns.add(tuple(match.signs))
+        partners.add((tuple(match.units_a), tuple(match.units_b)))
+    assert len(partners) == 1
+    assert patterns == set(product((1.0, -1.0), repeat=len(match.signs)))
 
 
 @pytest.mark.parametrize("hidden", ["llama-a-permuted", "llama-a-rotated"])
@@ -128,10 +153,11 @@ def _model(arrays):
     return model_from_arrays(arrays, config=CONFIG)
 
 
-@pytest.mark.xfail(strict=True, reason="hidden and sign-flipped at once: docs/limits.md")
-def test_a_disguised_relative_is_found(zoo):
+def test_no_exact_test_reaches_a_disguised_relative(zoo):
+    """Calibrated evidence does: tests/evidence/test_calibrated.py."""
     record = compare(_path("llama-a-ft2"), _path("llama-a-ft2-disguised"))
-    assert record.verdict == "dependent"
+    assert not any(axis.passes for axis in record.axes)
+    assert record.basis != "exact"
 
 
 @pytest.mark.xfail(strict=True, reason="under the effect cuts that framing needs: docs/limits.md")
@@ -142,9 +168,11 @@ def test_weakly_alike_relatives_are_dependent(zoo, a, b):
     assert compare(_path(a), _path(b)).verdict == "dependent"
 
 
-def test_a_disguised_relative_is_not_exonerated(zoo):
+def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch):
     from weightkin.report.terminal import comparison_lines
+    from weightkin.verbs import compare as verb
 
+    monkeypatch.setattr(verb, "load_controls", lambda own: ())
     record = compare(_path("llama-a-ft2"), _path("llama-a-ft2-disguised"))
     assert any("no exoneration" in line for line in comparison_lines(record))
     strangers = compare(_path("llama-a"), _path("llama-b"))

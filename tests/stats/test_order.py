@@ -47,22 +47,3 @@ def test_survivors_of_pruning_keep_their_order(rng):
     assert found.units_a.tolist() == kept.tolist()
     assert found.units_b.tolist() == list(range(40))
     assert order_log10_sf(found.length, found.n_units) < -40
-
-
-def test_a_diagonal_band_would_fake_order_and_is_not_used(rng):
-    """Choosing partners near the diagonal makes strangers look ordered; free choice does not."""
-    x, y = rng.standard_normal((2, 100, 16)).astype(np.float32)
-    free = longest_in_order(match_rows(x, y, rng))
-    assert order_log10_sf(free.length, free.n_units) > -6
-    near = [max(range(max(0, i - 3), min(100, i + 4)), key=lambda j: naive.cosine(x[i], y[j]))
-            for i in range(100)]  # fmt: skip
-    unique = list(dict.fromkeys(near))
-    faked = naive_patience(unique)
-    assert order_log10_sf(faked, len(unique)) < -6
-
-
-def naive_patience(values):
-    best = [1] * len(values)
-    for i, v in enumerate(values):
-        best[i] = 1 + max((best[j] for j in range(i) if values[j] < v), default=0)
-    return max(best)

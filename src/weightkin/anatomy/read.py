@@ -10,6 +10,7 @@ from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import Reading, read_stack, split_names
 from weightkin.anatomy.residual import assign_top, residual_axes
+from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.weights.model import Model, Problem, TensorInfo
@@ -28,8 +29,11 @@ def read_anatomy(model: Model) -> Anatomy:
 
     The family is chosen by tensor names and shapes alone. The config is a hint: it may settle the
     size of a head where the shapes agree with it, and it may take an axis away, never add one.
-    What cannot be declared with certainty is listed in ``skipped`` with its reason.
+    What cannot be declared with certainty is listed in ``skipped`` with its reason. A sketch brings
+    the anatomy of its model along, cut to what it holds.
     """
+    if model.sketched is not None:
+        return stored_anatomy(model.sketched.anatomy, model.tensors, model.name)
     stacks, top = split_names(model.tensors.values())
     readings, unread = [], list(top)
     for stack in stacks:

@@ -28,13 +28,14 @@ def locate(
     if seed < 0:
         raise UsageError("--seed must not be negative")
     record = run(a, b, alpha=alpha, seed=seed)
-    is_unicode = _can_print(SHADES)
+    is_unicode = can_print(SHADES)
     print(record.to_json() if as_json else "\n".join(location_lines(record, is_unicode=is_unicode)))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _can_print(text: str) -> bool:
+def can_print(text: str) -> bool:
+    """Whether the terminal, or what stands in for it, knows these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

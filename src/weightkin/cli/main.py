@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin import __version__
+from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
+from weightkin.cli.sketch import sketch
+from weightkin.cli.tree import tree
 from weightkin.errors import UsageError, WeightkinError
 
 if TYPE_CHECKING:
@@ -117,7 +120,8 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         bool, typer.Option("--quick", help="Hidden units only; stop at the first proof.")
     ] = False,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Run the blind tests too, whatever was found.")
+        bool,
+        typer.Option("--thorough", help="Also the blind tests and, with [torch], activations."),
     ] = False,
     published: Annotated[
         int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
@@ -127,6 +131,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     ] = False,
     recover: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the maps that undo an evasion.")
+    ] = None,
+    controls: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
@@ -151,6 +158,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         published=published,
         with_full_digest=full_digest,
         recover=recover,
+        controls=controls,
     )
     _print_comparison(record, as_json)
     if record.incomplete:
@@ -161,14 +169,15 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
 
 @app.command()
 def verify(
-    record: Annotated[str, typer.Argument(help="A record written by compare --json.")],
+    record: Annotated[str, typer.Argument(help="A record of compare --json or locate --json.")],
     a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
 ) -> None:
     """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
     from weightkin.errors import UnreadableModel
-    from weightkin.records import Comparison
+    from weightkin.records.reading import read_record
     from weightkin.verbs.verify import verify as run
+    from weightkin.verbs.verify import what_agrees
 
     if (a is None) != (b is None):
         raise UsageError("verify takes both models or neither")
@@ -176,12 +185,13 @@ def verify(
         text = Path(record).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
-    differences = run(Comparison.from_json(text, record), a, b)
+    old = read_record(text, record)
+    differences = run(old, a, b)
     for line in differences[:MOST_SHOWN]:
         print(line)
     if len(differences) > MOST_SHOWN:
         print(f"and {len(differences) - MOST_SHOWN} more")
-    print("different" if differences else "same: sample digests and all numbers agree")
+    print("different" if differences else f"same: {what_agrees(old)}")
     if differences:
         raise typer.Exit(EXIT_DIFFERS)
 
@@ -197,6 +207,9 @@ def _check_target(target: Path, sources: tuple[str, str]) -> None:
 
 
 app.command()(locate)
+app.command()(sketch)
+app.command()(tree)
+app.add_typer(controls_app, name="controls")
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

@@ -7,7 +7,8 @@ outputs agree with the original's up to that. A model that cannot undergo it rai
 `units`: MLP units permuted, rescaled, flipped. `widths`: split, duplicated, dead units.
 `attention`: heads, values, queries and keys. `experts`: mixtures. `residual`: the stream permuted
 or rotated, by way of `stream`, which knows whose norm is whose. `together`: all at once. `framing`:
-the opposite attack, an innocent model lined up with a reference. `places`: the hands that do it.
+the opposite attack, an innocent model lined up with a reference. `recovered`: the way back.
+`places`: the hands that do it.
 """
 
 from weightkin.evasions.attention import (
@@ -20,6 +21,7 @@ from weightkin.evasions.attention import (
 from weightkin.evasions.experts import permute_experts
 from weightkin.evasions.framing import frame
 from weightkin.evasions.places import Rewritten
+from weightkin.evasions.recovered import apply_maps
 from weightkin.evasions.residual import permute_residual, rotate_residual
 from weightkin.evasions.together import change_all
 from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
@@ -27,6 +29,7 @@ from weightkin.evasions.widths import duplicate_units, pad_units, split_units
 
 __all__ = [
     "Rewritten",
+    "apply_maps",
     "change_all",
     "change_value_basis",
     "duplicate_units",

@@ -39,6 +39,22 @@ def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
     return finish(wide, "permute_experts")
 
 
+def relabel_experts(wide: Wide, anatomy: Anatomy, stack: str, block: int, order: Ints) -> None:
+    """Put expert ``order[i]`` of one block at position ``i``, its router row too, in place."""
+    inside = {
+        place.tensor
+        for axis in anatomy.axes
+        if axis.kind == "units" and (axis.stack, axis.block) == (stack, block)
+        for place in axis.places
+    }
+    roles = dict(anatomy.roles)
+    for module in _counts({name: x for name, x in wide.items() if name in inside}):
+        for name in wide:
+            if roles.get(name) == "router" and name.startswith(f"{module}."):
+                wide[name] = wide[name][order]
+        _permute(wide, module, order)
+
+
 def _counts(wide: Wide) -> dict[str, int]:
     """Return the number of experts of each module that has some."""
     counts: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """The guard before any aligned test: is there a model whose unit order carries no meaning?
 
 The tests need exchangeable labels in ONE of the two models. A model whose units were sorted,
-nested or seeded periodically shows it in its own index; when both do, the axis is not tested.
+nested or seeded periodically shows it in its own index; when both do, the axis is not tested. So do
+residual dimensions that a table of sinusoidal positions tells apart, under whatever name it stands.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views
 from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
+from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_trends, measure_trend
+from weightkin.weights.model import Model
+
+MAX_POSITIONS = 512  # rows of a position table that are looked at
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Guard:
     """Index statistics of one model on one kind of axis, collected block by block."""
 
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
+    sinusoids: str = ""  # the position table that holds them
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -32,9 +38,20 @@ class Guard:
                 if trend:
                     self.trends[role].append(trend)
 
+    def look_at_positions(self, model: Model, axis: Axis) -> None:
+        """Look at the values of the position tables of a residual axis: names do not tell."""
+        for place in axis.places:
+            shape = model.tensors[place.tensor].shape
+            if place.role in ("position", "position_grid") and place.dim == len(shape) - 1:
+                rows = model.rows(place.tensor, slice(0, MAX_POSITIONS)).reshape(-1, shape[-1])
+                if is_sinusoidal(rows[:MAX_POSITIONS]):
+                    self.sinusoids = place.tensor
+
     @property
     def finding(self) -> str | None:
         """What the index gives away, None when nothing."""
+        if self.sinusoids:
+            return f"{self.sinusoids} holds sinusoids of the index"
         for role, trends in sorted(self.trends.items()):
             trend = judge_trends(trends)
             if trend:

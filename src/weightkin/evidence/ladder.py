@@ -59,14 +59,23 @@ def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float) -> Climb:
     return Climb((stage,) if stage else (), {}, skipped=skipped)
 
 
-def climb(a: Side, b: Side, plan: Plan, seed: int, alpha: float, *, thorough: bool) -> Climb:
-    """Aligned stages, then the blind ones where no aligned axis passes (or always)."""
+def climb(
+    a: Side,
+    b: Side,
+    plan: Plan,
+    seed: int,
+    alpha: float,
+    *,
+    thorough: bool,
+    with_blind: bool = True,
+) -> Climb:
+    """Aligned stages, then the blind ones where no aligned axis passes (or always, or never)."""
     units, block_map = run_units(Bench(a, b, plan, seed))
     aligned = [units, run_stage(Bench(a, b, plan, seed), "vo", block_map)]
     aligned.append(run_stage(Bench(a, b, plan, seed), "heads", block_map))
     aligned.append(run_stage(Bench(a, b, plan, seed), "residual", block_map))
     stages = [stage for stage in aligned if stage is not None]
-    if not thorough and any(passes(stage, alpha) for stage in stages):
+    if not with_blind or (not thorough and any(passes(stage, alpha) for stage in stages)):
         return Climb(tuple(stages), block_map)
     blind, block_map, matches, skipped = _blind(a, b, plan, seed, block_map)
     return Climb((*stages, *blind), block_map, matches, skipped)

@@ -19,6 +19,7 @@ from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import Bench, Side
+from weightkin.evidence.views import Frame
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -48,7 +49,11 @@ class BlockScan:
 
 
 def scan_blocks(
-    a: Side, b: Side, plan: Plan, seed: int
+    a: Side,
+    b: Side,
+    plan: Plan,
+    seed: int,
+    seen_through: tuple[Frame, Frame] | None = None,
 ) -> tuple[list[BlockScan], tuple[Skipped, ...]]:
     """Evidence of hidden units and of V/O dimensions over all block pairs of every common stack.
 
@@ -59,7 +64,7 @@ def scan_blocks(
     scans: list[BlockScan] = []
     skipped: dict[Skipped, None] = {}
     for kind in KINDS:
-        bench = Bench(a, b, plan, seed)
+        bench = Bench(a, b, plan, seed, seen_through)
         pieces = _Pieces(bench, kind)
         trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
         if trusts is None and pieces.stacks:

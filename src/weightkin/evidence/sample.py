@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.sketch.scheme import Scheme
 from weightkin.stats.matching import Floats
 from weightkin.weights.dtypes import to_float32
 from weightkin.weights.model import Model, Problem, Rows
@@ -59,8 +60,11 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
     """Return the largest sample that keeps both models under their byte budget.
 
     The budget is 0.6 % of a model's bytes or 16 MiB, whichever is more; the sample is a power of
-    two between 64 and 1024 units a block. Only shapes enter.
+    two between 64 and 1024 units a block. Only shapes enter. Of two sketches all rows are used.
     """
+    held = [model.sketched.scheme for model, _ in (a, b) if model.sketched is not None]
+    if held:
+        return Plan(n_units=min(Scheme.from_name(name).n_rows or MAX_UNITS for name in held))
     return Plan(n_units=min(_largest_sample(*a), _largest_sample(*b)))
 
 
@@ -154,7 +158,7 @@ def _read_place(model: Model, axis: Axis, place: Place, plan: Plan, n_vocabulary
     per_head = columns.reshape(len(rows), -1, place.repeat, axis.head_size)
     if axis.kind == "heads":  # a head is everything its columns do
         return _flat(per_head.transpose(1, 0, 2, 3))
-    dims = per_head.transpose(1, 3, 0, 2).reshape(axis.n_units, -1)  # (heads * head_size, ...)
+    dims = per_head.transpose(1, 3, 0, 2).reshape(per_head.shape[1] * axis.head_size, -1)
     return np.ascontiguousarray(dims[:n])
 
 

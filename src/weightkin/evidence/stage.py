@@ -108,6 +108,7 @@ class Bench:
             views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
             guard.look(axis, views)
         if axis.kind == "residual":
+            guard.look_at_positions(side.model, axis)
             views = {role: centred(view) for role, view in views.items()}
         return views
 

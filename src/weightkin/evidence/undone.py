@@ -1,20 +1,38 @@
-"""What a hider did, read off the matches that the blind tests found: permuted or rotated."""
+"""What a hider did, read off matched units: permuted, rotated, rescaled or sign-flipped."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from weightkin.evidence.blind import SignMatch
-from weightkin.evidence.ladder import EFFECT_CUT, Climb, passes
-from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
-from weightkin.evidence.stage import Side, block_name
-from weightkin.stats.matching import Floats, Ints, unit_rows
-from weightkin.stats.signs import mutual_matches
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.ladder import Climb, paid_log10, passes
+from weightkin.evidence.links import (
+    Link,
+    Residual,
+    is_rotation,
+    link,
+    match_experts,
+    residual_between,
+)
+from weightkin.evidence.sample import Plan
+from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
+from weightkin.evidence.unitmap import is_large_axis
+from weightkin.evidence.units import CLEAR
+from weightkin.stats.matching import Floats, Ints
 
-MOST = 0.9  # share of residual dimensions that must find a partner for a permutation
+ORDER = ("permuted", "rotated", "rescaled", "sign-flipped")
+IN_ONE_BASIS = frozenset({"units", "vo", "heads", "residual", "signs"})  # stages that say so
+MATCHED = 0.5  # share of the units looked at that must find a partner for a name
+MOVED = 0.1  # share of matched units out of order that counts as a permutation
+FLIPPED = 0.1  # share of matched units whose row and column both changed sign
+MIXED = 0.2  # of those flipped, as many may have changed sign on one side only
+ALIKE = 0.5  # absolute cosine of row and column at which sign and scale can be read
+TRADED = 0.2  # median change, in logs, that counts as rescaled ...
+UNPAID = 3.0  # ... and how many times what row and column together changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,68 +44,205 @@ class Undone:
     maps: dict[str, Ints | Floats]
 
 
-def undo(a: Side, b: Side, climbed: Climb, alpha: float) -> Undone:
-    """Name what was undone to find the relation; nothing where the aligned tests sufficed.
+def undo(
+    a: Side,
+    b: Side,
+    climbed: Climb,
+    plan: Plan,
+    alpha: float,
+    *,
+    with_maps: bool = False,
+    is_settled: bool = False,
+) -> Undone:
+    """Name what was done to hide the relation, where a relation was found (or is settled).
 
-    `permuted`: matched units stand elsewhere. The residual stream counts as permuted when its
-    dimensions match one to one on the embeddings, as `rotated` when only tokens tie the models; the
-    rotation is the orthogonal map between the embeddings and is not evidence by itself.
+    `permuted`: matched units, heads, experts or residual dimensions stand out of order. `rotated`:
+    only tokens tie the residual streams, and their dimensions do not match one to one; the rotation
+    is the orthogonal map between the embeddings. `rescaled`: rows of up or V grew by what columns
+    of down or O shrank, unit by unit, or gains of norms by what their readers shrank.
+    `sign-flipped`: both changed sign. None of these is evidence by itself. Maps of all units are
+    only made when asked for: that reads everything.
     """
     passing = {stage.name for stage in climbed.stages if passes(stage, alpha)}
-    if not passing & {"signs", "token units", "token signs"}:
+    if not passing and not is_settled:
         return Undone((), {}, {})
-    kinds: list[str] = []
+    lined_up = {stage.name for stage in climbed.stages if paid_log10(stage) <= math.log10(alpha)}
+    residual = Residual()
+    if not (passing or lined_up) & IN_ONE_BASIS:
+        residual = residual_between(a, b, whole=with_maps)
+    if not passing and residual.kind == "rotated" and not is_rotation(a, b):
+        return Undone((), {}, {})
+    kinds = [residual.kind] if residual.kind else []
     details: dict[str, float] = {}
-    maps: dict[str, Ints | Floats] = {}
-    decided = {s.decided_by for s in climbed.stages if s.name in passing and s.decided_by}
-    matches = [match for match in climbed.matches if match.a.kind in decided]
-    if matches:
-        moved = _moved_share(matches)
-        if moved > 0.5:
-            kinds.append("permuted")
-        details["share_of_units_moved"] = round(moved, 4)
-        for match in matches:
-            maps[f"{block_name(match.a)}.{match.a.name}.a"] = match.units_a
-            maps[f"{block_name(match.b)}.{match.b.name}.b"] = match.units_b
-    if passing & {"token units", "token signs"} and not passing & {"signs", "units", "residual"}:
-        kind, found = _residual_map(a, b)
-        maps |= found
-        if kind and kind not in kinds:
-            kinds.append(kind)
+    experts = _experts(a, b, climbed, residual)
+    plan_of = None if with_maps or residual.kind else plan
+    links = _links(a, b, climbed, residual, plan_of, experts, is_whole=with_maps)
+    if any((match[0] != match[1]).any() for match in experts.values()):
+        kinds.append("permuted")
+    for kind, word in (("units", "units"), ("vo", "values")):
+        here = [x for x in links if x.a.kind == kind]
+        if here:
+            named, numbers = _name(here)
+            kinds += named
+            details |= {f"{key}_{word}": round(value, 4) for key, value in numbers.items()}
+    kinds = [kind for kind in ORDER if kind in kinds]
+    maps = _maps(links, residual, experts, kinds) if with_maps and kinds else {}
+    if maps and {"rotated", "rescaled"} & set(kinds):
+        maps |= _norms(a, b)
     return Undone(tuple(kinds), details, maps)
 
 
-def _moved_share(matches: Sequence[SignMatch]) -> float:
-    return float(np.concatenate([m.units_a != m.units_b for m in matches]).mean())
+def _name(links: Sequence[Link]) -> tuple[list[str], dict[str, float]]:
+    """Names for one kind of axis, from all its matched units."""
+    kinds, numbers = [], {}
+    matched = [x for x in links if len(x.units_a) >= MATCHED * x.n_looked]
+    if not matched:
+        return [], {}
+    n = np.array([len(x.units_a) for x in matched])
+    moved = float(n @ [x.share_moved for x in matched] / n.sum())
+    if moved > 0:
+        numbers["share_moved"] = moved
+    if moved > MOVED:
+        kinds.append("permuted")
+    is_alike = np.concatenate([x.likeness for x in matched]) >= ALIKE
+    reads = np.concatenate([x.reads for x in matched])[is_alike]
+    writes = np.concatenate([x.writes for x in matched])[is_alike]
+    if len(reads) and len(reads) >= MATCHED * n.sum():
+        flipped = float(((reads < 0) & (writes < 0)).mean())
+        mixed = float(((reads < 0) != (writes < 0)).mean())
+        if flipped >= FLIPPED and mixed <= MIXED * flipped:
+            kinds.append("sign-flipped")
+            numbers["share_flipped"] = flipped
+        x, y = np.log(np.abs(reads)), np.log(np.abs(writes))
+        traded, unpaid = float(np.median(np.abs(x - y))) / 2, float(np.median(np.abs(x + y))) / 2
+        if traded >= TRADED and traded >= UNPAID * unpaid:
+            kinds.append("rescaled")
+            numbers["typical_log_scale"] = traded
+    if np.median([x.gains for x in matched]) >= TRADED:
+        kinds.append("rescaled")
+    return kinds, numbers
 
 
-def _residual_map(a: Side, b: Side) -> tuple[str, dict[str, Ints | Floats]]:
-    """Match residual dimensions on the embeddings; if they do not match, fit a rotation."""
-    tables = [_embedding(side) for side in (a, b)]
-    if tables[0] is None or tables[1] is None or tables[0].shape[1] != tables[1].shape[1]:
-        return "rotated", {}
-    x, y = tables[0], tables[1]  # (width, n_tokens)
-    cosine = unit_rows(centred(x)) @ unit_rows(centred(y)).T
-    rows, columns = mutual_matches(np.abs(cosine), np.random.default_rng(0))
-    values = np.abs(cosine)
-    seen = values[rows, columns].copy()
-    values[rows, columns] = -1.0
-    others = values[rows].max(axis=1, initial=-1.0)
-    is_clear = seen > EFFECT_CUT * np.maximum(others, 0.01)
-    if len(rows) and is_clear.sum() >= MOST * min(len(x), len(y)):
-        return "permuted", {"residual.a": rows[is_clear], "residual.b": columns[is_clear]}
-    if len(x) != len(y):
-        return "rotated", {}
-    left, _, right = np.linalg.svd(x @ y.T)
-    return "rotated", {"residual.rotation": np.asarray(left @ right, dtype=np.float32)}
+def _links(
+    a: Side,
+    b: Side,
+    climbed: Climb,
+    residual: Residual,
+    plan: Plan | None,
+    experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
+    *,
+    is_whole: bool,
+) -> list[Link]:
+    """Matched units of all pairs of blocks; of one where a large model must be read again."""
+    if not residual.is_known:
+        return []
+    aligned = _aligned(climbed.stages) if plan is not None else {}
+    pairs = [
+        (x, y)
+        for kind in ("units", "vo")
+        for x, y in pair_axes(a.axes(kind), b.axes(kind), climbed.block_map)
+    ]
+    pairs = [_through_experts(x, y, b, experts) for x, y in pairs]
+    again = [pair for pair in pairs if pair not in aligned]
+    is_large = bool(again) and any(is_large_axis(a.model, x) for x, _ in again) and not is_whole
+    if is_large:
+        middle = _middle([(x.stack, x.block) for x, _ in again])
+        again = [p for p in again if (p[0].stack, p[0].block) == middle and p[0].kind == "units"]
+    found = [link(a, b, p, residual, plan, aligned[p]) for p in pairs if p in aligned]
+    in_part = is_large and not residual.kind
+    found += [link(a, b, pair, residual, in_part=in_part) for pair in again]
+    return [x for x in found if x is not None]
 
 
-def _embedding(side: Side) -> Floats | None:
-    """Embedding columns over the first tokens: residual dimensions as rows."""
-    for axis in side.axes("residual"):
-        views, _ = read_views(
-            side.model, axis, Plan(n_units=1024), n_embedding_rows(side.model, axis)
-        )
-        if "embed" in views:
-            return views["embed"]
-    return None
+def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Ints]]:
+    """Pairs of axes whose units the aligned tests have matched already, with these matches."""
+    found = {}
+    for stage in stages:
+        for t in stage.tested if stage.name in ("units", "vo") else ():
+            n = min((test.n_units for test in t.evidence.tests), default=0)
+            if t.evidence.log10_pvalue < CLEAR and len(t.evidence.units) >= max(1, MATCHED * n):
+                units = np.array(sorted(t.evidence.units), dtype=np.int64)
+                found[t.a, t.b] = units[:, 0], units[:, 1]
+    return found
+
+
+def _experts(
+    a: Side, b: Side, climbed: Climb, residual: Residual
+) -> dict[tuple[str, int], tuple[Ints, Ints, int]]:
+    """Experts of every block of a, matched by their routers: experts of a, of b, the block of b."""
+    found = {}
+    for stack, block in dict.fromkeys((x.stack, x.block) for x in a.axes("units")):
+        in_b = climbed.block_map.get((stack, block), block)
+        match = match_experts(a, b, (stack, block), in_b, residual)
+        if match is not None and len(match.units_a) >= 2:
+            found[stack, block] = match.units_a, match.units_b, in_b
+    return found
+
+
+def _through_experts(
+    x: Axis, y: Axis, b: Side, experts: dict[tuple[str, int], tuple[Ints, Ints, int]]
+) -> tuple[Axis, Axis]:
+    """The same pair, with the expert of b that the routers name."""
+    match = experts.get((x.stack, x.block))
+    number = x.name.removeprefix("mlp.")
+    if match is None or not number.isdigit() or int(number) not in match[0]:
+        return x, y
+    name = f"mlp.{match[1][match[0] == int(number)][0]}"
+    wanted = (y.stack, y.block, name)
+    others = [z for z in b.anatomy.axes if (z.stack, z.block, z.name) == wanted]
+    return x, others[0] if others else y
+
+
+def _middle(blocks: Sequence[tuple[str, int]]) -> tuple[str, int]:
+    return sorted(set(blocks))[len(set(blocks)) // 2]
+
+
+def _maps(
+    links: Sequence[Link],
+    residual: Residual,
+    experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
+    kinds: Sequence[str],
+) -> dict[str, Ints | Floats]:
+    """Everything that `weightkin.evasions.apply_maps` needs, by the names of b's axes."""
+    maps: dict[str, Ints | Floats] = {}
+    for x in links:
+        key = f"{block_name(x.b)}.{x.b.name}"
+        maps |= {f"{key}.a": x.units_a, f"{key}.b": x.units_b}
+        is_clear = x.likeness >= ALIKE
+        if "sign-flipped" in kinds:
+            both = is_clear & (x.reads < 0) & (x.writes < 0)
+            maps[f"{key}.sign"] = np.where(both, -1, 1).astype(np.float32)
+        if "rescaled" in kinds:
+            ratio = np.abs(x.reads / np.where(is_clear, x.writes, 1.0))
+            maps[f"{key}.scale"] = np.sqrt(np.where(is_clear, ratio, 1.0)).astype(np.float32)
+        if x.a.kind == "vo" and x.a.head_size == x.b.head_size and len(x.units_a):
+            maps |= _heads(x)
+    for (stack, _), (in_a, in_b, block) in experts.items():
+        maps |= {f"{stack}.{block}.experts.a": in_a, f"{stack}.{block}.experts.b": in_b}
+    if residual.units_a is not None and residual.units_b is not None:
+        maps |= {"residual.a": residual.units_a, "residual.b": residual.units_b}
+    if residual.rotation is not None:
+        maps["residual.rotation"] = residual.rotation
+    return maps
+
+
+def _heads(values: Link) -> dict[str, Ints | Floats]:
+    """Heads that most of their value dimensions say belong together."""
+    size = values.a.head_size
+    n = max(values.a.n_units, values.b.n_units) // size
+    votes = np.zeros((n, n), dtype=np.int64)
+    np.add.at(votes, (values.units_a // size, values.units_b // size), 1)
+    in_a = np.flatnonzero(votes.max(axis=1) > size // 2)
+    key = f"{block_name(values.b)}.heads"
+    return {f"{key}.a": in_a, f"{key}.b": votes[in_a].argmax(axis=1)}
+
+
+def _norms(a: Side, b: Side) -> dict[str, Ints | Floats]:
+    """Gains and biases of a's norms that b has too: their readers make up for the change."""
+    return {
+        f"norm.{tensor}": a.model.rows(tensor)
+        for tensor, role in a.anatomy.roles
+        if role == "norm"
+        and tensor in b.model.tensors
+        and b.model.tensors[tensor].shape == a.model.tensors[tensor].shape
+    }

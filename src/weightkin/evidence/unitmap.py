@@ -17,6 +17,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import Side, block_name
+from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap
 from weightkin.stats.matching import Floats, Ints, unit_rows
@@ -87,14 +88,25 @@ def match_units(views_a: Views, views_b: Views, is_free: Callable[[str], bool]) 
     )
 
 
-def map_units(a: Side, b: Side, axis_a: Axis, axis_b: Axis) -> UnitMap | None:
+def map_units(
+    a: Side,
+    b: Side,
+    axis_a: Axis,
+    axis_b: Axis,
+    seen_through: tuple[Frame, Frame] | None = None,
+) -> UnitMap | None:
     """Which units of one axis are which of the other; None when no view can be compared."""
-    is_large = any(_is_large(s.model, x) for s, x in ((a, axis_a), (b, axis_b)))
+    is_large = any(is_large_axis(s.model, x) for s, x in ((a, axis_a), (b, axis_b)))
     n = max(axis_a.n_units, axis_b.n_units)
     views_a, views_b = (
-        _large_views(side.model, axis) if is_large else _whole_views(side.model, axis, n)
+        large_views(side.model, axis) if is_large else _whole_views(side.model, axis, n)
         for side, axis in ((a, axis_a), (b, axis_b))
     )
+    if seen_through is not None:
+        views_a, views_b = (
+            token_views(s.model, s.anatomy, x, frame, min(x.n_units, MAX_UNITS))
+            for s, x, frame in zip((a, b), (axis_a, axis_b), seen_through, strict=True)
+        )
     shared = [r for r in views_a if r in views_b and views_a[r].shape[1] == views_b[r].shape[1]]
     if not shared:
         return None
@@ -131,7 +143,7 @@ def _whole_views(model: Model, axis: Axis, n_units: int) -> Views:
     return read_views(model, axis, Plan(n_units=max(2 * n_units, COORDINATES)))[0]
 
 
-def _large_views(model: Model, axis: Axis) -> Views:
+def large_views(model: Model, axis: Axis) -> Views:
     """All units in a few coordinates, or else the first units."""
     for place in view_places(model, axis):
         if place.dim != 1 or place.index is not None or place.repeat != 1:
@@ -150,7 +162,8 @@ def no_match() -> UnitMatch:
     return UnitMatch(none, none, zero, zero)
 
 
-def _is_large(model: Model, axis: Axis) -> bool:
+def is_large_axis(model: Model, axis: Axis) -> bool:
+    """Whether a matrix of the axis is too large to be read whole."""
     sizes = [int(np.prod(model.tensors[p.tensor].shape)) for p in view_places(model, axis)]
     return max(sizes, default=0) > LARGE
 

@@ -111,7 +111,7 @@ def token_views(
         is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES
         if table is None or (not is_reader and (place.repeat > 1 or is_large)):
             continue
-        gain = _gain(model, anatomy, place) if is_reader else np.float32(1.0)
+        gain = gain_of(model, anatomy, place) if is_reader else np.float32(1.0)
         pieces = []
         for start in range(0, min(n, place.size), CHUNK):  # bounded memory at any width
             rows = unit_rows_of(model, place, start, min(n, start + CHUNK))
@@ -161,7 +161,8 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
         return None
     found: dict[str, _Table] = {}
     for place in axis.places:
-        if place.role in ("embed", "unembed", "position", "position_grid"):
+        is_table = len(model.tensors[place.tensor].shape) > 1  # a bias of patches is none
+        if is_table and place.role in ("embed", "unembed", "position", "position_grid"):
             found.setdefault(place.role, _Table(place, model.tensors[place.tensor].shape[0]))
     if "embed" in found and found["embed"].place.dim == 0:  # a patch projection
         found["patch"] = found.pop("embed")
@@ -188,7 +189,7 @@ def _patch_rows(model: Model, tables: _Tables) -> Floats:
     return np.concatenate(rows)
 
 
-def _gain(model: Model, anatomy: Anatomy, place: Place) -> Floats:
+def gain_of(model: Model, anatomy: Anatomy, place: Place) -> Floats:
     """Gain of the norm that a place reads the stream through; ones where none is known."""
     wanted = _FIRST if place.role == "attn.v" else _SECOND
     block = re.match(r"(.*?\.\d+)\.", place.tensor)

@@ -3,6 +3,7 @@
 from weightkin.records.comparison import (
     AxisEvidence,
     BlockRelation,
+    Calibration,
     Comparison,
     Direction,
     Effect,
@@ -15,6 +16,7 @@ from weightkin.records.comparison import (
 __all__ = [
     "AxisEvidence",
     "BlockRelation",
+    "Calibration",
     "Comparison",
     "Direction",
     "Effect",

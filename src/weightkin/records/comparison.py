@@ -101,6 +101,27 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A statistic ranked among controls: pairs of one class and size known to be independent.
+
+    ``margin`` is how far it lies above the largest control, in units of the distance of that one
+    from their median. ``wrong_depth`` is the same statistic between blocks of unequal depth of the
+    two models: a sanity figure, never a null.
+    """
+
+    model_class: str
+    statistic: float
+    wrong_depth: float
+    n_controls: int
+    calibrated_pvalue: float
+    margin: float
+    largest_control: float
+    median_control: float
+    controls: str  # digest of the set of controls used
+    is_above: bool  # whether the rule for `dependent` holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
     """Which model is the parent, with its own probability."""
 
@@ -127,6 +148,7 @@ class Comparison:
     direction: Direction = field(default_factory=Direction)
     layers: tuple[BlockRelation, ...] = ()
     parts: tuple[Part, ...] = ()
+    calibration: Calibration | None = None
     bytes_read: int
     seconds: float
     method: str
@@ -146,6 +168,10 @@ class Comparison:
         p = pvalue_words(self.log10_pvalue)
         if self.verdict == "dependent" and "identical" in self.kind:
             return f"dependent (identical; {p}, {self.basis}, {blocks})"
+        if self.verdict == "dependent" and self.basis == "calibrated" and self.calibration:
+            x = self.calibration
+            above = f"above all {x.n_controls} controls, p = {x.calibrated_pvalue:.3f}"
+            return f"dependent (calibrated: {above}, margin {x.margin:.1f})"
         if self.verdict == "dependent":
             return f"dependent ({p}, {self.basis}, {blocks})"
         if self.verdict == "aligned-only":
@@ -181,6 +207,7 @@ def _comparison(data: dict[str, Any]) -> Comparison:
             ),
             "layers": tuple(_with_effect(BlockRelation, x) for x in data["layers"]),
             "parts": tuple(Part(**x) for x in data["parts"]),
+            "calibration": Calibration(**x) if (x := data.get("calibration")) else None,
             "parameters": dict(data["parameters"]),
         }
     )

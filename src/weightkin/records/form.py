@@ -19,17 +19,24 @@ def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
 
 def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
     """Read a record; one line says what is wrong with a text that is none."""
+    schema_of(text, where, (schema,))
+    try:
+        return build(json.loads(text))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UnreadableModel(f"{where}: malformed field {error}") from None
+
+
+def schema_of(text: str, where: str, known: tuple[str, ...]) -> str:
+    """Name of the schema of a record, which must be one of those known."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnreadableModel(f"{where}: not JSON ({error})") from None
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-    if not isinstance(data, dict) or found != schema:
-        raise UnreadableModel(f"{where}: schema is {found!r}, expected {schema!r}")
-    try:
-        return build(data)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UnreadableModel(f"{where}: malformed field {error}") from None
+    if not isinstance(found, str) or found not in known:
+        wanted = " or ".join(map(repr, known))
+        raise UnreadableModel(f"{where}: schema is {found!r}, expected {wanted}")
+    return found
 
 
 def pvalue_words(log10_pvalue: float) -> str:

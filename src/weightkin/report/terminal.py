@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from weightkin.records import Comparison, Effect
+from weightkin.records import Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
+from weightkin.report.derived import derivation_lines
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -52,10 +53,7 @@ def _notes(record: Comparison) -> list[str]:
     lines = []
     lines.append("  null: independent initialisations, the unit order of one model not arranged")
     lines += _unusual(record)
-    if record.kind and "identical" not in record.kind:
-        lines.append(f"  undone: {', '.join(record.kind)}")
-    if "identical" in record.kind_details:
-        lines.append(f"  digests equal: {record.kind_details['identical']}")
+    lines += [printable(line) for line in derivation_lines(record)]
     for part in record.parts if len(record.parts) > 1 else ():
         said = PART_WORDS.get(part.verdict, part.verdict)
         lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")
@@ -64,7 +62,10 @@ def _notes(record: Comparison) -> list[str]:
         words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
         words += [f"{x.block_a} -> {x.block_b}" for x in changed if x.relation == "moved"]
         lines.append(f"  blocks: {printable(', '.join(words))}")
-    others = [t for t in record.tests if t.name not in ("coincidences", "order", "signs")]
+    if record.calibration:
+        lines += _calibration(record.calibration)
+    own_lines = ("coincidences", "order", "signs", "agreement")
+    others = [t for t in record.tests if t.name not in own_lines]
     for t in [t for t in others if t.block_a == "all"]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
     for skip in record.skipped[:MAX_SKIPPED]:
@@ -79,6 +80,15 @@ def _notes(record: Comparison) -> list[str]:
         f" {record.method}, seed {record.seed}, weightkin {record.version}"
     )
     return lines
+
+
+def _calibration(x: Calibration) -> list[str]:
+    """Calibrated evidence with its controls, and the sanity figure beside it."""
+    said = f"  calibrated: two views agree on {x.statistic:.1%} of the units"
+    said += f" (at wrong depths {x.wrong_depth:.1%}"
+    if x.n_controls:
+        said += f"; {x.n_controls} controls at most {x.largest_control:.1%}"
+    return [f"{said}; {x.model_class})"]
 
 
 def _unusual(record: Comparison) -> list[str]:

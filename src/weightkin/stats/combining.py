@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
+from weightkin.stats.coincidences import Z_GRID, Z_LOG_WEIGHTS
 
 Grid = npt.NDArray[np.float64]  # (n_z,): log e-value of one piece of evidence for each z
 
@@ -42,11 +42,10 @@ def stopped_log_evalue(steps: Sequence[Grid]) -> float:
     1/max_t E_t is a p-value (Ville) because E_t is a mixture with fixed weights of products of
     factors with conditional expectation at most one. The next block may depend on the past.
     """
-    best, total = 0.0, np.zeros(len(Z_GRID))
-    for step in steps:
-        total = total + step
-        best = max(best, mix_log_evalue(total))
-    return best
+    if not steps:
+        return 0.0
+    totals = np.cumsum(np.stack(steps), axis=0)  # (n_steps, n_z)
+    return max(0.0, float(logsumexp(totals + Z_LOG_WEIGHTS, axis=1).max()))
 
 
 def monotone_log_evalue(table: Grid, is_testable: npt.NDArray[np.bool_]) -> Grid:

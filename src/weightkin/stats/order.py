@@ -89,6 +89,11 @@ def longest_in_order(matching: Matching) -> Order:
     )
 
 
+def length_in_order(partners: npt.NDArray[np.int64]) -> int:
+    """Length of the longest increasing run of partners, gaps allowed."""
+    return len(_increasing_subsequence(partners.tolist()))
+
+
 def _log_bounds(lengths: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float64]:
     """Natural log of C(n, l)/l! for each l."""
     return np.asarray(gammaln(n + 1) - 2 * gammaln(lengths + 1) - gammaln(n - lengths + 1))

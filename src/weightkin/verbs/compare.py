@@ -12,6 +12,8 @@ import weightkin
 from weightkin import verdict
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UsageError
+from weightkin.evidence.controls import load_controls
+from weightkin.evidence.footing import on_one_footing
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
     CONFIRMED,
@@ -25,8 +27,11 @@ from weightkin.evidence.ladder import (
 from weightkin.evidence.published import published_tests
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
+from weightkin.evidence.thorough import run_models
 from weightkin.evidence.undone import Undone, undo
 from weightkin.records import Comparison, Direction, ModelRef, Skipped
+from weightkin.verbs.calibrate import Calibrated, calibrate
+from weightkin.verbs.derived import derive
 from weightkin.weights import Model, digest, full_digest, open_model
 
 ALPHA = 1e-6
@@ -43,6 +48,7 @@ def compare(
     published: int = 0,
     with_full_digest: bool = False,
     recover: Path | None = None,
+    controls: Path | None = None,
 ) -> Comparison:
     """Do two models share weights?
 
@@ -53,7 +59,8 @@ def compare(
     Parameters
     ----------
     a, b : Model, str or Path
-        Open models or sources. The answer is symmetric up to the names.
+        Open models or sources, sketches among them: if one is, both are tested on the sample
+        that it holds. The answer is symmetric up to the names.
     alpha : float
         Level of the verdict, paid over all stages.
     seed : int
@@ -61,14 +68,17 @@ def compare(
     quick : bool
         Hidden units only, block by block, stopping at the first proof or after four blocks.
     thorough : bool
-        Run the blind tests too when the aligned ones have settled the matter.
+        Run the blind tests too when the aligned ones have settled the matter, and those that run
+        the models (extra ``[torch]``), which are listed and never drive the verdict.
     published : int
         Also run the first paper's own statistics with so many relabellings (0: do not). They are
         listed and never drive the verdict; they read everything.
     with_full_digest : bool
         Also digest every byte of both.
     recover : Path, optional
-        Write the permutations and the rotation that were undone, as a safetensors file.
+        Write the maps that undo what was named, as a safetensors file; reads everything.
+    controls : Path, optional
+        A file of controls to use instead of the user's own, beside those shipped.
 
     Returns
     -------
@@ -78,26 +88,53 @@ def compare(
     started = time.perf_counter()
     if recover is not None and recover.exists():
         raise UsageError(f"{recover}: exists already, and is not overwritten")
-    side_a, side_b = open_side(a), open_side(b)
+    side_a, side_b, missed = on_one_footing(open_side(a), open_side(b), full=with_full_digest)
     ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
     if quick:
         climbed = climb_quick(side_a, side_b, plan, seed, alpha)
     else:
-        climbed = climb(side_a, side_b, plan, seed, alpha, thorough=thorough)
+        climbed = climb(side_a, side_b, plan, seed, alpha, thorough=thorough, with_blind=not missed)
     axes = tuple(verdict.axis_evidence(stage, alpha) for stage in climbed.stages if stage.tests)
     tests = tuple(test for stage in climbed.stages for test in stage.tests)
-    skipped = verdict.skipped(side_a, side_b, climbed)
-    if published:
+    skipped = verdict.skipped(side_a, side_b, climbed) + missed
+    if published and not missed:
         more, refused = published_tests(side_a, side_b, n_draws=published, seed=seed)
         tests, skipped = tests + more, skipped + refused
+    if thorough and not missed:
+        more, refused = run_models(side_a, side_b, seed)
+        tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
-    undone = undo(side_a, side_b, climbed, alpha)
+    decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
+    ranked = Calibrated()
+    if not quick and not missed and (thorough or decision in ("no-evidence", "aligned-only")):
+        ranked = calibrate(side_a, side_b, (ref_a, ref_b), load_controls(controls))
+        tests, skipped = tests + ranked.tests, skipped + ranked.skipped
+    if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
+        decision, basis = "dependent", "calibrated"
+    undone = Undone((), {}, {})
+    if not missed:
+        undone = undo(
+            side_a,
+            side_b,
+            climbed,
+            plan,
+            alpha,
+            with_maps=recover is not None,
+            is_settled=basis == "calibrated",
+        )
     if recover is not None and undone.maps:
         _write_maps(recover, undone)
     elif recover is not None:
         skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
-    decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
+    derived = None
+    if decision == "dependent" and not quick:
+        is_equal = "identical" in kind
+        models = side_a.model, side_b.model
+        derived, unsaid = derive(models, undone, is_full_equal=is_equal)
+        skipped += unsaid
+    if derived is not None:
+        kind, details = derived.kind, details | derived.details
     return Comparison(
         a=ref_a,
         b=ref_b,
@@ -108,11 +145,12 @@ def compare(
         axes=axes,
         tests=tests,
         skipped=skipped,
-        kind=kind + undone.kinds,
+        kind=kind if derived else kind + undone.kinds,
         kind_details=details | undone.details,
-        direction=Direction(),
+        direction=derived.direction if derived else Direction(),
         layers=verdict.layers(climbed, side_b),
         parts=verdict.parts(climbed.stages, alpha),
+        calibration=ranked.calibration,
         bytes_read=side_a.model.bytes_read + side_b.model.bytes_read,
         seconds=round(time.perf_counter() - started, 3),
         method=f"weightkin-ladder/1 units={plan.n_units}{' quick' if quick else ''}",
@@ -124,6 +162,7 @@ def compare(
             "n_units": plan.n_units,
             "effect_cuts": [EFFECT_CUT, CLEAR_CUT, CONFIRMED, COPY_COSINE],
             "ladder": dict(LADDER),
+            "controls": str(controls or ""),
         },
         seed=seed,
         version=weightkin.__version__,
@@ -139,6 +178,7 @@ def open_side(source: Model | str | Path) -> Side:
 
 def model_ref(model: Model, *, full: bool = False) -> ModelRef:
     """Source and digests of a model, as they stand in records."""
+    full = full and (model.sketched is None or model.sketched.full_digest is not None)
     return ModelRef(
         source=model.source,
         digest=digest(model),
@@ -159,7 +199,7 @@ def _identity(
 
 
 def _write_maps(path: Path, undone: Undone) -> None:
-    """Write what was undone: index lists and a rotation, by block and model."""
+    """Write what was undone: units, signs, scales, residual basis; format in docs/methods.md."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 

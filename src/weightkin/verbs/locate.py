@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import weightkin
+from weightkin.errors import UsageError
 from weightkin.evidence.blockmap import Found, find_pairs, map_stack
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.localise import BlockScan, Doubles, correct, scan_blocks
@@ -19,6 +20,7 @@ from weightkin.evidence.sample import MAX_EXPERTS, make_plan
 from weightkin.evidence.stage import Bench, Side
 from weightkin.evidence.tensorscan import scan_tensors
 from weightkin.evidence.unitmap import map_units
+from weightkin.evidence.views import Frame, frames
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.verbs.compare import ALPHA, model_ref, open_side
@@ -52,14 +54,18 @@ def locate(
     """
     started = time.perf_counter()
     side_a, side_b = open_side(a), open_side(b)
+    for model in (side_a.model, side_b.model):
+        if model.sketched is not None:
+            raise UsageError(f"{model.source}: is a sketch, expected a whole model to locate in")
     ref_a, ref_b = model_ref(side_a.model), model_ref(side_b.model)
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
-    scans, skipped = scan_blocks(side_a, side_b, plan, seed)
+    seen_through = _frames_if_needed(side_a, side_b, seed)
+    scans, skipped = scan_blocks(side_a, side_b, plan, seed, seen_through)
     residual, refused = map_residual(side_a, side_b, plan, seed, math.log10(alpha))
     corrected, others = correct(scans, [r.log10_pvalue for r in residual if r.trusts])
     paid = iter(others.tolist())
     residual = [_repaid(r, next(paid)) if r.trusts else r for r in residual]
-    bench = Bench(side_a, side_b, plan, seed)
+    bench = Bench(side_a, side_b, plan, seed, seen_through)
     found = find_pairs(bench, scans, corrected, math.log10(alpha))
     maps = [map_stack(stack, found, scans) for stack in dict.fromkeys(s.stack for s in scans)]
     tensors, unread = scan_tensors(side_a.model, side_b.model)
@@ -75,7 +81,7 @@ def locate(
         descriptive=tuple(dict.fromkeys(f"{s.kind} of {s.stack}" for s in scans if not s.trusts)),
         monotone_map=tuple(pair for m in maps for pair in m.monotone),
         is_monotone=all(m.is_monotone for m in maps),
-        unit_maps=_unit_maps(side_a, side_b, found),
+        unit_maps=_unit_maps(side_a, side_b, found, seen_through),
         residual=tuple(residual),
         tensors=tensors,
         n_tensors_a=len(side_a.model.tensors),
@@ -111,8 +117,22 @@ def _n_hypotheses(scans: Sequence[BlockScan], n_others: int) -> int:
     return n_others + sum(int(s.is_testable.sum()) for s in scans if s.trusts)
 
 
-def _unit_maps(a: Side, b: Side, found: Sequence[Found]) -> tuple[UnitMap, ...]:
-    maps = [map_units(a, b, x, y) for f in found for x, y in f.axes]
+def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[Frame, Frame] | None:
+    """Tokens to see units through where residual widths differ: raw rows share no coordinates."""
+    widths = [{x.n_units for x in side.axes("residual")} for side in (a, b)]
+    if widths[0] == widths[1]:
+        return None
+    seen = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
+    return None if isinstance(seen, str) else seen[:2]
+
+
+def _unit_maps(
+    a: Side,
+    b: Side,
+    found: Sequence[Found],
+    seen_through: tuple[Frame, Frame] | None,
+) -> tuple[UnitMap, ...]:
+    maps = [map_units(a, b, x, y, seen_through) for f in found for x, y in f.axes]
     return tuple(m for m in maps if m is not None)
 
 

@@ -4,47 +4,67 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.records import Comparison
+from weightkin.evidence import thorough
+from weightkin.records import Comparison, Test
+from weightkin.records.location import Location
 from weightkin.verbs.compare import compare
+from weightkin.verbs.locate import locate
 from weightkin.weights import Model
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
 REL_TOL = 1e-3  # other machines sum in another order; counts and digests must agree exactly
+# What running a model gives differs more: near ties of a matching tip, fits of MLPs drift apart.
+RUN_TOL, RUN_LOG_TOL = 0.05, 0.2
+
+Record = Comparison | Location
+Source = Model | str | Path
 
 
-def verify(
-    record: Comparison, a: Model | str | Path | None = None, b: Model | str | Path | None = None
-) -> list[str]:
+def verify(record: Record, a: Source | None = None, b: Source | None = None) -> list[str]:
     """Rerun a record on its sources (or on copies at ``a`` and ``b``) and list what differs.
+
+    Parameters
+    ----------
+    record : Comparison or Location
+        What `compare` or `locate` said; its own parameters are used again.
+    a, b : Model, str or Path, optional
+        Where the models are now.
 
     Returns
     -------
     list of str
-        Empty when digests and every number of the record are the same.
+        Empty when digests and every number of the record are the same: counts exactly, the rest to
+        one in a thousand. Tests that ran the models (`compare` with ``thorough``) need agree to 5 %
+        only, and their logs of p-values to 20 %.
     """
+    sources = record.a.source if a is None else a, record.b.source if b is None else b
+    again: Record
+    if isinstance(record, Location):
+        again = locate(*sources, alpha=record.alpha, seed=record.seed)
+        return differences(record, again)
     parameters = record.parameters
     try:
         again = compare(
-            record.a.source if a is None else a,
-            record.b.source if b is None else b,
+            *sources,
             alpha=record.alpha,
             seed=record.seed,
             quick=bool(parameters["quick"]),
             thorough=bool(parameters["thorough"]),
             published=int(parameters["published"]),
             with_full_digest=bool(parameters["with_full_digest"]),
+            controls=Path(parameters["controls"]) if parameters.get("controls") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableModel(f"record: malformed parameters ({error})") from None
     return differences(record, again)
 
 
-def differences(old: Comparison, new: Comparison) -> list[str]:
+def differences(old: Record, new: Record) -> list[str]:
     """What two records of one comparison disagree on.
 
     Everything counts but where the models lie, how long it took, how many bytes were touched and
@@ -60,12 +80,70 @@ def differences(old: Comparison, new: Comparison) -> list[str]:
             )
     if found:
         return found
+    if isinstance(old, Comparison) and isinstance(new, Comparison):
+        found += _of_runs(old, new)
+        old, new = _without_runs(old), _without_runs(new)
     values_old, values_new = dict(_leaves(asdict(old))), dict(_leaves(asdict(new)))
     for path in sorted(values_old.keys() | values_new.keys()):
         x_value, y_value = values_old.get(path, "nothing"), values_new.get(path, "nothing")
         if path.split(".")[0] not in IGNORED and not _same(x_value, y_value):
             found.append(f"{path}: {x_value} in the record, {y_value} now")
     return found
+
+
+def what_agrees(record: Record) -> str:
+    """What an empty list of differences means for this record."""
+    words = "sample digests and all numbers agree"
+    if isinstance(record, Comparison) and any(map(thorough.is_from_running, record.tests)):
+        return f"{words}, those of {thorough.WHAT} to {RUN_TOL:.0%}"
+    return words
+
+
+def _of_runs(old: Comparison, new: Comparison) -> list[str]:
+    """Differences of the tests that ran the models; one line if only one record has them."""
+    tests = [{_key(t): t for t in r.tests if thorough.is_from_running(t)} for r in (old, new)]
+    if not tests[0] and not tests[1]:
+        return []
+    if not tests[0] or not tests[1]:
+        why = [s.why for r in (old, new) for s in r.skipped if s.what == thorough.WHAT]
+        counts = f"{len(tests[0])} in the record, {len(tests[1])} now"
+        return [f"{thorough.WHAT}: {counts} ({why[0] if why else 'not run'})"]
+    found = []
+    for key in sorted(tests[0].keys() | tests[1].keys()):
+        x, y = tests[0].get(key), tests[1].get(key)
+        if x is None or y is None:
+            found.append(f"{' '.join(key)}: only {'now' if x is None else 'in the record'}")
+        elif not _close(x, y):
+            before, now = (f"{t.statistic:.6g} (log10 p {t.log10_pvalue:.4g})" for t in (x, y))
+            found.append(f"{' '.join(key)}: {before} in the record, {now} now")
+    return found
+
+
+def _key(test: Test) -> tuple[str, str, str]:
+    return test.name, test.block_a, test.block_b
+
+
+def _close(x: Test, y: Test) -> bool:
+    """Equal but for what rounding may tip; chi-squared statistics carry their p-values' spread."""
+    is_sum = x.name.endswith("_fisher")
+    return (
+        (x.axis, x.trusts, x.n_units, x.null) == (y.axis, y.trusts, y.n_units, y.null)
+        and math.isclose(
+            x.statistic,
+            y.statistic,
+            rel_tol=RUN_LOG_TOL if is_sum else RUN_TOL,
+            abs_tol=5.0 if is_sum else RUN_TOL,
+        )
+        and math.isclose(x.log10_pvalue, y.log10_pvalue, rel_tol=RUN_LOG_TOL, abs_tol=1.0)
+    )
+
+
+def _without_runs(record: Comparison) -> Comparison:
+    return replace(
+        record,
+        tests=tuple(t for t in record.tests if not thorough.is_from_running(t)),
+        skipped=tuple(s for s in record.skipped if not s.what.startswith(thorough.WHAT)),
+    )
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -24,6 +24,7 @@ import math
 
 import numpy as np
 
+from weightkin.errors import UsageError
 from weightkin.weights.model import Model, TensorInfo
 
 PIECE = 1 << 16  # bytes: the most that `digest` takes of one row
@@ -31,7 +32,12 @@ CHUNK = 1 << 22  # bytes read at a time by `full_digest`
 
 
 def digest(model: Model) -> str:
-    """Identity of names, dtypes, shapes and two rows of each tensor: ``wk1-`` and 64 hex digits."""
+    """Identity of names, dtypes, shapes and two rows of each tensor: ``wk1-`` and 64 hex digits.
+
+    Of a sketch: that of the model, as it was when the sketch was taken.
+    """
+    if model.sketched is not None:
+        return model.sketched.digest
     total = hashlib.sha256()
     for name in sorted(model.tensors):
         info = model.tensors[name]
@@ -43,6 +49,10 @@ def digest(model: Model) -> str:
 
 def full_digest(model: Model) -> str:
     """Identity of all bytes: ``wkfull1-`` and 64 hex digits. Reads the whole model."""
+    if model.sketched is not None:
+        if model.sketched.full_digest is None:
+            raise UsageError(f"{model.name}: a sketch without full digest, expected a whole model")
+        return model.sketched.full_digest
     total = hashlib.sha256()
     for name in sorted(model.tensors):
         info = model.tensors[name]

@@ -117,6 +117,7 @@ class Contents:
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
 
 
 @dataclass(frozen=True, slots=True)

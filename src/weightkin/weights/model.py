@@ -15,6 +15,7 @@ from weightkin.weights.dtypes import to_float32
 Rows = slice | npt.NDArray[np.int64]
 Spans = Sequence[tuple[int, int]]  # half-open, ascending
 
+SKETCH_KEY = "weightkin-sketch"  # marks the metadata of a sketch file
 BATCH = 1 << 22  # elements converted at a time: working memory of `Model.rows` beyond its result
 
 
@@ -37,6 +38,16 @@ class Problem:
     loses_tensors: bool = True  # False for a broken hint, such as config.json
 
 
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """What a sketch says about the model it stands in for; ``anatomy`` is text, not yet checked."""
+
+    digest: str
+    full_digest: str | None
+    scheme: str
+    anatomy: str
+
+
 class Storage(Protocol):
     """Raw little-endian elements of the tensors of one or several files, read-only."""
 
@@ -53,7 +64,10 @@ class Storage(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """A read-only model: tensors in sorted name order, config (a hint, never trusted), storage."""
+    """A read-only model: tensors in sorted name order, config (a hint, never trusted), storage.
+
+    With ``sketched`` it stands in for another: its tensors are the runs that the sketch holds.
+    """
 
     source: str
     name: str
@@ -62,6 +76,7 @@ class Model:
     storage: Storage
     revision: str | None = None
     problems: tuple[Problem, ...] = field(default=())
+    sketched: Sketched | None = None
 
     def rows(self, name: str, index: Rows | None = None) -> npt.NDArray[np.float32]:
         """Rows of one tensor as float32, reading no other rows.

@@ -26,7 +26,7 @@ def read_safetensors(file: LocalFile) -> Contents:
     taken: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if name == "__metadata__":
-            _check_metadata(file, entry)
+            contents.metadata = _checked_metadata(file, entry)
             continue
         where = located(file.path, checked_name(file.path, name))
         dtype, shape, begin, end = _checked_entry(where, entry)
@@ -75,9 +75,10 @@ def _header(file: LocalFile) -> tuple[dict[str, Any], int]:
     return read_json(file, "header", 8, 8 + length), 8 + length
 
 
-def _check_metadata(file: LocalFile, entry: object) -> None:
+def _checked_metadata(file: LocalFile, entry: object) -> dict[str, str]:
     if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
         raise unreadable(file.path, "a __metadata__ of another kind", "texts by name")
+    return entry
 
 
 def _checked_entry(where: str, entry: object) -> tuple[str, tuple[int, ...], int, int]:

@@ -49,6 +49,8 @@ def read_files(paths: list[Path]) -> tuple[Contents, list[LocalFile]]:
         joined.tensors |= part.tensors
         joined.places |= part.places
         joined.problems += part.problems
+        if len(paths) == 1:
+            joined.metadata = part.metadata
     if first_error and not joined.tensors:
         raise first_error
     return joined, files

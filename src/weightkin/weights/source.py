@@ -9,9 +9,10 @@ from typing import Any
 from weightkin.errors import UnreadableModel
 from weightkin.weights.files import Contents, LocalFile, LocalStorage, readable
 from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.model import Model, Problem
+from weightkin.weights.model import SKETCH_KEY, Model, Problem
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import read_files, read_index
+from weightkin.weights.sketch_file import sketched_model
 
 MAX_CONFIG = 16 << 20  # bytes
 TORCH_SUFFIXES = (".bin", ".pt", ".pth")
@@ -27,7 +28,8 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth`` or index file.
+        files), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth`` or index file. A file that
+        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
 
     Returns
     -------
@@ -44,6 +46,8 @@ def open_model(source: str | Path) -> Model:
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
         raise unreadable(path, " ".join(["no tensors", *said]), "at least one")
+    if SKETCH_KEY in contents.metadata:
+        return sketched_model(str(source), path, contents, files)
     config, config_files, problems = _config(path if is_folder else path.parent)
     return Model(
         source=str(source),

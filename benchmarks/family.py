@@ -1,0 +1,173 @@
+"""The family graph of the whole zoo, recovered from weights alone, beside the truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from zoo import truth
+
+from benchmarks.tables import markdown
+from weightkin import family_graph, open_model
+from weightkin.records.family import FamilyEdge, FamilyGraph
+
+SEED = 20240607
+WEIGHT = 0.05  # by which the weights of a merge may be off
+MIXED = ("merged", "stacked", "hybrid")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a graph got right. Every true edge is right, undetermined, wrong or missed."""
+
+    right: tuple[tuple[str, str], ...]
+    undetermined: tuple[tuple[str, str], ...]
+    wrong: tuple[tuple[str, str, str], ...]  # child, what was said, what is true
+    missed: tuple[tuple[str, str], ...]
+    extra: tuple[tuple[str, str], ...]  # edges to models that have no parent here
+    kinds_right: int
+    kinds_wrong: tuple[tuple[str, str, str], ...]  # child, what was said, what is true
+    merges_right: int
+    n_merges: int
+    merges_wrong: tuple[str, ...]
+    components_right: int
+    n_components: int
+
+    @property
+    def n_edges(self) -> int:
+        """True edges."""
+        return len(self.right) + len(self.undetermined) + len(self.wrong) + len(self.missed)
+
+
+def recover(
+    seed: int = SEED, names: Sequence[str] | None = None
+) -> tuple[FamilyGraph, dict[str, str]]:
+    """Graph of the zoo under neutral names in random order, and the key: neutral to true name."""
+    entries = truth.load()
+    chosen = list(names or entries)
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    key = {f"model-{k:02d}": chosen[int(i)] for k, i in enumerate(order)}
+    models = [
+        replace(open_model(truth.ROOT / entries[name]["path"]), name=neutral)
+        for neutral, name in key.items()
+    ]
+    return family_graph(models, seed=0), key
+
+
+def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:
+    """Compare a graph with `truth.json`; the duplicates of a node stand for it."""
+    entries = truth.load()
+    home = {key[d]: key[node.id] for node in graph.nodes if node.observed for d in node.duplicates}
+    edges = [
+        replace(e, parent=key.get(e.parent, ""), child=key.get(e.child, "")) for e in graph.edges
+    ]
+    into: dict[str, list[FamilyEdge]] = defaultdict(list)
+    for edge in edges:
+        into[edge.child].append(edge)
+    right, undetermined, wrong, missed, extra = [], [], [], [], []
+    kinds_right, kinds_wrong = 0, []
+    merges_right, merges_wrong = 0, []
+    for child in key.values():
+        true = {
+            p["name"]: p["weight"] for p in entries[child]["parents"] if p["name"] in key.values()
+        }
+        if child in home:  # collapsed: right if with its parent, or with a copy of it
+            kin = {home[child], *(d for d, h in home.items() if h == home[child])}
+            pairs = [(p, child) for p in true]
+            (right if kin & set(true) or home.get(next(iter(true), "")) else wrong).extend(
+                pairs if kin & set(true) else [(child, home[child], p) for p in true]
+            )
+            kinds_right += bool(kin & set(true))
+            continue
+        true = {home.get(p, p): w for p, w in true.items()}
+        said = {e.parent: e for e in into[child]}
+        out = {e.child: e for e in edges if e.parent == child}
+        for p in true:
+            if p in said and said[p].direction == "determined":
+                right.append((p, child))
+            elif p in said or (p in out and out[p].direction == "undetermined"):
+                undetermined.append((p, child))
+            elif p in out:
+                wrong.append((child, f"is the parent of {p}", p))
+            elif any(x and x not in true and e.direction == "determined" for x, e in said.items()):
+                wrong.append((child, ", ".join(sorted(x for x in said if x)), p))
+            else:
+                missed.append((p, child))
+        if not true:
+            extra += [(x, child) for x, e in said.items() if x and e.direction == "determined"]
+        if true and said:
+            kinds = {e.kind for e in said.values()}
+            wanted = entries[child]["kind"]
+            if wanted in kinds:
+                kinds_right += 1
+            else:
+                kinds_wrong.append((child, ", ".join(sorted(kinds)), wanted))
+        if entries[child]["kind"] in MIXED:
+            exact = set(said) == set(true) and all(
+                abs(said[p].weight - w) <= WEIGHT for p, w in true.items()
+            )
+            merges_right += exact
+            if not exact:
+                found = ", ".join(f"{e.weight:.2f} {x or '?'}" for x, e in said.items()) or "none"
+                merges_wrong.append(f"{child}: {found}")
+    observed = {frozenset(key[i] for i in c if i in key) for c in graph.components}
+    wanted_parts = _true_components([n for n in key.values() if n not in home])
+    return Score(
+        right=tuple(right),
+        undetermined=tuple(undetermined),
+        wrong=tuple(wrong),
+        missed=tuple(missed),
+        extra=tuple(extra),
+        kinds_right=kinds_right,
+        kinds_wrong=tuple(kinds_wrong),
+        merges_right=merges_right,
+        n_merges=sum(entries[n]["kind"] in MIXED for n in key.values()),
+        merges_wrong=tuple(merges_wrong),
+        components_right=len(observed & wanted_parts),
+        n_components=len(wanted_parts),
+    )
+
+
+def lines(found: Score, graph: FamilyGraph) -> list[str]:
+    """The score as a table, every miss named."""
+    n = found.n_edges
+    n_kinds = found.kinds_right + len(found.kinds_wrong)
+    rows = [
+        ("directed edges right", f"{len(found.right)} of {n} ({len(found.right) / max(n, 1):.1%})"),
+        ("direction not claimed", str(len(found.undetermined))),
+        ("wrong parent or direction", str(len(found.wrong))),
+        ("missed", str(len(found.missed))),
+        ("parents given to models that have none here", str(len(found.extra))),
+        ("merges: parents, and weights within 0.05", f"{found.merges_right} of {found.n_merges}"),
+        ("kinds", f"{found.kinds_right} of {n_kinds}"),
+        ("components exact", f"{found.components_right} of {found.n_components}"),
+        ("seconds", f"{graph.seconds:.1f}"),
+    ]
+    told = markdown(("family graph of the zoo", ""), rows)
+    told += [""]
+    told += [f"- wrong: {c}: said {said}, true {p}" for c, said, p in found.wrong]
+    told += [f"- not claimed: {p} -> {c}" for p, c in found.undetermined]
+    told += [f"- missed: {p} -> {c}" for p, c in found.missed]
+    told += [f"- extra: {p} -> {c}" for p, c in found.extra]
+    told += [f"- kind of {c}: said {said}, true {k}" for c, said, k in found.kinds_wrong]
+    told += [f"- merge {said}" for said in found.merges_wrong]
+    return told
+
+
+def _true_components(names: Sequence[str]) -> set[frozenset[str]]:
+    """Models joined by shared origins, through the models at hand."""
+    entries = truth.load()
+    groups: list[tuple[set[str], set[str]]] = []  # (members, origins)
+    for name in names:
+        members, origins = {name}, set(entries[name]["origins"])
+        kept = []
+        for other in groups:
+            if other[1] & origins:
+                members |= other[0]
+                origins |= other[1]
+            else:
+                kept.append(other)
+        groups = [*kept, (members, origins)]
+    return {frozenset(members) for members, _ in groups}

@@ -1,0 +1,37 @@
+"""The command `sketch`: files that can stand in for models from then on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXIT_INCOMPLETE = 2
+
+
+def sketch(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Models.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the sketches go.")
+    ] = Path(),
+    whole: Annotated[bool, typer.Option("--whole", help="Keep everything.")] = False,
+    full_digest: Annotated[
+        bool, typer.Option("--full-digest", help="Also digest every byte.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+) -> None:
+    """Write a small sample of each model, accepted wherever a source is."""
+    from weightkin.report.sketching import sketching_lines
+    from weightkin.report.terminal import printable
+    from weightkin.sketch.scheme import Scheme
+    from weightkin.verbs.sketch import sketch_files
+
+    scheme = Scheme.whole() if whole else Scheme()
+    record = sketch_files(sources, out, scheme=scheme, with_full_digest=full_digest)
+    print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
+    for skipped in record.skipped:
+        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+    if record.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)

@@ -1,0 +1,213 @@
+"""How one model was made from another: the kind with its numbers, and the direction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from weightkin.derivation.clock import clock
+from weightkin.derivation.direction import clues_of, direction_of
+from weightkin.derivation.distances import PairRelation, relate
+from weightkin.derivation.lossy import Explained, evidence_lines, explain
+from weightkin.derivation.noise import Noise, white_noise
+from weightkin.derivation.pairing import TensorPair
+from weightkin.derivation.rank import rank_of_difference
+from weightkin.derivation.structure import unrelated_blocks
+from weightkin.records import Direction
+from weightkin.sketch.types import Sketch
+
+LONG_WAY = 0.42  # typical relative distance past which training was no fine-tune
+SAME_WEIGHTS = 0.6  # typical cosine under which only an initialisation may be shared
+REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
+KEPT = 0.2  # share of matrices that must be related before the others count as replaced
+DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
+MAX_RANK = 0.5  # of the smaller side of a sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """What two models alone say about how one was made from the other."""
+
+    kind: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+    parent: Literal["a", "b", "undetermined"]
+    probability: float
+    evidence: tuple[str, ...]
+
+    @property
+    def direction(self) -> Direction:
+        """The direction as records hold it."""
+        return Direction(parent=self.parent, probability=self.probability, evidence=self.evidence)
+
+
+def kind_of(
+    a: Sketch,
+    b: Sketch,
+    *,
+    undone: Sequence[str] = (),
+    undone_details: dict[str, Any] | None = None,
+    is_other_file: bool = False,
+    relation: PairRelation | None = None,
+) -> Derivation:
+    """Name the derivation between two related models.
+
+    Nothing here is evidence that they are related: a test must have said so.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        Of one scheme. The answer is symmetric up to the names.
+    undone : sequence of str
+        Kinds that `evidence.undone` found: they hide the entries from everything here.
+    is_other_file : bool
+        Headers, metadata or configs differ although all values may be equal.
+    relation : PairRelation, optional
+        That of (a, b), if it is known already.
+
+    Returns
+    -------
+    Derivation
+        Kinds of the closed set, their numbers, and the parent where it can be told.
+    """
+    relation = relation or relate(a, b)
+    forward = explain(relation, a, b)
+    backward = explain(relation, b, a, is_turned=True)
+    noise = white_noise(relation)
+    direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b)))
+    kind, details, said = _named(
+        relation, forward, backward, noise, (tuple(undone), undone_details or {}), is_other_file
+    )
+    if kind in (("identical",), ("header-only",)):
+        direction = Direction(evidence=("equal values have no direction",))
+    return Derivation(
+        kind=kind,
+        details=details,
+        parent=direction.parent,
+        probability=direction.probability,
+        evidence=(*said, *direction.evidence),
+    )
+
+
+Named = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]
+
+
+def _named(
+    relation: PairRelation,
+    forward: Explained,
+    backward: Explained,
+    noise: Noise | None,
+    undone: tuple[tuple[str, ...], dict[str, Any]],
+    is_other_file: bool,
+) -> Named:
+    if not relation.tensors:
+        return undone[0] or ("unknown",), undone[1], ("no tensor can be compared",)
+    is_whole = not relation.only_a and not relation.only_b
+    is_whole = is_whole and all(pair.is_same_shape for pair in relation.pairs)
+    if is_whole and relation.share_equal == 1.0:
+        return ("header-only" if is_other_file else "identical",), {}, ("all values are equal",)
+    explained, child = _better(forward, backward)
+    if explained is not None and explained.is_complete:
+        return explained.kinds, explained.details, evidence_lines(explained, child)
+    if undone[0]:
+        return undone[0], undone[1] | _numbers(relation), ()
+    if noise is not None:
+        return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
+    kind, details, said = _trained(relation)
+    if explained is not None:  # a map of shape, and training after it
+        lines = evidence_lines(explained, child)
+        rest = () if "quantised" in explained.kinds else kind
+        return explained.kinds + rest, details | explained.details, (*lines, *said)
+    return kind, details, said
+
+
+def _better(forward: Explained, backward: Explained) -> tuple[Explained | None, str]:
+    """The complete explanation without contradiction, else the one that names anything."""
+    found = [(x, c) for x, c in ((forward, "b"), (backward, "a")) if x.kinds]
+    found.sort(key=lambda f: (f[0].is_complete, not f[0].structure.against), reverse=True)
+    return found[0] if found else (None, "")
+
+
+def _trained(relation: PairRelation) -> Named:
+    """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
+    numbers = _numbers(relation)
+    lost, whole, partly = unrelated_blocks(relation)
+    n = len(relation.matrices)
+    rest = [t.cosine for t in relation.matrices if t not in lost]
+    if lost and len(rest) >= KEPT * n and np.median(rest) >= REST_ALIKE:
+        return _replaced(relation, whole, partly)
+    lora = _low_rank(relation)
+    if lora is not None:
+        return lora
+    typical, cosine = relation.typical_distance, relation.typical_cosine
+    said = f"typical relative distance {typical:.3f}, cosine {cosine:.3f}"
+    if cosine < SAME_WEIGHTS:
+        why = "siblings far apart, or one initialisation trained twice"
+        return ("unknown",), numbers, (said, why)
+    if typical > LONG_WAY and not relation.share_equal_tensors:
+        return ("continued-pretraining",), numbers, (f"{said}: every tensor moved far",)
+    changed = sorted({t.role for t in relation.tensors if not t.is_equal})
+    return ("fine-tuned",), numbers | {"roles": changed}, (said,)
+
+
+def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Named:
+    """Part of one model is unrelated: another model's blocks, or an initialisation trained anew.
+
+    Whole blocks whose norms are those of the blocks they stand for were trained as long, in another
+    model: a hybrid. Anything else was begun afresh here.
+    """
+    lost = relation.unrelated
+    rest = [t for t in relation.tensors if t.block_b >= 0 and t.block_b not in whole]
+    names = sorted(t.name_b for t in lost)
+    roles = sorted({t.role for t in lost})
+    ratios = [0.5 * np.log(t.squared_norm_b / t.squared_norm_a) for t in lost if t.squared_norm_a]
+    shift = float(np.median(np.abs(ratios)))
+    numbers = _numbers(relation) | {"log_norm_ratio": round(shift, 4)}
+    is_equal = bool(rest) and all(t.is_equal for t in rest)
+    if is_equal and whole and not partly and shift < DONOR:
+        said = f"{len(whole)} blocks share nothing, the others are equal"
+        return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (said,)
+    where = {"blocks": sorted(whole)} if whole and not partly else {"roles": roles}
+    said = f"{len(names)} matrices share nothing, the others do"
+    return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (said,)
+
+
+def _low_rank(relation: PairRelation) -> Named | None:
+    """Every changed tensor is a matrix that changed by low rank, and others did not change."""
+    ranks: list[int] = []
+    modules: Counter[str] = Counter()
+    for pair, t in zip(relation.pairs, relation.tensors, strict=True):
+        if t.is_equal:
+            continue
+        rank = _rank(pair) if len(pair.a.shape) == 2 and pair.is_same_shape else None
+        if rank is None or rank > MAX_RANK * min(pair.both.values_a.shape):
+            return None
+        ranks.append(rank)
+        modules[_module(pair.b.name)] += 1
+    if not ranks or len(ranks) == len(relation.tensors):
+        return None
+    rank = Counter(ranks).most_common(1)[0][0]
+    details = {"rank": rank, "modules": sorted(modules)} | _numbers(relation)
+    said = f"{len(ranks)} matrices changed by rank {rank}, {len(relation.tensors) - len(ranks)}"
+    return ("lora",), details, (f"{said} tensors are equal",)
+
+
+def _rank(pair: TensorPair) -> int | None:
+    both = pair.both
+    return rank_of_difference(both.values_a, both.values_b, pair.a.lattice, pair.b.lattice).rank
+
+
+def _module(name: str) -> str:
+    parts = [part for part in name.split("[")[0].split(".") if part not in ("weight", "bias")]
+    return parts[-1] if parts else name
+
+
+def _numbers(relation: PairRelation) -> dict[str, Any]:
+    return {
+        "relative_distance": round(relation.relative_distance, 5),
+        "typical_distance": round(relation.typical_distance, 5),
+        "share_equal": round(relation.share_equal, 5),
+    }

@@ -1,0 +1,209 @@
+"""Maps that lose something, and in one direction only: the image is the child.
+
+Every tensor of a supposed child is asked whether it is the image of its parent's: equal, rounded to
+a narrower format, put on few levels, with small entries set to zero. What the shapes say (fewer
+blocks or units, more token rows, repeated blocks, experts) counts beside. A direction follows only
+when the parent explains every tensor of the child, and no shape says the opposite.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from weightkin.derivation.distances import PairRelation
+from weightkin.derivation.lattice import FORMATS, Levels, cast_to, find_levels, steps_of
+from weightkin.derivation.structure import Structure, structure_of
+from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.stats.matching import Floats
+
+Image = Literal["equal", "cast", "quantised", "levels", "pruned", "near", "changed"]
+DTYPES = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp8_e4m3": "float8_e4m3fn",
+    "fp8_e5m2": "float8_e5m2",
+}
+HALF_STEP = 0.5 + 1e-4  # of a step: how far rounding moves a value
+MIN_ZEROS = 0.02  # share of entries set to zero that counts as pruning
+EXPERT_DISTANCE = 0.2  # of an expert from the MLP that it was copied from
+LEVEL_DISTANCE = 0.5  # of levels from what they stand for, where rounding is not to the nearest
+PATTERNS = ((2, 4), (4, 8), (1, 4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """How far one model is the image of the other."""
+
+    images: Counter[str]
+    structure: Structure
+    details: dict[str, Any] = field(default_factory=dict)
+    is_complete: bool = False  # every tensor of the child is an image
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the maps, those of shape first; only complete explanations name the others."""
+        names = list(self.structure.kinds)
+        if self.is_complete:
+            for image, kind in (
+                *(("pruned", "magnitude-pruned"), ("quantised", "quantised"), ("cast", "cast")),
+            ):
+                if self.images[image]:
+                    names.append(kind)
+        elif self.images["levels"] and not self.images["changed"]:
+            names.append("quantised")
+        return tuple(names)
+
+
+def explain(
+    relation: PairRelation, parent: Sketch, child: Sketch, *, is_turned: bool = False
+) -> Explained:
+    """Ask whether `child` is the image of `parent`, tensor by tensor.
+
+    ``relation`` is that of (parent, child), or of (child, parent) with ``is_turned``.
+    """
+    structure = structure_of(relation, parent, child, is_turned=is_turned)
+    images: Counter[str] = Counter()
+    explained_blocks: dict[tuple[str, int], bool] = {}
+    levels: list[Levels] = []
+    zeros: list[tuple[Floats, Floats]] = []
+    formats: Counter[str] = Counter()
+    for p, c, x, y in _oriented(relation, is_turned):
+        image, found = image_of(x, y, c)
+        is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
+        if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
+            image = "near"
+        images[image] += 1
+        key = (c.stack, c.block)
+        explained_blocks[key] = explained_blocks.get(key, True) and image not in (
+            *("changed", "levels"),
+        )
+        if isinstance(found, Levels):
+            levels.append(found)
+        elif isinstance(found, str):
+            formats[found] += 1
+        elif image == "pruned":
+            zeros.append((x, y))
+    is_complete = not images["changed"] and not images["levels"] and bool(images)
+    if "stacked" in structure.kinds:  # the other half may come from a relative
+        inside = [ok for (_, block), ok in explained_blocks.items() if block >= 0]
+        is_complete = sum(inside) * 2 >= len(inside)
+    details = dict(structure.details)
+    details |= _level_details(levels) if levels else {}
+    details |= {"dtype": DTYPES[formats.most_common(1)[0][0]]} if formats else {}
+    details |= _pruning_details(zeros) if zeros else {}
+    return Explained(
+        images=images,
+        structure=structure,
+        details=details,
+        is_complete=is_complete and not structure.unexplained,
+    )
+
+
+def image_of(
+    parent: Floats, child: Floats, tensor: SketchedTensor
+) -> tuple[Image, Levels | str | None]:
+    """Which image of `parent` the values of `child` are; with levels or format where they have one.
+
+    `tensor` is the child's, for the lattice and the levels of its whole sample.
+    """
+    if np.array_equal(parent, child):
+        return "equal", None
+    for name in FORMATS:
+        if name in tensor.lattice and np.array_equal(cast_to(parent, name), child):
+            return "cast", name
+    is_new_zero = (child == 0) & (parent != 0)
+    if is_new_zero.mean() >= MIN_ZEROS and np.array_equal(
+        parent[~is_new_zero], child[~is_new_zero]
+    ):
+        return "pruned", None
+    found = find_levels(tensor) if len(tensor.shape) == 2 else None
+    if found is None or child.shape != tensor.stored.shape:
+        return "changed", None
+    n_along = tensor.stored.shape[1 if found.along == "columns" else 0]
+    steps = steps_of(child, found, n_along=n_along)
+    with np.errstate(invalid="ignore"):
+        is_outside = np.abs(parent.astype(np.float64) - child) > HALF_STEP * steps
+    is_known = np.isfinite(steps)
+    if found.scheme != "nf4" and is_known.any() and not is_outside[is_known].any():
+        return "quantised", found
+    if _distance(parent, child) < LEVEL_DISTANCE and len(np.unique(parent)) > 2 * len(
+        np.unique(child)
+    ):
+        return "levels", found
+    return "changed", None
+
+
+def evidence_lines(explained: Explained, child: str) -> tuple[str, ...]:
+    """Say what was found, as sentences that name the child."""
+    words = {
+        "equal": "equal",
+        "cast": f"equal after casting to {explained.details.get('dtype', '')}",
+        "quantised": "on few levels, within half a step",
+        "levels": "on few levels",
+        "pruned": "equal but for new zeros",
+        "near": "near copies",
+        "changed": "changed otherwise",
+    }
+    n = sum(explained.images.values())
+    parts = [f"{explained.images[k]} {words[k]}" for k in words if explained.images[k]]
+    lines = [f"of {n} tensors of {child}: {', '.join(parts)}"]
+    return (*lines, *(f"{child}: {line}" for line in explained.structure.sentences))
+
+
+def _oriented(
+    relation: PairRelation, is_turned: bool
+) -> Iterator[tuple[SketchedTensor, SketchedTensor, Floats, Floats]]:
+    """Parent's tensor, child's tensor, and their common samples."""
+    for pair in relation.pairs:
+        x, y = pair.both.values_a, pair.both.values_b
+        yield (pair.b, pair.a, y, x) if is_turned else (pair.a, pair.b, x, y)
+
+
+def _distance(x: Floats, y: Floats) -> float:
+    p, q = x.astype(np.float64), y.astype(np.float64)
+    return float(np.sqrt(np.sum((p - q) ** 2) / max(np.sum(p * p), 1e-300)))
+
+
+def _level_details(levels: list[Levels]) -> dict[str, Any]:
+    kept = Counter((x.bits, x.group, x.scope, x.scheme) for x in levels)
+    (bits, group, scope, scheme), _ = kept.most_common(1)[0]
+    return {
+        "bits": bits,
+        "group": group,
+        "scope": scope,
+        "scheme": scheme,
+        "n_quantised": len(levels),
+    }
+
+
+def _pruning_details(zeros: list[tuple[Floats, Floats]]) -> dict[str, Any]:
+    share = float(np.mean(np.concatenate([(y == 0).ravel() for _, y in zeros])))
+    small = []
+    for x, y in zeros:
+        is_new = (y == 0) & (x != 0)
+        rest = np.abs(x[~is_new & (x != 0)])
+        largest = np.abs(x[is_new]).max()
+        small.append(float(np.mean(rest >= largest)) if len(rest) else 1.0)
+    details: dict[str, Any] = {
+        "share": round(share, 4),
+        "share_kept_above_threshold": round(float(np.median(small)), 4),
+        "n_pruned": len(zeros),
+    }
+    for n, m in PATTERNS:
+        if all(_is_pattern(y, n, m) for _, y in zeros):
+            return details | {"pattern": f"{n}:{m}"}
+    return details
+
+
+def _is_pattern(y: Floats, n: int, m: int) -> bool:
+    """Whether every group of m entries of a row holds at most n that are not zero."""
+    whole = y[:, : y.shape[1] // m * m]
+    if not whole.size:
+        return False
+    counts = (whole.reshape(-1, m) != 0).sum(axis=1)
+    return bool((counts <= n).all() and (counts == n).mean() > 0.9)

@@ -1,0 +1,148 @@
+"""Models assembled from whole tensors of others: hybrids of one depth, stacks of more layers.
+
+Every tensor of the child is looked up by its contents among the tensors of the candidates that do
+the same in any layer; then as few candidates as possible are chosen to hold them all. Contents are
+compared after rounding to the child's own format, so a cast after the assembly changes nothing.
+
+Two children of one parent that left different tensors alone rebuild their parent together. Where
+the parts have tensors in common with each other, an assembly and such an ancestor look alike, and
+the direction is undetermined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.derivation.merges import MAX_PARENTS, Merge, Values
+
+MIN_COVERED = 0.95  # of the entries
+MIN_SHARE = 0.02
+MIN_SIZE = 16  # entries: smaller tensors may agree by accident
+LAYER = re.compile(r"(?<=\.)\d+(?=\.)")  # the first number between dots counts layers
+
+Key = tuple[str, bytes]  # name without its layer, digest
+
+
+def find_parts(child: int, candidates: Sequence[int], models: Sequence[Values]) -> Merge | None:
+    """Find the fewest candidates that hold every tensor of a model between them.
+
+    Parameters
+    ----------
+    child, candidates : int
+        Positions in ``models``.
+    models : sequence of mappings
+        Sampled values by tensor name, sampled alike in all.
+
+    Returns
+    -------
+    Merge or None
+        Weights are shares of layers. None where one candidate holds all, or all hold too little.
+    """
+    own = {n: x for n, x in models[child].items() if x.size >= MIN_SIZE and np.ptp(x) > 0}
+    if not own:
+        return None
+    format_ = narrowest(np.concatenate([np.ravel(x) for x in own.values()]))
+    keys = {name: _key(name, x, format_) for name, x in own.items()}
+    wanted = set(keys.values())
+    held: dict[int, dict[Key, str]] = {}
+    for k in candidates:
+        if k != child:
+            found = {_key(n, x, format_): n for n, x in models[k].items() if x.size >= MIN_SIZE}
+            held[k] = {key: name for key, name in found.items() if key in wanted}
+    size = {name: own[name].size for name in own}
+    parents = _cover(keys, size, held)
+    covered = [name for name in keys if any(keys[name] in held[k] for k in parents)]
+    share = sum(size[n] for n in covered) / sum(size.values())
+    if len(parents) < 2 or share < MIN_COVERED:
+        return None
+    source = {n: next(k for k in parents if keys[n] in held[k]) for n in covered}
+    weights = _shares(source, size, parents)
+    if min(weights) < MIN_SHARE:
+        return None
+    common = [n for n in covered if all(keys[n] in held[k] for k in parents)]
+    is_moved = any(name not in models[k] or held[k][keys[name]] != name
+                   for name, k in source.items())  # fmt: skip
+    depth = _depth(models[child])
+    is_deeper = depth > max(_depth(models[k]) for k in parents)
+    order = sorted(range(len(parents)), key=lambda i: -weights[i])
+    evidence = [f"{len(covered)} of {len(keys)} tensors are copies, each of one of {len(parents)}"]
+    if is_deeper:
+        evidence.append(f"{depth} layers, more than any parent has")
+    if common:
+        evidence.append(f"{len(common)} tensors are the same in all parents: may be their ancestor")
+    return Merge(
+        child=child,
+        parents=tuple(parents[i] for i in order),
+        weights=tuple(round(weights[i], 6) for i in order),
+        base=None,
+        method="stacked" if is_moved else "hybrid",
+        gain=share,
+        residual=1 - share,
+        closure=0.0,
+        direction=0.99 if is_deeper else 0.5 if common else 0.97,
+        curve=tuple(
+            (name, tuple(float(source[name] == parents[i]) for i in order)) for name in covered
+        ),
+        evidence=tuple(evidence),
+    )
+
+
+def layer_of(name: str) -> int | None:
+    """Layer a tensor belongs to, by its name."""
+    match = LAYER.search(name)
+    return int(match[0]) if match else None
+
+
+def narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
+    """The narrowest of bfloat16, float16 and float32 that holds all values."""
+    x = values.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        for format_ in (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16)):
+            if np.array_equal(x, x.astype(format_).astype(np.float32)):
+                return format_
+    return np.dtype(np.float32)
+
+
+def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> Key:
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.ascontiguousarray(x.astype(np.float32).astype(format_))
+    digest = hashlib.blake2b(str(x.shape).encode() + rounded.tobytes(), digest_size=16).digest()
+    return LAYER.sub("*", name, count=1), digest
+
+
+def _cover(
+    keys: Mapping[str, Key], size: Mapping[str, int], held: Mapping[int, Mapping[Key, str]]
+) -> list[int]:
+    """Greedy cover; among equals the candidate that has most in common with all the others."""
+    count = Counter(key for own in held.values() for key in own)
+    common = {k: sum(count[key] for key in own) for k, own in held.items()}
+    open_, chosen = set(keys), list[int]()
+    while open_ and len(chosen) < MAX_PARENTS:
+        gains = {k: sum(size[n] for n in open_ if keys[n] in own) for k, own in held.items()}
+        best = max(gains, key=lambda k: (gains[k], common[k], -k), default=-1)
+        if best < 0 or not gains[best]:
+            break
+        chosen.append(best)
+        open_ = {n for n in open_ if keys[n] not in held[best]}
+    return chosen
+
+
+def _shares(
+    source: Mapping[str, int], size: Mapping[str, int], parents: Sequence[int]
+) -> list[float]:
+    """Share of each parent among the entries of layers; of everything where there are no layers."""
+    names = [n for n in source if layer_of(n) is not None] or list(source)
+    total = sum(size[n] for n in names)
+    return [sum(size[n] for n in names if source[n] == k) / total for k in parents]
+
+
+def _depth(model: Values) -> int:
+    return len({layer for name in model if (layer := layer_of(name)) is not None})

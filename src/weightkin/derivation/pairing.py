@@ -1,0 +1,186 @@
+"""Which tensor of one sketch is which of the other, and their common sample, unit by unit.
+
+Blocks of equally deep stacks are paired by number. Where depths differ, each block of the deeper
+one is given the block of the shallower one that it is nearest to, if it is near one at all. Names
+are compared without the number of the block; what one model has under another name (experts made
+from one MLP) is paired by role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.sketch.overlap import Common, common
+from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.stats.matching import Floats, unit_rows
+
+BlockPair = tuple[str, int, int]  # stack, block of a, block of b
+TABLES = ("embed", "unembed")
+NEAR = 0.5  # cosine of two matrices that makes blocks of unequal depth a pair
+ALIKE = 0.9  # cosine at which rows of unequally many units are one unit
+MLP_ROLES = ("mlp.gate", "mlp.up", "mlp.down")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPair:
+    """Two tensors that stand for each other, with their common sample."""
+
+    a: SketchedTensor
+    b: SketchedTensor
+    both: Common
+    units: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None  # matched, where sizes differ
+
+    @property
+    def is_same_shape(self) -> bool:
+        """Whether the whole tensors have one shape."""
+        return self.a.shape == self.b.shape
+
+
+def pair_tensors(
+    a: Sketch, b: Sketch, block_map: Sequence[BlockPair] | None = None
+) -> tuple[TensorPair, ...]:
+    """Every pair of tensors that can be compared; a tensor may have several partners."""
+    pairs = match_blocks(a, b) if block_map is None else tuple(block_map)
+    found = []
+    for x, y in _partners(a, b, pairs):
+        aligned = _align(x, y)
+        if aligned is not None and aligned.both.values_a.size:
+            found.append(aligned)
+    return tuple(found)
+
+
+def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
+    """Pair blocks stack by stack: by number where depths agree, else by nearness."""
+    found: list[BlockPair] = []
+    depths_b = dict(b.stacks)
+    for stack, depth in a.stacks:
+        other = depths_b.get(stack, 0)
+        if depth == other:
+            found += [(stack, i, i) for i in range(depth)]
+        elif depth and other:
+            table = block_cosines(a, b, stack, depth, other)
+            if depth > other:
+                best = table.argmax(axis=1)
+                found += [(stack, i, int(j)) for i, j in enumerate(best) if table[i, j] >= NEAR]
+            else:
+                best = table.argmax(axis=0)
+                found += [(stack, int(i), j) for j, i in enumerate(best) if table[i, j] >= NEAR]
+    return tuple(found)
+
+
+def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.NDArray[np.float64]:
+    """Median cosine of like-named matrices of all pairs of blocks of one stack: ``(n_a, n_b)``."""
+    blocks = [_by_rest(x, stack, n) for x, n in ((a, n_a), (b, n_b))]
+    table = np.zeros((n_a, n_b))
+    names = sorted(set.intersection(*(set(block) for side in blocks for block in side)))
+    for i in range(n_a):
+        for j in range(n_b):
+            cosines = [_cosine(blocks[0][i][rest], blocks[1][j][rest]) for rest in names]
+            table[i, j] = float(np.median(cosines)) if cosines else 0.0
+    return table
+
+
+def rest_of_name(tensor: SketchedTensor) -> str:
+    """Return the name without the number of its block."""
+    if tensor.block < 0:
+        return tensor.name
+    parts = tensor.name.split(".")
+    number = str(tensor.block)
+    place = parts.index(number) if number in parts else -1
+    return ".".join("#" if k == place else part for k, part in enumerate(parts))
+
+
+def _by_rest(x: Sketch, stack: str, n: int) -> list[dict[str, SketchedTensor]]:
+    blocks: list[dict[str, SketchedTensor]] = [{} for _ in range(n)]
+    for tensor in x.tensors.values():
+        if tensor.stack == stack and 0 <= tensor.block < n and len(tensor.shape) > 1:
+            blocks[tensor.block][rest_of_name(tensor)] = tensor
+    return blocks
+
+
+def _cosine(x: SketchedTensor, y: SketchedTensor) -> float:
+    aligned = _align(x, y)
+    if aligned is None:
+        return 0.0
+    p = aligned.both.values_a.astype(np.float64).ravel()
+    q = aligned.both.values_b.astype(np.float64).ravel()
+    return float(p @ q) / max(float(np.sqrt((p @ p) * (q @ q))), 1e-300)
+
+
+def _partners(
+    a: Sketch, b: Sketch, pairs: Sequence[BlockPair]
+) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
+    keyed = {(t.stack, t.block, rest_of_name(t)): t for t in b.tensors.values()}
+    to_b: dict[tuple[str, int], list[int]] = {}
+    for stack, i, j in pairs:
+        to_b.setdefault((stack, i), []).append(j)
+    left_a: list[tuple[SketchedTensor, int]] = []
+    used_b: set[str] = set()
+    for x in a.tensors.values():
+        blocks = [-1] if x.block < 0 else to_b.get((x.stack, x.block), [])
+        here = [(x.stack, j, rest_of_name(x)) for j in blocks]
+        partners = [keyed[key] for key in here if key in keyed]
+        used_b.update(y.name for y in partners)
+        yield from ((x, y) for y in partners)
+        if not partners:
+            left_a += [(x, j) for j in blocks]
+    left_b: dict[tuple[str, int, str], list[SketchedTensor]] = {}
+    for y in b.tensors.values():
+        if y.name not in used_b and y.role in MLP_ROLES:
+            left_b.setdefault((y.stack, y.block, y.role), []).append(y)
+    for x, j in left_a:
+        if x.role in MLP_ROLES:
+            yield from ((x, y) for y in left_b.get((x.stack, j, x.role), []))
+
+
+def _align(x: SketchedTensor, y: SketchedTensor) -> TensorPair | None:
+    """Common sample of two tensors; units are matched by their rows where the sizes differ."""
+    if len(x.shape) != len(y.shape):
+        return None
+    if x.shape == y.shape or x.role in TABLES:
+        both = common(x, y)
+        return TensorPair(x, y, both, None) if _is_finite(both) else None
+    (rows_a, columns_a), (rows_b, columns_b) = x.matrix_shape, y.matrix_shape
+    if (rows_a != rows_b) == (columns_a != columns_b):
+        return None
+    p, q = x.values, y.values  # rows are the units, after this
+    is_turned = columns_a != columns_b
+    index, others = (x.columns, y.columns), (x.rows, y.rows)
+    if is_turned:
+        p, q = p.T, q.T
+    else:
+        index, others = others, index
+    _, keep_a, keep_b = np.intersect1d(*others, assume_unique=True, return_indices=True)
+    p, q = p[:, keep_a], q[:, keep_b]
+    if not p.size or not q.size or not np.isfinite(p).all() or not np.isfinite(q).all():
+        return None
+    here_a, here_b = _match_rows(p, q)
+    if not len(here_a):
+        return None
+    p, q = p[here_a], q[here_b]
+    shape = (min(rows_a, rows_b), min(columns_a, columns_b))
+    if is_turned:
+        p, q = p.T, q.T
+    both = Common(p, q, np.zeros(len(p), dtype=bool), shape)
+    return TensorPair(x, y, both, (index[0][here_a], index[1][here_b]))
+
+
+def _match_rows(p: Floats, q: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows that are each other's nearest and alike: positions in p and in q, ascending in q."""
+    if p.shape[1] == 1:  # entries of a vector: equal ones
+        _, here_a, here_b = np.intersect1d(p[:, 0], q[:, 0], return_indices=True)
+        order = np.argsort(here_b)
+        return here_a[order], here_b[order]
+    cosine = unit_rows(p) @ unit_rows(q).T  # (n_a, n_b)
+    best_a = cosine.argmax(axis=0)
+    columns = np.arange(cosine.shape[1])
+    is_pair = (cosine.argmax(axis=1)[best_a] == columns) & (cosine[best_a, columns] >= ALIKE)
+    return best_a[is_pair], columns[is_pair]
+
+
+def _is_finite(both: Common) -> bool:
+    return bool(np.isfinite(both.values_a).all() and np.isfinite(both.values_b).all())

@@ -1,0 +1,155 @@
+"""What shapes and the map of blocks say about a supposed child: kinds, and what speaks against."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from weightkin.derivation.distances import PairRelation, TensorRelation
+from weightkin.derivation.pairing import MLP_ROLES, TABLES, TensorPair, block_cosines
+from weightkin.sketch.types import Sketch, SketchedTensor
+
+REPEATED = 0.5  # cosine of two blocks of one model, one made from the other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """Kinds read off shapes, and whether a shape contradicts this parent and child."""
+
+    kinds: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()  # what the child has that only the other direction explains
+    unexplained: tuple[str, ...] = ()  # names of the child without partner
+
+
+def structure_of(
+    relation: PairRelation, parent: Sketch, child: Sketch, *, is_turned: bool = False
+) -> Structure:
+    """Read what became of blocks, units, token rows and experts from parent to child."""
+    pairs = [(p.b, p.a, p) if is_turned else (p.a, p.b, p) for p in relation.pairs]
+    block_map = [(s, j, i) if is_turned else (s, i, j) for s, i, j in relation.block_map]
+    only_child = relation.only_a if is_turned else relation.only_b
+    kinds: list[str] = []
+    details: dict[str, Any] = {}
+    sentences: list[str] = []
+    against: list[str] = []
+    unexplained = [name for name in only_child if child.tensors[name].role != "router"]
+    for found in (
+        _depth(block_map, parent, child),
+        _width(pairs, is_turned),
+        _vocabulary(pairs),
+        _experts(pairs, only_child, child),
+    ):
+        kind, more, sentence, other = found
+        if kind:
+            kinds.append(kind)
+            details |= more
+            sentences.append(sentence)
+        against += [other] if other else []
+    if "upcycled" not in kinds:
+        unexplained = list(only_child)
+    return Structure(
+        kinds=tuple(kinds),
+        details=details,
+        sentences=tuple(sentences),
+        against=tuple(against),
+        unexplained=tuple(unexplained),
+    )
+
+
+Found = tuple[str, dict[str, Any], str, str]  # kind, details, sentence, what speaks against
+NOTHING: Found = ("", {}, "", "")
+Oriented = list[tuple[SketchedTensor, SketchedTensor, TensorPair]]
+
+
+def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch) -> Found:
+    depths = dict(child.stacks)
+    for stack, depth in parent.stacks:
+        other = depths.get(stack, 0)
+        mapped = sorted((j, i) for s, i, j in block_map if s == stack)
+        kept = [i for _, i in mapped]
+        if depth == other or not mapped:
+            continue
+        if other < depth and len(mapped) == other and kept == sorted(set(kept)):
+            if repeated_blocks(parent, stack, depth):
+                return "", {}, "", "the parent repeats blocks that the child has once"
+            details = {"kept_layers": kept, "stack": stack}
+            return "depth-pruned", details, f"{other} of {depth} blocks, in order", ""
+        if other > depth and len(mapped) == other and max(Counter(kept).values()) > 1:
+            details = {"layers": kept, "stack": stack}
+            return "stacked", details, f"{other} blocks from {depth}, some repeated", ""
+        return "", {}, "", f"{other} blocks where the parent has {depth}"
+    return NOTHING
+
+
+def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, int]]:
+    """Pairs of blocks of one model that one block was copied to."""
+    table = block_cosines(sketch, sketch, stack, depth, depth)
+    return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
+
+
+def _width(pairs: Oriented, is_turned: bool) -> Found:
+    units = [(p, c, pair) for p, c, pair in pairs if pair.units is not None]
+    ups = [(p, c, pair) for p, c, pair in units if c.role in MLP_ROLES and len(c.shape) == 2]
+    fewer = [x for x in ups if _size(x[1]) < _size(x[0])]
+    if units and len(fewer) < len(ups):
+        return "", {}, "", "more units than the parent"
+    if not fewer:
+        return NOTHING
+    kept: dict[int, list[int]] = {}
+    n_units = 0
+    for p, c, pair in fewer:
+        n_units = min(x for x, y in zip(c.shape, p.shape, strict=True) if x != y)
+        if pair.units is not None:
+            own, other = pair.units if is_turned else pair.units[::-1]
+            kept[c.block] = other[np.argsort(own, kind="stable")].tolist()
+    is_ordered = all(list(index) == sorted(index) for index in kept.values())
+    details = {"n_units": n_units, "kept_units": [kept[block] for block in sorted(kept)]}
+    if not is_ordered:
+        said = f"{n_units} hidden units of more, in another order"
+        return "width-pruned", details, said, "units in another order"
+    return "width-pruned", details, f"{n_units} hidden units of more, in order", ""
+
+
+def _vocabulary(pairs: Oriented) -> Found:
+    tables = [(p, c) for p, c, _ in pairs if c.role in TABLES and len(c.shape) == 2]
+    if any(c.shape[0] < p.shape[0] for p, c in tables):
+        return "", {}, "", "fewer token rows than the parent"
+    grown = [(p.shape[0], c.shape[0]) for p, c in tables if c.shape[0] > p.shape[0]]
+    if not grown:
+        return NOTHING
+    details = {"n_rows_before": grown[0][0], "n_rows": grown[0][1]}
+    return "vocab-extended", details, f"{grown[0][1]} token rows, {grown[0][0]} before", ""
+
+
+def _experts(pairs: Oriented, only_child: tuple[str, ...], child: Sketch) -> Found:
+    inside = [(p.name, c.name) for p, c, _ in pairs if p.role in MLP_ROLES]
+    partners = Counter(p for p, _ in inside)
+    of_child = Counter(c for _, c in inside)
+    if of_child and max(of_child.values()) > 1 and max(partners.values()) == 1:
+        return "", {}, "", "experts of the parent that the child has not"
+    has_router = any(child.tensors[name].role == "router" for name in only_child)
+    if not has_router or not partners or min(partners.values()) < 2:
+        return NOTHING
+    n = min(partners.values())
+    return "upcycled", {"n_experts": n}, f"{n} experts for each MLP of the parent", ""
+
+
+def _size(t: SketchedTensor) -> int:
+    return t.matrix_shape[0] * t.matrix_shape[1]
+
+
+def unrelated_blocks(relation: PairRelation) -> tuple[list[TensorRelation], set[int], set[int]]:
+    """Matrices that share nothing, the blocks of b that are wholly so, and those only in part."""
+    lost = list(relation.unrelated)
+    names = {t.name_b for t in lost}
+    by_block: dict[int, list[bool]] = {}
+    for t in relation.matrices:
+        by_block.setdefault(t.block_b, []).append(t.name_b in names)
+    whole = {block for block, flags in by_block.items() if block >= 0 and all(flags)}
+    partly = {block for block, flags in by_block.items() if any(flags)} - whole
+    return lost, whole, partly

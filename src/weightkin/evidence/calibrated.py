@@ -1,0 +1,169 @@
+"""Calibrated evidence: matched units of a pair, in numbers that no hiding of a copy can change.
+
+Units permuted, residual stream rotated and signs flipped at once leave no exact test in reach: the
+statistic here is blind to all of it, and so it has no relabelling or sign null either. It is ranked
+among pairs of models known to be independent (`evidence.controls`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.blind import LARGE, MAX_BLOCKS
+from weightkin.evidence.pairs import Views
+from weightkin.evidence.stage import Side
+from weightkin.evidence.views import Frame, frames, token_views
+from weightkin.evidence.widening import widened
+from weightkin.stats.matching import Ints, unit_rows
+from weightkin.stats.signs import mutual_matches
+
+SEED = 0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
+MOST_UNITS = 2048  # units of a that look for a partner among all units of b
+MIN_ROWS = 16  # rows of the embeddings shared by the two models
+ROLES = {True: ("mlp.gate", "mlp.up"), False: ("mlp.up", "mlp.down")}  # by whether it is gated
+CLASSES = tuple(
+    f"{kind} {sense}"
+    for kind in ("gated", "plain", "gated experts", "plain experts")
+    for sense in ("language", "vision")
+)
+Block = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Units of one pair of blocks that two views, each matched alone, pair in the same way."""
+
+    block: Block
+    n_units: int  # of the smaller model
+    units_a: Ints
+    units_b: Ints
+
+    @property
+    def share(self) -> float:
+        """Share of the units that are paired so."""
+        return len(self.units_a) / self.n_units
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """The calibrated statistic of one pair of models, and what it may be compared with."""
+
+    model_class: str
+    statistic: float  # mean share over blocks of equal depth
+    wrong_depth: float  # the same for blocks of unequal depth: a sanity figure, never a null
+    matches: tuple[Match, ...]
+    n_units: int  # per block, of the smaller model
+    width: int  # of the residual stream, of the narrower model
+    n_rows: int  # of the embeddings, through which units are seen
+
+
+def agreement(a: Side, b: Side) -> Alike | str:
+    """Share of units that two views of a block, each matched alone, pair with the same partner.
+
+    Every unit is seen through the tokens (or patches) both models share, on two views: gate and up
+    of a gated MLP, up and down of a plain one. Up is compared by absolute cosine where signs may
+    have been flipped. On each view alone, mutual best partners are found; the statistic is the
+    share of units whose partner is the same on both, averaged over blocks of equal depth. A copy
+    keeps it near one, whatever was permuted, rotated, rescaled or sign-flipped; the "universal"
+    units that independent models have in common give it a few per cent.
+
+    No exact null: to be ranked among controls.
+
+    Returns
+    -------
+    Alike or str
+        What was found, or why nothing can be said.
+    """
+    kinds = [_kind(side) for side in (a, b)]
+    if None in kinds:
+        return "no MLP whose gate, up and down are known in both models"
+    if kinds[0] != kinds[1]:
+        return f"a is {kinds[0]}, b is {kinds[1]}: not of one class"
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), SEED)
+    if isinstance(shared, str):
+        return shared
+    is_vision = shared[0].said is None
+    seen = tuple(widened(s, f) if is_vision else f for s, f in zip((a, b), shared[:2], strict=True))
+    n_rows = len(seen[0].heard)
+    if n_rows < MIN_ROWS or n_rows != len(seen[1].heard):
+        return f"{n_rows} and {len(seen[1].heard)} rows of the embeddings are shared"
+    is_gated = str(kinds[0]).startswith("gated")
+    views_a, views_b = (_views(s, f, is_gated) for s, f in zip((a, b), seen, strict=True))
+    both = sorted(views_a.keys() & views_b.keys())
+    matches = tuple(_match(x, views_a[x], views_b[x], is_gated) for x in both)
+    if not matches:
+        return "no block of equal depth whose two views can be read"
+    shifted = [(x, y) for x, y in zip(both, both[1:] + both[:1], strict=True) if x != y]
+    wrong = [_match(x, views_a[x], views_b[y], is_gated).share for x, y in shifted]
+    return Alike(
+        model_class=f"{kinds[0]} {'vision' if is_vision else 'language'}",
+        statistic=float(np.mean([m.share for m in matches])),
+        wrong_depth=float(np.mean(wrong)) if wrong else 0.0,
+        matches=matches,
+        n_units=min(m.n_units for m in matches),
+        width=min(f.heard.shape[1] for f in seen),
+        n_rows=n_rows,
+    )
+
+
+def _kind(side: Side) -> str | None:
+    """``gated``, ``plain``, with `` experts`` where a block has several MLPs; None if not known."""
+    axes = [x for x in side.anatomy.axes if x.kind == "units"]
+    is_gated = {x.is_gated for x in axes}
+    if len(is_gated) != 1:
+        return None
+    wanted = set(ROLES[is_gated == {True}])
+    if not all(wanted <= {p.role for p in x.places} for x in axes):
+        return None
+    has_experts = len({(x.stack, x.block) for x in axes}) < len(axes)
+    return f"{'gated' if is_gated == {True} else 'plain'}{' experts' if has_experts else ''}"
+
+
+def _views(side: Side, frame: Frame, is_gated: bool) -> dict[Block, Views]:
+    """Two views of every block; the experts of a block are one set of units."""
+    by_block: dict[Block, list[Axis]] = defaultdict(list)
+    for axis in side.anatomy.axes:
+        if axis.kind == "units":
+            by_block[axis.stack, axis.block].append(axis)
+    found = {}
+    for block in _chosen(side, by_block):
+        pieces = [
+            token_views(side.model, side.anatomy, axis, frame, axis.n_units)
+            for axis in by_block[block]
+        ]
+        if all(role in piece for piece in pieces for role in ROLES[is_gated]):
+            found[block] = {r: np.concatenate([p[r] for p in pieces]) for r in ROLES[is_gated]}
+    return found
+
+
+def _chosen(side: Side, by_block: dict[Block, list[Axis]]) -> list[Block]:
+    """All blocks, or three of a large model."""
+    blocks = sorted(by_block)
+    sizes = [
+        np.prod(side.model.tensors[axis.places[0].tensor].shape)
+        for axes in by_block.values()
+        for axis in axes
+    ]
+    if max(sizes) <= LARGE:
+        return blocks
+    return [blocks[i] for i in np.unique(np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int))]
+
+
+def _match(block: Block, views_a: Views, views_b: Views, is_gated: bool) -> Match:
+    partners = []
+    for role in ROLES[is_gated]:
+        x, y = views_a[role][:MOST_UNITS], views_b[role]
+        cosine = unit_rows(x) @ unit_rows(y).T  # (units of a, all units of b)
+        is_coin = is_gated and role == "mlp.up"
+        rng = np.random.default_rng(SEED)
+        units_a, units_b = mutual_matches(np.abs(cosine) if is_coin else cosine, rng)
+        partner = np.full(len(x), -1)
+        partner[units_a] = units_b
+        partners.append(partner)
+    first, second = partners
+    units_a = np.flatnonzero((first == second) & (first >= 0))
+    return Match(block, min(len(first), len(y)), units_a, first[units_a])

@@ -1,0 +1,148 @@
+"""Controls: pairs of models known to be independent, kept as small numbers.
+
+A set is shipped with the package (`controls.json`, written by `benchmarks/controls.py`) and a
+user's own set may stand beside it. A model appears in one pair only, so that pairs are independent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from weightkin.errors import UnreadableModel, UsageError
+from weightkin.evidence.calibrated import CLASSES, Alike
+from weightkin.records.form import from_text, to_text
+from weightkin.stats.calibrated import Rank, rank_among
+
+SCHEMA = "weightkin/controls/1"
+STATISTIC = "agreement/1"  # changes when the statistic does: old numbers are then refused
+SIZE_FACTOR = 3  # controls of other sizes say nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One pair of independent models: what they were, how alike, and how their origin is known."""
+
+    model_class: str
+    digest_a: str
+    digest_b: str
+    statistic: float
+    n_units: int
+    width: int
+    n_rows: int
+    n_blocks: int
+    documented: str
+    statistic_name: str = STATISTIC
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A pair among the controls of its class and size; no rank where there are none."""
+
+    n_controls: int
+    digest: str  # of the controls used
+    rank: Rank | None
+
+
+def user_file() -> Path:
+    """Where a user's own controls are kept unless another file is named."""
+    home = Path.home()
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        folder = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return folder / "weightkin" / "controls.json"
+
+
+def load_controls(own: Path | None = None) -> tuple[Control, ...]:
+    """Shipped controls, then those of the user's file (or of ``own``, which must exist)."""
+    shipped = resources.files("weightkin.evidence").joinpath("controls.json")
+    found = list(_read(shipped.read_text(encoding="utf-8"), "shipped controls"))
+    found += read_own(own if own is not None else user_file(), must_exist=own is not None)
+    return tuple(found)
+
+
+def read_own(path: Path, *, must_exist: bool = False) -> tuple[Control, ...]:
+    """Controls of one file; none if it is not there."""
+    if not path.exists() and not must_exist:
+        return ()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableModel(f"{path}: cannot be read as controls ({error})") from None
+    return _read(text, str(path))
+
+
+def write_controls(path: Path, controls: Sequence[Control]) -> None:
+    """Write a file of controls, in one step."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = to_text(SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error})") from None
+
+
+def as_control(alike: Alike, digest_a: str, digest_b: str, documented: str) -> Control:
+    """Return what is kept of a pair that is known to be independent."""
+    return Control(
+        model_class=alike.model_class,
+        digest_a=digest_a,
+        digest_b=digest_b,
+        statistic=round(alike.statistic, 6),
+        n_units=alike.n_units,
+        width=alike.width,
+        n_rows=alike.n_rows,
+        n_blocks=len(alike.matches),
+        documented=documented,
+    )
+
+
+def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> Ranked:
+    """Rank a pair among the controls of its class and size that share no model with it."""
+    own = set(digests)
+    used = [
+        c
+        for c in controls
+        if c.model_class == alike.model_class
+        and not own & {c.digest_a, c.digest_b}
+        and _is_near(c.n_units, alike.n_units)
+        and _is_near(c.width, alike.width)
+    ]
+    ranked = rank_among(alike.statistic, [c.statistic for c in used]) if used else None
+    return Ranked(len(used), set_digest(used), ranked)
+
+
+def set_digest(controls: Sequence[Control]) -> str:
+    """Identity of a set of controls, whatever their order."""
+    lines = sorted(f"{c.digest_a} {c.digest_b} {c.statistic:.6f}" for c in controls)
+    return f"wkc1-{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
+
+
+def _is_near(x: int, y: int) -> bool:
+    return max(x, y) <= SIZE_FACTOR * min(x, y)
+
+
+def _read(text: str, where: str) -> tuple[Control, ...]:
+    def build(data: dict[str, Any]) -> tuple[Control, ...]:
+        found = tuple(Control(**entry) for entry in data["controls"])
+        for c in found:
+            is_share = isinstance(c.statistic, int | float) and 0 <= c.statistic <= 1
+            if c.model_class not in CLASSES or not is_share or c.statistic_name != STATISTIC:
+                raise ValueError(f"{c.model_class!r}, {c.statistic_name!r}, {c.statistic!r}")
+        digests = [d for c in found for d in (c.digest_a, c.digest_b)]
+        if len(set(digests)) < len(digests):
+            raise ValueError("digest that stands in two pairs")
+        return found
+
+    return from_text(text, where, SCHEMA, build)

@@ -1,0 +1,49 @@
+"""Two models on one footing: where one is a sketch, the other is sketched in the same way."""
+
+from __future__ import annotations
+
+from weightkin.anatomy import read_anatomy
+from weightkin.errors import UsageError
+from weightkin.evidence.stage import Side
+from weightkin.records import Skipped
+from weightkin.sketch.scheme import Scheme
+from weightkin.sketch.stand_in import stand_in
+from weightkin.sketch.take import take_sketch
+
+BEYOND = (
+    "blind tests (signs, units seen through tokens)",
+    "activations",
+    "published statistics",
+    "calibrated tests",
+    "maps that undo an evasion",
+)
+
+
+def on_one_footing(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple[Skipped, ...]]:
+    """Sketch the side that is none, if one is; say what a sketch cannot answer.
+
+    Which rows are kept depends on shapes alone, so the null hypotheses of the aligned tests hold on
+    the sample as they do on the whole. With ``full`` the full digest of the sketched side is taken.
+    """
+    schemes = {s.model.sketched.scheme for s in (a, b) if s.model.sketched is not None}
+    if not schemes:
+        return a, b, ()
+    if len(schemes) > 1:
+        raise UsageError(
+            f"sketches of two schemes, {' and '.join(sorted(schemes))}, expected one: take one anew"
+        )
+    name = schemes.pop()
+    scheme = Scheme.from_name(name)
+    missed = [Skipped(what=what, why=f"a sketch holds only a sample ({name})") for what in BEYOND]
+    sides = []
+    for label, side in (("a", a), ("b", b)):
+        model = side.model
+        if model.sketched is None:
+            model = stand_in(take_sketch(model, scheme, with_full_digest=full))
+            sides.append(Side(model, read_anatomy(model)))
+        else:
+            sides.append(side)
+            if full and model.sketched.full_digest is None:
+                why = "the sketch was taken without it"
+                missed.append(Skipped(what=f"full digest of {label}", why=why))
+    return sides[0], sides[1], tuple(missed)

@@ -1,0 +1,95 @@
+"""What `--thorough` adds: tests that run both models. They are listed and never drive a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from weightkin.anatomy.types import Axis
+from weightkin.errors import WeightkinError
+from weightkin.evidence.stage import Side
+from weightkin.records import Skipped, Test
+
+MAX_BYTES = 16 << 30  # of one model in float32, as transformers holds it
+MAX_REFIT = 1 << 22  # width times units: a fit then takes minutes on one core
+REFIT_STEPS = 1000
+WHAT = "activation tests"  # begins every skipped entry from here, and so tells them apart
+NAMES = ("phi_H", "phi_MATCH", "phi_JSD", "generalised_")
+
+
+def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
+    """phi_H, phi_MATCH and phi_JSD; and where MLPs are plain or differ, phi_MATCH on refitted ones.
+
+    Null hypothesis: that of each test, see `evidence.activations` and `evidence.refit`. Nothing is
+    raised for models that cannot be run: one entry says why.
+    """
+    if reason := _why_not(a, b):
+        return (), (Skipped(what=WHAT, why=reason),)
+    from weightkin.evidence.activations import activation_tests
+
+    tests, skipped = activation_tests(a.model.source, b.model.source, seed=seed)
+    fitted, refused = _refitted(a, b, seed)
+    return tests + fitted, tuple(_named(s) for s in (*skipped, *refused))
+
+
+def is_from_running(test: Test) -> bool:
+    """Whether a test of a record came from running the models."""
+    return test.name.startswith(NAMES)
+
+
+def _why_not(a: Side, b: Side) -> str:
+    from weightkin.evidence.inputs import library
+
+    for name, side in (("a", a), ("b", b)):
+        if not Path(side.model.source).is_dir():
+            return f"{name} is no folder with a config, which running a model needs"
+        n_bytes = 4 * sum(math.prod(t.shape) for t in side.model.tensors.values())
+        if n_bytes > MAX_BYTES:
+            return f"{name} takes {n_bytes >> 30} GiB in float32, at most {MAX_BYTES >> 30} are run"
+    try:
+        library("torch")
+        library("transformers")
+    except WeightkinError as error:
+        return str(error)
+    return ""
+
+
+def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
+    """The generalised test of the first MLPs, where the plain one has nothing or little to say."""
+    mlps = [next(_mlps(side), None) for side in (a, b)]
+    if mlps[0] is None or mlps[1] is None:
+        return (), ()
+    if all(map(_is_gated, mlps)) and mlps[0].n_units == mlps[1].n_units:
+        return (), ()
+    from weightkin.evidence.refit import generalised_match
+
+    what = "refitted MLPs"
+    n_units = max(mlps[0].n_units, mlps[1].n_units)
+    size = n_units * max(_width(side, mlp) for side, mlp in zip((a, b), mlps, strict=True) if mlp)
+    if size > MAX_REFIT:
+        return (), (Skipped(what=what, why=f"{size} weights in one matrix are slow to fit"),)
+    try:
+        tests = generalised_match(a.model.source, b.model.source, n_steps=REFIT_STEPS, seed=seed)
+    except WeightkinError as error:
+        return (), (Skipped(what=what, why=str(error)),)
+    return tuple(tests), (Skipped(what=what, why="of the first block only, as fits are slow"),)
+
+
+def _mlps(side: Side) -> Iterator[Axis]:
+    return (x for x in side.axes("units") if any(p.role == "mlp.down" for p in x.places))
+
+
+def _is_gated(axis: Axis | None) -> bool:
+    return axis is not None and {"mlp.gate", "mlp.up"} <= {p.role for p in axis.places}
+
+
+def _width(side: Side, axis: Axis) -> int:
+    place = axis.places[0]
+    return math.prod(side.model.tensors[place.tensor].shape) // axis.n_units
+
+
+def _named(skipped: Skipped) -> Skipped:
+    is_own = skipped.what.startswith(WHAT)
+    return skipped if is_own else replace(skipped, what=f"{WHAT}: {skipped.what}")

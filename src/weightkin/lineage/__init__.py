@@ -1,0 +1,1 @@
+"""Many models in, their family out: who descends from whom."""

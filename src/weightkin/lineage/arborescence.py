@@ -1,0 +1,279 @@
+"""The cheapest way to give every node one parent: minimum spanning arborescences and forests.
+
+Chu-Liu/Edmonds as a growing path: follow the cheapest edge backwards from a node, contract the
+cycle it runs into, stop at what already hangs on the artificial root. Dense costs take O(n^2) in
+vectorised rows; candidate edges alone take O(m log m), heaps of sorted runs being merged small into
+large.
+
+References
+----------
+.. [1] Chu and Liu, On the shortest arborescence of a directed graph, Scientia Sinica 14 (1965).
+.. [2] Edmonds, Optimum branchings, J. Res. NBS 71B (1967).
+.. [3] Gabow, Galil, Spencer and Tarjan, Efficient algorithms for finding minimum spanning trees in
+   undirected and directed graphs, Combinatorica 6 (1986).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ROOT = -1
+MOST_DENSE = 46_340  # nodes: pairs of them are numbered in 32 bits
+
+
+def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None) -> Ints:
+    """Parent of every node at the smallest total cost; -1 for roots.
+
+    Parameters
+    ----------
+    costs : (n, n) array
+        ``costs[parent, child]``, of any sign; infinity forbids the edge. The diagonal is not read.
+    root_prices : (n,) array or float, optional
+        What it costs to be a root, infinity to forbid it. A price common to all makes a forest that
+        splits wherever no edge is worth it. By default roots cost nothing but are as few as the
+        edges that are allowed permit, normally one.
+
+    Returns
+    -------
+    (n,) array of int
+        Parents. The same input gives the same tree, also among trees of one total cost.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit, a cost is not a number, or some node can be reached by nothing.
+    """
+    weights = np.array(costs, dtype=np.float64)
+    n = len(weights)
+    if weights.shape != (n, n) or n > MOST_DENSE:
+        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MOST_DENSE}")
+    np.fill_diagonal(weights, np.inf)
+    prices, are_roots_few = _checked(weights, root_prices, n)
+    return _grow(_Matrix(weights, prices, are_roots_few), n)
+
+
+def arborescence_of_edges(
+    parents: npt.ArrayLike,
+    children: npt.ArrayLike,
+    costs: npt.ArrayLike,
+    n_nodes: int,
+    root_prices: npt.ArrayLike | None = None,
+) -> Ints:
+    """The same from candidate edges alone, ``parents[k] -> children[k]`` at ``costs[k]``."""
+    source, target = (np.array(x, dtype=np.int64) for x in (parents, children))
+    weights = np.array(costs, dtype=np.float64)
+    if not source.shape == target.shape == weights.shape or source.ndim != 1:
+        raise ValueError(f"{len(source)} parents, {len(target)} children, {len(weights)} costs")
+    if len(source) and not (
+        min(source.min(), target.min()) >= 0 and max(source.max(), target.max()) < n_nodes
+    ):
+        raise ValueError(f"edges name nodes outside 0 to {n_nodes - 1}")
+    prices, are_roots_few = _checked(weights, root_prices, n_nodes)
+    kept = np.isfinite(weights) & (source != target)
+    pool = _Runs(source[kept], target[kept], weights[kept], prices, are_roots_few)
+    return _grow(pool, n_nodes)
+
+
+def _checked(
+    weights: Floats, root_prices: npt.ArrayLike | None, n_nodes: int
+) -> tuple[Floats, bool]:
+    values = 0.0 if root_prices is None else root_prices
+    prices = np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), n_nodes))
+    for name, x in (("costs", weights), ("root prices", prices)):
+        if np.isnan(x).any() or np.isneginf(x).any():
+            raise ValueError(f"{name} hold NaN or minus infinity")
+    return prices, root_prices is None
+
+
+class _Pool(Protocol):
+    """Edges into nodes and contracted cycles; both are numbered, in order of appearance."""
+
+    def cheapest(self, node: int) -> tuple[int, float, int, int]:
+        """Node it comes from (or ROOT), its cost as adjusted, and the edge: parent and child."""
+
+    def contract(self, cycle: Sequence[int], costs: Sequence[float], new: int) -> None:
+        """Make one node of a cycle whose own edges cost ``costs``."""
+
+
+def _grow(pool: _Pool, n: int) -> Ints:
+    """Grow paths backwards until everything hangs on the root, then undo the contractions."""
+    inside = [ROOT] * n  # the contracted cycle each node went into
+    entry: list[tuple[int, int]] = [(ROOT, ROOT)] * n  # the edge chosen into each node
+    paid = [0.0] * n
+    is_on_path, is_attached = [False] * n, [False] * n
+    for start in range(n):
+        if is_on_path[start] or is_attached[start] or inside[start] != ROOT:
+            continue
+        path = [start]
+        is_on_path[start] = True
+        while True:
+            node = path[-1]
+            source, paid[node], parent, child = pool.cheapest(node)
+            entry[node] = (parent, child)
+            if source == ROOT or is_attached[source]:
+                break
+            if is_on_path[source]:
+                cycle = [path.pop()]
+                while cycle[-1] != source:
+                    cycle.append(path.pop())
+                new = len(inside)
+                pool.contract(cycle, [paid[x] for x in cycle], new)
+                for x in cycle:
+                    inside[x] = new
+                inside.append(ROOT)
+                entry.append((ROOT, ROOT))
+                paid.append(0.0)
+                is_on_path.append(True)
+                is_attached.append(False)
+                path.append(new)
+            else:
+                is_on_path[source] = True
+                path.append(source)
+        for x in path:
+            is_attached[x] = True
+    return _expanded(inside, entry, n)
+
+
+def _expanded(inside: Sequence[int], entry: Sequence[tuple[int, int]], n: int) -> Ints:
+    """Open the cycles, outermost first: the edge into a cycle replaces one of the cycle's own."""
+    parents = np.full(n, ROOT, dtype=np.int64)
+    is_open = [False] * len(inside)
+    for node in range(len(inside) - 1, -1, -1):
+        if is_open[node]:
+            continue
+        parent, child = entry[node]
+        parents[child] = parent
+        is_open[node] = True
+        while child != node:
+            is_open[child] = True
+            child = inside[child]
+    return parents
+
+
+class _Matrix:
+    """All edges as a dense matrix, a row for each child; a cycle takes over its first row."""
+
+    def __init__(self, weights: Floats, prices: Floats, are_roots_few: bool) -> None:
+        n = len(weights)
+        self.n = n
+        self.weights = np.ascontiguousarray(weights.T)  # (child, parent)
+        self.edges = np.arange(n * n, dtype=np.int32).reshape(n, n)  # child * n + parent
+        self.prices = prices
+        self.entered = np.arange(n)  # the node that the root's edge into a row enters
+        self.are_roots_few = are_roots_few
+        self.row = list(range(n))  # of a node
+        self.node = list(range(n))  # in a row
+
+    def cheapest(self, node: int) -> tuple[int, float, int, int]:
+        row = self.row[node]
+        column = int(self.weights[row].argmin())
+        cost, price = float(self.weights[row, column]), float(self.prices[row])
+        if cost == np.inf or (price <= cost and not self.are_roots_few):
+            return ROOT, _finite(price, int(self.entered[row])), ROOT, int(self.entered[row])
+        child, parent = divmod(int(self.edges[row, column]), self.n)
+        return self.node[column], cost, parent, child
+
+    def contract(self, cycle: Sequence[int], costs: Sequence[float], new: int) -> None:
+        rows = np.array([self.row[x] for x in cycle])
+        keep, rest = rows[0], rows[1:]
+        paid = np.array(costs)
+        every = np.arange(self.n)
+        into = self.weights[rows] - paid[:, None]  # (k, n): changing to this edge costs so much
+        best = into.argmin(axis=0)
+        self.weights[keep], self.edges[keep] = into[best, every], self.edges[rows[best], every]
+        roots = self.prices[rows] - paid
+        first = int(roots.argmin())
+        self.prices[keep], self.entered[keep] = roots[first], self.entered[rows[first]]
+        out = self.weights[:, rows]  # (n, k)
+        best = out.argmin(axis=1)
+        self.weights[:, keep], self.edges[:, keep] = out[every, best], self.edges[every, rows[best]]
+        self.weights[:, rest] = np.inf
+        self.weights[keep, keep] = np.inf
+        self.row.append(int(keep))
+        self.node[keep] = new
+
+
+@dataclass(slots=True)
+class _Heap:
+    """Runs of edges into one node, each by its cheapest edge left; costs are less ``shift``."""
+
+    runs: list[tuple[float, int, int]]  # cost plus shift, place of the edge, end of its run
+    shift: float = 0.0
+    price: float = 0.0
+    entered: int = 0
+
+
+class _Runs:
+    """Candidate edges, sorted by cost within each child."""
+
+    def __init__(
+        self, source: Ints, target: Ints, weights: Floats, prices: Floats, are_roots_few: bool
+    ) -> None:
+        n = len(prices)
+        order = np.lexsort((source, weights, target))
+        self.source = source[order].tolist()
+        self.target = target[order].tolist()
+        self.weights = weights[order].tolist()
+        self.are_roots_few = are_roots_few
+        ends = np.searchsorted(target[order], np.arange(n + 1)).tolist()
+        self.heaps = [
+            _Heap([(self.weights[i], i, j)] if i < j else [], 0.0, float(prices[x]), x)
+            for x, (i, j) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+        ]
+        self.leader = list(range(n))  # union-find over nodes and cycles
+
+    def cheapest(self, node: int) -> tuple[int, float, int, int]:
+        heap = self.heaps[node]
+        while heap.runs:
+            key, i, end = heap.runs[0]
+            source = self._find(self.source[i])
+            if source != node:
+                break
+            if i + 1 < end:  # an edge inside the cycle: the run goes on with its next one
+                later = key + (self.weights[i + 1] - self.weights[i])
+                heapq.heapreplace(heap.runs, (later, i + 1, end))
+            else:
+                heapq.heappop(heap.runs)
+        cost = heap.runs[0][0] - heap.shift if heap.runs else np.inf
+        if cost == np.inf or (heap.price <= cost and not self.are_roots_few):
+            return ROOT, _finite(heap.price, heap.entered), ROOT, heap.entered
+        return source, cost, self.source[i], self.target[i]
+
+    def contract(self, cycle: Sequence[int], costs: Sequence[float], new: int) -> None:
+        heaps = [self.heaps[x] for x in cycle]
+        for x, heap, cost in zip(cycle, heaps, costs, strict=True):
+            heap.shift += cost
+            heap.price -= cost
+            self.leader[x] = new
+            self.heaps[x] = _Heap([])
+        largest = max(heaps, key=lambda heap: len(heap.runs))
+        first = min(heaps, key=lambda heap: heap.price)
+        price, entered = first.price, first.entered
+        for heap in heaps:
+            if heap is not largest:
+                for key, i, end in heap.runs:
+                    heapq.heappush(largest.runs, (key - heap.shift + largest.shift, i, end))
+        self.heaps.append(_Heap(largest.runs, largest.shift, price, entered))
+        self.leader.append(new)
+
+    def _find(self, node: int) -> int:
+        leader = self.leader
+        while leader[node] != node:
+            leader[node] = leader[leader[node]]
+            node = leader[node]
+        return node
+
+
+def _finite(price: float, node: int) -> float:
+    if price == np.inf:
+        raise ValueError(f"node {node} has no edge from outside and may not be a root")
+    return price

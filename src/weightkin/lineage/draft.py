@@ -1,0 +1,38 @@
+"""The family while it is being found: edges between positions of members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+DETERMINED = 0.8  # probability of a direction under which it is not claimed
+LOSSY = frozenset(
+    {
+        *("cast", "quantised", "noise", "magnitude-pruned", "width-pruned", "depth-pruned"),
+        *("vocab-extended", "upcycled", "header-only"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One edge. ``parent`` is -1 - k for the k-th unobserved ancestor."""
+
+    parent: int
+    child: int
+    kind: str
+    details: dict[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+    log10_pvalue: float = 0.0
+    direction: float = 0.5
+    distance: float = 0.0
+    support: float = 1.0
+    evidence: tuple[str, ...] = ()
+    runner_up: int | None = None
+    behind: float = 0.0
+
+
+def first_kind(kinds: Sequence[str]) -> str:
+    """The kind of an edge: the first of those found, or that nothing is known."""
+    return kinds[0] if kinds else "unknown"

@@ -1,0 +1,101 @@
+"""Merges in the family: models that are mixtures of two or more others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weightkin.derivation.distances import relate
+from weightkin.derivation.merge_methods import explain_merge
+from weightkin.derivation.merge_parts import layer_of
+from weightkin.derivation.merges import Merge, Values, gram_matrices
+from weightkin.lineage.draft import Draft
+from weightkin.lineage.relatives import Relatives
+from weightkin.sketch import Sketch
+
+KIND = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
+MIN_POOL = 3  # a child and two parents
+
+
+def merge_edges(
+    sketches: Sequence[Sketch], relatives: Relatives, pool: Sequence[int]
+) -> list[Draft]:
+    """Edges from the parents of every model of a pool that is a mixture of others in it.
+
+    Mixtures are nobody's parent here where they can be left out: the pool shrinks by each that is
+    found, the most certain first.
+    """
+    if len(pool) < MIN_POOL:
+        return []
+    by_scheme: dict[str, list[int]] = {}
+    for i in pool:
+        by_scheme.setdefault(sketches[i].scheme.name, []).append(i)
+    edges = []
+    for members in by_scheme.values():
+        values = [_values(sketches[i]) for i in members]
+        grams = gram_matrices(values)
+        ids = [sketches[i].name for i in members]
+        found: dict[int, Merge] = {}
+        everyone = range(len(members))
+        first = {k: explain_merge(k, everyone, values, labels=ids, grams=grams) for k in everyone}
+        for k in sorted((k for k in first if first[k]), key=lambda k: _certainty(first[k])):
+            others = [x for x in everyone if x not in found]
+            merge = first[k]
+            if merge is None or set(merge.parents) & set(found):
+                merge = explain_merge(k, others, values, labels=ids, grams=grams)
+            if merge is not None:
+                found[k] = merge
+        for merge in found.values():
+            edges += _edges(sketches, relatives, members, merge)
+    return edges
+
+
+def _edges(
+    sketches: Sequence[Sketch], relatives: Relatives, members: Sequence[int], merge: Merge
+) -> list[Draft]:
+    child = members[merge.child]
+    details: dict[str, Any] = {
+        "method": merge.method,
+        "gain": round(merge.gain, 4),
+        "curve": _curve(merge),
+    }
+    if merge.base is not None:
+        details["base"] = sketches[members[merge.base]].name
+    drawn = []
+    for k, weight in zip(merge.parents, merge.weights, strict=True):
+        parent = members[k]
+        drawn.append(
+            Draft(
+                parent=parent,
+                child=child,
+                kind=KIND.get(merge.method, "merged"),
+                details=details,
+                weight=weight,
+                log10_pvalue=relatives.test(parent, child)[0],
+                direction=merge.direction,
+                distance=relate(sketches[parent], sketches[child]).relative_distance,
+                evidence=(*merge.evidence, *merge.warnings),
+            )
+        )
+    return drawn
+
+
+def _curve(merge: Merge) -> dict[str, list[float]]:
+    """Mean weights of each layer, in order of the parents."""
+    layers: dict[str, list[tuple[float, ...]]] = {}
+    for name, weights in merge.curve:
+        layer = layer_of(name)
+        layers.setdefault("rest" if layer is None else str(layer), []).append(weights)
+    return {
+        layer: [round(float(w), 4) for w in np.mean(rows, axis=0)] for layer, rows in layers.items()
+    }
+
+
+def _certainty(merge: Merge | None) -> float:
+    return 1.0 if merge is None else -merge.direction
+
+
+def _values(sketch: Sketch) -> Values:
+    return {name: tensor.values for name, tensor in sketch.tensors.items()}

@@ -1,0 +1,50 @@
+"""The record of `sketch`: which files were written, and what was left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from weightkin.records.comparison import Skipped
+
+SCHEMA = "weightkin/sketching/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SketchFile:
+    """One sketch that was written."""
+
+    source: str
+    name: str
+    digest: str
+    full_digest: str | None
+    scheme: str
+    file: str
+    n_parameters: int
+    n_bytes_model: int
+    bytes_read: int
+    size: int  # bytes of the file
+    seconds: float
+    incomplete: bool  # tensors of the model could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketching:
+    """All that one call of `sketch` did."""
+
+    sketches: tuple[SketchFile, ...]
+    skipped: tuple[Skipped, ...]
+    version: str
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether anything that was asked for is missing."""
+        return bool(self.skipped) or any(sketch.incomplete for sketch in self.sketches)
+
+    def to_json(self) -> str:
+        """Return the record as JSON; a digest that was not asked for is left out."""
+        fields = asdict(self)
+        for sketch in fields["sketches"]:
+            if sketch["full_digest"] is None:
+                del sketch["full_digest"]
+        return json.dumps({"schema": SCHEMA, **fields}, indent=2, allow_nan=False)

@@ -1,0 +1,54 @@
+"""How one model was made from the other, as lines of text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightkin.records import Comparison
+
+NUMBERS = (  # what is worth a word, in this order
+    *("dtype", "bits", "group", "scope", "scheme", "pattern", "share", "rank", "modules"),
+    *("kept_layers", "layers", "n_units", "n_rows_before", "n_rows", "n_experts", "blocks"),
+    *("reinitialised", "typical_distance", "share_equal"),
+)
+MAX_ITEMS = 8
+
+
+def derivation_lines(record: Comparison) -> list[str]:
+    """Kind with its main numbers, then the direction in words; nothing where there is none."""
+    lines = []
+    details = record.kind_details
+    if record.kind and "identical" not in record.kind:
+        numbers = [f"{_words(key)} {_value(details[key])}" for key in NUMBERS if key in details]
+        rest = f" ({', '.join(numbers)})" if numbers else ""
+        lines.append(f"  kind: {' and '.join(record.kind)}{rest}")
+    if "identical" in details:
+        lines.append(f"  equal: {details['identical']}")
+    direction = record.direction
+    if direction.parent != "undetermined":
+        child = "b" if direction.parent == "a" else "a"
+        said = f"{direction.parent} is the parent, {child} the child"
+        lines.append(f"  direction: {said} (probability {direction.probability:.2f})")
+    elif direction.evidence:
+        lines.append("  direction: undetermined")
+    lines += [f"    {line}" for line in direction.evidence]
+    return lines
+
+
+def _words(key: str) -> str:
+    return (
+        key.replace("_", " ").replace("n ", "number of ", 1)
+        if key[:2] == "n_"
+        else (key.replace("_", " "))
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return "; ".join(f"{k} {_value(v)}" for k, v in value.items() if k != "names")
+    if isinstance(value, list | tuple):
+        shown = " ".join(str(x) for x in value[:MAX_ITEMS])
+        return f"{shown} …" if len(value) > MAX_ITEMS else shown
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,231 @@
+"""A family as a drawing in characters, and why one model hangs where it hangs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weightkin.errors import UsageError
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.form import pvalue_words
+from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
+
+LONGEST = 60  # characters of a name
+UNOBSERVED = "(unobserved ancestor)"
+# the number of a kind that says most about it
+MAIN_NUMBER = {
+    "bits": "{} bits",
+    "rank": "rank {}",
+    "dtype": "{}",
+    "share": "share {}",
+    "n_units": "{} units",
+    "n_layers": "{} layers",
+    "kept_layers": "{} layers",
+    "n_rows": "{} rows",
+    "n_experts": "{} experts",
+    "method": "{}",
+    "scale": "scale {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Characters to draw with."""
+
+    branch: str
+    last: str
+    pass_by: str
+    solid: tuple[str, str]  # direction determined, undetermined
+    dashed: tuple[str, str]
+    cut: str
+
+
+UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), ("╌▶ ", "╌╌ "), "…")
+PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), (".> ", ".. "), "...")
+
+
+def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
+    """The sentence, a tree for each family, models without relatives, what was skipped."""
+    drawn = UNICODE if is_unicode else PLAIN
+    nodes = {node.id: node for node in graph.nodes}
+    into: dict[str, list[FamilyEdge]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.child, []).append(edge)
+    above = {child: sorted(edges, key=_heaviest) for child, edges in into.items()}
+    below: dict[str, list[FamilyEdge]] = {}
+    for edges in above.values():
+        below.setdefault(edges[0].parent, []).append(edges[0])
+    lines = [graph.sentence]
+    for component in sorted(graph.families, key=len, reverse=True):
+        lines.append("")
+        for root in [x for x in component if x not in above]:
+            lines += _tree(root, nodes, above, below, drawn)
+    alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
+    lines += ["", *(_title(node, drawn) for node in alone)] if alone else []
+    lines += ["", *(f"  {line}" for line in _notes(graph))]
+    return lines if is_unicode else [_ascii(line) for line in lines]
+
+
+def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[str]:
+    """Why this parent: what relates the two, what gives the direction, what came second.
+
+    Raises
+    ------
+    UsageError
+        No model, or more than one, goes by that id, name or source.
+    """
+    drawn = UNICODE if is_unicode else PLAIN
+    nodes = {node.id: node for node in graph.nodes}
+    node = _wanted(graph, child)
+    lines = [_title(node, drawn)]
+    edges = graph.parents_of(node.id)
+    if not edges:
+        lines.append("  no parent of it was found among these models")
+    for edge in edges:
+        lines += ["", f"  made from {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
+        related = pvalue_words(edge.log10_pvalue)
+        lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
+        lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
+        lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
+        lines += [f"    evidence   {_cut(printable(line), 200, drawn)}" for line in edge.evidence]
+        if edge.runner_up is None:
+            lines.append("    second     no other parent was in question")
+        else:
+            second = _name(nodes[edge.runner_up.parent], drawn)
+            behind = edge.runner_up.behind
+            how = f"{_number(behind)} dearer" if behind > 0 else "as good"
+            lines.append(f"    second     {second}, {how}")
+    children = [edge for edge in graph.edges if edge.parent == node.id]
+    if children:
+        lines.append("")
+    for edge in children:
+        lines.append(f"  parent of {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
+    return lines if is_unicode else [_ascii(line) for line in lines]
+
+
+def kind_words(edge: FamilyEdge) -> str:
+    """How the child was made, with the number that says most: ``quantised (4 bits)``."""
+    number = _main_number(edge.kind_details)
+    return printable(edge.kind) + (f" ({number})" if number else "")
+
+
+def _tree(
+    root: str,
+    nodes: Mapping[str, FamilyNode],
+    above: Mapping[str, list[FamilyEdge]],
+    below: Mapping[str, list[FamilyEdge]],
+    drawn: _Lines,
+) -> Iterator[str]:
+    """Depth first with a stack: chains may be longer than Python recurses."""
+    yield _title(nodes[root], drawn)
+    stack = [(edge, "", i == 0) for i, edge in enumerate(reversed(below.get(root, [])))]
+    while stack:
+        edge, indent, is_last = stack.pop()
+        children = below.get(edge.child, [])
+        is_dashed = not (nodes[edge.parent].observed and nodes[edge.child].observed)
+        is_sure = edge.direction == "determined"
+        sure, unsure = drawn.dashed if is_dashed else drawn.solid
+        corner = drawn.last if is_last else drawn.branch
+        title = _title(nodes[edge.child], drawn)
+        yield f"{indent}{corner}{sure if is_sure else unsure}{title}  {_words(edge)}"
+        inner = indent + (" " if is_last else drawn.pass_by) + "   "
+        bar = drawn.pass_by if children else " "
+        for other in above[edge.child][1:]:
+            yield f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  {_words(other)}"
+        stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
+
+
+def _words(edge: FamilyEdge) -> str:
+    parts = [kind_words(edge)]
+    if edge.weight != 1.0:
+        parts.append(f"weight {edge.weight:.2f}")
+    parts += [f"distance {_number(edge.distance)}", _direction(edge)]
+    return ", ".join([*parts, f"support {edge.support:.2f}"])
+
+
+def _direction(edge: FamilyEdge) -> str:
+    if edge.direction == "undetermined":
+        return f"direction undetermined ({edge.direction_probability:.2f})"
+    return f"direction {edge.direction_probability:.2f}"
+
+
+def _title(node: FamilyNode, drawn: _Lines) -> str:
+    same = ", ".join(_cut(printable(x), LONGEST, drawn) for x in node.duplicates)
+    return _name(node, drawn) + (f" = {same}" if same else "")
+
+
+def _name(node: FamilyNode, drawn: _Lines) -> str:
+    return _cut(printable(node.id), LONGEST, drawn) if node.observed else UNOBSERVED
+
+
+def _notes(graph: FamilyGraph) -> list[str]:
+    lines = []
+    if any(edge.direction == "undetermined" for edge in graph.edges):
+        lines.append("no arrow head: which of the two came first is undetermined")
+    if not all(node.observed for node in graph.nodes):
+        lines.append("dashed: an ancestor that is not among these models")
+    if graph.edges:
+        weakest = max(edge.log10_pvalue for edge in graph.edges)
+        n_unproven = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
+        lines.append(
+            f"relatedness not proven at alpha on {n_unproven} of {len(graph.edges)} edges"
+            if n_unproven
+            else f"relatedness: {pvalue_words(weakest)} on every edge"
+        )
+    for skip in graph.skipped[:MAX_SKIPPED]:
+        lines.append(f"skipped  {printable(skip.what)}: {printable(skip.why)}")
+    if len(graph.skipped) > MAX_SKIPPED:
+        lines.append(f"skipped  {len(graph.skipped) - MAX_SKIPPED} more (--json lists them)")
+    lines.append(
+        f"alpha {graph.alpha:g}; read {file_size(graph.bytes_read)} in {graph.seconds:.2f} s;"
+        f" {printable(graph.method)}, seed {graph.seed}, weightkin {printable(graph.version)}"
+    )
+    return lines
+
+
+def _wanted(graph: FamilyGraph, child: str) -> FamilyNode:
+    ways = (
+        lambda node: node.id == child,
+        lambda node: child in (node.name, node.source) and child != "",
+        lambda node: child in node.duplicates,
+    )
+    for is_meant in ways:
+        found = [node for node in graph.nodes if is_meant(node)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = ", ".join(printable(node.id) for node in found[:MAX_SKIPPED])
+            raise UsageError(f"{printable(child)!r} names {len(found)} models: {ids}")
+    near = difflib.get_close_matches(child, [node.id for node in graph.nodes], n=3)
+    hint = f", expected one such as {', '.join(map(printable, near))}" if near else ""
+    raise UsageError(f"no model here is called {printable(child)!r}{hint}")
+
+
+def _main_number(details: Mapping[str, Any]) -> str:
+    for key, words in MAIN_NUMBER.items():
+        value = details.get(key)
+        if isinstance(value, float):
+            return words.format(_number(value))
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            return words.format(printable(str(value))[:LONGEST])
+        if isinstance(value, list | tuple):
+            return words.format(len(value))
+    return ""
+
+
+def _heaviest(edge: FamilyEdge) -> float:
+    return -abs(edge.weight)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _cut(text: str, length: int, drawn: _Lines) -> str:
+    return text if len(text) <= length else text[: length - len(drawn.cut)] + drawn.cut
+
+
+def _ascii(line: str) -> str:
+    return line.encode("ascii", "backslashreplace").decode("ascii")

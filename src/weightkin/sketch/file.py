@@ -1,0 +1,216 @@
+"""The file of a sketch: safetensors with equal bytes for equal sketches, hostile when read.
+
+Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored; the metadata
+says everything else as JSON. `open_model` sees the runs. Whatever can be computed again (row
+indices of runs, digests of samples, facts of values) is not stored, so it cannot be forged apart
+from the values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy.stored import anatomy_text, stored_anatomy
+from weightkin.errors import UsageError
+from weightkin.sketch.facts import empty, raw_bytes
+from weightkin.sketch.scheme import Scheme
+from weightkin.sketch.stand_in import run_of
+from weightkin.sketch.stored import Entry, checked_entries, checked_facts
+from weightkin.sketch.take import sketched_tensor
+from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.weights import open_model
+from weightkin.weights.dtypes import NUMPY
+from weightkin.weights.files import LocalFile
+from weightkin.weights.messages import quoted, unreadable
+from weightkin.weights.model import SKETCH_KEY
+from weightkin.weights.safetensors_file import read_safetensors
+
+SUFFIX = ".sketch.safetensors"
+PARTS = ("run", "scattered", "tail")
+
+
+def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
+    """Write a sketch and return the size of its file. The file appears whole or not at all."""
+    data = sketch_bytes(sketch)
+    name = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".sketch-", suffix=".part", delete=False
+        ) as handle:
+            name = handle.name
+            handle.write(data)
+        os.chmod(name, 0o644)  # noqa: PTH101 (a name, not a path)
+        if overwrite:
+            os.replace(name, path)  # noqa: PTH105
+        else:
+            os.link(name, path)  # noqa: PTH200 (fails if there is anything at the path)
+    except FileExistsError:
+        raise UsageError(f"{path}: exists already, and is not overwritten") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)
+    return len(data)
+
+
+def read_sketch(path: Path | str) -> Sketch:
+    """Read a sketch file and check everything it says.
+
+    Raises
+    ------
+    UnreadableModel
+        The file is missing, damaged, or no sketch.
+    """
+    path = Path(path)
+    file = LocalFile(path)
+    contents = read_safetensors(file)
+    if SKETCH_KEY not in contents.metadata or contents.problems:
+        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+    model = open_model(path)  # checks what it shares with other sources
+    if model.sketched is None:
+        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+    scheme = _scheme(path, model.sketched.scheme)
+    facts = checked_facts(path, contents.metadata)
+    tensors: dict[str, SketchedTensor] = {}
+    for entry in checked_entries(path, contents.metadata, scheme):
+        pieces = []
+        for part, n_rows, n_columns in entry.parts:
+            key = f"{part}/{entry.name}"
+            info = contents.tensors.pop(key, None)
+            is_vector = part == "run" and len(entry.shape) < 2
+            expected = (n_rows,) if is_vector else (n_rows, n_columns)
+            if info is None and n_rows == 0 and part != "run":
+                pieces.append(np.zeros((0, n_columns), dtype=NUMPY[entry.dtype]))
+            elif info is None or info.shape != expected or info.dtype != entry.dtype:
+                found = "nothing" if info is None else f"{info.dtype} {list(info.shape)}"
+                expect = f"{entry.dtype} {list(expected)}"
+                raise unreadable(path, f"{found} as {quoted(key)}", expect)
+            else:
+                place = contents.places[key]
+                raw = file.read([(place.offset, place.offset + info.n_bytes)])
+                pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
+        tensors[entry.name] = _tensor(entry, pieces)
+    if contents.tensors:
+        raise unreadable(path, f"tensor {quoted(min(contents.tensors))}", "only known ones")
+    return Sketch(
+        name=model.name,
+        digest=model.sketched.digest,
+        full_digest=model.sketched.full_digest,
+        scheme=scheme,
+        tensors=tensors,
+        anatomy=stored_anatomy(model.sketched.anatomy, model.tensors, model.name),
+        config=model.config,
+        **facts,
+    )
+
+
+def sketch_bytes(sketch: Sketch) -> bytes:
+    """The file's contents: header, then the values of all tensors in order of their names."""
+    header: dict[str, Any] = {"__metadata__": _metadata(sketch)}
+    pieces: list[bytes] = []
+    end = 0
+    for part in PARTS:
+        for name in sorted(sketch.tensors):
+            array = _part(sketch.tensors[name], part)
+            if part != "run" and not array.size:
+                continue
+            pieces.append(raw_bytes(array))
+            begin, end = end, end + len(pieces[-1])
+            header[f"{part}/{name}"] = {
+                "dtype": sketch.tensors[name].dtype,
+                "shape": list(array.shape),
+                "data_offsets": [begin, end],
+            }
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *pieces])
+
+
+def _part(tensor: SketchedTensor, part: str) -> npt.NDArray[Any]:
+    if part == "run":
+        return run_of(tensor)
+    return tensor.stored[tensor.n_run :] if part == "scattered" else tensor.tail_stored
+
+
+def _metadata(sketch: Sketch) -> dict[str, str]:
+    scattered: dict[tuple[int, ...], int] = {}
+    entries = []
+    for name in sorted(sketch.tensors):
+        t = sketch.tensors[name]
+        index = tuple(t.rows[t.n_run :].tolist())
+        entries.append(
+            {
+                "name": name,
+                "role": t.role,
+                "stack": t.stack,
+                "block": t.block,
+                "dtype": t.dtype,
+                "shape": list(t.shape),
+                "starts": [list(t.row_starts), list(t.column_starts)],
+                "scattered": scattered.setdefault(index, len(scattered)),
+                "n_tail": len(t.tail_rows),
+            }
+        )
+    facts = {
+        "source": sketch.source,
+        "n_parameters": sketch.n_parameters,
+        "n_bytes": sketch.n_bytes,
+        "family": sketch.family,
+        "stacks": [list(pair) for pair in sketch.stacks],
+        "bytes_read": sketch.bytes_read,
+        "problems": [list(problem) for problem in sketch.problems],
+        "is_partial": sketch.is_partial,
+        "revision": sketch.revision,
+    }
+    return {
+        SKETCH_KEY: "1",
+        "anatomy": anatomy_text(sketch.anatomy),
+        "config": _json(sketch.config),
+        "digest": sketch.digest,
+        "facts": _json(facts),
+        "full_digest": sketch.full_digest or "",
+        "name": sketch.name,
+        "scattered": _json([list(index) for index in scattered]),
+        "scheme": sketch.scheme.name,
+        "tensors": _json(entries),
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _scheme(path: Path, name: str) -> Scheme:
+    try:
+        return Scheme.from_name(name)
+    except UsageError as error:
+        raise unreadable(path, str(error), "a known scheme") from None
+
+
+def _tensor(entry: Entry, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
+    run, scattered, tail = pieces
+    return sketched_tensor(
+        np.concatenate([run, scattered]),
+        tail if len(tail) else empty(entry.dtype),
+        name=entry.name,
+        role=entry.role,
+        stack=entry.stack,
+        block=entry.block,
+        shape=entry.shape,
+        dtype=entry.dtype,
+        rows=np.concatenate([entry.run, entry.scattered]),
+        columns=entry.columns,
+        n_run=len(entry.run),
+        tail_rows=entry.tail_rows,
+        tail_columns=entry.tail_columns,
+        row_starts=entry.row_starts,
+        column_starts=entry.column_starts,
+    )

@@ -1,0 +1,118 @@
+"""Which rows and columns of a matrix a sketch keeps: fixed by shape and scheme, before reading.
+
+Three sets. A **run** of rows from the first one: survivors of pruning overlap there, and tests of
+units need neighbours. **Scattered** rows beyond the run, by consistent sampling: those with the
+smallest hash of their index, so that tensors that grew or shrank keep most of them in common
+(bottom-k sampling). A **tail** of a token table: the last rows, where tokens lie that are reserved
+and never used. Columns are a run from the first one.
+
+Limitations: the first columns stand for all columns only where columns are alike; a run is no
+random sample (see `sketch.overlap` for what that costs an estimate).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UsageError
+
+Indices = npt.NDArray[np.int64]
+
+MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
+MAX_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts
+MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
+MAX_NUMBER = 1 << 20  # of any parameter in a name
+WHOLE = "ws1-whole"
+_NAME = re.compile(r"ws1-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How much a sketch keeps of every tensor. Two sketches of equal schemes can be compared."""
+
+    n_rows: int = 48
+    n_scattered: int = 16
+    n_columns: int = 96
+    n_tail: int = 64
+    n_tail_columns: int = 32
+    is_whole: bool = False
+
+    @classmethod
+    def whole(cls) -> Scheme:
+        """Keep everything: for small models, and to check estimates."""
+        return cls(0, 0, 0, 0, 0, is_whole=True)
+
+    @classmethod
+    def from_name(cls, name: str) -> Scheme:
+        """Return the scheme that a name spells out."""
+        if name == WHOLE:
+            return cls.whole()
+        match = _NAME.fullmatch(name)
+        numbers = [int(text) for text in match.groups()] if match else []
+        if not numbers or not numbers[0] or not numbers[2] or max(numbers) > MAX_NUMBER:
+            raise UsageError(f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE}")
+        n_rows, n_scattered, n_columns, n_tail, n_tail_columns = numbers
+        return cls(n_rows, n_scattered, n_columns, n_tail, n_tail_columns)
+
+    @property
+    def name(self) -> str:
+        """The version of the rules and every parameter."""
+        if self.is_whole:
+            return WHOLE
+        kept = f"r{self.n_rows}-s{self.n_scattered}-c{self.n_columns}"
+        return f"ws1-{kept}-t{self.n_tail}x{self.n_tail_columns}"
+
+    def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+        """Rows of the runs of a matrix of n rows: one from each start, in ascending order."""
+        return _runs(n, starts, n if self.is_whole else self.n_rows)
+
+    def columns(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+        """Columns kept of a matrix of n columns, in ascending order."""
+        return _runs(n, starts, n if self.is_whole else self.n_columns)
+
+    def scattered(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+        """Rows beyond the runs with the smallest hashes of their index, in ascending order.
+
+        Of the rows below the smaller of two sizes, both sizes keep those whose hash is among the
+        smallest, so a table that grew by a tenth keeps about nine in ten.
+        """
+        if self.is_whole or not self.n_scattered:
+            return np.zeros(0, dtype=np.int64)
+        beyond = np.setdiff1d(np.arange(n), self.run(n, starts), assume_unique=True)
+        if len(beyond) <= self.n_scattered:
+            return beyond
+        smallest = np.argpartition(hashed(beyond), self.n_scattered)[: self.n_scattered]
+        return np.sort(beyond[smallest])
+
+    def tail(self, n: int) -> Indices:
+        """Last rows of a token table, as far as they lie beyond its run."""
+        if self.is_whole:
+            return np.zeros(0, dtype=np.int64)
+        return np.arange(max(n - self.n_tail, min(self.n_rows, n)), n)
+
+    def elements(self, n: int) -> Indices:
+        """Elements kept of a vector of n."""
+        return np.arange(n if self.is_whole else min(n, MAX_VECTOR))
+
+
+def hashed(index: Indices) -> npt.NDArray[np.uint64]:
+    """Hash row indices: the output function of SplitMix64, a bijection of 64 bits.
+
+    References
+    ----------
+    .. [1] Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
+    """
+    z = (index.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return mixed
+
+
+def _runs(n: int, starts: tuple[int, ...], length: int) -> Indices:
+    runs = [np.arange(start, min(start + length, n)) for start in (0, *starts) if start < n]
+    return np.unique(np.concatenate(runs)) if runs else np.zeros(0, dtype=np.int64)

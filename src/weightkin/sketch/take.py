@@ -1,0 +1,229 @@
+"""From a model to its sketch: lay out what is kept by shapes and anatomy alone, then read that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy import Anatomy, read_anatomy
+from weightkin.anatomy.naming import split_names
+from weightkin.errors import UsageError
+from weightkin.sketch.cut import cut_anatomy
+from weightkin.sketch.facts import empty, facts_of, sample_digest
+from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, Indices, Scheme
+from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
+from weightkin.weights import Model, TensorInfo, digest, full_digest
+
+TOKEN_ROLES = ("embed", "unembed")
+MAX_FACT = 200  # characters of a declared fact
+SUB_CONFIGS = ("text_config", "vision_config", "audio_config", "llm_config", "encoder", "decoder")
+DECLARED = (
+    *("architectures", "model_type", "torch_dtype", "dtype", "hidden_act", "activation_function"),
+    *("hidden_size", "n_embd", "d_model", "intermediate_size", "n_inner", "d_ff", "head_dim"),
+    *("num_hidden_layers", "n_layer", "num_attention_heads", "n_head", "num_key_value_heads"),
+    *("vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id"),
+    *("max_position_embeddings", "n_positions", "rope_theta", "rope_scaling", "sliding_window"),
+    *("rms_norm_eps", "layer_norm_eps", "num_local_experts", "num_experts", "num_experts_per_tok"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """One matrix to sample: where its elements begin, and what is known about it."""
+
+    info: TensorInfo
+    name: str
+    shape: tuple[int, ...]
+    offset: int  # elements of the tensor before it
+    role: str
+    stack: str
+    block: int
+    row_starts: tuple[int, ...]
+    column_starts: tuple[int, ...]
+
+
+def take_sketch(
+    model: Model, scheme: Scheme | None = None, *, with_full_digest: bool = False
+) -> Sketch:
+    """Sample every tensor of a model.
+
+    Reads whole pages around the sampled pieces and nothing else: about 0.5 % of a model of 7
+    billion parameters.
+
+    Parameters
+    ----------
+    model : Model
+        An open model that is no sketch itself.
+    scheme : Scheme, optional
+        What to keep; the default one without it.
+    with_full_digest : bool
+        Also digest every byte.
+
+    Returns
+    -------
+    Sketch
+        Tensors in ascending order of name, values as stored.
+    """
+    if model.sketched is not None:
+        raise UsageError(f"{model.name}: is a sketch already, expected a whole model")
+    scheme = scheme or Scheme()
+    anatomy = read_anatomy(model)
+    layouts = sorted(_layouts(model, anatomy), key=lambda layout: layout.name)
+    tensors = {layout.name: _sample(model, layout, scheme) for layout in layouts}
+    identity = digest(model)
+    full = full_digest(model) if with_full_digest else None
+    return Sketch(
+        name=model.name,
+        source=model.source,
+        digest=identity,
+        full_digest=full,
+        scheme=scheme,
+        n_parameters=sum(math.prod(info.shape) for info in model.tensors.values()),
+        n_bytes=model.n_bytes,
+        family=anatomy.family,
+        stacks=anatomy.stacks,
+        tensors=tensors,
+        anatomy=cut_anatomy(anatomy, tensors),
+        config=_declared(model.config),
+        bytes_read=model.bytes_read,
+        problems=tuple((problem.what, problem.why) for problem in model.problems),
+        is_partial=model.is_partial,
+        revision=model.revision,
+    )
+
+
+def sketched_tensor(
+    stored: npt.NDArray[Any], tail_stored: npt.NDArray[Any], **known: Any
+) -> SketchedTensor:
+    """Complete a sample with its digest and facts."""
+    return SketchedTensor(
+        stored=stored,
+        tail_stored=tail_stored,
+        digest=sample_digest(known["dtype"], known["shape"], stored, tail_stored),
+        **known,
+        **asdict(facts_of(stored)),
+    )
+
+
+def _layouts(model: Model, anatomy: Anatomy) -> Iterator[_Layout]:
+    """Every matrix to sample, in the order of the model's tensors."""
+    roles = dict(anatomy.roles)
+    homes = _homes(model, anatomy)
+    starts: dict[tuple[str, int], set[int]] = {}  # (tensor, dimension)
+    stacked = set()
+    for axis in anatomy.axes:
+        for place in axis.places:
+            if place.index is not None:
+                stacked.add(place.tensor)
+            if axis.kind != "heads" and place.start:
+                starts.setdefault((place.tensor, place.dim), set()).add(place.start)
+    for name, info in model.tensors.items():
+        stack, block = homes.get(name, ("", -1))
+        row_starts, column_starts = (
+            (0, *sorted(starts.get((name, dim), ()))[: MAX_STARTS - 1]) for dim in (0, 1)
+        )
+        about = (roles.get(name, "other"), stack, block, row_starts, column_starts)
+        if name not in stacked:
+            yield _Layout(info, name, info.shape, 0, *about)
+            continue
+        size = math.prod(info.shape[1:])
+        for e in range(min(MAX_EXPERTS, info.shape[0])):
+            yield _Layout(info, f"{name}[{e}]", info.shape[1:], e * size, *about)
+
+
+def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
+    """Stack and block of every tensor inside a block that has an axis, or the rank of the block."""
+    known = {
+        place.tensor: (axis.stack, axis.block)
+        for axis in anatomy.axes
+        if axis.block >= 0
+        for place in axis.places
+    }
+    homes = dict(known)
+    for stack in split_names(model.tensors.values())[0]:
+        inside = [[info.name for info in block.tensors.values()] for block in stack.blocks]
+        name = next((known[n][0] for names in inside for n in names if n in known), None)
+        for rank, names in enumerate(inside):
+            home = next((known[n] for n in names if n in known), (name, rank) if name else None)
+            if home is not None:
+                homes.update((n, home) for n in names if n not in known)
+    return homes
+
+
+def _sample(model: Model, layout: _Layout, scheme: Scheme) -> SketchedTensor:
+    n_rows, n_columns = matrix_shape(layout.shape)
+    is_vector = len(layout.shape) < 2
+    is_table = layout.role in TOKEN_ROLES and len(layout.shape) == 2
+    row_starts = (0,) if is_vector else layout.row_starts
+    column_starts = (0,) if is_vector else layout.column_starts
+    run = scheme.elements(n_rows) if is_vector else scheme.run(n_rows, row_starts)
+    columns = (
+        np.arange(min(n_columns, 1)) if is_vector else scheme.columns(n_columns, column_starts)
+    )
+    scattered = run[:0] if is_vector else scheme.scattered(n_rows, row_starts)
+    rows = np.concatenate([run, scattered])
+    tail_rows = scheme.tail(n_rows) if is_table else run[:0]
+    tail_columns = np.arange(min(n_columns, scheme.n_tail_columns) if len(tail_rows) else 0)
+    tail = _read(model, layout, tail_rows, tail_columns) if len(tail_rows) else None
+    return sketched_tensor(
+        _read(model, layout, rows, columns),
+        empty(layout.info.dtype) if tail is None else tail,
+        name=layout.name,
+        role=layout.role,
+        stack=layout.stack,
+        block=layout.block,
+        shape=layout.shape,
+        dtype=layout.info.dtype,
+        rows=rows,
+        columns=columns,
+        n_run=len(run),
+        tail_rows=tail_rows,
+        tail_columns=tail_columns,
+        row_starts=row_starts,
+        column_starts=column_starts,
+    )
+
+
+def _read(model: Model, layout: _Layout, rows: Indices, columns: Indices) -> npt.NDArray[Any]:
+    """Elements of a submatrix, as stored: as few pieces as there are."""
+    if not rows.size or not columns.size:
+        return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
+    width = matrix_shape(layout.shape)[1]
+    order = np.argsort(rows, kind="stable")
+    if len(columns) == width:  # whole rows: neighbours are one piece
+        first, stop = _pieces(rows[order])
+        spans = layout.offset + np.stack([first * width, stop * width], axis=-1)
+    else:
+        first, stop = _pieces(columns)
+        begins = layout.offset + rows[order, None] * width  # (n_rows, 1)
+        spans = np.stack([begins + first, begins + stop], axis=-1).reshape(-1, 2)
+    raw = model.storage.read_runs(layout.info.name, [(a, b) for a, b in spans.tolist()])
+    read = np.empty((len(rows), len(columns)), dtype=raw.dtype)
+    read[order] = raw.reshape(len(rows), len(columns))
+    return read
+
+
+def _pieces(index: Indices) -> tuple[Indices, Indices]:
+    """First and end of every run without gap in ascending indices."""
+    breaks = np.flatnonzero(np.diff(index) != 1)
+    first = index[np.concatenate(([0], breaks + 1))]
+    return first, index[np.concatenate((breaks, [len(index) - 1]))] + 1
+
+
+def _declared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of a config that matter, its nested configs included; nothing long, nothing deep."""
+    facts: dict[str, Any] = {}
+    for key in DECLARED:
+        value = config.get(key)
+        is_plain = isinstance(value, str | int | float | bool | list | dict)
+        if is_plain and len(str(value)) <= MAX_FACT:
+            facts[key] = value
+    for key in SUB_CONFIGS:
+        if isinstance(nested := config.get(key), Mapping) and (inner := _declared(nested)):
+            facts[key] = inner
+    return facts

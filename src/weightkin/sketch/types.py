@@ -1,0 +1,100 @@
+"""The sketch of a model: a small sample of every tensor, which can stand in for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy.types import Anatomy
+from weightkin.sketch.scheme import Indices, Scheme
+from weightkin.stats.matching import Floats
+from weightkin.weights.dtypes import to_float32
+
+Lattice = Literal[
+    "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SketchedTensor:
+    """The sample of one tensor (or of one expert's matrix, named ``tensor[expert]``).
+
+    A tensor of more than two dimensions is seen as a matrix of ``shape[0]`` rows; one of fewer as
+    a matrix of one column. ``rows`` holds the runs first (``n_run`` of them), then the scattered
+    rows; each part ascends. Facts are those of the finite values of ``stored``.
+    """
+
+    name: str
+    role: str  # "other" where unknown
+    stack: str  # "" outside every stack
+    block: int  # -1 outside the blocks
+    shape: tuple[int, ...]  # of the original
+    dtype: str  # safetensors name of the original
+    rows: Indices
+    columns: Indices
+    n_run: int
+    stored: npt.NDArray[Any]  # (len(rows), len(columns)), in the dtype of the original
+    tail_rows: Indices  # of a token table; empty elsewhere
+    tail_columns: Indices
+    tail_stored: npt.NDArray[Any]  # (len(tail_rows), len(tail_columns))
+    row_starts: tuple[int, ...]  # of the runs: 0, and where a fused part begins
+    column_starts: tuple[int, ...]
+    digest: str  # "wkt1-" and SHA-256 of dtype, shape and sampled bytes
+    n_finite: int
+    share_zeros: float
+    lattice: Lattice  # narrowest format that represents all values exactly
+    mean: float
+    sum_squares: float
+    fourth_moment: float  # mean of the fourth powers of (value - mean)
+
+    @property
+    def values(self) -> Floats:
+        """The sample as float32, ``(len(rows), len(columns))``: exact up to float32."""
+        return to_float32(self.stored)
+
+    @property
+    def tail_values(self) -> Floats:
+        """The tail as float32, ``(len(tail_rows), len(tail_columns))``."""
+        return to_float32(self.tail_stored)
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of the original, seen as a matrix."""
+        return matrix_shape(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sketch:
+    """A sample of every tensor of a model, with what is needed to test, measure and file it.
+
+    ``anatomy`` is that of the model of the sampled runs: its places are cut to what is held, while
+    ``n_units`` of an axis stays that of the model.
+    """
+
+    name: str
+    source: str
+    digest: str  # of the model: wk1-...
+    full_digest: str | None
+    scheme: Scheme
+    n_parameters: int
+    n_bytes: int  # of the model's tensors
+    family: str
+    stacks: tuple[tuple[str, int], ...]  # (stack, number of blocks)
+    tensors: Mapping[str, SketchedTensor]  # in ascending order of name
+    anatomy: Anatomy
+    config: Mapping[str, Any]  # declared facts that matter: head counts, positions, vocabulary
+    bytes_read: int  # of the model, when the sketch was taken
+    problems: tuple[tuple[str, str], ...] = ()  # what of the model could not be read, and why
+    is_partial: bool = False
+    revision: str | None = None
+
+
+def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a tensor seen as a matrix."""
+    if len(shape) < 2:
+        return (int(np.prod(shape, dtype=np.int64)), 1)
+    return shape[0], int(np.prod(shape[1:], dtype=np.int64))

@@ -1,0 +1,86 @@
+"""Calibrated evidence as it stands in the record: the statistic, its controls, what they allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weightkin.evidence.calibrated import Alike, agreement
+from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
+from weightkin.evidence.stage import Side
+from weightkin.records import Calibration, ModelRef, Skipped, Test
+from weightkin.stats.calibrated import N_CONTROLS, exceeds
+
+LEAST_SHARE = 0.1  # of the units: "universal" units of strangers are a few per cent
+WHAT = "calibrated evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What calibrated evidence adds to a record."""
+
+    calibration: Calibration | None = None
+    tests: tuple[Test, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether it allows `dependent`."""
+        return self.calibration is not None and self.calibration.is_above
+
+
+def calibrate(
+    a: Side, b: Side, refs: tuple[ModelRef, ModelRef], controls: Sequence[Control]
+) -> Calibrated:
+    """Rank a pair among controls of its class and size.
+
+    The rule: above every one of at least 19 controls, further above the largest than that lies
+    above their median, and at least a tenth of the units. Exact p-values are left alone.
+    """
+    alike = agreement(a, b)
+    if isinstance(alike, str):
+        return Calibrated(skipped=(Skipped(what=WHAT, why=alike),))
+    ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
+    found = ranked.rank
+    pvalue = found.pvalue if found else 1.0
+    is_above = found is not None and exceeds(found, ranked.n_controls)
+    calibration = Calibration(
+        model_class=alike.model_class,
+        statistic=round(alike.statistic, 6),
+        wrong_depth=round(alike.wrong_depth, 6),
+        n_controls=ranked.n_controls,
+        calibrated_pvalue=pvalue,
+        margin=round(found.margin, 4) if found else 0.0,
+        largest_control=found.largest if found else 0.0,
+        median_control=found.median if found else 0.0,
+        controls=ranked.digest,
+        is_above=is_above and alike.statistic >= LEAST_SHARE,
+    )
+    skipped: tuple[Skipped, ...] = ()
+    if ranked.n_controls < N_CONTROLS:
+        skipped = (Skipped(what=WHAT, why=_too_few(alike, ranked.n_controls)),)
+    return Calibrated(calibration, (_test(alike, pvalue),), skipped)
+
+
+def _too_few(alike: Alike, n_controls: int) -> str:
+    return (
+        f"{n_controls} controls of {alike.model_class} models within a factor {SIZE_FACTOR} of"
+        f" {alike.n_units} units and width {alike.width}, {N_CONTROLS} are needed: listed only"
+        " (weightkin controls add)"
+    )
+
+
+def _test(alike: Alike, pvalue: float) -> Test:
+    return Test(
+        name="agreement",
+        axis="units",
+        trusts="either",
+        block_a="all",
+        block_b="all",
+        n_units=sum(m.n_units for m in alike.matches),
+        statistic=round(alike.statistic, 6),
+        log10_pvalue=math.log10(pvalue),
+        null="calibrated",
+        view="tokens",
+    )

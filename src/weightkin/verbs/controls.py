@@ -1,0 +1,74 @@
+"""Add a pair of models known to be independent to one's own controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weightkin.errors import UsageError
+from weightkin.evidence.calibrated import agreement
+from weightkin.evidence.controls import (
+    Control,
+    as_control,
+    load_controls,
+    read_own,
+    user_file,
+    write_controls,
+)
+from weightkin.evidence.stage import Side
+from weightkin.verbs.compare import compare, open_side
+from weightkin.weights import Model, digest
+
+
+def add_control(
+    a: Model | str | Path,
+    b: Model | str | Path,
+    *,
+    model_class: str | None = None,
+    documented: str = "by the user",
+    own: Path | None = None,
+) -> Control:
+    """Add a pair to the user's controls (or to the file ``own``), and return what was written.
+
+    Refused when the pair is not of the class named, when a model stands in another pair already
+    (pairs that share a model are not two controls), and when `compare` finds a dependence.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+        Two models documented to come from independent initialisations.
+    model_class : str, optional
+        The class they are expected to be of, such as ``gated language``.
+    documented : str
+        How their independence is known.
+    own : Path, optional
+        The file of controls to add to; made if it is not there.
+    """
+    side_a, side_b = open_side(a), open_side(b)
+    path = own if own is not None else user_file()
+    control = _measured(side_a, side_b, documented)
+    if model_class is not None and control.model_class != model_class:
+        raise UsageError(f"the pair is {control.model_class}, expected {model_class}")
+    mine = read_own(path)
+    used = {x for c in (*load_controls(own if mine else None), *mine) for x in _digests(c)}
+    for name, side in (("a", side_a), ("b", side_b)):
+        if digest(side.model) in used:
+            raise UsageError(f"model {name}, {side.model.source}: stands in another control")
+    record = compare(side_a.model, side_b.model, controls=path if mine else None)
+    if record.verdict != "no-evidence":
+        raise UsageError(f"not a control, compare says: {record.sentence}")
+    write_controls(path, [*mine, control])
+    return control
+
+
+def _measured(a: Side, b: Side, documented: str) -> Control:
+    digests = digest(a.model), digest(b.model)
+    if digests[0] == digests[1]:
+        raise UsageError("a and b are one model")
+    found = agreement(a, b)
+    if isinstance(found, str):
+        raise UsageError(f"not a control: {found}")
+    return as_control(found, *digests, documented)
+
+
+def _digests(control: Control) -> tuple[str, str]:
+    return control.digest_a, control.digest_b

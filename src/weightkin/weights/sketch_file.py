@@ -1,0 +1,80 @@
+"""A sketch file as a `Model`: the runs under the names of the tensors they were taken from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from weightkin.weights.files import Contents, LocalFile, LocalStorage
+from weightkin.weights.messages import quoted, shown, unreadable
+from weightkin.weights.model import SKETCH_KEY, Model, Problem, Sketched
+
+RUN = "run/"
+MAX_NAME = 1000  # characters of a model's name
+DIGESTS = {
+    "digest": re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII),
+    "full_digest": re.compile(r"(wkfull1-[0-9a-f]{64}(-partial)?)?", re.ASCII),
+}
+
+
+def sketched_model(
+    source: str, path: Path, contents: Contents, files: Sequence[LocalFile]
+) -> Model:
+    """Make the model of a sketch's runs. Its anatomy and scheme are checked where they are used."""
+    metadata = contents.metadata
+    if metadata[SKETCH_KEY] != "1":
+        raise unreadable(path, f"a sketch of version {quoted(metadata[SKETCH_KEY])}", "version 1")
+    for key, pattern in DIGESTS.items():
+        if not pattern.fullmatch(metadata.get(key, "none")):
+            raise unreadable(path, f"{quoted(metadata.get(key))} as {key}", "a digest")
+    name = metadata.get("name", "")
+    if not 0 < len(name) <= MAX_NAME:
+        raise unreadable(path, f"a name of {len(name)} characters", f"1 to {MAX_NAME}")
+    facts, config = _parsed(path, metadata.get("facts", "")), _parsed(path, metadata.get("config"))
+    runs = sorted(key for key in contents.tensors if key.startswith(RUN))
+    infos = {key.removeprefix(RUN): contents.tensors[key] for key in runs}
+    return Model(
+        source=source,
+        name=name,
+        tensors={
+            key: type(info)(key, info.dtype, info.shape, info.n_bytes)
+            for key, info in infos.items()
+        },
+        config=config,
+        storage=LocalStorage({key.removeprefix(RUN): contents.places[key] for key in runs}, files),
+        problems=(*contents.problems, *_problems(path, facts)),
+        sketched=Sketched(
+            digest=metadata["digest"],
+            full_digest=metadata["full_digest"] or None,
+            scheme=metadata.get("scheme", ""),
+            anatomy=metadata.get("anatomy", ""),
+        ),
+    )
+
+
+def _problems(path: Path, facts: dict[str, Any]) -> list[Problem]:
+    """What of the model could not be read when it was sketched."""
+    problems, is_partial = facts.get("problems"), facts.get("is_partial")
+    if not isinstance(problems, list) or not isinstance(is_partial, bool):
+        raise unreadable(path, "malformed facts", "those of a sketch")
+    found = []
+    for problem in problems:
+        match problem:
+            case [str(what), str(why)]:
+                found.append(Problem(shown(what), why, loses_tensors=is_partial))
+            case _:
+                raise unreadable(path, "malformed problems", "pairs of texts")
+    return found
+
+
+def _parsed(path: Path, text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "")
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, f"metadata that is no JSON ({shown(error)})", "it") from None
+    if not isinstance(value, dict):
+        raise unreadable(path, f"{quoted(value)} in the metadata", "an object")
+    return value

@@ -1,0 +1,162 @@
+"""Claim: `tree` finds the models of a folder, prints what was asked for, and exits as promised."""
+
+import io
+import json
+import sys
+from dataclasses import replace
+
+import networkx
+import pytest
+
+import weightkin
+from tests import families
+from weightkin.cli.main import main
+from weightkin.cli.tree import named
+from weightkin.records.family import FamilyGraph
+
+
+@pytest.fixture
+def tree(monkeypatch, capsysbinary):
+    """Run `weightkin tree` with a verb that only records what it was asked."""
+    asked = {"graph": families.small()}
+
+    def family_graph(sources, **options):
+        asked.update(options, sources=sources)
+        if options["progress"] is not None:
+            options["progress"]("sketches", 1, 4, 2000)
+        return asked["graph"]
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["weightkin", "tree", *map(str, arguments)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = capsysbinary.readouterr()
+        return left.value.code, printed.out.decode(), printed.err.decode(), asked
+
+    monkeypatch.setattr(weightkin, "family_graph", family_graph, raising=False)
+    return run
+
+
+def test_the_drawing_is_the_default(tree):
+    code, out, err, asked = tree("a", "b")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == families.small().sentence
+    assert "mix  merged" in out
+    assert asked["sources"] == ["a", "b"]
+    assert (asked["method"], asked["alpha"], asked["seed"], asked["cache"]) == (
+        "weightkin", 1e-6, 0, None)  # fmt: skip
+
+
+def test_options_reach_the_verb(tree, tmp_path):
+    options = ("--method", "mother", "--seed", 3, "--alpha", "1e-9", "--cache", tmp_path)
+    asked = tree("a", "b", *options)[3]
+    assert asked["method"] == "mother"
+    assert (asked["seed"], asked["alpha"], asked["cache"]) == (3, 1e-9, tmp_path)
+
+
+def test_json_is_exactly_the_record(tree):
+    code, out, _, _ = tree("a", "b", "--json")
+    assert code == 0
+    assert FamilyGraph.from_json(out) == families.small()
+
+
+def test_formats_are_written_as_utf8(tree):
+    code, out, _, asked = tree("a", "b", "--format", "graphml")
+    assert code == 0
+    assert len(networkx.read_graphml(io.BytesIO(out.encode()))) == 8
+    asked["graph"] = families.named("日本語")
+    assert "日本語" in tree("a", "b", "--format", "dot")[1]
+
+
+def test_explain_answers_for_one_model(tree):
+    code, out, _, _ = tree("a", "b", "--explain", "ft")
+    assert (code, out.splitlines()[0]) == (0, "ft")
+    assert "second     base-b" in out
+    code, _, err, _ = tree("a", "b", "--explain", "nobody")
+    assert (code, err.count("\n")) == (4, 1)
+
+
+def test_an_incomplete_family_exits_with_2(tree):
+    asked = tree("a", "b")[3]
+    asked["graph"] = replace(families.small(), incomplete=True)
+    for way in ((), ("--json",), ("--format", "newick"), ("--explain", "ft")):
+        code, out, _, _ = tree("a", "b", *way)
+        assert code == 2
+        assert out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--alpha", "0"),
+        ("--alpha", "2"),
+        ("--seed", "-1"),
+        ("--method", "nearest"),
+        ("--format", "png"),
+        ("--json", "--format", "dot"),
+        ("--json", "--explain", "a"),
+    ],
+)
+def test_wrong_options_exit_with_4(tree, options):
+    assert tree("a", "b", *options)[0] == 4
+
+
+def test_no_source_at_all_exits_with_4(tree):
+    assert tree()[0] == 4
+
+
+def test_an_empty_folder_exits_with_3_and_one_line(tree, tmp_path):
+    (tmp_path / "notes.txt").write_text("no model")
+    code, out, err, _ = tree(tmp_path)
+    assert (code, out) == (3, "")
+    assert err.count("\n") == 1
+    assert "found no model among 1 entries, expected subfolders with weights" in err
+
+
+def test_progress_is_only_for_terminals(tree, monkeypatch):
+    assert tree("a", "b")[2] == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, out, err, _ = tree("a", "b", "--json")
+    assert code == 0
+    assert "sketches 1/4, read 2.0 kB" in err
+    assert err.endswith("\r\x1b[K")
+    json.loads(out)
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_a_folder_means_every_model_directly_inside(tmp_path):
+    touch(tmp_path, "b/model.safetensors", "a/pytorch_model.bin", "c.safetensors", "notes.txt",
+          "logs/train.log", "d/deep/model.safetensors", ".cache/model.safetensors",
+          "optimizer.pt", "x.sketch.safetensors")  # fmt: skip
+    assert named([str(tmp_path)]) == [
+        str(tmp_path / x) for x in ("a", "b", "c.safetensors", "x.sketch.safetensors")
+    ]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"),
+        ("model.safetensors.index.json", "first.safetensors"),
+        ("model.safetensors", "pytorch_model.bin"),
+    ],
+)
+def test_a_folder_that_is_a_model_is_one_and_its_subfolders_are_others(tmp_path, files):
+    touch(tmp_path, *files, "checkpoint-1/model.safetensors")
+    assert named([str(tmp_path)]) == [str(tmp_path), str(tmp_path / "checkpoint-1")]
+
+
+def test_other_sources_are_passed_on(tmp_path):
+    touch(tmp_path, "a/model.safetensors")
+    both = [str(tmp_path), str(tmp_path / "a")]
+    assert named(both) == both
+    assert named(["org/name@main"]) == ["org/name@main"]
+    assert named(["\0"]) == ["\0"]

@@ -1,0 +1,86 @@
+"""Claim: two models alone show how one was made from the other, with the right numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.derivation.families import TRUTH, edges, sketch
+from weightkin.derivation.kinds import kind_of
+from weightkin.sketch import Scheme
+
+EDGES = list(edges())
+SAMPLED = [e for e in EDGES if e[0].startswith("llama-a") and e[2] != "fine-tuned"]
+PEFT_NAMES = {"query": "q_proj", "value": "v_proj"}  # how a ViT's layers are called in memory
+
+
+@pytest.mark.parametrize(("parent", "child", "kind"), EDGES, ids=[e[1] for e in EDGES])
+def test_every_edge_of_the_zoo_has_its_kind_and_numbers(zoo, parent, child, kind):
+    derived = kind_of(sketch(parent), sketch(child), is_other_file=kind == "header-only")
+    assert derived.kind == (kind,)
+    assert derived.parent in ("a", "undetermined")
+    check_details(derived.details, TRUTH[child]["kind_details"], kind, child)
+
+
+def check_details(found, truth, kind, child):
+    if kind == "cast":
+        assert found["dtype"] == truth["dtype"]
+    if kind == "quantised":
+        assert (found["bits"], found["group"]) == (truth["bits"], truth["group"])
+        assert found["scheme"] == "symmetric"
+    if kind == "magnitude-pruned":
+        assert found["share"] == pytest.approx(truth["share"], abs=0.01)
+    if kind == "depth-pruned":
+        assert found["kept_layers"] == truth["kept_layers"]
+    if kind == "width-pruned":
+        assert found["n_units"] == truth["n_units"]
+        assert found["kept_units"] == truth["kept_units"]
+    if kind == "vocab-extended":
+        assert found["n_rows"] == truth["n_rows"]
+    if kind == "upcycled":
+        assert found["n_experts"] == truth["n_experts"]
+    if kind == "noise":
+        assert found["share"] == pytest.approx(truth["share"], rel=0.05)
+    if kind == "lora":
+        assert found["rank"] == truth["rank"]
+        modules = {PEFT_NAMES.get(m, m) for m in found["modules"]}
+        assert modules == set(truth["modules"])
+    if kind == "stacked":
+        assert found["layers"] == sum(truth["layers"], [])
+    if "reinitialised" in truth:
+        tensors = sketch(child).tensors.values()
+        fresh = {t.name for t in tensors if re.match(truth["reinitialised"], t.name)}
+        matrices = {t.name for t in tensors if len(t.shape) > 1}
+        assert set(found["reinitialised"]["names"]) == fresh & matrices
+
+
+@pytest.mark.parametrize(("parent", "child", "kind"), SAMPLED, ids=[e[1] for e in SAMPLED])
+def test_a_small_sample_shows_the_same_kind(zoo, parent, child, kind):
+    scheme = Scheme()
+    derived = kind_of(
+        sketch(parent, scheme), sketch(child, scheme), is_other_file=kind == "header-only"
+    )
+    assert derived.kind == (kind,)
+    assert derived.parent in ("a", "undetermined")
+
+
+@pytest.mark.parametrize("child", ["llama-a-int4", "llama-a-ft1", "llama-a-width", "hybrid-ab"])
+def test_swapping_the_models_changes_nothing_but_the_names(zoo, child):
+    forward = kind_of(sketch("llama-a"), sketch(child))
+    backward = kind_of(sketch(child), sketch("llama-a"))
+    assert forward.kind == backward.kind
+    assert forward.probability == backward.probability
+    swapped = {"a": "b", "b": "a", "undetermined": "undetermined"}
+    assert backward.parent == swapped[forward.parent]
+    for key in ("typical_distance", "bits", "group", "n_units", "share_equal"):
+        assert forward.details.get(key) == backward.details.get(key)
+
+
+def test_one_initialisation_trained_twice_is_unknown(zoo):
+    assert kind_of(sketch("llama-c"), sketch("llama-c-twin")).kind == ("unknown",)
+
+
+def test_what_was_undone_names_the_kind(zoo):
+    derived = kind_of(sketch("llama-a"), sketch("llama-a-sorted"), undone=("permuted",))
+    assert derived.kind == ("permuted",)

@@ -1,0 +1,51 @@
+"""Small family graphs, written by hand."""
+
+from __future__ import annotations
+
+from weightkin.records import Skipped
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
+
+
+def graph(nodes, edges, components=None, **more):
+    """A graph with the required fields filled in; by default it is one component."""
+    if components is None:
+        components = [tuple(node.id for node in nodes)]
+    return FamilyGraph(nodes=tuple(nodes), edges=tuple(edges), components=tuple(components),
+                       alpha=1e-6, method="weightkin", **more)  # fmt: skip
+
+
+def named(name):
+    """Two models, the name of the child being hostile."""
+    nodes = [FamilyNode(id="base", name="base"), FamilyNode(id=name, name=name, source=name)]
+    edge = FamilyEdge(parent="base", child=name, kind="fine-tuned", evidence=(name,))
+    return graph(nodes, [edge])
+
+
+def small():
+    """A base, its fine-tune, a quantised copy, a merge, an unobserved ancestor, a stranger."""
+    names = ("base-a", "ft", "ft-int4", "base-b", "mix", "loose")
+    nodes = [FamilyNode(id=x, name=x, source=f"models/{x}", digest=f"wk1-{x}") for x in names]
+    nodes[0] = FamilyNode(id="base-a", name="base-a", source="models/base-a", digest="wk1-base-a",
+                          duplicates=("models/base-a-copy",))  # fmt: skip
+    nodes += [FamilyNode(id="ancestor-1", observed=False)]
+    nodes += [FamilyNode(id="stranger", name="stranger", source="models/stranger")]
+    sure = {"direction": "determined", "log10_pvalue": -431.2}
+    edges = [
+        FamilyEdge(parent="base-a", child="ft", kind="fine-tuned", direction_probability=0.97,
+                   distance=0.125, support=0.9, evidence=("orthogonal increments: +3.1",),
+                   runner_up=RunnerUp(parent="base-b", behind=0.31), **sure),
+        FamilyEdge(parent="ft", child="ft-int4", kind="quantised", kind_details={"bits": 4},
+                   direction_probability=1.0, distance=0.05, support=1.0, **sure),
+        FamilyEdge(parent="ft", child="mix", kind="merged", weight=0.6, support=0.8,
+                   direction_probability=0.99, distance=0.2, **sure),
+        FamilyEdge(parent="base-b", child="mix", kind="merged", weight=0.4, support=0.8,
+                   direction_probability=0.99, distance=0.3, **sure),
+        FamilyEdge(parent="ancestor-1", child="base-a", kind="fine-tuned", distance=0.4,
+                   direction_probability=0.9, support=0.5, **sure),
+        FamilyEdge(parent="ancestor-1", child="loose", kind="fine-tuned", distance=0.5,
+                   direction_probability=0.6, log10_pvalue=-30.0, support=0.5),
+    ]  # fmt: skip
+    family = tuple(node.id for node in nodes[:-1])
+    return graph(nodes, edges, [family, ("stranger",)],
+                 skipped=(Skipped(what="models/broken", why="no tensors"),), seconds=1.5,
+                 bytes_read=5000, version="0.1.0")  # fmt: skip

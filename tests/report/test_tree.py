@@ -1,0 +1,152 @@
+"""Claim: the drawing says who was made from whom and how sure that is, whatever names say."""
+
+import pytest
+
+from tests import families
+from weightkin.errors import UsageError
+from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.report.tree import explain, family_lines
+
+HOSTILE = [
+    "a\nb",
+    "\x1b[2Jboo",
+    "safe\u202egpj.exe",
+    "\u2066isolated\u2069",
+    "tab\tand\rreturn",
+    "line\u2028separator",
+    "lone\ud800surrogate",
+    "zero\u200bwidth",
+]
+
+
+def drawing(graph, **more):
+    return "\n".join(family_lines(graph, **more))
+
+
+def test_the_whole_drawing():
+    assert drawing(families.small()).splitlines()[2:12] == [
+        "base-b",
+        "(unobserved ancestor)",
+        "├╌▶ base-a = models/base-a-copy  fine-tuned, distance 0.4, direction 0.90, support 0.50",
+        "│   └─▶ ft  fine-tuned, distance 0.125, direction 0.97, support 0.90",
+        "│       ├─▶ ft-int4  quantised (4 bits), distance 0.05, direction 1.00, support 1.00",
+        "│       └─▶ mix  merged, weight 0.60, distance 0.2, direction 0.99, support 0.80",
+        "│             + also from base-b  merged, weight 0.40, distance 0.3,"
+        " direction 0.99, support 0.80",
+        "└╌╌ loose  fine-tuned, distance 0.5, direction undetermined (0.60), support 0.50",
+        "",
+        "stranger",
+    ]
+
+
+def test_the_sentence_comes_first_and_what_was_skipped_is_said():
+    lines = family_lines(families.small())
+    assert lines[0] == families.small().sentence
+    assert "  skipped  models/broken: no tensors" in lines
+    assert "  relatedness: p <= 1e-30 on every edge" in lines
+
+
+def test_plain_characters_draw_the_same_tree():
+    plain, unicode = (family_lines(families.small(), is_unicode=x) for x in (False, True))
+    assert "\n".join(plain).isascii()
+    assert len(plain) == len(unicode)
+    assert any(line.startswith("|.> base-a") for line in plain)
+
+
+def test_plain_characters_spell_out_names_too():
+    assert "caf\\xe9" in drawing(families.named("café"), is_unicode=False)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("is_unicode", [True, False])
+def test_hostile_names_cannot_move_anything(name, is_unicode):
+    graph = families.named(name)
+    lines = [*family_lines(graph, is_unicode=is_unicode), *explain(graph, name)]
+    assert all(line.isprintable() for line in lines)
+    assert sum("base" in line for line in family_lines(graph)) == 1
+
+
+def test_markup_in_names_is_text():
+    assert "[red]model[/red]" in drawing(families.named("[red]model[/red]"))
+
+
+def test_long_names_are_cut():
+    line = next(x for x in family_lines(families.named("m" * 500)) if "mmm" in x)
+    assert "m" * 59 + "…" in line
+    assert "m" * 60 not in line
+
+
+def test_unproven_edges_are_counted():
+    assert "relatedness not proven at alpha on 1 of 1 edges" in drawing(families.named("x"))
+
+
+def test_deep_chains_and_wide_families_are_drawn():
+    names = [f"m{i}" for i in range(1500)]
+    chain = [FamilyEdge(parent=a, child=b) for a, b in zip(names, names[1:], strict=False)]
+    nodes = [FamilyNode(id=x, name=x) for x in names]
+    assert sum("m" in line for line in family_lines(families.graph(nodes, chain))) >= 1500
+    star = [FamilyEdge(parent="m0", child=x) for x in names[1:]]
+    assert sum("─ m" in line for line in family_lines(families.graph(nodes, star))) == 1499
+
+
+def test_strangers_are_lone_roots():
+    nodes = [FamilyNode(id=x, name=x) for x in "ab"]
+    lines = family_lines(families.graph(nodes, [], [("a",), ("b",)]))
+    assert lines[:4] == ["2 models: no family, 2 without relatives here", "", "a", "b"]
+
+
+def test_no_models_make_no_lines_of_models():
+    assert family_lines(families.graph([], [], []))[0] == "0 models: no family"
+
+
+def test_explain_says_why_and_what_came_second():
+    assert explain(families.small(), "ft") == [
+        "ft",
+        "",
+        "  made from base-a: fine-tuned",
+        "    related    p <= 1e-431, relative distance 0.125",
+        "    direction  0.97",
+        "    support    0.90 of the resamples have this parent",
+        "    evidence   orthogonal increments: +3.1",
+        "    second     base-b, 0.31 dearer",
+        "",
+        "  parent of ft-int4: quantised (4 bits)",
+        "  parent of mix: merged",
+    ]
+
+
+def test_explain_finds_a_model_by_id_source_or_duplicate():
+    graph = families.small()
+    for name in ("base-a", "models/base-a", "models/base-a-copy"):
+        assert explain(graph, name)[0] == "base-a = models/base-a-copy"
+    assert "no parent of it was found" in explain(graph, "stranger")[1]
+    merged = [line for line in explain(graph, "mix") if "made from" in line]
+    assert [line.split()[2] for line in merged] == ["ft:", "base-b:"]
+    assert "(unobserved ancestor)" in explain(graph, "loose")[2]
+
+
+def test_explain_names_what_is_near_an_unknown_name():
+    with pytest.raises(UsageError, match="no model here is called 'ft-int8', .* such as ft-int4"):
+        explain(families.small(), "ft-int8")
+    nodes = [FamilyNode(id=x, name="model") for x in "ab"]
+    with pytest.raises(UsageError, match="'model' names 2 models: a, b"):
+        explain(families.graph(nodes, []), "model")
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        ({"bits": 4, "group": 64}, "(4 bits)"),
+        ({"rank": 16}, "(rank 16)"),
+        ({"share": 0.5}, "(share 0.5)"),
+        ({"dtype": "bfloat16"}, "(bfloat16)"),
+        ({"kept_layers": [0, 1, 3]}, "(3 layers)"),
+        ({"n_rows": 1234567}, "(1234567 rows)"),
+        ({"method": "slerp\n"}, "(slerp\\n)"),
+        ({"bits": None, "seed": 3}, "x  fine-tuned, distance"),
+    ],
+)
+def test_a_kind_is_told_with_its_main_number(details, words):
+    nodes = [FamilyNode(id=x, name=x) for x in ("base", "x")]
+    edge = FamilyEdge(parent="base", child="x", kind="fine-tuned", kind_details=details)
+    assert words in drawing(families.graph(nodes, [edge]))
