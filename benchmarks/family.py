@@ -81,7 +81,8 @@ def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:
             )
             kinds_right += bool(kin & set(true))
             continue
-        true = {home.get(p, p): w for p, w in true.items()}
+        right += [(p, child) for p in true if home.get(p) == child]  # the copy stands for both
+        true = {home.get(p, p): w for p, w in true.items() if home.get(p) != child}
         said = {e.parent: e for e in into[child]}
         out = {e.child: e for e in edges if e.parent == child}
         for p in true:

@@ -127,10 +127,10 @@ def _found(
         edges += [*own, *mixed, *(edge for tree in grown for edge in tree.edges)]
     alone = [family[0] for family in families if len(family) == 1]
     rooted = [tree for tree in trees if tree.root not in alone]
-    hidden = find_hidden(
+    hidden, unseen = find_hidden(
         members,
         alone,
-        [t.members for t in rooted],
+        [t.oldest_first for t in rooted],
         [t.root for t in rooted],
         relatives.paid_alpha,
         seed,
@@ -140,6 +140,10 @@ def _found(
         Skipped(what=members[i].id, why="no relatives on the sketch, and no weights to look again")
         for i in alone
         if members[i].model is None
+    ]
+    skipped += [
+        Skipped(what=members[i].id, why="too many models without relatives to compare all weights")
+        for i in unseen
     ]
     return edges, n_unobserved, skipped
 

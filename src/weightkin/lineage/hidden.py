@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
+from weightkin.derivation.shared import Doubles
 from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, token_views
 from weightkin.lineage.collection import Member
@@ -17,6 +18,11 @@ from weightkin.verbs.compare import compare
 
 SEEN = ("mlp.up", "mlp.in0", "mlp.in1")  # rows through which units are matched
 MAX_UNITS = 1024
+N_ANCHORS = 64  # tokens whose likeness to each other proposes pairs
+MOST_TOKENS = 512  # anchors lie among the first so many, which larger vocabularies share
+PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
+AS_NEAR = 1e-5  # difference of distances that rounding may make
+MAX_LOOKS = 200  # pairs compared from their weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +45,78 @@ def find_hidden(
     roots: Sequence[int],
     alpha: float,
     seed: int,
-) -> list[Found]:
-    """Compare every model that is alone with the root of each family, then with the family.
+) -> tuple[list[Found], list[int]]:
+    """Compare every model that is alone with the roots it may hang on, then with that family.
 
-    ``families[k]`` are the possible parents that hang on ``roots[k]``. Models that are alone are
-    compared with each other too. Only pairs of one family name or residual width are looked at.
-    The p-values are those of `compare`; ``alpha`` is paid by the caller.
+    ``families[k]`` are the possible parents that hang on ``roots[k]``, the oldest first. Models that are alone are
+    compared with each other too. What is looked at is proposed by the likeness of tokens to each
+    other, which no relabelling or rotation changes, at most `MAX_LOOKS` pairs in all. The p-values
+    are those of `compare`; ``alpha`` is paid by the caller.
+
+    Returns
+    -------
+    tuple
+        Hidden relatives, and the models for which not all proposed pairs were looked at.
     """
+    tokens = {i: token_likeness(members[i]) for i in (*alone, *roots)}
+    family_of = dict(zip(roots, families, strict=True))
+    proposed = sorted(
+        (-_correlation(tokens[other], tokens[child]), child, other)
+        for k, child in enumerate(alone)
+        for other in (*roots, *alone[:k])
+        if _may_be_kin(members[other], members[child])
+    )
     found: list[Found] = []
     placed: set[int] = set()
-    for child in alone:
-        for root, family in zip(roots, families, strict=True):
-            record = _compared(members, root, child, alpha, seed)
-            if record is not None and record.verdict == "dependent":
-                found.append(_nearest(members, family, child, record, alpha, seed))
-                placed.add(child)
-                break
-    rest = [i for i in alone if i not in placed]
-    for k, child in enumerate(rest):
-        for other in rest[:k]:
-            record = _compared(members, other, child, alpha, seed)
-            if record is not None and record.verdict == "dependent":
-                found.append(
-                    Found(
-                        child,
-                        other,
-                        unseen_distance(members, other, child),
-                        record,
-                        -1,
-                        0.0,
-                        is_rooted=False,
-                    )
-                )
-                break
-    return found
+    n_looks = 0
+    left: set[int] = set()
+    for likeness, child, other in proposed:
+        if -likeness < PROPOSED or child in placed:
+            continue
+        if n_looks >= MAX_LOOKS:
+            left.add(child)
+            continue
+        n_looks += 1
+        record = _compared(members, other, child, alpha, seed)
+        if record is None or record.verdict != "dependent":
+            continue
+        placed.add(child)
+        if other in family_of:
+            found.append(_nearest(members, family_of[other], child, record, alpha, seed))
+        else:
+            far = unseen_distance(members, other, child)
+            found.append(Found(child, other, far, record, -1, 0.0, is_rooted=False))
+    return found, sorted(left - placed)
+
+
+def token_likeness(member: Member) -> Doubles | None:
+    """Cosines between the embeddings of some tokens (or patch pixels): blind to all relabelling.
+
+    None where no such table is known or the weights are not at hand.
+    """
+    if member.model is None:
+        return None
+    table = next((t for t in member.sketch.tensors.values() if t.role == "embed"), None)
+    if table is None or len(table.shape) < 2:
+        return None
+    if len(table.shape) > 2:  # a patch projection: its columns are pixels
+        x = member.model.rows(table.name).reshape(table.shape[0], -1).T
+        x = x[:N_ANCHORS]
+    else:
+        n = min(table.shape[0], MOST_TOKENS)
+        rows = np.unique(np.linspace(0, n - 1, N_ANCHORS).astype(np.int64))
+        x = member.model.rows(table.name, rows)
+    centred = x.astype(np.float32) - x.mean(axis=0)
+    cosine = unit_rows(centred) @ unit_rows(centred).T
+    upper: Doubles = cosine[np.triu_indices(len(cosine), 1)].astype(np.float64)
+    return upper if np.isfinite(upper).all() else None
+
+
+def _correlation(x: Doubles | None, y: Doubles | None) -> float:
+    """Correlation of two sets of cosines; what cannot be compared is proposed last."""
+    if x is None or y is None or len(x) != len(y) or not np.ptp(x) or not np.ptp(y):
+        return PROPOSED
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def unseen_distance(members: Sequence[Member], parent: int, child: int) -> float:
@@ -110,10 +154,13 @@ def _nearest(
     alpha: float,
     seed: int,
 ) -> Found:
-    far = sorted((unseen_distance(members, u, child), u) for u in family)
-    distance, parent = far[0]
+    far = {u: unseen_distance(members, u, child) for u in family}
+    nearest = min(far.values())
+    parent = next(u for u in family if far[u] <= nearest + AS_NEAR)  # equals: the oldest
+    distance = far.pop(parent)
     own = _compared(members, parent, child, alpha, seed) or record
-    runner_up, behind = (far[1][1], far[1][0] - distance) if len(far) > 1 else (-1, 0.0)
+    runner_up = min(far, key=lambda u: far[u], default=-1)
+    behind = max(0.0, far[runner_up] - distance) if far else 0.0
     return Found(child, parent, distance, own, runner_up, behind, is_rooted=True)
 
 

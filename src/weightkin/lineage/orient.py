@@ -25,6 +25,7 @@ DISTANCE = 2.0  # cost of a factor e in squared distance
 UNRELATED = 0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
 ONE_SIGN = 0.15  # both parameters of the Beta law of the share of edges along which norms grow
 CHILDREN = 2.0  # log-odds of a root for each factor e in its number of children
+TIE = 1e-3  # of the mean log distance to everybody: equals go to the more central parent
 MAX_ROOTS = 8  # candidate roots that are tried
 FEWER_ROWS = 4.0  # against a parent with fewer untouched token rows than another candidate
 SLACK_ROWS = 2  # rows that may be missing for other reasons
@@ -124,7 +125,7 @@ def orient(group: Group, seed: int = 0) -> Orientation:
 def distances(group: Group, counts: Doubles | None = None) -> Doubles:
     """Relative squared distance of all pairs: a replaced tensor counts one, however large."""
     weights = group.weights if counts is None else group.weights * counts
-    capped = np.minimum(group.squares, 1.0)
+    capped = np.where(group.squares > UNRELATED, 1.0, group.squares)
     pooled: Doubles = np.einsum("tij,t->ij", capped, weights) / weights.sum()
     return np.maximum(pooled, 1e-12)
 
@@ -144,7 +145,8 @@ def candidate_roots(group: Group) -> list[int]:
 def _tree(group: Group, root: int, counts: Doubles) -> tuple[Ints, Doubles]:
     """Cheapest arborescence from one root, and the costs it was found with."""
     n = group.n
-    spread = DISTANCE * np.log(distances(group, counts))
+    far = np.log(distances(group, counts))
+    spread = DISTANCE * far + TIE * far.mean(axis=1, keepdims=True)
     against = np.logaddexp(0.0, -group.pairwise.direction) + _missing_rows(group.pairwise)
     looked_at = group.inheritance.looked_at
     from_root = np.zeros((n, n))
