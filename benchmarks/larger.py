@@ -135,7 +135,7 @@ def sensitivity(split: Split, folder: Path | None = None) -> list[tuple[str, ...
     models, truth, labels = trees(split, folder)
     names = list(models)
     matrices = [squares(path) for path in models.values()]
-    rows = []
+    rows: list[tuple[str, ...]] = []
 
     def right(known: int | Sequence[int], **how: object) -> int:
         return len(score_parents(names, recipe(matrices, known, split, **how), truth).right)  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def _alter(path: Path, folder: Path, how: str) -> None:
         name: change(x) if how == "bf16" or x.ndim == 2 else x
         for name, x in load_file(file).items()
     }
-    save_file(tensors, folder / file.name)  # type: ignore[arg-type]
+    save_file(tensors, folder / file.name)
     shutil.copy(path / "config.json", folder / "config.json")
 
 

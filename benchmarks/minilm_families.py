@@ -105,7 +105,7 @@ def run(folder: Path | None = None) -> list[str]:
         for distance in ("l_FT", "l_FT written", "l2"):
             parents = mother(
                 matrices,
-                distance=distance,  # type: ignore[arg-type]
+                distance=distance,
                 distance_in="attention",
                 kurtosis_in="output.dense",
             )

@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    family,
     hiding,
     kinds,
+    larger,
     localisation,
     merges,
     minilm,
+    minilm_families,
     paper,
     speed,
     validity,
@@ -49,9 +52,12 @@ def main() -> None:
         "paper": ("The first paper's experiments at our scale", paper.run),
         "localisation": ("Localisation at the 7B shape", localisation.run),
         "views": ("Invariant views of one block at the 7B shape", views.run),
+        "family": ("The family graph of the zoo", family.run),
         "kinds": ("Kinds and directions", kinds.run),
         "merges": ("Mixtures of the zoo", merges.run),
         "minilm": ("Real pretrained weights", minilm.run),
+        "larger": ("Trees of 21 in the second paper's layout", larger.run),
+        "families of MiniLM": ("Families of MiniLM", minilm_families.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     chosen = sys.argv[1:] or list(sections)

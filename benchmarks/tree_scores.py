@@ -57,8 +57,8 @@ HEADER = ("right", "not claimed", "wrong (reversed)", "missed", "undirected righ
 def tally(truth: Parents, said: Iterable[Said], parts: Iterable[frozenset[str]]) -> Tally:
     """Compare edges with the truth; ``parts`` are the components that were found."""
     into: dict[str, dict[str, bool]] = defaultdict(dict)
-    for parent, child, is_claimed in said:
-        into[child][parent] = is_claimed
+    for above, below, is_claimed in said:
+        into[below][above] = is_claimed
     right, undetermined, wrong, missed = [], [], [], []
     reversed_ = undirected = 0
     for child, parent in truth.items():
