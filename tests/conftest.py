@@ -12,6 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch):
+    """Nothing is read from or left in the caches and data of whoever runs the tests."""
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path_factory.getbasetemp() / name.lower()))
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240607)

@@ -59,10 +59,12 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     alpha: Annotated[float, typer.Option(help="Level of the whole family.")] = 1e-6,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
     cache: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep sketches here between runs.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
     ] = None,
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
+    from weightkin.lineage.collection import cache_folder
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
@@ -73,9 +75,10 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
+    folder = cache_folder(cache)
     progress = _progress() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(
-        named(sources), alpha=alpha, seed=seed, method=method.value, cache=cache, progress=progress
+        named(sources), alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
     )
     if progress is not None:
         print(CLEAR, end="", file=sys.stderr)

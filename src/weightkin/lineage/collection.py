@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weightkin.errors import WeightkinError
+from weightkin.errors import UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
+from weightkin.sketch.cache import default_folder
 from weightkin.weights import Model, open_model
 
 SMALL = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
@@ -74,6 +76,18 @@ def gather(
         first[contents] = len(found.members)
         found.members.append(Member(member_id, sketch, model))
     return found
+
+
+def cache_folder(wanted: Path | None) -> Path | None:
+    """The folder for sketches: the one named, else the user's; None where that cannot be used."""
+    folder = wanted or default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if wanted is not None:
+            raise UsageError(f"{folder}: cannot be made ({error.strerror})") from None
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _sketched(source: Source, cache: Path | None) -> tuple[Sketch, Model | None]:

@@ -48,9 +48,9 @@ def find_hidden(
 ) -> tuple[list[Found], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with that family.
 
-    ``families[k]`` are the possible parents that hang on ``roots[k]``, the oldest first. Models that are alone are
-    compared with each other too. What is looked at is proposed by the likeness of tokens to each
-    other, which no relabelling or rotation changes, at most `MAX_LOOKS` pairs in all. The p-values
+    ``families[k]`` are the possible parents that hang on ``roots[k]``, the oldest first. Models
+    that are alone are compared with each other too. Pairs are proposed by the likeness of tokens to
+    each other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values
     are those of `compare`; ``alpha`` is paid by the caller.
 
     Returns

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
+from weightkin.derivation.direction import ASK
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
@@ -138,7 +139,7 @@ def _edge(
         direction=round(float(found.direction[v]), 4),
         distance=distance,
         support=float(found.support[v]),
-        evidence=(*evidence, *derivation.evidence),
+        evidence=(*evidence, *(line for line in derivation.evidence if line != ASK)),
         runner_up=members[second] if second >= 0 else None,
         behind=round(float(found.margin[v]), 3),
     )
