@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ CHILDREN = {
     "vit-a": ("vit-a", "vit-a-long", "vit-a-lora4", "vit-a-prune50"),
     "moe-a": ("moe-a", "moe-a-ft1"),
 }
+FOR_INNOCENTS = ("permute, rotate", "all together")  # of all independent pairs of trained models
 STRANGERS = {
     "llama-a": ("llama-b", "llama-c", "llama-distilled"),
     "gpt-a": ("gpt-b",),
@@ -74,7 +76,24 @@ def all_hidden(*, workers: int = 1, framed: bool = True) -> list[Hidden]:
 
     What is fine-tuned after hiding needs the extra ``[torch]`` and takes most of the time.
     """
-    jobs = list(_jobs(framed=framed))
+    return _all(list(_jobs(framed=framed)), workers)
+
+
+def run_innocents(*, workers: int = 1) -> list[str]:
+    """All independent pairs of trained models of one architecture, one of them rewritten."""
+    pairs = innocents()
+    found = _all([(a, b, False, how) for a, b in pairs for how in FOR_INNOCENTS], workers)
+    rows = []
+    for how in FOR_INNOCENTS:
+        here = [h for h in found if h.rewrite == how]
+        said = [sum(h.verdict == v for h in here) for v in ("dependent", "aligned-only")]
+        least = min(h.log10_pvalue for h in here)
+        rows.append((how, str(len(here)), *map(str, said), f"{least:.2f}"))
+    header = ("rewrite of the second model", "pairs", "dependent", "aligned-only", "least log10 p")
+    return markdown(header, rows)
+
+
+def _all(jobs: Sequence[tuple[str, str, bool, str]], workers: int) -> list[Hidden]:
     if workers == 1:
         return [_compare(job) for job in jobs]
     with ProcessPoolExecutor(workers) as pool:
@@ -94,6 +113,18 @@ def lines(found: Sequence[Hidden]) -> list[str]:
     framed = [h for h in strangers if h.rewrite.startswith("framed")]
     table += ["", "Strangers framed to line up with the base:", ""]
     return table + markdown(header, [_row(h) for h in framed])
+
+
+def innocents() -> list[tuple[str, str]]:
+    """All independent pairs of trained models of one architecture."""
+    entries = truth.load()
+    trained = [name for name, e in entries.items() if e["trained"]]
+    return [
+        (a, b)
+        for a, b in combinations(trained, 2)
+        if entries[a]["architecture"] == entries[b]["architecture"]
+        and not truth.share_an_origin(entries[a], entries[b])
+    ]
 
 
 def _jobs(*, framed: bool) -> Iterator[tuple[str, str, bool, str]]:
