@@ -41,6 +41,7 @@ Matrices = Sequence[Mapping[str, Array]]
 
 SHARE = 0.3
 LAMBDAS = (0.1, 0.3, 1.0)
+MAX_LISTED = 8  # failures named for each setting
 N_MISPLACED = 5  # draws of one model put into another tree
 
 
@@ -194,7 +195,10 @@ def run(folder: Path | None = None) -> list[str]:
 
 def _listed(where: str, found: Tally) -> list[str]:
     lines = failures(found)
-    return ["", f"Not right, {where}:", "", *lines] if lines else []
+    if not lines:
+        return []
+    more = [f"- and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return ["", f"Not right, {where}:", "", *lines[:MAX_LISTED], *more]
 
 
 def _alter(path: Path, folder: Path, how: str) -> None:

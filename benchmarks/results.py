@@ -25,6 +25,7 @@ from benchmarks import (
     minilm,
     minilm_families,
     paper,
+    scale,
     speed,
     validity,
     views,
@@ -72,6 +73,7 @@ def main() -> None:
         "minilm": ("Real pretrained weights", minilm.run),
         "larger": ("Trees of 21 in the second paper's layout", larger.run),
         "families of MiniLM": ("Families of MiniLM", minilm_families.run),
+        "scale": ("Many models", scale.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     for key in sys.argv[1:] or sections:

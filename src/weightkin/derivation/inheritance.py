@@ -21,9 +21,7 @@ from weightkin.derivation.shared import Doubles, SharedTensor
 
 DRIFT = 0.3  # share of the singular directions that count as drift
 MAX_TENSORS = 16  # matrices looked at, spread evenly over the depth
-LEAST_BULK = (
-    1e-6  # of a change: where less is left (an adapter of low rank), all of it is asked for
-)
+LEAST_BULK = 1e-2  # of a change: where less is left (adapters, also rounded), all is asked for
 KEPT, KEPT_SPREAD = 0.92, 0.13  # bulk that descendants keep, measured on the zoo
 SIBLING_SPREAD = 0.35  # bulk that siblings share by chance or drift
 FURTHER = 0.3  # share of relatives that are no descendants but went further the same way

@@ -12,6 +12,7 @@ import numpy as np
 from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
 from weightkin.derivation.distances import PairRelation, relate
+from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import Explained, evidence_lines, explain
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
@@ -52,6 +53,7 @@ def kind_of(
     undone_details: dict[str, Any] | None = None,
     is_other_file: bool = False,
     relation: PairRelation | None = None,
+    known: KnownLevels | None = None,
 ) -> Derivation:
     """Name the derivation between two related models.
 
@@ -67,6 +69,8 @@ def kind_of(
         Headers, metadata or configs differ although all values may be equal.
     relation : PairRelation, optional
         That of (a, b), if it is known already.
+    known : KnownLevels, optional
+        What was found about single tensors before, where many pairs are asked about.
 
     Returns
     -------
@@ -74,8 +78,9 @@ def kind_of(
         Kinds of the closed set, their numbers, and the parent where it can be told.
     """
     relation = relation or relate(a, b)
-    forward = explain(relation, a, b)
-    backward = explain(relation, b, a, is_turned=True)
+    known = known or KnownLevels()
+    forward = explain(relation, a, b, known=known)
+    backward = explain(relation, b, a, is_turned=True, known=known)
     noise = white_noise(relation)
     direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b)))
     kind, details, said = _named(

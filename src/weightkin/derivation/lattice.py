@@ -7,7 +7,7 @@ alone; a truncated sample can only find groups that it holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import ml_dtypes
@@ -55,6 +55,33 @@ class Levels:
     along: Literal["columns", "rows"]  # the dimension that a group runs along
     scheme: Literal["symmetric", "asymmetric", "nf4"]
     step: float  # median over the groups
+
+
+@dataclass
+class KnownLevels:
+    """Levels of tensors, and the steps of their entries, found once for each tensor."""
+
+    _levels: dict[SketchedTensor, Levels | None] = field(default_factory=dict)
+    _steps: dict[SketchedTensor, tuple[npt.NDArray[np.float32], Doubles]] = field(
+        default_factory=dict
+    )
+
+    def levels(self, tensor: SketchedTensor) -> Levels | None:
+        """Levels of a matrix, or nothing: `find_levels`."""
+        if tensor not in self._levels:
+            self._levels[tensor] = find_levels(tensor)
+        return self._levels[tensor]
+
+    def steps(
+        self, tensor: SketchedTensor, values: npt.NDArray[np.float32], levels: Levels
+    ) -> Doubles:
+        """Step at every entry of the whole sample of a tensor: `steps_of`."""
+        known = self._steps.get(tensor)
+        if known is None or not np.array_equal(known[0], values):  # or in another order
+            n_along = tensor.stored.shape[1 if levels.along == "columns" else 0]
+            known = values, steps_of(values, levels, n_along=n_along)
+            self._steps[tensor] = known
+        return known[1]
 
 
 def dtype_history(tensor: SketchedTensor) -> tuple[str, ...]:

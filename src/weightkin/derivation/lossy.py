@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from weightkin.derivation.distances import PairRelation
-from weightkin.derivation.lattice import FORMATS, Levels, cast_to, find_levels, steps_of
+from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.stats.matching import Floats
@@ -60,12 +60,18 @@ class Explained:
 
 
 def explain(
-    relation: PairRelation, parent: Sketch, child: Sketch, *, is_turned: bool = False
+    relation: PairRelation,
+    parent: Sketch,
+    child: Sketch,
+    *,
+    is_turned: bool = False,
+    known: KnownLevels | None = None,
 ) -> Explained:
     """Ask whether `child` is the image of `parent`, tensor by tensor.
 
     ``relation`` is that of (parent, child), or of (child, parent) with ``is_turned``.
     """
+    known = known or KnownLevels()
     structure = structure_of(relation, parent, child, is_turned=is_turned)
     images: Counter[str] = Counter()
     explained_blocks: dict[tuple[str, int], bool] = {}
@@ -73,7 +79,7 @@ def explain(
     zeros: list[tuple[Floats, Floats]] = []
     formats: Counter[str] = Counter()
     for p, c, x, y in _oriented(relation, is_turned):
-        image, found = image_of(x, y, c)
+        image, found = image_of(x, y, c, known)
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
             image = "near"
@@ -105,7 +111,7 @@ def explain(
 
 
 def image_of(
-    parent: Floats, child: Floats, tensor: SketchedTensor
+    parent: Floats, child: Floats, tensor: SketchedTensor, known: KnownLevels | None = None
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
@@ -121,11 +127,13 @@ def image_of(
         parent[~is_new_zero], child[~is_new_zero]
     ):
         return "pruned", None
-    found = find_levels(tensor) if len(tensor.shape) == 2 else None
-    if found is None or child.shape != tensor.stored.shape:
+    if len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
         return "changed", None
-    n_along = tensor.stored.shape[1 if found.along == "columns" else 0]
-    steps = steps_of(child, found, n_along=n_along)
+    known = known or KnownLevels()
+    found = known.levels(tensor)
+    if found is None:
+        return "changed", None
+    steps = known.steps(tensor, child, found)
     with np.errstate(invalid="ignore"):
         is_outside = np.abs(parent.astype(np.float64) - child) > HALF_STEP * steps
     is_known = np.isfinite(steps)

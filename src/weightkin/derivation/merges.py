@@ -137,13 +137,16 @@ def find_merge(
     kept = [k for k, is_twin in zip(kept, twins, strict=True) if not is_twin]
     to_child, between = to_child[:, ~twins], between[:, ~twins][:, :, ~twins]
     best_single = float(to_child.sum(axis=0).min())
-    if best_single <= floor:
-        return None  # a copy
+    everyone = _fit(tuple(range(to_child.shape[1])), to_child, between)
+    least = 0.98 * everyone.rss / max(best_single, 1e-300)  # any weights of some leave more
+    if best_single <= floor or least > 1 - min(min_gain, MIN_GAIN_ARITHMETIC):
+        return None  # a copy, or no weights gain enough
     fits = list(_grown(to_child, between, floor))
     fit = min(fits, key=lambda f: _score(f, floor), default=None)
     method: Method = "mixture"
     if fit is None or fit.rss > floor:
-        beyond = _arithmetic(to_child, between, floor, best_single)
+        is_near = least <= 1 - MIN_GAIN_ARITHMETIC
+        beyond = _arithmetic(to_child, between, floor, best_single) if is_near else None
         if beyond and (fit is None or beyond.rss < (1 - MIN_GAIN_ARITHMETIC) * fit.rss):
             fit, method = beyond, "task-arithmetic"
         elif fit and (fit.closure > max_closure or 1 - fit.rss / best_single < min_gain):
@@ -237,17 +240,14 @@ def _grow(
             break
         fit = best
     while len(fit.parents) > 2:
-        fewer = [_fit(_without(fit.parents, k), to_child, between) for k in fit.parents]
+        others = [tuple(p for p in fit.parents if p != k) for k in fit.parents]
+        fewer = [_fit(parents, to_child, between) for parents in others]
         fewer = [f for f in fewer if f.weights.min() >= lowest]
         best = min(fewer, key=lambda f: f.rss, default=None)
         if best is None or SHRINK * max(best.rss, floor) > max(fit.rss, floor):
             break
         fit = best
     return fit
-
-
-def _without(parents: tuple[int, ...], k: int) -> tuple[int, ...]:
-    return tuple(p for p in parents if p != k)
 
 
 def _fit(parents: tuple[int, ...], to_child: Floats, between: Floats) -> _Fit:

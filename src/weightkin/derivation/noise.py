@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from weightkin.derivation.distances import PairRelation
+
+Doubles = npt.NDArray[np.float64]
 
 EQUAL = 0.01  # share of equal entries above which nothing was added everywhere
 EDGE = 1.15  # of the spectrum of white noise: (sqrt m + sqrt n) sigma
@@ -44,17 +47,10 @@ def white_noise(relation: PairRelation) -> Noise | None:
         x, y = (v.astype(np.float64) for v in (pair.both.values_a, pair.both.values_b))
         if min(x.shape) < MIN_SIDE:
             continue
+        if not is_white(x, y):
+            return None
         d = y - x
         sigma = float(d.std())
-        if not 0 < sigma < MAX_SIZE * max(float(x.std()), 1e-300):
-            return None
-        edge = sigma * (np.sqrt(x.shape[0]) + np.sqrt(x.shape[1]))
-        if np.linalg.norm(d, 2) > EDGE * edge:
-            return None
-        if abs(float(np.mean(d**4)) / sigma**4 - 3) > HEAVY + 15 / np.sqrt(d.size):
-            return None
-        if abs(_correlation(x * x, d * d)) * np.sqrt(d.size) > DEPENDENT:
-            return None
         shares.append(sigma / float(x.std()))
         z_a.append(float(np.sum(x * d)) / sigma**2)
         z_b.append(float(np.sum(y * d)) / sigma**2)
@@ -71,9 +67,23 @@ def white_noise(relation: PairRelation) -> Noise | None:
     return Noise(float(np.median(shares)), child, at_a, at_b)
 
 
+def is_white(x: Doubles, y: Doubles) -> bool:
+    """Whether the difference of two matrices is white, small noise."""
+    d = y - x
+    sigma = float(d.std())
+    if not 0 < sigma < MAX_SIZE * max(float(x.std()), 1e-300):
+        return False
+    if abs(float(np.mean(d**4)) / sigma**4 - 3) > HEAVY + 15 / np.sqrt(d.size):
+        return False
+    if abs(_correlation(x * x, d * d)) * np.sqrt(d.size) > DEPENDENT:
+        return False
+    edge = sigma * (np.sqrt(x.shape[0]) + np.sqrt(x.shape[1]))
+    return bool(np.linalg.norm(d, 2) <= EDGE * edge)
+
+
 def _correlation(
-    x: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    y: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    x: Doubles,
+    y: Doubles,
 ) -> float:
     p, q = x.ravel() - x.mean(), y.ravel() - y.mean()
     return float(p @ q / max(np.sqrt((p @ p) * (q @ q)), 1e-300))

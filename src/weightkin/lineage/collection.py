@@ -65,7 +65,7 @@ def gather(
         for what, why in sketch.problems:
             found.skipped.append(Skipped(what=f"{name}: {what}", why=why))
         member_id = _unique(sketch.name or name, taken)
-        contents = _contents(sketch)
+        contents = contents_of(sketch)
         if contents in first:
             position = first[contents]
             old = found.members[position]
@@ -117,7 +117,7 @@ def _unique(name: str, taken: set[str]) -> str:
     return wanted
 
 
-def _contents(sketch: Sketch) -> str:
+def contents_of(sketch: Sketch) -> str:
     """Digest of all sampled values, names, shapes and dtypes; the header and config stay out."""
     digest = hashlib.sha256()
     for name, tensor in sketch.tensors.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DETERMINED = 0.8  # probability of a direction under which it is not claimed
+KEPT_PARENT = 0.5  # share of resamples with this parent under which no direction is claimed
 LOSSY = frozenset(
     {
         *("cast", "quantised", "noise", "magnitude-pruned", "width-pruned", "depth-pruned"),
@@ -31,6 +32,11 @@ class Draft:
     evidence: tuple[str, ...] = ()
     runner_up: int | None = None
     behind: float = 0.0
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the direction is claimed: likely enough, and of a parent that resamples keep."""
+        return self.direction >= DETERMINED and self.support >= KEPT_PARENT
 
 
 def first_kind(kinds: Sequence[str]) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import weightkin
-from weightkin.derivation.shared import Doubles
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
-from weightkin.lineage.draft import DETERMINED, Draft
+from weightkin.lineage.draft import Draft
 from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
-from weightkin.lineage.relatives import Relatives, components, likeness
+from weightkin.lineage.proposed import Likeness, proposed
+from weightkin.lineage.relatives import Groups, Relatives, components
 from weightkin.lineage.trained import Tree, trained_trees
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -92,10 +91,10 @@ def family_graph(
 
 def _families(
     collection: Collection, alpha: float, seed: int
-) -> tuple[Relatives, Doubles, list[list[int]]]:
+) -> tuple[Relatives, Likeness, list[list[int]]]:
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
-    z = likeness(sketches)
+    z = proposed(sketches)
     return relatives, z, components(relatives, z, range(len(sketches)))
 
 
@@ -113,7 +112,7 @@ def _found(
         if len(family) < 2:
             trees.append(Tree((), family[0], tuple(family), 0))
             continue
-        own = lossy_edges(sketches, relatives, z, family)
+        own = lossy_edges(relatives, z, family)
         made = {edge.child for edge in own}
         rest = [i for i in family if i not in made]
         mixed = merge_edges(sketches, relatives, rest)
@@ -194,7 +193,7 @@ def _graph(  # noqa: PLR0913 (the record has as many parts)
             kind_details=e.details,
             weight=e.weight,
             log10_pvalue=e.log10_pvalue,
-            direction="determined" if e.direction >= DETERMINED else "undetermined",
+            direction="determined" if e.is_claimed else "undetermined",
             direction_probability=e.direction,
             distance=e.distance,
             support=e.support,
@@ -234,15 +233,10 @@ def _node(member: Member) -> FamilyNode:
 
 def _components(ids: Sequence[str], edges: Sequence[FamilyEdge]) -> tuple[tuple[str, ...], ...]:
     """Nodes joined by edges, largest family first."""
-    home = {i: i for i in ids}
+    groups = Groups(ids)
     for edge in edges:
-        old, new = home[edge.child], home[edge.parent]
-        if old != new:
-            home = {x: new if h == old else h for x, h in home.items()}
-    groups: dict[str, list[str]] = defaultdict(list)
-    for i in ids:
-        groups[home[i]].append(i)
-    return tuple(tuple(g) for g in sorted(groups.values(), key=lambda g: (-len(g), g)))
+        groups.join(edge.parent, edge.child)
+    return tuple(tuple(g) for g in sorted(groups.all(), key=lambda g: (-len(g), g)))
 
 
 def _free(wanted: str, taken: set[str]) -> str:

@@ -7,27 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from weightkin.derivation.kinds import Derivation
-from weightkin.derivation.shared import Doubles
 from weightkin.lineage.draft import DETERMINED, LOSSY, Draft, first_kind
-from weightkin.lineage.relatives import Relatives, derive
-from weightkin.sketch import Sketch
+from weightkin.lineage.proposed import Likeness, square
+from weightkin.lineage.relatives import Relatives
 
 NEAREST = 8  # possible parents looked at for each model, the most alike first
 
 
-def lossy_edges(
-    sketches: Sequence[Sketch], relatives: Relatives, z: Doubles, family: Sequence[int]
-) -> list[Draft]:
+def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> list[Draft]:
     """Edges to models that a deterministic map made from another, nearest parent first.
 
     A model that was itself made so is nobody's parent where another parent is to be had.
     """
     found: dict[int, list[tuple[float, int, Derivation]]] = {}
+    alike = dict(zip(family, square(z, family).T, strict=True))
+    place = {u: k for k, u in enumerate(family)}
     for child in family:
         others = [u for u in family if u != child]
-        alike = sorted(others, key=lambda u: -z[u, child])[:NEAREST]
-        for parent in alike:
-            derivation, distance = derive(sketches[parent], sketches[child])
+        for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:NEAREST]:
+            if not relatives.may_be_made(parent, child):
+                continue
+            derivation, distance = relatives.derive(parent, child)
             if _is_lossy(derivation):
                 found.setdefault(child, []).append((distance, parent, derivation))
     edges = []

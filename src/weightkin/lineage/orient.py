@@ -16,7 +16,13 @@ import numpy.typing as npt
 from scipy.special import betaln, expit, logsumexp
 
 from weightkin.derivation.inheritance import Inheritance, descent_log_odds
-from weightkin.derivation.shared import Doubles, SharedTensor, grams, squared_distances
+from weightkin.derivation.shared import (
+    Doubles,
+    SharedTensor,
+    grams,
+    squared_distances,
+    without_zeros,
+)
 from weightkin.lineage.arborescence import arborescence
 
 Ints = npt.NDArray[np.int64]
@@ -77,6 +83,7 @@ class Group:
 
 def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
     """Measure distances and norms of every tensor; inheritance is read when it is asked for."""
+    tensors = [without_zeros(t) for t in tensors]
     products = grams(tensors)
     norms = np.maximum(np.einsum("tii->ti", products), np.finfo(np.float64).tiny)
     squares = squared_distances(products) / (norms[:, :, None] + norms[:, None, :])
@@ -97,18 +104,18 @@ def orient(group: Group, seed: int = 0) -> Orientation:
     n = group.n
     everything = np.ones(len(group.weights))
     trees = {r: _tree(group, r, everything) for r in candidate_roots(group)}
-    scores = {r: _score(group, r, *trees[r]) for r in trees}
+    scores = {r: _score(group, r, trees[r]) for r in trees}
     total = float(logsumexp([-s for s in scores.values()]))
     roots = {r: float(np.exp(-scores[r] - total)) for r in scores}
     best = min(scores, key=lambda r: (scores[r], r))
-    parents, costs = trees[best]
+    parents, costs = trees[best].parents, trees[best].costs
     direction = np.ones(n)
     for v in range(n):
         u = int(parents[v])
         if u < 0:
             continue
-        along = sum(p for r, p in roots.items() if trees[r][0][v] == u)
-        against = sum(p for r, p in roots.items() if trees[r][0][u] == v)
+        along = sum(p for r, p in roots.items() if trees[r].parents[v] == u)
+        against = sum(p for r, p in roots.items() if trees[r].parents[u] == v)
         direction[v] = along / (along + against) * _not_swapped(costs, parents, u, v)
     runner_up, margin = _second(costs, parents)
     return Orientation(
@@ -142,12 +149,24 @@ def candidate_roots(group: Group) -> list[int]:
     return sorted({int(r) for r in (*first, *oldest)})
 
 
-def _tree(group: Group, root: int, counts: Doubles) -> tuple[Ints, Doubles]:
-    """Cheapest arborescence from one root, and the costs it was found with."""
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The cheapest arborescence from one root, and the costs it was found with: all ``(n, n)``."""
+
+    parents: Ints
+    costs: Doubles  # spread + against - descent
+    spread: Doubles
+    against: Doubles
+    descent: Doubles
+
+
+def _tree(group: Group, root: int, counts: Doubles) -> _Tree:
+    """Find it in a few passes: what is asked of an edge depends on the tree above and below it."""
     n = group.n
     far = np.log(distances(group, counts))
     spread = DISTANCE * far + TIE * far.mean(axis=1, keepdims=True)
-    against = np.logaddexp(0.0, -group.pairwise.direction) + _missing_rows(group.pairwise)
+    backwards = np.logaddexp(0.0, -group.pairwise.direction)
+    against = backwards
     looked_at = group.inheritance.looked_at
     from_root = np.zeros((n, n))
     for u in range(n):
@@ -167,7 +186,8 @@ def _tree(group: Group, root: int, counts: Doubles) -> tuple[Ints, Doubles]:
             break
         parents = found
         descent = _along_path(group, root, parents, from_root, counts[looked_at])
-    return parents, costs
+        against = backwards + _missing_rows(group.pairwise, parents)
+    return _Tree(parents, costs, spread, against, descent)
 
 
 def _along_path(
@@ -184,27 +204,29 @@ def _along_path(
     return descent
 
 
-def _missing_rows(pairwise: Pairwise) -> Doubles:
+def _missing_rows(pairwise: Pairwise, parents: Ints) -> Doubles:
     """Against parents that share fewer untouched rows with a child than another model does.
 
     A child keeps the token rows that its own data never used, up to decay; whoever changed one of
-    them since is no ancestor, and whoever lacks changes that the parent made shares fewer.
+    them since is no ancestor, and whoever lacks changes that the parent made shares fewer. What
+    hangs below a child shares rows with it for the same reason and does not count.
     """
     known = np.where(np.isnan(pairwise.untouched), -1.0, pairwise.untouched)
     np.fill_diagonal(known, -1.0)
+    for v in range(len(parents)):
+        known[sorted(_descendants(parents, v)), v] = -1.0
     fewer = known < known.max(axis=0, keepdims=True) - SLACK_ROWS
     cost: Doubles = np.where(fewer & (known >= 0), FEWER_ROWS, 0.0)
     return cost
 
 
-def _score(group: Group, root: int, parents: Ints, costs: Doubles) -> float:
+def _score(group: Group, root: int, tree: _Tree) -> float:
     """Cost of a whole tree: smaller is better. Inheritance counts only where it is missing."""
+    parents = tree.parents
     children = np.flatnonzero(parents >= 0)
     edges = parents[children], children
-    spread = DISTANCE * np.log(distances(group))[edges]
-    against = (np.logaddexp(0.0, -group.pairwise.direction) + _missing_rows(group.pairwise))[edges]
-    descent = spread + against - costs[edges]
-    total = float((spread + against - np.minimum(0.0, descent)).sum())
+    missing = np.minimum(0.0, tree.descent[edges])
+    total = float((tree.spread[edges] + tree.against[edges] - missing).sum())
     n_children = max(1, int((parents == root).sum()))
     return total - _one_sign(group, parents) - CHILDREN * float(np.log(n_children))
 
@@ -264,7 +286,7 @@ def _support(group: Group, root: int, parents: Ints, seed: int) -> Doubles:
     for _ in range(N_RESAMPLES):
         drawn = np.bincount(rng.integers(n_tensors, size=n_tensors), minlength=n_tensors)
         if (drawn * group.weights).sum() > 0:
-            same += _tree(group, root, drawn.astype(np.float64))[0] == parents
+            same += _tree(group, root, drawn.astype(np.float64)).parents == parents
     return same / N_RESAMPLES
 
 

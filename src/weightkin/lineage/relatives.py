@@ -7,27 +7,64 @@ pair counts as related when `climb` rejects independence at a level paid for all
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.derivation.distances import relate
 from weightkin.derivation.kinds import Derivation, kind_of
-from weightkin.derivation.shared import Doubles, common_values
-from weightkin.evidence.ladder import climb, passes, total_log10
+from weightkin.derivation.lattice import KnownLevels
+from weightkin.derivation.screen import may_be_made
+from weightkin.evidence.ladder import Climb, climb, climb_quick, passes, total_log10
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
 from weightkin.evidence.undone import undo
+from weightkin.lineage.proposed import Likeness, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 
+T = TypeVar("T", bound=Hashable)
+THOROUGH = 256  # models up to which every block of a pair is tested
 ALIKE = 6.0  # standard deviations of an inner product between strangers that propose a pair
+
+
+class Groups(Generic[T]):
+    """Disjoint groups that grow by joining: union-find."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._above = {x: x for x in items}
+
+    def are_one(self, x: T, y: T) -> bool:
+        """Whether two items have been joined."""
+        return self._leader(x) == self._leader(y)
+
+    def join(self, x: T, y: T) -> None:
+        """Make the groups of two items one."""
+        self._above[self._leader(y)] = self._leader(x)
+
+    def all(self) -> list[list[T]]:
+        """All groups; items in the order they were given."""
+        groups: dict[T, list[T]] = defaultdict(list)
+        for x in self._above:
+            groups[self._leader(x)].append(x)
+        return list(groups.values())
+
+    def _leader(self, x: T) -> T:
+        while self._above[x] != x:
+            self._above[x] = self._above[self._above[x]]
+            x = self._above[x]
+        return x
 
 
 @dataclass
 class Relatives:
-    """Tests pairs of sketches once each; levels are paid for all pairs."""
+    """Tests pairs of sketches once each; levels are paid for all pairs.
+
+    Of many models, a pair is tested block by block up to the first proof. Disguises that keep the
+    order of units (rescaled, sign-flipped) are named between few models that are held whole.
+    """
 
     sketches: Sequence[Sketch]
     alpha: float
@@ -35,6 +72,8 @@ class Relatives:
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
+    _cuts: dict[int, Sketch] = field(default_factory=dict)
+    _known: KnownLevels = field(default_factory=KnownLevels)
 
     @property
     def paid_alpha(self) -> float:
@@ -53,13 +92,17 @@ class Relatives:
             is_cut = not all(self.sketches[k].scheme.is_whole for k in pair)
             a, b = (self._side(k, is_cut=is_cut) for k in pair)
             plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
-            climbed = climb(
-                a, b, plan, self.seed, self.paid_alpha, thorough=False, with_blind=False
-            )
-            is_related = any(passes(stage, self.paid_alpha) for stage in climbed.stages)
+            is_quick = len(self.sketches) > THOROUGH
+            alpha = self.paid_alpha / (2 if is_quick else 1)  # two tries are paid for
+            climbed = Climb((), {})
+            if is_quick:
+                climbed = climb_quick(a, b, plan, self.seed, alpha)
+            if not any(passes(stage, alpha) for stage in climbed.stages):
+                climbed = climb(a, b, plan, self.seed, alpha, thorough=False, with_blind=False)
+            is_related = any(passes(stage, alpha) for stage in climbed.stages)
             self._tested[pair] = total_log10(climbed.stages), is_related
-            if is_related:
-                self._undone[pair] = undo(a, b, climbed, plan, self.paid_alpha).kinds
+            if is_related and not is_quick and not is_cut:
+                self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds
         return self._tested[pair]
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
@@ -67,21 +110,32 @@ class Relatives:
         self.test(i, j)
         return self._undone.get((min(i, j), max(i, j)), ())
 
+    def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, float]:
+        """How j was made from i (or i from j), and their relative distance."""
+        a, b = self._pair(i, j)
+        relation = relate(a, b)
+        derived = kind_of(a, b, undone=undone, relation=relation, known=self._known)
+        return derived, relation.relative_distance
+
+    def may_be_made(self, i: int, j: int) -> bool:
+        """Whether one may be a lossy copy of the other; False is certain."""
+        return may_be_made(*self._pair(i, j), self._known)
+
+    def _pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
+        a, b = self.sketches[i], self.sketches[j]
+        return (a, b) if a.scheme == b.scheme else (self._cut(i), self._cut(j))
+
+    def _cut(self, i: int) -> Sketch:
+        if i not in self._cuts:
+            self._cuts[i] = cut(self.sketches[i])
+        return self._cuts[i]
+
     def _side(self, i: int, *, is_cut: bool) -> Side:
         """A sketch to be tested; cut to the default scheme where the other one is."""
         if (i, is_cut) not in self._sides:
-            sketch = self.sketches[i]
-            model = stand_in(cut(sketch) if is_cut else sketch)
+            model = stand_in(self._cut(i) if is_cut else self.sketches[i])
             self._sides[i, is_cut] = Side(model, read_anatomy(model))
         return self._sides[i, is_cut]
-
-
-def derive(a: Sketch, b: Sketch, undone: Sequence[str] = ()) -> tuple[Derivation, float]:
-    """How b was made from a (or a from b), and their relative distance."""
-    if a.scheme != b.scheme:
-        a, b = cut(a), cut(b)
-    relation = relate(a, b)
-    return kind_of(a, b, undone=undone, relation=relation), relation.relative_distance
 
 
 def cut(sketch: Sketch) -> Sketch:
@@ -92,52 +146,17 @@ def cut(sketch: Sketch) -> Sketch:
     return replace(take_sketch(whole), digest=sketch.digest, config=sketch.config)
 
 
-def likeness(sketches: Sequence[Sketch]) -> Doubles:
-    """Inner products of all pairs in standard deviations of strangers: ``(n, n)``.
-
-    Over tensors inside blocks of equal name and shape, which strangers share only by chance. Where
-    two models have none in common it is 0. Cost: one matrix product for each tensor.
-    """
-    n = len(sketches)
-    total, variance = np.zeros((n, n)), np.zeros((n, n))
-    holders: dict[tuple[str, tuple[int, int]], list[int]] = defaultdict(list)
-    for i, sketch in enumerate(sketches):
-        for name, tensor in sketch.tensors.items():
-            if tensor.block >= 0 and len(tensor.shape) >= 2:
-                holders[name, tensor.matrix_shape].append(i)
-    for (name, _), those in sorted(holders.items()):
-        if len(those) < 2:
-            continue
-        values = common_values([sketches[i].tensors[name] for i in those])
-        flat = values.reshape(len(those), -1)
-        flat = np.where(np.isfinite(flat), flat, np.float32(0))
-        products = (flat @ flat.T).astype(np.float64)
-        norms = np.diag(products)
-        at = np.ix_(those, those)
-        total[at] += products
-        variance[at] += np.outer(norms, norms) / flat.shape[1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z: Doubles = np.where(variance > 0, total / np.sqrt(variance), 0.0)
-    np.fill_diagonal(z, 0.0)
-    return z
-
-
-def components(relatives: Relatives, z: Doubles, among: Sequence[int]) -> list[list[int]]:
+def components(relatives: Relatives, z: Likeness, among: Sequence[int]) -> list[list[int]]:
     """Families among some models: joined by a proposed pair only where the test rejects.
 
     Pairs are tried from the most alike on, and only where they would join two families: about one
     test for each model.
     """
-    home = {i: i for i in among}
-    index = np.array(sorted(among), dtype=np.int64)
-    part = z[np.ix_(index, index)]
-    rows, columns = np.nonzero(np.triu(part, 1) > ALIKE)
-    for k in np.argsort(-part[rows, columns], kind="stable"):
-        i, j = int(index[rows[k]]), int(index[columns[k]])
-        if home[i] != home[j] and relatives.test(i, j)[1]:
-            old, new = home[j], home[i]
-            home = {x: new if h == old else h for x, h in home.items()}
-    families = defaultdict(list)
-    for i in sorted(home):
-        families[home[i]].append(i)
-    return sorted(families.values())
+    groups = Groups(among)
+    index = sorted(among)
+    rows, columns, alike = pairs_above(z, index, ALIKE)
+    for k in np.argsort(-alike, kind="stable"):
+        i, j = index[rows[k]], index[columns[k]]
+        if not groups.are_one(i, j) and relatives.test(i, j)[1]:
+            groups.join(i, j)
+    return sorted(sorted(members) for members in groups.all())

@@ -14,7 +14,7 @@ from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise, distances, measure, orient
-from weightkin.lineage.relatives import Relatives, derive
+from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
@@ -124,7 +124,9 @@ def _edge(
     v: int,
     distance: float,
 ) -> Draft:
-    derivation, _ = derive(own[u], own[v], relatives.undone(members[u], members[v]))
+    derivation, _ = relatives.derive(
+        members[u], members[v], relatives.undone(members[u], members[v])
+    )
     evidence = [f"relative distance {distance:.4f}"]
     if not np.isnan(found.held[v]):
         held = float(found.held[v])
@@ -198,7 +200,7 @@ def _joined(
     for other in others:
         log10_p, is_related = relatives.test(other, root)
         if is_related:
-            derivation, far = derive(sketches[other], sketches[root])
+            derivation, far = relatives.derive(other, root)
             choices.append((far, other, log10_p, derivation))
     if not choices:
         return []

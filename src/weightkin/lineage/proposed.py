@@ -1,0 +1,106 @@
+"""Which pairs of models may be related: all pairs of some, the nearest by vector of many.
+
+Up to `MAX_DENSE` models all inner products are taken. Above, search vectors name the nearest of
+each model, and only these pairs are measured, one after the other; memory stays linear.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+
+from weightkin.derivation.shared import Doubles, common_values
+from weightkin.sketch import Sketch
+from weightkin.sketch.vectors import nearest, search_vectors
+
+Ints = npt.NDArray[np.int64]
+Likeness = Doubles | csr_array
+MAX_DENSE = 2000  # models of which all pairs are looked at
+N_NEAREST = 64  # by vector, of each of more models
+LEAST_COSINE = 0.125  # of two vectors: four deviations between strangers
+
+
+def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> Likeness:
+    """Inner products of pairs in standard deviations of strangers: ``(n, n)``, 0 where not taken.
+
+    Over tensors inside blocks of equal name and shape, which strangers share only by chance.
+    """
+    if len(sketches) <= max_dense:
+        return likeness(sketches)
+    rows, columns, values = [], [], []
+    for start, near, cosine in nearest(search_vectors(sketches), N_NEAREST):
+        for i, k in np.argwhere(cosine >= LEAST_COSINE).tolist():
+            u, v = start + i, int(near[i, k])
+            rows.append(min(u, v))
+            columns.append(max(u, v))
+    pairs = np.unique(np.array([rows, columns], dtype=np.int64).reshape(2, -1), axis=1)
+    values = [pair_likeness(sketches[u], sketches[v]) for u, v in pairs.T.tolist()]
+    n = len(sketches)
+    upper = coo_array((np.array(values), (pairs[0], pairs[1])), shape=(n, n)).tocsr()
+    return csr_array(upper + upper.T)
+
+
+def square(z: Likeness, index: Sequence[int]) -> Doubles:
+    """The part of some models alone, dense."""
+    if isinstance(z, np.ndarray):
+        return z[np.ix_(index, index)]
+    part: Doubles = z[list(index), :][:, list(index)].toarray()
+    return part
+
+
+def pairs_above(z: Likeness, index: Sequence[int], least: float) -> tuple[Ints, Ints, Doubles]:
+    """Pairs of some models that are alike, by positions in ``index``, with their likeness."""
+    if isinstance(z, np.ndarray):
+        part = z[np.ix_(index, index)]
+        rows, columns = np.nonzero(np.triu(part, 1) > least)
+        return rows, columns, part[rows, columns]
+    some = coo_array(z[list(index), :][:, list(index)])
+    row, column = np.asarray(some.row, dtype=np.int64), np.asarray(some.col, dtype=np.int64)
+    kept = np.flatnonzero((row < column) & (some.data > least))
+    kept = kept[np.lexsort((column[kept], row[kept]))]
+    return row[kept], column[kept], np.asarray(some.data[kept], dtype=np.float64)
+
+
+def pair_likeness(a: Sketch, b: Sketch) -> float:
+    """The same for one pair."""
+    total = variance = 0.0
+    for name, x in a.tensors.items():
+        y = b.tensors.get(name)
+        if y is None or x.block < 0 or len(x.shape) < 2 or x.matrix_shape != y.matrix_shape:
+            continue
+        p, q = common_values([x, y]).reshape(2, -1)
+        if not (np.isfinite(p).all() and np.isfinite(q).all()):
+            p, q = (np.where(np.isfinite(v), v, np.float32(0)) for v in (p, q))
+        total += float(p @ q)
+        variance += float(p @ p) * float(q @ q) / max(p.size, 1)
+    return total / float(np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def likeness(sketches: Sequence[Sketch]) -> Doubles:
+    """All pairs at once. Cost: one matrix product for each tensor."""
+    n = len(sketches)
+    total, variance = np.zeros((n, n)), np.zeros((n, n))
+    holders: dict[tuple[str, tuple[int, int]], list[int]] = defaultdict(list)
+    for i, sketch in enumerate(sketches):
+        for name, tensor in sketch.tensors.items():
+            if tensor.block >= 0 and len(tensor.shape) >= 2:
+                holders[name, tensor.matrix_shape].append(i)
+    for (name, _), those in sorted(holders.items()):
+        if len(those) < 2:
+            continue
+        values = common_values([sketches[i].tensors[name] for i in those])
+        flat = values.reshape(len(those), -1)
+        flat = np.where(np.isfinite(flat), flat, np.float32(0))
+        products = (flat @ flat.T).astype(np.float64)
+        norms = np.diag(products)
+        at = np.ix_(those, those)
+        total[at] += products
+        variance[at] += np.outer(norms, norms) / flat.shape[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z: Doubles = np.where(variance > 0, total / np.sqrt(variance), 0.0)
+    np.fill_diagonal(z, 0.0)
+    return z

@@ -1,0 +1,63 @@
+"""Many models: a forest is recovered, additions land where a full run puts them."""
+
+import numpy as np
+import pytest
+from benchmarks.scale import edges_of, forest
+
+from weightkin import family_graph
+from weightkin.lineage.growing import add_model, grown
+from weightkin.lineage.proposed import likeness, proposed
+from weightkin.lineage.relatives import ALIKE
+from weightkin.sketch.vectors import nearest, search_vectors
+
+SIZES = (1, 4, 1, 2, 3, 1, 6, 8, 2, 12)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return list(forest(120, np.random.default_rng(20240607), SIZES))
+
+
+@pytest.fixture(scope="module")
+def graph(models):
+    return family_graph([sketch for _, _, sketch in models])
+
+
+def test_a_forest_of_120_is_recovered(models, graph):
+    assert edges_of(graph) == {(parent, name) for name, parent, _ in models if parent}
+
+
+def test_vectors_find_every_relative_and_no_stranger(models):
+    home = [name.split("-")[0] for name, _, _ in models]
+    vectors = search_vectors([sketch for _, _, sketch in models])
+    ((_, near, cosine),) = nearest(vectors, 64)
+    for own, others, alike in zip(home, near, cosine, strict=True):
+        found = {home[k] for k, c in zip(others, alike, strict=True) if c > 0.3}
+        assert found <= {own}
+        n_kin = min(64, home.count(own) - 1)
+        assert sum(home[k] == own for k in others[:n_kin]) == n_kin
+
+
+def test_vectors_do_not_depend_on_other_models(models):
+    sketches = [sketch for _, _, sketch in models[:4]]
+    assert np.array_equal(search_vectors(sketches)[2], search_vectors(sketches[2:3])[0])
+
+
+def test_pairs_from_vectors_are_those_of_all_pairs(models):
+    sketches = [sketch for _, _, sketch in models[:60]]
+    everything, few = likeness(sketches), proposed(sketches, max_dense=0).toarray()
+    assert np.array_equal(everything > 2 * ALIKE, few > 2 * ALIKE)
+    assert np.allclose(everything[few != 0], few[few != 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("place", [2, 7])
+def test_an_addition_lands_where_a_full_run_puts_it(models, place):
+    some = models[:24]
+    parents = {parent for _, parent, _ in some}
+    name, _, sketch = [m for m in some if m[0] not in parents][place]
+    rest = {other: s for other, _, s in some if other != name}
+    known = grown(family_graph(list(rest.values())), rest)
+    added = add_model(known, name, sketch).graph
+    whole = family_graph([s for _, _, s in some])
+    assert edges_of(added) == edges_of(whole)
+    assert {frozenset(c) for c in added.components} == {frozenset(c) for c in whole.components}
