@@ -79,7 +79,9 @@ def explain(
     zeros: list[tuple[Floats, Floats]] = []
     formats: Counter[str] = Counter()
     for p, c, x, y in _oriented(relation, is_turned):
-        image, found = image_of(x, y, c, known)
+        # one tensor changed otherwise already rules quantisation out
+        is_open = not images["changed"] or "stacked" in structure.kinds
+        image, found = image_of(x, y, c, known, with_levels=is_open)
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
             image = "near"
@@ -111,11 +113,17 @@ def explain(
 
 
 def image_of(
-    parent: Floats, child: Floats, tensor: SketchedTensor, known: KnownLevels | None = None
+    parent: Floats,
+    child: Floats,
+    tensor: SketchedTensor,
+    known: KnownLevels | None = None,
+    *,
+    with_levels: bool = True,
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
-    `tensor` is the child's, for the lattice and the levels of its whole sample.
+    `tensor` is the child's, for the lattice and the levels of its whole sample, which are looked
+    for (the slow part) only ``with_levels``.
     """
     if np.array_equal(parent, child):
         return "equal", None
@@ -127,7 +135,7 @@ def image_of(
         parent[~is_new_zero], child[~is_new_zero]
     ):
         return "pruned", None
-    if len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
+    if not with_levels or len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
         return "changed", None
     known = known or KnownLevels()
     found = known.levels(tensor)

@@ -113,7 +113,7 @@ def compare(
     if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
-    if not missed:
+    if not missed and (not quick or recover is not None):
         undone = undo(
             side_a,
             side_b,
