@@ -13,7 +13,7 @@ from weightkin.weights import Model
 
 WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
 MAX_HEADER = 1 << 24  # bytes
-FEW_ROWS = Scheme(n_scattered=2)  # the run is read by the tests too; scattered rows cost a page each
+FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 WHAT = "kind and direction"
 
 
