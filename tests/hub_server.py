@@ -11,6 +11,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,12 @@ from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "fedcba9876543210fedcba9876543210fedcba98"
+
+
+def _stored(path: Path, start: int, n: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(n)
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Hub:
     requests: list[tuple[str, str, str]] = field(default_factory=list)  # place, path, range
     tokens: list[tuple[str, str]] = field(default_factory=list)  # place, token
     sent: int = 0  # bytes of files
+    content: Callable[[Path, int, int], bytes] = lambda path, start, n: _stored(path, start, n)
     address: str = ""
     store: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -146,18 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        with target.open("rb") as file:
-            file.seek(start)
-            while n_sent:
-                part = file.read(min(n_sent, 1 << 20))
-                try:
-                    self.wfile.write(part)
-                except OSError:  # the reader has seen enough
-                    self.close_connection = True
-                    return
-                n_sent -= len(part)
-                with hub.lock:
-                    hub.sent += len(part)
+        while n_sent:
+            part = hub.content(target, start, min(n_sent, 1 << 20))
+            try:
+                self.wfile.write(part)
+            except OSError:  # the reader has seen enough
+                self.close_connection = True
+                return
+            start, n_sent = start + len(part), n_sent - len(part)
+            with hub.lock:
+                hub.sent += len(part)
 
     def _send(self, status: int, body: bytes, **headers: str):
         self.send_response(status)

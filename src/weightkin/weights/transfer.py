@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from email.utils import parsedate_to_datetime
 from itertools import count
@@ -262,11 +263,10 @@ def _refusal(reply: Reply, where: str) -> UnreadableModel:
 
 def _next(url: str, location: str, where: str) -> str:
     """Where a redirect leads, if that is a web address no less guarded than the one before."""
-    target = urljoin(url, location)
-    try:
+    target, scheme, host = location, "", ""
+    with suppress(ValueError):  # what is no address has no host
+        target = urljoin(url, location)
         scheme, host, _ = _address(target)
-    except ValueError:
-        scheme, host = "", ""
     is_down = urlsplit(url).scheme == "https" and scheme != "https"
     if not location or scheme not in ("http", "https") or not host or is_down:
         raise unreadable(where, f"a redirect to {quoted(target)}", "an address as safe as before")
