@@ -12,8 +12,10 @@ from tests.hub_server import COMMIT, OLDER, serving
 from tests.weights.handmade import index, mapping, program, tensor, torch_file
 from weightkin import compare
 from weightkin.errors import OutOfReach, UnreadableModel
+from weightkin.verbs.estimate import estimate
 from weightkin.verbs.verify import verify
 from weightkin.weights import digest, full_digest, open_model
+from weightkin.weights.ranges import OPENING
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,20 @@ def test_what_a_listing_says_is_checked(hub, tmp_path):
 def test_nothing_is_left_in_the_cache(hub, tmp_path):
     digest(open_model("org/a"))
     assert not os.path.exists(tmp_path / "hf" / "hub")
+
+
+def test_an_estimate_is_what_is_then_read(hub):
+    said = estimate("org/a", "org/child")
+    before = hub.sent
+    assert before == sum(x.headers for x in said.models)  # headers only
+    record = compare("org/a", "org/child")
+    assert [x.revision for x in said.models] == [COMMIT, COMMIT]
+    assert sum(x.n_bytes for x in said.models) == pytest.approx(record.bytes_read, abs=3 * OPENING)
+    alone = estimate("org/a").models[0]
+    assert (alone.tests, alone.kind) == (0, 0)
+
+
+def test_an_estimate_of_local_files_is_exact(pair):
+    said = estimate(pair / "a", pair / "child")
+    record = compare(pair / "a", pair / "child")
+    assert sum(x.n_bytes for x in said.models) == pytest.approx(record.bytes_read, rel=0.1)
