@@ -3,12 +3,14 @@
 The way of a model through the house, each room importing only from those before it:
 
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    scan                       nearest of very many vectors (arrays only)
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a small consistent sample of a model, which can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, aligned and blind tests, the paper's own
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
+    registry                   many models in one file, found again by their weights
     report, cli                records as words; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
+    from weightkin.registry import Registry
     from weightkin.sketch import read_sketch, write_sketch
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
@@ -39,6 +42,7 @@ _HOMES = {
     "Comparison": "weightkin.records",
     "FamilyGraph": "weightkin.records.family",
     "Model": "weightkin.weights",
+    "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
     "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
@@ -59,6 +63,7 @@ __all__ = [
     "FamilyGraph",
     "Location",
     "Model",
+    "Registry",
     "WeightkinError",
     "compare",
     "digest",

@@ -7,8 +7,8 @@ singular values of V O at a few relative depths, the gain of the norm before the
 relabelling V/O dimensions leaves too.
 
 Blind to a retrained embedding; patch pixels tell fine-tuned copies badly from strangers. Strangers
-trained on one corpus with one vocabulary have cosines up to 0.5, tied tables 0.8. A vector proposes, it never concludes. Needs the weights, or a sketch that
-holds everything.
+trained on one corpus with one vocabulary have cosines up to 0.5, with tied tables 0.8. A vector
+proposes, it never concludes. Needs the weights, or a sketch that holds everything.
 """
 
 from __future__ import annotations
@@ -150,9 +150,9 @@ def _without_common(cosines: Doubles) -> Doubles:
 
 def _standard(x: Doubles) -> Doubles:
     """Mean 0 over all entries, length 1."""
-    centred = (x - x.mean()).ravel()
+    centred: Doubles = (x - x.mean()).ravel()
     length = float(np.sqrt(centred @ centred))
-    return centred / length if length else centred
+    return centred / (length or 1.0)
 
 
 def _projected(x: Doubles, part: int) -> Doubles:
