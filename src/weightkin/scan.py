@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-N_RESCORED = 4096  # vectors scored exactly
+N_RESCORED = 2048  # vectors scored exactly
 CHUNK = 16384  # rows whose bits are compared at a time: they stay in the processor's cache
 Bits = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]

@@ -1,6 +1,7 @@
 """Claim: what is added is found again by its weights, with its place and what it declared."""
 
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -208,3 +209,23 @@ def test_vectors_and_names_survive_hostile_text(family, tmp_path):
     registry.add([tmp_path / "a'; DROP TABLE models; --"])
     assert registry.list()[0].name == "a'; DROP TABLE models; --"
     assert json.loads(registry.search(family / "child").to_json())["n_scanned"] == 1
+
+
+def test_a_registry_that_cannot_be_written_is_searched_all_the_same(family, tmp_path, monkeypatch):
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([family / "root"])
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert [x.model.name for x in registry.search(family / "child").relatives] == ["root"]
+    registry.trace("root")  # nothing is remembered, and nothing fails
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_adding_to_a_read_only_folder_is_told_in_one_line(family, tmp_path):
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([family / "root"])
+    for path in (tmp_path / "r.sqlite", tmp_path / "r.sqlite.files", tmp_path):
+        path.chmod(0o555)
+    with pytest.raises(UnusableRegistry):
+        registry.add([family / "child"])
+    assert [m.name for m in registry.list()] == ["root"]
+    tmp_path.chmod(0o755)

@@ -19,7 +19,7 @@ from weightkin.registry.searching import Compared
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
 
-MOST_PLACED = 24  # relatives that are laid out, the nearest
+MOST_PLACED = 14  # relatives that are laid out, the nearest
 OWN = "query"
 
 
