@@ -24,7 +24,16 @@ def test_a_chain_is_a_chain(rng):
     a = base(rng)
     b = trained_on(a, rng)
     c = trained_on(b, rng)
-    assert edges(graph_of(c=c, a=a, b=b)) == {("a", "b"), ("b", "c")}
+    graph = graph_of(c=c, a=a, b=b)
+    assert {(e.parent, e.child) for e in graph.edges} == {("a", "b"), ("b", "c")}
+    assert edges(graph) == {("b", "c")}  # a may be an older sibling of b for all that is here
+
+
+def test_two_models_alone_are_never_parent_and_child_for_certain(rng):
+    a = base(rng)
+    one, two = trained_on(a, rng, decay=0.99), trained_on(a, rng, decay=0.97)
+    assert edges(graph_of(one=one, two=two)) == set()
+    assert edges(graph_of(a=a, one=one)) == set()
 
 
 def test_a_star_is_a_star(rng):

@@ -62,6 +62,10 @@ def gather(
         found.bytes_read += model.bytes_read if model is not None else 0
         if sketch.is_partial:
             found.is_incomplete = True
+        n_lost = sum(t.n_finite < t.stored.size for t in sketch.tensors.values())
+        if n_lost:
+            why = f"{n_lost} of {len(sketch.tensors)} tensors hold non-finite values: left out"
+            found.skipped.append(Skipped(what=name, why=why))
         for what, why in sketch.problems:
             found.skipped.append(Skipped(what=f"{name}: {what}", why=why))
         member_id = _unique(sketch.name or name, taken)

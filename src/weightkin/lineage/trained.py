@@ -18,6 +18,8 @@ from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
+MERELY_OLDER = 0.75  # probability of a direction that only says who is older
+SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
 CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
 MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
@@ -100,6 +102,9 @@ def _oriented(
     for child in np.flatnonzero(found.parents >= 0):
         v, u = int(child), int(found.parents[child])
         edge = _edge(own, relatives, members, found, u, v, float(far[u, v]))
+        if u == root and _may_be_sibling(group.inheritance, found, root, v):
+            said = (*edge.evidence, SIBLING)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
         is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
         (distant if is_distant else edges).append(edge)
@@ -178,6 +183,23 @@ def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> l
         )
         for edge in ends
     ]
+
+
+def _may_be_sibling(inheritance: Inheritance, found: Orientation, root: int, child: int) -> bool:
+    """Whether nothing tells that the root is the parent of a child and not its older sibling.
+
+    A model outside the child's branch tells it, when it holds next to nothing of the bulk of the
+    child's change: had the root moved since their common ancestor, it would.
+    """
+    below, todo = {child}, [child]
+    while todo:
+        here = todo.pop()
+        more = [int(x) for x in np.flatnonzero(found.parents == here) if int(x) not in below]
+        below.update(more)
+        todo += more
+    others = [z for z in range(len(found.parents)) if z != root and z not in below]
+    held = inheritance.held(root, child)[others]
+    return not (held < SHARED_LEAST).any()
 
 
 def _has_moved(inheritance: Inheritance, found: Orientation, root: int) -> bool:

@@ -67,6 +67,8 @@ def token_likeness(model: Model, sketch: Sketch) -> Doubles | None:
         n = min(table.shape[0], MOST_TOKENS)
         rows = np.unique(np.linspace(0, n - 1, N_ANCHORS).astype(np.int64))
         x = model.rows(table.name, rows)
+    if not np.isfinite(x).all():
+        return None
     centred = x.astype(np.float32) - x.mean(axis=0)
     cosine = unit_rows(centred) @ unit_rows(centred).T
     upper: Doubles = cosine[np.triu_indices(len(cosine), 1)].astype(np.float64)

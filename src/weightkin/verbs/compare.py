@@ -133,7 +133,7 @@ def compare(
         models = side_a.model, side_b.model
         derived, unsaid = derive(models, undone, is_full_equal=is_equal)
         skipped += unsaid
-    if derived is not None:
+    if derived is not None and "identical" not in kind:
         kind, details = derived.kind, details | derived.details
     return Comparison(
         a=ref_a,
