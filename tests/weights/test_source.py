@@ -89,10 +89,10 @@ def test_several_indexes_are_refused_unless_one_is_standard(tmp_path):
     assert list(open_model(tmp_path).tensors) == ["w"]
 
 
-def test_an_adapter_alone_is_refused_with_a_word_about_later(tmp_path):
+def test_an_adapter_alone_is_refused(tmp_path):
     weights(tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text("{}")
-    assert "base+adapter comes later" in refusal(tmp_path)
+    assert "an adapter alone (its delta is tied to the base's unit order)" in refusal(tmp_path)
     weights(tmp_path / "model.safetensors", name="base")
     assert list(open_model(tmp_path).tensors) == ["base"]
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.errors import UnreadableModel
+from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
+from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, LocalFile, LocalStorage, readable
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model, Problem
+from weightkin.weights.packed import unpack
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import read_files, read_index
 from weightkin.weights.sketch_file import sketched_model
@@ -29,7 +32,8 @@ def open_model(source: str | Path) -> Model:
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
         files), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth`` or index file. A file that
-        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set. ``base+adapter``
+        is a base with a PEFT adapter merged into it.
 
     Returns
     -------
@@ -41,22 +45,44 @@ def open_model(source: str | Path) -> Model:
     UnreadableModel
         Nothing could be read, or the source is malformed in a way that is refused.
     """
+    if (pair := _base_and_adapter(str(source))) is not None:
+        return with_adapter(open_model(pair[0]), Path(pair[1]), str(source))
     path, is_folder = _existing(source)
     contents, files = _read_folder(path) if is_folder else _read_one(path)
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
         raise unreadable(path, " ".join(["no tensors", *said]), "at least one")
+    if is_adapter(contents.tensors):
+        raise unreadable(path, *ALONE)
     if SKETCH_KEY in contents.metadata:
         return sketched_model(str(source), path, contents, files)
     config, config_files, problems = _config(path if is_folder else path.parent)
+    stored = LocalStorage(contents.places, [*files, *config_files])
+    tensors, recipes, unpacking = unpack(contents.tensors, stored, config)
+    if not tensors:
+        raise UnreadableModel(unpacking[0].why)
     return Model(
         source=str(source),
         name=_name(path, is_folder=is_folder),
-        tensors={name: contents.tensors[name] for name in sorted(contents.tensors)},
+        tensors={name: tensors[name] for name in sorted(tensors)},
         config=config,
-        storage=LocalStorage(contents.places, [*files, *config_files]),
-        problems=(*contents.problems, *problems),
+        storage=ComputedStorage(stored, recipes) if recipes else stored,
+        problems=(*contents.problems, *problems, *unpacking),
     )
+
+
+def _base_and_adapter(source: str) -> tuple[str, str] | None:
+    """Cut ``base+adapter`` at the last plus that leaves an existing adapter behind it."""
+    if "\0" in source or "+" not in source:
+        return None
+    with readable(Path(source)):
+        if Path(source).exists():
+            return None
+        at = len(source)
+        while (at := source.rfind("+", 0, at)) > 0:
+            if source[at + 1 :] and Path(source[at + 1 :]).exists():
+                return source[:at], source[at + 1 :]
+    return None
 
 
 def _existing(source: str | Path) -> tuple[Path, bool]:
@@ -88,7 +114,7 @@ def _read_folder(folder: Path) -> tuple[Contents, list[LocalFile]]:
         if weights:
             return read_files([folder / name for name in weights])
     if any(name.startswith("adapter_model.") for name in names):
-        raise unreadable(folder, "an adapter alone", "a whole model (base+adapter comes later)")
+        raise unreadable(folder, *ALONE)
     wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)} or an index of them"
     raise unreadable(folder, f"no weights among {len(names)} entries", wanted)
 
