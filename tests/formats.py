@@ -137,3 +137,91 @@ def by_layout(source, folder, name):
     shutil.copy(source / "config.json", folder / "config.json")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": stated}))
+
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf(source, path, kind, *, base=None):
+    """Write with gguf's own writer, in the names and row order of llama.cpp's conversion."""
+    import gguf as package
+
+    model = open_model(source)
+    writer = package.GGUFWriter(path, "llama")
+    writer.add_block_count(model.config["num_hidden_layers"])
+    writer.add_embedding_length(model.config["hidden_size"])
+    writer.add_feed_forward_length(model.config["intermediate_size"])
+    writer.add_head_count(model.config["num_attention_heads"])
+    writer.add_head_count_kv(model.config["num_key_value_heads"])
+    writer.add_key_length(model.config["head_dim"])
+    writer.add_token_list([f"token {i}" for i in range(512)])
+    writer.add_array("some.numbers", [1, 2, 3])
+    if base:
+        writer.add_base_model_count(1)
+        writer.add_base_model_name(0, base)
+        writer.add_base_model_repo_url(0, f"https://example.org/{base}")
+    for name in model.tensors:
+        x, stored = model.rows(name), name
+        for ours, theirs in GGUF_NAMES.items():
+            stored = stored.replace(ours, theirs)
+        stored = stored.replace("model.layers.", "blk.")
+        for part, key in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
+            if part in name:  # LlamaModel.permute of convert_hf_to_gguf.py
+                n = model.config[key]
+                halves = x.reshape(n, 2, x.shape[0] // n // 2, *x.shape[1:])
+                x = halves.swapaxes(1, 2).reshape(x.shape)
+        wanted = kind
+        if x.ndim == 1:
+            wanted = "F32"
+        elif kind == "Q4_K" and x.shape[1] % 256:
+            wanted = "Q4_0"  # llama.cpp falls back as well where rows are no whole blocks
+        if wanted == "F32":
+            writer.add_tensor(stored, np.ascontiguousarray(x))
+            continue
+        code = package.GGMLQuantizationType[wanted]
+        packed = q4_k(x) if wanted == "Q4_K" else package.quants.quantize(x, code)
+        packed = packed.view(np.float16) if wanted == "F16" else packed
+        writer.add_tensor(stored, packed, raw_dtype=code)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def q4_k(x):
+    """Blocks of 256 in eight parts with six-bit scales and minima; by the layout in ggml."""
+    parts = x.reshape(-1, 8, 32)
+    low = np.maximum(-parts.min(axis=2), 0)
+    step = (parts.max(axis=2) + low) / 15
+    d = (step.max(axis=1) / 63).astype(np.float16)
+    d_min = (low.max(axis=1) / 63).astype(np.float16)
+    scale = np.clip(np.rint(step / d.astype(np.float32)[:, None]), 1, 63).astype(np.uint8)
+    least = np.clip(np.rint(low / d_min.astype(np.float32)[:, None]), 0, 63).astype(np.uint8)
+    steps = d.astype(np.float32)[:, None] * scale
+    lows = d_min.astype(np.float32)[:, None] * least
+    codes = np.clip(np.rint((parts + lows[:, :, None]) / steps[:, :, None]), 0, 15)
+    codes = codes.astype(np.uint8)
+    table = np.zeros((len(parts), 12), np.uint8)
+    for j in range(4):
+        table[:, j] = scale[:, j] | (scale[:, j + 4] >> 4) << 6
+        table[:, j + 4] = least[:, j] | (least[:, j + 4] >> 4) << 6
+        table[:, j + 8] = (scale[:, j + 4] & 15) | (least[:, j + 4] & 15) << 4
+    pairs = codes.reshape(-1, 4, 2, 32)
+    nibbles = (pairs[:, :, 0] | pairs[:, :, 1] << 4).reshape(-1, 128)
+    heads = np.stack([d, d_min], axis=1).view(np.uint8)  # (n_blocks, 4)
+    blocks = np.concatenate([heads, table, nibbles], axis=1)
+    return np.ascontiguousarray(blocks.reshape(x.shape[0], -1))

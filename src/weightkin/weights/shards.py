@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.files import Contents, LocalFile
+from weightkin.weights.gguf_file import read_gguf
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem
 from weightkin.weights.safetensors_file import MAX_HEADER, read_json, read_safetensors
@@ -17,6 +18,7 @@ READERS = {
     ".bin": read_torch_zip,
     ".pt": read_torch_zip,
     ".pth": read_torch_zip,
+    ".gguf": read_gguf,
 }
 
 
@@ -49,6 +51,8 @@ def read_files(paths: list[Path]) -> tuple[Contents, list[LocalFile]]:
         joined.tensors |= part.tensors
         joined.places |= part.places
         joined.problems += part.problems
+        joined.recipes |= part.recipes
+        joined.config = joined.config or part.config
         if len(paths) == 1:
             joined.metadata = part.metadata
     if first_error and not joined.tensors:

@@ -31,7 +31,8 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth`` or index file. A file that
+        files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
+        file. A file that
         `write_sketch` wrote opens as the runs it holds, with ``sketched`` set. ``base+adapter``
         is a base with a PEFT adapter merged into it.
 
@@ -58,7 +59,9 @@ def open_model(source: str | Path) -> Model:
         return sketched_model(str(source), path, contents, files)
     config, config_files, problems = _config(path if is_folder else path.parent)
     stored = LocalStorage(contents.places, [*files, *config_files])
+    config = contents.config or config
     tensors, recipes, unpacking = unpack(contents.tensors, stored, config)
+    recipes |= contents.recipes
     if not tensors:
         raise UnreadableModel(unpacking[0].why)
     return Model(
@@ -104,7 +107,7 @@ def _existing(source: str | Path) -> tuple[Path, bool]:
 def _read_folder(folder: Path) -> tuple[Contents, list[LocalFile]]:
     with readable(folder):
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    for suffixes in ((".safetensors",), TORCH_SUFFIXES):
+    for suffixes in ((".safetensors",), TORCH_SUFFIXES, (".gguf",)):
         index = _index(
             folder, [name for name in names if name.endswith(f"{suffixes[0]}.index.json")]
         )
@@ -115,7 +118,7 @@ def _read_folder(folder: Path) -> tuple[Contents, list[LocalFile]]:
             return read_files([folder / name for name in weights])
     if any(name.startswith("adapter_model.") for name in names):
         raise unreadable(folder, *ALONE)
-    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)} or an index of them"
+    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf or an index of them"
     raise unreadable(folder, f"no weights among {len(names)} entries", wanted)
 
 
