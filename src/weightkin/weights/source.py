@@ -118,6 +118,10 @@ def _read_folder(folder: Path) -> tuple[Contents, list[LocalFile]]:
             return read_files([folder / name for name in weights])
     if any(name.startswith("adapter_model.") for name in names):
         raise unreadable(folder, *ALONE)
+    if "model_index.json" in names:
+        parts = [n for n in names if (folder / n).is_dir()]
+        found = f"a pipeline of {shown(', '.join(parts))}"
+        raise unreadable(folder, found, "one of its components, which are models apart")
     wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf or an index of them"
     raise unreadable(folder, f"no weights among {len(names)} entries", wanted)
 
