@@ -54,6 +54,9 @@ class MadeOnTheSpot:
         """Values of several runs, joined."""
         return np.concatenate([self.read(name, start, stop) for start, stop in runs])
 
+    def prefetch(self, wanted: Any) -> None:
+        """Nothing: values are made when they are read."""
+
     @property
     def bytes_touched(self) -> int:
         """Whole pages of the file there would be."""

@@ -25,6 +25,7 @@ from benchmarks import (
     minilm,
     minilm_families,
     paper,
+    remote,
     scale,
     speed,
     validity,
@@ -74,6 +75,7 @@ def main() -> None:
         "larger": ("Trees of 21 in the second paper's layout", larger.run),
         "families of MiniLM": ("Families of MiniLM", minilm_families.run),
         "scale": ("Many models", scale.run),
+        "remote": ("Models on a hub", remote.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     for key in sys.argv[1:] or sections:

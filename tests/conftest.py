@@ -17,6 +17,10 @@ def own_folders(tmp_path_factory, monkeypatch):
     """Nothing is read from or left in the caches and data of whoever runs the tests."""
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path_factory.getbasetemp() / name.lower()))
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path_factory.getbasetemp() / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # no test asks a server that it did not start
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ The way of a model through the house, each room importing only from those before
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
-    sketch                     a small consistent sample of a model, which can stand in for it
+    sketch                     a model becomes a small consistent sample that can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
-    evidence                   two models: sample, guard, aligned and blind tests, the paper's own
+    evidence                   two models: sample, guard, aligned, blind and calibrated tests
+    derivation                 sketches: distances, kinds, mixtures, clock, inheritance, direction
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
-    report, cli                records as words; one command per verb
+    lineage                    many sketches become a family graph
+    report, cli                records as words and drawings; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
 """

@@ -11,6 +11,12 @@ class UnreadableModel(WeightkinError):
     """A source that is missing, empty, truncated, malformed or refused."""
 
 
+class OutOfReach(UnreadableModel):
+    """A source elsewhere that another try may read: offline and not cached, or its server lost."""
+
+    exit_code = 2
+
+
 class UsageError(WeightkinError):
     """Arguments that cannot be meant."""
 

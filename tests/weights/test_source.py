@@ -19,7 +19,7 @@ def weights(path: Path, value: float = 1.0, name: str = "w") -> Path:
 
 @pytest.mark.parametrize(
     "source",
-    ["/no/such/path", "no-such-folder", "org/name", "hf://org/name@main", "", "a\0b", "x" * 5000],
+    ["/no/such/path", "no-such-folder", "a/b/c", "tests/name", "", "a\0b", "x" * 5000],
 )
 def test_what_does_not_exist_is_said_to_be_missing(source):
     message = refusal(source)
@@ -114,7 +114,7 @@ def test_a_config_is_a_hint(tmp_path):
 def test_a_config_too_large_is_not_read(tmp_path, monkeypatch):
     weights(tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    monkeypatch.setattr("weightkin.weights.source.MAX_CONFIG", 5)
+    monkeypatch.setattr("weightkin.weights.folder.MAX_CONFIG", 5)
     assert "expected at most 5" in open_model(tmp_path).problems[0].why
 
 

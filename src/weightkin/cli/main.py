@@ -41,6 +41,9 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
+OnlyEstimate = Annotated[
+    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
+]
 
 
 class FailIf(StrEnum):
@@ -92,13 +95,18 @@ def root(
 
 @app.command()
 def show(
-    source: Annotated[str, typer.Argument(help="A model folder or file.")], as_json: AsJson = False
+    source: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
+    as_json: AsJson = False,
+    estimate: OnlyEstimate = False,
 ) -> None:
     """Print what is in a model: family, blocks, unit axes, dtypes, digest."""
     from weightkin.anatomy import read_anatomy
     from weightkin.report.model import model_lines, model_record
     from weightkin.weights import digest, open_model
 
+    if estimate:
+        _print_estimate(source, None, as_json)
+        return
     model = open_model(source)
     anatomy = read_anatomy(model)
     if as_json:
@@ -111,9 +119,10 @@ def show(
 
 @app.command()
 def compare(  # noqa: PLR0913 (a command has as many parameters as options)
-    a: Annotated[str, typer.Argument(help="A model folder or file.")],
-    b: Annotated[str, typer.Argument(help="A model folder or file.")],
+    a: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
+    b: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
     as_json: AsJson = False,
+    estimate: OnlyEstimate = False,
     alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
     quick: Annotated[
@@ -148,6 +157,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--published and --seed must not be negative")
     if recover is not None:
         _check_target(recover, (a, b))
+    if estimate:
+        _print_estimate(a, b, as_json)
+        return
     record = run(
         a,
         b,
@@ -210,6 +222,14 @@ app.command()(locate)
 app.command()(sketch)
 app.command()(tree)
 app.add_typer(controls_app, name="controls")
+
+
+def _print_estimate(a: str, b: str | None, as_json: bool) -> None:
+    from weightkin.report.estimating import estimate_lines
+    from weightkin.verbs.estimate import estimate
+
+    record = estimate(a, b)
+    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

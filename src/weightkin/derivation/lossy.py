@@ -81,7 +81,9 @@ def explain(
     packed: Counter[str] = Counter()
     for p, c, x, y in _oriented(relation, is_turned):
         is_packed = bool(c.packed) and not p.packed
-        image, found = image_of(x, y, c, known, is_packed=is_packed)
+        # one tensor changed otherwise already rules quantisation out
+        is_open = not images["changed"] or "stacked" in structure.kinds
+        image, found = image_of(x, y, c, known, with_levels=is_open, is_packed=is_packed)
         packed.update([c.packed] if is_packed else [])
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
@@ -120,12 +122,14 @@ def image_of(
     tensor: SketchedTensor,
     known: KnownLevels | None = None,
     *,
+    with_levels: bool = True,
     is_packed: bool = False,
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
-    `tensor` is the child's, for the lattice and the levels of its whole sample; `is_packed` says
-    that the child is stored on few levels and the parent is not.
+    `tensor` is the child's, for the lattice and the levels of its whole sample, which are looked
+    for (the slow part) only ``with_levels``; `is_packed` says that the child is stored on few
+    levels and the parent is not.
     """
     if np.array_equal(parent, child):
         return "equal", None
@@ -137,7 +141,7 @@ def image_of(
         parent[~is_new_zero], child[~is_new_zero]
     ):
         return "pruned", None
-    if len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
+    if not with_levels or len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
         return "changed", None
     known = known or KnownLevels()
     found = known.levels(tensor)

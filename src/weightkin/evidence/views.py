@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
 from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model
@@ -214,12 +214,11 @@ def _stem(tensor: str) -> str:
 
 def _vocabulary(model: Model) -> dict[str, int]:
     """Token texts of a tokenizer.json beside the model; empty when there is none to read."""
-    folder = Path(model.source)
-    path = (folder if folder.is_dir() else folder.parent) / "tokenizer.json"
     try:
-        if not path.is_file() or path.stat().st_size > MAX_TOKENIZER_BYTES:
-            return {}
-        words = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
+        text = model.beside("tokenizer.json", MAX_TOKENIZER_BYTES) if model.beside else None
+        words = json.loads(text.decode("utf-8"))["model"]["vocab"] if text else {}
         return {str(w): int(i) for w, i in words.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except OutOfReach:
+        raise
+    except (UnreadableModel, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

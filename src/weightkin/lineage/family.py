@@ -159,6 +159,7 @@ def _hidden_edge(found: Found) -> Draft:
         log10_pvalue=record.log10_pvalue,
         direction=0.95 if found.is_rooted else 0.5,
         distance=found.distance,
+        support=found.support,
         evidence=(record.sentence, f"units seen through tokens differ by {found.distance:.2e}"),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from weightkin.derivation.shared import Doubles
 from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, token_views
 from weightkin.lineage.collection import Member
+from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
 from weightkin.stats.matching import unit_rows
 from weightkin.verbs.compare import compare
@@ -22,6 +23,7 @@ N_ANCHORS = 64  # tokens whose likeness to each other proposes pairs
 MOST_TOKENS = 512  # anchors lie among the first so many, which larger vocabularies share
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
 AS_NEAR = 1e-5  # difference of distances that rounding may make
+NOTHING_SEEN = 2.0  # distance where no block can be seen
 MAX_LOOKS = 200  # pairs compared from their weights
 
 
@@ -35,6 +37,7 @@ class Found:
     record: Comparison
     runner_up: int  # -1: none
     behind: float
+    support: float  # share of resamples of the blocks in which it stays the nearest
     is_rooted: bool  # whether the parent has relatives of its own order of units
 
 
@@ -60,8 +63,8 @@ def find_hidden(
     """
     tokens = {i: token_likeness(members[i]) for i in (*alone, *roots)}
     family_of = dict(zip(roots, families, strict=True))
-    proposed = sorted(
-        (-_correlation(tokens[other], tokens[child]), child, other)
+    proposed = sorted(  # roots first: a model that is alone may be a hidden relative itself
+        (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
         for k, child in enumerate(alone)
         for other in (*roots, *alone[:k])
         if _may_be_kin(members[other], members[child])
@@ -70,7 +73,7 @@ def find_hidden(
     placed: set[int] = set()
     n_looks = 0
     left: set[int] = set()
-    for likeness, child, other in proposed:
+    for _, likeness, child, other in proposed:
         if -likeness < PROPOSED or child in placed:
             continue
         if n_looks >= MAX_LOOKS:
@@ -84,8 +87,8 @@ def find_hidden(
         if other in family_of:
             found.append(_nearest(members, family_of[other], child, record, alpha, seed))
         else:
-            far = unseen_distance(members, other, child)
-            found.append(Found(child, other, far, record, -1, 0.0, is_rooted=False))
+            far = _mean(unseen_distances(members, other, child))
+            found.append(Found(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
     return found, sorted(left - placed)
 
 
@@ -119,20 +122,20 @@ def _correlation(x: Doubles | None, y: Doubles | None) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def unseen_distance(members: Sequence[Member], parent: int, child: int) -> float:
+def unseen_distances(members: Sequence[Member], parent: int, child: int) -> dict[str, float]:
     """How far units are from their best partners, seen through shared tokens, signs ignored.
 
-    Mean over blocks of the median of ``1 - |cosine|``; blind to permutation, rotation and signs.
-    2 where nothing can be seen.
+    For each block the median of ``1 - |cosine|``; blind to permutation, rotation and signs. Empty
+    where nothing can be seen.
     """
     a, b = _side(members[parent]), _side(members[child])
     if a is None or b is None:
-        return 2.0
+        return {}
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
     if isinstance(shared, str):
-        return 2.0
+        return {}
     there = {(x.stack, x.block, x.name): x for x in b.axes("units")}
-    medians = []
+    medians: dict[str, float] = {}
     for axis in a.axes("units"):
         other = there.get((axis.stack, axis.block, axis.name))
         if other is None:
@@ -142,8 +145,13 @@ def unseen_distance(members: Sequence[Member], parent: int, child: int) -> float
         role = next((r for r in SEEN if r in x and r in y), None)
         if role is not None:
             cosine = np.abs(unit_rows(x[role]) @ unit_rows(y[role]).T)
-            medians.append(float(np.median(1.0 - cosine.max(axis=1))))
-    return float(np.mean(medians)) if medians else 2.0
+            median = float(np.median(1.0 - cosine.max(axis=1)))
+            medians[f"{axis.stack}.{axis.block} {axis.name}"] = median
+    return medians
+
+
+def _mean(medians: Mapping[str, float]) -> float:
+    return float(np.mean(list(medians.values()))) if medians else NOTHING_SEEN
 
 
 def _nearest(
@@ -154,14 +162,21 @@ def _nearest(
     alpha: float,
     seed: int,
 ) -> Found:
-    far = {u: unseen_distance(members, u, child) for u in family}
+    seen = {u: unseen_distances(members, u, child) for u in family}
+    far = {u: _mean(medians) for u, medians in seen.items()}
     nearest = min(far.values())
     parent = next(u for u in family if far[u] <= nearest + AS_NEAR)  # equals: the oldest
     distance = far.pop(parent)
     own = _compared(members, parent, child, alpha, seed) or record
     runner_up = min(far, key=lambda u: far[u], default=-1)
     behind = max(0.0, far[runner_up] - distance) if far else 0.0
-    return Found(child, parent, distance, own, runner_up, behind, is_rooted=True)
+    rivals = [seen[u] for u in far if seen[u].keys() == seen[parent].keys()]
+    support = support_of(
+        np.array(list(seen[parent].values())) - AS_NEAR,
+        np.array([list(medians.values()) for medians in rivals]),
+        seed,
+    )
+    return Found(child, parent, distance, own, runner_up, behind, support, is_rooted=True)
 
 
 def _compared(

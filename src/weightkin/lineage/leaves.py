@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
 from weightkin.lineage.draft import DETERMINED, LOSSY, Draft, first_kind
 from weightkin.lineage.proposed import Likeness, square
 from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.support import support_of
 
 NEAREST = 8  # possible parents looked at for each model, the most alike first
 
@@ -19,7 +21,7 @@ def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> lis
 
     A model that was itself made so is nobody's parent where another parent is to be had.
     """
-    found: dict[int, list[tuple[float, int, Derivation]]] = {}
+    found: dict[int, list[tuple[float, int, Derivation, PairRelation]]] = {}
     alike = dict(zip(family, square(z, family).T, strict=True))
     place = {u: k for k, u in enumerate(family)}
     for child in family:
@@ -27,14 +29,15 @@ def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> lis
         for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:NEAREST]:
             if not relatives.may_be_made(parent, child):
                 continue
-            derivation, distance = relatives.derive(parent, child)
+            derivation, relation = relatives.derive(parent, child)
             if _is_lossy(derivation):
-                found.setdefault(child, []).append((distance, parent, derivation))
+                choice = relation.relative_distance, parent, derivation, relation
+                found.setdefault(child, []).append(choice)
     edges = []
     for child, choices in sorted(found.items()):
         originals = [c for c in choices if c[1] not in found] or choices
         ordered = sorted(originals, key=lambda c: (c[0], c[1]))
-        distance, parent, derivation = ordered[0]
+        distance, parent, derivation, _ = ordered[0]
         second = ordered[1] if len(ordered) > 1 else None
         edges.append(
             Draft(
@@ -45,6 +48,7 @@ def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> lis
                 log10_pvalue=relatives.test(parent, child)[0],
                 direction=derivation.probability,
                 distance=distance,
+                support=_support([relation for _, _, _, relation in ordered], relatives.seed),
                 evidence=derivation.evidence,
                 runner_up=second[1] if second else None,
                 behind=float(np.log(max(second[0], 1e-12) / max(distance, 1e-12)))
@@ -53,6 +57,14 @@ def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> lis
             )
         )
     return _without_loops(edges)
+
+
+def _support(relations: Sequence[PairRelation], seed: int) -> float:
+    """Support of the first of several parents, over the tensors that all share with the child."""
+    squares = [{t.name_b: t.squared_distance for t in r.tensors} for r in relations]
+    names = sorted(set(squares[0]).intersection(*squares[1:]))
+    rows = np.array([[own[name] for name in names] for own in squares])
+    return support_of(rows[0], rows[1:], seed)
 
 
 def _is_lossy(derivation: Derivation) -> bool:

@@ -11,8 +11,10 @@ from weightkin.derivation.distances import relate
 from weightkin.derivation.merge_methods import explain_merge
 from weightkin.derivation.merge_parts import layer_of
 from weightkin.derivation.merges import Merge, Values, gram_matrices
+from weightkin.derivation.shared import Doubles
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.support import support_of
 from weightkin.sketch import Sketch
 
 KIND = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
@@ -48,12 +50,38 @@ def merge_edges(
             if merge is not None:
                 found[k] = merge
         for merge in found.values():
-            edges += _edges(sketches, relatives, members, merge)
+            support = _support(merge, grams[1], relatives.seed)
+            edges += _edges(sketches, relatives, members, merge, support)
     return edges
 
 
+def _support(merge: Merge, inner: Doubles, seed: int) -> float:
+    """Share of resamples of the tensors in which the mixture is nearer than any single model.
+
+    Where whole tensors were taken, the nearest parent of each stands for the mixture.
+    """
+    child, parents = merge.child, list(merge.parents)
+    used = np.isfinite(inner[:, [child, *parents], :][:, :, [child, *parents]]).all(axis=(1, 2))
+    part = inner[used]
+    norms = np.einsum("tii->ti", part)
+    apart = norms + norms[:, [child]] - 2.0 * part[:, child]  # (n_tensors, n_models)
+    if merge.method in KIND:
+        mixed = apart[:, parents].min(axis=1)
+    else:
+        w = np.array(merge.weights)
+        between = part[:, parents][:, :, parents]
+        mixed = norms[:, child] - 2.0 * part[:, child][:, parents] @ w
+        mixed = mixed + np.einsum("i,tij,j->t", w, between, w)
+    others = [k for k in range(apart.shape[1]) if k != child and np.isfinite(apart[:, k]).all()]
+    return support_of(np.maximum(mixed, 0.0), np.maximum(apart[:, others].T, 0.0), seed)
+
+
 def _edges(
-    sketches: Sequence[Sketch], relatives: Relatives, members: Sequence[int], merge: Merge
+    sketches: Sequence[Sketch],
+    relatives: Relatives,
+    members: Sequence[int],
+    merge: Merge,
+    support: float,
 ) -> list[Draft]:
     child = members[merge.child]
     details: dict[str, Any] = {
@@ -75,6 +103,7 @@ def _edges(
                 weight=weight,
                 log10_pvalue=relatives.test(parent, child)[0],
                 direction=merge.direction,
+                support=support,
                 distance=relate(sketches[parent], sketches[child]).relative_distance,
                 evidence=(*merge.evidence, *merge.warnings),
             )

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
-from weightkin.derivation.distances import relate
+from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
@@ -110,12 +110,12 @@ class Relatives:
         self.test(i, j)
         return self._undone.get((min(i, j), max(i, j)), ())
 
-    def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, float]:
-        """How j was made from i (or i from j), and their relative distance."""
+    def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
+        """How j was made from i (or i from j), and their distances."""
         a, b = self._pair(i, j)
         relation = relate(a, b)
         derived = kind_of(a, b, undone=undone, relation=relation, known=self._known)
-        return derived, relation.relative_distance
+        return derived, relation
 
     def may_be_made(self, i: int, j: int) -> bool:
         """Whether one may be a lossy copy of the other; False is certain."""

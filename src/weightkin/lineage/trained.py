@@ -200,8 +200,8 @@ def _joined(
     for other in others:
         log10_p, is_related = relatives.test(other, root)
         if is_related:
-            derivation, far = relatives.derive(other, root)
-            choices.append((far, other, log10_p, derivation))
+            derivation, relation = relatives.derive(other, root)
+            choices.append((relation.relative_distance, other, log10_p, derivation))
     if not choices:
         return []
     distance, other, log10_p, derivation = min(choices, key=lambda c: c[:2])

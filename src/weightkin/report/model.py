@@ -16,12 +16,13 @@ SCHEMA = "weightkin/model/1"
 
 def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
     """What is in a model: family, blocks, axes with their symmetries, dtypes, digest."""
+    revision = f" @ {printable(model.revision)}" if model.revision else ""
     n_values = sum(math.prod(info.shape) for info in model.tensors.values())
     dtypes = Counter(info.dtype for info in model.tensors.values())
     stacks = ", ".join(f"{printable(name)} {n}" for name, n in anatomy.stacks) or "none found"
     lines = [
         f"{printable(model.name)}: {anatomy.family}",
-        f"  source   {printable(model.source)}",
+        f"  source   {printable(model.source)}{revision}",
         f"  digest   {model_digest}",
         f"  tensors  {len(model.tensors)}, {n_values:,} values, {file_size(model.n_bytes)}"
         f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",

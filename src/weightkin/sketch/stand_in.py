@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ class SketchStorage:
     def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened run, joined."""
         return np.concatenate([self.read(name, start, stop) for start, stop in runs])
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Nothing: memory answers at once."""
 
 
 def stand_in(sketch: Sketch) -> Model:

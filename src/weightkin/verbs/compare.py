@@ -113,7 +113,7 @@ def compare(
     if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
-    if not missed:
+    if not missed and (not quick or recover is not None):
         undone = undo(
             side_a,
             side_b,
@@ -192,7 +192,9 @@ def _identity(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     if ref_a.digest != ref_b.digest:
         return (), {}
-    is_same_file = Path(a.source).resolve() == Path(b.source).resolve()
+    is_same_file = (ref_a.source, ref_a.revision) == (ref_b.source, ref_b.revision)
+    if not (ref_a.revision or ref_b.revision):
+        is_same_file = Path(a.source).resolve() == Path(b.source).resolve()
     if is_same_file or (ref_a.full_digest and ref_a.full_digest == ref_b.full_digest):
         return ("identical",), {"identical": "same files" if is_same_file else "same full digest"}
     return (), {"identical": "identical on the sample; --full-digest reads everything"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import thorough
-from weightkin.records import Comparison, Test
+from weightkin.records import Comparison, ModelRef, Test
 from weightkin.records.location import Location
 from weightkin.verbs.compare import compare
 from weightkin.verbs.locate import locate
@@ -42,7 +42,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         one in a thousand. Tests that ran the models (`compare` with ``thorough``) need agree to 5 %
         only, and their logs of p-values to 20 %.
     """
-    sources = record.a.source if a is None else a, record.b.source if b is None else b
+    sources = pinned(record.a) if a is None else a, pinned(record.b) if b is None else b
     again: Record
     if isinstance(record, Location):
         again = locate(*sources, alpha=record.alpha, seed=record.seed)
@@ -62,6 +62,11 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableModel(f"record: malformed parameters ({error})") from None
     return differences(record, again)
+
+
+def pinned(ref: ModelRef) -> str:
+    """The source of a record; on a hub at the commit that was read then."""
+    return f"{ref.source}@{ref.revision}" if ref.revision else ref.source
 
 
 def differences(old: Record, new: Record) -> list[str]:

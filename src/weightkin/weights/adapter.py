@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from weightkin.weights.computed import (
     stored_whole,
 )
 from weightkin.weights.dtypes import NUMPY, to_float32
-from weightkin.weights.files import LocalFile, LocalStorage
+from weightkin.weights.files import File, FileStorage, LocalFile
 from weightkin.weights.messages import located, quoted, unreadable
-from weightkin.weights.model import Model, Storage, TensorInfo
+from weightkin.weights.model import Model, Spans, Storage, TensorInfo
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import read_files
 
@@ -63,6 +64,10 @@ class Joined:
         if name.startswith("adapter:"):
             return self.adapter.read_runs(name.removeprefix("adapter:"), runs)
         return self.base.read_runs(name, runs)
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say so of the base, which may be on a server; the adapter is small, and here."""
+        self.base.prefetch([x for x in wanted if not x[0].startswith("adapter:")])
 
     @property
     def bytes_touched(self) -> int:
@@ -130,7 +135,7 @@ def with_adapter(base: Model, path: Path, source: str) -> Model:
     if config_file.size > MAX_CONFIG:
         raise unreadable(folder / CONFIG, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
     config = read_json(config_file, "config", 0, config_file.size)
-    contents, files = read_files([file])
+    contents, files = read_files([file.name], partial(_open_in, folder))
     recipes = _recipes(base, contents.tensors, config, file)
     tensors = {name: base.tensors[name] for name in base.tensors}
     for name, recipe in recipes.items():
@@ -139,15 +144,21 @@ def with_adapter(base: Model, path: Path, source: str) -> Model:
             tensors[name] = replace(held, name=name)
         else:
             tensors[name] = replace(tensors[name], packed="")
-    adapter = LocalStorage(contents.places, [*files, config_file])
+    adapter = FileStorage(contents.places, [*files, config_file])
     return replace(
         base,
-        source=source,
+        source=f"{base.source}@{base.revision}+{path}" if base.revision else source,
+        revision=None,  # of a base on a hub it is part of the source, which can be opened again
         name=f"{base.name}+{folder.absolute().name}",
         tensors={name: tensors[name] for name in sorted(tensors)},
         storage=ComputedStorage(Joined(base.storage, adapter), recipes),
         problems=(*base.problems, *contents.problems),
+        headers=(*base.headers, *contents.headers),
     )
+
+
+def _open_in(folder: Path, name: str) -> File:
+    return LocalFile(folder / name)
 
 
 def _recipes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,6 +59,10 @@ class ComputedStorage:
         if not parts:
             return recipe.rows(self.inner, np.zeros(0, dtype=np.int64)).reshape(-1)
         return np.concatenate(parts)
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say so of what is stored as such; what a recipe reads is asked for when it runs."""
+        self.inner.prefetch([x for x in wanted if x[0] not in self.recipes])
 
     @property
     def bytes_touched(self) -> int:

@@ -38,6 +38,7 @@ def digest(model: Model) -> str:
     """
     if model.sketched is not None:
         return model.sketched.digest
+    model.storage.prefetch([(name, _pieces(info)) for name, info in model.tensors.items()])
     total = hashlib.sha256()
     for name in sorted(model.tensors):
         info = model.tensors[name]

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,31 @@ from weightkin.weights.pages import PAGE, PageLedger
 
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
+
+
+class File(Protocol):
+    """One file of a model, here or on a server: bytes by position, and an account of them."""
+
+    @property
+    def path(self) -> PurePath:
+        """Where it is, for messages; its suffix names the format."""
+
+    @property
+    def size(self) -> int:
+        """Bytes when it was opened."""
+
+    @property
+    def bytes_touched(self) -> int:
+        """Bytes read so far: whole pages here, requested ranges on a server."""
+
+    def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
+        """Bytes of ascending spans, joined."""
+
+    def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of a strided tensor in the order of its flattened indices."""
+
+    def prefetch(self, spans: Spans) -> None:
+        """Say that these ascending spans, which may overlap, are read soon."""
 
 
 class LocalFile:
@@ -60,6 +85,14 @@ class LocalFile:
                     joined[filled : filled + b - a] = block[a - start : b - start]
                     filled += b - a
         return joined
+
+    @property
+    def bytes_touched(self) -> int:
+        """Distinct bytes touched so far, in whole pages."""
+        return self.pages.n_bytes
+
+    def prefetch(self, spans: Spans) -> None:
+        """Nothing: a local file answers at once."""
 
     def _fill(self, handle: io.FileIO, start: int, block: npt.NDArray[np.uint8]) -> None:
         handle.seek(start)
@@ -104,7 +137,7 @@ class LocalFile:
 class Place:
     """Where the elements of one tensor lie. ``strides`` (in elements) is empty when contiguous."""
 
-    file: LocalFile
+    file: File
     dtype: np.dtype[Any]
     offset: int  # byte of the first element in the file
     shape: tuple[int, ...]
@@ -121,14 +154,15 @@ class Contents:
     metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
     config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
+    headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
 
 
 @dataclass(frozen=True, slots=True)
-class LocalStorage:
-    """The elements of a model whose files lie on this machine."""
+class FileStorage:
+    """The elements of a model that lie in files, here or on a server."""
 
     places: Mapping[str, Place]
-    files: Sequence[LocalFile]
+    files: Sequence[File]
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Elements ``start:stop`` of the flattened tensor, in its stored dtype."""
@@ -146,14 +180,29 @@ class LocalStorage:
         spans = [(base + start * width, base + stop * width) for start, stop in runs]
         return place.file.read(spans).view(place.dtype)
 
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say that these runs are read soon, so that a server is asked for them together."""
+        spans: dict[int, list[tuple[int, int]]] = {}
+        files: dict[int, File] = {}
+        for name, runs in wanted:
+            place = self.places[name]
+            if not place.strides:
+                width, base = place.dtype.itemsize, place.offset
+                files[id(place.file)] = place.file
+                spans.setdefault(id(place.file), []).extend(
+                    (base + start * width, base + stop * width) for start, stop in runs
+                )
+        for key, file in files.items():
+            file.prefetch(sorted(spans[key]))
+
     @property
     def bytes_touched(self) -> int:
-        """Distinct bytes touched so far, headers included, in whole 4 KiB pages."""
-        return sum(file.pages.n_bytes for file in self.files)
+        """Distinct bytes touched so far, headers included: whole pages here, ranges on a server."""
+        return sum(file.bytes_touched for file in self.files)
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: PurePath) -> Iterator[None]:
     """Turn what the operating system says about a path into one line for the caller."""
     try:
         yield

@@ -16,7 +16,7 @@ import numpy as np
 
 from weightkin.weights.computed import Recipe
 from weightkin.weights.dtypes import NUMPY
-from weightkin.weights.files import Contents, LocalFile, Place
+from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
 from weightkin.weights.gguf_names import config_of, heads_of, original_name
 from weightkin.weights.messages import located, quoted, shown, unreadable
@@ -36,7 +36,7 @@ _TEXT, _ARRAY = 8, 9
 STORED = "stored:"  # before the name of what a recipe reads
 
 
-def read_gguf(file: LocalFile) -> Contents:
+def read_gguf(file: File) -> Contents:
     """Tensors of a GGUF file, each with its place or with what is computed from it."""
     cursor = _Cursor(file)
     if cursor.take(4) != b"GGUF":
@@ -69,7 +69,7 @@ def read_gguf(file: LocalFile) -> Contents:
 class _Cursor:
     """Reads a header from its beginning, a window at a time."""
 
-    def __init__(self, file: LocalFile) -> None:
+    def __init__(self, file: File) -> None:
         self.file = file
         self.at = 0
         self.start = 0
@@ -140,7 +140,7 @@ class _Cursor:
 
 
 def _checked(
-    file: LocalFile, table: list[tuple[str, tuple[int, ...], int, int]], base: int
+    file: File, table: list[tuple[str, tuple[int, ...], int, int]], base: int
 ) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
     """Tensors with the byte each begins at; refuse overlaps, repeats and what lies outside."""
     end = base
@@ -167,7 +167,7 @@ def _n_bytes(shape: tuple[int, ...], kind: int) -> int:
 
 
 def _add(
-    file: LocalFile,
+    file: File,
     contents: Contents,
     facts: dict[str, Any],
     stored: str,

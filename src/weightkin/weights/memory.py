@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ class ArrayStorage:
     def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor, joined."""
         return np.concatenate([self.read(name, start, stop) for start, stop in runs])
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Nothing: memory answers at once."""
 
     @property
     def bytes_touched(self) -> int:

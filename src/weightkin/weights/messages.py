@@ -5,7 +5,7 @@ Control characters, line ends, escape codes and bidirectional marks never pass.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 from weightkin.errors import UnreadableModel
 
@@ -13,13 +13,13 @@ SHOWN = 120  # characters of a foreign text that a message repeats
 LONGEST_PATH = 800  # characters of a path given in full at the head of a message
 
 
-def unreadable(where: str | Path, found: str, expected: str) -> UnreadableModel:
+def unreadable(where: str | PurePath, found: str, expected: str) -> UnreadableModel:
     """Make the error for a file: the thing, what was found, what was expected."""
-    head = located(where) if isinstance(where, Path) else where
+    head = located(where) if isinstance(where, PurePath) else where
     return UnreadableModel(f"{head}: found {found}, expected {expected}")
 
 
-def located(path: Path, tensor: str | None = None) -> str:
+def located(path: PurePath, tensor: str | None = None) -> str:
     """Return the head of a message: the path, escaped if need be, and the tensor in it."""
     plain = str(path)
     head = plain if plain.isprintable() and len(plain) <= LONGEST_PATH else quoted(plain)

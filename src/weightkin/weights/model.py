@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,6 +61,9 @@ class Storage(Protocol):
     def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor, joined, in few reads."""
 
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say that these runs of these tensors are read soon. May do nothing."""
+
     @property
     def bytes_touched(self) -> int:
         """Distinct bytes touched so far, in whole 4 KiB pages (requested ranges when remote)."""
@@ -81,6 +84,8 @@ class Model:
     revision: str | None = None
     problems: tuple[Problem, ...] = field(default=())
     sketched: Sketched | None = None
+    headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
+    beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
 
     def rows(self, name: str, index: Rows | None = None) -> npt.NDArray[np.float32]:
         """Rows of one tensor as float32, reading no other rows.

@@ -6,12 +6,13 @@ repeated keys, more than 32 dimensions and sizes beyond 64 bits are refused as w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any
 
 from weightkin.weights.dtypes import BITS, NUMPY
-from weightkin.weights.files import Contents, LocalFile, Place
+from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
 from weightkin.weights.shapes import checked_name, checked_shape
@@ -19,10 +20,11 @@ from weightkin.weights.shapes import checked_name, checked_shape
 MAX_HEADER = 100_000_000  # bytes, as in the reference library
 
 
-def read_safetensors(file: LocalFile) -> Contents:
+def read_safetensors(file: File) -> Contents:
     """Tensors that a safetensors file declares, each with its place in the file."""
     header, base = _header(file)
-    contents = Contents()
+    raw = file.read([(0, base)]).tobytes()
+    contents = Contents(headers=(hashlib.sha256(raw).hexdigest(),))
     taken: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if name == "__metadata__":
@@ -40,7 +42,7 @@ def read_safetensors(file: LocalFile) -> Contents:
     return contents
 
 
-def read_json(file: LocalFile, what: str, start: int, stop: int) -> dict[str, Any]:
+def read_json(file: File, what: str, start: int, stop: int) -> dict[str, Any]:
     """Parse bytes ``start:stop`` of a file as one JSON object without repeated keys."""
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def read_json(file: LocalFile, what: str, start: int, stop: int) -> dict[str, An
     return value
 
 
-def _header(file: LocalFile) -> tuple[dict[str, Any], int]:
+def _header(file: File) -> tuple[dict[str, Any], int]:
     """Parse the header; the second value is the byte at which the elements begin."""
     if file.size < 8:
         raise unreadable(file.path, f"{file.size} bytes", "at least the 8 of the header length")
@@ -75,7 +77,7 @@ def _header(file: LocalFile) -> tuple[dict[str, Any], int]:
     return read_json(file, "header", 8, 8 + length), 8 + length
 
 
-def _checked_metadata(file: LocalFile, entry: object) -> dict[str, str]:
+def _checked_metadata(file: File, entry: object) -> dict[str, str]:
     if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
         raise unreadable(file.path, "a __metadata__ of another kind", "texts by name")
     return entry
@@ -101,7 +103,7 @@ def _checked_entry(where: str, entry: object) -> tuple[str, tuple[int, ...], int
     return dtype, shape, begin, end
 
 
-def _check_layout(file: LocalFile, taken: list[tuple[int, int, str]], n_bytes: int) -> None:
+def _check_layout(file: File, taken: list[tuple[int, int, str]], n_bytes: int) -> None:
     """Refuse tensors that overlap, leave holes, end outside the file or before its end."""
     expected = 0
     for begin, end, name in sorted(taken):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 from weightkin.weights.messages import quoted, unreadable
 
@@ -36,7 +36,7 @@ def checked_strides(where: str, strides: object, n_dimensions: int) -> tuple[int
     return tuple(strides)
 
 
-def checked_name(path: Path, name: str) -> str:
+def checked_name(path: PurePath, name: str) -> str:
     """Return the name if it can be written as UTF-8, which digests need."""
     try:
         name.encode("utf-8")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
 
 from weightkin.errors import UnreadableModel
-from weightkin.weights.files import Contents, LocalFile
+from weightkin.weights.files import Contents, File
 from weightkin.weights.gguf_file import read_gguf
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem
 from weightkin.weights.safetensors_file import MAX_HEADER, read_json, read_safetensors
 from weightkin.weights.torch_zip import read_torch_zip
 
+Opener = Callable[[str], File]  # of a file by its name in the folder of the model
 READERS = {
     ".safetensors": read_safetensors,
     ".bin": read_torch_zip,
@@ -22,7 +24,7 @@ READERS = {
 }
 
 
-def read_file(file: LocalFile) -> Contents:
+def read_file(file: File) -> Contents:
     """Tensors of one file, by the format that its suffix names."""
     suffix = file.path.suffix.lower()
     if suffix not in READERS:
@@ -30,40 +32,43 @@ def read_file(file: LocalFile) -> Contents:
     return READERS[suffix](file)
 
 
-def read_files(paths: list[Path]) -> tuple[Contents, list[LocalFile]]:
-    """Tensors of several files. A broken file is a problem, unless no other has a tensor."""
+def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[File]]:
+    """Tensors of several files. A broken one is a problem, unless no other has a tensor."""
     joined = Contents()
-    files: list[LocalFile] = []
+    files: list[File] = []
     first_error: UnreadableModel | None = None
-    for path in paths:
+    for name in names:
         try:
-            file = LocalFile(path)
+            file = open_file(name)
             files.append(file)
             part = read_file(file)
         except UnreadableModel as error:
             first_error = first_error or error
-            joined.problems.append(Problem(shown(path.name), str(error)))
+            joined.problems.append(Problem(shown(PurePath(name).name), str(error)))
             continue
         again = joined.tensors.keys() & part.tensors.keys()
         if again:
             found = f"duplicate tensor name {quoted(min(again))}"
-            raise unreadable(path, found, "each name in one file (name a file to read it alone)")
+            raise unreadable(
+                file.path, found, "each name in one file (name a file to read it alone)"
+            )
         joined.tensors |= part.tensors
         joined.places |= part.places
         joined.problems += part.problems
         joined.recipes |= part.recipes
         joined.config = joined.config or part.config
-        if len(paths) == 1:
+        joined.headers += part.headers
+        if len(names) == 1:
             joined.metadata = part.metadata
     if first_error and not joined.tensors:
         raise first_error
     return joined, files
 
 
-def read_index(index: LocalFile) -> tuple[Contents, list[LocalFile]]:
+def read_index(index: File, open_file: Opener) -> tuple[Contents, list[File]]:
     """Tensors of the shards that an index names, and the files opened."""
     shards = _shards_of(index)
-    contents, files = read_files([index.path.parent / shard for shard in sorted(shards)])
+    contents, files = read_files(sorted(shards), open_file)
     shard_of = {name: place.file.path.name for name, place in contents.places.items()}
     said = {problem.what for problem in contents.problems}
     for shard in sorted(shards):
@@ -79,7 +84,7 @@ def read_index(index: LocalFile) -> tuple[Contents, list[LocalFile]]:
     return contents, [index, *files]
 
 
-def _shards_of(index: LocalFile) -> dict[str, list[str]]:
+def _shards_of(index: File) -> dict[str, list[str]]:
     """Tensor names by shard; a shard is a plain file name beside the index, or is refused."""
     if index.size > MAX_HEADER:
         raise unreadable(index.path, f"an index of {index.size} bytes", f"at most {MAX_HEADER}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
-from weightkin.weights.files import Contents, LocalFile, LocalStorage
+from weightkin.weights.files import Contents, File, FileStorage
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model, Problem, Sketched
 
@@ -20,9 +20,7 @@ DIGESTS = {
 }
 
 
-def sketched_model(
-    source: str, path: Path, contents: Contents, files: Sequence[LocalFile]
-) -> Model:
+def sketched_model(source: str, path: PurePath, contents: Contents, files: Sequence[File]) -> Model:
     """Make the model of a sketch's runs. Its anatomy and scheme are checked where they are used."""
     metadata = contents.metadata
     if metadata[SKETCH_KEY] != "1":
@@ -44,8 +42,9 @@ def sketched_model(
             for key, info in infos.items()
         },
         config=config,
-        storage=LocalStorage({key.removeprefix(RUN): contents.places[key] for key in runs}, files),
+        storage=FileStorage({key.removeprefix(RUN): contents.places[key] for key in runs}, files),
         problems=(*contents.problems, *_problems(path, facts)),
+        headers=contents.headers,
         sketched=Sketched(
             digest=metadata["digest"],
             full_digest=metadata["full_digest"] or None,
@@ -55,7 +54,7 @@ def sketched_model(
     )
 
 
-def _problems(path: Path, facts: dict[str, Any]) -> list[Problem]:
+def _problems(path: PurePath, facts: dict[str, Any]) -> list[Problem]:
     """What of the model could not be read when it was sketched."""
     problems, is_partial = facts.get("problems"), facts.get("is_partial")
     if not isinstance(problems, list) or not isinstance(is_partial, bool):
@@ -70,7 +69,7 @@ def _problems(path: Path, facts: dict[str, Any]) -> list[Problem]:
     return found
 
 
-def _parsed(path: Path, text: str | None) -> dict[str, Any]:
+def _parsed(path: PurePath, text: str | None) -> dict[str, Any]:
     try:
         value = json.loads(text or "")
     except (ValueError, RecursionError) as error:

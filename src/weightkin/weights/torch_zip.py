@@ -12,10 +12,10 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, cast
 
 from weightkin.weights.dtypes import BITS, NUMPY
-from weightkin.weights.files import Contents, LocalFile, Place, readable
+from weightkin.weights.files import Contents, File, Place, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
 from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
@@ -25,6 +25,8 @@ MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
 MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
 MAX_DEPTH = 16  # dicts within dicts
 MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
+TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
+NEAR_HEADER = 256  # bytes that hold most local headers whole
 LOCAL_HEADER = b"PK\x03\x04"
 BROKEN_ZIP = (  # what zipfile raises on one
     zipfile.BadZipFile,
@@ -42,11 +44,11 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network
 class _Archive:
     """The entries of the zip by their name below the archive's folder."""
 
-    file: LocalFile
+    file: File
     entries: dict[str, zipfile.ZipInfo]
 
 
-def read_torch_zip(file: LocalFile) -> Contents:
+def read_torch_zip(file: File) -> Contents:
     """Tensors of the state dict in a torch file, each with its place in the file."""
     archive = _archive(file)
     order = _bytes_of(archive, "byteorder", 16) if "byteorder" in archive.entries else b"little"
@@ -75,28 +77,46 @@ def read_torch_zip(file: LocalFile) -> Contents:
     return contents
 
 
-class _Watched(io.FileIO):
-    """A file handle that enters what `zipfile` reads in the ledger, and bounds it."""
+class _Handle(io.RawIOBase):
+    """What `zipfile` reads through: the ledger of the file sees it, and it is bounded."""
 
-    def __init__(self, file: LocalFile) -> None:
-        super().__init__(file.path, "rb")
-        self.file = file
+    def __init__(self, file: File) -> None:
+        super().__init__()
+        self.file, self.at = file, 0
+
+    def seekable(self) -> bool:
+        """Any byte can be reached."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move; before the beginning is an error, as in a file."""
+        at = (0, self.at, self.file.size)[whence] + offset
+        if at < 0:
+            raise OSError(f"seek to byte {at}")
+        self.at = at
+        return at
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read at most `MAX_DIRECTORY` bytes; a central directory beyond that is refused."""
-        start = self.tell()
-        wanted = self.file.size - start if size is None or size < 0 else size
+        wanted = self.file.size - self.at if size is None or size < 0 else size
         if wanted > MAX_DIRECTORY:
             found = f"a zip directory of {wanted} bytes"
             raise unreadable(self.file.path, found, f"at most {MAX_DIRECTORY}")
-        data = super().read(wanted) or b""
-        self.file.pages.touch(start, start + len(data))
+        stop = max(self.at, min(self.at + wanted, self.file.size))
+        data = self.file.read([(self.at, stop)]).tobytes() if stop > self.at else b""
+        self.at = stop
         return data
 
 
-def _archive(file: LocalFile) -> _Archive:
+def _archive(file: File) -> _Archive:
     """List the zip's entries below the folder of its pickle; refuse what torch does not write."""
     infos = _directory(file)
+    starts = sorted({min(max(0, info.header_offset), file.size) for info in infos})
+    file.prefetch([(start, min(start + NEAR_HEADER, file.size)) for start in starts])
     pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise unreadable(file.path, f"{len(pickles)} pickles in the zip", "one data.pkl")
@@ -113,13 +133,14 @@ def _archive(file: LocalFile) -> _Archive:
     return _Archive(file, entries)
 
 
-def _directory(file: LocalFile) -> list[zipfile.ZipInfo]:
+def _directory(file: File) -> list[zipfile.ZipInfo]:
     start = file.read([(0, min(4, file.size))]).tobytes()
     if start != LOCAL_HEADER:
         found = f"a file that begins with {start!r}"
         raise unreadable(file.path, found, "a zip (the torch format before 1.6 is not read yet)")
+    file.prefetch([(max(0, file.size - TAIL), file.size)])
     try:
-        with readable(file.path), _Watched(file) as handle, zipfile.ZipFile(handle) as archive:
+        with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
             return archive.infolist()
     except BROKEN_ZIP as error:
         found = f"a broken or cut zip ({shown(error)})"
@@ -161,7 +182,7 @@ def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
     return archive.file.read([(start, stop)]).tobytes()
 
 
-def _named_tensors(file: LocalFile, root: dict[str, Any]) -> Iterator[tuple[str, TensorRecord]]:
+def _named_tensors(file: File, root: dict[str, Any]) -> Iterator[tuple[str, TensorRecord]]:
     """Tensors by dotted name, of the state dict itself where a training checkpoint wraps it."""
     for _ in range(MAX_DEPTH):
         if any(isinstance(value, TensorRecord) for value in root.values()):
@@ -185,7 +206,7 @@ def _named_tensors(file: LocalFile, root: dict[str, Any]) -> Iterator[tuple[str,
                 pending.append((f"{prefix}{key}.", value, depth + 1))
 
 
-def _place(where: str, file: LocalFile, record: TensorRecord, span: tuple[int, int]) -> Place:
+def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> Place:
     """Where a view's elements lie, if all of them are inside its storage."""
     shape = checked_shape(where, record.shape)
     strides = checked_strides(where, record.strides, len(shape))

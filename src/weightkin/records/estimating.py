@@ -1,0 +1,39 @@
+"""The record of ``--estimate``: what a command would read, by what it is read for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+SCHEMA = "weightkin/estimate/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one model costs in bytes. Ranges that serve two purposes count for the first."""
+
+    source: str
+    revision: str
+    n_bytes_model: int
+    headers: int  # read already, to know the rest
+    digest: int
+    tests: int  # the aligned tests; what they leave open may cost more
+    kind: int  # only where the two turn out dependent
+    n_requests: int  # to a server, beyond those for the headers
+
+    @property
+    def n_bytes(self) -> int:
+        """All of them."""
+        return self.headers + self.digest + self.tests + self.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What `show` or `compare` would read."""
+
+    models: tuple[Cost, ...]
+    version: str
+
+    def to_json(self) -> str:
+        """Return the record as JSON."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False)

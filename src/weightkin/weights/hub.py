@@ -1,0 +1,191 @@
+"""Models on a hub: a name and a revision become a commit, its files, and how to open each.
+
+The environment is that of huggingface-hub: HF_ENDPOINT, HF_TOKEN (or a token stored by a login),
+HF_HOME and HF_HUB_CACHE, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT. A file that its cache holds is
+read there; of any other only the ranges needed are fetched, and nothing is added to the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from weightkin.errors import OutOfReach
+from weightkin.weights.files import File, LocalFile, readable
+from weightkin.weights.folder import Folder
+from weightkin.weights.messages import located, quoted, shown, unreadable
+from weightkin.weights.ranges import RemoteFile
+from weightkin.weights.shards import READERS
+from weightkin.weights.transfer import Transfer
+
+SCHEME = "hf://"
+ENDPOINT = "https://huggingface.co"
+MAX_LISTING = 32 << 20  # bytes of the answer that lists a repository
+PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+NAME = re.compile(rf"({PART}(?:/{PART})?)(?:@([^:\\\s]+))?(?::(.+))?", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+TRUE = ("1", "ON", "YES", "TRUE")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user named: a repository and a revision."""
+
+    repository: str  # org/name
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One commit of a repository, and the files at its top."""
+
+    source: str  # without the revision
+    name: str
+    commit: str
+    folder: Folder
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a source without scheme can be ``org/name``, a revision or a file behind it."""
+    match = NAME.fullmatch(source)
+    return match is not None and "/" in match[1] and ".." not in match[1]
+
+
+def repository_of(source: object) -> Asked:
+    """Parse ``[hf://]org/name[@revision]``."""
+    text = str(source).removeprefix(SCHEME)
+    match = NAME.fullmatch(text)
+    if match is None or ".." in text or "--" in match[1]:
+        raise unreadable(shown(source), "no name of a model", "hf://org/name or with @revision")
+    repository, revision, file = match.groups()
+    if file is not None:
+        raise unreadable(shown(source), f"one file, {quoted(file)}", "a whole model, org/name")
+    return Asked(repository, revision or "main")
+
+
+def open_repository(asked: Asked) -> Repository:
+    """Resolve a revision to its commit and list its files: the hub's word, or its cache's."""
+    cache = _cache() / f"models--{asked.repository.replace('/', '--')}"
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:
+        return _cached(asked, cache, "offline (HF_HUB_OFFLINE) and not in the cache")
+    transfer = _transfer()
+    where = f"{SCHEME}{asked.repository}@{shown(asked.revision)}"
+    url = f"{transfer.endpoint}/api/models/{asked.repository}/revision/"
+    try:
+        answer = transfer.document(url + quote(asked.revision, safe=""), where, MAX_LISTING)
+    except OutOfReach as error:
+        return _cached(asked, cache, str(error).removeprefix(f"{where}: "))
+    commit, names = _listing(where, answer)
+    path = PurePosixPath(f"{asked.repository}@{commit[:12]}")
+    root = f"{transfer.endpoint}/{asked.repository}/resolve/{commit}/"
+    open_file = _OnServer(path, names, root, transfer, cache / "snapshots" / commit)
+    return _repository(asked, commit, Folder(path, names, open_file))
+
+
+@dataclass(frozen=True, slots=True)
+class _OnServer:
+    """Opens a file of one commit: in the cache if it is there, else on the hub."""
+
+    path: PurePosixPath
+    names: Sequence[str]
+    root: str
+    transfer: Transfer
+    snapshot: Path
+
+    def __call__(self, name: str) -> File:
+        cached = self.snapshot / name
+        with readable(cached):
+            if cached.is_file():
+                return LocalFile(cached)
+        if name not in self.names:
+            raise unreadable(self.path / name, "nothing there", "a file")
+        return RemoteFile(self.path / name, self.root + quote(name, safe=""), self.transfer)
+
+
+@dataclass(frozen=True, slots=True)
+class _InCache:
+    """Opens a file of a snapshot; what is not there is out of reach."""
+
+    folder: Path
+    names: Sequence[str]
+    why: str
+
+    def __call__(self, name: str) -> File:
+        if name not in self.names:
+            raise OutOfReach(f"{located(self.folder / name)}: found it {self.why}, expected a file")
+        return LocalFile(self.folder / name)
+
+
+def _cached(asked: Asked, cache: Path, why: str) -> Repository:
+    """The snapshot in the cache, if there is one with weights."""
+    where = f"{SCHEME}{asked.repository}@{shown(asked.revision)}"
+    commit = asked.revision
+    ref = cache / "refs" / asked.revision
+    with readable(ref):
+        if ref.is_file():
+            commit = ref.read_bytes()[:64].decode("ascii", "replace").strip()
+    folder = cache / "snapshots" / commit
+    names: list[str] = []
+    if COMMIT.fullmatch(commit):
+        with readable(folder):
+            names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not any(name.lower().endswith(tuple(READERS)) for name in names):
+        raise OutOfReach(f"{where}: found it {why}, expected the model in {cache}")
+
+    return _repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)))
+
+
+def _repository(asked: Asked, commit: str, folder: Folder) -> Repository:
+    name = asked.repository.rpartition("/")[2]
+    return Repository(f"{SCHEME}{asked.repository}", name, commit, folder)
+
+
+def _listing(where: str, answer: bytes) -> tuple[str, Sequence[str]]:
+    """Commit and names of the files at the top of a repository, as the hub lists them."""
+    data: Any = None
+    try:
+        data = json.loads(answer.decode("utf-8"))
+        commit, files = str(data["sha"]), data["siblings"]
+        names = sorted({str(file["rfilename"]) for file in files})
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        found = f"a listing that cannot be read ({type(error).__name__})"
+        raise unreadable(where, found, "that of a hub") from None
+    if not COMMIT.fullmatch(commit):
+        raise unreadable(where, f"commit {quoted(commit)}", "40 hexadecimal digits")
+    plain = [name for name in names if name.isprintable() and not re.search(r"[/\\]", name)]
+    return commit, [name for name in plain if not name.startswith(".")]
+
+
+def _transfer() -> Transfer:
+    endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#]*)?", endpoint):
+        raise unreadable("HF_ENDPOINT", quoted(endpoint), "the address of a hub")
+    seconds = os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT", "")
+    timeout = float(seconds) if re.fullmatch(r"[0-9]{1,6}", seconds) and int(seconds) else 30.0
+    return Transfer(endpoint, _token(), timeout)
+
+
+def _token() -> str | None:
+    """The token of the environment or of a login, where it is not switched off."""
+    from huggingface_hub import get_token
+
+    if os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in TRUE:
+        return None
+    token = get_token()
+    return token if token and token.isascii() and token.isprintable() else None
+
+
+def _cache() -> Path:
+    """The folder of the hub's own cache."""
+    for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if folder := os.environ.get(key):
+            return Path(folder).expanduser()
+    home = os.environ.get("HF_HOME")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home or f"{base}/huggingface").expanduser() / "hub"
