@@ -10,6 +10,7 @@ LEVELS = {
     "errors": -1,
     "records": 0,
     "stats": 0,
+    "scan": 0,
     "weights": 1,
     "anatomy": 2,
     "sketch": 3,
@@ -19,6 +20,7 @@ LEVELS = {
     "verdict": 5,
     "verbs": 6,
     "lineage": 7,
+    "registry": 8,
     "report": 8,
     "cli": 10,
 }

@@ -3,6 +3,7 @@
 The way of a model through the house, each room importing only from those before it:
 
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    scan                       nearest of very many vectors (arrays only)
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
@@ -11,6 +12,7 @@ The way of a model through the house, each room importing only from those before
     derivation                 sketches: distances, kinds, mixtures, clock, inheritance, direction
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
     lineage                    many sketches become a family graph
+    registry                   many models in one file, found again by their weights
     report, cli                records as words and drawings; one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
+    from weightkin.registry import Registry
     from weightkin.sketch import read_sketch, write_sketch
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
@@ -41,6 +44,7 @@ _HOMES = {
     "Comparison": "weightkin.records",
     "FamilyGraph": "weightkin.records.family",
     "Model": "weightkin.weights",
+    "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
     "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
@@ -61,6 +65,7 @@ __all__ = [
     "FamilyGraph",
     "Location",
     "Model",
+    "Registry",
     "WeightkinError",
     "compare",
     "digest",

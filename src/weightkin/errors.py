@@ -21,3 +21,7 @@ class UsageError(WeightkinError):
     """Arguments that cannot be meant."""
 
     exit_code = 4
+
+
+class UnusableRegistry(WeightkinError):
+    """A registry that is damaged, of a later version, or cannot be written."""

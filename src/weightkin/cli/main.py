@@ -16,6 +16,7 @@ import typer
 from weightkin import __version__
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
+from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.sketch import sketch
 from weightkin.cli.tree import tree
 from weightkin.errors import UsageError, WeightkinError
@@ -221,6 +222,13 @@ def _check_target(target: Path, sources: tuple[str, str]) -> None:
 app.command()(locate)
 app.command()(sketch)
 app.command()(tree)
+app.command()(add)
+app.command()(search)
+app.command()(trace)
+app.command(name="list")(list_models)
+app.command()(remove)
+app.command()(export)
+app.command(name="import")(import_models)
 app.add_typer(controls_app, name="controls")
 
 

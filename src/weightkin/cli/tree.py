@@ -17,7 +17,7 @@ from weightkin.cli.locate import can_print
 from weightkin.errors import UnreadableModel, UsageError
 
 EXIT_INCOMPLETE = 2
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 NO_MODEL = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model.")
 # files by which a folder is itself one model
 IS_PART = re.compile(
@@ -76,7 +76,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
     folder = cache_folder(cache)
-    progress = _progress() if sys.stderr.isatty() else None
+    progress = progress_line() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(
         named(sources), alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
     )
@@ -121,7 +121,7 @@ def _holds_model(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(NO_MODEL)
 
 
-def _progress() -> Callable[[str, int, int, int], None]:
+def progress_line() -> Callable[[str, int, int, int], None]:
     """Draw one line that is written over: what, how far, bytes read, time left."""
     from weightkin.report.terminal import file_size
 

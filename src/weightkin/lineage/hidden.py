@@ -14,13 +14,12 @@ from weightkin.evidence.views import frames, token_views
 from weightkin.lineage.collection import Member
 from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
+from weightkin.sketch.invariant import token_likeness
 from weightkin.stats.matching import unit_rows
 from weightkin.verbs.compare import compare
 
 SEEN = ("mlp.up", "mlp.in0", "mlp.in1")  # rows through which units are matched
 MAX_UNITS = 1024
-N_ANCHORS = 64  # tokens whose likeness to each other proposes pairs
-MOST_TOKENS = 512  # anchors lie among the first so many, which larger vocabularies share
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
 AS_NEAR = 1e-5  # difference of distances that rounding may make
 NOTHING_SEEN = 2.0  # distance where no block can be seen
@@ -61,7 +60,10 @@ def find_hidden(
     tuple
         Hidden relatives, and the models for which not all proposed pairs were looked at.
     """
-    tokens = {i: token_likeness(members[i]) for i in (*alone, *roots)}
+    tokens = {
+        i: None if (model := members[i].model) is None else token_likeness(model, members[i].sketch)
+        for i in (*alone, *roots)
+    }
     family_of = dict(zip(roots, families, strict=True))
     proposed = sorted(  # roots first: a model that is alone may be a hidden relative itself
         (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
@@ -90,29 +92,6 @@ def find_hidden(
             far = _mean(unseen_distances(members, other, child))
             found.append(Found(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
     return found, sorted(left - placed)
-
-
-def token_likeness(member: Member) -> Doubles | None:
-    """Cosines between the embeddings of some tokens (or patch pixels): blind to all relabelling.
-
-    None where no such table is known or the weights are not at hand.
-    """
-    if member.model is None:
-        return None
-    table = next((t for t in member.sketch.tensors.values() if t.role == "embed"), None)
-    if table is None or len(table.shape) < 2:
-        return None
-    if len(table.shape) > 2:  # a patch projection: its columns are pixels
-        x = member.model.rows(table.name).reshape(table.shape[0], -1).T
-        x = x[:N_ANCHORS]
-    else:
-        n = min(table.shape[0], MOST_TOKENS)
-        rows = np.unique(np.linspace(0, n - 1, N_ANCHORS).astype(np.int64))
-        x = member.model.rows(table.name, rows)
-    centred = x.astype(np.float32) - x.mean(axis=0)
-    cosine = unit_rows(centred) @ unit_rows(centred).T
-    upper: Doubles = cosine[np.triu_indices(len(cosine), 1)].astype(np.float64)
-    return upper if np.isfinite(upper).all() else None
 
 
 def _correlation(x: Doubles | None, y: Doubles | None) -> float:

@@ -1,0 +1,200 @@
+"""The records of the registry: what was added, what a search found, where a model hangs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from weightkin.records.comparison import Skipped
+from weightkin.records.form import from_text, to_text
+
+ADDING_SCHEMA = "weightkin/adding/1"
+LISTING_SCHEMA = "weightkin/listing/1"
+SEARCH_SCHEMA = "weightkin/search/1"
+TRACE_SCHEMA = "weightkin/trace/1"
+
+Looked = Literal["sketch", "weights"]
+State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """One model of a registry: what it was called, what it held, what it said, and since when."""
+
+    id: int
+    name: str
+    source: str
+    revision: str
+    digest: str
+    full_digest: str
+    added: str  # UTC, ISO 8601
+    declared_parents: tuple[str, ...] = ()
+    licence: str = ""
+    notes: tuple[str, ...] = ()  # same contents as another, or another under this name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adding:
+    """What one call of `add` (or `import`) did."""
+
+    job: int
+    added: tuple[Registered, ...]
+    known: tuple[Registered, ...]  # were there already, unchanged
+    skipped: tuple[Skipped, ...] = ()
+    seconds: float = 0.0
+    version: str = ""
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a model could not be read."""
+        return bool(self.skipped)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON."""
+        return to_text(ADDING_SCHEMA, asdict(self), indent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """A registered model that was compared, with the verdict of `compare`.
+
+    ``cosine`` and ``invariant_cosine`` are those of the search vectors, which proposed it and are
+    no evidence. ``looked_at`` says whether the sketches or the weights were compared.
+    """
+
+    model: Registered
+    verdict: str
+    basis: str
+    log10_pvalue: float  # of the pair; held against ``paid_alpha`` of the search
+    sentence: str
+    kind: tuple[str, ...] = ()
+    kind_details: dict[str, Any] = field(default_factory=dict)
+    cosine: float
+    invariant_cosine: float
+    looked_at: Looked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One edge of the way from a model to its root."""
+
+    parent: str  # name in the graph; "unobserved-1" ... for one that was inferred
+    child: str
+    parent_id: int = 0  # in the registry; 0: not there
+    child_id: int = 0
+    kind: str = "unknown"
+    weight: float = 1.0
+    log10_pvalue: float = 0.0
+    direction: str = "undetermined"
+    direction_probability: float = 0.5
+    support: float = 0.0
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredParent:
+    """A parent that a model declares, or does not: held against what its weights say."""
+
+    name: str
+    state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Who is related to a model, among all that are registered."""
+
+    name: str
+    source: str
+    digest: str
+    n_scanned: int
+    n_compared: int
+    alpha: float
+    paid_alpha: float  # level of one pair: alpha over all that were scanned
+    relatives: tuple[Relative, ...]  # nearest first
+    others: tuple[Relative, ...] = ()  # compared, and no relatives
+    parents: tuple[Step, ...] = ()
+    children: tuple[Step, ...] = ()
+    path: tuple[Step, ...] = ()  # from the model up to its root
+    first_registered: str = ""  # name of the relative registered first
+    skipped: tuple[Skipped, ...] = ()
+    bytes_read: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+    version: str = ""
+    incomplete: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What was found, as one line."""
+        if not self.relatives:
+            return f"{self.name}: no evidence of shared weights with {self.n_scanned} models"
+        n = len(self.relatives)
+        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models"
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
+        return to_text(SEARCH_SCHEMA, asdict(self), indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Search:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SEARCH_SCHEMA, _search)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The way of a model to its root, and what it declares beside it."""
+
+    search: Search
+    declared: tuple[DeclaredParent, ...] = ()
+    licence: str = ""
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        """Edges from the model up to its root."""
+        return self.search.path
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
+        return to_text(TRACE_SCHEMA, asdict(self), indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Trace:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, TRACE_SCHEMA, _trace)
+
+
+def listing_json(models: tuple[Registered, ...]) -> str:
+    """All registered models as one record."""
+    return to_text(LISTING_SCHEMA, {"models": [asdict(m) for m in models]}, 2)
+
+
+def _search(data: dict[str, Any]) -> Search:
+    kept = {f.name: data[f.name] for f in fields(Search) if f.name in data}
+    for key in ("relatives", "others"):
+        kept[key] = tuple(_relative(x) for x in data.get(key, ()))
+    for key in ("parents", "children", "path"):
+        kept[key] = tuple(_step(x) for x in data.get(key, ()))
+    kept["skipped"] = tuple(Skipped(**x) for x in data.get("skipped", ()))
+    return Search(**kept)
+
+
+def _relative(data: dict[str, Any]) -> Relative:
+    kept = {f.name: data[f.name] for f in fields(Relative) if f.name in data}
+    model = dict(data["model"])
+    for key in ("declared_parents", "notes"):
+        model[key] = tuple(model.get(key, ()))
+    return Relative(**{**kept, "model": Registered(**model), "kind": tuple(data.get("kind", ()))})
+
+
+def _step(data: dict[str, Any]) -> Step:
+    kept = {f.name: data[f.name] for f in fields(Step) if f.name in data}
+    return Step(**{**kept, "evidence": tuple(data.get("evidence", ()))})
+
+
+def _trace(data: dict[str, Any]) -> Trace:
+    stated = tuple(DeclaredParent(**x) for x in data.get("declared", ()))
+    if any(x.state not in get_args(State) for x in stated):
+        raise ValueError("state")
+    return Trace(search=_search(data["search"]), declared=stated, licence=data.get("licence", ""))

@@ -1,0 +1,10 @@
+"""The registry: many models in one file, found again by their weights.
+
+`store` is the file (SQLite, WAL) and its tables; `blocks` the flat vectors beside it; `prepared`
+turns a source into what is kept; `adding` puts many in, as a job that can be resumed; `searching`
+proposes, compares and places; `moving` exports and imports; `home` is `Registry`, which joins them.
+"""
+
+from weightkin.registry.home import Registry
+
+__all__ = ["Registry"]

@@ -1,0 +1,233 @@
+"""Adding many models: a job whose every item is done, failed or still waiting.
+
+An item becomes known in one transaction, after its sketch and vectors are on disk. Whatever stops
+a job loses the models in work and nothing else; resuming takes up what is still waiting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, datetime
+from pathlib import Path
+
+import weightkin
+from weightkin.errors import UsageError, WeightkinError
+from weightkin.records import Skipped
+from weightkin.records.registry import Adding, Registered
+from weightkin.registry.blocks import ALIGNED, INVARIANT, write_rows
+from weightkin.registry.prepared import Prepared, place, prepare
+from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
+from weightkin.sketch import invariant, vectors, write_sketch
+from weightkin.sketch.file import SUFFIX
+
+AHEAD = 8  # models per worker whose results may wait
+Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
+Result = Prepared | str  # or why it could not be read
+
+
+def add_all(
+    path: Path,
+    sources: Sequence[str | Path],
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Adding:
+    """Add sources, or take up every job that was stopped."""
+    started = time.perf_counter()
+    if not sources and not resume:
+        raise UsageError("no model was named, expected at least one, or resume")
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected at least 1")
+    added: list[Registered] = []
+    known: list[Registered] = []
+    skipped: list[Skipped] = []
+    with opened(path, to_write=True) as connection:
+        job = begin(connection, sources) if sources else 0
+        items = waiting(connection, None if resume else job)
+        n_bytes = 0
+        for done, (item, result) in enumerate(_results(items, workers)):
+            if progress is not None:
+                progress(Path(item[2]).name, done, len(items), n_bytes)
+            if isinstance(result, str):
+                skipped.append(Skipped(what=item[2], why=result))
+                with writing(connection):
+                    _settle(connection, item, "failed", result)
+                continue
+            n_bytes += result.sketch.bytes_read
+            model, is_new = keep(path, connection, result, item)
+            (added if is_new else known).append(model)
+            skipped += [
+                Skipped(what=f"{result.sketch.name}: {what}", why=why)
+                for what, why in result.sketch.problems
+                if result.sketch.is_partial
+            ]
+        end(connection)
+    return Adding(
+        job=job,
+        added=tuple(added),
+        known=tuple(known),
+        skipped=tuple(skipped),
+        seconds=round(time.perf_counter() - started, 3),
+        version=weightkin.__version__,
+    )
+
+
+Item = tuple[int, int, str]  # job, position, source
+
+
+def begin(connection: sqlite3.Connection, sources: Sequence[str | Path]) -> int:
+    """Write a job down before any of it is done."""
+    with writing(connection):
+        job = connection.execute("INSERT INTO jobs(begun) VALUES (?)", (now(),)).lastrowid
+        connection.executemany(
+            "INSERT INTO items VALUES (?, ?, ?, 'waiting', '')",
+            [(job, k, place(str(source))) for k, source in enumerate(sources)],
+        )
+    return job or 0
+
+
+def waiting(connection: sqlite3.Connection, job: int | None) -> list[Item]:
+    """Items still to do, of one job or of all."""
+    found = connection.execute(
+        "SELECT job, position, source FROM items WHERE state = 'waiting'"
+        " AND (? IS NULL OR job = ?) ORDER BY job, position",
+        (job, job),
+    )
+    return found.fetchall()
+
+
+def end(connection: sqlite3.Connection) -> None:
+    """Close every job of which nothing waits any more."""
+    with writing(connection):
+        connection.execute(
+            "UPDATE jobs SET ended = ? WHERE ended IS NULL AND id NOT IN"
+            " (SELECT job FROM items WHERE state = 'waiting')",
+            (now(),),
+        )
+
+
+def keep(
+    path: Path, connection: sqlite3.Connection, what: Prepared, item: Item | None = None
+) -> tuple[Registered, bool]:
+    """Register one model and settle its item; whether it is new."""
+    folder = folder_of(path)
+    sketch = what.sketch
+    file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
+    target = folder / "sketches" / file
+    if not target.exists():
+        write_sketch(sketch, target, overwrite=True)
+    with writing(connection):
+        slot = _slot(connection, folder, what, file)
+        if not target.exists():  # removed by another process just now
+            write_sketch(sketch, target, overwrite=True)
+        values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
+        old = connection.execute(
+            f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ? AND slot = ?",  # noqa: S608
+            (sketch.source, sketch.digest, slot),
+        ).fetchone()
+        if old is None:
+            connection.execute(
+                "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
+                " parents, licence, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *values,
+                    sketch.full_digest or "",
+                    slot,
+                    now(),
+                    json.dumps(what.declared.parents),
+                    what.declared.licence,
+                    weightkin.__version__,
+                ),
+            )
+        if item is not None:
+            _settle(connection, item, "done", "")
+        row = (
+            old
+            or connection.execute(
+                f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
+            ).fetchone()
+        )
+        return with_notes(connection, row), old is None
+
+
+def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
+    """A model with what else is known about its contents and its source."""
+    model = registered(row)
+    same = connection.execute(
+        "SELECT name, id FROM models WHERE id != ? AND slot ="
+        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
+        (model.id, model.id),
+    ).fetchall()
+    other = connection.execute(
+        "SELECT id, digest, added FROM models WHERE source = ? AND id != ? AND slot !="
+        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
+        (model.source, model.id, model.id),
+    ).fetchall()
+    notes = [f"same contents on the sample as {name} (#{k})" for name, k in same]
+    notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
+    return registered(row, tuple(notes))
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _slot(connection: sqlite3.Connection, folder: Path, what: Prepared, file: str) -> int:
+    """Position of the vectors of these contents; written if they are new."""
+    old = connection.execute(
+        "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
+    ).fetchone()
+    if old is not None:
+        return int(old[0])
+    slot: int = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
+    write_rows(folder, ALIGNED, slot, [what.aligned])
+    write_rows(folder, INVARIANT, slot, [what.invariant])
+    connection.execute(
+        "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)",
+        (slot, what.contents, file, what.sketch.scheme.name, vectors.NAME, invariant.NAME),
+    )
+    return slot
+
+
+def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) -> None:
+    connection.execute(
+        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ?",
+        (state, why, item[0], item[1]),
+    )
+
+
+def _result(source: str) -> Result:
+    try:
+        return prepare(source)
+    except (WeightkinError, OSError) as error:
+        return str(error)
+
+
+def _results(items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
+    """What became of every item, in order; processes beside this one if there are to be any."""
+    if workers == 1 or len(items) < 2:
+        for item in items:
+            yield item, _result(item[2])
+        return
+    context = multiprocessing.get_context("forkserver")
+    settled = 0
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
+        try:
+            for start in range(0, len(items), AHEAD * workers):  # results wait in memory
+                some = items[start : start + AHEAD * workers]
+                for item, result in zip(some, pool.map(_result, [x[2] for x in some]), strict=True):
+                    yield item, result
+                    settled += 1
+        except BrokenProcessPool:  # killed from outside: what is left is done here, one by one
+            pass
+    for item in items[settled:]:
+        yield item, _result(item[2])

@@ -1,0 +1,79 @@
+"""Flat blocks of vectors: row after row without a header, beside the registry's file.
+
+A row is written before the transaction that makes it known, under the write lock of the database:
+a row that nobody knows is written over by the next one, so that a stop at any moment leaves
+nothing half-written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UnusableRegistry
+from weightkin.scan import Bits, bits_of
+from weightkin.sketch import invariant, vectors
+
+Halves = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One kind of vector: two files, bits and half-precision numbers."""
+
+    name: str
+    n_dims: int
+
+
+ALIGNED = Block("aligned", vectors.N_DIMS)
+INVARIANT = Block("invariant", invariant.N_DIMS)
+
+
+def write_rows(
+    folder: Path, block: Block, first: int, rows: Sequence[npt.NDArray[np.float32]]
+) -> None:
+    """Write vectors at a position; the caller holds the lock. On disk when this returns."""
+    x = np.stack(rows)
+    for suffix, data in (("bits", bits_of(x)), ("vectors", x.astype(np.float16))):
+        path = folder / f"{block.name}.{suffix}"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            size = data.nbytes // len(x)
+            raw = data.tobytes()
+            done = 0
+            while done < len(raw):
+                done += os.pwrite(handle, raw[done:], first * size + done)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_rows(folder: Path, block: Block, n: int) -> tuple[Bits, Halves]:
+    """The first ``n`` rows, mapped from disk.
+
+    Raises
+    ------
+    UnusableRegistry
+        A file is shorter than the registry says.
+    """
+    if n == 0:
+        return np.zeros((0, block.n_dims // 64), np.uint64), np.zeros((0, block.n_dims), np.float16)
+    bits = _mapped(folder / f"{block.name}.bits", np.dtype(np.uint64), n, block.n_dims // 64)
+    numbers = _mapped(folder / f"{block.name}.vectors", np.dtype(np.float16), n, block.n_dims)
+    return bits, numbers
+
+
+def _mapped(path: Path, dtype: np.dtype, n: int, width: int) -> npt.NDArray:  # type: ignore[type-arg]
+    wanted = n * width * dtype.itemsize
+    try:
+        size = path.stat().st_size
+        if size >= wanted:
+            return np.memmap(path, dtype, "r", shape=(n, width))
+    except OSError as error:
+        raise UnusableRegistry(f"{path}: cannot be read ({error.strerror})") from None
+    raise UnusableRegistry(f"{path}: found {size} bytes, expected at least {wanted}")

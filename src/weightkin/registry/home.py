@@ -1,0 +1,202 @@
+"""`Registry`: add, search, trace, list, remove, export and import, on one file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import weightkin
+from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.records.registry import Adding, Registered, Search, Trace
+from weightkin.registry import adding, moving, placing, searching
+from weightkin.registry.prepared import Prepared, of_sketch, place, prepare
+from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
+from weightkin.sketch import read_sketch
+from weightkin.weights.declared import Declared
+
+ALPHA = 1e-6
+MOST = 32  # candidates that are compared
+
+
+class Registry:
+    """Many models in one file, found again by their weights.
+
+    Several processes may add and search at once. A stop at any moment leaves a file that opens.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The file; made by the first `add`. That of the user without it.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = default_file() if path is None else Path(path)
+
+    def add(
+        self,
+        sources: Sequence[str | Path],
+        *,
+        workers: int = 1,
+        resume: bool = False,
+        progress: adding.Progress | None = None,
+    ) -> Adding:
+        """Register models; what cannot be read is in ``skipped``, the rest goes on.
+
+        With ``resume``, also takes up whatever stopped jobs left over.
+        """
+        return adding.add_all(self.path, sources, workers=workers, resume=resume, progress=progress)
+
+    def search(
+        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+    ) -> Search:
+        """Who is related to a model, among all that are registered.
+
+        Null hypothesis of every verdict: that of `compare`; the level is paid for all models that
+        were scanned, whether or not their vectors proposed them.
+
+        Parameters
+        ----------
+        source : str or Path
+            A source, or the name or number (``#3``) of a registered model.
+        alpha : float
+            Level of the whole search.
+        seed : int
+            Breaks ties; recorded.
+        most : int
+            Candidates that are compared, the nearest by search vectors.
+        """
+        return self.trace(source, alpha=alpha, seed=seed, most=most).search
+
+    def trace(
+        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+    ) -> Trace:
+        """The way of a model to its root, and what it declares held against that."""
+        started = time.perf_counter()
+        if not 0 < alpha < 1 or most < 1:
+            raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
+        with opened(self.path, to_write=False) as connection:
+            rows = connection.execute("SELECT id, name, source FROM models ORDER BY id").fetchall()
+        query, own = self._query(source)
+        matches = {p: placing.matching(p, rows) for p in query.declared.parents}
+        with opened(self.path, to_write=False) as connection:
+            found = searching.search(
+                self.path,
+                connection,
+                query,
+                own=own,
+                wanted=[i for ids in matches.values() for i in ids if own is None or i != own.id],
+                alpha=alpha,
+                seed=seed,
+                most=most,
+            )
+        if own is not None and self._is_writable():
+            with opened(self.path, to_write=True) as connection:
+                searching.remember(connection, own, found)
+        where = placing.placed(query, found, alpha, seed)
+        oldest = min(
+            (x.model for x in found.relatives), key=lambda m: (m.added, m.id), default=None
+        )
+        record = Search(
+            name=query.sketch.name,
+            source=query.sketch.source,
+            digest=query.sketch.digest,
+            n_scanned=found.n_scanned,
+            n_compared=len(found.candidates),
+            alpha=alpha,
+            paid_alpha=found.paid_alpha,
+            relatives=tuple(found.relatives),
+            others=tuple(found.others),
+            parents=where.parents,
+            children=where.children,
+            path=where.path,
+            first_registered=oldest.name if oldest else "",
+            skipped=(*found.skipped, *where.skipped),
+            bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
+            seconds=round(time.perf_counter() - started, 3),
+            seed=seed,
+            version=weightkin.__version__,
+            incomplete=query.sketch.is_partial,
+        )
+        declared = placing.held_against(query.declared.parents, matches, found, where)
+        return Trace(search=record, declared=declared, licence=query.declared.licence)
+
+    def list(self) -> tuple[Registered, ...]:
+        """All registered models, in the order they were added."""
+        with opened(self.path, to_write=False) as connection:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
+            return tuple(adding.with_notes(connection, row) for row in rows.fetchall())
+
+    def remove(self, name: str) -> tuple[Registered, ...]:
+        """Forget every model of this name, number (``#3``) or source."""
+        if not self.path.exists():
+            raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
+        with opened(self.path, to_write=True) as connection:
+            with writing(connection):
+                gone = self._named(connection, name)
+                for model in gone:
+                    connection.execute("DELETE FROM models WHERE id = ?", (model.id,))
+                    connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (model.id,))
+                unused = connection.execute(
+                    "SELECT sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
+                ).fetchall()
+                connection.execute(
+                    "DELETE FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
+                )
+            with writing(connection):  # under the lock: nobody adds these contents meanwhile
+                for (file,) in unused:
+                    row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
+                    if row.fetchone() is None:
+                        (folder_of(self.path) / "sketches" / file).unlink(missing_ok=True)
+        if not gone:
+            raise UsageError(f"{name}: no such model in {self.path}")
+        return tuple(gone)
+
+    def export(self, file: str | Path) -> int:
+        """Write everything but the weights into one file; how many models."""
+        return moving.export_to(self.path, Path(file))
+
+    def import_(self, file: str | Path) -> Adding:
+        """Register the models of an exported file."""
+        return moving.import_from(self.path, Path(file))
+
+    def _query(self, source: str | Path) -> tuple[Prepared, Registered | None]:
+        """A model to search for; and which registered one it is, if it is one."""
+        is_path = "\0" not in str(source) and Path(source).exists()
+        with opened(self.path, to_write=False) as connection:
+            if is_path:
+                query = prepare(source)
+                rows = connection.execute(
+                    f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
+                    (place(str(source)), query.sketch.digest),
+                ).fetchall()
+                return query, adding.with_notes(connection, rows[-1]) if rows else None
+            found = self._named(connection, str(source))
+            if not found:
+                return prepare(source), None
+            own = found[-1]
+            file, slot = connection.execute(
+                "SELECT contents.sketch, contents.slot FROM contents JOIN models"
+                " ON models.slot = contents.slot WHERE models.id = ?",
+                (own.id,),
+            ).fetchone()
+            vector = searching.invariant_at(self.path, slot)
+        with told(self.path):
+            sketch = read_sketch(folder_of(self.path) / "sketches" / file)
+        sketch = replace(sketch, name=own.name, source=own.source, digest=own.digest)
+        return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
+
+    def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
+        number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM models WHERE name = ? OR id = ? OR source = ?"  # noqa: S608
+            " ORDER BY id",
+            (name, number, place(name) if "\0" not in name else ""),
+        ).fetchall()
+        return tuple(adding.with_notes(connection, row) for row in rows)
+
+    def _is_writable(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

@@ -1,0 +1,172 @@
+"""A registry as one file that can be carried elsewhere: a zip of sketches and what is known.
+
+Weights are not in it. What is read is checked as any sketch is; what a sketch does not show (the
+invariant vector, what was declared, when it was registered) is taken on the word of the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import tempfile
+import time
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weightkin
+from weightkin.errors import UnreadableModel, UsageError
+from weightkin.records import Skipped
+from weightkin.records.registry import Adding, Registered
+from weightkin.registry.adding import keep
+from weightkin.registry.blocks import INVARIANT, read_rows
+from weightkin.registry.prepared import of_sketch
+from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
+from weightkin.sketch import read_sketch
+from weightkin.stats.matching import Floats
+from weightkin.weights.declared import Declared
+
+LISTING = "models.json"
+SCHEMA = "weightkin/registry-export/1"
+MAX_LISTING = 1 << 30  # bytes
+MAX_SKETCH = 1 << 28
+
+
+def export_to(path: Path, target: Path) -> int:
+    """Write all models of a registry into one file; how many."""
+    if target.exists():
+        raise UsageError(f"{target}: exists already, and is not overwritten")
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
+            models = _all(connection)
+            n = max((slot for _, slot, _ in models), default=-1) + 1
+            rows = read_rows(folder_of(path), INVARIANT, n)[1]
+            written = set()
+            listed = []
+            for model, slot, sketch in models:
+                if sketch not in written:
+                    archive.write(folder_of(path) / "sketches" / sketch, f"sketches/{sketch}")
+                    written.add(sketch)
+                vector = base64.b64encode(np.ascontiguousarray(rows[slot]).tobytes()).decode()
+                listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
+            archive.writestr(LISTING, json.dumps({"schema": SCHEMA, "models": listed}))
+        draft.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written ({error.strerror})") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return len(models)
+
+
+def import_from(path: Path, source: Path) -> Adding:
+    """Register every model of an exported file that is not known yet."""
+    started = time.perf_counter()
+    added: list[Registered] = []
+    known: list[Registered] = []
+    skipped: list[Skipped] = []
+    try:
+        with zipfile.ZipFile(source) as archive, opened(path, to_write=True) as connection:
+            for entry in _listed(archive, source):
+                name = str(entry.get("name", ""))
+                try:
+                    model, is_new = _import_one(path, connection, archive, entry)
+                except UnreadableModel as error:
+                    skipped.append(Skipped(what=name, why=str(error)))
+                    continue
+                (added if is_new else known).append(model)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UnreadableModel(f"{source}: {error}, expected what `export` wrote") from None
+    return Adding(
+        job=0,
+        added=tuple(added),
+        known=tuple(known),
+        skipped=tuple(skipped),
+        seconds=round(time.perf_counter() - started, 3),
+        version=weightkin.__version__,
+    )
+
+
+def _all(connection: sqlite3.Connection) -> list[tuple[Registered, int, str]]:
+    columns = ", ".join(f"models.{c}" for c in COLUMNS.split(", "))
+    found = connection.execute(
+        f"SELECT models.slot, contents.sketch, {columns} FROM models"  # noqa: S608
+        " JOIN contents ON contents.slot = models.slot ORDER BY models.id"
+    )
+    return [(registered(row[2:]), row[0], row[1]) for row in found]
+
+
+def _facts(model: Registered) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "source": model.source,
+        "revision": model.revision,
+        "added": model.added,
+        "parents": list(model.declared_parents),
+        "licence": model.licence,
+    }
+
+
+def _listed(archive: zipfile.ZipFile, source: Path) -> list[dict[str, Any]]:
+    expected = f"{source}: no listing of models, expected what `export` wrote"
+    if LISTING not in archive.namelist() or archive.getinfo(LISTING).file_size > MAX_LISTING:
+        raise UnreadableModel(expected)
+    try:
+        data = json.loads(archive.read(LISTING))
+    except (ValueError, RecursionError, zlib.error):
+        raise UnreadableModel(expected) from None
+    models = data.get("models") if isinstance(data, dict) else None
+    if not isinstance(models, list) or data.get("schema") != SCHEMA:
+        raise UnreadableModel(expected)
+    return [x for x in models if isinstance(x, dict)]
+
+
+def _import_one(
+    path: Path, connection: sqlite3.Connection, archive: zipfile.ZipFile, entry: dict[str, Any]
+) -> tuple[Registered, bool]:
+    match entry:
+        case {
+            "sketch": str(file),
+            "name": str(name),
+            "source": str(source),
+            "revision": str(revision),
+            "added": str(when),
+            "licence": str(licence),
+            "parents": list(parents),
+            "invariant": str(invariant),
+        } if all(isinstance(p, str) for p in parents):
+            pass
+        case _:
+            raise UnreadableModel("a malformed entry, expected a model")
+    member = f"sketches/{file}"
+    if member not in archive.namelist() or archive.getinfo(member).file_size > MAX_SKETCH:
+        raise UnreadableModel(f"{name}: no sketch in the file, expected one")
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "one.sketch.safetensors"
+        draft.write_bytes(archive.read(member))
+        sketch = read_sketch(draft)
+    sketch = replace(sketch, name=name, source=source, revision=revision or None)
+    what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
+    model, is_new = keep(path, connection, what)
+    if is_new:
+        with writing(connection):
+            connection.execute("UPDATE models SET added = ? WHERE id = ?", (when, model.id))
+        model = replace(model, added=when)
+    return model, is_new
+
+
+def _vector(name: str, text: str) -> Floats:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) == 2 * INVARIANT.n_dims:
+        vector = np.frombuffer(raw, dtype=np.float16).astype(np.float32)
+        if np.isfinite(vector).all() and float(vector @ vector) < 1.01:
+            return vector
+    raise UnreadableModel(f"{name}: a malformed vector, expected {INVARIANT.n_dims} numbers")

@@ -1,0 +1,272 @@
+"""Who is related to a model: vectors propose, `compare` concludes, and the level is paid for all.
+
+Candidates are the nearest by both vectors. Each is compared on its sketch; where that shows nothing
+and the invariant vectors are alike, the weights themselves are compared, if they are still there.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weightkin
+from weightkin.errors import UnreadableModel
+from weightkin.lineage.proposed import LEAST_COSINE
+from weightkin.lineage.relatives import cut
+from weightkin.records import Comparison, Skipped
+from weightkin.records.registry import Looked, Registered, Relative
+from weightkin.registry.adding import now, with_notes
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows
+from weightkin.registry.prepared import Prepared, as_model, weights_of
+from weightkin.registry.store import COLUMNS, folder_of, writing
+from weightkin.scan import Floats, nearest
+from weightkin.sketch import Sketch, read_sketch, stand_in
+from weightkin.verbs.compare import compare
+from weightkin.weights import Model
+
+LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
+RELATED = ("dependent", "aligned-only")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Registered contents that a vector proposes, with every model that holds them."""
+
+    slot: int
+    cosine: float
+    invariant_cosine: float
+    models: tuple[Registered, ...]
+    sketch: Sketch
+
+    @property
+    def model(self) -> Registered:
+        """The one registered first."""
+        return self.models[0]
+
+
+@dataclass
+class Compared:
+    """What became of the candidates."""
+
+    n_scanned: int
+    paid_alpha: float
+    relatives: list[Relative] = field(default_factory=list)
+    others: list[Relative] = field(default_factory=list)
+    candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
+    skipped: list[Skipped] = field(default_factory=list)
+    bytes_read: int = 0
+
+
+def search(
+    path: Path,
+    connection: sqlite3.Connection,
+    query: Prepared,
+    *,
+    own: Registered | None,
+    wanted: Sequence[int],
+    alpha: float,
+    seed: int,
+    most: int,
+) -> Compared:
+    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case."""
+    n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
+    found = Compared(n_scanned, alpha / max(1, n_scanned))
+    for candidate in _candidates(path, connection, query, found, wanted, most):
+        others = tuple(m for m in candidate.models if own is None or m.id != own.id)
+        if not others:
+            continue
+        kept = replace(candidate, models=others)
+        relative = _relative(connection, query, kept, own, found, seed)
+        found.candidates[kept.model.id] = kept
+        is_related = relative.verdict in RELATED
+        (found.relatives if is_related else found.others).append(relative)
+    return found
+
+
+def _candidates(
+    path: Path,
+    connection: sqlite3.Connection,
+    query: Prepared,
+    found: Compared,
+    wanted: Sequence[int],
+    most: int,
+) -> Iterator[Candidate]:
+    """The nearest by either vector, those nearest by both first; then those asked for by name."""
+    n = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
+    folder = folder_of(path)
+    blocks: list[tuple[Block, Floats, float]] = [
+        (ALIGNED, query.aligned, LEAST_COSINE),
+        (INVARIANT, query.invariant, LEAST_INVARIANT),
+    ]
+    near: set[int] = set()
+    for block, vector, least in blocks:
+        if vector.any():
+            at, cosines = nearest(*read_rows(folder, block, n), vector, most)
+            near.update(at[cosines >= least].tolist())
+    marks = ", ".join("?" * len(wanted))
+    named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
+    asked = {row[0] for row in connection.execute(named, tuple(wanted))}
+    both = {slot: _cosines(folder, blocks, n, slot) for slot in sorted(near | asked)}
+    order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
+    for slot in [*order, *sorted(asked - set(order))]:
+        models = _models(connection, slot)
+        if not models:
+            continue  # removed since
+        sketch = _sketch(connection, folder, slot)
+        if isinstance(sketch, str):
+            found.skipped.append(Skipped(what=models[0].name, why=sketch))
+            continue
+        first = models[0]
+        sketch = replace(sketch, name=first.name, source=first.source, digest=first.digest)
+        yield Candidate(slot, *both[slot], models, sketch)
+
+
+def _cosines(
+    folder: Path, blocks: Sequence[tuple[Block, Floats, float]], n: int, slot: int
+) -> tuple[float, float]:
+    aligned, invariant = (
+        float(np.asarray(read_rows(folder, block, n)[1][slot], np.float32) @ vector)
+        for block, vector, _ in blocks
+    )
+    return aligned, invariant
+
+
+def invariant_at(path: Path, slot: int) -> Floats:
+    """The invariant vector of registered contents."""
+    return np.asarray(read_rows(folder_of(path), INVARIANT, slot + 1)[1][slot], dtype=np.float32)
+
+
+def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]:
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM models WHERE slot = ? ORDER BY id",  # noqa: S608
+        (slot,),
+    ).fetchall()
+    return tuple(with_notes(connection, row) for row in rows)
+
+
+def _sketch(connection: sqlite3.Connection, folder: Path, slot: int) -> Sketch | str:
+    name = connection.execute("SELECT sketch FROM contents WHERE slot = ?", (slot,)).fetchone()[0]
+    try:
+        return read_sketch(folder / "sketches" / name)
+    except UnreadableModel as error:
+        return str(error)
+
+
+def _relative(
+    connection: sqlite3.Connection,
+    query: Prepared,
+    candidate: Candidate,
+    own: Registered | None,
+    found: Compared,
+    seed: int,
+) -> Relative:
+    """One candidate with its verdict, remembered or found now."""
+    known = _recalled(connection, own, candidate.model, found.paid_alpha)
+    if known is None:
+        record, looked_at = _compare(query.sketch, candidate, found, seed)
+        known = {
+            "verdict": record.verdict,
+            "basis": record.basis,
+            "log10_pvalue": record.log10_pvalue,
+            "sentence": record.sentence,
+            "kind": list(record.kind),
+            "kind_details": record.kind_details,
+            "looked_at": looked_at,
+            "alpha": found.paid_alpha,
+        }
+        found.bytes_read += record.bytes_read if looked_at == "weights" else 0
+    return Relative(
+        model=candidate.model,
+        verdict=known["verdict"],
+        basis=known["basis"],
+        log10_pvalue=known["log10_pvalue"],
+        sentence=known["sentence"],
+        kind=tuple(known["kind"]),
+        kind_details=known["kind_details"],
+        cosine=round(candidate.cosine, 4),
+        invariant_cosine=round(candidate.invariant_cosine, 4),
+        looked_at=known["looked_at"],
+    )
+
+
+def _compare(
+    sketch: Sketch, candidate: Candidate, found: Compared, seed: int
+) -> tuple[Comparison, Looked]:
+    """On what the registry holds; on the weights where that shows nothing and vectors are alike."""
+    a, b = as_model(candidate.sketch), as_model(sketch)
+    if not (a.sketched is None and b.sketched is None):
+        x, y = candidate.sketch, sketch
+        if x.scheme != y.scheme:
+            x, y = cut(x), cut(y)
+        a, b = stand_in(x), stand_in(y)
+    record = compare(a, b, alpha=found.paid_alpha, seed=seed)
+    is_settled = record.verdict == "dependent" or a.sketched is None
+    if is_settled or candidate.invariant_cosine < LEAST_INVARIANT:
+        return record, "sketch"
+    whole: list[Model] = []
+    for x in (candidate.sketch, sketch):
+        model: Model | str = as_model(x)
+        if isinstance(model, Model) and model.sketched is not None:
+            model = weights_of(x.source, x.digest)
+        if isinstance(model, str):
+            why = f"nothing shown by its sketch, and no weights to look again: {model}"
+            found.skipped.append(Skipped(what=x.name, why=why))
+            return record, "sketch"
+        whole.append(model)
+    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=seed), "weights"
+
+
+def _recalled(
+    connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
+) -> dict[str, Any] | None:
+    """What an earlier search found between two registered models, at this level or a stricter one.
+
+    The level falls as a registry grows: a verdict at a laxer level is found again.
+    """
+    if own is None:
+        return None
+    row = connection.execute(
+        "SELECT evidence FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"
+        " AND version = ?",
+        (own.id, other.id, own.digest, other.digest, weightkin.__version__),
+    ).fetchone()
+    known: dict[str, Any] | None = None if row is None else json.loads(row[0])
+    if known is not None and known["verdict"] == "dependent" and known["alpha"] <= alpha:
+        return known
+    return None
+
+
+def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
+    """Keep what was found about a registered model, with digests and version."""
+    rows = [
+        (
+            own.id,
+            x.model.id,
+            own.digest,
+            x.model.digest,
+            weightkin.__version__,
+            now(),
+            json.dumps(
+                {
+                    "verdict": x.verdict,
+                    "basis": x.basis,
+                    "log10_pvalue": x.log10_pvalue,
+                    "sentence": x.sentence,
+                    "kind": list(x.kind),
+                    "kind_details": x.kind_details,
+                    "looked_at": x.looked_at,
+                    "alpha": found.paid_alpha,
+                },
+                allow_nan=False,
+            ),
+        )
+        for x in (*found.relatives, *found.others)
+    ]
+    with writing(connection):
+        connection.executemany("INSERT OR REPLACE INTO edges VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

@@ -1,0 +1,136 @@
+"""The registry's file: one SQLite database in WAL mode, its schema, and the folder beside it.
+
+``models`` says what was added, under which name, from where and when; ``contents`` what they hold,
+once for equal samples: the position of the vectors and the file of the sketch. ``edges`` keeps
+comparisons with the digests and version they rest on; ``jobs`` and ``items`` what is still to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from weightkin.errors import UnusableRegistry
+from weightkin.records.registry import Registered
+
+SCHEMA = 1
+APPLICATION = 0x574B494E  # "WKIN"
+BUSY_SECONDS = 120.0  # how long to wait for another process that writes
+TABLES = """
+CREATE TABLE contents (
+  slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
+  scheme TEXT NOT NULL, aligned TEXT NOT NULL, invariant TEXT NOT NULL);
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, source TEXT NOT NULL,
+  revision TEXT NOT NULL, digest TEXT NOT NULL, full_digest TEXT NOT NULL,
+  slot INTEGER NOT NULL REFERENCES contents(slot), added TEXT NOT NULL,
+  parents TEXT NOT NULL, licence TEXT NOT NULL, version TEXT NOT NULL,
+  UNIQUE (source, digest, slot));
+CREATE INDEX models_by_name ON models(name);
+CREATE INDEX models_by_slot ON models(slot);
+CREATE TABLE edges (
+  a INTEGER NOT NULL, b INTEGER NOT NULL, digest_a TEXT NOT NULL, digest_b TEXT NOT NULL,
+  version TEXT NOT NULL, found TEXT NOT NULL, evidence TEXT NOT NULL,
+  PRIMARY KEY (a, b));
+CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, begun TEXT NOT NULL, ended TEXT);
+CREATE TABLE items (
+  job INTEGER NOT NULL REFERENCES jobs(id), position INTEGER NOT NULL, source TEXT NOT NULL,
+  state TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (job, position)) WITHOUT ROWID;
+CREATE INDEX items_by_state ON items(state, job);
+"""
+COLUMNS = "id, name, source, revision, digest, full_digest, added, parents, licence"
+
+
+def default_file() -> Path:
+    """``$XDG_DATA_HOME/weightkin/registry.sqlite``, or that under ``~/.local/share``."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return root / "weightkin" / "registry.sqlite"
+
+
+def folder_of(path: Path) -> Path:
+    """Where vectors and sketches lie."""
+    return path.with_name(f"{path.name}.files")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the disk say into one line."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise UnusableRegistry(f"{path}: {error}, expected a registry that can be used") from None
+    except OSError as error:
+        where = error.filename or path
+        raise UnusableRegistry(f"{where}: cannot be used ({error.strerror})") from None
+
+
+@contextmanager
+def opened(path: Path, *, to_write: bool) -> Iterator[sqlite3.Connection]:
+    """A connection for one piece of work, closed afterwards.
+
+    A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
+    """
+    with told(path):
+        if to_write:
+            folder_of(path).joinpath("sketches").mkdir(parents=True, exist_ok=True)
+        elif not path.is_file():
+            raise UnusableRegistry(f"{path}: no such registry, expected one that `add` made")
+        with closing(_connected(path, to_write=to_write)) as connection:
+            _check_or_make(path, connection, to_write=to_write)
+            if not to_write:
+                connection.execute("BEGIN")
+            yield connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that holds the write lock from its first line on."""
+    with connection:  # commits, or rolls back whatever went wrong
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def registered(row: tuple[object, ...], notes: tuple[str, ...] = ()) -> Registered:
+    """A row of ``models``, in the order of `COLUMNS`."""
+    known = dict(zip(COLUMNS.split(", "), row, strict=True))
+    parents = json.loads(str(known.pop("parents")))
+    return Registered(**known, declared_parents=tuple(parents), notes=notes)  # type: ignore[arg-type]
+
+
+def _connected(path: Path, *, to_write: bool) -> sqlite3.Connection:
+    may_write = to_write or os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
+    if may_write:
+        found = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    else:  # nobody can write there, so nobody needs a lock
+        where = f"{path.resolve().as_uri()}?immutable=1"
+        found = sqlite3.connect(where, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+    found.execute("PRAGMA foreign_keys = ON")
+    return found
+
+
+def _check_or_make(path: Path, connection: sqlite3.Connection, *, to_write: bool) -> None:
+    version, application = (
+        connection.execute(f"PRAGMA {x}").fetchone()[0] for x in ("user_version", "application_id")
+    )
+    if version == SCHEMA and application == APPLICATION:
+        return
+    if version > SCHEMA and application == APPLICATION:
+        raise UnusableRegistry(f"{path}: version {version}, expected at most {SCHEMA}")
+    n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not to_write or n_tables and (version, application) != (0, 0) or application:
+        raise UnusableRegistry(f"{path}: no registry, expected a file that `add` made")
+    connection.execute("PRAGMA journal_mode = WAL")
+    with writing(connection):
+        if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return  # another process was faster
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise UnusableRegistry(f"{path}: another database, expected a registry")
+        for statement in TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")

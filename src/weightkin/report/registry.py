@@ -1,0 +1,97 @@
+"""What the registry says, for people: listings, searches, paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weightkin.records.registry import Adding, Registered, Relative, Search, Step, Trace
+from weightkin.report.terminal import printable
+
+MOST_SHOWN = 20
+
+
+def adding_lines(record: Adding) -> list[str]:
+    """One line for each model, and one for all."""
+    lines = [f"added   {_model(m)}" for m in record.added]
+    lines += [f"known   {_model(m)}" for m in record.known]
+    said = f"{len(record.added)} added, {len(record.known)} known already"
+    said += f", {len(record.skipped)} could not be read" if record.skipped else ""
+    return [*lines, f"{said}, in {record.seconds:.1f} s"]
+
+
+def listing_lines(models: Sequence[Registered]) -> list[str]:
+    """One line for each model, with what it declares."""
+    lines = []
+    for m in models:
+        parents = ", ".join(m.declared_parents)
+        said = f"; declares {printable(parents)}" if parents else ""
+        said += f"; licence {printable(m.licence)}" if m.licence else ""
+        lines.append(f"{_model(m)} {m.added} {printable(m.source)}{said}")
+    return lines or ["no models"]
+
+
+def search_lines(record: Search) -> list[str]:
+    """The sentence, the relatives nearest first, and where the model hangs."""
+    lines = [printable(record.sentence)]
+    for x in record.relatives[:MOST_SHOWN]:
+        lines.append(f"  {_relative(x)}")
+    if len(record.relatives) > MOST_SHOWN:
+        lines.append(f"  {len(record.relatives) - MOST_SHOWN} more (--json lists them)")
+    if record.first_registered:
+        lines.append(f"  registered first: {printable(record.first_registered)}")
+    lines += [f"  parent: {_step(s)}" for s in record.parents]
+    lines += path_lines(record)
+    lines += _end(record)
+    return lines
+
+
+def trace_lines(record: Trace) -> list[str]:
+    """The path to the root, every edge with what it rests on, and what is declared."""
+    search = record.search
+    lines = [printable(search.sentence), *path_lines(search)]
+    for step in search.path:
+        lines.append(f"  {printable(step.child)} <- {_step(step)}")
+        lines += [f"    {printable(text)}" for text in step.evidence]
+    if not search.path:
+        lines.append("  no parent found among the registered models")
+    for x in record.declared:
+        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(x.why)})")
+    if record.licence:
+        lines.append(f"  licence declared: {printable(record.licence)}")
+    return [*lines, *_end(search)]
+
+
+def path_lines(record: Search) -> list[str]:
+    """Names from the root down to the model, on one line."""
+    if not record.path:
+        return []
+    names = [record.path[-1].parent, *(s.child for s in reversed(record.path))]
+    signs = [" -> " if s.direction == "determined" else " -- " for s in reversed(record.path)]
+    text = names[0] + "".join(sign + name for sign, name in zip(signs, names[1:], strict=True))
+    return [f"  path: {printable(text)}"]
+
+
+def _end(record: Search) -> list[str]:
+    lines = [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
+    lines.append(
+        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g}, paid"
+        f" {record.paid_alpha:.1e} each; {record.seconds:.2f} s, seed {record.seed},"
+        f" weightkin {record.version}"
+    )
+    return lines
+
+
+def _model(m: Registered) -> str:
+    notes = f" ({'; '.join(map(printable, m.notes))})" if m.notes else ""
+    return f"#{m.id} {printable(m.name)}{notes}"
+
+
+def _relative(x: Relative) -> str:
+    kinds = f" {', '.join(x.kind)}" if x.kind else ""
+    return f"#{x.model.id} {printable(x.model.name)}{kinds}: {printable(x.sentence)}"
+
+
+def _step(step: Step) -> str:
+    weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
+    sure = f"{step.direction}, {step.direction_probability:.2f}"
+    return f"{printable(step.parent)} ({step.kind}{weight}; direction {sure})"

@@ -1,0 +1,107 @@
+"""Nearest of very many vectors, in two stages: one bit per dimension, then the vectors themselves.
+
+Signs of two vectors differ in a share ``arccos(cosine) / pi`` of their dimensions on average, so
+that the number of differing bits ranks all vectors; the nearest by bits are scored again exactly.
+Up to `N_RESCORED` vectors nothing can be missed; beyond, `chance_of_missing` says how seldom.
+No index, nothing to tune: time and memory grow with the number of vectors.
+
+References
+----------
+.. [1] Charikar, Similarity estimation techniques from rounding algorithms, STOC 2002.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+N_RESCORED = 2048  # vectors scored exactly
+CHUNK = 16384  # rows whose bits are compared at a time: they stay in the processor's cache
+Bits = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+_EVERY_OTHER_BYTE = np.uint64(0x00FF00FF00FF00FF)
+_SUM_OF_LANES = np.uint64(0x0001000100010001)
+
+
+def bits_of(vectors: npt.NDArray[np.floating]) -> Bits:
+    """Signs of vectors, ``(n, d)`` to ``(n, d / 64)``; ``d`` must be a multiple of 64."""
+    packed = np.packbits(vectors > 0, axis=1)
+    return np.ascontiguousarray(packed).view(np.uint64)
+
+
+def nearest(
+    bits: Bits,
+    vectors: npt.NDArray[np.floating],
+    query: Floats,
+    k: int,
+    *,
+    n_rescored: int = N_RESCORED,
+) -> tuple[Ints, Floats]:
+    """Positions of the ``k`` vectors nearest to a query, and their inner products, nearest first.
+
+    Parameters
+    ----------
+    bits : array of uint64, ``(n, d / 64)``
+        What `bits_of` gives for ``vectors``.
+    vectors : array, ``(n, d)``
+        Vectors of unit length; may lie on disk, few of its rows are read.
+    query : array, ``(d,)``
+        A vector of unit length.
+    k : int
+        How many.
+    n_rescored : int
+        Vectors scored exactly; ties at the border come in addition, as far as they are few.
+    """
+    n = len(bits)
+    if n <= n_rescored:
+        candidates = np.arange(n)
+    else:
+        differing = n_differing(bits, bits_of(query[None])[0])
+        counts = np.bincount(differing, minlength=64 * bits.shape[1] + 1)
+        cut = int(np.searchsorted(np.cumsum(counts), n_rescored))
+        candidates = np.flatnonzero(differing <= cut)
+        if len(candidates) > 2 * n_rescored:  # very many ties: the first ones
+            order = np.argsort(differing[candidates], kind="stable")
+            candidates = np.sort(candidates[order[:n_rescored]])
+    products = np.asarray(vectors[candidates], dtype=np.float32) @ query
+    order = np.argsort(-products, kind="stable")[:k]
+    return candidates[order].astype(np.int64), products[order]
+
+
+def n_differing(bits: Bits, query: Bits) -> npt.NDArray[np.uint16]:
+    """Number of bits in which each row differs from a query."""
+    n, n_words = bits.shape
+    differing = np.empty(n, dtype=np.uint16)
+    for start in range(0, n, CHUNK):
+        counts = np.bitwise_count(bits[start : start + CHUNK] ^ query)  # (rows, n_words), <= 64
+        if n_words % 8 == 0:
+            differing[start : start + CHUNK] = _row_sums(counts)
+        else:
+            differing[start : start + CHUNK] = counts.sum(axis=1, dtype=np.uint16)
+    return differing
+
+
+def chance_of_missing(cosine: float, n: int, n_dims: int, *, n_rescored: int = N_RESCORED) -> float:
+    """Chance that a vector of this cosine is not scored exactly among ``n`` strangers.
+
+    Normal approximation of the number of differing bits; dimensions as good as independent.
+    """
+    if n <= n_rescored:
+        return 0.0
+    deviation = np.sqrt(n_dims) / 2
+    cut = n_dims / 2 + deviation * norm.ppf(n_rescored / n)
+    share = float(np.arccos(cosine) / np.pi)
+    own = np.sqrt(n_dims * share * (1 - share))
+    return float(norm.sf((cut - n_dims * share) / max(own, 1e-9)))
+
+
+def _row_sums(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """Sums of rows of small counts, eight at a time inside one word."""
+    words = counts.view(np.uint64)  # (rows, n_words / 8): eight counts in each
+    lanes = words & _EVERY_OTHER_BYTE  # four counts of 16 bits each
+    lanes += (words >> np.uint64(8)) & _EVERY_OTHER_BYTE
+    total = lanes.sum(axis=1, dtype=np.uint64) if lanes.shape[1] > 1 else lanes[:, 0]
+    sums: npt.NDArray[np.uint16] = ((total * _SUM_OF_LANES) >> np.uint64(48)).astype(np.uint16)
+    return sums

@@ -1,0 +1,72 @@
+"""Claim: the commands of the registry print records, say one line for bad input, exit as stated."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def file(family, tmp_path_factory):
+    path = tmp_path_factory.mktemp("commands") / "r.sqlite"
+    done = run("add", family / "root", family / "child", "--registry", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 known")
+    return path
+
+
+def test_search_and_trace_print_their_records(file, family):
+    found = run("search", family / "grandchild", "--registry", file, "--json")
+    record = json.loads(found.stdout)
+    assert found.returncode == 0
+    assert record["schema"] == "weightkin/search/1"
+    assert record["relatives"][0]["model"]["name"] == "child"
+    assert record["relatives"][0]["verdict"] == "dependent"
+    traced = json.loads(run("trace", "child", "--registry", file, "--json").stdout)
+    assert traced["schema"] == "weightkin/trace/1"
+    assert [s["parent"] for s in traced["search"]["path"]] in (["root"], [])
+
+
+def test_people_read_the_path_on_one_line(file, family):
+    said = run("trace", family / "grandchild", "--registry", file).stdout
+    assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
+    assert "declared  child: undeclared" in said
+    assert "#1 root" in run("list", "--registry", file).stdout
+
+
+def test_exit_codes_are_kept(file, family, tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"bad")
+    own = tmp_path / "own.sqlite"
+    some = run("add", family / "root", tmp_path / "bad.safetensors", "--registry", own)
+    assert some.returncode == 2
+    assert some.stderr.count("\n") == 1
+    assert run("add", tmp_path / "bad.safetensors", "--registry", own).returncode == 3
+    assert run("add", "--registry", own).returncode == 4
+    assert run("add", "--resume", "--registry", own).returncode == 0
+    assert run("search", family / "root", "--registry", tmp_path / "no").returncode == 3
+    assert run("search", family / "root", "--registry", own, "--alpha", "2").returncode == 4
+    assert run("remove", "nobody", "--registry", own).returncode == 4
+
+
+def test_the_registry_of_the_user_lies_in_the_data_folder(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert run("add", family / "root").returncode == 0
+    assert (tmp_path / "weightkin" / "registry.sqlite").is_file()
+
+
+def test_what_is_exported_is_imported_elsewhere(file, tmp_path):
+    assert run("export", tmp_path / "all.zip", "--registry", file).returncode == 0
+    done = run("import", tmp_path / "all.zip", "--registry", tmp_path / "new.sqlite", "--json")
+    assert [m["name"] for m in json.loads(done.stdout)["added"]] == ["root", "child"]
+    assert run("import", tmp_path / "no", "--registry", tmp_path / "new.sqlite").returncode == 3
