@@ -26,7 +26,7 @@ LEVELS = {
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip
-HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers"}
+HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf"}
 
 
 def _imports(path):

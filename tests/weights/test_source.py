@@ -89,10 +89,10 @@ def test_several_indexes_are_refused_unless_one_is_standard(tmp_path):
     assert list(open_model(tmp_path).tensors) == ["w"]
 
 
-def test_an_adapter_alone_is_refused_with_a_word_about_later(tmp_path):
+def test_an_adapter_alone_is_refused(tmp_path):
     weights(tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text("{}")
-    assert "base+adapter comes later" in refusal(tmp_path)
+    assert "an adapter alone (its delta is tied to the base's unit order)" in refusal(tmp_path)
     weights(tmp_path / "model.safetensors", name="base")
     assert list(open_model(tmp_path).tensors) == ["base"]
 
@@ -173,3 +173,37 @@ def test_reading_imports_neither_torch_nor_safetensors(tmp_path):
         "sys.exit(bool({'torch', 'safetensors', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_of_a_pipeline_one_component_is_read(tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    sizes = {"block_out_channels": (32,), "norm_num_groups": 8, "layers_per_block": 1}
+    kinds = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
+    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **kinds)
+    pipeline = diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler())
+    pipeline.save_pretrained(tmp_path)
+    message = refusal(tmp_path)
+    assert "a pipeline of scheduler, unet, expected one of its components" in message
+    model = open_model(tmp_path / "unet")
+    assert set(model.tensors) == set(unet.state_dict())
+
+
+def test_of_a_sentence_transformer_the_transformer_is_read(tmp_path):
+    sentence = pytest.importorskip("sentence_transformers")
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        vocab_size=50,
+    )
+    bert = transformers.BertModel(config)
+    bert.save_pretrained(tmp_path / "bert")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    transformers.BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    made = sentence.SentenceTransformer(str(tmp_path / "bert"), device="cpu")  # adds a pooling
+    made.save(str(tmp_path / "s"))
+    assert (tmp_path / "s" / "modules.json").exists()
+    model = open_model(tmp_path / "s")
+    assert set(model.tensors) == set(bert.state_dict()) - {"embeddings.position_ids"}

@@ -78,10 +78,13 @@ def explain(
     levels: list[Levels] = []
     zeros: list[tuple[Floats, Floats]] = []
     formats: Counter[str] = Counter()
+    packed: Counter[str] = Counter()
     for p, c, x, y in _oriented(relation, is_turned):
+        is_packed = bool(c.packed) and not p.packed
         # one tensor changed otherwise already rules quantisation out
         is_open = not images["changed"] or "stacked" in structure.kinds
-        image, found = image_of(x, y, c, known, with_levels=is_open)
+        image, found = image_of(x, y, c, known, with_levels=is_open, is_packed=is_packed)
+        packed.update([c.packed] if is_packed else [])
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
             image = "near"
@@ -102,6 +105,7 @@ def explain(
         is_complete = sum(inside) * 2 >= len(inside)
     details = dict(structure.details)
     details |= _level_details(levels) if levels else {}
+    details |= {"packed": packed.most_common(1)[0][0]} if packed else {}
     details |= {"dtype": DTYPES[formats.most_common(1)[0][0]]} if formats else {}
     details |= _pruning_details(zeros) if zeros else {}
     return Explained(
@@ -119,11 +123,13 @@ def image_of(
     known: KnownLevels | None = None,
     *,
     with_levels: bool = True,
+    is_packed: bool = False,
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
     `tensor` is the child's, for the lattice and the levels of its whole sample, which are looked
-    for (the slow part) only ``with_levels``.
+    for (the slow part) only ``with_levels``; `is_packed` says that the child is stored on few
+    levels and the parent is not.
     """
     if np.array_equal(parent, child):
         return "equal", None
@@ -139,17 +145,16 @@ def image_of(
         return "changed", None
     known = known or KnownLevels()
     found = known.levels(tensor)
-    if found is None:
-        return "changed", None
+    is_close = _distance(parent, child) < LEVEL_DISTANCE
+    if found is None:  # the levels of a packed tensor may be more than a sample can show
+        return ("levels" if is_packed and is_close else "changed"), None
     steps = known.steps(tensor, child, found)
     with np.errstate(invalid="ignore"):
         is_outside = np.abs(parent.astype(np.float64) - child) > HALF_STEP * steps
     is_known = np.isfinite(steps)
     if found.scheme != "nf4" and is_known.any() and not is_outside[is_known].any():
         return "quantised", found
-    if _distance(parent, child) < LEVEL_DISTANCE and len(np.unique(parent)) > 2 * len(
-        np.unique(child)
-    ):
+    if is_close and (is_packed or len(np.unique(parent)) > 2 * len(np.unique(child))):
         return "levels", found
     return "changed", None
 

@@ -158,6 +158,7 @@ def _metadata(sketch: Sketch) -> dict[str, str]:
                 "scattered": scattered.setdefault(index, len(scattered)),
                 "n_tail": len(t.tail_rows),
             }
+            | ({"packed": t.packed} if t.packed else {})
         )
     facts = {
         "source": sketch.source,
@@ -213,4 +214,5 @@ def _tensor(entry: Entry, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
         tail_columns=entry.tail_columns,
         row_starts=entry.row_starts,
         column_starts=entry.column_starts,
+        packed=entry.packed,
     )

@@ -18,6 +18,7 @@ from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.shapes import checked_name, checked_shape
 
 MAX_COUNT = 1 << 62
+MAX_PACKED = 40  # characters of the name of a packing
 MAX_WHOLE = 1 << 31  # rows or columns of a matrix that a sketch may claim to hold whole
 
 
@@ -38,6 +39,7 @@ class Entry:
     columns: Indices
     tail_rows: Indices
     tail_columns: Indices
+    packed: str
 
     @property
     def parts(self) -> tuple[tuple[str, int, int], ...]:
@@ -127,6 +129,9 @@ def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entr
     index = sets[ordinal]
     if len(index) and (is_vector or index[-1] >= n_rows or np.isin(index, run).any()):
         raise unreadable(path, f"scattered rows of {shown(name)}", "rows beyond its runs")
+    packed = fields.get("packed", "")
+    if not isinstance(packed, str) or len(packed) > MAX_PACKED:
+        raise unreadable(path, f"{quoted(packed)} as packing of {shown(name)}", "its name")
     tail = scheme.tail(n_rows) if n_tail else run[:0]
     if len(tail) != n_tail or (n_tail and is_vector):
         raise unreadable(path, f"{quoted(n_tail)} last rows of {shown(name)}", str(len(tail)))
@@ -144,6 +149,7 @@ def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entr
         columns=np.arange(min(n_columns, 1)) if is_vector else scheme.columns(n_columns, column),
         tail_rows=tail,
         tail_columns=np.arange(min(n_columns, scheme.n_tail_columns) if n_tail else 0),
+        packed=packed,
     )
 
 

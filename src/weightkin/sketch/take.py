@@ -186,6 +186,7 @@ def _sample(model: Model, layout: _Layout, scheme: Scheme) -> SketchedTensor:
         tail_columns=tail_columns,
         row_starts=row_starts,
         column_starts=column_starts,
+        packed=layout.info.packed,
     )
 
 

@@ -50,6 +50,7 @@ class SketchedTensor:
     mean: float
     sum_squares: float
     fourth_moment: float  # mean of the fourth powers of (value - mean)
+    packed: str = ""  # how the original stores what `stored` holds unpacked
 
     @property
     def values(self) -> Floats:

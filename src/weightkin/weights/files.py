@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.weights.computed import Recipe
 from weightkin.weights.messages import unreadable
 from weightkin.weights.model import Problem, Spans, TensorInfo
 from weightkin.weights.pages import PAGE, PageLedger
@@ -151,6 +152,8 @@ class Contents:
     places: dict[str, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
+    config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
+    recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel
+from weightkin.weights.adapter import ALONE
 from weightkin.weights.files import Contents, File
-from weightkin.weights.messages import unreadable
+from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import Problem
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import Opener, read_files, read_index
@@ -40,7 +41,7 @@ class Folder:
 def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     """Tensors of the files that count among those in a folder."""
     names, open_file = folder.names, folder.open_file
-    for suffixes in ((".safetensors",), TORCH_SUFFIXES):
+    for suffixes in ((".safetensors",), TORCH_SUFFIXES, (".gguf",)):
         ending = f"{suffixes[0]}.index.json"
         index = _index(folder.path, [name for name in names if name.endswith(ending)])
         if index is not None:
@@ -49,10 +50,13 @@ def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
         if weights:
             return read_files(weights, open_file)
     if any(name.startswith("adapter_model.") for name in names):
-        raise unreadable(
-            folder.path, "an adapter alone", "a whole model (base+adapter comes later)"
-        )
-    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)} or an index of them"
+        raise unreadable(folder.path, *ALONE)
+    if "model_index.json" in names:
+        here = folder.path if isinstance(folder.path, Path) else None
+        parts = [name for name in names if here and (here / name).is_dir()]
+        found = f"a pipeline of {shown(', '.join(parts))}" if parts else "a pipeline"
+        raise unreadable(folder.path, found, "one of its components, which are models apart")
+    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf or an index of them"
     raise unreadable(folder.path, f"no weights among {len(names)} entries", wanted)
 
 

@@ -21,12 +21,16 @@ BATCH = 1 << 22  # elements converted at a time: working memory of `Model.rows` 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What a header says about one tensor; ``dtype`` is the safetensors name (``F32``, ...)."""
+    """What a header says about one tensor; ``dtype`` is the safetensors name (``F32``, ...).
+
+    Of a packed tensor they are those of the values it stands for; ``packed`` says how it is stored.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     n_bytes: int
+    packed: str = ""  # "nf4", "gptq 4 bits", "Q4_K", ...; empty where values are stored as such
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.files import Contents, File
+from weightkin.weights.gguf_file import read_gguf
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem
 from weightkin.weights.safetensors_file import MAX_HEADER, read_json, read_safetensors
@@ -19,6 +20,7 @@ READERS = {
     ".bin": read_torch_zip,
     ".pt": read_torch_zip,
     ".pth": read_torch_zip,
+    ".gguf": read_gguf,
 }
 
 
@@ -53,6 +55,8 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.tensors |= part.tensors
         joined.places |= part.places
         joined.problems += part.problems
+        joined.recipes |= part.recipes
+        joined.config = joined.config or part.config
         joined.headers += part.headers
         if len(names) == 1:
             joined.metadata = part.metadata

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from weightkin.errors import UnreadableModel
+from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
+from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, repository_of
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model
+from weightkin.weights.packed import unpack
 from weightkin.weights.shards import read_files, read_index
 from weightkin.weights.sketch_file import sketched_model
 
@@ -24,10 +28,12 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth`` or index file. A file that
-        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set. Where no such path
-        is, ``org/name`` or ``hf://org/name``, both with an optional ``@revision``: a model on a
-        hub, of which only the bytes needed are asked for.
+        files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
+        file. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
+        ``@revision``: a model on a hub, of which only the bytes needed are asked for.
+        ``base+adapter`` is a base, here or on a hub, with a PEFT adapter that lies here merged
+        into it.
 
     Returns
     -------
@@ -42,6 +48,8 @@ def open_model(source: str | Path) -> Model:
     OutOfReach
         It is on a hub that cannot be asked, and not in the cache.
     """
+    if (pair := _base_and_adapter(str(source))) is not None:
+        return with_adapter(open_model(pair[0]), Path(pair[1]), str(source))
     path = _existing(source)
     if path is None:
         found = open_repository(repository_of(source))
@@ -72,20 +80,42 @@ def _model(
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
         raise unreadable(folder.path, " ".join(["no tensors", *said]), "at least one")
+    if is_adapter(contents.tensors):
+        raise unreadable(folder.path, *ALONE)
     if SKETCH_KEY in contents.metadata:
         return sketched_model(source, files[0].path, contents, files)
-    config, config_files, problems = read_config(folder)
+    beside, config_files, problems = read_config(folder)
+    config = contents.config or beside
+    stored = FileStorage(contents.places, [*files, *config_files])
+    tensors, recipes, unpacking = unpack(contents.tensors, stored, config)
+    recipes |= contents.recipes
+    if not tensors:
+        raise UnreadableModel(unpacking[0].why)
     return Model(
         source=source,
         name=name,
-        tensors={name: contents.tensors[name] for name in sorted(contents.tensors)},
+        tensors={name: tensors[name] for name in sorted(tensors)},
         config=config,
-        storage=FileStorage(contents.places, [*files, *config_files]),
+        storage=ComputedStorage(stored, recipes) if recipes else stored,
         revision=revision,
-        problems=(*contents.problems, *problems),
+        problems=(*contents.problems, *problems, *unpacking),
         headers=contents.headers,
         beside=folder.read_beside,
     )
+
+
+def _base_and_adapter(source: str) -> tuple[str, str] | None:
+    """Cut ``base+adapter`` at the last plus that leaves an existing adapter behind it."""
+    if "\0" in source or "+" not in source:
+        return None
+    with readable(Path(source)):
+        if Path(source).exists():
+            return None
+        at = len(source)
+        while (at := source.rfind("+", 0, at)) > 0:
+            if source[at + 1 :] and Path(source[at + 1 :]).exists():
+                return source[:at], source[at + 1 :]
+    return None
 
 
 def _existing(source: str | Path) -> Path | None:

@@ -1,0 +1,258 @@
+"""PEFT adapters: ``base+adapter`` is the base with every delta added, row by row.
+
+An adapter alone is no model: its delta is tied to the base's unit order, so that nothing in it can
+be tested without the base.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UnreadableModel
+from weightkin.weights.computed import (
+    ComputedStorage,
+    Index,
+    Recipe,
+    stored_columns,
+    stored_rows,
+    stored_whole,
+)
+from weightkin.weights.dtypes import NUMPY, to_float32
+from weightkin.weights.files import File, FileStorage, LocalFile
+from weightkin.weights.messages import located, quoted, unreadable
+from weightkin.weights.model import Model, Spans, Storage, TensorInfo
+from weightkin.weights.safetensors_file import read_json
+from weightkin.weights.shards import read_files
+
+FILES = ("adapter_model.safetensors", "adapter_model.bin")
+CONFIG = "adapter_config.json"
+MAX_CONFIG = 1 << 20  # bytes
+MAX_PATTERNS = 10_000  # rows of alpha_pattern
+ALONE = (
+    "an adapter alone (its delta is tied to the base's unit order)",
+    "base+adapter, such as path/to/base+path/to/adapter",
+)
+_FACTOR = re.compile(
+    r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
+)
+_WRAPPED = ("base_model.model.", "base_model.")
+_UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The tensors of a base and, under ``adapter:``, those of its adapter."""
+
+    base: Storage
+    adapter: Storage
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Elements ``start:stop`` of the flattened tensor."""
+        return self.read_runs(name, [(start, stop)])
+
+    def read_runs(self, name: str, runs: Any) -> npt.NDArray[Any]:
+        """Elements of several ascending runs of the flattened tensor."""
+        if name.startswith("adapter:"):
+            return self.adapter.read_runs(name.removeprefix("adapter:"), runs)
+        return self.base.read_runs(name, runs)
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say so of the base, which may be on a server; the adapter is small, and here."""
+        self.base.prefetch([x for x in wanted if not x[0].startswith("adapter:")])
+
+    @property
+    def bytes_touched(self) -> int:
+        """Bytes touched of both."""
+        return self.base.bytes_touched + self.adapter.bytes_touched
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """``W + scaling B A`` (its transpose where inputs are rows), rounded as W is stored."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    left: str  # factor with one row, or column if `is_turned`, a row of W
+    right: str
+    rank: int
+    scaling: float
+    is_turned: bool  # left is stored (rank, rows) and right (columns, rank)
+
+    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
+        """Rows of the sum."""
+        n, width = self.shape
+        weight = to_float32(stored_rows(storage, self.name, rows, width))
+        if self.is_turned:
+            left = stored_columns(storage, self.left, rows, (self.rank, n)).T
+            right = stored_whole(storage, self.right, (width, self.rank)).T
+        else:
+            left = stored_rows(storage, self.left, rows, self.rank)
+            right = stored_whole(storage, self.right, (self.rank, width))
+        delta = np.zeros((len(rows), width))
+        for k in range(self.rank):  # one order of sums on every machine: digests rest on it
+            delta += np.outer(left[:, k].astype(np.float64), right[k].astype(np.float64))
+        with np.errstate(all="ignore"):
+            total: npt.NDArray[Any] = (weight + self.scaling * delta).astype(self.dtype)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A tensor that the adapter holds whole (``modules_to_save``)."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
+        """Rows as the adapter stores them."""
+        return stored_rows(storage, self.name, rows, math.prod(self.shape[1:]))
+
+
+def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
+    """Whether tensors are those of an adapter: factors under the names that PEFT gives them."""
+    return any(_FACTOR.match(name) or name.startswith(_WRAPPED[0]) for name in names)
+
+
+def with_adapter(base: Model, path: Path, source: str) -> Model:
+    """Make the model that merging an adapter into its base would give."""
+    folder = path if path.is_dir() else path.parent
+    if base.sketched is not None:
+        raise unreadable(source, "a sketch as base", "a whole model")
+    file = next((folder / name for name in FILES if (folder / name).exists()), None)
+    if file is None or not (folder / CONFIG).exists():
+        raise unreadable(folder, "no adapter", f"{CONFIG} and {FILES[0]}")
+    config_file = LocalFile(folder / CONFIG)
+    if config_file.size > MAX_CONFIG:
+        raise unreadable(folder / CONFIG, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
+    config = read_json(config_file, "config", 0, config_file.size)
+    contents, files = read_files([file.name], partial(_open_in, folder))
+    recipes = _recipes(base, contents.tensors, config, file)
+    tensors = {name: base.tensors[name] for name in base.tensors}
+    for name, recipe in recipes.items():
+        if isinstance(recipe, Replaced):
+            held = contents.tensors[recipe.name.removeprefix("adapter:")]
+            tensors[name] = replace(held, name=name)
+        else:
+            tensors[name] = replace(tensors[name], packed="")
+    adapter = FileStorage(contents.places, [*files, config_file])
+    return replace(
+        base,
+        source=f"{base.source}@{base.revision}+{path}" if base.revision else source,
+        revision=None,  # of a base on a hub it is part of the source, which can be opened again
+        name=f"{base.name}+{folder.absolute().name}",
+        tensors={name: tensors[name] for name in sorted(tensors)},
+        storage=ComputedStorage(Joined(base.storage, adapter), recipes),
+        problems=(*base.problems, *contents.problems),
+        headers=(*base.headers, *contents.headers),
+    )
+
+
+def _open_in(folder: Path, name: str) -> File:
+    return LocalFile(folder / name)
+
+
+def _recipes(
+    base: Model, held: Mapping[str, TensorInfo], config: Mapping[str, Any], file: Path
+) -> dict[str, Recipe]:
+    """One recipe for each tensor of the base that the adapter changes."""
+    if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
+        kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
+        raise unreadable(file.parent, f"an adapter of type {quoted(kind)}", "plain LoRA")
+    factors: dict[str, dict[str, TensorInfo]] = {}
+    recipes: dict[str, Recipe] = {}
+    for name, info in held.items():
+        if found := _FACTOR.match(name):
+            factors.setdefault(found[1], {})[found[2]] = info
+        elif _UNKNOWN.search(name):
+            raise unreadable(located(file, name), "a part that is not known", "lora_A and lora_B")
+        else:
+            target = _target(base, _unwrapped(name), file)
+            if info.shape[1:] != base.tensors[target].shape[1:]:
+                raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
+            recipes[target] = Replaced(f"adapter:{name}", info.shape)
+    if not factors:
+        raise unreadable(file, "no lora_A and lora_B", "an adapter")
+    for module, pair in factors.items():
+        target = _target(base, f"{_unwrapped(module)}.weight", file)
+        recipes[target] = _merged(base.tensors[target], module, pair, config, file)
+    return recipes
+
+
+def _merged(
+    weight: TensorInfo,
+    module: str,
+    pair: Mapping[str, TensorInfo],
+    config: Mapping[str, Any],
+    file: Path,
+) -> Merged:
+    """Fit the two factors to the tensor they change, by shapes, else by `fan_in_fan_out`."""
+    names = (f"{kind}_{side}" for kind in ("lora", "lora_embedding") for side in "AB")
+    match [pair.get(name) for name in names]:
+        case [TensorInfo(shape=(r, n_in)) as a, TensorInfo(shape=(n_out, r2)) as b, None, None]:
+            is_straight, is_turned = weight.shape == (n_out, n_in), weight.shape == (n_in, n_out)
+            is_turned &= bool(config.get("fan_in_fan_out")) or not is_straight
+        case [None, None, TensorInfo(shape=(r, n_in)) as a, TensorInfo(shape=(n_out, r2)) as b]:
+            is_straight, is_turned = False, weight.shape == (n_in, n_out)
+        case _:
+            raise unreadable(located(file, module), "half of a pair, or no matrices", "A and B")
+    if r != r2 or not r or not (is_straight or is_turned):
+        found = f"A of {_shape(a)} and B of {_shape(b)}"
+        raise unreadable(located(file, module), found, f"factors of {_shape(weight)}")
+    left, right = (a, b) if is_turned else (b, a)
+    return Merged(
+        name=weight.name,
+        shape=weight.shape,
+        dtype=NUMPY[weight.dtype],
+        left=f"adapter:{left.name}",
+        right=f"adapter:{right.name}",
+        rank=r,
+        scaling=_scaling(_unwrapped(module), r, config, file),
+        is_turned=is_turned,
+    )
+
+
+def _scaling(module: str, rank: int, config: Mapping[str, Any], file: Path) -> float:
+    """``alpha / r``, or ``alpha / sqrt(r)`` for rank-stabilised adapters."""
+    alpha = config.get("lora_alpha")
+    patterns = config.get("alpha_pattern") or {}
+    if isinstance(patterns, dict):
+        for key, value in list(patterns.items())[:MAX_PATTERNS]:
+            if module == key or module.endswith(f".{key}"):  # never run as a regular expression
+                alpha = value
+                break
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
+        raise unreadable(file.parent / CONFIG, f"{quoted(alpha)} as lora_alpha", "a number")
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _target(base: Model, name: str, file: Path) -> str:
+    """Name of the base's tensor: the same, or the only one under a longer or shorter prefix."""
+    if name in base.tensors:
+        return name
+    near = [n for n in base.tensors if n.endswith(f".{name}") or name.endswith(f".{n}")]
+    if len(near) == 1:
+        return near[0]
+    raise UnreadableModel(
+        f"{located(file)}: found a delta of {quoted(name)}, which {base.name} does not have, "
+        "expected the base it was trained on"
+    )
+
+
+def _unwrapped(name: str) -> str:
+    for prefix in _WRAPPED:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _shape(info: TensorInfo) -> str:
+    return f"shape {'x'.join(map(str, info.shape))}"

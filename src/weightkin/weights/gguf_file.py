@@ -1,0 +1,208 @@
+"""GGUF: metadata, a table of tensors, then their blocks; under the names the model had before.
+
+The header is parsed here and hostile until checked; blocks of quantised types are unpacked by the
+package `gguf` (extra ``[gguf]``), only for the rows asked for. Conversion stores the rows of
+queries and keys of a Llama in another order, which is undone.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from weightkin.weights.computed import Recipe
+from weightkin.weights.dtypes import NUMPY
+from weightkin.weights.files import Contents, File, Place
+from weightkin.weights.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
+from weightkin.weights.gguf_names import config_of, heads_of, original_name
+from weightkin.weights.messages import located, quoted, shown, unreadable
+from weightkin.weights.model import Problem, TensorInfo
+from weightkin.weights.shapes import checked_name, checked_shape
+
+MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
+MAX_ITEMS = 1 << 24  # of an array
+MAX_TEXT = 1 << 16  # bytes of a text that is kept
+WINDOW = 1 << 16  # bytes read at a time
+_SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+_TEXT, _ARRAY = 8, 9
+STORED = "stored:"  # before the name of what a recipe reads
+
+
+def read_gguf(file: File) -> Contents:
+    """Tensors of a GGUF file, each with its place or with what is computed from it."""
+    cursor = _Cursor(file)
+    if cursor.take(4) != b"GGUF":
+        raise unreadable(file.path, "another beginning", "the letters GGUF")
+    version, n_tensors, n_facts = cursor.numbers("<IQQ")
+    if version not in (2, 3):
+        raise unreadable(file.path, f"GGUF version {version}", "2 or 3, little-endian")
+    if max(n_tensors, n_facts) > MAX_ITEMS:
+        found = f"{n_tensors} tensors and {n_facts} facts"
+        raise unreadable(file.path, found, f"at most {MAX_ITEMS}")
+    facts = {}
+    for _ in range(n_facts):
+        key = cursor.text()
+        facts[key] = cursor.value(*cursor.numbers("<I"))
+    if "general.architecture" not in facts:
+        raise unreadable(
+            file.path, "no architecture (a later part of a split file?)", "a whole one"
+        )
+    table = [cursor.tensor() for _ in range(n_tensors)]
+    alignment = facts.get("general.alignment", 32)
+    if type(alignment) is not int or not 0 < alignment <= 1 << 16:
+        raise unreadable(file.path, f"{quoted(alignment)} as alignment", "a small number")
+    base = -(-cursor.at // alignment) * alignment
+    contents = Contents(config=config_of(facts))
+    for name, shape, kind, start in _checked(file, table, base):
+        _add(file, contents, facts, name, shape, kind, start)
+    return contents
+
+
+class _Cursor:
+    """Reads a header from its beginning, a window at a time."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.at = 0
+        self.start = 0
+        self.window = b""
+
+    def take(self, n: int) -> bytes:
+        """Return the next bytes."""
+        if self.at + n > min(self.file.size, MAX_HEADER):
+            expected = "it whole" if self.at + n > self.file.size else f"at most {MAX_HEADER}"
+            raise unreadable(self.file.path, f"a header of over {self.at} bytes", expected)
+        first = self.at - self.start
+        if first < 0 or first + n > len(self.window):
+            stop = min(self.file.size, self.at + max(n, WINDOW))
+            self.window = self.file.read([(self.at, stop)]).tobytes()
+            self.start, first = self.at, 0
+        self.at += n
+        return self.window[first : first + n]
+
+    def skip(self, n: int) -> None:
+        """Leave bytes unread."""
+        if self.at + n > min(self.file.size, MAX_HEADER):
+            raise unreadable(self.file.path, f"an array of {n} bytes", "one inside the header")
+        self.at += n
+
+    def numbers(self, form: str) -> tuple[Any, ...]:
+        """Numbers by a `struct` format."""
+        return struct.unpack(form, self.take(struct.calcsize(form)))
+
+    def text(self) -> str:
+        """Return a text of bounded length."""
+        (n,) = self.numbers("<Q")
+        if n > MAX_TEXT:
+            raise unreadable(self.file.path, f"a name of {n} bytes", f"at most {MAX_TEXT}")
+        return self.take(n).decode("utf-8", "replace")
+
+    def value(self, kind: int) -> Any:
+        """Return a value; arrays and long texts are passed over and become None."""
+        if kind in _SCALARS:
+            return self.numbers(_SCALARS[kind])[0]
+        if kind == _TEXT:
+            (n,) = self.numbers("<Q")
+            if n <= MAX_TEXT:
+                return self.take(n).decode("utf-8", "replace")
+            self.skip(n)
+            return None
+        if kind != _ARRAY:
+            raise unreadable(self.file.path, f"a value of kind {kind}", "0 to 12")
+        inner, n = self.numbers("<IQ")
+        if n > MAX_ITEMS or inner == _ARRAY:
+            raise unreadable(self.file.path, f"an array of {n} of kind {inner}", "a plain one")
+        if inner in _SCALARS:
+            self.skip(n * struct.calcsize(_SCALARS[inner]))
+            return None
+        for _ in range(n):
+            self.value(inner)
+        return None
+
+    def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
+        """Name, shape with rows first, type and offset of one tensor."""
+        name = checked_name(self.file.path, self.text())
+        (n_dimensions,) = self.numbers("<I")
+        if n_dimensions > 4:
+            found = f"{n_dimensions} dimensions"
+            raise unreadable(located(self.file.path, name), found, "at most 4")
+        sizes = self.numbers(f"<{n_dimensions}Q")
+        kind, offset = self.numbers("<IQ")
+        return name, checked_shape(located(self.file.path, name), sizes[::-1]), kind, offset
+
+
+def _checked(
+    file: File, table: list[tuple[str, tuple[int, ...], int, int]], base: int
+) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
+    """Tensors with the byte each begins at; refuse overlaps, repeats and what lies outside."""
+    end = base
+    seen = set()
+    for name, shape, kind, offset in sorted(table, key=lambda row: row[3]):
+        where, start = located(file.path, name), base + offset
+        if name in seen:
+            raise unreadable(where, "it twice", "it once")
+        seen.add(name)
+        n_bytes = _n_bytes(shape, kind)
+        if start < end or start + max(0, n_bytes) > file.size:
+            raise unreadable(where, f"its data at byte {start}", "it inside, after the one before")
+        end = start + max(0, n_bytes)
+        yield name, shape, kind, start
+
+
+def _n_bytes(shape: tuple[int, ...], kind: int) -> int:
+    """Bytes of a tensor; -1 when its type or its rows are not known."""
+    if kind in PLAIN:
+        return math.prod(shape) * NUMPY[PLAIN[kind]].itemsize
+    if kind not in PACKED or len(shape) < 2 or shape[-1] % PACKED[kind][1]:
+        return -1
+    return math.prod(shape) // PACKED[kind][1] * PACKED[kind][2]
+
+
+def _add(
+    file: File,
+    contents: Contents,
+    facts: dict[str, Any],
+    stored: str,
+    shape: tuple[int, ...],
+    kind: int,
+    start: int,
+) -> None:
+    name = original_name(facts, stored)
+    if name in contents.tensors:
+        raise unreadable(located(file.path, stored), f"the name {quoted(name)} again", "it once")
+    n_bytes = _n_bytes(shape, kind)
+    if n_bytes < 0:
+        label = PACKED[kind][0] if kind in PACKED else str(kind)
+        contents.problems.append(Problem(shown(name), f"type {label} is not read for this shape"))
+        return
+    heads = heads_of(facts, stored)
+    is_reordered = bool(heads) and bool(shape) and shape[0] % (2 * heads) == 0
+    if kind in PLAIN:
+        dtype = PLAIN[kind]
+        place = Place(file, NUMPY[dtype], start, shape)
+        contents.tensors[name] = TensorInfo(name, dtype, shape, n_bytes)
+        if not is_reordered:
+            contents.places[name] = place
+            return
+        recipe: Recipe | None = None
+    else:
+        label, _, _ = PACKED[kind]
+        n_rows = shape[0]
+        width = n_bytes // max(1, n_rows)
+        place = Place(file, np.dtype("u1"), start, (n_rows, width))
+        n = math.prod(shape)
+        contents.tensors[name] = TensorInfo(name, "F32", shape, 4 * n, label)
+        recipe = Blocks(shape, STORED + name, kind, width)
+    contents.places[STORED + name] = place
+    if is_reordered:
+        recipe = Reordered(shape, STORED + name, heads, recipe)
+    if recipe is not None:
+        contents.recipes[name] = recipe

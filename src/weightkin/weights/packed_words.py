@@ -1,0 +1,75 @@
+"""Layers packed in 32-bit words, with a scale and a zero for every group of inputs: GPTQ, AWQ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.weights.computed import Floats, Index, stored_columns, stored_whole
+from weightkin.weights.dtypes import to_float32
+from weightkin.weights.messages import unreadable
+from weightkin.weights.model import Storage
+
+AWQ_ORDER = np.array([0, 4, 1, 5, 2, 6, 3, 7])  # where in its word an output's four bits stand
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """``(code - zero) * scale``, stored with inputs as rows; shown with outputs as rows.
+
+    GPTQ packs codes along the inputs and zeros along the outputs, AWQ both along the outputs.
+    """
+
+    shape: tuple[int, int]  # outputs, inputs
+    stem: str
+    bits: int
+    n_groups: int
+    index: str  # tensor with the group of every input; empty where groups follow one another
+    zero_offset: int  # what is to be added to a stored zero
+    is_gptq: bool
+
+    def rows(self, storage: Storage, rows: Index) -> Floats:
+        """Rows unpacked: reads the columns of the stored words that hold them."""
+        n, n_in = self.shape
+        each = 32 // self.bits  # codes a word
+        groups = self._groups(storage)
+        zeros = self._along_outputs(storage, "qzeros", self.n_groups, rows)
+        zeros = (zeros + self.zero_offset) & (2**self.bits - 1)
+        scales = stored_columns(storage, f"{self.stem}.scales", rows, (self.n_groups, n))
+        if self.is_gptq:
+            shape = (n_in // each, n)
+            words = stored_columns(storage, f"{self.stem}.qweight", rows, shape).view(np.uint32)
+            shifts = np.arange(each, dtype=np.uint32) * np.uint32(self.bits)
+            pairs = (words[:, None, :] >> shifts[None, :, None]) & np.uint32(2**self.bits - 1)
+            codes = pairs.reshape(n_in, len(rows)).astype(np.int32)
+        else:
+            codes = self._along_outputs(storage, "qweight", n_in, rows)
+        # (n_in, n_rows)
+        values = (codes - zeros[groups]) * to_float32(scales)[groups]
+        return np.ascontiguousarray(values.T, dtype=np.float32)
+
+    def _groups(self, storage: Storage) -> npt.NDArray[Any]:
+        n_in = self.shape[1]
+        if not self.index:
+            return np.arange(n_in) // (n_in // self.n_groups)
+        groups = stored_whole(storage, self.index, (n_in,))
+        if len(groups) and not 0 <= groups.min() <= groups.max() < self.n_groups:
+            found = f"groups {groups.min()} to {groups.max()}"
+            raise unreadable(self.index, found, f"0 to {self.n_groups - 1}")
+        return groups
+
+    def _along_outputs(
+        self, storage: Storage, part: str, n: int, rows: Index
+    ) -> npt.NDArray[np.int32]:
+        """Codes of some outputs where words run along the outputs: ``(n, n_rows)``."""
+        each = 32 // self.bits
+        columns, at = np.unique(rows // each, return_inverse=True)
+        shape = (n, self.shape[0] // each)
+        words = stored_columns(storage, f"{self.stem}.{part}", columns, shape).view(np.uint32)
+        within = rows % each if self.is_gptq else AWQ_ORDER[rows % each]
+        shifts = (within * self.bits).astype(np.uint32)
+        codes = (words[:, at] >> shifts) & np.uint32(2**self.bits - 1)
+        return codes.astype(np.int32)

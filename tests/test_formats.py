@@ -1,0 +1,66 @@
+"""Claim: in whatever format a model is written, its relatives are found and strangers are not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import formats
+from weightkin.sketch import read_sketch, take_sketch, write_sketch
+from weightkin.verbs.compare import compare
+from weightkin.weights import open_model
+
+MODELS = Path(__file__).parents[1] / "zoo" / "models"
+LLAMA, STRANGER = MODELS / "llama-a", MODELS / "llama-b"
+KINDS = {  # format -> kind against the original
+    **dict.fromkeys(("bnb-int8", "bnb-nf4", "bnb-fp4", "gptq", "awq", "fp8"), "quantised"),
+    **dict.fromkeys(("gguf-Q8_0", "gguf-Q4_0", "gguf-Q4_K"), "quantised"),
+    **dict.fromkeys(("gguf-F16", "gguf-BF16"), "cast"),
+    "peft": "lora",
+}
+PACKED = [name for name, kind in KINDS.items() if kind == "quantised"]
+
+
+def write(name, folder):
+    """Write llama-a in a format; returns the source to open."""
+    if name == "peft":
+        return f"{LLAMA}+{MODELS / 'llama-a-lora16-adapter'}"
+    if name.startswith("gguf"):
+        pytest.importorskip("gguf")
+        return formats.gguf(LLAMA, folder / "llama.gguf", name.removeprefix("gguf-"))
+    if name.startswith("bnb"):
+        pytest.importorskip("bitsandbytes")
+        formats.bitsandbytes(LLAMA, folder / "m", {"int8": 8, "nf4": 4, "fp4": -4}[name[4:]])
+    else:
+        formats.by_layout(LLAMA, folder / "m", name)
+    return folder / "m"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_relative_is_found_and_a_stranger_is_not(name, tmp_path):
+    source = write(name, tmp_path)
+    record = compare(LLAMA, source)
+    assert record.verdict == "dependent"
+    assert record.basis == "exact"
+    assert record.kind == (KINDS[name],)
+    assert record.direction.parent != "b"
+    assert not record.incomplete
+    if name in PACKED:
+        assert record.kind_details["packed"]
+    stranger = compare(STRANGER, source)
+    assert stranger.verdict == "no-evidence"
+    assert stranger.log10_pvalue > -6
+
+
+def test_a_sketch_keeps_how_its_model_was_packed(tmp_path):
+    source = write("gptq", tmp_path)
+    write_sketch(take_sketch(open_model(source)), tmp_path / "x.safetensors")
+    held = read_sketch(tmp_path / "x.safetensors").tensors
+    assert {t.packed for t in held.values()} == {"", "gptq 4 bits"}
+
+
+def test_a_packed_model_and_itself_are_identical(tmp_path):
+    source = write("awq", tmp_path)
+    record = compare(source, source)
+    assert record.kind == ("identical",)
+    assert json.loads(record.to_json())["verdict"] == "dependent"
