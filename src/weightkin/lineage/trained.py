@@ -199,7 +199,8 @@ def _may_be_sibling(inheritance: Inheritance, found: Orientation, root: int, chi
         todo += more
     others = [z for z in range(len(found.parents)) if z != root and z not in below]
     held = inheritance.held(root, child)[others]
-    return not (held < SHARED_LEAST).any()
+    is_telling = np.abs(held) > 1e-9  # a copy of the root, rearranged or not, has not moved either
+    return not (is_telling & (held < SHARED_LEAST)).any()
 
 
 def _has_moved(inheritance: Inheritance, found: Orientation, root: int) -> bool:
