@@ -15,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from weightkin.derivation.shared import Doubles, SharedTensor
 
@@ -109,8 +108,3 @@ def _bulk(change: Doubles) -> Doubles:
 def _normal(x: Doubles, mean: float, spread: float) -> Doubles:
     density: Doubles = np.exp(-(((x - mean) / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
     return density
-
-
-def probability(log_odds: float) -> float:
-    """Probability of log-odds."""
-    return float(expit(log_odds))

@@ -24,6 +24,7 @@ from weightkin.derivation.shared import (
     without_zeros,
 )
 from weightkin.lineage.arborescence import arborescence
+from weightkin.lineage.support import N_RESAMPLES
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,7 +37,6 @@ MAX_ROOTS = 8  # candidate roots that are tried
 FEWER_ROWS = 4.0  # against a parent with fewer untouched token rows than another candidate
 SLACK_ROWS = 2  # rows that may be missing for other reasons
 MAX_PASSES = 4  # of inheritance along the path
-N_RESAMPLES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _missing_rows(pairwise: Pairwise, parents: Ints) -> Doubles:
     known = np.where(np.isnan(pairwise.untouched), -1.0, pairwise.untouched)
     np.fill_diagonal(known, -1.0)
     for v in range(len(parents)):
-        known[sorted(_descendants(parents, v)), v] = -1.0
+        known[sorted(descendants(parents, v)), v] = -1.0
     fewer = known < known.max(axis=0, keepdims=True) - SLACK_ROWS
     cost: Doubles = np.where(fewer & (known >= 0), FEWER_ROWS, 0.0)
     return cost
@@ -259,7 +259,7 @@ def _second(costs: Doubles, parents: Ints) -> tuple[Ints, Doubles]:
     n = len(parents)
     runner_up, margin = np.full(n, -1, dtype=np.int64), np.zeros(n)
     for v in np.flatnonzero(parents >= 0):
-        below = _descendants(parents, int(v))
+        below = descendants(parents, int(v))
         others = [u for u in range(n) if u not in below and u != parents[v]]
         if others:
             second = min(others, key=lambda u: costs[u, v])
@@ -268,7 +268,8 @@ def _second(costs: Doubles, parents: Ints) -> tuple[Ints, Doubles]:
     return runner_up, margin
 
 
-def _descendants(parents: Ints, v: int) -> set[int]:
+def descendants(parents: Ints, v: int) -> set[int]:
+    """A model and all that hangs below it."""
     found, todo = {v}, [v]
     while todo:
         here = todo.pop()

@@ -13,7 +13,7 @@ from weightkin.derivation.direction import ASK
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
-from weightkin.lineage.orient import Orientation, Pairwise, distances, measure, orient
+from weightkin.lineage.orient import Orientation, Pairwise, descendants, distances, measure, orient
 from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch
 
@@ -191,12 +191,7 @@ def _may_be_sibling(inheritance: Inheritance, found: Orientation, root: int, chi
     A model outside the child's branch tells it, when it holds next to nothing of the bulk of the
     child's change: had the root moved since their common ancestor, it would.
     """
-    below, todo = {child}, [child]
-    while todo:
-        here = todo.pop()
-        more = [int(x) for x in np.flatnonzero(found.parents == here) if int(x) not in below]
-        below.update(more)
-        todo += more
+    below = descendants(found.parents, child)
     others = [z for z in range(len(found.parents)) if z != root and z not in below]
     held = inheritance.held(root, child)[others]
     is_telling = np.abs(held) > 1e-9  # a copy of the root, rearranged or not, has not moved either
