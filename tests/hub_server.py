@@ -156,14 +156,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while n_sent:
             part = hub.content(target, start, min(n_sent, 1 << 20))
+            with hub.lock:  # before it leaves: the reader may look at once
+                hub.sent += len(part)
             try:
                 self.wfile.write(part)
             except OSError:  # the reader has seen enough
                 self.close_connection = True
                 return
             start, n_sent = start + len(part), n_sent - len(part)
-            with hub.lock:
-                hub.sent += len(part)
 
     def _send(self, status: int, body: bytes, **headers: str):
         self.send_response(status)
