@@ -46,7 +46,7 @@ zoo: .venv/.dev
 	touch $@
 
 .venv/.dev: .venv/.python pyproject.toml constraints.txt
-	$(INSTALL) -e '.[torch,dev]'
+	$(INSTALL) -e '.[dev]'
 	touch $@ .venv/.core
 
 clean:
