@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin import __version__
+from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
+from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.sketch import sketch
@@ -33,8 +34,8 @@ MOST_SHOWN = 10
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
-    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if or verify hit; 2 not all could be"
-    " read; 3 no source could be read; 4 wrong command line.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
+    " could be read; 3 no source could be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -111,7 +112,7 @@ def show(
     model = open_model(source)
     anatomy = read_anatomy(model)
     if as_json:
-        print(json.dumps(model_record(model, anatomy, digest(model)), indent=2, allow_nan=False))
+        print(model_record(model, anatomy, digest(model)).to_json())
     else:
         print("\n".join(model_lines(model, anatomy, digest(model))))
     if model.is_partial:
@@ -146,6 +147,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    form: AsForm = None,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
     from weightkin.verbs.compare import compare as run
@@ -156,6 +158,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
+    check_form(form, as_json, estimate)
     if recover is not None:
         _check_target(recover, (a, b))
     if estimate:
@@ -173,7 +176,12 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         recover=recover,
         controls=controls,
     )
-    _print_comparison(record, as_json)
+    if form is not None:
+        from weightkin.report.parentage import of_comparison
+
+        print_form(of_comparison(record), form)
+    else:
+        _print_comparison(record, as_json)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:
@@ -220,6 +228,7 @@ def _check_target(target: Path, sources: tuple[str, str]) -> None:
 
 
 app.command()(locate)
+app.command()(check)
 app.command()(sketch)
 app.command()(tree)
 app.command()(add)
