@@ -77,7 +77,7 @@ def _document(name: str, about: str, body: dict[str, Any], definitions: dict[str
 
 
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    """A dataclass: fields without default must be there; optional ones are where they have values."""
+    """A dataclass: what has no default must be there, what is optional only with a value."""
     hints = get_type_hints(kind)
     properties = {}
     required = []

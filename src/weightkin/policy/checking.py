@@ -30,8 +30,8 @@ def check(
     policy: Policy | Place | None = None,
     *,
     registry: Registry | Place | None = None,
-    expect: Sequence[str] = (),
-    deny: Sequence[str] = (),
+    expect: Sequence[Place] = (),
+    deny: Sequence[Place] = (),
     seed: int = 0,
 ) -> Check:
     """Hold models against a policy: forbidden ancestors, declarations, licences.
@@ -47,7 +47,7 @@ def check(
         A policy or its file. The default levels without it.
     registry : Registry, str or Path, optional
         Where relatives are searched. That of the user without it, if there is one.
-    expect, deny : sequence of str
+    expect, deny : sequence of str or Path
         Sources or registered models, beside those of the policy: parents that the weights must
         show, and models that no weights may be shared with.
     seed : int
@@ -131,7 +131,7 @@ def _home(registry: Registry | Place | None) -> Registry | None:
     return Registry(registry)
 
 
-def _with_named(policy: Policy, expect: Sequence[str], deny: Sequence[str]) -> Policy:
+def _with_named(policy: Policy, expect: Sequence[Place], deny: Sequence[Place]) -> Policy:
     for option, names, rule in (
         ("--expect-parent", expect, "missing-parent"),
         ("--deny", deny, "forbidden-ancestor"),
@@ -140,9 +140,13 @@ def _with_named(policy: Policy, expect: Sequence[str], deny: Sequence[str]) -> P
             raise UsageError(f"{option} was given, but the policy turns {rule} off")
     return replace(
         policy,
-        forbidden_ancestors=tuple(dict.fromkeys((*policy.forbidden_ancestors, *deny))),
-        expected_parents=tuple(dict.fromkeys((*policy.expected_parents, *expect))),
+        forbidden_ancestors=_once(policy.forbidden_ancestors, deny),
+        expected_parents=_once(policy.expected_parents, expect),
     )
+
+
+def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(str, (*stated, *more))))
 
 
 def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) -> Room:

@@ -71,7 +71,7 @@ RULES: Mapping[str, Rule] = {
     "unknown-licence": Rule(
         "warning",
         "The licences of the model and its ancestors are declared and known.",
-        "Declare a licence in the front matter of README.md, or give its class under [licences] "
+        "Declare a licence in the front matter of README.md, or give its class under licences "
         "in the policy.",
     ),
     "unknown-origin": Rule(

@@ -91,7 +91,7 @@ def of_comparison(record: Comparison) -> Parentage:
         seed=record.seed,
         version=record.version,
         method=record.method,
-        parameters=record.parameters,
+        parameters={k: x for k, x in record.parameters.items() if k != "controls"},  # a path
     )
 
 
