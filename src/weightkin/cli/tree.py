@@ -68,6 +68,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
+    from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
@@ -75,10 +76,13 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
+    models = named(sources)
+    if cache is not None:
+        refuse_inside(cache, models)
     folder = cache_folder(cache)
     progress = progress_line() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(
-        named(sources), alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
+        models, alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
     )
     if progress is not None:
         print(CLEAR, end="", file=sys.stderr)
