@@ -228,15 +228,18 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
 
 @app.command()
 def verify(
-    record: Annotated[str, typer.Argument(help="A record of compare --json or locate --json.")],
+    record: Annotated[
+        str, typer.Argument(help="What compare, locate or tree printed with --json.")
+    ],
     a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
 ) -> None:
     """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
     from weightkin.errors import UnreadableModel
+    from weightkin.lineage.verify import verify as run
+    from weightkin.lineage.verify import what_agrees
     from weightkin.records.reading import read_record
-    from weightkin.verbs.verify import verify as run
-    from weightkin.verbs.verify import what_agrees
+    from weightkin.report.terminal import printable
 
     if (a is None) != (b is None):
         raise UsageError("verify takes both models or neither")
@@ -247,7 +250,7 @@ def verify(
     old = read_record(text, record)
     differences = run(old, a, b)
     for line in differences[:MOST_SHOWN]:
-        print(line)
+        print(printable(line))
     if len(differences) > MOST_SHOWN:
         print(f"and {len(differences) - MOST_SHOWN} more")
     print("different" if differences else f"same: {what_agrees(old)}")
