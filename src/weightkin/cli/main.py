@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -182,6 +183,10 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     controls: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
     ] = None,
+    relatives: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODEL", help="Judge the direction among these; repeat."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
@@ -191,6 +196,8 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
+    if quick and relatives:
+        raise UsageError("--quick and --with exclude each other")
     if quick and thorough:
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
@@ -204,6 +211,10 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     if estimate:
         _print_estimate(a, b, as_json)
         return
+    if relatives:
+        from weightkin.lineage.among import compare_among
+
+        run = partial(compare_among, relatives=relatives)
     record = run(
         a,
         b,

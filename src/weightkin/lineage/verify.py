@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.lineage.among import compare_among
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison
 from weightkin.records.family import FamilyGraph
@@ -45,6 +47,10 @@ def verify(
     UnreadableModel
         A model cannot be read where the record says, or the record was not written by this tool.
     """
+    if isinstance(record, Comparison) and (relatives := record.parameters.get("relatives")):
+        if not isinstance(relatives, list) or not all(isinstance(x, str) for x in relatives):
+            raise UnreadableModel("record: malformed relatives, expected a list of sources")
+        return pairs.verify(record, a, b, again_with=partial(compare_among, relatives=relatives))
     if not isinstance(record, FamilyGraph):
         return pairs.verify(record, a, b)
     if a is not None or b is not None:

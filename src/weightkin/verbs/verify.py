@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,13 @@ Record = Comparison | Location
 Source = Model | str | Path
 
 
-def verify(record: Record, a: Source | None = None, b: Source | None = None) -> list[str]:
+def verify(
+    record: Record,
+    a: Source | None = None,
+    b: Source | None = None,
+    *,
+    again_with: Callable[..., Comparison] = compare,
+) -> list[str]:
     """Rerun a record on its sources (or on copies at ``a`` and ``b``) and list what differs.
 
     Parameters
@@ -34,6 +40,8 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         What `compare` or `locate` said; its own parameters are used again.
     a, b : Model, str or Path, optional
         Where the models are now.
+    again_with : callable
+        What takes the place of `compare`.
 
     Returns
     -------
@@ -49,7 +57,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         return differences(record, again)
     parameters = record.parameters
     try:
-        again = compare(
+        again = again_with(
             *sources,
             alpha=record.alpha,
             seed=record.seed,
