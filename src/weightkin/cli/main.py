@@ -20,6 +20,7 @@ from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.sketch import sketch
 from weightkin.cli.tree import tree
+from weightkin.cli.verify import verify
 from weightkin.errors import UsageError, WeightkinError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
-MOST_SHOWN = 10
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
@@ -237,38 +237,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise typer.Exit(EXIT_DIFFERS)
 
 
-@app.command()
-def verify(
-    record: Annotated[
-        str, typer.Argument(help="What compare, locate or tree printed with --json.")
-    ],
-    a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
-    b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
-) -> None:
-    """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
-    from weightkin.errors import UnreadableModel
-    from weightkin.lineage.verify import verify as run
-    from weightkin.lineage.verify import what_agrees
-    from weightkin.records.reading import read_record
-    from weightkin.report.terminal import printable
-
-    if (a is None) != (b is None):
-        raise UsageError("verify takes both models or neither")
-    try:
-        text = Path(record).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
-    old = read_record(text, record)
-    differences = run(old, a, b)
-    for line in differences[:MOST_SHOWN]:
-        print(printable(line))
-    if len(differences) > MOST_SHOWN:
-        print(f"and {len(differences) - MOST_SHOWN} more")
-    print("different" if differences else f"same: {what_agrees(old)}")
-    if differences:
-        raise typer.Exit(EXIT_DIFFERS)
-
-
+app.command()(verify)
 app.command()(locate)
 app.command()(sketch)
 app.command()(tree)
