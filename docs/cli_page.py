@@ -16,8 +16,9 @@ OPENING = """# Commands
 
 Written by `docs/cli_page.py` from the commands themselves.
 
-A SOURCE is a local path first (a folder, `.safetensors`, an index, `.bin`, `.pt`, `.gguf`, `.onnx`, a sketch), then
-`org/name`, `org/name@revision`, `hf://…` or `org/name:file.gguf` on a hub, or `base+adapter`: see [formats](formats.md).
+A SOURCE is a local path first (a folder, `.safetensors`, an index, `.bin`, `.pt`, `.gguf`, `.onnx`,
+a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gguf` on a hub, or
+`base+adapter`: see [formats](formats.md).
 
 | exit code | meaning |
 |---|---|
@@ -27,7 +28,8 @@ A SOURCE is a local path first (a folder, `.safetensors`, an index, `.bin`, `.pt
 | 3 | no source could be read |
 | 4 | wrong command line |
 
-Results go to standard output, progress and warnings to standard error; `--json` prints exactly the record.
+Results go to standard output, progress and warnings to standard error; `--json` prints exactly the
+record.
 """
 
 
