@@ -246,6 +246,7 @@ def test_wrong_command_lines_exit_with_four(small, tmp_path):
         ("--policy", off, "--deny", "x"),
         ("--deny", "x", "--json", "--sarif", "-"),
         ("--deny", "x", "--sarif", tmp_path / "no" / "folder"),
+        ("--deny", "x", "--sarif", small / "good" / "out.sarif"),
         ("--deny", "x", "--seed", "-1"),
         ("--deny",),
     ):

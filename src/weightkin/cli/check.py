@@ -40,15 +40,19 @@ def check(
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines
     from weightkin.report.sarif import sarif as written
+    from weightkin.weights.outside import refuse_inside
 
     if seed < 0:
         raise UsageError("--seed must not be negative")
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")
-    if sarif not in (None, "-") and not Path(str(sarif)).parent.is_dir():
-        raise UsageError(f"{sarif}: its folder does not exist")
+    models = _models(sources)
+    if sarif is not None and sarif != "-":
+        if not Path(sarif).parent.is_dir():
+            raise UsageError(f"{sarif}: its folder does not exist")
+        refuse_inside(Path(sarif), models)
     record = run(
-        _models(sources),
+        models,
         policy,
         registry=registry,
         expect=expect_parent or (),
@@ -74,8 +78,10 @@ def _models(sources: list[str]) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
+    from weightkin.report.terminal import printable
+
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        print(f"weightkin: {path}: cannot be written ({error.strerror})", file=sys.stderr)
+        print(f"weightkin: {printable(str(path))}: cannot be written ({error.strerror})", file=sys.stderr)
         raise typer.Exit(EXIT_CODES["incomplete"]) from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import from_text, to_text
+from weightkin.records.form import from_text, known, to_text
 
 SCHEMA = "weightkin/check/1"
 
@@ -208,12 +208,12 @@ def _counted(n: int, word: str) -> str:
 
 
 def _check(data: dict[str, Any]) -> Check:
-    kept = {f.name: data[f.name] for f in fields(Check) if f.name in data}
+    kept = known(Check, data)
     return Check(**{**kept, "models": tuple(_checked(x) for x in data["models"])})
 
 
 def _checked(data: dict[str, Any]) -> Checked:
-    kept = {f.name: data[f.name] for f in fields(Checked) if f.name in data}
+    kept = known(Checked, data)
     return Checked(
         **{
             **kept,
@@ -225,7 +225,7 @@ def _checked(data: dict[str, Any]) -> Checked:
 
 
 def _finding(data: dict[str, Any]) -> Finding:
-    kept = {f.name: data[f.name] for f in fields(Finding) if f.name in data}
+    kept = known(Finding, data)
     if data["state"] not in get_args(State) or data["level"] not in get_args(Level):
         raise ValueError(f"state {data['state']!r} or level {data['level']!r}")
     return Finding(
