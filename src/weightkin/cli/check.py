@@ -83,5 +83,6 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        print(f"weightkin: {printable(str(path))}: cannot be written ({error.strerror})", file=sys.stderr)
+        said = f"{printable(str(path))}: cannot be written ({error.strerror})"
+        print(f"weightkin: {said}", file=sys.stderr)
         raise typer.Exit(EXIT_CODES["incomplete"]) from None

@@ -17,6 +17,9 @@ from weightkin.records.registry import DeclaredParent, Registered, Relative, Ste
 from weightkin.report.terminal import printable
 
 
+PLACES = ("controls", "relatives", "with")  # parameters that hold paths of this machine
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """One model; texts are printable. ``full`` is the full digest, "" where none was taken."""
@@ -91,7 +94,7 @@ def of_comparison(record: Comparison) -> Parentage:
         seed=record.seed,
         version=record.version,
         method=record.method,
-        parameters={k: x for k, x in record.parameters.items() if k != "controls"},  # a path
+        parameters={k: x for k, x in record.parameters.items() if k not in PLACES},
     )
 
 
