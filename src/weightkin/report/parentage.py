@@ -16,8 +16,7 @@ from weightkin.records import Comparison, Effect, ModelRef
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.terminal import printable
 
-
-PLACES = ("controls", "relatives", "with")  # parameters that hold paths of this machine
+PLACES = ("controls", "relatives")  # parameters that hold paths of this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
