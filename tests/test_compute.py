@@ -18,6 +18,7 @@ from weightkin import Registry, family_graph
 from weightkin.compute import AHEAD, Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError
 from weightkin.lineage import collection
+from weightkin.verbs.sketch import sketch_files
 
 
 def double(x):
@@ -194,14 +195,12 @@ def _refuse_here(monkeypatch):
 
 def test_several_processes_and_a_cluster_write_the_same_sketches(cluster, models, tmp_path):
     sources = models[:2]
-    for name, settings in (
-        ("here", ()),
-        ("beside", ("--workers", 2)),
-        ("far", ("--cluster", cluster.scheduler_address)),
-    ):
-        done = command("sketch", *sources, tmp_path / "no", "--out", tmp_path / name, *settings)
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
+    sketch_files([*sources, tmp_path / "no"], tmp_path / "here")
+    sketch_files([*sources, tmp_path / "no"], tmp_path / "beside", workers=2)
+    where = ("--cluster", cluster.scheduler_address)
+    done = command("sketch", *sources, tmp_path / "no", "--out", tmp_path / "far", *where)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
     files = sorted(path.name for path in (tmp_path / "here").iterdir())
     assert len(files) == 2
     for name in files:

@@ -29,6 +29,7 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
+INTERRUPTED = 130  # what typer makes of an interrupt
 MOST_SHOWN = 10
 
 app = typer.Typer(
@@ -60,6 +61,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except CommandLineError as error:
         error.show()  # type: ignore[attr-defined]
         sys.exit(EXIT_USAGE)
