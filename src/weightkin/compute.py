@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import sys
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -196,9 +197,12 @@ def _on_cluster(
             if isinstance(result, _Suspect):
                 result = Lost(f"killed {result.n} workers, with nothing else at work")
             yield result
+    except (OSError, CancelledError):
+        raise OutOfReach(f"{address}: the scheduler went away, expected it to stay") from None
     finally:
-        client.cancel([future for _, future in futures], force=True)
-        client.close()
+        with suppress(OSError, CancelledError, TimeoutError):
+            client.cancel([future for _, future in futures], force=True)
+            client.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ def _outcome(client: Client, future: Future[R], address: str) -> BaseException |
             n_empty = 0 if client.status == "running" and client.ncores() else n_empty + 1
             continue
         if future.status == "cancelled":
-            raise OutOfReach(f"{address}: the scheduler went away, expected it to stay")
+            raise CancelledError
         return error
     raise OutOfReach(f"{address}: no worker any more, expected at least one")
 
