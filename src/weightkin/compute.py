@@ -230,6 +230,8 @@ def _result(client: Client, future: Future[R], address: str) -> R | Lost | _Susp
     if isinstance(error, KilledWorker):
         return _Suspect(error.allowed_failures + 1)
     said = str(error).partition("\n")[0]
+    if "deserialization" in said:  # dask does not say of what
+        return Lost(f"failed on its worker: no weightkin {weightkin.__version__} there")
     return Lost(f"failed on its worker: {type(error).__name__}: {said}")
 
 

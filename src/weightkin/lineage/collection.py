@@ -140,7 +140,7 @@ def _sketched(source: Source, cache: Path | None) -> Result:
     try:
         model = source if isinstance(source, Model) else open_model(source)
         if model.sketched is not None:
-            return read_sketch(Path(model.source)), None, 0
+            return replace(read_sketch(Path(model.source)), source=model.source), None, 0
         scheme = Scheme.whole() if model.n_bytes <= SMALL else Scheme()
         if cache is None:
             return take_sketch(model, scheme), model, model.bytes_read

@@ -18,6 +18,7 @@ from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.types import Sketch
 from weightkin.weights import Model, absolute, open_model
+from weightkin.weights.outside import refuse_inside
 
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 
@@ -64,7 +65,9 @@ def sketch_files(  # noqa: PLR0913 (where it runs, and what is kept)
     OutOfReach
         The cluster cannot be asked, or not any more.
     """
-    _check_folder(folder, sources)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder")
+    refuse_inside(folder, sources)
     skipped: list[Skipped] = []
     targets: dict[str, str] = {}  # of what, by absolute name
     given = {absolute(source): str(source) for source in sources}
@@ -177,14 +180,3 @@ def _target(folder: Path, name: str, taken: Mapping[str, str]) -> str:
         target = str(folder / f"{stem}-{n}{file.SUFFIX}")
         n += 1
     return target
-
-
-def _check_folder(folder: Path, sources: Sequence[str | Path]) -> None:
-    """A model's folder stays as it is: what lies there is read as part of the model."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
-    for source in map(Path, sources):
-        home = source if source.is_dir() else source.parent
-        inside = folder.resolve().is_relative_to(home.resolve())
-        if (source.is_dir() and inside) or folder.resolve() == home.resolve():
-            raise UsageError(f"{folder}: lies inside the model {source}, expected another folder")
