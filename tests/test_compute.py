@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,27 +12,12 @@ import pytest
 from tests.cli.test_cli import run as command
 from tests.lineage.simulated import base, trained_on
 from tests.registry.conftest import write
+from tests.work import double, touch
 from weightkin import Registry, family_graph
 from weightkin.compute import AHEAD, Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError
 from weightkin.lineage import collection
 from weightkin.verbs.sketch import sketch_files
-
-
-def double(x):
-    """Twice a number; some items end their worker, once or always."""
-    if x == "killer":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if x == "bug":
-        raise TypeError("no number\nat all")
-    if isinstance(x, Path):
-        if not x.exists():
-            x.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return "second time"
-    if x == "slow":
-        time.sleep(3600)
-    return 2 * x
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +92,14 @@ def test_few_results_wait(tmp_path):
     assert 3 <= len(list(tmp_path.iterdir())) <= 3 + 2 * AHEAD
 
 
-def touch(path):
-    """Leave a trace."""
-    path.touch()
-
-
 INTERRUPTED = """
 import os, sys
-from tests.test_compute import double, whoami
+from tests.work import whoami
 from weightkin.compute import run
 if __name__ == "__main__":
     for x in run(whoami, [0, 0, "slow", "slow", 0], workers=2):
         print(x, flush=True)
 """
-
-
-def whoami(x):
-    """Number of the process, or a long wait."""
-    return double(x) or os.getpid()
 
 
 def test_an_interrupt_ends_the_workers_at_once_and_without_a_word_from_them(tmp_path):
