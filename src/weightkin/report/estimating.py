@@ -11,11 +11,17 @@ def estimate_lines(record: Estimate) -> list[str]:
     lines = []
     for x in record.models:
         revision = f" @ {printable(x.revision)}" if x.revision else ""
-        named = (("headers", x.headers), ("digest", x.digest), ("tests", x.tests), ("kind", x.kind))
+        named = (
+            ("headers", x.headers),
+            ("digest", x.digest),
+            ("tests", x.tests),
+            ("sketch", x.kind),
+        )
         parts = ", ".join(f"{name} {file_size(n)}" for name, n in named if n)
         asked = f"; {x.n_requests} requests more" if x.n_requests else ""
         total = f"{file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"
         lines.append(f"{printable(x.source)}{revision}: about {total} ({parts}{asked})")
     if len(record.models) > 1:
         lines.append(f"together about {file_size(sum(x.n_bytes for x in record.models))}")
+    lines += [f"skipped: {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
     return lines

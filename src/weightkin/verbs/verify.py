@@ -58,6 +58,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
             published=int(parameters["published"]),
             with_full_digest=bool(parameters["with_full_digest"]),
             controls=Path(parameters["controls"]) if parameters.get("controls") else None,
+            frugal=bool(parameters.get("frugal")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableModel(f"record: malformed parameters ({error})") from None

@@ -35,6 +35,7 @@ from weightkin.weights.shards import read_files
 
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIG = "adapter_config.json"
+OWN = "adapter:"  # before the names of an adapter's tensors
 MAX_CONFIG = 1 << 20  # bytes
 MAX_PATTERNS = 10_000  # rows of alpha_pattern
 ALONE = (
@@ -61,13 +62,15 @@ class Joined:
 
     def read_runs(self, name: str, runs: Any) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor."""
-        if name.startswith("adapter:"):
-            return self.adapter.read_runs(name.removeprefix("adapter:"), runs)
+        if name.startswith(OWN):
+            return self.adapter.read_runs(name.removeprefix(OWN), runs)
         return self.base.read_runs(name, runs)
 
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
-        """Say so of the base, which may be on a server; the adapter is small, and here."""
-        self.base.prefetch([x for x in wanted if not x[0].startswith("adapter:")])
+        """Say so of both, which may be on servers."""
+        ours = [(n.removeprefix(OWN), runs) for n, runs in wanted if n.startswith(OWN)]
+        self.base.prefetch([x for x in wanted if not x[0].startswith(OWN)])
+        self.adapter.prefetch(ours)
 
     @property
     def bytes_touched(self) -> int:
@@ -140,7 +143,7 @@ def with_adapter(base: Model, path: Path, source: str) -> Model:
     tensors = {name: base.tensors[name] for name in base.tensors}
     for name, recipe in recipes.items():
         if isinstance(recipe, Replaced):
-            held = contents.tensors[recipe.name.removeprefix("adapter:")]
+            held = contents.tensors[recipe.name.removeprefix(OWN)]
             tensors[name] = replace(held, name=name)
         else:
             tensors[name] = replace(tensors[name], packed="")
@@ -179,7 +182,7 @@ def _recipes(
             target = _target(base, _unwrapped(name), file)
             if info.shape[1:] != base.tensors[target].shape[1:]:
                 raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
-            recipes[target] = Replaced(f"adapter:{name}", info.shape)
+            recipes[target] = Replaced(OWN + name, info.shape)
     if not factors:
         raise unreadable(file, "no lora_A and lora_B", "an adapter")
     for module, pair in factors.items():
@@ -213,8 +216,8 @@ def _merged(
         name=weight.name,
         shape=weight.shape,
         dtype=NUMPY[weight.dtype],
-        left=f"adapter:{left.name}",
-        right=f"adapter:{right.name}",
+        left=OWN + left.name,
+        right=OWN + right.name,
         rank=r,
         scaling=_scaling(_unwrapped(module), r, config, file),
         is_turned=is_turned,
