@@ -17,7 +17,8 @@ from weightkin import __version__
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
-from weightkin.cli.sketch import sketch
+from weightkin.cli.sketch import OnlyEstimate, print_estimate, sketch
+from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
 from weightkin.errors import UsageError, WeightkinError
 
@@ -42,9 +43,6 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
-OnlyEstimate = Annotated[
-    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
-]
 
 
 class FailIf(StrEnum):
@@ -58,6 +56,7 @@ def main() -> None:
     sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    show_transfers()
     try:
         code = app(standalone_mode=False)
     except CommandLineError as error:
@@ -106,7 +105,9 @@ def show(
     from weightkin.weights import digest, open_model
 
     if estimate:
-        _print_estimate(source, None, as_json)
+        from weightkin.verbs.estimate import estimate as run
+
+        print_estimate(run(source), as_json=as_json)
         return
     model = open_model(source)
     anatomy = read_anatomy(model)
@@ -159,7 +160,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     if recover is not None:
         _check_target(recover, (a, b))
     if estimate:
-        _print_estimate(a, b, as_json)
+        from weightkin.verbs.estimate import estimate as estimated
+
+        print_estimate(estimated(a, b), as_json=as_json)
         return
     record = run(
         a,
@@ -230,14 +233,6 @@ app.command()(remove)
 app.command()(export)
 app.command(name="import")(import_models)
 app.add_typer(controls_app, name="controls")
-
-
-def _print_estimate(a: str, b: str | None, as_json: bool) -> None:
-    from weightkin.report.estimating import estimate_lines
-    from weightkin.verbs.estimate import estimate
-
-    record = estimate(a, b)
-    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

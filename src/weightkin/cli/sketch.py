@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from weightkin.records.estimating import Estimate
+
 EXIT_INCOMPLETE = 2
+OnlyEstimate = Annotated[
+    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
+]
 
 
 def sketch(
@@ -21,16 +27,33 @@ def sketch(
         bool, typer.Option("--full-digest", help="Also digest every byte.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    estimate: OnlyEstimate = False,
 ) -> None:
     """Write a small sample of each model, accepted wherever a source is."""
     from weightkin.report.sketching import sketching_lines
     from weightkin.report.terminal import printable
     from weightkin.sketch.scheme import Scheme
+    from weightkin.verbs.estimate import estimate_sketches
     from weightkin.verbs.sketch import sketch_files
 
     scheme = Scheme.whole() if whole else Scheme()
+    if estimate:
+        print_estimate(estimate_sketches(sources, scheme=scheme), as_json=as_json)
+        return
     record = sketch_files(sources, out, scheme=scheme, with_full_digest=full_digest)
     print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
+    for skipped in record.skipped:
+        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+    if record.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def print_estimate(record: Estimate, *, as_json: bool) -> None:
+    """Say what would be read; sources that cannot be are said on standard error."""
+    from weightkin.report.estimating import estimate_lines
+    from weightkin.report.terminal import printable
+
+    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
     if record.incomplete:

@@ -14,6 +14,7 @@ import typer
 
 import weightkin
 from weightkin.cli.locate import can_print
+from weightkin.cli.sketch import OnlyEstimate, print_estimate
 from weightkin.errors import UnreadableModel, UsageError
 
 EXIT_INCOMPLETE = 2
@@ -62,12 +63,14 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
     ] = None,
+    estimate: OnlyEstimate = False,
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
-    from weightkin.lineage.collection import cache_folder
+    from weightkin.lineage.collection import SMALL, cache_folder
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
+    from weightkin.verbs.estimate import estimate_sketches
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
@@ -75,6 +78,10 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
+    if estimate:
+        record = estimate_sketches(named(sources), small=SMALL)
+        print_estimate(record, as_json=as_json)
+        return
     folder = cache_folder(cache)
     progress = progress_line() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(

@@ -18,7 +18,7 @@ from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sig
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import frames
+from weightkin.evidence.views import N_TOKENS, frames
 from weightkin.records import Effect, Skipped
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
@@ -38,6 +38,7 @@ LADDER = {
     "token units": 0.05,
     "token signs": 0.05,
 }
+FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
 
 
@@ -129,7 +130,8 @@ def _blind(
     unread = _unread(a, b, [pair for pair in every if pair not in pairs])
     on_weights, matches = run_signs(a, b, seed, pairs=pairs)
     found = [on_weights]
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
+    n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
     if isinstance(shared, str):
         skipped = (Skipped(what="units seen through tokens", why=shared),)
         return [stage for stage in found if stage], block_map, matches, (*skipped, *unread)

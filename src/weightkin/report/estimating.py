@@ -23,5 +23,4 @@ def estimate_lines(record: Estimate) -> list[str]:
         lines.append(f"{printable(x.source)}{revision}: about {total} ({parts}{asked})")
     if len(record.models) > 1:
         lines.append(f"together about {file_size(sum(x.n_bytes for x in record.models))}")
-    lines += [f"skipped: {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
     return lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import weightkin
 from weightkin.anatomy import read_anatomy
-from weightkin.errors import UnreadableModel
+from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
@@ -43,22 +43,23 @@ def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
 def estimate_sketches(
     sources: Sequence[str | Path], *, scheme: Scheme | None = None, small: int = 0
 ) -> Estimate:
-    """Bytes that sketches of some models would take; reads headers only.
+    """Bytes that `sketch`, or `tree`, would read of some models; reads headers only.
 
-    Models of at most ``small`` bytes are kept whole. Sources that cannot be read are in
+    Models of at most ``small`` bytes are kept whole. What a cache of sketches holds is counted, and
+    what `tree` reads of models without relatives is not. Sources that cannot be read are in
     ``skipped``.
 
     Raises
     ------
-    UnreadableModel
+    UnreadableModel, OutOfReach
         None could be read.
     """
     costs, skipped = [], []
-    first_error: UnreadableModel | None = None
+    first_error: UnreadableModel | OutOfReach | None = None
     for source in sources:
         try:
             model = open_model(source)
-        except UnreadableModel as error:
+        except (UnreadableModel, OutOfReach) as error:
             first_error = first_error or error
             skipped.append(Skipped(what=str(source), why=str(error)))
             continue

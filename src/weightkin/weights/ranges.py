@@ -6,7 +6,6 @@ long as the model is open, so that nothing is fetched twice.
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
 import time
@@ -132,16 +131,17 @@ def fetch(wanted: Sequence[tuple[RemoteFile, Spans]]) -> None:
 def _told(todo: Sequence[tuple[RemoteFile, int, int]], fetched: Iterator[bytes]) -> Iterator[bytes]:
     """Pass ranges on as they come, with a word on how far this is, now and then."""
     total, done = sum(stop - start for _, start, stop in todo), 0
+    name = located(todo[0][0].path.parent)
     started = last = time.monotonic()
-    for (file, _, _), data in zip(todo, fetched, strict=True):
+    for data in fetched:
         yield data
         done += len(data)
         now = time.monotonic()
-        if now - last > PAUSE and LOGGER.isEnabledFor(logging.INFO):
+        if now - last > PAUSE:
             left = (now - started) * (total - done) / max(1, done)
-            words = located(file.path.parent), done / 1e6, total / 1e6, left
-            LOGGER.info("%s: %.0f of %.0f MB, %.0f s left", *words)
+            LOGGER.info("%s: %.0f of %.0f MB, %.0f s left", name, done / 1e6, total / 1e6, left)
             last = now
+    LOGGER.info("%s: %.1f MB fetched", name, total / 1e6, extra={"is_last": True})
 
 
 def missing(spans: Spans, held: Sequence[tuple[int, int]]) -> Intervals:

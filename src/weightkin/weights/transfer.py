@@ -101,9 +101,13 @@ class Transfer:
             raise OutOfReach(f"{where}: found {reply.cut} {TRIES} times, expected an answer")
         if wait > LONGEST_WAIT:
             raise OutOfReach(f"{where}: found {reply.cut}, and {wait:.0f} s to wait before another")
-        if wait >= WORTH_SAYING:
-            LOGGER.info("%s: %s, waiting %.0f s before asking again", where, reply.cut, wait)
+        if wait < WORTH_SAYING:
+            time.sleep(wait)
+            return
+        who = "the hub asks to wait" if _asked(reply.headers) else "waiting"
+        LOGGER.info("%s: %s, %s %.0f s", where, reply.cut, who, wait)
         time.sleep(wait)
+        LOGGER.info("%s: asking again", where, extra={"is_last": True})
 
     def _follow(self, url: str, where: str, span: tuple[int, int] | None, limit: int) -> Reply:
         """One request and the redirects it leads to; the place in the store is remembered."""
