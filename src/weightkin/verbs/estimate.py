@@ -8,7 +8,7 @@ from pathlib import Path
 
 import weightkin
 from weightkin.anatomy import read_anatomy
-from weightkin.errors import OutOfReach, UnreadableModel
+from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
@@ -51,15 +51,15 @@ def estimate_sketches(
 
     Raises
     ------
-    UnreadableModel, OutOfReach
+    UnreadableModel
         None could be read.
     """
     costs, skipped = [], []
-    first_error: UnreadableModel | OutOfReach | None = None
+    first_error: UnreadableModel | None = None
     for source in sources:
         try:
             model = open_model(source)
-        except (UnreadableModel, OutOfReach) as error:
+        except UnreadableModel as error:
             first_error = first_error or error
             skipped.append(Skipped(what=str(source), why=str(error)))
             continue

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import weightkin
-from weightkin.errors import OutOfReach, UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
@@ -49,17 +49,17 @@ def sketch_files(
     ------
     UsageError
         The folder belongs to a model, or a file would be overwritten; nothing was written.
-    UnreadableModel, OutOfReach
+    UnreadableModel
         No source could be read.
     """
     _check_folder(folder, sources)
     skipped: list[Skipped] = []
     models: dict[str, Model] = {}
-    first_error: UnreadableModel | OutOfReach | None = None
+    first_error: UnreadableModel | None = None
     for source in sources:
         try:
             model = open_model(source)
-        except (UnreadableModel, OutOfReach) as error:
+        except UnreadableModel as error:
             first_error = first_error or error
             skipped.append(Skipped(what=str(source), why=str(error)))
             continue
@@ -80,7 +80,7 @@ def sketch_files(
     for target, model in models.items():
         try:
             written.append(_write(model, Path(target), scheme, full=with_full_digest))
-        except (UnreadableModel, OutOfReach, UsageError) as error:
+        except (UnreadableModel, UsageError) as error:
             skipped.append(Skipped(what=model.source, why=str(error)))
     return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=weightkin.__version__)
 
