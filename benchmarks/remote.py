@@ -70,7 +70,7 @@ def run() -> list[str]:
         head_absent = ("source", "why", "what `compare` prints", "exit code", "requests")
         absent = [_absent(hub, source, why) for source, why in OUT_OF_REACH.items()]
     big = markdown(
-        ("pair of the 7B shape", "from disk", "from the hub", "kind", "GB of both",
+        ("pair of the 7B shape", "from disk", "from the hub", "kind (on disk)", "GB of both",
          "MB read from disk", "MB moved", "requests", "seconds", "MB at the peak"), list(_big()),
     )  # fmt: skip
     return [
@@ -143,23 +143,27 @@ def _big() -> Iterator[tuple[object, ...]]:
             hub.repositories[f"big/{name}"] = _frame(Path(folder) / name)
         hub.content = _made_up
         size = 2 * (Path(folder) / "base" / "model.safetensors").stat().st_size
+        done = []
         for other, quick in (("child", True), ("child", False), ("stranger", False)):
             hub.sent, hub.requests = 0, []
             started = time.perf_counter()
             record = compare("hf://big/base", f"hf://big/{other}", quick=quick)
             seconds = time.perf_counter() - started
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            done.append((other, quick, record, hub.sent, len(hub.requests), seconds, peak))
+        for other, quick, record, n_sent, n_requests, seconds, peak in done:
             with _on_disk():
                 here = compare(Path(folder) / "base", Path(folder) / other, quick=quick)
+            kinds = [", ".join(x.kind) or "none" for x in (record, here)]
             yield (
                 f"base, {other}{' (--quick)' if quick else ''}",
                 here.sentence,
                 "the same" if record.sentence == here.sentence else record.sentence,
-                ", ".join(record.kind) + " (the same)" * (record.kind == here.kind),
+                f"{kinds[0]} ({'the same' if kinds[0] == kinds[1] else kinds[1]})",
                 f"{size / 1e9:.1f}",
                 f"{here.bytes_read / 1e6:.0f}",
-                f"{hub.sent / 1e6:.0f}",
-                len(hub.requests),
+                f"{n_sent / 1e6:.0f}",
+                n_requests,
                 f"{seconds:.0f}",
                 f"{peak:.0f}",
             )
