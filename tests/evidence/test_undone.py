@@ -126,9 +126,9 @@ def test_units_without_a_partner_fill_the_places_left():
 def test_a_residual_stream_seen_in_part_is_given_no_name(rng):
     """Of a wide model 1024 dimensions are sampled: how all of them moved does not show."""
     sides = []
-    for order in (np.arange(1100), rng.permutation(1100)):
-        x = np.random.default_rng(1).standard_normal((1300, 1100)).astype(np.float32)
-        up = np.random.default_rng(2).standard_normal((80, 1100)).astype(np.float32)
+    for order in (np.arange(2048), rng.permutation(2048)):
+        x = np.random.default_rng(1).standard_normal((1300, 2048)).astype(np.float32)
+        up = np.random.default_rng(2).standard_normal((80, 2048)).astype(np.float32)
         arrays = {"model.embed_tokens.weight": x[:, order]}
         for name, shape in (("gate", up), ("up", 2 * up), ("down", up.T)):
             turned = shape[:, order] if name != "down" else shape[order]
