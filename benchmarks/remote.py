@@ -71,7 +71,8 @@ def run() -> list[str]:
         absent = [_absent(hub, source, why) for source, why in OUT_OF_REACH.items()]
     big = markdown(
         ("pair of the 7B shape", "from disk", "from the hub", "kind (on disk)", "GB of both",
-         "MB read from disk", "MB moved", "requests", "seconds", "MB at the peak, server included"), list(_big()),
+         "MB read from disk", "MB moved", "requests", "seconds",
+         "MB at the peak, server included"), list(_big()),
     )  # fmt: skip
     return [
         *("Models of the zoo, on a server that speaks the hub's protocol:", "", *zoo, ""),

@@ -188,6 +188,13 @@ def test_a_frugal_look_still_sees_through_a_disguise(zoo, kind):
     assert ladder.FRUGAL_TOKENS < 512
 
 
+def test_what_may_be_an_adapter_is_looked_at_again(zoo, monkeypatch):
+    monkeypatch.setattr("weightkin.verbs.derived.WHOLE", 1 << 20)
+    record = compare(zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", frugal=True)
+    assert (record.kind, record.kind_details["rank"]) == (("lora",), 16)
+    assert "ws1-r32-s0" in record.skipped[-1].why
+
+
 def test_the_cost_of_sketches_is_known_before(hub):
     said = estimate_sketches(["org/base", "org/none"])
     assert [s.what for s in said.skipped] == ["org/none"]
