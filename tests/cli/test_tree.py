@@ -11,7 +11,7 @@ import pytest
 import weightkin
 from tests import families
 from weightkin.cli.main import main
-from weightkin.cli.tree import named
+from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel
 from weightkin.records.family import FamilyGraph
 

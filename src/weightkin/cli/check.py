@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from weightkin.cli.tree import named
+from weightkin.cli.sources import named
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}

@@ -18,8 +18,10 @@ from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.locate import locate
+from weightkin.cli.options import OnlyEstimate, print_estimate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.sketch import sketch
+from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
 from weightkin.cli.verify import verify
 from weightkin.errors import UsageError, WeightkinError
@@ -45,9 +47,6 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
-OnlyEstimate = Annotated[
-    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
-]
 
 
 class FailIf(StrEnum):
@@ -61,6 +60,7 @@ def main() -> None:
     sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    show_transfers()
     try:
         code = _run()
         sys.stdout.flush()
@@ -148,7 +148,9 @@ def show(
     from weightkin.weights import digest, open_model
 
     if estimate:
-        _print_estimate(source, None, as_json)
+        from weightkin.verbs.estimate import estimate as run
+
+        print_estimate(run(source), as_json=as_json)
         return
     model = open_model(source)
     anatomy = read_anatomy(model)
@@ -215,7 +217,9 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     if controls is not None:
         load_controls(controls)  # a bad file is said before anything is read
     if estimate:
-        _print_estimate(a, b, as_json)
+        from weightkin.verbs.estimate import estimate as estimated
+
+        print_estimate(estimated(a, b), as_json=as_json)
         return
     if relatives:
         from weightkin.lineage.among import compare_among
@@ -261,14 +265,6 @@ app.command()(remove)
 app.command()(export)
 app.command(name="import")(import_models)
 app.add_typer(controls_app, name="controls")
-
-
-def _print_estimate(a: str, b: str | None, as_json: bool) -> None:
-    from weightkin.report.estimating import estimate_lines
-    from weightkin.verbs.estimate import estimate
-
-    record = estimate(a, b)
-    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin.cli.hand_over import AsForm, check_form, print_form
-from weightkin.cli.tree import (
-    EXIT_INCOMPLETE,
-    Cluster,
-    Workers,
-    check_where,
-    named,
-    progress_line,
-)
+from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
+from weightkin.cli.progress import progress_line
+from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, UsageError
 
 if TYPE_CHECKING:

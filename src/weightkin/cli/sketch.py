@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from weightkin.cli.tree import EXIT_INCOMPLETE, Cluster, Workers, check_where, progress_line
+from weightkin.cli.options import (
+    EXIT_INCOMPLETE,
+    Cluster,
+    OnlyEstimate,
+    Workers,
+    check_where,
+    print_estimate,
+)
+from weightkin.cli.progress import progress_line
 
 
 def sketch(
@@ -23,19 +31,25 @@ def sketch(
     workers: Workers = 1,
     cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    estimate: OnlyEstimate = False,
 ) -> None:
     """Write a small sample of each model, accepted wherever a source is."""
     from weightkin.report.sketching import sketching_lines
     from weightkin.report.terminal import printable
     from weightkin.sketch.scheme import Scheme
+    from weightkin.verbs.estimate import estimate_sketches
     from weightkin.verbs.sketch import sketch_files
 
     check_where(workers, cluster)
+    scheme = Scheme.whole() if whole else Scheme()
+    if estimate:
+        print_estimate(estimate_sketches(sources, scheme=scheme), as_json=as_json)
+        return
     with progress_line() as progress:
         record = sketch_files(
             sources,
             out,
-            scheme=Scheme.whole() if whole else Scheme(),
+            scheme=scheme,
             with_full_digest=full_digest,
             workers=workers,
             cluster=cluster,

@@ -15,6 +15,7 @@ from weightkin.records.location import Location
 from weightkin.verbs.compare import compare
 from weightkin.verbs.locate import locate
 from weightkin.weights import Model
+from weightkin.weights.hub import pinned as at_commit
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
 REL_TOL = 1e-3  # other machines sum in another order; counts and digests must agree exactly
@@ -66,6 +67,7 @@ def verify(
             published=int(parameters["published"]),
             with_full_digest=bool(parameters["with_full_digest"]),
             controls=Path(parameters["controls"]) if parameters.get("controls") else None,
+            frugal=bool(parameters.get("frugal")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableModel(f"record: malformed parameters ({error})") from None
@@ -74,7 +76,7 @@ def verify(
 
 def pinned(ref: ModelRef) -> str:
     """The source of a record; on a hub at the commit that was read then."""
-    return f"{ref.source}@{ref.revision}" if ref.revision else ref.source
+    return at_commit(ref.source, ref.revision)
 
 
 def differences(old: Record, new: Record) -> list[str]:

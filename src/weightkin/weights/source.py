@@ -11,7 +11,7 @@ from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
 from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
-from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, repository_of
+from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model
 from weightkin.weights.packed import unpack
@@ -31,9 +31,9 @@ def open_model(source: str | Path) -> Model:
         files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
         file. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
-        ``@revision``: a model on a hub, of which only the bytes needed are asked for.
-        ``base+adapter`` is a base, here or on a hub, with a PEFT adapter that lies here merged
-        into it.
+        ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
+        which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
+        merged into it, both here or on a hub.
 
     Returns
     -------
@@ -49,16 +49,17 @@ def open_model(source: str | Path) -> Model:
         It is on a hub that cannot be asked, and not in the cache.
     """
     if (pair := _base_and_adapter(str(source))) is not None:
-        return with_adapter(open_model(pair[0]), Path(pair[1]), str(source))
+        return _merged(*pair)
     path = _existing(source)
     if path is None:
         found = open_repository(repository_of(source))
-        contents, files = read_folder(found.folder)
+        if found.file:
+            contents, files = _read_one(found.file, found.folder)
+        else:
+            contents, files = read_folder(found.folder)
         return _model(found.source, found.name, found.folder, contents, files, found.commit)
     if path.is_dir():
-        with readable(path):
-            names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-        folder = Folder(path, sorted(names), partial(_open_in, path))
+        folder = _local(path)
         contents, files = read_folder(folder)
     else:
         near = path.parent
@@ -117,8 +118,28 @@ def _model(
     )
 
 
+def _merged(base: str, adapter: str) -> Model:
+    """A base with an adapter, each of them here or on a hub."""
+    model = open_model(base)
+    here = _existing(adapter)
+    if here is not None:
+        home = here if here.is_dir() else here.parent
+        folder, name, source = _local(home), home.absolute().name, adapter
+    else:
+        found = open_repository(repository_of(adapter))
+        folder, name, source = found.folder, found.name, pinned(found.source, found.commit)
+    whole = f"{pinned(model.source, model.revision)}+{source}"
+    return with_adapter(model, folder, (f"{model.name}+{name}", whole))
+
+
+def _local(path: Path) -> Folder:
+    with readable(path):
+        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+    return Folder(path, sorted(names), partial(_open_in, path))
+
+
 def _base_and_adapter(source: str) -> tuple[str, str] | None:
-    """Cut ``base+adapter`` at the last plus that leaves an existing adapter behind it."""
+    """Cut ``base+adapter`` at the last plus with an existing adapter behind it, or one on a hub."""
     if "\0" in source or "+" not in source:
         return None
     with readable(Path(source)):
@@ -126,8 +147,9 @@ def _base_and_adapter(source: str) -> tuple[str, str] | None:
             return None
         at = len(source)
         while (at := source.rfind("+", 0, at)) > 0:
-            if source[at + 1 :] and Path(source[at + 1 :]).exists():
-                return source[:at], source[at + 1 :]
+            base, adapter = source[:at], source[at + 1 :]
+            if adapter and (Path(adapter).exists() or _is_on_hub(adapter)):
+                return base, adapter
     return None
 
 
@@ -140,11 +162,21 @@ def _existing(source: str | Path) -> Path | None:
         with readable(path):
             if path.exists():
                 return path
-        # below a folder that exists here, a path was meant: nobody else is told of it
-        if is_hub_name(str(source)) and not path.parent.is_dir():
+        if _is_on_hub(str(source)):
             return None
     wanted = "a local file or folder, or org/name on a hub"
     raise unreadable(shown(source), "that this path does not exist", wanted)
+
+
+def _is_on_hub(source: str) -> bool:
+    """Whether a name that is no path is to be asked of a hub.
+
+    Below a folder that exists here, a path was meant: nobody else is told of it.
+    """
+    if source.startswith(SCHEME):
+        return True
+    repository = source.partition("@")[0].partition(":")[0]
+    return is_hub_name(source) and not Path(repository).parent.is_dir()
 
 
 def _open_in(folder: Path, name: str) -> File:
