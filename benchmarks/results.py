@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     family,
+    formats,
     hiding,
     kinds,
     larger,
@@ -72,6 +73,7 @@ def main() -> None:
         "family": ("The family graph of the zoo", family.run),
         "registry": ("The registry", registry.run),
         "kinds": ("Kinds and directions", kinds.run),
+        "formats": ("One model in every format", formats.run),
         "merges": ("Mixtures of the zoo", merges.run),
         "minilm": ("Real pretrained weights", minilm.run),
         "larger": ("Trees of 21 in the second paper's layout", larger.run),

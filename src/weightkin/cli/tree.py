@@ -17,7 +17,7 @@ from weightkin.cli.locate import can_print
 from weightkin.errors import UnreadableModel, UsageError
 
 EXIT_INCOMPLETE = 2
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx")
 NO_MODEL = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model.")
 # files by which a folder is itself one model
 IS_PART = re.compile(

@@ -21,7 +21,7 @@ from weightkin.weights.files import File, LocalFile, readable
 from weightkin.weights.folder import Folder
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.ranges import RemoteFile
-from weightkin.weights.shards import READERS
+from weightkin.weights.shards import SUFFIXES
 from weightkin.weights.transfer import Transfer
 
 SCHEME = "hf://"
@@ -135,7 +135,7 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
     if COMMIT.fullmatch(commit):
         with readable(folder):
             names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    if not any(name.lower().endswith(tuple(READERS)) for name in names):
+    if not any(name.lower().endswith(SUFFIXES) for name in names):
         raise OutOfReach(f"{where}: found it {why}, expected the model in {cache}")
 
     return _repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)))

@@ -11,6 +11,7 @@ from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
 from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
+from weightkin.weights.gguf_file import parts_of
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, repository_of
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model
@@ -28,8 +29,8 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
-        file. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
+        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``: a model on a hub, of which only the bytes needed are asked for.
         ``base+adapter`` is a base, here or on a hub, with a PEFT adapter that lies here merged
@@ -141,7 +142,7 @@ def _open_in(folder: Path, name: str) -> File:
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     if name.endswith(".index.json"):
         return read_index(folder.open_file(name), folder.open_file)
-    return read_files([name], folder.open_file)
+    return read_files(parts_of(name) or [name], folder.open_file)
 
 
 def _name(path: Path) -> str:

@@ -69,12 +69,16 @@ def unpickle(data: bytes, head: str) -> object:
 
     ``head`` names the file at the beginning of messages.
     """
+    return unpickle_next(io.BytesIO(data), head)[0]
+
+
+def unpickle_next(stream: IO[bytes], head: str) -> tuple[object, dict[str, StorageRecord]]:
+    """Run the pickle that begins here and stop behind it; list the storages it names, by key."""
     machine = _Machine(head)
-    stream = io.BytesIO(data)
     for _ in range(MAX_INSTRUCTIONS):
         code = stream.read(1)
         if code == pickle.STOP:
-            return machine.pop()
+            return machine.pop(), machine.storages
         if not code:
             raise unreadable(head, "a broken pickle (no end)", "a whole one")
         if code not in _STEPS:
@@ -97,6 +101,7 @@ class _Machine:
         self.head = head
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.storages: dict[str, StorageRecord] = {}
 
     def malformed(self, what: str) -> UnreadableModel:
         return unreadable(self.head, f"a malformed pickle ({what})", "a state dict")
@@ -184,8 +189,14 @@ class _Machine:
     def push_storage(self, _: object) -> None:
         pid = self.pop()
         match pid:
-            case ("storage", _Global("storage", dtype), str(key), str(), int(n)) if n >= 0:
-                self.stack.append(StorageRecord(dtype, key, n))
+            # before 1.6 a view of another storage followed, which nothing since 0.4 writes
+            case ("storage", _Global("storage", dtype), str(key), str(), int(n), *rest) if (
+                n >= 0 and rest in ([], [None])
+            ):
+                record = StorageRecord(dtype, key, n)
+                if self.storages.setdefault(key, record) != record:
+                    raise self.malformed("a storage of two kinds")
+                self.stack.append(record)
             case _:
                 raise self.malformed("a persistent id that is no storage")
 
