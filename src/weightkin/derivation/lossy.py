@@ -17,6 +17,7 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to
+from weightkin.derivation.rounded import is_rounded
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.stats.matching import Floats
@@ -34,10 +35,6 @@ HALF_STEP = 0.5 + 1e-4  # of a step: how far rounding moves a value
 MIN_ZEROS = 0.02  # share of entries set to zero that counts as pruning
 EXPERT_DISTANCE = 0.2  # of an expert from the MLP that it was copied from
 LEVEL_DISTANCE = 0.5  # of levels from what they stand for, where rounding is not to the nearest
-SHARED = 16  # neighbours in a row that share their levels in every packed format
-ORDER_ROWS = 64  # rows of a matrix that are asked for their order
-DISORDER = 1e-3  # share of neighbours in order that may be exchanged: ties of narrow formats
-UNIFORM = 2.2  # kurtosis of errors, in runs of 16: 1.9 where uniform, 2.6 where normal
 PATTERNS = ((2, 4), (4, 8), (1, 4))
 
 
@@ -95,7 +92,7 @@ def explain(
         image, found = image_of(
             x, y, c, known, with_levels=is_open, is_packed=is_packed, is_scaled=is_awq
         )
-        if image in ("changed", "levels") and is_packed and not p.packed and _is_rounded(x, y, c):
+        if image in ("changed", "levels") and is_packed and not p.packed and is_rounded(x, y, c):
             image = "quantised"
         if image == "changed" and is_quantised and _is_cast_of(x, y, p):
             image = "finer"
@@ -211,37 +208,6 @@ def _oriented(
 def _distance(x: Floats, y: Floats) -> float:
     p, q = x.astype(np.float64), y.astype(np.float64)
     return float(np.sqrt(np.sum((p - q) ** 2) / max(np.sum(p * p), 1e-300)))
-
-
-def _is_rounded(x: Floats, y: Floats, child: SketchedTensor) -> bool:
-    """Whether y is x rounded to levels that neighbours in a row share, whatever the levels are.
-
-    Rounding keeps the order of what shares its levels, and its errors are uniform: their kurtosis
-    is 1.8. A change made on top of the levels, which keeps the order as long as it is small, has
-    the 3 of a normal law or more.
-    """
-    if len(child.shape) != 2 or y.shape != child.stored.shape:
-        return False
-    x, y = x[:ORDER_ROWS].astype(np.float64), y[:ORDER_ROWS].astype(np.float64)
-    n_rows, n_columns = y.shape
-    if n_columns < SHARED:
-        return False
-    runs = np.arange(n_rows)[:, None] * (child.shape[1] // SHARED + 1) + child.columns // SHARED
-    order = np.lexsort((y.ravel(), x.ravel(), runs.ravel()))
-    run, up, down = runs.ravel()[order], x.ravel()[order], y.ravel()[order]
-    is_near = np.diff(run) == 0
-    is_wrong = (np.diff(down) < 0) | ((np.diff(up) == 0) & (np.diff(down) != 0))
-    if not is_near.any() or np.mean(is_wrong[is_near]) > DISORDER:
-        return False
-    _, start = np.unique(run, return_index=True)
-    size = np.diff([*start, len(run)])
-    error = (up - down) - np.repeat(np.add.reduceat(up - down, start) / size, size)
-    square = np.add.reduceat(error**2, start)
-    is_told = (square > 0) & (size == SHARED)
-    if not is_told.any():
-        return False
-    kurtosis = size * np.add.reduceat(error**4, start) / np.maximum(square, 1e-300) ** 2
-    return float(np.mean(kurtosis[is_told])) < UNIFORM
 
 
 def _is_cast_of(x: Floats, y: Floats, parent: SketchedTensor) -> bool:
