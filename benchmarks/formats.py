@@ -91,7 +91,7 @@ def expected(x: str, y: str) -> tuple[set[str], set[str]]:
             return {"lora"}, answers
         return {"lora", "quantised"} if KEEPS[other] > CAST else {"lora"}, {"undetermined"}
     coarser = max(KEEPS[x], KEEPS[y])
-    if coarser == EXACT:
+    if coarser == EXACT or {x, y} == {"gptq", "awq"}:  # the same codes, by plain rounding
         return {"identical", "header-only"}, {"undetermined"}
     answers = {"undetermined"}
     if KEEPS[x] != KEEPS[y]:  # the coarser may be the image of the finer, never the other way

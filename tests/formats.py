@@ -209,12 +209,12 @@ GGUF_NAMES = {
 }
 
 
-def gguf(source, path, kind, *, base=None):
+def gguf(source, path, kind, *, base=None, tensors_a_part=0):
     """Write with gguf's own writer, in the names and row order of llama.cpp's conversion."""
     import gguf as package
 
     model = open_model(source)
-    writer = package.GGUFWriter(path, "llama")
+    writer = package.GGUFWriter(path, "llama", split_max_tensors=tensors_a_part)
     writer.add_block_count(model.config["num_hidden_layers"])
     writer.add_embedding_length(model.config["hidden_size"])
     writer.add_feed_forward_length(model.config["intermediate_size"])

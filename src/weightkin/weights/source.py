@@ -30,7 +30,8 @@ def open_model(source: str | Path) -> Model:
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
         files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
-        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that
+        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``: a model on a hub, of which only the bytes needed are asked for.
         ``base+adapter`` is a base, here or on a hub, with a PEFT adapter that lies here merged
