@@ -11,8 +11,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import markdown
 from tests import formats
+
+from benchmarks.tables import markdown
 from weightkin import compare
 
 MODELS = Path(__file__).parents[1] / "zoo" / "models"

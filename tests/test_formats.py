@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 from tests import formats
 from weightkin.sketch import read_sketch, take_sketch, write_sketch
 from weightkin.verbs.compare import compare
+from weightkin.verbs.estimate import estimate
 from weightkin.weights import open_model
 
 MODELS = Path(__file__).parents[1] / "zoo" / "models"
@@ -98,3 +100,21 @@ def test_a_packed_model_and_itself_are_identical(tmp_path):
     record = compare(source, source)
     assert record.kind == ("identical",)
     assert json.loads(record.to_json())["verdict"] == "dependent"
+
+
+def test_names_inside_a_larger_module_are_the_same_names(tmp_path):
+    model = open_model(LLAMA)
+    save_file({f"net.{n}": model.rows(n) for n in model.tensors}, tmp_path / "x.safetensors")
+    record = compare(LLAMA, tmp_path / "x.safetensors")
+    assert record.kind == ("header-only",)
+    other = compare(MODELS / "llama-a-ft1", tmp_path / "x.safetensors")
+    assert other.kind == ("fine-tuned",)
+    assert other.kind_details["typical_distance"] > 0.05
+
+
+@pytest.mark.parametrize("name", ["gptq", "peft"])
+def test_an_estimate_holds_for_what_is_unpacked_and_merged(name, tmp_path):
+    source = write(name, tmp_path)
+    stated = sum(cost.n_bytes for cost in estimate(source, LLAMA).models)
+    read = compare(source, LLAMA).bytes_read
+    assert read <= stated <= 1.05 * read

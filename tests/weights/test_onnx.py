@@ -161,18 +161,20 @@ def test_damaged_files_are_one_line(tmp_path, rng):
     arrays = {"a.weight": np.ones((3, 5), np.float32), "7": np.ones((4, 4), np.float32)}
     nodes = [helper.make_node("MatMul", ["x", "7"], ["y"], "/b/MatMul")]
     raw = saved(tmp_path / "x.onnx", nodes, arrays).read_bytes()
-    for i in range(600):
+    for i in range(200):
         hurt = bytearray(raw[: int(rng.integers(1, len(raw)))] if i % 3 == 0 else raw)
         for at in rng.integers(0, len(hurt), 3 if i % 3 else 0):
             hurt[at] = rng.integers(256)
         (tmp_path / "y.onnx").write_bytes(hurt)
+        said = ""
         try:
             model = open_model(tmp_path / "y.onnx")
             for name in model.tensors:
                 model.rows(name)
         except WeightkinError as error:
-            assert str(error).isprintable()
-            assert len(str(error)) < 1000
+            said = str(error)
+        assert not said or said.isprintable()
+        assert len(said) < 1000
 
 
 def test_other_files_under_its_suffix_are_refused(tmp_path):

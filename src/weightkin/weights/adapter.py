@@ -45,6 +45,9 @@ _FACTOR = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
 )
 _WRAPPED = ("base_model.model.", "base_model.")
+_COMMON = re.compile(
+    r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
+)
 _UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
 
 
@@ -149,12 +152,18 @@ def with_adapter(base: Model, path: Path, source: str) -> Model:
         base,
         source=f"{base.source}@{base.revision}+{path}" if base.revision else source,
         revision=None,  # of a base on a hub it is part of the source, which can be opened again
-        name=f"{base.name}+{folder.absolute().name}",
+        name=f"{base.name}+{_label(folder.absolute())}",
         tensors={name: tensors[name] for name in sorted(tensors)},
         storage=ComputedStorage(Joined(base.storage, adapter), recipes),
         problems=(*base.problems, *contents.problems),
         headers=(*base.headers, *contents.headers),
     )
+
+
+def _label(folder: Path) -> str:
+    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+    is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
+    return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
 
 
 def _open_in(folder: Path, name: str) -> File:
