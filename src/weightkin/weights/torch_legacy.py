@@ -14,7 +14,8 @@ from weightkin.errors import UnreadableModel
 from weightkin.weights.dtypes import BITS
 from weightkin.weights.files import Contents, File
 from weightkin.weights.messages import located, quoted, unreadable
-from weightkin.weights.torch_pickle import StorageRecord, unpickle_next
+from weightkin.weights.torch_globals import StorageRecord
+from weightkin.weights.torch_pickle import unpickle_next
 from weightkin.weights.torch_state import state_contents
 from weightkin.weights.torch_zip import LOCAL_HEADER, MAX_PICKLE, read_torch_zip
 

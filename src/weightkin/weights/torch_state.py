@@ -11,7 +11,7 @@ from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
 from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
-from weightkin.weights.torch_pickle import TensorRecord
+from weightkin.weights.torch_globals import TensorRecord
 
 MAX_DEPTH = 16  # dicts within dicts
 MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
