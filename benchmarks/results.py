@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     cluster,
     family,
+    formats,
     hiding,
     kinds,
     larger,
@@ -74,6 +75,7 @@ def main() -> None:
         "family": ("The family graph of the zoo", family.run),
         "registry": ("The registry", registry.run),
         "kinds": ("Kinds and directions", kinds.run),
+        "formats": ("One model in every format", formats.run),
         "merges": ("Mixtures of the zoo", merges.run),
         "minilm": ("Real pretrained weights", minilm.run),
         "larger": ("Trees of 21 in the second paper's layout", larger.run),

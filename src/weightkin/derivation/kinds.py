@@ -128,6 +128,8 @@ def _named(
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
     kind, details, said = _trained(relation)
+    if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
+        kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
         lines = evidence_lines(explained, child)
         rest = () if "quantised" in explained.kinds else kind

@@ -48,6 +48,9 @@ _FACTOR = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
 )
 _WRAPPED = ("base_model.model.", "base_model.")
+_COMMON = re.compile(
+    r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
+)
 _UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
 
 
@@ -186,6 +189,12 @@ def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
         problems=(*base.problems, *contents.problems),
         headers=(*base.headers, *contents.headers),
     )
+
+
+def label_of(folder: Path) -> str:
+    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+    is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
+    return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
 
 
 def _recipes(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from weightkin.weights.adapter import Joined
 from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import File, FileStorage, LocalFile, Place
+from weightkin.weights.files import GATHER, File, FileStorage, LocalFile, Place
 from weightkin.weights.model import Model, Spans, Storage
 from weightkin.weights.pages import PAGE
 from weightkin.weights.ranges import GAP, Intervals, RemoteFile, add, fetch, missing, pieces_of
@@ -49,9 +49,12 @@ class DryFile:
         return np.zeros(sum(stop - start for start, stop in spans), dtype=np.uint8)
 
     def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
-        """Zeros in place of elements of a strided tensor."""
-        extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
-        self.asked.append((place.offset, place.offset + extent * place.dtype.itemsize))
+        """Zeros in place of elements of a strided tensor: their pages, or from a server all."""
+        if isinstance(self.real, LocalFile):
+            self.asked.extend(_pages(place, runs))
+        else:
+            extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
+            self.asked.append((place.offset, place.offset + extent * place.dtype.itemsize))
         return np.zeros(sum(stop - start for start, stop in runs), dtype=place.dtype)
 
     def prefetch(self, spans: Spans) -> None:
@@ -140,3 +143,17 @@ def _twin(storage: Storage, stands_in: dict[int, DryFile]) -> Storage | None:
             base, adapter = (_twin(x, stands_in) for x in (storage.base, storage.adapter))
             return None if base is None or adapter is None else Joined(base, adapter)
     return None
+
+
+def _pages(place: Place, runs: Spans) -> list[tuple[int, int]]:
+    """The pages that hold elements of a strided tensor, ascending."""
+    pages = [np.zeros(0, dtype=np.int64)]
+    for run_start, run_stop in runs:
+        for start in range(run_start, run_stop, GATHER):
+            flat = np.arange(start, min(start + GATHER, run_stop))
+            corners = np.unravel_index(flat, place.shape)
+            cells = sum(c * s for c, s in zip(corners, place.strides, strict=True))
+            first = place.offset + np.asarray(cells) * place.dtype.itemsize
+            last = first + place.dtype.itemsize - 1
+            pages.append(np.unique(np.concatenate([first, last]) // PAGE))
+    return [(page * PAGE, (page + 1) * PAGE) for page in np.unique(np.concatenate(pages)).tolist()]

@@ -154,6 +154,7 @@ class Contents:
     problems: list[Problem] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
     config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a GGUF file, for its later parts
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
 

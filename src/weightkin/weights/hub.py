@@ -22,7 +22,7 @@ from weightkin.weights.files import File, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.ranges import RemoteFile
-from weightkin.weights.shards import READERS, Opener
+from weightkin.weights.shards import SUFFIXES, Opener
 from weightkin.weights.transfer import Transfer
 
 SCHEME = "hf://"
@@ -119,7 +119,7 @@ def _repository(asked: Asked, commit: str, whole: Folder) -> Repository:
         return Repository(asked.source, name, commit, _below(whole, inside), last)
     folder = _below(whole, asked.part)
     if not folder.names:
-        weights = [x for x in whole.names if x.lower().endswith(tuple(READERS))]
+        weights = [x for x in whole.names if x.lower().endswith(SUFFIXES)]
         wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
         raise unreadable(whole.path / asked.part, "nothing there", wanted)
     return Repository(asked.source, f"{name}-{last}", commit, folder)
@@ -190,7 +190,7 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
             for name in files
         )
         names = sorted(name for name in found if _is_plain(name))
-    if not any(name.lower().endswith(tuple(READERS)) for name in names):
+    if not any(name.lower().endswith(SUFFIXES) for name in names):
         raise OutOfReach(f"{where}: found it {why}, expected the model in {cache}")
 
     return _repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)))

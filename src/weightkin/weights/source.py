@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
+from weightkin.weights.adapter import ALONE, is_adapter, label_of, with_adapter
 from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
+from weightkin.weights.gguf_file import parts_of
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model
@@ -28,8 +29,9 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
-        file. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
+        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that
+        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
@@ -124,7 +126,7 @@ def _merged(base: str, adapter: str) -> Model:
     here = _existing(adapter)
     if here is not None:
         home = here if here.is_dir() else here.parent
-        folder, name, source = _local(home), home.absolute().name, adapter
+        folder, name, source = _local(home), label_of(home.absolute()), adapter
     else:
         found = open_repository(repository_of(adapter))
         folder, name, source = found.folder, found.name, pinned(found.source, found.commit)
@@ -186,7 +188,7 @@ def _open_in(folder: Path, name: str) -> File:
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     if name.endswith(".index.json"):
         return read_index(folder.open_file(name), folder.open_file)
-    return read_files([name], folder.open_file)
+    return read_files(parts_of(name) or [name], folder.open_file)
 
 
 def _name(path: Path) -> str:
