@@ -94,10 +94,18 @@ class Registry:
                 seed=seed,
                 most=most,
             )
-        if own is not None and self._is_writable():
+            whole = family.current(self.path, connection, alpha=alpha, seed=seed)
+            if whole is None:
+                where = placing.placed(query, found, alpha, seed)
+            else:
+                slot = searching.slot_of(connection, query)
+                where = placing.hung_in(whole[0], whole[1], query, slot, found)
+        if self._is_writable():
             with opened(self.path, to_write=True) as connection:
-                searching.remember(connection, own, found)
-        where = placing.placed(query, found, alpha, seed)
+                if own is not None:
+                    searching.remember(connection, own, found)
+                if whole is not None and whole[2]:
+                    family.keep(connection, whole[0])
         oldest = min(
             (x.model for x in found.relatives), key=lambda m: (m.added, m.id), default=None
         )
@@ -114,6 +122,7 @@ class Registry:
             parents=where.parents,
             children=where.children,
             path=where.path,
+            placed_among=where.among,
             first_registered=oldest.name if oldest else "",
             skipped=(*found.skipped, *where.skipped),
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),

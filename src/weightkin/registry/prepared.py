@@ -50,6 +50,19 @@ def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -
     return found
 
 
+def held_whole(sketch: Sketch) -> Model | None:
+    """The model, if its sketch holds everything."""
+    model = as_model(sketch)
+    return model if model.sketched is None else None
+
+
+def weights_at_hand(sketch: Sketch) -> Model | None:
+    """The model, held whole or still where it was registered from."""
+    whole = held_whole(sketch)
+    found = weights_of(sketch.source, sketch.digest) if whole is None else whole
+    return None if isinstance(found, str) else found
+
+
 def weights_of(source: str, digest: str) -> Model | str:
     """The weights a model was registered from, or why they cannot be looked at."""
     from weightkin.weights import digest as digest_of

@@ -137,6 +137,14 @@ def _cosines(
     return aligned, invariant
 
 
+def slot_of(connection: sqlite3.Connection, query: Prepared) -> int | None:
+    """Where these contents are registered, if they are."""
+    row = connection.execute(
+        "SELECT slot FROM contents WHERE contents = ?", (query.contents,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def invariant_at(path: Path, slot: int) -> Floats:
     """The invariant vector of registered contents."""
     return np.asarray(read_rows(folder_of(path), INVARIANT, slot + 1)[1][slot], dtype=np.float32)
