@@ -43,6 +43,7 @@ class Adding:
     added: tuple[Registered, ...]
     known: tuple[Registered, ...]  # were there already, unchanged
     skipped: tuple[Skipped, ...] = ()
+    n_waiting: int = 0  # of those skipped, what another try may read: offline, or a server lost
     seconds: float = 0.0
     version: str = ""
 

@@ -14,10 +14,11 @@ from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import adding, family, moving, placing, searching
-from weightkin.registry.prepared import Prepared, of_sketch, place, prepare
+from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.source import full_name
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -211,9 +212,11 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)
+                if not adding.is_text(query.sketch.source):
+                    return query, None
                 rows = connection.execute(
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
-                    (place(str(source)), query.sketch.digest),
+                    (full_name(str(source)), query.sketch.digest),
                 ).fetchall()
                 return query, adding.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
@@ -232,11 +235,13 @@ class Registry:
         return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
 
     def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
+        if not adding.is_text(name) or "\0" in name:
+            return ()
         number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM models WHERE name = ? OR id = ? OR source = ?"  # noqa: S608
             " ORDER BY id",
-            (name, number, place(name) if "\0" not in name else ""),
+            (name, number, full_name(name)),
         ).fetchall()
         return tuple(adding.with_notes(connection, row) for row in rows)
 

@@ -221,7 +221,7 @@ def _compare(
     for x in (candidate.sketch, sketch):
         model: Model | str = as_model(x)
         if isinstance(model, Model) and model.sketched is not None:
-            model = weights_of(x.source, x.digest)
+            model = weights_of(x)
         if isinstance(model, str):
             why = f"nothing shown by its sketch, and no weights to look again: {model}"
             found.skipped.append(Skipped(what=x.name, why=why))
@@ -245,9 +245,9 @@ def _recalled(
         (own.id, other.id, own.digest, other.digest, weightkin.__version__),
     ).fetchone()
     known: dict[str, Any] | None = None if row is None else json.loads(row[0])
-    if known is not None and known["verdict"] == "dependent" and known["alpha"] <= alpha:
-        return known
-    return None
+    if known is None or known.get("imported"):
+        return None
+    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
