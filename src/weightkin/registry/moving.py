@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import weightkin
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
@@ -62,7 +62,7 @@ def export_to(path: Path, target: Path) -> int:
             archive.writestr(LISTING, json.dumps(listing, allow_nan=False))
         draft.replace(target)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written ({error.strerror})") from None
+        raise unwritable(target, error) from None
     finally:
         draft.unlink(missing_ok=True)
     return len(models)

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from weightkin.errors import UnusableRegistry
+from weightkin.errors import DiskFull, UnusableRegistry, unwritable
 from weightkin.records.registry import Registered
 
 SCHEMA = 2
 APPLICATION = 0x574B494E  # "WKIN"
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 TABLES = """
 CREATE TABLE contents (
   slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
@@ -68,9 +69,13 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) in NO_ROOM:
+            raise DiskFull(f"{path}: cannot be written ({error})") from None
         raise UnusableRegistry(f"{path}: {error}, expected a registry that can be used") from None
     except OSError as error:
         where = error.filename or path
+        if isinstance(told := unwritable(where, error), DiskFull):
+            raise told from None
         raise UnusableRegistry(f"{where}: cannot be used ({error.strerror})") from None
 
 
