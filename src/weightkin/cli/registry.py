@@ -12,7 +12,7 @@ from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
 from weightkin.errors import UnreadableModel, UsageError
 
 if TYPE_CHECKING:
-    from weightkin.records.registry import Adding
+    from weightkin.records.registry import Adding, Trace
     from weightkin.registry import Registry
 
 File = Annotated[
@@ -61,11 +61,9 @@ def search(
     """Find who is related to a model, among all that are registered."""
     from weightkin.report.registry import search_lines
 
-    _check(alpha, most, seed)
-    record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed).search
     print(record.to_json() if as_json else "\n".join(search_lines(record)))
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)
 
 
 def trace(
@@ -79,11 +77,9 @@ def trace(
     """Follow a model to its root, and hold what it declares against that."""
     from weightkin.report.registry import trace_lines
 
-    _check(alpha, most, seed)
-    record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed)
     print(record.to_json() if as_json else "\n".join(trace_lines(record)))
-    if record.search.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.search.incomplete)
 
 
 def list_models(registry: File = None, as_json: AsJson = False) -> None:
@@ -128,11 +124,17 @@ def _home(path: Path | None) -> Registry:
     return Registry(path)
 
 
-def _check(alpha: float, most: int, seed: int) -> None:
+def _traced(source: str, registry: Path | None, alpha: float, most: int, seed: int) -> Trace:
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
     if most < 1 or seed < 0:
         raise UsageError("--most must be at least 1 and --seed not negative")
+    return _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+
+
+def _exit(is_incomplete: bool) -> None:
+    if is_incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _finish_adding(record: Adding, as_json: bool) -> None:
@@ -147,5 +149,4 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)

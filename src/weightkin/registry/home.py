@@ -18,6 +18,7 @@ from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.outside import refuse_inside
 from weightkin.weights.source import full_name
 
 ALPHA = 1e-6
@@ -50,6 +51,7 @@ class Registry:
 
         With ``resume``, also takes up whatever stopped jobs left over.
         """
+        refuse_inside(self.path, sources)
         return adding.add_all(self.path, sources, workers=workers, resume=resume, progress=progress)
 
     def search(

@@ -44,8 +44,6 @@ def _words(key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return "none"
     if isinstance(value, dict):
         return "; ".join(f"{k} {_value(v)}" for k, v in value.items() if k != "names")
     if isinstance(value, list | tuple):

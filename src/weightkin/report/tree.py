@@ -30,6 +30,14 @@ MAIN_NUMBER = {
 }
 
 
+# what the second parent is behind in, by the unit of the record
+BEHIND = {
+    "log-odds": "{} behind, in log-odds of distance, direction and inheritance together",
+    "log distance": "{} behind, in the natural logarithm of the distance",
+    "distance": "{} behind, in relative distance",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Lines:
     """Characters to draw with."""
@@ -64,7 +72,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
             lines += _tree(root, nodes, above, below, drawn)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     lines += ["", *(_title(node, drawn) for node in alone)] if alone else []
-    lines += ["", *(f"  {line}" for line in _notes(graph))]
+    lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
@@ -94,8 +102,9 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
             lines.append("    second     no other parent was in question")
         else:
             second = _name(nodes[edge.runner_up.parent], drawn)
-            behind = edge.runner_up.behind
-            how = f"{_number(behind)} dearer" if behind > 0 else "as good"
+            behind, unit = edge.runner_up.behind, printable(edge.runner_up.unit)
+            how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
+            how = how.format(_number(behind)) if behind > 0 else "as good"
             lines.append(f"    second     {second}, {how}")
     children = [edge for edge in graph.edges if edge.parent == node.id]
     if children:
@@ -108,7 +117,10 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
 def kind_words(edge: FamilyEdge) -> str:
     """How the child was made, with the number that says most: ``quantised (4 bits)``."""
     number = _main_number(edge.kind_details)
-    return printable(edge.kind) + (f" ({number})" if number else "")
+    also = edge.kind_details.get("also")
+    others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
+    kinds = " and ".join([printable(edge.kind), *others])
+    return kinds + (f" ({number})" if number else "")
 
 
 def _tree(
@@ -141,8 +153,8 @@ def _words(edge: FamilyEdge) -> str:
     parts = [kind_words(edge)]
     if edge.weight != 1.0:
         parts.append(f"weight {edge.weight:.2f}")
-    parts += [f"distance {_number(edge.distance)}", _direction(edge)]
-    return ", ".join([*parts, f"support {edge.support:.2f}"])
+    parts += [pvalue_words(edge.log10_pvalue), f"distance {_number(edge.distance)}"]
+    return ", ".join([*parts, _direction(edge), f"support {edge.support:.2f}"])
 
 
 def _direction(edge: FamilyEdge) -> str:
@@ -160,20 +172,31 @@ def _name(node: FamilyNode, drawn: _Lines) -> str:
     return _cut(printable(node.id), LONGEST, drawn) if node.observed else UNOBSERVED
 
 
-def _notes(graph: FamilyGraph) -> list[str]:
+def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
+    """The weakest p-value of all edges, or which edges are not proven."""
+    nodes = {node.id: node for node in graph.nodes}
+    unproven = [edge for edge in graph.edges if 10**edge.log10_pvalue > graph.alpha]
+    if not unproven:
+        weakest = max(edge.log10_pvalue for edge in graph.edges)
+        return f"relatedness: {pvalue_words(weakest)} on every edge"
+    said = [
+        f"{_name(nodes[e.parent], drawn)} {drawn.solid[0]}{_name(nodes[e.child], drawn)}"
+        f" ({pvalue_words(e.log10_pvalue)})"
+        for e in unproven[:MAX_SKIPPED]
+    ]
+    said += [f"{len(unproven) - MAX_SKIPPED} more"] if len(unproven) > MAX_SKIPPED else []
+    count = f"{len(unproven)} of {len(graph.edges)} edges"
+    return f"relatedness not proven at alpha on {count}: {'; '.join(said)}; see --explain CHILD"
+
+
+def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     lines = []
     if any(edge.direction == "undetermined" for edge in graph.edges):
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
         lines.append("dashed: an ancestor that is not among these models")
     if graph.edges:
-        weakest = max(edge.log10_pvalue for edge in graph.edges)
-        n_unproven = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
-        lines.append(
-            f"relatedness not proven at alpha on {n_unproven} of {len(graph.edges)} edges"
-            if n_unproven
-            else f"relatedness: {pvalue_words(weakest)} on every edge"
-        )
+        lines.append(_proof(graph, drawn))
     for skip in graph.skipped[:MAX_SKIPPED]:
         lines.append(f"skipped  {printable(skip.what)}: {printable(skip.why)}")
     if len(graph.skipped) > MAX_SKIPPED:
