@@ -15,7 +15,7 @@ from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, UsageError
 
 if TYPE_CHECKING:
-    from weightkin.records.registry import Adding
+    from weightkin.records.registry import Adding, Trace
     from weightkin.registry import Registry
 
 File = Annotated[
@@ -66,11 +66,9 @@ def search(
     """Find who is related to a model, among all that are registered."""
     from weightkin.report.registry import search_lines
 
-    _check(alpha, most, seed)
-    record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed).search
     print(record.to_json() if as_json else "\n".join(search_lines(record)))
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)
 
 
 def trace(
@@ -86,15 +84,13 @@ def trace(
     from weightkin.report.parentage import of_trace
     from weightkin.report.registry import trace_lines
 
-    _check(alpha, most, seed)
     check_form(form, as_json)
-    record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed)
     if form is not None:
         print_form(of_trace(record), form)
     else:
         print(record.to_json() if as_json else "\n".join(trace_lines(record)))
-    if record.search.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.search.incomplete)
 
 
 def list_models(registry: File = None, as_json: AsJson = False) -> None:
@@ -139,11 +135,17 @@ def _home(path: Path | None) -> Registry:
     return Registry(path)
 
 
-def _check(alpha: float, most: int, seed: int) -> None:
+def _traced(source: str, registry: Path | None, alpha: float, most: int, seed: int) -> Trace:
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
     if most < 1 or seed < 0:
         raise UsageError("--most must be at least 1 and --seed not negative")
+    return _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+
+
+def _exit(is_incomplete: bool) -> None:
+    if is_incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _finish_adding(record: Adding, as_json: bool) -> None:
@@ -151,12 +153,11 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
     from weightkin.report.registry import adding_lines
     from weightkin.report.terminal import printable
 
-    if record.skipped and not record.added and not record.known:
+    if record.skipped and not record.n_waiting and not record.added and not record.known:
         raise UnreadableModel(
             f"none of {len(record.skipped)} models could be read: {record.skipped[0].why}"
         )
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)

@@ -42,7 +42,9 @@ class Format(StrEnum):
 
 
 def tree(  # noqa: PLR0913 (a command has as many parameters as options)
-    sources: Annotated[list[str], typer.Argument(help="Models, or one folder of models.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Models, or one folder of models.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
     graph_format: Annotated[
         Format | None, typer.Option("--format", help="Print a file for a graph tool.")
@@ -55,6 +57,9 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     ] = Method.WEIGHTKIN,
     alpha: Annotated[float, typer.Option(help="Level of the whole family.")] = 1e-6,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    registry: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="All models of this registry instead.")
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
@@ -78,22 +83,30 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
     check_where(workers, cluster)
-    models = named(sources)
+    if (registry is not None) == bool(sources):
+        raise UsageError("expected either SOURCE... or --registry FILE")
+    if registry is not None and (method is not Method.WEIGHTKIN or cache is not None or estimate):
+        raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
+    models = named(sources) if sources else []
     if estimate:
         print_estimate(estimate_sketches(models, small=SMALL), as_json=as_json)
         return
     if cache is not None:
         refuse_inside(cache, models)
     with progress_line() as progress:
-        graph = weightkin.family_graph(
-            models,
-            alpha=alpha,
-            seed=seed,
-            method=method.value,
-            cache=cache_folder(cache),
-            progress=progress,
-            workers=workers,
-            cluster=cluster,
+        graph = (
+            weightkin.Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
+            if registry is not None
+            else weightkin.family_graph(
+                models,
+                alpha=alpha,
+                seed=seed,
+                method=method.value,
+                cache=cache_folder(cache),
+                progress=progress,
+                workers=workers,
+                cluster=cluster,
+            )
         )
     is_unicode = can_print("├└│─▶╌…")
     if as_json:

@@ -119,7 +119,7 @@ def look(
 
 def said_by(model: Model) -> Declared:
     """What a model declares, wherever it lies."""
-    return declared(model.source, model.beside if model.revision else None)
+    return declared(model)
 
 
 def members_of(registered: Registered, registry: Registry, alpha: float, seed: int) -> set[int]:

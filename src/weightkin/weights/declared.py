@@ -1,25 +1,29 @@
-"""What a model's folder says about itself: parents and licence. Claims, never evidence.
+"""What a model says about itself: parents and licence. Claims, never evidence.
 
-Read from ``config.json``, ``adapter_config.json`` and the front matter of ``README.md``, whatever
-of it is well formed; nothing here can fail for files on this machine.
+Read from ``config.json``, ``adapter_config.json``, the front matter of ``README.md`` and the keys
+of a GGUF file, whatever of it is well formed; nothing here can fail.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
 
-Beside = Callable[[str, int], bytes | None]  # a small file: its name, most bytes
+from weightkin.errors import WeightkinError
+from weightkin.weights.hub import SCHEME
+from weightkin.weights.model import Model
+from weightkin.weights.source import base_and_adapter
 
 CARD = "README.md"
 MAX_BYTES = 1 << 20
 MOST = 64  # parents
 MAX_NAME = 256  # characters
 _ENTRY = re.compile(r"^(base_model|license):[ \t]*(.*)$", re.MULTILINE)
+_REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+?)/?")
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 
 
@@ -31,23 +35,23 @@ class Declared:
     licence: str = ""
 
 
-def declared(source: str | Path, beside: Beside | None = None) -> Declared:
-    """Read the claims beside the weights of a model; of ``base+adapter``, those of the adapter.
+def declared(model: Model) -> Declared:
+    """Read the claims beside the weights of a model here or on a hub, or inside its GGUF file.
 
-    ``beside`` reads a small file of a model that lies elsewhere (`Model.beside`).
+    An adapter declares its base first; a licence it does not name is that of its base.
     """
-    path = Path(source)
-    read = beside or partial(_beside, folder_of(path))
-    parents: list[str] = []
-    parents += _values(_text(read, "adapter_config.json"), "base_model_name_or_path")
-    front = _front_matter(_text(read, CARD))
-    found = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
-    parents += found.get("base_model", [])
-    parents += _values(_text(read, "config.json"), "_name_or_path")
-    own = {str(source), path.name, ""}
-    kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
-    licence = next(iter(found.get("license", [])), "")
-    return Declared(tuple(kept[:MOST]), licence[:MAX_NAME])
+    pair = base_and_adapter(model.source)
+    if pair is not None:
+        below = declared(replace(model, source=pair[0]))
+        own = Declared() if pair[1].startswith(SCHEME) else _of_folder(Path(pair[1]), {})
+        name = pair[0].removeprefix(SCHEME).split("@")[0]
+        others = [p for p in own.parents if _last(p) != _last(name)]
+        return _kept([name, *others], own.licence or below.licence, model.source)
+    if model.source.startswith(SCHEME):
+        found = _of_texts(_beside(model, CARD), "", model.config)
+    else:
+        found = _of_folder(folder_of(Path(model.source)), model.config)
+    return _kept(found.parents, found.licence, model.source)
 
 
 def folder_of(path: Path) -> Path:
@@ -60,24 +64,72 @@ def folder_of(path: Path) -> Path:
         return path.parent
 
 
-def _beside(folder: Path, name: str, limit: int) -> bytes | None:
+def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
+    beside = _json(_text(folder / "config.json"))
+    adapter = _text(folder / "adapter_config.json")
+    return _of_texts(_text(folder / CARD), adapter, {**beside, **config})
+
+
+def _of_texts(card: str, adapter: str, config: Mapping[str, Any]) -> Declared:
+    """Parents by an adapter's config, a card, GGUF keys and a config; the first licence."""
+    front = _front_matter(card)
+    said = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
+    parents = [
+        *_values(_json(adapter), "base_model_name_or_path"),
+        *said.get("base_model", []),
+        *_of_gguf(config.get("declared_base_models")),
+        *_values(config, "_name_or_path"),
+    ]
+    licences = [*said.get("license", []), *_values(config, "declared_licence")]
+    return Declared(tuple(parents), next((x for x in licences if x), ""))
+
+
+def _kept(parents: Sequence[str], licence: str, source: str) -> Declared:
+    own = {source, Path(source).name, ""}
+    kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
+    return Declared(tuple(kept[:MOST]), licence[:MAX_NAME])
+
+
+def _of_gguf(bases: object) -> Iterator[str]:
+    """``org/name`` of the base models that a GGUF file declares."""
+    for base in bases if isinstance(bases, list) else []:
+        if isinstance(base, dict):
+            said = {k: v for k, v in base.items() if isinstance(v, str)}
+            at = _REPOSITORY.fullmatch(said.get("repo_url", ""))
+            organization, name = said.get("organization", ""), said.get("name", "")
+            yield at[1] if at else f"{organization}/{name}" if organization and name else name
+
+
+def _beside(model: Model, name: str) -> str:
     try:
-        with (folder / name).open("rb") as file:
-            return file.read(limit)
+        raw = model.beside(name, MAX_BYTES) if model.beside is not None else None
+    except WeightkinError:  # a card that cannot be fetched says nothing
+        raw = None
+    return (raw or b"").decode("utf-8", errors="replace")
+
+
+def _last(name: str) -> str:
+    return PurePath(name).name
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES).decode("utf-8", errors="replace")
     except (OSError, ValueError):
-        return None
+        return ""
 
 
-def _text(read: Beside, name: str) -> str:
-    return (read(name, MAX_BYTES) or b"").decode("utf-8", errors="replace")
-
-
-def _values(text: str, key: str) -> list[str]:
+def _json(text: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        return []
-    value = data.get(key) if isinstance(data, dict) else None
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _values(data: Mapping[str, Any], key: str) -> list[str]:
+    value = data.get(key)
     return [value] if isinstance(value, str) and value else []
 
 

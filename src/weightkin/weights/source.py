@@ -50,7 +50,7 @@ def open_model(source: str | Path) -> Model:
     OutOfReach
         It is on a hub that cannot be asked, and not in the cache.
     """
-    if (pair := _base_and_adapter(str(source))) is not None:
+    if (pair := base_and_adapter(str(source))) is not None:
         return _merged(*pair)
     path = _existing(source)
     if path is None:
@@ -74,7 +74,7 @@ def open_model(source: str | Path) -> Model:
 def absolute(source: str | Path) -> str:
     """The same source as it can be named in any folder: a path absolute, a hub's name as it is."""
     text = str(source)
-    if (pair := _base_and_adapter(text)) is not None:
+    if (pair := base_and_adapter(text)) is not None:
         return "+".join(map(absolute, pair))
     path = Path(text)
     if "\0" in text or text.startswith(SCHEME):
@@ -140,7 +140,7 @@ def _local(path: Path) -> Folder:
     return Folder(path, sorted(names), partial(_open_in, path))
 
 
-def _base_and_adapter(source: str) -> tuple[str, str] | None:
+def base_and_adapter(source: str) -> tuple[str, str] | None:
     """Cut ``base+adapter`` at the last plus with an existing adapter behind it, or one on a hub."""
     if "\0" in source or "+" not in source:
         return None
@@ -153,6 +153,19 @@ def _base_and_adapter(source: str) -> tuple[str, str] | None:
             if adapter and (Path(adapter).exists() or _is_on_hub(adapter)):
                 return base, adapter
     return None
+
+
+def full_name(source: str | Path) -> str:
+    """The source so that it means the same from everywhere: paths absolute, hub names marked."""
+    if (pair := base_and_adapter(str(source))) is not None:
+        return "+".join(map(full_name, pair))
+    try:
+        path = _existing(source)
+    except UnreadableModel:  # it is told when it is opened
+        return str(source) if "\0" in str(source) else str(Path(source).absolute())
+    if path is not None:
+        return str(path.resolve())
+    return str(source) if str(source).startswith(SCHEME) else f"{SCHEME}{source}"
 
 
 def _existing(source: str | Path) -> Path | None:
