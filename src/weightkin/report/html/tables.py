@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from weightkin.report.html.build import Html, h
+from weightkin.report.html.build import Html, h, join
 
 MOST_ROWS = 2000
 
@@ -33,6 +33,14 @@ def facts(pairs: Iterable[tuple[str, object]], class_: str = "facts") -> Html:
         h("div", h("dt", word), h("dd", value)) for word, value in pairs if value not in (None, "")
     ]
     return h("dl", shown, class_=class_)
+
+
+def more(lines: Sequence[str]) -> Html:
+    """Lines that open on demand; a single one stands there at once."""
+    if len(lines) < 2:
+        return join(lines)
+    listed = h("ul", [h("li", x) for x in lines])
+    return h("details", h("summary", f"{len(lines)} lines"), listed)
 
 
 def _row(cells: Sequence[object], classes: Sequence[str | None]) -> Html:
