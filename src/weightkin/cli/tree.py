@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import weightkin
+from weightkin.cli.html import ToHtml, check_page, write_page
 from weightkin.cli.locate import can_print
 from weightkin.errors import UnreadableModel, UsageError
 
@@ -47,6 +48,7 @@ class Format(StrEnum):
 def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     sources: Annotated[list[str], typer.Argument(help="Models, or one folder of models.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    html: ToHtml = None,
     graph_format: Annotated[
         Format | None, typer.Option("--format", help="Print a file for a graph tool.")
     ] = None,
@@ -75,10 +77,12 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
+    models = named(sources)
+    check_page(html, models)
     folder = cache_folder(cache)
     progress = progress_line() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(
-        named(sources), alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
+        models, alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
     )
     if progress is not None:
         print(CLEAR, end="", file=sys.stderr)
@@ -91,6 +95,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
     else:
         print("\n".join(family_lines(graph, is_unicode=is_unicode)))
+    write_page(html, graph)
     if graph.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

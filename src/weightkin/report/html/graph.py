@@ -119,7 +119,8 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
         }
         for i, edge in enumerate(drawn.edges)
     ]
-    return {"box": drawn.box, "nodes": nodes, "edges": edges}
+    half_gap = round((drawn.column - drawn.box - 14) / 2)
+    return {"box": drawn.box, "offset": half_gap, "nodes": nodes, "edges": edges}
 
 
 def _shown(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

@@ -66,7 +66,8 @@ def pair_map(rows: Sequence[str], columns: Sequence[str], values: Values, title:
 def legend() -> str:
     """What the steps mean."""
     steps = ", ".join(f"1e{int(s)}".replace("-", "−") for s in STEPS)
-    return f"Numbers are log10 p: −6 is one in a million. Darker at p ≤ {steps}; empty: not tested."
+    numbers = "Numbers are log10 p: −6 is one in a million."
+    return f"{numbers} Shades begin at p ≤ {steps}; empty: not tested."
 
 
 def _number(value: float | None, x: float, y: float, wide: float) -> Html | None:

@@ -79,8 +79,8 @@ def _relatives(name: str, title: str, found: Sequence[Relative]) -> Html | None:
             ", ".join(x.kind) or "–",
             log10_words(x.log10_pvalue),
             x.looked_at,
-            x.model.added,
-            h("span", x.model.digest, class_="digest"),
+            x.model.added[:10],
+            h("span", x.model.digest[:20], class_="digest"),
         )
         for x in found
     ]

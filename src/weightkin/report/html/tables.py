@@ -20,11 +20,12 @@ def table(
     classes = [("num" if kind == "n" else None) for kind in numbers.ljust(len(head))]
     top = h("tr", [h("th", x, scope="col", class_=c) for x, c in zip(head, classes, strict=True)])
     shown = [_row(x, classes) for x in rows[:MOST_ROWS]]
-    more = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
+    rest = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
         len(rows) > MOST_ROWS
     )
-    inner = h("table", h("caption", caption, more), h("thead", top), h("tbody", shown))
-    return h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    inner = h("table", h("thead", top), h("tbody", shown), aria_label=caption)
+    frame = h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return join((h("p", caption, rest, class_="note caption"), frame))
 
 
 def facts(pairs: Iterable[tuple[str, object]], class_: str = "facts") -> Html:

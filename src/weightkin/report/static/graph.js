@@ -10,7 +10,7 @@
       accent: of("accent"), page: of("page") };
   }
 
-  function looks(stage, isLarge, box) {
+  function looks(stage, isLarge, box, offset) {
     var c = colours(stage);
     var font = getComputedStyle(stage).fontFamily;
     return [
@@ -28,7 +28,7 @@
         "control-point-distances": [0], "control-point-weights": [0.5], "source-endpoint": "90deg",
         "target-endpoint": "270deg" } },
       { selector: "edge[?main]", style: isLarge ? {} : { "target-label": "data(label)",
-        "target-text-offset": 60, "target-text-margin-y": -8, "font-size": 10, color: c.muted,
+        "target-text-offset": offset, "target-text-margin-y": -8, "font-size": 10, color: c.muted,
         "font-family": font, "min-zoomed-font-size": 6 } },
       { selector: "edge[style = 'inferred'], edge[style = 'declared']", style: {
         "target-arrow-shape": "triangle", "target-arrow-color": c.line, "arrow-scale": 0.8 } },
@@ -81,7 +81,7 @@
     document.documentElement.classList.add("graph-shown");
     var cy = window.cytoscape({
       container: stage, elements: elements(data), layout: { name: "preset" },
-      style: looks(stage, isLarge, data.box), minZoom: 0.01, maxZoom: 3, autoungrabify: true,
+      style: looks(stage, isLarge, data.box, data.offset), minZoom: 0.01, maxZoom: 3, autoungrabify: true,
       boxSelectionEnabled: false, selectionType: "single", userZoomingEnabled: false,
       hideEdgesOnViewport: isLarge, textureOnViewport: isLarge, hideLabelsOnViewport: isLarge,
       pixelRatio: isLarge ? 1 : "auto"
@@ -215,7 +215,7 @@
         if (node.nonempty()) { goTo(node); }
       });
     });
-    function repaint() { cy.style(looks(stage, isLarge, data.box)); }
+    function repaint() { cy.style(looks(stage, isLarge, data.box, data.offset)); }
     document.addEventListener("weightkin-theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     fit();
