@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 ROW, COLUMN = 38, 320  # pixels from one node to the next
 GAP = 48  # between families
 MOST_ROWS = 48  # a subtree longer than that is broken into columns
+MOST_LAYERED = 600  # nodes up to which a merge stands right of all its parents, not of one
 MOST_MERGES = 500  # that have a say in the order of siblings
 ASPECT = 1.8  # width over height aimed at
 
@@ -54,7 +55,8 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
         x and y, one for each node, in the order of the nodes; no two are the same.
     """
     above = _carriers(n_nodes, links)
-    depth = _depths(n_nodes, links)
+    hung = [Link(parent, child) for child, parent in above.items()]
+    depth = _depths(n_nodes, links if n_nodes <= MOST_LAYERED else hung)
     below: list[list[int]] = [[] for _ in range(n_nodes)]
     for child, parent in above.items():
         below[parent].append(child)

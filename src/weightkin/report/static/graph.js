@@ -1,6 +1,7 @@
 /* Draws every .graph of a page with cytoscape, from the places that were computed before. */
 (function () {
   "use strict";
+  var FAR = 0.12; /* zoom under which a large graph is drawn as strokes */
   var LARGE = 1200; /* nodes and edges from which drawing gives up labels and curves while moving */
 
   function colours(stage) {
@@ -8,6 +9,18 @@
     function of(name) { return style.getPropertyValue("--" + name).trim(); }
     return { text: of("text"), muted: of("muted"), line: of("edge"), box: of("box"), edge: of("box-line"),
       accent: of("accent"), page: of("page") };
+  }
+
+  /* a large graph from afar: nodes as strokes, edges as wide as a hair on the screen */
+  function afar(c, zoom) {
+    return [
+      { selector: "node", style: { "background-color": c.text, "border-width": 0, height: 30, label: "" } },
+      { selector: "edge", style: { width: 0.7 / zoom, opacity: 0.35, "line-style": "solid" } },
+      { selector: ".faint", style: { opacity: 0.06 } },
+      { selector: "node:selected, node.found", style: { "background-color": c.accent, width: 12 / zoom,
+        height: 12 / zoom } },
+      { selector: "edge:selected, edge.near", style: { width: 2 / zoom, opacity: 1 } }
+    ];
   }
 
   function looks(stage, isLarge, box, offset) {
@@ -20,7 +33,7 @@
         "text-halign": "center", "min-zoomed-font-size": 5 } },
       { selector: "node[?unobserved]", style: { "border-style": "dashed", "border-width": 1.5,
         "background-opacity": 0, color: c.muted } },
-      { selector: "edge", style: { width: 1.3, "line-color": c.line, "curve-style": "straight" } },
+      { selector: "edge", style: { width: 1.3, "line-color": c.line, "curve-style": isLarge ? "haystack" : "straight", "haystack-radius": 0 } },
       { selector: "edge[?main]", style: isLarge ? {} : { "curve-style": "round-taxi",
         "taxi-direction": "rightward", "taxi-turn": 14, "taxi-radius": 6, "source-endpoint": "90deg",
         "target-endpoint": "270deg" } },
@@ -215,7 +228,17 @@
         if (node.nonempty()) { goTo(node); }
       });
     });
-    function repaint() { cy.style(looks(stage, isLarge, data.box, data.offset)); }
+    var isFar = false;
+    function repaint() {
+      var rules = looks(stage, isLarge, data.box, data.offset);
+      cy.style(isFar ? rules.concat(afar(colours(stage), cy.zoom())) : rules);
+    }
+    function look() {
+      var was = isFar;
+      isFar = isLarge && cy.zoom() < FAR;
+      if (was !== isFar) { repaint(); }
+    }
+    cy.on("zoom", look);
     document.addEventListener("weightkin-theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     fit();
