@@ -185,6 +185,7 @@ def test_elements_escape_what_is_text():
     )
     assert h("input", disabled=True, value='"') == '<input disabled value="&quot;">'
     assert isinstance(h("p"), Html)
+    assert h("path", d=Html("M0 0h0" * 200)).count("M") == 200
     assert short("abcdefghijkl", 9) == "abcde…jkl"
 
 

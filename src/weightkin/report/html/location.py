@@ -122,7 +122,7 @@ def _plot(m: UnitMap) -> Html:
     title = f"Unit numbers of a (across) and b (up), {where} {m.name_a}"
     drawn = h(
         "svg", h("title", title), h("rect", x=1, y=1, width=118, height=118, class_="frame"),
-        h("path", d=points, class_="points"), width=120, height=120, role="img",
+        h("path", d=Html(points), class_="points"), width=120, height=120, role="img",
     )  # fmt: skip
     return h("figure", drawn, h("figcaption", f"{short(where, 30)}, {short(m.name_a, 16)}"))
 
