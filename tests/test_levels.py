@@ -23,6 +23,7 @@ LEVELS = {
     "registry": 8,
     "report": 8,
     "cli": 10,
+    "__main__": 11,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip

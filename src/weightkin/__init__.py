@@ -11,7 +11,7 @@ The way of a model through the house, each room importing only from those before
     evidence                   two models: sample, guard, aligned, blind and calibrated tests
     derivation                 sketches: distances, kinds, mixtures, clock, inheritance, direction
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
-    lineage                    many sketches become a family graph
+    lineage                    many sketches become a family graph; verify reruns any record
     registry                   many models in one file, found again by their weights
     report, cli                records as words and drawings; one command per verb
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
     from weightkin.errors import WeightkinError
     from weightkin.lineage.family import family_graph
+    from weightkin.lineage.verify import verify
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
     from weightkin.verbs.sketch import take_sketch
-    from weightkin.verbs.verify import verify
     from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
@@ -58,7 +58,7 @@ _HOMES = {
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",
     "take_sketch": "weightkin.verbs.sketch",
-    "verify": "weightkin.verbs.verify",
+    "verify": "weightkin.lineage.verify",
     "write_sketch": "weightkin.sketch",
 }
 

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.sketch import sketch
 from weightkin.cli.tree import tree
+from weightkin.cli.verify import verify
 from weightkin.errors import UsageError, WeightkinError
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
-MOST_SHOWN = 10
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
@@ -60,20 +61,57 @@ def main() -> None:
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away
+        code = _leave_quietly()
+    except SystemExit as left:  # typer saw it first, and has its own exit code for it
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        code = _leave_quietly()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; an error is one line and its exit code."""
+    try:
         code = app(standalone_mode=False)
     except CommandLineError as error:
-        error.show()  # type: ignore[attr-defined]
-        sys.exit(EXIT_USAGE)
+        _say_usage(error)
+        return EXIT_USAGE
     except WeightkinError as error:
-        print(f"weightkin: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _say(str(error))
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        print("weightkin: stopped", file=sys.stderr)
-        sys.exit(EXIT_INCOMPLETE)
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_INCOMPLETE)
-    sys.exit(code if isinstance(code, int) else 0)
+        _say("stopped")
+        return EXIT_INCOMPLETE
+    return code if isinstance(code, int) else 0
+
+
+def _leave_quietly() -> int:
+    """Let what is still buffered go nowhere: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    return EXIT_INCOMPLETE
+
+
+def _say_usage(error: Exception) -> None:
+    """One line for a wrong command line; the whole help where no command was named."""
+    context = getattr(error, "ctx", None)
+    if context is None or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return
+    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    _say(f"{said}. Try '{context.command_path} --help'.")
+
+
+def _say(line: str) -> None:
+    """One line on the error stream, whatever stands in it."""
+    from weightkin.report.terminal import printable
+
+    print(f"weightkin: {printable(line)}", file=sys.stderr)
 
 
 def _report_bug(
@@ -147,23 +185,39 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     controls: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
     ] = None,
+    relatives: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODEL", help="Judge the direction among these; repeat."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
+    from weightkin.evidence.controls import load_controls
     from weightkin.verbs.compare import compare as run
+    from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
+    if quick and relatives:
+        raise UsageError("--quick and --with exclude each other")
     if quick and thorough:
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
     if recover is not None:
-        _check_target(recover, (a, b))
+        refuse_inside(recover, (a, b))
+        if not recover.parent.is_dir():
+            raise UsageError(f"{recover}: its folder does not exist")
+    if controls is not None:
+        load_controls(controls)  # a bad file is said before anything is read
     check_page(html, (a, b))
     if estimate:
         _print_estimate(a, b, as_json)
         return
+    if relatives:
+        from weightkin.lineage.among import compare_among
+
+        run = partial(compare_among, relatives=relatives)
     record = run(
         a,
         b,
@@ -178,51 +232,16 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     )
     with page_beside(html, record):
         _print_comparison(record, as_json)
+    if recover is not None and recover.exists():
+        how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
+        _say(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:
         raise typer.Exit(EXIT_DIFFERS)
 
 
-@app.command()
-def verify(
-    record: Annotated[str, typer.Argument(help="A record of compare --json or locate --json.")],
-    a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
-    b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
-) -> None:
-    """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
-    from weightkin.errors import UnreadableModel
-    from weightkin.records.reading import read_record
-    from weightkin.verbs.verify import verify as run
-    from weightkin.verbs.verify import what_agrees
-
-    if (a is None) != (b is None):
-        raise UsageError("verify takes both models or neither")
-    try:
-        text = Path(record).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
-    old = read_record(text, record)
-    differences = run(old, a, b)
-    for line in differences[:MOST_SHOWN]:
-        print(line)
-    if len(differences) > MOST_SHOWN:
-        print(f"and {len(differences) - MOST_SHOWN} more")
-    print("different" if differences else f"same: {what_agrees(old)}")
-    if differences:
-        raise typer.Exit(EXIT_DIFFERS)
-
-
-def _check_target(target: Path, sources: tuple[str, str]) -> None:
-    """A file in a folder that exists, outside both models. `compare` refuses to overwrite one."""
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: its folder does not exist")
-    for source in map(Path, sources):
-        folder = source if source.is_dir() else source.parent
-        if target.resolve().is_relative_to(folder.resolve()) and source.is_dir():
-            raise UsageError(f"{target}: lies inside the model {source}")
-
-
+app.command()(verify)
 app.command()(locate)
 app.command()(sketch)
 app.command()(tree)

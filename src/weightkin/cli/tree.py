@@ -70,6 +70,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
+    from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
@@ -79,6 +80,8 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--json, --format and --explain exclude each other")
     models = named(sources)
     check_page(html, models)
+    if cache is not None:
+        refuse_inside(cache, models)
     folder = cache_folder(cache)
     progress = progress_line() if sys.stderr.isatty() else None
     graph = weightkin.family_graph(
@@ -101,28 +104,64 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
 
 
 def named(sources: list[str]) -> list[str]:
-    """The sources themselves, or every model directly inside a folder that is the only one."""
+    """The sources, or instead of one that is a folder of models every model directly inside.
+
+    An adapter beside its base is that base with the adapter merged in. Models that lie deeper are
+    left out, and that is said.
+    """
     folder = Path(sources[0])
     try:
         if len(sources) > 1 or "\0" in sources[0] or not folder.is_dir():
-            return sources
+            return [_with_base(x) for x in sources]
         entries = sorted(x for x in folder.iterdir() if not x.name.startswith("."))
         inside = [x for x in entries if _holds_model(x)]
         if any(x.is_file() and IS_PART.search(x.name) for x in entries):
             inside = [folder, *(x for x in inside if x.is_dir())]
+        deeper = [y for x in entries if x.is_dir() for y in _models_below(x)]
     except OSError as error:
         raise UnreadableModel(f"{folder}: cannot be listed ({error.strerror})") from None
+    left_out = _left_out(deeper)
     if not inside:
         found = f"found no model among {len(entries)} entries"
+        found += f" ({left_out})" if deeper else ""
         wanted = f"subfolders with weights, or files ending in {', '.join(SUFFIXES)}"
         raise UnreadableModel(f"{folder}: {found}, expected {wanted}")
-    return [str(x) for x in inside]
+    if deeper:
+        print(f"weightkin: {left_out}: name their folder to see them", file=sys.stderr)
+    return [_with_base(str(x)) for x in inside]
+
+
+def _models_below(folder: Path) -> list[Path]:
+    """Models in the folders of a folder; one that cannot be listed is not looked into."""
+    try:
+        below = sorted(x for x in folder.iterdir() if not x.name.startswith(".") and x.is_dir())
+        return [x for x in below if _holds_model(x)]
+    except OSError:
+        return []
+
+
+def _left_out(deeper: list[Path]) -> str:
+    from weightkin.report.terminal import printable
+
+    if not deeper:
+        return ""
+    count = "1 model lies" if len(deeper) == 1 else f"{len(deeper)} models lie"
+    return f"{count} one level deeper, not read, such as {printable(str(deeper[0]))}"
+
+
+def _with_base(source: str) -> str:
+    """``base+adapter`` for an adapter whose base lies beside it."""
+    from weightkin.weights.adapter import base_beside
+
+    base = base_beside(Path(source)) if "\0" not in source else None
+    return source if base is None else f"{base}+{source}"
 
 
 def _holds_model(path: Path) -> bool:
-    """A file of weights, or a folder with one directly inside; adapters are told to the reader."""
+    """A file of weights, or a folder with one directly inside; sketches in a folder are none."""
     if path.is_dir():
-        return any(x.suffix.lower() in SUFFIXES for x in path.iterdir())
+        names = [x.name.lower() for x in path.iterdir()]
+        return any(x.endswith(SUFFIXES) and not x.endswith(".sketch.safetensors") for x in names)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(NO_MODEL)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from weightkin.errors import UsageError, WeightkinError
@@ -99,7 +99,7 @@ def _sketched(source: Source, cache: Path | None) -> tuple[Sketch, Model | None]
         return source, None
     model = source if isinstance(source, Model) else open_model(source)
     if model.sketched is not None:
-        return read_sketch(Path(model.source)), None
+        return replace(read_sketch(Path(model.source)), source=model.source), None
     scheme = Scheme.whole() if model.n_bytes <= SMALL else Scheme()
     if cache is None:
         return take_sketch(model, scheme), model

@@ -163,6 +163,7 @@ def _hidden_edge(found: Found) -> Draft:
         evidence=(record.sentence, f"units seen through tokens differ by {found.distance:.2e}"),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,
+        unit="distance",
     )
 
 
@@ -201,7 +202,7 @@ def _graph(  # noqa: PLR0913 (the record has as many parts)
             evidence=e.evidence,
             runner_up=None
             if e.runner_up is None
-            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind)),
+            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind), unit=e.unit),
         )
         for e in edges
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -189,8 +189,7 @@ class Comparison(InNotebooks):
 
 
 def _comparison(data: dict[str, Any]) -> Comparison:
-    known = {f.name for f in fields(Comparison)}
-    kept = {key: value for key, value in data.items() if key in known}
+    kept = known(Comparison, data)
     if kept["verdict"] not in get_args(Verdict):
         raise ValueError(f"verdict {kept['verdict']!r}")
     return Comparison(

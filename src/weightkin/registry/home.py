@@ -17,6 +17,7 @@ from weightkin.registry.prepared import Prepared, of_sketch, place, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.outside import refuse_inside
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -48,6 +49,7 @@ class Registry:
 
         With ``resume``, also takes up whatever stopped jobs left over.
         """
+        refuse_inside(self.path, sources)
         return adding.add_all(self.path, sources, workers=workers, resume=resume, progress=progress)
 
     def search(

@@ -30,6 +30,7 @@ from weightkin.registry.store import COLUMNS, folder_of, opened, registered, wri
 from weightkin.sketch import read_sketch
 from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
+from weightkin.weights.outside import refuse_inside
 
 LISTING = "models.json"
 SCHEMA = "weightkin/registry-export/1"
@@ -41,6 +42,7 @@ def export_to(path: Path, target: Path) -> int:
     """Write all models of a registry into one file; how many."""
     if target.exists():
         raise UsageError(f"{target}: exists already, and is not overwritten")
+    refuse_inside(target)
     draft = target.with_name(f".{target.name}.part")
     try:
         with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:

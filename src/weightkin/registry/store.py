@@ -16,6 +16,7 @@ from pathlib import Path
 
 from weightkin.errors import UnusableRegistry
 from weightkin.records.registry import Registered
+from weightkin.weights.outside import refuse_inside
 
 SCHEMA = 1
 APPLICATION = 0x574B494E  # "WKIN"
@@ -75,6 +76,8 @@ def opened(path: Path, *, to_write: bool) -> Iterator[sqlite3.Connection]:
 
     A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
     """
+    if to_write:
+        refuse_inside(path)
     with told(path):
         if to_write:
             folder_of(path).joinpath("sketches").mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.types import Sketch
 from weightkin.weights import Model, open_model
+from weightkin.weights.outside import refuse_inside
 
 
 def take_sketch(
@@ -52,7 +53,9 @@ def sketch_files(
     UnreadableModel
         No source could be read.
     """
-    _check_folder(folder, sources)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder")
+    refuse_inside(folder, sources)
     skipped: list[Skipped] = []
     models: dict[str, Model] = {}
     first_error: UnreadableModel | None = None
@@ -114,14 +117,3 @@ def _target(folder: Path, model: Model, taken: dict[str, Model]) -> str:
         target = str(folder / f"{stem}-{n}{file.SUFFIX}")
         n += 1
     return target
-
-
-def _check_folder(folder: Path, sources: Sequence[str | Path]) -> None:
-    """A model's folder stays as it is: what lies there is read as part of the model."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
-    for source in map(Path, sources):
-        home = source if source.is_dir() else source.parent
-        inside = folder.resolve().is_relative_to(home.resolve())
-        if (source.is_dir() and inside) or folder.resolve() == home.resolve():
-            raise UsageError(f"{folder}: lies inside the model {source}, expected another folder")
