@@ -13,7 +13,9 @@ The way of a model through the house, each room importing only from those before
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
     lineage                    many sketches become a family graph; verify reruns any record
     registry                   many models in one file, found again by their weights
-    report, cli                records as words and drawings; one command per verb
+    report                     records as words, drawings and the formats of other tools
+    policy                     a gate: forbidden ancestors, declarations, licences
+    cli                        one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
 """
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from weightkin.errors import WeightkinError
     from weightkin.lineage.family import family_graph
     from weightkin.lineage.verify import verify
+    from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
@@ -47,6 +50,8 @@ _HOMES = {
     "Model": "weightkin.weights",
     "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
+    "Policy": "weightkin.policy",
+    "check": "weightkin.policy",
     "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
@@ -55,6 +60,7 @@ _HOMES = {
     "locate": "weightkin.verbs.locate",
     "notebook_html": "weightkin.report.html",
     "open_model": "weightkin.weights",
+    "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",
     "take_sketch": "weightkin.verbs.sketch",
@@ -67,8 +73,10 @@ __all__ = [
     "FamilyGraph",
     "Location",
     "Model",
+    "Policy",
     "Registry",
     "WeightkinError",
+    "check",
     "compare",
     "digest",
     "family_graph",
@@ -77,6 +85,7 @@ __all__ = [
     "notebook_html",
     "open_model",
     "read_anatomy",
+    "read_policy",
     "read_sketch",
     "take_sketch",
     "verify",

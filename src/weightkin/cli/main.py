@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin import __version__
+from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
+from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
@@ -35,8 +36,8 @@ EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
-    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if or verify hit; 2 not all could be"
-    " read; 3 no source could be read; 4 wrong command line.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
+    " could be read; 3 no source could be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -150,7 +151,7 @@ def show(
     model = open_model(source)
     anatomy = read_anatomy(model)
     if as_json:
-        print(json.dumps(model_record(model, anatomy, digest(model)), indent=2, allow_nan=False))
+        print(model_record(model, anatomy, digest(model)).to_json())
     else:
         print("\n".join(model_lines(model, anatomy, digest(model))))
     if model.is_partial:
@@ -190,6 +191,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         typer.Option("--with", metavar="MODEL", help="Judge the direction among these; repeat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    form: AsForm = None,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
     from weightkin.evidence.controls import load_controls
@@ -204,6 +206,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
+    check_form(form, as_json, estimate)
     if recover is not None:
         refuse_inside(recover, (a, b))
         if not recover.parent.is_dir():
@@ -231,7 +234,12 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         controls=controls,
     )
     with page_beside(html, record):
-        _print_comparison(record, as_json)
+        if form is not None:
+            from weightkin.report.parentage import of_comparison
+
+            print_form(of_comparison(record), form)
+        else:
+            _print_comparison(record, as_json)
     if recover is not None and recover.exists():
         how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
         _say(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")
@@ -243,6 +251,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
 
 app.command()(verify)
 app.command()(locate)
+app.command()(check)
 app.command()(sketch)
 app.command()(tree)
 app.command()(add)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
 from weightkin.errors import UnreadableModel, UsageError
@@ -80,15 +81,21 @@ def trace(
     seed: Seed = 0,
     html: ToHtml = None,
     as_json: AsJson = False,
+    form: AsForm = None,
 ) -> None:
     """Follow a model to its root, and hold what it declares against that."""
+    from weightkin.report.parentage import of_trace
     from weightkin.report.registry import trace_lines
 
     _check(alpha, most, seed)
+    check_form(form, as_json)
     check_page(html, (source,))
     record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
     with page_beside(html, record):
-        print(record.to_json() if as_json else "\n".join(trace_lines(record)))
+        if form is not None:
+            print_form(of_trace(record), form)
+        else:
+            print(record.to_json() if as_json else "\n".join(trace_lines(record)))
     if record.search.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -178,6 +178,12 @@ class Comparison(InNotebooks):
             return f"aligned only ({p}, {blocks}): too weakly alike to exclude an arranged order"
         return f"no evidence of shared weights ({p}, {blocks})"
 
+    @property
+    def effect(self) -> Effect | None:
+        """How alike matched units are on the axis of the smallest p-value."""
+        measured = [axis for axis in self.axes if axis.effect is not None]
+        return min(measured, key=lambda axis: axis.log10_pvalue).effect if measured else None
+
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
         return to_text(SCHEMA, asdict(self), indent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from weightkin.records.comparison import Skipped
+from weightkin.records.comparison import Effect, Skipped
 from weightkin.records.form import InNotebooks, from_text, known, to_text
 
 ADDING_SCHEMA = "weightkin/adding/1"
@@ -72,6 +72,7 @@ class Relative:
     cosine: float
     invariant_cosine: float
     looked_at: Looked
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,9 @@ def _relative(data: dict[str, Any]) -> Relative:
     model = dict(data["model"])
     for key in ("declared_parents", "notes"):
         model[key] = tuple(model.get(key, ()))
-    return Relative(**{**kept, "model": Registered(**model), "kind": tuple(data.get("kind", ()))})
+    effect = Effect(**x) if (x := data.get("effect")) else None
+    kind = tuple(data.get("kind", ()))
+    return Relative(**{**kept, "model": Registered(**model), "kind": kind, "effect": effect})
 
 
 def _step(data: dict[str, Any]) -> Step:

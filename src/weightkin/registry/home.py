@@ -74,9 +74,18 @@ class Registry:
         return self.trace(source, alpha=alpha, seed=seed, most=most).search
 
     def trace(
-        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+        self,
+        source: str | Path,
+        *,
+        alpha: float = ALPHA,
+        seed: int = 0,
+        most: int = MOST,
+        also: Sequence[int] = (),
     ) -> Trace:
-        """The way of a model to its root, and what it declares held against that."""
+        """The way of a model to its root, and what it declares held against that.
+
+        Registered models whose numbers are in ``also`` are compared whatever their vectors say.
+        """
         started = time.perf_counter()
         if not 0 < alpha < 1 or most < 1:
             raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
@@ -90,7 +99,11 @@ class Registry:
                 connection,
                 query,
                 own=own,
-                wanted=[i for ids in matches.values() for i in ids if own is None or i != own.id],
+                wanted=[
+                    i
+                    for i in (*also, *(x for ids in matches.values() for x in ids))
+                    if own is None or i != own.id
+                ],
                 alpha=alpha,
                 seed=seed,
                 most=most,

@@ -34,7 +34,7 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
     if isinstance(source, Sketch):
         return of_sketch(source, Declared())
     model = source if isinstance(source, Model) else open_model(source)
-    said = declared(model.source)
+    said = declared(model.source, model.beside if model.revision else None)
     if model.sketched is not None:
         return of_sketch(read_sketch(Path(model.source)), Declared())
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())

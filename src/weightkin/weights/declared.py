@@ -1,17 +1,21 @@
 """What a model's folder says about itself: parents and licence. Claims, never evidence.
 
 Read from ``config.json``, ``adapter_config.json`` and the front matter of ``README.md``, whatever
-of it is well formed; nothing here can fail.
+of it is well formed; nothing here can fail for files on this machine.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+Beside = Callable[[str, int], bytes | None]  # a small file: its name, most bytes
+
+CARD = "README.md"
 MAX_BYTES = 1 << 20
 MOST = 64  # parents
 MAX_NAME = 256  # characters
@@ -27,33 +31,50 @@ class Declared:
     licence: str = ""
 
 
-def declared(source: str | Path) -> Declared:
-    """Read the claims beside the weights of a local model."""
+def declared(source: str | Path, beside: Beside | None = None) -> Declared:
+    """Read the claims beside the weights of a model; of ``base+adapter``, those of the adapter.
+
+    ``beside`` reads a small file of a model that lies elsewhere (`Model.beside`).
+    """
     path = Path(source)
-    folder = path if path.is_dir() else path.parent
+    read = beside or partial(_beside, folder_of(path))
     parents: list[str] = []
-    parents += _values(folder / "adapter_config.json", "base_model_name_or_path")
-    front = _front_matter(_text(folder / "README.md"))
+    parents += _values(_text(read, "adapter_config.json"), "base_model_name_or_path")
+    front = _front_matter(_text(read, CARD))
     found = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
     parents += found.get("base_model", [])
-    parents += _values(folder / "config.json", "_name_or_path")
+    parents += _values(_text(read, "config.json"), "_name_or_path")
     own = {str(source), path.name, ""}
     kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
     licence = next(iter(found.get("license", [])), "")
     return Declared(tuple(kept[:MOST]), licence[:MAX_NAME])
 
 
-def _text(path: Path) -> str:
+def folder_of(path: Path) -> Path:
+    """Where the claims about a local model lie; of ``base+adapter``, beside the adapter."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", errors="replace")
+        if "+" in str(path) and not path.exists():
+            path = Path(str(path).rsplit("+", 1)[1])
+        return path if path.is_dir() else path.parent
     except (OSError, ValueError):
-        return ""
+        return path.parent
 
 
-def _values(path: Path, key: str) -> list[str]:
+def _beside(folder: Path, name: str, limit: int) -> bytes | None:
     try:
-        data = json.loads(_text(path))
+        with (folder / name).open("rb") as file:
+            return file.read(limit)
+    except (OSError, ValueError):
+        return None
+
+
+def _text(read: Beside, name: str) -> str:
+    return (read(name, MAX_BYTES) or b"").decode("utf-8", errors="replace")
+
+
+def _values(text: str, key: str) -> list[str]:
+    try:
+        data = json.loads(text)
     except (ValueError, RecursionError):
         return []
     value = data.get(key) if isinstance(data, dict) else None
