@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    cluster,
     family,
     hiding,
     kinds,
@@ -29,6 +30,7 @@ from benchmarks import (
     remote,
     scale,
     speed,
+    start,
     validity,
     views,
     zoo_laws,
@@ -77,7 +79,9 @@ def main() -> None:
         "larger": ("Trees of 21 in the second paper's layout", larger.run),
         "families of MiniLM": ("Families of MiniLM", minilm_families.run),
         "scale": ("Many models", scale.run),
+        "cluster": ("One tree on several workers", cluster.run),
         "remote": ("Models on a hub", remote.run),
+        "start": ("Start-up", start.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     for key in sys.argv[1:] or sections:

@@ -11,6 +11,7 @@ LEVELS = {
     "records": 0,
     "stats": 0,
     "scan": 0,
+    "compute": 0,
     "weights": 1,
     "anatomy": 2,
     "sketch": 3,
@@ -28,7 +29,8 @@ LEVELS = {
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip
-HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf"}
+HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf",
+         "distributed", "lancedb", "pyarrow"}  # fmt: skip
 
 
 def _imports(path):

@@ -33,6 +33,7 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
+INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
@@ -77,6 +78,8 @@ def _run() -> int:
     """Run the command; an error is one line and its exit code."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except CommandLineError as error:
         _say_usage(error)
         return EXIT_USAGE

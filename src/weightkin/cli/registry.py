@@ -10,7 +10,14 @@ import typer
 
 from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.html import ToHtml, check_page, page_beside
-from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
+from weightkin.cli.tree import (
+    EXIT_INCOMPLETE,
+    Cluster,
+    Workers,
+    check_where,
+    named,
+    progress_line,
+)
 from weightkin.errors import UnreadableModel, UsageError
 
 if TYPE_CHECKING:
@@ -32,23 +39,25 @@ def add(
         list[str] | None, typer.Argument(help="Models, or one folder of models.")
     ] = None,
     registry: File = None,
-    workers: Annotated[int, typer.Option(help="Processes that read models.")] = 1,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Also take up what stopped jobs left.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Register models, so that relatives are found among them."""
-    if workers < 1:
-        raise UsageError(f"--workers is {workers}, expected at least 1")
+    check_where(workers, cluster)
     if not sources and not resume:
         raise UsageError("no model was named, expected SOURCE... or --resume")
-    progress = progress_line() if sys.stderr.isatty() else None
-    record = _home(registry).add(
-        named(sources) if sources else [], workers=workers, resume=resume, progress=progress
-    )
-    if progress is not None:
-        print(CLEAR, end="", file=sys.stderr)
+    with progress_line() as progress:
+        record = _home(registry).add(
+            named(sources) if sources else [],
+            workers=workers,
+            cluster=cluster,
+            resume=resume,
+            progress=progress,
+        )
     _finish_adding(record, as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-EXIT_INCOMPLETE = 2
+from weightkin.cli.tree import EXIT_INCOMPLETE, Cluster, Workers, check_where, progress_line
 
 
 def sketch(
@@ -20,6 +20,8 @@ def sketch(
     full_digest: Annotated[
         bool, typer.Option("--full-digest", help="Also digest every byte.")
     ] = False,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
 ) -> None:
     """Write a small sample of each model, accepted wherever a source is."""
@@ -28,8 +30,17 @@ def sketch(
     from weightkin.sketch.scheme import Scheme
     from weightkin.verbs.sketch import sketch_files
 
-    scheme = Scheme.whole() if whole else Scheme()
-    record = sketch_files(sources, out, scheme=scheme, with_full_digest=full_digest)
+    check_where(workers, cluster)
+    with progress_line() as progress:
+        record = sketch_files(
+            sources,
+            out,
+            scheme=Scheme.whole() if whole else Scheme(),
+            with_full_digest=full_digest,
+            workers=workers,
+            cluster=cluster,
+            progress=progress,
+        )
     print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)

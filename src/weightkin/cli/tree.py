@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,14 @@ IS_PART = re.compile(
     r"|^(model|pytorch_model|diffusion_pytorch_model)\.(safetensors|bin)$"
 )
 CLEAR = "\r\x1b[K"
+MOST_NAMED = 30  # characters of a name on a line that is written over
+
+
+Workers = Annotated[int, typer.Option(help="Processes that read models.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers read them instead."),
+]
 
 
 class Method(StrEnum):
@@ -64,6 +73,8 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
     ] = None,
+    workers: Workers = 1,
+    cluster: Cluster = None,
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
     from weightkin.lineage.collection import cache_folder
@@ -78,17 +89,22 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
+    check_where(workers, cluster)
     models = named(sources)
     check_page(html, models)
     if cache is not None:
         refuse_inside(cache, models)
-    folder = cache_folder(cache)
-    progress = progress_line() if sys.stderr.isatty() else None
-    graph = weightkin.family_graph(
-        models, alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
-    )
-    if progress is not None:
-        print(CLEAR, end="", file=sys.stderr)
+    with progress_line() as progress:
+        graph = weightkin.family_graph(
+            models,
+            alpha=alpha,
+            seed=seed,
+            method=method.value,
+            cache=cache_folder(cache),
+            progress=progress,
+            workers=workers,
+            cluster=cluster,
+        )
     is_unicode = can_print("├└│─▶╌…")
     with page_beside(html, graph):
         if as_json:
@@ -165,16 +181,38 @@ def _holds_model(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(NO_MODEL)
 
 
-def progress_line() -> Callable[[str, int, int, int], None]:
-    """Draw one line that is written over: what, how far, bytes read, time left."""
-    from weightkin.report.terminal import file_size
+def check_where(workers: int, cluster: str | None) -> None:
+    """Refuse what says nothing about where to work, or two things."""
+    if workers < 1:
+        raise UsageError(f"--workers is {workers}, expected at least 1")
+    if cluster is not None and workers > 1:
+        raise UsageError("--workers and --cluster exclude each other")
 
-    started: dict[str, float] = {}
+
+@contextmanager
+def progress_line() -> Iterator[Callable[[str, int, int, int], None] | None]:
+    """One line that is written over, on a terminal: what, how far, bytes read, time left."""
+    from weightkin.report.terminal import file_size, printable
+
+    started = time.monotonic()
 
     def show(what: str, n_done: int, n_total: int, n_bytes: int) -> None:
-        spent = time.monotonic() - started.setdefault(what, time.monotonic())
-        left = f", {spent / n_done * (n_total - n_done):.0f} s left" if n_done else ""
-        line = f"{what} {n_done}/{n_total}, read {file_size(n_bytes)}{left}"
+        spent = time.monotonic() - started
+        left = f", {time_left(spent / n_done * (n_total - n_done))} left" if n_done else ""
+        line = f"{printable(what)[:MOST_NAMED]} {n_done}/{n_total}, read {file_size(n_bytes)}{left}"
         print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
 
-    return show
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        yield show
+    finally:
+        print(CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def time_left(seconds: float) -> str:
+    """Seconds, or minutes, or hours: as exact as is known."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -42,15 +42,24 @@ class Registry:
         sources: Sequence[str | Path],
         *,
         workers: int = 1,
+        cluster: str | None = None,
         resume: bool = False,
         progress: adding.Progress | None = None,
     ) -> Adding:
         """Register models; what cannot be read is in ``skipped``, the rest goes on.
 
-        With ``resume``, also takes up whatever stopped jobs left over.
+        With ``resume``, also takes up whatever stopped jobs left over. ``workers`` processes read
+        models, or the workers of a ``cluster``: the address of a dask scheduler.
         """
         refuse_inside(self.path, sources)
-        return adding.add_all(self.path, sources, workers=workers, resume=resume, progress=progress)
+        return adding.add_all(
+            self.path,
+            sources,
+            workers=workers,
+            cluster=cluster,
+            resume=resume,
+            progress=progress,
+        )
 
     def search(
         self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST

@@ -10,11 +10,12 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import SMALL, contents_of
-from weightkin.sketch import Scheme, Sketch, read_sketch, stand_in, take_sketch
+from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
+from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
 from weightkin.stats.matching import Floats
-from weightkin.weights import Model, open_model
+from weightkin.weights import Model, absolute, open_model
 from weightkin.weights.declared import Declared, declared
 
 
@@ -50,13 +51,6 @@ def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -
     return found
 
 
-def as_model(sketch: Sketch) -> Model:
-    """A sketch as a model; one that holds everything is a model like any other."""
-    model = stand_in(sketch)
-    is_whole = sketch.scheme.is_whole and not any(name.endswith("]") for name in sketch.tensors)
-    return replace(model, sketched=None) if is_whole else model
-
-
 def weights_of(source: str, digest: str) -> Model | str:
     """The weights a model was registered from, or why they cannot be looked at."""
     from weightkin.weights import digest as digest_of
@@ -71,8 +65,9 @@ def weights_of(source: str, digest: str) -> Model | str:
 
 
 def place(source: str) -> str:
-    """The source as an absolute path."""
-    return str(Path(source).resolve())
+    """The source as one absolute path, however it was linked to; a hub's name as it is."""
+    text = absolute(source)
+    return str(Path(text).resolve()) if Path(text).is_absolute() and "\0" not in text else text
 
 
 def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:

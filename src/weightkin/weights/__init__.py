@@ -9,7 +9,7 @@ bytes and count the pages touched; `model` gives rows as float32; `digests` name
 from weightkin.weights.digests import digest, full_digest
 from weightkin.weights.memory import model_from_arrays
 from weightkin.weights.model import Model, Problem, Rows, Storage, TensorInfo
-from weightkin.weights.source import open_model
+from weightkin.weights.source import absolute, open_model
 
 __all__ = [
     "Model",
@@ -17,6 +17,7 @@ __all__ = [
     "Rows",
     "Storage",
     "TensorInfo",
+    "absolute",
     "digest",
     "full_digest",
     "model_from_arrays",

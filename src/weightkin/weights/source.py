@@ -68,6 +68,19 @@ def open_model(source: str | Path) -> Model:
     return _model(str(source), _name(path), folder, contents, files, None)
 
 
+def absolute(source: str | Path) -> str:
+    """The same source as it can be named in any folder: a path absolute, a hub's name as it is."""
+    text = str(source)
+    if (pair := _base_and_adapter(text)) is not None:
+        return "+".join(map(absolute, pair))
+    path = Path(text)
+    if "\0" in text or text.startswith(SCHEME):
+        return text
+    with readable(path):
+        is_on_hub = is_hub_name(text) and not path.exists() and not path.parent.is_dir()
+    return text if is_on_hub else str(path.absolute())
+
+
 def _model(
     source: str,
     name: str,
