@@ -17,6 +17,7 @@ from weightkin import __version__
 from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.hand_over import AsForm, check_form, print_form
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
 from weightkin.cli.options import OnlyEstimate, print_estimate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
@@ -167,6 +168,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     a: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
     b: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
     as_json: AsJson = False,
+    html: ToHtml = None,
     estimate: OnlyEstimate = False,
     alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
@@ -216,6 +218,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
             raise UsageError(f"{recover}: its folder does not exist")
     if controls is not None:
         load_controls(controls)  # a bad file is said before anything is read
+    check_page(html, (a, b))
     if estimate:
         from weightkin.verbs.estimate import estimate as estimated
 
@@ -237,12 +240,13 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         recover=recover,
         controls=controls,
     )
-    if form is not None:
-        from weightkin.report.parentage import of_comparison
+    with page_beside(html, record):
+        if form is not None:
+            from weightkin.report.parentage import of_comparison
 
-        print_form(of_comparison(record), form)
-    else:
-        _print_comparison(record, as_json)
+            print_form(of_comparison(record), form)
+        else:
+            _print_comparison(record, as_json)
     if recover is not None and recover.exists():
         how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
         _say(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")

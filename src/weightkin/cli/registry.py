@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin.cli.hand_over import AsForm, check_form, print_form
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
@@ -61,13 +62,16 @@ def search(
     alpha: Alpha = 1e-6,
     most: Most = 32,
     seed: Seed = 0,
+    html: ToHtml = None,
     as_json: AsJson = False,
 ) -> None:
     """Find who is related to a model, among all that are registered."""
     from weightkin.report.registry import search_lines
 
+    check_page(html, (source,))
     record = _traced(source, registry, alpha, most, seed).search
-    print(record.to_json() if as_json else "\n".join(search_lines(record)))
+    with page_beside(html, record):
+        print(record.to_json() if as_json else "\n".join(search_lines(record)))
     _exit(record.incomplete)
 
 
@@ -77,6 +81,7 @@ def trace(
     alpha: Alpha = 1e-6,
     most: Most = 32,
     seed: Seed = 0,
+    html: ToHtml = None,
     as_json: AsJson = False,
     form: AsForm = None,
 ) -> None:
@@ -85,11 +90,13 @@ def trace(
     from weightkin.report.registry import trace_lines
 
     check_form(form, as_json)
+    check_page(html, (source,))
     record = _traced(source, registry, alpha, most, seed)
-    if form is not None:
-        print_form(of_trace(record), form)
-    else:
-        print(record.to_json() if as_json else "\n".join(trace_lines(record)))
+    with page_beside(html, record):
+        if form is not None:
+            print_form(of_trace(record), form)
+        else:
+            print(record.to_json() if as_json else "\n".join(trace_lines(record)))
     _exit(record.search.incomplete)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import weightkin
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import (
     EXIT_INCOMPLETE,
@@ -46,6 +47,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         list[str] | None, typer.Argument(help="Models, or one folder of models.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    html: ToHtml = None,
     graph_format: Annotated[
         Format | None, typer.Option("--format", help="Print a file for a graph tool.")
     ] = None,
@@ -91,6 +93,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     if estimate:
         print_estimate(estimate_sketches(models, small=SMALL), as_json=as_json)
         return
+    check_page(html, models)
     if cache is not None:
         refuse_inside(cache, models)
     with progress_line() as progress:
@@ -109,13 +112,14 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
             )
         )
     is_unicode = can_print("├└│─▶╌…")
-    if as_json:
-        print(graph.to_json())
-    elif graph_format is not None:  # always UTF-8: XML says so in its first line
-        sys.stdout.buffer.write(FORMATS[graph_format.value](graph).encode())
-    elif explain is not None:
-        print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
-    else:
-        print("\n".join(family_lines(graph, is_unicode=is_unicode)))
+    with page_beside(html, graph):
+        if as_json:
+            print(graph.to_json())
+        elif graph_format is not None:  # always UTF-8: XML says so in its first line
+            sys.stdout.buffer.write(FORMATS[graph_format.value](graph).encode())
+        elif explain is not None:
+            print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
+        else:
+            print("\n".join(family_lines(graph, is_unicode=is_unicode)))
     if graph.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
-from weightkin.records.form import from_text, known, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -95,7 +95,7 @@ class TensorRelation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(InNotebooks):
     """Where two models are alike. ``sentence`` is what can be quoted."""
 
     a: ModelRef
@@ -222,7 +222,7 @@ def _unit_map(data: dict[str, Any]) -> UnitMap:
 def _with_lists(kind: Any, data: dict[str, Any], prefix: str) -> Any:
     """A value whose two fields with this prefix are tuples of numbers."""
     lists = {f"{prefix}{x}": tuple(data[f"{prefix}{x}"]) for x in "ab"}
-    effect = {"effect": _effect(data)} if "effect" in data else {}
+    effect = {"effect": _effect(data)} if kind is ResidualMap else {}  # one of None is left out
     return kind(**{**data, **lists, **effect})
 
 

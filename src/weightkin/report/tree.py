@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.records.form import pvalue_words
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 
@@ -102,10 +102,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
             lines.append("    second     no other parent was in question")
         else:
             second = _name(nodes[edge.runner_up.parent], drawn)
-            behind, unit = edge.runner_up.behind, printable(edge.runner_up.unit)
-            how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
-            how = how.format(_number(behind)) if behind > 0 else "as good"
-            lines.append(f"    second     {second}, {how}")
+            lines.append(f"    second     {second}, {behind_words(edge.runner_up)}")
     children = [edge for edge in graph.edges if edge.parent == node.id]
     if children:
         lines.append("")
@@ -114,9 +111,17 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
+def behind_words(second: RunnerUp) -> str:
+    """By how much another parent would be worse, and in which unit."""
+    unit = printable(second.unit)
+    how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
+    return how.format(_number(second.behind)) if second.behind > 0 else "as good"
+
+
 def kind_words(edge: FamilyEdge) -> str:
     """How the child was made, with the number that says most: ``quantised (4 bits)``."""
     number = _main_number(edge.kind_details)
+    number = "" if number == edge.kind else number  # a merge by the method of that name
     also = edge.kind_details.get("also")
     others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
     kinds = " and ".join([printable(edge.kind), *others])

@@ -1,0 +1,61 @@
+"""The option `--html FILE`: the record as one page, beside what is printed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weightkin.errors import OutOfReach, UsageError
+
+if TYPE_CHECKING:
+    from weightkin.report.html.sections import Record
+
+ToHtml = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for people.")
+]
+SUFFIXES = (".html", ".htm")
+
+
+def check_page(target: Path | None, sources: Sequence[str]) -> None:
+    """A page goes where it cannot hurt: a name of a page, in a folder that is no model."""
+    from weightkin.weights.outside import refuse_inside
+
+    if target is None:
+        return
+    if target.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--html {target}: expected a name ending in {' or '.join(SUFFIXES)}")
+    if not target.parent.is_dir() or target.is_dir():
+        raise UsageError(f"--html {target}: expected a file in a folder that exists")
+    refuse_inside(target, sources)
+
+
+@contextmanager
+def page_beside(target: Path | None, record: Record) -> Iterator[None]:
+    """Write the page of a record, with the command line it came from, before it is printed.
+
+    Raises
+    ------
+    OutOfReach
+        After the printing: the disk is full, or the file cannot be written.
+    """
+    failed = "" if target is None else _write(target, record)
+    yield
+    if failed:
+        raise OutOfReach(failed)
+
+
+def _write(target: Path, record: Record) -> str:
+    from weightkin.report.html import page
+
+    command = shlex.join(["weightkin", *sys.argv[1:]])
+    try:
+        target.write_text(page(record, command=command), encoding="utf-8")
+    except OSError as error:
+        return f"{target}: cannot be written ({error.strerror})"
+    return ""
