@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from lancedb.table import Table
 
-SLOTS = 128  # of one table: with sketches of 3 MB it is compacted within half a gigabyte of memory
+SLOTS = 64  # of one table: with sketches of 3 MB it is compacted within a gigabyte of memory
 TIDY = 32  # appends after which a table is compacted
+CACHES = (1 << 20, 16 << 20)  # bytes: what was read and written is hardly asked for again
 TRIES = 3  # a compaction may take away what is being read; the next version has it
 NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
 WHERE_IN_RUST = re.compile(r",? /\S+\.rs:\d+:\d+")
@@ -192,7 +193,7 @@ def _connected(uri: str) -> DBConnection:
             f"{uri}: a store of Lance tables needs lancedb: pip install 'weightkin[lance]'"
         ) from None
     with _told(uri):
-        return lancedb.connect(uri)
+        return lancedb.connect(uri, session=lancedb.Session(*CACHES))
 
 
 def _schema() -> Any:
