@@ -22,6 +22,7 @@ LEVELS = {
     "lineage": 7,
     "registry": 8,
     "report": 8,
+    "web": 9,
     "cli": 10,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or

@@ -17,6 +17,7 @@ from weightkin import __version__
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
+from weightkin.cli.serve import serve
 from weightkin.cli.sketch import sketch
 from weightkin.cli.tree import tree
 from weightkin.errors import UsageError, WeightkinError
@@ -229,6 +230,7 @@ app.command(name="list")(list_models)
 app.command()(remove)
 app.command()(export)
 app.command(name="import")(import_models)
+app.command()(serve)
 app.add_typer(controls_app, name="controls")
 
 
