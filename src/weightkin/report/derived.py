@@ -19,7 +19,9 @@ def derivation_lines(record: Comparison) -> list[str]:
     lines = []
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
-        numbers = [f"{_words(key)} {_value(details[key])}" for key in NUMBERS if key in details]
+        numbers = [
+            f"{detail_words(key)} {value_words(details[key])}" for key in NUMBERS if key in details
+        ]
         rest = f" ({', '.join(numbers)})" if numbers else ""
         lines.append(f"  kind: {' and '.join(record.kind)}{rest}")
     if "identical" in details:
@@ -35,7 +37,8 @@ def derivation_lines(record: Comparison) -> list[str]:
     return lines
 
 
-def _words(key: str) -> str:
+def detail_words(key: str) -> str:
+    """Name of a number of a kind, for people."""
     return (
         key.replace("_", " ").replace("n ", "number of ", 1)
         if key[:2] == "n_"
@@ -43,11 +46,12 @@ def _words(key: str) -> str:
     )
 
 
-def _value(value: Any) -> str:
+def value_words(value: Any) -> str:
+    """Its value, long lists cut."""
     if value is None:
         return "none"
     if isinstance(value, dict):
-        return "; ".join(f"{k} {_value(v)}" for k, v in value.items() if k != "names")
+        return "; ".join(f"{k} {value_words(v)}" for k, v in value.items() if k != "names")
     if isinstance(value, list | tuple):
         shown = " ".join(str(x) for x in value[:MAX_ITEMS])
         return f"{shown} …" if len(value) > MAX_ITEMS else shown

@@ -35,7 +35,7 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
     words = [f"  {line}" for line in map_words(record)]
     lines += ["", *words] if words else []
     lines += _unit_lines(record.unit_maps)
-    lines += [f"  {line}" for r in record.residual for line in _residual_words(r, record.alpha)]
+    lines += [f"  {line}" for r in record.residual for line in residual_words(r, record.alpha)]
     lines += [f"  {line}" for line in _tensor_words(record)]
     for skip in record.skipped[:MAX_SKIPPED]:
         lines.append(f"  skipped  {printable(skip.what)}: {printable(skip.why)}")
@@ -116,7 +116,8 @@ def _unit_words(m: UnitMap) -> str:
     return printable(f"{where}: {what}{flips}{scale}")
 
 
-def _residual_words(r: ResidualMap, alpha: float) -> list[str]:
+def residual_words(r: ResidualMap, alpha: float) -> list[str]:
+    """How many dimensions of the residual width were kept; nothing where none were found."""
     if not r.trusts or 10**r.log10_pvalue > alpha:
         if not r.kept_a:
             return []

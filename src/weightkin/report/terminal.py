@@ -44,6 +44,8 @@ def comparison_lines(record: Comparison) -> list[str]:
 
 def printable(text: str) -> str:
     """Text from a file with everything that could move the cursor or the reading order escaped."""
+    if text.isprintable():
+        return text
     return "".join(
         c if unicodedata.category(c)[0] not in "CZ" or c == " " else repr(c)[1:-1] for c in text
     )

@@ -1,0 +1,159 @@
+"""What can be drawn of a family or of a path: nodes, edges, and what to read about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.form import pvalue_words
+from weightkin.records.registry import Step, Trace
+from weightkin.report.html.layout import Link, layout
+from weightkin.report.tree import UNOBSERVED, kind_words
+
+Style = Literal["inferred", "undetermined", "declared"]
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnNode:
+    """A model, or an ancestor that was inferred; ``href`` is a page about it, if there is one."""
+
+    id: str
+    label: str
+    is_observed: bool = True
+    href: str = ""
+    facts: Facts = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnEdge:
+    """``child`` was made from ``parent``; a declared edge is what a model says of itself."""
+
+    parent: str
+    child: str
+    kind: str
+    label: str
+    style: Style
+    probability: float  # of the direction
+    weight: float = 1.0
+    facts: Facts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Nodes and edges with the places of the nodes' centres, in pixels."""
+
+    nodes: tuple[DrawnNode, ...]
+    edges: tuple[DrawnEdge, ...]
+    places: tuple[tuple[float, float], ...]
+    carrying: frozenset[int] = field(default_factory=frozenset)  # edges that nodes hang from
+
+
+def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
+    """Lay out nodes and edges; edges must have no directed cycle. Linear but for one sort."""
+    index = {node.id: i for i, node in enumerate(nodes)}
+    links = [Link(index[e.parent], index[e.child], e.weight) for e in edges]
+    heaviest: dict[int, int] = {}
+    for i, link in enumerate(links):
+        best = heaviest.get(link.child)
+        if best is None or abs(link.weight) > abs(links[best].weight):
+            heaviest[link.child] = i
+    places = tuple(layout(len(nodes), links))
+    return Drawing(tuple(nodes), tuple(edges), places, frozenset(heaviest.values()))
+
+
+def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -> Drawing:
+    """A family; ``links`` gives the page of a node by its id."""
+    links = links or {}
+    nodes = [
+        DrawnNode(
+            id=node.id,
+            label=node.id if node.observed else UNOBSERVED,
+            is_observed=node.observed,
+            href=links.get(node.id, ""),
+            facts=_node_facts(node.source, node.digest, node.duplicates),
+        )
+        for node in graph.nodes
+    ]
+    labels = {node.id: node.label for node in nodes}
+    return drawing(nodes, [_family_edge(edge, labels) for edge in graph.edges])
+
+
+def trace_drawing(record: Trace) -> Drawing:
+    """The way to the root, and the declared parents that are no part of it as dotted edges."""
+    steps = [_step_edge(step) for step in record.path]
+    names = dict.fromkeys([record.search.name, *(x for s in steps for x in (s.child, s.parent))])
+    known = {(edge.parent, edge.child) for edge in steps}
+    said = []
+    for declared in record.declared:
+        ends = (declared.name, record.search.name)
+        if declared.state == "undeclared" or ends in known or declared.name == record.search.name:
+            continue
+        names[declared.name] = None
+        facts = (("Declared", declared.state), ("Why", declared.why))
+        said.append(
+            DrawnEdge(parent=ends[0], child=ends[1], kind="declared", label="declared",
+                      style="declared", probability=0.5, weight=0.0, facts=facts)
+        )  # fmt: skip
+    hidden = {s.parent for s in record.path if not s.parent_id and s.parent.startswith("unobs")}
+    nodes = [DrawnNode(id=x, label=x, is_observed=x not in hidden) for x in names]
+    return drawing(nodes, [*steps, *said])
+
+
+def edge_facts(edge: FamilyEdge | Step) -> Facts:
+    """What an edge rests on, as pairs of a word and a text."""
+    is_known = edge.direction == "determined"
+    said = "" if is_known else "undetermined, "
+    facts = [
+        ("Related", pvalue_words(edge.log10_pvalue)),
+        ("Direction", f"{said}probability {edge.direction_probability:.2f}"),
+        ("Support", f"{edge.support:.2f} of the resamples have this parent"),
+    ]
+    facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
+    facts += [("Evidence", line) for line in edge.evidence]
+    return tuple(facts)
+
+
+def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
+    """The parent that would have been next."""
+    if edge.runner_up is None:
+        return "no other parent was in question"
+    behind = edge.runner_up.behind
+    how = f"{behind:.3g} dearer" if behind > 0 else "as good"
+    return f"{labels[edge.runner_up.parent]}, {how}"
+
+
+def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
+    facts = [("Kind", kind_words(edge)), *edge_facts(edge)]
+    facts += [("Distance", f"{edge.distance:.3g}"), ("Second best", second_words(edge, labels))]
+    return DrawnEdge(
+        parent=edge.parent,
+        child=edge.child,
+        kind=edge.kind,
+        label=kind_words(edge),
+        style="inferred" if edge.direction == "determined" else "undetermined",
+        probability=edge.direction_probability,
+        weight=edge.weight,
+        facts=tuple(facts),
+    )
+
+
+def _step_edge(step: Step) -> DrawnEdge:
+    return DrawnEdge(
+        parent=step.parent,
+        child=step.child,
+        kind=step.kind,
+        label=step.kind,
+        style="inferred" if step.direction == "determined" else "undetermined",
+        probability=step.direction_probability,
+        weight=step.weight,
+        facts=(("Kind", step.kind), *edge_facts(step)),
+    )
+
+
+def _node_facts(source: str, digest: str, duplicates: Sequence[str]) -> Facts:
+    facts = [("Source", source), ("Digest", digest)]
+    facts += [("Same contents", x) for x in duplicates]
+    return tuple(fact for fact in facts if fact[1])

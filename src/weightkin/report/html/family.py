@@ -1,0 +1,112 @@
+"""The page of `tree`."""
+
+from __future__ import annotations
+
+from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.report.html.build import Html, h
+from weightkin.report.html.drawn import family_drawing, second_words
+from weightkin.report.html.graph import graph_view, static_view
+from weightkin.report.html.sections import opening, section, skipped_section
+from weightkin.report.html.tables import table
+from weightkin.report.html.words import NO_EVIDENCE, NULL_WORDS, SAMPLED, log10_words
+from weightkin.report.tree import UNOBSERVED, kind_words
+
+LEAD = (
+    "A line joins two models whose weights are not independent; it points from the model that was "
+    "there first to the one made from it. Nothing but weights was used: no names, dates or cards.",
+)
+HOW = (
+    "Relatedness is tested: a pair joins a family only where independent random initialisations "
+    "are rejected at a level corrected for all pairs. Who is whose parent is inferred, and has its "
+    "own probability; under 0.80 it is not claimed, and the line has no arrow head.",
+    "Support is the share of resamples of the matrices in which the same parent comes back. "
+    "Distance is that between parent and child, relative to their size.",
+)
+LIMITS = (
+    NO_EVIDENCE,
+    "An ancestor that was not given can only be inferred, and a parent that was not given is "
+    "replaced by its nearest relative among these models.",
+    "A line does not say that anything was improper. Licences permit most of these ways.",
+    "Whoever holds two models can arrange one to look like a relative of the other; weights alone "
+    "cannot date that.",
+)
+
+
+def family_body(graph: FamilyGraph) -> list[Html | None]:
+    """All sections but the last."""
+    drawn = family_drawing(graph)
+    lead = [h("p", x, class_="lead") for x in LEAD]
+    pictures = [graph_view(drawn), static_view(drawn)] if graph.edges else []
+    return [
+        opening("Family of many models", graph.sentence, lead),
+        section("graph", "The family graph", pictures) if pictures else None,
+        _edges(graph),
+        _alone(graph),
+        section("null", "What was tested", [h("p", x) for x in (*HOW, NULL_WORDS[0])]),
+        section("limits", "What this does not show", h("ul", [h("li", x) for x in LIMITS])),
+        skipped_section(graph.skipped, graph.incomplete),
+        _models(graph),
+    ]
+
+
+def _edges(graph: FamilyGraph) -> Html | None:
+    if not graph.edges:
+        return None
+    index = {node.id: i for i, node in enumerate(graph.nodes)}
+    labels = {node.id: node.id if node.observed else UNOBSERVED for node in graph.nodes}
+    rows = [
+        (
+            _link(labels[edge.child], index[edge.child]),
+            _link(labels[edge.parent], index[edge.parent]),
+            _how(edge),
+            log10_words(edge.log10_pvalue),
+            _direction(edge),
+            f"{edge.support:.2f}",
+            f"{edge.distance:.3g}",
+            second_words(edge, labels),
+            _evidence(edge),
+        )
+        for edge in graph.edges
+    ]
+    head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Distance", "Second best",
+            "Evidence")  # fmt: skip
+    caption = "Every edge with what it rests on. A name shows the model in the graph."
+    return section("edges", "All edges", table(caption, head, rows, numbers="...nnnn"))
+
+
+def _link(label: str, at: int) -> Html:
+    return h("a", label, href="#graph", data_node=at)
+
+
+def _how(edge: FamilyEdge) -> str:
+    weight = f", weight {edge.weight:.2f}" if edge.weight != 1.0 else ""
+    return kind_words(edge) + weight
+
+
+def _direction(edge: FamilyEdge) -> str:
+    sure = f"{edge.direction_probability:.2f}"
+    return sure if edge.direction == "determined" else f"open ({sure})"
+
+
+def _evidence(edge: FamilyEdge) -> Html | None:
+    return h("ul", [h("li", x) for x in edge.evidence]) if edge.evidence else None
+
+
+def _alone(graph: FamilyGraph) -> Html | None:
+    alone = [x[0] for x in graph.components if len(x) == 1]
+    if not alone:
+        return None
+    words = "Nothing relates these to any other model here. That is no evidence, not independence."
+    return section("alone", "Without relatives here", h("p", words),
+                   h("ul", [h("li", x) for x in alone]))  # fmt: skip
+
+
+def _models(graph: FamilyGraph) -> Html:
+    rows = [
+        (x.id, h("code", x.source), h("span", x.digest, class_="digest"), ", ".join(x.duplicates))
+        for x in graph.nodes
+        if x.observed
+    ]
+    head = ("Model", "Source", "Digest", "Same contents")
+    return section("models", "The models", table(f"{len(rows)} models", head, rows),
+                   h("p", SAMPLED, class_="note"))  # fmt: skip

@@ -1,0 +1,39 @@
+"""Tables and lists of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from weightkin.report.html.build import Html, h
+
+MOST_ROWS = 2000
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: str = ""
+) -> Html:
+    """A table that scrolls sideways by itself where it is too wide.
+
+    ``numbers`` has a character for each column: ``n`` is set to the right. Longer tables than
+    2,000 rows are cut, and say so.
+    """
+    classes = [("num" if kind == "n" else None) for kind in numbers.ljust(len(head))]
+    top = h("tr", [h("th", x, scope="col", class_=c) for x, c in zip(head, classes, strict=True)])
+    shown = [_row(x, classes) for x in rows[:MOST_ROWS]]
+    more = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
+        len(rows) > MOST_ROWS
+    )
+    inner = h("table", h("caption", caption, more), h("thead", top), h("tbody", shown))
+    return h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def facts(pairs: Iterable[tuple[str, object]], class_: str = "facts") -> Html:
+    """Words with what is to be said about each; pairs without a value are left out."""
+    shown = [
+        h("div", h("dt", word), h("dd", value)) for word, value in pairs if value not in (None, "")
+    ]
+    return h("dl", shown, class_=class_)
+
+
+def _row(cells: Sequence[object], classes: Sequence[str | None]) -> Html:
+    return h("tr", [h("td", x, class_=c) for x, c in zip(cells, classes, strict=True)])
