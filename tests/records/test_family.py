@@ -15,7 +15,8 @@ def test_json_is_the_contract_and_comes_back():
     data = json.loads(graph.to_json())
     assert data["schema"] == "weightkin/family/1"
     assert {"nodes", "edges", "components"} <= data.keys()
-    assert {"id", "name", "source", "digest", "observed", "duplicates"} == data["nodes"][0].keys()
+    assert data["nodes"][0].keys() == {"id", "name", "source", "digest", "observed", "duplicates",
+                                      "registered"}  # fmt: skip
     required = {"parent", "child", "kind", "kind_details", "weight", "log10_pvalue", "direction",
                 "direction_probability", "distance", "support"}  # fmt: skip
     assert required <= data["edges"][0].keys()

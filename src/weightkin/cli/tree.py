@@ -45,7 +45,9 @@ class Format(StrEnum):
 
 
 def tree(  # noqa: PLR0913 (a command has as many parameters as options)
-    sources: Annotated[list[str], typer.Argument(help="Models, or one folder of models.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Models, or one folder of models.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
     graph_format: Annotated[
         Format | None, typer.Option("--format", help="Print a file for a graph tool.")
@@ -58,6 +60,9 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     ] = Method.WEIGHTKIN,
     alpha: Annotated[float, typer.Option(help="Level of the whole family.")] = 1e-6,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    registry: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="All models of this registry instead.")
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
@@ -75,11 +80,22 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--seed must not be negative")
     if as_json + (graph_format is not None) + (explain is not None) > 1:
         raise UsageError("--json, --format and --explain exclude each other")
-    folder = cache_folder(cache)
+    if (registry is not None) == bool(sources):
+        raise UsageError("expected either SOURCE... or --registry FILE")
     progress = progress_line() if sys.stderr.isatty() else None
-    graph = weightkin.family_graph(
-        named(sources), alpha=alpha, seed=seed, method=method.value, cache=folder, progress=progress
-    )
+    if registry is not None:
+        if method is not Method.WEIGHTKIN or cache is not None:
+            raise UsageError("--method and --cache are for SOURCE..., not for --registry")
+        graph = weightkin.Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
+    else:
+        graph = weightkin.family_graph(
+            named(sources or []),
+            alpha=alpha,
+            seed=seed,
+            method=method.value,
+            cache=cache_folder(cache),
+            progress=progress,
+        )
     if progress is not None:
         print(CLEAR, end="", file=sys.stderr)
     is_unicode = can_print("├└│─▶╌…")

@@ -4,12 +4,13 @@ Search vectors name the nearest models, a test says which families they belong t
 are laid out anew with the newcomer. Of a large family only the nearest members take part: the edges
 of the others stay, and so do all of the newcomer's that do not lead to it.
 
-Limitations: a disguised copy, which its vector does not show, stays alone until the next full run.
+Limitations: a disguised copy, which its vector does not show, stays alone until the next full run
+unless the caller proposes its relatives and has their weights at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,11 +18,12 @@ import numpy as np
 from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
-from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
 from weightkin.sketch.vectors import nearest, search_vector, search_vectors
 from weightkin.stats.matching import Floats
+from weightkin.weights import Model
 
 MOST_AGAIN = 8  # members of a family that are laid out again
 
@@ -46,43 +48,83 @@ def add_model(known: Grown, name: str, sketch: Sketch) -> Grown:
     Null hypothesis of the joins: that of `family_graph`; the level is paid for all pairs there are.
     Edges of other families, and of members of large families that are not near, stay as they are.
     """
-    node = next((x for x in _nodes(known.graph, known.sketches) if x.id == name), None)
-    if node is not None:
-        raise ValueError(f"{name} is in the graph already")
     vector = search_vector(sketch)[None]
     names = list(known.sketches)
     _, near, cosine = next(nearest(known.vectors, N_NEAREST, of=vector))
     close = [names[k] for k, c in zip(near[0], cosine[0], strict=True) if c >= LEAST_COSINE]
-    family, is_whole = _family(known, sketch, close)
-    sketches = {**known.sketches, name: sketch}
-    n, m = len(sketches), len(family) + 1
+    graph = hung(known.graph, known.sketches, name, sketch, close)
+    vectors = np.concatenate([known.vectors, vector])
+    return Grown({**known.sketches, name: sketch}, vectors, graph)
+
+
+def hung(
+    graph: FamilyGraph,
+    sketches: Mapping[str, Sketch],
+    name: str,
+    sketch: Sketch,
+    close: Sequence[str],
+    *,
+    hidden: Sequence[str] = (),
+    weights: Callable[[str], Model | None] = lambda _: None,
+) -> FamilyGraph:
+    """Hang one more model into a graph.
+
+    Parameters
+    ----------
+    graph : FamilyGraph
+        What is known.
+    sketches : mapping
+        Of its observed nodes, by their id; only those of the newcomer's families are looked up.
+    name : str
+        The newcomer's id, which no node has.
+    sketch : Sketch
+        The newcomer.
+    close : sequence of str
+        Nodes that may be related, the nearest first.
+    hidden : sequence of str
+        Nodes that may be related though no test of sketches shows it.
+    weights : callable
+        The weights behind an id, if they are at hand; asked only because of ``hidden``.
+    """
+    if any(node.id == name for node in graph.nodes):
+        raise ValueError(f"{name} is in the graph already")
+    family, is_whole, with_weights = _family(graph, sketches, sketch, close, hidden)
+    n, m = len(sketches) + 1, len(family) + 1
     share = m * (m - 1) / max(1, n * (n - 1)) if family else 1.0
-    members = [replace(sketches[x], name=x) for x in (*family, name)]
-    part = family_graph(members, alpha=known.graph.alpha * share, seed=known.graph.seed)
-    graph = _with(known.graph, part, name, set(family), is_whole=is_whole)
-    return Grown(sketches, np.concatenate([known.vectors, vector]), graph)
+    members: list[Sketch | Model] = []
+    for x, own in (*((x, sketches[x]) for x in family), (name, sketch)):
+        model = weights(x) if with_weights else None
+        members.append(replace(own if model is None else model, name=x))
+    part = family_graph(members, alpha=graph.alpha * share, seed=graph.seed)
+    return _with(graph, part, name, set(family), n=n, is_whole=is_whole)
 
 
-def _nodes(graph: FamilyGraph, among: Mapping[str, Sketch]) -> Sequence[FamilyNode]:
-    return [node for node in graph.nodes if node.id in among]
-
-
-def _family(known: Grown, sketch: Sketch, close: Sequence[str]) -> tuple[list[str], bool]:
+def _family(
+    graph: FamilyGraph,
+    sketches: Mapping[str, Sketch],
+    sketch: Sketch,
+    close: Sequence[str],
+    hidden: Sequence[str],
+) -> tuple[list[str], bool, bool]:
     """Members of all families that a close model proves it belongs to, and whether these are all.
 
-    One test a family: that of its nearest member, and of the next ones where that fails.
+    One test a family: that of its nearest member, and of the next ones where that fails. Families
+    of hidden models take part without a test, and then weights must be looked at.
     """
-    home = {x: k for k, group in enumerate(known.graph.components) for x in group}
-    n = len(known.sketches) + 1
-    paid = known.graph.alpha / (n * (n - 1) / 2)
+    home = {x: k for k, group in enumerate(graph.components) for x in group}
+    n = len(sketches) + 1
+    paid = graph.alpha / (n * (n - 1) / 2)
     joined: set[int] = set()
     for x in close:
-        if home[x] not in joined and _is_related(known.sketches[x], sketch, paid):
+        if home[x] not in joined and _is_related(sketches[x], sketch, paid):
             joined.add(home[x])
-    members = [x for k in sorted(joined) for x in known.graph.components[k] if x in known.sketches]
+    unproven = {home[x] for x in hidden} - joined
+    joined |= unproven
+    members = [x for k in sorted(joined) for x in graph.components[k] if x in sketches]
     if len(members) <= MOST_AGAIN:
-        return members, True
-    return [x for x in close if home[x] in joined][:MOST_AGAIN], False
+        return members, True, bool(unproven)
+    near = [x for x in dict.fromkeys((*close, *hidden)) if home[x] in joined]
+    return near[:MOST_AGAIN], False, bool(unproven)
 
 
 def _is_related(a: Sketch, b: Sketch, alpha: float) -> bool:
@@ -91,10 +133,10 @@ def _is_related(a: Sketch, b: Sketch, alpha: float) -> bool:
 
 
 def _with(
-    graph: FamilyGraph, part: FamilyGraph, name: str, family: set[str], *, is_whole: bool
+    graph: FamilyGraph, part: FamilyGraph, name: str, family: set[str], *, n: int, is_whole: bool
 ) -> FamilyGraph:
     """Replace what was laid out again; of a large family add only the edges to the newcomer."""
-    known = {node.id for node in graph.nodes}
+    known = {name, *(node.id for node in graph.nodes)}
     fresh = {x.id: _unused(x.id, known) for x in part.nodes if not x.observed}
     edges = [_renamed(e, fresh) for e in part.edges]
     kept = list(graph.edges)
@@ -102,12 +144,16 @@ def _with(
     if is_whole:
         gone = {x.id for x in nodes if not x.observed and _children(graph, x.id) & family}
         nodes = [x for x in nodes if x.id not in gone]
-        kept = [e for e in kept if e.child not in family and e.parent not in gone]
+        # a hidden member, which no sketch relates to the others, stays where it hangs
+        again = {x for e in edges for x in (e.parent, e.child)} & family
+        kept = [e for e in kept if e.child not in again and e.parent not in gone]
     else:
         edges = [e for e in edges if e.child == name]
         fresh = {k: v for k, v in fresh.items() if any(e.parent == v for e in edges)}
     new = {x.id: x for x in part.nodes}
-    nodes = [new.get(x.id, x) if x.observed else x for x in nodes]
+    for k, x in enumerate(nodes):
+        if x.id in new and name in new[x.id].duplicates:
+            nodes[k] = replace(x, duplicates=(*x.duplicates, name))
     if name in new:
         nodes.append(new[name])
     nodes += [FamilyNode(id=x, observed=False) for x in fresh.values()]
@@ -115,28 +161,25 @@ def _with(
         graph,
         nodes=tuple(nodes),
         edges=(*kept, *edges),
-        components=_components(graph, part, name, fresh, {x.id for x in nodes}),
+        components=_components(graph, part, name, edges, {x.id for x in nodes}),
+        parameters={**graph.parameters, "n_pairs": n * (n - 1) // 2},
+        skipped=(*graph.skipped, *(x for x in part.skipped if x.what == name)),
         seconds=graph.seconds + part.seconds,
         bytes_read=graph.bytes_read + part.bytes_read,
     )
 
 
 def _components(
-    graph: FamilyGraph, part: FamilyGraph, name: str, fresh: Mapping[str, str], ids: set[str]
+    graph: FamilyGraph, part: FamilyGraph, name: str, edges: Sequence[FamilyEdge], ids: set[str]
 ) -> tuple[tuple[str, ...], ...]:
     """Families as they were, those of the newcomer's relatives made one with it."""
+    groups = Groups(sorted(ids))
     own = next((group for group in part.components if name in group), ())
-    touched = {fresh.get(x, x) for x in own}
-    groups, joined = [], set(touched & ids)
-    for group in graph.components:
+    for group in (*graph.components, own, *((e.parent, e.child) for e in edges)):
         left = [x for x in group if x in ids]
-        if touched.intersection(left):
-            joined.update(left)
-        elif left:
-            groups.append(tuple(left))
-    if joined:
-        groups.append(tuple(sorted(joined)))
-    return tuple(sorted(groups, key=lambda g: (-len(g), g)))
+        for x in left[1:]:
+            groups.join(left[0], x)
+    return tuple(tuple(g) for g in sorted(groups.all(), key=lambda g: (-len(g), g)))
 
 
 def _children(graph: FamilyGraph, parent: str) -> set[str]:

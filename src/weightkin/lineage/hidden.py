@@ -69,7 +69,9 @@ def find_hidden(
         (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
         for k, child in enumerate(alone)
         for other in (*roots, *alone[:k])
-        if _may_be_kin(members[other], members[child])
+        if members[other].model
+        and members[child].model  # a sketch cannot be looked at again
+        and _may_be_kin(members[other], members[child])
     )
     found: list[Found] = []
     placed: set[int] = set()

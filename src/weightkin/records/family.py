@@ -21,7 +21,8 @@ class FamilyNode:
     """One model; ``observed`` is false for an ancestor that was inferred, which has no name.
 
     ``id`` is the name of the model's folder or file, made unique; ``duplicates`` are the sources
-    whose contents are the same.
+    whose contents are the same. ``registered`` are numbers in a registry: of the model itself, then
+    of its duplicates.
     """
 
     id: str
@@ -30,6 +31,7 @@ class FamilyNode:
     digest: str = ""
     observed: bool = True
     duplicates: tuple[str, ...] = ()
+    registered: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,8 @@ class FamilyGraph:
 def _check_nodes(nodes: tuple[FamilyNode, ...]) -> None:
     for node in nodes:
         _check_texts("a node", (node.id, node.name, node.source, node.digest, *node.duplicates))
+        if not all(isinstance(k, int) and k > 0 for k in node.registered):
+            raise ValueError(f"node {node.id!r} has numbers {node.registered!r}")
         if not node.id:
             raise ValueError("a node has no id")
         if not node.observed and (node.name or node.source or node.duplicates):
@@ -228,7 +232,9 @@ def _family(data: dict[str, Any]) -> FamilyGraph:
 
 def _node(data: dict[str, Any]) -> FamilyNode:
     kept = _known(FamilyNode, data)
-    return FamilyNode(**{**kept, "duplicates": tuple(kept.get("duplicates", ()))})
+    for key in ("duplicates", "registered"):
+        kept[key] = tuple(kept.get(key, ()))
+    return FamilyNode(**kept)
 
 
 def _edge(data: dict[str, Any]) -> FamilyEdge:

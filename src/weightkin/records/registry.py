@@ -27,9 +27,10 @@ class Registered:
     revision: str
     digest: str
     full_digest: str
-    added: str  # UTC, ISO 8601
+    added: str  # UTC, ISO 8601; of an imported model what the file said
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
+    imported: str = ""  # UTC, ISO 8601; empty: registered here
     notes: tuple[str, ...] = ()  # same contents as another, or another under this name
 
 

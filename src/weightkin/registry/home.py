@@ -11,8 +11,9 @@ from pathlib import Path
 
 import weightkin
 from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
-from weightkin.registry import adding, moving, placing, searching
+from weightkin.registry import adding, family, moving, placing, searching
 from weightkin.registry.prepared import Prepared, of_sketch, place, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
@@ -123,6 +124,38 @@ class Registry:
         )
         declared = placing.held_against(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)
+
+    def family(
+        self,
+        *,
+        alpha: float = ALPHA,
+        seed: int = 0,
+        progress: adding.Progress | None = None,
+    ) -> FamilyGraph:
+        """The family graph of all registered models; each node says its numbers here.
+
+        Null hypothesis of every join: that of `family_graph`; the level is paid for all pairs.
+        The graph is kept in the file, and taken from there while the same models are registered.
+        Models that were only added are hung into it; otherwise all is laid out anew, which costs
+        what `family_graph` does.
+
+        Raises
+        ------
+        UnusableRegistry
+            There is no registry, or no model in it.
+        UnreadableModel
+            None of its sketches can be read.
+        """
+        if not 0 < alpha < 1:
+            raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
+        with opened(self.path, to_write=False) as connection:
+            graph, is_new = family.family(
+                self.path, connection, alpha=alpha, seed=seed, progress=progress
+            )
+        if is_new and self._is_writable():
+            with opened(self.path, to_write=True) as connection:
+                family.keep(connection, graph)
+        return graph
 
     def list(self) -> tuple[Registered, ...]:
         """All registered models, in the order they were added."""

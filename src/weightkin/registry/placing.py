@@ -14,9 +14,9 @@ from weightkin.lineage.family import family_graph
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import DeclaredParent, Relative, Step
-from weightkin.registry.prepared import Prepared, as_model, weights_of
+from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.searching import Compared
-from weightkin.sketch import Sketch
+from weightkin.sketch import Sketch, as_model
 from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out, the nearest

@@ -10,7 +10,7 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import SMALL, contents_of
-from weightkin.sketch import Scheme, Sketch, read_sketch, stand_in, take_sketch
+from weightkin.sketch import Scheme, Sketch, as_model, read_sketch, take_sketch
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
 from weightkin.sketch.vectors import search_vector
 from weightkin.stats.matching import Floats
@@ -48,13 +48,6 @@ def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -
     if invariant is not None and not found.invariant.any():
         return replace(found, invariant=invariant)
     return found
-
-
-def as_model(sketch: Sketch) -> Model:
-    """A sketch as a model; one that holds everything is a model like any other."""
-    model = stand_in(sketch)
-    is_whole = sketch.scheme.is_whole and not any(name.endswith("]") for name in sketch.tensors)
-    return replace(model, sketched=None) if is_whole else model
 
 
 def weights_of(source: str, digest: str) -> Model | str:

@@ -23,10 +23,10 @@ from weightkin.records import Comparison, Skipped
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.adding import now, with_notes
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows
-from weightkin.registry.prepared import Prepared, as_model, weights_of
+from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.store import COLUMNS, folder_of, writing
 from weightkin.scan import Floats, nearest
-from weightkin.sketch import Sketch, read_sketch, stand_in
+from weightkin.sketch import Sketch, as_model, read_sketch, stand_in
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model
 

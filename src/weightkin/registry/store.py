@@ -2,7 +2,8 @@
 
 ``models`` says what was added, under which name, from where and when; ``contents`` what they hold,
 once for equal samples: the position of the vectors and the file of the sketch. ``edges`` keeps
-comparisons with the digests and version they rest on; ``jobs`` and ``items`` what is still to do.
+comparisons with the digests and version they rest on, ``family`` the graph of all models;
+``jobs`` and ``items`` what is still to do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from weightkin.errors import UnusableRegistry
 from weightkin.records.registry import Registered
 
-SCHEMA = 1
+SCHEMA = 2
 APPLICATION = 0x574B494E  # "WKIN"
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
 TABLES = """
@@ -29,6 +30,7 @@ CREATE TABLE models (
   revision TEXT NOT NULL, digest TEXT NOT NULL, full_digest TEXT NOT NULL,
   slot INTEGER NOT NULL REFERENCES contents(slot), added TEXT NOT NULL,
   parents TEXT NOT NULL, licence TEXT NOT NULL, version TEXT NOT NULL,
+  imported TEXT NOT NULL DEFAULT '',
   UNIQUE (source, digest, slot));
 CREATE INDEX models_by_name ON models(name);
 CREATE INDEX models_by_slot ON models(slot);
@@ -36,13 +38,16 @@ CREATE TABLE edges (
   a INTEGER NOT NULL, b INTEGER NOT NULL, digest_a TEXT NOT NULL, digest_b TEXT NOT NULL,
   version TEXT NOT NULL, found TEXT NOT NULL, evidence TEXT NOT NULL,
   PRIMARY KEY (a, b));
+CREATE TABLE family (
+  alpha REAL NOT NULL, seed INTEGER NOT NULL, version TEXT NOT NULL, found TEXT NOT NULL,
+  record TEXT NOT NULL);
 CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, begun TEXT NOT NULL, ended TEXT);
 CREATE TABLE items (
   job INTEGER NOT NULL REFERENCES jobs(id), position INTEGER NOT NULL, source TEXT NOT NULL,
   state TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (job, position)) WITHOUT ROWID;
 CREATE INDEX items_by_state ON items(state, job);
 """
-COLUMNS = "id, name, source, revision, digest, full_digest, added, parents, licence"
+COLUMNS = "id, name, source, revision, digest, full_digest, added, parents, licence, imported"
 
 
 def default_file() -> Path:
@@ -119,10 +124,10 @@ def _check_or_make(path: Path, connection: sqlite3.Connection, *, to_write: bool
     )
     if version == SCHEMA and application == APPLICATION:
         return
-    if version > SCHEMA and application == APPLICATION:
-        raise UnusableRegistry(f"{path}: version {version}, expected at most {SCHEMA}")
+    if application == APPLICATION:
+        raise UnusableRegistry(f"{path}: registry of version {version}, expected {SCHEMA}")
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not to_write or n_tables and (version, application) != (0, 0) or application:
+    if not to_write or n_tables and (version, application) != (0, 0):
         raise UnusableRegistry(f"{path}: no registry, expected a file that `add` made")
     connection.execute("PRAGMA journal_mode = WAL")
     with writing(connection):

@@ -16,7 +16,7 @@ from weightkin.sketch.overlap import (
     squared_norm,
 )
 from weightkin.sketch.scheme import Scheme
-from weightkin.sketch.stand_in import stand_in
+from weightkin.sketch.stand_in import as_model, stand_in
 from weightkin.sketch.take import take_sketch
 from weightkin.sketch.types import Sketch, SketchedTensor
 
@@ -25,6 +25,7 @@ __all__ = [
     "Scheme",
     "Sketch",
     "SketchedTensor",
+    "as_model",
     "cached_sketch",
     "inner_product",
     "overlap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,13 @@ def stand_in(sketch: Sketch) -> Model:
             anatomy=anatomy_text(sketch.anatomy),
         ),
     )
+
+
+def as_model(sketch: Sketch) -> Model:
+    """A sketch as a model; one that holds everything is a model like any other."""
+    model = stand_in(sketch)
+    is_whole = sketch.scheme.is_whole and not any(name.endswith("]") for name in sketch.tensors)
+    return replace(model, sketched=None) if is_whole else model
 
 
 def run_of(tensor: SketchedTensor) -> npt.NDArray[Any]:

@@ -1,0 +1,227 @@
+"""The family graph of all registered models: kept in the file, grown by newcomers, else rebuilt.
+
+Nodes are contents, named after the model that was registered first. A graph is taken again while
+the same models are registered; models that were added since are hung into it, until these are a
+quarter of all; whatever else changed, everything is laid out anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import weightkin
+from weightkin.errors import UnreadableModel, UnusableRegistry
+from weightkin.lineage.collection import Progress
+from weightkin.lineage.family import family_graph
+from weightkin.lineage.growing import hung
+from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
+from weightkin.records import Skipped
+from weightkin.records.family import FamilyGraph, FamilyNode
+from weightkin.registry.adding import now
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves, read_rows
+from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
+from weightkin.registry.prepared import weights_of
+from weightkin.registry.searching import LEAST_INVARIANT
+from weightkin.registry.store import folder_of, writing
+from weightkin.scan import nearest
+from weightkin.sketch import Sketch, as_model
+from weightkin.stats.matching import Floats
+from weightkin.weights import Model
+
+GROWN = 0.25  # share of newcomers from which everything is laid out anew
+NO_WEIGHTS = "no relatives on the sketch, and no weights to look again"
+
+
+def family(
+    path: Path,
+    connection: sqlite3.Connection,
+    *,
+    alpha: float,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[FamilyGraph, bool]:
+    """The graph of all models, and whether it is another than the one that is kept.
+
+    Raises
+    ------
+    UnusableRegistry
+        No model is registered.
+    UnreadableModel
+        None of the sketches can be read.
+    """
+    held = holdings(connection)
+    if not held:
+        raise UnusableRegistry(f"{path}: no model is registered, expected at least one")
+    old = kept(connection, alpha=alpha, seed=seed)
+    if old is not None:
+        new = grown(path, old, held)
+        if new is not None:
+            return new, new != old
+    return _rebuilt(path, held, alpha, seed, progress), True
+
+
+def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
+    """The graph in the file, if this version found it with these parameters."""
+    row = connection.execute(
+        "SELECT record FROM family WHERE alpha = ? AND seed = ? AND version = ?",
+        (alpha, seed, weightkin.__version__),
+    ).fetchone()
+    return None if row is None else FamilyGraph.from_json(row[0], "the family graph in the file")
+
+
+def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
+    """Put a graph into the file, in place of the one there."""
+    with writing(connection):
+        connection.execute("DELETE FROM family")
+        connection.execute(
+            "INSERT INTO family VALUES (?, ?, ?, ?, ?)",
+            (graph.alpha, graph.seed, graph.version, now(), graph.to_json(None)),
+        )
+
+
+def grown(path: Path, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
+    """The graph with the models that were added since; None where that is not enough."""
+    known = by_node(graph, held)
+    if known is None:
+        return None
+    there = {x.slot for x in known.values()}
+    new = [x for slot, x in held.items() if slot not in there]
+    n_grown = int(graph.parameters.get("n_grown", 0)) + len(new)
+    if n_grown > GROWN * len(held):
+        return None
+    lost = []
+    for own in new:
+        sketches = Sketches(folder_of(path), known)
+        name = unused(own.models[0].name, {node.id for node in graph.nodes})
+        try:
+            sketch = Sketches(folder_of(path), {name: own})[name]
+            graph = _with(path, graph, sketches, own, name, sketch)
+        except UnreadableModel as error:
+            lost.append(Skipped(what=name, why=str(error)))
+            continue
+        known = {**known, name: own}
+    if new:
+        n_grown -= len(lost)
+        graph = replace(graph, parameters={**graph.parameters, "n_grown": n_grown})
+    return _told(graph, known, lost)
+
+
+def _with(
+    path: Path, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
+) -> FamilyGraph:
+    """Hang one newcomer, near whatever the vectors propose."""
+    close, hidden = proposals(path, sketches.held, own.slot)
+    return hung(
+        graph,
+        sketches,
+        name,
+        sketch,
+        close,
+        hidden=hidden,
+        weights=lambda x: _weights(sketch if x == name else sketches[x]),
+    )
+
+
+def proposals(path: Path, held: Mapping[str, Held], slot: int) -> tuple[list[str], list[str]]:
+    """Nodes that registered contents may be related to: by sketches, and by weights alone."""
+    nodes = {x.slot: node for node, x in held.items()}
+    n = max((slot, *nodes)) + 1
+    found: list[list[str]] = []
+    for block, least in ((ALIGNED, LEAST_COSINE), (INVARIANT, LEAST_INVARIANT)):
+        bits, rows = read_rows(folder_of(path), block, n)
+        at, cosine = nearest(bits, rows, np.asarray(rows[slot], np.float32), N_NEAREST + 1)
+        close = [k for k, c in zip(at.tolist(), cosine, strict=True) if c >= least]
+        found.append([nodes[k] for k in close if k in nodes])
+    return found[0], [x for x in found[1] if x not in found[0]]
+
+
+def _rebuilt(
+    path: Path, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
+) -> FamilyGraph:
+    names: dict[str, Held] = {}
+    for own in held.values():
+        names[unused(own.models[0].name, names)] = own
+    sketches = Sketches(folder_of(path), names)
+    hidden = _may_hide(path, held)
+    sources: list[Sketch | Model] = []
+    lost = []
+    for name, own in names.items():
+        try:
+            sketch = sketches[name]
+        except UnreadableModel as error:
+            lost.append(Skipped(what=name, why=str(error)))
+            continue
+        model = as_model(sketch)
+        whole = model if model.sketched is None else None
+        if whole is None and own.slot in hidden:
+            whole = _weights(sketch)
+        sources.append(replace(sketch if whole is None else whole, name=name))
+    if not sources:
+        raise UnreadableModel(f"none of {len(lost)} sketches could be read: {lost[0].why}")
+    graph = family_graph(sources, alpha=alpha, seed=seed, progress=progress)
+    said = {name for name, own in names.items() if own.slot in hidden}
+    skipped = tuple(x for x in graph.skipped if x.why != NO_WEIGHTS or x.what in said)
+    return _told(replace(graph, skipped=skipped), names, lost)
+
+
+def _weights(sketch: Sketch) -> Model | None:
+    """Weights to look at again: those held whole, or those at hand."""
+    model = as_model(sketch)
+    if model.sketched is None:
+        return model
+    found = weights_of(sketch.source, sketch.digest)
+    return None if isinstance(found, str) else found
+
+
+def _may_hide(path: Path, held: Mapping[int, Held]) -> set[int]:
+    """Slots of models whose invariant vectors are alike and whose aligned ones are not."""
+    slots = list(held)
+    n = max(slots) + 1
+    rows = {b.name: read_rows(folder_of(path), b, n)[1] for b in (ALIGNED, INVARIANT)}
+    found: set[int] = set()
+    for start in range(0, len(slots), 1024):
+        some = slots[start : start + 1024]
+        for first in range(0, len(slots), 8192):
+            other = slots[first : first + 8192]
+            alike = _products(rows["invariant"], some, other) >= LEAST_INVARIANT
+            if alike.any():
+                alike &= _products(rows["aligned"], some, other) < LEAST_COSINE
+                i, j = np.nonzero(alike)
+                found.update(some[k] for k in i.tolist())
+                found.update(other[k] for k in j.tolist())
+    return found
+
+
+def _products(rows: Halves, some: list[int], other: list[int]) -> Floats:
+    x, y = (np.asarray(rows[k], dtype=np.float32) for k in (some, other))
+    return x @ y.T
+
+
+def _told(graph: FamilyGraph, known: Mapping[str, Held], lost: Iterable[Skipped]) -> FamilyGraph:
+    """The graph with what the registry knows about its nodes."""
+    gone = tuple(lost)
+
+    def told(node: FamilyNode) -> FamilyNode:
+        if not node.observed:
+            return node
+        first, *others = known[node.id].models
+        return replace(
+            node,
+            name=first.name,
+            source=first.source,
+            digest=first.digest,
+            duplicates=tuple(m.name for m in others),
+            registered=known[node.id].ids,
+        )
+
+    return replace(
+        graph,
+        nodes=tuple(map(told, graph.nodes)),
+        skipped=(*(x for x in graph.skipped if x not in gone), *gone),
+        incomplete=graph.incomplete or bool(gone),
+    )
