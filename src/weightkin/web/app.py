@@ -47,6 +47,7 @@ def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = ""
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        telemetry={"auto_configure": False},  # nothing of this goes anywhere
     )
     guard = Guard(app, names=names, token=token)
     app.include_router(api.router(desk))

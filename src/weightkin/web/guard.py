@@ -21,12 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "weightkin"
 MOST_FORM = 64 << 10  # bytes of any body
-MOST_UPLOAD = 64 << 20  # bytes of a sketch with its form around it
+MOST_UPLOAD = 64_000_000  # bytes of a sketch with its form around it
 UPLOADS = ("/search", "/api/search")
 OPEN = ("/login", "/static/")  # seen without a token
 SAFE = ("GET", "HEAD", "OPTIONS")
+DRAWING = "'sha256-pgvDUBa4IjFA2yuSJ2cqcyxmNYJMborsd0ORcRv9vw8='"  # one rule of cytoscape's own
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    "content-security-policy": f"default-src 'none'; script-src 'self'; style-src 'self' {DRAWING};"
     " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -176,7 +177,7 @@ async def _drain(receive: Receive, most: int) -> None:
 
 
 def _too_large(most: int) -> str:
-    return f"found more than {most >> 10} KiB, expected at most that"
+    return f"found more than {most:,} bytes, expected at most that"
 
 
 def _said(scope: Scope, status: int, text: str) -> Response:

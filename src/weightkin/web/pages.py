@@ -13,6 +13,7 @@ from weightkin.records import Comparison
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
 from weightkin.report import html
+from weightkin.report.html.build import data_script
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
 from weightkin.web.desk import Desk
 from weightkin.web.facts import facts_of
@@ -50,6 +51,7 @@ def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
             trace=trace,
             job=_latest(desk, desk.latest("trace", model=number)),
             asked=seen(desk, answer[0]) if answer else None,
+            numbers=_numbers(trace),
             remembered=browsing.remembered(desk.registry, known) if answer is None else (),
         )
 
@@ -120,7 +122,8 @@ def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
             return shown.page("result.html", job=seen(desk, found), search=Search.from_json(text))
         body = Markup(html.body(Comparison.from_json(text)))
         pair = [browsing.one(desk.registry, found.asked[side]) for side in "ab"]
-        return shown.page("report.html", job=seen(desk, found), body=body, pair=pair)
+        record = Markup(data_script(text, id="record"))
+        return shown.page("report.html", job=seen(desk, found), body=body, pair=pair, record=record)
 
     @pages.post("/jobs/{number}/cancel")
     def cancel(number: Number) -> Response:
@@ -179,6 +182,15 @@ def _meant(desk: Desk, text: str) -> tuple[Registered, ...]:
     """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
     numbered = NUMBERED.fullmatch(text.strip())
     return browsing.named(desk.registry, numbered[1] if numbered else text.strip())
+
+
+def _numbers(trace: Trace | None) -> dict[str, int]:
+    """Numbers of the models that a record names, by their names."""
+    if trace is None:
+        return {}
+    search = trace.search
+    found = {x.model.name: x.model.id for x in (*search.others, *reversed(search.relatives))}
+    return found | {s.parent: s.parent_id for s in (*search.path, *search.parents)}
 
 
 def _problem(models: tuple[Registered, ...]) -> str:

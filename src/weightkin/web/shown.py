@@ -18,7 +18,7 @@ from weightkin.web.desk import short
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
-SHARED = ("style.css", "graph.js", "cytoscape.min.js")  # of reports
+SHARED = ("style.css", "page.js", "graph.js", "cytoscape.min.js")  # of reports
 OWN = ("pages.css", "pages.js", "mark.svg")
 LONGEST = 160  # characters of a foreign text on a page
 
