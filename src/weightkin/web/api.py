@@ -20,6 +20,7 @@ MOST_ON_PAGE = 200
 Number = Annotated[int, Path(ge=1, le=1 << 53, description="Number in the registry.")]
 JobNumber = Annotated[int, Path(ge=1, le=1 << 53, description="Number of the job.")]
 JSON = "application/json"
+Answers = dict[int | str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def listing(desk: Desk, text: str, page: int, size: int) -> Listing:
     return Listing(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
 
 
-def _answers(*codes: int, model: Any = None) -> dict[int | str, dict[str, Any]]:
+def _answers(*codes: int, model: Any = None) -> Answers:
     """Errors a route documents, beside those that every route may give."""
     words: dict[int, str] = {
         400: "The body cannot be read.",
@@ -109,7 +110,7 @@ def _answers(*codes: int, model: Any = None) -> dict[int | str, dict[str, Any]]:
         429: "Too many jobs wait already.",
         503: "The registry cannot be used.",
     }
-    said = {
+    said: Answers = {
         code: {"model": Problem, "description": words[code]} for code in sorted({*codes, *EVER})
     }
     if model is not None:

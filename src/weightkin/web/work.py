@@ -15,9 +15,9 @@ from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Skipped
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry, browsing
-from weightkin.registry.prepared import as_model, weights_of
+from weightkin.registry.prepared import weights_of
 from weightkin.report.terminal import file_size
-from weightkin.sketch import read_sketch, write_sketch
+from weightkin.sketch import as_model, read_sketch, write_sketch
 from weightkin.verbs.compare import compare
 from weightkin.web.running import Say
 from weightkin.weights import Model
