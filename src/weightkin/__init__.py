@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
     from weightkin.registry import Registry
+    from weightkin.report.html import notebook_html
     from weightkin.sketch import read_sketch, write_sketch
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
@@ -52,6 +53,7 @@ _HOMES = {
     "family_graph": "weightkin.lineage.family",
     "full_digest": "weightkin.weights",
     "locate": "weightkin.verbs.locate",
+    "notebook_html": "weightkin.report.html",
     "open_model": "weightkin.weights",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",
@@ -72,6 +74,7 @@ __all__ = [
     "family_graph",
     "full_digest",
     "locate",
+    "notebook_html",
     "open_model",
     "read_anatomy",
     "read_sketch",

@@ -41,6 +41,10 @@ def edges_of(graph):
 DOT_TOKEN = re.compile(r'\s+|->|[{}\[\];,=]|[A-Za-z_]\w*|"(?:[^"\\\n]|\\.)*"')
 
 
+def _dot_escape(found):
+    return "\n" if found[1] == "n" else found[1]
+
+
 def read_dot(text):
     """Labels of nodes, and edges with their attributes, by a strict tokenizer."""
     tokens, at = [], 0
@@ -59,7 +63,7 @@ def read_dot(text):
         if "[" in statement and statement[0] != "node":
             at = statement.index("[")
             given = dict(zip(statement[at + 1 :: 4], statement[at + 3 :: 4], strict=True))
-            label = re.sub(r"\\(.)", r"\1", given.pop("label")[1:-1])
+            label = re.sub(r"\\(.)", _dot_escape, given.pop("label")[1:-1])
             if statement[1] == "->":
                 edges[statement[0], statement[2]] = (label, given)
             else:
@@ -108,7 +112,7 @@ def read_mermaid(text):
     nodes, edges = {}, {}
     for line in lines[2:]:
         node = re.fullmatch(r'  (n\d+)\["([-\w .,()=#;]*)"\](:::unobserved)?', line)
-        edge = re.fullmatch(r'  (n\d+) (-->|---)\|"([-\w .,()=#;]*)"\| (n\d+)', line)
+        edge = re.fullmatch(r'  (n\d+) (-->|---)\|"((?:[-\w .,()=#;]|<br/>)*)"\| (n\d+)', line)
         assert node or edge, line
         if node:
             nodes[node[1]] = html.unescape(re.sub(r"#(\d+);", r"&#\1;", node[2]))
@@ -123,7 +127,9 @@ def test_dot_holds_the_graph():
     labels["n6"] = "ancestor-1"
     assert {(labels[a], labels[b]) for a, b in edges} == edges_of(families.small())
     assert edges["n6", "n5"][1] == {"dir": "none"}
-    assert edges["n1", "n2"] == ("quantised (4 bits)", {})
+    said = "quantised (4 bits)\np <= 1e-431\ndirection 1.00\nsupport 1.00"
+    assert edges["n1", "n2"] == (said, {})
+    assert "direction undetermined (0.60)" in edges["n6", "n5"][0]
     assert nodes["n6"] == ("(unobserved ancestor)", {"style": "dashed"})
 
 
@@ -132,6 +138,8 @@ def test_mermaid_holds_the_graph():
     assert nodes["n1"] == "ft"
     assert edges["n0", "n1"] == "-->"
     assert edges["n6", "n5"] == "---"
+    said = "quantised (4 bits)<br/>p #60;= 1e-431<br/>direction 1.00<br/>support 1.00"
+    assert f'n1 -->|"{said}"| n2' in mermaid(families.small())
     assert len(edges) == 6
 
 
@@ -189,6 +197,13 @@ def test_hostile_names_stay_inside_the_comments_of_newick(name):
     (comment,) = comments
     assert comment.startswith("dropped: ")
     assert comment.endswith(" -> mix, merged, weight 0.1")
+
+
+def test_long_names_are_cut_where_they_are_drawn_and_kept_where_they_are_data():
+    graph = families.named("m" * 10_000)
+    assert max(map(len, dot(graph).splitlines())) < 300
+    assert max(map(len, mermaid(graph).splitlines())) < 1000
+    assert "m" * 10_000 in graphml(graph)
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))

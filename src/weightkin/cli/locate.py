@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from weightkin.cli.html import ToHtml, check_page, write_page
 from weightkin.errors import UsageError
 
 EXIT_INCOMPLETE = 2
@@ -16,6 +17,7 @@ def locate(
     a: Annotated[str, typer.Argument(help="A model folder or file.")],
     b: Annotated[str, typer.Argument(help="A model folder or file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    html: ToHtml = None,
     alpha: Annotated[float, typer.Option(help="Level of the whole map.")] = 1e-6,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
@@ -27,9 +29,11 @@ def locate(
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
     if seed < 0:
         raise UsageError("--seed must not be negative")
+    check_page(html, (a, b))
     record = run(a, b, alpha=alpha, seed=seed)
     is_unicode = can_print(SHADES)
     print(record.to_json() if as_json else "\n".join(location_lines(record, is_unicode=is_unicode)))
+    write_page(html, record)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

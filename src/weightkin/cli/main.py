@@ -15,6 +15,7 @@ import typer
 
 from weightkin import __version__
 from weightkin.cli.controls import controls as controls_app
+from weightkin.cli.html import ToHtml, check_page, write_page
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.serve import serve
@@ -124,6 +125,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     a: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
     b: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
     as_json: AsJson = False,
+    html: ToHtml = None,
     estimate: OnlyEstimate = False,
     alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
@@ -159,6 +161,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--published and --seed must not be negative")
     if recover is not None:
         _check_target(recover, (a, b))
+    check_page(html, (a, b))
     if estimate:
         _print_estimate(a, b, as_json)
         return
@@ -175,6 +178,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         controls=controls,
     )
     _print_comparison(record, as_json)
+    write_page(html, record)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:

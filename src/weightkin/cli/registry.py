@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightkin.cli.html import ToHtml, check_page, write_page
 from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
 from weightkin.errors import UnreadableModel, UsageError
 
@@ -56,14 +57,17 @@ def search(
     alpha: Alpha = 1e-6,
     most: Most = 32,
     seed: Seed = 0,
+    html: ToHtml = None,
     as_json: AsJson = False,
 ) -> None:
     """Find who is related to a model, among all that are registered."""
     from weightkin.report.registry import search_lines
 
     _check(alpha, most, seed)
+    check_page(html, (source,))
     record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
     print(record.to_json() if as_json else "\n".join(search_lines(record)))
+    write_page(html, record)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -74,14 +78,17 @@ def trace(
     alpha: Alpha = 1e-6,
     most: Most = 32,
     seed: Seed = 0,
+    html: ToHtml = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a model to its root, and hold what it declares against that."""
     from weightkin.report.registry import trace_lines
 
     _check(alpha, most, seed)
+    check_page(html, (source,))
     record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
     print(record.to_json() if as_json else "\n".join(trace_lines(record)))
+    write_page(html, record)
     if record.search.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import weightkin
+from weightkin.cli.html import ToHtml, check_page, write_page
 from weightkin.cli.locate import can_print
 from weightkin.errors import UnreadableModel, UsageError
 
@@ -49,6 +50,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         list[str] | None, typer.Argument(help="Models, or one folder of models.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    html: ToHtml = None,
     graph_format: Annotated[
         Format | None, typer.Option("--format", help="Print a file for a graph tool.")
     ] = None,
@@ -82,6 +84,8 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         raise UsageError("--json, --format and --explain exclude each other")
     if (registry is not None) == bool(sources):
         raise UsageError("expected either SOURCE... or --registry FILE")
+    models = named(sources) if sources else []
+    check_page(html, models)
     progress = progress_line() if sys.stderr.isatty() else None
     if registry is not None:
         if method is not Method.WEIGHTKIN or cache is not None:
@@ -89,7 +93,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         graph = weightkin.Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
     else:
         graph = weightkin.family_graph(
-            named(sources or []),
+            models,
             alpha=alpha,
             seed=seed,
             method=method.value,
@@ -107,6 +111,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
     else:
         print("\n".join(family_lines(graph, is_unicode=is_unicode)))
+    write_page(html, graph)
     if graph.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

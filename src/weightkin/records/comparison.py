@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
-from weightkin.records.form import from_text, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(InNotebooks):
     """The verdict about two models. ``log10_pvalue`` comes from exact and bound tests only."""
 
     a: ModelRef

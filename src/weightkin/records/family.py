@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import Skipped
-from weightkin.records.form import from_text, to_text
+from weightkin.records.form import InNotebooks, from_text, to_text
 
 SCHEMA = "weightkin/family/1"
 
@@ -67,7 +67,7 @@ class FamilyEdge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyGraph:
+class FamilyGraph(InNotebooks):
     """The family of many models: no directed cycle, nodes with none, one or several parents.
 
     Raises

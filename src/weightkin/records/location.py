@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
-from weightkin.records.form import from_text, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -95,7 +95,7 @@ class TensorRelation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(InNotebooks):
     """Where two models are alike. ``sentence`` is what can be quoted."""
 
     a: ModelRef

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import Skipped
-from weightkin.records.form import from_text, to_text
+from weightkin.records.form import InNotebooks, from_text, to_text
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -102,7 +102,7 @@ class DeclaredParent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(InNotebooks):
     """Who is related to a model, among all that are registered."""
 
     name: str
@@ -144,7 +144,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(InNotebooks):
     """The way of a model to its root, and what it declares beside it."""
 
     search: Search

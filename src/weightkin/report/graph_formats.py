@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.form import pvalue_words
 from weightkin.report.terminal import printable
 from weightkin.report.tree import UNOBSERVED, kind_words
 
@@ -20,6 +21,7 @@ GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 GEXF = "http://www.gexf.net/1.2draft"
 HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
 XML_TYPES = {"bool": "boolean", "float": "double", "str": "string"}
+LONGEST = 200  # characters of a label that is drawn
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -_.,()=")
 
 
@@ -33,7 +35,7 @@ def dot(graph: FamilyGraph) -> str:
     for edge in graph.edges:
         style = "" if edge.direction == "determined" else ", dir=none"
         ends = f"{numbers[edge.parent]} -> {numbers[edge.child]}"
-        lines.append(f"  {ends} [label={_dot_text(_edge_label(edge))}{style}];")
+        lines.append(f"  {ends} [label={_dot_text(*_edge_lines(edge))}{style}];")
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -46,7 +48,7 @@ def mermaid(graph: FamilyGraph) -> str:
     numbers = _numbers(graph)
     for edge in graph.edges:
         line = "-->" if edge.direction == "determined" else "---"
-        label = _mermaid_text(_edge_label(edge))
+        label = "<br/>".join(map(_mermaid_text, _edge_lines(edge)))
         lines.append(f'  {numbers[edge.parent]} {line}|"{label}"| {numbers[edge.child]}')
     return "\n".join(lines) + "\n"
 
@@ -164,13 +166,32 @@ def _edge_label(edge: FamilyEdge) -> str:
     return kind_words(edge) + weight
 
 
-def _dot_text(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _edge_lines(edge: FamilyEdge) -> list[str]:
+    """How the child was made; that the two are related; which came first; which parent."""
+    sure = f"direction {edge.direction_probability:.2f}"
+    if edge.direction == "undetermined":
+        sure = f"direction undetermined ({edge.direction_probability:.2f})"
+    return [
+        _edge_label(edge),
+        pvalue_words(edge.log10_pvalue),
+        sure,
+        f"support {edge.support:.2f}",
+    ]
+
+
+def _dot_text(*lines: str) -> str:
+    r"""Quoted text, a line each; ``\n`` between them is the line end of DOT."""
+    quoted = [x.replace("\\", "\\\\").replace('"', '\\"') for x in map(_cut, lines)]
+    return '"' + "\\n".join(quoted) + '"'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _mermaid_text(text: str) -> str:
     """Everything that could be syntax, Markdown or HTML as an entity code."""
-    return "".join(c if c in PLAIN else f"#{ord(c)};" for c in text)
+    return "".join(c if c in PLAIN else f"#{ord(c)};" for c in _cut(text))
 
 
 def _attributes(graph: FamilyGraph) -> dict[str, dict[str, str]]:

@@ -108,6 +108,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
 def kind_words(edge: FamilyEdge) -> str:
     """How the child was made, with the number that says most: ``quantised (4 bits)``."""
     number = _main_number(edge.kind_details)
+    number = "" if number == edge.kind else number  # a merge by the method of that name
     return printable(edge.kind) + (f" ({number})" if number else "")
 
 

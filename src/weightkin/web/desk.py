@@ -93,9 +93,10 @@ class Desk:
     def _forget(self) -> None:
         """Remove the uploads that no unfinished job needs."""
         jobs = self.jobs.newest(MOST_KEPT + MOST_WAITING)
-        needed = {str(job.asked.get("upload", "")) for job in jobs if job.state != "done"}
-        for path in self.uploads.glob(f"*{SUFFIX}"):
-            if str(path) not in needed:
+        asked = (job.asked.get("upload", "") for job in jobs if job.state != "done")
+        needed = {Path(path).name for path in asked}
+        for path in self.uploads.rglob(f"*{SUFFIX}"):  # what a killed job cleaned is below
+            if path.name not in needed:
                 path.unlink(missing_ok=True)
 
 

@@ -83,7 +83,8 @@ def _search(path: Path, upload: Path, name: str, say: Say) -> str:
         sketch = read_sketch(upload)
     except UnreadableModel as error:
         raise UnreadableModel(str(error).replace(str(upload), name)) from None
-    clean = upload.with_name(f"{upload.name}.clean")
+    clean = upload.parent / "clean" / upload.name
+    clean.parent.mkdir(exist_ok=True)
     try:
         write_sketch(replace(sketch, source=str(clean)), clean, overwrite=True)
         say("searching")

@@ -2,7 +2,7 @@
 
     page(record)       a whole page: styles, scripts and the record inside, no network
     body(record)       its contents alone, for a page of somebody else's
-    notebook(record)   the page without scripts in a frame, as notebooks show it
+    notebook_html(record)   the page without scripts in a frame, as notebooks show it
 
 The parts: `build` (elements, escaping), `words` (what verdicts mean), `tables`, `heat` (grids of
 evidence), `layout` and `drawn` (where nodes stand, what edges say), `graph` (the drawing), one
@@ -26,7 +26,7 @@ from weightkin.report.html.sections import Record, recompute_section
 from weightkin.report.html.shell import GRAPH_SCRIPTS, SCRIPTS, whole_page
 from weightkin.report.html.words import names
 
-__all__ = ["body", "notebook", "page"]
+__all__ = ["body", "notebook_html", "page"]
 
 
 def page(record: Record, *, command: str = "") -> str:
@@ -49,7 +49,7 @@ def body(record: Record, *, command: str = "") -> Html:
     return join([*_sections(record), recompute_section(record, command)])
 
 
-def notebook(record: Record) -> str:
+def notebook_html(record: Record) -> str:
     """The page in a frame that runs no script."""
     text = whole_page(_title(record), body(record), record.to_json(), ())
     style = "width:100%;height:40rem;border:1px solid #8883;border-radius:6px"

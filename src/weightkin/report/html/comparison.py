@@ -80,7 +80,7 @@ def _evidence(record: Comparison) -> Html | None:
     return section(
         "evidence",
         "The evidence",
-        f"Basis: {basis_words(record)}.",
+        h("p", f"Basis: {basis_words(record)}."),
         h("h3", "By block"),
         block_map(record),
         h("h3", "By axis"),

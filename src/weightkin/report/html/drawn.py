@@ -9,11 +9,13 @@ from typing import Literal
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Step, Trace
-from weightkin.report.html.layout import Link, layout
+from weightkin.report.html.layout import COLUMN, Link, layout
 from weightkin.report.tree import UNOBSERVED, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
+NAME, KIND = 27, 24  # characters that are shown
+LEAST_BOX, MOST_BOX = 96, 204
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,12 @@ class Drawing:
     edges: tuple[DrawnEdge, ...]
     places: tuple[tuple[float, float], ...]
     carrying: frozenset[int] = field(default_factory=frozenset)  # edges that nodes hang from
+    box: int = MOST_BOX  # width of a node
+    column: int = COLUMN  # from one node to the next
+
+    def index(self) -> dict[str, int]:
+        """Place of each node in the list, by its id."""
+        return {node.id: i for i, node in enumerate(self.nodes)}
 
 
 def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
@@ -60,8 +68,14 @@ def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
         best = heaviest.get(link.child)
         if best is None or abs(link.weight) > abs(links[best].weight):
             heaviest[link.child] = i
-    places = tuple(layout(len(nodes), links))
-    return Drawing(tuple(nodes), tuple(edges), places, frozenset(heaviest.values()))
+    name = max((min(len(node.label), NAME) for node in nodes), default=0)
+    kind = max((min(len(edge.label), KIND) for edge in edges), default=0)
+    box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 22))
+    column = box + max(64, round(kind * 5.4) + 38)
+    places = ((x * column / COLUMN, y) for x, y in layout(len(nodes), links))
+    return Drawing(
+        tuple(nodes), tuple(edges), tuple(places), frozenset(heaviest.values()), box, column
+    )
 
 
 def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -> Drawing:
@@ -128,11 +142,12 @@ def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
     facts = [("Kind", kind_words(edge)), *edge_facts(edge)]
     facts += [("Distance", f"{edge.distance:.3g}"), ("Second best", second_words(edge, labels))]
+    label = kind_words(edge)
     return DrawnEdge(
         parent=edge.parent,
         child=edge.child,
         kind=edge.kind,
-        label=kind_words(edge),
+        label=label if len(label) <= KIND else edge.kind,
         style="inferred" if edge.direction == "determined" else "undetermined",
         probability=edge.direction_probability,
         weight=edge.weight,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.drawn import family_drawing, second_words
-from weightkin.report.html.graph import graph_view, static_view
+from weightkin.report.html.graph import graph_view, node_link, static_view
 from weightkin.report.html.sections import opening, section, skipped_section
-from weightkin.report.html.tables import table
+from weightkin.report.html.tables import more, table
 from weightkin.report.html.words import NO_EVIDENCE, NULL_WORDS, SAMPLED, log10_words
 from weightkin.report.tree import UNOBSERVED, kind_words
 
@@ -40,7 +42,7 @@ def family_body(graph: FamilyGraph) -> list[Html | None]:
     return [
         opening("Family of many models", graph.sentence, lead),
         section("graph", "The family graph", pictures) if pictures else None,
-        _edges(graph),
+        _edges(graph, drawn.index()),
         _alone(graph),
         section("null", "What was tested", [h("p", x) for x in (*HOW, NULL_WORDS[0])]),
         section("limits", "What this does not show", h("ul", [h("li", x) for x in LIMITS])),
@@ -49,22 +51,21 @@ def family_body(graph: FamilyGraph) -> list[Html | None]:
     ]
 
 
-def _edges(graph: FamilyGraph) -> Html | None:
+def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
     if not graph.edges:
         return None
-    index = {node.id: i for i, node in enumerate(graph.nodes)}
     labels = {node.id: node.id if node.observed else UNOBSERVED for node in graph.nodes}
     rows = [
         (
-            _link(labels[edge.child], index[edge.child]),
-            _link(labels[edge.parent], index[edge.parent]),
+            node_link(labels[edge.child], index[edge.child]),
+            node_link(labels[edge.parent], index[edge.parent]),
             _how(edge),
             log10_words(edge.log10_pvalue),
             _direction(edge),
             f"{edge.support:.2f}",
             f"{edge.distance:.3g}",
             second_words(edge, labels),
-            _evidence(edge),
+            more(edge.evidence),
         )
         for edge in graph.edges
     ]
@@ -72,10 +73,6 @@ def _edges(graph: FamilyGraph) -> Html | None:
             "Evidence")  # fmt: skip
     caption = "Every edge with what it rests on. A name shows the model in the graph."
     return section("edges", "All edges", table(caption, head, rows, numbers="...nnnn"))
-
-
-def _link(label: str, at: int) -> Html:
-    return h("a", label, href="#graph", data_node=at)
 
 
 def _how(edge: FamilyEdge) -> str:
@@ -86,10 +83,6 @@ def _how(edge: FamilyEdge) -> str:
 def _direction(edge: FamilyEdge) -> str:
     sure = f"{edge.direction_probability:.2f}"
     return sure if edge.direction == "determined" else f"open ({sure})"
-
-
-def _evidence(edge: FamilyEdge) -> Html | None:
-    return h("ul", [h("li", x) for x in edge.evidence]) if edge.evidence else None
 
 
 def _alone(graph: FamilyGraph) -> Html | None:

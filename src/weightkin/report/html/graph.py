@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from weightkin.report.html.build import Html, data_script, h, short, shown
-from weightkin.report.html.drawn import Drawing, DrawnEdge
-from weightkin.report.html.layout import COLUMN
+from weightkin.report.html.drawn import KIND, NAME, Drawing, DrawnEdge
 
-BOX, TALL = 196, 26  # of a node, in pixels
-NAME = 27  # characters of a name in its box
+TALL = 26  # of a node, in pixels
 MOST_STATIC = 600  # nodes that are also drawn as SVG
 LEGEND = (
     ("inferred", "parent to child"),
@@ -54,6 +52,11 @@ def static_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
     return h("div", figures, _legend(styles, has_hidden), class_="static")
 
 
+def node_link(label: str, at: int) -> Html:
+    """A name that shows its node in the drawing above."""
+    return h("a", label, href="#graph", data_node=at)
+
+
 def _toolbar(kinds: list[str]) -> Html:
     options = [h("option", "every kind", value="")]
     options += [h("option", kind, value=kind) for kind in kinds]
@@ -96,7 +99,7 @@ def _legend(styles: set[Any], has_hidden: bool) -> Html:
 
 
 def _payload(drawn: Drawing) -> dict[str, Any]:
-    index = {node.id: i for i, node in enumerate(drawn.nodes)}
+    index = drawn.index()
     nodes = []
     for node, (x, y) in zip(drawn.nodes, drawn.places, strict=True):
         values: dict[str, Any] = {"name": shown(node.label), "label": short(node.label, NAME)}
@@ -108,7 +111,7 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
             "s": index[edge.parent],
             "t": index[edge.child],
             "kind": edge.kind,
-            "label": short(edge.label, 24),
+            "label": short(edge.label, KIND),
             "style": edge.style,
             "p": round(edge.probability, 4),
             "main": i in drawn.carrying,
@@ -116,7 +119,8 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
         }
         for i, edge in enumerate(drawn.edges)
     ]
-    return {"nodes": nodes, "edges": edges}
+    half_gap = round((drawn.column - drawn.box - 14) / 2)
+    return {"box": drawn.box, "offset": half_gap, "nodes": nodes, "edges": edges}
 
 
 def _shown(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
@@ -125,7 +129,7 @@ def _shown(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
 
 def _families(drawn: Drawing) -> list[list[int]]:
     """Nodes that edges hold together, the largest family first; nodes without edges come last."""
-    index = {node.id: i for i, node in enumerate(drawn.nodes)}
+    index = drawn.index()
     near: dict[int, list[int]] = {i: [] for i in range(len(drawn.nodes))}
     for edge in drawn.edges:
         near[index[edge.parent]].append(index[edge.child])
@@ -149,37 +153,40 @@ def _families(drawn: Drawing) -> list[list[int]]:
 
 def _svg(drawn: Drawing, members: list[int], label: str) -> Html:
     """One family, its upper left corner moved to the origin."""
-    left = min(drawn.places[i][0] for i in members) - BOX / 2 - 4
+    half = drawn.box / 2
+    left = min(drawn.places[i][0] for i in members) - half - 4
     top = min(drawn.places[i][1] for i in members) - TALL / 2 - 6
-    width = max(drawn.places[i][0] for i in members) + BOX / 2 + 4 - left
+    width = max(drawn.places[i][0] for i in members) + half + 4 - left
     height = max(drawn.places[i][1] for i in members) + TALL / 2 + 6 - top
     spot = {drawn.nodes[i].id: (drawn.places[i][0] - left, drawn.places[i][1] - top)
             for i in members}  # fmt: skip
     inside = [(i, e) for i, e in enumerate(drawn.edges) if e.child in spot]
-    drawn_edges = [_edge(e, spot[e.parent], spot[e.child], i in drawn.carrying) for i, e in inside]
+    lines = [_edge(drawn, i, e, spot[e.parent], spot[e.child]) for i, e in inside]
     boxes = [_node(drawn, i, *spot[drawn.nodes[i].id]) for i in members]
     view = f"0 0 {width:.0f} {height:.0f}"
-    return h("svg", h("title", label), drawn_edges, boxes, viewBox=view, role="img",
+    return h("svg", h("title", label), lines, boxes, viewBox=view, role="img",
              width=round(width), height=round(height), class_="family")  # fmt: skip
 
 
 def _node(drawn: Drawing, i: int, x: float, y: float) -> Html:
     node = drawn.nodes[i]
-    shape = h("rect", x=round(x - BOX / 2), y=round(y - TALL / 2), width=BOX, height=TALL, rx=5,
-              class_="box" if node.is_observed else "box unobserved")  # fmt: skip
+    left, top = round(x - drawn.box / 2), round(y - TALL / 2)
+    look = "box" if node.is_observed else "box unobserved"
+    shape = h("rect", x=left, y=top, width=drawn.box, height=TALL, rx=5, class_=look)
     name = short(node.label, NAME)
     title = h("title", node.label) if name != node.label else None
-    text = h("text", name, x=round(x - BOX / 2 + 10), y=round(y + 4), class_="name")
+    text = h("text", name, x=left + 10, y=round(y + 4), class_="name")
     return h("g", title, shape, text)
 
 
 def _edge(
-    edge: DrawnEdge, start: tuple[float, float], end: tuple[float, float], is_main: bool
+    drawn: Drawing, i: int, edge: DrawnEdge, start: tuple[float, float], end: tuple[float, float]
 ) -> Html:
     """An elbow for the edge a node hangs from, a curve for every other."""
-    x0, y0, x1, y1 = (round(v) for v in (start[0] + BOX / 2, start[1], end[0] - BOX / 2, end[1]))
+    half, is_main = drawn.box / 2, i in drawn.carrying
+    x0, y0, x1, y1 = (round(v) for v in (start[0] + half, start[1], end[0] - half, end[1]))
     bend = x0 + 14
-    if is_main and end[0] - start[0] <= COLUMN + 1:
+    if is_main and end[0] - start[0] <= drawn.column + 1:
         turn = min(6, abs(y1 - y0) // 2)
         sign = 1 if y1 > y0 else -1
         corner = f"H{bend - turn}Q{bend} {y0} {bend} {y0 + sign * turn}V{y1 - sign * turn}"
@@ -187,7 +194,7 @@ def _edge(
         path = f"M{x0} {y0}{corner if turn else ''}H{x1}"
     else:
         path = f"M{x0} {y0}C{x0 + 70} {y0} {x1 - 70} {y1} {x1} {y1}"
-    label = h("text", short(edge.label, 24), x=x1 - 10, y=y1 - 5, class_="kind")
+    label = h("text", short(edge.label, KIND), x=x1 - 10, y=y1 - 5, class_="kind")
     return h("g", _line(edge.style, path, x1, y1), label if is_main else None)
 
 

@@ -9,7 +9,7 @@ from weightkin.report.html.build import Html, h, short
 from weightkin.report.html.words import log10_words
 
 MOST_NUMBERS = 14  # columns up to which cells hold numbers
-WIDE, TALL, SMALL = 62, 24, 13  # of a cell with a number, and of one without
+WIDE, TALL, SMALL = 54, 24, 13  # of a cell with a number, and of one without
 MOST_SIDE = 96  # rows and columns of small cells; longer sides are grouped
 MOST_ROWS = 200
 
@@ -19,17 +19,18 @@ Values = Sequence[Sequence[float | None]]
 def numbered_map(rows: Sequence[str], columns: Sequence[str], values: Values, title: str) -> Html:
     """One number a cell, log10 p; an empty cell was not tested."""
     shown = rows[:MOST_ROWS]
+    wide = max(WIDE, *(7 * min(len(x), 16) + 8 for x in columns)) if columns else WIDE
     left = 8 + max((min(len(short(x, 34)), 34) for x in shown), default=0) * 7
     cells: list[Html | None] = []
     for j, name in enumerate(columns):
-        x = left + j * WIDE + WIDE / 2
-        cells.append(h("text", short(name, 10), x=x, y=14, text_anchor="middle", class_="label"))
+        x = left + j * wide + wide / 2
+        cells.append(h("text", short(name, 16), x=x, y=14, text_anchor="middle", class_="label"))
     for i, name in enumerate(shown):
         y = 22 + i * TALL
         cells.append(h("text", short(name, 34), x=0, y=y + 16, class_="label"))
         for j, value in enumerate(values[i]):
-            cells.append(_number(value, left + j * WIDE, y))
-    width, height = left + len(columns) * WIDE, 22 + len(shown) * TALL
+            cells.append(_number(value, left + j * wide, y, wide))
+    width, height = left + len(columns) * wide, 22 + len(shown) * TALL
     grid = _svg(title, width, height, cells)
     if len(rows) > len(shown):
         words = f"the first {len(shown)} of {len(rows)} rows"
@@ -65,16 +66,17 @@ def pair_map(rows: Sequence[str], columns: Sequence[str], values: Values, title:
 def legend() -> str:
     """What the steps mean."""
     steps = ", ".join(f"1e{int(s)}".replace("-", "−") for s in STEPS)
-    return f"Numbers are log10 p: −6 is one in a million. Darker at p ≤ {steps}; empty: not tested."
+    numbers = "Numbers are log10 p: −6 is one in a million."
+    return f"{numbers} Shades begin at p ≤ {steps}; empty: not tested."
 
 
-def _number(value: float | None, x: float, y: float) -> Html | None:
+def _number(value: float | None, x: float, y: float, wide: float) -> Html | None:
     if value is None:
         return None
     step = sum(value <= s for s in STEPS)
-    box = h("rect", x=x + 1, y=y + 1, width=WIDE - 2, height=TALL - 2, rx=2, class_=f"cell-{step}")
+    box = h("rect", x=x + 1, y=y + 1, width=wide - 2, height=TALL - 2, rx=2, class_=f"cell-{step}")
     words = log10_words(value) if value > -100 else f"−{-value:,.0f}"
-    text = h("text", words, x=x + WIDE / 2, y=y + 16, text_anchor="middle", class_=f"on-{step}")
+    text = h("text", words, x=x + wide / 2, y=y + 16, text_anchor="middle", class_=f"on-{step}")
     return Html(box + text)
 
 

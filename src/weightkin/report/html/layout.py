@@ -12,10 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-ROW, COLUMN = 38, 336  # pixels from one node to the next
+ROW, COLUMN = 38, 320  # pixels from one node to the next
 GAP = 48  # between families
 MOST_ROWS = 48  # a subtree longer than that is broken into columns
-ASPECT = 1.5  # width over height aimed at
+MOST_LAYERED = 600  # nodes up to which a merge stands right of all its parents, not of one
+MOST_MERGES = 500  # that have a say in the order of siblings
+ASPECT = 1.8  # width over height aimed at
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
         x and y, one for each node, in the order of the nodes; no two are the same.
     """
     above = _carriers(n_nodes, links)
-    depth = _depths(n_nodes, links)
+    hung = [Link(parent, child) for child, parent in above.items()]
+    depth = _depths(n_nodes, links if n_nodes <= MOST_LAYERED else hung)
     below: list[list[int]] = [[] for _ in range(n_nodes)]
     for child, parent in above.items():
         below[parent].append(child)
-    boxes = _boxes(below, depth, [x for x in range(n_nodes) if x not in above])
+    tops = [x for x in range(n_nodes) if x not in above]
+    boxes = _boxes(below, depth, tops, _beside(links, above))
     families = _families(n_nodes, links, above)
     alone = [roots[0] for roots in families if len(roots) == 1 and not below[roots[0]]]
     families = [x for x in families if len(x) > 1 or below[x[0]]] + ([alone] if alone else [])
@@ -113,8 +117,30 @@ def _depths(n_nodes: int, links: Sequence[Link]) -> list[int]:
     return depth
 
 
+def _beside(links: Sequence[Link], above: Mapping[int, int]) -> dict[int, int]:
+    """Siblings that want to stand together: the second parent of a merge beside the first."""
+    wanted: dict[int, int] = {}
+    for link in [x for x in links if above.get(x.child) != x.parent][:MOST_MERGES]:
+        ways = [_way(x, above) for x in (link.parent, link.child)]
+        siblings = [(x, y) for x, y in zip(*ways, strict=False) if x != y]
+        if siblings:
+            wanted[siblings[0][0]] = siblings[0][1]
+    return wanted
+
+
+def _way(node: int, above: Mapping[int, int]) -> list[int]:
+    """From the root down to the node."""
+    way = [node]
+    while way[-1] in above and len(way) <= len(above):
+        way.append(above[way[-1]])
+    return way[::-1]
+
+
 def _boxes(
-    below: Sequence[Sequence[int]], depth: Sequence[int], roots: Sequence[int]
+    below: Sequence[Sequence[int]],
+    depth: Sequence[int],
+    roots: Sequence[int],
+    beside: Mapping[int, int],
 ) -> list[_Box]:
     """Sizes of all subtrees, leaves first."""
     order, stack = [], list(roots)
@@ -124,13 +150,24 @@ def _boxes(
         stack += below[node]
     boxes = [_Box(COLUMN, ROW, anchor=ROW / 2)] * len(below)
     for node in reversed(order):
-        children = sorted(below[node], key=lambda x: (boxes[x].height, x))
-        if not children:
+        if not below[node]:
             continue
+        heights = {x: boxes[x].height for x in below[node]}
+        children = sorted(below[node], key=lambda x: _rank(x, heights, beside))
         boxes[node] = _around(
             [(child, boxes[child], COLUMN * (depth[child] - depth[node])) for child in children]
         )
     return boxes
+
+
+def _rank(
+    node: int, heights: Mapping[int, float], beside: Mapping[int, int]
+) -> tuple[float, int, bool, float, int]:
+    """Small subtrees above large ones, and above them what is merged into them."""
+    near = beside.get(node, node)
+    if heights.get(near, 0.0) <= heights[node]:
+        near = node
+    return heights[near], near, near == node, heights[node], node
 
 
 def _around(children: Sequence[tuple[int, _Box, float]]) -> _Box:

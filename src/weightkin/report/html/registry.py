@@ -9,7 +9,7 @@ from weightkin.report.html.build import Html, h
 from weightkin.report.html.drawn import trace_drawing
 from weightkin.report.html.graph import graph_view, static_view
 from weightkin.report.html.sections import opening, section, skipped_section
-from weightkin.report.html.tables import facts, table
+from weightkin.report.html.tables import facts, more, table
 from weightkin.report.html.words import NO_EVIDENCE, NOT_SHOWN, NULL_WORDS, SAMPLED, log10_words
 
 LEAD = (
@@ -79,8 +79,8 @@ def _relatives(name: str, title: str, found: Sequence[Relative]) -> Html | None:
             ", ".join(x.kind) or "–",
             log10_words(x.log10_pvalue),
             x.looked_at,
-            x.model.added,
-            h("span", x.model.digest, class_="digest"),
+            x.model.added[:10],
+            h("span", x.model.digest[:20], class_="digest"),
         )
         for x in found
     ]
@@ -100,7 +100,7 @@ def _steps(title: str, steps: Sequence[Step]) -> Html | None:
             log10_words(x.log10_pvalue),
             f"{x.direction}, {x.direction_probability:.2f}",
             f"{x.support:.2f}",
-            h("ul", [h("li", line) for line in x.evidence]) if x.evidence else None,
+            more(x.evidence),
         )
         for x in steps
     ]

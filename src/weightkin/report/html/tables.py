@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from weightkin.report.html.build import Html, h
+from weightkin.report.html.build import Html, h, join
 
 MOST_ROWS = 2000
 
@@ -20,11 +20,12 @@ def table(
     classes = [("num" if kind == "n" else None) for kind in numbers.ljust(len(head))]
     top = h("tr", [h("th", x, scope="col", class_=c) for x, c in zip(head, classes, strict=True)])
     shown = [_row(x, classes) for x in rows[:MOST_ROWS]]
-    more = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
+    rest = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
         len(rows) > MOST_ROWS
     )
-    inner = h("table", h("caption", caption, more), h("thead", top), h("tbody", shown))
-    return h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    inner = h("table", h("thead", top), h("tbody", shown), aria_label=caption)
+    frame = h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return join((h("p", caption, rest, class_="note caption"), frame))
 
 
 def facts(pairs: Iterable[tuple[str, object]], class_: str = "facts") -> Html:
@@ -33,6 +34,14 @@ def facts(pairs: Iterable[tuple[str, object]], class_: str = "facts") -> Html:
         h("div", h("dt", word), h("dd", value)) for word, value in pairs if value not in (None, "")
     ]
     return h("dl", shown, class_=class_)
+
+
+def more(lines: Sequence[str]) -> Html:
+    """Lines that open on demand; a single one stands there at once."""
+    if len(lines) < 2:
+        return join(lines)
+    listed = h("ul", [h("li", x) for x in lines])
+    return h("details", h("summary", f"{len(lines)} lines"), listed)
 
 
 def _row(cells: Sequence[object], classes: Sequence[str | None]) -> Html:

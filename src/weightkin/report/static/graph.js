@@ -1,6 +1,7 @@
 /* Draws every .graph of a page with cytoscape, from the places that were computed before. */
 (function () {
   "use strict";
+  var FAR = 0.12; /* zoom under which a large graph is drawn as strokes */
   var LARGE = 1200; /* nodes and edges from which drawing gives up labels and curves while moving */
 
   function colours(stage) {
@@ -10,17 +11,29 @@
       accent: of("accent"), page: of("page") };
   }
 
-  function looks(stage, isLarge) {
+  /* a large graph from afar: nodes as strokes, edges as wide as a hair on the screen */
+  function afar(c, zoom) {
+    return [
+      { selector: "node", style: { "background-color": c.text, "border-width": 0, height: 30, label: "" } },
+      { selector: "edge", style: { width: 0.7 / zoom, opacity: 0.35, "line-style": "solid" } },
+      { selector: ".faint", style: { opacity: 0.06 } },
+      { selector: "node:selected, node.found", style: { "background-color": c.accent, width: 12 / zoom,
+        height: 12 / zoom } },
+      { selector: "edge:selected, edge.near", style: { width: 2 / zoom, opacity: 1 } }
+    ];
+  }
+
+  function looks(stage, isLarge, box, offset) {
     var c = colours(stage);
     var font = getComputedStyle(stage).fontFamily;
     return [
-      { selector: "node", style: { shape: "round-rectangle", "corner-radius": 5, width: 196, height: 26,
+      { selector: "node", style: { shape: "round-rectangle", "corner-radius": 5, width: box, height: 26,
         "background-color": c.box, "border-width": 1, "border-color": c.edge, label: "data(label)",
-        color: c.text, "font-size": 12, "font-family": font, "text-valign": "center",
+        color: c.text, "font-size": 12.5, "font-family": font, "text-valign": "center",
         "text-halign": "center", "min-zoomed-font-size": 5 } },
       { selector: "node[?unobserved]", style: { "border-style": "dashed", "border-width": 1.5,
         "background-opacity": 0, color: c.muted } },
-      { selector: "edge", style: { width: 1.3, "line-color": c.line, "curve-style": "straight" } },
+      { selector: "edge", style: { width: 1.3, "line-color": c.line, "curve-style": isLarge ? "haystack" : "straight", "haystack-radius": 0 } },
       { selector: "edge[?main]", style: isLarge ? {} : { "curve-style": "round-taxi",
         "taxi-direction": "rightward", "taxi-turn": 14, "taxi-radius": 6, "source-endpoint": "90deg",
         "target-endpoint": "270deg" } },
@@ -28,7 +41,7 @@
         "control-point-distances": [0], "control-point-weights": [0.5], "source-endpoint": "90deg",
         "target-endpoint": "270deg" } },
       { selector: "edge[?main]", style: isLarge ? {} : { "target-label": "data(label)",
-        "target-text-offset": 66, "target-text-margin-y": -8, "font-size": 10, color: c.muted,
+        "target-text-offset": offset, "target-text-margin-y": -8, "font-size": 10, color: c.muted,
         "font-family": font, "min-zoomed-font-size": 6 } },
       { selector: "edge[style = 'inferred'], edge[style = 'declared']", style: {
         "target-arrow-shape": "triangle", "target-arrow-color": c.line, "arrow-scale": 0.8 } },
@@ -67,12 +80,21 @@
     var data = JSON.parse(frame.querySelector(".graph-data").textContent);
     var stage = frame.querySelector(".stage");
     var panel = frame.querySelector(".panel");
-    var isLarge = data.nodes.length + data.edges.length > LARGE;
+    /* as high as the drawing needs at full width, within what the style sheet allows */
+    var xs = data.nodes.map(function (node) { return node.x; });
+    var ys = data.nodes.map(function (node) { return node.y; });
+    function span(values) {
+      return values.reduce(function (a, b) { return Math.max(a, b); }, -Infinity)
+        - values.reduce(function (a, b) { return Math.min(a, b); }, Infinity);
+    }
     frame.hidden = false;
+    var scale = Math.min(1, (stage.clientWidth - 56) / (span(xs) + data.box));
+    stage.style.height = Math.ceil((span(ys) + 26) * scale + 110) + "px";
+    var isLarge = data.nodes.length + data.edges.length > LARGE;
     document.documentElement.classList.add("graph-shown");
     var cy = window.cytoscape({
       container: stage, elements: elements(data), layout: { name: "preset" },
-      style: looks(stage, isLarge), minZoom: 0.01, maxZoom: 3, autoungrabify: true,
+      style: looks(stage, isLarge, data.box, data.offset), minZoom: 0.01, maxZoom: 3, autoungrabify: true,
       boxSelectionEnabled: false, selectionType: "single", userZoomingEnabled: false,
       hideEdgesOnViewport: isLarge, textureOnViewport: isLarge, hideLabelsOnViewport: isLarge,
       pixelRatio: isLarge ? 1 : "auto"
@@ -206,7 +228,17 @@
         if (node.nonempty()) { goTo(node); }
       });
     });
-    function repaint() { cy.style(looks(stage, isLarge)); }
+    var isFar = false;
+    function repaint() {
+      var rules = looks(stage, isLarge, data.box, data.offset);
+      cy.style(isFar ? rules.concat(afar(colours(stage), cy.zoom())) : rules);
+    }
+    function look() {
+      var was = isFar;
+      isFar = isLarge && cy.zoom() < FAR;
+      if (was !== isFar) { repaint(); }
+    }
+    cy.on("zoom", look);
     document.addEventListener("weightkin-theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     fit();

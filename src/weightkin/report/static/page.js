@@ -30,6 +30,7 @@
       });
     }
     document.querySelectorAll("button.save").forEach(function (save) {
+      if (!document.getElementById("record")) { save.hidden = true; return; }
       save.addEventListener("click", function () {
         var data = document.getElementById("record");
         var text = JSON.stringify(JSON.parse(data.textContent), null, 2) + "\n";

@@ -1,0 +1,53 @@
+"""The option `--html FILE`: the record as one page, beside what is printed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weightkin.errors import OutOfReach, UsageError
+
+if TYPE_CHECKING:
+    from weightkin.report.html.sections import Record
+
+ToHtml = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for people.")
+]
+SUFFIXES = (".html", ".htm")
+
+
+def check_page(target: Path | None, sources: Sequence[str]) -> None:
+    """A page goes where it cannot hurt: a name of a page, in a folder that is no model."""
+    if target is None:
+        return
+    if target.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--html {target}: expected a name ending in {' or '.join(SUFFIXES)}")
+    if not target.parent.is_dir() or target.is_dir():
+        raise UsageError(f"--html {target}: expected a file in a folder that exists")
+    for source in map(Path, sources):
+        if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+            raise UsageError(f"--html {target}: lies inside the model {source}")
+
+
+def write_page(target: Path | None, record: Record) -> None:
+    """Write the page of a record with the command line it came from.
+
+    Raises
+    ------
+    OutOfReach
+        The disk is full or the folder cannot be written: what was read is printed all the same.
+    """
+    if target is None:
+        return
+    from weightkin.report.html import page
+
+    command = shlex.join(["weightkin", *sys.argv[1:]])
+    try:
+        target.write_text(page(record, command=command), encoding="utf-8")
+    except OSError as error:
+        raise OutOfReach(f"{target}: cannot be written ({error.strerror})") from None
