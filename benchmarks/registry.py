@@ -1,62 +1,52 @@
-"""The registry: what its vectors propose, whether it finds true parents, and a million models.
+"""The registry: what its vectors propose, and whether it finds true relatives and parents.
 
-`python -m benchmarks.registry [N]` prints it; N is the size of the simulated registry.
+`python -m benchmarks.registry` prints it for the zoo; `benchmarks.registry_many` holds the rest.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from zoo import truth
 
+from benchmarks import registry_many
 from benchmarks.tables import markdown
 from weightkin import Registry
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows, write_rows
+from weightkin.records.registry import Search
 from weightkin.registry.prepared import Prepared, prepare
-from weightkin.registry.store import folder_of, opened, writing
-from weightkin.scan import nearest
 
-SEED = 20240607
-SIZE = 1_000_000
 K = 50
-FAMILY = 20  # models of a simulated family
-N_QUERIES = 40
-NEAR = 0.2  # strangers among a million stay below
-CHUNK = 20_000
-LEFT_OUT = (
-    *("llama-a-ft3", "llama-a-ft1b", "llama-b-ft2", "llama-c-ft1", "gpt-a-ft1", "moe-a-ft1"),
-    *("llama-a-int4", "llama-a-bf16", "llama-a-depth", "llama-a-permuted", "llama-a-rotated"),
-    *("llama-a-lora16", "vit-a-ft1", "merge-linear", "llama-a-ft2-disguised", "moe-a-experts"),
-)
-COLD = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from benchmarks.registry import scanned
-query = np.load(sys.argv[2])
-start = time.perf_counter()
-scanned(Path(sys.argv[1]), query["aligned"][0], query["invariant"][0])
-print(time.perf_counter() - start)
-"""
+DISGUISED = ("permuted", "rotated", "rescaled", "sign-flipped")
+Row = tuple[str, ...]
 
 
-def run(n: int = SIZE, left_out: Sequence[str] = LEFT_OUT) -> list[str]:
-    """All three parts as lines of Markdown."""
-    return [*proposals(), "", *parents(left_out), "", *many(n)]
+def run() -> list[str]:
+    """All parts as lines of Markdown."""
+    return [*zoo(), "", *registry_many.run()]
 
 
-def proposals() -> list[str]:
+def zoo(names: Sequence[str] = ()) -> list[str]:
+    """What the vectors propose; every model (or those named) left out in turn."""
+    known = {name: prepare(truth.ROOT / e["path"]) for name, e in truth.load().items()}
+    found = left_out(names or list(known))
+    return [
+        *proposals(known),
+        "",
+        *disguised(known, found),
+        "",
+        *relatives(found),
+        "",
+        *parents(known, found),
+    ]
+
+
+def proposals(known: Mapping[str, Prepared]) -> list[str]:
     """Share of true relatives among the first 50 and the first R, by kind, for both vectors."""
     entries = truth.load()
-    known = {name: prepare(truth.ROOT / e["path"]) for name, e in entries.items()}
     scores: dict[str, list[list[float]]] = defaultdict(list)
     for name, entry in entries.items():
         kin = {x for x in entries if x != name and truth.related(name, x)}
@@ -73,155 +63,139 @@ def proposals() -> list[str]:
     return [f"{said} where R is their number.", "", *markdown(head, rows)]
 
 
-def _found(name: str, kin: set[str], known: dict[str, Prepared], part: str) -> tuple[float, float]:
+def _found(
+    name: str, kin: set[str], known: Mapping[str, Prepared], part: str
+) -> tuple[float, float]:
     query = getattr(known[name], part)
     cosine = {x: float(query @ getattr(p, part)) for x, p in known.items() if x != name}
     order = sorted(cosine, key=lambda x: -cosine[x])
     return tuple(len(kin & set(order[:k])) / len(kin) for k in (K, len(kin)))  # type: ignore[return-value]
 
 
-def parents(names: Sequence[str]) -> list[str]:
-    """Left out in turn: whether relatives come first, and whether the parents are the true ones."""
-    entries = truth.load()
-    rows = []
+def left_out(names: Sequence[str]) -> dict[str, Search]:
+    """Search for every model in turn, which is then no candidate itself."""
     with tempfile.TemporaryDirectory() as folder:
         registry = Registry(Path(folder) / "zoo.sqlite")
-        registry.add([truth.ROOT / e["path"] for e in entries.values()])
-        for name in names:
-            record = registry.search(name)
-            first = record.relatives[0].model.name if record.relatives else "nobody"
-            n_strangers = sum(not truth.related(name, x.model.name) for x in record.relatives)
-            said = {s.parent for s in record.parents if s.direction == "determined"}
-            true = {p["name"] for p in entries[name]["parents"]}
-            rows.append(
-                (name, first, str(n_strangers), ", ".join(sorted(said)) or "-", _mark(said, true))
-            )
-    head = ("left out", "nearest relative", "strangers called relatives", "parents", "")
-    return [f"{len(names)} models of the zoo left out in turn.", "", *markdown(head, rows)]
+        registry.add([truth.ROOT / e["path"] for e in truth.load().values()])
+        return {name: registry.search(name) for name in names}
 
 
-def _mark(said: set[str], true: set[str]) -> str:
-    same = {x: prepare(truth.ROOT / truth.load()[x]["path"]).contents for x in said | true if
-            x in truth.load()}  # fmt: skip
-    if {same.get(x, x) for x in said} == {same[x] for x in true}:
-        return "right"
-    return "undetermined" if not said else f"wrong: {', '.join(sorted(true))}"
+def disguised(known: Mapping[str, Prepared], found: Mapping[str, Search]) -> list[str]:
+    """Copies whose units were moved: what each vector shows of them, and whether they are found."""
+    entries = truth.load()
+    rows = []
+    for name, record in found.items():
+        kin = [x for x in known if x != name and truth.related(name, x)]
+        if entries[name]["kind"] not in DISGUISED or not kin:
+            continue
+        strangers = [x for x in known if not truth.related(name, x)]
+        cells = []
+        for part in ("aligned", "invariant"):
+            query = getattr(known[name], part)
+            cosine = {x: float(query @ getattr(known[x], part)) for x in (*kin, *strangers)}
+            n_before = sum(cosine[x] >= max(cosine[y] for y in kin) for x in strangers)
+            cells += [f"{max(cosine[x] for x in kin):.2f}", str(n_before)]
+        first = record.relatives[0].model.name if record.relatives else "nobody"
+        rows.append((name, entries[name]["kind"], *cells, first))
+    head = ("copy", "kind", "aligned", "strangers before", "invariant", "strangers before", "found")
+    said = (
+        "Disguised copies: cosine to the nearest true relative by either vector, the strangers that"
+    )
+    return [f"{said} come before it, and the relative that a search names first.", "",
+            *markdown(head, rows)]  # fmt: skip
 
 
-def many(n: int) -> list[str]:
-    """Build, size, time of a search and recall against brute force, on simulated vectors."""
-    rng = np.random.default_rng(SEED)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "many.sqlite"
-        started = time.perf_counter()
-        queries = _build(path, n, rng)
-        build = time.perf_counter() - started
-        files = [path, *folder_of(path).glob("*.*")]
-        size = sum(f.stat().st_size for f in files)
-        np.savez(Path(folder) / "queries.npz", **queries)
-        _drop_caches(files)
-        cold = _in_new_process(path, Path(folder) / "queries.npz")
-        second = _in_new_process(path, Path(folder) / "queries.npz")
-        times, recall, members = _warm(path, n, queries)
-    head = ("what", "figure")
+def relatives(found: Mapping[str, Search]) -> list[str]:
+    """Whether true relatives come first and nobody else is called one, by kind of derivation."""
+    entries = truth.load()
+    by_kind: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
+    missed: list[Row] = []
+    for name, record in found.items():
+        kin = {x for x in entries if x != name and truth.related(name, x)}
+        if not kin:
+            n_false = len(record.relatives)
+            by_kind["without relatives"].append((n_false == 0, 0, 0, n_false))
+            continue
+        order = [x.model.name for x in (*record.relatives, *record.others)]
+        said = [x.model.name for x in record.relatives]
+        first = bool(said) and said[0] in kin
+        n_true = len(set(said) & kin)
+        n_asked = len(set(order) & kin)
+        by_kind[entries[name]["kind"]].append((first, n_true, n_asked, len(said) - n_true))
+        missed += [
+            (name, x.model.name, x.sentence) for x in record.others if x.model.name in kin
+        ] + [(name, x, "called a relative, is none") for x in said if x not in kin]
     rows = [
-        ("models", f"{n:,}"),
-        ("build", f"{build:.0f} s"),
-        ("size of all files", f"{size / 1e9:.2f} GB ({size / n:.0f} bytes a model)"),
-        ("search, nothing in memory", f"{1000 * cold:.0f} ms"),
-        ("search, first of a process, pages in memory", f"{1000 * second:.0f} ms"),
-        ("search, warm, median", f"{1000 * np.median(times):.0f} ms"),
-        ("search, warm, slowest", f"{1000 * max(times):.0f} ms"),
-        (f"of the first {K} of brute force, those of cosine >= {NEAR} found", f"{recall:.4f}"),
-        ("members of the query's family found", f"{members:.4f}"),
+        (kind, str(len(x)), str(sum(r[0] for r in x)), f"{sum(r[1] for r in x)} of "
+         f"{sum(r[2] for r in x)}", str(sum(r[3] for r in x)))
+        for kind, x in sorted(by_kind.items())
+    ]  # fmt: skip
+    head = (
+        "kind",
+        "models",
+        "a true relative first",
+        "compared relatives found",
+        "strangers called so",
+    )
+    said = (
+        f"{len(found)} models of the zoo left out in turn; the 32 nearest by vector are compared."
+    )
+    lines = [said, "", *markdown(head, rows), ""]
+    if not missed:
+        return [*lines, "No relative that was compared was missed."]
+    return [*lines, "Missed:", "", *markdown(("left out", "other", "why"), missed)]
+
+
+def parents(known: Mapping[str, Prepared], found: Mapping[str, Search]) -> list[str]:
+    """Whether the inferred parents are the true ones; every miss with what was said instead."""
+    entries = truth.load()
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    missed: list[Row] = []
+    for name, record in found.items():
+        true = {p["name"] for p in entries[name]["parents"]}
+        said = {s.parent: s for s in record.parents}
+        sure = {x for x, s in said.items() if s.direction == "determined"}
+        same = {known[x].contents if x in known else x for x in sure}
+        is_right = same == {known[x].contents for x in true}
+        is_open = not is_right and not sure
+        count = counts[entries[name]["kind"]]
+        for k, is_so in enumerate((True, is_right, is_open, not is_right and not is_open)):
+            count[k] += is_so
+        if not is_right:
+            missed.append(
+                (name, ", ".join(sorted(true)) or "-", _instead(name, said), _why(name, record))
+            )
+    rows = [(kind, *map(str, x)) for kind, x in sorted(counts.items())]
+    rows.append(("all", *(str(sum(x[k] for x in counts.values())) for k in range(4))))
+    head = ("kind", "models", "true parents", "no direction claimed", "others")
+    lines = ["Parents claimed with a direction.", "", *markdown(head, rows)]
+    if missed:
+        lines += ["", "Every other answer:", ""]
+        lines += markdown(("left out", "true", "said", "why"), missed)
+    return lines
+
+
+def _instead(name: str, said: Mapping[str, object]) -> str:
+    entries = truth.load()
+    parts = [
+        f"{x} ({truth.relation(x, name) if x in entries else 'unobserved'})" for x in sorted(said)
     ]
-    said = f"Simulated registry in families of {FAMILY}; a search scans both kinds of vectors."
-    return [said, "", *markdown(head, rows)]
+    return ", ".join(parts) or "no parent"
 
 
-def scanned(path: Path, aligned: np.ndarray, invariant: np.ndarray) -> np.ndarray:
-    """What a search does before it compares: positions by the aligned vector."""
-    with opened(path, to_write=False) as connection:
-        n = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-        connection.execute("SELECT count(*) FROM models WHERE slot = 7").fetchone()
-        nearest(*read_rows(folder_of(path), INVARIANT, n), invariant, K)
-        return nearest(*read_rows(folder_of(path), ALIGNED, n), aligned, K)[0]
-
-
-def _build(path: Path, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Families whose members have cosines of 0.3 to 1 to their root; some members as queries."""
-    kept: dict[str, list[np.ndarray]] = defaultdict(list)
-    with opened(path, to_write=True) as connection:
-        for start in range(0, n, CHUNK):
-            size = min(CHUNK, n - start)
-            cosine = rng.uniform(0.3, 1.0, size).astype(np.float32)[:, None]
-            with writing(connection):
-                for block in (ALIGNED, INVARIANT):
-                    x = _members(rng, block, size, cosine)
-                    write_rows(folder_of(path), block, start, list(x))
-                    if len(kept[block.name]) < N_QUERIES:
-                        kept[block.name].append(x[0])
-                rows = range(start, start + size)
-                connection.executemany(
-                    "INSERT INTO contents VALUES (?, ?, ?, 's', 'a', 'i')",
-                    ((k, f"{k:064x}", f"{k:064x}.sketch.safetensors") for k in rows),
-                )
-                connection.executemany(
-                    "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
-                    " parents, licence, version) VALUES (?, ?, '', ?, '', ?, '', '[]', '', '')",
-                    ((f"model-{k}", f"/models/{k}", f"wk1-{k:064x}", k) for k in rows),
-                )
-    return {name: np.stack(x) for name, x in kept.items()}
-
-
-def _members(rng: np.random.Generator, block: Block, n: int, cosine: np.ndarray) -> np.ndarray:
-    roots = rng.standard_normal((-(-n // FAMILY), block.n_dims), dtype=np.float32)
-    roots = np.repeat(roots, FAMILY, axis=0)[:n]
-    noise = rng.standard_normal((n, block.n_dims), dtype=np.float32)
-    x = cosine * roots + np.sqrt(1 - cosine**2) * noise
-    x[::FAMILY] = roots[::FAMILY]
-    unit: np.ndarray = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return unit
-
-
-def _warm(path: Path, n: int, queries: dict[str, np.ndarray]) -> tuple[list[float], float, float]:
-    times, found = [], []
-    for a, b in zip(queries["aligned"], queries["invariant"], strict=True):
-        started = time.perf_counter()
-        found.append(set(scanned(path, a, b).tolist()))
-        times.append(time.perf_counter() - started)
-    vectors = read_rows(folder_of(path), ALIGNED, n)[1]
-    cosine = np.concatenate(
-        [queries["aligned"] @ np.asarray(vectors[k : k + CHUNK], np.float32).T
-         for k in range(0, n, CHUNK)], axis=1
-    )  # fmt: skip
-    first = [np.argsort(-row, kind="stable")[:K] for row in cosine]
-    near = [set(i[row[i] >= NEAR].tolist()) for i, row in zip(first, cosine, strict=True)]
-    recall = np.mean([len(x & y) / len(y) for x, y in zip(found, near, strict=True)])
-    members = np.mean(
-        [len(x & set(range(CHUNK * k, CHUNK * k + FAMILY))) / FAMILY for k, x in enumerate(found)]
-    )
-    return times, float(recall), float(members)
-
-
-def _in_new_process(path: Path, queries: Path) -> float:
-    done = subprocess.run(
-        [sys.executable, "-c", COLD, str(path), str(queries)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout)
-
-
-def _drop_caches(files: Sequence[Path]) -> None:
-    """Ask the system to forget the pages of these files."""
-    for file in files:
-        handle = os.open(file, os.O_RDONLY)
-        os.fsync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(handle)
+def _why(name: str, record: Search) -> str:
+    """The first sentence that the answer rests on, or what stood in the way."""
+    if record.parents:
+        step = record.parents[0]
+        sure = (
+            f"{step.kind}, direction {step.direction_probability:.2f}, support {step.support:.2f}"
+        )
+        return "; ".join((sure, *step.evidence[:1]))
+    children = [s.child for s in record.children]
+    if children:
+        return f"laid out as the parent of {', '.join(children[:3])}"
+    return record.skipped[0].why if record.skipped else "no relative that can be laid out"
 
 
 if __name__ == "__main__":
-    print("\n".join(run(int(sys.argv[1]) if len(sys.argv) > 1 else SIZE)))
+    print("\n".join(zoo()))

@@ -1,10 +1,19 @@
-"""Claim: what a folder declares is read where it is well formed, and nothing there can fail."""
+"""Claim: what a model declares is read where it is well formed, and nothing there can fail."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from weightkin.errors import OutOfReach
+from weightkin.weights import model_from_arrays
 from weightkin.weights.declared import declared
+
+
+def of(source, config=None, beside=None):
+    model = model_from_arrays({"w": np.zeros((2, 2), np.float32)}, config=config or {})
+    return declared(replace(model, source=str(source), beside=beside))
 
 
 @pytest.mark.parametrize(
@@ -21,15 +30,53 @@ from weightkin.weights.declared import declared
 )  # fmt: skip
 def test_cards_are_read(tmp_path, card, parents, licence):
     (tmp_path / "README.md").write_bytes(card.encode("latin-1"))
-    found = declared(tmp_path)
+    found = of(tmp_path)
     assert (found.parents, found.licence) == (parents, licence)
 
 
 def test_configs_are_read_and_bad_ones_are_not(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"_name_or_path": "org/base"}))
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "b"}))
-    assert declared(tmp_path).parents == ("b", "org/base")
+    assert of(tmp_path).parents == ("b", "org/base")
     (tmp_path / "config.json").write_text("[" * 100_000)
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": 3}')
-    assert declared(tmp_path).parents == ()
-    assert declared(tmp_path / "missing").parents == ()
+    assert of(tmp_path).parents == ()
+    assert of(tmp_path / "missing").parents == ()
+
+
+def test_keys_of_a_gguf_file_are_read():
+    bases = [
+        {"repo_url": "https://huggingface.co/org/a", "name": "A"},
+        {"organization": "Org", "name": "B"},
+        {"name": "c"},
+        {"name": 3},
+        "none",
+    ]
+    config = {"declared_base_models": bases, "declared_licence": "mit"}
+    found = of("/none/x.gguf", config)
+    assert (found.parents, found.licence) == (("org/a", "Org/B", "c"), "mit")
+
+
+def test_the_card_of_a_model_on_a_hub_is_read():
+    card = b"---\nbase_model: org/base\nlicense: mit\n---\n"
+    found = of("hf://org/x", beside=lambda name, _: card if name == "README.md" else None)
+    assert (found.parents, found.licence) == (("org/base",), "mit")
+
+    def lost(name, limit):
+        raise OutOfReach("gone")
+
+    assert of("hf://org/x", beside=lost).parents == ()
+
+
+def test_an_adapter_declares_its_base(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    adapter.mkdir()
+    (base / "README.md").write_text("---\nlicense: llama3\nbase_model: older\n---\n")
+    said = {"base_model_name_or_path": "org/base"}
+    (adapter / "adapter_config.json").write_text(json.dumps(said))
+    found = of(f"{base}+{adapter}")
+    assert (found.parents, found.licence) == ((str(base),), "llama3")
+    (adapter / "README.md").write_text("---\nlicense: mit\nbase_model: other\n---\n")
+    found = of(f"hf://org/base@{'a' * 40}+{adapter}")
+    assert (found.parents, found.licence) == (("org/base", "other"), "mit")

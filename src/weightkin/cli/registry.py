@@ -147,7 +147,7 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
     from weightkin.report.registry import adding_lines
     from weightkin.report.terminal import printable
 
-    if record.skipped and not record.added and not record.known:
+    if record.skipped and not record.n_waiting and not record.added and not record.known:
         raise UnreadableModel(
             f"none of {len(record.skipped)} models could be read: {record.skipped[0].why}"
         )

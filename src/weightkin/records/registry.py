@@ -13,6 +13,7 @@ LISTING_SCHEMA = "weightkin/listing/1"
 SEARCH_SCHEMA = "weightkin/search/1"
 TRACE_SCHEMA = "weightkin/trace/1"
 
+Among = Literal["", "registry", "nearest"]
 Looked = Literal["sketch", "weights"]
 State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
 
@@ -42,6 +43,7 @@ class Adding:
     added: tuple[Registered, ...]
     known: tuple[Registered, ...]  # were there already, unchanged
     skipped: tuple[Skipped, ...] = ()
+    n_waiting: int = 0  # of those skipped, what another try may read: offline, or a server lost
     seconds: float = 0.0
     version: str = ""
 
@@ -83,6 +85,8 @@ class Step:
     child: str
     parent_id: int = 0  # in the registry; 0: not there
     child_id: int = 0
+    parent_digest: str = ""
+    child_digest: str = ""
     kind: str = "unknown"
     weight: float = 1.0
     log10_pvalue: float = 0.0
@@ -117,6 +121,7 @@ class Search(InNotebooks):
     parents: tuple[Step, ...] = ()
     children: tuple[Step, ...] = ()
     path: tuple[Step, ...] = ()  # from the model up to its root
+    placed_among: Among = ""  # all models of the registry, or its nearest relatives alone
     first_registered: str = ""  # name of the relative registered first
     skipped: tuple[Skipped, ...] = ()
     bytes_read: int = 0

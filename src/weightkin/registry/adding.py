@@ -14,22 +14,34 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import weightkin
-from weightkin.errors import UsageError, WeightkinError
+from weightkin.errors import OutOfReach, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT, write_rows
-from weightkin.registry.prepared import Prepared, place, prepare
+from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
 from weightkin.sketch import invariant, vectors, write_sketch
 from weightkin.sketch.file import SUFFIX
+from weightkin.weights.source import full_name
 
 AHEAD = 8  # models per worker whose results may wait
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
-Result = Prepared | str  # or why it could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a model could not be read; ``may_wait`` if another try may read it."""
+
+    why: str
+    may_wait: bool
+
+
+Result = Prepared | Failed
 
 
 def add_all(
@@ -50,16 +62,21 @@ def add_all(
     known: list[Registered] = []
     skipped: list[Skipped] = []
     with opened(path, to_write=True) as connection:
-        job = begin(connection, sources) if sources else 0
+        named = [full_name(str(source)) for source in sources]
+        for name in (x for x in named if not is_text(x)):
+            skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
+        job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
-        n_bytes = 0
+        n_bytes = n_waiting = 0
         for done, (item, result) in enumerate(_results(items, workers)):
             if progress is not None:
                 progress(Path(item[2]).name, done, len(items), n_bytes)
-            if isinstance(result, str):
-                skipped.append(Skipped(what=item[2], why=result))
+            if isinstance(result, Failed):
+                skipped.append(Skipped(what=item[2], why=result.why))
+                n_waiting += result.may_wait
                 with writing(connection):
-                    _settle(connection, item, "failed", result)
+                    state = "waiting" if result.may_wait else "failed"
+                    _settle(connection, item, state, result.why)
                 continue
             n_bytes += result.sketch.bytes_read
             model, is_new = keep(path, connection, result, item)
@@ -75,6 +92,7 @@ def add_all(
         added=tuple(added),
         known=tuple(known),
         skipped=tuple(skipped),
+        n_waiting=n_waiting,
         seconds=round(time.perf_counter() - started, 3),
         version=weightkin.__version__,
     )
@@ -83,13 +101,13 @@ def add_all(
 Item = tuple[int, int, str]  # job, position, source
 
 
-def begin(connection: sqlite3.Connection, sources: Sequence[str | Path]) -> int:
+def begin(connection: sqlite3.Connection, sources: Sequence[str]) -> int:
     """Write a job down before any of it is done."""
     with writing(connection):
         job = connection.execute("INSERT INTO jobs(begun) VALUES (?)", (now(),)).lastrowid
         connection.executemany(
             "INSERT INTO items VALUES (?, ?, ?, 'waiting', '')",
-            [(job, k, place(str(source))) for k, source in enumerate(sources)],
+            [(job, k, source) for k, source in enumerate(sources)],
         )
     return job or 0
 
@@ -205,11 +223,16 @@ def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) ->
     )
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be kept: names of files may hold any bytes."""
+    return name.encode(errors="replace").decode() == name
+
+
 def _result(source: str) -> Result:
     try:
         return prepare(source)
     except (WeightkinError, OSError) as error:
-        return str(error)
+        return Failed(str(error), isinstance(error, OutOfReach))
 
 
 def _results(items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:

@@ -25,14 +25,15 @@ from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.adding import now
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves, read_rows
 from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
-from weightkin.registry.prepared import weights_of
+from weightkin.registry.prepared import held_whole, weights_at_hand
 from weightkin.registry.searching import LEAST_INVARIANT
 from weightkin.registry.store import folder_of, writing
 from weightkin.scan import nearest
-from weightkin.sketch import Sketch, as_model
+from weightkin.sketch import Sketch
 from weightkin.stats.matching import Floats
 from weightkin.weights import Model
 
+MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers
 GROWN = 0.25  # share of newcomers from which everything is laid out anew
 NO_WEIGHTS = "no relatives on the sketch, and no weights to look again"
 
@@ -63,6 +64,25 @@ def family(
         if new is not None:
             return new, new != old
     return _rebuilt(path, held, alpha, seed, progress), True
+
+
+def current(
+    path: Path, connection: sqlite3.Connection, *, alpha: float, seed: int
+) -> tuple[FamilyGraph, Sketches, bool] | None:
+    """The graph that is kept, with all newcomers if these are few, and whether it grew.
+
+    None where nothing is kept, or too much has changed since.
+    """
+    old = kept(connection, alpha=alpha, seed=seed)
+    held = holdings(connection) if old is not None else {}
+    known = by_node(old, held) if old is not None else None
+    if old is None or known is None or len(held) - len(known) > MOST_GROWN:
+        return None
+    graph = grown(path, old, held)
+    known = by_node(graph, held) if graph is not None else None
+    if graph is None or known is None:
+        return None
+    return graph, Sketches(folder_of(path), known), graph != old
 
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
@@ -123,7 +143,7 @@ def _with(
         sketch,
         close,
         hidden=hidden,
-        weights=lambda x: _weights(sketch if x == name else sketches[x]),
+        weights=lambda x: weights_at_hand(sketch if x == name else sketches[x]),
     )
 
 
@@ -156,10 +176,7 @@ def _rebuilt(
         except UnreadableModel as error:
             lost.append(Skipped(what=name, why=str(error)))
             continue
-        model = as_model(sketch)
-        whole = model if model.sketched is None else None
-        if whole is None and own.slot in hidden:
-            whole = _weights(sketch)
+        whole = weights_at_hand(sketch) if own.slot in hidden else held_whole(sketch)
         sources.append(replace(sketch if whole is None else whole, name=name))
     if not sources:
         raise UnreadableModel(f"none of {len(lost)} sketches could be read: {lost[0].why}")
@@ -167,15 +184,6 @@ def _rebuilt(
     said = {name for name, own in names.items() if own.slot in hidden}
     skipped = tuple(x for x in graph.skipped if x.why != NO_WEIGHTS or x.what in said)
     return _told(replace(graph, skipped=skipped), names, lost)
-
-
-def _weights(sketch: Sketch) -> Model | None:
-    """Weights to look at again: those held whole, or those at hand."""
-    model = as_model(sketch)
-    if model.sketched is None:
-        return model
-    found = weights_of(sketch.source, sketch.digest)
-    return None if isinstance(found, str) else found
 
 
 def _may_hide(path: Path, held: Mapping[int, Held]) -> set[int]:

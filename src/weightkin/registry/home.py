@@ -14,10 +14,11 @@ from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import adding, family, moving, placing, searching
-from weightkin.registry.prepared import Prepared, of_sketch, place, prepare
+from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.source import full_name
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -94,10 +95,18 @@ class Registry:
                 seed=seed,
                 most=most,
             )
-        if own is not None and self._is_writable():
+            whole = family.current(self.path, connection, alpha=alpha, seed=seed)
+            if whole is None:
+                where = placing.placed(query, found, alpha, seed)
+            else:
+                slot = searching.slot_of(connection, query)
+                where = placing.hung_in(whole[0], whole[1], query, slot, found)
+        if self._is_writable():
             with opened(self.path, to_write=True) as connection:
-                searching.remember(connection, own, found)
-        where = placing.placed(query, found, alpha, seed)
+                if own is not None:
+                    searching.remember(connection, own, found)
+                if whole is not None and whole[2]:
+                    family.keep(connection, whole[0])
         oldest = min(
             (x.model for x in found.relatives), key=lambda m: (m.added, m.id), default=None
         )
@@ -114,6 +123,7 @@ class Registry:
             parents=where.parents,
             children=where.children,
             path=where.path,
+            placed_among=where.among,
             first_registered=oldest.name if oldest else "",
             skipped=(*found.skipped, *where.skipped),
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
@@ -202,9 +212,11 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)
+                if not adding.is_text(query.sketch.source):
+                    return query, None
                 rows = connection.execute(
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
-                    (place(str(source)), query.sketch.digest),
+                    (full_name(str(source)), query.sketch.digest),
                 ).fetchall()
                 return query, adding.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
@@ -223,11 +235,13 @@ class Registry:
         return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
 
     def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
+        if not adding.is_text(name) or "\0" in name:
+            return ()
         number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM models WHERE name = ? OR id = ? OR source = ?"  # noqa: S608
             " ORDER BY id",
-            (name, number, place(name) if "\0" not in name else ""),
+            (name, number, full_name(name)),
         ).fetchall()
         return tuple(adding.with_notes(connection, row) for row in rows)
 

@@ -1,7 +1,9 @@
 """A registry as one file that can be carried elsewhere: a zip of sketches and what is known.
 
 Weights are not in it. What is read is checked as any sketch is; what a sketch does not show (the
-invariant vector, what was declared, when it was registered) is taken on the word of the file.
+invariant vector, what was declared, when it was registered) is taken on the word of the file, and
+marked as imported. So are comparisons, which a search makes anew, and the family graph, which is
+taken only into a registry that was empty.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ import weightkin
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
-from weightkin.registry.adding import keep
+from weightkin.registry import evidence
+from weightkin.registry.adding import is_text, keep, now
 from weightkin.registry.blocks import INVARIANT, read_rows
 from weightkin.registry.prepared import of_sketch
 from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
@@ -55,7 +58,8 @@ def export_to(path: Path, target: Path) -> int:
                     written.add(sketch)
                 vector = base64.b64encode(np.ascontiguousarray(rows[slot]).tobytes()).decode()
                 listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
-            archive.writestr(LISTING, json.dumps({"schema": SCHEMA, "models": listed}))
+            listing = {"schema": SCHEMA, "models": listed, **evidence.exported(connection)}
+            archive.writestr(LISTING, json.dumps(listing, allow_nan=False))
         draft.replace(target)
     except OSError as error:
         raise UsageError(f"{target}: cannot be written ({error.strerror})") from None
@@ -72,7 +76,10 @@ def import_from(path: Path, source: Path) -> Adding:
     skipped: list[Skipped] = []
     try:
         with zipfile.ZipFile(source) as archive, opened(path, to_write=True) as connection:
-            for entry in _listed(archive, source):
+            is_empty = connection.execute("SELECT count(*) FROM models").fetchone()[0] == 0
+            listing = _listed(archive, source)
+            numbers: dict[int, Registered] = {}  # by those in the file
+            for entry in listing["models"]:
                 name = str(entry.get("name", ""))
                 try:
                     model, is_new = _import_one(path, connection, archive, entry)
@@ -80,6 +87,8 @@ def import_from(path: Path, source: Path) -> Adding:
                     skipped.append(Skipped(what=name, why=str(error)))
                     continue
                 (added if is_new else known).append(model)
+                numbers[entry["id"]] = model
+            skipped += evidence.imported(connection, listing, numbers, source, is_empty=is_empty)
     except (OSError, zipfile.BadZipFile) as error:
         raise UnreadableModel(f"{source}: {error}, expected what `export` wrote") from None
     return Adding(
@@ -103,27 +112,33 @@ def _all(connection: sqlite3.Connection) -> list[tuple[Registered, int, str]]:
 
 def _facts(model: Registered) -> dict[str, Any]:
     return {
+        "id": model.id,
         "name": model.name,
         "source": model.source,
         "revision": model.revision,
         "added": model.added,
+        "imported": model.imported,
         "parents": list(model.declared_parents),
         "licence": model.licence,
     }
 
 
-def _listed(archive: zipfile.ZipFile, source: Path) -> list[dict[str, Any]]:
+def _listed(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     expected = f"{source}: no listing of models, expected what `export` wrote"
     if LISTING not in archive.namelist() or archive.getinfo(LISTING).file_size > MAX_LISTING:
         raise UnreadableModel(expected)
     try:
-        data = json.loads(archive.read(LISTING))
+        data = json.loads(archive.read(LISTING), parse_constant=_no_number)
     except (ValueError, RecursionError, zlib.error):
         raise UnreadableModel(expected) from None
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, list) or data.get("schema") != SCHEMA:
         raise UnreadableModel(expected)
-    return [x for x in models if isinstance(x, dict)]
+    return {**data, "models": [x for x in models if isinstance(x, dict)]}
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and infinity
 
 
 def _import_one(
@@ -131,6 +146,7 @@ def _import_one(
 ) -> tuple[Registered, bool]:
     match entry:
         case {
+            "id": int(),
             "sketch": str(file),
             "name": str(name),
             "source": str(source),
@@ -139,7 +155,9 @@ def _import_one(
             "licence": str(licence),
             "parents": list(parents),
             "invariant": str(invariant),
-        } if all(isinstance(p, str) for p in parents):
+        } if all(isinstance(p, str) for p in parents) and is_text(
+            json.dumps(entry, ensure_ascii=False)
+        ):
             pass
         case _:
             raise UnreadableModel("a malformed entry, expected a model")
@@ -155,8 +173,9 @@ def _import_one(
     model, is_new = keep(path, connection, what)
     if is_new:
         with writing(connection):
-            connection.execute("UPDATE models SET added = ? WHERE id = ?", (when, model.id))
-        model = replace(model, added=when)
+            values = (when, now(), model.id)
+            connection.execute("UPDATE models SET added = ?, imported = ? WHERE id = ?", values)
+        model = replace(model, added=when, imported=values[1])
     return model, is_new
 
 

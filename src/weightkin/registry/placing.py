@@ -1,7 +1,7 @@
 """Where a model hangs among its relatives: its parents, its children, the path to its root.
 
-Only the model and its nearest relatives are laid out, by `family_graph`; what they declare is held
-against that, and counts for nothing in it.
+In the family graph of the registry where one is kept; else only the model and its nearest relatives
+are laid out. What they declare is held against that, and counts for nothing in it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import family_graph
+from weightkin.lineage.growing import hung
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import DeclaredParent, Relative, Step
-from weightkin.registry.prepared import Prepared, weights_of
+from weightkin.records.registry import Among, DeclaredParent, Relative, Step
+from weightkin.registry.held import Sketches, unused
+from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.searching import Compared
-from weightkin.sketch import Sketch, as_model
+from weightkin.sketch import Sketch
 from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out, the nearest
@@ -25,12 +28,56 @@ OWN = "query"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Edges around a model. ``names`` are those of the nodes, ``ids`` in the registry."""
+    """Edges around a model."""
 
     parents: tuple[Step, ...] = ()
     children: tuple[Step, ...] = ()
     path: tuple[Step, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    among: Among = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a node stands for: its name, its number in the registry (0: none), its digest."""
+
+    name: str
+    id: int
+    digest: str
+
+
+def hung_in(
+    graph: FamilyGraph, sketches: Sketches, query: Prepared, slot: int | None, found: Compared
+) -> Place:
+    """Find a model in the graph of the registry, or hang it there near its relatives.
+
+    ``slot`` is where its contents are registered, None where they are not.
+    """
+    at = next((node for node, held in sketches.held.items() if held.slot == slot), None)
+    if at is None:
+        node_of = {held.slot: node for node, held in sketches.held.items()}
+        near = [x for x in found.relatives if x.verdict == "dependent"]
+        slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
+        nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
+        at = unused(OWN, (node.id for node in graph.nodes))
+        graph = hung(
+            graph,
+            sketches,
+            at,
+            query.sketch,
+            [nodes[x.model.id] for x in near if x.looked_at == "sketch" and x.model.id in nodes],
+            hidden=[
+                nodes[x.model.id] for x in near if x.looked_at == "weights" and x.model.id in nodes
+            ],
+            weights=lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
+        )
+    facts = {
+        node.id: Known(node.name, node.registered[0] if node.registered else 0, node.digest)
+        for node in graph.nodes
+        if node.observed
+    }
+    facts[at] = Known(query.sketch.name, facts[at].id, query.sketch.digest)
+    return _place(graph, at, facts, "registry")
 
 
 def placed(query: Prepared, found: Compared, alpha: float, seed: int) -> Place:
@@ -47,20 +94,30 @@ def placed(query: Prepared, found: Compared, alpha: float, seed: int) -> Place:
     n, m = max(2, found.n_scanned + 1), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
     graph = family_graph(sources, alpha=alpha * share, seed=seed)
-    names = {OWN: query.sketch.name} | {f"#{x.model.id}": x.model.name for x in near}
+    facts = {OWN: Known(query.sketch.name, 0, query.sketch.digest)}
+    facts |= {f"#{x.model.id}": Known(x.model.name, x.model.id, x.model.digest) for x in near}
+    return _place(graph, OWN, facts, "nearest")
+
+
+def _place(graph: FamilyGraph, own: str, facts: Mapping[str, Known], among: Among) -> Place:
+    """What a graph says about one of its nodes."""
     path: list[Step] = []
-    at, seen = OWN, {OWN}
-    while into := graph.parents_of(at):
-        path.append(_step(into[0], names))
+    at = own
+    while into := graph.parents_of(at):  # ends: a graph has no cycle
+        path.append(_step(into[0], facts))
         at = into[0].parent
-        if at in seen:
-            break
-        seen.add(at)
+    parents = tuple(_step(e, facts) for e in graph.parents_of(own))
+    around = {own, *(e.parent for e in graph.parents_of(own))}
     return Place(
-        parents=tuple(_step(e, names) for e in graph.parents_of(OWN)),
-        children=tuple(_step(e, names) for e in graph.edges if e.parent == OWN),
+        parents=parents,
+        children=tuple(_step(e, facts) for e in graph.edges if e.parent == own),
         path=tuple(path),
-        skipped=_missed(graph, names),
+        skipped=tuple(
+            replace(x, what=facts[x.what].name if x.what in facts else x.what)
+            for x in graph.skipped
+            if among == "nearest" or x.what in around
+        ),
+        among=among,
     )
 
 
@@ -126,29 +183,24 @@ def _state(
 
 
 def _is_same(query: Prepared, found: Compared, relative: Relative) -> bool:
-    from weightkin.lineage.collection import contents_of
-
     return contents_of(found.candidates[relative.model.id].sketch) == query.contents
 
 
 def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:
     """What is laid out: everything there is of a small model, the weights of a hidden one."""
-    model: Model | str = as_model(sketch)
-    if isinstance(model, Model) and model.sketched is None:
-        return replace(model, name=name)
-    if is_hidden:
-        model = weights_of(sketch.source, sketch.digest)
-        if isinstance(model, Model):
-            return replace(model, name=name)
-    return replace(sketch, name=name)
+    model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
+    return replace(sketch if model is None else model, name=name)
 
 
-def _step(edge: FamilyEdge, names: Mapping[str, str]) -> Step:
+def _step(edge: FamilyEdge, facts: Mapping[str, Known]) -> Step:
+    parent, child = (facts.get(x, Known(x, 0, "")) for x in (edge.parent, edge.child))
     return Step(
-        parent=names.get(edge.parent, edge.parent),
-        child=names.get(edge.child, edge.child),
-        parent_id=_id(edge.parent),
-        child_id=_id(edge.child),
+        parent=parent.name,
+        child=child.name,
+        parent_id=parent.id,
+        child_id=child.id,
+        parent_digest=parent.digest,
+        child_digest=child.digest,
         kind=edge.kind,
         weight=edge.weight,
         log10_pvalue=edge.log10_pvalue,
@@ -157,11 +209,3 @@ def _step(edge: FamilyEdge, names: Mapping[str, str]) -> Step:
         support=edge.support,
         evidence=edge.evidence,
     )
-
-
-def _id(node: str) -> int:
-    return int(node[1:]) if node.startswith("#") else 0
-
-
-def _missed(graph: FamilyGraph, names: Mapping[str, str]) -> tuple[Skipped, ...]:
-    return tuple(replace(x, what=names.get(x.what, x.what)) for x in graph.skipped)

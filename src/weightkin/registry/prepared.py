@@ -16,6 +16,8 @@ from weightkin.sketch.vectors import search_vector
 from weightkin.stats.matching import Floats
 from weightkin.weights import Model, open_model
 from weightkin.weights.declared import Declared, declared
+from weightkin.weights.hub import SCHEME
+from weightkin.weights.source import full_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,11 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
     if isinstance(source, Sketch):
         return of_sketch(source, Declared())
     model = source if isinstance(source, Model) else open_model(source)
-    said = declared(model.source)
+    said = declared(model)
     if model.sketched is not None:
-        return of_sketch(read_sketch(Path(model.source)), Declared())
+        return of_sketch(read_sketch(Path(model.source)), said)
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())
-    return _prepared(replace(sketch, source=place(model.source)), model, said)
+    return _prepared(replace(sketch, source=full_name(model.source)), model, said)
 
 
 def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -> Prepared:
@@ -50,22 +52,32 @@ def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -
     return found
 
 
-def weights_of(source: str, digest: str) -> Model | str:
+def held_whole(sketch: Sketch) -> Model | None:
+    """The model, if its sketch holds everything."""
+    model = as_model(sketch)
+    return model if model.sketched is None else None
+
+
+def weights_at_hand(sketch: Sketch) -> Model | None:
+    """The model, held whole or still where it was registered from."""
+    whole = held_whole(sketch)
+    found = weights_of(sketch) if whole is None else whole
+    return None if isinstance(found, str) else found
+
+
+def weights_of(sketch: Sketch) -> Model | str:
     """The weights a model was registered from, or why they cannot be looked at."""
     from weightkin.weights import digest as digest_of
 
+    is_named = sketch.source.startswith(SCHEME) and "+" not in sketch.source and sketch.revision
     try:
-        model = open_model(source)
+        model = open_model(f"{sketch.source}@{sketch.revision}" if is_named else sketch.source)
     except UnreadableModel as error:
         return str(error)
     if model.sketched is not None:
         return "only a sketch is at hand"
-    return model if digest_of(model) == digest else "its weights changed since it was registered"
-
-
-def place(source: str) -> str:
-    """The source as an absolute path."""
-    return str(Path(source).resolve())
+    found = digest_of(model)
+    return model if found == sketch.digest else "its weights changed since it was registered"
 
 
 def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:

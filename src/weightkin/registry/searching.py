@@ -137,6 +137,14 @@ def _cosines(
     return aligned, invariant
 
 
+def slot_of(connection: sqlite3.Connection, query: Prepared) -> int | None:
+    """Where these contents are registered, if they are."""
+    row = connection.execute(
+        "SELECT slot FROM contents WHERE contents = ?", (query.contents,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def invariant_at(path: Path, slot: int) -> Floats:
     """The invariant vector of registered contents."""
     return np.asarray(read_rows(folder_of(path), INVARIANT, slot + 1)[1][slot], dtype=np.float32)
@@ -213,7 +221,7 @@ def _compare(
     for x in (candidate.sketch, sketch):
         model: Model | str = as_model(x)
         if isinstance(model, Model) and model.sketched is not None:
-            model = weights_of(x.source, x.digest)
+            model = weights_of(x)
         if isinstance(model, str):
             why = f"nothing shown by its sketch, and no weights to look again: {model}"
             found.skipped.append(Skipped(what=x.name, why=why))
@@ -237,9 +245,9 @@ def _recalled(
         (own.id, other.id, own.digest, other.digest, weightkin.__version__),
     ).fetchone()
     known: dict[str, Any] | None = None if row is None else json.loads(row[0])
-    if known is not None and known["verdict"] == "dependent" and known["alpha"] <= alpha:
-        return known
-    return None
+    if known is None or known.get("imported"):
+        return None
+    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:

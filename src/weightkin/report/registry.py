@@ -26,7 +26,8 @@ def listing_lines(models: Sequence[Registered]) -> list[str]:
         parents = ", ".join(m.declared_parents)
         said = f"; declares {printable(parents)}" if parents else ""
         said += f"; licence {printable(m.licence)}" if m.licence else ""
-        lines.append(f"{_model(m)} {m.added} {printable(m.source)}{said}")
+        since = f"{m.added}, imported {m.imported}" if m.imported else m.added
+        lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
     return lines or ["no models"]
 
 
@@ -50,7 +51,10 @@ def trace_lines(record: Trace) -> list[str]:
     search = record.search
     lines = [printable(search.sentence), *path_lines(search)]
     for step in search.path:
-        lines.append(f"  {printable(step.child)} <- {_step(step)}")
+        child = _numbered(step.child, step.child_id)
+        lines.append(f"  {child} <- {_step(step)}")
+        if step.parent_digest:
+            lines.append(f"    digest {printable(step.parent_digest)}")
         lines += [f"    {printable(text)}" for text in step.evidence]
     if not search.path:
         lines.append("  no parent found among the registered models")
@@ -94,4 +98,9 @@ def _relative(x: Relative) -> str:
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
     sure = f"{step.direction}, {step.direction_probability:.2f}"
-    return f"{printable(step.parent)} ({step.kind}{weight}; direction {sure})"
+    parent = _numbered(step.parent, step.parent_id)
+    return f"{parent} ({printable(step.kind)}{weight}; direction {sure})"
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"#{number} {printable(name)}" if number else printable(name)

@@ -1,21 +1,28 @@
-"""What a model's folder says about itself: parents and licence. Claims, never evidence.
+"""What a model says about itself: parents and licence. Claims, never evidence.
 
-Read from ``config.json``, ``adapter_config.json`` and the front matter of ``README.md``, whatever
-of it is well formed; nothing here can fail.
+Read from ``config.json``, ``adapter_config.json``, the front matter of ``README.md`` and the keys
+of a GGUF file, whatever of it is well formed; nothing here can fail.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from weightkin.errors import WeightkinError
+from weightkin.weights.hub import SCHEME
+from weightkin.weights.model import Model
+from weightkin.weights.source import base_and_adapter
 
 MAX_BYTES = 1 << 20
 MOST = 64  # parents
 MAX_NAME = 256  # characters
 _ENTRY = re.compile(r"^(base_model|license):[ \t]*(.*)$", re.MULTILINE)
+_REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+?)/?")
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 
 
@@ -27,20 +34,72 @@ class Declared:
     licence: str = ""
 
 
-def declared(source: str | Path) -> Declared:
-    """Read the claims beside the weights of a local model."""
-    path = Path(source)
-    folder = path if path.is_dir() else path.parent
-    parents: list[str] = []
-    parents += _values(folder / "adapter_config.json", "base_model_name_or_path")
-    front = _front_matter(_text(folder / "README.md"))
-    found = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
-    parents += found.get("base_model", [])
-    parents += _values(folder / "config.json", "_name_or_path")
-    own = {str(source), path.name, ""}
+def declared(model: Model) -> Declared:
+    """Read the claims beside the weights of a model here or on a hub, or inside its GGUF file.
+
+    An adapter declares its base first; a licence it does not name is that of its base.
+    """
+    pair = base_and_adapter(model.source)
+    if pair is not None:
+        base, adapter = replace(model, source=pair[0]), Path(pair[1])
+        own, below = _of_folder(adapter, {}), declared(base)
+        name = pair[0].removeprefix(SCHEME).split("@")[0]
+        others = [p for p in own.parents if _last(p) != _last(name)]
+        return _kept([name, *others], own.licence or below.licence, model.source)
+    if model.source.startswith(SCHEME):
+        found = _of_texts(_beside(model, "README.md"), "", model.config)
+    else:
+        path = Path(model.source)
+        found = _of_folder(path if path.is_dir() else path.parent, model.config)
+    return _kept(found.parents, found.licence, model.source)
+
+
+def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
+    beside = _json(_text(folder / "config.json"))
+    adapter = _text(folder / "adapter_config.json")
+    return _of_texts(_text(folder / "README.md"), adapter, {**beside, **config})
+
+
+def _of_texts(card: str, adapter: str, config: Mapping[str, Any]) -> Declared:
+    """Parents by an adapter's config, a card, GGUF keys and a config; the first licence."""
+    front = _front_matter(card)
+    said = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
+    parents = [
+        *_values(_json(adapter), "base_model_name_or_path"),
+        *said.get("base_model", []),
+        *_of_gguf(config.get("declared_base_models")),
+        *_values(config, "_name_or_path"),
+    ]
+    licences = [*said.get("license", []), *_values(config, "declared_licence")]
+    return Declared(tuple(parents), next((x for x in licences if x), ""))
+
+
+def _kept(parents: Sequence[str], licence: str, source: str) -> Declared:
+    own = {source, Path(source).name, ""}
     kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
-    licence = next(iter(found.get("license", [])), "")
     return Declared(tuple(kept[:MOST]), licence[:MAX_NAME])
+
+
+def _of_gguf(bases: object) -> Iterator[str]:
+    """``org/name`` of the base models that a GGUF file declares."""
+    for base in bases if isinstance(bases, list) else []:
+        if isinstance(base, dict):
+            said = {k: v for k, v in base.items() if isinstance(v, str)}
+            at = _REPOSITORY.fullmatch(said.get("repo_url", ""))
+            organization, name = said.get("organization", ""), said.get("name", "")
+            yield at[1] if at else f"{organization}/{name}" if organization and name else name
+
+
+def _beside(model: Model, name: str) -> str:
+    try:
+        raw = model.beside(name, MAX_BYTES) if model.beside is not None else None
+    except WeightkinError:  # a card that cannot be fetched says nothing
+        raw = None
+    return (raw or b"").decode("utf-8", errors="replace")
+
+
+def _last(name: str) -> str:
+    return PurePath(name).name
 
 
 def _text(path: Path) -> str:
@@ -51,12 +110,16 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _values(path: Path, key: str) -> list[str]:
+def _json(text: str) -> dict[str, Any]:
     try:
-        data = json.loads(_text(path))
+        data = json.loads(text)
     except (ValueError, RecursionError):
-        return []
-    value = data.get(key) if isinstance(data, dict) else None
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _values(data: Mapping[str, Any], key: str) -> list[str]:
+    value = data.get(key)
     return [value] if isinstance(value, str) and value else []
 
 

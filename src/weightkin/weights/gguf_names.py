@@ -43,7 +43,7 @@ MAX_DECLARED = 64  # base models
 
 
 def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes as a config says them, and the base models that the file declares."""
+    """Sizes as a config says them, the base models and the licence that the file declares."""
     family = facts["general.architecture"]
     config: dict[str, Any] = {"model_type": family}
     for key, name in _SIZES.items():
@@ -56,6 +56,8 @@ def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
             for i in range(n)
         ]
         config["declared_base_models"] = declared
+    if isinstance(licence := facts.get("general.license"), str):
+        config["declared_licence"] = licence
     return config
 
 

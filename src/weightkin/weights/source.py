@@ -48,7 +48,7 @@ def open_model(source: str | Path) -> Model:
     OutOfReach
         It is on a hub that cannot be asked, and not in the cache.
     """
-    if (pair := _base_and_adapter(str(source))) is not None:
+    if (pair := base_and_adapter(str(source))) is not None:
         return with_adapter(open_model(pair[0]), Path(pair[1]), str(source))
     path = _existing(source)
     if path is None:
@@ -104,7 +104,7 @@ def _model(
     )
 
 
-def _base_and_adapter(source: str) -> tuple[str, str] | None:
+def base_and_adapter(source: str) -> tuple[str, str] | None:
     """Cut ``base+adapter`` at the last plus that leaves an existing adapter behind it."""
     if "\0" in source or "+" not in source:
         return None
@@ -116,6 +116,19 @@ def _base_and_adapter(source: str) -> tuple[str, str] | None:
             if source[at + 1 :] and Path(source[at + 1 :]).exists():
                 return source[:at], source[at + 1 :]
     return None
+
+
+def full_name(source: str | Path) -> str:
+    """The source so that it means the same from everywhere: paths absolute, hub names marked."""
+    if (pair := base_and_adapter(str(source))) is not None:
+        return f"{full_name(pair[0])}+{Path(pair[1]).resolve()}"
+    try:
+        path = _existing(source)
+    except UnreadableModel:  # it is told when it is opened
+        return str(source) if "\0" in str(source) else str(Path(source).absolute())
+    if path is not None:
+        return str(path.resolve())
+    return str(source) if str(source).startswith(SCHEME) else f"{SCHEME}{source}"
 
 
 def _existing(source: str | Path) -> Path | None:

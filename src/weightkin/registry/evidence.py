@@ -1,0 +1,109 @@
+"""What a registry found out travels with it: comparisons and the family graph, marked as imported.
+
+Numbers in an exported file are those of its registry; they become those of this one. Nothing here
+is believed by a search: it compares anew, and replaces what was imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from weightkin.errors import UnreadableModel
+from weightkin.records import Skipped
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.registry import Registered
+from weightkin.registry import family
+from weightkin.registry.adding import is_text
+from weightkin.registry.store import writing
+
+IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"
+MAX_SEED = 1 << 62
+Row = tuple[int, int, str, str, str, str, str]
+
+
+def exported(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Comparisons and the family graph, as they go into the file."""
+    rows = connection.execute(
+        "SELECT a, b, digest_a, digest_b, version, found, evidence FROM edges ORDER BY a, b"
+    ).fetchall()
+    keys = ("a", "b", "digest_a", "digest_b", "version", "found")
+    compared = [
+        {**dict(zip(keys, row[:-1], strict=True)), "evidence": json.loads(row[-1])} for row in rows
+    ]
+    graph = connection.execute("SELECT record FROM family").fetchone()
+    return {"comparisons": compared, "family": None if graph is None else json.loads(graph[0])}
+
+
+def imported(
+    connection: sqlite3.Connection,
+    listing: Mapping[str, Any],
+    models: Mapping[int, Registered],
+    source: Path,
+    *,
+    is_empty: bool,
+) -> list[Skipped]:
+    """Take over what a file says about its models; what is malformed is skipped and told."""
+    said = listing.get("comparisons", [])
+    rows = list(_rows(said if isinstance(said, list) else [], models))
+    with writing(connection):  # what was found here stays
+        connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    record = listing.get("family")
+    if record is None or not is_empty:
+        return []
+    try:
+        graph = FamilyGraph.from_json(json.dumps(record), f"{source}: family graph")
+        family.keep(connection, _renumbered(graph, models, source))
+    except UnreadableModel as error:
+        return [Skipped(what="family graph", why=str(error))]
+    return []
+
+
+def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Row]:
+    """Comparisons of models that came along, with the digests they were made of."""
+    for entry in said:
+        match entry:
+            case {
+                "a": int(a),
+                "b": int(b),
+                "digest_a": str(digest_a),
+                "digest_b": str(digest_b),
+                "version": str(version),
+                "found": str(found),
+                "evidence": dict(evidence),
+            } if a in models and b in models:
+                x, y = models[a], models[b]
+                text = json.dumps({**evidence, "imported": True})
+                is_theirs = (x.digest, y.digest) == (digest_a, digest_b) and x.id != y.id
+                if is_theirs and is_text(version + found):
+                    yield x.id, y.id, digest_a, digest_b, version, found, text
+
+
+def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:
+    """A graph with the numbers of this registry, every edge marked."""
+    by_old = {k: model.id for k, model in models.items()}
+    digests = {model.id: model.digest for model in models.values()}
+    note = IMPORTED.format(graph.version)
+
+    def node(x: FamilyNode) -> FamilyNode:
+        ids = tuple(by_old.get(k, 0) for k in x.registered)
+        if x.observed and (not ids or 0 in ids or digests[ids[0]] != x.digest):
+            raise UnreadableModel(
+                f"{source}: family graph: found node {x.id[:80]!r}, expected a model of this file"
+            )
+        return replace(x, registered=ids)
+
+    def edge(x: FamilyEdge) -> FamilyEdge:
+        return x if note in x.evidence else replace(x, evidence=(*x.evidence, note))
+
+    n_grown = graph.parameters.get("n_grown", 0)
+    if not (isinstance(graph.seed, int) and graph.seed < MAX_SEED and isinstance(n_grown, int)):
+        raise UnreadableModel(f"{source}: family graph: malformed seed or number of newcomers")
+    if not (isinstance(graph.version, str) and is_text(graph.version)):
+        raise UnreadableModel(f"{source}: family graph: malformed version")
+    nodes, edges = tuple(map(node, graph.nodes)), tuple(map(edge, graph.edges))
+    return replace(graph, nodes=nodes, edges=edges)

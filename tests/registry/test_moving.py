@@ -1,0 +1,127 @@
+"""Claim: evidence travels with a registry, marked as imported, and is never believed."""
+
+import json
+import sqlite3
+import zipfile
+
+import pytest
+
+from weightkin import Registry
+from weightkin.errors import UnreadableModel
+
+
+@pytest.fixture(scope="module")
+def exported(family, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    registry = Registry(folder / "r.sqlite")
+    registry.add([family / x for x in ("stranger", "root", "child", "sibling")])
+    registry.remove("stranger")  # numbers there are not those here
+    registry.family()
+    registry.trace("child")
+    registry.export(folder / "all.zip")
+    return folder / "all.zip", registry
+
+
+def rewritten(source, target, change):
+    """The same file with another listing."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "models.json":
+                listing = json.loads(data)
+                change(listing)
+                data = json.dumps(listing).encode()
+            new.writestr(name, data)
+    return target
+
+
+def rows(path, table):
+    connection = sqlite3.connect(path)
+    found = connection.execute(f"SELECT * FROM {table}").fetchall()
+    connection.close()
+    return found
+
+
+def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
+    file, there = exported
+    here = Registry(tmp_path / "r.sqlite")
+    here.import_(file)
+    assert [m.id for m in here.list()] == [1, 2, 3]
+    assert [m.id for m in there.list()] == [2, 3, 4]
+    assert [m.added for m in here.list()] == [m.added for m in there.list()]
+    assert all(m.imported for m in here.list())
+    assert not any(m.imported for m in there.list())
+    kept = rows(here.path, "edges")
+    assert [(a, b) for a, b, *_ in kept] == [(2, 1), (2, 3)]
+    assert all(json.loads(row[-1])["imported"] for row in kept)
+    graph = here.family()
+    assert [n.registered for n in graph.nodes] == [(1,), (2,), (3,)]
+    assert {(e.parent, e.child) for e in graph.edges} == {
+        (e.parent, e.child) for e in there.family().edges
+    }
+    assert all("on the word of the file" in e.evidence[-1] for e in graph.edges)
+    here.trace("child")  # compares anew
+    assert not any("imported" in json.loads(row[-1]) for row in rows(here.path, "edges"))
+
+
+def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family, tmp_path):
+    here = Registry(tmp_path / "r.sqlite")
+    here.add([family / "stranger"])
+    here.import_(exported[0])
+    assert rows(here.path, "family") == []
+    assert len(rows(here.path, "edges")) == 2
+
+
+def test_a_lying_verdict_is_not_believed(exported, family, tmp_path):
+    def lie(listing):
+        for entry in listing["comparisons"]:
+            entry["evidence"]["verdict"] = "no-evidence"
+            entry["evidence"]["alpha"] = 0.0
+
+    file = rewritten(exported[0], tmp_path / "lie.zip", lie)
+    here = Registry(tmp_path / "r.sqlite")
+    here.import_(file)
+    assert {x.model.name for x in here.search("child").relatives} == {"root", "sibling"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"family": {"schema": "weightkin/family/1"}},
+        {"family": []},
+        {"family": {"nodes": 1}},
+        {"comparisons": [{"a": 1}, 3, {"a": "x"}]},
+        {"comparisons": {"a": 1}},
+    ],
+)
+def test_malformed_evidence_costs_only_itself(exported, tmp_path, change):
+    file = rewritten(exported[0], tmp_path / "bad.zip", lambda listing: listing.update(change))
+    here = Registry(tmp_path / "r.sqlite")
+    record = here.import_(file)
+    assert len(record.added) == 3
+    assert record.incomplete == ("family" in change)
+
+
+def test_a_graph_of_other_models_is_refused(exported, tmp_path):
+    def forge(listing):
+        for node in listing["family"]["nodes"]:
+            node["digest"] = "wk1-forged"
+
+    here = Registry(tmp_path / "r.sqlite")
+    record = here.import_(rewritten(exported[0], tmp_path / "bad.zip", forge))
+    assert "expected a model of this file" in record.skipped[0].why
+    assert rows(here.path, "family") == []
+
+
+def test_texts_that_cannot_be_kept_are_refused(exported, tmp_path):
+    def break_name(listing):
+        listing["models"][0]["name"] = "\ud800"
+
+    here = Registry(tmp_path / "r.sqlite")
+    assert len(here.import_(rewritten(exported[0], tmp_path / "a.zip", break_name)).added) == 2
+
+    def break_number(listing):
+        listing["comparisons"][0]["evidence"]["log10_pvalue"] = float("nan")
+
+    with pytest.raises(UnreadableModel, match="expected what `export` wrote"):
+        here.import_(rewritten(exported[0], tmp_path / "b.zip", break_number))
