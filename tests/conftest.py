@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,15 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+QUIET = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +31,29 @@ def own_folders(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path_factory.getbasetemp() / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # no test asks a server that it did not start
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless chromium that asks nobody for updates; where CI is set, it must be there."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        if "CI" in os.environ:
+            raise
+        pytest.skip("no browser tests: playwright is not installed (pip install '.[dev]')")
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    with sync_playwright() as driver:
+        try:
+            opened = driver.chromium.launch(executable_path=path, args=QUIET)
+        except Error as error:
+            if "CI" in os.environ:
+                raise
+            pytest.skip(
+                f"no browser tests: {path} does not start ({error.message.splitlines()[0]})"
+            )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

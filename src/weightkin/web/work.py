@@ -59,13 +59,13 @@ def _compare(path: Path, a: int, b: int, say: Say) -> str:
 
 def _held(path: Path, known: Registered) -> tuple[Model, str]:
     """A model to compare, and why it is not the weights themselves."""
-    found = weights_of(known.source, known.digest)
-    if isinstance(found, Model):
-        return replace(found, name=known.name), ""
     sketch = browsing.sketch_of(path, known)
     if sketch is None:
         raise UsageError(f"#{known.id}: no such model any more, expected a registered one")
     sketch = replace(sketch, name=known.name, source=known.source, digest=known.digest)
+    found = weights_of(replace(sketch, revision=known.revision or None))
+    if isinstance(found, Model):
+        return replace(found, name=known.name), ""
     return as_model(sketch), f"compared by its sketch: {found}"
 
 
@@ -86,7 +86,7 @@ def _search(path: Path, upload: Path, name: str, say: Say) -> str:
     clean = upload.parent / "clean" / upload.name
     clean.parent.mkdir(exist_ok=True)
     try:
-        write_sketch(replace(sketch, source=str(clean)), clean, overwrite=True)
+        write_sketch(replace(sketch, source=str(clean), revision=None), clean, overwrite=True)
         say("searching")
         record = Registry(path).search(clean)
     finally:
