@@ -224,7 +224,7 @@ def _unit_map(data: dict[str, Any]) -> UnitMap:
 def _with_lists(kind: Any, data: dict[str, Any], prefix: str) -> Any:
     """A value whose two fields with this prefix are tuples of numbers."""
     lists = {f"{prefix}{x}": tuple(data[f"{prefix}{x}"]) for x in "ab"}
-    effect = {"effect": _effect(data)} if "effect" in data else {}
+    effect = {"effect": _effect(data)} if kind is ResidualMap else {}  # one of None is left out
     return kind(**{**data, **lists, **effect})
 
 

@@ -133,7 +133,7 @@ def edge_facts(edge: FamilyEdge | Step) -> Facts:
 def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
     """The parent that would have been next."""
     if edge.runner_up is None:
-        return "no other parent was in question"
+        return "none in question"
     behind = edge.runner_up.behind
     how = f"{behind:.3g} dearer" if behind > 0 else "as good"
     return f"{labels[edge.runner_up.parent]}, {how}"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.form import pvalue_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.drawn import family_drawing, second_words
 from weightkin.report.html.graph import graph_view, node_link, static_view
 from weightkin.report.html.sections import opening, section, skipped_section
-from weightkin.report.html.tables import more, table
+from weightkin.report.html.tables import table
 from weightkin.report.html.words import NO_EVIDENCE, NULL_WORDS, SAMPLED, log10_words
 from weightkin.report.tree import UNOBSERVED, kind_words
 
 LEAD = (
-    "A line joins two models whose weights are not independent; it points from the model that was "
-    "there first to the one made from it. Nothing but weights was used: no names, dates or cards.",
+    "A line joins two models whose weights were found to be related; it points from the model "
+    "that was there first to the one made from it. Nothing but weights was used: no names, dates "
+    "or cards."
 )
 HOW = (
     "Relatedness is tested: a pair joins a family only where independent random initialisations "
@@ -37,7 +39,7 @@ LIMITS = (
 def family_body(graph: FamilyGraph) -> list[Html | None]:
     """All sections but the last."""
     drawn = family_drawing(graph)
-    lead = [h("p", x, class_="lead") for x in LEAD]
+    lead = [h("p", LEAD, class_="lead"), _proven(graph)]
     pictures = [graph_view(drawn), static_view(drawn)] if graph.edges else []
     return [
         opening("Family of many models", graph.sentence, lead),
@@ -49,6 +51,20 @@ def family_body(graph: FamilyGraph) -> list[Html | None]:
         skipped_section(graph.skipped, graph.incomplete),
         _models(graph),
     ]
+
+
+def _proven(graph: FamilyGraph) -> Html | None:
+    """On how many edges relatedness is proven, and on how many it rests on weaker grounds."""
+    if not graph.edges:
+        return None
+    n_open = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
+    weakest = max(edge.log10_pvalue for edge in graph.edges)
+    if not n_open:
+        words = f"Relatedness is proven on every edge: {pvalue_words(weakest)} or less."
+    else:
+        words = f"On {n_open} of {len(graph.edges)} edges no exact test proves relatedness at the "
+        words += f"level of {graph.alpha:g}; their evidence says what they rest on."
+    return h("p", words)
 
 
 def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
@@ -65,14 +81,21 @@ def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
             f"{edge.support:.2f}",
             f"{edge.distance:.3g}",
             second_words(edge, labels),
-            more(edge.evidence),
         )
         for edge in graph.edges
     ]
-    head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Distance", "Second best",
-            "Evidence")  # fmt: skip
+    head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Distance", "Second best")
     caption = "Every edge with what it rests on. A name shows the model in the graph."
-    return section("edges", "All edges", table(caption, head, rows, numbers="...nnnn"))
+    evidence = [
+        (labels[edge.child], labels[edge.parent], h("ul", [h("li", x) for x in edge.evidence]))
+        for edge in graph.edges
+        if edge.evidence
+    ]
+    reasons = table("What tells kind and direction", ("Child", "Parent", "Evidence"), evidence)
+    return section(
+        "edges", "All edges", table(caption, head, rows, numbers="...nnnn"),
+        h("details", h("summary", "Evidence for each edge"), reasons) if evidence else None,
+    )  # fmt: skip
 
 
 def _how(edge: FamilyEdge) -> str:

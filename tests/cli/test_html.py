@@ -1,0 +1,78 @@
+"""Claim: `--html FILE` adds a page to what is printed, and never writes where it could hurt."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from weightkin.cli.main import main
+
+MODELS = Path(__file__).parents[2] / "zoo" / "models"
+A, B = str(MODELS / "vit-a"), str(MODELS / "vit-a-ft1")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line: exit code, output, errors."""
+
+    def go(*words):
+        monkeypatch.setattr(sys, "argv", ["weightkin", *map(str, words)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return go
+
+
+@pytest.mark.parametrize("verb", ["compare", "locate", "tree"])
+def test_the_page_comes_beside_what_is_printed(run, tmp_path, verb):
+    target = tmp_path / "it's.html"
+    cache = ("--cache", tmp_path / "sketches") if verb == "tree" else ()
+    code, out, err = run(verb, A, B, "--html", target, *cache)
+    assert (code, err) == (0, "")
+    text = target.read_text(encoding="utf-8")
+    sentence = out.splitlines()[0].replace("<", "&lt;")
+    assert f"<h1>{sentence}</h1>" in text
+    assert f"weightkin {verb} {A} {B} --html" in text
+    assert re.search(r"--html &#x27;.*&#x27;", text)  # quoted for a shell, then for a page
+
+
+def test_search_and_trace_write_pages_too(run, tmp_path):
+    store = ("--registry", tmp_path / "models.db")
+    assert run("add", A, B, *store)[0] == 0
+    for verb in ("search", "trace"):
+        target = tmp_path / f"{verb}.htm"
+        assert run(verb, "vit-a-ft1", *store, "--html", target)[0] == 0
+        assert "vit-a-ft1: 1 relative among" in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("{tmp}/page.json", "expected a name ending in .html"),
+        ("{tmp}/model.safetensors", "expected a name ending in .html"),
+        ("{tmp}/none/page.html", "expected a file in a folder that exists"),
+        ("{tmp}/folder.html", "expected a file in a folder that exists"),
+        (f"{A}/page.html", f"lies inside the model {A}"),
+    ],
+)
+def test_a_page_that_could_hurt_is_refused_before_anything_is_read(run, tmp_path, target, why):
+    (tmp_path / "folder.html").mkdir()
+    code, out, err = run("compare", A, B, "--html", target.format(tmp=tmp_path))
+    assert (code, out) == (4, "")
+    assert why in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_page_that_cannot_be_written_leaves_the_printed_result(run, tmp_path):
+    target = tmp_path / "page.html"
+    target.symlink_to("/dev/full")
+    code, out, err = run("compare", A, B, "--quick", "--html", target)
+    assert code == 2
+    assert out.startswith("dependent")
+    assert err == f"weightkin: {target}: cannot be written (No space left on device)\n"

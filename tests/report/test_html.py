@@ -1,0 +1,225 @@
+"""Claim: pages are whole, well formed and small, and nothing that a name says acts in them."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from tests import families
+from tests.report import records
+from tests.report.test_tree import HOSTILE
+from weightkin.records import Calibration, Comparison
+from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.report.html import body, notebook_html, page
+from weightkin.report.html.build import LONGEST, VOID, Html, h, short
+from weightkin.report.html.shell import GRAPH_SCRIPTS, static_text
+from weightkin.report.terminal import printable
+
+EVIL = [
+    *HOSTILE,
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<!-- <script>",
+    "]]>&lt;<img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' style='position:fixed",
+    "javascript:alert(1)",
+    "a\0b",
+    "x" * 100_000,
+]
+ACTIVE = re.compile(r"^on|^srcdoc$|^src$|^action$|^formaction$")
+
+
+class Reader(HTMLParser):
+    """Checks that tags are balanced, and keeps tags, text, and what is inside scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text, self.scripts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.mark.parametrize("make", records.ALL)
+@pytest.mark.parametrize("name", EVIL, ids=range(len(EVIL)))
+def test_a_name_is_text_wherever_it_stands(make, name):
+    record, plain = make(name), make("plain")
+    found, wanted = Reader(page(record)), Reader(page(plain))
+    shapes = [[tag for tag, _ in x.tags if tag != "title"] for x in (found, wanted)]
+    assert shapes[0] == shapes[1]  # a title says the whole of a name that is drawn cut
+    assert not any(ACTIVE.match(key) for _, given in found.tags for key in given)
+    links = [given["href"] for tag, given in found.tags if tag == "a"]
+    assert all(link.startswith("#") for link in links)
+    text = "".join(found.text)
+    shown = printable(name)
+    assert shown in text or shown[: LONGEST // 2] in text
+    assert printable(text.replace("\n", "")) == text.replace("\n", "")
+    kept = json.loads(found.scripts[-1])
+    assert type(record).from_json(json.dumps(kept)) == record
+
+
+@pytest.mark.parametrize("make", records.ALL)
+def test_pages_need_nothing_and_allow_nothing(make):
+    text = page(make())
+    found = Reader(text)
+    policy = next(g["content"] for t, g in found.tags if g.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert not re.search(r"(src|href)=\"(?!#)", text)
+    assert "url(" not in static_text("style.css")
+    assert "@import" not in static_text("style.css")
+    assert found.tags[0] == ("html", {"lang": "en"})
+    assert sum(tag == "h1" for tag, _ in found.tags) == 1
+    assert found.tags.count(("main", {"id": "main"})) == 1
+    ids = [given["id"] for _, given in found.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+    targets = {g["href"][1:] for t, g in found.tags if t == "a"}
+    assert targets <= set(ids)
+
+
+@pytest.mark.parametrize("make", records.ALL)
+def test_the_sentence_the_limits_and_the_way_to_recompute_are_on_every_page(make):
+    record = make()
+    text = "".join(Reader(str(body(record, command="weightkin it"))).text)
+    assert getattr(record, "search", record).sentence in text
+    for words in ("What was tested", "What this does not show", "Recompute it", "weightkin it"):
+        assert words in text
+
+
+def test_only_pages_with_a_graph_carry_the_drawing_library():
+    assert len(page(records.comparison())) < 100_000
+    assert 400_000 < len(page(families.small())) < 600_000
+
+
+def test_every_verdict_is_put_in_plain_words():
+    said = {}
+    for verdict in ("dependent", "aligned-only", "no-evidence", "not-testable"):
+        basis = "none" if verdict == "not-testable" else "exact"
+        said[verdict] = str(body(records.comparison(verdict=verdict, basis=basis)))
+    assert "1 in 10 to the power of 504" in said["dependent"]
+    assert "arranged so as to match" in said["aligned-only"]
+    assert "is not “independent”" in said["no-evidence"]
+    assert "nothing excluded" in said["not-testable"]
+    calibrated = records.comparison(basis="calibrated", axes=(), log10_pvalue=0.0)
+    assert "weaker than an exact verdict" in str(body(calibrated))
+    identical = records.comparison(kind=("identical",), kind_details={"identical": "same files"})
+    assert "hold the same weights: same files" in str(body(identical))
+    for text in (*said.values(), str(body(calibrated))):
+        assert "stolen" not in text
+        assert "similarity" not in text.replace("no share and no similarity", "")
+
+
+def test_records_with_nothing_in_them_are_pages_too():
+    empty = records.comparison(tests=(), axes=(), skipped=(), parts=(), layers=(), kind=(),
+                               kind_details={}, verdict="not-testable", basis="none",
+                               calibration=None)  # fmt: skip
+    Reader(page(empty))
+    Reader(page(families.graph([], [], [])))
+    nothing = replace(records.search(), relatives=(), others=(), parents=(), path=())
+    Reader(page(nothing))
+    Reader(page(records.trace().__class__(search=nothing)))
+
+
+def test_block_maps_show_numbers_and_large_ones_squares_that_grow():
+    small, large = str(body(records.location(n=3))), str(body(records.location(n=40)))
+    assert small.count(">−50.0</text>") == 3
+    assert large.count('class="dot"') == 40
+    assert large.count('class="ground"') == 1600
+    assert 'class="dot"' in str(body(records.location(n=200)))
+
+
+def test_all_edges_stand_in_the_table_with_their_second_best_parent():
+    text = "".join(Reader(str(body(families.small()))).text)
+    for words in ("base-b, 0.31 dearer", "open (0.60)", "0.97", "−431.2", "merged, weight 0.60"):
+        assert words in text
+
+
+def test_lines_differ_by_more_than_colour():
+    text = page(families.small())
+    assert 'class="edge undetermined"' in text
+    assert 'class="box unobserved"' in text
+    assert ".edge.undetermined" in text or "svg .undetermined { stroke-dasharray" in text
+    assert 'class="edge declared"' in page(records.trace())
+
+
+def test_scripts_cannot_end_themselves():
+    for name in GRAPH_SCRIPTS:
+        assert "</script" not in static_text(name).lower()
+
+
+def test_a_notebook_shows_a_frame_that_runs_nothing():
+    shown = records.comparison()._repr_html_()
+    found = Reader(shown)
+    ((tag, given),) = found.tags
+    assert (tag, "sandbox" in given) == ("iframe", True)
+    inside = Reader(given["srcdoc"])
+    assert not any(tag == "script" for tag, _ in inside.tags if _.get("type") is None)
+    assert notebook_html(families.small()) == families.small()._repr_html_()
+
+
+def test_elements_escape_what_is_text():
+    assert h("p", "<b>", h("b", 1), None, ["&"], class_="x") == (
+        '<p class="x">&lt;b&gt;<b>1</b>&amp;</p>'
+    )
+    assert h("input", disabled=True, value='"') == '<input disabled value="&quot;">'
+    assert isinstance(h("p"), Html)
+    assert short("abcdefghijkl", 9) == "abcde…jkl"
+
+
+def test_hostile_graphs_are_drawn_or_listed():
+    nodes = [FamilyNode(id=f"m{i}", name=f"m{i}") for i in range(700)]
+    edges = [FamilyEdge(parent="m0", child=f"m{i}") for i in range(1, 700)]
+    text = page(families.graph(nodes, edges))
+    assert "too many for a drawing on paper" in text
+
+
+def luminance(colour):
+    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("block", range(4), ids=["light", "dark", "chosen dark", "print"])
+def test_colours_reach_the_contrast_of_wcag_aa(block):
+    themes = re.findall(r"\{([^{}]*--page:[^{}]*)\}", static_text("style.css"))
+    assert len(themes) == 4
+    colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", themes[block]))
+    pairs = [(text, ground) for text in ("text", "muted", "accent") for ground in ("page", "sunk")]
+    pairs += [(f"on-heat-{i}", f"heat-{i}") for i in range(5)] + [("text", "box")]
+    for text, ground in pairs:
+        assert contrast(colour[text], colour[ground]) >= 4.5, (text, ground)
+    for line in ("edge", "box-line", "mark"):
+        assert contrast(colour[line], colour["page"]) >= 3, line
+
+
+def test_calibrated_figures_are_on_the_page():
+    assert isinstance(records.comparison().calibration, Calibration)
+    assert "20 pairs of class" in str(body(records.comparison()))
+    assert Comparison.from_json(records.comparison().to_json()) == records.comparison()

@@ -1,0 +1,95 @@
+"""Claim: pages of real records open without errors, requests or sideways scrolling."""
+
+from pathlib import Path
+
+import pytest
+
+from weightkin import compare, family_graph, locate
+from weightkin.report.html import page
+
+MODELS = Path(__file__).parents[2] / "zoo" / "models"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A page of each verb on models of the zoo."""
+    folder = tmp_path_factory.mktemp("pages")
+    models = [f"{MODELS}/{x}" for x in ("vit-a", "vit-a-ft1", "vit-a-long", "vit-b")]
+    records = {
+        "compare": compare(*models[:2]),
+        "locate": locate(*models[:2]),
+        "tree": family_graph(models, cache=folder / "sketches"),
+    }
+    for name, record in records.items():
+        (folder / f"{name}.html").write_text(page(record), encoding="utf-8")
+    return {name: (folder / f"{name}.html").as_uri() for name in records}
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open a page; every error of its console and every request that leaves is kept."""
+    opened, wrong = [], []
+
+    def go(name, size=DESK, **more):
+        context = browser.new_context(viewport=size, **more)
+        opened.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda said: wrong.append(said.text))
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("request", lambda sent: wrong.append(sent.url)
+               if not sent.url.startswith(("file:", "blob:")) else None)  # fmt: skip
+        tab.goto(pages[name])
+        return tab
+
+    yield go
+    for context in opened:
+        context.close()
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", ["compare", "locate", "tree"])
+def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
+    grounds = set()
+    for size, scheme in ((DESK, "light"), (PHONE, "dark")):
+        tab = visit(name, size, color_scheme=scheme)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        grounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
+
+
+def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
+    tab = visit("compare", color_scheme="light")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    tab.locator(".theme").click()
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    with tab.expect_download() as saved:
+        tab.locator(".save").first.click()
+    assert '"schema": "weightkin/comparison/1"' in saved.value.path().read_text()
+
+
+def test_the_family_graph_is_drawn_read_and_filtered(visit):
+    tab = visit("tree")
+    tab.wait_for_selector(".graph[data-ready]")
+    assert tab.evaluate("document.querySelector('.graph').cy.nodes().length") == 4
+    assert not tab.locator(".static svg.family").first.is_visible()
+    tab.locator("a[data-node]").first.press("Enter")
+    child = tab.locator("a[data-node]").first.inner_text()
+    panel = tab.locator(".panel")
+    assert panel.locator("h3").inner_text() == child
+    assert "Second best" in panel.inner_text()
+    panel.locator(".close").press("Enter")
+    assert not panel.is_visible()
+    tab.locator("select.kind").select_option("continued-pretraining")
+    assert tab.locator(".count").inner_text() == "1 of 2 edges"
+    tab.locator(".find").fill("vit-b")
+    tab.locator(".find").press("Enter")
+    assert panel.locator("h3").inner_text() == "vit-b"
+
+
+def test_without_scripts_the_drawing_is_still_there(visit):
+    tab = visit("tree", java_script_enabled=False)
+    assert tab.locator(".static svg.family").first.is_visible()
+    assert not tab.locator(".graph").is_visible()
