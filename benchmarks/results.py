@@ -24,6 +24,7 @@ from benchmarks import (
     merges,
     minilm,
     minilm_families,
+    pages,
     paper,
     registry,
     remote,
@@ -78,6 +79,7 @@ def main() -> None:
         "families of MiniLM": ("Families of MiniLM", minilm_families.run),
         "scale": ("Many models", scale.run),
         "remote": ("Models on a hub", remote.run),
+        "pages": ("A large family in a browser", pages.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     for key in sys.argv[1:] or sections:

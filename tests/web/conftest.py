@@ -18,6 +18,7 @@ REGISTERED = (
     *("llama-a", "llama-a-ft1", "llama-a-ft2", "llama-a-int4", "llama-b", "llama-b-ft1"),
     *("llama-c", "gpt-a", "gpt-a-ft1", "vit-a", "vit-a-ft1", "moe-a"),
 )
+TIMEOUT = 120  # seconds: an answer may be late on a busy machine
 CARD = "---\nbase_model: {}\nlicense: {}\n---\n"
 
 
@@ -99,7 +100,7 @@ def finished(address, job):
     """A job when it is over."""
 
     def over():
-        seen = httpx.get(f"{address}/api/jobs/{job}").json()
+        seen = httpx.get(f"{address}/api/jobs/{job}", timeout=TIMEOUT).json()
         return seen if seen["is_over"] else None
 
     return until(over)

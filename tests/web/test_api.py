@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from tests.web import slow
-from tests.web.conftest import REGISTERED, copy_of, finished
+from tests.web.conftest import REGISTERED, TIMEOUT, copy_of, finished
 from weightkin.records import Comparison
 from weightkin.web.app import make_app
 from weightkin.web.jobs import MOST_WAITING
@@ -86,7 +86,7 @@ def test_a_full_queue_says_come_back(client):
 
 
 def test_many_visitors_at_once_are_answered(address):
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=TIMEOUT) as client:
         paths = [f"/api/models?query={x}" for x in REGISTERED] + ["/", "/models/2", "/jobs"] * 6
 
         def ask(path):
@@ -99,5 +99,7 @@ def test_many_visitors_at_once_are_answered(address):
             answers = [x.json()["id"] for x in asked]
     assert len(set(answers)) == 1  # one question, one job
     assert finished(address, answers[0])["state"] == "done"
-    record = Comparison.from_json(httpx.get(f"{address}/api/jobs/{answers[0]}/record").text)
+    record = Comparison.from_json(
+        httpx.get(f"{address}/api/jobs/{answers[0]}/record", timeout=TIMEOUT).text
+    )
     assert record.verdict in ("no-evidence", "not-testable")

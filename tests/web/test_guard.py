@@ -144,8 +144,8 @@ def test_static_files_are_kept_and_nothing_else_is_found_beside_them(client):
     )
     answer = client.get(path)
     assert answer.headers["cache-control"].endswith("immutable")
-    assert answer.headers["content-type"] == "image/svg+xml"
-    for other in ("/static/x/mark.svg", f"{path}x", f"{path.rsplit('/', 1)[0]}/app.py",
+    assert answer.headers["content-type"] == "text/css; charset=utf-8"
+    for other in ("/static/x/style.css", f"{path}x", f"{path.rsplit('/', 1)[0]}/app.py",
                   f"{path.rsplit('/', 1)[0]}/..%2f..%2fapp.py"):  # fmt: skip
         assert client.get(other).status_code == 404
 

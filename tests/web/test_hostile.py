@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from starlette.testclient import TestClient
 
 from tests.web import slow
-from tests.web.conftest import finished, until
+from tests.web.conftest import TIMEOUT, finished, until
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
@@ -91,7 +91,7 @@ def test_hostile_titles_of_jobs_are_text(hostile):
 
 
 def post(address, data, name="x.sketch.safetensors"):
-    return httpx.post(f"{address}/api/search", files={"sketch": (name, data)}, timeout=60)
+    return httpx.post(f"{address}/api/search", files={"sketch": (name, data)}, timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def test_a_damaged_sketch_fails_in_one_line_that_shows_no_path(address, sketch, 
     assert job["said"].startswith(f"{SCRIPT}.sketch.safetensors: ")
     assert "\n" not in job["said"]
     assert "/uploads" not in job["said"]
-    assert "<script>alert" not in httpx.get(f"{address}/jobs/{job['id']}").text
+    assert "<script>alert" not in httpx.get(f"{address}/jobs/{job['id']}", timeout=TIMEOUT).text
 
 
 def test_a_sketch_finds_its_family_and_is_not_kept(copied, sketch):

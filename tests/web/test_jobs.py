@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.web import slow
-from tests.web.conftest import finished, is_alive, serving, until
+from tests.web.conftest import TIMEOUT, finished, is_alive, serving, until
 from weightkin.errors import UnusableRegistry
 from weightkin.web.jobs import MOST_WAITING, Jobs, QueueFull, WrongState
 from weightkin.web.running import Runner
@@ -101,17 +101,16 @@ def test_a_file_that_is_none_of_jobs_is_refused_in_one_line(tmp_path):
 
 
 def test_a_server_killed_in_the_middle_of_a_job_can_be_started_again(copied):
-    with serving(copied, "for_ever") as (address, process):
-        job = httpx.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]
+    with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
+        job = client.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]
         seen = f"{address}/api/jobs/{job}"
-        number = int(until(lambda: httpx.get(seen).json()["said"]).split()[1])
+        number = int(until(lambda: client.get(seen).json()["said"]).split()[1])
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     until(lambda: not is_alive(number))
-    with serving(copied) as (address, _):
-        assert httpx.get(f"{address}/api/jobs/{job}").json()["state"] == "interrupted"
-        assert "Run again" in httpx.get(f"{address}/jobs/{job}").text
-        assert httpx.post(f"{address}/api/jobs/{job}/rerun").status_code == 202
+    with serving(copied) as (address, _), httpx.Client(timeout=TIMEOUT, base_url=address) as client:
+        assert client.get(f"/api/jobs/{job}").json()["state"] == "interrupted"
+        assert "Run again" in client.get(f"/jobs/{job}").text
+        assert client.post(f"/api/jobs/{job}/rerun").status_code == 202
         assert finished(address, job)["state"] == "done"
-        record = httpx.get(f"{address}/api/jobs/{job}/record").json()
-        assert record["verdict"] == "dependent"
+        assert client.get(f"/api/jobs/{job}/record").json()["verdict"] == "dependent"

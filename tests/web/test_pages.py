@@ -92,7 +92,8 @@ def test_two_models_are_compared_while_one_watches(visit):
         expect(page.get_by_text("No model has this name.")).to_be_visible()
         page.get_by_label("Model b").fill("#1 llama-a")
         page.get_by_role("button", name="Compare").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("dependent (p <= 1e-")
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_contain_text("dependent (p <= 1e-", timeout=120 * SECONDS)
         assert not is_wide(page)
 
 

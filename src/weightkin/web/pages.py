@@ -94,7 +94,7 @@ def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
             return _to(f"/jobs/{desk.compare(found['a'][0], found['b'][0]).id}")
         problems = {side: _problem(models) for side, models in found.items() if len(models) != 1}
         choices = {side: models for side, models in found.items() if len(models) > 1}
-        return shown.page("compare.html", 422, a=a, b=b, problems=problems, choices=choices)
+        return shown.page("compare.html", a=a, b=b, problems=problems, choices=choices)
 
     @pages.get("/search")
     def search() -> Response:

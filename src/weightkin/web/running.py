@@ -98,13 +98,13 @@ class Runner:
         process = self._context.Process(
             target=_in_process, args=(self._work, job.kind, job.asked, theirs), daemon=True
         )
+        try:
+            process.start()
+        except OSError as error:
+            self._jobs.end(job.id, "failed", f"no process could be started ({error.strerror})")
+            return
+        theirs.close()
         with self._jobs.changed:
-            try:
-                process.start()
-            except OSError as error:
-                self._jobs.end(job.id, "failed", f"no process could be started ({error.strerror})")
-                return
-            theirs.close()
             self._running[job.id] = process
             if self._is_closed or job.id in self._cancelled:
                 process.kill()
