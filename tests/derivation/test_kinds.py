@@ -21,13 +21,14 @@ def test_every_edge_of_the_zoo_has_its_kind_and_numbers(zoo, parent, child, kind
     assert derived.kind == (kind,)
     assert derived.parent in ("a", "undetermined")
     check_details(derived.details, TRUTH[child]["kind_details"], kind, child)
+    assert None not in derived.details.values()  # a record leaves them out: it would differ
 
 
 def check_details(found, truth, kind, child):
     if kind == "cast":
         assert found["dtype"] == truth["dtype"]
     if kind == "quantised":
-        assert (found["bits"], found["group"]) == (truth["bits"], truth["group"])
+        assert (found["bits"], found.get("group")) == (truth["bits"], truth["group"])
         assert found["scheme"] == "symmetric"
     if kind == "magnitude-pruned":
         assert found["share"] == pytest.approx(truth["share"], abs=0.01)

@@ -104,7 +104,7 @@ def test_the_sentence_the_limits_and_the_way_to_recompute_are_on_every_page(make
     record = make()
     text = "".join(Reader(str(body(record, command="weightkin it"))).text)
     assert getattr(record, "search", record).sentence in text
-    for words in ("What was tested", "What this does not show", "Recompute it", "weightkin it"):
+    for words in ("What this does not show", "Recompute it", "weightkin it"):
         assert words in text
 
 
@@ -185,6 +185,7 @@ def test_elements_escape_what_is_text():
     )
     assert h("input", disabled=True, value='"') == '<input disabled value="&quot;">'
     assert isinstance(h("p"), Html)
+    assert h("path", d=Html("M0 0h0" * 200)).count("M") == 200
     assert short("abcdefghijkl", 9) == "abcde…jkl"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,20 +35,27 @@ def check_page(target: Path | None, sources: Sequence[str]) -> None:
             raise UsageError(f"--html {target}: lies inside the model {source}")
 
 
-def write_page(target: Path | None, record: Record) -> None:
-    """Write the page of a record with the command line it came from.
+@contextmanager
+def page_beside(target: Path | None, record: Record) -> Iterator[None]:
+    """Write the page of a record, with the command line it came from, before it is printed.
 
     Raises
     ------
     OutOfReach
-        The disk is full or the folder cannot be written: what was read is printed all the same.
+        After the printing: the disk is full, or the file cannot be written.
     """
-    if target is None:
-        return
+    failed = "" if target is None else _write(target, record)
+    yield
+    if failed:
+        raise OutOfReach(failed)
+
+
+def _write(target: Path, record: Record) -> str:
     from weightkin.report.html import page
 
     command = shlex.join(["weightkin", *sys.argv[1:]])
     try:
         target.write_text(page(record, command=command), encoding="utf-8")
     except OSError as error:
-        raise OutOfReach(f"{target}: cannot be written ({error.strerror})") from None
+        return f"{target}: cannot be written ({error.strerror})"
+    return ""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weightkin.cli.html import ToHtml, check_page, write_page
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.errors import UsageError
 
 EXIT_INCOMPLETE = 2
@@ -32,8 +32,9 @@ def locate(
     check_page(html, (a, b))
     record = run(a, b, alpha=alpha, seed=seed)
     is_unicode = can_print(SHADES)
-    print(record.to_json() if as_json else "\n".join(location_lines(record, is_unicode=is_unicode)))
-    write_page(html, record)
+    lines = [record.to_json()] if as_json else location_lines(record, is_unicode=is_unicode)
+    with page_beside(html, record):
+        print("\n".join(lines))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -15,7 +15,7 @@ import typer
 
 from weightkin import __version__
 from weightkin.cli.controls import controls as controls_app
-from weightkin.cli.html import ToHtml, check_page, write_page
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.serve import serve
@@ -177,8 +177,8 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         recover=recover,
         controls=controls,
     )
-    _print_comparison(record, as_json)
-    write_page(html, record)
+    with page_beside(html, record):
+        _print_comparison(record, as_json)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightkin.cli.html import ToHtml, check_page, write_page
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
 from weightkin.errors import UnreadableModel, UsageError
 
@@ -66,8 +66,8 @@ def search(
     _check(alpha, most, seed)
     check_page(html, (source,))
     record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
-    print(record.to_json() if as_json else "\n".join(search_lines(record)))
-    write_page(html, record)
+    with page_beside(html, record):
+        print(record.to_json() if as_json else "\n".join(search_lines(record)))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -87,8 +87,8 @@ def trace(
     _check(alpha, most, seed)
     check_page(html, (source,))
     record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
-    print(record.to_json() if as_json else "\n".join(trace_lines(record)))
-    write_page(html, record)
+    with page_beside(html, record):
+        print(record.to_json() if as_json else "\n".join(trace_lines(record)))
     if record.search.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

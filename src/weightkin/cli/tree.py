@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import weightkin
-from weightkin.cli.html import ToHtml, check_page, write_page
+from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.errors import UnreadableModel, UsageError
 
@@ -103,15 +103,15 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     if progress is not None:
         print(CLEAR, end="", file=sys.stderr)
     is_unicode = can_print("├└│─▶╌…")
-    if as_json:
-        print(graph.to_json())
-    elif graph_format is not None:  # always UTF-8: XML says so in its first line
-        sys.stdout.buffer.write(FORMATS[graph_format.value](graph).encode())
-    elif explain is not None:
-        print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
-    else:
-        print("\n".join(family_lines(graph, is_unicode=is_unicode)))
-    write_page(html, graph)
+    with page_beside(html, graph):
+        if as_json:
+            print(graph.to_json())
+        elif graph_format is not None:  # always UTF-8: XML says so in its first line
+            sys.stdout.buffer.write(FORMATS[graph_format.value](graph).encode())
+        elif explain is not None:
+            print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
+        else:
+            print("\n".join(family_lines(graph, is_unicode=is_unicode)))
     if graph.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -193,13 +193,10 @@ def _distance(x: Floats, y: Floats) -> float:
 def _level_details(levels: list[Levels]) -> dict[str, Any]:
     kept = Counter((x.bits, x.group, x.scope, x.scheme) for x in levels)
     (bits, group, scope, scheme), _ = kept.most_common(1)[0]
-    return {
-        "bits": bits,
-        "group": group,
-        "scope": scope,
-        "scheme": scheme,
-        "n_quantised": len(levels),
-    }
+    details: dict[str, Any] = {"bits": bits}
+    if group is not None:
+        details["group"] = group
+    return {**details, "scope": scope, "scheme": scheme, "n_quantised": len(levels)}
 
 
 def _pruning_details(zeros: list[tuple[Floats, Floats]]) -> dict[str, Any]:

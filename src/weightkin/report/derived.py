@@ -48,8 +48,6 @@ def detail_words(key: str) -> str:
 
 def value_words(value: Any) -> str:
     """Its value, long lists cut."""
-    if value is None:
-        return "none"
     if isinstance(value, dict):
         return "; ".join(f"{k} {value_words(v)}" for k, v in value.items() if k != "names")
     if isinstance(value, list | tuple):

@@ -29,7 +29,7 @@ def h(tag: str, *children: object, **attributes: object) -> Html:
     """One element. ``class_`` and ``for_`` lose the underscore, others turn into hyphens.
 
     Children are elements, texts, numbers, iterables of these, or None (left out). An attribute
-    that is None or False is left out, True stands bare.
+    that is None or False is left out, True stands bare; one that is `Html` is not cut.
     """
     given = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in VOID:
@@ -89,4 +89,5 @@ def _attribute(name: str, value: object) -> str:
     name = name.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    return f' {name}="{html.escape(shown(str(value)))}"'
+    text = value if isinstance(value, Html) else shown(str(value))
+    return f' {name}="{html.escape(text)}"'

@@ -10,11 +10,12 @@ from weightkin.report.html.heat import numbered_map
 from weightkin.report.html.sections import models_section, opening, section, skipped_section
 from weightkin.report.html.tables import facts, table
 from weightkin.report.html.words import (
-    NOT_SHOWN,
+    CALIBRATED_WORDS,
     NULL_WORDS,
     NULLS,
     basis_words,
     effect_words,
+    limit_words,
     log10_words,
     names,
     verdict_words,
@@ -32,8 +33,8 @@ def comparison_body(record: Comparison) -> list[Html | None]:
     return [
         opening("Comparison of two models", record.sentence, pair, lead, _keys(record)),
         _evidence(record),
-        section("null", "What was tested", [h("p", x) for x in NULL_WORDS], _trusted(record)),
-        section("limits", "What this does not show", h("ul", [h("li", x) for x in NOT_SHOWN])),
+        _null(record),
+        section("limits", "What this does not show", [h("ul", map(_item, limit_words(record)))]),
         _derivation(record),
         _layers(record),
         _parts(record),
@@ -43,16 +44,27 @@ def comparison_body(record: Comparison) -> list[Html | None]:
     ]
 
 
+def _item(text: str) -> Html:
+    return h("li", text)
+
+
+def _null(record: Comparison) -> Html:
+    """The null hypothesis, and what the tests count."""
+    title = "What was tested" if record.tests else "What the tests ask"
+    calibrated = h("p", CALIBRATED_WORDS) if record.calibration else None
+    return section("null", title, [h("p", x) for x in NULL_WORDS], calibrated, _trusted(record))
+
+
 def _keys(record: Comparison) -> Html:
-    direction = record.direction
+    direction, was_run = record.direction, bool(record.tests)
     came_first = "undetermined"
     if direction.parent != "undetermined":
         came_first = f"{direction.parent} is the parent ({direction.probability:.2f})"
     return facts(
         [
-            ("p-value, all exact tests", pvalue_words(record.log10_pvalue)),
+            ("p-value, all exact tests", pvalue_words(record.log10_pvalue) if was_run else "none"),
             ("Basis", basis_words(record).split(":")[0]),
-            ("Kind", ", ".join(record.kind) or "none named"),
+            ("Kind", ", ".join(record.kind) or "not named"),
             ("Direction", came_first),
         ],
         "keys",

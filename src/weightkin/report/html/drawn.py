@@ -96,14 +96,16 @@ def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -
 
 
 def trace_drawing(record: Trace) -> Drawing:
-    """The way to the root, and the declared parents that are no part of it as dotted edges."""
-    steps = [_step_edge(step) for step in record.path]
-    names = dict.fromkeys([record.search.name, *(x for s in steps for x in (s.child, s.parent))])
+    """The way to the root, other parents, children; declared parents beside them are dotted."""
+    search = record.search
+    near = {(x.parent, x.child): x for x in (*search.path, *search.parents, *search.children)}
+    steps = [_step_edge(step) for step in near.values()]
+    names = dict.fromkeys([search.name, *(x for s in steps for x in (s.child, s.parent))])
     known = {(edge.parent, edge.child) for edge in steps}
     said = []
     for declared in record.declared:
-        ends = (declared.name, record.search.name)
-        if declared.state == "undeclared" or ends in known or declared.name == record.search.name:
+        ends = (declared.name, search.name)
+        if declared.state == "undeclared" or ends in known or declared.name == search.name:
             continue
         names[declared.name] = None
         facts = (("Declared", declared.state), ("Why", declared.why))
@@ -111,7 +113,7 @@ def trace_drawing(record: Trace) -> Drawing:
             DrawnEdge(parent=ends[0], child=ends[1], kind="declared", label="declared",
                       style="declared", probability=0.5, weight=0.0, facts=facts)
         )  # fmt: skip
-    hidden = {s.parent for s in record.path if not s.parent_id and s.parent.startswith("unobs")}
+    hidden = {x.parent for x in near.values() if not x.parent_id and x.parent.startswith("unobs")}
     nodes = [DrawnNode(id=x, label=x, is_observed=x not in hidden) for x in names]
     return drawing(nodes, [*steps, *said])
 

@@ -60,7 +60,7 @@ def _proven(graph: FamilyGraph) -> Html | None:
     n_open = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
     weakest = max(edge.log10_pvalue for edge in graph.edges)
     if not n_open:
-        words = f"Relatedness is proven on every edge: {pvalue_words(weakest)} or less."
+        words = f"Relatedness is proven on every edge ({pvalue_words(weakest)})."
     else:
         words = f"On {n_open} of {len(graph.edges)} edges no exact test proves relatedness at the "
         words += f"level of {graph.alpha:g}; their evidence says what they rest on."

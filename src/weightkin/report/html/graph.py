@@ -7,6 +7,7 @@ from typing import Any
 from weightkin.report.html.build import Html, data_script, h, short, shown
 from weightkin.report.html.drawn import KIND, NAME, Drawing, DrawnEdge
 
+WIDE = 960  # pixels from which a drawing takes more than the column of text
 TALL = 26  # of a node, in pixels
 MOST_STATIC = 600  # nodes that are also drawn as SVG
 LEGEND = (
@@ -18,6 +19,7 @@ LEGEND = (
 
 def graph_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
     """The drawing with pan, zoom, filters and a panel; needs graph.js and cytoscape beside it."""
+    width = max((x for x, _ in drawn.places), default=0.0)
     kinds = sorted({edge.kind for edge in drawn.edges})
     styles = {edge.style for edge in drawn.edges}
     has_hidden = any(not node.is_observed for node in drawn.nodes)
@@ -33,7 +35,7 @@ def graph_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
         ),
         _legend(styles, has_hidden),
         data_script(_payload(drawn), class_="graph-data"),
-        class_="graph",
+        class_="graph wide" if width > WIDE else "graph",
         hidden=True,
     )  # fmt: skip
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from weightkin.records.location import Location, Matrix
+from weightkin.records.location import Location, Matrix, UnitMap
 from weightkin.report.heatmap import map_words, residual_words
-from weightkin.report.html.build import Html, h
+from weightkin.report.html.build import Html, h, short
 from weightkin.report.html.heat import pair_map
 from weightkin.report.html.sections import models_section, opening, section, skipped_section
 from weightkin.report.html.tables import table
 from weightkin.report.html.words import NOT_SHOWN, NULL_WORDS, effect_words, log10_words, names
 from weightkin.report.terminal import AXIS_WORDS
+
+MOST_PLOTS, MOST_POINTS = 12, 160
 
 LEAD = (
     "Every block of a was held against every block of b. A cell says how improbable it is that the "
@@ -100,10 +102,29 @@ def _units(record: Location) -> Html | None:
     )
     words = (
         "Which units of a block of a are which units of the matched block of b. Norms are those of "
-        "b over those of a. Index by index, the maps stand in the record."
+        "b over those of a. A dot in a square is one unit: its number in a across, in b up. "
+        "Index by index, the maps stand in the record."
     )
-    return section("units", "Unit map", h("p", words),
+    plots = h("div", [_plot(m) for m in record.unit_maps[:MOST_PLOTS]], class_="plots")
+    return section("units", "Unit map", h("p", words), plots,
                    table(f"{len(rows)} unit maps", head, rows, numbers="..n.n.n"))  # fmt: skip
+
+
+def _plot(m: UnitMap) -> Html:
+    """Unit numbers of a against those of b: in order is a diagonal line, permuted a cloud."""
+    step = -(-len(m.units_a) // MOST_POINTS) or 1
+    pairs = list(zip(m.units_a, m.units_b, strict=False))[::step]
+    side_a, side_b = (max(n - 1, 1) for n in (m.n_units_a, m.n_units_b))
+    points = "".join(
+        f"M{6 + 108 * x / side_a:.0f} {114 - 108 * y / side_b:.0f}h0" for x, y in pairs
+    )
+    where = m.block_a if m.block_a == m.block_b else f"{m.block_a} → {m.block_b}"
+    title = f"Unit numbers of a (across) and b (up), {where} {m.name_a}"
+    drawn = h(
+        "svg", h("title", title), h("rect", x=1, y=1, width=118, height=118, class_="frame"),
+        h("path", d=Html(points), class_="points"), width=120, height=120, role="img",
+    )  # fmt: skip
+    return h("figure", drawn, h("figcaption", f"{short(where, 30)}, {short(m.name_a, 16)}"))
 
 
 def _tensors(record: Location) -> Html | None:

@@ -14,7 +14,7 @@ from weightkin.report.html.words import NO_EVIDENCE, NOT_SHOWN, NULL_WORDS, SAMP
 
 LEAD = (
     "Vectors made from weights proposed candidates among all registered models; each of these was "
-    "then compared by exact tests. Only those tests say that models are related."
+    "then compared. Only those comparisons say that models are related."
 )
 STATES = {
     "confirmed": "declared and found: the two share weights",
@@ -66,7 +66,7 @@ def _place(record: Trace) -> Html | None:
     if not drawn.edges:
         return None
     pictures = (graph_view(drawn, name="Path"), static_view(drawn, name="Path"))
-    return section("path", "The way to the root", *pictures)
+    return section("path", "Where it belongs", *pictures)
 
 
 def _relatives(name: str, title: str, found: Sequence[Relative]) -> Html | None:
@@ -106,7 +106,9 @@ def _steps(title: str, steps: Sequence[Step]) -> Html | None:
     ]
     head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Evidence")
     name = title.lower().replace(" ", "-")
-    return section(name, title, table(f"{len(rows)} edges", head, rows, numbers="...n.n"))
+    return section(
+        name, title, table("Each step with what it rests on", head, rows, numbers="...n.n")
+    )
 
 
 def _end(record: Search) -> list[Html | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +11,12 @@ from weightkin.records import Comparison, ModelRef, Skipped
 from weightkin.records.family import FamilyGraph
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
-from weightkin.report.html.build import Html, h
+from weightkin.report.html.build import Html, h, join
 from weightkin.report.html.tables import facts, table
 from weightkin.report.html.words import SAMPLED
 from weightkin.report.terminal import file_size
 
+PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
 Record = Comparison | Location | FamilyGraph | Search | Trace
 
 
@@ -26,7 +28,8 @@ def section(name: str, title: str, *children: object) -> Html:
 
 def opening(eyebrow: str, sentence: str, *children: object) -> Html:
     """The head of a page: what it is, the sentence, and what belongs under it."""
-    return h("header", h("p", eyebrow, class_="eyebrow"), h("h1", sentence), children)
+    unbroken = PVALUE.sub(r'<span class="whole">\g<0></span>', join(sentence))
+    return h("header", h("p", eyebrow, class_="eyebrow"), h("h1", Html(unbroken)), children)
 
 
 def skipped_section(skipped: Sequence[Skipped], incomplete: bool = False) -> Html | None:

@@ -31,8 +31,8 @@ NULL_WORDS = (
     "that was fixed before looking.",
 )
 NOT_SHOWN = (
-    "Who copied whom, or which model came first. Where a direction is given, it has its own "
-    "probability and its own evidence.",
+    "Who copied whom, or which model came first: where a direction is given, it has a probability "
+    "and evidence of its own.",
     "That anything was improper. Licences permit most ways of making one model from another.",
     "That nobody lined the units up afterwards. Whoever holds both models can reorder one to match "
     "the other, and weights cannot exclude that this was done after a model was registered or "
@@ -42,6 +42,16 @@ NOT_SHOWN = (
 NO_EVIDENCE = (
     "“No evidence” is not “independent”. Models may be related in ways that leave nothing to find: "
     "by training long enough, or by a rewrite that hides every numbering."
+)
+BASES = (
+    "Exact and calibrated verdicts are not of one strength. An exact one rests on tests whose "
+    "error is known or bounded; a calibrated one on a rank among pairs known to be independent."
+)
+CALIBRATED_WORDS = (
+    "The calibrated statistic is the share of units on which two views of the same weights agree "
+    "that they belong together. No relabelling, rotation or change of signs moves it, and so no "
+    "such symmetry gives it a p-value: it is held against the same share of pairs of one class and "
+    "size that are known to be independent."
 )
 SAMPLED = (
     "A digest that begins with wk1 covers names, types, shapes and a fixed sample of rows; a full "
@@ -93,6 +103,14 @@ def verdict_words(record: Comparison) -> Sequence[str]:
     )
 
 
+def limit_words(record: Comparison) -> tuple[str, ...]:
+    """What a verdict does not show."""
+    if record.verdict in ("no-evidence", "not-testable"):
+        elsewhere = "That nothing is shared in what was not tested; the reasons are listed below."
+        return (NO_EVIDENCE, elsewhere, *NOT_SHOWN[1:2], BASES)
+    return (*NOT_SHOWN, BASES)
+
+
 def basis_words(record: Comparison) -> str:
     """What the verdict rests on."""
     return {
@@ -111,7 +129,7 @@ def effect_words(effect: Effect | None) -> str:
 
 def log10_words(log10_p: float) -> str:
     """A log10 p-value with a real minus sign."""
-    return "0" if log10_p > -0.005 else f"{log10_p:.1f}".replace("-", "−")
+    return "0" if log10_p > -0.05 else f"{log10_p:.1f}".replace("-", "−")
 
 
 def _power(log10_p: float) -> str:
