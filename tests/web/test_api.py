@@ -53,9 +53,9 @@ def test_the_list_is_found_by_name_number_and_source_and_comes_in_pages(client):
     assert [m["name"] for m in every["models"]] == list(REGISTERED)
     found = client.get("/api/models", params={"query": "ft"}).json()
     assert {m["name"] for m in found["models"]} == {x for x in REGISTERED if "ft" in x}
-    for query in ("3", "#3"):
-        found = client.get("/api/models", params={"query": query}).json()
-        assert [m["id"] for m in found["models"]] == [3]
+    found = client.get("/api/models", params={"query": "#3"}).json()
+    assert [m["id"] for m in found["models"]] == [3]
+    assert 3 in {m["id"] for m in client.get("/api/models", params={"query": "3"}).json()["models"]}
     source = every["models"][5]["source"]
     found = client.get("/api/models", params={"query": source}).json()
     assert source in {m["source"] for m in found["models"]}

@@ -115,7 +115,9 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=kind)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None)
+        is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror)
+        why = os.strerror(number) if is_system and number else error
         raise UsageError(f"{host}:{port}: cannot listen there ({why})") from None
     with listener:
         yield listener
