@@ -100,6 +100,19 @@ def test_a_file_that_is_none_of_jobs_is_refused_in_one_line(tmp_path):
         Jobs(tmp_path / "jobs.sqlite")
 
 
+def test_a_server_told_to_stop_ends_well_and_leaves_no_process(copied):
+    with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
+        job = client.post(f"{address}/api/models/1/trace").json()["id"]
+        seen = f"{address}/api/jobs/{job}"
+        number = int(until(lambda: client.get(seen).json()["said"]).split()[1])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=TIMEOUT) == 0
+    until(lambda: not is_alive(number))
+    jobs = Jobs(copied.with_name(f"{copied.name}.files") / "web" / "jobs.sqlite")
+    assert (jobs.get(job).state, jobs.get(job).said) == ("interrupted", "the server stopped")
+    jobs.close()
+
+
 def test_a_server_killed_in_the_middle_of_a_job_can_be_started_again(copied):
     with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
         job = client.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]

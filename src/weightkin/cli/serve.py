@@ -28,6 +28,8 @@ def serve(
     try:
         from weightkin.web.serving import serve as run
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("weightkin"):
+            raise
         needed = "expected the extra: pip install 'weightkin[web]'"
         raise UsageError(f"serve: {error.name} is not installed, {needed}") from None
     from weightkin.registry.store import default_file

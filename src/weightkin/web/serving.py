@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -35,7 +37,7 @@ def serve(
     work: Work = work,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the pages and the API of a registry until stopped by a signal.
+    """Serve the pages and the API of a registry until stopped by SIGINT or SIGTERM.
 
     Parameters
     ----------
@@ -81,6 +83,8 @@ def serve(
         say(f"http://{shown}:{listener.getsockname()[1]}/")
         if token:
             say(f"token, needed by every visitor and not shown again: {token}")
+        for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
+            signal.signal(number, _stopped)
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -107,6 +111,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    """Being told to stop is how a server ends; work that is under way is closed behind it."""
 
 
 @contextmanager
