@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types units results bench zoo clean
+.PHONY: demo test lint types units results bench docs zoo clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -31,6 +31,10 @@ results: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.speed
+
+docs: .venv/.dev
+	$(BIN)/python docs/cli_page.py
+	$(BIN)/python -m sphinx -W -q -b html docs build/site
 
 zoo: .venv/.dev
 	$(BIN)/python zoo/grow.py

@@ -140,10 +140,19 @@ def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:
 
 
 def renamed(graph: FamilyGraph, key: Mapping[str, str]) -> FamilyGraph:
-    """The same graph under the true names."""
+    """The same graph under the true names; of equal models the one the others were copied from."""
+    entries = truth.load()
+    own = dict(key)
+    for node in graph.nodes:
+        copies = [node.id, *node.duplicates]
+        names = {key[i] for i in copies if i in key}
+        for i in copies:
+            if i in key and not names & {p["name"] for p in entries[key[i]]["parents"]}:
+                own[node.id], own[i] = key[i], key[node.id]
+                break
 
     def name(i: str) -> str:
-        return key.get(i, i)
+        return own.get(i, i)
 
     return replace(
         graph,

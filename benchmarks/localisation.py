@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.big_models import LLAMA_1B, LLAMA_7B, Shape, tensor_shapes
+from benchmarks.fresh import fresh
 from benchmarks.tables import markdown
 from weightkin.stats.published import match
 from weightkin.verbs.locate import locate
@@ -117,7 +116,10 @@ def run(names: tuple[str, ...] = ("7B",)) -> list[str]:
     rows = []
     for name in names:
         shape = SHAPES[name]
-        measured = {pair: _fresh(name, pair) for pair in ("related", "independent")}
+        measured = {
+            pair: fresh("benchmarks.localisation", name, pair)
+            for pair in ("related", "independent")
+        }
         same, other = recipe_seconds(shape)  # last: a child counts its parent's peak as its own
         recipe = shape.blocks * same + shape.blocks * (shape.blocks - 1) * other
         for pair, found in measured.items():
@@ -143,18 +145,6 @@ def run(names: tuple[str, ...] = ("7B",)) -> list[str]:
         " (cosine and LAP, whole) and multiplied by the number of pairs of either sort.",
     ]
     return markdown(header, rows) + notes
-
-
-def _fresh(name: str, pair: str) -> dict[str, Any]:
-    found = subprocess.run(
-        [sys.executable, "-m", "benchmarks.localisation", name, pair],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    answer: dict[str, Any] = json.loads(found.stdout)
-    return answer
 
 
 if __name__ == "__main__":

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from zoo import truth
 
 from benchmarks.tables import markdown
+from weightkin import Registry
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows, write_rows
 from weightkin.registry.store import folder_of, opened, writing
 from weightkin.scan import nearest
@@ -28,6 +32,15 @@ FAMILY = 20  # models of a simulated family
 N_QUERIES = 40
 NEAR = 0.2  # strangers among a million stay below
 CHUNK = 20_000
+N_KILLS = 20
+ADD = "import sys; from weightkin import Registry; Registry(sys.argv[1]).add(sys.argv[2:])"
+RESUME = "import sys; from weightkin import Registry; Registry(sys.argv[1]).add([], resume=True)"
+SEARCH = """
+import sys
+from weightkin import Registry
+for _ in range(5):
+    Registry(sys.argv[1]).search(sys.argv[2])
+"""
 COLD = """
 import sys, time
 from pathlib import Path
@@ -42,7 +55,71 @@ print(time.perf_counter() - start)
 
 def run(n: int = SIZE) -> list[str]:
     """All parts as lines of Markdown."""
-    return many(n)
+    return [*many(n), "", *several(), "", *kills()]
+
+
+def several() -> list[str]:
+    """Four processes add while four search, all of the zoo."""
+    models = [str(truth.ROOT / e["path"]) for e in truth.load().values()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r.sqlite"
+        Registry(path).add(models[:1])
+        running = [_start(ADD, path, *models[k::3], *models[k::5]) for k in range(4)]
+        running += [_start(SEARCH, path, models[k]) for k in range(4)]
+        failed = sum(p.wait() != 0 for p in running)
+        listed = [m.source for m in Registry(path).list()]
+    missing = {str(Path(m).resolve()) for m in models} - set(listed)
+    return [
+        f"Four processes add {len(models)} models, many of them twice, while four search:"
+        f" {failed} of 8 failed, {len(missing)} models missing, {len(listed) - len(set(listed))}"
+        " registered twice."
+    ]
+
+
+def kills() -> list[str]:
+    """`kill -9` in the middle of adding, resumed after each, until all is there."""
+    models = [str(truth.ROOT / e["path"]) for e in truth.load().values()]
+    n_bad = n_lost = n_killed = 0
+    seen: set[str] = set()
+    rng = np.random.default_rng(SEED)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r.sqlite"
+        process = _start(ADD, path, *models)
+        while n_killed < N_KILLS:
+            _wait_for(path, len(seen) + 1, process)
+            time.sleep(float(rng.uniform(0, 0.1)))
+            process.kill()
+            n_killed += process.wait() != 0
+            names = {m.source for m in Registry(path).list()}
+            n_lost += len(seen - names)
+            seen = names
+            with closing(sqlite3.connect(path)) as connection:
+                n_bad += connection.execute("PRAGMA integrity_check").fetchone() != ("ok",)
+            process = _start(RESUME, path)
+        code = process.wait()
+        n = len(Registry(path).list())
+    return [
+        f"`kill -9` {n_killed} times in the middle of adding {len(models)} models: {n_bad} files"
+        f" damaged, {n_lost} models lost that had been added; after the last `--resume` (exit"
+        f" {code}) {n} of {len(models)} are there."
+    ]
+
+
+def _start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
+
+
+def _wait_for(path: Path, n: int, process: subprocess.Popen[bytes]) -> None:
+    """Until so many models are there, or the process is done."""
+    while process.poll() is None:
+        if path.exists():
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+                try:
+                    if connection.execute("SELECT count(*) FROM models").fetchone()[0] >= n:
+                        return
+                except sqlite3.OperationalError:
+                    pass  # no table yet
+        time.sleep(0.005)
 
 
 def many(n: int) -> list[str]:
@@ -59,7 +136,7 @@ def many(n: int) -> list[str]:
         _drop_caches(files)
         cold = _in_new_process(path, Path(folder) / "queries.npz")
         second = _in_new_process(path, Path(folder) / "queries.npz")
-        times, recall, members = _warm(path, n, queries)
+        times, cpu, recall, members = _warm(path, n, queries)
     head = ("what", "figure")
     rows = [
         ("models", f"{n:,}"),
@@ -69,6 +146,7 @@ def many(n: int) -> list[str]:
         ("search, first of a process, pages in memory", f"{1000 * second:.0f} ms"),
         ("search, warm, median", f"{1000 * np.median(times):.0f} ms"),
         ("search, warm, slowest", f"{1000 * max(times):.0f} ms"),
+        ("search, warm, processor time, median", f"{1000 * np.median(cpu):.0f} ms"),
         (f"of the first {K} of brute force, those of cosine >= {NEAR} found", f"{recall:.4f}"),
         ("members of the query's family found", f"{members:.4f}"),
     ]
@@ -121,12 +199,15 @@ def _members(rng: np.random.Generator, block: Block, n: int, cosine: np.ndarray)
     return unit
 
 
-def _warm(path: Path, n: int, queries: dict[str, np.ndarray]) -> tuple[list[float], float, float]:
-    times, found = [], []
+def _warm(
+    path: Path, n: int, queries: dict[str, np.ndarray]
+) -> tuple[list[float], list[float], float, float]:
+    times, cpu, found = [], [], []
     for a, b in zip(queries["aligned"], queries["invariant"], strict=True):
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         found.append(set(scanned(path, a, b).tolist()))
         times.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - worked)
     vectors = read_rows(folder_of(path), ALIGNED, n)[1]
     cosine = np.concatenate(
         [queries["aligned"] @ np.asarray(vectors[k : k + CHUNK], np.float32).T
@@ -138,7 +219,7 @@ def _warm(path: Path, n: int, queries: dict[str, np.ndarray]) -> tuple[list[floa
     members = np.mean(
         [len(x & set(range(CHUNK * k, CHUNK * k + FAMILY))) / FAMILY for k, x in enumerate(found)]
     )
-    return times, float(recall), float(members)
+    return times, cpu, float(recall), float(members)
 
 
 def _in_new_process(path: Path, queries: Path) -> float:

@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    cluster,
     family,
+    formats,
     hiding,
     kinds,
     larger,
@@ -30,6 +32,7 @@ from benchmarks import (
     remote,
     scale,
     speed,
+    start,
     validity,
     views,
     zoo_laws,
@@ -73,12 +76,15 @@ def main() -> None:
         "family": ("The family graph of the zoo", family.run),
         "registry": ("The registry", registry.run),
         "kinds": ("Kinds and directions", kinds.run),
+        "formats": ("One model in every format", formats.run),
         "merges": ("Mixtures of the zoo", merges.run),
         "minilm": ("Real pretrained weights", minilm.run),
         "larger": ("Trees of 21 in the second paper's layout", larger.run),
         "families of MiniLM": ("Families of MiniLM", minilm_families.run),
         "scale": ("Many models", scale.run),
+        "cluster": ("One tree on several workers", cluster.run),
         "remote": ("Models on a hub", remote.run),
+        "start": ("Start-up", start.run),
         "pages": ("A large family in a browser", pages.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.big_models import LLAMA_7B
+from benchmarks.fresh import fresh
 from benchmarks.localisation import MadeOnTheSpot, made
 from benchmarks.tables import markdown
 from weightkin.anatomy import read_anatomy
@@ -64,7 +63,7 @@ def run() -> list[str]:
     rows = []
     for n in (0, LLAMA_7B.hidden):
         for role in ROLES:
-            found = _fresh(n, role)
+            found = fresh("benchmarks.views", str(n), role)
             rows.append(
                 (
                     role,
@@ -112,18 +111,6 @@ def _seconds(*storages: MadeOnTheSpot) -> float:
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _fresh(n: int, role: str) -> dict[str, Any]:
-    found = subprocess.run(
-        [sys.executable, "-m", "benchmarks.views", str(n), role],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    answer: dict[str, Any] = json.loads(found.stdout)
-    return answer
 
 
 if __name__ == "__main__":

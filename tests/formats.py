@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import ml_dtypes
@@ -14,6 +15,57 @@ from weightkin.weights import open_model
 GROUP = 32  # inputs that share a scale and a zero
 AWQ_PACKS = (0, 2, 4, 6, 1, 3, 5, 7)  # output in each nibble of a word, lowest first
 FP8 = ml_dtypes.float8_e4m3fn
+
+
+def sharded(source, folder):
+    """Two safetensors files and their index."""
+    model = open_model(source)
+    names = list(model.tensors)
+    half = len(names) // 2
+    folder.mkdir()
+    places = {}
+    for i, chosen in enumerate((names[:half], names[half:]), 1):
+        shard = f"model-{i:05d}-of-00002.safetensors"
+        save_file({name: model.rows(name) for name in chosen}, folder / shard)
+        places |= dict.fromkeys(chosen, shard)
+    index = {"metadata": {"total_size": model.n_bytes}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copy(source / "config.json", folder / "config.json")
+
+
+def torch_file(source, folder, *, is_legacy):
+    """As torch saves a state dict, in the format since 1.6 or in the one before."""
+    import torch
+
+    model = open_model(source)
+    state = {name: torch.from_numpy(model.rows(name)) for name in model.tensors}
+    folder.mkdir()
+    options = {"_use_new_zipfile_serialization": not is_legacy}
+    torch.save(state, folder / "pytorch_model.bin", **options)
+    shutil.copy(source / "config.json", folder / "config.json")
+
+
+def onnx(source, folder, *, beside=False):
+    """As torch names and turns the weights of linear layers, without the rest of the graph."""
+    import onnx as package
+    from onnx import helper, numpy_helper
+
+    model = open_model(source)
+    nodes, initializers = [], []
+    for i, name in enumerate(model.tensors):
+        x, stored = model.rows(name), name
+        module = name.removesuffix(".weight")
+        if x.ndim == 2 and "embed" not in name:
+            stored, x = f"onnx::MatMul_{i}", np.ascontiguousarray(x.T)
+            path = re.sub(r"\.(?=[a-z])", "/", module)  # numbers stay with the list they are in
+            nodes.append(helper.make_node("MatMul", ["x", stored], [f"y{i}"], f"/{path}/MatMul"))
+        initializers.append(numpy_helper.from_array(x, stored))
+    shape = numpy_helper.from_array(np.array([1, 2], np.int64), "/Constant_output_0")
+    graph = helper.make_graph(nodes, "main_graph", [], [], [*initializers, shape])
+    folder.mkdir()
+    options = {"save_as_external_data": True, "location": "model.onnx_data"} if beside else {}
+    package.save(helper.make_model(graph), folder / "model.onnx", **options)
+    shutil.copy(source / "config.json", folder / "config.json")
 
 
 def bitsandbytes(source, folder, bits):
@@ -56,23 +108,25 @@ def levels(x, *, bits=4, symmetric=False):
     return codes, zeros.astype(np.int64), scales
 
 
+def in_words(codes, bits):
+    """One run of bits down each column, lowest first, cut into words of 32."""
+    places = codes.astype(np.uint32)[:, None, :] >> np.arange(bits, dtype=np.uint32)[None, :, None]
+    run = (places & 1).astype(np.uint8).reshape(-1, codes.shape[1])  # (n * bits, columns)
+    packed = np.packbits(run, axis=0, bitorder="little").T  # (columns, n * bits / 8)
+    return np.ascontiguousarray(np.ascontiguousarray(packed).view("<i4").T)
+
+
 def gptq(x, *, bits=4, version=1, order=None):
     """Parts of one layer by AutoGPTQ's layout; with ``order`` as `desc_act` leaves them."""
     order = np.arange(x.shape[1]) if order is None else order
     codes, zeros, scales = levels(x[:, order], bits=bits)
     back = np.argsort(order)
-    each = 32 // bits
-    stored = codes[:, back].T  # inputs as rows
-    qweight = np.zeros((x.shape[1] // each, x.shape[0]), np.uint32)
-    for i in range(x.shape[1]):
-        qweight[i // each] |= stored[i].astype(np.uint32) << (bits * (i % each))
     shift = (zeros - (1 if version == 1 else 0)) % 2**bits
-    qzeros = np.zeros((zeros.shape[1], x.shape[0] // each), np.uint32)
-    for j in range(x.shape[0]):
-        qzeros[:, j // each] |= shift[j].astype(np.uint32) << (bits * (j % each))
+    qweight = in_words(codes[:, back].T, bits)  # inputs as rows
+    qzeros = np.ascontiguousarray(in_words(shift, bits).T)
     return {
-        "qweight": qweight.view(np.int32),
-        "qzeros": qzeros.view(np.int32),
+        "qweight": qweight,
+        "qzeros": qzeros,
         "scales": np.ascontiguousarray(scales.T),
         "g_idx": (back // GROUP).astype(np.int32),
     }
@@ -155,12 +209,12 @@ GGUF_NAMES = {
 }
 
 
-def gguf(source, path, kind, *, base=None):
+def gguf(source, path, kind, *, base=None, tensors_a_part=0):
     """Write with gguf's own writer, in the names and row order of llama.cpp's conversion."""
     import gguf as package
 
     model = open_model(source)
-    writer = package.GGUFWriter(path, "llama")
+    writer = package.GGUFWriter(path, "llama", split_max_tensors=tensors_a_part)
     writer.add_block_count(model.config["num_hidden_layers"])
     writer.add_embedding_length(model.config["hidden_size"])
     writer.add_feed_forward_length(model.config["intermediate_size"])

@@ -104,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in hub.repositories or commit is None:
             return self._send(404, b"{}", **{"X-Error-Code": "RevisionNotFound"})
         folder = hub.repositories[name]
-        names = hub.siblings or sorted(x.name for x in folder.iterdir())
+        files = (x for x in folder.rglob("*") if x.is_file())
+        names = hub.siblings or sorted(x.relative_to(folder).as_posix() for x in files)
         listing = {"sha": hub.commit or commit, "siblings": [{"rfilename": x} for x in names]}
         return self._send(200, json.dumps(listing).encode())
 

@@ -11,6 +11,7 @@ LEVELS = {
     "records": 0,
     "stats": 0,
     "scan": 0,
+    "compute": 0,
     "weights": 1,
     "anatomy": 2,
     "sketch": 3,
@@ -23,11 +24,14 @@ LEVELS = {
     "registry": 8,
     "report": 8,
     "web": 9,
+    "policy": 9,
     "cli": 10,
+    "__main__": 11,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip
-HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf"}
+HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf",
+         "distributed", "lancedb", "pyarrow"}  # fmt: skip
 
 
 def _imports(path):

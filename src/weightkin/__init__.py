@@ -4,6 +4,7 @@ The way of a model through the house, each room importing only from those before
 
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
     scan                       nearest of very many vectors (arrays only)
+    compute                    where work runs: here, in processes, on a dask cluster
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
@@ -11,9 +12,11 @@ The way of a model through the house, each room importing only from those before
     evidence                   two models: sample, guard, aligned, blind and calibrated tests
     derivation                 sketches: distances, kinds, mixtures, clock, inheritance, direction
     verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
-    lineage                    many sketches become a family graph
+    lineage                    many sketches become a family graph; verify reruns any record
     registry                   many models in one file, found again by their weights
-    report, cli                records as words and drawings; one command per verb
+    report                     records as words, drawings and the formats of other tools
+    policy                     a gate: forbidden ancestors, declarations, licences
+    cli                        one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.
 """
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
     from weightkin.errors import WeightkinError
     from weightkin.lineage.family import family_graph
+    from weightkin.lineage.verify import verify
+    from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
@@ -38,7 +43,6 @@ if TYPE_CHECKING:
     from weightkin.verbs.compare import compare
     from weightkin.verbs.locate import locate
     from weightkin.verbs.sketch import take_sketch
-    from weightkin.verbs.verify import verify
     from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
@@ -47,6 +51,8 @@ _HOMES = {
     "Model": "weightkin.weights",
     "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
+    "Policy": "weightkin.policy",
+    "check": "weightkin.policy",
     "compare": "weightkin.verbs.compare",
     "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
@@ -55,10 +61,11 @@ _HOMES = {
     "locate": "weightkin.verbs.locate",
     "notebook_html": "weightkin.report.html",
     "open_model": "weightkin.weights",
+    "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",
     "take_sketch": "weightkin.verbs.sketch",
-    "verify": "weightkin.verbs.verify",
+    "verify": "weightkin.lineage.verify",
     "write_sketch": "weightkin.sketch",
 }
 
@@ -67,8 +74,10 @@ __all__ = [
     "FamilyGraph",
     "Location",
     "Model",
+    "Policy",
     "Registry",
     "WeightkinError",
+    "check",
     "compare",
     "digest",
     "family_graph",
@@ -77,6 +86,7 @@ __all__ = [
     "notebook_html",
     "open_model",
     "read_anatomy",
+    "read_policy",
     "read_sketch",
     "take_sketch",
     "verify",

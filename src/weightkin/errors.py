@@ -1,5 +1,7 @@
 """What can go wrong for the caller: one line each, with the exit code it becomes."""
 
+import errno
+
 
 class WeightkinError(Exception):
     """Base of all errors a caller can act on: the thing, what was found, what was expected."""
@@ -25,3 +27,16 @@ class UsageError(WeightkinError):
 
 class UnusableRegistry(WeightkinError):
     """A registry that is damaged, of a later version, or cannot be written."""
+
+
+class DiskFull(WeightkinError):
+    """There is no room for what was to be written; what was there before is as it was."""
+
+    exit_code = 2
+
+
+def unwritable(where: object, error: OSError) -> WeightkinError:
+    """Why something could not be written, and where."""
+    what = f"{where}: cannot be written ({error.strerror})"
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return DiskFull(what) if is_full else UsageError(what)

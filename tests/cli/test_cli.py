@@ -76,6 +76,14 @@ def test_verify_says_same_and_notices_another_model_and_another_number(pair, tmp
     assert forged.stdout.strip().endswith("different")
 
 
+def test_records_of_a_registry_are_not_rerun(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text('{"schema": "weightkin/trace/1"}')
+    found = run("verify", path)
+    assert (found.returncode, found.stderr.count("\n")) == (4, 1)
+    assert "needs the registry as it was then: run trace again" in found.stderr
+
+
 def test_verify_reruns_records_of_locate_too(pair, tmp_path):
     path = tmp_path / "record.json"
     path.write_text(run("locate", pair / "a", pair / "child", "--alpha", "1e-4", "--json").stdout)
@@ -123,6 +131,30 @@ def test_wrong_command_lines_exit_with_four(arguments):
     found = run(*arguments)
     assert found.returncode == 4
     assert "Traceback" not in found.stderr
+    if arguments:  # without any, the whole help
+        assert found.stderr.startswith("weightkin: ")
+        assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("controls", "list"), ("show", "a", "--json"), ("show", "nowhere")]
+)
+def test_a_reader_that_goes_away_is_met_with_silence(pair, tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from weightkin.cli.main import main; main()", *arguments]
+    with (tmp_path / "other").open("w") as other:
+        out, err = (other, writer) if arguments[-1] == "nowhere" else (writer, other)
+        found = subprocess.run(command, stdout=out, stderr=err, cwd=pair, check=False)
+    os.close(writer)
+    assert found.returncode == 2
+    assert (tmp_path / "other").read_text() == ""
+
+
+def test_what_is_wrong_with_a_name_cannot_move_the_cursor():
+    found = run("show", "--\x1b[2J\nnope")
+    assert (found.returncode, found.stderr.count("\n")) == (4, 1)
+    assert "\x1b" not in found.stderr
 
 
 def _truncated(folder):
@@ -201,7 +233,8 @@ def test_nothing_is_written_into_a_model_folder(pair):
 
 def test_recover_never_overwrites_and_never_writes_into_a_model(pair, tmp_path):
     (tmp_path / "there").write_text("mine")
-    for target in (tmp_path / "there", pair / "a" / "maps", tmp_path / "no" / "maps"):
+    inside = (pair / "a" / "maps", pair / "stranger" / "maps")  # whether or not it is named
+    for target in (tmp_path / "there", *inside, tmp_path / "no" / "maps"):
         found = run("compare", pair / "a", pair / "child", "--recover", target)
         assert (found.returncode, found.stdout) == (4, "")
         assert found.stderr.count("\n") == 1

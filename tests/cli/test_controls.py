@@ -70,3 +70,5 @@ def test_a_named_file_of_controls_must_exist(trio, tmp_path):
     found = run("compare", trio / "a", trio / "b", "--controls", tmp_path / "none.json")
     assert found.returncode == 3
     assert "cannot be read as controls" in found.stderr
+    related = run("compare", trio / "a", trio / "child", "--controls", tmp_path / "none.json")
+    assert (related.returncode, related.stdout) == (3, "")  # said although no control is needed

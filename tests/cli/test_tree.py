@@ -11,7 +11,8 @@ import pytest
 import weightkin
 from tests import families
 from weightkin.cli.main import main
-from weightkin.cli.tree import named
+from weightkin.cli.sources import named
+from weightkin.errors import UnreadableModel
 from weightkin.records.family import FamilyGraph
 
 
@@ -132,13 +133,47 @@ def touch(folder, *names):
         path.write_bytes(b"")
 
 
-def test_a_folder_means_every_model_directly_inside(tmp_path):
+def test_a_folder_means_every_model_directly_inside(tmp_path, capsys):
     touch(tmp_path, "b/model.safetensors", "a/pytorch_model.bin", "c.safetensors", "notes.txt",
           "logs/train.log", "d/deep/model.safetensors", ".cache/model.safetensors",
           "optimizer.pt", "x.sketch.safetensors")  # fmt: skip
+    touch(tmp_path, "sketches/a.sketch.safetensors")
     assert named([str(tmp_path)]) == [
         str(tmp_path / x) for x in ("a", "b", "c.safetensors", "x.sketch.safetensors")
     ]
+    said = f"weightkin: 1 model lies one level deeper, not read, such as {tmp_path / 'd' / 'deep'}"
+    assert capsys.readouterr().err == f"{said}: name their folder to see them\n"
+
+
+def test_models_that_all_lie_deeper_are_said_too(tmp_path):
+    touch(tmp_path, "a/x/model.safetensors", "a/y/model.safetensors", "b\n/z/model.safetensors")
+    with pytest.raises(UnreadableModel, match=r"\(3 models lie one level deeper, .*x\)"):
+        named([str(tmp_path)])
+
+
+def adapter(folder, base):
+    touch(folder, "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+
+
+def test_an_adapter_beside_its_base_is_read_with_it(tmp_path):
+    touch(tmp_path, "base/model.safetensors")
+    for name, base in (("a", "base"), ("b", "org/base"), ("c", "other"), ("d", "c"), ("e", "..")):
+        adapter(tmp_path / name, base)
+    found = [f"{tmp_path / 'base'}+{tmp_path / x}" for x in "ab"]
+    found += [str(tmp_path / x) for x in ("base", "c", "d", "e")]
+    assert named([str(tmp_path)]) == found
+    assert named([str(tmp_path / "a"), "org/name"]) == [found[0], "org/name"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"base_model_name_or_path": 3}',
+    '{"base_model_name_or_path": "\\u0000"}', '{"base_model_name_or_path": "%s"}' % ("x" * 5000),
+    '{"base_model_name_or_path": "../base"}'])  # fmt: skip
+def test_a_strange_config_of_an_adapter_names_no_base(tmp_path, text):
+    touch(tmp_path, "base/config.json", "here/model.safetensors")
+    adapter(tmp_path / "here" / "x", "")
+    (tmp_path / "here" / "x" / "adapter_config.json").write_text(text)
+    assert named([str(tmp_path / "here" / "x"), "b"]) == [str(tmp_path / "here" / "x"), "b"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from weightkin import evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import climb
+from weightkin.evidence.links import residual_between
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
 from weightkin.evidence.undone import undo
 from weightkin.verbs.compare import compare
-from weightkin.weights import open_model
+from weightkin.weights import model_from_arrays, open_model
 
 HIDING = {"permuted", "rotated", "rescaled", "sign-flipped"}
 
@@ -120,3 +121,19 @@ def test_ordinary_children_are_not_said_to_hide(zoo, a, b):
 def test_units_without_a_partner_fill_the_places_left():
     assert completed(np.array([0, 2]), np.array([3, 1]), 4).tolist() == [3, 0, 1, 2]
     assert completed(np.array([9, 5]), np.array([0, 2]), 3).tolist() == [2, 0, 1]
+
+
+def test_a_residual_stream_seen_in_part_is_given_no_name(rng):
+    """Of a wide model 1024 dimensions are sampled: how all of them moved does not show."""
+    sides = []
+    for order in (np.arange(2048), rng.permutation(2048)):
+        x = np.random.default_rng(1).standard_normal((1300, 2048)).astype(np.float32)
+        up = np.random.default_rng(2).standard_normal((80, 2048)).astype(np.float32)
+        arrays = {"model.embed_tokens.weight": x[:, order]}
+        for name, shape in (("gate", up), ("up", 2 * up), ("down", up.T)):
+            turned = shape[:, order] if name != "down" else shape[order]
+            arrays[f"model.layers.0.mlp.{name}_proj.weight"] = turned
+        model = model_from_arrays({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+        sides.append(Side(model, read_anatomy(model)))
+    found = residual_between(*sides)
+    assert (found.kind, found.is_known) == ("", False)

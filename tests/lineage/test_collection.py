@@ -94,6 +94,15 @@ def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 
+def test_an_interrupt_is_one_line_and_exit_2(zoo, run, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("weightkin.family_graph", stop)
+    assert run("tree", zoo / "models/vit-a") == 2
+    assert capsys.readouterr().err == "weightkin: stopped\n"
+
+
 def test_sketches_stand_in_for_models(zoo):
     models = [zoo / "models" / n for n in ("vit-a", "vit-a-ft1", "vit-a-long")]
     whole = family_graph(models)

@@ -9,6 +9,7 @@ import pytest
 from tests.hub_server import COMMIT, serving
 from tests.registry.test_commands import run
 from weightkin import Registry, open_model
+from weightkin.report.registry import listing_lines, trace_lines
 
 CARD = "---\nlicense: mit\nbase_model: org/root\n---\n"
 
@@ -61,7 +62,8 @@ def test_an_adapter_is_an_entry_under_the_name_of_both(zoo, tmp_path):
     assert str(base.resolve()) in added.declared_parents
     assert open_model(added.source).name == added.name
     found = registry.trace(added.name)
-    assert [s.parent for s in found.search.parents] == ["llama-a"]
+    steps = (*found.search.parents, *found.search.children)
+    assert {x for s in steps for x in (s.parent, s.child)} == {"llama-a", added.name}
     assert found.declared[0].state == "confirmed"
     assert not registry.add([f"{base}+{adapter}"]).added
 
@@ -89,7 +91,8 @@ def test_a_parent_that_was_made_from_the_model_is_contradicted(zoo, tmp_path):
     shutil.copytree(models / "llama-a", tmp_path / "older")
     (tmp_path / "older" / "README.md").write_text("---\nbase_model: llama-a-ft2\n---\n")
     registry = Registry(tmp_path / "r.sqlite")
-    registry.add([tmp_path / "older", models / "llama-a-ft1", models / "llama-a-ft2"])
+    made = [models / f"llama-a-{x}" for x in ("ft1", "ft2", "ft1b")]
+    registry.add([tmp_path / "older", *made])
     registry.family()
     stated = {x.name: x.state for x in registry.trace("older").declared}
     assert stated["llama-a-ft2"] == "contradicted"
@@ -98,15 +101,14 @@ def test_a_parent_that_was_made_from_the_model_is_contradicted(zoo, tmp_path):
 def test_licences_are_in_listing_trace_and_export(family, tmp_path):
     shutil.copytree(family / "root", tmp_path / "root")
     (tmp_path / "root" / "README.md").write_text("---\nlicense: <b>odd</b>\x1b[31m\n---\n")
-    file = tmp_path / "r.sqlite"
-    assert run("add", tmp_path / "root", "--registry", file).returncode == 0
-    assert "licence <b>odd</b>\\x1b[31m" in run("list", "--registry", file).stdout
-    assert "licence declared: <b>odd</b>" in run("trace", "root", "--registry", file).stdout
-    said = json.loads(run("trace", "root", "--registry", file, "--json").stdout)
-    assert said["licence"].startswith("<b>odd")
-    run("export", tmp_path / "all.zip", "--registry", file)
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([tmp_path / "root"])
+    assert "licence <b>odd</b>\\x1b[31m" in "\n".join(listing_lines(registry.list()))
+    traced = registry.trace("root")
+    assert "licence declared: <b>odd</b>\\x1b[31m" in "\n".join(trace_lines(traced))
+    registry.export(tmp_path / "all.zip")
     other = Registry(tmp_path / "other.sqlite")
-    assert other.import_(tmp_path / "all.zip").added[0].licence == said["licence"]
+    assert other.import_(tmp_path / "all.zip").added[0].licence == traced.licence
 
 
 def test_names_that_are_no_text_are_told(family, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from tests import families
 from weightkin.errors import UsageError
-from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.report.tree import explain, family_lines
 
 HOSTILE = [
@@ -27,13 +27,17 @@ def test_the_whole_drawing():
     assert drawing(families.small()).splitlines()[2:12] == [
         "base-b",
         "(unobserved ancestor)",
-        "├╌▶ base-a = models/base-a-copy  fine-tuned, distance 0.4, direction 0.90, support 0.50",
-        "│   └─▶ ft  fine-tuned, distance 0.125, direction 0.97, support 0.90",
-        "│       ├─▶ ft-int4  quantised (4 bits), distance 0.05, direction 1.00, support 1.00",
-        "│       └─▶ mix  merged, weight 0.60, distance 0.2, direction 0.99, support 0.80",
-        "│             + also from base-b  merged, weight 0.40, distance 0.3,"
+        "├╌▶ base-a = models/base-a-copy  fine-tuned, p <= 1e-431, distance 0.4,"
+        " direction 0.90, support 0.50",
+        "│   └─▶ ft  fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
+        "│       ├─▶ ft-int4  quantised (4 bits), p <= 1e-431, distance 0.05,"
+        " direction 1.00, support 1.00",
+        "│       └─▶ mix  merged, weight 0.60, p <= 1e-431, distance 0.2,"
         " direction 0.99, support 0.80",
-        "└╌╌ loose  fine-tuned, distance 0.5, direction undetermined (0.60), support 0.50",
+        "│             + also from base-b  merged, weight 0.40, p <= 1e-431, distance 0.3,"
+        " direction 0.99, support 0.80",
+        "└╌╌ loose  fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60),"
+        " support 0.50",
         "",
         "stranger",
     ]
@@ -63,7 +67,7 @@ def test_hostile_names_cannot_move_anything(name, is_unicode):
     graph = families.named(name)
     lines = [*family_lines(graph, is_unicode=is_unicode), *explain(graph, name)]
     assert all(line.isprintable() for line in lines)
-    assert sum("base" in line for line in family_lines(graph)) == 1
+    assert sum("base" in line for line in family_lines(graph)) == 2  # the root, the unproven edge
 
 
 def test_markup_in_names_is_text():
@@ -76,8 +80,38 @@ def test_long_names_are_cut():
     assert "m" * 60 not in line
 
 
-def test_unproven_edges_are_counted():
-    assert "relatedness not proven at alpha on 1 of 1 edges" in drawing(families.named("x"))
+def test_unproven_edges_are_named():
+    said = "relatedness not proven at alpha on 1 of 1 edges: base ─▶ x (p = 1.00); see --explain"
+    assert said in drawing(families.named("x"))
+    names = [f"m{i}" for i in range(10)]
+    chain = [FamilyEdge(parent=a, child=b) for a, b in zip(names, names[1:], strict=False)]
+    graph = families.graph([FamilyNode(id=x, name=x) for x in names], chain)
+    assert "m5 ─▶ m6 (p = 1.00); 3 more; see --explain" in drawing(graph)
+
+
+def test_every_disguise_of_a_hidden_copy_is_told():
+    nodes = [FamilyNode(id=x, name=x) for x in ("base", "x")]
+    edge = FamilyEdge(
+        parent="base", child="x", kind="rotated", kind_details={"also": ["permuted", "signs\n"]}
+    )
+    assert "x  rotated and permuted and signs\\n, p = 1.00" in drawing(
+        families.graph(nodes, [edge])
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"),
+    [
+        ("log-odds", "0.5 behind, in log-odds of distance, direction and inheritance together"),
+        ("distance", "0.5 behind, in relative distance"),
+        ("new\n", "0.5 behind, in new\\n"),
+    ],
+)
+def test_what_the_second_parent_is_behind_in_is_said(unit, words):
+    nodes = [FamilyNode(id=x, name=x) for x in "abc"]
+    second = RunnerUp(parent="c", behind=0.5, unit=unit)
+    graph = families.graph(nodes, [FamilyEdge(parent="a", child="b", runner_up=second)])
+    assert f"    second     c, {words}" in explain(graph, "b")
 
 
 def test_deep_chains_and_wide_families_are_drawn():
@@ -108,7 +142,7 @@ def test_explain_says_why_and_what_came_second():
         "    direction  0.97",
         "    support    0.90 of the resamples have this parent",
         "    evidence   orthogonal increments: +3.1",
-        "    second     base-b, 0.31 dearer",
+        "    second     base-b, 0.31 behind",
         "",
         "  parent of ft-int4: quantised (4 bits)",
         "  parent of mix: merged",
@@ -143,7 +177,7 @@ def test_explain_names_what_is_near_an_unknown_name():
         ({"kept_layers": [0, 1, 3]}, "(3 layers)"),
         ({"n_rows": 1234567}, "(1234567 rows)"),
         ({"method": "slerp\n"}, "(slerp\\n)"),
-        ({"bits": None, "seed": 3}, "x  fine-tuned, distance"),
+        ({"bits": None, "seed": 3}, "x  fine-tuned, p = 1.00"),
     ],
 )
 def test_a_kind_is_told_with_its_main_number(details, words):

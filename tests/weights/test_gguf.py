@@ -98,3 +98,23 @@ def test_other_versions_and_byte_orders_are_refused(tmp_path):
     for number, said in ((b"\1\0\0\0", "version 1"), (b"\0\0\0\3", "version 50331648")):
         (tmp_path / "x.gguf").write_bytes(b"GGUF" + number + struct.pack("<QQ", 0, 0))
         assert said in refusal(tmp_path / "x.gguf")
+
+
+def test_a_file_in_parts_is_one_model_by_folder_or_by_any_part(tmp_path):
+    formats.gguf(LLAMA, tmp_path / "llama.gguf", "Q8_0", tensors_a_part=20)
+    parts = sorted(path.name for path in tmp_path.iterdir())
+    assert parts == [f"llama-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    plain = open_model(LLAMA)
+    for source in (tmp_path, *(tmp_path / part for part in parts)):
+        model = open_model(source)
+        assert set(model.tensors) == set(plain.tensors)
+        assert not model.is_partial
+    x, y = (m.rows("model.layers.5.self_attn.k_proj.weight") for m in (model, plain))
+    assert np.linalg.norm(x - y) < 0.01 * np.linalg.norm(y)  # rows in order, in a later part
+    (tmp_path / parts[2]).unlink()
+    for source in (tmp_path, tmp_path / parts[0]):
+        partial = open_model(source)
+        assert partial.is_partial
+        assert len(partial.tensors) == 40
+    (tmp_path / parts[0]).unlink()
+    assert "the first part before it" in refusal(tmp_path)

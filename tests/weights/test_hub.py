@@ -216,7 +216,8 @@ def test_an_open_model_travels_to_another_process(hub):
 @pytest.mark.parametrize(
     "source",
     ["hf://", "hf://a/b/c", "hf://../x", "hf://org/na--me", "hf://org/name@a..b", "hf://org/n@",
-     "hf://org/name:model.gguf", "org/name:model.gguf", "hf://org/\x1b[31m", "hf://org/a\nb"],
+     "hf://org/name:/etc", "org/name:.git/x", "hf://org/name:a//b", "hf://org/name:a\\b",
+     "hf://org/\x1b[31m", "hf://org/a\nb"],
 )  # fmt: skip
 def test_what_is_no_name_of_a_model_is_refused_unasked(hub, source):
     with pytest.raises(UnreadableModel) as caught:

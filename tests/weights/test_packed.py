@@ -45,7 +45,7 @@ def check(model, expected, rtol=0.0):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("version", [1, 2])
 def test_gptq(tmp_path, rng, shape, bits, version):
     x = rng.standard_normal(shape).astype(np.float32)

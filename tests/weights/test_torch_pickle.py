@@ -8,7 +8,8 @@ import pytest
 
 from tests.weights.handmade import call, integer, mapping, name, program, sequence, tensor, text
 from weightkin.errors import UnreadableModel
-from weightkin.weights.torch_pickle import StorageRecord, TensorRecord, unpickle
+from weightkin.weights.torch_globals import StorageRecord, TensorRecord
+from weightkin.weights.torch_pickle import unpickle
 
 
 def refused(data: bytes) -> str:

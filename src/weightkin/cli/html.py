@@ -24,15 +24,15 @@ SUFFIXES = (".html", ".htm")
 
 def check_page(target: Path | None, sources: Sequence[str]) -> None:
     """A page goes where it cannot hurt: a name of a page, in a folder that is no model."""
+    from weightkin.weights.outside import refuse_inside
+
     if target is None:
         return
     if target.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--html {target}: expected a name ending in {' or '.join(SUFFIXES)}")
     if not target.parent.is_dir() or target.is_dir():
         raise UsageError(f"--html {target}: expected a file in a folder that exists")
-    for source in map(Path, sources):
-        if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
-            raise UsageError(f"--html {target}: lies inside the model {source}")
+    refuse_inside(target, sources)
 
 
 @contextmanager

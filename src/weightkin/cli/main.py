@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin import __version__
+from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
+from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
+from weightkin.cli.options import OnlyEstimate, print_estimate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.serve import serve
 from weightkin.cli.sketch import sketch
+from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
+from weightkin.cli.verify import verify
 from weightkin.errors import UsageError, WeightkinError
 
 if TYPE_CHECKING:
@@ -31,12 +36,12 @@ CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
-MOST_SHOWN = 10
+INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
-    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if or verify hit; 2 not all could be"
-    " read; 3 no source could be read; 4 wrong command line.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
+    " could be read; 3 no source could be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,9 +49,6 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
-OnlyEstimate = Annotated[
-    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
-]
 
 
 class FailIf(StrEnum):
@@ -60,21 +62,61 @@ def main() -> None:
     sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    show_transfers()
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away
+        code = _leave_quietly()
+    except SystemExit as left:  # typer saw it first, and has its own exit code for it
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        code = _leave_quietly()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; an error is one line and its exit code."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except CommandLineError as error:
-        error.show()  # type: ignore[attr-defined]
-        sys.exit(EXIT_USAGE)
+        _say_usage(error)
+        return EXIT_USAGE
     except WeightkinError as error:
-        print(f"weightkin: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _say(str(error))
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        print("weightkin: stopped", file=sys.stderr)
-        sys.exit(EXIT_INCOMPLETE)
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_INCOMPLETE)
-    sys.exit(code if isinstance(code, int) else 0)
+        _say("stopped")
+        return EXIT_INCOMPLETE
+    return code if isinstance(code, int) else 0
+
+
+def _leave_quietly() -> int:
+    """Let what is still buffered go nowhere: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    return EXIT_INCOMPLETE
+
+
+def _say_usage(error: Exception) -> None:
+    """One line for a wrong command line; the whole help where no command was named."""
+    context = getattr(error, "ctx", None)
+    if context is None or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return
+    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    _say(f"{said}. Try '{context.command_path} --help'.")
+
+
+def _say(line: str) -> None:
+    """One line on the error stream, whatever stands in it."""
+    from weightkin.report.terminal import printable
+
+    print(f"weightkin: {printable(line)}", file=sys.stderr)
 
 
 def _report_bug(
@@ -108,12 +150,14 @@ def show(
     from weightkin.weights import digest, open_model
 
     if estimate:
-        _print_estimate(source, None, as_json)
+        from weightkin.verbs.estimate import estimate as run
+
+        print_estimate(run(source), as_json=as_json)
         return
     model = open_model(source)
     anatomy = read_anatomy(model)
     if as_json:
-        print(json.dumps(model_record(model, anatomy, digest(model)), indent=2, allow_nan=False))
+        print(model_record(model, anatomy, digest(model)).to_json())
     else:
         print("\n".join(model_lines(model, anatomy, digest(model))))
     if model.is_partial:
@@ -148,23 +192,43 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     controls: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
     ] = None,
+    relatives: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODEL", help="Judge the direction among these; repeat."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    form: AsForm = None,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
+    from weightkin.evidence.controls import load_controls
     from weightkin.verbs.compare import compare as run
+    from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
+    if quick and relatives:
+        raise UsageError("--quick and --with exclude each other")
     if quick and thorough:
         raise UsageError("--quick and --thorough exclude each other")
     if published < 0 or seed < 0:
         raise UsageError("--published and --seed must not be negative")
+    check_form(form, as_json, estimate)
     if recover is not None:
-        _check_target(recover, (a, b))
+        refuse_inside(recover, (a, b))
+        if not recover.parent.is_dir():
+            raise UsageError(f"{recover}: its folder does not exist")
+    if controls is not None:
+        load_controls(controls)  # a bad file is said before anything is read
     check_page(html, (a, b))
     if estimate:
-        _print_estimate(a, b, as_json)
+        from weightkin.verbs.estimate import estimate as estimated
+
+        print_estimate(estimated(a, b), as_json=as_json)
         return
+    if relatives:
+        from weightkin.lineage.among import compare_among
+
+        run = partial(compare_among, relatives=relatives)
     record = run(
         a,
         b,
@@ -178,53 +242,24 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
         controls=controls,
     )
     with page_beside(html, record):
-        _print_comparison(record, as_json)
+        if form is not None:
+            from weightkin.report.parentage import of_comparison
+
+            print_form(of_comparison(record), form)
+        else:
+            _print_comparison(record, as_json)
+    if recover is not None and recover.exists():
+        how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
+        _say(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:
         raise typer.Exit(EXIT_DIFFERS)
 
 
-@app.command()
-def verify(
-    record: Annotated[str, typer.Argument(help="A record of compare --json or locate --json.")],
-    a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
-    b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
-) -> None:
-    """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
-    from weightkin.errors import UnreadableModel
-    from weightkin.records.reading import read_record
-    from weightkin.verbs.verify import verify as run
-    from weightkin.verbs.verify import what_agrees
-
-    if (a is None) != (b is None):
-        raise UsageError("verify takes both models or neither")
-    try:
-        text = Path(record).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
-    old = read_record(text, record)
-    differences = run(old, a, b)
-    for line in differences[:MOST_SHOWN]:
-        print(line)
-    if len(differences) > MOST_SHOWN:
-        print(f"and {len(differences) - MOST_SHOWN} more")
-    print("different" if differences else f"same: {what_agrees(old)}")
-    if differences:
-        raise typer.Exit(EXIT_DIFFERS)
-
-
-def _check_target(target: Path, sources: tuple[str, str]) -> None:
-    """A file in a folder that exists, outside both models. `compare` refuses to overwrite one."""
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: its folder does not exist")
-    for source in map(Path, sources):
-        folder = source if source.is_dir() else source.parent
-        if target.resolve().is_relative_to(folder.resolve()) and source.is_dir():
-            raise UsageError(f"{target}: lies inside the model {source}")
-
-
+app.command()(verify)
 app.command()(locate)
+app.command()(check)
 app.command()(sketch)
 app.command()(tree)
 app.command()(add)
@@ -236,14 +271,6 @@ app.command()(export)
 app.command(name="import")(import_models)
 app.command()(serve)
 app.add_typer(controls_app, name="controls")
-
-
-def _print_estimate(a: str, b: str | None, as_json: bool) -> None:
-    from weightkin.report.estimating import estimate_lines
-    from weightkin.verbs.estimate import estimate
-
-    record = estimate(a, b)
-    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
 
 
 def _print_comparison(record: Comparison, as_json: bool) -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weightkin.cli.hand_over import AsForm, check_form, print_form
 from weightkin.cli.html import ToHtml, check_page, page_beside
-from weightkin.cli.tree import CLEAR, EXIT_INCOMPLETE, named, progress_line
+from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
+from weightkin.cli.progress import progress_line
+from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, UsageError
 
 if TYPE_CHECKING:
-    from weightkin.records.registry import Adding
+    from weightkin.records.registry import Adding, Trace
     from weightkin.registry import Registry
 
 File = Annotated[
@@ -31,23 +34,25 @@ def add(
         list[str] | None, typer.Argument(help="Models, or one folder of models.")
     ] = None,
     registry: File = None,
-    workers: Annotated[int, typer.Option(help="Processes that read models.")] = 1,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Also take up what stopped jobs left.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Register models, so that relatives are found among them."""
-    if workers < 1:
-        raise UsageError(f"--workers is {workers}, expected at least 1")
+    check_where(workers, cluster)
     if not sources and not resume:
         raise UsageError("no model was named, expected SOURCE... or --resume")
-    progress = progress_line() if sys.stderr.isatty() else None
-    record = _home(registry).add(
-        named(sources) if sources else [], workers=workers, resume=resume, progress=progress
-    )
-    if progress is not None:
-        print(CLEAR, end="", file=sys.stderr)
+    with progress_line() as progress:
+        record = _home(registry).add(
+            named(sources) if sources else [],
+            workers=workers,
+            cluster=cluster,
+            resume=resume,
+            progress=progress,
+        )
     _finish_adding(record, as_json)
 
 
@@ -63,13 +68,11 @@ def search(
     """Find who is related to a model, among all that are registered."""
     from weightkin.report.registry import search_lines
 
-    _check(alpha, most, seed)
     check_page(html, (source,))
-    record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed).search
     with page_beside(html, record):
         print(record.to_json() if as_json else "\n".join(search_lines(record)))
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)
 
 
 def trace(
@@ -80,17 +83,21 @@ def trace(
     seed: Seed = 0,
     html: ToHtml = None,
     as_json: AsJson = False,
+    form: AsForm = None,
 ) -> None:
     """Follow a model to its root, and hold what it declares against that."""
+    from weightkin.report.parentage import of_trace
     from weightkin.report.registry import trace_lines
 
-    _check(alpha, most, seed)
+    check_form(form, as_json)
     check_page(html, (source,))
-    record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+    record = _traced(source, registry, alpha, most, seed)
     with page_beside(html, record):
-        print(record.to_json() if as_json else "\n".join(trace_lines(record)))
-    if record.search.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+        if form is not None:
+            print_form(of_trace(record), form)
+        else:
+            print(record.to_json() if as_json else "\n".join(trace_lines(record)))
+    _exit(record.search.incomplete)
 
 
 def list_models(registry: File = None, as_json: AsJson = False) -> None:
@@ -135,11 +142,17 @@ def _home(path: Path | None) -> Registry:
     return Registry(path)
 
 
-def _check(alpha: float, most: int, seed: int) -> None:
+def _traced(source: str, registry: Path | None, alpha: float, most: int, seed: int) -> Trace:
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
     if most < 1 or seed < 0:
         raise UsageError("--most must be at least 1 and --seed not negative")
+    return _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+
+
+def _exit(is_incomplete: bool) -> None:
+    if is_incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _finish_adding(record: Adding, as_json: bool) -> None:
@@ -154,5 +167,4 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+    _exit(record.incomplete)

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-EXIT_INCOMPLETE = 2
+from weightkin.cli.options import (
+    EXIT_INCOMPLETE,
+    Cluster,
+    OnlyEstimate,
+    Workers,
+    check_where,
+    print_estimate,
+)
+from weightkin.cli.progress import progress_line
 
 
 def sketch(
@@ -20,16 +28,33 @@ def sketch(
     full_digest: Annotated[
         bool, typer.Option("--full-digest", help="Also digest every byte.")
     ] = False,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    estimate: OnlyEstimate = False,
 ) -> None:
     """Write a small sample of each model, accepted wherever a source is."""
     from weightkin.report.sketching import sketching_lines
     from weightkin.report.terminal import printable
     from weightkin.sketch.scheme import Scheme
+    from weightkin.verbs.estimate import estimate_sketches
     from weightkin.verbs.sketch import sketch_files
 
+    check_where(workers, cluster)
     scheme = Scheme.whole() if whole else Scheme()
-    record = sketch_files(sources, out, scheme=scheme, with_full_digest=full_digest)
+    if estimate:
+        print_estimate(estimate_sketches(sources, scheme=scheme), as_json=as_json)
+        return
+    with progress_line() as progress:
+        record = sketch_files(
+            sources,
+            out,
+            scheme=scheme,
+            with_full_digest=full_digest,
+            workers=workers,
+            cluster=cluster,
+            progress=progress,
+        )
     print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)

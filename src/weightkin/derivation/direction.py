@@ -45,25 +45,27 @@ def clues_of(
     backward: Explained,
     noise: Noise | None,
     reading: ClockReading | None,
+    names: tuple[str, str] = ("a", "b"),
 ) -> tuple[Clue, ...]:
     """Collect what speaks for a (``forward``: b is its image) or for b as the parent."""
     clues = []
-    for explained, sign, child in ((forward, 1.0, "b"), (backward, -1.0, "a")):
+    a, b = names
+    for explained, sign, parent, child in ((forward, 1.0, a, b), (backward, -1.0, b, a)):
         if explained.is_complete and explained.kinds:
             against = explained.structure.against
             kinds = " and ".join(explained.kinds)
-            said = f"{child} is the image of the other ({kinds})"
+            said = f"{child} is the image of {parent} ({kinds})"
             clues.append(_clue("lossy map", sign, LOSSY_ERROR, said))
             for what in against:
                 said = f"but {child} has {what}"
                 clues.append(_clue("shape", -sign, LOSSY_ERROR, said))
-    clues += _noise_clues(relation, noise)
+    clues += _noise_clues(relation, noise, names)
     if not clues:
-        clues += _lattice_clues(relation)
+        clues += _lattice_clues(relation, names)
     if reading is not None and abs(reading.c - 1) > STILL:
-        older = "a" if reading.c < 1 else "b"
-        said = f"{reading.n_rows} unused token rows shrank by {min(reading.c, 1 / reading.c):.6f}"
-        said += f": {older} is older, a parent or an older sibling; not counted"
+        said = f"{reading.n_rows} token rows that training never used are in {b} {reading.c:.6f}"
+        said += f" times as large as in {a}: {a if reading.c < 1 else b} is older, which makes it"
+        said += " a parent or an older sibling"
         clues.append(Clue("clock", 0.0, CLOCK_ERROR, said))
     return tuple(clues)
 
@@ -72,10 +74,7 @@ def direction_of(clues: Sequence[Clue]) -> Direction:
     """Sum the log-odds; under 0.8 the answer is undetermined."""
     total = sum(clue.log_odds for clue in clues)
     probability = 1 / (1 + exp(-abs(total)))
-    sentences = tuple(
-        f"{c.name}: {c.sentence} (log-odds {c.log_odds:+.1f}, error {c.error_rate:g})"
-        for c in clues
-    )
+    sentences = tuple(f"{c.name}: {c.sentence} ({_counted(c)})" for c in clues)
     if probability < DECISIVE:
         return Direction(
             parent="undetermined", probability=round(probability, 4), evidence=(*sentences, ASK)
@@ -85,22 +84,29 @@ def direction_of(clues: Sequence[Clue]) -> Direction:
     )
 
 
+def _counted(clue: Clue) -> str:
+    if clue.log_odds == 0:
+        return "not counted: from a pair alone it gives no direction"
+    return f"log-odds {clue.log_odds:+.1f}, error {clue.error_rate:g}"
+
+
 def _clue(name: str, sign: float, error: float, sentence: str) -> Clue:
     return Clue(name, sign * log((1 - error) / error), error, sentence)
 
 
-def _noise_clues(relation: PairRelation, noise: Noise | None) -> list[Clue]:
+def _noise_clues(relation: PairRelation, noise: Noise | None, names: tuple[str, str]) -> list[Clue]:
     """Noise is uncorrelated with the parent alone; two lattices could be two children."""
     if noise is None or not noise.child:
         return []
     if any(pair.a.lattice != pair.b.lattice for pair in relation.pairs if len(pair.a.shape) > 1):
         return []
     sign, z = (1.0, noise.z_b) if noise.child == "b" else (-1.0, noise.z_a)
-    said = f"white noise, correlated with {noise.child} alone (z = {abs(z):.1f})"
+    child = names[noise.child == "b"]
+    said = f"white noise, correlated with {child} alone (z = {abs(z):.1f})"
     return [_clue("noise", sign, NOISE_ERROR, said)]
 
 
-def _lattice_clues(relation: PairRelation) -> list[Clue]:
+def _lattice_clues(relation: PairRelation, names: tuple[str, str]) -> list[Clue]:
     """Equal tensors on a lattice that is coarser than that of the tensors one model touched."""
     matrices = [p for p in relation.pairs if len(p.a.shape) > 1 and p.both.values_a.size > 1]
     kept = [p for p, t in zip(relation.pairs, relation.tensors, strict=True) if t.is_equal]
@@ -109,11 +115,12 @@ def _lattice_clues(relation: PairRelation) -> list[Clue]:
     if not kept or not touched:
         return []
     clues = []
-    for own, other, sign, names in (("a", "b", 1.0, "b"), ("b", "a", -1.0, "a")):
+    for own, other, sign in (("a", "b", 1.0), ("b", "a", -1.0)):
+        parent, child = names[own == "b"], names[other == "b"]
         parents: list[SketchedTensor] = [getattr(p, own) for p in matrices]
         children: list[SketchedTensor] = [getattr(p, other) for p in touched]
         coarse = {t.lattice for t in parents}
         if len(coarse) == 1 and all(is_narrower(parents[0].lattice, t.lattice) for t in children):
-            said = f"what {names} left alone lies on the {parents[0].lattice} lattice of all of"
-            clues.append(_clue("lattice", sign, LATTICE_ERROR, f"{said} the other"))
+            said = f"what {child} left alone lies on the {parents[0].lattice} lattice of {parent}"
+            clues.append(_clue("lattice", sign, LATTICE_ERROR, said))
     return clues

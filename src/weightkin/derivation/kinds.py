@@ -54,6 +54,7 @@ def kind_of(
     is_other_file: bool = False,
     relation: PairRelation | None = None,
     known: KnownLevels | None = None,
+    names: tuple[str, str] = ("a", "b"),
 ) -> Derivation:
     """Name the derivation between two related models.
 
@@ -71,6 +72,8 @@ def kind_of(
         That of (a, b), if it is known already.
     known : KnownLevels, optional
         What was found about single tensors before, where many pairs are asked about.
+    names : tuple of str
+        What the evidence calls the two.
 
     Returns
     -------
@@ -82,9 +85,13 @@ def kind_of(
     forward = explain(relation, a, b, known=known)
     backward = explain(relation, b, a, is_turned=True, known=known)
     noise = white_noise(relation)
-    direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b)))
+    direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b), names))
     kind, details, said = _named(
-        relation, forward, backward, noise, (tuple(undone), undone_details or {}), is_other_file
+        relation,
+        _better(forward, backward, names),
+        noise,
+        (tuple(undone), undone_details or {}),
+        is_other_file,
     )
     if kind in (("identical",), ("header-only",)):
         direction = Direction(evidence=("equal values have no direction",))
@@ -102,8 +109,7 @@ Named = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]
 
 def _named(
     relation: PairRelation,
-    forward: Explained,
-    backward: Explained,
+    better: tuple[Explained | None, str],
     noise: Noise | None,
     undone: tuple[tuple[str, ...], dict[str, Any]],
     is_other_file: bool,
@@ -114,7 +120,7 @@ def _named(
     is_whole = is_whole and all(pair.is_same_shape for pair in relation.pairs)
     if is_whole and relation.share_equal == 1.0:
         return ("header-only" if is_other_file else "identical",), {}, ("all values are equal",)
-    explained, child = _better(forward, backward)
+    explained, child = better
     if explained is not None and explained.is_complete:
         return explained.kinds, explained.details, evidence_lines(explained, child)
     if undone[0]:
@@ -122,6 +128,8 @@ def _named(
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
     kind, details, said = _trained(relation)
+    if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
+        kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
         lines = evidence_lines(explained, child)
         rest = () if "quantised" in explained.kinds else kind
@@ -129,11 +137,13 @@ def _named(
     return kind, details, said
 
 
-def _better(forward: Explained, backward: Explained) -> tuple[Explained | None, str]:
+def _better(
+    forward: Explained, backward: Explained, names: tuple[str, str]
+) -> tuple[Explained | None, str]:
     """The complete explanation without contradiction, else the one that names anything."""
-    found = [(x, c) for x, c in ((forward, "b"), (backward, "a")) if x.kinds]
+    found = [(x, child) for x, child in ((forward, names[1]), (backward, names[0])) if x.kinds]
     found.sort(key=lambda f: (f[0].is_complete, not f[0].structure.against), reverse=True)
-    return found[0] if found else (None, "")
+    return found[0] if found else (None, names[1])
 
 
 def _trained(relation: PairRelation) -> Named:

@@ -17,11 +17,14 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to
+from weightkin.derivation.rounded import is_rounded
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.stats.matching import Floats
 
-Image = Literal["equal", "cast", "quantised", "levels", "pruned", "near", "changed"]
+Image = Literal[
+    "equal", "cast", "quantised", "levels", "pruned", "near", "scaled", "finer", "changed"
+]
 DTYPES = {
     "bf16": "bfloat16",
     "fp16": "float16",
@@ -54,7 +57,8 @@ class Explained:
             ):
                 if self.images[image]:
                     names.append(kind)
-        elif self.images["levels"] and not self.images["changed"]:
+        elif not self.images["changed"] and (self.images["levels"] or self.images["finer"]):
+            names += ["cast"] * bool(self.images["finer"] or self.images["cast"])
             names.append("quantised")
         return tuple(names)
 
@@ -79,11 +83,19 @@ def explain(
     zeros: list[tuple[Floats, Floats]] = []
     formats: Counter[str] = Counter()
     packed: Counter[str] = Counter()
+    is_quantised = any(t.packed for t in child.tensors.values())
+    is_awq = any(t.packed.startswith("awq") for t in child.tensors.values())
     for p, c, x, y in _oriented(relation, is_turned):
-        is_packed = bool(c.packed) and not p.packed
+        is_packed = bool(c.packed) and c.packed != p.packed
         # one tensor changed otherwise already rules quantisation out
         is_open = not images["changed"] or "stacked" in structure.kinds
-        image, found = image_of(x, y, c, known, with_levels=is_open, is_packed=is_packed)
+        image, found = image_of(
+            x, y, c, known, with_levels=is_open, is_packed=is_packed, is_scaled=is_awq
+        )
+        if image in ("changed", "levels") and is_packed and not p.packed and is_rounded(x, y, c):
+            image = "quantised"
+        if image == "changed" and is_quantised and _is_cast_of(x, y, p):
+            image = "finer"
         packed.update([c.packed] if is_packed else [])
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
@@ -91,7 +103,7 @@ def explain(
         images[image] += 1
         key = (c.stack, c.block)
         explained_blocks[key] = explained_blocks.get(key, True) and image not in (
-            *("changed", "levels"),
+            *("changed", "levels", "finer"),
         )
         if isinstance(found, Levels):
             levels.append(found)
@@ -99,7 +111,7 @@ def explain(
             formats[found] += 1
         elif image == "pruned":
             zeros.append((x, y))
-    is_complete = not images["changed"] and not images["levels"] and bool(images)
+    is_complete = bool(images) and not any(images[x] for x in ("changed", "levels", "finer"))
     if "stacked" in structure.kinds:  # the other half may come from a relative
         inside = [ok for (_, block), ok in explained_blocks.items() if block >= 0]
         is_complete = sum(inside) * 2 >= len(inside)
@@ -124,12 +136,14 @@ def image_of(
     *,
     with_levels: bool = True,
     is_packed: bool = False,
+    is_scaled: bool = False,
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
     `tensor` is the child's, for the lattice and the levels of its whole sample, which are looked
     for (the slow part) only ``with_levels``; `is_packed` says that the child is stored on few
-    levels and the parent is not.
+    levels and the parent is not; `is_scaled` that it was packed by AWQ, which scales channels
+    first, and takes the scales back in the vectors before them.
     """
     if np.array_equal(parent, child):
         return "equal", None
@@ -141,11 +155,15 @@ def image_of(
         parent[~is_new_zero], child[~is_new_zero]
     ):
         return "pruned", None
+    if is_scaled and len(tensor.shape) == 1:
+        return "scaled", None
     if not with_levels or len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
         return "changed", None
     known = known or KnownLevels()
     found = known.levels(tensor)
     is_close = _distance(parent, child) < LEVEL_DISTANCE
+    if is_scaled and not is_close:
+        is_close = _distance(_scaled_like(parent, child), child) < LEVEL_DISTANCE
     if found is None:  # the levels of a packed tensor may be more than a sample can show
         return ("levels" if is_packed and is_close else "changed"), None
     steps = known.steps(tensor, child, found)
@@ -168,6 +186,8 @@ def evidence_lines(explained: Explained, child: str) -> tuple[str, ...]:
         "levels": "on few levels",
         "pruned": "equal but for new zeros",
         "near": "near copies",
+        "finer": "equal before the other was cast",
+        "scaled": "vectors that take back the scales of channels",
         "changed": "changed otherwise",
     }
     n = sum(explained.images.values())
@@ -188,6 +208,19 @@ def _oriented(
 def _distance(x: Floats, y: Floats) -> float:
     p, q = x.astype(np.float64), y.astype(np.float64)
     return float(np.sqrt(np.sum((p - q) ** 2) / max(np.sum(p * p), 1e-300)))
+
+
+def _is_cast_of(x: Floats, y: Floats, parent: SketchedTensor) -> bool:
+    """Whether x is y in a narrower format."""
+    return any(name in parent.lattice and np.array_equal(cast_to(y, name), x) for name in FORMATS)
+
+
+def _scaled_like(x: Floats, y: Floats) -> Floats:
+    """Scale columns, then rows of x to come nearest to y."""
+    for axis in (0, 1):
+        size = np.maximum(np.sum(x * x, axis=axis, keepdims=True), 1e-30)
+        x = x * (np.sum(x * y, axis=axis, keepdims=True) / size)
+    return x
 
 
 def _level_details(levels: list[Levels]) -> dict[str, Any]:

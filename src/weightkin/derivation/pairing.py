@@ -8,6 +8,7 @@ from one MLP) is paired by role.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ BlockPair = tuple[str, int, int]  # stack, block of a, block of b
 TABLES = ("embed", "unembed")
 NEAR = 0.5  # cosine of two matrices that makes blocks of unequal depth a pair
 ALIKE = 0.9  # cosine at which rows of unequally many units are one unit
+N_LONGEST = 8  # names that are asked where the other model has them
 MLP_ROLES = ("mlp.gate", "mlp.up", "mlp.down")
 
 
@@ -114,7 +116,8 @@ def _cosine(x: SketchedTensor, y: SketchedTensor) -> float:
 def _partners(
     a: Sketch, b: Sketch, pairs: Sequence[BlockPair]
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
-    keyed = {(t.stack, t.block, rest_of_name(t)): t for t in b.tensors.values()}
+    cut_a, cut_b = _prefixes(a, b)
+    keyed = {(t.stack, t.block, rest_of_name(t).removeprefix(cut_b)): t for t in b.tensors.values()}
     to_b: dict[tuple[str, int], list[int]] = {}
     for stack, i, j in pairs:
         to_b.setdefault((stack, i), []).append(j)
@@ -122,7 +125,7 @@ def _partners(
     used_b: set[str] = set()
     for x in a.tensors.values():
         blocks = [-1] if x.block < 0 else to_b.get((x.stack, x.block), [])
-        here = [(x.stack, j, rest_of_name(x)) for j in blocks]
+        here = [(x.stack, j, rest_of_name(x).removeprefix(cut_a)) for j in blocks]
         partners = [keyed[key] for key in here if key in keyed]
         used_b.update(y.name for y in partners)
         yield from ((x, y) for y in partners)
@@ -135,6 +138,20 @@ def _partners(
     for x, j in left_a:
         if x.role in MLP_ROLES:
             yield from ((x, y) for y in left_b.get((x.stack, j, x.role), []))
+
+
+def _prefixes(a: Sketch, b: Sketch) -> tuple[str, str]:
+    """What to cut off all names of a, or of b, where one is the other inside a larger module."""
+    if a.tensors.keys() & b.tensors.keys():
+        return "", ""
+    found: Counter[tuple[str, str]] = Counter()
+    for inner, outer, is_b in ((a, b, True), (b, a, False)):
+        for name in sorted(inner.tensors, key=len)[-N_LONGEST:]:
+            for other in outer.tensors:
+                if other.endswith(f".{name}"):
+                    cut = other.removesuffix(name)
+                    found["" if is_b else cut, cut if is_b else ""] += 1
+    return found.most_common(1)[0][0] if found else ("", "")
 
 
 def _align(x: SketchedTensor, y: SketchedTensor) -> TensorPair | None:

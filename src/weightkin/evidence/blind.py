@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
@@ -14,8 +15,14 @@ from weightkin.evidence.pairs import effect_of
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
-from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
-from weightkin.records import Test
+from weightkin.evidence.views import (
+    CHUNK,
+    MAX_TABLE_BYTES,
+    Frame,
+    token_views,
+    unit_rows_of,
+)
+from weightkin.records import Skipped, Test
 from weightkin.stats.combining import product
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
@@ -24,10 +31,13 @@ from weightkin.stats.signs import (
     mix_log_evalue,
     mutual_matches,
 )
+from weightkin.weights.dry_run import read_ahead
+from weightkin.weights.model import Model
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 MAX_BLOCKS = 3  # blocks looked at in large models
 LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,12 @@ class SignMatch:
 
 
 def run_signs(
-    a: Side, b: Side, seed: int, seen_through: tuple[Frame, Frame] | None = None
+    a: Side,
+    b: Side,
+    seed: int,
+    seen_through: tuple[Frame, Frame] | None = None,
+    *,
+    pairs: Sequence[tuple[Axis, Axis]] | None = None,
 ) -> tuple[Stage | None, tuple[SignMatch, ...]]:
     """Sign coherence of gated MLPs and V/O dimensions, on weights or through shared tokens.
 
@@ -61,14 +76,18 @@ def run_signs(
     blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Exact.
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
-    hider who flips signs as well takes its power, never its validity.
+    hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
+    `sign_pairs`, or some of them, chosen before anything is read.
 
     Returns
     -------
     tuple
         The stage (None when nothing has coins) and the matches behind it.
     """
-    found = [_match(a, b, x, y, seed, seen_through) for x, y in _pairs(a, b)]
+    pairs = sign_pairs(a, b) if pairs is None else pairs
+    for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
+        read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
+    found = [_match(a, b, x, y, seed, seen_through) for x, y in pairs]
     matches = tuple(m for m in found if m is not None and len(m.signs))
     if not matches:
         return None, ()
@@ -132,7 +151,8 @@ def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
     return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
 
 
-def _pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
+def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
+    """Pairs of axes that have signs to compare, of three blocks where models are large."""
     gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
     pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
     sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
@@ -141,6 +161,50 @@ def _pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
+
+
+def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
+    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
+    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
+    middle = (len(blocks) - 1) / 2
+
+    def order(pair: tuple[Axis, Axis]) -> tuple[int, float]:
+        place = blocks.index((pair[0].stack, pair[0].block))
+        return cost(a, b, pair), abs(place - middle)
+
+    kept, total = [], 0
+    for pair in sorted(pairs, key=order):
+        total += cost(a, b, pair)
+        if total <= FRUGAL:
+            kept.append(pair)
+    return [pair for pair in pairs if pair in kept]
+
+
+def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
+    """Bytes that the signs of one pair of axes take."""
+    total = 0
+    for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
+        for place in view_places(side.model, axis):
+            info = side.model.tensors[place.tensor]
+            if place.dim == 0 and _is_wanted(place):
+                total += info.n_bytes // info.shape[0] * min(most, place.size)
+            elif _is_wanted(place) and info.n_bytes <= MAX_TABLE_BYTES:
+                total += info.n_bytes
+    return total
+
+
+def unread(what: str, n_bytes: int) -> Skipped:
+    """What was not read because it lies on a hub, and how to have it read."""
+    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
+    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
+
+
+def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
+    """Read what signs look at, and drop it: to rehearse it."""
+    for axis in axes:
+        for start in range(0, most or axis.n_units, CHUNK):
+            stop = min(start + CHUNK, most or axis.n_units)
+            _features(Side(model, side.anatomy), axis, start, stop, None)
 
 
 def _match(

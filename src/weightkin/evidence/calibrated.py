@@ -110,6 +110,26 @@ def agreement(a: Side, b: Side) -> Alike | str:
     )
 
 
+def bytes_of_views(a: Side, b: Side) -> int:
+    """Bytes that `agreement` takes, but for embeddings; from shapes alone."""
+    total = 0
+    for side in (a, b):
+        by_block = _by_block(side)
+        for block in _chosen(side, by_block) if by_block else ():
+            roles = ROLES[any(axis.is_gated for axis in by_block[block])]
+            tensors = {p.tensor for x in by_block[block] for p in x.places if p.role in roles}
+            total += sum(side.model.tensors[name].n_bytes for name in tensors)
+    return total
+
+
+def _by_block(side: Side) -> dict[Block, list[Axis]]:
+    by_block: dict[Block, list[Axis]] = defaultdict(list)
+    for axis in side.anatomy.axes:
+        if axis.kind == "units":
+            by_block[axis.stack, axis.block].append(axis)
+    return by_block
+
+
 def _kind(side: Side) -> str | None:
     """``gated``, ``plain``, with `` experts`` where a block has several MLPs; None if not known."""
     axes = [x for x in side.anatomy.axes if x.kind == "units"]
@@ -125,10 +145,7 @@ def _kind(side: Side) -> str | None:
 
 def _views(side: Side, frame: Frame, is_gated: bool) -> dict[Block, Views]:
     """Two views of every block; the experts of a block are one set of units."""
-    by_block: dict[Block, list[Axis]] = defaultdict(list)
-    for axis in side.anatomy.axes:
-        if axis.kind == "units":
-            by_block[axis.stack, axis.block].append(axis)
+    by_block = _by_block(side)
     found = {}
     for block in _chosen(side, by_block):
         pieces = [

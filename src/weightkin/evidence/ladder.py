@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.evidence.blind import SignMatch, run_signs
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sign_pairs, unread
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import frames
+from weightkin.evidence.views import N_TOKENS, frames
 from weightkin.records import Effect, Skipped
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
@@ -37,6 +38,7 @@ LADDER = {
     "token units": 0.05,
     "token signs": 0.05,
 }
+FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
 
 
@@ -68,8 +70,12 @@ def climb(
     *,
     thorough: bool,
     with_blind: bool = True,
+    frugal: bool = False,
 ) -> Climb:
-    """Aligned stages, then the blind ones where no aligned axis passes (or always, or never)."""
+    """Aligned stages, then the blind ones where no aligned axis passes (or always, or never).
+
+    ``frugal`` blind tests read little, and say what they left out.
+    """
     units, block_map = run_units(Bench(a, b, plan, seed))
     aligned = [units, run_stage(Bench(a, b, plan, seed), "vo", block_map)]
     aligned.append(run_stage(Bench(a, b, plan, seed), "heads", block_map))
@@ -77,7 +83,7 @@ def climb(
     stages = [stage for stage in aligned if stage is not None]
     if not with_blind or (not thorough and any(passes(stage, alpha) for stage in stages)):
         return Climb(tuple(stages), block_map)
-    blind, block_map, matches, skipped = _blind(a, b, plan, seed, block_map)
+    blind, block_map, matches, skipped = _blind(a, b, plan, seed, block_map, frugal=frugal)
     return Climb((*stages, *blind), block_map, matches, skipped)
 
 
@@ -116,20 +122,33 @@ def total_log10(stages: Sequence[Stage]) -> float:
 
 
 def _blind(
-    a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap
+    a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap, *, frugal: bool
 ) -> tuple[list[Stage], BlockMap, tuple[SignMatch, ...], tuple[Skipped, ...]]:
     """Signs on weights; then units and signs through the tokens the models share."""
-    on_weights, matches = run_signs(a, b, seed)
+    every = sign_pairs(a, b)
+    pairs = affordable(a, b, every) if frugal else every
+    unread = _unread(a, b, [pair for pair in every if pair not in pairs])
+    on_weights, matches = run_signs(a, b, seed, pairs=pairs)
     found = [on_weights]
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
+    n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
     if isinstance(shared, str):
         skipped = (Skipped(what="units seen through tokens", why=shared),)
-        return [stage for stage in found if stage], block_map, matches, skipped
+        return [stage for stage in found if stage], block_map, matches, (*skipped, *unread)
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(Bench(a, b, plan, seed, frames=pair, name="token units"))
-    through_tokens, token_matches = run_signs(a, b, seed, pair)
+    through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
     found += [seen, through_tokens]
     why = f"views use {len(pair[0].heard)} rows, paired by {rule}"
     note = (Skipped(what="tokens beyond the sample", why=why),)
     stages = [stage for stage in found if stage is not None]
-    return stages, block_map or seen_map, token_matches or matches, note
+    return stages, block_map or seen_map, token_matches or matches, (*note, *unread)
+
+
+def _unread(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> tuple[Skipped, ...]:
+    """What signs did not look at, since it lies on a hub, and how to get it."""
+    if not pairs:
+        return ()
+    names = sorted({"V/O dimensions" if x.kind == "vo" else "hidden units" for x, _ in pairs})
+    what = f"signs of {' and '.join(names)} in {len(pairs)} places"
+    return (unread(what, sum(cost(a, b, pair) for pair in pairs)),)

@@ -89,6 +89,8 @@ def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
         return Residual("permuted", rows, columns, is_known=len(x) == len(y))
     if len(x) != len(y) or x.shape[1] < len(x):
         return Residual("rotated", is_known=False)  # fewer tokens than dimensions: not one rotation
+    if len(x) < max(axis.n_units for axis in a.axes("residual")):
+        return Residual(is_known=False)  # the sample shows too few dimensions to tell
     return Residual("rotated", rotation=_procrustes(x, y))
 
 

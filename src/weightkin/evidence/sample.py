@@ -102,6 +102,23 @@ def read_views(
     return views, problems
 
 
+def read_sample(model: Model, anatomy: Anatomy, plan: Plan, n_vocabulary: int) -> None:
+    """Read all views that the aligned tests look at, and drop them: to rehearse it."""
+    for axis in tested_axes(anatomy):
+        read_views(model, axis, plan, n_vocabulary if axis.kind == "residual" else 0)
+
+
+def n_shared_rows(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> int:
+    """Embedding rows that two models can be compared on; 0 when there are none."""
+    tables = [
+        n_embedding_rows(model, axis)
+        for model, anatomy in (a, b)
+        for axis in anatomy.axes
+        if axis.kind == "residual"
+    ]
+    return min((n for n in tables if n), default=0)
+
+
 def view_places(model: Model, axis: Axis) -> Iterator[Place]:
     """Places of an axis that can be looked at: matrices in a role that carries units."""
     seen = set()

@@ -57,7 +57,9 @@ class SharedTokens:
     rule: str
 
 
-def shared_tokens(a: Model, b: Model, n_a: int, n_b: int, seed: int) -> SharedTokens:
+def shared_tokens(
+    a: Model, b: Model, n_a: int, n_b: int, seed: int, n_tokens: int = N_TOKENS
+) -> SharedTokens:
     """Choose at random among the tokens of both models: by text if it can be read, else by row.
 
     The choice never looks at the embeddings, so it is the same for related and unrelated models.
@@ -68,17 +70,17 @@ def shared_tokens(a: Model, b: Model, n_a: int, n_b: int, seed: int) -> SharedTo
         common = sorted(
             w for w in words_a.keys() & words_b.keys() if words_a[w] < n_a and words_b[w] < n_b
         )
-        chosen = sorted(rng.choice(len(common), min(N_TOKENS, len(common)), replace=False).tolist())
+        chosen = sorted(rng.choice(len(common), min(n_tokens, len(common)), replace=False).tolist())
         rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
         rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
         return SharedTokens(rows_a, rows_b, f"{len(common)} tokens of equal text")
     n = min(n_a, n_b)
-    rows = np.sort(rng.choice(n, min(N_TOKENS, n), replace=False))
+    rows = np.sort(rng.choice(n, min(n_tokens, n), replace=False))
     return SharedTokens(rows, rows, "equal rows of the embedding")
 
 
 def frames(
-    a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int
+    a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int, n_tokens: int = N_TOKENS
 ) -> tuple[Frame, Frame, str] | str:
     """Frames of two models over shared tokens and the rule, or why there are none."""
     tables_a, tables_b = _tables(*a), _tables(*b)
@@ -88,7 +90,7 @@ def frames(
         return "one model reads tokens, the other images"
     if "embed" in tables_a.tokens:
         sizes = [t.tokens["embed"].n_rows for t in (tables_a, tables_b)]
-        chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed)
+        chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
         return (
             _token_frame(a[0], tables_a, chosen.rows_a),
             _token_frame(b[0], tables_b, chosen.rows_b),

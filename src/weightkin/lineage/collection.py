@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from weightkin.errors import UsageError, WeightkinError
+from weightkin.compute import Lost, run
+from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
-from weightkin.weights import Model, open_model
+from weightkin.sketch.stand_in import as_model
+from weightkin.weights import Model, absolute, digest, open_model
 
 SMALL = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
+Result = tuple[Sketch, Model | None, int] | str  # with the bytes read; or why there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +45,58 @@ class Collection:
 
 
 def gather(
-    sources: Sequence[Source], cache: Path | None = None, progress: Progress | None = None
+    sources: Sequence[Source],
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Collection:
     """Sketch every source; one that cannot be read is reported and the rest goes on.
 
     Sources of equal contents become one member, the first; the others are its ``duplicates``.
+    Several ``workers``, or those of a dask ``cluster``, read the sources that are named; the result
+    is the same.
     """
     found = Collection()
     first: dict[str, int] = {}  # contents to position
     taken: set[str] = set()
-    for done, source in enumerate(sources):
-        name = _label(source)
-        if progress is not None:
-            progress(name, done, len(sources), found.bytes_read)
-        try:
-            sketch, model = _sketched(source, cache)
-        except WeightkinError as error:
-            found.skipped.append(Skipped(what=name, why=str(error)))
-            found.is_incomplete = True
-            continue
-        found.bytes_read += model.bytes_read if model is not None else 0
-        if sketch.is_partial:
-            found.is_incomplete = True
-        n_lost = sum(t.n_finite < t.stored.size for t in sketch.tensors.values())
-        if n_lost:
-            why = f"{n_lost} of {len(sketch.tensors)} tensors hold non-finite values: left out"
-            found.skipped.append(Skipped(what=name, why=why))
-        for what, why in sketch.problems:
-            found.skipped.append(Skipped(what=f"{name}: {what}", why=why))
-        member_id = _unique(sketch.name or name, taken)
-        contents = contents_of(sketch)
-        if contents in first:
-            position = first[contents]
-            old = found.members[position]
-            found.members[position] = Member(
-                old.id, old.sketch, old.model, (*old.duplicates, member_id)
-            )
-            continue
-        first[contents] = len(found.members)
-        found.members.append(Member(member_id, sketch, model))
+    results = _results(sources, cache, workers, cluster)
+    with closing(results):
+        for done, source in enumerate(sources):
+            if progress is not None:
+                progress(_label(source), done, len(sources), found.bytes_read)
+            _keep(found, source, next(results), first, taken)
     return found
+
+
+def _keep(
+    found: Collection, source: Source, result: Result, first: dict[str, int], taken: set[str]
+) -> None:
+    name = _label(source)
+    if isinstance(result, str):
+        found.skipped.append(Skipped(what=name, why=result))
+        found.is_incomplete = True
+        return
+    sketch, model, n_bytes = result
+    found.bytes_read += n_bytes
+    if sketch.is_partial:
+        found.is_incomplete = True
+    n_lost = sum(t.n_finite < t.stored.size for t in sketch.tensors.values())
+    if n_lost:
+        why = f"{n_lost} of {len(sketch.tensors)} tensors hold non-finite values: left out"
+        found.skipped.append(Skipped(what=name, why=why))
+    for what, why in sketch.problems:
+        found.skipped.append(Skipped(what=f"{name}: {what}", why=why))
+    member_id = _unique(sketch.name or name, taken)
+    contents = contents_of(sketch)
+    if contents in first:
+        position = first[contents]
+        old = found.members[position]
+        found.members[position] = replace(old, duplicates=(*old.duplicates, member_id))
+        return
+    first[contents] = len(found.members)
+    found.members.append(Member(member_id, sketch, model))
 
 
 def cache_folder(wanted: Path | None) -> Path | None:
@@ -94,16 +111,70 @@ def cache_folder(wanted: Path | None) -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _sketched(source: Source, cache: Path | None) -> tuple[Sketch, Model | None]:
+def _results(
+    sources: Sequence[Source], cache: Path | None, workers: int, cluster: str | None
+) -> Generator[Result]:
+    """What became of each source, in order; only paths and names are handed to others."""
+    if workers == 1 and cluster is None:
+        yield from (_sketched(source, cache) for source in sources)
+        return
+    named = [absolute(x) for x in sources if isinstance(x, str | Path)]
+    found = run(partial(_elsewhere, cache=cache), named, workers=workers, cluster=cluster)
+    with closing(found):
+        for source in sources:
+            if not isinstance(source, str | Path):
+                yield _sketched(source, cache)
+                continue
+            result = next(found)
+            if isinstance(result, Lost):
+                yield f"{source}: {result.why}"
+            elif isinstance(result, str):
+                yield result
+            else:
+                yield _brought_back(source, *result, is_far=cluster is not None)
+
+
+def _sketched(source: Source, cache: Path | None) -> Result:
     if isinstance(source, Sketch):
-        return source, None
-    model = source if isinstance(source, Model) else open_model(source)
-    if model.sketched is not None:
-        return read_sketch(Path(model.source)), None
-    scheme = Scheme.whole() if model.n_bytes <= SMALL else Scheme()
-    if cache is None:
-        return take_sketch(model, scheme), model
-    return cached_sketch(model, cache, scheme), model
+        return source, None, 0
+    try:
+        model = source if isinstance(source, Model) else open_model(source)
+        if model.sketched is not None:
+            return replace(read_sketch(Path(model.source)), source=model.source), None, 0
+        scheme = Scheme.whole() if model.n_bytes <= SMALL else Scheme()
+        if cache is None:
+            return take_sketch(model, scheme), model, model.bytes_read
+        return cached_sketch(model, cache, scheme), model, model.bytes_read
+    except WeightkinError as error:
+        return str(error)
+
+
+def _elsewhere(source: str, cache: Path | None) -> tuple[Sketch, int] | str:
+    """What a worker does: a cache that it has no room for is left out."""
+    try:
+        folder = None if cache is None else cache_folder(cache)
+    except UsageError:
+        folder = None
+    result = _sketched(source, folder)
+    return result if isinstance(result, str) else (result[0], result[2])
+
+
+def _brought_back(
+    source: str | Path, sketch: Sketch, n_bytes: int, *, is_far: bool
+) -> tuple[Sketch, Model | None, int]:
+    """A worker's sketch with the model it is of, if that can be opened here as well."""
+    if sketch.source == absolute(source):
+        sketch = replace(sketch, source=str(source))
+    try:
+        model = open_model(source)
+        if model.sketched is not None:
+            return sketch, None, n_bytes
+        if not is_far or digest(model) == sketch.digest:
+            return sketch, model, n_bytes
+    except UnreadableModel:
+        pass
+    whole = as_model(sketch)
+    return sketch, None if whole.sketched is not None else whole, n_bytes
 
 
 def _label(source: Source) -> str:

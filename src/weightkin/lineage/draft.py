@@ -32,6 +32,7 @@ class Draft:
     evidence: tuple[str, ...] = ()
     runner_up: int | None = None
     behind: float = 0.0
+    unit: str = ""  # of `behind`
 
     @property
     def is_claimed(self) -> bool:

@@ -33,6 +33,8 @@ def family_graph(
     method: Literal["weightkin", "mother"] = "weightkin",
     cache: Path | None = None,
     progress: Progress | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> FamilyGraph:
     """Recover who was made from whom among many models.
 
@@ -54,6 +56,10 @@ def family_graph(
         Keep sketches here between runs.
     progress : callable, optional
         Called with name, number done, number in all and bytes read before each model is sketched.
+    workers : int
+        Processes that sketch; what they answer does not depend on it.
+    cluster : str, optional
+        Address of a dask scheduler whose workers sketch instead.
 
     Returns
     -------
@@ -65,7 +71,7 @@ def family_graph(
         raise UsageError("no model was named, expected at least one")
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
-    collection = gather(sources, cache, progress)
+    collection = gather(sources, cache, progress, workers=workers, cluster=cluster)
     if not collection.members:
         raise UnreadableModel(
             f"none of {len(sources)} models could be read: {collection.skipped[0].why}"
@@ -163,6 +169,7 @@ def _hidden_edge(found: Found) -> Draft:
         evidence=(record.sentence, f"units seen through tokens differ by {found.distance:.2e}"),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,
+        unit="distance",
     )
 
 
@@ -201,7 +208,7 @@ def _graph(  # noqa: PLR0913 (the record has as many parts)
             evidence=e.evidence,
             runner_up=None
             if e.runner_up is None
-            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind)),
+            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind), unit=e.unit),
         )
         for e in edges
     )

@@ -54,6 +54,7 @@ def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> lis
                 behind=float(np.log(max(second[0], 1e-12) / max(distance, 1e-12)))
                 if second
                 else 0.0,
+                unit="log distance",
             )
         )
     return _without_loops(edges)

@@ -114,7 +114,9 @@ class Relatives:
         """How j was made from i (or i from j), and their distances."""
         a, b = self._pair(i, j)
         relation = relate(a, b)
-        derived = kind_of(a, b, undone=undone, relation=relation, known=self._known)
+        derived = kind_of(
+            a, b, undone=undone, relation=relation, known=self._known, names=(a.name, b.name)
+        )
         return derived, relation
 
     def may_be_made(self, i: int, j: int) -> bool:

@@ -136,6 +136,7 @@ def _edge(
     if not np.isnan(found.held[v]):
         held = float(found.held[v])
         evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
+    evidence += _clock_words(own[u], own[v])
     second = int(found.runner_up[v])
     return Draft(
         parent=members[u],
@@ -146,10 +147,26 @@ def _edge(
         direction=round(float(found.direction[v]), 4),
         distance=distance,
         support=float(found.support[v]),
-        evidence=(*evidence, *(line for line in derivation.evidence if line != ASK)),
+        evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
         runner_up=members[second] if second >= 0 else None,
         behind=round(float(found.margin[v]), 3),
+        unit="log-odds",
     )
+
+
+def _is_clock(line: str) -> bool:
+    """What a pair alone says of its clock; among relatives it counts, and is said again."""
+    return line.startswith("clock: ")
+
+
+def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
+    found = collinear_rows(parent, child)
+    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
+        return []
+    is_for = found.c < 1.0
+    said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
+    said += f" in the parent, by decay: counted {'for' if is_for else 'against'} this direction"
+    return [f"clock: {said} (log-odds {CLOCK if is_for else -CLOCK:+.1f})"]
 
 
 def _pairwise(own: Sequence[Sketch]) -> Pairwise:

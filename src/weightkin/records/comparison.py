@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -178,6 +178,12 @@ class Comparison(InNotebooks):
             return f"aligned only ({p}, {blocks}): too weakly alike to exclude an arranged order"
         return f"no evidence of shared weights ({p}, {blocks})"
 
+    @property
+    def effect(self) -> Effect | None:
+        """How alike matched units are on the axis of the smallest p-value."""
+        measured = [axis for axis in self.axes if axis.effect is not None]
+        return min(measured, key=lambda axis: axis.log10_pvalue).effect if measured else None
+
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
         return to_text(SCHEMA, asdict(self), indent)
@@ -189,8 +195,7 @@ class Comparison(InNotebooks):
 
 
 def _comparison(data: dict[str, Any]) -> Comparison:
-    known = {f.name for f in fields(Comparison)}
-    kept = {key: value for key, value in data.items() if key in known}
+    kept = known(Comparison, data)
     if kept["verdict"] not in get_args(Verdict):
         raise ValueError(f"verdict {kept['verdict']!r}")
     return Comparison(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from weightkin.records.comparison import Skipped
+
 SCHEMA = "weightkin/estimate/1"
 
 
@@ -18,7 +20,7 @@ class Cost:
     headers: int  # read already, to know the rest
     digest: int
     tests: int  # the aligned tests; what they leave open may cost more
-    kind: int  # only where the two turn out dependent
+    kind: int  # the sketch; of `compare` only where the two turn out dependent
     n_requests: int  # to a server, beyond those for the headers
 
     @property
@@ -29,10 +31,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What `show` or `compare` would read."""
+    """What `show`, `compare`, `sketch` or `tree` would read."""
 
     models: tuple[Cost, ...]
+    skipped: tuple[Skipped, ...] = ()
     version: str
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a source could not be read."""
+        return bool(self.skipped)
 
     def to_json(self) -> str:
         """Return the record as JSON."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import Skipped
-from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.form import InNotebooks, from_text, known, to_text
 
 SCHEMA = "weightkin/family/1"
 
@@ -36,10 +36,16 @@ class FamilyNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerUp:
-    """The parent that would have been next, and by how much it costs more (0.0: as good)."""
+    """The parent that would have been next, and by how much it is behind (0.0: as good).
+
+    ``unit`` is what ``behind`` counts: ``log-odds`` of distance, direction and inheritance together
+    (trained models), ``log distance`` (natural logarithm of the ratio of the two distances: lossy
+    copies) or ``distance`` (relative distance: hidden copies).
+    """
 
     parent: str
     behind: float
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +164,7 @@ def _check_edge(edge: FamilyEdge, ids: set[str]) -> None:
         if end not in ids:
             raise ValueError(f"{where}: there is no node {end!r}")
     _check_texts(where, (edge.kind, *edge.evidence))
+    _check_texts(where, [edge.runner_up.unit] if edge.runner_up else [])
     if edge.direction not in get_args(Determined):
         raise ValueError(f"{where}: direction {edge.direction!r}")
     _check_number(f"{where}: weight", edge.weight, -math.inf, math.inf)
@@ -217,7 +224,7 @@ def _counted(n: int, word: str) -> str:
 
 
 def _family(data: dict[str, Any]) -> FamilyGraph:
-    kept = _known(FamilyGraph, data)
+    kept = known(FamilyGraph, data)
     return FamilyGraph(
         **{
             **kept,
@@ -231,26 +238,20 @@ def _family(data: dict[str, Any]) -> FamilyGraph:
 
 
 def _node(data: dict[str, Any]) -> FamilyNode:
-    kept = _known(FamilyNode, data)
+    kept = known(FamilyNode, data)
     for key in ("duplicates", "registered"):
         kept[key] = tuple(kept.get(key, ()))
     return FamilyNode(**kept)
 
 
 def _edge(data: dict[str, Any]) -> FamilyEdge:
-    kept = _known(FamilyEdge, data)
+    kept = known(FamilyEdge, data)
     second = data.get("runner_up")
     return FamilyEdge(
         **{
             **kept,
             "kind_details": dict(kept.get("kind_details", {})),
             "evidence": tuple(kept.get("evidence", ())),
-            "runner_up": RunnerUp(**second) if second else None,
+            "runner_up": RunnerUp(**known(RunnerUp, second)) if second else None,
         }
     )
-
-
-def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields we know: a record of a later version may carry more."""
-    names = {f.name for f in fields(kind)}
-    return {key: value for key, value in data.items() if key in names}

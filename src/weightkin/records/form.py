@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from weightkin.errors import UnreadableModel
@@ -48,6 +49,12 @@ def schema_of(text: str, where: str, known: tuple[str, ...]) -> str:
         wanted = " or ".join(map(repr, known))
         raise UnreadableModel(f"{where}: schema is {found!r}, expected {wanted}")
     return found
+
+
+def known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a dataclass has: a record of a later version may carry more."""
+    names = {f.name for f in fields(kind)}
+    return {key: value for key, value in data.items() if key in names}
 
 
 def pvalue_words(log10_pvalue: float) -> str:

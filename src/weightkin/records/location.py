@@ -6,11 +6,11 @@ tensors) are descriptive: they are maxima, and say where what the p-values prove
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
-from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -170,11 +170,9 @@ class Location(InNotebooks):
 
 
 def _location(data: dict[str, Any]) -> Location:
-    known = {f.name for f in fields(Location)}
-    kept = {key: value for key, value in data.items() if key in known}
     return Location(
         **{
-            **kept,
+            **known(Location, data),
             "a": ModelRef(**data["a"]),
             "b": ModelRef(**data["b"]),
             "matrices": tuple(_matrix(x) for x in data["matrices"]),

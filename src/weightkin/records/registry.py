@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from weightkin.records.comparison import Skipped
-from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.comparison import Effect, Skipped
+from weightkin.records.form import InNotebooks, from_text, known, to_text
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -75,6 +75,7 @@ class Relative:
     cosine: float
     invariant_cosine: float
     looked_at: Looked
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,7 @@ def listing_json(models: tuple[Registered, ...]) -> str:
 
 
 def _search(data: dict[str, Any]) -> Search:
-    kept = {f.name: data[f.name] for f in fields(Search) if f.name in data}
+    kept = known(Search, data)
     for key in ("relatives", "others"):
         kept[key] = tuple(_relative(x) for x in data.get(key, ()))
     for key in ("parents", "children", "path"):
@@ -187,15 +188,17 @@ def _search(data: dict[str, Any]) -> Search:
 
 
 def _relative(data: dict[str, Any]) -> Relative:
-    kept = {f.name: data[f.name] for f in fields(Relative) if f.name in data}
+    kept = known(Relative, data)
     model = dict(data["model"])
     for key in ("declared_parents", "notes"):
         model[key] = tuple(model.get(key, ()))
-    return Relative(**{**kept, "model": Registered(**model), "kind": tuple(data.get("kind", ()))})
+    effect = Effect(**x) if (x := data.get("effect")) else None
+    kind = tuple(data.get("kind", ()))
+    return Relative(**{**kept, "model": Registered(**model), "kind": kind, "effect": effect})
 
 
 def _step(data: dict[str, Any]) -> Step:
-    kept = {f.name: data[f.name] for f in fields(Step) if f.name in data}
+    kept = known(Step, data)
     return Step(**{**kept, "evidence": tuple(data.get("evidence", ()))})
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import weightkin
+from weightkin.compute import Lost, run
 from weightkin.errors import OutOfReach, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
@@ -29,7 +28,6 @@ from weightkin.sketch import invariant, vectors, write_sketch
 from weightkin.sketch.file import SUFFIX
 from weightkin.weights.source import full_name
 
-AHEAD = 8  # models per worker whose results may wait
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 
 
@@ -49,15 +47,16 @@ def add_all(
     sources: Sequence[str | Path],
     *,
     workers: int = 1,
+    cluster: str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Adding:
     """Add sources, or take up every job that was stopped."""
     started = time.perf_counter()
-    if not sources and not resume:
-        raise UsageError("no model was named, expected at least one, or resume")
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected at least 1")
+    if not sources and not resume:
+        raise UsageError("no model was named, expected at least one, or resume")
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
@@ -68,24 +67,28 @@ def add_all(
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
         n_bytes = n_waiting = 0
-        for done, (item, result) in enumerate(_results(items, workers)):
-            if progress is not None:
-                progress(Path(item[2]).name, done, len(items), n_bytes)
-            if isinstance(result, Failed):
-                skipped.append(Skipped(what=item[2], why=result.why))
-                n_waiting += result.may_wait
-                with writing(connection):
-                    state = "waiting" if result.may_wait else "failed"
-                    _settle(connection, item, state, result.why)
-                continue
-            n_bytes += result.sketch.bytes_read
-            model, is_new = keep(path, connection, result, item)
-            (added if is_new else known).append(model)
-            skipped += [
-                Skipped(what=f"{result.sketch.name}: {what}", why=why)
-                for what, why in result.sketch.problems
-                if result.sketch.is_partial
-            ]
+        results = run(_result, [item[2] for item in items], workers=workers, cluster=cluster)
+        with closing(results):
+            for done, (item, result) in enumerate(zip(items, results, strict=True)):
+                if progress is not None:
+                    progress(Path(item[2]).name, done, len(items), n_bytes)
+                if isinstance(result, Lost):
+                    result = Failed(f"{item[2]}: {result.why}", may_wait=False)
+                if isinstance(result, Failed):
+                    skipped.append(Skipped(what=item[2], why=result.why))
+                    n_waiting += result.may_wait
+                    with writing(connection):
+                        state = "waiting" if result.may_wait else "failed"
+                        _settle(connection, item, state, result.why)
+                    continue
+                n_bytes += result.sketch.bytes_read
+                model, is_new = keep(path, connection, result, item)
+                (added if is_new else known).append(model)
+                skipped += [
+                    Skipped(what=f"{result.sketch.name}: {what}", why=why)
+                    for what, why in result.sketch.problems
+                    if result.sketch.is_partial
+                ]
         end(connection)
     return Adding(
         job=job,
@@ -233,24 +236,3 @@ def _result(source: str) -> Result:
         return prepare(source)
     except (WeightkinError, OSError) as error:
         return Failed(str(error), isinstance(error, OutOfReach))
-
-
-def _results(items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
-    """What became of every item, in order; processes beside this one if there are to be any."""
-    if workers == 1 or len(items) < 2:
-        for item in items:
-            yield item, _result(item[2])
-        return
-    context = multiprocessing.get_context("forkserver")
-    settled = 0
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=context) as pool:
-        try:
-            for start in range(0, len(items), AHEAD * workers):  # results wait in memory
-                some = items[start : start + AHEAD * workers]
-                for item, result in zip(some, pool.map(_result, [x[2] for x in some]), strict=True):
-                    yield item, result
-                    settled += 1
-        except BrokenProcessPool:  # killed from outside: what is left is done here, one by one
-            pass
-    for item in items[settled:]:
-        yield item, _result(item[2])

@@ -18,6 +18,7 @@ from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.outside import refuse_inside
 from weightkin.weights.source import full_name
 
 ALPHA = 1e-6
@@ -43,14 +44,24 @@ class Registry:
         sources: Sequence[str | Path],
         *,
         workers: int = 1,
+        cluster: str | None = None,
         resume: bool = False,
         progress: adding.Progress | None = None,
     ) -> Adding:
         """Register models; what cannot be read is in ``skipped``, the rest goes on.
 
-        With ``resume``, also takes up whatever stopped jobs left over.
+        With ``resume``, also takes up whatever stopped jobs left over. ``workers`` processes read
+        models, or the workers of a ``cluster``: the address of a dask scheduler.
         """
-        return adding.add_all(self.path, sources, workers=workers, resume=resume, progress=progress)
+        refuse_inside(self.path, sources)
+        return adding.add_all(
+            self.path,
+            sources,
+            workers=workers,
+            cluster=cluster,
+            resume=resume,
+            progress=progress,
+        )
 
     def search(
         self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
@@ -74,9 +85,18 @@ class Registry:
         return self.trace(source, alpha=alpha, seed=seed, most=most).search
 
     def trace(
-        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+        self,
+        source: str | Path,
+        *,
+        alpha: float = ALPHA,
+        seed: int = 0,
+        most: int = MOST,
+        also: Sequence[int] = (),
     ) -> Trace:
-        """The way of a model to its root, and what it declares held against that."""
+        """The way of a model to its root, and what it declares held against that.
+
+        Registered models whose numbers are in ``also`` are compared whatever their vectors say.
+        """
         started = time.perf_counter()
         if not 0 < alpha < 1 or most < 1:
             raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
@@ -90,7 +110,11 @@ class Registry:
                 connection,
                 query,
                 own=own,
-                wanted=[i for ids in matches.values() for i in ids if own is None or i != own.id],
+                wanted=[
+                    i
+                    for i in (*also, *(x for ids in matches.values() for x in ids))
+                    if own is None or i != own.id
+                ],
                 alpha=alpha,
                 seed=seed,
                 most=most,

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import weightkin
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
@@ -33,6 +33,7 @@ from weightkin.registry.store import COLUMNS, folder_of, opened, registered, wri
 from weightkin.sketch import read_sketch
 from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
+from weightkin.weights.outside import refuse_inside
 
 LISTING = "models.json"
 SCHEMA = "weightkin/registry-export/1"
@@ -44,6 +45,7 @@ def export_to(path: Path, target: Path) -> int:
     """Write all models of a registry into one file; how many."""
     if target.exists():
         raise UsageError(f"{target}: exists already, and is not overwritten")
+    refuse_inside(target)
     draft = target.with_name(f".{target.name}.part")
     try:
         with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
@@ -62,7 +64,7 @@ def export_to(path: Path, target: Path) -> int:
             archive.writestr(LISTING, json.dumps(listing, allow_nan=False))
         draft.replace(target)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written ({error.strerror})") from None
+        raise unwritable(target, error) from None
     finally:
         draft.unlink(missing_ok=True)
     return len(models)

@@ -35,6 +35,7 @@ class Place:
     path: tuple[Step, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     among: Among = ""
+    below: frozenset[int] = frozenset()  # made from the model, by edges of determined direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,23 @@ def _place(graph: FamilyGraph, own: str, facts: Mapping[str, Known], among: Amon
             if among == "nearest" or x.what in around
         ),
         among=among,
+        below=frozenset(facts[x].id for x in _below(graph, own) if x in facts),
     )
+
+
+def _below(graph: FamilyGraph, own: str) -> set[str]:
+    """Nodes that were made from one, over edges whose direction is determined."""
+    made: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        if edge.direction == "determined":
+            made.setdefault(edge.parent, []).append(edge.child)
+    found: set[str] = set()
+    left = [own]
+    while left:
+        new = [x for x in made.get(left.pop(), ()) if x not in found]
+        found.update(new)
+        left += new
+    return found
 
 
 def any_hidden(near: Sequence[Relative]) -> bool:
@@ -137,11 +154,10 @@ def held_against(
     meant: set[int] = set()
     tested = {x.model.id: x for x in (*found.relatives, *found.others)}
     on_path = {s.parent_id: s for s in (*reversed(place.path), *place.parents)}
-    children = {s.child_id for s in place.children if s.direction == "determined"}
     for name in declared:
         ids = [i for i in matches.get(name, ()) if i in tested]
         meant.update(ids)
-        stated.append(_state(name, ids, tested, on_path, children))
+        stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
             why = f"inferred as a parent ({step.kind}), and not declared"
@@ -161,7 +177,7 @@ def _state(
     ids: Sequence[int],
     tested: Mapping[int, Relative],
     on_path: Mapping[int, Step],
-    children: set[int],
+    below: frozenset[int],
 ) -> DeclaredParent:
     related = [i for i in ids if tested[i].verdict == "dependent"]
     if not ids:
@@ -175,7 +191,7 @@ def _state(
     if above is not None:
         why = f"on the path to the root; {tested[above].sentence}"
         return DeclaredParent(name=name, state="confirmed", why=why)
-    if all(i in children for i in related):
+    if all(i in below for i in related):
         why = f"shares weights, but was made from this model; {tested[related[0]].sentence}"
         return DeclaredParent(name=name, state="contradicted", why=why)
     why = f"shares weights, its place as a parent is not shown; {tested[related[0]].sentence}"

@@ -10,8 +10,9 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import SMALL, contents_of
-from weightkin.sketch import Scheme, Sketch, as_model, read_sketch, take_sketch
+from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
+from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
 from weightkin.stats.matching import Floats
 from weightkin.weights import Model, open_model
@@ -69,9 +70,12 @@ def weights_of(sketch: Sketch) -> Model | str:
     """The weights a model was registered from, or why they cannot be looked at."""
     from weightkin.weights import digest as digest_of
 
-    is_named = sketch.source.startswith(SCHEME) and "+" not in sketch.source and sketch.revision
+    source = sketch.source
+    repository, colon, file = source.removeprefix(SCHEME).partition(":")
+    if source.startswith(SCHEME) and sketch.revision and not {"@", "+"} & set(source):
+        source = f"{SCHEME}{repository}@{sketch.revision}{colon}{file}"
     try:
-        model = open_model(f"{sketch.source}@{sketch.revision}" if is_named else sketch.source)
+        model = open_model(source)
     except UnreadableModel as error:
         return str(error)
     if model.sketched is not None:

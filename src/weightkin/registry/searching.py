@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,15 @@ import weightkin
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
-from weightkin.records import Comparison, Skipped
+from weightkin.records import Comparison, Effect, Skipped
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.adding import now, with_notes
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.store import COLUMNS, folder_of, writing
 from weightkin.scan import Floats, nearest
-from weightkin.sketch import Sketch, as_model, read_sketch, stand_in
+from weightkin.sketch import Sketch, read_sketch, stand_in
+from weightkin.sketch.stand_in import as_model
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model
 
@@ -186,6 +187,7 @@ def _relative(
             "kind": list(record.kind),
             "kind_details": record.kind_details,
             "looked_at": looked_at,
+            "effect": asdict(record.effect) if record.effect else None,
             "alpha": found.paid_alpha,
         }
         found.bytes_read += record.bytes_read if looked_at == "weights" else 0
@@ -200,6 +202,7 @@ def _relative(
         cosine=round(candidate.cosine, 4),
         invariant_cosine=round(candidate.invariant_cosine, 4),
         looked_at=known["looked_at"],
+        effect=Effect(**x) if (x := known.get("effect")) else None,
     )
 
 
@@ -269,6 +272,7 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
                     "kind": list(x.kind),
                     "kind_details": x.kind_details,
                     "looked_at": x.looked_at,
+                    "effect": asdict(x.effect) if x.effect else None,
                     "alpha": found.paid_alpha,
                 },
                 allow_nan=False,

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from weightkin.errors import UnusableRegistry
+from weightkin.errors import DiskFull, UnusableRegistry, unwritable
 from weightkin.records.registry import Registered
+from weightkin.weights.outside import refuse_inside
 
 SCHEMA = 2
 APPLICATION = 0x574B494E  # "WKIN"
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 TABLES = """
 CREATE TABLE contents (
   slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
@@ -68,9 +70,13 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) in NO_ROOM:
+            raise DiskFull(f"{path}: cannot be written ({error})") from None
         raise UnusableRegistry(f"{path}: {error}, expected a registry that can be used") from None
     except OSError as error:
         where = error.filename or path
+        if isinstance(told := unwritable(where, error), DiskFull):
+            raise told from None
         raise UnusableRegistry(f"{where}: cannot be used ({error.strerror})") from None
 
 
@@ -80,6 +86,8 @@ def opened(path: Path, *, to_write: bool) -> Iterator[sqlite3.Connection]:
 
     A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
     """
+    if to_write:
+        refuse_inside(path)
     with told(path):
         if to_write:
             folder_of(path).joinpath("sketches").mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,12 @@ def estimate_lines(record: Estimate) -> list[str]:
     lines = []
     for x in record.models:
         revision = f" @ {printable(x.revision)}" if x.revision else ""
-        named = (("headers", x.headers), ("digest", x.digest), ("tests", x.tests), ("kind", x.kind))
+        named = (
+            ("headers", x.headers),
+            ("digest", x.digest),
+            ("tests", x.tests),
+            ("sketch", x.kind),
+        )
         parts = ", ".join(f"{name} {file_size(n)}" for name, n in named if n)
         asked = f"; {x.n_requests} requests more" if x.n_requests else ""
         total = f"{file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"

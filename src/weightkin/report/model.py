@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from weightkin.anatomy.types import Anatomy
+from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.records import Skipped
+from weightkin.records.form import to_text
 from weightkin.report.terminal import file_size, printable
 from weightkin.weights import Model
 
@@ -43,26 +44,58 @@ def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
     return lines
 
 
-def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> dict[str, Any]:
-    """Return the same facts as plain values for JSON."""
-    return {
-        "schema": SCHEMA,
-        "source": model.source,
-        "name": model.name,
-        "revision": model.revision or "",
-        "digest": model_digest,
-        "family": anatomy.family,
-        "stacks": dict(anatomy.stacks),
-        "axes": [asdict(axis) for axis in anatomy.axes],
-        "tensors": [
-            {"name": name, "dtype": info.dtype, "shape": list(info.shape), "role": role}
-            for (name, role), info in (
-                ((name, role), model.tensors[name]) for name, role in anatomy.roles
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRecord:
+    """One tensor as its header states it, with the role it was given."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """What is in a model: family, blocks, unit axes and their symmetries, tensors, digest."""
+
+    source: str
+    name: str
+    revision: str
+    digest: str
+    family: str
+    stacks: dict[str, int]
+    axes: tuple[Axis, ...]
+    tensors: tuple[TensorRecord, ...]
+    skipped: tuple[Skipped, ...]
+    bytes_read: int
+
+    def to_json(self) -> str:
+        """Return the record as JSON without empty optional fields."""
+        return to_text(SCHEMA, asdict(self), 2)
+
+
+def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
+    """Return the same facts as a record."""
+    return ModelRecord(
+        source=model.source,
+        name=model.name,
+        revision=model.revision or "",
+        digest=model_digest,
+        family=anatomy.family,
+        stacks=dict(anatomy.stacks),
+        axes=anatomy.axes,
+        tensors=tuple(
+            TensorRecord(
+                name=name,
+                dtype=model.tensors[name].dtype,
+                shape=model.tensors[name].shape,
+                role=role,
             )
-        ],
-        "skipped": [{"what": p.what, "why": p.why} for p in (*model.problems, *anatomy.skipped)],
-        "bytes_read": model.bytes_read,
-    }
+            for name, role in anatomy.roles
+        ),
+        skipped=tuple(Skipped(what=p.what, why=p.why) for p in (*model.problems, *anatomy.skipped)),
+        bytes_read=model.bytes_read,
+    )
 
 
 def _span(blocks: list[int]) -> str:

@@ -70,10 +70,16 @@ def _notes(record: Comparison) -> list[str]:
     others = [t for t in record.tests if t.name not in own_lines]
     for t in [t for t in others if t.block_a == "all"]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
-    for skip in record.skipped[:MAX_SKIPPED]:
-        lines.append(f"  skipped  {printable(skip.what)}: {printable(skip.why)}")
-    if len(record.skipped) > MAX_SKIPPED:
-        lines.append(f"  skipped  {len(record.skipped) - MAX_SKIPPED} more (--json lists them)")
+    reasons: dict[str, list[str]] = {}
+    for skip in record.skipped:
+        reasons.setdefault(skip.why, []).append(skip.what)
+    for why, whats in list(reasons.items())[:MAX_SKIPPED]:
+        more = f" and {len(whats) - MAX_SKIPPED} more" if len(whats) > MAX_SKIPPED else ""
+        lines.append(
+            f"  skipped  {printable(', '.join(whats[:MAX_SKIPPED]))}{more}: {printable(why)}"
+        )
+    if n_left := sum(map(len, list(reasons.values())[MAX_SKIPPED:])):
+        lines.append(f"  skipped  {n_left} more (--json lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}
     for model in sorted(trusts):
         lines.append(f"  relies on the unit order of {model} alone")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.records.form import pvalue_words
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 
@@ -27,6 +27,14 @@ MAIN_NUMBER = {
     "n_experts": "{} experts",
     "method": "{}",
     "scale": "scale {}",
+}
+
+
+# what the second parent is behind in, by the unit of the record
+BEHIND = {
+    "log-odds": "{} behind, in log-odds of distance, direction and inheritance together",
+    "log distance": "{} behind, in the natural logarithm of the distance",
+    "distance": "{} behind, in relative distance",
 }
 
 
@@ -64,7 +72,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
             lines += _tree(root, nodes, above, below, drawn)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     lines += ["", *(_title(node, drawn) for node in alone)] if alone else []
-    lines += ["", *(f"  {line}" for line in _notes(graph))]
+    lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
@@ -94,9 +102,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
             lines.append("    second     no other parent was in question")
         else:
             second = _name(nodes[edge.runner_up.parent], drawn)
-            behind = edge.runner_up.behind
-            how = f"{_number(behind)} dearer" if behind > 0 else "as good"
-            lines.append(f"    second     {second}, {how}")
+            lines.append(f"    second     {second}, {behind_words(edge.runner_up)}")
     children = [edge for edge in graph.edges if edge.parent == node.id]
     if children:
         lines.append("")
@@ -105,11 +111,21 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
+def behind_words(second: RunnerUp) -> str:
+    """By how much another parent would be worse, and in which unit."""
+    unit = printable(second.unit)
+    how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
+    return how.format(_number(second.behind)) if second.behind > 0 else "as good"
+
+
 def kind_words(edge: FamilyEdge) -> str:
     """How the child was made, with the number that says most: ``quantised (4 bits)``."""
     number = _main_number(edge.kind_details)
     number = "" if number == edge.kind else number  # a merge by the method of that name
-    return printable(edge.kind) + (f" ({number})" if number else "")
+    also = edge.kind_details.get("also")
+    others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
+    kinds = " and ".join([printable(edge.kind), *others])
+    return kinds + (f" ({number})" if number else "")
 
 
 def _tree(
@@ -142,8 +158,8 @@ def _words(edge: FamilyEdge) -> str:
     parts = [kind_words(edge)]
     if edge.weight != 1.0:
         parts.append(f"weight {edge.weight:.2f}")
-    parts += [f"distance {_number(edge.distance)}", _direction(edge)]
-    return ", ".join([*parts, f"support {edge.support:.2f}"])
+    parts += [pvalue_words(edge.log10_pvalue), f"distance {_number(edge.distance)}"]
+    return ", ".join([*parts, _direction(edge), f"support {edge.support:.2f}"])
 
 
 def _direction(edge: FamilyEdge) -> str:
@@ -161,20 +177,31 @@ def _name(node: FamilyNode, drawn: _Lines) -> str:
     return _cut(printable(node.id), LONGEST, drawn) if node.observed else UNOBSERVED
 
 
-def _notes(graph: FamilyGraph) -> list[str]:
+def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
+    """The weakest p-value of all edges, or which edges are not proven."""
+    nodes = {node.id: node for node in graph.nodes}
+    unproven = [edge for edge in graph.edges if 10**edge.log10_pvalue > graph.alpha]
+    if not unproven:
+        weakest = max(edge.log10_pvalue for edge in graph.edges)
+        return f"relatedness: {pvalue_words(weakest)} on every edge"
+    said = [
+        f"{_name(nodes[e.parent], drawn)} {drawn.solid[0]}{_name(nodes[e.child], drawn)}"
+        f" ({pvalue_words(e.log10_pvalue)})"
+        for e in unproven[:MAX_SKIPPED]
+    ]
+    said += [f"{len(unproven) - MAX_SKIPPED} more"] if len(unproven) > MAX_SKIPPED else []
+    count = f"{len(unproven)} of {len(graph.edges)} edges"
+    return f"relatedness not proven at alpha on {count}: {'; '.join(said)}; see --explain CHILD"
+
+
+def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     lines = []
     if any(edge.direction == "undetermined" for edge in graph.edges):
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
         lines.append("dashed: an ancestor that is not among these models")
     if graph.edges:
-        weakest = max(edge.log10_pvalue for edge in graph.edges)
-        n_unproven = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
-        lines.append(
-            f"relatedness not proven at alpha on {n_unproven} of {len(graph.edges)} edges"
-            if n_unproven
-            else f"relatedness: {pvalue_words(weakest)} on every edge"
-        )
+        lines.append(_proof(graph, drawn))
     for skip in graph.skipped[:MAX_SKIPPED]:
         lines.append(f"skipped  {printable(skip.what)}: {printable(skip.why)}")
     if len(graph.skipped) > MAX_SKIPPED:

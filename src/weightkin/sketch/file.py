@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
-from weightkin.errors import UsageError
+from weightkin.errors import UsageError, unwritable
 from weightkin.sketch.facts import empty, raw_bytes
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
@@ -54,7 +54,7 @@ def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
     except FileExistsError:
         raise UsageError(f"{path}: exists already, and is not overwritten") from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+        raise unwritable(path, error) from None
     finally:
         if name:
             Path(name).unlink(missing_ok=True)

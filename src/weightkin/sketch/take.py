@@ -18,6 +18,7 @@ from weightkin.sketch.facts import empty, facts_of, sample_digest
 from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, Indices, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 from weightkin.weights import Model, TensorInfo, digest, full_digest
+from weightkin.weights.dry_run import read_ahead
 
 TOKEN_ROLES = ("embed", "unembed")
 MAX_FACT = 200  # characters of a declared fact
@@ -74,6 +75,7 @@ def take_sketch(
     scheme = scheme or Scheme()
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy), key=lambda layout: layout.name)
+    read_ahead(model, digest, lambda twin: [_sample(twin, x, scheme) for x in layouts])
     tensors = {layout.name: _sample(model, layout, scheme) for layout in layouts}
     identity = digest(model)
     full = full_digest(model) if with_full_digest else None

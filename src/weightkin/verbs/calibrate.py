@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weightkin.evidence.calibrated import Alike, agreement
+from weightkin.evidence.blind import FRUGAL, unread
+from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
 from weightkin.evidence.stage import Side
 from weightkin.records import Calibration, ModelRef, Skipped, Test
@@ -31,13 +32,21 @@ class Calibrated:
 
 
 def calibrate(
-    a: Side, b: Side, refs: tuple[ModelRef, ModelRef], controls: Sequence[Control]
+    a: Side,
+    b: Side,
+    refs: tuple[ModelRef, ModelRef],
+    controls: Sequence[Control],
+    *,
+    frugal: bool = False,
 ) -> Calibrated:
     """Rank a pair among controls of its class and size.
 
     The rule: above every one of at least 19 controls, further above the largest than that lies
-    above their median, and at least a tenth of the units. Exact p-values are left alone.
+    above their median, and at least a tenth of the units. Exact p-values are left alone. With
+    ``frugal`` this is left out where it takes more than 64 MiB.
     """
+    if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL:
+        return Calibrated(skipped=(unread(WHAT, n_bytes),))
     alike = agreement(a, b)
     if isinstance(alike, str):
         return Calibrated(skipped=(Skipped(what=WHAT, why=alike),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ from weightkin.evidence.ladder import (
     total_log10,
 )
 from weightkin.evidence.published import published_tests
-from weightkin.evidence.sample import make_plan
+from weightkin.evidence.sample import Plan, make_plan, n_shared_rows, read_sample
 from weightkin.evidence.stage import Side
 from weightkin.evidence.thorough import run_models
 from weightkin.evidence.undone import Undone, undo
 from weightkin.records import Comparison, Direction, ModelRef, Skipped
 from weightkin.verbs.calibrate import Calibrated, calibrate
-from weightkin.verbs.derived import derive
+from weightkin.verbs.derived import derive, is_far
 from weightkin.weights import Model, digest, full_digest, open_model
+from weightkin.weights.dry_run import read_ahead
 
 ALPHA = 1e-6
 
@@ -49,6 +51,7 @@ def compare(
     with_full_digest: bool = False,
     recover: Path | None = None,
     controls: Path | None = None,
+    frugal: bool | None = None,
 ) -> Comparison:
     """Do two models share weights?
 
@@ -79,6 +82,10 @@ def compare(
         Write the maps that undo what was named, as a safetensors file; reads everything.
     controls : Path, optional
         A file of controls to use instead of the user's own, beside those shipped.
+    frugal : bool, optional
+        Look at less for kind, direction and the blind tests, and say so in ``skipped``; aligned
+        tests and digests stay as they are. Without it, where a large model is read from a hub and
+        not ``thorough``.
 
     Returns
     -------
@@ -89,12 +96,25 @@ def compare(
     if recover is not None and recover.exists():
         raise UsageError(f"{recover}: exists already, and is not overwritten")
     side_a, side_b, missed = on_one_footing(open_side(a), open_side(b), full=with_full_digest)
-    ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
+    if frugal is None:
+        frugal = not thorough and is_far((side_a.model, side_b.model))
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
+    if not quick:
+        _read_ahead(side_a, side_b, plan)
+    ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
     if quick:
         climbed = climb_quick(side_a, side_b, plan, seed, alpha)
     else:
-        climbed = climb(side_a, side_b, plan, seed, alpha, thorough=thorough, with_blind=not missed)
+        climbed = climb(
+            side_a,
+            side_b,
+            plan,
+            seed,
+            alpha,
+            thorough=thorough,
+            with_blind=not missed,
+            frugal=frugal,
+        )
     axes = tuple(verdict.axis_evidence(stage, alpha) for stage in climbed.stages if stage.tests)
     tests = tuple(test for stage in climbed.stages for test in stage.tests)
     skipped = verdict.skipped(side_a, side_b, climbed) + missed
@@ -108,7 +128,8 @@ def compare(
     decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
     ranked = Calibrated()
     if not quick and not missed and (thorough or decision in ("no-evidence", "aligned-only")):
-        ranked = calibrate(side_a, side_b, (ref_a, ref_b), load_controls(controls))
+        refs, known = (ref_a, ref_b), load_controls(controls)
+        ranked = calibrate(side_a, side_b, refs, known, frugal=frugal)
         tests, skipped = tests + ranked.tests, skipped + ranked.skipped
     if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
@@ -131,7 +152,7 @@ def compare(
     if decision == "dependent" and not quick:
         is_equal = "identical" in kind
         models = side_a.model, side_b.model
-        derived, unsaid = derive(models, undone, is_full_equal=is_equal)
+        derived, unsaid = derive(models, undone, is_full_equal=is_equal, frugal=frugal)
         skipped += unsaid
     if derived is not None and "identical" not in kind:
         kind, details = derived.kind, details | derived.details
@@ -163,7 +184,8 @@ def compare(
             "effect_cuts": [EFFECT_CUT, CLEAR_CUT, CONFIRMED, COPY_COSINE],
             "ladder": dict(LADDER),
             "controls": str(controls or ""),
-        },
+        }
+        | ({"frugal": True} if frugal else {}),
         seed=seed,
         version=weightkin.__version__,
         incomplete=side_a.model.is_partial or side_b.model.is_partial,
@@ -185,6 +207,14 @@ def model_ref(model: Model, *, full: bool = False) -> ModelRef:
         revision=model.revision or "",
         full_digest=full_digest(model) if full else None,
     )
+
+
+def _read_ahead(a: Side, b: Side, plan: Plan) -> None:
+    """Ask servers at once for what digests and aligned tests read."""
+    n_rows = n_shared_rows((a.model, a.anatomy), (b.model, b.anatomy))
+    for side in (a, b):
+        sample = partial(read_sample, anatomy=side.anatomy, plan=plan, n_vocabulary=n_rows)
+        read_ahead(side.model, digest, sample)
 
 
 def _identity(

@@ -17,6 +17,7 @@ from weightkin.evidence.controls import (
 from weightkin.evidence.stage import Side
 from weightkin.verbs.compare import compare, open_side
 from weightkin.weights import Model, digest
+from weightkin.weights.outside import refuse_inside
 
 
 def add_control(
@@ -43,8 +44,9 @@ def add_control(
     own : Path, optional
         The file of controls to add to; made if it is not there.
     """
-    side_a, side_b = open_side(a), open_side(b)
     path = own if own is not None else user_file()
+    refuse_inside(path, [x for x in (a, b) if not isinstance(x, Model)])
+    side_a, side_b = open_side(a), open_side(b)
     control = _measured(side_a, side_b, documented)
     if model_class is not None and control.model_class != model_class:
         raise UsageError(f"the pair is {control.model_class}, expected {model_class}")

@@ -1,23 +1,21 @@
-"""How many bytes `show` and `compare` would read: known from headers, since shapes fix the rows."""
+"""How many bytes a command would read: known from headers, since shapes fix the rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import weightkin
-from weightkin.anatomy import Anatomy, read_anatomy
-from weightkin.evidence.sample import (
-    Plan,
-    make_plan,
-    n_embedding_rows,
-    read_views,
-    tested_axes,
-)
+from weightkin.anatomy import read_anatomy
+from weightkin.errors import UnreadableModel
+from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
+from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
-from weightkin.verbs.derived import WHOLE
+from weightkin.verbs.derived import is_far, scheme_for
 from weightkin.weights import Model, digest, open_model
-from weightkin.weights.dry_run import dry_run
+from weightkin.weights.dry_run import Reading, dry_run
 
 
 def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
@@ -27,59 +25,80 @@ def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
     and calibrated tests, run where the aligned ones find nothing, may read a few matrices more.
     """
     models = [open_model(source) for source in (a, b) if source is not None]
-    anatomies = [read_anatomy(model) for model in models]
-    plan, n_tokens, scheme = None, 0, Scheme()
-    if b is not None:
-        pairs = list(zip(models, anatomies, strict=True))
-        plan = make_plan(pairs[0], pairs[1])
-        n_tokens = min(_n_tokens(*pair) for pair in pairs)
-        if max(model.n_bytes for model in models) <= WHOLE:
-            scheme = Scheme.whole()
-        for model in models:
-            if model.sketched is not None:
-                scheme = Scheme.from_name(model.sketched.scheme)
+    if len(models) == 1:
+        return _record([_cost(models[0])])
+    pairs = [(model, read_anatomy(model)) for model in models]
+    both = models[0], models[1]
+    plan, scheme = make_plan(*pairs), scheme_for(both, frugal=is_far(both))
+    n_rows = n_shared_rows(*pairs)
     with_sketch = any(model.sketched is not None for model in models)
-    costs = [
-        _cost(model, anatomy, None if with_sketch else plan, n_tokens, b is not None, scheme)
-        for model, anatomy in zip(models, anatomies, strict=True)
-    ]
-    return Estimate(models=tuple(costs), version=weightkin.__version__)
+    sketch = partial(take_sketch, scheme=scheme)
+    samples = [partial(read_sample, anatomy=y, plan=plan, n_vocabulary=n_rows) for _, y in pairs]
+    return _record(
+        _cost(model, None if with_sketch else sample, sketch)
+        for model, sample in zip(models, samples, strict=True)
+    )
 
 
-def _cost(
-    model: Model,
-    anatomy: Anatomy,
-    plan: Plan | None,
-    n_tokens: int,
-    is_pair: bool,
-    scheme: Scheme,
-) -> Cost:
-    dry, steps, n_requests = dry_run(model), [0, 0, 0], 0
-    if model.sketched is not None or dry is None:  # a sketch is small, and read whole
-        steps[1] = model.n_bytes
-    else:
-        twin, account = dry
-        digest(twin)
-        steps[0] = account.n_bytes
-        for axis in tested_axes(anatomy) if plan is not None else ():
-            read_views(twin, axis, plan or Plan(0), n_tokens)
-        steps[1] = account.n_bytes - steps[0]
-        if is_pair:
-            take_sketch(twin, scheme)
-        steps[2] = account.n_bytes - steps[0] - steps[1]
-        n_requests = account.n_requests
+def estimate_sketches(
+    sources: Sequence[str | Path], *, scheme: Scheme | None = None, small: int = 0
+) -> Estimate:
+    """Bytes that `sketch`, or `tree`, would read of some models; reads headers only.
+
+    Models of at most ``small`` bytes are kept whole. What a cache of sketches holds is counted, and
+    what `tree` reads of models without relatives is not. Sources that cannot be read are in
+    ``skipped``.
+
+    Raises
+    ------
+    UnreadableModel
+        None could be read.
+    """
+    costs, skipped = [], []
+    first_error: UnreadableModel | None = None
+    for source in sources:
+        try:
+            model = open_model(source)
+        except UnreadableModel as error:
+            first_error = first_error or error
+            skipped.append(Skipped(what=str(source), why=str(error)))
+            continue
+        kept = Scheme.whole() if model.n_bytes <= small else scheme
+        costs.append(_cost(model, None, partial(take_sketch, scheme=kept)))
+    if first_error is not None and not costs:
+        raise first_error
+    return _record(costs, skipped)
+
+
+def _cost(model: Model, sample: Reading | None = None, sketch: Reading | None = None) -> Cost:
+    """Rehearse the digest with the sample of the tests, then the sketch: two errands."""
+    dry, alone = dry_run(model), dry_run(model)
+    tests = kind = n_requests = 0
+    n_digest = model.n_bytes  # a sketch is small, and read whole
+    if model.sketched is None and dry is not None and alone is not None:
+        digest(alone.model)
+        n_digest = alone.settle()[0]
+        digest(dry.model)
+        if sample is not None:
+            sample(dry.model)
+            n_bytes, n_requests = dry.settle()
+            tests = n_bytes - n_digest
+        if sketch is not None:
+            sketch(dry.model)
+        n_bytes, n_more = dry.settle()
+        kind = n_bytes if sample is not None else n_bytes - n_digest
+        n_requests += n_more
     return Cost(
         source=model.source,
         revision=model.revision or "",
         n_bytes_model=model.n_bytes,
         headers=model.bytes_read,
-        digest=steps[0],
-        tests=steps[1],
-        kind=steps[2],
+        digest=n_digest,
+        tests=tests,
+        kind=kind,
         n_requests=n_requests,
     )
 
 
-def _n_tokens(model: Model, anatomy: Anatomy) -> int:
-    rows = [n_embedding_rows(model, x) for x in anatomy.axes if x.kind == "residual"]
-    return min((n for n in rows if n), default=0)
+def _record(costs: Iterable[Cost], skipped: Sequence[Skipped] = ()) -> Estimate:
+    return Estimate(models=tuple(costs), skipped=tuple(skipped), version=weightkin.__version__)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import weightkin
+from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.types import Sketch
-from weightkin.weights import Model, open_model
+from weightkin.weights import Model, absolute, open_model
+from weightkin.weights.outside import refuse_inside
+
+Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 
 
 def take_sketch(
@@ -34,16 +41,20 @@ def take_sketch(
     return take.take_sketch(model, scheme, with_full_digest=with_full_digest)
 
 
-def sketch_files(
+def sketch_files(  # noqa: PLR0913 (where it runs, and what is kept)
     sources: Sequence[str | Path],
     folder: Path,
     *,
     scheme: Scheme | None = None,
     with_full_digest: bool = False,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
 ) -> Sketching:
     """Write the sketch of each source into a folder, as ``NAME.sketch.safetensors``.
 
-    What cannot be read or written is in ``skipped``, unless it is everything.
+    What cannot be read or written is in ``skipped``, unless it is everything. Several ``workers``,
+    or those of a dask ``cluster``, read; the files are written here, one after the other.
 
     Raises
     ------
@@ -51,77 +62,121 @@ def sketch_files(
         The folder belongs to a model, or a file would be overwritten; nothing was written.
     UnreadableModel
         No source could be read.
+    OutOfReach
+        The cluster cannot be asked, or not any more.
     """
-    _check_folder(folder, sources)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder")
+    refuse_inside(folder, sources)
     skipped: list[Skipped] = []
-    models: dict[str, Model] = {}
-    first_error: UnreadableModel | None = None
-    for source in sources:
-        try:
-            model = open_model(source)
-        except UnreadableModel as error:
-            first_error = first_error or error
-            skipped.append(Skipped(what=str(source), why=str(error)))
-            continue
-        if model.sketched is not None:
-            skipped.append(Skipped(what=str(source), why="is a sketch already"))
-            continue
-        models[_target(folder, model, models)] = model
-    if first_error is not None and len(skipped) == len(sources):
-        raise first_error
-    for target in models:
+    targets: dict[str, str] = {}  # of what, by absolute name
+    given = {absolute(source): str(source) for source in sources}
+    errors: list[UnreadableModel] = []
+    names = [absolute(source) for source in sources]
+    with closing(run(_seen, names, workers=workers, cluster=cluster)) as found:
+        for source, seen in zip(names, found, strict=True):
+            if isinstance(seen, Lost):
+                seen = UnreadableModel(f"{given[source]}: {seen.why}")
+            if isinstance(seen, UnreadableModel):
+                errors.append(seen)
+                skipped.append(Skipped(what=given[source], why=str(seen)))
+            elif seen.is_sketch:
+                skipped.append(Skipped(what=given[source], why="is a sketch already"))
+            else:
+                targets[_target(folder, seen.name, targets)] = source
+    if errors and len(skipped) == len(sources):
+        raise errors[0]
+    for target in targets:
         if Path(target).exists():
             raise UsageError(f"{target}: exists already, and is not overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made ({error.strerror})") from None
-    written = []
-    for target, model in models.items():
-        try:
-            written.append(_write(model, Path(target), scheme, full=with_full_digest))
-        except (UnreadableModel, UsageError) as error:
-            skipped.append(Skipped(what=model.source, why=str(error)))
+    written: list[SketchFile] = []
+    work = partial(_taken, scheme=scheme, full=with_full_digest)
+    with closing(run(work, list(targets.values()), workers=workers, cluster=cluster)) as results:
+        for done, (target, source) in enumerate(targets.items()):
+            if progress is not None:
+                n_bytes = sum(x.bytes_read for x in written)
+                progress(Path(source).name, done, len(targets), n_bytes)
+            try:
+                written.append(_write(next(results), Path(target), source, given[source]))
+            except (UnreadableModel, UsageError) as error:
+                skipped.append(Skipped(what=given[source], why=str(error)))
     return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=weightkin.__version__)
 
 
-def _write(model: Model, target: Path, scheme: Scheme | None, *, full: bool) -> SketchFile:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What has to be known of a model before anything is written."""
+
+    name: str
+    is_sketch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A sketch, and what a record says about how it was taken."""
+
+    sketch: Sketch
+    n_bytes: int
+    is_partial: bool
+    seconds: float
+
+
+def _seen(source: str) -> _Seen | UnreadableModel:
+    try:
+        model = open_model(source)
+    except UnreadableModel as error:
+        return error
+    return _Seen(model.name, model.sketched is not None)
+
+
+def _taken(source: str, scheme: Scheme | None, *, full: bool) -> _Taken | UnreadableModel:
     started = time.perf_counter()
-    sketch = take.take_sketch(model, scheme, with_full_digest=full)
+    try:
+        model = open_model(source)
+        sketch = take.take_sketch(model, scheme, with_full_digest=full)
+    except UnreadableModel as error:
+        return error
+    return _Taken(sketch, model.n_bytes, model.is_partial, time.perf_counter() - started)
+
+
+def _write(
+    what: _Taken | UnreadableModel | Lost, target: Path, source: str, given: str
+) -> SketchFile:
+    """Write a file that names the source as it was given, wherever it was read."""
+    if isinstance(what, Lost):
+        raise UnreadableModel(f"{given}: {what.why}")
+    if isinstance(what, UnreadableModel):
+        raise what
+    sketch = what.sketch
+    if sketch.source == source:
+        sketch = replace(sketch, source=given)
     size = file.write_sketch(sketch, target)
     return SketchFile(
-        source=model.source,
-        name=model.name,
+        source=sketch.source,
+        name=sketch.name,
         digest=sketch.digest,
         full_digest=sketch.full_digest,
         scheme=sketch.scheme.name,
         file=str(target),
         n_parameters=sketch.n_parameters,
-        n_bytes_model=model.n_bytes,
+        n_bytes_model=what.n_bytes,
         bytes_read=sketch.bytes_read,
         size=size,
-        seconds=round(time.perf_counter() - started, 3),
-        incomplete=model.is_partial,
+        seconds=round(what.seconds, 3),
+        incomplete=what.is_partial,
     )
 
 
-def _target(folder: Path, model: Model, taken: dict[str, Model]) -> str:
+def _target(folder: Path, name: str, taken: Mapping[str, str]) -> str:
     """A file named after the model, numbered where two models share a name."""
-    stem = model.name.replace("/", "_").replace("\0", "_")
+    stem = name.replace("/", "_").replace("\0", "_")
     target = str(folder / f"{stem}{file.SUFFIX}")
     n = 2
     while target in taken:
         target = str(folder / f"{stem}-{n}{file.SUFFIX}")
         n += 1
     return target
-
-
-def _check_folder(folder: Path, sources: Sequence[str | Path]) -> None:
-    """A model's folder stays as it is: what lies there is read as part of the model."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
-    for source in map(Path, sources):
-        home = source if source.is_dir() else source.parent
-        inside = folder.resolve().is_relative_to(home.resolve())
-        if (source.is_dir() and inside) or folder.resolve() == home.resolve():
-            raise UsageError(f"{folder}: lies inside the model {source}, expected another folder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from weightkin.records.location import Location
 from weightkin.verbs.compare import compare
 from weightkin.verbs.locate import locate
 from weightkin.weights import Model
+from weightkin.weights.hub import pinned as at_commit
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
 REL_TOL = 1e-3  # other machines sum in another order; counts and digests must agree exactly
@@ -25,7 +26,13 @@ Record = Comparison | Location
 Source = Model | str | Path
 
 
-def verify(record: Record, a: Source | None = None, b: Source | None = None) -> list[str]:
+def verify(
+    record: Record,
+    a: Source | None = None,
+    b: Source | None = None,
+    *,
+    again_with: Callable[..., Comparison] = compare,
+) -> list[str]:
     """Rerun a record on its sources (or on copies at ``a`` and ``b``) and list what differs.
 
     Parameters
@@ -34,6 +41,8 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         What `compare` or `locate` said; its own parameters are used again.
     a, b : Model, str or Path, optional
         Where the models are now.
+    again_with : callable
+        What takes the place of `compare`.
 
     Returns
     -------
@@ -49,7 +58,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         return differences(record, again)
     parameters = record.parameters
     try:
-        again = compare(
+        again = again_with(
             *sources,
             alpha=record.alpha,
             seed=record.seed,
@@ -58,6 +67,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
             published=int(parameters["published"]),
             with_full_digest=bool(parameters["with_full_digest"]),
             controls=Path(parameters["controls"]) if parameters.get("controls") else None,
+            frugal=bool(parameters.get("frugal")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableModel(f"record: malformed parameters ({error})") from None
@@ -66,7 +76,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
 
 def pinned(ref: ModelRef) -> str:
     """The source of a record; on a hub at the commit that was read then."""
-    return f"{ref.source}@{ref.revision}" if ref.revision else ref.source
+    return at_commit(ref.source, ref.revision)
 
 
 def differences(old: Record, new: Record) -> list[str]:
@@ -88,11 +98,17 @@ def differences(old: Record, new: Record) -> list[str]:
     if isinstance(old, Comparison) and isinstance(new, Comparison):
         found += _of_runs(old, new)
         old, new = _without_runs(old), _without_runs(new)
-    values_old, values_new = dict(_leaves(asdict(old))), dict(_leaves(asdict(new)))
-    for path in sorted(values_old.keys() | values_new.keys()):
-        x_value, y_value = values_old.get(path, "nothing"), values_new.get(path, "nothing")
-        if path.split(".")[0] not in IGNORED and not _same(x_value, y_value):
-            found.append(f"{path}: {x_value} in the record, {y_value} now")
+    return found + value_differences(asdict(old), asdict(new))
+
+
+def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Every value of two records that differs, by its path; what need not agree is left out."""
+    found = []
+    before, now = dict(_leaves(old)), dict(_leaves(new))
+    for path in sorted(before.keys() | now.keys()):
+        x, y = before.get(path, "nothing"), now.get(path, "nothing")
+        if path.split(".")[0] not in IGNORED and not _same(x, y):
+            found.append(f"{path}: {x} in the record, {y} now")
     return found
 
 
@@ -152,14 +168,14 @@ def _without_runs(record: Comparison) -> Comparison:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a record by its path."""
-    if isinstance(value, dict):
+    """Every value of a record by its path; what is None is not written into records."""
+    if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from _leaves(item, f"{path}.{position}")
-    else:
+    elif value is not None:
         yield path, value
 
 

@@ -1,15 +1,16 @@
 """Model weights: a source becomes a `Model`, read row by row and never executed.
 
-`source.open_model` chooses the files; `shards` joins several; `safetensors_file` and `torch_zip`
-read one each (`torch_pickle` runs its pickle without calling anything); `files` and `pages` read
-bytes and count the pages touched; `model` gives rows as float32; `digests` names the contents;
-`memory` holds a model without files.
+`source.open_model` chooses the files; `shards` joins several; `safetensors_file`, `torch_zip`,
+`torch_legacy`, `gguf_file` and `onnx_file` read one each (`torch_pickle` runs a pickle without
+calling anything, `protobuf` walks messages without a schema); `packed` and `adapter` say what is
+computed from what is stored; `files` and `pages` read bytes and count the pages touched; `model`
+gives rows as float32; `digests` names the contents; `memory` holds a model without files.
 """
 
 from weightkin.weights.digests import digest, full_digest
 from weightkin.weights.memory import model_from_arrays
 from weightkin.weights.model import Model, Problem, Rows, Storage, TensorInfo
-from weightkin.weights.source import open_model
+from weightkin.weights.source import absolute, open_model
 
 __all__ = [
     "Model",
@@ -17,6 +18,7 @@ __all__ = [
     "Rows",
     "Storage",
     "TensorInfo",
+    "absolute",
     "digest",
     "full_digest",
     "model_from_arrays",

@@ -10,9 +10,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +26,18 @@ from weightkin.weights.computed import (
     stored_whole,
 )
 from weightkin.weights.dtypes import NUMPY, to_float32
-from weightkin.weights.files import File, FileStorage, LocalFile
+from weightkin.weights.files import FileStorage, LocalFile, readable
 from weightkin.weights.messages import located, quoted, unreadable
 from weightkin.weights.model import Model, Spans, Storage, TensorInfo
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import read_files
 
+if TYPE_CHECKING:
+    from weightkin.weights.folder import Folder
+
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIG = "adapter_config.json"
+OWN = "adapter:"  # before the names of an adapter's tensors
 MAX_CONFIG = 1 << 20  # bytes
 MAX_PATTERNS = 10_000  # rows of alpha_pattern
 ALONE = (
@@ -45,6 +48,9 @@ _FACTOR = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
 )
 _WRAPPED = ("base_model.model.", "base_model.")
+_COMMON = re.compile(
+    r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
+)
 _UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
 
 
@@ -61,13 +67,15 @@ class Joined:
 
     def read_runs(self, name: str, runs: Any) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor."""
-        if name.startswith("adapter:"):
-            return self.adapter.read_runs(name.removeprefix("adapter:"), runs)
+        if name.startswith(OWN):
+            return self.adapter.read_runs(name.removeprefix(OWN), runs)
         return self.base.read_runs(name, runs)
 
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
-        """Say so of the base, which may be on a server; the adapter is small, and here."""
-        self.base.prefetch([x for x in wanted if not x[0].startswith("adapter:")])
+        """Say so of both, which may be on servers."""
+        ours = [(n.removeprefix(OWN), runs) for n, runs in wanted if n.startswith(OWN)]
+        self.base.prefetch([x for x in wanted if not x[0].startswith(OWN)])
+        self.adapter.prefetch(ours)
 
     @property
     def bytes_touched(self) -> int:
@@ -123,46 +131,74 @@ def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
     return any(_FACTOR.match(name) or name.startswith(_WRAPPED[0]) for name in names)
 
 
-def with_adapter(base: Model, path: Path, source: str) -> Model:
-    """Make the model that merging an adapter into its base would give."""
-    folder = path if path.is_dir() else path.parent
+def base_beside(folder: Path) -> Path | None:
+    """The folder beside an adapter's that has the name of its base; None where there is none.
+
+    Only the last part of the name that the adapter gives is looked at: what lies elsewhere on this
+    machine, or on a hub, is for the user to name.
+    """
+    try:
+        file = LocalFile(folder / CONFIG)
+        if file.size > MAX_CONFIG:
+            return None
+        wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")
+        name = wanted.rstrip("/").rpartition("/")[2] if isinstance(wanted, str) else ""
+        if name in ("", ".", "..") or "\0" in name:
+            return None
+        base = folder.parent / name
+        with readable(base):
+            is_whole = base.is_dir() and not (base / CONFIG).exists()
+            is_adapter = any((folder / name).exists() for name in FILES)
+    except UnreadableModel:
+        return None
+    return base if is_whole and is_adapter else None
+
+
+def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
+    """Make the model that merging an adapter into its base would give.
+
+    ``names`` are the name and the source of the whole.
+    """
+    name, source = names
     if base.sketched is not None:
         raise unreadable(source, "a sketch as base", "a whole model")
-    file = next((folder / name for name in FILES if (folder / name).exists()), None)
-    if file is None or not (folder / CONFIG).exists():
-        raise unreadable(folder, "no adapter", f"{CONFIG} and {FILES[0]}")
-    config_file = LocalFile(folder / CONFIG)
+    held = next((x for x in FILES if x in folder.names), None)
+    if held is None or CONFIG not in folder.names:
+        raise unreadable(folder.path, "no adapter", f"{CONFIG} and {FILES[0]}")
+    config_file = folder.open_file(CONFIG)
     if config_file.size > MAX_CONFIG:
-        raise unreadable(folder / CONFIG, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
+        raise unreadable(config_file.path, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
     config = read_json(config_file, "config", 0, config_file.size)
-    contents, files = read_files([file.name], partial(_open_in, folder))
-    recipes = _recipes(base, contents.tensors, config, file)
+    contents, files = read_files([held], folder.open_file)
+    recipes = _recipes(base, contents.tensors, config, folder.path / held)
     tensors = {name: base.tensors[name] for name in base.tensors}
-    for name, recipe in recipes.items():
+    for target, recipe in recipes.items():
         if isinstance(recipe, Replaced):
-            held = contents.tensors[recipe.name.removeprefix("adapter:")]
-            tensors[name] = replace(held, name=name)
+            info = contents.tensors[recipe.name.removeprefix(OWN)]
+            tensors[target] = replace(info, name=target)
         else:
-            tensors[name] = replace(tensors[name], packed="")
+            tensors[target] = replace(tensors[target], packed="")
     adapter = FileStorage(contents.places, [*files, config_file])
     return replace(
         base,
-        source=f"{base.source}@{base.revision}+{path}" if base.revision else source,
-        revision=None,  # of a base on a hub it is part of the source, which can be opened again
-        name=f"{base.name}+{folder.absolute().name}",
-        tensors={name: tensors[name] for name in sorted(tensors)},
+        source=source,
+        revision=None,  # of a part on a hub it is in the source, which can be opened again
+        name=name,
+        tensors={key: tensors[key] for key in sorted(tensors)},
         storage=ComputedStorage(Joined(base.storage, adapter), recipes),
         problems=(*base.problems, *contents.problems),
         headers=(*base.headers, *contents.headers),
     )
 
 
-def _open_in(folder: Path, name: str) -> File:
-    return LocalFile(folder / name)
+def label_of(folder: Path) -> str:
+    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+    is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
+    return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
 
 
 def _recipes(
-    base: Model, held: Mapping[str, TensorInfo], config: Mapping[str, Any], file: Path
+    base: Model, held: Mapping[str, TensorInfo], config: Mapping[str, Any], file: PurePath
 ) -> dict[str, Recipe]:
     """One recipe for each tensor of the base that the adapter changes."""
     if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
@@ -179,7 +215,7 @@ def _recipes(
             target = _target(base, _unwrapped(name), file)
             if info.shape[1:] != base.tensors[target].shape[1:]:
                 raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
-            recipes[target] = Replaced(f"adapter:{name}", info.shape)
+            recipes[target] = Replaced(OWN + name, info.shape)
     if not factors:
         raise unreadable(file, "no lora_A and lora_B", "an adapter")
     for module, pair in factors.items():
@@ -193,7 +229,7 @@ def _merged(
     module: str,
     pair: Mapping[str, TensorInfo],
     config: Mapping[str, Any],
-    file: Path,
+    file: PurePath,
 ) -> Merged:
     """Fit the two factors to the tensor they change, by shapes, else by `fan_in_fan_out`."""
     names = (f"{kind}_{side}" for kind in ("lora", "lora_embedding") for side in "AB")
@@ -213,15 +249,15 @@ def _merged(
         name=weight.name,
         shape=weight.shape,
         dtype=NUMPY[weight.dtype],
-        left=f"adapter:{left.name}",
-        right=f"adapter:{right.name}",
+        left=OWN + left.name,
+        right=OWN + right.name,
         rank=r,
         scaling=_scaling(_unwrapped(module), r, config, file),
         is_turned=is_turned,
     )
 
 
-def _scaling(module: str, rank: int, config: Mapping[str, Any], file: Path) -> float:
+def _scaling(module: str, rank: int, config: Mapping[str, Any], file: PurePath) -> float:
     """``alpha / r``, or ``alpha / sqrt(r)`` for rank-stabilised adapters."""
     alpha = config.get("lora_alpha")
     patterns = config.get("alpha_pattern") or {}
@@ -235,7 +271,7 @@ def _scaling(module: str, rank: int, config: Mapping[str, Any], file: Path) -> f
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _target(base: Model, name: str, file: Path) -> str:
+def _target(base: Model, name: str, file: PurePath) -> str:
     """Name of the base's tensor: the same, or the only one under a longer or shorter prefix."""
     if name in base.tensors:
         return name

@@ -18,6 +18,7 @@ from weightkin.weights.hub import SCHEME
 from weightkin.weights.model import Model
 from weightkin.weights.source import base_and_adapter
 
+CARD = "README.md"
 MAX_BYTES = 1 << 20
 MOST = 64  # parents
 MAX_NAME = 256  # characters
@@ -41,23 +42,32 @@ def declared(model: Model) -> Declared:
     """
     pair = base_and_adapter(model.source)
     if pair is not None:
-        base, adapter = replace(model, source=pair[0]), Path(pair[1])
-        own, below = _of_folder(adapter, {}), declared(base)
+        below = declared(replace(model, source=pair[0]))
+        own = Declared() if pair[1].startswith(SCHEME) else _of_folder(Path(pair[1]), {})
         name = pair[0].removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
         return _kept([name, *others], own.licence or below.licence, model.source)
     if model.source.startswith(SCHEME):
-        found = _of_texts(_beside(model, "README.md"), "", model.config)
+        found = _of_texts(_beside(model, CARD), "", model.config)
     else:
-        path = Path(model.source)
-        found = _of_folder(path if path.is_dir() else path.parent, model.config)
+        found = _of_folder(folder_of(Path(model.source)), model.config)
     return _kept(found.parents, found.licence, model.source)
+
+
+def folder_of(path: Path) -> Path:
+    """Where the claims about a local model lie; of ``base+adapter``, beside the adapter."""
+    try:
+        if "+" in str(path) and not path.exists():
+            path = Path(str(path).rsplit("+", 1)[1])
+        return path if path.is_dir() else path.parent
+    except (OSError, ValueError):
+        return path.parent
 
 
 def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
     beside = _json(_text(folder / "config.json"))
     adapter = _text(folder / "adapter_config.json")
-    return _of_texts(_text(folder / "README.md"), adapter, {**beside, **config})
+    return _of_texts(_text(folder / CARD), adapter, {**beside, **config})
 
 
 def _of_texts(card: str, adapter: str, config: Mapping[str, Any]) -> Declared:

@@ -1,4 +1,4 @@
-"""Local files, read-only and in pieces: nothing stays open or mapped between two reads.
+"""Files of a model, read-only and in pieces: nothing stays open or mapped between two reads.
 
 Bytes are read, not mapped, so that memory stays bounded by what was asked for and a file cut short
 under the reader is an error message rather than a bus error. Only tensors stored as strided views
@@ -23,6 +23,7 @@ from weightkin.weights.computed import Recipe
 from weightkin.weights.messages import unreadable
 from weightkin.weights.model import Problem, Spans, TensorInfo
 from weightkin.weights.pages import PAGE, PageLedger
+from weightkin.weights.ranges import RemoteFile, fetch
 
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
@@ -153,6 +154,7 @@ class Contents:
     problems: list[Problem] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
     config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a GGUF file, for its later parts
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
 
@@ -183,17 +185,16 @@ class FileStorage:
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
         """Say that these runs are read soon, so that a server is asked for them together."""
         spans: dict[int, list[tuple[int, int]]] = {}
-        files: dict[int, File] = {}
+        files: dict[int, RemoteFile] = {}
         for name, runs in wanted:
             place = self.places[name]
-            if not place.strides:
+            if isinstance(place.file, RemoteFile) and not place.strides:
                 width, base = place.dtype.itemsize, place.offset
                 files[id(place.file)] = place.file
                 spans.setdefault(id(place.file), []).extend(
                     (base + start * width, base + stop * width) for start, stop in runs
                 )
-        for key, file in files.items():
-            file.prefetch(sorted(spans[key]))
+        fetch([(file, sorted(spans[key])) for key, file in files.items()])
 
     @property
     def bytes_touched(self) -> int:

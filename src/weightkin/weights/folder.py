@@ -41,7 +41,7 @@ class Folder:
 def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     """Tensors of the files that count among those in a folder."""
     names, open_file = folder.names, folder.open_file
-    for suffixes in ((".safetensors",), TORCH_SUFFIXES, (".gguf",)):
+    for suffixes in ((".safetensors",), TORCH_SUFFIXES, (".gguf",), (".onnx",)):
         ending = f"{suffixes[0]}.index.json"
         index = _index(folder.path, [name for name in names if name.endswith(ending)])
         if index is not None:
@@ -56,7 +56,7 @@ def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
         parts = [name for name in names if here and (here / name).is_dir()]
         found = f"a pipeline of {shown(', '.join(parts))}" if parts else "a pipeline"
         raise unreadable(folder.path, found, "one of its components, which are models apart")
-    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf or an index of them"
+    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf, .onnx or an index of them"
     raise unreadable(folder.path, f"no weights among {len(names)} entries", wanted)
 
 

@@ -8,8 +8,9 @@ queries and keys of a Llama in another order, which is undone.
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,16 @@ _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
     12: "<d",
 }
 _TEXT, _ARRAY = 8, 9
+MAX_PARTS = 1000  # of a split file
+_PART = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})(\.gguf)", re.ASCII | re.IGNORECASE | re.DOTALL)
 STORED = "stored:"  # before the name of what a recipe reads
 
 
-def read_gguf(file: File) -> Contents:
-    """Tensors of a GGUF file, each with its place or with what is computed from it."""
+def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
+    """Tensors of a GGUF file, each with its place or with what is computed from it.
+
+    ``first`` is what the first part of a split file says, for the parts that follow it.
+    """
     cursor = _Cursor(file)
     if cursor.take(4) != b"GGUF":
         raise unreadable(file.path, "another beginning", "the letters GGUF")
@@ -52,18 +58,36 @@ def read_gguf(file: File) -> Contents:
         key = cursor.text()
         facts[key] = cursor.value(*cursor.numbers("<I"))
     if "general.architecture" not in facts:
-        raise unreadable(
-            file.path, "no architecture (a later part of a split file?)", "a whole one"
-        )
+        if "general.architecture" not in first:
+            found = "no architecture (a later part of a split file?)"
+            raise unreadable(file.path, found, "the first part before it")
+        facts = {**first, **facts}
     table = [cursor.tensor() for _ in range(n_tensors)]
     alignment = facts.get("general.alignment", 32)
     if type(alignment) is not int or not 0 < alignment <= 1 << 16:
         raise unreadable(file.path, f"{quoted(alignment)} as alignment", "a small number")
     base = -(-cursor.at // alignment) * alignment
-    contents = Contents(config=config_of(facts))
+    contents = Contents(config=config_of(facts), facts=facts)
     for name, shape, kind, start in _checked(file, table, base):
         _add(file, contents, facts, name, shape, kind, start)
     return contents
+
+
+def lost_of_split(contents: Contents) -> list[Problem]:
+    """Say how many tensors of a file in several parts are in none of them."""
+    stated = contents.facts.get("split.tensors.count")
+    n = len(contents.tensors) + len(contents.problems)
+    if not isinstance(stated, int) or n >= stated:
+        return []
+    return [Problem("split file", f"{stated - n} of its {stated} tensors are in no part found")]
+
+
+def parts_of(name: str) -> list[str]:
+    """Names of all parts of a split file, by the name of one; none if it is whole."""
+    found = _PART.fullmatch(name)
+    if found is None or not 1 <= int(found[3]) <= MAX_PARTS:
+        return []
+    return [f"{found[1]}-{i:05d}-of-{found[3]}{found[4]}" for i in range(1, int(found[3]) + 1)]
 
 
 class _Cursor:

@@ -12,16 +12,17 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from weightkin.errors import OutOfReach
 from weightkin.weights.files import File, LocalFile, readable
-from weightkin.weights.folder import Folder
+from weightkin.weights.folder import STANDARD_STEMS, Folder
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.ranges import RemoteFile
-from weightkin.weights.shards import READERS
+from weightkin.weights.shards import SUFFIXES, Opener
 from weightkin.weights.transfer import Transfer
 
 SCHEME = "hf://"
@@ -39,16 +40,23 @@ class Asked:
 
     repository: str  # org/name
     revision: str
+    part: str = ""  # a file or folder inside it, its parts joined by /
+
+    @property
+    def source(self) -> str:
+        """The name without the revision."""
+        return f"{SCHEME}{self.repository}" + (f":{self.part}" if self.part else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """One commit of a repository, and the files at its top."""
+    """One commit of a repository, and the files at its top or in the folder that was named."""
 
     source: str  # without the revision
     name: str
     commit: str
     folder: Folder
+    file: str = ""  # the one file of the folder that was named
 
 
 def is_hub_name(source: str) -> bool:
@@ -58,15 +66,24 @@ def is_hub_name(source: str) -> bool:
 
 
 def repository_of(source: object) -> Asked:
-    """Parse ``[hf://]org/name[@revision]``."""
+    """Parse ``[hf://]org/name[@revision][:file or folder]``."""
     text = str(source).removeprefix(SCHEME)
     match = NAME.fullmatch(text)
     if match is None or ".." in text or "--" in match[1]:
         raise unreadable(shown(source), "no name of a model", "hf://org/name or with @revision")
-    repository, revision, file = match.groups()
-    if file is not None:
-        raise unreadable(shown(source), f"one file, {quoted(file)}", "a whole model, org/name")
-    return Asked(repository, revision or "main")
+    repository, revision, part = match.groups()
+    if part is not None and not _is_plain(part.removesuffix("/")):
+        raise unreadable(shown(source), f"the path {quoted(part)}", "a file or folder inside it")
+    return Asked(repository, revision or "main", (part or "").removesuffix("/"))
+
+
+def pinned(source: str, revision: str | None) -> str:
+    """The source of a model at the commit that was read; as it is without one."""
+    if not revision:
+        return source
+    asked = repository_of(source)
+    rest = f":{asked.part}" if asked.part else ""
+    return f"{SCHEME}{asked.repository}@{revision}{rest}"
 
 
 def open_repository(asked: Asked) -> Repository:
@@ -75,7 +92,7 @@ def open_repository(asked: Asked) -> Repository:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:
         return _cached(asked, cache, "offline (HF_HUB_OFFLINE) and not in the cache")
     transfer = _transfer()
-    where = f"{SCHEME}{asked.repository}@{shown(asked.revision)}"
+    where = shown(pinned(asked.source, asked.revision))
     url = f"{transfer.endpoint}/api/models/{asked.repository}/revision/"
     try:
         answer = transfer.document(url + quote(asked.revision, safe=""), where, MAX_LISTING)
@@ -86,6 +103,40 @@ def open_repository(asked: Asked) -> Repository:
     root = f"{transfer.endpoint}/{asked.repository}/resolve/{commit}/"
     open_file = _OnServer(path, names, root, transfer, cache / "snapshots" / commit)
     return _repository(asked, commit, Folder(path, names, open_file))
+
+
+def _repository(asked: Asked, commit: str, whole: Folder) -> Repository:
+    """The top of a repository, or what was named inside it, among all of its files."""
+    name = asked.repository.rpartition("/")[2]
+    if not asked.part:
+        top = [x for x in whole.names if "/" not in x]
+        folder = Folder(whole.path, top, whole.open_file)
+        return Repository(asked.source, name, commit, folder)
+    inside, _, last = asked.part.rpartition("/")
+    if asked.part in whole.names:
+        stem = PurePosixPath(last).stem
+        name = name if stem in STANDARD_STEMS else stem
+        return Repository(asked.source, name, commit, _below(whole, inside), last)
+    folder = _below(whole, asked.part)
+    if not folder.names:
+        weights = [x for x in whole.names if x.lower().endswith(SUFFIXES)]
+        wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
+        raise unreadable(whole.path / asked.part, "nothing there", wanted)
+    return Repository(asked.source, f"{name}-{last}", commit, folder)
+
+
+def _below(whole: Folder, inside: str) -> Folder:
+    """A folder of a repository."""
+    if not inside:
+        return Folder(whole.path, [x for x in whole.names if "/" not in x], whole.open_file)
+    start = f"{inside}/"
+    names = [x.removeprefix(start) for x in whole.names if x.startswith(start)]
+    here = [x for x in names if "/" not in x]
+    return Folder(whole.path / inside, here, partial(_open_below, whole.open_file, start))
+
+
+def _open_below(open_file: Opener, start: str, name: str) -> File:
+    return open_file(start + name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +175,7 @@ class _InCache:
 
 def _cached(asked: Asked, cache: Path, why: str) -> Repository:
     """The snapshot in the cache, if there is one with weights."""
-    where = f"{SCHEME}{asked.repository}@{shown(asked.revision)}"
+    where = shown(pinned(asked.source, asked.revision))
     commit = asked.revision
     ref = cache / "refs" / asked.revision
     with readable(ref):
@@ -133,21 +184,20 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
     folder = cache / "snapshots" / commit
     names: list[str] = []
     if COMMIT.fullmatch(commit):
-        with readable(folder):
-            names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    if not any(name.lower().endswith(tuple(READERS)) for name in names):
+        found = (
+            (Path(at) / name).relative_to(folder).as_posix()
+            for at, _, files in os.walk(folder)
+            for name in files
+        )
+        names = sorted(name for name in found if _is_plain(name))
+    if not any(name.lower().endswith(SUFFIXES) for name in names):
         raise OutOfReach(f"{where}: found it {why}, expected the model in {cache}")
 
     return _repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)))
 
 
-def _repository(asked: Asked, commit: str, folder: Folder) -> Repository:
-    name = asked.repository.rpartition("/")[2]
-    return Repository(f"{SCHEME}{asked.repository}", name, commit, folder)
-
-
 def _listing(where: str, answer: bytes) -> tuple[str, Sequence[str]]:
-    """Commit and names of the files at the top of a repository, as the hub lists them."""
+    """Commit and names of the files of a repository, as the hub lists them."""
     data: Any = None
     try:
         data = json.loads(answer.decode("utf-8"))
@@ -158,8 +208,17 @@ def _listing(where: str, answer: bytes) -> tuple[str, Sequence[str]]:
         raise unreadable(where, found, "that of a hub") from None
     if not COMMIT.fullmatch(commit):
         raise unreadable(where, f"commit {quoted(commit)}", "40 hexadecimal digits")
-    plain = [name for name in names if name.isprintable() and not re.search(r"[/\\]", name)]
-    return commit, [name for name in plain if not name.startswith(".")]
+    return commit, [name for name in names if _is_plain(name)]
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path stays inside its repository and shows as it is; nothing hidden."""
+    parts = path.split("/")
+    return (
+        path.isprintable()
+        and "\\" not in path
+        and not any(not part or part.startswith(".") for part in parts)
+    )
 
 
 def _transfer() -> Transfer:

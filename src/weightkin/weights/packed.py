@@ -22,7 +22,7 @@ from weightkin.weights.shapes import checked_shape
 
 STATE = ".quant_state.bitsandbytes__"
 MAX_STATE = 1 << 16  # bytes
-GROUPED_BITS = (2, 4, 8)
+GROUPED_BITS = (2, 3, 4, 8)
 
 Tensors = Mapping[str, TensorInfo]
 
@@ -152,7 +152,7 @@ def _check_words(
     is_gptq: bool,
 ) -> None:
     if bits not in GROUPED_BITS or (not is_gptq and bits != 4):
-        raise unreadable(names[0], f"{bits} bits", "2, 4 or 8 (4 for AWQ)")
+        raise unreadable(names[0], f"{bits} bits", "2, 3, 4 or 8 (4 for AWQ)")
     n_packed = n * n_in * bits // 32
     _fit(tensors, names[0], "I32", n_packed)
     _fit(tensors, names[1], "I32", n_groups * n * bits // 32)

@@ -34,17 +34,15 @@ class Words:
     def rows(self, storage: Storage, rows: Index) -> Floats:
         """Rows unpacked: reads the columns of the stored words that hold them."""
         n, n_in = self.shape
-        each = 32 // self.bits  # codes a word
         groups = self._groups(storage)
         zeros = self._along_outputs(storage, "qzeros", self.n_groups, rows)
         zeros = (zeros + self.zero_offset) & (2**self.bits - 1)
         scales = stored_columns(storage, f"{self.stem}.scales", rows, (self.n_groups, n))
         if self.is_gptq:
-            shape = (n_in // each, n)
+            shape = (n_in * self.bits // 32, n)
             words = stored_columns(storage, f"{self.stem}.qweight", rows, shape).view(np.uint32)
-            shifts = np.arange(each, dtype=np.uint32) * np.uint32(self.bits)
-            pairs = (words[:, None, :] >> shifts[None, :, None]) & np.uint32(2**self.bits - 1)
-            codes = pairs.reshape(n_in, len(rows)).astype(np.int32)
+            first, last, shift = _places(np.arange(n_in), self.bits)
+            codes = _codes(words[first], words[last], shift, self.bits)
         else:
             codes = self._along_outputs(storage, "qweight", n_in, rows)
         # (n_in, n_rows)
@@ -65,11 +63,24 @@ class Words:
         self, storage: Storage, part: str, n: int, rows: Index
     ) -> npt.NDArray[np.int32]:
         """Codes of some outputs where words run along the outputs: ``(n, n_rows)``."""
-        each = 32 // self.bits
-        columns, at = np.unique(rows // each, return_inverse=True)
-        shape = (n, self.shape[0] // each)
-        words = stored_columns(storage, f"{self.stem}.{part}", columns, shape).view(np.uint32)
-        within = rows % each if self.is_gptq else AWQ_ORDER[rows % each]
-        shifts = (within * self.bits).astype(np.uint32)
-        codes = (words[:, at] >> shifts) & np.uint32(2**self.bits - 1)
-        return codes.astype(np.int32)
+        at = rows if self.is_gptq else rows // 8 * 8 + AWQ_ORDER[rows % 8]
+        first, last, shift = _places(at, self.bits)
+        columns = np.unique(np.concatenate([first, last]))
+        shape = (n, self.shape[0] * self.bits // 32)
+        words = stored_columns(storage, f"{self.stem}.{part}", columns, shape).view(np.uint32).T
+        low, high = (words[np.searchsorted(columns, x)] for x in (first, last))
+        return _codes(low, high, shift, self.bits).T
+
+
+def _places(at: npt.NDArray[Any], bits: int) -> tuple[npt.NDArray[Any], ...]:
+    """Words in which codes begin and end (of 3 bits, one may run into the next), and the bit."""
+    return at * bits // 32, (at * bits + bits - 1) // 32, at * bits % 32
+
+
+def _codes(
+    low: npt.NDArray[Any], high: npt.NDArray[Any], shift: npt.NDArray[Any], bits: int
+) -> npt.NDArray[np.int32]:
+    """Codes out of the words they begin and end in, lowest bits first."""
+    both = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+    codes = both >> shift.astype(np.uint64)[:, None] & np.uint64(2**bits - 1)
+    return codes.astype(np.int32)

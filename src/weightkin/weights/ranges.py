@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import OutOfReach
-from weightkin.weights.files import Place
 from weightkin.weights.messages import located, unreadable
 from weightkin.weights.model import Spans
-from weightkin.weights.transfer import Transfer
+from weightkin.weights.transfer import LOGGER, Transfer
+
+if TYPE_CHECKING:
+    from weightkin.weights.files import Place
 
 GAP = 1 << 16  # bytes between two ranges up to which they are fetched as one
 OPENING = 1 << 16  # bytes fetched to learn the size: most headers whole
 PIECE = 8 << 20  # bytes of one request, at most
-AT_ONCE = 8  # requests
+AT_ONCE = 16  # requests
 MOST_HELD = 1 << 30  # bytes kept of one file; beyond that it starts anew
 MOST_STRIDED = 64 << 20  # bytes fetched to gather a strided tensor
+PAUSE = 0.2  # seconds between two words on progress
 
 Intervals = list[tuple[int, int]]
 
@@ -36,17 +40,17 @@ Intervals = list[tuple[int, int]]
 class RemoteFile:
     """One file of a repository at one commit: its name, its size, the ranges fetched since."""
 
-    __slots__ = ("_held", "_spool", "_transfer", "_url", "bytes_touched", "path", "size")
+    __slots__ = ("_spool", "_transfer", "_url", "bytes_touched", "held", "path", "size")
 
     def __init__(self, path: PurePosixPath, url: str, transfer: Transfer) -> None:
         self.path, self._url, self._transfer = path, url, transfer
-        self._held: Intervals = []
+        self.held: Intervals = []
         self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="weightkin-")  # noqa: SIM115 (kept)
         data, self.size = transfer.range(url, located(path), 0, OPENING)
         if self.size < 0 or len(data) != min(OPENING, self.size):
             raise unreadable(path, f"{len(data)} bytes of {self.size}", "its beginning")
-        self.bytes_touched = len(data)
-        self._keep(0, data)
+        self.bytes_touched = 0
+        self.keep(0, data)
 
     def __reduce__(self) -> tuple[type[RemoteFile], tuple[PurePosixPath, str, Transfer]]:
         """Open it anew in another process, with nothing fetched."""
@@ -54,9 +58,10 @@ class RemoteFile:
 
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
         """Bytes of ascending spans, joined."""
-        if sum(stop - start for start, stop in self._held) > MOST_HELD:
+        n_held = sum(stop - start for start, stop in self.held)
+        if n_held > MOST_HELD and missing(spans, self.held):
             self._spool.truncate(0)
-            self._held.clear()
+            self.held.clear()
         self.prefetch(spans)
         joined = np.empty(sum(stop - start for start, stop in spans), dtype=np.uint8)
         filled = 0
@@ -69,15 +74,7 @@ class RemoteFile:
 
     def prefetch(self, spans: Spans) -> None:
         """Fetch what is missing of ascending spans, which may overlap."""
-        pieces = pieces_of(missing(spans, self._held), GAP)
-        if len(pieces) < 2:
-            fetched = [self._fetch(piece) for piece in pieces]
-        else:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                fetched = list(pool.map(self._fetch, pieces))
-        for (start, stop), data in zip(pieces, fetched, strict=True):
-            self.bytes_touched += stop - start
-            self._keep(start, data)
+        fetch([(self, spans)])
 
     def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
         """Elements of a strided tensor, where the bytes between them are not too many."""
@@ -93,15 +90,17 @@ class RemoteFile:
         block = self.read([(place.offset, place.offset + extent * width)])
         return block.view(place.dtype)[cells]
 
-    def _fetch(self, piece: tuple[int, int]) -> bytes:
-        start, stop = piece
+    def fetch(self, start: int, stop: int) -> bytes:
+        """Ask the server for one range; safe to call from several threads."""
         data, size = self._transfer.range(self._url, located(self.path), start, stop)
         if size != self.size or len(data) != stop - start:
             found = f"{len(data)} bytes of a file of {size}"
             raise unreadable(self.path, found, f"{stop - start} of {self.size} as when opened")
         return data
 
-    def _keep(self, start: int, data: bytes) -> None:
+    def keep(self, start: int, data: bytes) -> None:
+        """Put a range that was fetched where `read` finds it."""
+        self.bytes_touched += len(data)
         try:
             self._spool.seek(start)
             self._spool.write(data)
@@ -109,7 +108,40 @@ class RemoteFile:
         except OSError as error:
             said = f"found '{error.strerror}', expected room for {len(data)} bytes"
             raise OutOfReach(f"{tempfile.gettempdir()}: {said}") from None
-        add(self._held, start, start + len(data))
+        add(self.held, start, start + len(data))
+
+
+def fetch(wanted: Sequence[tuple[RemoteFile, Spans]]) -> None:
+    """Fetch what is missing of ascending spans of several files, which may overlap, at once."""
+    todo = [
+        (file, start, stop)
+        for file, spans in wanted
+        for start, stop in pieces_of(missing(spans, file.held), GAP)
+    ]
+    if len(todo) == 1:
+        file, start, stop = todo[0]
+        file.keep(start, file.fetch(start, stop))
+    elif todo:
+        with ThreadPoolExecutor(min(AT_ONCE, len(todo))) as pool:
+            fetched = pool.map(lambda x: x[0].fetch(x[1], x[2]), todo)
+            for (file, start, _), data in zip(todo, _told(todo, fetched), strict=True):
+                file.keep(start, data)
+
+
+def _told(todo: Sequence[tuple[RemoteFile, int, int]], fetched: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass ranges on as they come, with a word on how far this is, now and then."""
+    total, done = sum(stop - start for _, start, stop in todo), 0
+    name = located(todo[0][0].path.parent)
+    started = last = time.monotonic()
+    for data in fetched:
+        yield data
+        done += len(data)
+        now = time.monotonic()
+        if now - last > PAUSE:
+            left = (now - started) * (total - done) / max(1, done)
+            LOGGER.info("%s: %.0f of %.0f MB, %.0f s left", name, done / 1e6, total / 1e6, left)
+            last = now
+    LOGGER.info("%s: %.1f MB fetched", name, total / 1e6, extra={"is_last": True})
 
 
 def missing(spans: Spans, held: Sequence[tuple[int, int]]) -> Intervals:

@@ -8,28 +8,36 @@ from pathlib import PurePath
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.files import Contents, File
-from weightkin.weights.gguf_file import read_gguf
+from weightkin.weights.gguf_file import lost_of_split, read_gguf
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem
+from weightkin.weights.onnx_file import read_onnx
 from weightkin.weights.safetensors_file import MAX_HEADER, read_json, read_safetensors
-from weightkin.weights.torch_zip import read_torch_zip
+from weightkin.weights.torch_legacy import read_torch
 
 Opener = Callable[[str], File]  # of a file by its name in the folder of the model
 READERS = {
     ".safetensors": read_safetensors,
-    ".bin": read_torch_zip,
-    ".pt": read_torch_zip,
-    ".pth": read_torch_zip,
-    ".gguf": read_gguf,
+    ".bin": read_torch,
+    ".pt": read_torch,
+    ".pth": read_torch,
 }
+SUFFIXES = (*READERS, ".gguf", ".onnx")
 
 
-def read_file(file: File) -> Contents:
-    """Tensors of one file, by the format that its suffix names."""
+def read_file(file: File, open_file: Opener, before: Contents) -> tuple[Contents, list[File]]:
+    """Tensors of one file, by the format that its suffix names, and files beside that it needs.
+
+    ``before`` is what the parts before it held.
+    """
     suffix = file.path.suffix.lower()
+    if suffix == ".onnx":
+        return read_onnx(file, open_file)
+    if suffix == ".gguf":
+        return read_gguf(file, before.facts), []
     if suffix not in READERS:
-        raise unreadable(file.path, f"suffix {quoted(suffix)}", f"one of {', '.join(READERS)}")
-    return READERS[suffix](file)
+        raise unreadable(file.path, f"suffix {quoted(suffix)}", f"one of {', '.join(SUFFIXES)}")
+    return READERS[suffix](file), []
 
 
 def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[File]]:
@@ -41,7 +49,8 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         try:
             file = open_file(name)
             files.append(file)
-            part = read_file(file)
+            part, beside = read_file(file, open_file, joined)
+            files += beside
         except UnreadableModel as error:
             first_error = first_error or error
             joined.problems.append(Problem(shown(PurePath(name).name), str(error)))
@@ -57,11 +66,14 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.problems += part.problems
         joined.recipes |= part.recipes
         joined.config = joined.config or part.config
+        joined.facts = joined.facts or part.facts
         joined.headers += part.headers
         if len(names) == 1:
             joined.metadata = part.metadata
     if first_error and not joined.tensors:
         raise first_error
+    if not first_error:
+        joined.problems += lost_of_split(joined)
     return joined, files
 
 

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.weights.adapter import ALONE, is_adapter, with_adapter
+from weightkin.weights.adapter import ALONE, is_adapter, label_of, with_adapter
 from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
-from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, repository_of
+from weightkin.weights.gguf_file import parts_of
+from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model
 from weightkin.weights.packed import unpack
@@ -28,12 +29,13 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf`` or index
-        file. A file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
+        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that
+        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
-        ``@revision``: a model on a hub, of which only the bytes needed are asked for.
-        ``base+adapter`` is a base, here or on a hub, with a PEFT adapter that lies here merged
-        into it.
+        ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
+        which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
+        merged into it, both here or on a hub.
 
     Returns
     -------
@@ -49,16 +51,17 @@ def open_model(source: str | Path) -> Model:
         It is on a hub that cannot be asked, and not in the cache.
     """
     if (pair := base_and_adapter(str(source))) is not None:
-        return with_adapter(open_model(pair[0]), Path(pair[1]), str(source))
+        return _merged(*pair)
     path = _existing(source)
     if path is None:
         found = open_repository(repository_of(source))
-        contents, files = read_folder(found.folder)
+        if found.file:
+            contents, files = _read_one(found.file, found.folder)
+        else:
+            contents, files = read_folder(found.folder)
         return _model(found.source, found.name, found.folder, contents, files, found.commit)
     if path.is_dir():
-        with readable(path):
-            names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-        folder = Folder(path, sorted(names), partial(_open_in, path))
+        folder = _local(path)
         contents, files = read_folder(folder)
     else:
         near = path.parent
@@ -66,6 +69,19 @@ def open_model(source: str | Path) -> Model:
         folder = Folder(near, names, partial(_open_in, near))
         contents, files = _read_one(path.name, folder)
     return _model(str(source), _name(path), folder, contents, files, None)
+
+
+def absolute(source: str | Path) -> str:
+    """The same source as it can be named in any folder: a path absolute, a hub's name as it is."""
+    text = str(source)
+    if (pair := base_and_adapter(text)) is not None:
+        return "+".join(map(absolute, pair))
+    path = Path(text)
+    if "\0" in text or text.startswith(SCHEME):
+        return text
+    with readable(path):
+        is_on_hub = is_hub_name(text) and not path.exists() and not path.parent.is_dir()
+    return text if is_on_hub else str(path.absolute())
 
 
 def _model(
@@ -104,8 +120,28 @@ def _model(
     )
 
 
+def _merged(base: str, adapter: str) -> Model:
+    """A base with an adapter, each of them here or on a hub."""
+    model = open_model(base)
+    here = _existing(adapter)
+    if here is not None:
+        home = here if here.is_dir() else here.parent
+        folder, name, source = _local(home), label_of(home.absolute()), adapter
+    else:
+        found = open_repository(repository_of(adapter))
+        folder, name, source = found.folder, found.name, pinned(found.source, found.commit)
+    whole = f"{pinned(model.source, model.revision)}+{source}"
+    return with_adapter(model, folder, (f"{model.name}+{name}", whole))
+
+
+def _local(path: Path) -> Folder:
+    with readable(path):
+        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+    return Folder(path, sorted(names), partial(_open_in, path))
+
+
 def base_and_adapter(source: str) -> tuple[str, str] | None:
-    """Cut ``base+adapter`` at the last plus that leaves an existing adapter behind it."""
+    """Cut ``base+adapter`` at the last plus with an existing adapter behind it, or one on a hub."""
     if "\0" in source or "+" not in source:
         return None
     with readable(Path(source)):
@@ -113,15 +149,16 @@ def base_and_adapter(source: str) -> tuple[str, str] | None:
             return None
         at = len(source)
         while (at := source.rfind("+", 0, at)) > 0:
-            if source[at + 1 :] and Path(source[at + 1 :]).exists():
-                return source[:at], source[at + 1 :]
+            base, adapter = source[:at], source[at + 1 :]
+            if adapter and (Path(adapter).exists() or _is_on_hub(adapter)):
+                return base, adapter
     return None
 
 
 def full_name(source: str | Path) -> str:
     """The source so that it means the same from everywhere: paths absolute, hub names marked."""
     if (pair := base_and_adapter(str(source))) is not None:
-        return f"{full_name(pair[0])}+{Path(pair[1]).resolve()}"
+        return "+".join(map(full_name, pair))
     try:
         path = _existing(source)
     except UnreadableModel:  # it is told when it is opened
@@ -140,11 +177,21 @@ def _existing(source: str | Path) -> Path | None:
         with readable(path):
             if path.exists():
                 return path
-        # below a folder that exists here, a path was meant: nobody else is told of it
-        if is_hub_name(str(source)) and not path.parent.is_dir():
+        if _is_on_hub(str(source)):
             return None
     wanted = "a local file or folder, or org/name on a hub"
     raise unreadable(shown(source), "that this path does not exist", wanted)
+
+
+def _is_on_hub(source: str) -> bool:
+    """Whether a name that is no path is to be asked of a hub.
+
+    Below a folder that exists here, a path was meant: nobody else is told of it.
+    """
+    if source.startswith(SCHEME):
+        return True
+    repository = source.partition("@")[0].partition(":")[0]
+    return is_hub_name(source) and not Path(repository).parent.is_dir()
 
 
 def _open_in(folder: Path, name: str) -> File:
@@ -154,7 +201,7 @@ def _open_in(folder: Path, name: str) -> File:
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     if name.endswith(".index.json"):
         return read_index(folder.open_file(name), folder.open_file)
-    return read_files([name], folder.open_file)
+    return read_files(parts_of(name) or [name], folder.open_file)
 
 
 def _name(path: Path) -> str:

@@ -13,53 +13,15 @@ import io
 import pickle
 import pickletools
 from collections.abc import Callable
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.weights.dtypes import TORCH_DTYPES, TORCH_STORAGES
 from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.torch_globals import ALLOWED, Global, StorageRecord, TensorRecord
 
 MAX_INSTRUCTIONS = 5_000_000  # about 40 per tensor
 MAX_GLOBAL = 1000  # bytes of a module's or function's name
 
-
-class StorageRecord(NamedTuple):
-    """One storage: its entry in the archive; ``dtype`` is empty when untyped (``n`` is bytes)."""
-
-    dtype: str
-    key: str
-    n: int
-
-
-class TensorRecord(NamedTuple):
-    """One tensor as pickled: a view into a storage, in elements, not checked against its size."""
-
-    dtype: str
-    storage: StorageRecord
-    offset: object
-    shape: object
-    strides: object
-
-
-class _Global(NamedTuple):
-    """A name that a pickle may mention, as a value that can be neither called nor changed."""
-
-    kind: str  # "rebuild", "parameter", "tuple", "dict", "storage", "dtype"
-    detail: str
-
-
-ALLOWED = {
-    "collections.OrderedDict": _Global("dict", ""),
-    "torch.Size": _Global("tuple", ""),
-    "torch._utils._rebuild_tensor": _Global("rebuild", "v1"),
-    "torch._utils._rebuild_tensor_v2": _Global("rebuild", "v2"),
-    "torch._utils._rebuild_tensor_v3": _Global("rebuild", "v3"),
-    "torch._utils._rebuild_parameter": _Global("parameter", ""),
-    "torch.storage.UntypedStorage": _Global("storage", ""),
-    "torch.storage.TypedStorage": _Global("storage", ""),
-    **{f"torch.{name}": _Global("storage", dtype) for name, dtype in TORCH_STORAGES.items()},
-    **{f"torch.{name}": _Global("dtype", dtype) for name, dtype in TORCH_DTYPES.items()},
-}
 
 _MARK = object()
 
@@ -69,12 +31,16 @@ def unpickle(data: bytes, head: str) -> object:
 
     ``head`` names the file at the beginning of messages.
     """
+    return unpickle_next(io.BytesIO(data), head)[0]
+
+
+def unpickle_next(stream: IO[bytes], head: str) -> tuple[object, dict[str, StorageRecord]]:
+    """Run the pickle that begins here and stop behind it; list the storages it names, by key."""
     machine = _Machine(head)
-    stream = io.BytesIO(data)
     for _ in range(MAX_INSTRUCTIONS):
         code = stream.read(1)
         if code == pickle.STOP:
-            return machine.pop()
+            return machine.pop(), machine.storages
         if not code:
             raise unreadable(head, "a broken pickle (no end)", "a whole one")
         if code not in _STEPS:
@@ -97,6 +63,7 @@ class _Machine:
         self.head = head
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.storages: dict[str, StorageRecord] = {}
 
     def malformed(self, what: str) -> UnreadableModel:
         return unreadable(self.head, f"a malformed pickle ({what})", "a state dict")
@@ -184,8 +151,14 @@ class _Machine:
     def push_storage(self, _: object) -> None:
         pid = self.pop()
         match pid:
-            case ("storage", _Global("storage", dtype), str(key), str(), int(n)) if n >= 0:
-                self.stack.append(StorageRecord(dtype, key, n))
+            # before 1.6 a view of another storage followed, which nothing since 0.4 writes
+            case ("storage", Global("storage", dtype), str(key), str(), int(n), *rest) if (
+                n >= 0 and rest in ([], [None])
+            ):
+                record = StorageRecord(dtype, key, n)
+                if self.storages.setdefault(key, record) != record:
+                    raise self.malformed("a storage of two kinds")
+                self.stack.append(record)
             case _:
                 raise self.malformed("a persistent id that is no storage")
 
@@ -198,24 +171,24 @@ class _Machine:
         """Make what a call would have made, for the few callables that torch writes."""
         arguments, function = self.pop(), self.pop()
         match function, arguments:
-            case _Global("dict"), ():
+            case Global("dict"), ():
                 self.stack.append({})
-            case _Global("tuple"), (list() | tuple() as sizes,):
+            case Global("tuple"), (list() | tuple() as sizes,):
                 self.stack.append(tuple(sizes))
-            case _Global("parameter"), (TensorRecord() as tensor, *_):
+            case Global("parameter"), (TensorRecord() as tensor, *_):
                 self.stack.append(tensor)
-            case _Global("rebuild", "v3"), (
+            case Global("rebuild", "v3"), (
                 StorageRecord() as storage,
                 offset,
                 shape,
                 strides,
                 _,
                 _,
-                _Global("dtype", dtype),
+                Global("dtype", dtype),
                 *_,
             ):
                 self.stack.append(TensorRecord(dtype, storage, offset, shape, strides))
-            case _Global("rebuild", "v1" | "v2"), (
+            case Global("rebuild", "v1" | "v2"), (
                 StorageRecord(dtype) as storage,
                 offset,
                 shape,

@@ -7,24 +7,18 @@ nothing in the file is called; see `torch_pickle`.
 from __future__ import annotations
 
 import io
-import math
 import struct
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from weightkin.weights.dtypes import BITS, NUMPY
-from weightkin.weights.files import Contents, File, Place, readable
+from weightkin.weights.files import Contents, File, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
-from weightkin.weights.model import Problem, TensorInfo
-from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
-from weightkin.weights.torch_pickle import TensorRecord, unpickle
+from weightkin.weights.torch_pickle import unpickle
+from weightkin.weights.torch_state import state_contents
 
 MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
 MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
-MAX_DEPTH = 16  # dicts within dicts
-MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
 TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
 NEAR_HEADER = 256  # bytes that hold most local headers whole
 LOCAL_HEADER = b"PK\x03\x04"
@@ -37,7 +31,6 @@ BROKEN_ZIP = (  # what zipfile raises on one
     ValueError,
     struct.error,
 )
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +49,14 @@ def read_torch_zip(file: File) -> Contents:
         found = f"byte order {quoted(order.decode('latin-1'))}"
         raise unreadable(file.path, found, "'little'")
     root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
-    if not isinstance(root, dict):
-        raise unreadable(file.path, f"{quoted(root)} at the top", "a state dict")
-    contents = Contents()
     spans: dict[str, tuple[int, int]] = {}
-    for name, record in _named_tensors(file, root):
-        if name in contents.tensors:
-            raise unreadable(file.path, f"duplicate tensor name {quoted(name)}", "it once")
-        if record.dtype not in NUMPY:
-            why = f"dtype {record.dtype} is not supported"
-            contents.problems.append(Problem(shown(name), why))
-            continue
-        if record.storage.key not in spans:
-            spans[record.storage.key] = _span(archive, f"data/{record.storage.key}")
-        where = located(file.path, checked_name(file.path, name))
-        place = _place(where, file, record, spans[record.storage.key])
-        contents.places[name] = place
-        n_bytes = math.prod(place.shape) * place.dtype.itemsize
-        contents.tensors[name] = TensorInfo(name, record.dtype, place.shape, n_bytes)
-    return contents
+
+    def span(key: str) -> tuple[int, int]:
+        if key not in spans:
+            spans[key] = _span(archive, f"data/{key}")
+        return spans[key]
+
+    return state_contents(file, root, span)
 
 
 class _Handle(io.RawIOBase):
@@ -137,7 +119,7 @@ def _directory(file: File) -> list[zipfile.ZipInfo]:
     start = file.read([(0, min(4, file.size))]).tobytes()
     if start != LOCAL_HEADER:
         found = f"a file that begins with {start!r}"
-        raise unreadable(file.path, found, "a zip (the torch format before 1.6 is not read yet)")
+        raise unreadable(file.path, found, "a zip")
     file.prefetch([(max(0, file.size - TAIL), file.size)])
     try:
         with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
@@ -180,61 +162,3 @@ def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
         found = f"{stop - start} bytes in {name}"
         raise unreadable(archive.file.path, found, f"at most {limit}")
     return archive.file.read([(start, stop)]).tobytes()
-
-
-def _named_tensors(file: File, root: dict[str, Any]) -> Iterator[tuple[str, TensorRecord]]:
-    """Tensors by dotted name, of the state dict itself where a training checkpoint wraps it."""
-    for _ in range(MAX_DEPTH):
-        if any(isinstance(value, TensorRecord) for value in root.values()):
-            break
-        inner = next((root[key] for key in WRAPPERS if isinstance(root.get(key), dict)), None)
-        if inner is None:
-            break
-        root = inner
-    pending = [("", root, 0)]
-    entered = {id(root)}  # a dict that holds itself, or is held twice, is read once
-    while pending:
-        prefix, items, depth = pending.pop()
-        for key, value in items.items():
-            if len(prefix) + len(key) > MAX_NAME:
-                found = f"a name of {len(prefix) + len(key)} characters"
-                raise unreadable(file.path, found, f"at most {MAX_NAME}")
-            if isinstance(value, TensorRecord):
-                yield prefix + key, value
-            elif isinstance(value, dict) and depth < MAX_DEPTH and id(value) not in entered:
-                entered.add(id(value))
-                pending.append((f"{prefix}{key}.", value, depth + 1))
-
-
-def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> Place:
-    """Where a view's elements lie, if all of them are inside its storage."""
-    shape = checked_shape(where, record.shape)
-    strides = checked_strides(where, record.strides, len(shape))
-    offset = record.offset
-    if type(offset) is not int or offset < 0:
-        raise unreadable(where, f"offset {quoted(offset)}", "a non-negative integer")
-    dtype = NUMPY[record.dtype]
-    start, stop = span
-    stated = record.storage.n * BITS.get(record.storage.dtype, 8) // 8
-    if stated != stop - start:
-        raise unreadable(where, f"a storage of {stop - start} bytes", quoted(stated))
-    n = math.prod(shape)
-    if n == 0:
-        return Place(file, dtype, start, shape)
-    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if (last + 1) * dtype.itemsize > stop - start:
-        held = (stop - start) // dtype.itemsize
-        raise unreadable(where, f"an element at {quoted(last)}", f"all in a storage of {held}")
-    if n * dtype.itemsize > file.size:  # an expanded view costs no bytes on disk
-        raise unreadable(where, f"{n} elements of an expanded view", "no more than the file holds")
-    begin = start + offset * dtype.itemsize
-    return Place(file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides)
-
-
-def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    expected = 1
-    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size != 1 and stride != expected:
-            return False
-        expected *= size
-    return True

@@ -7,6 +7,7 @@ asked for is refused, and the token goes to the hub's own address and nowhere el
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import socket
 import threading
@@ -24,6 +25,7 @@ from weightkin.weights.messages import quoted, shown, unreadable
 
 TRIES = 6  # of one range; a resumed one counts
 BACKOFF = 0.5  # seconds before the second try, doubled before each further one
+WORTH_SAYING = 1.0  # seconds of a wait that is worth a word
 LONGEST_WAIT = 300.0  # seconds a server may ask us to wait
 SLOWEST = 10_000  # bytes a second below which an answer counts as cut
 MAX_REDIRECTS = 5
@@ -32,6 +34,7 @@ PASSING = (408, 429, 500, 502, 503, 504)  # statuses that may be gone at the nex
 LOST = (401, 403, 404, 410)  # what a file store says of an address that has run out
 REDIRECTS = (301, 302, 303, 307, 308)
 Address = tuple[str, str, int]
+LOGGER = logging.getLogger("weightkin.hub")  # progress and waits, for whoever listens
 
 
 @dataclass(slots=True)
@@ -98,7 +101,13 @@ class Transfer:
             raise OutOfReach(f"{where}: found {reply.cut} {TRIES} times, expected an answer")
         if wait > LONGEST_WAIT:
             raise OutOfReach(f"{where}: found {reply.cut}, and {wait:.0f} s to wait before another")
+        if wait < WORTH_SAYING:
+            time.sleep(wait)
+            return
+        who = "the hub asks to wait" if _asked(reply.headers) else "waiting"
+        LOGGER.info("%s: %s, %s %.0f s", where, reply.cut, who, wait)
         time.sleep(wait)
+        LOGGER.info("%s: asking again", where, extra={"is_last": True})
 
     def _follow(self, url: str, where: str, span: tuple[int, int] | None, limit: int) -> Reply:
         """One request and the redirects it leads to; the place in the store is remembered."""

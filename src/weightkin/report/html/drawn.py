@@ -10,7 +10,7 @@ from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Step, Trace
 from weightkin.report.html.layout import COLUMN, Link, layout
-from weightkin.report.tree import UNOBSERVED, kind_words
+from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
@@ -136,9 +136,7 @@ def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
     """The parent that would have been next."""
     if edge.runner_up is None:
         return "none in question"
-    behind = edge.runner_up.behind
-    how = f"{behind:.3g} dearer" if behind > 0 else "as good"
-    return f"{labels[edge.runner_up.parent]}, {how}"
+    return f"{labels[edge.runner_up.parent]}, {behind_words(edge.runner_up)}"
 
 
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:

@@ -60,7 +60,7 @@ def recompute_section(record: Record, command: str) -> Html:
     """Method, seed and version, the command, and the record itself."""
     values = record.search if isinstance(record, Trace) else record
     method = getattr(values, "method", "")
-    can_verify = isinstance(record, Comparison | Location)
+    can_verify = isinstance(record, Comparison | Location | FamilyGraph)
     shown = [
         h("pre", h("code", command or command_of(record))),
         h("p", "With the record saved as record.json, the following reruns it with its own "
@@ -100,8 +100,11 @@ def _source(ref: ModelRef) -> str:
 def _flags(parameters: dict[str, Any]) -> list[str]:
     names = {"quick": "--quick", "thorough": "--thorough", "with_full_digest": "--full-digest"}
     flags = [flag for name, flag in names.items() if parameters.get(name)]
-    published = parameters.get("published")
-    return [*flags, "--published", str(published)] if published else flags
+    for name in ("published", "controls"):
+        flags += [f"--{name}", str(parameters[name])] if parameters.get(name) else []
+    return flags + [
+        x for source in parameters.get("relatives", ()) for x in ("--with", str(source))
+    ]
 
 
 def _options(record: Any) -> list[str]:

@@ -1,0 +1,79 @@
+"""Sources as they are named on a command line: models, or one folder of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from weightkin.errors import UnreadableModel
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx")
+NO_MODEL = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model.")
+# files by which a folder is itself one model
+IS_PART = re.compile(
+    r"-\d+-of-\d+\.\w+$|\.index\.json$"
+    r"|^(model|pytorch_model|diffusion_pytorch_model)\.(safetensors|bin)$"
+)
+
+
+def named(sources: list[str]) -> list[str]:
+    """The sources, or instead of one that is a folder of models every model directly inside.
+
+    An adapter beside its base is that base with the adapter merged in. Models that lie deeper are
+    left out, and that is said.
+    """
+    folder = Path(sources[0])
+    try:
+        if len(sources) > 1 or "\0" in sources[0] or not folder.is_dir():
+            return [_with_base(x) for x in sources]
+        entries = sorted(x for x in folder.iterdir() if not x.name.startswith("."))
+        inside = [x for x in entries if _holds_model(x)]
+        if any(x.is_file() and IS_PART.search(x.name) for x in entries):
+            inside = [folder, *(x for x in inside if x.is_dir())]
+        deeper = [y for x in entries if x.is_dir() for y in _models_below(x)]
+    except OSError as error:
+        raise UnreadableModel(f"{folder}: cannot be listed ({error.strerror})") from None
+    left_out = _left_out(deeper)
+    if not inside:
+        found = f"found no model among {len(entries)} entries"
+        found += f" ({left_out})" if deeper else ""
+        wanted = f"subfolders with weights, or files ending in {', '.join(SUFFIXES)}"
+        raise UnreadableModel(f"{folder}: {found}, expected {wanted}")
+    if deeper:
+        print(f"weightkin: {left_out}: name their folder to see them", file=sys.stderr)
+    return [_with_base(str(x)) for x in inside]
+
+
+def _models_below(folder: Path) -> list[Path]:
+    """Models in the folders of a folder; one that cannot be listed is not looked into."""
+    try:
+        below = sorted(x for x in folder.iterdir() if not x.name.startswith(".") and x.is_dir())
+        return [x for x in below if _holds_model(x)]
+    except OSError:
+        return []
+
+
+def _left_out(deeper: list[Path]) -> str:
+    from weightkin.report.terminal import printable
+
+    if not deeper:
+        return ""
+    count = "1 model lies" if len(deeper) == 1 else f"{len(deeper)} models lie"
+    return f"{count} one level deeper, not read, such as {printable(str(deeper[0]))}"
+
+
+def _with_base(source: str) -> str:
+    """``base+adapter`` for an adapter whose base lies beside it."""
+    from weightkin.weights.adapter import base_beside
+
+    base = base_beside(Path(source)) if "\0" not in source else None
+    return source if base is None else f"{base}+{source}"
+
+
+def _holds_model(path: Path) -> bool:
+    """A file of weights, or a folder with one directly inside; sketches in a folder are none."""
+    if path.is_dir():
+        names = [x.name.lower() for x in path.iterdir()]
+        return any(x.endswith(SUFFIXES) and not x.endswith(".sketch.safetensors") for x in names)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(NO_MODEL)

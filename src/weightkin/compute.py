@@ -1,0 +1,271 @@
+"""Where work runs: in this process, in processes beside it, or on the workers of a dask cluster.
+
+`run` gives what a function makes of each item, in their order, wherever that is. A worker that dies
+costs nothing but the item it was at: that is tried again elsewhere, a few times, and then `Lost`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import socket
+import sys
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import weightkin
+from weightkin.errors import OutOfReach, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+AHEAD = 8  # items for each worker that may be begun, or done and waiting, before one is asked for
+AT_HAND = 2  # items that a process holds, so that it need not wait for the next
+CONNECT_SECONDS = 10  # how long a scheduler may take to answer
+LOOK_SECONDS = 5  # how often a cluster that is silent is looked at
+MOST_LOOKS = 12  # looks that find no worker at all before the rest is given up
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What became of an item that no worker finished."""
+
+    why: str
+
+
+def run(
+    function: Callable[[T], R], items: Sequence[T], *, workers: int = 1, cluster: str | None = None
+) -> Generator[R | Lost]:
+    """Give ``function(item)`` for each item, in order; few results wait in memory.
+
+    Close the iterator to stop what is still at work. In this process an exception of ``function``
+    passes through; elsewhere it costs its item alone.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, with arguments and results that can be pickled.
+    items : sequence
+        As many as there are; they are handed out one by one.
+    workers : int
+        Processes beside this one; 1 is none: the work is done here.
+    cluster : str, optional
+        Address of a dask scheduler, whose workers do it instead.
+
+    Raises
+    ------
+    UsageError
+        Settings that cannot be meant, or the extra that is missing.
+    OutOfReach
+        The scheduler does not answer, or has no worker any more.
+    """
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected at least 1")
+    if cluster is not None:
+        if workers > 1:
+            raise UsageError("workers and cluster exclude each other: one says where all is done")
+        return _on_cluster(function, items, cluster, _client(cluster))
+    if workers == 1 or len(items) < 2:
+        return (function(item) for item in items)
+    return _in_processes(function, items, min(workers, len(items)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    """A process that takes items and gives results, one at a time."""
+
+    process: BaseProcess
+    connection: Connection[Any, Any]
+
+    @property
+    def sentinel(self) -> int:
+        """What becomes ready when the process ends."""
+        return self.process.sentinel
+
+
+def _in_processes(function: Callable[[T], R], items: Sequence[T], n: int) -> Generator[R | Lost]:
+    waiting = deque(range(len(items)))
+    tried: set[int] = set()  # a worker died over them once
+    done: dict[int, R | Lost] = {}
+    crew: dict[_Worker, deque[int]] = {}  # what each has to do, first what it is at
+    try:
+        for k in range(len(items)):
+            while k not in done:
+                while len(crew) < n and waiting:
+                    crew[_started(function)] = deque()
+                for worker, own in crew.items():
+                    while waiting and waiting[0] < k + AHEAD * n and len(own) < AT_HAND:
+                        own.append(waiting.popleft())
+                        with suppress(OSError):  # it died meanwhile, which is seen below
+                            worker.connection.send(items[own[-1]])
+                wait([x for w, own in crew.items() if own for x in (w.connection, w.sentinel)])
+                for worker, own in list(crew.items()):
+                    if worker.connection.poll():
+                        with suppress(EOFError, OSError):
+                            answer = worker.connection.recv()
+                            done[own.popleft()] = answer
+                            continue
+                    elif worker.process.is_alive():
+                        continue
+                    del crew[worker]
+                    said = _ended(worker)
+                    if not own:
+                        continue
+                    item = own.popleft()
+                    if item in tried or said.startswith("failed"):
+                        done[item] = Lost(f"the process that read it {said}")
+                    else:
+                        tried.add(item)
+                        own.appendleft(item)  # once more, in another process
+                    waiting.extendleft(reversed(own))
+            yield done.pop(k)
+    finally:
+        for worker in crew:
+            worker.process.terminate()
+        for worker in crew:
+            _ended(worker)
+
+
+def _started(function: Callable[[T], R]) -> _Worker:
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, pickle.dumps(function)), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+def _serve(connection: Connection[Any, Any], function: bytes) -> None:
+    """The life of a worker. Interrupts are for whoever started it; nothing heavy comes earlier."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half-written files are cleaned up
+    answer = pickle.loads(function)  # noqa: S301 (from the process that started this one)
+    while True:
+        try:
+            item = connection.recv()
+        except (EOFError, OSError):  # nobody is there any more
+            return
+        result = answer(item)
+        with suppress(BrokenPipeError):
+            connection.send(result)
+
+
+def _ended(worker: _Worker) -> str:
+    """How a process ended; it is made to, if it does not."""
+    worker.connection.close()
+    worker.process.join(LOOK_SECONDS)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    code = worker.process.exitcode or 0
+    worker.process.close()
+    return f"was killed ({signal.Signals(-code).name}), twice" if code < 0 else f"failed ({code})"
+
+
+def _on_cluster(
+    function: Callable[[T], R], items: Sequence[T], address: str, client: Client
+) -> Generator[R | Lost]:
+    def begun(item: T) -> Future[R]:
+        return client.submit(_there, function, item, weightkin.__version__, pure=False)
+
+    futures: deque[tuple[T, Future[R]]] = deque()
+    left = iter(items)
+    room = 0
+    try:
+        while True:
+            if len(futures) <= room // 2:
+                room = AHEAD * max(1, sum(client.ncores().values()))
+                futures.extend((x, begun(x)) for x in islice(left, room - len(futures)))
+            if not futures:
+                return
+            item, future = futures.popleft()
+            result = _result(client, future, address)
+            if isinstance(result, _Suspect):  # dask suspects what waited at a dead worker, too
+                for _, other in futures:
+                    _outcome(client, other, address)
+                result = _result(client, begun(item), address)  # with nothing else around
+            if isinstance(result, _Suspect):
+                result = Lost(f"killed {result.n} workers, with nothing else at work")
+            yield result
+    except (OSError, CancelledError):
+        raise OutOfReach(f"{address}: the scheduler went away, expected it to stay") from None
+    finally:
+        with suppress(OSError, CancelledError, TimeoutError):
+            client.cancel([future for _, future in futures], force=True)
+            client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """An item in whose time so many workers died."""
+
+    n: int
+
+
+def _there(function: Callable[[T], R], item: T, version: str) -> R:
+    """What a worker does: never with other rules than those of who asked."""
+    if weightkin.__version__ != version:
+        raise UsageError(f"its worker runs weightkin {weightkin.__version__}, expected {version}")
+    return function(item)
+
+
+def _result(client: Client, future: Future[R], address: str) -> R | Lost | _Suspect:
+    """Wait for one result as long as there is anybody to give it."""
+    from distributed import KilledWorker
+
+    error = _outcome(client, future, address)
+    if error is None:
+        result: R = future.result()
+        return result
+    if isinstance(error, KilledWorker):
+        return _Suspect(error.allowed_failures + 1)
+    said = str(error).partition("\n")[0]
+    if "deserialization" in said:  # dask does not say of what
+        return Lost(f"failed on its worker: no weightkin {weightkin.__version__} there")
+    return Lost(f"failed on its worker: {type(error).__name__}: {said}")
+
+
+def _outcome(client: Client, future: Future[R], address: str) -> BaseException | None:
+    """The exception of a task that is done, or None."""
+    n_empty = 0
+    while n_empty < MOST_LOOKS:
+        try:
+            error: BaseException | None = future.exception(timeout=LOOK_SECONDS)
+        except TimeoutError:
+            n_empty = 0 if client.status == "running" and client.ncores() else n_empty + 1
+            continue
+        if future.status == "cancelled":
+            raise CancelledError
+        return error
+    raise OutOfReach(f"{address}: no worker any more, expected at least one")
+
+
+def _client(address: str) -> Client:
+    """Connect, after a look at what would otherwise fail late and at length."""
+    try:
+        from distributed import Client, Security
+        from distributed.comm import get_address_host_port
+    except ImportError:
+        raise UsageError("a cluster needs dask: pip install 'weightkin[cluster]'") from None
+    try:
+        host, port = get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise UsageError(f"{address}: no address of a scheduler ({error})") from None
+    if address.startswith("tls:") and not Security().get_connection_args("client")["ssl_context"]:
+        raise UsageError(f"{address}: no certificates, expected distributed.comm.tls in its config")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except OSError as error:
+        said = str(error).partition("\n")[0]
+        raise OutOfReach(f"{address}: no scheduler answers ({said})") from None

@@ -1,0 +1,99 @@
+"""Two models judged with further relatives at hand: the direction that a pair alone cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+from weightkin.errors import UsageError
+from weightkin.lineage.draft import DETERMINED
+from weightkin.lineage.family import family_graph
+from weightkin.records import Comparison, Direction
+from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.verbs.compare import compare
+from weightkin.weights import Model, open_model
+
+
+def compare_among(
+    a: Model | str | Path,
+    b: Model | str | Path,
+    relatives: Sequence[Model | str | Path],
+    **options: Any,
+) -> Comparison:
+    """Do two models share weights, and which came first, judged among relatives of theirs?
+
+    Everything but the direction is what `compare` says of the two alone. The direction is that of
+    the way between them in the family graph of all models at hand; a model that is an ancestor
+    through others is called the parent too, and the evidence names the way.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+        The two models.
+    relatives : sequence
+        Further models of the family: at least one.
+    **options
+        Those of `compare`.
+
+    Returns
+    -------
+    Comparison
+        With ``relatives`` among the parameters. Cost: that of `compare`, and of `family_graph`.
+    """
+    if not relatives:
+        raise UsageError("no relative was named, expected at least one")
+    pair = [x if isinstance(x, Model) else open_model(x) for x in (a, b)]
+    record = compare(*pair, **options)
+    others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
+    sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
+    record = replace(record, parameters=record.parameters | {"relatives": sources})
+    if record.verdict != "dependent" or "identical" in record.kind:
+        return record
+    graph = family_graph([*pair, *others], alpha=record.alpha, seed=record.seed)
+    return replace(
+        record,
+        direction=_direction(graph, record.direction, pair[0].source, pair[1].source),
+        skipped=(*record.skipped, *graph.skipped),
+        incomplete=record.incomplete or graph.incomplete,
+    )
+
+
+def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Direction:
+    """The direction of the way between two models of a graph; that of the pair beside it."""
+    ids = {node.source: node.id for node in graph.nodes}
+    n = sum(node.observed for node in graph.nodes)
+    if a not in ids or b not in ids:
+        return replace(alone, evidence=(*alone.evidence, f"among {n} models: equal contents"))
+    ends: tuple[tuple[Literal["a", "b"], str, str], ...] = (("a", a, b), ("b", b, a))
+    for parent, source, target in ends:
+        way = _way(graph, ids[source], ids[target])
+        if way is None:
+            continue
+        probability = prod(edge.direction_probability for edge in way)
+        is_claimed = all(e.direction == "determined" for e in way) and probability >= DETERMINED
+        through = [edge.child for edge in way[:-1]]
+        said = f"among {n} models: {ids[target]} hangs below {ids[source]}"
+        said += f", through {', '.join(through)}" if through else ""
+        return Direction(
+            parent=parent if is_claimed else "undetermined",
+            probability=round(probability, 4),
+            evidence=(said, *(line for edge in way for line in edge.evidence)),
+        )
+    said = f"among {n} models: neither hangs below the other"
+    return Direction(evidence=(said,))
+
+
+def _way(graph: FamilyGraph, above: str, below: str) -> list[FamilyEdge] | None:
+    """Edges down from one node to another, through the parents that count most."""
+    way: list[FamilyEdge] = []
+    here = below
+    while here != above:
+        edges = graph.parents_of(here)
+        if not edges:
+            return None
+        way.insert(0, next((edge for edge in edges if edge.parent == above), edges[0]))
+        here = way[0].parent
+    return way

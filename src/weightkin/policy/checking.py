@@ -1,0 +1,232 @@
+"""`check`: one model or many against a policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import weightkin
+from weightkin.errors import UnusableRegistry, UsageError, WeightkinError
+from weightkin.policy.known import Known, Named, look, members_of, named
+from weightkin.policy.reading import Policy, read_policy
+from weightkin.policy.rules import Bench
+from weightkin.records import Skipped
+from weightkin.records.checking import ALWAYS, RULES, Ancestor, Check, Checked, Finding, fingerprint
+from weightkin.records.registry import Registered
+from weightkin.registry import Registry
+from weightkin.registry.store import default_file
+from weightkin.weights import Model, digest, open_model
+from weightkin.weights.declared import CARD, folder_of
+
+NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
+Place = str | Path
+Source = Place | Model
+
+
+def check(
+    model: Source | Sequence[Source],
+    policy: Policy | Place | None = None,
+    *,
+    registry: Registry | Place | None = None,
+    expect: Sequence[Place] = (),
+    deny: Sequence[Place] = (),
+    seed: int = 0,
+) -> Check:
+    """Hold models against a policy: forbidden ancestors, declarations, licences.
+
+    Null hypothesis of every p-value: that of `compare`. Each model named by the policy gets its
+    share of the policy's alpha, and the search of the registry one alpha, paid for all scanned.
+
+    Parameters
+    ----------
+    model : str, Path, Model, or a sequence of them
+        What is checked. One model that cannot be read raises; one among many becomes a finding.
+    policy : Policy, str or Path, optional
+        A policy or its file. The default levels without it.
+    registry : Registry, str or Path, optional
+        Where relatives are searched. That of the user without it, if there is one.
+    expect, deny : sequence of str or Path
+        Sources or registered models, beside those of the policy: parents that the weights must
+        show, and models that no weights may be shared with.
+    seed : int
+        Breaks ties; recorded.
+
+    Returns
+    -------
+    Check
+        Findings of each model. What was named and could not be tested is a finding of its own,
+        so that ``outcome`` is never "pass". Nothing that a model card names is opened.
+
+    Raises
+    ------
+    UnreadableModel
+        The only model could not be read.
+    UsageError
+        The policy is malformed, or nothing is asked.
+    """
+    started = time.perf_counter()
+    sources = [model] if isinstance(model, str | Path | Model) else list(model)
+    rules = policy if isinstance(policy, Policy) else read_policy(policy) if policy else Policy()
+    home = _home(registry)
+    rules = _with_named(rules, expect, deny)
+    asked = (*rules.forbidden_ancestors, *rules.expected_parents, *rules.forbidden_families)
+    if not sources or not (asked or policy or home):
+        wanted = "a policy, a registry, or a parent that is expected or forbidden"
+        raise UsageError(f"nothing to check, expected a model and {wanted}")
+    room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
+    checked = []
+    for source in sources:
+        try:
+            opened = source if isinstance(source, Model) else open_model(source)
+            checked.append(_check_one(opened, room, seed))
+        except WeightkinError as error:
+            if len(sources) == 1:
+                raise
+            where = source.source if isinstance(source, Model) else str(source)
+            checked.append(_unreadable(where, str(error)))
+    return Check(
+        models=tuple(checked),
+        rules={rule: rules.level(rule) for rule in RULES},
+        policy=rules.source,
+        policy_digest=rules.digest,
+        registry=str(home.path) if home else "",
+        n_registered=len(room.models),
+        alpha=rules.alpha,
+        parameters={
+            "calibrated": rules.calibrated,
+            "aligned_only": rules.aligned_only,
+            "undetermined_direction": rules.undetermined_direction,
+            "licences": dict(rules.licences),
+            "forbidden_ancestors": list(rules.forbidden_ancestors),
+            "forbidden_families": list(rules.forbidden_families),
+            "expected_parents": list(rules.expected_parents),
+        },
+        seed=seed,
+        seconds=round(time.perf_counter() - started, 3),
+        version=weightkin.__version__,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What all models of one call share. ``problem`` says why there is no registry to ask."""
+
+    policy: Policy
+    registry: Registry | None
+    models: tuple[Registered, ...]
+    named: dict[str, Named]
+    families: dict[str, set[int]]
+    problem: str
+    is_full: bool
+
+
+def _home(registry: Registry | Place | None) -> Registry | None:
+    """The registry named, or the user's own if there is one."""
+    if isinstance(registry, Registry):
+        return registry
+    if registry is None and not default_file().exists():
+        return None
+    return Registry(registry)
+
+
+def _with_named(policy: Policy, expect: Sequence[Place], deny: Sequence[Place]) -> Policy:
+    for option, names, rule in (
+        ("--expect-parent", expect, "missing-parent"),
+        ("--deny", deny, "forbidden-ancestor"),
+    ):
+        if names and policy.level(rule) == "off":
+            raise UsageError(f"{option} was given, but the policy turns {rule} off")
+    return replace(
+        policy,
+        forbidden_ancestors=_once(policy.forbidden_ancestors, deny),
+        expected_parents=_once(policy.expected_parents, expect),
+    )
+
+
+def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(str, (*stated, *more))))
+
+
+def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) -> Room:
+    problem = ""
+    models: tuple[Registered, ...] = ()
+    families: dict[str, set[int]] = {}
+    if home is not None:
+        try:
+            models = home.list()
+            heads = named(policy.forbidden_families, home, models, only_registered=True)
+            families = {
+                name: members_of(x, home, policy.alpha, seed)
+                for name, x in heads.items()
+                if isinstance(x, Registered)
+            }
+        except UnusableRegistry as error:
+            home, models, problem = None, (), str(error)
+    elif stated := [rule for rule in NEED_REGISTRY if rule in policy.stated]:
+        problem = f"no registry, which {', '.join(stated)} of the policy ask for"
+    heads = named(policy.forbidden_families, home, models, only_registered=True)
+    found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
+    return Room(policy, home, models, heads | found, families, problem, is_full)
+
+
+def _check_one(model: Model, room: Room, seed: int) -> Checked:
+    policy = room.policy
+    own = digest(model)
+    try:
+        known = look(model, room.named, room.registry, digest=own, alpha=policy.alpha, seed=seed)
+    except UnusableRegistry as error:  # damaged where it was not looked at before
+        room = replace(room, registry=None, families={}, problem=str(error))
+        known = look(model, room.named, None, digest=own, alpha=policy.alpha, seed=seed)
+    bench = Bench(policy, known, room.families, room.is_full)
+    findings = bench.findings()
+    if room.problem:
+        findings = (_open_finding(own, "registry", room.problem), *findings)
+    lost = [problem for problem in model.problems if problem.loses_tensors]
+    if lost:
+        why = f"not all of the model could be read: {lost[0].what}: {lost[0].why}"
+        findings = (_open_finding(own, "model", why), *findings)
+    return Checked(
+        name=model.name,
+        source=model.source,
+        revision=model.revision or "",
+        digest=own,
+        card=_card(model),
+        declared_parents=known.declared.parents,
+        licence=known.declared.licence,
+        n_compared=_n_compared(known),
+        findings=findings,
+        skipped=tuple(Skipped(what=x.what, why=x.why) for x in model.problems),
+    )
+
+
+def _n_compared(known: Known) -> int:
+    direct = [e for e in known.by_name.values() if not isinstance(e, str) and not e.other.id]
+    return len(known.by_id or {}) + len(direct)
+
+
+def _unreadable(source: str, why: str) -> Checked:
+    finding = _open_finding(source, "model", why)
+    return Checked(name=Path(source).name or source, source=source, findings=(finding,))
+
+
+def _open_finding(own: str, what: str, why: str) -> Finding:
+    return Finding(
+        rule=ALWAYS,
+        level="error",
+        state="unverifiable",
+        reason=why,
+        advice=RULES[ALWAYS].help,
+        fingerprint=fingerprint(ALWAYS, own, what),
+        ancestor=Ancestor(name=what) if what == "registry" else None,
+    )
+
+
+def _card(model: Model) -> str:
+    """The file beside a local model that declares, "" if there is none."""
+    if model.revision:
+        return ""
+    folder = folder_of(Path(model.source))
+    names = (CARD, "config.json")
+    return next((str(folder / name) for name in names if (folder / name).is_file()), "")

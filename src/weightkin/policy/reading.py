@@ -1,0 +1,139 @@
+"""A policy from its TOML file. Unknown keys and wrong types are refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from weightkin.errors import UsageError
+from weightkin.policy.licences import CLASSES, plain
+from weightkin.records.checking import ALWAYS, RULES, Setting
+from weightkin.weights.messages import quoted, shown
+
+MAX_BYTES = 1 << 20
+MOST = 256  # models that a policy may name
+SETTINGS = get_args(Setting)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is asked of a model. Sources are those of the command line; ``#3`` is a registered one.
+
+    ``stated`` are the rules whose level the file gives: none of them is left out silently, as the
+    others are where no registry is at hand.
+    """
+
+    forbidden_ancestors: tuple[str, ...] = ()
+    forbidden_families: tuple[str, ...] = ()
+    expected_parents: tuple[str, ...] = ()
+    levels: Mapping[str, Setting] = field(default_factory=dict)
+    stated: frozenset[str] = frozenset()
+    calibrated: Setting = "warning"  # at most, for findings that no exact test supports
+    aligned_only: Setting = "warning"  # at most, where units line up but are not alike
+    undetermined_direction: Setting = "error"  # at most, where it is open who came first
+    alpha: float = 1e-6
+    licences: Mapping[str, str] = field(default_factory=dict)  # own names: class
+    source: str = ""
+    digest: str = ""
+
+    def level(self, rule: str) -> Setting:
+        """That of a rule."""
+        return self.levels.get(rule, RULES[rule].level)
+
+
+def read_policy(path: str | Path) -> Policy:
+    """Read a policy.
+
+    Raises
+    ------
+    UsageError
+        Missing, no TOML, an unknown key, a wrong type or an unknown level or class.
+    """
+    where = shown(path)
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise UsageError(f"{where}: more than {MAX_BYTES} bytes, expected a policy")
+        data = tomllib.loads(raw.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{where}: no TOML ({shown(error)}), expected a policy") from None
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "no such path"
+        raise UsageError(f"{where}: cannot be read ({said}), expected a policy") from None
+    return _policy(where, data, str(path), hashlib.sha256(raw).hexdigest())
+
+
+def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Policy:
+    known = ("forbidden", "expected", "rules", "evidence", "licences")
+    _check_keys(where, "", data, known)
+    forbidden = _table(where, data, "forbidden", ("ancestors", "families"))
+    expected = _table(where, data, "expected", ("parents",))
+    rules = _table(where, data, "rules", tuple(rule for rule in RULES if rule != ALWAYS))
+    evidence = _table(
+        where, data, "evidence", ("alpha", "calibrated", "aligned-only", "undetermined-direction")
+    )
+    licences = _table(where, data, "licences", None)
+    alpha = evidence.get("alpha", Policy().alpha)
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        found = quoted(alpha)
+        raise UsageError(f"{where}: evidence.alpha is {found}, expected a number between 0 and 1")
+    for name, kind in licences.items():
+        if kind not in CLASSES:
+            wanted = ", ".join(CLASSES)
+            head = f"{where}: licences.{shown(name)}"
+            raise UsageError(f"{head} is {quoted(kind)}, expected one of {wanted}")
+    limits = {
+        key.replace("-", "_"): _setting(where, f"evidence.{key}", evidence[key])
+        for key in ("calibrated", "aligned-only", "undetermined-direction")
+        if key in evidence
+    }
+    return Policy(
+        forbidden_ancestors=_names(where, "forbidden.ancestors", forbidden.get("ancestors", [])),
+        forbidden_families=_names(where, "forbidden.families", forbidden.get("families", [])),
+        expected_parents=_names(where, "expected.parents", expected.get("parents", [])),
+        levels={rule: _setting(where, f"rules.{rule}", x) for rule, x in rules.items()},
+        stated=frozenset(rule for rule, x in rules.items() if x != "off"),
+        alpha=alpha,
+        licences={plain(name): kind for name, kind in licences.items()},
+        source=source,
+        digest=digest,
+        **limits,
+    )
+
+
+def _table(
+    where: str, data: Mapping[str, Any], key: str, known: tuple[str, ...] | None
+) -> Mapping[str, Any]:
+    table = data.get(key, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: {key} is {quoted(table)}, expected a table [{key}]")
+    if known is not None:
+        _check_keys(where, f"{key}.", table, known)
+    return table
+
+
+def _check_keys(where: str, head: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            wanted = ", ".join(f"{head}{x}" for x in known)
+            raise UsageError(f"{where}: unknown key {shown(head + key)}, expected one of {wanted}")
+
+
+def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
+    is_list = isinstance(value, list) and all(isinstance(x, str) and x for x in value)
+    if not is_list or len(value) > MOST:
+        raise UsageError(f"{where}: {key} is {quoted(value)}, expected a list of at most {MOST}"
+                         " sources or registry numbers")  # fmt: skip
+    return tuple(dict.fromkeys(value))
+
+
+def _setting(where: str, key: str, value: Any) -> Setting:
+    if value not in SETTINGS:
+        raise UsageError(f"{where}: {key} is {quoted(value)}, expected {' or '.join(SETTINGS)}")
+    found: Setting = value
+    return found

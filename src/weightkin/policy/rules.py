@@ -1,0 +1,281 @@
+"""The rules: from what the weights and the model card say to findings with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from weightkin.policy.known import Evidence, Known, is_meant
+from weightkin.policy.licences import class_of, is_looser
+from weightkin.policy.reading import Policy
+from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerprint
+from weightkin.records.form import pvalue_words
+from weightkin.weights.messages import shown
+
+STRICTNESS = ("off", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model on the bench: the policy, what is known, and the families by name."""
+
+    policy: Policy
+    known: Known
+    families: Mapping[str, Collection[int]]
+    is_full: bool  # whether declarations and licences are looked at
+
+    @cached_property
+    def ancestors(self) -> tuple[Evidence, ...]:
+        """Models that this one was made from, as far as the weights show it, nearest first."""
+        trace, by_id = self.known.trace, self.known.by_id or {}
+        steps = (*trace.search.parents, *trace.search.path) if trace else ()
+        ids = [step.parent_id for step in steps if step.parent_id in by_id]
+        above = [by_id[i] for i in dict.fromkeys(ids)]
+        above += [e for e in by_id.values() if e.verdict == "dependent" and e.is_same]
+        said = self.known.declared.parents
+        rest = [e for e in by_id.values() if any(is_meant(name, e.other) for name in said)]
+        rest += [e for name in self.policy.expected_parents if (e := self._evidence(name))]
+        above += [e for e in rest if e.verdict == "dependent" and e.parent != "model"]
+        first: dict[str, Evidence] = {}
+        for e in above:
+            if not e.is_own:
+                first.setdefault(e.other.digest or e.other.name, e)
+        return tuple(first.values())
+
+    def findings(self) -> tuple[Finding, ...]:
+        """All rules in their order, each finding once."""
+        found = [*self.forbidden(), *self.missing(), *self.unverifiable()]
+        if self.is_full:
+            found += [*self.undeclared(), *self.stated(), *self.licences(), *self.origin()]
+        first: dict[str, Finding] = {}
+        for finding in found:
+            first.setdefault(finding.fingerprint, finding)
+        return tuple(sorted(first.values(), key=lambda x: (x.level, list(RULES).index(x.rule))))
+
+    def forbidden(self) -> Iterator[Finding]:
+        """Forbidden models, and relatives in the family of one."""
+        for name in self.policy.forbidden_ancestors:
+            e = self._evidence(name)
+            if e is not None and e.verdict in ("dependent", "aligned-only"):
+                cap = "warning" if e.parent == "model" else "error"
+                yield from self._found("forbidden-ancestor", e, _with("forbidden", e), cap)
+        for name, members in self.families.items():
+            near = [e for i, e in (self.known.by_id or {}).items() if i in members]
+            related = [e for e in near if e.verdict == "dependent"]
+            if related:
+                e = min(related, key=lambda x: x.log10_pvalue)
+                said = _with(f"of the forbidden family of {shown(name)},", e)
+                yield from self._found("forbidden-family", e, said)
+
+    def missing(self) -> Iterator[Finding]:
+        """Expected parents that the weights do not show."""
+        for name in self.policy.expected_parents:
+            e = self._evidence(name)
+            if e is None:
+                continue
+            head = f"expected parent {_called(e.other)}"
+            if e.verdict != "dependent":
+                yield from self._found("missing-parent", e, f"{head}: {e.sentence}", caps=False)
+            elif e.parent == "model":
+                said = f"{head} was made from this model ({_sure(e)}); {e.sentence}"
+                yield from self._found("missing-parent", e, said)
+            elif e.basis == "calibrated":
+                said = f"{head}: only calibrated evidence; {e.sentence}"
+                yield from self._found("missing-parent", e, said, "warning")
+
+    def unverifiable(self) -> Iterator[Finding]:
+        """What the policy names and nobody could test."""
+        for name, e in self.known.by_name.items():
+            if isinstance(e, str) or e.missing or e.verdict == "not-testable":
+                why = e if isinstance(e, str) else e.missing or e.sentence
+                other = Ancestor(name=name) if isinstance(e, str) else e.other
+                text = why if name in why else f"{shown(name)}: {why}"
+                yield self._made("unverifiable", text, other)
+        trace = self.known.trace
+        for skipped in trace.search.skipped if trace else ():
+            why = f"registered model {shown(skipped.what)}: {skipped.why}"
+            yield self._made("unverifiable", why, Ancestor(name=skipped.what))
+
+    def undeclared(self) -> Iterator[Finding]:
+        """Parents and copies in the registry, and expected parents, that nothing declares."""
+        said = self.known.declared.parents
+        trace, by_id = self.known.trace, self.known.by_id or {}
+        steps = trace.search.parents if trace else ()
+        near = [by_id[s.parent_id] for s in steps if s.parent_id in by_id]
+        expected = [e for name in self.policy.expected_parents if (e := self._evidence(name))]
+        near += [e for e in expected if e.verdict == "dependent" and e.parent != "model"]
+        for e in near:
+            if not any(is_meant(name, e.other) for name in said):
+                cap = "error" if e.parent == "other" else self.policy.undetermined_direction
+                yield from self._found("undeclared-parent", e, _with("not declared:", e), cap)
+        for e in by_id.values():
+            if any(is_meant(name, e.other) for name in said) or e.verdict != "dependent":
+                continue
+            if e.is_same and not e.is_own:
+                text = _with("not declared, of the same values:", e)
+                yield from self._found("undeclared-parent", e, text)
+        if trace and not near and not said:
+            yield from self._of_unknown_parents()
+
+    def _of_unknown_parents(self) -> Iterator[Finding]:
+        """Relatives beside which the model hangs from a parent that is not registered."""
+        search = self.known.trace.search if self.known.trace else None
+        by_id = self.known.by_id or {}
+        related = [e for e in by_id.values() if e.verdict == "dependent" and not e.is_same]
+        open_ = {s.child_id for s in (search.children if search else ())}
+        if related and search and search.parents:
+            e = min(related, key=lambda x: x.log10_pvalue)
+            text = _with("no parent declared, one that is not registered shared with", e)
+            yield from self._found("undeclared-parent", e, text)
+            return
+        for e in related:
+            if e.other.id in open_ and e.parent == "undetermined":
+                text = _with("no parent declared, perhaps a child of", e)
+                yield from self._found("undeclared-parent", e, text, "warning")
+
+    def stated(self) -> Iterator[Finding]:
+        """Declared parents that the weights contradict, or that nobody could test."""
+        named = [e for e in self.known.by_name.values() if not isinstance(e, str)]
+        states = {x.name: x for x in (self.known.trace.declared if self.known.trace else ())}
+        by_id = self.known.by_id or {}
+        for name in self.known.declared.parents:
+            state = states.get(name)
+            direct = next((e for e in named if is_meant(name, e.other)), None)
+            if state is None or state.state == "unverifiable":
+                if direct is None:
+                    if self.known.trace or "unverified-parent" in self.policy.stated:
+                        why = state.why if state else "there is no registry to look in"
+                        yield from self._unverified(name, why)
+                    continue
+                is_shown = direct.verdict == "dependent" and direct.parent != "model"
+                if direct.verdict != "not-testable" and not is_shown:
+                    text = f"declares {shown(name)}: {direct.sentence}"
+                    yield from self._found("contradicted-parent", direct, text, caps=False)
+            elif state.state == "contradicted":
+                e = next((e for e in by_id.values() if is_meant(name, e.other)), None)
+                text = f"declares {shown(name)}: {state.why}"
+                if e is not None:
+                    yield from self._found("contradicted-parent", e, text, caps=False)
+
+    def licences(self) -> Iterator[Finding]:
+        """Licences that are looser than an ancestor's, or that no table knows."""
+        own = self.known.declared.licence
+        own_class = class_of(own, self.policy.licences)
+        if self.ancestors and not own_class:
+            said = f"its licence is {shown(own)}, which no table knows" if own else "no licence"
+            text = f"{said} declared, while it has {len(self.ancestors)} ancestors"
+            yield from self._plain("unknown-licence", text.replace("1 ancestors", "1 ancestor"))
+        for e in self.ancestors:
+            licence = e.other.licence
+            kind = class_of(licence, self.policy.licences)
+            if not kind:
+                said = f"declares {shown(licence)}, which no table knows" if licence else ""
+                text = f"{_called(e.other)} {said or 'declares no licence'}; {e.sentence}"
+                yield from self._found("unknown-licence", e, f"ancestor {text}")
+            elif own_class and is_looser(own_class, kind):
+                text = (
+                    f"declares {shown(own)} ({own_class}), while its ancestor {_called(e.other)}"
+                    f" declares {shown(licence)} ({kind}); {e.sentence}{_direction(e)}"
+                )
+                cap = self.policy.undetermined_direction if e.parent == "undetermined" else "error"
+                yield from self._found("looser-licence", e, text, cap)
+
+    def origin(self) -> Iterator[Finding]:
+        """Nothing registered is related, and nothing is declared."""
+        trace = self.known.trace
+        is_known = self.ancestors or self.known.declared.parents
+        if trace is not None and not trace.search.relatives and not is_known:
+            n = trace.search.n_scanned
+            text = f"no evidence of shared weights with {n} registered models, no parent declared"
+            yield from self._plain("unknown-origin", text)
+
+    def _evidence(self, name: str) -> Evidence | None:
+        found = self.known.by_name.get(name)
+        return None if isinstance(found, str) else found
+
+    def _found(
+        self, rule: str, e: Evidence, reason: str, cap: str = "error", *, caps: bool = True
+    ) -> Iterator[Finding]:
+        """A finding at the lowest of the rule's level, ``cap`` and what its evidence allows."""
+        limits = [self.policy.level(rule), cap]
+        if caps and e.basis == "calibrated":
+            limits.append(self.policy.calibrated)
+        if caps and e.verdict == "aligned-only":
+            limits.append(self.policy.aligned_only)
+        lowest = min(limits, key=STRICTNESS.index)
+        if lowest != "off":
+            yield self._made(rule, reason, e.other, "error" if lowest == "error" else "warning", e)
+
+    def _plain(self, rule: str, reason: str) -> Iterator[Finding]:
+        """A finding about the model alone."""
+        level = self.policy.level(rule)
+        if level != "off":
+            yield self._made(rule, reason, None, level)
+
+    def _unverified(self, name: str, why: str) -> Iterator[Finding]:
+        level = self.policy.level("unverified-parent")
+        if level != "off":
+            text = f"declares {shown(name)}: {why}"
+            yield self._made("unverified-parent", text, Ancestor(name=name), level)
+
+    def _made(
+        self,
+        rule: str,
+        reason: str,
+        other: Ancestor | None,
+        level: Level = "error",
+        e: Evidence | None = None,
+    ) -> Finding:
+        is_open = rule in ("unverifiable", "unverified-parent")
+        key = (other.digest or other.name) if other else ""
+        found = Finding(
+            rule=rule,
+            level=level,
+            state="unverifiable" if is_open else "hit",
+            reason=reason,
+            advice=RULES[rule].help,
+            fingerprint=fingerprint(rule, self.known.digest, key),
+            ancestor=other,
+        )
+        if e is None:
+            return found
+        return replace(
+            found,
+            verdict=e.verdict,
+            basis=e.basis,
+            log10_pvalue=e.log10_pvalue,
+            effect=e.effect,
+            kind=e.kind,
+            direction="undetermined" if e.parent == "undetermined" else "determined",
+            direction_probability=e.probability,
+        )
+
+
+def _called(other: Ancestor) -> str:
+    number = f" (#{other.id})" if other.id else ""
+    return f"{shown(other.name)}{number}"
+
+
+def _with(role: str, e: Evidence) -> str:
+    """Which model shares weights with this one, with p-value, basis, effect, kind, direction."""
+    said = e.sentence
+    if e.verdict == "dependent" and e.basis == "exact" and not e.is_same:
+        said = f"shares weights ({pvalue_words(e.log10_pvalue)}, exact)"
+    if e.effect is not None:
+        said += f", matched units {e.effect.observed:.2f} alike, {e.effect.chance:.2f} by chance"
+    if e.kind and not e.is_same:
+        said += f", {' and '.join(e.kind)}"
+    return f"{role} {_called(e.other)}: {said}{_direction(e)}"
+
+
+def _direction(e: Evidence) -> str:
+    if e.parent == "undetermined":
+        return "; which came first is not determined" if e.verdict == "dependent" else ""
+    if e.parent == "model":
+        return f"; that one was made from this model ({_sure(e)})"
+    return f"; that one came first ({_sure(e)})"
+
+
+def _sure(e: Evidence) -> str:
+    return f"probability {e.probability:.2f}"

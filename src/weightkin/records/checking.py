@@ -1,0 +1,238 @@
+"""The record of `check`: which rules of a policy a model touches, with the evidence of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from weightkin.records.comparison import Effect, Skipped
+from weightkin.records.form import from_text, known, to_text
+
+SCHEMA = "weightkin/check/1"
+
+Setting = Literal["error", "warning", "off"]
+Level = Literal["error", "warning"]
+State = Literal["hit", "unverifiable"]
+Outcome = Literal["pass", "hit", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its level where a policy says nothing, what it asks, what a hit means."""
+
+    level: Setting
+    asks: str
+    help: str
+
+
+RULES: Mapping[str, Rule] = {
+    "forbidden-ancestor": Rule(
+        "error",
+        "The model shares no weights with a forbidden model.",
+        "An exact test rejects that the two were initialised independently. Train from another "
+        "base, or take the ancestor off the list. A common ancestor of both is a hit as well.",
+    ),
+    "forbidden-family": Rule(
+        "error",
+        "The model has no relative in the family of a forbidden model.",
+        "A family is every registered model that shares weights with the one named. Train from "
+        "another base, or take the family off the list.",
+    ),
+    "missing-parent": Rule(
+        "error",
+        "The model shares weights with the parent that is expected.",
+        "The weights do not show the expected parent. Check which weights were published, and "
+        "which parent was meant.",
+    ),
+    "undeclared-parent": Rule(
+        "error",
+        "Parents found in the weights are declared.",
+        "Name the parent as base_model in the front matter of README.md: "
+        "`weightkin trace MODEL --format model-card` prints the lines.",
+    ),
+    "contradicted-parent": Rule(
+        "error",
+        "Declared parents are found in the weights.",
+        "Correct base_model in the model card, or check which weights were published.",
+    ),
+    "unverified-parent": Rule(
+        "error",
+        "Declared parents can be held against the weights.",
+        "Register the declared parent with `weightkin add`, or name it with --expect-parent.",
+    ),
+    "looser-licence": Rule(
+        "error",
+        "The declared licence permits no more than that of an ancestor.",
+        "The two declared licences stand in different classes of the policy's table. Whether the "
+        "combination is allowed is for a person to decide.",
+    ),
+    "unknown-licence": Rule(
+        "warning",
+        "The licences of the model and its ancestors are declared and known.",
+        "Declare a licence in the front matter of README.md, or give its class under licences "
+        "in the policy.",
+    ),
+    "unknown-origin": Rule(
+        "warning",
+        "The model has a registered relative or declares a parent.",
+        "Declare the parent in the model card, or register the models it may come from.",
+    ),
+    "unverifiable": Rule(
+        "error",
+        "Everything the policy names could be read and tested.",
+        "Make the file or the server reachable and run the check again. Nothing is concluded "
+        "from what could not be tested.",
+    ),
+}
+ALWAYS = "unverifiable"  # the rule that no policy turns off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestor:
+    """The other model of a finding. ``id`` is its number in the registry, 0 if it has none."""
+
+    name: str
+    source: str = ""
+    digest: str = ""
+    id: int = 0
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule touched. ``level`` is what the policy makes of it, ``state`` whether it is shown.
+
+    ``fingerprint`` depends on the rule, the digest of the model and that of the other model alone:
+    the same finding has the same one in every run.
+    """
+
+    rule: str
+    level: Level
+    state: State
+    reason: str
+    advice: str
+    fingerprint: str
+    ancestor: Ancestor | None = None
+    verdict: str = ""
+    basis: str = ""
+    log10_pvalue: float = 0.0
+    effect: Effect | None = None
+    kind: tuple[str, ...] = ()
+    direction: str = ""  # "determined", "undetermined", or empty where none was asked for
+    direction_probability: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One model with its findings; ``digest`` is empty if it could not be read."""
+
+    name: str
+    source: str
+    revision: str = ""
+    digest: str = ""
+    card: str = ""  # file beside the weights that declares, if there is one
+    declared_parents: tuple[str, ...] = ()
+    licence: str = ""
+    n_compared: int = 0
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What one call of `check` found. ``rules`` are the levels that were in force."""
+
+    models: tuple[Checked, ...]
+    rules: dict[str, str]
+    policy: str = ""  # the file
+    policy_digest: str = ""  # SHA-256 of the file
+    registry: str = ""
+    n_registered: int = 0
+    alpha: float
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    seconds: float = 0.0
+    version: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all models."""
+        return tuple(x for model in self.models for x in model.findings)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether a rule was hit; `incomplete` outranks it. Warnings change nothing."""
+        counted = {x.state for x in self.findings if x.level == "error"}
+        if "unverifiable" in counted:
+            return "incomplete"
+        return "hit" if counted else "pass"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, as one line."""
+        n = len(self.models)
+        count = {
+            "finding": sum(x.level == "error" and x.state == "hit" for x in self.findings),
+            "thing unverifiable": sum(
+                x.level == "error" and x.state == "unverifiable" for x in self.findings
+            ),
+            "warning": sum(x.level == "warning" for x in self.findings),
+        }
+        said = [_counted(k, word) for word, k in count.items() if k]
+        word = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could be checked"}
+        where = f"{n} model{'s' * (n != 1)}"
+        return f"{word[self.outcome]}: {', '.join(said) or 'nothing found'} ({where})"
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
+        data = asdict(self)
+        return to_text(SCHEMA, {"outcome": self.outcome, **data}, indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Check:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, _check)
+
+
+def fingerprint(rule: str, digest: str, other: str) -> str:
+    """Name of a finding: 32 hex digits of SHA-256 over the rule and both models."""
+    text = "\0".join((rule, digest, other))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _counted(n: int, word: str) -> str:
+    first, _, rest = word.partition(" ")
+    return f"{n} {first}{'s' * (n != 1)}{' ' * bool(rest)}{rest}"
+
+
+def _check(data: dict[str, Any]) -> Check:
+    kept = known(Check, data)
+    return Check(**{**kept, "models": tuple(_checked(x) for x in data["models"])})
+
+
+def _checked(data: dict[str, Any]) -> Checked:
+    kept = known(Checked, data)
+    return Checked(
+        **{
+            **kept,
+            "declared_parents": tuple(data.get("declared_parents", ())),
+            "findings": tuple(_finding(x) for x in data.get("findings", ())),
+            "skipped": tuple(Skipped(**x) for x in data.get("skipped", ())),
+        }
+    )
+
+
+def _finding(data: dict[str, Any]) -> Finding:
+    kept = known(Finding, data)
+    if data["state"] not in get_args(State) or data["level"] not in get_args(Level):
+        raise ValueError(f"state {data['state']!r} or level {data['level']!r}")
+    return Finding(
+        **{
+            **kept,
+            "kind": tuple(data.get("kind", ())),
+            "ancestor": Ancestor(**x) if (x := data.get("ancestor")) else None,
+            "effect": Effect(**x) if (x := data.get("effect")) else None,
+        }
+    )

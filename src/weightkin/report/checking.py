@@ -1,0 +1,40 @@
+"""What a check found, for people."""
+
+from __future__ import annotations
+
+from weightkin.records.checking import Check, Checked, Finding
+from weightkin.report.terminal import printable
+
+
+def check_lines(record: Check) -> list[str]:
+    """The sentence, then every finding of every model with what to do about it."""
+    lines = [record.sentence]
+    for model in record.models:
+        digest = f"  {model.digest[:20]}" if model.digest else ""
+        lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
+        lines += [line for finding in model.findings for line in _finding(finding)]
+        lines += _nothing(model)
+        for x in model.skipped:
+            lines.append(f"  skipped  {printable(x.what)}: {printable(x.why)}")
+    off = [rule for rule, level in record.rules.items() if level == "off"]
+    lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
+    policy = printable(record.policy) or "default levels"
+    n = record.n_registered
+    held = f"{n} model{'s' * (n != 1)} in {printable(record.registry)}"
+    registry = held if record.registry else "no registry"
+    lines.append(
+        f"  {policy}; {registry}; alpha {record.alpha:g}; {record.seconds:.2f} s, seed"
+        f" {record.seed}, weightkin {record.version}"
+    )
+    return lines
+
+
+def _finding(x: Finding) -> list[str]:
+    word = "unverifiable" if x.state == "unverifiable" else x.level
+    rule = f" {x.rule}" if x.rule != word else ""
+    return [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+
+
+def _nothing(model: Checked) -> list[str]:
+    n = model.n_compared
+    return [] if model.findings else [f"  nothing found ({n} model{'s' * (n != 1)} compared)"]

@@ -1,0 +1,144 @@
+"""A check as SARIF 2.1.0, for the places that show results of code scanning.
+
+Texts from outside are made printable, and brackets escaped: in a SARIF message they make links.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote
+
+from weightkin.records.checking import RULES, Check, Checked, Finding
+from weightkin.report.terminal import printable
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+FINGERPRINT = "weightkin/v1"
+NUMBERS = {rule: i for i, rule in enumerate(RULES)}
+
+
+def sarif(record: Check, base: Path | None = None) -> str:
+    """One run with a result for each finding, warnings among them.
+
+    Parameters
+    ----------
+    record : Check
+        What was found.
+    base : Path, optional
+        Folder that locations below it are written relative to, as code scanning wants them.
+    """
+    run = {
+        "tool": {
+            "driver": {
+                "name": "weightkin",
+                "version": record.version,
+                "semanticVersion": record.version,
+                "rules": [_rule(rule) for rule in RULES],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {
+                "executionSuccessful": record.outcome != "incomplete",
+                "toolExecutionNotifications": [
+                    {
+                        "level": "error",
+                        "message": {"text": _text(f"{model.name}: {finding.reason}")},
+                        "associatedRule": {"id": finding.rule, "index": NUMBERS[finding.rule]},
+                    }
+                    for model in record.models
+                    for finding in model.findings
+                    if finding.state == "unverifiable"
+                ],
+            }
+        ],
+        "results": [
+            _result(model, finding, base) for model in record.models for finding in model.findings
+        ],
+        "properties": {"alpha": record.alpha, "seed": record.seed, "outcome": record.outcome},
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2,
+                      allow_nan=False)  # fmt: skip
+
+
+def _rule(rule: str) -> dict[str, Any]:
+    about = RULES[rule]
+    name = "".join(word.capitalize() for word in rule.split("-"))
+    return {
+        "id": rule,
+        "name": name,
+        "shortDescription": {"text": about.asks},
+        "fullDescription": {"text": f"{about.asks} {about.help}"},
+        "help": {"text": about.help},
+        "defaultConfiguration": {
+            "level": "none" if about.level == "off" else about.level,
+            "enabled": about.level != "off",
+        },
+        "properties": {"tags": ["supply-chain", "provenance"]},
+    }
+
+
+def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, Any]:
+    ancestor = finding.ancestor
+    values: dict[str, Any] = {
+        "model": model.digest,
+        "state": finding.state,
+        "advice": finding.advice,
+    }
+    if finding.verdict:
+        values |= {
+            "verdict": finding.verdict,
+            "basis": finding.basis,
+            "log10Pvalue": finding.log10_pvalue,
+            "kind": list(finding.kind),
+            "direction": finding.direction,
+            "directionProbability": finding.direction_probability,
+        }
+    if ancestor is not None:
+        values["ancestor"] = {
+            "name": printable(ancestor.name),
+            "source": printable(ancestor.source),
+            "digest": ancestor.digest,
+        }
+    if finding.effect is not None:
+        values["effect"] = {"observed": finding.effect.observed, "chance": finding.effect.chance}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": NUMBERS[finding.rule],
+        "level": finding.level,
+        "kind": "fail",
+        "message": {"text": _text(f"{model.name}: {finding.reason}. {finding.advice}")},
+        "locations": [_location(model, base)],
+        "partialFingerprints": {FINGERPRINT: finding.fingerprint},
+        "properties": values,
+    }
+
+
+def _location(model: Checked, base: Path | None) -> dict[str, Any]:
+    """The file that declares, or the weights; and the model itself as a logical place."""
+    where = model.card or ("" if model.revision else model.source)
+    logical = {
+        "name": printable(model.name),
+        "fullyQualifiedName": printable(model.digest or model.source),
+        "kind": "resource",
+    }
+    location: dict[str, Any] = {"logicalLocations": [logical]}
+    if where:
+        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(where, base)}}
+    return location
+
+
+def _uri(path: str, base: Path | None) -> str:
+    """A path below the base as a relative reference, any other as one to a file."""
+    whole = PurePath(path)
+    if base is not None and whole.is_absolute() and whole.is_relative_to(base):
+        whole = whole.relative_to(base)
+    text = quote(whole.as_posix(), errors="surrogateescape")
+    return f"file://{text}" if whole.is_absolute() else text
+
+
+def _text(text: str) -> str:
+    """Plain text of a message: no control characters, and no brackets that would make a link."""
+    plain = printable(text).replace("\\", "\\\\")
+    return plain.replace("[", "\\[").replace("]", "\\]")

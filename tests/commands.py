@@ -1,0 +1,33 @@
+"""Commands run in this process: no second start of the interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+from weightkin.cli.main import CommandLineError, app
+from weightkin.errors import WeightkinError
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a process would have left: exit code and both streams."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments):
+    """Run one command as `weightkin.cli.main.main` does."""
+    raw, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = app([str(x) for x in arguments], standalone_mode=False) or 0
+        except CommandLineError as error:
+            code, _ = 4, print(error, file=err)
+        except WeightkinError as error:
+            code, _ = error.exit_code, print(f"weightkin: {error}", file=err)
+    return Done(code, raw.getvalue().decode("utf-8"), err.getvalue())

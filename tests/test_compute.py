@@ -1,0 +1,193 @@
+"""Claim: work gives the same anywhere; a dead worker costs at most the item it was at."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.cli.test_cli import run as command
+from tests.lineage.simulated import base, trained_on
+from tests.registry.conftest import write
+from tests.work import double, touch
+from weightkin import Registry, family_graph
+from weightkin.compute import AHEAD, Lost, run
+from weightkin.errors import OutOfReach, UnreadableModel, UsageError
+from weightkin.lineage import collection
+from weightkin.verbs.sketch import sketch_files
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as started,
+    ):
+        yield started
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Root -> child -> grandchild, another child, two strangers."""
+    folder = tmp_path_factory.mktemp("six")
+    rng = np.random.default_rng(11)
+    root = base(rng)
+    child = trained_on(root, rng)
+    made = {
+        "root": root,
+        "child": child,
+        "grandchild": trained_on(child, rng),
+        "sibling": trained_on(root, rng),
+        "stranger": base(rng),
+        "another": base(rng),
+    }
+    return [write(folder / name, arrays) for name, arrays in made.items()]
+
+
+@pytest.fixture(params=["here", "processes", "cluster"])
+def where(request):
+    """All three, for the one contract."""
+    if request.param == "cluster":
+        return {"cluster": request.getfixturevalue("cluster").scheduler_address}
+    return {"workers": 1 if request.param == "here" else 2}
+
+
+def test_results_come_in_order(where):
+    assert list(run(double, range(40), **where)) == [2 * x for x in range(40)]
+    assert list(run(double, [], **where)) == []
+
+
+def test_what_kills_its_worker_is_lost_alone(tmp_path):
+    items = [1, "killer", 2, tmp_path / "flag", "bug", 3]
+    first, killer, second, again, bug, third = run(double, items, workers=2)
+    assert (first, second, third) == (2, 4, 6)
+    assert again == "second time"
+    assert killer == Lost("the process that read it was killed (SIGKILL), twice")
+    assert bug == Lost("the process that read it failed (1)")
+
+
+def test_what_kills_workers_of_a_cluster_is_lost_alone(cluster, tmp_path):
+    items = [1, "killer", 2, tmp_path / "flag", "bug", 3]
+    first, killer, second, again, bug, third = run(double, items, cluster=cluster.scheduler_address)
+    assert (first, second, third) == (2, 4, 6)
+    assert again == "second time"
+    assert killer == Lost("killed 1 workers, with nothing else at work")
+    assert bug == Lost("failed on its worker: TypeError: no number")
+
+
+def test_few_results_wait(tmp_path):
+    """Work stops where nobody asks for more."""
+    found = run(touch, [tmp_path / str(k) for k in range(100)], workers=2)
+    for _ in range(3):
+        next(found)
+    found.close()
+    assert 3 <= len(list(tmp_path.iterdir())) <= 3 + 2 * AHEAD
+
+
+INTERRUPTED = """
+import os, sys
+from tests.work import whoami
+from weightkin.compute import run
+if __name__ == "__main__":
+    for x in run(whoami, [0, 0, "slow", "slow", 0], workers=2):
+        print(x, flush=True)
+"""
+
+
+def test_an_interrupt_ends_the_workers_at_once_and_without_a_word_from_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    running = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
+    workers = {int(running.stdout.readline()) for _ in range(2)}
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: all of them get it
+    _, said = running.communicate(timeout=120)
+    assert said.count("Traceback") == 1
+    assert said.endswith("KeyboardInterrupt\n")
+    for pid in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_settings_that_cannot_be_meant_are_told_in_one_line():
+    for settings, error in (
+        ({"workers": 0}, UsageError),
+        ({"workers": 2, "cluster": "tcp://127.0.0.1:1"}, UsageError),
+        ({"cluster": "nowhere"}, UsageError),
+        ({"cluster": "tls://127.0.0.1:1"}, UsageError),
+        ({"cluster": "tcp://127.0.0.1:1"}, OutOfReach),
+    ):
+        with pytest.raises(error) as caught:
+            run(double, [1], **settings)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_killed_worker_changes_nothing_in_the_tree(cluster, models, monkeypatch):
+    alone = family_graph(models)
+    assert len(alone.edges) == 3
+    first = _workers(cluster)
+
+    def kill_one(name, done, in_all, read):
+        if done == 1:
+            os.kill(min(first), signal.SIGKILL)
+
+    _refuse_here(monkeypatch)  # as on a machine that sees none of them
+    graph = family_graph(models, cluster=cluster.scheduler_address, progress=kill_one)
+    assert replace(graph, seconds=0.0) == replace(alone, seconds=0.0)
+    assert min(first) not in _workers(cluster)
+
+
+def _workers(cluster):
+    from distributed import Client
+
+    with Client(cluster.scheduler_address, set_as_default=False) as client:
+        client.wait_for_workers(2)
+        return set(client.run(os.getpid).values())
+
+
+def _refuse_here(monkeypatch):
+    def refuse(source):
+        raise UnreadableModel(f"{source}: cannot be seen from here")
+
+    monkeypatch.setattr(collection, "open_model", refuse)
+
+
+def test_several_processes_and_a_cluster_write_the_same_sketches(cluster, models, tmp_path):
+    sources = models[:2]
+    sketch_files([*sources, tmp_path / "no"], tmp_path / "here")
+    sketch_files([*sources, tmp_path / "no"], tmp_path / "beside", workers=2)
+    where = ("--cluster", cluster.scheduler_address)
+    done = command("sketch", *sources, tmp_path / "no", "--out", tmp_path / "far", *where)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    files = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert len(files) == 2
+    for name in files:
+        same = {(tmp_path / x / name).read_bytes() for x in ("here", "beside", "far")}
+        assert len(same) == 1
+
+
+def test_a_cluster_adds_to_a_registry_what_one_process_adds(cluster, models, tmp_path):
+    sources = [*models[:3], tmp_path / "no"]
+    here = Registry(tmp_path / "here.sqlite")
+    far = Registry(tmp_path / "far.sqlite")
+    here.add(sources)
+    record = far.add(sources, cluster=cluster.scheduler_address)
+    assert len(record.skipped) == 1
+    assert [(m.name, m.source, m.digest) for m in far.list()] == [
+        (m.name, m.source, m.digest) for m in here.list()
+    ]

@@ -1,0 +1,100 @@
+"""Claim: what the documents show is what runs; the site builds; no link is dead."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
+WITH_EXAMPLES = sorted(p for p in (ROOT / "src").rglob("*.py") if ">>>" in p.read_text())
+
+
+def commands(page):
+    """Each command of a page's consoles, with the lines it shows."""
+    found = []
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.M | re.S):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def fits(shown, printed):
+    """Whether lines are as shown; ``...`` stands for anything, alone for any number of lines."""
+    pattern = ""
+    for line in shown:
+        words = ".*".join(map(re.escape, line.split("...")))
+        pattern += r"(?:.*\n)*?" if line == "..." else rf"{words}\n"
+    return re.fullmatch(pattern, printed) is not None
+
+
+def test_the_comparison_of_lines_can_fail():
+    assert fits(["a", "...", "d...f"], "a\nb\nc\ndef\n")
+    assert fits(["a", "..."], "a\n")
+    assert fits(["...", "4...", "b"], "a\n4 c\nb\n")
+    assert not fits(["a", "...", "x"], "a\nb\n")
+    assert not fits(["a"], "a\nb\n")
+    assert not fits(["a"], "b\na\n")
+
+
+@pytest.fixture(scope="module")
+def desk(zoo, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "zoo").symlink_to(zoo)
+    return folder
+
+
+@pytest.mark.parametrize(("command", "shown"), commands(DOCS / "quickstart.md"))
+def test_the_quickstart_does_what_it_shows(desk, command, shown):
+    weightkin = f"{sys.executable} -m weightkin"
+    line = re.sub(r"^weightkin\b", weightkin, command)
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(line, shell=True, cwd=desk, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert fits(shown, done.stdout), done.stdout
+
+
+def test_the_page_of_commands_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, "-c", "import cli_page as c; print(c.page() == c.PAGE.read_text())"],
+        env={**os.environ, "PYTHONPATH": f"{DOCS}{os.pathsep}{ROOT / 'src'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n", "run: python docs/cli_page.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: p.stem)
+def test_examples_in_docstrings_hold(path):
+    name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted
+    assert not results.failed
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    args = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(tmp_path)]
+    done = subprocess.run([sys.executable, *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    index = (tmp_path / "index.html").read_text()
+    assert "quickstart.html" in index
+    assert "weightkin.compare" in (tmp_path / "api.html").read_text()
