@@ -9,10 +9,12 @@ import time
 from zoo import truth
 
 from benchmarks import family
+from weightkin.report.html import page
 from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
 from weightkin.verbs.compare import compare
 
+PAGE = truth.ROOT.parent / "build" / "demo.html"
 SHOWN = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"))
 
 
@@ -30,9 +32,13 @@ def main() -> None:
     print("given neutral names in random order; the true names are put back for reading).\n")
     graph, key = family.recover()
     found = family.score(graph, key)
-    print("\n".join(family_lines(family.renamed(graph, key), is_unicode=_is_unicode())))
+    renamed = family.renamed(graph, key)
+    print("\n".join(family_lines(renamed, is_unicode=_is_unicode())))
     print("\nBeside the truth:\n")
     print("\n".join(family.lines(found, graph)))
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(renamed, command="make demo"), encoding="utf-8")
+    print(f"The same to look at, with reasons on every edge: {os.path.relpath(PAGE)}")
     print(f"{time.perf_counter() - started:.0f} s. Try: .venv/bin/weightkin tree FOLDER, or")
     print(".venv/bin/weightkin compare MODEL_A MODEL_B, both with --json for the whole record.")
     sys.exit(1 if found.n_strangers_joined else 0)

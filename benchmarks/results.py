@@ -26,6 +26,7 @@ from benchmarks import (
     merges,
     minilm,
     minilm_families,
+    pages,
     paper,
     registry,
     remote,
@@ -84,6 +85,7 @@ def main() -> None:
         "cluster": ("One tree on several workers", cluster.run),
         "remote": ("Models on a hub", remote.run),
         "start": ("Start-up", start.run),
+        "pages": ("A large family in a browser", pages.run),
         "speed": ("Speed at the 1.1B shape", speed.run),
     }
     for key in sys.argv[1:] or sections:

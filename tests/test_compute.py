@@ -26,7 +26,7 @@ def cluster():
     import dask
 
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as started,
@@ -79,7 +79,7 @@ def test_what_kills_workers_of_a_cluster_is_lost_alone(cluster, tmp_path):
     first, killer, second, again, bug, third = run(double, items, cluster=cluster.scheduler_address)
     assert (first, second, third) == (2, 4, 6)
     assert again == "second time"
-    assert killer == Lost("killed 1 workers, with nothing else at work")
+    assert killer == Lost("killed 2 workers, with nothing else at work")
     assert bug == Lost("failed on its worker: TypeError: no number")
 
 

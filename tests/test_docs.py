@@ -39,6 +39,9 @@ def fits(shown, printed):
     return re.fullmatch(pattern, printed) is not None
 
 
+SHOWN = [c for page in ("docs/quickstart.md", "README.md") for c in commands(ROOT / page)]
+
+
 def test_the_comparison_of_lines_can_fail():
     assert fits(["a", "...", "d...f"], "a\nb\nc\ndef\n")
     assert fits(["a", "..."], "a\n")
@@ -55,8 +58,8 @@ def desk(zoo, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("command", "shown"), commands(DOCS / "quickstart.md"))
-def test_the_quickstart_does_what_it_shows(desk, command, shown):
+@pytest.mark.parametrize(("command", "shown"), SHOWN)
+def test_commands_do_what_is_shown(desk, command, shown):
     weightkin = f"{sys.executable} -m weightkin"
     line = re.sub(r"^weightkin\b", weightkin, command)
     env = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT / "src")}

@@ -23,6 +23,7 @@ LEVELS = {
     "lineage": 7,
     "registry": 8,
     "report": 8,
+    "web": 9,
     "policy": 9,
     "cli": 10,
     "__main__": 11,

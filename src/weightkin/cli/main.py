@@ -21,6 +21,7 @@ from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
 from weightkin.cli.options import OnlyEstimate, print_estimate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
+from weightkin.cli.serve import serve
 from weightkin.cli.sketch import sketch
 from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
@@ -268,6 +269,7 @@ app.command(name="list")(list_models)
 app.command()(remove)
 app.command()(export)
 app.command(name="import")(import_models)
+app.command()(serve)
 app.add_typer(controls_app, name="controls")
 
 

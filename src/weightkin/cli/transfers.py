@@ -25,6 +25,7 @@ def show_transfers() -> None:
     if not sys.stderr.isatty():
         return
     logger = logging.getLogger("weightkin.hub")
-    logger.addHandler(_OneLine())
+    if not any(isinstance(x, _OneLine) for x in logger.handlers):
+        logger.addHandler(_OneLine())
     logger.setLevel(logging.INFO)
     logger.propagate = False

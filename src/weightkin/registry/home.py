@@ -106,12 +106,10 @@ class Registry:
         started = time.perf_counter()
         if not 0 < alpha < 1 or most < 1:
             raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
-        with opened(self.path, to_write=False) as connection:
-            rows = connection.execute("SELECT id, name, source FROM models ORDER BY id").fetchall()
         query, own = self._query(source)
-        matches = {p: placing.matching(p, rows) for p in query.declared.parents}
         with opened(self.path, to_write=False) as connection:
             store = store_of(self.path, connection)
+            matches = {p: placing.matching(connection, p) for p in query.declared.parents}
             found = searching.search(
                 store,
                 connection,

@@ -6,6 +6,7 @@ are laid out. What they declare is held against that, and counts for nothing in 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -21,6 +22,7 @@ from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.searching import Compared
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
+from weightkin.weights.hub import SCHEME
 
 MOST_PLACED = 14  # relatives that are laid out, the nearest
 OWN = "query"
@@ -165,11 +167,16 @@ def held_against(
     return tuple(stated)
 
 
-def matching(name: str, known: Sequence[tuple[int, str, str]]) -> list[int]:
-    """Ids of the registered models (id, name, source) that a declared name may mean."""
+def matching(connection: sqlite3.Connection, name: str) -> list[int]:
+    """Ids of the registered models that a declared name may mean; by indexes, however many."""
+    exact = connection.execute(
+        "SELECT id FROM models WHERE name = ? UNION"
+        " SELECT id FROM models WHERE source IN (?, ?) ORDER BY id",
+        (name, name, f"{SCHEME}{name}"),
+    ).fetchall()
     last = PurePath(name).name
-    exact = [i for i, called, source in known if name in (called, source)]
-    return exact or [i for i, called, source in known if last in (called, PurePath(source).name)]
+    named = connection.execute("SELECT id FROM models WHERE name = ? ORDER BY id", (last,))
+    return [row[0] for row in exact or named.fetchall()]
 
 
 def _state(

@@ -100,6 +100,7 @@
       pixelRatio: isLarge ? 1 : "auto"
     });
     frame.cy = cy; /* for those who look from outside */
+    cy.nodes().panify(); /* a drag that begins on a model moves the drawing too */
 
     function fit() {
       cy.fit(cy.elements(), 28);

@@ -1,0 +1,131 @@
+"""Looking around in a registry: a page of models, one model, what is remembered about it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightkin.records.registry import Registered
+from weightkin.registry.adding import with_notes
+from weightkin.registry.store import COLUMNS, folder_of, opened, told
+from weightkin.sketch import Sketch, read_sketch
+
+LONGEST = 1000  # characters of a text to look for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of the models that were asked for, and how many there are in all."""
+
+    n_found: int
+    models: tuple[Registered, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A comparison that an earlier search left behind."""
+
+    model: Registered
+    found: str  # when, UTC
+    evidence: dict[str, Any]  # verdict, basis, log10_pvalue, sentence, kind, looked_at, alpha
+
+
+def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:
+    """Models whose name or source holds a text, or of that number (``3`` or ``#3``), in order.
+
+    Cost: one pass over the names; notes are looked up for the models returned alone.
+    """
+    where, values = _condition(text[:LONGEST])
+    with opened(path, to_write=False) as connection:
+        n = connection.execute(f"SELECT count(*) FROM models {where}", values).fetchone()[0]  # noqa: S608
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM models {where} ORDER BY id LIMIT ? OFFSET ?",  # noqa: S608
+            (*values, most, start),
+        ).fetchall()
+        return Page(n_found=n, models=tuple(with_notes(connection, row) for row in rows))
+
+
+def named(path: Path, text: str, most: int = 20) -> tuple[Registered, ...]:
+    """Models of exactly this name, source or number (``#3``)."""
+    number = _number(text) if text.startswith("#") else None
+    with opened(path, to_write=False) as connection:
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM models WHERE name = ? OR source = ? OR id = ?"  # noqa: S608
+            " ORDER BY id LIMIT ?",
+            (text, text, number, most),
+        ).fetchall()
+        return tuple(with_notes(connection, row) for row in rows)
+
+
+def one(path: Path, number: int) -> Registered | None:
+    """The model of a number, if there is one."""
+    with opened(path, to_write=False) as connection:
+        row = _row(connection, number)
+        return None if row is None else with_notes(connection, row)
+
+
+def sketch_of(path: Path, model: Registered) -> Sketch | None:
+    """What the registry holds of a model, under the model's name; none if it was removed."""
+    with opened(path, to_write=False) as connection:
+        row = connection.execute(
+            "SELECT contents.sketch FROM contents JOIN models ON models.slot = contents.slot"
+            " WHERE models.id = ?",
+            (model.id,),
+        ).fetchone()
+    if row is None:
+        return None
+    with told(path):
+        return read_sketch(folder_of(path) / "sketches" / row[0])
+
+
+def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
+    """What earlier searches found between a model and others, most certain first."""
+    with opened(path, to_write=False) as connection:
+        rows = connection.execute(
+            "SELECT b, found, evidence FROM edges WHERE a = ? AND digest_a = ?",
+            (model.id, model.digest),
+        ).fetchall()
+        found = []
+        for other, when, evidence in rows:
+            row = _row(connection, other)
+            if row is not None:
+                known = with_notes(connection, row)
+                found.append(Remembered(model=known, found=when, evidence=json.loads(evidence)))
+    return tuple(sorted(found, key=lambda x: (x.evidence["log10_pvalue"], x.model.id)))
+
+
+def stamp(path: Path) -> str:
+    """Changes whenever a model is added or removed."""
+    with opened(path, to_write=False) as connection:
+        n, last = connection.execute("SELECT count(*), coalesce(max(id), 0) FROM models").fetchone()
+        ever = connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'models'"
+        ).fetchone()
+        return f"{n}.{last}.{ever[0] if ever else 0}"
+
+
+def _row(connection: sqlite3.Connection, number: int) -> tuple[object, ...] | None:
+    if not 0 < number < 1 << 62:
+        return None
+    row: tuple[object, ...] | None = connection.execute(
+        f"SELECT {COLUMNS} FROM models WHERE id = ?",  # noqa: S608
+        (number,),
+    ).fetchone()
+    return row
+
+
+def _condition(text: str) -> tuple[str, tuple[object, ...]]:
+    if not text:
+        return "", ()
+    inside = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
+    like = f"%{inside}%"
+    where = "WHERE name LIKE ? ESCAPE '\\' OR source LIKE ? ESCAPE '\\' OR id = ?"
+    return where, (like, like, _number(text))
+
+
+def _number(text: str) -> int | None:
+    digits = text.removeprefix("#")
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 18 else None

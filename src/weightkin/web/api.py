@@ -1,0 +1,237 @@
+"""The API: what the pages show and start, as JSON, for programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response, UploadFile
+
+from weightkin.records import Comparison
+from weightkin.records.family import FamilyGraph
+from weightkin.records.registry import Registered, Search, Trace
+from weightkin.registry import browsing
+from weightkin.web.desk import Desk
+from weightkin.web.facts import ModelFacts, facts_of
+from weightkin.web.jobs import Job, JobKind, JobState
+
+MOST_ON_PAGE = 200
+Number = Annotated[int, Path(ge=1, le=1 << 53, description="Number in the registry.")]
+JobNumber = Annotated[int, Path(ge=1, le=1 << 53, description="Number of the job.")]
+JSON = "application/json"
+Answers = dict[int | str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why something was not done, in one line."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One page of the models that were asked for."""
+
+    n_found: int
+    page: int
+    n_pages: int
+    models: tuple[Registered, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSeen:
+    """A job. ``said`` is how far it is or why it failed; times are UTC, empty while there is none.
+
+    ``is_young`` is false where models were added or removed since it was asked.
+    """
+
+    id: int
+    kind: JobKind
+    title: str
+    state: JobState
+    said: str
+    made: str
+    begun: str
+    ended: str
+    is_over: bool
+    is_young: bool
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSeen:
+    """The latest jobs, newest first."""
+
+    jobs: tuple[JobSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Numbers of two registered models."""
+
+    a: Annotated[int, Query(ge=1, le=1 << 53)]
+    b: Annotated[int, Query(ge=1, le=1 << 53)]
+
+
+def seen(desk: Desk, job: Job) -> JobSeen:
+    """A job as it is told to visitors: without paths of this machine."""
+    kept = {f.name: getattr(job, f.name) for f in fields(JobSeen) if hasattr(job, f.name)}
+    return JobSeen(**kept, is_young=desk.is_young(job), page=f"/jobs/{job.id}")
+
+
+def model_or_404(desk: Desk, number: int) -> Registered:
+    """A registered model by its number."""
+    model = browsing.one(desk.registry, number)
+    if model is None:
+        raise HTTPException(404, f"#{number}: no such model")
+    return model
+
+
+def listing(desk: Desk, text: str, page: int, size: int) -> Listing:
+    """One page of models; a page after the last is empty."""
+    found = browsing.browse(desk.registry, text, start=(page - 1) * size, most=size)
+    n_pages = max(1, math.ceil(found.n_found / size))
+    return Listing(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
+
+
+def _answers(*codes: int, model: Any = None) -> Answers:
+    """Errors a route documents, beside those that every route may give."""
+    words: dict[int, str] = {
+        400: "The body cannot be read.",
+        401: "A token is needed.",
+        403: "Another site asked for this.",
+        404: "There is no such thing.",
+        409: "The job is in another state.",
+        413: "The body is too large.",
+        421: "This host name is not served.",
+        422: "Malformed, or no sketch.",
+        429: "Too many jobs wait already.",
+        503: "The registry cannot be used.",
+    }
+    said: Answers = {
+        code: {"model": Problem, "description": words[code]} for code in sorted({*codes, *EVER})
+    }
+    if model is not None:
+        said[200] = {"model": model}
+    return said
+
+
+EVER = (401, 421, 422, 503)
+ASKING = (400, 403, 413, 429)
+
+
+def router(desk: Desk) -> APIRouter:
+    """All routes of the API on one desk."""
+    api = APIRouter(prefix="/api")
+
+    @api.get("/models", tags=["models"], responses=_answers())
+    def models(
+        query: Annotated[
+            str, Query(max_length=1000, description="Part of a name or source, or a number.")
+        ] = "",
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        size: Annotated[int, Query(ge=1, le=MOST_ON_PAGE)] = 50,
+    ) -> Listing:
+        """Registered models in the order they were added."""
+        return listing(desk, query, page, size)
+
+    @api.get("/models/{number}", tags=["models"], responses=_answers(404))
+    def model(number: Number) -> ModelFacts:
+        """One registered model, with what its sketch shows."""
+        return facts_of(desk.registry, model_or_404(desk, number))
+
+    @api.get("/models/{number}/trace", tags=["models"], responses=_answers(404, model=Trace))
+    def trace(number: Number) -> Response:
+        """The newest record of relatives, path to the root and declared parents."""
+        model_or_404(desk, number)
+        return _record(desk.answered("trace", model=number))
+
+    @api.post(
+        "/models/{number}/trace", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING)
+    )
+    def ask_trace(number: Number) -> JobSeen:
+        """Find relatives, path and declared parents of a model."""
+        return seen(desk, desk.trace(model_or_404(desk, number)))
+
+    @api.post("/compare", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING))
+    def compare(pair: Pair) -> JobSeen:
+        """Compare two registered models."""
+        a, b = (model_or_404(desk, number) for number in (pair.a, pair.b))
+        return seen(desk, desk.compare(a, b))
+
+    @api.post("/search", tags=["jobs"], status_code=202, responses=_answers(*ASKING))
+    def search(sketch: UploadFile) -> JobSeen:
+        """Find the relatives of an uploaded sketch (a file of `weightkin sketch`; no weights)."""
+        return seen(desk, desk.search(sketch.file, sketch.filename or ""))
+
+    @api.get("/family", tags=["family"], responses=_answers(404, model=FamilyGraph))
+    def family() -> Response:
+        """The newest family graph of all registered models."""
+        return _record(desk.answered("family"))
+
+    @api.post("/family", tags=["family"], status_code=202, responses=_answers(*ASKING))
+    def ask_family() -> JobSeen:
+        """Draw the family graph of all registered models."""
+        return seen(desk, desk.family())
+
+    @api.get("/jobs", tags=["jobs"], responses=_answers())
+    def jobs() -> JobsSeen:
+        """The latest fifty jobs."""
+        return JobsSeen(jobs=tuple(seen(desk, job) for job in desk.jobs.newest()))
+
+    @api.get("/jobs/{number}", tags=["jobs"], responses=_answers(404))
+    def job(number: JobNumber) -> JobSeen:
+        """One job: its state, and how far it is."""
+        return seen(desk, job_or_404(desk, number))
+
+    @api.get(
+        "/jobs/{number}/record",
+        tags=["jobs"],
+        responses=_answers(404, 409, model=Comparison | Trace | Search | FamilyGraph),
+    )
+    def record(number: JobNumber) -> Response:
+        """The record of a job that is done."""
+        found = job_or_404(desk, number)
+        if found.state != "done":
+            raise HTTPException(409, f"job {number} is {found.state}, expected one that is done")
+        return Response(desk.jobs.record(number), media_type=JSON)
+
+    @api.post("/jobs/{number}/cancel", tags=["jobs"], responses=_answers(403, 404, 409))
+    def cancel(number: JobNumber) -> JobSeen:
+        """Cancel a job that waits, or kill one that runs."""
+        found = job_or_404(desk, number)
+        if not desk.runner.cancel(number):
+            raise HTTPException(409, f"job {number} is {found.state}, expected one not over")
+        return seen(desk, job_or_404(desk, number))
+
+    @api.post(
+        "/jobs/{number}/rerun",
+        tags=["jobs"],
+        status_code=202,
+        responses=_answers(403, 404, 409, 429),
+    )
+    def rerun(number: JobNumber) -> JobSeen:
+        """Queue a job again that failed, was cancelled or interrupted."""
+        found = desk.jobs.rerun(number)
+        if found is None:
+            raise HTTPException(404, f"job {number}: no such job")
+        return seen(desk, found)
+
+    return api
+
+
+def job_or_404(desk: Desk, number: int) -> Job:
+    """A job by its number."""
+    job = desk.jobs.get(number)
+    if job is None:
+        raise HTTPException(404, f"job {number}: no such job")
+    return job
+
+
+def _record(found: tuple[Job, str] | None) -> Response:
+    if found is None:
+        raise HTTPException(404, "not asked for yet: POST here first")
+    job, text = found
+    return Response(text, media_type=JSON, headers={"x-weightkin-job": str(job.id)})

@@ -1,0 +1,83 @@
+"""The application: pages and API of one registry behind the guard, errors in one line."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+import weightkin
+from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
+from weightkin.report.terminal import printable
+from weightkin.web import api, pages
+from weightkin.web.desk import Desk
+from weightkin.web.guard import Guard
+from weightkin.web.jobs import QueueFull, WrongState
+from weightkin.web.shown import Shown
+
+STATUS: dict[type[WeightkinError], int] = {
+    QueueFull: 429,
+    WrongState: 409,
+    UnreadableModel: 422,
+    UsageError: 422,
+    UnusableRegistry: 503,
+}
+
+
+def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = "") -> Guard:
+    """Everything that answers, behind its guard.
+
+    Parameters
+    ----------
+    desk : Desk
+        The registry, and who does the work.
+    names : frozenset of str
+        Host names to answer to, beside addresses.
+    token : str
+        What visitors have to show; empty: nothing.
+    """
+    shown = Shown(has_token=bool(token))
+    app = FastAPI(
+        title="weightkin",
+        version=weightkin.__version__,
+        summary="Who is related to whom, among registered models.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"auto_configure": False},  # nothing of this goes anywhere
+    )
+    guard = Guard(app, names=names, token=token)
+    app.include_router(api.router(desk))
+    app.include_router(pages.router(desk, shown, guard))
+
+    async def problem(request: Request, error: Exception) -> Response:
+        status, text = _words(error)
+        headers = {"retry-after": "5"} if status == 429 else {}
+        if isinstance(error, HTTPException):
+            headers |= dict(error.headers or {})
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": text}, status_code=status, headers=headers)
+        title = HTTPStatus(status).phrase
+        page = shown.page("problem.html", status=status, title=title, text=text)
+        page.headers.update(headers)
+        return page
+
+    handlers: tuple[type[Exception], ...] = (WeightkinError, HTTPException, RequestValidationError)
+    for kind in handlers:
+        app.add_exception_handler(kind, problem)
+    return guard
+
+
+def _words(error: Exception) -> tuple[int, str]:
+    """Status and one printable line."""
+    if isinstance(error, HTTPException):
+        return error.status_code, printable(str(error.detail))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(x) for x in first["loc"][1:]) or "the body"
+        return 422, printable(f"{where}: {first['msg']}"[:300])
+    kinds = (status for kind, status in STATUS.items() if isinstance(error, kind))
+    return next(kinds, 500), printable(str(error))

@@ -1,0 +1,197 @@
+"""The pages: every one works without a script, but for the drawing of a family."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, UploadFile
+from markupsafe import Markup
+from starlette.responses import RedirectResponse, Response
+
+from weightkin.records import Comparison
+from weightkin.records.registry import Registered, Search, Trace
+from weightkin.registry import browsing
+from weightkin.report import html
+from weightkin.report.html.build import data_script
+from weightkin.web.api import job_or_404, listing, model_or_404, seen
+from weightkin.web.desk import Desk
+from weightkin.web.facts import facts_of
+from weightkin.web.familypage import Families
+from weightkin.web.guard import COOKIE, MOST_UPLOAD, Guard, cookie_of
+from weightkin.web.jobs import Job
+from weightkin.web.shown import Shown
+
+ON_PAGE = 50
+Number = Annotated[int, Path(ge=1, le=1 << 53)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+Text = Annotated[str, Query(max_length=1000)]
+Given = Annotated[str, Form(max_length=1000)]
+NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
+
+
+def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
+    """All pages on one desk."""
+    pages = APIRouter(include_in_schema=False)
+    families = Families(desk)
+
+    @pages.get("/")
+    def home(q: Text = "", page: PageNumber = 1) -> Response:
+        found = listing(desk, q.strip(), page, ON_PAGE)
+        return shown.page("models.html", found=found, q=q)
+
+    @pages.get("/models/{number}")
+    def model(number: Number) -> Response:
+        known = model_or_404(desk, number)
+        answer = desk.answered("trace", model=number)
+        trace = Trace.from_json(answer[1]) if answer else None
+        return shown.page(
+            "model.html",
+            facts=facts_of(desk.registry, known),
+            trace=trace,
+            job=_latest(desk, desk.latest("trace", model=number)),
+            asked=seen(desk, answer[0]) if answer else None,
+            numbers=_numbers(trace),
+            remembered=browsing.remembered(desk.registry, known) if answer is None else (),
+        )
+
+    @pages.post("/models/{number}/trace")
+    def ask_trace(number: Number) -> Response:
+        desk.trace(model_or_404(desk, number))
+        return _to(f"/models/{number}")
+
+    @pages.get("/family")
+    def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
+        drawn = families.latest()
+        return shown.page(
+            "family.html",
+            drawn=drawn,
+            table=drawn and families.table(drawn, kind, sure, page),
+            job=_latest(desk, desk.latest("family")),
+            asked=drawn and seen(desk, drawn.job),
+        )
+
+    @pages.post("/family")
+    def ask_family() -> Response:
+        desk.family()
+        return _to("/family")
+
+    @pages.get("/family/edges/{job}/{number}")
+    def edge(job: Number, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:
+        found = families.edge(job_or_404(desk, job), number)
+        if found is None:
+            raise HTTPException(404, "no such edge")
+        return shown.page("edge.html", edge=found)
+
+    @pages.get("/compare")
+    def compare(a: Text = "", b: Text = "") -> Response:
+        return shown.page("compare.html", a=a, b=b, problems={}, choices={})
+
+    @pages.post("/compare")
+    def ask_compare(a: Given = "", b: Given = "") -> Response:
+        found = {"a": _meant(desk, a), "b": _meant(desk, b)}
+        if all(len(models) == 1 for models in found.values()):
+            return _to(f"/jobs/{desk.compare(found['a'][0], found['b'][0]).id}")
+        problems = {side: _problem(models) for side, models in found.items() if len(models) != 1}
+        choices = {side: models for side, models in found.items() if len(models) > 1}
+        return shown.page("compare.html", a=a, b=b, problems=problems, choices=choices)
+
+    @pages.get("/search")
+    def search() -> Response:
+        return shown.page("search.html", most=MOST_UPLOAD, problem="")
+
+    @pages.post("/search")
+    def ask_search(sketch: UploadFile) -> Response:
+        return _to(f"/jobs/{desk.search(sketch.file, sketch.filename or '').id}")
+
+    @pages.get("/jobs")
+    def jobs() -> Response:
+        return shown.page("jobs.html", jobs=[seen(desk, job) for job in desk.jobs.newest(100)])
+
+    @pages.get("/jobs/{number}")
+    def job(number: Number) -> Response:
+        found = job_or_404(desk, number)
+        if found.state != "done":
+            return shown.page("job.html", job=seen(desk, found))
+        if found.kind == "trace":
+            return _to(f"/models/{found.asked['model']}")
+        if found.kind == "family":
+            return _to("/family")
+        text = desk.jobs.record(number)
+        if found.kind == "search":
+            return shown.page("result.html", job=seen(desk, found), search=Search.from_json(text))
+        body = Markup(html.body(Comparison.from_json(text)))
+        pair = [browsing.one(desk.registry, found.asked[side]) for side in "ab"]
+        record = Markup(data_script(text, id="record"))
+        return shown.page("report.html", job=seen(desk, found), body=body, pair=pair, record=record)
+
+    @pages.post("/jobs/{number}/cancel")
+    def cancel(number: Number) -> Response:
+        job_or_404(desk, number)
+        desk.runner.cancel(number)
+        return _to(f"/jobs/{number}")
+
+    @pages.post("/jobs/{number}/rerun")
+    def rerun(number: Number) -> Response:
+        job_or_404(desk, number)
+        desk.jobs.rerun(number)
+        return _to(f"/jobs/{number}")
+
+    @pages.get("/login")
+    def login() -> Response:
+        return shown.page("login.html", problem="")
+
+    @pages.post("/login")
+    def ask_login(token: Given = "") -> Response:
+        if not guard.is_token(token.strip()):
+            return shown.page("login.html", 403, problem="This is not the token.")
+        answer = _to("/")
+        answer.set_cookie(COOKIE, cookie_of(token.strip()), httponly=True, samesite="strict")
+        return answer
+
+    @pages.post("/logout")
+    def logout() -> Response:
+        answer = _to("/login")
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+    @pages.get("/about")
+    def about(request: Request) -> Response:
+        return shown.page("about.html", paths=request.app.openapi()["paths"])
+
+    @pages.get("/static/{mark}/{name}")
+    def static(mark: str, name: str) -> Response:
+        found = shown.file(name)
+        if found is None or shown.address(name) != f"/static/{mark}/{name}":
+            raise HTTPException(404, "no such file")
+        return found
+
+    return pages
+
+
+def _to(where: str) -> RedirectResponse:
+    return RedirectResponse(where, status_code=303)
+
+
+def _latest(desk: Desk, job: Job | None) -> object:
+    """The newest job of a question, unless it has been answered."""
+    return None if job is None or job.state == "done" else seen(desk, job)
+
+
+def _meant(desk: Desk, text: str) -> tuple[Registered, ...]:
+    """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
+    numbered = NUMBERED.fullmatch(text.strip())
+    return browsing.named(desk.registry, numbered[1] if numbered else text.strip())
+
+
+def _numbers(trace: Trace | None) -> dict[str, int]:
+    """Numbers of the models that a record names, by their names."""
+    if trace is None:
+        return {}
+    search = trace.search
+    found = {x.model.name: x.model.id for x in (*search.others, *reversed(search.relatives))}
+    return found | {s.parent: s.parent_id for s in (*search.path, *search.parents)}
+
+
+def _problem(models: tuple[Registered, ...]) -> str:
+    return "Several models have this name: choose one." if models else "No model has this name."

@@ -1,0 +1,175 @@
+"""Every job in a process of its own, which can be killed at any moment and dies with the server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from weightkin.errors import UnusableRegistry, WeightkinError
+from weightkin.web.jobs import Job, Jobs
+
+Say = Callable[[str], None]
+Work = Callable[[str, dict[str, Any], Say], str]  # kind, what was asked, progress: the record
+LONGEST = 6 * 3600.0  # seconds of one job
+
+
+class Runner:
+    """Threads that take jobs in order, each giving one at a time to a new process.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        Where they are taken from and what became of them is written to.
+    work : callable
+        Runs in the process; importable by its name.
+    n_slots : int
+        Jobs that run at once.
+    """
+
+    def __init__(self, jobs: Jobs, work: Work, n_slots: int = 1) -> None:
+        self._jobs = jobs
+        self._work = work
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([work.__module__])
+        self._running: dict[int, BaseProcess] = {}
+        self._cancelled: set[int] = set()
+        self._is_closed = False
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"jobs-{k}", daemon=True)
+            for k in range(n_slots)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def cancel(self, number: int) -> bool:
+        """Cancel a job: one that waits never begins, one that runs is killed. Whether it was."""
+        with self._jobs.changed:
+            if self._jobs.cancel_queued(number):
+                return True
+            job = self._jobs.get(number)
+            if job is None or job.state != "running":
+                return False
+            self._cancelled.add(number)
+            process = self._running.get(number)
+            if process is not None:
+                process.kill()
+            return True
+
+    def close(self) -> None:
+        """Stop all work; what was running is interrupted."""
+        with self._jobs.changed:
+            self._is_closed = True
+            for process in self._running.values():
+                process.kill()
+            self._jobs.changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            job = self._next()
+            if job is None:
+                return
+            try:
+                self._run(job)
+            except UnusableRegistry as error:  # a full disk: the job is taken up at the next start
+                print(f"weightkin: {error}", file=sys.stderr)
+
+    def _next(self) -> Job | None:
+        """Wait for a job to do; none when all is closed."""
+        with self._jobs.changed:
+            while not self._is_closed:
+                job = self._jobs.begin()
+                if job is not None:
+                    return job
+                self._jobs.changed.wait()
+        return None
+
+    def _run(self, job: Job) -> None:
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=_in_process, args=(self._work, job.kind, job.asked, theirs), daemon=True
+        )
+        try:
+            process.start()
+        except OSError as error:
+            self._jobs.end(job.id, "failed", f"no process could be started ({error.strerror})")
+            return
+        theirs.close()
+        with self._jobs.changed:
+            self._running[job.id] = process
+            if self._is_closed or job.id in self._cancelled:
+                process.kill()
+        what, said = self._listen(job, process, ours)
+        process.join()
+        ours.close()
+        with self._jobs.changed:
+            del self._running[job.id]
+            if job.id in self._cancelled:
+                self._cancelled.discard(job.id)
+                self._jobs.end(job.id, "cancelled")
+            elif what == "done":
+                self._jobs.end(job.id, "done", record=said)
+            elif what == "failed":
+                self._jobs.end(job.id, "failed", said)
+            elif self._is_closed:
+                self._jobs.end(job.id, "interrupted", "the server stopped")
+            else:
+                why = f"its process ended with code {process.exitcode}"
+                self._jobs.end(job.id, "failed", why)
+
+    def _listen(self, job: Job, process: BaseProcess, ours: Connection) -> tuple[str, str]:
+        """Pass on what a process says until its last word, or until it is gone."""
+        until = time.monotonic() + LONGEST
+        while time.monotonic() < until:
+            if ours not in wait([ours, process.sentinel], until - time.monotonic()):
+                if not ours.poll():
+                    return "gone", ""
+                continue
+            try:
+                what, said = ours.recv()
+            except EOFError:
+                return "gone", ""
+            if what != "say":
+                return what, said
+            self._jobs.say(job.id, said)
+        process.kill()
+        return "failed", f"it ran for {LONGEST / 3600:.0f} hours, and was stopped"
+
+
+def _in_process(work: Work, kind: str, asked: dict[str, Any], pipe: Connection) -> None:
+    """Do one job: the record, or the reason why there is none, goes through the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a key pressed for the server reaches all
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock = threading.Lock()
+
+    def say(text: str) -> None:
+        with lock:
+            pipe.send(("say", text))
+
+    try:
+        last = ("done", work(kind, asked, say))
+    except WeightkinError as error:
+        last = ("failed", str(error))
+    except OSError as error:
+        last = ("failed", f"{error.filename or 'a file'}: cannot be read ({error.strerror})")
+    except MemoryError:
+        last = ("failed", "it needs more memory than a job may use")
+    with lock:
+        pipe.send(last)
+
+
+def _end_with_parent() -> None:
+    """Leave as soon as the server is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,131 @@
+"""Open the socket, start the work, answer until told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from weightkin.errors import UsageError
+from weightkin.registry import browsing
+from weightkin.registry.store import folder_of
+from weightkin.web.app import make_app
+from weightkin.web.desk import Desk
+from weightkin.web.jobs import Jobs
+from weightkin.web.running import Runner, Work
+from weightkin.web.work import work
+
+MOST_AT_ONCE = 200  # requests; others are told to come back
+
+
+def serve(
+    registry: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8321,
+    names: Sequence[str] = (),
+    workers: int = 1,
+    work: Work = work,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the pages and the API of a registry until stopped by SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    registry : Path
+        Its file; must be there.
+    host, port : str, int
+        Where to listen; port 0 takes a free one. Elsewhere than on the loopback address a random
+        token is made, said once, and asked of every visitor.
+    names : sequence of str
+        Host names that visitors may use, beside ``host``, ``localhost`` and addresses.
+    workers : int
+        Jobs that run at once.
+    work : callable
+        What does a job, in a process of its own.
+    say : callable
+        Where the address and the token are said.
+
+    Raises
+    ------
+    UnusableRegistry
+        No registry, or another server has it.
+    UsageError
+        The address cannot be listened at.
+    """
+    browsing.stamp(registry)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listener(host, port))
+        desk = stack.enter_context(open_desk(registry, work=work, workers=workers))
+        token = "" if is_loopback(host) else secrets.token_urlsafe(32)
+        known = frozenset(x.lower() for x in (*names, host, "localhost"))
+        config = uvicorn.Config(
+            make_app(desk, names=known, token=token),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_AT_ONCE,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=3,
+            ws="none",
+        )
+        shown = f"[{host}]" if ":" in host else host
+        say(f"http://{shown}:{listener.getsockname()[1]}/")
+        if token:
+            say(f"token, needed by every visitor and not shown again: {token}")
+        for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
+            signal.signal(number, _stopped)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterator[Desk]:
+    """The jobs beside a registry and who does them; in a passing folder where none can be kept."""
+    with ExitStack() as stack:
+        home = folder_of(registry)
+        folder = home / "web"
+        if not os.access(home, os.W_OK):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uploads = folder / "uploads"
+        uploads.mkdir(parents=True, exist_ok=True)
+        jobs = Jobs(folder / "jobs.sqlite")
+        stack.callback(jobs.close)
+        runner = Runner(jobs, work, workers)
+        stack.callback(runner.close)
+        yield Desk(registry.resolve(), jobs, runner, uploads)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    """Being told to stop is how a server ends; work that is under way is closed behind it."""
+
+
+@contextmanager
+def _listener(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=kind)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror)
+        why = os.strerror(number) if is_system and number else error
+        raise UsageError(f"{host}:{port}: cannot listen there ({why})") from None
+    with listener:
+        yield listener

@@ -1,0 +1,20 @@
+"""Works that never end, or end badly: what a job may do at worst. Run in processes of their own."""
+
+import os
+import threading
+
+
+def for_ever(kind, asked, say):
+    """Say who works, and never finish."""
+    say(f"process {os.getpid()}")
+    threading.Event().wait()
+
+
+def gone(kind, asked, say):
+    """Leave without a word."""
+    os._exit(7)
+
+
+def raising(kind, asked, say):
+    """A bug."""
+    raise RuntimeError("a bug")

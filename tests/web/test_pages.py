@@ -1,0 +1,128 @@
+"""Claim: a person finds a model, reads the family, and compares two, in a real browser."""
+
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+SECONDS = 1000.0  # of the milliseconds a browser counts in
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open pages; at the end, nothing was complained about and no request left this host."""
+    problems = []
+
+    @contextmanager
+    def opened(path, **options):
+        context = browser.new_context(**options)
+        context.set_default_timeout(60 * SECONDS)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type != "log" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: _is_ours(r.url, address) or problems.append(r.url))
+        page.goto(f"{address}{path}")
+        yield page
+        context.close()
+
+    yield opened
+    assert problems == []
+
+
+def _is_ours(url, address):
+    return url.startswith((f"{address}/", "data:", "blob:"))
+
+
+def is_wide(page):
+    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+def test_a_model_is_found_and_its_relatives_are_looked_up(visit):
+    with visit("/") as page:
+        page.get_by_role("searchbox").fill("int4")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="llama-a-int4", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")
+        expect(page.locator("dl.facts")).to_contain_text("wk1-")
+        page.get_by_role("button", name="Find relatives").click()
+        path = page.locator(".path")
+        expect(path).to_contain_text("quantised", timeout=120 * SECONDS)
+        expect(page.locator(".badge.contradicted + a")).to_have_text("llama-b")
+        expect(page.locator(".badge.undeclared + a")).to_have_text("llama-a")
+        expect(page.locator("table .badge.dependent").first).to_be_visible()
+        page.locator(".path summary").first.click()
+        expect(page.locator(".path details li").first).to_be_visible()
+
+
+def test_the_family_is_drawn_filtered_and_explained(visit):
+    with visit("/family", color_scheme="dark") as page:
+        page.get_by_role("button", name="Draw the family graph").click()
+        page.wait_for_selector(".graph canvas", timeout=180 * SECONDS)
+        drawn = "document.querySelector('.graph').cy"
+        assert page.evaluate(f"{drawn}.nodes().length") == 12
+        kinds = page.evaluate(f"{drawn}.edges().map(e => e.data('style'))")
+        assert "declared" in kinds
+        assert {"inferred", "undetermined"} & set(kinds)
+        page.locator(".toolbar .kind").select_option("quantised")
+        expect(page.locator(".toolbar .count")).to_contain_text("1")
+        page.locator(".toolbar .kind").select_option("")
+        page.locator(".toolbar .sure").select_option("0.95")
+        spot = page.evaluate(
+            f"(() => {{ const e = {drawn}.edges('[kind = \"quantised\"]')[0].renderedMidpoint();"
+            " return [e.x, e.y]; })()"
+        )
+        box = page.locator(".stage").bounding_box()
+        page.mouse.click(box["x"] + spot[0], box["y"] + spot[1])
+        expect(page.locator(".panel")).to_contain_text("lossy map")
+        page.get_by_role("row", name="llama-a-int4 llama-a quantised").get_by_text("why").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("was made from")
+        expect(page.locator("dl.facts")).to_contain_text("lossy map")
+        page.get_by_role("link", name="llama-a-int4").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")
+
+
+def test_two_models_are_compared_while_one_watches(visit):
+    with visit("/compare", viewport={"width": 390, "height": 844}) as page:
+        assert not is_wide(page)
+        page.get_by_label("Model a").fill("llama-a-ft2")
+        page.get_by_label("Model b").fill("ft1")
+        page.wait_for_selector("datalist option[value='#9 gpt-a-ft1']", state="attached")
+        page.get_by_label("Model b").fill("no such model")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No model has this name.")).to_be_visible()
+        page.get_by_label("Model b").fill("#1 llama-a")
+        page.get_by_role("button", name="Compare").click()
+        heading = page.get_by_role("heading", level=1)
+        expect(heading).to_contain_text("dependent (p <= 1e-", timeout=120 * SECONDS)
+        assert not is_wide(page)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_every_page_fits_a_phone_and_is_read_in_both_colours(visit, colours):
+    with visit("/", viewport={"width": 390, "height": 844}, color_scheme=colours) as page:
+        page.wait_for_load_state("networkidle")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, ground[4:-1].split(","))) > 600) == (colours == "light")
+        for path in ("/", "/models/2", "/compare", "/search", "/jobs", "/about", "/family"):
+            page.goto(f"{page.url.split('/', 3)[0]}//{page.url.split('/')[2]}{path}")
+            assert not is_wide(page), path
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_keyboard_alone_reaches_the_list(visit):
+    with visit("/") as page:
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        names = []
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            names.append(page.evaluate("document.activeElement.textContent.trim()"))
+        assert names[:6] == ["weightkin", "Models", "Family", "Compare", "Search", "Jobs"]
+        assert "llama-a" in names
+
+
+def test_pages_work_without_scripts(visit):
+    with visit("/compare?a=llama-b&b=llama-c", java_script_enabled=False) as page:
+        page.get_by_role("button", name="Compare").click()
+        heading = page.get_by_role("heading", level=1)  # the page comes back by itself
+        expect(heading).to_contain_text("no evidence of shared weights", timeout=120 * SECONDS)
