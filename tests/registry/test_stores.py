@@ -15,7 +15,7 @@ import pytest
 from tests.commands import command
 from weightkin import Registry, take_sketch
 from weightkin.errors import DiskFull, UnreadableModel, UnusableRegistry, UsageError
-from weightkin.registry import lance, stores
+from weightkin.registry import browsing, lance, stores
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.store import folder_of, opened, writing
 from weightkin.sketch.file import sketch_bytes
@@ -296,3 +296,13 @@ def everything(kind, family, folder):
 def test_every_verb_says_the_same_over_both(family, tmp_path):
     flat, lance = (everything(kind, family, tmp_path / kind) for kind in ("flat", "lance"))
     assert flat == lance
+
+
+def test_what_is_held_of_a_model_is_looked_at_over_both(family, tmp_path):
+    for kind in ("flat", "lance"):
+        registry = Registry(tmp_path / f"{kind}.sqlite", store=place_of(kind, tmp_path))
+        (model,) = registry.add([family / "root"]).added
+        held = browsing.sketch_of(registry.path, model)
+        assert held.digest == model.digest
+        registry.remove("root")
+        assert browsing.sketch_of(registry.path, model) is None

@@ -62,7 +62,7 @@ def default_file() -> Path:
 
 
 def folder_of(path: Path) -> Path:
-    """Where vectors and sketches lie, or copies of the vectors."""
+    """Where vectors and sketches lie, or copies of vectors, and what is served beside them."""
     return path.with_name(f"{path.name}.files")
 
 
@@ -93,7 +93,7 @@ def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[
         refuse_inside(path)
     with told(path):
         if to_write:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folder_of(path).mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
             raise UnusableRegistry(f"{path}: no such registry, expected one that `add` made")
         with closing(_connected(path, to_write=to_write)) as connection:

@@ -41,11 +41,14 @@ class Store(Protocol):
         ...
 
     def sketch(self, slot: int, file: str) -> Sketch:
-        """One sketch; raises `UnreadableModel` where it is missing or damaged."""
+        """One sketch; raises `UnreadableModel` where it is missing or damaged.
+
+        Raises `UnusableRegistry` where the place itself cannot be read.
+        """
         ...
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:
-        """The file of one sketch as it is; raises `UnreadableModel` where it is missing."""
+        """The file of one sketch as it is; raises what `sketch` does."""
         ...
 
     def forget(self, slot: int, file: str) -> None:
