@@ -12,11 +12,14 @@ References
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
 N_RESCORED = 2048  # vectors scored exactly
+N_THREADS = 2
 CHUNK = 16384  # rows whose bits are compared at a time: they stay in the processor's cache
 Bits = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
@@ -74,12 +77,21 @@ def n_differing(bits: Bits, query: Bits) -> npt.NDArray[np.uint16]:
     """Number of bits in which each row differs from a query."""
     n, n_words = bits.shape
     differing = np.empty(n, dtype=np.uint16)
-    for start in range(0, n, CHUNK):
+
+    def count(start: int) -> None:
         counts = np.bitwise_count(bits[start : start + CHUNK] ^ query)  # (rows, n_words), <= 64
         if n_words % 8 == 0:
             differing[start : start + CHUNK] = _row_sums(counts)
         else:
             differing[start : start + CHUNK] = counts.sum(axis=1, dtype=np.uint16)
+
+    starts = range(0, n, CHUNK)
+    if len(starts) < 4:
+        for start in starts:
+            count(start)
+    else:  # numpy lets go of the interpreter's lock
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            list(pool.map(count, starts))
     return differing
 
 
