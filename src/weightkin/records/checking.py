@@ -81,7 +81,7 @@ RULES: Mapping[str, Rule] = {
     "unverifiable": Rule(
         "error",
         "A model, or something that the policy names, could not be read or tested.",
-        "Make what is named readable and its name unambiguous, then check again. Nothing is concluded "
+        "Make it readable, or its name unambiguous, and run the check again. Nothing is concluded "
         "from what could not be tested.",
     ),
 }
