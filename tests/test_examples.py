@@ -35,9 +35,26 @@ def test_calls_in_examples_are_calls_of_the_command_line(name):
 def test_the_workflow_uploads_whatever_the_gate_said():
     job = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text())["jobs"]["check"]
     *_, gate, upload = job["steps"]
-    assert "--sarif weights.sarif" in gate["run"]
+    assert "--sarif ../weights.sarif" in gate["run"]
     assert upload["if"].startswith("always()")
-    assert upload["with"] == {"sarif_file": "weights.sarif"}
+    assert upload["with"]["sarif_file"] == "weights.sarif"
+
+
+def test_no_pull_request_chooses_its_own_rules():
+    workflow = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text())
+    assert workflow[True] == "pull_request_target"  # "on": the workflow of the base branch
+    base, candidate, *steps = workflow["jobs"]["check"]["steps"]
+    assert "base.sha" in base["with"]["ref"]
+    assert "head.sha" in candidate["with"]["ref"]
+    assert not any(x["with"]["persist-credentials"] for x in (base, candidate))
+    runs = [x["run"] for x in steps if "run" in x]
+    assert [x.split()[0] for x in runs] == ["pip", "weightkin", "weightkin"]
+    assert runs[1].startswith("weightkin import base/")
+    assert "--policy ../base/" in runs[2]
+    hook = (EXAMPLES / "pre-commit-config.yaml").read_text()
+    assert "git show origin/main:policy.toml" in hook
+    for text in (runs[0], hook):
+        assert f"weightkin=={__version__}" in text
 
 
 def test_the_hook_is_one_that_pre_commit_can_run():

@@ -15,6 +15,7 @@ from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records.checking import RULES, Check
+from weightkin.report.sarif import sarif
 
 CARDS = {  # of the zoo, name: front matter
     "llama-a": "license: cc-by-nc-4.0",
@@ -255,6 +256,40 @@ def test_wrong_command_lines_exit_with_four(small, tmp_path):
         assert done.stderr
     with pytest.raises(UsageError, match="nothing to check"):
         check(small / "good")
+
+
+def test_a_folder_cannot_take_the_name_of_a_registered_model(small, tmp_path, monkeypatch):
+    where = tmp_path / "m"
+    shutil.copytree(small / "child", where)
+    card(where, "license: cc-by-nc-4.0\nbase_model: root")
+    digest = Registry(small / "r.sqlite").list()[0].digest
+    monkeypatch.chdir(tmp_path)
+
+    def outcome(name):
+        return check("m", Policy(forbidden_ancestors=(name,)), registry=small / "r.sqlite")
+
+    assert outcome("root").outcome == outcome(digest).outcome == "hit"
+    shutil.copytree(small / "stranger", tmp_path / "root")  # as a pull request could
+    record = outcome("root")
+    assert record.outcome == "incomplete"
+    said = "root: is both a path here and registered as #1, expected #1"
+    assert record.findings[0].reason.startswith(said)
+    for name in ("#1", digest, str(small / "root")):
+        assert outcome(name).outcome == "hit", name
+    assert outcome("wk1-none").outcome == "incomplete"
+    family = Policy(forbidden_families=("root",))
+    assert check("m", family, registry=small / "r.sqlite").outcome == "incomplete"
+
+
+def test_titles_of_rules_say_what_a_hit_is_and_results_point_at_files(small, tmp_path):
+    shutil.copytree(small / "child", tmp_path / "m")
+    (tmp_path / "m" / "README.md").unlink()
+    log = json.loads(sarif(check(tmp_path / "m", deny=[small / "root"]), tmp_path))
+    (result,) = check_sarif(log)
+    title = log["runs"][0]["tool"]["driver"]["rules"][result["ruleIndex"]]["shortDescription"]
+    assert title["text"] == "The model shares weights with a forbidden model."
+    where = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert (tmp_path / where).is_file()
 
 
 def test_hostile_names_stay_text(small, tmp_path):

@@ -98,6 +98,8 @@ def test_a_bill_of_materials_holds_the_pedigree_and_its_evidence(is_valid):
     assert [x["name"] for x in model["pedigree"]["variants"]] == ["sibling"]
     claims, evidence = bom["declarations"]["claims"], bom["declarations"]["evidence"]
     assert {c["evidence"][0] for c in claims} == {e["bom-ref"] for e in evidence}
+    assert properties(model)["undeclared"] == "org/base"
+    assert "declared" not in properties(model)
     assert "/candidates" not in json.dumps(bom)  # a path here says nothing elsewhere
 
 
@@ -120,7 +122,8 @@ def test_a_statement_keeps_inferred_and_declared_apart():
     (parent,) = made["predicate"]["inferred"]["parents"]
     assert parent["model"]["digest"] == {"wk1": f"{1:064x}", "wkfull1": HEX}
     assert (parent["log10Pvalue"], parent["basis"]) == (-431.25, "exact")
-    assert made["predicate"]["declared"][0]["state"] == "undeclared"
+    assert made["predicate"]["declared"] == []
+    assert made["predicate"]["undeclared"] == [{"name": "org/base", "why": "inferred"}]
     partial = traced(digest=f"wk1-{HEX}-partial")
     assert json.loads(in_toto(of_trace(partial)))["subject"][0]["digest"] == {"wk1-partial": HEX}
 

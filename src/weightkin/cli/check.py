@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from weightkin.cli.sources import named
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
 
 
 def check(
-    sources: Annotated[list[str], typer.Argument(help="Models, or one folder of models.")],
+    sources: Annotated[list[str], typer.Argument(help="Models; of a folder, all weights below.")],
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy; default levels without it.")
     ] = None,
@@ -46,13 +45,12 @@ def check(
         raise UsageError("--seed must not be negative")
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")
-    models = _models(sources)
     if sarif is not None and sarif != "-":
         if not Path(sarif).parent.is_dir():
             raise UsageError(f"{sarif}: its folder does not exist")
-        refuse_inside(Path(sarif), models)
+        refuse_inside(Path(sarif), [x for x in sources if _is_model(x)])
     record = run(
-        models,
+        sources,
         policy,
         registry=registry,
         expect=expect_parent or (),
@@ -69,12 +67,14 @@ def check(
         raise typer.Exit(EXIT_CODES[record.outcome])
 
 
-def _models(sources: list[str]) -> list[str]:
-    """The sources; of one folder, the models inside, unless it is itself a model."""
-    if len(sources) > 1 or not sources[0] or "\0" in sources[0] or not Path(sources[0]).is_dir():
-        return sources
-    found = named(sources)
-    return found[:1] if Path(found[0]) == Path(sources[0]) else found
+def _is_model(source: str) -> bool:
+    """Whether a source is no mere folder of folders, into which results may be written."""
+    from weightkin.policy.walk import is_weights
+
+    try:
+        return not Path(source).is_dir() or any(is_weights(x.name) for x in Path(source).iterdir())
+    except (OSError, ValueError):
+        return True
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,13 +12,15 @@ from weightkin.errors import UnusableRegistry, UsageError, WeightkinError
 from weightkin.policy.known import Known, Named, look, members_of, named
 from weightkin.policy.reading import Policy, read_policy
 from weightkin.policy.rules import Bench
+from weightkin.policy.walk import Found, models_of
 from weightkin.records import Skipped
 from weightkin.records.checking import ALWAYS, RULES, Ancestor, Check, Checked, Finding, fingerprint
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
-from weightkin.weights import Model, digest, open_model
+from weightkin.weights import Model, digest
 from weightkin.weights.declared import CARD, folder_of
+from weightkin.weights.messages import shown
 
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
@@ -42,7 +44,8 @@ def check(
     Parameters
     ----------
     model : str, Path, Model, or a sequence of them
-        What is checked. One model that cannot be read raises; one among many becomes a finding.
+        What is checked; of a folder, all weights in and below it (`policy.walk`). One source of
+        which nothing can be read raises; what cannot be read among others becomes a finding.
     policy : Policy, str or Path, optional
         A policy or its file. The default levels without it.
     registry : Registry, str or Path, optional
@@ -62,7 +65,7 @@ def check(
     Raises
     ------
     UnreadableModel
-        The only model could not be read.
+        There is one source, and nothing of it could be read.
     UsageError
         The policy is malformed, or nothing is asked.
     """
@@ -76,18 +79,9 @@ def check(
         wanted = "a policy, a registry, or a parent that is expected or forbidden"
         raise UsageError(f"nothing to check, expected a model and {wanted}")
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
-    checked = []
-    for source in sources:
-        try:
-            opened = source if isinstance(source, Model) else open_model(source)
-            checked.append(_check_one(opened, room, seed))
-        except WeightkinError as error:
-            if len(sources) == 1:
-                raise
-            where = source.source if isinstance(source, Model) else str(source)
-            checked.append(_unreadable(where, str(error)))
+    checked = _check_all(sources, room, seed)
     return Check(
-        models=tuple(checked),
+        models=checked,
         rules={rule: rules.level(rule) for rule in RULES},
         policy=rules.source,
         policy_digest=rules.digest,
@@ -169,6 +163,39 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
     heads = named(policy.forbidden_families, home, models, only_registered=True)
     found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
     return Room(policy, home, models, heads | found, families, problem, is_full)
+
+
+def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checked, ...]:
+    """All that the sources name or hold, in that order; raises where one source has nothing."""
+    checked: list[Checked] = []
+    errors: list[WeightkinError] = []
+    states: list[Skipped] = []
+    for source in sources:
+        inside = [Found(source.source, source)] if isinstance(source, Model) else models_of(source)
+        for found in inside:
+            one = _tried(found, room, seed)
+            told = one if isinstance(one, Checked) else _unreadable(found.source, str(one))
+            reasons = [x.reason for x in told.findings if x.state == "unverifiable"]
+            if found.is_state and reasons and len(reasons) == len(told.findings):
+                why = f"of a trainer, and no weights that can be tested ({reasons[0]})"
+                states.append(Skipped(what=shown(found.source), why=why))
+                continue
+            checked.append(told)
+            if isinstance(one, WeightkinError):
+                errors.append(one)
+    if len(sources) == 1 and len(errors) == len(checked):
+        raise errors[0]
+    first, *rest = checked  # every source has at least one, be it an error
+    return (replace(first, skipped=(*first.skipped, *states)), *rest)
+
+
+def _tried(found: Found, room: Room, seed: int) -> Checked | WeightkinError:
+    if isinstance(found.model, WeightkinError):
+        return found.model
+    try:
+        return _check_one(found.model, room, seed)
+    except WeightkinError as error:
+        return error
 
 
 def _check_one(model: Model, room: Room, seed: int) -> Checked:

@@ -18,6 +18,7 @@ from weightkin.weights.declared import Declared, declared
 from weightkin.weights.messages import shown
 
 Parent = Literal["other", "model", "undetermined"]
+DIGEST = "wk1-"
 IDENTICAL = ("identical", "header-only")
 
 
@@ -54,13 +55,21 @@ class Known:
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
 
 
-def registered_as(name: str, models: Sequence[Registered]) -> Registered | None:
-    """The registered model that a name of the policy means, if it does not mean a path."""
+def registered_as(name: str, models: Sequence[Registered]) -> Registered | str | None:
+    """The registered model that a name of the policy means, None if it can only mean a path.
+
+    A name that means both a registered model and a path is taken for neither, and the text says
+    so: whoever may write a folder here would choose what the policy means.
+    """
     if name.startswith("#") and name[1:].isdecimal():
         return next((m for m in models if m.id == int(name[1:])), None)
+    found = next((m for m in reversed(models) if name in (m.name, m.digest)), None)
     if _is_path(name):
-        return None
-    return next((m for m in reversed(models) if name in (m.name, m.source)), None)
+        if found is None:
+            return None
+        said = f"is both a path here and registered as #{found.id}"
+        return f"{shown(name)}: {said}, expected #{found.id}, its digest or an absolute path"
+    return found or next((m for m in reversed(models) if name == m.source), None)
 
 
 Named = Registered | Model | str  # what the policy means by a name, or why it cannot be had
@@ -74,7 +83,7 @@ def named(names: Sequence[str], registry: Registry | None, models: Sequence[Regi
         registered = registered_as(name, models)
         if registered is not None:
             found[name] = registered
-        elif name.startswith("#") or only_registered:
+        elif name.startswith(("#", DIGEST)) or only_registered:
             where = f" in {shown(registry.path)}" if registry else ", and there is no registry"
             found[name] = f"no such registered model{where}"
         else:

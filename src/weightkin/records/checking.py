@@ -20,69 +20,68 @@ Outcome = Literal["pass", "hit", "incomplete"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its level where a policy says nothing, what it asks, what a hit means."""
+    """One rule: its level where a policy says nothing, what a hit is called, and means."""
 
     level: Setting
-    asks: str
+    title: str
     help: str
 
 
 RULES: Mapping[str, Rule] = {
     "forbidden-ancestor": Rule(
         "error",
-        "The model shares no weights with a forbidden model.",
+        "The model shares weights with a forbidden model.",
         "An exact test rejects that the two were initialised independently. Train from another "
         "base, or take the ancestor off the list. A common ancestor of both is a hit as well.",
     ),
     "forbidden-family": Rule(
         "error",
-        "The model has no relative in the family of a forbidden model.",
+        "The model has a relative in the family of a forbidden model.",
         "A family is every registered model that shares weights with the one named. Train from "
         "another base, or take the family off the list.",
     ),
     "missing-parent": Rule(
         "error",
-        "The model shares weights with the parent that is expected.",
-        "The weights do not show the expected parent. Check which weights were published, and "
-        "which parent was meant.",
+        "The weights do not show the parent that is expected.",
+        "Check which weights were published, and which parent was meant.",
     ),
     "undeclared-parent": Rule(
         "error",
-        "Parents found in the weights are declared.",
+        "A parent found in the weights is not declared.",
         "Name the parent as base_model in the front matter of README.md: "
         "`weightkin trace MODEL --format model-card` prints the lines.",
     ),
     "contradicted-parent": Rule(
         "error",
-        "Declared parents are found in the weights.",
+        "A declared parent is contradicted by the weights.",
         "Correct base_model in the model card, or check which weights were published.",
     ),
     "unverified-parent": Rule(
         "error",
-        "Declared parents can be held against the weights.",
+        "A declared parent could not be held against the weights.",
         "Register the declared parent with `weightkin add`, or name it with --expect-parent.",
     ),
     "looser-licence": Rule(
         "error",
-        "The declared licence permits no more than that of an ancestor.",
+        "The declared licence permits more than that of an ancestor.",
         "The two declared licences stand in different classes of the policy's table. Whether the "
         "combination is allowed is for a person to decide.",
     ),
     "unknown-licence": Rule(
         "warning",
-        "The licences of the model and its ancestors are declared and known.",
+        "A licence of the model or its ancestors is not declared, or not known.",
         "Declare a licence in the front matter of README.md, or give its class under licences "
         "in the policy.",
     ),
     "unknown-origin": Rule(
         "warning",
-        "The model has a registered relative or declares a parent.",
+        "The model has no registered relative and declares no parent.",
         "Declare the parent in the model card, or register the models it may come from.",
     ),
     "unverifiable": Rule(
         "error",
-        "Everything the policy names could be read and tested.",
-        "Make the file or the server reachable and run the check again. Nothing is concluded "
+        "A model, or something that the policy names, could not be read or tested.",
+        "Make it readable, or its name unambiguous, and run the check again. Nothing is concluded "
         "from what could not be tested.",
     ),
 }

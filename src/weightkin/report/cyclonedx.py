@@ -38,7 +38,10 @@ def cyclonedx(parentage: Parentage) -> str:
     pedigree["notes"] = _notes(parentage)
     child["pedigree"] = pedigree
     declared = [
-        _property("declared", f"{printable(x.name)}: {x.state}") for x in parentage.declared
+        _property("undeclared", printable(x.name))
+        if x.state == "undeclared"
+        else _property("declared", f"{printable(x.name)}: {x.state}")
+        for x in parentage.declared
     ]
     if declared:
         child["properties"] = [*child.get("properties", []), *declared]

@@ -30,8 +30,14 @@ def in_toto(parentage: Parentage) -> str:
         "declared": [
             {"name": printable(x.name), "state": x.state, "why": printable(x.why)}
             for x in parentage.declared
+            if x.state != "undeclared"
         ],
     }
+    undeclared = [x for x in parentage.declared if x.state == "undeclared"]
+    if undeclared:
+        predicate["undeclared"] = [
+            {"name": printable(x.name), "why": printable(x.why)} for x in undeclared
+        ]
     if parentage.child.licence:
         predicate["declaredLicence"] = parentage.child.licence
     if parentage.why:

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from weightkin.records.checking import RULES, Check, Checked, Finding
 from weightkin.report.terminal import printable
+from weightkin.weights.declared import folder_of
+from weightkin.weights.shards import SUFFIXES
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "weightkin/v1"
@@ -68,8 +70,8 @@ def _rule(rule: str) -> dict[str, Any]:
     return {
         "id": rule,
         "name": name,
-        "shortDescription": {"text": about.asks},
-        "fullDescription": {"text": f"{about.asks} {about.help}"},
+        "shortDescription": {"text": about.title},
+        "fullDescription": {"text": f"{about.title} {about.help}"},
         "help": {"text": about.help},
         "defaultConfiguration": {
             "level": "none" if about.level == "off" else about.level,
@@ -116,8 +118,8 @@ def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, An
 
 
 def _location(model: Checked, base: Path | None) -> dict[str, Any]:
-    """The file that declares, or the weights; and the model itself as a logical place."""
-    where = model.card or ("" if model.revision else model.source)
+    """The file that declares, or one of weights; and the model itself as a logical place."""
+    where = model.card or ("" if model.revision else _file(model.source))
     logical = {
         "name": printable(model.name),
         "fullyQualifiedName": printable(model.digest or model.source),
@@ -127,6 +129,18 @@ def _location(model: Checked, base: Path | None) -> dict[str, Any]:
     if where:
         location["physicalLocation"] = {"artifactLocation": {"uri": _uri(where, base)}}
     return location
+
+
+def _file(source: str) -> str:
+    """A file for a model that is a folder: code scanning shows no results of folders."""
+    try:
+        folder = folder_of(Path(source))
+        if Path(source).is_file() or not folder.is_dir():
+            return source
+        inside = sorted(x for x in folder.iterdir() if x.name.endswith(SUFFIXES) and x.is_file())
+    except (OSError, ValueError):
+        return source
+    return str(inside[0]) if inside else source
 
 
 def _uri(path: str, base: Path | None) -> str:
