@@ -79,9 +79,15 @@ def serving(path, *works):
 
 
 @pytest.fixture(scope="session")
-def address(filled, tmp_path_factory):
-    """The address of a server on a registry that tests do not change."""
-    with serving(copy_of(filled, tmp_path_factory.mktemp("served"))) as (found, _):
+def served(filled, tmp_path_factory):
+    """The file of a registry that a server has and tests do not change."""
+    return copy_of(filled, tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
+def address(served):
+    """The address of that server."""
+    with serving(served) as (found, _):
         yield found
 
 

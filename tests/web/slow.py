@@ -15,6 +15,12 @@ def gone(kind, asked, say):
     os._exit(7)
 
 
+def large(kind, asked, say):
+    """A record of far more than a pipe holds, after a word that it comes."""
+    say("sending")
+    return "x" * (1 << 21)
+
+
 def raising(kind, asked, say):
     """A bug."""
     raise RuntimeError("a bug")

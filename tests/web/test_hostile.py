@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from starlette.testclient import TestClient
 
 from tests.web import slow
-from tests.web.conftest import TIMEOUT, finished, until
+from tests.web.conftest import TIMEOUT, copy_of, finished
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
@@ -33,14 +33,19 @@ OWN = r"<script type=.application/json.*?</script>| value=\".*?\""  # data; what
 HERE = "http://127.0.0.1:8321"
 
 
-@pytest.fixture(params=range(len(NAMES)), ids=["script", "quotes", "bidi", "template", "long"])
+@pytest.fixture(
+    scope="module",
+    params=range(len(NAMES)),
+    ids=["script", "quotes", "bidi", "template", "long"],
+)
 def name(request):
     return NAMES[request.param]
 
 
-@pytest.fixture
-def hostile(copied, name):
+@pytest.fixture(scope="module")
+def hostile(filled, name, tmp_path_factory):
     """A registry whose first model has a hostile name and says hostile things; records of it."""
+    copied = copy_of(filled, tmp_path_factory.mktemp("hostile"))
     with sqlite3.connect(copied) as connection:
         connection.execute(
             "UPDATE models SET name = ?, source = ?, licence = ?, parents = ? WHERE id = 1",
@@ -137,20 +142,18 @@ def test_a_damaged_sketch_fails_in_one_line_that_shows_no_path(address, sketch, 
     assert "<script>alert" not in httpx.get(f"{address}/jobs/{job['id']}", timeout=TIMEOUT).text
 
 
-def test_a_sketch_finds_its_family_and_is_not_kept(copied, sketch):
-    with open_desk(copied, work=work) as desk:
-        client = TestClient(make_app(desk), base_url=HERE)
-        with sketch.open("rb") as file:
-            job = client.post("/api/search", files={"sketch": ("mine", file)}).json()["id"]
-        until(lambda: desk.jobs.get(job).is_over)
-        record = client.get(f"/api/jobs/{job}/record").json()
-        names = [x["model"]["name"] for x in record["relatives"]]
-        assert names[0] == "llama-a-ft1"
-        assert set(names) == {"llama-a", "llama-a-ft1", "llama-a-ft2", "llama-a-int4"}
-        assert record["source"] == "an uploaded sketch"
-        assert "llama-a-ft2" in client.get(f"/jobs/{job}").text
-        client.post("/api/search", files={"sketch": ("other", sketch.read_bytes() + b"\0")})
-        assert len(list(desk.uploads.glob("*.sketch.safetensors"))) == 1  # the first is gone
+def test_a_sketch_finds_its_family_and_is_not_kept(served, address, sketch):
+    job = post(address, sketch.read_bytes(), "mine").json()["id"]
+    assert finished(address, job)["state"] == "done"
+    record = httpx.get(f"{address}/api/jobs/{job}/record", timeout=TIMEOUT).json()
+    names = [x["model"]["name"] for x in record["relatives"]]
+    assert names[0] == "llama-a-ft1"
+    assert set(names) == {"llama-a", "llama-a-ft1", "llama-a-ft2", "llama-a-int4"}
+    assert record["source"] == "an uploaded sketch"
+    assert "llama-a-ft2" in httpx.get(f"{address}/jobs/{job}", timeout=TIMEOUT).text
+    uploads = served.with_name(f"{served.name}.files") / "web" / "uploads"
+    assert uploads.is_dir()
+    assert [x for x in uploads.rglob("*") if x.is_file()] == []
 
 
 def test_nothing_at_the_place_a_sketch_names_is_opened(copied, models, tmp_path, monkeypatch):
@@ -169,8 +172,9 @@ def test_nothing_at_the_place_a_sketch_names_is_opened(copied, models, tmp_path,
 
     monkeypatch.setattr(Registry, "search", search)
     monkeypatch.setattr("resource.setrlimit", lambda *_: None)
-    asked = {"registry": str(copied), "upload": str(upload), "name": "u"}
+    asked = {"registry": str(copied), "upload": str(upload), "name": "u", "job": 7}
     with pytest.raises(SystemExit):
         work("search", asked, lambda _: None)
-    assert seen == [str(tmp_path / "clean" / upload.name)]
-    assert list(tmp_path.rglob("u.*")) == [upload]
+    clean = tmp_path / "clean" / "7.sketch.safetensors"  # of this job, whoever sent the same
+    assert seen == [str(clean)]
+    assert not clean.exists()

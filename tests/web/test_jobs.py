@@ -1,14 +1,19 @@
 """Claim: jobs are bounded, answered once, killed when cancelled, and survive a server's death."""
 
+import array
+import fcntl
 import os
 import signal
+import termios
+from multiprocessing.connection import wait
 
 import httpx
 import pytest
 
 from tests.web import slow
-from tests.web.conftest import TIMEOUT, finished, is_alive, serving, until
+from tests.web.conftest import TIMEOUT, is_alive, serving, until
 from weightkin.errors import UnusableRegistry
+from weightkin.web import running
 from weightkin.web.jobs import MOST_WAITING, Jobs, QueueFull, WrongState
 from weightkin.web.running import Runner
 
@@ -81,6 +86,71 @@ def test_a_process_that_dies_is_said_and_the_next_job_runs(jobs, run, work, code
         assert jobs.get(job.id).said == f"its process ended with code {code}"
 
 
+def test_a_job_cancelled_while_its_record_is_sent_leaves_the_next_its_turn(jobs, run, monkeypatch):
+    first, second = (jobs.add("trace", "a", {"model": k}, "") for k in range(2))
+
+    def cancelling(found, timeout):
+        """As `wait`; once a part of the first record fills the pipe, the process is killed."""
+        ready = wait(found, timeout)
+        pipe, sentinel = found
+        if pipe in ready and jobs.get(first.id).said and jobs.get(first.id).state == "running":
+            until(lambda: n_waiting(pipe) >= 4096)
+            assert runner.cancel(first.id)
+            wait([sentinel])
+        return ready
+
+    monkeypatch.setattr(running, "wait", cancelling)
+    with jobs.changed:  # nothing begins before there is a runner to cancel it
+        runner = run(slow.large)
+    until(lambda: jobs.get(second.id).is_over)
+    assert jobs.get(first.id).state == "cancelled"
+    assert jobs.get(second.id).state == "done"
+    assert len(jobs.record(second.id)) == 1 << 21
+
+
+def n_waiting(pipe):
+    """Bytes in a pipe that nobody has read."""
+    found = array.array("i", [0])
+    fcntl.ioctl(pipe.fileno(), termios.FIONREAD, found)
+    return found[0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("bug", [UnusableRegistry("full"), OverflowError("too large")])
+def test_whatever_goes_wrong_ends_its_job_alone(jobs, run, monkeypatch, bug):
+    write, wrong = jobs.end, [bug]
+
+    def end(number, state, said="", record=""):
+        if wrong:
+            raise wrong.pop()
+        write(number, state, said, record)
+
+    monkeypatch.setattr(jobs, "end", end)
+    first, second = (jobs.add("trace", "a", {"model": k}, "") for k in range(2))
+    run(slow.large)
+    until(lambda: jobs.get(second.id).is_over)
+    assert jobs.get(first.id).state == "failed"
+    assert jobs.get(first.id).said == running.LOST
+    assert jobs.get(second.id).state == "done"
+
+
+def test_a_file_of_jobs_that_fails_once_is_looked_at_again(jobs, run, monkeypatch, capfd):
+    begin, wrong = jobs.begin, [UnusableRegistry("the disk is full")]
+
+    def once():
+        if wrong:
+            raise wrong.pop()
+        return begin()
+
+    monkeypatch.setattr(jobs, "begin", once)
+    monkeypatch.setattr(running, "PAUSE", 0.01)
+    job = jobs.add("trace", "a", {"model": 1}, "")
+    run(slow.large)
+    until(lambda: jobs.get(job.id).is_over)
+    assert jobs.get(job.id).state == "done"
+    assert "the disk is full" in capfd.readouterr().err
+
+
 def test_what_ran_when_a_server_stopped_is_interrupted(tmp_path):
     jobs = Jobs(tmp_path / "jobs.sqlite")
     first, second = (jobs.add("trace", "a", {"model": k}, "") for k in range(2))
@@ -100,11 +170,18 @@ def test_a_file_that_is_none_of_jobs_is_refused_in_one_line(tmp_path):
         Jobs(tmp_path / "jobs.sqlite")
 
 
-def test_a_server_told_to_stop_ends_well_and_leaves_no_process(copied):
+def test_a_server_killed_starts_again_and_one_told_to_stop_ends_well(copied):
     with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
-        job = client.post(f"{address}/api/models/1/trace").json()["id"]
-        seen = f"{address}/api/jobs/{job}"
-        number = int(until(lambda: client.get(seen).json()["said"]).split()[1])
+        job = client.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]
+        number = worker(client, address, job)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    until(lambda: not is_alive(number))
+    with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
+        assert client.get(f"{address}/api/jobs/{job}").json()["state"] == "interrupted"
+        assert "Run again" in client.get(f"{address}/jobs/{job}").text
+        assert client.post(f"{address}/api/jobs/{job}/rerun").status_code == 202
+        number = worker(client, address, job)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=TIMEOUT) == 0
     until(lambda: not is_alive(number))
@@ -113,17 +190,6 @@ def test_a_server_told_to_stop_ends_well_and_leaves_no_process(copied):
     jobs.close()
 
 
-def test_a_server_killed_in_the_middle_of_a_job_can_be_started_again(copied):
-    with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
-        job = client.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]
-        seen = f"{address}/api/jobs/{job}"
-        number = int(until(lambda: client.get(seen).json()["said"]).split()[1])
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    until(lambda: not is_alive(number))
-    with serving(copied) as (address, _), httpx.Client(timeout=TIMEOUT, base_url=address) as client:
-        assert client.get(f"/api/jobs/{job}").json()["state"] == "interrupted"
-        assert "Run again" in client.get(f"/jobs/{job}").text
-        assert client.post(f"/api/jobs/{job}/rerun").status_code == 202
-        assert finished(address, job)["state"] == "done"
-        assert client.get(f"/api/jobs/{job}/record").json()["verdict"] == "dependent"
+def worker(client, address, job):
+    """Number of the process that does a job, when it has said so."""
+    return int(until(lambda: client.get(f"{address}/api/jobs/{job}").json()["said"]).split()[1])

@@ -33,6 +33,13 @@ def _is_ours(url, address):
     return url.startswith((f"{address}/", "data:", "blob:"))
 
 
+OUTSIDE = """[...document.querySelectorAll('.scroll, .scroll td, .scroll code, .scroll time')]
+    .filter(x => x.scrollWidth > x.clientWidth + 1 && getComputedStyle(x).display != 'inline'
+        || x.getBoundingClientRect().right > innerWidth).map(x => x.outerHTML.slice(0, 200))"""
+LINES_OF_DATES = """[...new Set([...document.querySelectorAll('td time')]
+    .map(x => x.getClientRects().length))]"""
+
+
 def is_wide(page):
     return page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
@@ -65,7 +72,13 @@ def test_the_family_is_drawn_filtered_and_explained(visit):
         assert {"inferred", "undetermined"} & set(kinds)
         page.locator(".toolbar .kind").select_option("quantised")
         expect(page.locator(".toolbar .count")).to_contain_text("1")
+        expect(page.locator("#edges tbody tr")).to_have_count(1)  # one filter for both
+        expect(page.locator("#edges select").first).not_to_be_visible()
+        assert page.url.endswith("/family?kind=quantised&sure=")
+        page.reload()
+        expect(page.locator(".toolbar .count")).to_contain_text("1 of")
         page.locator(".toolbar .kind").select_option("")
+        expect(page.locator("#edges tbody tr")).not_to_have_count(1)
         page.locator(".toolbar .sure").select_option("0.95")
         spot = page.evaluate(
             f"(() => {{ const e = {drawn}.edges('[kind = \"quantised\"]')[0].renderedMidpoint();"
@@ -97,12 +110,18 @@ def test_two_models_are_compared_while_one_watches(visit):
         assert not is_wide(page)
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
-def test_every_page_fits_a_phone_and_is_read_in_both_colours(visit, colours):
-    with visit("/", viewport={"width": 390, "height": 844}, color_scheme=colours) as page:
+def test_every_page_fits_a_phone_and_is_read_in_both_colours(visit):
+    with visit("/", viewport={"width": 390, "height": 844}) as page:
         page.wait_for_load_state("networkidle")
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(map(int, ground[4:-1].split(","))) > 600) == (colours == "light")
+        for colours in ("light", "dark"):
+            page.emulate_media(color_scheme=colours)
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (sum(map(int, ground[4:-1].split(","))) > 600) == (colours == "light")
+        assert page.evaluate(OUTSIDE) == []
+        page.set_viewport_size({"width": 1200, "height": 800})
+        assert page.evaluate(OUTSIDE) == []
+        assert page.evaluate(LINES_OF_DATES) == [1]
+        page.set_viewport_size({"width": 390, "height": 844})
         for path in ("/", "/models/2", "/compare", "/search", "/jobs", "/about", "/family"):
             page.goto(f"{page.url.split('/', 3)[0]}//{page.url.split('/')[2]}{path}")
             assert not is_wide(page), path

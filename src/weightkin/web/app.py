@@ -25,6 +25,16 @@ STATUS: dict[type[WeightkinError], int] = {
     UsageError: 422,
     UnusableRegistry: 503,
 }
+TITLES = {  # of pages that say why something was not done; others have the usual phrase
+    404: "Not here",
+    405: "Not possible here",
+    409: "Not possible now",
+    413: "Too large",
+    422: "Not understood",
+    429: "Too many jobs wait",
+    500: "Something went wrong",
+    503: "The registry cannot be used",
+}
 
 
 def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = "") -> Guard:
@@ -60,7 +70,9 @@ def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = ""
             headers |= dict(error.headers or {})
         if request.url.path.startswith("/api/"):
             return JSONResponse({"error": text}, status_code=status, headers=headers)
-        title = HTTPStatus(status).phrase
+        title = TITLES.get(status, HTTPStatus(status).phrase)
+        if isinstance(error, UnreadableModel):
+            title = "No sketch"
         page = shown.page("problem.html", status=status, title=title, text=text)
         page.headers.update(headers)
         return page

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import weightkin
-from weightkin.errors import UnreadableModel
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
 from weightkin.report.terminal import printable
-from weightkin.sketch.file import SUFFIX
-from weightkin.web.jobs import MOST_KEPT, MOST_WAITING, Job, JobKind, Jobs
+from weightkin.web.jobs import Job, JobKind, Jobs
 from weightkin.web.running import Runner
-from weightkin.weights.model import SKETCH_KEY
+from weightkin.web.uploads import check_head, keep, place_of
 
-CHUNK = 1 << 20
-MOST_HEADER = 32 << 20  # bytes of the header of an uploaded sketch
 LONGEST_NAME = 120
 
 
@@ -51,27 +47,22 @@ class Desk:
         return self.jobs.add("family", "family graph", self.asked(), self.stamp())
 
     def search(self, file: BinaryIO, name: str) -> Job:
-        """Search for an uploaded sketch.
+        """Search for an uploaded sketch, which is kept until that job is over.
 
         Raises
         ------
         UnreadableModel
             The file does not even begin as a sketch does; its job reads the rest.
+        QueueFull
+            Too many jobs wait; nothing is kept.
         """
         name = printable(name[:LONGEST_NAME]) or "a sketch"
         stamp = self.stamp()
-        _check_head(file, name)
-        draft = self.uploads / f".{id(file)}.part"
-        try:
-            target = self.uploads / f"{_copied(file, draft)}{SUFFIX}"
-            with self.jobs.changed:  # no other upload tidies up between the file and its job
-                draft.replace(target)
-                asked = self.asked(upload=str(target), name=name)
-                job = self.jobs.add("search", f"search for {name}", asked, stamp)
-                self._forget()
-        finally:
-            draft.unlink(missing_ok=True)
-        return job
+        check_head(file, name)
+        target = place_of(self.uploads, file)
+        asked = self.asked(upload=str(target), name=name)
+        keeping = partial(keep, file, target)
+        return self.jobs.add("search", f"search for {name}", asked, stamp, before=keeping)
 
     def stamp(self) -> str:
         """Changes with the registry and the version."""
@@ -90,15 +81,6 @@ class Desk:
         """Whether nothing was added or removed since a job was asked."""
         return job.kind == "compare" or job.stamp == self.stamp()
 
-    def _forget(self) -> None:
-        """Remove the uploads that no unfinished job needs."""
-        jobs = self.jobs.newest(MOST_KEPT + MOST_WAITING)
-        asked = (job.asked.get("upload", "") for job in jobs if job.state != "done")
-        needed = {Path(path).name for path in asked}
-        for path in self.uploads.rglob(f"*{SUFFIX}"):  # what a killed job cleaned is below
-            if path.name not in needed:
-                path.unlink(missing_ok=True)
-
 
 def named(model: Registered) -> str:
     """A model's name for a title: short, and nothing in it that moves text about."""
@@ -109,23 +91,3 @@ def short(text: str, most: int) -> str:
     """A foreign text, printable and cut."""
     shown = printable(text[:most])
     return shown if len(text) <= most and len(shown) <= most else f"{shown[: most - 1]}…"
-
-
-def _copied(file: BinaryIO, target: Path) -> str:
-    known = hashlib.sha256()
-    with target.open("wb") as out:
-        while data := file.read(CHUNK):
-            known.update(data)
-            out.write(data)
-    return known.hexdigest()
-
-
-def _check_head(file: BinaryIO, name: str) -> None:
-    """Refuse at once what is no sketch: the length of a header, and in it the mark of one."""
-    n = int.from_bytes(file.read(8), "little")
-    head = file.read(min(n, MOST_HEADER))
-    file.seek(0)
-    if n > MOST_HEADER or len(head) < n or not head.startswith(b"{"):
-        raise UnreadableModel(f"{name}: found no sketch, expected a file of `weightkin sketch`")
-    if f'"{SKETCH_KEY}"'.encode() not in head:
-        raise UnreadableModel(f"{name}: found tensors, expected a sketch of `weightkin sketch`")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,8 +96,18 @@ class Jobs:
             self._prepare()
             self._connection.execute("COMMIT")
 
-    def add(self, kind: JobKind, title: str, asked: Mapping[str, Any], stamp: str) -> Job:
+    def add(
+        self,
+        kind: JobKind,
+        title: str,
+        asked: Mapping[str, Any],
+        stamp: str,
+        *,
+        before: Callable[[], None] | None = None,
+    ) -> Job:
         """Queue a job, or return the one that was asked before and still holds.
+
+        ``before`` is called where a job is queued, before anyone can take it.
 
         Raises
         ------
@@ -114,6 +124,8 @@ class Jobs:
             if old:
                 return old[0]
             self._check_room()
+            if before is not None:
+                before()
             number = self._connection.execute(
                 "INSERT INTO jobs VALUES (NULL, ?, ?, ?, ?, 'queued', '', ?, '', '', '')",
                 (kind, title, text, stamp, now()),
@@ -136,6 +148,11 @@ class Jobs:
         with self._lock, self._told():
             return tuple(self._rows("1 ORDER BY id DESC LIMIT ?", (most,)))
 
+    def unfinished(self) -> tuple[Job, ...]:
+        """The jobs that wait or run, in order."""
+        with self._lock, self._told():
+            return tuple(self._rows("state IN ('queued', 'running') ORDER BY id", ()))
+
     def latest(self, kind: JobKind, asked: Mapping[str, Any], *, done: bool) -> Job | None:
         """The newest job that asked this: one that is done, or one of any state."""
         text = json.dumps(asked, sort_keys=True)
@@ -154,13 +171,23 @@ class Jobs:
             return str(row[0]) if row else ""
 
     def rerun(self, number: int) -> Job | None:
-        """Queue a job again that failed, was cancelled or interrupted."""
+        """Queue a job again that failed, was cancelled or interrupted; searches have no file left.
+
+        Raises
+        ------
+        WrongState
+            It is not over, done, or a search.
+        QueueFull
+            `MOST_WAITING` jobs are queued.
+        """
         with self._written():
             job = self.get(number)
             if job is None:
                 return None
             if job.state not in OVER or job.state == "done":
                 raise WrongState(f"job {number} is {job.state}, expected one that ended unfinished")
+            if job.kind == "search":
+                raise WrongState(f"job {number} searched for a file that is gone: upload it again")
             self._check_room()
             self._connection.execute(
                 "UPDATE jobs SET state = 'queued', said = '', begun = '', ended = '' WHERE id = ?",

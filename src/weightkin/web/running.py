@@ -19,6 +19,8 @@ from weightkin.web.jobs import Job, Jobs
 Say = Callable[[str], None]
 Work = Callable[[str, dict[str, Any], Say], str]  # kind, what was asked, progress: the record
 LONGEST = 6 * 3600.0  # seconds of one job
+PAUSE = 10.0  # seconds from one look at a file of jobs that cannot be used to the next
+LOST = "the server could not finish it, and says why where it was started"
 
 
 class Runner:
@@ -32,11 +34,16 @@ class Runner:
         Runs in the process; importable by its name.
     n_slots : int
         Jobs that run at once.
+    after : callable
+        Called whenever a job is over, however it ended.
     """
 
-    def __init__(self, jobs: Jobs, work: Work, n_slots: int = 1) -> None:
+    def __init__(
+        self, jobs: Jobs, work: Work, n_slots: int = 1, after: Callable[[], None] = lambda: None
+    ) -> None:
         self._jobs = jobs
         self._work = work
+        self._after = after
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([work.__module__])
         self._running: dict[int, BaseProcess] = {}
@@ -53,6 +60,7 @@ class Runner:
         """Cancel a job: one that waits never begins, one that runs is killed. Whether it was."""
         with self._jobs.changed:
             if self._jobs.cancel_queued(number):
+                self._after()
                 return True
             job = self._jobs.get(number)
             if job is None or job.state != "running":
@@ -74,57 +82,96 @@ class Runner:
             thread.join()
 
     def _serve(self) -> None:
-        while True:
-            job = self._next()
-            if job is None:
-                return
+        while (job := self._next()) is not None:
+            is_over = threading.Event()
+            doing = threading.Thread(target=self._do, args=(job, is_over), daemon=True)
             try:
-                self._run(job)
-            except UnusableRegistry as error:  # a full disk: the job is taken up at the next start
-                print(f"weightkin: {error}", file=sys.stderr)
+                doing.start()  # a bug ends this thread alone, with its traceback
+            except RuntimeError as error:
+                _print(str(error))
+            else:
+                doing.join()
+            if not is_over.is_set():
+                self._settle(job)
 
     def _next(self) -> Job | None:
         """Wait for a job to do; none when all is closed."""
         with self._jobs.changed:
             while not self._is_closed:
-                job = self._jobs.begin()
-                if job is not None:
-                    return job
-                self._jobs.changed.wait()
+                pause = None
+                try:
+                    job = self._jobs.begin()
+                    if job is not None:
+                        return job
+                except UnusableRegistry as error:
+                    _print(str(error))
+                    pause = PAUSE
+                self._jobs.changed.wait(pause)
         return None
 
-    def _run(self, job: Job) -> None:
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(
-            target=_in_process, args=(self._work, job.kind, job.asked, theirs), daemon=True
-        )
+    def _do(self, job: Job, is_over: threading.Event) -> None:
         try:
-            process.start()
-        except OSError as error:
-            self._jobs.end(job.id, "failed", f"no process could be started ({error.strerror})")
-            return
-        theirs.close()
+            self._end(job, *self._run(job))
+        except UnusableRegistry as error:  # a full disk, or a record that is too large for the file
+            _print(str(error))
+        else:
+            is_over.set()
+
+    def _run(self, job: Job) -> tuple[str, str]:
+        """Give a job to a process; its last word."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        asked = {**job.asked, "job": job.id}
+        process = self._context.Process(
+            target=_in_process, args=(self._work, job.kind, asked, theirs), daemon=True
+        )
+        with ours:
+            try:
+                with theirs:
+                    process.start()
+            except (EOFError, OSError) as error:
+                return "failed", f"no process could be started ({error})"
+            is_heard = False
+            try:
+                with self._jobs.changed:
+                    self._running[job.id] = process
+                    if self._is_closed or job.id in self._cancelled:
+                        process.kill()
+                what, said = self._listen(job, process, ours)
+                is_heard = True
+            finally:
+                if not is_heard:
+                    process.kill()
+                process.join()
+        if what == "gone":
+            said = f"its process ended with code {process.exitcode}"
+        return what, said
+
+    def _end(self, job: Job, what: str, said: str) -> None:
+        """Write down what became of a job, and forget at once what it alone needed."""
         with self._jobs.changed:
-            self._running[job.id] = process
-            if self._is_closed or job.id in self._cancelled:
-                process.kill()
-        what, said = self._listen(job, process, ours)
-        process.join()
-        ours.close()
-        with self._jobs.changed:
-            del self._running[job.id]
             if job.id in self._cancelled:
-                self._cancelled.discard(job.id)
                 self._jobs.end(job.id, "cancelled")
             elif what == "done":
                 self._jobs.end(job.id, "done", record=said)
-            elif what == "failed":
-                self._jobs.end(job.id, "failed", said)
-            elif self._is_closed:
+            elif what == "gone" and self._is_closed:
                 self._jobs.end(job.id, "interrupted", "the server stopped")
             else:
-                why = f"its process ended with code {process.exitcode}"
-                self._jobs.end(job.id, "failed", why)
+                self._jobs.end(job.id, "failed", said)
+            self._forget(job)
+
+    def _settle(self, job: Job) -> None:
+        """End a job that nothing else could end."""
+        try:
+            with self._jobs.changed:
+                self._jobs.end(job.id, "failed", LOST)
+                self._forget(job)
+        except (UnusableRegistry, OSError) as error:  # the next start ends it, and tidies up
+            _print(str(error))
+
+    def _forget(self, job: Job) -> None:
+        self._running.pop(job.id, None)
+        self._cancelled.discard(job.id)
+        self._after()
 
     def _listen(self, job: Job, process: BaseProcess, ours: Connection) -> tuple[str, str]:
         """Pass on what a process says until its last word, or until it is gone."""
@@ -136,13 +183,17 @@ class Runner:
                 continue
             try:
                 what, said = ours.recv()
-            except EOFError:
+            except (EOFError, OSError):  # killed before a word, or in the middle of one
                 return "gone", ""
             if what != "say":
                 return what, said
             self._jobs.say(job.id, said)
         process.kill()
         return "failed", f"it ran for {LONGEST / 3600:.0f} hours, and was stopped"
+
+
+def _print(text: str) -> None:
+    print(f"weightkin: {text}", file=sys.stderr)
 
 
 def _in_process(work: Work, kind: str, asked: dict[str, Any], pipe: Connection) -> None:

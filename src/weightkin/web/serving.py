@@ -10,6 +10,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,7 @@ from weightkin.web.app import make_app
 from weightkin.web.desk import Desk
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
+from weightkin.web.uploads import tidy
 from weightkin.web.work import work
 
 MOST_AT_ONCE = 200  # requests; others are told to come back
@@ -100,7 +102,9 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         uploads.mkdir(parents=True, exist_ok=True)
         jobs = Jobs(folder / "jobs.sqlite")
         stack.callback(jobs.close)
-        runner = Runner(jobs, work, workers)
+        tidying = partial(tidy, uploads, jobs)
+        tidying()  # what was left by a server that was killed
+        runner = Runner(jobs, work, workers, tidying)
         stack.callback(runner.close)
         yield Desk(registry.resolve(), jobs, runner, uploads)
 

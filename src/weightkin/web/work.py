@@ -20,6 +20,7 @@ from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
 from weightkin.verbs.compare import compare
 from weightkin.web.running import Say
+from weightkin.web.uploads import clean_of
 from weightkin.weights import Model
 
 MOST_MEMORY = 4 << 30  # bytes that a job on a visitor's file may use
@@ -32,11 +33,14 @@ def work(kind: str, asked: dict[str, Any], say: Say) -> str:
     if kind == "compare":
         return _compare(path, int(asked["a"]), int(asked["b"]), say)
     if kind == "trace":
-        say("looking for relatives")
+        say(f"looking for relatives among {_all(path)}")
         return Registry(path).trace(f"#{int(asked['model'])}").to_json(None)
     if kind == "search":
-        return _search(path, Path(asked["upload"]), str(asked["name"]), say)
+        upload = Path(asked["upload"])
+        clean = clean_of(upload, int(asked["job"]))
+        return _search(path, upload, clean, str(asked["name"]), say)
     if kind == "family":
+        say(f"laying out {_all(path)}")
         return Registry(path).family(progress=_steps(say)).to_json(None)
     raise UsageError(f"{kind}: no such job, expected compare, trace, search or family")
 
@@ -69,11 +73,11 @@ def _held(path: Path, known: Registered) -> tuple[Model, str]:
     return as_model(sketch), f"compared by its sketch: {found}"
 
 
-def _search(path: Path, upload: Path, name: str, say: Say) -> str:
+def _search(path: Path, upload: Path, clean: Path, name: str, say: Say) -> str:
     """Search for an uploaded sketch, under its visitor's name for it.
 
-    The place that the sketch says it was taken from is struck out first, so that nothing there is
-    ever opened.
+    The place that the sketch says it was taken from is struck out first, in a copy for this job
+    alone, so that nothing there is ever opened.
     """
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     least = MOST_MEMORY if most == resource.RLIM_INFINITY else min(MOST_MEMORY, most)
@@ -83,26 +87,30 @@ def _search(path: Path, upload: Path, name: str, say: Say) -> str:
         sketch = read_sketch(upload)
     except UnreadableModel as error:
         raise UnreadableModel(str(error).replace(str(upload), name)) from None
-    clean = upload.parent / "clean" / upload.name
     clean.parent.mkdir(exist_ok=True)
     try:
         write_sketch(replace(sketch, source=str(clean), revision=None), clean, overwrite=True)
-        say("searching")
+        say(f"searching among {_all(path)}")
         record = Registry(path).search(clean)
     finally:
         clean.unlink(missing_ok=True)
     return replace(record, source="an uploaded sketch").to_json(None)
 
 
+def _all(path: Path) -> str:
+    n = browsing.browse(path, most=0).n_found
+    return f"{n:,} registered model{'' if n == 1 else 's'}"
+
+
 def _steps(say: Say) -> Callable[[str, int, int, int], None]:
-    """Progress as a word, not more often than a page asks for it."""
+    """Progress as a word, not more often than a page asks for it; the ends of a phase always."""
     last = 0.0
 
     def tell(what: str, n_done: int, n_total: int, _n_bytes: int) -> None:
         nonlocal last
-        if time.monotonic() - last > BETWEEN or n_done == n_total:
+        if time.monotonic() - last > BETWEEN or n_done in (0, n_total):
             last = time.monotonic()
-            say(f"{what[:80]} {n_done}/{n_total}")
+            say(f"{what[:80]} {n_done:,} of {n_total:,}")
 
     return tell
 

@@ -67,6 +67,36 @@
     });
   }
 
+  /* the filter of the drawing is that of the table: what one shows, the other does */
+  function join(frame, edges) {
+    var kind = frame.querySelector(".kind"), sure = frame.querySelector(".sure"), asked = 0;
+    var form = edges.querySelector("form").elements;
+    kind.value = form.kind.value;
+    sure.value = form.sure.value || "0";
+    kind.dispatchEvent(new Event("change"));
+    function look() {
+      var mine = asked += 1;
+      var wanted = { kind: kind.value, sure: sure.value === "0" ? "" : sure.value };
+      var address = "/family?" + new URLSearchParams(wanted);
+      fetch(address)
+        .then(function (answer) { return answer.ok ? answer.text() : Promise.reject(answer); })
+        .then(function (text) {
+          var found = new DOMParser().parseFromString(text, "text/html").getElementById("edges");
+          if (mine !== asked || !found) { return; }
+          edges.replaceChildren.apply(edges, Array.from(found.childNodes));
+          history.replaceState(null, "", address);
+        })
+        .catch(function () { location.assign(address + "#edges"); });
+    }
+    kind.addEventListener("change", look);
+    sure.addEventListener("change", look);
+  }
+
+  window.addEventListener("load", function () {
+    var frame = document.querySelector(".graph[data-ready]");
+    var edges = document.getElementById("edges");
+    if (frame && edges) { join(frame, edges); }
+  });
   document.querySelectorAll(".job[data-job]").forEach(function (box) {
     if (box.querySelector(".progress")) { watch(box); }
   });
