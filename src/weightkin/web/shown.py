@@ -12,7 +12,7 @@ import jinja2
 from starlette.responses import HTMLResponse, Response
 
 import weightkin
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.terminal import file_size
 from weightkin.web.desk import short
 
@@ -77,6 +77,7 @@ def _environment() -> jinja2.Environment:
         "plain": lambda text, most=LONGEST: short(str(text), most),
         "size": file_size,
         "pvalue": pvalue_words,
+        "probability": probability_words,
         "when": _when,
         "count": lambda n: f"{n:,}",
         "counted": _counted,
