@@ -104,7 +104,7 @@ def test_what_is_not_declared_is_not_under_what_is():
     record = trace_of(path=(step(1, 2),), declared=(said("m1", "undeclared", 1),))
     text = str(body(record))
     assert "What the model declares" not in text
-    assert "Parents by weights that it does not declare" in text
+    assert "Inferred parents that it does not declare" in text
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_second_parent_is_a_number_and_the_caption_says_of_what():
     edges = [FamilyEdge(parent="a", child="c", runner_up=second)]
     text = str(body(families.graph(nodes, edges)))
     assert ">b, 0.31<" in text
-    assert text.count("in the natural logarithm of the distance") == 2  # caption and panel
+    assert "how far the next parent is behind, in the natural logarithm of the distance." in text
     other = replace(edges[0], child="d", runner_up=replace(second, unit="distance"))
     text = str(body(families.graph(nodes, [*edges, other])))
     assert ">b, 0.31 (log distance)<" in text

@@ -215,7 +215,7 @@ def _declared(said: DeclaredParent, nodes: Mapping[str, DrawnNode], search: Sear
     """The node that a declared parent means, there or not; one stands for all equal models."""
     if not said.id:
         return f"declared {said.name}"
-    models = {x.model.id: x.model for x in (*search.relatives, *search.others)}
+    models = {x.model.id: x.model for x in (*search.others, *search.relatives)}
     digest = models[said.id].digest if said.id in models else ""
     same = [f"#{k}" for k, model in models.items() if digest and model.digest == digest]
     return next((x for x in (f"#{said.id}", *same) if x in nodes), f"#{said.id}")

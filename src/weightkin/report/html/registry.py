@@ -70,7 +70,7 @@ def _declared(record: Trace) -> Html | None:
     ]
     found = [(numbered(x.name, x.id), x.why) for x in record.declared if x.state == "undeclared"]
     said = "Declared parents, held against the weights"
-    unsaid = "Parents by weights that it does not declare"
+    unsaid = "Inferred parents that it does not declare"
     parts = [
         table(said, ("Parent", "State", "Meaning", "Why"), declared) if declared else None,
         table(unsaid, ("Parent", "Why"), found) if found else None,
