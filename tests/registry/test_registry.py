@@ -29,7 +29,7 @@ def test_a_newcomer_finds_its_relatives_and_its_parent(filled, family):
     assert {s.parent for s in found.parents} == {"child"}
     assert found.n_scanned == 4
     assert found.paid_alpha == found.alpha / 4
-    assert found.first_registered == "root"
+    assert found.first_registered == ""  # one call added them all
     assert Search.from_json(found.to_json()) == found
 
 
@@ -39,6 +39,19 @@ def test_a_disguised_copy_is_found_through_the_invariant_vector(filled, family):
     assert root.cosine < 0.5 < root.invariant_cosine
     assert root.verdict == "dependent"
     assert "stranger" not in {x.model.name for x in found.relatives}
+
+
+def test_first_is_only_who_was_added_by_an_earlier_call(family, tmp_path):
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([family / "root", family / "sibling"])
+    assert registry.search(family / "child").first_registered == ""
+    registry = Registry(tmp_path / "s.sqlite")
+    registry.add([family / "sibling"])
+    with sqlite3.connect(registry.path) as connection:  # a day earlier than what follows
+        connection.execute("UPDATE models SET added = '2000-01-01T00:00:00+00:00'")
+        connection.execute("UPDATE jobs SET begun = '2000-01-01', ended = '2000-01-02'")
+    registry.add([family / "root", family / "sibling"])  # known already
+    assert registry.search(family / "child").first_registered == "sibling"
 
 
 def test_a_stranger_has_no_relatives(filled, crowd):

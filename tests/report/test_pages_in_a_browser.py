@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import families
 from weightkin import compare, family_graph, locate
 from weightkin.report.html import page
 
@@ -22,6 +23,7 @@ def pages(tmp_path_factory):
         "locate": locate(*models[:2]),
         "tree": family_graph(models, cache=folder / "sketches"),
     }
+    records["drawn"] = families.small()
     for name, record in records.items():
         (folder / f"{name}.html").write_text(page(record), encoding="utf-8")
     return {name: (folder / f"{name}.html").as_uri() for name in records}
@@ -87,6 +89,20 @@ def test_the_family_graph_is_drawn_read_and_filtered(visit):
     tab.locator(".find").fill("vit-b")
     tab.locator(".find").press("Enter")
     assert panel.locator("h3").inner_text() == "vit-b"
+
+
+def test_the_panel_claims_no_more_than_the_line_and_equal_models_are_found(visit):
+    tab = visit("drawn")
+    tab.wait_for_selector(".graph[data-ready]")
+    find, panel = tab.locator(".find"), tab.locator(".panel")
+    find.fill("loose")
+    find.press("Enter")
+    assert "Tied to" in panel.inner_text()
+    assert "Made from" not in panel.inner_text()
+    find.fill("base-a-copy")
+    assert tab.locator(".count").inner_text() == "1 model"
+    find.press("Enter")
+    assert panel.locator("h3").inner_text() == "base-a"
 
 
 def test_without_scripts_the_drawing_is_still_there(visit):

@@ -31,7 +31,7 @@ def test_the_whole_drawing():
         " direction 0.90, support 0.50",
         "│   └─▶ ft  fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
         "│       ├─▶ ft-int4  quantised (4 bits), p <= 1e-431, distance 0.05,"
-        " direction 1.00, support 1.00",
+        " direction >0.99, support 1.00",
         "│       └─▶ mix  merged, weight 0.60, p <= 1e-431, distance 0.2,"
         " direction 0.99, support 0.80",
         "│             + also from base-b  merged, weight 0.40, p <= 1e-431, distance 0.3,"

@@ -53,9 +53,22 @@ def page_beside(target: Path | None, record: Record) -> Iterator[None]:
 def _write(target: Path, record: Record) -> str:
     from weightkin.report.html import page
 
-    command = shlex.join(["weightkin", *sys.argv[1:]])
+    command = shlex.join(["weightkin", *_asked(sys.argv[1:])])
     try:
         target.write_text(page(record, command=command), encoding="utf-8")
     except OSError as error:
         return f"{target}: cannot be written ({error.strerror})"
     return ""
+
+
+def _asked(words: Sequence[str]) -> Iterator[str]:
+    """A command line without where its own output went, which is no part of what was asked."""
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            yield word
+            yield from left
+        elif word == "--html":
+            next(left, None)
+        elif word != "--json" and not word.startswith("--html="):
+            yield word

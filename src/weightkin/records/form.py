@@ -64,6 +64,13 @@ def pvalue_words(log10_pvalue: float) -> str:
     return f"p <= 1e-{int(-log10_pvalue)}"
 
 
+def probability_words(probability: float) -> str:
+    """Probability of a direction: never 1, as the weights of its evidence were set by hand."""
+    if probability > 0.99:
+        return ">0.99"
+    return "<0.01" if probability < 0.01 else f"{probability:.2f}"
+
+
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_none(v) for k, v in value.items() if v is not None}

@@ -104,6 +104,7 @@ class DeclaredParent:
     name: str
     state: State
     why: str
+    id: int = 0  # in the registry: the model that was held against it; 0: not there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ class Search(InNotebooks):
     children: tuple[Step, ...] = ()
     path: tuple[Step, ...] = ()  # from the model up to its root
     placed_among: Among = ""  # all models of the registry, or its nearest relatives alone
-    first_registered: str = ""  # name of the relative registered first
+    first_registered: str = ""  # relative registered first; empty if one call added several
     skipped: tuple[Skipped, ...] = ()
     bytes_read: int = 0
     seconds: float = 0.0

@@ -193,6 +193,24 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
     return registered(row, tuple(notes))
 
 
+def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> str:
+    """Name of the model registered first; "" where one call added it together with another."""
+    if not models:
+        return ""
+    first, *others = sorted(models, key=lambda m: (m.added, m.id))
+    together = {
+        source
+        for (job,) in connection.execute(
+            "SELECT DISTINCT job FROM items JOIN jobs ON jobs.id = job WHERE source = ?"
+            " AND begun <= ? AND (ended IS NULL OR ended >= ?)",
+            (first.source, first.added, first.added),
+        ).fetchall()
+        for (source,) in connection.execute("SELECT source FROM items WHERE job = ?", (job,))
+    }
+    is_tie = any(m.source in together or m.added == first.added for m in others)
+    return "" if is_tie else first.name
+
+
 def now() -> str:
     """UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -129,16 +129,16 @@ class Registry:
                 where = placing.placed(query, found, alpha, seed)
             else:
                 slot = searching.slot_of(connection, query)
-                where = placing.hung_in(whole[0], whole[1], query, slot, found)
+                where = placing.hung_in(
+                    whole[0], whole[1], query, slot, found, own.id if own else 0
+                )
+            first = adding.first_of(connection, [x.model for x in found.relatives])
         if self._is_writable():
             with opened(self.path, to_write=True) as connection:
                 if own is not None:
                     searching.remember(connection, own, found)
                 if whole is not None and whole[2]:
                     family.keep(connection, whole[0])
-        oldest = min(
-            (x.model for x in found.relatives), key=lambda m: (m.added, m.id), default=None
-        )
         record = Search(
             name=query.sketch.name,
             source=query.sketch.source,
@@ -153,7 +153,7 @@ class Registry:
             children=where.children,
             path=where.path,
             placed_among=where.among,
-            first_registered=oldest.name if oldest else "",
+            first_registered=first,
             skipped=(*found.skipped, *where.skipped),
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
             seconds=round(time.perf_counter() - started, 3),

@@ -16,7 +16,7 @@ from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import hung
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, DeclaredParent, Relative, Step
+from weightkin.records.registry import Among, DeclaredParent, Relative, State, Step
 from weightkin.registry.held import Sketches, unused
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.searching import Compared
@@ -50,11 +50,17 @@ class Known:
 
 
 def hung_in(
-    graph: FamilyGraph, sketches: Sketches, query: Prepared, slot: int | None, found: Compared
+    graph: FamilyGraph,
+    sketches: Sketches,
+    query: Prepared,
+    slot: int | None,
+    found: Compared,
+    number: int = 0,
 ) -> Place:
     """Find a model in the graph of the registry, or hang it there near its relatives.
 
-    ``slot`` is where its contents are registered, None where they are not.
+    ``slot`` is where its contents are registered, None where they are not; ``number`` is its own,
+    0 where it has none.
     """
     at = next((node for node, held in sketches.held.items() if held.slot == slot), None)
     if at is None:
@@ -79,7 +85,7 @@ def hung_in(
         for node in graph.nodes
         if node.observed
     }
-    facts[at] = Known(query.sketch.name, facts[at].id, query.sketch.digest)
+    facts[at] = Known(query.sketch.name, number, query.sketch.digest)
     return _place(graph, at, facts, "registry")
 
 
@@ -163,7 +169,9 @@ def held_against(
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
             why = f"inferred as a parent ({step.kind}), and not declared"
-            stated.append(DeclaredParent(name=step.parent, state="undeclared", why=why))
+            stated.append(
+                DeclaredParent(name=step.parent, state="undeclared", why=why, id=step.parent_id)
+            )
     return tuple(stated)
 
 
@@ -191,18 +199,18 @@ def _state(
         return DeclaredParent(name=name, state="unverifiable", why="not in this registry")
     if not related:
         why = tested[ids[0]].sentence
-        if tested[ids[0]].verdict == "not-testable":
-            return DeclaredParent(name=name, state="unverifiable", why=why)
-        return DeclaredParent(name=name, state="contradicted", why=why)
+        is_open = tested[ids[0]].verdict == "not-testable"
+        state: State = "unverifiable" if is_open else "contradicted"
+        return DeclaredParent(name=name, state=state, why=why, id=ids[0])
     above = next((i for i in related if i in on_path), None)
     if above is not None:
         why = f"on the path to the root; {tested[above].sentence}"
-        return DeclaredParent(name=name, state="confirmed", why=why)
+        return DeclaredParent(name=name, state="confirmed", why=why, id=above)
     if all(i in below for i in related):
         why = f"shares weights, but was made from this model; {tested[related[0]].sentence}"
-        return DeclaredParent(name=name, state="contradicted", why=why)
+        return DeclaredParent(name=name, state="contradicted", why=why, id=related[0])
     why = f"shares weights, its place as a parent is not shown; {tested[related[0]].sentence}"
-    return DeclaredParent(name=name, state="confirmed", why=why)
+    return DeclaredParent(name=name, state="confirmed", why=why, id=related[0])
 
 
 def _is_same(query: Prepared, found: Compared, relative: Relative) -> bool:

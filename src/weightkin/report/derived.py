@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weightkin.records import Comparison
+from weightkin.records.form import probability_words
 
 NUMBERS = (  # what is worth a word, in this order
     *("dtype", "bits", "group", "scope", "scheme", "pattern", "share", "rank", "modules"),
@@ -30,7 +31,8 @@ def derivation_lines(record: Comparison) -> list[str]:
     if direction.parent != "undetermined":
         child = "b" if direction.parent == "a" else "a"
         said = f"{direction.parent} is the parent, {child} the child"
-        lines.append(f"  direction: {said} (probability {direction.probability:.2f})")
+        sure = probability_words(direction.probability)
+        lines.append(f"  direction: {said} (probability {sure})")
     elif direction.evidence:
         lines.append("  direction: undetermined")
     lines += [f"    {line}" for line in direction.evidence]

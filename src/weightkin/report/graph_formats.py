@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.terminal import printable
 from weightkin.report.tree import UNOBSERVED, kind_words
 
@@ -168,9 +168,9 @@ def _edge_label(edge: FamilyEdge) -> str:
 
 def _edge_lines(edge: FamilyEdge) -> list[str]:
     """How the child was made; that the two are related; which came first; which parent."""
-    sure = f"direction {edge.direction_probability:.2f}"
+    sure = f"direction {probability_words(edge.direction_probability)}"
     if edge.direction == "undetermined":
-        sure = f"direction undetermined ({edge.direction_probability:.2f})"
+        sure = f"direction undetermined ({probability_words(edge.direction_probability)})"
     return [
         _edge_label(edge),
         pvalue_words(edge.log10_pvalue),

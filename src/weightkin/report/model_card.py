@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.parentage import Kin, Parentage
 
 RELATIONS = {  # kinds of ours: relations that a hub's model tree knows
@@ -62,7 +62,7 @@ def _why(kin: Kin) -> str:
     p = pvalue_words(kin.log10_pvalue)
     kinds = " and ".join(kin.kind) or "unknown"
     basis = f"{p}, {kin.basis}" if kin.basis == "exact" else kin.sentence
-    return f"{kin.model.name}: {kinds}, {basis}, direction {kin.probability:.2f}"
+    return f"{kin.model.name}: {kinds}, {basis}, direction {probability_words(kin.probability)}"
 
 
 def _quoted(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weightkin.records.form import probability_words
 from weightkin.records.registry import Adding, Registered, Relative, Search, Step, Trace
 from weightkin.report.terminal import printable
 
@@ -51,7 +52,7 @@ def trace_lines(record: Trace) -> list[str]:
     search = record.search
     lines = [printable(search.sentence), *path_lines(search)]
     for step in search.path:
-        child = _numbered(step.child, step.child_id)
+        child = numbered(step.child, step.child_id)
         lines.append(f"  {child} <- {_step(step)}")
         if step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
@@ -97,10 +98,11 @@ def _relative(x: Relative) -> str:
 
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    sure = f"{step.direction}, {step.direction_probability:.2f}"
-    parent = _numbered(step.parent, step.parent_id)
+    sure = f"{step.direction}, {probability_words(step.direction_probability)}"
+    parent = numbered(step.parent, step.parent_id)
     return f"{parent} ({printable(step.kind)}{weight}; direction {sure})"
 
 
-def _numbered(name: str, number: int) -> str:
+def numbered(name: str, number: int) -> str:
+    """A model by its number in the registry and its name; number 0: it has none."""
     return f"#{number} {printable(name)}" if number else printable(name)

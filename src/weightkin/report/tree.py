@@ -9,7 +9,7 @@ from typing import Any
 
 from weightkin.errors import UsageError
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 
 LONGEST = 60  # characters of a name
@@ -164,8 +164,8 @@ def _words(edge: FamilyEdge) -> str:
 
 def _direction(edge: FamilyEdge) -> str:
     if edge.direction == "undetermined":
-        return f"direction undetermined ({edge.direction_probability:.2f})"
-    return f"direction {edge.direction_probability:.2f}"
+        return f"direction undetermined ({probability_words(edge.direction_probability)})"
+    return f"direction {probability_words(edge.direction_probability)}"
 
 
 def _title(node: FamilyNode, drawn: _Lines) -> str:

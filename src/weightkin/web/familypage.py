@@ -10,7 +10,13 @@ from markupsafe import Markup
 
 from weightkin.records.family import FamilyGraph
 from weightkin.registry import browsing
-from weightkin.report.html.drawn import DrawnEdge, DrawnNode, drawing, family_drawing
+from weightkin.report.html.drawn import (
+    DrawnEdge,
+    DrawnNode,
+    drawing,
+    family_drawing,
+    is_above,
+)
 from weightkin.report.html.graph import graph_view
 from weightkin.web.desk import Desk
 from weightkin.web.jobs import Job
@@ -136,7 +142,7 @@ class Families:
                 parent, child = by_name.get(name, ""), at.get(model.id, "")
                 if not parent or not child or parent == child or (parent, child) in known:
                     continue
-                if not _is_above(child, parent, above):
+                if not is_above(child, parent, above):
                     known.add((parent, child))
                     above.setdefault(child, set()).add(parent)
                     found.append(_said(parent, child, home[parent] == home[child]))
@@ -156,18 +162,6 @@ def _said(parent: str, child: str, is_kin: bool) -> DrawnEdge:
         weight=0.0,
         facts=(("Declared", why),),
     )
-
-
-def _is_above(high: str, low: str, above: dict[str, set[str]]) -> bool:
-    """Whether one node is an ancestor of another."""
-    seen, left = {low}, [low]
-    while left:
-        more = above.get(left.pop(), set()) - seen
-        if high in more:
-            return True
-        seen |= more
-        left += more
-    return False
 
 
 def _row(drawn: Drawn, number: int) -> Row:

@@ -51,7 +51,6 @@ def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
             trace=trace,
             job=_latest(desk, desk.latest("trace", model=number)),
             asked=seen(desk, answer[0]) if answer else None,
-            numbers=_numbers(trace),
             remembered=browsing.remembered(desk.registry, known) if answer is None else (),
         )
 
@@ -182,15 +181,6 @@ def _meant(desk: Desk, text: str) -> tuple[Registered, ...]:
     """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
     numbered = NUMBERED.fullmatch(text.strip())
     return browsing.named(desk.registry, numbered[1] if numbered else text.strip())
-
-
-def _numbers(trace: Trace | None) -> dict[str, int]:
-    """Numbers of the models that a record names, by their names."""
-    if trace is None:
-        return {}
-    search = trace.search
-    found = {x.model.name: x.model.id for x in (*search.others, *reversed(search.relatives))}
-    return found | {s.parent: s.parent_id for s in (*search.path, *search.parents)}
 
 
 def _problem(models: tuple[Registered, ...]) -> str:

@@ -12,7 +12,8 @@ import jinja2
 from starlette.responses import HTMLResponse, Response
 
 import weightkin
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.html.words import PROBABILITIES
 from weightkin.report.terminal import file_size
 from weightkin.web.desk import short
 
@@ -72,11 +73,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["version"] = weightkin.__version__
+    made.globals |= {"version": weightkin.__version__, "probabilities": PROBABILITIES}
     made.filters |= {
         "plain": lambda text, most=LONGEST: short(str(text), most),
         "size": file_size,
         "pvalue": pvalue_words,
+        "probability": probability_words,
         "when": _when,
         "count": lambda n: f"{n:,}",
         "counted": _counted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weightkin.records import Calibration, Comparison, Test
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.derived import NUMBERS, detail_words, value_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.heat import numbered_map
@@ -13,6 +13,7 @@ from weightkin.report.html.words import (
     CALIBRATED_WORDS,
     NULL_WORDS,
     NULLS,
+    PROBABILITIES,
     basis_words,
     effect_words,
     limit_words,
@@ -22,6 +23,10 @@ from weightkin.report.html.words import (
 )
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS
 
+NOT_SHOWN_BY = (
+    "“Not shown” is nothing against shared weights: an axis of few units, such as heads, cannot "
+    "reach the level even if all of them agree, and a rewrite may hide what others would show."
+)
 AXES = {"mlp": "hidden units", "vo": "V/O", "heads": "heads", "residual": "residual"}
 
 
@@ -59,7 +64,9 @@ def _keys(record: Comparison) -> Html:
     direction, was_run = record.direction, bool(record.tests)
     came_first = "undetermined"
     if direction.parent != "undetermined":
-        came_first = f"{direction.parent} is the parent ({direction.probability:.2f})"
+        came_first = (
+            f"{direction.parent} is the parent ({probability_words(direction.probability)})"
+        )
     return facts(
         [
             ("p-value, all exact tests", pvalue_words(record.log10_pvalue) if was_run else "none"),
@@ -83,11 +90,12 @@ def _evidence(record: Comparison) -> Html | None:
             effect_words(x.effect),
             f"{x.effect.ratio:.1f}" if x.effect and x.effect.chance >= 0.05 else "–",
             f"{x.weight:g}",
-            "yes" if x.passes else "no",
+            "shown" if x.passes else "not shown",
         )
         for x in record.axes
     ]
-    head = ("Axis", "log10 p", "Blocks", "Likeness (chance)", "Ratio", "Weight", "Shared weights")
+    head = ("Axis", "log10 p", "Blocks", "Likeness (chance)", "Ratio", "Weight",
+            "Shared weights")  # fmt: skip
     caption = "Evidence by axis. Likeness: median cosine of matched units, and its level by chance."
     return section(
         "evidence",
@@ -97,6 +105,7 @@ def _evidence(record: Comparison) -> Html | None:
         block_map(record),
         h("h3", "By axis"),
         table(caption, head, rows, numbers=".nnnnn."),
+        None if all(x.passes for x in record.axes) else h("p", NOT_SHOWN_BY, class_="note"),
         _calibrated(record.calibration) if record.calibration else None,
     )
 
@@ -151,16 +160,18 @@ def _derivation(record: Comparison) -> Html | None:
     numbers: list[tuple[str, object]] = [("Kind", ", ".join(record.kind))]
     order = [*NUMBERS, *(key for key in details if key not in NUMBERS)]
     numbers += [(detail_words(k), value_words(details[k])) for k in order if k in details]
+    note = None
     said = "Which of the two came first is undetermined from these two alone."
     if direction.parent != "undetermined":
         child = "b" if direction.parent == "a" else "a"
         said = f"{direction.parent} is the parent, {child} the child"
-        said += f" (probability {direction.probability:.2f})."
+        note = h("p", PROBABILITIES, class_="note")
+        said += f" (probability {probability_words(direction.probability)})."
     evidence = h("ul", [h("li", x) for x in direction.evidence]) if direction.evidence else None
     words = "How one was made from the other. This describes; the verdict does not rest on it."
     return section(
         "derivation", "Kind and direction", h("p", words), facts(numbers),
-        h("h3", "Direction"), h("p", said), evidence,
+        h("h3", "Direction"), h("p", said), evidence, note,
     )  # fmt: skip
 
 

@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.form import pvalue_words
-from weightkin.records.registry import Step, Trace
-from weightkin.report.html.layout import COLUMN, Link, layout
+from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.registry import DeclaredParent, Search, Step, Trace
+from weightkin.report.html.build import short
+from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
+from weightkin.report.html.words import source_name
+from weightkin.report.registry import numbered
 from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
 NAME, KIND = 27, 24  # characters that are shown
 LEAST_BOX, MOST_BOX = 96, 204
+MOST_NOTES = 20  # about one model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,14 @@ class DrawnNode:
     label: str
     is_observed: bool = True
     href: str = ""
+    also: tuple[str, ...] = ()  # names of others with the same contents
     facts: Facts = ()
+
+    @property
+    def shown(self) -> str:
+        """The label as it is drawn: cut, and with the number of others that hold the same."""
+        more = f" +{len(self.also)}" if self.also else ""
+        return short(self.label, NAME - len(more)) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +71,18 @@ class Drawing:
 
 
 def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
-    """Lay out nodes and edges; edges must have no directed cycle. Linear but for one sort."""
+    """Lay out nodes and edges; one that closes a circle moves no node. Linear but for a sort."""
     index = {node.id: i for i, node in enumerate(nodes)}
     links = [Link(index[e.parent], index[e.child], e.weight) for e in edges]
+    closing = closing_links(len(nodes), links)
     heaviest: dict[int, int] = {}
     for i, link in enumerate(links):
+        if i in closing:
+            continue
         best = heaviest.get(link.child)
         if best is None or abs(link.weight) > abs(links[best].weight):
             heaviest[link.child] = i
-    name = max((min(len(node.label), NAME) for node in nodes), default=0)
+    name = max((len(node.shown) for node in nodes), default=0)
     kind = max((min(len(edge.label), KIND) for edge in edges), default=0)
     box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 22))
     column = box + max(64, round(kind * 5.4) + 38)
@@ -87,6 +101,7 @@ def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -
             label=node.id if node.observed else UNOBSERVED,
             is_observed=node.observed,
             href=links.get(node.id, ""),
+            also=tuple(source_name(x) for x in node.duplicates),
             facts=_node_facts(node.source, node.digest, node.duplicates),
         )
         for node in graph.nodes
@@ -96,26 +111,43 @@ def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -
 
 
 def trace_drawing(record: Trace) -> Drawing:
-    """The way to the root, other parents, children; declared parents beside them are dotted."""
+    """The way to the root, other parents, children; declared parents beside them are dotted.
+
+    A declared parent that was made from the model is no parent in the drawing: the model says it.
+    """
     search = record.search
-    near = {(x.parent, x.child): x for x in (*search.path, *search.parents, *search.children)}
-    steps = [_step_edge(step) for step in near.values()]
-    names = dict.fromkeys([search.name, *(x for s in steps for x in (s.child, s.parent))])
-    known = {(edge.parent, edge.child) for edge in steps}
-    said = []
-    for declared in record.declared:
-        ends = (declared.name, search.name)
-        if declared.state == "undeclared" or ends in known or declared.name == search.name:
+    steps = {(_parent(x), _child(x)): x for x in (*search.path, *search.parents, *search.children)}
+    own = _own(search)
+    nodes = {own: _own_node(own, record)}
+    for (parent, child), step in steps.items():
+        nodes.setdefault(child, _step_node(child, step.child, step.child_id, search))
+        nodes.setdefault(parent, _step_node(parent, step.parent, step.parent_id, search))
+    edges = [_step_edge(step, *ends) for ends, step in steps.items()]
+    above: dict[str, set[str]] = {}
+    for parent, child in steps:
+        above.setdefault(child, set()).add(parent)
+    for said in record.declared:
+        parent = _declared(said, nodes, search)
+        known = above.setdefault(own, set())
+        if said.state == "undeclared" or parent == own or parent in known:
             continue
-        names[declared.name] = None
-        facts = (("Declared", declared.state), ("Why", declared.why))
-        said.append(
-            DrawnEdge(parent=ends[0], child=ends[1], kind="declared", label="declared",
-                      style="declared", probability=0.5, weight=0.0, facts=facts)
-        )  # fmt: skip
-    hidden = {x.parent for x in near.values() if not x.parent_id and x.parent.startswith("unobs")}
-    nodes = [DrawnNode(id=x, label=x, is_observed=x not in hidden) for x in names]
-    return drawing(nodes, [*steps, *said])
+        if not is_above(own, parent, above):
+            known.add(parent)
+            nodes.setdefault(parent, _step_node(parent, said.name, said.id, search))
+            edges.append(_said_edge(said, parent, own))
+    return drawing(list(nodes.values()), edges)
+
+
+def is_above(high: str, low: str, above: Mapping[str, set[str]]) -> bool:
+    """Whether one node is an ancestor of another; ``above`` are the parents of each."""
+    seen, left = {low}, [low]
+    while left:
+        more = above.get(left.pop(), set()) - seen
+        if high in more:
+            return True
+        seen |= more
+        left += more
+    return False
 
 
 def edge_facts(edge: FamilyEdge | Step) -> Facts:
@@ -124,7 +156,7 @@ def edge_facts(edge: FamilyEdge | Step) -> Facts:
     said = "" if is_known else "undetermined, "
     facts = [
         ("Related", pvalue_words(edge.log10_pvalue)),
-        ("Direction", f"{said}probability {edge.direction_probability:.2f}"),
+        ("Direction", f"{said}probability {probability_words(edge.direction_probability)}"),
         ("Support", f"{edge.support:.2f} of the resamples have this parent"),
     ]
     facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
@@ -155,10 +187,88 @@ def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
     )
 
 
-def _step_edge(step: Step) -> DrawnEdge:
+def _parent(step: Step) -> str:
+    return _key(step.parent_id, step.parent_digest, step.parent)
+
+
+def _child(step: Step) -> str:
+    return _key(step.child_id, step.child_digest, step.child)
+
+
+def _key(number: int, digest: str, name: str) -> str:
+    """What tells nodes apart: many models may have one name."""
+    if number:
+        return f"#{number}"
+    return f"digest {digest}" if digest else f"name {name}"
+
+
+def _own(search: Search) -> str:
+    """The node of the model itself, as its steps have it."""
+    for step in (*search.parents, *search.path):
+        return _child(step)
+    for step in search.children:
+        return _parent(step)
+    return _key(0, search.digest, search.name)
+
+
+def _declared(said: DeclaredParent, nodes: Mapping[str, DrawnNode], search: Search) -> str:
+    """The node that a declared parent means, there or not; one stands for all equal models."""
+    if not said.id:
+        return f"declared {said.name}"
+    models = {x.model.id: x.model for x in (*search.others, *search.relatives)}
+    digest = models[said.id].digest if said.id in models else ""
+    same = [f"#{k}" for k, model in models.items() if digest and model.digest == digest]
+    return next((x for x in (f"#{said.id}", *same) if x in nodes), f"#{said.id}")
+
+
+def _own_node(key: str, record: Trace) -> DrawnNode:
+    search = record.search
+    facts = _node_facts(search.source, search.digest, ())
+    facts += tuple(("Declares", f"{x.name}: {x.state}; {x.why}") for x in record.declared
+                   if x.state != "undeclared")  # fmt: skip
+    return DrawnNode(id=key, label=search.name, also=_same(search, 0, search.digest), facts=facts)
+
+
+def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
+    """Another model, or an ancestor that was inferred, with what the registry says about it."""
+    if not number:
+        is_hidden = key.startswith("name ") and name.startswith("unobs")
+        return DrawnNode(id=key, label=name, is_observed=not is_hidden)
+    model = next((x.model for x in search.relatives if x.model.id == number), None)
+    if model is None:
+        return DrawnNode(id=key, label=numbered(name, number))
+    notes = tuple(("Note", note) for note in model.notes[:MOST_NOTES])
+    return DrawnNode(
+        id=key,
+        label=numbered(name, number),
+        also=_same(search, number, model.digest),
+        facts=_node_facts(model.source, model.digest, ()) + notes,
+    )
+
+
+def _same(search: Search, number: int, digest: str) -> tuple[str, ...]:
+    """Relatives with the same contents."""
+    models = [x.model for x in search.relatives if x.model.id != number]
+    return tuple(numbered(m.name, m.id) for m in models if digest and m.digest == digest)
+
+
+def _said_edge(said: DeclaredParent, parent: str, child: str) -> DrawnEdge:
     return DrawnEdge(
-        parent=step.parent,
-        child=step.child,
+        parent=parent,
+        child=child,
+        kind="declared",
+        label=f"declared, {said.state}",
+        style="declared",
+        probability=0.5,
+        weight=0.0,
+        facts=(("Declared", said.state), ("Why", said.why)),
+    )
+
+
+def _step_edge(step: Step, parent: str, child: str) -> DrawnEdge:
+    return DrawnEdge(
+        parent=parent,
+        child=child,
         kind=step.kind,
         label=step.kind,
         style="inferred" if step.direction == "determined" else "undetermined",

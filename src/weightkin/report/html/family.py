@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.form import pvalue_words
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.html.build import Html, h
-from weightkin.report.html.drawn import family_drawing, second_words
+from weightkin.report.html.drawn import family_drawing
 from weightkin.report.html.graph import graph_view, node_link, static_view
 from weightkin.report.html.sections import opening, section, skipped_section
 from weightkin.report.html.tables import table
-from weightkin.report.html.words import NO_EVIDENCE, NULL_WORDS, SAMPLED, log10_words
-from weightkin.report.tree import UNOBSERVED, kind_words
+from weightkin.report.html.words import (
+    NO_EVIDENCE,
+    NULL_WORDS,
+    PROBABILITIES,
+    SAMPLED,
+    log10_words,
+    source_name,
+)
+from weightkin.report.tree import BEHIND, UNOBSERVED, kind_words
 
+MOST_SAME = 1  # names of equal models in one cell: the list of models has all
 LEAD = (
     "A line joins two models whose weights were found to be related; it points from the model "
     "that was there first to the one made from it. Nothing but weights was used: no names, dates "
@@ -23,6 +31,7 @@ HOW = (
     "Relatedness is tested: a pair joins a family only where independent random initialisations "
     "are rejected at a level corrected for all pairs. Who is whose parent is inferred, and has its "
     "own probability; under 0.80 it is not claimed, and the line has no arrow head.",
+    PROBABILITIES,
     "Support is the share of resamples of the matrices in which the same parent comes back. "
     "Distance is that between parent and child, relative to their size.",
 )
@@ -60,9 +69,11 @@ def _proven(graph: FamilyGraph) -> Html | None:
     n_open = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
     weakest = max(edge.log10_pvalue for edge in graph.edges)
     if not n_open:
-        words = f"Relatedness is proven on every edge ({pvalue_words(weakest)})."
+        words = f"Independence is rejected on every edge ({pvalue_words(weakest)})."
     else:
-        words = f"On {n_open} of {len(graph.edges)} edges no exact test proves relatedness at the "
+        words = (
+            f"On {n_open} of {len(graph.edges)} edges no exact test rejects independence at the "
+        )
         words += f"level of {graph.alpha:g}; their evidence says what they rest on."
     return h("p", words)
 
@@ -71,21 +82,25 @@ def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
     if not graph.edges:
         return None
     labels = {node.id: node.id if node.observed else UNOBSERVED for node in graph.nodes}
+    same = {node.id: _same(node) for node in graph.nodes}
+    units = {edge.runner_up.unit for edge in graph.edges if edge.runner_up}
     rows = [
         (
-            node_link(labels[edge.child], index[edge.child]),
-            node_link(labels[edge.parent], index[edge.parent]),
+            (node_link(labels[edge.child], index[edge.child]), same[edge.child]),
+            (node_link(labels[edge.parent], index[edge.parent]), same[edge.parent]),
             _how(edge),
             log10_words(edge.log10_pvalue),
             _direction(edge),
             f"{edge.support:.2f}",
             f"{edge.distance:.3g}",
-            second_words(edge, labels),
+            _second(edge, labels, with_unit=len(units) > 1),
         )
         for edge in graph.edges
     ]
     head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Distance", "Second best")
     caption = "Every edge with what it rests on. A name shows the model in the graph."
+    if ways := [BEHIND[x].removeprefix("{} behind, ") for x in BEHIND if x in units]:
+        caption += f" Second best: how far the next parent is behind, {' or '.join(ways)}."
     evidence = [
         (labels[edge.child], labels[edge.parent], h("ul", [h("li", x) for x in edge.evidence]))
         for edge in graph.edges
@@ -98,13 +113,31 @@ def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
     )  # fmt: skip
 
 
+def _same(node: FamilyNode) -> str:
+    """Names of models with the same contents."""
+    names = [source_name(x) for x in node.duplicates[:MOST_SAME]]
+    left = len(node.duplicates) - len(names)
+    more = f" and {left} more" if left else ""
+    return f" = {', '.join(names)}{more}" if names else ""
+
+
+def _second(edge: FamilyEdge, labels: Mapping[str, str], *, with_unit: bool) -> str:
+    """The parent that would have been next, and the number alone: the caption says of what."""
+    second = edge.runner_up
+    if second is None:
+        return "–"
+    unit = f" ({second.unit})" if with_unit and second.unit else ""
+    behind = f"{second.behind:.3g}{unit}" if second.behind > 0 else "as good"
+    return f"{labels[second.parent]}, {behind}"
+
+
 def _how(edge: FamilyEdge) -> str:
     weight = f", weight {edge.weight:.2f}" if edge.weight != 1.0 else ""
     return kind_words(edge) + weight
 
 
 def _direction(edge: FamilyEdge) -> str:
-    sure = f"{edge.direction_probability:.2f}"
+    sure = probability_words(edge.direction_probability)
     return sure if edge.direction == "determined" else f"open ({sure})"
 
 

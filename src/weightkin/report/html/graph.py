@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from weightkin.report.html.build import Html, data_script, h, short, shown
-from weightkin.report.html.drawn import KIND, NAME, Drawing, DrawnEdge
+from weightkin.report.html.drawn import KIND, Drawing, DrawnEdge, DrawnNode
 
 WIDE = 960  # pixels from which a drawing takes more than the column of text
 TALL = 26  # of a node, in pixels
@@ -22,7 +23,6 @@ def graph_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
     width = max((x for x, _ in drawn.places), default=0.0)
     kinds = sorted({edge.kind for edge in drawn.edges})
     styles = {edge.style for edge in drawn.edges}
-    has_hidden = any(not node.is_observed for node in drawn.nodes)
     return h(
         "div",
         _toolbar(kinds),
@@ -33,7 +33,7 @@ def graph_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
             h("aside", class_="panel", aria_live="polite", hidden=True),
             class_="stage-frame",
         ),
-        _legend(styles, has_hidden),
+        _legend(styles, drawn.nodes),
         data_script(_payload(drawn), class_="graph-data"),
         class_="graph wide" if width > WIDE else "graph",
         hidden=True,
@@ -50,8 +50,7 @@ def static_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
         label = f"{name}, family {i + 1}: {len(members)} models"
         figures.append(h("figure", _svg(drawn, members, label)))
     styles = {edge.style for edge in drawn.edges}
-    has_hidden = any(not node.is_observed for node in drawn.nodes)
-    return h("div", figures, _legend(styles, has_hidden), class_="static")
+    return h("div", figures, _legend(styles, drawn.nodes), class_="static")
 
 
 def node_link(label: str, at: int) -> Html:
@@ -83,7 +82,7 @@ def _toolbar(kinds: list[str]) -> Html:
     )  # fmt: skip
 
 
-def _legend(styles: set[Any], has_hidden: bool) -> Html:
+def _legend(styles: set[Any], nodes: Sequence[DrawnNode]) -> Html:
     rows = [
         h(
             "li",
@@ -93,10 +92,12 @@ def _legend(styles: set[Any], has_hidden: bool) -> Html:
         for style, words in LEGEND
         if style in styles
     ]
-    if has_hidden:
+    if not all(node.is_observed for node in nodes):
         box = h("rect", x=1, y=2, width=40, height=12, rx=3, class_="box unobserved")
         words = "an ancestor that is not among these models"
         rows.append(h("li", h("svg", box, width=46, height=16, aria_hidden="true"), words))
+    if any(node.also for node in nodes):
+        rows.append(h("li", h("b", "+1"), "one more model with the same contents"))
     return h("ul", rows, class_="legend")
 
 
@@ -104,9 +105,10 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
     index = drawn.index()
     nodes = []
     for node, (x, y) in zip(drawn.nodes, drawn.places, strict=True):
-        values: dict[str, Any] = {"name": shown(node.label), "label": short(node.label, NAME)}
+        values: dict[str, Any] = {"name": shown(node.label), "label": node.shown}
         values |= {"x": round(x), "y": round(y), "facts": _shown(node.facts)}
         values |= {"unobserved": True} if not node.is_observed else {}
+        values |= {"also": [shown(x) for x in node.also]} if node.also else {}
         nodes.append(values | ({"href": node.href} if node.href else {}))
     edges = [
         {
@@ -175,9 +177,9 @@ def _node(drawn: Drawing, i: int, x: float, y: float) -> Html:
     left, top = round(x - drawn.box / 2), round(y - TALL / 2)
     look = "box" if node.is_observed else "box unobserved"
     shape = h("rect", x=left, y=top, width=drawn.box, height=TALL, rx=5, class_=look)
-    name = short(node.label, NAME)
-    title = h("title", node.label) if name != node.label else None
-    text = h("text", name, x=left + 10, y=round(y + 4), class_="name")
+    whole = ", ".join([node.label, *node.also])
+    title = h("title", whole) if node.shown != whole else None
+    text = h("text", node.shown, x=left + 10, y=round(y + 4), class_="name")
     return h("g", title, shape, text)
 
 

@@ -47,13 +47,15 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
     n_nodes : int
         Number of nodes.
     links : sequence of Link
-        Without directed cycle.
+        Those that close a directed circle are passed over.
 
     Returns
     -------
     list of (float, float)
         x and y, one for each node, in the order of the nodes; no two are the same.
     """
+    closing = closing_links(n_nodes, links)
+    links = [link for i, link in enumerate(links) if i not in closing]
     above = _carriers(n_nodes, links)
     hung = [Link(parent, child) for child, parent in above.items()]
     depth = _depths(n_nodes, links if n_nodes <= MOST_LAYERED else hung)
@@ -73,6 +75,33 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
         for root, dx, dy in stacked[i].children:
             _place(root, x + dx, y + dy, boxes, places)
     return places
+
+
+def closing_links(n_nodes: int, links: Sequence[Link]) -> frozenset[int]:
+    """Places of links that close a directed circle; without them there is none. Linear."""
+    below: list[list[int]] = [[] for _ in range(n_nodes)]
+    has_parent = [False] * n_nodes
+    for i, link in enumerate(links):
+        below[link.parent].append(i)
+        has_parent[link.child] = True
+    closing: set[int] = set()
+    is_on_way, is_done = [False] * n_nodes, [False] * n_nodes
+    for start in sorted(range(n_nodes), key=has_parent.__getitem__):  # roots first
+        way = [] if is_done[start] else [start]
+        while way:
+            node = way[-1]
+            is_on_way[node] = True
+            if not below[node]:
+                is_on_way[node], is_done[node] = False, True
+                way.pop()
+                continue
+            at = below[node].pop()
+            child = links[at].child
+            if is_on_way[child]:
+                closing.add(at)
+            elif not is_done[child]:
+                way.append(child)
+    return frozenset(closing)
 
 
 def pack(sizes: Sequence[tuple[float, float]], aspect: float) -> list[tuple[float, float]]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weightkin.records.form import probability_words
 from weightkin.records.registry import Relative, Search, Step, Trace
-from weightkin.report.html.build import Html, h
+from weightkin.report.html.build import Html, h, join
 from weightkin.report.html.drawn import trace_drawing
 from weightkin.report.html.graph import graph_view, static_view
 from weightkin.report.html.sections import opening, section, skipped_section
 from weightkin.report.html.tables import facts, more, table
-from weightkin.report.html.words import NO_EVIDENCE, NOT_SHOWN, NULL_WORDS, SAMPLED, log10_words
+from weightkin.report.html.words import (
+    NO_EVIDENCE,
+    NOT_SHOWN,
+    NULL_WORDS,
+    PROBABILITIES,
+    SAMPLED,
+    log10_words,
+)
+from weightkin.report.registry import numbered
 
 LEAD = (
     "Vectors made from weights proposed candidates among all registered models; each of these was "
@@ -19,7 +28,6 @@ LEAD = (
 STATES = {
     "confirmed": "declared and found: the two share weights",
     "contradicted": "declared, but weights say otherwise",
-    "undeclared": "found by weights, but not declared",
     "unverifiable": "declared, and cannot be tested here",
 }
 
@@ -32,8 +40,8 @@ def search_body(record: Search) -> list[Html | None]:
         opening("Search of a registry", record.sentence, h("p", LEAD, class_="lead"), noted),
         _relatives("relatives", "Relatives", record.relatives),
         _place(Trace(search=record)),
-        _steps("Parents", record.parents),
-        _steps("Children", record.children),
+        _steps("Parents", record.parents, record),
+        _steps("Children", record.children, record),
         _relatives("others", "Compared, without evidence of shared weights", record.others),
         *_end(record),
     ]
@@ -41,24 +49,35 @@ def search_body(record: Search) -> list[Html | None]:
 
 def trace_body(record: Trace) -> list[Html | None]:
     """All sections but the last."""
-    declared = [(x.name, x.state, STATES.get(x.state, ""), x.why) for x in record.declared]
-    head = ("Parent", "State", "Meaning", "Why")
-    shown = (
-        table("Declared parents, held against the weights", head, declared) if declared else None
-    )
-    licence = facts([("Licence declared", record.licence)]) if record.licence else None
     search = record.search
     return [
         opening("The way of a model to its root", search.sentence, h("p", LEAD, class_="lead")),
         _place(record) or section("path", "The way to the root", h("p", "No parent of it was found "
                                   "among the registered models.")),
-        section("declared", "What the model declares", shown, licence)
-        if declared or licence
-        else None,
-        _steps("Every step", record.path),
+        _declared(record),
+        _steps("Every step", record.path, search),
         _relatives("relatives", "Relatives", search.relatives),
         *_end(search),
     ]  # fmt: skip
+
+
+def _declared(record: Trace) -> Html | None:
+    """What the model says of itself, held against its weights; then what it does not say."""
+    declared = [
+        (numbered(x.name, x.id), x.state, STATES.get(x.state, ""), x.why)
+        for x in record.declared
+        if x.state != "undeclared"
+    ]
+    found = [(numbered(x.name, x.id), x.why) for x in record.declared if x.state == "undeclared"]
+    said = "Declared parents, held against the weights"
+    unsaid = "Inferred parents that it does not declare"
+    parts = [
+        table(said, ("Parent", "State", "Meaning", "Why"), declared) if declared else None,
+        table(unsaid, ("Parent", "Why"), found) if found else None,
+        facts([("Licence declared", record.licence)]) if record.licence else None,
+    ]
+    title = "What the model declares" if declared or record.licence else "What it does not declare"
+    return section("declared", title, parts) if any(parts) else None
 
 
 def _place(record: Trace) -> Html | None:
@@ -74,7 +93,7 @@ def _relatives(name: str, title: str, found: Sequence[Relative]) -> Html | None:
         return None
     rows = [
         (
-            x.model.name,
+            _named(x.model.name, x.model.id, x.model.notes),
             x.sentence,
             ", ".join(x.kind) or "–",
             log10_words(x.log10_pvalue),
@@ -89,16 +108,17 @@ def _relatives(name: str, title: str, found: Sequence[Relative]) -> Html | None:
                                       numbers="...n"))  # fmt: skip
 
 
-def _steps(title: str, steps: Sequence[Step]) -> Html | None:
+def _steps(title: str, steps: Sequence[Step], search: Search) -> Html | None:
     if not steps:
         return None
+    notes = {x.model.id: x.model.notes for x in search.relatives}
     rows = [
         (
-            x.child,
-            x.parent,
+            _named(x.child, x.child_id, notes.get(x.child_id, ())),
+            _named(x.parent, x.parent_id, notes.get(x.parent_id, ())),
             x.kind,
             log10_words(x.log10_pvalue),
-            f"{x.direction}, {x.direction_probability:.2f}",
+            f"{x.direction}, {probability_words(x.direction_probability)}",
             f"{x.support:.2f}",
             more(x.evidence),
         )
@@ -107,8 +127,17 @@ def _steps(title: str, steps: Sequence[Step]) -> Html | None:
     head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Evidence")
     name = title.lower().replace(" ", "-")
     return section(
-        name, title, table("Each step with what it rests on", head, rows, numbers="...n.n")
+        name,
+        title,
+        table("Each step with what it rests on", head, rows, numbers="...n.n"),
+        h("p", PROBABILITIES, class_="note"),
     )
+
+
+def _named(name: str, number: int, notes: Sequence[str]) -> Html:
+    """A model by number and name, and what else the registry knows about its contents."""
+    said = h("p", "; ".join(notes), class_="note") if notes else None
+    return join((numbered(name, number), said))
 
 
 def _end(record: Search) -> list[Html | None]:

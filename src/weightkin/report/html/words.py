@@ -53,6 +53,10 @@ CALIBRATED_WORDS = (
     "such symmetry gives it a p-value: it is held against the same share of pairs of one class and "
     "size that are known to be independent."
 )
+PROBABILITIES = (
+    "The probability of a direction rests on weights of evidence that were set by hand. It tells "
+    "the surer from the less sure; above 0.99 nothing is told apart."
+)
 SAMPLED = (
     "A digest that begins with wk1 covers names, types, shapes and a fixed sample of rows; a full "
     "digest covers every byte."
@@ -61,7 +65,7 @@ SAMPLED = (
 
 def names(record: Any) -> tuple[str, str]:
     """Short names of the two models of a record; their sources where those are equal."""
-    a, b = (_name(ref.source) for ref in (record.a, record.b))
+    a, b = (source_name(ref.source) for ref in (record.a, record.b))
     return (a, b) if a != b else (record.a.source, record.b.source)
 
 
@@ -132,11 +136,12 @@ def log10_words(log10_p: float) -> str:
     return "0" if log10_p > -0.05 else f"{log10_p:.1f}".replace("-", "−")
 
 
+def source_name(source: str) -> str:
+    """Name of the folder or file, which is short."""
+    return PurePath(source.rstrip("/")).name or source
+
+
 def _power(log10_p: float) -> str:
     if log10_p > -4:
         return f"{10**log10_p:.2g}"
     return f"1 in 10 to the power of {int(-log10_p):,}"
-
-
-def _name(source: str) -> str:
-    return PurePath(source.rstrip("/")).name or source

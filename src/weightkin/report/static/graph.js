@@ -129,6 +129,11 @@
       }
       panel.hidden = false;
     }
+    function tie(style, isChild) {
+      if (style === "undetermined") { return "Tied to"; }
+      if (style === "declared") { return isChild ? "Declares as parent" : "Declared as parent by"; }
+      return isChild ? "Made from" : "Parent of";
+    }
     function showNode(node) {
       var value = data.nodes[node.data("at")];
       var near = node.connectedEdges();
@@ -139,7 +144,7 @@
         var said = data.edges[edge.data("at")];
         var isChild = edge.target().id() === node.id();
         var other = data.nodes[isChild ? said.s : said.t].name;
-        pairs.push([isChild ? "Made from" : "Parent of", other + ", " + said.label]);
+        pairs.push([tie(said.style, isChild), other + ", " + said.label]);
         if (isChild) {
           said.facts.forEach(function (fact) { if (fact[0] !== "Kind") { pairs.push(fact); } });
         }
@@ -208,7 +213,10 @@
       cy.nodes().removeClass("found");
       if (!wanted) { count.textContent = ""; return null; }
       var found = cy.nodes().filter(function (node) {
-        return data.nodes[node.data("at")].name.toLowerCase().indexOf(wanted) >= 0;
+        var value = data.nodes[node.data("at")];
+        return [value.name].concat(value.also || []).some(function (name) {
+          return name.toLowerCase().indexOf(wanted) >= 0;
+        });
       });
       found.addClass("found");
       count.textContent = found.length + (found.length === 1 ? " model" : " models");

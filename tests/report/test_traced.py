@@ -1,0 +1,157 @@
+"""Claim: what is drawn and said of a path is what its record holds, whatever models are called."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests import families
+from tests.report import records
+from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
+from weightkin.records.form import probability_words
+from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
+from weightkin.report.html import body
+from weightkin.report.html.drawn import DrawnEdge, DrawnNode, drawing, family_drawing, trace_drawing
+from weightkin.report.html.layout import Link, closing_links
+
+
+def step(parent, child, **more):
+    ends = {"parent_digest": f"wk1-{parent}", "child_digest": f"wk1-{child}"}
+    fields = {"parent": f"m{parent}", "child": f"m{child}", "parent_id": parent, "child_id": child}
+    sure = {"direction": "determined", "direction_probability": 0.99}
+    return Step(**{**fields, **ends, **sure, **more})
+
+
+def said(name, state, number=0):
+    return DeclaredParent(name=name, state=state, why="because", id=number)
+
+
+def trace_of(*, path=(), children=(), declared=(), relatives=(), name="m2"):
+    search = replace(records.search(), name=name, digest="wk1-2", path=path, parents=path[:1],
+                     children=children, relatives=relatives)  # fmt: skip
+    return Trace(search=search, declared=declared)
+
+
+def relative(number, name, digest, notes=()):
+    model = Registered(id=number, name=name, source=name, revision="", digest=digest,
+                       full_digest="", added="2026", notes=notes)  # fmt: skip
+    return Relative(model=model, verdict="dependent", basis="exact", log10_pvalue=-9.0,
+                    sentence="dependent", cosine=1.0, invariant_cosine=1.0,
+                    looked_at="sketch")  # fmt: skip
+
+
+def labels(drawn):
+    named = {node.id: node.label for node in drawn.nodes}
+    return {(named[e.parent], named[e.child], e.style) for e in drawn.edges}
+
+
+def test_a_declared_parent_that_is_a_child_is_not_drawn_as_parent():
+    declared = (said("m4", "contradicted", 4), said("m1", "undeclared", 1))
+    record = trace_of(path=(step(1, 2),), children=(step(2, 4),), declared=declared)
+    drawn = trace_drawing(record)
+    edges = {("#1 m1", "m2", "inferred"), ("m2", "#4 m4", "inferred")}
+    assert labels(drawn) == edges
+    x = {node.label: place[0] for node, place in zip(drawn.nodes, drawn.places, strict=True)}
+    assert x["#1 m1"] < x["m2"] < x["#4 m4"]
+    text = str(body(record))
+    assert "Declares" in text
+    assert "m4: contradicted; because" in text
+
+
+def test_a_declared_parent_elsewhere_is_dotted():
+    declared = (said("m9", "unverifiable"), said("m7", "contradicted", 7))
+    drawn = trace_drawing(trace_of(path=(step(1, 2),), declared=declared))
+    dotted = {("m9", "m2", "declared"), ("#7 m7", "m2", "declared")}
+    assert labels(drawn) == {("#1 m1", "m2", "inferred"), *dotted}
+
+
+def test_models_of_one_name_are_several_models():
+    path = tuple(replace(x, parent="model", child="model") for x in (step(2, 3), step(1, 2)))
+    declared = (said("model", "confirmed", 2), said("model", "unverifiable"))
+    record = trace_of(path=path, declared=declared, name="model")
+    drawn = trace_drawing(record)
+    assert sorted(n.label for n in drawn.nodes) == ["#1 model", "#2 model", "model", "model"]
+    assert all(edge.parent != edge.child for edge in drawn.edges)
+    assert len(set(drawn.places)) == 4
+    assert "#1 model" in str(body(record))
+
+
+def test_a_parent_that_was_not_registered_has_no_number():
+    hidden = replace(step(1, 2), parent="unobserved-1", parent_id=0, parent_digest="")
+    drawn = trace_drawing(trace_of(path=(hidden,)))
+    assert [n.is_observed for n in drawn.nodes] == [True, False]
+
+
+def test_models_with_the_same_contents_are_named():
+    same = "same contents on the sample as m1 (#1)"
+    copies = (relative(5, "copy", "wk1-1", (same,)), relative(1, "m1", "wk1-1"))
+    record = trace_of(
+        path=(step(1, 2),), relatives=copies, declared=(said("copy", "confirmed", 5),)
+    )
+    drawn = trace_drawing(record)
+    assert labels(drawn) == {("#1 m1", "m2", "inferred")}  # the declared one is its equal
+    assert drawn.nodes[1].shown == "#1 m1 +1"
+    assert same in str(body(record))
+    nodes = [FamilyNode(id="base", name="base", duplicates=("x/copy", "y/other")),
+             FamilyNode(id="ft", name="ft")]  # fmt: skip
+    graph = families.graph(nodes, [FamilyEdge(parent="base", child="ft")])
+    assert family_drawing(graph).nodes[0].also == ("copy", "other")
+    text = str(body(graph))
+    for words in ('"also":["copy","other"]', "base +2", "= copy and 1 more", ">+1</b>"):
+        assert words in text
+
+
+def test_what_is_not_declared_is_not_under_what_is():
+    record = trace_of(path=(step(1, 2),), declared=(said("m1", "undeclared", 1),))
+    text = str(body(record))
+    assert "What the model declares" not in text
+    assert "Inferred parents that it does not declare" in text
+
+
+@pytest.mark.parametrize(
+    ("links", "closing"),
+    [
+        ([(0, 1), (1, 2)], set()),
+        ([(0, 1), (1, 2), (2, 1)], {2}),
+        ([(0, 0)], {0}),
+        ([(0, 1), (1, 0), (2, 0)], {0, 1}),
+        ([(0, 2), (1, 2), (0, 1)], set()),
+    ],
+)
+def test_circles_are_opened_and_nothing_else(links, closing):
+    found = closing_links(3, [Link(a, b) for a, b in links])
+    assert found <= closing
+    assert bool(found) == bool(closing)
+    nodes = [DrawnNode(id=x, label=x) for x in "abc"]
+    edges = [DrawnEdge(parent="abc"[a], child="abc"[b], kind="k", label="k", style="inferred",
+                       probability=1.0) for a, b in links]  # fmt: skip
+    drawn = drawing(nodes, edges)
+    assert len(set(drawn.places)) == 3
+    assert not drawn.carrying & found
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(1.0, ">0.99"), (0.9994, ">0.99"), (0.99, "0.99"), (0.5, "0.50"), (0.0, "<0.01")],
+)
+def test_no_probability_is_said_to_be_one(probability, words):
+    assert probability_words(probability) == words
+
+
+def test_the_second_parent_is_a_number_and_the_caption_says_of_what():
+    nodes = [FamilyNode(id=x, name=x) for x in "abcd"]
+    second = RunnerUp(parent="b", behind=0.31, unit="log distance")
+    edges = [FamilyEdge(parent="a", child="c", runner_up=second)]
+    text = str(body(families.graph(nodes, edges)))
+    assert ">b, 0.31<" in text
+    assert "how far the next parent is behind, in the natural logarithm of the distance." in text
+    other = replace(edges[0], child="d", runner_up=replace(second, unit="distance"))
+    text = str(body(families.graph(nodes, [*edges, other])))
+    assert ">b, 0.31 (log distance)<" in text
+
+
+def test_an_axis_that_shows_nothing_denies_nothing():
+    axis = replace(records.comparison().axes[0], axis="heads", passes=False)
+    text = str(body(records.comparison(axes=(axis,))))
+    assert ">not shown<" in text
+    assert "nothing against shared weights" in text
+    assert "nothing against shared weights" not in str(body(records.comparison()))
