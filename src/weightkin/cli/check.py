@@ -15,7 +15,13 @@ EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
 
 
 def check(
-    sources: Annotated[list[str], typer.Argument(help="Models, or one folder of models.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Models, folders of models, or names and #numbers of registered ones.",
+        ),
+    ],
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy; default levels without it.")
     ] = None,
@@ -70,10 +76,10 @@ def check(
 
 
 def _models(sources: list[str]) -> list[str]:
-    """The sources; of one folder, the models inside, unless it is itself a model."""
-    if len(sources) > 1 or not sources[0] or "\0" in sources[0] or not Path(sources[0]).is_dir():
-        return sources
+    """The sources; of a folder, the models inside, unless it is itself a model."""
     found = named(sources)
+    if len(sources) > 1:
+        return found
     return found[:1] if Path(found[0]) == Path(sources[0]) else found
 
 

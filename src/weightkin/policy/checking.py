@@ -9,16 +9,27 @@ from pathlib import Path
 
 import weightkin
 from weightkin.errors import UnusableRegistry, UsageError, WeightkinError
-from weightkin.policy.known import Known, Named, look, members_of, named
+from weightkin.policy.known import Known, Named, is_path, look, members_of, named, registered_as
 from weightkin.policy.reading import Policy, read_policy
 from weightkin.policy.rules import Bench
 from weightkin.records import Skipped
-from weightkin.records.checking import ALWAYS, RULES, Ancestor, Check, Checked, Finding, fingerprint
+from weightkin.records.checking import (
+    ALWAYS,
+    NO_REGISTRY,
+    RULES,
+    Ancestor,
+    Check,
+    Checked,
+    Finding,
+    fingerprint,
+)
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest, open_model
 from weightkin.weights.declared import CARD, folder_of
+from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.source import may_be_elsewhere
 
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
@@ -42,7 +53,8 @@ def check(
     Parameters
     ----------
     model : str, Path, Model, or a sequence of them
-        What is checked. One model that cannot be read raises; one among many becomes a finding.
+        What is checked: sources, or names and numbers (``#3``) of registered models, of which
+        the source is read. One that cannot be read raises; one among many becomes a finding.
     policy : Policy, str or Path, optional
         A policy or its file. The default levels without it.
     registry : Registry, str or Path, optional
@@ -73,13 +85,16 @@ def check(
     rules = _with_named(rules, expect, deny)
     asked = (*rules.forbidden_ancestors, *rules.expected_parents, *rules.forbidden_families)
     if not sources or not (asked or policy or home):
-        wanted = "a policy, a registry, or a parent that is expected or forbidden"
-        raise UsageError(f"nothing to check, expected a model and {wanted}")
+        if not sources:
+            raise UsageError("no model was named, expected at least one")
+        wanted = "--policy, --registry, --expect-parent or --deny"
+        why = "there is nothing to hold the model against"
+        raise UsageError(f"{why}, and no registry of yours: expected {wanted}")
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
     checked = []
     for source in sources:
         try:
-            opened = source if isinstance(source, Model) else open_model(source)
+            opened = source if isinstance(source, Model) else _opened(str(source), room)
             checked.append(_check_one(opened, room, seed))
         except WeightkinError as error:
             if len(sources) == 1:
@@ -171,6 +186,21 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
     return Room(policy, home, models, heads | found, families, problem, is_full)
 
 
+def _opened(source: str, room: Room) -> Model:
+    """A model by its source, or a registered one by its name or number: its weights as they are."""
+    known = registered_as(source, room.models)
+    if known is None:
+        if room.registry and not is_path(source) and not may_be_elsewhere(source):
+            nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
+            raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
+        return open_model(source)
+    model = open_model(known.source)
+    if digest(model) != known.digest:
+        found = f"other weights than those registered as #{known.id}"
+        raise unreadable(shown(known.source), found, "the same (`weightkin add` registers these)")
+    return model
+
+
 def _check_one(model: Model, room: Room, seed: int) -> Checked:
     policy = room.policy
     own = digest(model)
@@ -217,7 +247,7 @@ def _open_finding(own: str, what: str, why: str) -> Finding:
         level="error",
         state="unverifiable",
         reason=why,
-        advice=RULES[ALWAYS].help,
+        advice=NO_REGISTRY if what == "registry" else RULES[ALWAYS].help,
         fingerprint=fingerprint(ALWAYS, own, what),
         ancestor=Ancestor(name=what) if what == "registry" else None,
     )

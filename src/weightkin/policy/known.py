@@ -58,7 +58,7 @@ def registered_as(name: str, models: Sequence[Registered]) -> Registered | None:
     """The registered model that a name of the policy means, if it does not mean a path."""
     if name.startswith("#") and name[1:].isdecimal():
         return next((m for m in models if m.id == int(name[1:])), None)
-    if _is_path(name):
+    if is_path(name):
         return None
     return next((m for m in reversed(models) if name in (m.name, m.source)), None)
 
@@ -234,7 +234,8 @@ def is_meant(declared_name: str, other: Ancestor) -> bool:
     return declared_name in names or last in (other.name, PurePath(other.source).name)
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether there is anything at a path of this name."""
     try:
         return "\0" not in name and Path(name).exists()
     except OSError:

@@ -18,8 +18,9 @@ from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
 from weightkin.sketch import read_sketch
 from weightkin.weights.declared import Declared
+from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.outside import refuse_inside
-from weightkin.weights.source import full_name
+from weightkin.weights.source import full_name, may_be_elsewhere
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -129,9 +130,8 @@ class Registry:
                     searching.remember(connection, own, found)
                 if whole is not None and whole[2]:
                     family.keep(connection, whole[0])
-        oldest = min(
-            (x.model for x in found.relatives), key=lambda m: (m.added, m.id), default=None
-        )
+        known = [x.model for x in found.relatives] + ([own] if own is not None else [])
+        oldest = min(known, key=lambda m: (m.added, m.id), default=None)
         record = Search(
             name=query.sketch.name,
             source=query.sketch.source,
@@ -147,6 +147,7 @@ class Registry:
             path=where.path,
             placed_among=where.among,
             first_registered=oldest.name if oldest else "",
+            registered=own,
             skipped=(*found.skipped, *where.skipped),
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
             seconds=round(time.perf_counter() - started, 3),
@@ -243,6 +244,9 @@ class Registry:
                 return query, adding.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
             if not found:
+                if not may_be_elsewhere(str(source)):
+                    nowhere = f"neither a path nor a model of that name or number in {self.path}"
+                    raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
                 return prepare(source), None
             own = found[-1]
             file, slot = connection.execute(
