@@ -9,6 +9,7 @@ import time
 from zoo import truth
 
 from benchmarks import family
+from weightkin.cli.progress import progress_line
 from weightkin.report.html import page
 from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
@@ -30,7 +31,8 @@ def main() -> None:
         f"The family graph of {len(entries)} models, recovered from their weights alone (they were"
     )
     print("given neutral names in random order; the true names are put back for reading).\n")
-    graph, key = family.recover()
+    with progress_line() as progress:
+        graph, key = family.recover(progress=progress)
     found = family.score(graph, key)
     renamed = family.renamed(graph, key)
     print("\n".join(family_lines(renamed, is_unicode=_is_unicode())))

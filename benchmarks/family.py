@@ -11,6 +11,7 @@ from zoo import truth
 
 from benchmarks.tables import markdown
 from weightkin import family_graph, open_model
+from weightkin.lineage.collection import Progress
 from weightkin.lineage.mother import DistanceName, Stage, mother
 from weightkin.records.family import FamilyEdge, FamilyGraph
 
@@ -49,7 +50,7 @@ class Score:
 
 
 def recover(
-    seed: int = SEED, names: Sequence[str] | None = None
+    seed: int = SEED, names: Sequence[str] | None = None, progress: Progress | None = None
 ) -> tuple[FamilyGraph, dict[str, str]]:
     """Graph of the zoo under neutral names in random order, and the key: neutral to true name."""
     entries = truth.load()
@@ -60,7 +61,7 @@ def recover(
         replace(open_model(truth.ROOT / entries[name]["path"]), name=neutral)
         for neutral, name in key.items()
     ]
-    return family_graph(models, seed=0), key
+    return family_graph(models, seed=0, progress=progress), key
 
 
 def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:

@@ -1,5 +1,18 @@
-"""``python -m weightkin``: the command line."""
+"""The entry of the command line, and ``python -m weightkin``."""
 
-from weightkin.cli.main import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; an interrupt while it is still loaded is one line as well."""
+    try:
+        from weightkin.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("weightkin: stopped", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shlex
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,18 +139,43 @@ def test_wrong_command_lines_exit_with_four(arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("controls", "list"), ("show", "a", "--json"), ("show", "nowhere")]
-)
-def test_a_reader_that_goes_away_is_met_with_silence(pair, tmp_path, arguments):
+    ("arguments", "code"),
+    [(("--help",), 0), (("controls", "list"), 0), (("show", "a", "--json"), 0),
+     (("compare", "a", "a", "--fail-if", "dependent"), 1), (("show", "nowhere"), 3)],
+)  # fmt: skip
+def test_a_reader_that_goes_away_changes_no_exit_code(pair, tmp_path, arguments, code):
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "from weightkin.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-m", "weightkin", *arguments]
     with (tmp_path / "other").open("w") as other:
         out, err = (other, writer) if arguments[-1] == "nowhere" else (writer, other)
         found = subprocess.run(command, stdout=out, stderr=err, cwd=pair, check=False)
     os.close(writer)
-    assert found.returncode == 2
-    assert (tmp_path / "other").read_text() == ""
+    assert found.returncode == code
+    said = "weightkin: --fail-if dependent: a hit, exit code 1\n" if code == 1 else ""
+    assert (tmp_path / "other").read_text() == said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize(
+    ("where", "why"), [(">/dev/full", "No space left on device"), (">&-", "closed")]
+)
+def test_an_output_that_takes_nothing_is_one_line_and_exit_code_two(pair, where, why):
+    line = f"{shlex.quote(sys.executable)} -m weightkin show a --json {where}"
+    found = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, cwd=pair, check=False
+    )
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert found.stderr.startswith("weightkin: standard output")
+    assert why in found.stderr
+
+
+def test_a_wrong_word_is_told_in_a_sentence():
+    assert "Did you mean 'compare'? Try '" in run("compar").stderr
+    said = run("compare", "a", "b", "--fail-if", "foo").stderr
+    assert "'--fail-if': 'foo' is not one of" in said
+    assert "Usage: " in (usage := run("compare", "--help").stdout)
+    assert usage.split("\n")[0].endswith("{A} {B}")
 
 
 def test_what_is_wrong_with_a_name_cannot_move_the_cursor():

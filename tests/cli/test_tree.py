@@ -145,6 +145,14 @@ def test_a_folder_means_every_model_directly_inside(tmp_path, capsys):
     assert capsys.readouterr().err == f"{said}: name their folder to see them\n"
 
 
+def test_each_of_several_folders_of_models_means_the_models_inside(tmp_path):
+    touch(tmp_path, "all/a/model.safetensors", "all/b/model.safetensors", "more/c/model.bin",
+          "one/model.safetensors", "one/old/model.safetensors", "none/notes.txt")  # fmt: skip
+    sources = [str(tmp_path / x) for x in ("all", "one", "more", "none", "nowhere")]
+    wanted = ("all/a", "all/b", "one", "more/c", "none", "nowhere")
+    assert named(sources) == [str(tmp_path / x) for x in wanted]
+
+
 def test_models_that_all_lie_deeper_are_said_too(tmp_path):
     touch(tmp_path, "a/x/model.safetensors", "a/y/model.safetensors", "b\n/z/model.safetensors")
     with pytest.raises(UnreadableModel, match=r"\(3 models lie one level deeper, .*x\)"):

@@ -14,7 +14,7 @@ from tests.registry.conftest import write
 from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.records.checking import RULES, Check
+from weightkin.records.checking import NO_REGISTRY, RULES, Check
 from weightkin.report.sarif import sarif
 
 CARDS = {  # of the zoo, name: front matter
@@ -126,6 +126,20 @@ def test_named_models_are_compared_without_a_registry(small):
     record = check(child, expect=[stranger], deny=[root])
     assert {x.rule for x in record.findings} == {"missing-parent", "forbidden-ancestor"}
     assert [x.kind for x in check(root, deny=[root]).findings] == [("identical",)]
+
+
+def test_a_registered_model_is_checked_by_its_name_or_number(small):
+    for name in ("stranger", "#2"):
+        record = check(name, deny=["#1"], registry=small / "r.sqlite")
+        assert (record.models[0].name, record.outcome) == ("stranger", "pass")
+    with pytest.raises(UnreadableModel, match="neither a path nor a model of that name or number"):
+        check("nosuch", registry=small / "r.sqlite")
+
+
+def test_where_the_registry_is_missing_the_advice_is_to_name_one(small, tmp_path):
+    record = check(small / "child", deny=["#1"], registry=tmp_path / "none")
+    assert record.outcome == "incomplete"
+    assert {x.advice for x in record.findings if x.state == "unverifiable"} == {NO_REGISTRY}
 
 
 def test_registered_models_and_families_are_named_by_number(small):

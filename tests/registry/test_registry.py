@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError
 from weightkin.records.registry import Search, Trace
+from weightkin.registry.adding import begin
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,24 @@ def test_a_registered_model_is_found_by_name_and_number_and_is_not_its_own_relat
     assert by_name.name == by_number.name == "child"
     assert "child" not in {x.model.name for x in by_name.relatives}
     assert [x.sentence for x in by_name.relatives] == [x.sentence for x in by_number.relatives]
+    assert by_name.registered == filled.list()[1]
+    assert Search.from_json(by_name.to_json()) == by_name
+    assert filled.search("root").first_registered == "root"
+    with pytest.raises(UnreadableModel, match="nosuch: found neither a path nor a model of that"):
+        filled.search("nosuch")
+
+
+def test_a_source_that_waits_twice_is_one_item(family, tmp_path):
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([family / "stranger"])
+    with closing(sqlite3.connect(registry.path, isolation_level=None)) as stopped:
+        begin(stopped, [str((family / name).resolve()) for name in ("root", "child")])
+    done = registry.add([family / "root", family / "root"], resume=True)
+    assert [m.name for m in done.added] == ["root", "child"]
+    assert not done.known
+    again = registry.add([], resume=True)
+    assert not again.added
+    assert not again.known
 
 
 def test_adding_again_changes_nothing_and_a_copy_is_called_one(filled, family, tmp_path):

@@ -14,7 +14,13 @@ EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
 
 
 def check(
-    sources: Annotated[list[str], typer.Argument(help="Models; of a folder, all weights below.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Models; of a folder, all weights below; or registered names, #numbers.",
+        ),
+    ],
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A policy; default levels without it.")
     ] = None,

@@ -34,8 +34,8 @@ def list_controls(own: Own = None, as_json: AsJson = False) -> None:
 
 @controls.command("add")
 def add(
-    a: Annotated[str, typer.Argument(help="A model folder or file.")],
-    b: Annotated[str, typer.Argument(help="One of independent origin.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A model folder or file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="One of independent origin.")],
     model_class: Annotated[
         str | None, typer.Option("--class", help="Refuse a pair of another class.")
     ] = None,

@@ -44,10 +44,14 @@ def page_beside(target: Path | None, record: Record) -> Iterator[None]:
     OutOfReach
         After the printing: the disk is full, or the file cannot be written.
     """
+    from weightkin.report.terminal import printable
+
     failed = "" if target is None else _write(target, record)
     yield
     if failed:
         raise OutOfReach(failed)
+    if target is not None:
+        print(f"weightkin: wrote {printable(str(target))}", file=sys.stderr)
 
 
 def _write(target: Path, record: Record) -> str:

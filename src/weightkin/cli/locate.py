@@ -14,8 +14,8 @@ EXIT_INCOMPLETE = 2
 
 
 def locate(
-    a: Annotated[str, typer.Argument(help="A model folder or file.")],
-    b: Annotated[str, typer.Argument(help="A model folder or file.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A model folder or file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="A model folder or file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
     html: ToHtml = None,
     alpha: Annotated[float, typer.Option(help="Level of the whole map.")] = 1e-6,

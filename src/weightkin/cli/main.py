@@ -23,6 +23,7 @@ from weightkin.cli.options import OnlyEstimate, print_estimate
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
 from weightkin.cli.serve import serve
 from weightkin.cli.sketch import sketch
+from weightkin.cli.streams import guard_streams
 from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
 from weightkin.cli.verify import verify
@@ -62,16 +63,16 @@ def main() -> None:
     sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    out = guard_streams()
+    if sys.stdout is None:
+        _say("standard output is closed: nowhere to print a result")
+        sys.exit(EXIT_INCOMPLETE)
     show_transfers()
-    try:
-        code = _run()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output went away
-        code = _leave_quietly()
-    except SystemExit as left:  # typer saw it first, and has its own exit code for it
-        if not isinstance(left.__context__, BrokenPipeError):
-            raise
-        code = _leave_quietly()
+    code = _run()
+    sys.stdout.flush()
+    if out is not None and out.problem:
+        _say(out.problem)
+        code = EXIT_INCOMPLETE
     sys.exit(code)
 
 
@@ -93,23 +94,16 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _leave_quietly() -> int:
-    """Let what is still buffered go nowhere: nobody reads it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            os.dup2(nowhere, stream.fileno())
-    return EXIT_INCOMPLETE
-
-
 def _say_usage(error: Exception) -> None:
     """One line for a wrong command line; the whole help where no command was named."""
     context = getattr(error, "ctx", None)
     if context is None or type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
         return
-    said = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
-    _say(f"{said}. Try '{context.command_path} --help'.")
+    said = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    said = said.replace(": Value error, ", ": ")  # what a library of typer's puts before it
+    end = "" if said.endswith((".", "?")) else "."
+    _say(f"{said}{end} Try '{context.command_path} --help'.")
 
 
 def _say(line: str) -> None:
@@ -140,7 +134,9 @@ def root(
 
 @app.command()
 def show(
-    source: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A model folder, file or org/name on a hub.")
+    ],
     as_json: AsJson = False,
     estimate: OnlyEstimate = False,
 ) -> None:
@@ -166,8 +162,12 @@ def show(
 
 @app.command()
 def compare(  # noqa: PLR0913 (a command has as many parameters as options)
-    a: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
-    b: Annotated[str, typer.Argument(help="A model folder, file or org/name on a hub.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A model folder, file or org/name on a hub.")
+    ],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="A model folder, file or org/name on a hub.")
+    ],
     as_json: AsJson = False,
     html: ToHtml = None,
     estimate: OnlyEstimate = False,
@@ -254,6 +254,7 @@ def compare(  # noqa: PLR0913 (a command has as many parameters as options)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:
+        _say(f"--fail-if {fail_if.value}: a hit, exit code {EXIT_DIFFERS}")
         raise typer.Exit(EXIT_DIFFERS)
 
 

@@ -13,13 +13,19 @@ MOST_NAMED = 30  # characters of a name on a line that is written over
 
 @contextmanager
 def progress_line() -> Iterator[Callable[[str, int, int, int], None] | None]:
-    """One line that is written over, on a terminal: what, how far, bytes read, time left."""
+    """One line that is written over, on a terminal: what, how far, bytes read, time left.
+
+    The time left is that of a phase, which begins where nothing is done.
+    """
     from weightkin.report.terminal import file_size, printable
 
     started = time.monotonic()
 
     def show(what: str, n_done: int, n_total: int, n_bytes: int) -> None:
-        spent = time.monotonic() - started
+        nonlocal started
+        now = time.monotonic()
+        started = started if n_done else now
+        spent = now - started
         left = f", {time_left(spent / n_done * (n_total - n_done))} left" if n_done else ""
         line = f"{printable(what)[:MOST_NAMED]} {n_done}/{n_total}, read {file_size(n_bytes)}{left}"
         print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)

@@ -33,12 +33,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record."
 Alpha = Annotated[float, typer.Option(help="Level of the whole search.")]
 Seed = Annotated[int, typer.Option(help="Breaks ties; recorded.")]
 Most = Annotated[int, typer.Option(help="Candidates that are compared, the nearest.")]
-Query = Annotated[str, typer.Argument(help="A model, or the name or #number of a registered one.")]
+Query = Annotated[
+    str,
+    typer.Argument(metavar="SOURCE", help="A model, or the name or #number of a registered one."),
+]
 
 
 def add(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="Models, or one folder of models.")
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="Models, or folders of models."),
     ] = None,
     registry: File = None,
     workers: Workers = 1,
@@ -118,7 +122,8 @@ def list_models(registry: File = None, as_json: AsJson = False) -> None:
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="Name, #number or source.")], registry: File = None
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, #number or source.")],
+    registry: File = None,
 ) -> None:
     """Forget every registered model of a name."""
     from weightkin.report.terminal import printable
@@ -166,13 +171,12 @@ def _exit(is_incomplete: bool) -> None:
 
 def _finish_adding(record: Adding, as_json: bool) -> None:
     """Print; exit 2 where a part is missing, 3 where all is."""
+    from weightkin.lineage.family import none_read
     from weightkin.report.registry import adding_lines
     from weightkin.report.terminal import printable
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
-        raise UnreadableModel(
-            f"none of {len(record.skipped)} models could be read: {record.skipped[0].why}"
-        )
+        raise UnreadableModel(none_read([x.why for x in record.skipped]))
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)

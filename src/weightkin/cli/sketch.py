@@ -20,7 +20,7 @@ from weightkin.cli.progress import progress_line
 
 
 def sketch(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Models.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Models.")],
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Where the sketches go.")
     ] = Path(),

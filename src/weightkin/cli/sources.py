@@ -18,15 +18,34 @@ IS_PART = re.compile(
 
 
 def named(sources: list[str]) -> list[str]:
-    """The sources, or instead of one that is a folder of models every model directly inside.
+    """The sources, or instead of a folder of models every model directly inside.
 
     An adapter beside its base is that base with the adapter merged in. Models that lie deeper are
-    left out, and that is said.
+    left out, and that is said. Of several sources a folder that may be a model is that model alone.
     """
-    folder = Path(sources[0])
+    if len(sources) == 1:
+        return _named(sources[0])
+    return [x for source in sources for x in _one_of_many(source)]
+
+
+def _one_of_many(source: str) -> list[str]:
+    """A source; for a folder without files of weights the models inside, if there are any."""
     try:
-        if len(sources) > 1 or "\0" in sources[0] or not folder.is_dir():
-            return [_with_base(x) for x in sources]
+        folder = Path(source)
+        if "\0" in source or not folder.is_dir() or _holds_model(folder):
+            return [_with_base(source)]
+        if not any(_holds_model(x) for x in folder.iterdir() if x.is_dir()):
+            return [_with_base(source)]  # what is wrong with it is said beside the others
+    except OSError:
+        return [source]
+    return _named(source)
+
+
+def _named(source: str) -> list[str]:
+    folder = Path(source)
+    try:
+        if not source or "\0" in source or not folder.is_dir():
+            return [_with_base(source)]
         entries = sorted(x for x in folder.iterdir() if not x.name.startswith("."))
         inside = [x for x in entries if _holds_model(x)]
         if any(x.is_file() and IS_PART.search(x.name) for x in entries):

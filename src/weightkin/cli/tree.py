@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +24,7 @@ from weightkin.cli.options import (
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
-from weightkin.errors import UsageError
+from weightkin.errors import UsageError, WeightkinError
 
 
 class Method(StrEnum):
@@ -42,9 +44,32 @@ class Format(StrEnum):
     NEWICK = "newick"
 
 
+def _check_child(child: str, sources: list[str]) -> None:
+    """Refuse a child of no such name before all the work, where headers here say all names."""
+    from weightkin.report.terminal import printable
+    from weightkin.weights import open_model
+
+    names = []
+    named_so = re.sub(r"~\d+$", "", child)  # numbers tell models of one name apart
+    if not sources or child.startswith("unobserved-") or child in sources:
+        return
+    for source in sources:
+        if "+" in source or not Path(source).exists():
+            return  # on a hub, or beside an adapter: asked once, when it is read
+        try:
+            names.append(open_model(source).name)
+        except WeightkinError:
+            continue  # said when it is read
+    if child not in names and named_so not in names:
+        near = difflib.get_close_matches(child, names, n=3)
+        hint = f", expected one such as {', '.join(map(printable, near))}" if near else ""
+        raise UsageError(f"no model here is called {printable(child)!r}{hint}")
+
+
 def tree(  # noqa: PLR0913 (a command has as many parameters as options)
     sources: Annotated[
-        list[str] | None, typer.Argument(help="Models, or one folder of models.")
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="Models, or folders of models."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
     html: ToHtml = None,
@@ -94,6 +119,8 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
         print_estimate(estimate_sketches(models, small=SMALL), as_json=as_json)
         return
     check_page(html, models)
+    if explain is not None:
+        _check_child(explain, models)
     if cache is not None:
         refuse_inside(cache, models)
     with progress_line() as progress:

@@ -15,10 +15,11 @@ MOST_SHOWN = 10
 
 def verify(
     record: Annotated[
-        str, typer.Argument(help="What compare, locate or tree printed with --json.")
+        str,
+        typer.Argument(metavar="RECORD", help="What compare, locate or tree printed with --json."),
     ],
-    a: Annotated[str | None, typer.Argument(help="Where model a is now.")] = None,
-    b: Annotated[str | None, typer.Argument(help="Where model b is now.")] = None,
+    a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
 ) -> None:
     """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
     from weightkin.lineage.verify import verify as run

@@ -15,13 +15,14 @@ from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
-from weightkin.lineage.relatives import Groups, Relatives, components
+from weightkin.lineage.relatives import Groups, Relatives, Told, components
 from weightkin.lineage.trained import Tree, trained_trees
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.sketch import Scheme
 
 ALPHA = 1e-6
+MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
 
@@ -55,7 +56,8 @@ def family_graph(
     cache : Path, optional
         Keep sketches here between runs.
     progress : callable, optional
-        Called with name, number done, number in all and bytes read before each model is sketched.
+        Called with what is done, number done, number in all and bytes read: before each model is
+        sketched, then in each phase of the comparing, counted from 0 again.
     workers : int
         Processes that sketch; what they answer does not depend on it.
     cluster : str, optional
@@ -73,16 +75,15 @@ def family_graph(
         raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
     collection = gather(sources, cache, progress, workers=workers, cluster=cluster)
     if not collection.members:
-        raise UnreadableModel(
-            f"none of {len(sources)} models could be read: {collection.skipped[0].why}"
-        )
+        raise UnreadableModel(none_read([x.why for x in collection.skipped]))
     if method == "mother":
         from weightkin.lineage.paper import mother_edges
 
-        edges, skipped = mother_edges(collection.members, _families(collection, alpha, seed)[2])
+        families = _families(collection, alpha, seed, progress)[2]
+        edges, skipped = mother_edges(collection.members, families)
         n_unobserved = 0
     else:
-        edges, n_unobserved, skipped = _found(collection, alpha, seed)
+        edges, n_unobserved, skipped = _found(collection, alpha, seed, progress)
     return _graph(
         collection,
         edges,
@@ -95,30 +96,54 @@ def family_graph(
     )
 
 
+def none_read(whys: Sequence[str]) -> str:
+    """One line for models none of which could be read, with the first few reasons."""
+    few = "; ".join(whys[:MOST_WHYS])
+    more = f"; and {len(whys) - MOST_WHYS} more" if len(whys) > MOST_WHYS else ""
+    return f"none of {len(whys)} models could be read: {few}{more}"
+
+
 def _families(
-    collection: Collection, alpha: float, seed: int
+    collection: Collection, alpha: float, seed: int, progress: Progress | None
 ) -> tuple[Relatives, Likeness, list[list[int]]]:
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
-    return relatives, z, components(relatives, z, range(len(sketches)))
+    told = _phase(progress, "comparing pairs", collection)
+    return relatives, z, components(relatives, z, range(len(sketches)), told)
+
+
+def _phase(
+    progress: Progress | None, what: str, collection: Collection, n_before: int = 0, n_all: int = 0
+) -> Told | None:
+    """How a phase says how far it is; of one done in parts, ``n_before`` of ``n_all`` are over."""
+    if progress is None:
+        return None
+
+    def told(n_done: int, n_total: int) -> None:
+        progress(what, n_before + n_done, n_all or n_total, collection.bytes_read)
+
+    return told
 
 
 def _found(
-    collection: Collection, alpha: float, seed: int
+    collection: Collection, alpha: float, seed: int, progress: Progress | None
 ) -> tuple[list[Draft], int, list[Skipped]]:
     """Everything in turn: families, lossy leaves, mixtures, trained trees, hidden models."""
     members = collection.members
     sketches = [m.sketch for m in members]
-    relatives, z, families = _families(collection, alpha, seed)
+    relatives, z, families = _families(collection, alpha, seed, progress)
+    n_related = sum(len(family) for family in families if len(family) > 1)
     edges: list[Draft] = []
     trees: list[Tree] = []
-    n_unobserved = 0
+    n_unobserved = n_laid_out = 0
     for family in families:
         if len(family) < 2:
             trees.append(Tree((), family[0], tuple(family), 0))
             continue
-        own = lossy_edges(relatives, z, family)
+        told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
+        n_laid_out += len(family)
+        own = lossy_edges(relatives, z, family, told)
         made = {edge.child for edge in own}
         rest = [i for i in family if i not in made]
         mixed = merge_edges(sketches, relatives, rest)
@@ -139,6 +164,7 @@ def _found(
         [t.root for t in rooted],
         relatives.paid_alpha,
         seed,
+        _phase(progress, "looking for disguised copies", collection),
     )
     edges += [_hidden_edge(found) for found in hidden]
     skipped = [

@@ -12,6 +12,7 @@ from weightkin.derivation.shared import Doubles
 from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, token_views
 from weightkin.lineage.collection import Member
+from weightkin.lineage.relatives import Told
 from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
@@ -47,13 +48,14 @@ def find_hidden(
     roots: Sequence[int],
     alpha: float,
     seed: int,
+    told: Told | None = None,
 ) -> tuple[list[Found], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with that family.
 
     ``families[k]`` are the possible parents that hang on ``roots[k]``, the oldest first. Models
     that are alone are compared with each other too. Pairs are proposed by the likeness of tokens to
     each other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values
-    are those of `compare`; ``alpha`` is paid by the caller.
+    are those of `compare`; ``alpha`` is paid by the caller. ``told`` hears how many pairs are done.
 
     Returns
     -------
@@ -77,13 +79,15 @@ def find_hidden(
     placed: set[int] = set()
     n_looks = 0
     left: set[int] = set()
-    for _, likeness, child, other in proposed:
+    for n_done, (_, likeness, child, other) in enumerate(proposed):
         if -likeness < PROPOSED or child in placed:
             continue
         if n_looks >= MAX_LOOKS:
             left.add(child)
             continue
         n_looks += 1
+        if told is not None:
+            told(n_done, len(proposed))
         record = _compared(members, other, child, alpha, seed)
         if record is None or record.verdict != "dependent":
             continue

@@ -10,21 +10,26 @@ from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
 from weightkin.lineage.draft import DETERMINED, LOSSY, Draft, first_kind
 from weightkin.lineage.proposed import Likeness, square
-from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.relatives import Relatives, Told
 from weightkin.lineage.support import support_of
 
 NEAREST = 8  # possible parents looked at for each model, the most alike first
 
 
-def lossy_edges(relatives: Relatives, z: Likeness, family: Sequence[int]) -> list[Draft]:
+def lossy_edges(
+    relatives: Relatives, z: Likeness, family: Sequence[int], told: Told | None = None
+) -> list[Draft]:
     """Edges to models that a deterministic map made from another, nearest parent first.
 
-    A model that was itself made so is nobody's parent where another parent is to be had.
+    A model that was itself made so is nobody's parent where another parent is to be had. ``told``
+    hears before each model how many were looked at.
     """
     found: dict[int, list[tuple[float, int, Derivation, PairRelation]]] = {}
     alike = dict(zip(family, square(z, family).T, strict=True))
     place = {u: k for k, u in enumerate(family)}
-    for child in family:
+    for n_done, child in enumerate(family):
+        if told is not None:
+            told(n_done, len(family))
         others = [u for u in family if u != child]
         for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:NEAREST]:
             if not relatives.may_be_made(parent, child):

@@ -7,7 +7,7 @@ pair counts as related when `climb` rejects independence at a level paid for all
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -26,6 +26,7 @@ from weightkin.lineage.proposed import Likeness, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 
 T = TypeVar("T", bound=Hashable)
+Told = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
 ALIKE = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
@@ -148,17 +149,23 @@ def cut(sketch: Sketch) -> Sketch:
     return replace(take_sketch(whole), digest=sketch.digest, config=sketch.config)
 
 
-def components(relatives: Relatives, z: Likeness, among: Sequence[int]) -> list[list[int]]:
+def components(
+    relatives: Relatives, z: Likeness, among: Sequence[int], told: Told | None = None
+) -> list[list[int]]:
     """Families among some models: joined by a proposed pair only where the test rejects.
 
     Pairs are tried from the most alike on, and only where they would join two families: about one
-    test for each model.
+    test for each model. ``told`` hears before each test how many pairs are settled.
     """
     groups = Groups(among)
     index = sorted(among)
     rows, columns, alike = pairs_above(z, index, ALIKE)
-    for k in np.argsort(-alike, kind="stable"):
+    for n_settled, k in enumerate(np.argsort(-alike, kind="stable")):
         i, j = index[rows[k]], index[columns[k]]
-        if not groups.are_one(i, j) and relatives.test(i, j)[1]:
+        if groups.are_one(i, j):
+            continue
+        if told is not None:
+            told(n_settled, len(alike))
+        if relatives.test(i, j)[1]:
             groups.join(i, j)
     return sorted(sorted(members) for members in groups.all())

@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import weightkin
 from weightkin.errors import UnusableRegistry, UsageError, WeightkinError
-from weightkin.policy.known import Known, Named, look, members_of, named
+from weightkin.policy.known import (
+    Known,
+    Named,
+    as_registered,
+    is_path,
+    look,
+    members_of,
+    named,
+    registered_as,
+)
 from weightkin.policy.reading import Policy, read_policy
 from weightkin.policy.rules import Bench
 from weightkin.policy.walk import Found, models_of
 from weightkin.records import Skipped
-from weightkin.records.checking import ALWAYS, RULES, Ancestor, Check, Checked, Finding, fingerprint
+from weightkin.records.checking import (
+    ALWAYS,
+    NO_REGISTRY,
+    RULES,
+    Ancestor,
+    Check,
+    Checked,
+    Finding,
+    fingerprint,
+)
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest
 from weightkin.weights.declared import CARD, folder_of
-from weightkin.weights.messages import shown
+from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.source import may_be_elsewhere
 
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
@@ -44,7 +63,8 @@ def check(
     Parameters
     ----------
     model : str, Path, Model, or a sequence of them
-        What is checked; of a folder, all weights in and below it (`policy.walk`). One source of
+        What is checked: sources, or names and numbers (``#3``) of registered models, of which the
+        source is read; of a folder, all weights in and below it (`policy.walk`). One source of
         which nothing can be read raises; what cannot be read among others becomes a finding.
     policy : Policy, str or Path, optional
         A policy or its file. The default levels without it.
@@ -76,8 +96,11 @@ def check(
     rules = _with_named(rules, expect, deny)
     asked = (*rules.forbidden_ancestors, *rules.expected_parents, *rules.forbidden_families)
     if not sources or not (asked or policy or home):
-        wanted = "a policy, a registry, or a parent that is expected or forbidden"
-        raise UsageError(f"nothing to check, expected a model and {wanted}")
+        if not sources:
+            raise UsageError("no model was named, expected at least one")
+        wanted = "--policy, --registry, --expect-parent or --deny"
+        why = "there is nothing to hold the model against"
+        raise UsageError(f"{why}, and no registry of yours: expected {wanted}")
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
     checked = _check_all(sources, room, seed)
     return Check(
@@ -171,7 +194,9 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     errors: list[WeightkinError] = []
     states: list[Skipped] = []
     for source in sources:
-        inside = [Found(source.source, source)] if isinstance(source, Model) else models_of(source)
+        inside = (
+            [Found(source.source, source)] if isinstance(source, Model) else _named(source, room)
+        )
         for found in inside:
             one = _tried(found, room, seed)
             told = one if isinstance(one, Checked) else _unreadable(found.source, str(one))
@@ -196,6 +221,22 @@ def _tried(found: Found, room: Room, seed: int) -> Checked | WeightkinError:
         return _check_one(found.model, room, seed)
     except WeightkinError as error:
         return error
+
+
+def _named(source: Source, room: Room) -> Iterable[Found]:
+    """What a source holds; where it is no path, the registered model of that name or number."""
+    if isinstance(source, Model):
+        return [Found(source.source, source)]
+    text = str(source)
+    if is_path(text):
+        return models_of(source)
+    known = registered_as(text, room.models)
+    if isinstance(known, Registered):
+        return [Found(known.source, as_registered(known))]
+    if room.registry and known is None and not may_be_elsewhere(text):
+        nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
+        return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
+    return models_of(source)
 
 
 def _check_one(model: Model, room: Room, seed: int) -> Checked:
@@ -244,7 +285,7 @@ def _open_finding(own: str, what: str, why: str) -> Finding:
         level="error",
         state="unverifiable",
         reason=why,
-        advice=RULES[ALWAYS].help,
+        advice=NO_REGISTRY if what == "registry" else RULES[ALWAYS].help,
         fingerprint=fingerprint(ALWAYS, own, what),
         ancestor=Ancestor(name=what) if what == "registry" else None,
     )

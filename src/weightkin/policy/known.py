@@ -13,9 +13,9 @@ from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.verbs.compare import compare
-from weightkin.weights import Model, open_model
+from weightkin.weights import Model, digest, open_model
 from weightkin.weights.declared import Declared, declared
-from weightkin.weights.messages import shown
+from weightkin.weights.messages import shown, unreadable
 
 Parent = Literal["other", "model", "undetermined"]
 DIGEST = "wk1-"
@@ -64,12 +64,24 @@ def registered_as(name: str, models: Sequence[Registered]) -> Registered | str |
     if name.startswith("#") and name[1:].isdecimal():
         return next((m for m in models if m.id == int(name[1:])), None)
     found = next((m for m in reversed(models) if name in (m.name, m.digest)), None)
-    if _is_path(name):
+    if is_path(name):
         if found is None:
             return None
         said = f"is both a path here and registered as #{found.id}"
         return f"{shown(name)}: {said}, expected #{found.id}, its digest or an absolute path"
     return found or next((m for m in reversed(models) if name == m.source), None)
+
+
+def as_registered(known: Registered) -> Model | WeightkinError:
+    """The weights of a registered model, if they are still those."""
+    try:
+        model = open_model(known.source)
+        if digest(model) == known.digest:
+            return model
+    except WeightkinError as error:
+        return error
+    found = f"other weights than those registered as #{known.id}"
+    return unreadable(shown(known.source), found, "the same (`weightkin add` registers these)")
 
 
 Named = Registered | Model | str  # what the policy means by a name, or why it cannot be had
@@ -243,7 +255,8 @@ def is_meant(declared_name: str, other: Ancestor) -> bool:
     return declared_name in names or last in (other.name, PurePath(other.source).name)
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether there is anything at a path of this name."""
     try:
         return "\0" not in name and Path(name).exists()
     except OSError:

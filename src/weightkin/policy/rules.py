@@ -9,7 +9,7 @@ from functools import cached_property
 from weightkin.policy.known import Evidence, Known, is_meant
 from weightkin.policy.licences import class_of, is_looser
 from weightkin.policy.reading import Policy
-from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerprint
+from weightkin.records.checking import NO_REGISTRY, RULES, Ancestor, Finding, Level, fingerprint
 from weightkin.records.form import pvalue_words
 from weightkin.weights.messages import shown
 
@@ -91,7 +91,9 @@ class Bench:
                 why = e if isinstance(e, str) else e.missing or e.sentence
                 other = Ancestor(name=name) if isinstance(e, str) else e.other
                 text = why if name in why else f"{shown(name)}: {why}"
-                yield self._made("unverifiable", text, other)
+                finding = self._made("unverifiable", text, other)
+                is_absent = isinstance(e, str) and "no such registered model" in e
+                yield replace(finding, advice=NO_REGISTRY) if is_absent else finding
         trace = self.known.trace
         for skipped in trace.search.skipped if trace else ():
             why = f"registered model {shown(skipped.what)}: {skipped.why}"

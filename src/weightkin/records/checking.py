@@ -86,6 +86,10 @@ RULES: Mapping[str, Rule] = {
     ),
 }
 ALWAYS = "unverifiable"  # the rule that no policy turns off
+NO_REGISTRY = (  # advice where the registry is what is missing
+    "Name a registry with --registry FILE, or make one: `weightkin add` the models that the check "
+    "is about. Nothing is concluded from what could not be tested."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

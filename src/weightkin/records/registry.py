@@ -124,7 +124,8 @@ class Search(InNotebooks):
     children: tuple[Step, ...] = ()
     path: tuple[Step, ...] = ()  # from the model up to its root
     placed_among: Among = ""  # all models of the registry, or its nearest relatives alone
-    first_registered: str = ""  # relative registered first; empty if one call added several
+    first_registered: str = ""  # of it and its relatives; empty if one call added several
+    registered: Registered | None = None  # the model itself, if it is
     skipped: tuple[Skipped, ...] = ()
     bytes_read: int = 0
     seconds: float = 0.0
@@ -185,17 +186,21 @@ def _search(data: dict[str, Any]) -> Search:
     for key in ("parents", "children", "path"):
         kept[key] = tuple(_step(x) for x in data.get(key, ()))
     kept["skipped"] = tuple(Skipped(**x) for x in data.get("skipped", ()))
+    kept["registered"] = _registered(x) if (x := data.get("registered")) else None
     return Search(**kept)
 
 
 def _relative(data: dict[str, Any]) -> Relative:
     kept = known(Relative, data)
-    model = dict(data["model"])
-    for key in ("declared_parents", "notes"):
-        model[key] = tuple(model.get(key, ()))
+    model = _registered(data["model"])
     effect = Effect(**x) if (x := data.get("effect")) else None
     kind = tuple(data.get("kind", ()))
-    return Relative(**{**kept, "model": Registered(**model), "kind": kind, "effect": effect})
+    return Relative(**{**kept, "model": model, "kind": kind, "effect": effect})
+
+
+def _registered(data: dict[str, Any]) -> Registered:
+    texts = {key: tuple(data.get(key, ())) for key in ("declared_parents", "notes")}
+    return Registered(**{**data, **texts})
 
 
 def _step(data: dict[str, Any]) -> Step:

@@ -1,7 +1,8 @@
 """Adding many models: a job whose every item is done, failed or still waiting.
 
 An item becomes known in one transaction, after its sketch and vectors are on disk. Whatever stops
-a job loses the models in work and nothing else; resuming takes up what is still waiting.
+a job loses the models in work and nothing else; resuming takes up what is still waiting. A source
+that waits more than once, in one job or in several, is one item: whoever reads it settles it all.
 """
 
 from __future__ import annotations
@@ -69,15 +70,15 @@ def add_all(
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
         n_bytes = n_waiting = 0
-        results = run(_result, [item[2] for item in items], workers=workers, cluster=cluster)
+        results = run(_result, [item.source for item in items], workers=workers, cluster=cluster)
         with closing(results):
             for done, (item, result) in enumerate(zip(items, results, strict=True)):
                 if progress is not None:
-                    progress(Path(item[2]).name, done, len(items), n_bytes)
+                    progress(Path(item.source).name, done, len(items), n_bytes)
                 if isinstance(result, Lost):
-                    result = Failed(f"{item[2]}: {result.why}", may_wait=False)
+                    result = Failed(f"{item.source}: {result.why}", may_wait=False)
                 if isinstance(result, Failed):
-                    skipped.append(Skipped(what=item[2], why=result.why))
+                    skipped.append(Skipped(what=item.source, why=result.why))
                     n_waiting += result.may_wait
                     with writing(connection):
                         state = "waiting" if result.may_wait else "failed"
@@ -103,7 +104,12 @@ def add_all(
     )
 
 
-Item = tuple[int, int, str]  # job, position, source
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A source that waits, with the jobs it waits in and its positions there."""
+
+    source: str
+    places: tuple[tuple[int, int], ...]
 
 
 def begin(connection: sqlite3.Connection, sources: Sequence[str]) -> int:
@@ -118,13 +124,16 @@ def begin(connection: sqlite3.Connection, sources: Sequence[str]) -> int:
 
 
 def waiting(connection: sqlite3.Connection, job: int | None) -> list[Item]:
-    """Items still to do, of one job or of all."""
-    found = connection.execute(
-        "SELECT job, position, source FROM items WHERE state = 'waiting'"
-        " AND (? IS NULL OR job = ?) ORDER BY job, position",
+    """Items still to do, of all jobs, or of one: then with the other jobs they wait in as well."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for source, *place in connection.execute(
+        "SELECT source, job, position FROM items WHERE state = 'waiting'"
+        " AND (? IS NULL OR source IN (SELECT source FROM items WHERE job = ?))"
+        " ORDER BY job, position",
         (job, job),
-    )
-    return found.fetchall()
+    ):
+        found.setdefault(source, []).append((place[0], place[1]))
+    return [Item(source, tuple(places)) for source, places in found.items()]
 
 
 def end(connection: sqlite3.Connection) -> None:
@@ -233,9 +242,9 @@ def _slot(connection: sqlite3.Connection, store: Store, what: Prepared, file: st
 
 
 def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) -> None:
-    connection.execute(
-        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ?",
-        (state, why, item[0], item[1]),
+    connection.executemany(  # what another process has settled meanwhile stays as it is
+        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
+        [(state, why, *place) for place in item.places],
     )
 
 

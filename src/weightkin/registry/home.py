@@ -18,8 +18,9 @@ from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
 from weightkin.registry.stores import new_place, store_of
 from weightkin.weights.declared import Declared
+from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.outside import refuse_inside
-from weightkin.weights.source import full_name
+from weightkin.weights.source import full_name, may_be_elsewhere
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -132,7 +133,8 @@ class Registry:
                 where = placing.hung_in(
                     whole[0], whole[1], query, slot, found, own.id if own else 0
                 )
-            first = adding.first_of(connection, [x.model for x in found.relatives])
+            known = [x.model for x in found.relatives] + ([own] if own is not None else [])
+            first = adding.first_of(connection, known)
         if self._is_writable():
             with opened(self.path, to_write=True) as connection:
                 if own is not None:
@@ -154,6 +156,7 @@ class Registry:
             path=where.path,
             placed_among=where.among,
             first_registered=first,
+            registered=own,
             skipped=(*found.skipped, *where.skipped),
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
             seconds=round(time.perf_counter() - started, 3),
@@ -251,6 +254,9 @@ class Registry:
                 return query, adding.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
             if not found:
+                if not may_be_elsewhere(str(source)):
+                    nowhere = f"neither a path nor a model of that name or number in {self.path}"
+                    raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
                 return prepare(source), None
             own = found[-1]
             file, slot = connection.execute(

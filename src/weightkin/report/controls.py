@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def control_lines(controls: Sequence[Control]) -> list[str]:
-    """One line a class and size: pairs, median and largest share of units in agreement."""
+    """What is counted, then a line a class and size: pairs, their median and their largest."""
     if not controls:
         return ["no controls"]
-    lines = [f"{'class':<26}{'units':>6}{'width':>7}{'pairs':>7}{'median':>9}{'largest':>9}"]
+    lines = ["share of units on which the two models of a pair agree (statistic, 0 to 1):"]
+    lines += [f"{'class':<26}{'units':>6}{'width':>7}{'pairs':>7}{'median':>9}{'largest':>9}"]
     groups = dict.fromkeys((c.model_class, c.n_units, c.width) for c in controls)
     for group in groups:
         values = [c.statistic for c in controls if (c.model_class, c.n_units, c.width) == group]

@@ -19,8 +19,10 @@ def estimate_lines(record: Estimate) -> list[str]:
         )
         parts = ", ".join(f"{name} {file_size(n)}" for name, n in named if n)
         asked = f"; {x.n_requests} requests more" if x.n_requests else ""
-        total = f"{file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"
-        lines.append(f"{printable(x.source)}{revision}: about {total} ({parts}{asked})")
+        total = f"about {file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"
+        if x.n_bytes >= x.n_bytes_model:  # headers and what two errands both need count as well
+            total = f"all of it, about {file_size(x.n_bytes)}"
+        lines.append(f"{printable(x.source)}{revision}: {total} ({parts}{asked})")
     if len(record.models) > 1:
         lines.append(f"together about {file_size(sum(x.n_bytes for x in record.models))}")
     return lines

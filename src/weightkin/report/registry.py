@@ -34,13 +34,14 @@ def listing_lines(models: Sequence[Registered]) -> list[str]:
 
 def search_lines(record: Search) -> list[str]:
     """The sentence, the relatives nearest first, and where the model hangs."""
-    lines = [printable(record.sentence)]
+    lines = [printable(record.sentence), *_own(record)]
     for x in record.relatives[:MOST_SHOWN]:
         lines.append(f"  {_relative(x)}")
     if len(record.relatives) > MOST_SHOWN:
         lines.append(f"  {len(record.relatives) - MOST_SHOWN} more (--json lists them)")
     if record.first_registered:
-        lines.append(f"  registered first: {printable(record.first_registered)}")
+        of_all = " (itself)" if _is_first(record) else ""
+        lines.append(f"  registered first: {printable(record.first_registered)}{of_all}")
     lines += [f"  parent: {_step(s)}" for s in record.parents]
     lines += path_lines(record)
     lines += _end(record)
@@ -50,7 +51,7 @@ def search_lines(record: Search) -> list[str]:
 def trace_lines(record: Trace) -> list[str]:
     """The path to the root, every edge with what it rests on, and what is declared."""
     search = record.search
-    lines = [printable(search.sentence), *path_lines(search)]
+    lines = [printable(search.sentence), *_own(search), *path_lines(search)]
     for step in search.path:
         child = numbered(step.child, step.child_id)
         lines.append(f"  {child} <- {_step(step)}")
@@ -76,12 +77,25 @@ def path_lines(record: Search) -> list[str]:
     return [f"  path: {printable(text)}"]
 
 
+def _own(record: Search) -> list[str]:
+    own = record.registered
+    return [] if own is None else [f"  registered as #{own.id} on {printable(own.added)}"]
+
+
+def _is_first(record: Search) -> bool:
+    """Whether the model itself was registered before its relatives."""
+    own = record.registered
+    return own is not None and all(
+        (own.added, own.id) < (x.model.added, x.model.id) for x in record.relatives
+    )
+
+
 def _end(record: Search) -> list[str]:
     lines = [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
     lines.append(
-        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g}, paid"
-        f" {record.paid_alpha:.1e} each; {record.seconds:.2f} s, seed {record.seed},"
-        f" weightkin {record.version}"
+        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"
+        f" all, {record.paid_alpha:.1e} for each scanned; {record.seconds:.2f} s,"
+        f" seed {record.seed}, weightkin {record.version}"
     )
     return lines
 

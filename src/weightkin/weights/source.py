@@ -194,6 +194,13 @@ def _is_on_hub(source: str) -> bool:
     return is_hub_name(source) and not Path(repository).parent.is_dir()
 
 
+def may_be_elsewhere(source: str) -> bool:
+    """Whether what is no path here can be opened all the same: on a hub, or with an adapter."""
+    return base_and_adapter(source) is not None or (
+        "\0" not in source and (source.startswith(SCHEME) or is_hub_name(source))
+    )
+
+
 def _open_in(folder: Path, name: str) -> File:
     return LocalFile(folder / name)
 
