@@ -70,7 +70,8 @@ def _header(file: File) -> tuple[dict[str, Any], int]:
         raise unreadable(file.path, f"{file.size} bytes", "at least the 8 of the header length")
     length = int.from_bytes(file.read([(0, 8)]).tobytes(), "little")
     if length > MAX_HEADER:
-        raise unreadable(file.path, f"a header length of {length} bytes", f"at most {MAX_HEADER}")
+        found = f"a header length of {length} bytes: this is no safetensors file"
+        raise unreadable(file.path, found, f"at most {MAX_HEADER}")
     if 8 + length > file.size:
         what = f"{8 + length} for the header alone"
         raise unreadable(file.path, f"{file.size} bytes", what)
