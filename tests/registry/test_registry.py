@@ -158,9 +158,9 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(family, tmp_path):
     registry = Registry(path)
     registry.add([family / "root"])
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     connection.close()
-    _says(registry, "version 3, expected 2")
+    _says(registry, "version 4, expected 3")
     path.write_bytes(b"this is no database, and long enough to be looked at as one" * 40)
     _says(registry, "not a database")
     for suffix in ("", "-wal", "-shm"):

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 File = Annotated[
     Path | None, typer.Option("--registry", metavar="FILE", help="Not the user's own registry.")
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lance:WHERE",
+        help="Where a new registry keeps vectors and sketches: a folder, or s3://BUCKET/PATH.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
 Alpha = Annotated[float, typer.Option(help="Level of the whole search.")]
 Seed = Annotated[int, typer.Option(help="Breaks ties; recorded.")]
@@ -39,6 +46,7 @@ def add(
     resume: Annotated[
         bool, typer.Option("--resume", help="Also take up what stopped jobs left.")
     ] = False,
+    store: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Register models, so that relatives are found among them."""
@@ -46,7 +54,7 @@ def add(
     if not sources and not resume:
         raise UsageError("no model was named, expected SOURCE... or --resume")
     with progress_line() as progress:
-        record = _home(registry).add(
+        record = _home(registry, store).add(
             named(sources) if sources else [],
             workers=workers,
             cluster=cluster,
@@ -130,16 +138,17 @@ def export(
 def import_models(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
     registry: File = None,
+    store: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Register the models of an exported file."""
-    _finish_adding(_home(registry).import_(file), as_json)
+    _finish_adding(_home(registry, store).import_(file), as_json)
 
 
-def _home(path: Path | None) -> Registry:
+def _home(path: Path | None, store: str | None = None) -> Registry:
     from weightkin.registry import Registry
 
-    return Registry(path)
+    return Registry(path, store=store)
 
 
 def _traced(source: str, registry: Path | None, alpha: float, most: int, seed: int) -> Trace:

@@ -21,10 +21,10 @@ from weightkin.compute import Lost, run
 from weightkin.errors import OutOfReach, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
-from weightkin.registry.blocks import ALIGNED, INVARIANT, write_rows
 from weightkin.registry.prepared import Prepared, prepare
-from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
-from weightkin.sketch import invariant, vectors, write_sketch
+from weightkin.registry.store import COLUMNS, opened, registered, writing
+from weightkin.registry.stores import Store, store_of
+from weightkin.sketch import invariant, vectors
 from weightkin.sketch.file import SUFFIX
 from weightkin.weights.source import full_name
 
@@ -49,9 +49,10 @@ def add_all(
     workers: int = 1,
     cluster: str | None = None,
     resume: bool = False,
+    place: str | None = None,
     progress: Progress | None = None,
 ) -> Adding:
-    """Add sources, or take up every job that was stopped."""
+    """Add sources, or take up every job that was stopped; ``place`` is that of `opened`."""
     started = time.perf_counter()
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected at least 1")
@@ -60,7 +61,8 @@ def add_all(
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
-    with opened(path, to_write=True) as connection:
+    with opened(path, to_write=True, place=place) as connection:
+        store = store_of(path, connection, to_write=True)
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
             skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
@@ -82,7 +84,7 @@ def add_all(
                         _settle(connection, item, state, result.why)
                     continue
                 n_bytes += result.sketch.bytes_read
-                model, is_new = keep(path, connection, result, item)
+                model, is_new = keep(store, connection, result, item)
                 (added if is_new else known).append(model)
                 skipped += [
                     Skipped(what=f"{result.sketch.name}: {what}", why=why)
@@ -136,19 +138,13 @@ def end(connection: sqlite3.Connection) -> None:
 
 
 def keep(
-    path: Path, connection: sqlite3.Connection, what: Prepared, item: Item | None = None
+    store: Store, connection: sqlite3.Connection, what: Prepared, item: Item | None = None
 ) -> tuple[Registered, bool]:
     """Register one model and settle its item; whether it is new."""
-    folder = folder_of(path)
     sketch = what.sketch
     file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
-    target = folder / "sketches" / file
-    if not target.exists():
-        write_sketch(sketch, target, overwrite=True)
     with writing(connection):
-        slot = _slot(connection, folder, what, file)
-        if not target.exists():  # removed by another process just now
-            write_sketch(sketch, target, overwrite=True)
+        slot = _slot(connection, store, what, file)
         values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
         old = connection.execute(
             f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ? AND slot = ?",  # noqa: S608
@@ -202,16 +198,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _slot(connection: sqlite3.Connection, folder: Path, what: Prepared, file: str) -> int:
-    """Position of the vectors of these contents; written if they are new."""
+def _slot(connection: sqlite3.Connection, store: Store, what: Prepared, file: str) -> int:
+    """Where these contents are; written if they are new."""
     old = connection.execute(
         "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
     ).fetchone()
     if old is not None:
         return int(old[0])
     slot: int = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-    write_rows(folder, ALIGNED, slot, [what.aligned])
-    write_rows(folder, INVARIANT, slot, [what.invariant])
+    store.write(slot, file, what.sketch, what.aligned, what.invariant)
     connection.execute(
         "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)",
         (slot, what.contents, file, what.sketch.scheme.name, vectors.NAME, invariant.NAME),

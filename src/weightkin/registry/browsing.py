@@ -10,8 +10,9 @@ from typing import Any
 
 from weightkin.records.registry import Registered
 from weightkin.registry.adding import with_notes
-from weightkin.registry.store import COLUMNS, folder_of, opened, told
-from weightkin.sketch import Sketch, read_sketch
+from weightkin.registry.store import COLUMNS, opened
+from weightkin.registry.stores import store_of
+from weightkin.sketch import Sketch
 
 LONGEST = 1000  # characters of a text to look for
 
@@ -71,14 +72,11 @@ def sketch_of(path: Path, model: Registered) -> Sketch | None:
     """What the registry holds of a model, under the model's name; none if it was removed."""
     with opened(path, to_write=False) as connection:
         row = connection.execute(
-            "SELECT contents.sketch FROM contents JOIN models ON models.slot = contents.slot"
-            " WHERE models.id = ?",
+            "SELECT contents.slot, contents.sketch FROM contents JOIN models"
+            " ON models.slot = contents.slot WHERE models.id = ?",
             (model.id,),
         ).fetchone()
-    if row is None:
-        return None
-    with told(path):
-        return read_sketch(folder_of(path) / "sketches" / row[0])
+        return None if row is None else store_of(path, connection).sketch(*row)
 
 
 def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:

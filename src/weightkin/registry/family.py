@@ -23,11 +23,12 @@ from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.adding import now
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves, read_rows
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
 from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
 from weightkin.registry.prepared import held_whole, weights_at_hand
 from weightkin.registry.searching import LEAST_INVARIANT
-from weightkin.registry.store import folder_of, writing
+from weightkin.registry.store import writing
+from weightkin.registry.stores import Store, store_of
 from weightkin.scan import nearest
 from weightkin.sketch import Sketch
 from weightkin.stats.matching import Floats
@@ -58,16 +59,17 @@ def family(
     held = holdings(connection)
     if not held:
         raise UnusableRegistry(f"{path}: no model is registered, expected at least one")
+    store = store_of(path, connection)
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None:
-        new = grown(path, old, held)
+        new = grown(store, old, held)
         if new is not None:
             return new, new != old
-    return _rebuilt(path, held, alpha, seed, progress), True
+    return _rebuilt(store, held, alpha, seed, progress), True
 
 
 def current(
-    path: Path, connection: sqlite3.Connection, *, alpha: float, seed: int
+    store: Store, connection: sqlite3.Connection, *, alpha: float, seed: int
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
     """The graph that is kept, with all newcomers if these are few, and whether it grew.
 
@@ -78,11 +80,11 @@ def current(
     known = by_node(old, held) if old is not None else None
     if old is None or known is None or len(held) - len(known) > MOST_GROWN:
         return None
-    graph = grown(path, old, held)
+    graph = grown(store, old, held)
     known = by_node(graph, held) if graph is not None else None
     if graph is None or known is None:
         return None
-    return graph, Sketches(folder_of(path), known), graph != old
+    return graph, Sketches(store, known), graph != old
 
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
@@ -104,7 +106,7 @@ def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
         )
 
 
-def grown(path: Path, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
+def grown(store: Store, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
     """The graph with the models that were added since; None where that is not enough."""
     known = by_node(graph, held)
     if known is None:
@@ -116,11 +118,11 @@ def grown(path: Path, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGra
         return None
     lost = []
     for own in new:
-        sketches = Sketches(folder_of(path), known)
+        sketches = Sketches(store, known)
         name = unused(own.models[0].name, {node.id for node in graph.nodes})
         try:
-            sketch = Sketches(folder_of(path), {name: own})[name]
-            graph = _with(path, graph, sketches, own, name, sketch)
+            sketch = Sketches(store, {name: own})[name]
+            graph = _with(store, graph, sketches, own, name, sketch)
         except UnreadableModel as error:
             lost.append(Skipped(what=name, why=str(error)))
             continue
@@ -132,10 +134,10 @@ def grown(path: Path, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGra
 
 
 def _with(
-    path: Path, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
+    store: Store, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
 ) -> FamilyGraph:
     """Hang one newcomer, near whatever the vectors propose."""
-    close, hidden = proposals(path, sketches.held, own.slot)
+    close, hidden = proposals(store, sketches.held, own.slot)
     return hung(
         graph,
         sketches,
@@ -147,13 +149,13 @@ def _with(
     )
 
 
-def proposals(path: Path, held: Mapping[str, Held], slot: int) -> tuple[list[str], list[str]]:
+def proposals(store: Store, held: Mapping[str, Held], slot: int) -> tuple[list[str], list[str]]:
     """Nodes that registered contents may be related to: by sketches, and by weights alone."""
     nodes = {x.slot: node for node, x in held.items()}
     n = max((slot, *nodes)) + 1
     found: list[list[str]] = []
     for block, least in ((ALIGNED, LEAST_COSINE), (INVARIANT, LEAST_INVARIANT)):
-        bits, rows = read_rows(folder_of(path), block, n)
+        bits, rows = store.vectors(block, n)
         at, cosine = nearest(bits, rows, np.asarray(rows[slot], np.float32), N_NEAREST + 1)
         close = [k for k, c in zip(at.tolist(), cosine, strict=True) if c >= least]
         found.append([nodes[k] for k in close if k in nodes])
@@ -161,13 +163,13 @@ def proposals(path: Path, held: Mapping[str, Held], slot: int) -> tuple[list[str
 
 
 def _rebuilt(
-    path: Path, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
+    store: Store, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
 ) -> FamilyGraph:
     names: dict[str, Held] = {}
     for own in held.values():
         names[unused(own.models[0].name, names)] = own
-    sketches = Sketches(folder_of(path), names)
-    hidden = _may_hide(path, held)
+    sketches = Sketches(store, names)
+    hidden = _may_hide(store, held)
     sources: list[Sketch | Model] = []
     lost = []
     for name, own in names.items():
@@ -186,11 +188,11 @@ def _rebuilt(
     return _told(replace(graph, skipped=skipped), names, lost)
 
 
-def _may_hide(path: Path, held: Mapping[int, Held]) -> set[int]:
+def _may_hide(store: Store, held: Mapping[int, Held]) -> set[int]:
     """Slots of models whose invariant vectors are alike and whose aligned ones are not."""
     slots = list(held)
     n = max(slots) + 1
-    rows = {b.name: read_rows(folder_of(path), b, n)[1] for b in (ALIGNED, INVARIANT)}
+    rows = {b.name: store.vectors(b, n)[1] for b in (ALIGNED, INVARIANT)}
     found: set[int] = set()
     for start in range(0, len(slots), 1024):
         some = slots[start : start + 1024]

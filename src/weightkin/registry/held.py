@@ -6,12 +6,12 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered
 from weightkin.registry.store import COLUMNS, registered
-from weightkin.sketch import Sketch, read_sketch
+from weightkin.registry.stores import Store
+from weightkin.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Held:
 
 
 class Sketches(Mapping[str, Sketch]):
-    """Sketches of nodes by their id, read from the registry's folder when they are asked for."""
+    """Sketches of nodes by their id, read from the store when they are asked for."""
 
-    def __init__(self, folder: Path, held: Mapping[str, Held]) -> None:
+    def __init__(self, store: Store, held: Mapping[str, Held]) -> None:
         self.held = held
-        self._folder = folder
+        self._store = store
 
     def __getitem__(self, node: str) -> Sketch:
         own = self.held[node]
         first = own.models[0]
-        sketch = read_sketch(self._folder / "sketches" / own.file)
+        sketch = self._store.sketch(own.slot, own.file)
         return replace(sketch, name=first.name, source=first.source, digest=first.digest)
 
     def __iter__(self) -> Iterator[str]:

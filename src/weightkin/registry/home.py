@@ -15,8 +15,8 @@ from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import adding, family, moving, placing, searching
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
-from weightkin.registry.store import COLUMNS, default_file, folder_of, opened, told, writing
-from weightkin.sketch import read_sketch
+from weightkin.registry.store import COLUMNS, default_file, opened, writing
+from weightkin.registry.stores import new_place, store_of
 from weightkin.weights.declared import Declared
 from weightkin.weights.outside import refuse_inside
 from weightkin.weights.source import full_name
@@ -34,10 +34,15 @@ class Registry:
     ----------
     path : str or Path, optional
         The file; made by the first `add`. That of the user without it.
+    store : str, optional
+        Where vectors and sketches go when the file is made: ``lance:PATH`` or an address such as
+        ``lance:s3://bucket/path``, with the extra ``[lance]``. Beside the file without it. The
+        file remembers it.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
         self.path = default_file() if path is None else Path(path)
+        self._store = store
 
     def add(
         self,
@@ -60,6 +65,7 @@ class Registry:
             workers=workers,
             cluster=cluster,
             resume=resume,
+            place=new_place(self.path, self._store, sources),
             progress=progress,
         )
 
@@ -102,9 +108,10 @@ class Registry:
             raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
         query, own = self._query(source)
         with opened(self.path, to_write=False) as connection:
+            store = store_of(self.path, connection)
             matches = {p: placing.matching(connection, p) for p in query.declared.parents}
             found = searching.search(
-                self.path,
+                store,
                 connection,
                 query,
                 own=own,
@@ -117,7 +124,7 @@ class Registry:
                 seed=seed,
                 most=most,
             )
-            whole = family.current(self.path, connection, alpha=alpha, seed=seed)
+            whole = family.current(store, connection, alpha=alpha, seed=seed)
             if whole is None:
                 where = placing.placed(query, found, alpha, seed)
             else:
@@ -200,22 +207,23 @@ class Registry:
         if not self.path.exists():
             raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
         with opened(self.path, to_write=True) as connection:
+            store = store_of(self.path, connection, to_write=True)
             with writing(connection):
                 gone = self._named(connection, name)
                 for model in gone:
                     connection.execute("DELETE FROM models WHERE id = ?", (model.id,))
                     connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (model.id,))
                 unused = connection.execute(
-                    "SELECT sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
+                    "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
                 ).fetchall()
                 connection.execute(
                     "DELETE FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
                 )
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
-                for (file,) in unused:
+                for slot, file in unused:
                     row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
                     if row.fetchone() is None:
-                        (folder_of(self.path) / "sketches" / file).unlink(missing_ok=True)
+                        store.forget(slot, file)
         if not gone:
             raise UsageError(f"{name}: no such model in {self.path}")
         return tuple(gone)
@@ -226,7 +234,7 @@ class Registry:
 
     def import_(self, file: str | Path) -> Adding:
         """Register the models of an exported file."""
-        return moving.import_from(self.path, Path(file))
+        return moving.import_from(self.path, Path(file), place=new_place(self.path, self._store))
 
     def _query(self, source: str | Path) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""
@@ -250,9 +258,9 @@ class Registry:
                 " ON models.slot = contents.slot WHERE models.id = ?",
                 (own.id,),
             ).fetchone()
-            vector = searching.invariant_at(self.path, slot)
-        with told(self.path):
-            sketch = read_sketch(folder_of(self.path) / "sketches" / file)
+            store = store_of(self.path, connection)
+            vector = searching.invariant_at(store, slot)
+            sketch = store.sketch(slot, file)
         sketch = replace(sketch, name=own.name, source=own.source, digest=own.digest)
         return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
 

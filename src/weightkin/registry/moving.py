@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-import tempfile
 import time
 import zipfile
 import zlib
@@ -27,10 +26,10 @@ from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
 from weightkin.registry.adding import is_text, keep, now
-from weightkin.registry.blocks import INVARIANT, read_rows
-from weightkin.registry.prepared import of_sketch
-from weightkin.registry.store import COLUMNS, folder_of, opened, registered, writing
-from weightkin.sketch import read_sketch
+from weightkin.registry.blocks import INVARIANT
+from weightkin.registry.prepared import of_sketch, sketch_in
+from weightkin.registry.store import COLUMNS, opened, registered, writing
+from weightkin.registry.stores import Store, store_of
 from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
 from weightkin.weights.outside import refuse_inside
@@ -51,12 +50,13 @@ def export_to(path: Path, target: Path) -> int:
         with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
             models = _all(connection)
             n = max((slot for _, slot, _ in models), default=-1) + 1
-            rows = read_rows(folder_of(path), INVARIANT, n)[1]
+            store = store_of(path, connection)
+            rows = store.vectors(INVARIANT, n)[1]
             written = set()
             listed = []
             for model, slot, sketch in models:
                 if sketch not in written:
-                    archive.write(folder_of(path) / "sketches" / sketch, f"sketches/{sketch}")
+                    archive.writestr(f"sketches/{sketch}", store.sketch_bytes(slot, sketch))
                     written.add(sketch)
                 vector = base64.b64encode(np.ascontiguousarray(rows[slot]).tobytes()).decode()
                 listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
@@ -70,21 +70,25 @@ def export_to(path: Path, target: Path) -> int:
     return len(models)
 
 
-def import_from(path: Path, source: Path) -> Adding:
-    """Register every model of an exported file that is not known yet."""
+def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding:
+    """Register every model of an exported file that is not known yet; ``place`` as in `opened`."""
     started = time.perf_counter()
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
     try:
-        with zipfile.ZipFile(source) as archive, opened(path, to_write=True) as connection:
+        with (
+            zipfile.ZipFile(source) as archive,
+            opened(path, to_write=True, place=place) as connection,
+        ):
+            store = store_of(path, connection, to_write=True)
             is_empty = connection.execute("SELECT count(*) FROM models").fetchone()[0] == 0
             listing = _listed(archive, source)
             numbers: dict[int, Registered] = {}  # by those in the file
             for entry in listing["models"]:
                 name = str(entry.get("name", ""))
                 try:
-                    model, is_new = _import_one(path, connection, archive, entry)
+                    model, is_new = _import_one(store, connection, archive, entry)
                 except UnreadableModel as error:
                     skipped.append(Skipped(what=name, why=str(error)))
                     continue
@@ -144,7 +148,7 @@ def _no_number(text: str) -> None:
 
 
 def _import_one(
-    path: Path, connection: sqlite3.Connection, archive: zipfile.ZipFile, entry: dict[str, Any]
+    store: Store, connection: sqlite3.Connection, archive: zipfile.ZipFile, entry: dict[str, Any]
 ) -> tuple[Registered, bool]:
     match entry:
         case {
@@ -166,13 +170,11 @@ def _import_one(
     member = f"sketches/{file}"
     if member not in archive.namelist() or archive.getinfo(member).file_size > MAX_SKETCH:
         raise UnreadableModel(f"{name}: no sketch in the file, expected one")
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "one.sketch.safetensors"
-        draft.write_bytes(archive.read(member))
-        sketch = read_sketch(draft)
-    sketch = replace(sketch, name=name, source=source, revision=revision or None)
+    sketch = replace(
+        sketch_in(archive.read(member), member), name=name, source=source, revision=revision or None
+    )
     what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
-    model, is_new = keep(path, connection, what)
+    model, is_new = keep(store, connection, what)
     if is_new:
         with writing(connection):
             values = (when, now(), model.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import SMALL, contents_of
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
+from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
@@ -51,6 +53,23 @@ def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -
     if invariant is not None and not found.invariant.any():
         return replace(found, invariant=invariant)
     return found
+
+
+def sketch_in(data: bytes, where: str) -> Sketch:
+    """The sketch in the bytes of a file; ``where`` they came from.
+
+    Raises
+    ------
+    UnreadableModel
+        They are damaged, or no sketch.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / f"one{SUFFIX}"
+        draft.write_bytes(data)
+        try:
+            return read_sketch(draft)
+        except UnreadableModel as error:
+            raise UnreadableModel(str(error).replace(str(draft), where)) from None
 
 
 def held_whole(sketch: Sketch) -> Model | None:

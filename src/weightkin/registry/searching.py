@@ -10,7 +10,6 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,12 @@ from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Effect, Skipped
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.adding import now, with_notes
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows
+from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.prepared import Prepared, weights_of
-from weightkin.registry.store import COLUMNS, folder_of, writing
+from weightkin.registry.store import COLUMNS, writing
+from weightkin.registry.stores import Store
 from weightkin.scan import Floats, nearest
-from weightkin.sketch import Sketch, read_sketch, stand_in
+from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model
@@ -65,7 +65,7 @@ class Compared:
 
 
 def search(
-    path: Path,
+    store: Store,
     connection: sqlite3.Connection,
     query: Prepared,
     *,
@@ -78,7 +78,7 @@ def search(
     """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case."""
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
     found = Compared(n_scanned, alpha / max(1, n_scanned))
-    for candidate in _candidates(path, connection, query, found, wanted, most):
+    for candidate in _candidates(store, connection, query, found, wanted, most):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
@@ -91,7 +91,7 @@ def search(
 
 
 def _candidates(
-    path: Path,
+    store: Store,
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
@@ -100,42 +100,35 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
     n = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-    folder = folder_of(path)
-    blocks: list[tuple[Block, Floats, float]] = [
-        (ALIGNED, query.aligned, LEAST_COSINE),
-        (INVARIANT, query.invariant, LEAST_INVARIANT),
+    blocks = [
+        (*store.vectors(ALIGNED, n), query.aligned, LEAST_COSINE),
+        (*store.vectors(INVARIANT, n), query.invariant, LEAST_INVARIANT),
     ]
     near: set[int] = set()
-    for block, vector, least in blocks:
+    for bits, rows, vector, least in blocks:
         if vector.any():
-            at, cosines = nearest(*read_rows(folder, block, n), vector, most)
+            at, cosines = nearest(bits, rows, vector, most)
             near.update(at[cosines >= least].tolist())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
     asked = {row[0] for row in connection.execute(named, tuple(wanted))}
-    both = {slot: _cosines(folder, blocks, n, slot) for slot in sorted(near | asked)}
+    both = {
+        slot: [float(np.asarray(rows[slot], np.float32) @ vector) for _, rows, vector, _ in blocks]
+        for slot in sorted(near | asked)
+    }
     order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
     for slot in [*order, *sorted(asked - set(order))]:
         models = _models(connection, slot)
         if not models:
             continue  # removed since
-        sketch = _sketch(connection, folder, slot)
+        sketch = _sketch(store, connection, slot)
         if isinstance(sketch, str):
             found.skipped.append(Skipped(what=models[0].name, why=sketch))
             continue
         first = models[0]
         sketch = replace(sketch, name=first.name, source=first.source, digest=first.digest)
-        yield Candidate(slot, *both[slot], models, sketch)
-
-
-def _cosines(
-    folder: Path, blocks: Sequence[tuple[Block, Floats, float]], n: int, slot: int
-) -> tuple[float, float]:
-    aligned, invariant = (
-        float(np.asarray(read_rows(folder, block, n)[1][slot], np.float32) @ vector)
-        for block, vector, _ in blocks
-    )
-    return aligned, invariant
+        aligned, invariant = both[slot]
+        yield Candidate(slot, aligned, invariant, models, sketch)
 
 
 def slot_of(connection: sqlite3.Connection, query: Prepared) -> int | None:
@@ -146,9 +139,9 @@ def slot_of(connection: sqlite3.Connection, query: Prepared) -> int | None:
     return None if row is None else int(row[0])
 
 
-def invariant_at(path: Path, slot: int) -> Floats:
+def invariant_at(store: Store, slot: int) -> Floats:
     """The invariant vector of registered contents."""
-    return np.asarray(read_rows(folder_of(path), INVARIANT, slot + 1)[1][slot], dtype=np.float32)
+    return np.asarray(store.vectors(INVARIANT, slot + 1)[1][slot], dtype=np.float32)
 
 
 def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]:
@@ -159,10 +152,10 @@ def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]
     return tuple(with_notes(connection, row) for row in rows)
 
 
-def _sketch(connection: sqlite3.Connection, folder: Path, slot: int) -> Sketch | str:
+def _sketch(store: Store, connection: sqlite3.Connection, slot: int) -> Sketch | str:
     name = connection.execute("SELECT sketch FROM contents WHERE slot = ?", (slot,)).fetchone()[0]
     try:
-        return read_sketch(folder / "sketches" / name)
+        return store.sketch(slot, name)
     except UnreadableModel as error:
         return str(error)
 

@@ -3,7 +3,8 @@
 ``models`` says what was added, under which name, from where and when; ``contents`` what they hold,
 once for equal samples: the position of the vectors and the file of the sketch. ``edges`` keeps
 comparisons with the digests and version they rest on, ``family`` the graph of all models;
-``jobs`` and ``items`` what is still to do.
+``jobs`` and ``items`` what is still to do. ``place`` says where vectors and sketches lie:
+empty where that is the folder beside it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from weightkin.errors import DiskFull, UnusableRegistry, unwritable
+from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
 from weightkin.records.registry import Registered
 from weightkin.weights.outside import refuse_inside
 
-SCHEMA = 2
+SCHEMA = 3
 APPLICATION = 0x574B494E  # "WKIN"
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -40,6 +41,7 @@ CREATE TABLE edges (
   a INTEGER NOT NULL, b INTEGER NOT NULL, digest_a TEXT NOT NULL, digest_b TEXT NOT NULL,
   version TEXT NOT NULL, found TEXT NOT NULL, evidence TEXT NOT NULL,
   PRIMARY KEY (a, b));
+CREATE TABLE place (uri TEXT NOT NULL);
 CREATE TABLE family (
   alpha REAL NOT NULL, seed INTEGER NOT NULL, version TEXT NOT NULL, found TEXT NOT NULL,
   record TEXT NOT NULL);
@@ -60,7 +62,7 @@ def default_file() -> Path:
 
 
 def folder_of(path: Path) -> Path:
-    """Where vectors and sketches lie."""
+    """Where vectors and sketches lie, or copies of vectors, and what is served beside them."""
     return path.with_name(f"{path.name}.files")
 
 
@@ -81,20 +83,23 @@ def told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, *, to_write: bool) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[sqlite3.Connection]:
     """A connection for one piece of work, closed afterwards.
 
     A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
+    ``place`` is recorded in a file that is made, and must be that of any other.
     """
     if to_write:
         refuse_inside(path)
     with told(path):
         if to_write:
-            folder_of(path).joinpath("sketches").mkdir(parents=True, exist_ok=True)
+            folder_of(path).mkdir(parents=True, exist_ok=True)
         elif not path.is_file():
             raise UnusableRegistry(f"{path}: no such registry, expected one that `add` made")
         with closing(_connected(path, to_write=to_write)) as connection:
-            _check_or_make(path, connection, to_write=to_write)
+            _check_or_make(path, connection, place or "", to_write=to_write)
+            if place is not None:
+                _check_place(path, connection, place)
             if not to_write:
                 connection.execute("BEGIN")
             yield connection
@@ -126,7 +131,16 @@ def _connected(path: Path, *, to_write: bool) -> sqlite3.Connection:
     return found
 
 
-def _check_or_make(path: Path, connection: sqlite3.Connection, *, to_write: bool) -> None:
+def _check_place(path: Path, connection: sqlite3.Connection, place: str) -> None:
+    (found,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
+    if found != place:
+        where = f"in {found}" if found else "beside it"
+        raise UsageError(f"{path}: keeps its vectors and sketches {where}, not in {place}")
+
+
+def _check_or_make(
+    path: Path, connection: sqlite3.Connection, place: str, *, to_write: bool
+) -> None:
     version, application = (
         connection.execute(f"PRAGMA {x}").fetchone()[0] for x in ("user_version", "application_id")
     )
@@ -145,5 +159,6 @@ def _check_or_make(path: Path, connection: sqlite3.Connection, *, to_write: bool
             raise UnusableRegistry(f"{path}: another database, expected a registry")
         for statement in TABLES.split(";"):
             connection.execute(statement)
+        connection.execute("INSERT INTO place VALUES (?)", (place,))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -1,0 +1,112 @@
+"""Where vectors and sketches lie: beside the registry's file, or in Lance tables elsewhere.
+
+A store keeps what belongs to a slot of ``contents``. It is written under the write lock of the
+database and before the transaction that makes a slot known; whatever nobody knows is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.registry.blocks import Block, Halves
+from weightkin.registry.flat import FlatStore
+from weightkin.registry.store import folder_of
+from weightkin.scan import Bits, Floats
+from weightkin.sketch import Sketch
+from weightkin.weights.outside import refuse_inside
+
+LANCE = "lance:"
+ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address
+
+
+class Store(Protocol):
+    """What the registry asks of a place. ``file`` names the contents, and is never used twice."""
+
+    def write(
+        self, slot: int, file: str, sketch: Sketch, aligned: Floats, invariant: Floats
+    ) -> None:
+        """Keep what belongs to a slot, over what was there; on disk when this returns."""
+        ...
+
+    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+        """The first ``n`` vectors and their signs, mapped from disk; anything at unknown slots.
+
+        Raises `UnusableRegistry` where some are missing or damaged.
+        """
+        ...
+
+    def sketch(self, slot: int, file: str) -> Sketch:
+        """One sketch; raises `UnreadableModel` where it is missing or damaged.
+
+        Raises `UnusableRegistry` where the place itself cannot be read.
+        """
+        ...
+
+    def sketch_bytes(self, slot: int, file: str) -> bytes:
+        """The file of one sketch as it is; raises what `sketch` does."""
+        ...
+
+    def forget(self, slot: int, file: str) -> None:
+        """Remove a sketch that nobody knows any more; nothing happens where there is none."""
+        ...
+
+
+def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
+    """The store of an open registry; one for each connection.
+
+    Raises
+    ------
+    UsageError
+        The extra that it needs is missing.
+    UnusableRegistry
+        The file names a place that cannot be one.
+    """
+    (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
+    if not place:
+        return FlatStore(folder_of(path), to_write=to_write)
+    try:
+        where = address(str(place))
+    except UsageError as error:
+        raise UnusableRegistry(f"{path}: {error}") from None
+    from weightkin.registry.lance import LanceStore
+
+    return LanceStore(where, folder_of(path), connection, to_write=to_write)
+
+
+def new_place(path: Path, store: str | None, sources: Sequence[str | Path] = ()) -> str | None:
+    """What a registry's file records of ``store``; None where nothing was asked for.
+
+    A place for a new registry must be empty, and no folder of a model.
+
+    Raises
+    ------
+    UsageError
+        No such kind of place, one that holds a registry already, or the missing extra.
+    """
+    if store is None:
+        return None
+    where = address(store)
+    if "://" not in where:
+        refuse_inside(Path(where), sources)
+    if not path.exists():
+        from weightkin.registry.lance import check_empty
+
+        check_empty(where)
+    return LANCE + where
+
+
+def address(place: str) -> str:
+    """``lance:WHERE`` as lancedb understands it: an absolute path, or an address."""
+    where = place.removeprefix(LANCE)
+    is_local = "://" not in where and where.isprintable()
+    if not place.startswith(LANCE) or not where or not (is_local or ELSEWHERE.fullmatch(where)):
+        raise UsageError(
+            f"found {ascii(place)[:200]} as a store,"
+            " expected lance:PATH or lance:s3://, gs:// or az://BUCKET/PATH"
+        )
+    return str(Path(where).absolute()) if is_local else where.rstrip("/")
