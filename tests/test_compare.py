@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from benchmarks.null_models import CONFIG
+from safetensors.numpy import load_file
 
 from tests import models
 from weightkin.evidence.ladder import LADDER
@@ -176,6 +177,22 @@ def test_all_zero_models_are_not_testable(arrays):
     assert record.verdict == "not-testable"
     assert (record.basis, record.log10_pvalue) == ("none", 0.0)
     assert record.sentence.startswith("not testable: ")
+
+
+def test_zeros_seen_through_tokens_are_not_testable(zoo):
+    ones = load_file(zoo / "models" / "llama-a" / "model.safetensors")
+    zeros = {name: np.zeros_like(x) for name, x in ones.items()}
+    record = compare(_model(ones), _model(zeros, "zeros"))
+    assert (record.verdict, record.basis, record.log10_pvalue) == ("not-testable", "none", 0.0)
+    assert record.sentence.startswith("not testable: no unit could be matched")
+
+
+def test_equal_but_for_values_that_are_not_finite_is_no_fine_tune(arrays):
+    child = {name: x.copy() for name, x in arrays.items()}
+    child["model.layers.2.mlp.up_proj.weight"][:] = np.nan
+    record = compare(_model(arrays), _model(child, "child"))
+    assert (record.verdict, record.kind) == ("dependent", ("unknown",))
+    assert "equal but for 1 tensor with values that are not finite" in record.direction.evidence
 
 
 def test_nothing_in_common_is_not_testable(arrays):

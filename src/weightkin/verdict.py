@@ -12,6 +12,11 @@ from weightkin.evidence.units import CLEAR
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped
 from weightkin.records.comparison import Basis, Relation, Verdict
 
+NO_UNIT = Skipped(
+    what="every axis",
+    why="no unit could be matched: in one model all that were read are zero, equal or not finite",
+)
+
 
 def axis_evidence(stage: Stage, alpha: float) -> AxisEvidence:
     """One stage as it stands in the record."""
@@ -40,6 +45,11 @@ def decide(
     return ("aligned-only" if lines_up else "no-evidence"), "exact"
 
 
+def has_units(climbed: Climb) -> bool:
+    """Whether any test had units to match: without one, "no evidence" would say too much."""
+    return any(test.n_units for stage in climbed.stages for test in stage.tests)
+
+
 def skipped(a: Side, b: Side, climbed: Climb) -> tuple[Skipped, ...]:
     """Everything that was not tested, with its reason."""
     found = []
@@ -62,7 +72,7 @@ def _unpaired(a: Side, b: Side) -> list[Skipped]:
     stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
     for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
         lacks = "b" if stack in stacks_a else "a"
-        found.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no such stack"))
+        found.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no {stack} stack"))
     for stack in sorted(stacks_a.keys() & stacks_b.keys()):
         extra = stacks_a[stack] - stacks_b[stack]
         if extra:

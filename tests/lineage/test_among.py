@@ -59,6 +59,16 @@ def test_the_way_between_two_models_gives_the_direction(
     assert (record.incomplete, record.skipped[-1:]) == (True, graph.skipped)
 
 
+def test_every_step_of_a_way_is_named_the_open_ones_first():
+    sure = families.small().edges[0]
+    sure = replace(sure, parent="b", child="c", direction="determined", evidence=("x",))
+    unsure = replace(sure, parent="a", child="b", direction="undetermined",
+                     direction_probability=0.75, evidence=("y",))  # fmt: skip
+    said = list(among._said_of([unsure, sure], 0.7))
+    assert said == ["a to b: which came first is undetermined (0.75)", "a to b: y", "b to c: x"]
+    assert list(among._said_of([sure], 0.9)) == ["x"]
+
+
 def test_strangers_are_what_compare_says(models):
     a, b, other = models("vit-a", "vit-b", "vit-a-ft1")
     record = compare_among(a, b, [other])

@@ -202,7 +202,7 @@ def test_what_could_not_be_verified_outranks_a_hit_that_is_listed_too(small, tmp
     done = command("check", small / "good", "--deny", small / "root", "--deny", tmp_path / "gone")
     assert done.returncode == 2
     assert "error forbidden-ancestor: forbidden root: shares weights" in done.stdout
-    assert "gone: found that this path does not exist" in done.stdout
+    assert "gone: found nothing at this path" in done.stdout
 
 
 def test_a_registry_that_cannot_be_used_never_passes(small, tmp_path):

@@ -1,5 +1,7 @@
 """Claim: the drawing says who was made from whom and how sure that is, whatever names say."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests import families
@@ -27,7 +29,7 @@ def test_the_whole_drawing():
     assert drawing(families.small()).splitlines()[2:12] == [
         "base-b",
         "(unobserved ancestor)",
-        "├╌▶ base-a = models/base-a-copy  fine-tuned, p <= 1e-431, distance 0.4,"
+        "├─▶ base-a = models/base-a-copy  fine-tuned, p <= 1e-431, distance 0.4,"
         " direction 0.90, support 0.50",
         "│   └─▶ ft  fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
         "│       ├─▶ ft-int4  quantised (4 bits), p <= 1e-431, distance 0.05,"
@@ -36,7 +38,7 @@ def test_the_whole_drawing():
         " direction 0.99, support 0.80",
         "│             + also from base-b  merged, weight 0.40, p <= 1e-431, distance 0.3,"
         " direction 0.99, support 0.80",
-        "└╌╌ loose  fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60),"
+        "└── loose  fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60),"
         " support 0.50",
         "",
         "stranger",
@@ -50,11 +52,22 @@ def test_the_sentence_comes_first_and_what_was_skipped_is_said():
     assert "  relatedness: p <= 1e-30 on every edge" in lines
 
 
+def test_an_edge_that_no_exact_test_proves_says_so_in_place_of_a_pvalue():
+    graph = families.small()
+    for evidence, words in (
+        ((), "not proven at alpha"),
+        (("dependent (calibrated: above all 21 controls)",), "calibrated evidence"),
+    ):
+        edges = tuple(replace(x, log10_pvalue=0.0, evidence=evidence) for x in graph.edges)
+        lines = family_lines(replace(graph, edges=edges))
+        assert sum(f", {words}, distance" in line for line in lines) == len(edges)
+
+
 def test_plain_characters_draw_the_same_tree():
     plain, unicode = (family_lines(families.small(), is_unicode=x) for x in (False, True))
     assert "\n".join(plain).isascii()
     assert len(plain) == len(unicode)
-    assert any(line.startswith("|.> base-a") for line in plain)
+    assert any(line.startswith("|-> base-a") for line in plain)
 
 
 def test_plain_characters_spell_out_names_too():
@@ -94,7 +107,7 @@ def test_every_disguise_of_a_hidden_copy_is_told():
     edge = FamilyEdge(
         parent="base", child="x", kind="rotated", kind_details={"also": ["permuted", "signs\n"]}
     )
-    assert "x  rotated and permuted and signs\\n, p = 1.00" in drawing(
+    assert "x  rotated and permuted and signs\\n, not proven at alpha" in drawing(
         families.graph(nodes, [edge])
     )
 
@@ -177,7 +190,7 @@ def test_explain_names_what_is_near_an_unknown_name():
         ({"kept_layers": [0, 1, 3]}, "(3 layers)"),
         ({"n_rows": 1234567}, "(1234567 rows)"),
         ({"method": "slerp\n"}, "(slerp\\n)"),
-        ({"bits": None, "seed": 3}, "x  fine-tuned, p = 1.00"),
+        ({"bits": None, "seed": 3}, "x  fine-tuned, not proven at alpha"),
     ],
 )
 def test_a_kind_is_told_with_its_main_number(details, words):

@@ -9,6 +9,7 @@ import pytest
 from tests import models
 from tests.conftest import ROOT
 from weightkin.errors import UsageError
+from weightkin.report.terminal import comparison_lines
 from weightkin.sketch import Scheme, cached_sketch, read_sketch, take_sketch, write_sketch
 from weightkin.sketch.stand_in import stand_in
 from weightkin.verbs.compare import compare
@@ -101,6 +102,27 @@ def test_a_model_against_its_own_sketch_is_identical_on_the_sample(rng, tmp_path
     write_sketch(take_sketch(open_model(a), with_full_digest=True), path)
     assert "identical on the sample" in compare(path, a).kind_details["identical"]
     assert compare(path, a, with_full_digest=True).kind[0] == "identical"
+
+
+def test_kind_and_direction_are_named_beside_a_folder_a_file_and_a_model_in_memory(rng, tmp_path):
+    arrays = models.base(rng)
+    path = tmp_path / "a.sketch.safetensors"
+    write_sketch(take_sketch(open_model(models.write(tmp_path / "a", arrays))), path)
+    child = models.child(arrays, rng)
+    b = models.write(tmp_path / "b", child)
+    others = (b, b / "model.safetensors", model_from_arrays(child))
+    records = [compare(path, other) for other in others]
+    assert [record.kind for record in records] == [("fine-tuned",)] * 3
+    assert not any("source" in x.why for record in records for x in record.skipped)
+
+
+def test_what_a_sketch_cannot_find_is_said_below_the_verdict(zoo, sketch_of):
+    record = compare(sketch_of("llama-a"), zoo / "derived" / "llama-a-permuted")
+    lines = comparison_lines(record)
+    assert lines[0].startswith("no evidence")
+    assert "blind tests, which find hidden copies, were not run: a sketch holds" in lines[1]
+    why = "  residual width: the cosine is that of the few units that fell on their own number"
+    assert why in lines
 
 
 def test_models_in_memory_and_of_the_cache_compare_too(rng, tmp_path):

@@ -138,7 +138,7 @@ def tree(  # noqa: PLR0913 (a command has as many parameters as options)
                 cluster=cluster,
             )
         )
-    is_unicode = can_print("├└│─▶╌…")
+    is_unicode = can_print("├└│─▶…")
     with page_beside(html, graph):
         if as_json:
             print(graph.to_json())

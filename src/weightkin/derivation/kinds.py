@@ -92,6 +92,7 @@ def kind_of(
         noise,
         (tuple(undone), undone_details or {}),
         is_other_file,
+        _not_finite(relation, a, b),
     )
     if kind in (("identical",), ("header-only",)):
         direction = Direction(evidence=("equal values have no direction",))
@@ -113,6 +114,7 @@ def _named(
     noise: Noise | None,
     undone: tuple[tuple[str, ...], dict[str, Any]],
     is_other_file: bool,
+    not_finite: set[str],
 ) -> Named:
     if not relation.tensors:
         return undone[0] or ("unknown",), undone[1], ("no tensor can be compared",)
@@ -127,14 +129,25 @@ def _named(
         return undone[0], undone[1] | _numbers(relation), ()
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
-    kind, details, said = _trained(relation)
+    if explained is None and relation.share_equal == 1.0 and not_finite:
+        n = len(not_finite)
+        said = f"equal but for {n} tensor{'s' * (n > 1)} with values that are not finite"
+        return ("unknown",), _numbers(relation), (said,)
+    kind, details, trained = _trained(relation)
     if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
         lines = evidence_lines(explained, child)
         rest = () if "quantised" in explained.kinds else kind
-        return explained.kinds + rest, details | explained.details, (*lines, *said)
-    return kind, details, said
+        return explained.kinds + rest, details | explained.details, (*lines, *trained)
+    return kind, details, trained
+
+
+def _not_finite(relation: PairRelation, a: Sketch, b: Sketch) -> set[str]:
+    """Tensors that could not be compared since some of their values are not finite."""
+    without = {*relation.only_a, *relation.only_b}
+    held = (t for x in (a, b) for t in x.tensors.values() if t.name in without)
+    return {t.name for t in held if t.n_finite < t.stored.size}
 
 
 def _better(

@@ -140,7 +140,8 @@ def _blind(
     through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
     found += [seen, through_tokens]
     why = f"views use {len(pair[0].heard)} rows, paired by {rule}"
-    note = (Skipped(what="tokens beyond the sample", why=why),)
+    left = pair[0].n_left
+    note = (Skipped(what=f"{left} tokens beyond the sample", why=why),) if left else ()
     stages = [stage for stage in found if stage is not None]
     return stages, block_map or seen_map, token_matches or matches, (*note, *unread)
 

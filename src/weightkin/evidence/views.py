@@ -46,6 +46,7 @@ class Frame:
 
     heard: Floats  # (n_tokens, width), what blocks read
     said: Floats | None  # (n_tokens, width), the final gain folded in; what blocks write towards
+    n_left: int = 0  # tokens that both models have and that were not drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class SharedTokens:
     rows_a: Indices
     rows_b: Indices
     rule: str
+    n_left: int  # that were not drawn
 
 
 def shared_tokens(
@@ -73,10 +75,11 @@ def shared_tokens(
         chosen = sorted(rng.choice(len(common), min(n_tokens, len(common)), replace=False).tolist())
         rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
         rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
-        return SharedTokens(rows_a, rows_b, f"{len(common)} tokens of equal text")
+        rule = f"{len(common)} tokens of equal text"
+        return SharedTokens(rows_a, rows_b, rule, len(common) - len(chosen))
     n = min(n_a, n_b)
     rows = np.sort(rng.choice(n, min(n_tokens, n), replace=False))
-    return SharedTokens(rows, rows, "equal rows of the embedding")
+    return SharedTokens(rows, rows, "equal rows of the embedding", n - len(rows))
 
 
 def frames(
@@ -92,8 +95,8 @@ def frames(
         sizes = [t.tokens["embed"].n_rows for t in (tables_a, tables_b)]
         chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
         return (
-            _token_frame(a[0], tables_a, chosen.rows_a),
-            _token_frame(b[0], tables_b, chosen.rows_b),
+            _token_frame(a[0], tables_a, chosen.rows_a, chosen.n_left),
+            _token_frame(b[0], tables_b, chosen.rows_b, chosen.n_left),
             chosen.rule,
         )
     heard = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
@@ -176,11 +179,11 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     return _Tables(found, axis.n_units, gain)
 
 
-def _token_frame(model: Model, tables: _Tables, rows: Indices) -> Frame:
+def _token_frame(model: Model, tables: _Tables, rows: Indices, n_left: int) -> Frame:
     heard = model.rows(tables.tokens["embed"].place.tensor, rows)
     out = tables.tokens.get("unembed", tables.tokens["embed"]).place
     said = model.rows(out.tensor, rows) * tables.last_gain
-    return Frame(heard, said.astype(np.float32))
+    return Frame(heard, said.astype(np.float32), n_left)
 
 
 def _patch_rows(model: Model, tables: _Tables) -> Floats:

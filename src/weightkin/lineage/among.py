@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -27,7 +27,7 @@ def compare_among(
 
     Everything but the direction is what `compare` says of the two alone. The direction is that of
     the way between them in the family graph of all models at hand; a model that is an ancestor
-    through others is called the parent too, and the evidence names the way.
+    through others is called the parent too, and the evidence names the way, and each step of it.
 
     Parameters
     ----------
@@ -80,10 +80,26 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         return Direction(
             parent=parent if is_claimed else "undetermined",
             probability=round(probability, 4),
-            evidence=(said, *(line for edge in way for line in edge.evidence)),
+            evidence=(said, *_said_of(way, probability)),
         )
     said = f"among {n} models: neither hangs below the other"
     return Direction(evidence=(said,))
+
+
+def _said_of(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
+    """The evidence of each edge, under the names of its ends where there are several."""
+    if len(way) == 1:
+        yield from way[0].evidence
+        return
+    is_open = [edge.direction != "determined" for edge in way]
+    if not any(is_open) and probability < DETERMINED:
+        yield f"every step is determined, all of them together with probability {probability:.2f}"
+    steps = [f"{edge.parent} to {edge.child}" for edge in way]
+    for step, edge, undetermined in zip(steps, way, is_open, strict=True):
+        if undetermined:
+            yield f"{step}: which came first is undetermined ({edge.direction_probability:.2f})"
+    for step, edge in zip(steps, way, strict=True):
+        yield from (f"{step}: {line}" for line in edge.evidence)
 
 
 def _way(graph: FamilyGraph, above: str, below: str) -> list[FamilyEdge] | None:

@@ -10,7 +10,7 @@ from weightkin.policy.known import Evidence, Known, is_meant
 from weightkin.policy.licences import class_of, is_looser
 from weightkin.policy.reading import Policy
 from weightkin.records.checking import NO_REGISTRY, RULES, Ancestor, Finding, Level, fingerprint
-from weightkin.records.form import pvalue_words
+from weightkin.records.form import probability_words, pvalue_words
 from weightkin.weights.messages import shown
 
 STRICTNESS = ("off", "warning", "error")
@@ -280,4 +280,4 @@ def _direction(e: Evidence) -> str:
 
 
 def _sure(e: Evidence) -> str:
-    return f"probability {e.probability:.2f}"
+    return f"probability {probability_words(e.probability)}"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from weightkin.records.form import probability_words
 from weightkin.report.parentage import Kin, Named, Parentage, identifier
 from weightkin.report.terminal import printable
 
@@ -145,7 +146,8 @@ def _claims(found: tuple[Kin, ...], word: str) -> Iterator[tuple[dict[str, Any],
         ref = f"{word}-{i}"
         said = f"shares weights with {kin.model.name}"
         if word == "ancestor":
-            said = f"was made from {kin.model.name} (direction: probability {kin.probability:.2f})"
+            sure = probability_words(kin.probability)
+            said = f"was made from {kin.model.name} (direction: probability {sure})"
         evidence = {
             "bom-ref": f"evidence-{ref}",
             "propertyName": f"{PREFIX}log10-pvalue",

@@ -20,11 +20,15 @@ AXIS_WORDS = {
 PART_WORDS = {"aligned-only": "lines up, under the effect cut", "no-evidence": "no evidence"}
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
+BLIND = "blind tests"
+ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
+FEW = 8  # units
+SIGNS = ("signs", "token signs")
 
 
 def comparison_lines(record: Comparison) -> list[str]:
     """The verdict first, then who was compared, the evidence by axis, what was skipped."""
-    lines = [record.sentence, ""]
+    lines = [printable(record.sentence), *_not_run(record), ""]
     for name, ref in (("a", record.a), ("b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
@@ -38,6 +42,7 @@ def comparison_lines(record: Comparison) -> list[str]:
         )
         words = AXIS_WORDS.get(axis.axis, axis.axis)
         lines.append(f"  {words:<16}{p:>12}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
+    lines += _few(record)
     lines += ["", *_notes(record)]
     return lines
 
@@ -49,6 +54,33 @@ def printable(text: str) -> str:
     return "".join(
         c if unicodedata.category(c)[0] not in "CZ" or c == " " else repr(c)[1:-1] for c in text
     )
+
+
+def _not_run(record: Comparison) -> list[str]:
+    """Right below a verdict that found nothing: which tests could have, and were not run."""
+    if record.verdict == "dependent":
+        return []
+    whys = [x.why for x in record.skipped if BLIND in x.what]
+    return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
+
+
+def _few(record: Comparison) -> list[str]:
+    """Why a cosine is high where the p-value is not small: it is that of very few units."""
+    few: list[str] = []
+    by_luck: list[str] = []
+    for axis in record.axes:
+        is_alike = axis.effect is not None and axis.effect.observed >= ALIKE
+        if is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS:
+            n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
+            is_small = 0 < max(n_units, default=0) <= FEW
+            (few if is_small else by_luck).append(AXIS_WORDS.get(axis.axis, axis.axis))
+    lines = []
+    if few:
+        lines.append(f"  {', '.join(few)}: so few units carry almost no evidence, however alike")
+    if by_luck:
+        why = "the cosine is that of the few units that fell on their own number"
+        lines.append(f"  {', '.join(by_luck)}: {why}")
+    return lines
 
 
 def _notes(record: Comparison) -> list[str]:
@@ -102,8 +134,7 @@ def _calibration(x: Calibration) -> list[str]:
 def _unusual(record: Comparison) -> list[str]:
     """A warning against reading too much into `no-evidence` when matched units are alike."""
     for axis in record.axes:
-        is_sign = axis.axis in ("signs", "token signs")
-        if record.verdict == "no-evidence" and is_sign and axis.effect is not None:
+        if record.verdict == "no-evidence" and axis.axis in SIGNS and axis.effect is not None:
             effect = axis.effect
             if effect.ratio >= UNUSUAL:
                 return [

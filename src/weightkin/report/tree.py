@@ -46,12 +46,11 @@ class _Lines:
     last: str
     pass_by: str
     solid: tuple[str, str]  # direction determined, undetermined
-    dashed: tuple[str, str]
     cut: str
 
 
-UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), ("╌▶ ", "╌╌ "), "…")
-PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), (".> ", ".. "), "...")
+UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
+PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
 def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
@@ -69,7 +68,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
     for component in sorted(graph.families, key=len, reverse=True):
         lines.append("")
         for root in [x for x in component if x not in above]:
-            lines += _tree(root, nodes, above, below, drawn)
+            lines += _tree(root, nodes, above, below, drawn, graph.alpha)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     lines += ["", *(_title(node, drawn) for node in alone)] if alone else []
     lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
@@ -134,6 +133,7 @@ def _tree(
     above: Mapping[str, list[FamilyEdge]],
     below: Mapping[str, list[FamilyEdge]],
     drawn: _Lines,
+    alpha: float,
 ) -> Iterator[str]:
     """Depth first with a stack: chains may be longer than Python recurses."""
     yield _title(nodes[root], drawn)
@@ -141,25 +141,33 @@ def _tree(
     while stack:
         edge, indent, is_last = stack.pop()
         children = below.get(edge.child, [])
-        is_dashed = not (nodes[edge.parent].observed and nodes[edge.child].observed)
-        is_sure = edge.direction == "determined"
-        sure, unsure = drawn.dashed if is_dashed else drawn.solid
+        sure, unsure = drawn.solid
+        line = sure if edge.direction == "determined" else unsure
         corner = drawn.last if is_last else drawn.branch
         title = _title(nodes[edge.child], drawn)
-        yield f"{indent}{corner}{sure if is_sure else unsure}{title}  {_words(edge)}"
+        yield f"{indent}{corner}{line}{title}  {_words(edge, alpha)}"
         inner = indent + (" " if is_last else drawn.pass_by) + "   "
         bar = drawn.pass_by if children else " "
         for other in above[edge.child][1:]:
-            yield f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  {_words(other)}"
+            also = _name(nodes[other.parent], drawn)
+            yield f"{inner}{bar} + also from {also}  {_words(other, alpha)}"
         stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
 
 
-def _words(edge: FamilyEdge) -> str:
+def _words(edge: FamilyEdge, alpha: float) -> str:
     parts = [kind_words(edge)]
     if edge.weight != 1.0:
         parts.append(f"weight {edge.weight:.2f}")
-    parts += [pvalue_words(edge.log10_pvalue), f"distance {_number(edge.distance)}"]
+    parts += [_related(edge, alpha), f"distance {_number(edge.distance)}"]
     return ", ".join([*parts, _direction(edge), f"support {edge.support:.2f}"])
+
+
+def _related(edge: FamilyEdge, alpha: float) -> str:
+    """The p-value of an edge, or what stands for it where no exact test reached alpha."""
+    if 10**edge.log10_pvalue <= alpha:
+        return pvalue_words(edge.log10_pvalue)
+    is_calibrated = any(line.startswith("dependent (calibrated") for line in edge.evidence)
+    return "calibrated evidence" if is_calibrated else "not proven at alpha"
 
 
 def _direction(edge: FamilyEdge) -> str:
@@ -199,7 +207,7 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if any(edge.direction == "undetermined" for edge in graph.edges):
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
-        lines.append("dashed: an ancestor that is not among these models")
+        lines.append(f"{UNOBSERVED}: one that is not among these models")
     if graph.edges:
         lines.append(_proof(graph, drawn))
     for skip in graph.skipped[:MAX_SKIPPED]:

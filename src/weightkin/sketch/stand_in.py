@@ -16,10 +16,11 @@ from weightkin.weights.model import Model, Problem, Sketched, Spans, TensorInfo
 
 @dataclass(frozen=True, slots=True)
 class SketchStorage:
-    """Runs held in memory, and the bytes of the model that were touched to get them."""
+    """Runs of a sketch held in memory, and the bytes of the model touched to get them."""
 
     arrays: Mapping[str, npt.NDArray[Any]]
     bytes_touched: int
+    sketch: Sketch
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Elements ``start:stop`` of the flattened run, in its stored dtype."""
@@ -44,7 +45,7 @@ def stand_in(sketch: Sketch) -> Model:
             for name, array in arrays.items()
         },
         config=sketch.config,
-        storage=SketchStorage(arrays, sketch.bytes_read),
+        storage=SketchStorage(arrays, sketch.bytes_read, sketch),
         revision=sketch.revision,
         problems=tuple(
             Problem(what, why, loses_tensors=sketch.is_partial) for what, why in sketch.problems

@@ -126,6 +126,9 @@ def compare(
         tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
     decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
+    if decision == "no-evidence" and not verdict.has_units(climbed):
+        decision, basis = "not-testable", "none"
+        skipped = (verdict.NO_UNIT, *skipped)
     ranked = Calibrated()
     if not quick and not missed and (thorough or decision in ("no-evidence", "aligned-only")):
         refs, known = (ref_a, ref_b), load_controls(controls)

@@ -9,6 +9,7 @@ from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.evidence.undone import Undone
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
+from weightkin.sketch.stand_in import SketchStorage
 from weightkin.weights import Model
 from weightkin.weights.dry_run import is_remote
 
@@ -69,7 +70,7 @@ def _derive(models: tuple[Model, Model], scheme: Scheme, undone: Undone) -> Deri
         b,
         undone=undone.kinds,
         undone_details=dict(undone.details),
-        is_other_file=_headers(models[0]) != _headers(models[1]),
+        is_other_file=_is_other_file(*models),
     )
 
 
@@ -82,8 +83,16 @@ def _may_be_adapter(derived: Derivation) -> bool:
 def _sketch(model: Model, scheme: Scheme) -> Sketch | None:
     if model.sketched is None:
         return take_sketch(model, scheme)
+    if isinstance(model.storage, SketchStorage):
+        return model.storage.sketch
     path = Path(model.source)
     return read_sketch(path) if path.is_file() else None
+
+
+def _is_other_file(a: Model, b: Model) -> bool:
+    """Whether more than weights differs; a sketch does not hold what would tell."""
+    is_sketch = a.sketched is not None or b.sketched is not None
+    return not is_sketch and _headers(a) != _headers(b)
 
 
 def _headers(model: Model) -> tuple[str, ...]:

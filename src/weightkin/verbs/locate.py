@@ -149,5 +149,5 @@ def _missing(a: Side, b: Side) -> list[Skipped]:
     stacks_a, stacks_b = (dict(side.anatomy.stacks) for side in (a, b))
     for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
         lacks = "b" if stack in stacks_a else "a"
-        notes.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no such stack"))
+        notes.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no {stack} stack"))
     return notes

@@ -180,7 +180,7 @@ def _existing(source: str | Path) -> Path | None:
         if _is_on_hub(str(source)):
             return None
     wanted = "a local file or folder, or org/name on a hub"
-    raise unreadable(shown(source), "that this path does not exist", wanted)
+    raise unreadable(shown(source), "nothing at this path", wanted)
 
 
 def _is_on_hub(source: str) -> bool:

@@ -174,12 +174,14 @@ def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
     facts = [("Kind", kind_words(edge)), *edge_facts(edge)]
     facts += [("Distance", f"{edge.distance:.3g}"), ("Second best", second_words(edge, labels))]
-    label = kind_words(edge)
+    label, also = kind_words(edge), edge.kind_details.get("also")
+    n_more = len(also) if isinstance(also, list) else 0
+    cut = f"{edge.kind} and {n_more} more" if n_more else edge.kind
     return DrawnEdge(
         parent=edge.parent,
         child=edge.child,
         kind=edge.kind,
-        label=label if len(label) <= KIND else edge.kind,
+        label=label if len(label) <= KIND else cut,
         style="inferred" if edge.direction == "determined" else "undetermined",
         probability=edge.direction_probability,
         weight=edge.weight,

@@ -157,5 +157,7 @@ def _models(graph: FamilyGraph) -> Html:
         if x.observed
     ]
     head = ("Model", "Source", "Digest", "Same contents")
-    return section("models", "The models", table(f"{len(rows)} models", head, rows),
+    n_same = sum(len(x.duplicates) for x in graph.nodes)
+    same = f" of different contents; {n_same} more hold the same as one of them" if n_same else ""
+    return section("models", "The models", table(f"{len(rows)} models{same}", head, rows),
                    h("p", SAMPLED, class_="note"))  # fmt: skip
