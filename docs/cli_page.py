@@ -29,7 +29,8 @@ a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gg
 | 4 | wrong command line |
 
 Results go to standard output, progress and warnings to standard error; `--json` prints exactly the
-record.
+record. A reader that goes away (`| head`) changes no exit code; an output that cannot be written
+is 2.
 """
 
 

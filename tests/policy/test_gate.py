@@ -268,7 +268,7 @@ def test_wrong_command_lines_exit_with_four(small, tmp_path):
         done = command("check", small / "good", *more)
         assert (done.returncode, done.stdout) == (4, ""), more
         assert done.stderr
-    with pytest.raises(UsageError, match="nothing to check"):
+    with pytest.raises(UsageError, match="nothing to hold the model against"):
         check(small / "good")
 
 
