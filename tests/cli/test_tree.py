@@ -199,7 +199,7 @@ def test_a_folder_that_is_a_model_is_one_and_its_subfolders_are_others(tmp_path,
 
 def test_other_sources_are_passed_on(tmp_path):
     touch(tmp_path, "a/model.safetensors")
-    both = [str(tmp_path), str(tmp_path / "a")]
+    both = ["org/name", str(tmp_path / "a")]
     assert named(both) == both
     assert named(["org/name@main"]) == ["org/name@main"]
     assert named(["\0"]) == ["\0"]
