@@ -80,7 +80,7 @@ def test_a_revision_is_resolved_to_its_commit_and_asked_for_once(hub):
 def test_a_local_path_goes_before_a_name_on_a_hub(hub, pair, monkeypatch):
     monkeypatch.chdir(pair.parent)
     assert open_model(f"{pair.name}/a").revision is None
-    with pytest.raises(UnreadableModel, match="does not exist"):
+    with pytest.raises(UnreadableModel, match="found nothing at this path"):
         open_model(f"{pair.name}/misspelt")  # beside models: not asked of a hub
     assert hub.requests == []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
@@ -50,6 +50,7 @@ class Climb:
     block_map: BlockMap
     matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
     skipped: tuple[Skipped, ...] = ()
+    rows: str = ""  # what units were seen through, if they were
 
 
 def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float) -> Climb:
@@ -83,8 +84,8 @@ def climb(
     stages = [stage for stage in aligned if stage is not None]
     if not with_blind or (not thorough and any(passes(stage, alpha) for stage in stages)):
         return Climb(tuple(stages), block_map)
-    blind, block_map, matches, skipped = _blind(a, b, plan, seed, block_map, frugal=frugal)
-    return Climb((*stages, *blind), block_map, matches, skipped)
+    blind = _blind(a, b, plan, seed, block_map, frugal=frugal)
+    return replace(blind, stages=(*stages, *blind.stages))
 
 
 def paid_log10(stage: Stage) -> float:
@@ -121,9 +122,7 @@ def total_log10(stages: Sequence[Stage]) -> float:
     return min(0.0, -float(logsumexp(terms)) / LOG10) if terms else 0.0
 
 
-def _blind(
-    a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap, *, frugal: bool
-) -> tuple[list[Stage], BlockMap, tuple[SignMatch, ...], tuple[Skipped, ...]]:
+def _blind(a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap, *, frugal: bool) -> Climb:
     """Signs on weights; then units and signs through the tokens the models share."""
     every = sign_pairs(a, b)
     pairs = affordable(a, b, every) if frugal else every
@@ -134,16 +133,21 @@ def _blind(
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
     if isinstance(shared, str):
         skipped = (Skipped(what="units seen through tokens", why=shared),)
-        return [stage for stage in found if stage], block_map, matches, (*skipped, *unread)
+        return Climb(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(Bench(a, b, plan, seed, frames=pair, name="token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
     found += [seen, through_tokens]
-    why = f"views use {len(pair[0].heard)} rows, paired by {rule}"
+    rows = f"{len(pair[0].heard)} rows, paired by {rule}"
     left = pair[0].n_left
-    note = (Skipped(what=f"{left} tokens beyond the sample", why=why),) if left else ()
-    stages = [stage for stage in found if stage is not None]
-    return stages, block_map or seen_map, token_matches or matches, (*note, *unread)
+    note = (Skipped(what=f"{left} tokens beyond the sample", why=f"views use {rows}"),)
+    return Climb(
+        tuple(stage for stage in found if stage is not None),
+        block_map or seen_map,
+        token_matches or matches,
+        (*(note if left else ()), *unread),
+        rows,
+    )
 
 
 def _unread(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> tuple[Skipped, ...]:

@@ -188,7 +188,8 @@ def compare(
             "ladder": dict(LADDER),
             "controls": str(controls or ""),
         }
-        | ({"frugal": True} if frugal else {}),
+        | ({"frugal": True} if frugal else {})
+        | ({"views": climbed.rows} if climbed.rows else {}),
         seed=seed,
         version=weightkin.__version__,
         incomplete=side_a.model.is_partial or side_b.model.is_partial,
