@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
+    cases,
     cluster,
     family,
     formats,
@@ -62,6 +63,7 @@ def main() -> None:
             "Simulated null pairs",
             lambda: validity.lines(validity.simulate(250, SEED, workers=workers)),
         ),
+        "cases": ("Inputs on which 0.1.0 was wrong", cases.run),
         "hiding": (
             "Evasions and framing",
             lambda: hiding.lines(hiding.all_hidden(workers=workers)),
