@@ -29,6 +29,7 @@ EXPECTED = {
     "qwen2-moe": KINDS,
     "deepseek-v3": ("units", "residual"),
     "gpt-oss": KINDS,
+    "llama4": KINDS,
     "gpt2": KINDS,
     "gpt-bigcode": KINDS,
     "gpt-neo": KINDS,
@@ -55,7 +56,7 @@ EXPECTED = {
 }
 GATED = {
     *("llama", "llama-biased", "mistral", "qwen2", "qwen3", "olmo2", "gemma", "gemma2", "phi3"),
-    *("mixtral", "qwen2-moe", "deepseek-v3", "t5-gated", "modernbert", "unet"),
+    *("mixtral", "qwen2-moe", "llama4", "deepseek-v3", "t5-gated", "modernbert", "unet"),
 }
 
 

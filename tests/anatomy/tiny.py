@@ -190,6 +190,18 @@ MAKERS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     ),
     "deepseek-v3": lambda: _llama("DeepseekV3", **_DEEPSEEK),
     "gpt-oss": lambda: _llama("GptOss", head_dim=8, num_local_experts=3, num_experts_per_tok=2),
+    "llama4": lambda: (
+        hf.Llama4ForCausalLM,
+        hf.Llama4TextConfig(
+            **_GROUPED,
+            head_dim=8,
+            intermediate_size_mlp=20,
+            num_local_experts=3,
+            num_experts_per_tok=1,
+            interleave_moe_layer_step=2,
+        ),
+        _text,
+    ),
     "gpt2": lambda: (hf.GPT2LMHeadModel, hf.GPT2Config(**_GPT2, **_ENDS), _text),
     "gpt-bigcode": lambda: (
         hf.GPTBigCodeForCausalLM,

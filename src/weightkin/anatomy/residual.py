@@ -1,4 +1,9 @@
-"""The residual width: one relabelling for each stream, wherever the stream is read or written."""
+"""The residual width: one relabelling for each stream, wherever the stream is read or written.
+
+Streams of one width that carry text share their labels: a table tied but stored twice, or attention
+that reads two streams through the same keys, joins them without a trace in the names. Their
+evidence is averaged, never multiplied.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +78,7 @@ def _axis(members: list[Reading], name: str) -> Axis:
         block=-1,
         n_units=width,
         group=f"S_{width}",
-        labels=f"{name}.residual",
+        labels=f"{name if name.split('.')[0] in ('vision', 'audio') else width}.residual",
         places=tuple(places),
     )
 

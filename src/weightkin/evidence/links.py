@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import EFFECT_CUT
@@ -16,7 +17,7 @@ from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
 from weightkin.evidence.stage import Side
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
-from weightkin.evidence.views import READERS, gain_of
+from weightkin.evidence.views import READERS
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.order import length_in_order
 from weightkin.stats.signs import mutual_matches
@@ -166,7 +167,7 @@ def match_experts(
         if len(places) != 1:
             return None
         rows = side.model.rows(places[0].tensor)
-        tables.append({"router": rows * gain_of(side.model, side.anatomy, places[0])})
+        tables.append({"router": rows * gain_before(side.model, block[0], places[0])})
     if tables[0]["router"].shape[1] != tables[1]["router"].shape[1] or not residual.is_known:
         return None
     if residual.kind:
@@ -199,7 +200,7 @@ def _gain_change(a: Side, b: Side, axes: tuple[Axis, Axis], residual: Residual) 
         place = next((p for p in axis.places if p.role in READS), None)
         if place is None:
             return 0.0
-        gains.append(gain_of(side.model, side.anatomy, place))
+        gains.append(gain_before(side.model, axis.stack, place))
     if gains[0].shape != gains[1].shape:
         return 0.0
     if residual.kind:
@@ -214,7 +215,7 @@ def _with_gains(side: Side, axis: Axis, views: Views) -> Views:
     folded = dict(views)
     for place in view_places(side.model, axis):
         if place.role in READERS and place.role in views:
-            gain = gain_of(side.model, side.anatomy, place)
+            gain = gain_before(side.model, axis.stack, place)
             view = views[place.role]
             folded[place.role] = view * gain[: view.shape[1]]
     return folded

@@ -8,12 +8,12 @@ compensated, and two models of different width become comparable. No forward pas
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
@@ -26,17 +26,6 @@ MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never 
 CHUNK = 2048  # units held at a time
 MAX_TOKENIZER_BYTES = 1 << 26
 READERS = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
-_FIRST = ("input_layernorm", "ln_1", "layernorm_before", "layer_norm1", "norm1")
-_SECOND = (
-    "pre_feedforward_layernorm",
-    "post_attention_layernorm",
-    "ln_2",
-    "layernorm_after",
-    "layer_norm2",
-    "norm2",
-)
-_LAST = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "layernorm")
-
 Indices = npt.NDArray[np.int64]
 
 
@@ -92,7 +81,7 @@ def frames(
     if ("embed" in tables_a.tokens) != ("embed" in tables_b.tokens):
         return "one model reads tokens, the other images"
     if "embed" in tables_a.tokens:
-        sizes = [t.tokens["embed"].n_rows for t in (tables_a, tables_b)]
+        sizes = [t.n_tokens for t in (tables_a, tables_b)]
         chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
         return (
             _token_frame(a[0], tables_a, chosen.rows_a, chosen.n_left),
@@ -116,7 +105,7 @@ def token_views(
         is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES
         if table is None or (not is_reader and (place.repeat > 1 or is_large)):
             continue
-        gain = gain_of(model, anatomy, place) if is_reader else np.float32(1.0)
+        gain = gain_before(model, axis.stack, place) if is_reader else np.float32(1.0)
         pieces = []
         for start in range(0, min(n, place.size), CHUNK):  # bounded memory at any width
             rows = unit_rows_of(model, place, start, min(n, start + CHUNK))
@@ -155,6 +144,11 @@ class _Tables:
     width: int
     last_gain: Floats
 
+    @property
+    def n_tokens(self) -> int:
+        """Rows that every table of tokens has."""
+        return min(self.tokens[role].n_rows for role in ("embed", "unembed") if role in self.tokens)
+
 
 def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     axis = max(
@@ -173,9 +167,8 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
         found["patch"] = found.pop("embed")
     if not found:
         return None
-    gains = [p.tensor for p in axis.places if p.role == "norm" and p.tensor.endswith("weight")]
-    last = [g for g in gains if not re.search(r"\.\d+\.", g) and _stem(g) in _LAST]
-    gain = model.rows(last[-1]) if last else np.ones(axis.n_units, dtype=np.float32)
+    norms = (p.tensor for p in axis.places if p.role == "norm" and p.tensor.endswith("weight"))
+    gain = last_gain(model, axis.stack, norms, axis.n_units)
     return _Tables(found, axis.n_units, gain)
 
 
@@ -192,29 +185,6 @@ def _patch_rows(model: Model, tables: _Tables) -> Floats:
         x = np.moveaxis(model.rows(table.place.tensor), table.place.dim, -1)
         rows.append(x.reshape(-1, tables.width))
     return np.concatenate(rows)
-
-
-def gain_of(model: Model, anatomy: Anatomy, place: Place) -> Floats:
-    """Gain of the norm that a place reads the stream through; ones where none is known."""
-    wanted = _FIRST if place.role == "attn.v" else _SECOND
-    block = re.match(r"(.*?\.\d+)\.", place.tensor)
-    width = model.tensors[place.tensor].shape[1 - place.dim]
-    if block:
-        for name in wanted:
-            tensor = f"{block[1]}.{name}.weight"
-            info = model.tensors.get(tensor)
-            if info is not None and info.shape == (width,):
-                return np.asarray(model.rows(tensor) + _offset(anatomy), dtype=np.float32)
-    return np.ones(width, dtype=np.float32)
-
-
-def _offset(anatomy: Anatomy) -> float:
-    """Families that store gains as their distance from one."""
-    return 1.0 if "gemma" in anatomy.family else 0.0
-
-
-def _stem(tensor: str) -> str:
-    return tensor.removesuffix(".weight").rsplit(".", 1)[-1]
 
 
 def _vocabulary(model: Model) -> dict[str, int]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.stage import Side
-from weightkin.evidence.views import Frame, gain_of, unit_rows_of
+from weightkin.evidence.views import Frame, unit_rows_of
 from weightkin.stats.matching import Floats
 
 
@@ -40,5 +41,5 @@ def _attended(side: Side, axis: Axis, rows: Floats) -> Floats | None:
     width = rows.shape[1]
     if v is None or o is None or v.shape[1] != width or o.shape[1] != width:
         return None
-    gain = gain_of(side.model, side.anatomy, places["attn.v"])
+    gain = gain_before(side.model, axis.stack, places["attn.v"])
     return np.asarray((rows * gain) @ v.T @ o, dtype=np.float32)

@@ -45,7 +45,8 @@ MAX_DECLARED = 64  # base models
 def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes as a config says them, the base models and the licence that the file declares."""
     family = facts["general.architecture"]
-    config: dict[str, Any] = {"model_type": family}
+    # conversion adds the one to gains that their model stores as the distance from it
+    config: dict[str, Any] = {"model_type": family, "norms_hold_gains": True}
     for key, name in _SIZES.items():
         if (value := facts.get(f"{family}.{name}")) is not None:
             config[key] = value
