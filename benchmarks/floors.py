@@ -41,7 +41,7 @@ def main() -> int:
         print(f"weightkin {words[0]}: exit {done}", flush=True)
         if done not in (0, 2):  # 2: the policy of the documents names a registry that is not here
             return 1
-    return _run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not claim", *TESTS)
+    return _run("-m", "pytest", "-p", "no:cacheprovider", "-m", "not claim", *TESTS)
 
 
 def run() -> list[str]:
