@@ -6,7 +6,11 @@ BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types units results bench docs zoo clean
+# which claims `make test` samples: a third by the commit; or rest, all, 0, 1, 2 (tests/conftest.py)
+CLAIMS ?= commit
+PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: demo test lint types units claims floors frozen results bench docs zoo clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -23,11 +27,28 @@ types: .venv/.dev
 
 units: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST) $(if $(COVERAGE),--cov --cov-report=)
 
+# the claims that `make test` leaves out
+claims: CLAIMS = rest
+claims: .venv/.dev
+	$(BIN)/python zoo/derive.py
+	$(PYTEST) -m claim $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=1)
+
+# the core with the oldest dependencies that pyproject.toml allows
+floors: .venv/.core
+	$(BIN)/python zoo/derive.py
+	$(BIN)/python -m benchmarks.floors
+
+# all that is said of the zoo, against what 0.1.0 said; PART=tree, ONLY=llama-a and WORKERS=2 narrow it
+frozen: .venv/.dev
+	$(BIN)/python zoo/derive.py
+	$(BIN)/python -m benchmarks.frozen compare $(PART:%=--part %) $(ONLY:%=--only %) $(WORKERS:%=--workers %)
+
+# CLAIM=zoo runs that section of docs/results.md; AGAIN=1 also what is up to date
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python -m benchmarks.results
+	$(BIN)/python -m benchmarks.results $(CLAIM) $(if $(AGAIN),--again)
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.speed
@@ -54,4 +75,4 @@ zoo: .venv/.dev
 	touch $@ .venv/.core
 
 clean:
-	rm -rf .venv build dist zoo/derived
+	rm -rf .venv .coverage build dist zoo/derived

@@ -1,25 +1,36 @@
-"""Run every claim in full and rewrite `docs/results.md`: more than an hour on two cores.
+"""Run every claim in full and rewrite `docs/results.md`: hours on two cores.
 
-Sections named on the command line are run alone and put in their places. Each says when and on
-which commit it ran, since one section may be younger than the others.
+    python -m benchmarks.results                all claims that are not up to date
+    python -m benchmarks.results zoo family     these, as far as they are not up to date
+    python -m benchmarks.results zoo --again    whether they are or not
+
+Each section is written as soon as it is done, with the day, the commit, and the hash of all that it
+depends on (`benchmarks/code.py`). One whose hash is still that of today is not run again, so a run
+that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks import (
     cases,
     cluster,
     family,
+    floors,
     formats,
+    frozen,
     hiding,
     kinds,
     larger,
@@ -39,8 +50,10 @@ from benchmarks import (
     zoo_laws,
     zoo_pairs,
 )
+from benchmarks.code import code_hash
 
 SEED = 20240607
+WORKERS = os.cpu_count() or 1
 HEADER = (
     "# Results",
     "",
@@ -50,67 +63,108 @@ HEADER = (
 OUT = Path(__file__).parents[1] / "docs" / "results.md"
 
 
-def main() -> None:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A claim: its title in the document, and what makes its text."""
+
+    title: str
+    run: Callable[[], list[str]]
+    module: str  # where its code begins
+
+
+def _section(title: str, module: ModuleType, run: Callable[[], list[str]] | None = None) -> Section:
+    return Section(title, run or module.run, module.__name__)
+
+
+SECTIONS = {
+    "frozen": _section("The zoo as 0.1.0 saw it", frozen),
+    "zoo": _section(
+        "All pairs of the zoo",
+        zoo_pairs,
+        lambda: zoo_pairs.lines(zoo_pairs.all_pairs(workers=WORKERS)),
+    ),
+    "laws": _section("The law of coincidences on trained strangers", zoo_laws),
+    "validity": _section(
+        "Simulated null pairs",
+        validity,
+        lambda: validity.lines(validity.simulate(250, SEED, workers=WORKERS)),
+    ),
+    "cases": _section("Inputs on which 0.1.0 was wrong", cases),
+    "hiding": _section(
+        "Evasions and framing", hiding, lambda: hiding.lines(hiding.all_hidden(workers=WORKERS))
+    ),
+    "innocents": _section(
+        "Innocents after a rewrite", hiding, lambda: hiding.run_innocents(workers=WORKERS)
+    ),
+    "paper": _section("The first paper's experiments at our scale", paper),
+    "localisation": _section("Localisation at the 7B shape", localisation),
+    "views": _section("Invariant views of one block at the 7B shape", views),
+    "family": _section("The family graph of the zoo", family),
+    "registry": _section("The registry", registry),
+    "kinds": _section("Kinds and directions", kinds),
+    "formats": _section("One model in every format", formats),
+    "merges": _section("Mixtures of the zoo", merges),
+    "minilm": _section("Real pretrained weights", minilm),
+    "larger": _section("Trees of 21 in the second paper's layout", larger),
+    "minilm-families": _section("Families of MiniLM", minilm_families),
+    "scale": _section("Many models", scale),
+    "cluster": _section("One tree on several workers", cluster),
+    "remote": _section("Models on a hub", remote),
+    "start": _section("Start-up", start),
+    "pages": _section("A large family in a browser", pages),
+    "speed": _section("Speed at the 1.1B shape", speed),
+    "floors": _section("The oldest dependencies", floors),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run all sections, or those named on the command line, each written as soon as it is done."""
-    workers = os.cpu_count() or 1
-    sections: dict[str, tuple[str, Callable[[], list[str]]]] = {
-        "zoo": (
-            "All pairs of the zoo",
-            lambda: zoo_pairs.lines(zoo_pairs.all_pairs(workers=workers)),
-        ),
-        "laws": ("The law of coincidences on trained strangers", zoo_laws.run),
-        "validity": (
-            "Simulated null pairs",
-            lambda: validity.lines(validity.simulate(250, SEED, workers=workers)),
-        ),
-        "cases": ("Inputs on which 0.1.0 was wrong", cases.run),
-        "hiding": (
-            "Evasions and framing",
-            lambda: hiding.lines(hiding.all_hidden(workers=workers)),
-        ),
-        "innocents": (
-            "Innocents after a rewrite",
-            lambda: hiding.run_innocents(workers=workers),
-        ),
-        "paper": ("The first paper's experiments at our scale", paper.run),
-        "localisation": ("Localisation at the 7B shape", localisation.run),
-        "views": ("Invariant views of one block at the 7B shape", views.run),
-        "family": ("The family graph of the zoo", family.run),
-        "registry": ("The registry", registry.run),
-        "kinds": ("Kinds and directions", kinds.run),
-        "formats": ("One model in every format", formats.run),
-        "merges": ("Mixtures of the zoo", merges.run),
-        "minilm": ("Real pretrained weights", minilm.run),
-        "larger": ("Trees of 21 in the second paper's layout", larger.run),
-        "families of MiniLM": ("Families of MiniLM", minilm_families.run),
-        "scale": ("Many models", scale.run),
-        "cluster": ("One tree on several workers", cluster.run),
-        "remote": ("Models on a hub", remote.run),
-        "start": ("Start-up", start.run),
-        "pages": ("A large family in a browser", pages.run),
-        "speed": ("Speed at the 1.1B shape", speed.run),
-    }
-    for key in sys.argv[1:] or sections:
-        title, run = sections[key]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.results")
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help=", ".join(SECTIONS))
+    parser.add_argument("--again", action="store_true", help="also those that are up to date")
+    given = parser.parse_args(arguments)
+    unknown = sorted(set(given.claims) - SECTIONS.keys())
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: no claim; there are {', '.join(SECTIONS)}")
+    update({key: SECTIONS[key] for key in given.claims or SECTIONS}, OUT, again=given.again)
+
+
+def update(sections: Mapping[str, Section], out: Path, *, again: bool = False) -> None:
+    """Run what is not up to date, and write each text in its place."""
+    for key, section in sections.items():
+        code = code_hash(section.module)
+        if not again and is_current(out, section.title, code):
+            print(f"{key}: up to date", file=sys.stderr)
+            continue
         started = time.perf_counter()
-        body = run()
+        body = section.run()
         seconds = time.perf_counter() - started
-        _put(
-            [t for t, _ in sections.values()], title, [f"*{_when()}, {seconds:.0f} s.*", "", *body]
-        )
+        note = f"*{_when()}, {seconds:.0f} s; code and inputs {code}.*"
+        _put(section.title, [note, "", *body], out)
         print(f"{key}: {seconds:.0f} s", file=sys.stderr)
 
 
-def _put(order: Sequence[str], title: str, lines: Sequence[str]) -> None:
-    """Write one section in its place; the others stay as they were."""
-    text = OUT.read_text(encoding="utf-8") if OUT.exists() else ""
-    kept: dict[str, str] = {}
-    for part in text.split("\n## ")[1:]:
-        name, _, rest = part.partition("\n")
-        kept[name] = rest.strip("\n")
-    kept[title] = "\n".join(lines).strip("\n")
+def is_current(out: Path, title: str, code: str) -> bool:
+    """Whether the text of a section says that it was made by this code from these inputs."""
+    note = _texts(out).get(title, "").partition("\n")[0]
+    return bool(re.search(rf"; code and inputs {code}\.\*$", note))
+
+
+def _put(title: str, lines: Sequence[str], out: Path) -> None:
+    """Write one section in its place; the others stay as they were, if they still exist."""
+    kept = _texts(out) | {title: "\n".join(lines).strip("\n")}
+    order = dict.fromkeys([*(x.title for x in SECTIONS.values()), title])
     parts = [f"## {name}\n\n{kept[name]}\n" for name in order if name in kept]
-    OUT.write_text("\n".join([*HEADER, "", *parts]), encoding="utf-8")
+    draft = out.with_suffix(".draft")
+    draft.write_text("\n".join([*HEADER, "", *parts]), encoding="utf-8")
+    draft.replace(out)  # whole or not at all
+
+
+def _texts(out: Path) -> dict[str, str]:
+    """Sections of the document, by title."""
+    text = out.read_text(encoding="utf-8") if out.exists() else ""
+    pieces = (part.partition("\n") for part in text.split("\n## ")[1:])
+    return {title: rest.strip("\n") for title, _, rest in pieces}
 
 
 def _when() -> str:

@@ -1,16 +1,24 @@
-"""Shared fixtures: a seeded generator, and the bundled zoo with its derived models built."""
+"""Shared fixtures, and which third of the claims runs.
+
+Tests marked `claim` hold a fixed sample of what docs/results.md shows in full. CLAIMS says which of
+them run: `commit` (a third, another one with each commit), `rest` (the other two thirds), a number
+of 0 to 2, or `all`, as without it. Tests of a named claim share what is costly to make, and stay in
+one third; `third` says which where the parts of a claim are to be spread evenly.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+THIRDS = 3
 QUIET = [
     "--no-sandbox",
     "--headless",
@@ -20,6 +28,45 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the claims of the other thirds."""
+    chosen = thirds(os.environ.get("CLAIMS", "all"))
+    left_out = [item for item in items if third(item) not in {None, *chosen}]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if third(item) in {None, *chosen}]
+
+
+def thirds(wanted):
+    """Numbers of the thirds that CLAIMS asks for."""
+    every = set(range(THIRDS))
+    if wanted in ("commit", "rest"):
+        own = {int(commit(), 16) % THIRDS}
+        return own if wanted == "commit" else every - own
+    if wanted != "all" and wanted not in map(str, every):
+        raise pytest.UsageError(f"CLAIMS is {wanted!r}, expected commit, rest, all, 0, 1 or 2")
+    return every if wanted == "all" else {int(wanted)}
+
+
+def third(item):
+    """Number of the third that a claim belongs to; None for any other test."""
+    mark = item.get_closest_marker("claim")
+    if mark is None:
+        return None
+    name = mark.args[0] if mark.args else item.nodeid
+    return mark.kwargs.get("third", zlib.crc32(name.encode()) % THIRDS)
+
+
+def commit():
+    """Hash of the commit, or 0 where there is none."""
+    asked = ["git", "rev-parse", "HEAD"]
+    try:
+        told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "0"
+    return told.stdout.strip() or "0"
 
 
 @pytest.fixture(autouse=True)

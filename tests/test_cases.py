@@ -3,6 +3,7 @@
 import pytest
 from benchmarks.cases import groups
 
+pytestmark = pytest.mark.claim
 CASES = [pytest.param(case, id=f"{title}: {case.name}") for title, cases in groups()
          for case in cases]  # fmt: skip
 

@@ -13,6 +13,7 @@ from benchmarks.hiding import TUNED, hide_and_compare
 
 from weightkin.evidence.controls import load_controls
 
+pytestmark = pytest.mark.claim
 ENOUGH = 19  # controls of a class that calibrated evidence needs
 CLASSES = {
     "llama-a": "gated language",

@@ -12,6 +12,7 @@ from weightkin.verbs.compare import compare
 from weightkin.verbs.estimate import estimate
 from weightkin.weights import open_model
 
+pytestmark = pytest.mark.claim
 MODELS = Path(__file__).parents[1] / "zoo" / "models"
 LLAMA, STRANGER = MODELS / "llama-a", MODELS / "llama-b"
 KINDS = {  # format -> kind against the original

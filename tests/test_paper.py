@@ -6,6 +6,7 @@ from benchmarks.paper_statistics import can_run, folder_of, span
 
 from weightkin.verbs.locate import locate
 
+pytestmark = pytest.mark.claim("first paper")
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 

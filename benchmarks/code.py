@@ -1,0 +1,52 @@
+"""One hash over all that a benchmark's answer depends on: its code, the library's, the zoo."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+OURS = ("benchmarks", "tests", "zoo")
+SHARED = (*sorted((ROOT / "src").rglob("*.py")), ROOT / "constraints.txt", ROOT / "zoo/truth.json")
+
+
+def code_hash(*modules: str) -> str:
+    """Hash of some modules, of what they import from here, of the library and of the zoo."""
+    total = hashlib.sha256()
+    for path in sorted({*files_of(*modules), *SHARED}):
+        total.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes() + b"\n")
+    return total.hexdigest()[:12]
+
+
+def files_of(*modules: str) -> set[Path]:
+    """Files of modules and of all that they import from benchmarks, tests and zoo."""
+    found: set[Path] = set()
+    waiting = [path for name in modules for path in _paths(name)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [p for name in _imported(path) for p in _paths(name)]
+    return found
+
+
+def _paths(name: str) -> list[Path]:
+    """The file of a module, all files of a package, none of what is not ours."""
+    if name.partition(".")[0] not in OURS:
+        return []
+    path = ROOT.joinpath(*name.split("."))
+    if path.with_suffix(".py").exists():
+        return [path.with_suffix(".py")]
+    is_package = (path / "__init__.py").exists() and name not in OURS
+    return sorted(path.glob("*.py")) if is_package else []
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (x.name for x in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{x.name}" for x in node.names)
