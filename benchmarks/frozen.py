@@ -13,7 +13,6 @@ whoever stops a run and starts it again goes on where it was. Exit status 1: som
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import lzma
 import os
@@ -32,7 +31,8 @@ import numpy as np
 import scipy
 
 import weightkin
-from benchmarks import family, frozen_moves, frozen_records
+from benchmarks import frozen_moves, frozen_records
+from benchmarks.code import code_hash
 from benchmarks.frozen_moves import Move
 from benchmarks.frozen_records import JOIN, PARTS, Kept
 
@@ -159,13 +159,9 @@ def _one(part: str, key: str) -> tuple[str, str, Kept]:
 
 
 def _work_file() -> Path:
-    """Named after all that decides the records: our code, the zoo, the libraries of numbers."""
-    total = hashlib.sha256(f"{np.__version__} {scipy.__version__}".encode())
-    home = Path(weightkin.__file__).parent
-    others = (frozen_records.__file__, family.__file__, ROOT / "zoo" / "truth.json")
-    for path in (*sorted(home.rglob("*.py")), *sorted(home.rglob("*.json")), *map(Path, others)):
-        total.update(path.name.encode() + path.read_bytes())
-    return WORK / f"{total.hexdigest()[:16]}.jsonl"
+    """Named after all that decides the records: the code, the zoo, the libraries of numbers."""
+    code = code_hash(frozen_records.__name__, library=Path(weightkin.__file__).parent)
+    return WORK / f"{code}-numpy{np.__version__}-scipy{scipy.__version__}.jsonl"
 
 
 def _write(parts: Sequence[str]) -> None:
@@ -193,9 +189,10 @@ def _lines(
     n_moved = len({(x.part, x.key) for x in found})
     told = [f"{len(wanted)} records compared, {len(wanted) - n_moved} equal.", ""]
     told += frozen_moves.lines(unexplained, most) or ["Nothing moved without a reason."]
+    is_whole = len(wanted) == len(keys(list(PARTS)))
     for change, those in explained:
-        if those:
-            n = len({x.key for x in those})
+        n = len({x.key for x in those})
+        if n or is_whole:  # of a part, nobody knows whether it is needed elsewhere
             told.append(f"accepted in {n} records ({change.field} of {change.of}): {change.reason}")
     return told, not unexplained
 
