@@ -93,10 +93,12 @@ def compare(wanted: Iterable[tuple[str, str]], records: Records) -> list[Move]:
 
 
 def sample(n: int, seed: str) -> list[tuple[str, str]]:
-    """Some pairs of the zoo, others with each seed, and those of every sample."""
+    """Some pairs of the zoo, others with each seed, those of every sample, and one location."""
+    draws = random.Random(seed)
     others = [key for key in PARTS["zoo"].all_keys() if key not in ALWAYS]
-    chosen = random.Random(seed).sample(others, n - len(ALWAYS))
-    return [("zoo", key) for key in (*ALWAYS, *chosen)]
+    chosen = draws.sample(others, n - len(ALWAYS))
+    located = draws.choice(PARTS["locate"].all_keys())
+    return [*(("zoo", key) for key in (*ALWAYS, *chosen)), ("locate", located)]
 
 
 def run() -> list[str]:
@@ -132,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     parts = given.part or list(PARTS)
     wanted = keys(parts, given.only)
+    if not wanted:
+        parser.error(f"--only {given.only}: no record of {', '.join(parts)} has such a name")
     for n, (part, key) in enumerate(compute(wanted, workers=given.workers), 1):
         print(f"\r{n} new records; last: {part} {key}"[:100].ljust(100), end="", file=sys.stderr)
     print(file=sys.stderr)
