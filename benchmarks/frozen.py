@@ -172,7 +172,7 @@ def _write(parts: Sequence[str]) -> None:
     """Replace the records of some parts."""
     data = json.loads(lzma.decompress(FROZEN.read_bytes())) if FROZEN.exists() else {}
     made = computed()
-    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(weightkin.__file__).parent, capture_output=True,
                           text=True, check=False).stdout.strip()  # fmt: skip
     by = f"weightkin {weightkin.__version__}, Python {platform.python_version()}"
     by += f", numpy {np.__version__}, scipy {scipy.__version__}"
