@@ -172,11 +172,12 @@ def _write(parts: Sequence[str]) -> None:
     """Replace the records of some parts."""
     data = json.loads(lzma.decompress(FROZEN.read_bytes())) if FROZEN.exists() else {}
     made = computed()
-    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(weightkin.__file__).parent, capture_output=True,
-                          text=True, check=False).stdout.strip()  # fmt: skip
+    home = Path(weightkin.__file__).parent
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    said = subprocess.run(asked, cwd=home, capture_output=True, text=True, check=False)
     by = f"weightkin {weightkin.__version__}, Python {platform.python_version()}"
     by += f", numpy {np.__version__}, scipy {scipy.__version__}"
-    when = f"{datetime.now(UTC):%Y-%m-%d}, commit {said or 'unknown'}, {by}"
+    when = f"{datetime.now(UTC):%Y-%m-%d}, commit {said.stdout.strip() or 'unknown'}, {by}"
     data.setdefault("made", {}).update(dict.fromkeys(parts, when))
     ordered = {part: {key: made[part][key] for _, key in keys([part])} for part in parts}
     data.setdefault("parts", {}).update(ordered)
