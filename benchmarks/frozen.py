@@ -133,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=frozen_moves.SHOWN, help="moves shown a field")
     given = parser.parse_args(arguments)
     parts = given.part or list(PARTS)
+    if given.action == "record" and given.only != "*":
+        parser.error("record takes whole parts, so no --only")
     wanted = keys(parts, given.only)
     if not wanted:
         parser.error(f"--only {given.only}: no record of {', '.join(parts)} has such a name")
@@ -162,8 +164,9 @@ def _one(part: str, key: str) -> tuple[str, str, Kept]:
     return part, key, PARTS[part].take(key)
 
 
+@cache
 def _work_file() -> Path:
-    """Named after all that decides the records: the code, the zoo, the libraries of numbers."""
+    """Named after all that decides the records, as it was when this process began."""
     code = code_hash(frozen_records.__name__, library=Path(weightkin.__file__).parent)
     return WORK / f"{code}-numpy{np.__version__}-scipy{scipy.__version__}.jsonl"
 
