@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "src" / "weightkin"
 OURS = ("benchmarks", "tests", "zoo")
-SHARED = (*sorted((ROOT / "src").rglob("*.py")), ROOT / "constraints.txt", ROOT / "zoo/truth.json")
 
 
-def code_hash(*modules: str) -> str:
+def code_hash(*modules: str, library: Path = LIBRARY) -> str:
     """Hash of some modules, of what they import from here, of the library and of the zoo."""
+    shared = [p for p in library.rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    shared += [ROOT / "constraints.txt", ROOT / "zoo" / "truth.json"]
     total = hashlib.sha256()
-    for path in sorted({*files_of(*modules), *SHARED}):
-        total.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes() + b"\n")
+    for path in sorted(files_of(*modules)) + sorted(shared):
+        total.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes() + b"\n")
     return total.hexdigest()[:12]
 
 

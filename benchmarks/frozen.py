@@ -13,7 +13,6 @@ whoever stops a run and starts it again goes on where it was. Exit status 1: som
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import lzma
 import os
@@ -32,7 +31,8 @@ import numpy as np
 import scipy
 
 import weightkin
-from benchmarks import family, frozen_moves, frozen_records
+from benchmarks import frozen_moves, frozen_records
+from benchmarks.code import code_hash
 from benchmarks.frozen_moves import Move
 from benchmarks.frozen_records import JOIN, PARTS, Kept
 
@@ -93,10 +93,12 @@ def compare(wanted: Iterable[tuple[str, str]], records: Records) -> list[Move]:
 
 
 def sample(n: int, seed: str) -> list[tuple[str, str]]:
-    """Some pairs of the zoo, others with each seed, and those of every sample."""
+    """Some pairs of the zoo, others with each seed, those of every sample, and one location."""
+    draws = random.Random(seed)
     others = [key for key in PARTS["zoo"].all_keys() if key not in ALWAYS]
-    chosen = random.Random(seed).sample(others, n - len(ALWAYS))
-    return [("zoo", key) for key in (*ALWAYS, *chosen)]
+    chosen = draws.sample(others, n - len(ALWAYS))
+    located = draws.choice(PARTS["locate"].all_keys())
+    return [*(("zoo", key) for key in (*ALWAYS, *chosen)), ("locate", located)]
 
 
 def run() -> list[str]:
@@ -131,7 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=frozen_moves.SHOWN, help="moves shown a field")
     given = parser.parse_args(arguments)
     parts = given.part or list(PARTS)
+    if given.action == "record" and given.only != "*":
+        parser.error("record takes whole parts, so no --only")
     wanted = keys(parts, given.only)
+    if not wanted:
+        parser.error(f"--only {given.only}: no record of {', '.join(parts)} has such a name")
     for n, (part, key) in enumerate(compute(wanted, workers=given.workers), 1):
         print(f"\r{n} new records; last: {part} {key}"[:100].ljust(100), end="", file=sys.stderr)
     print(file=sys.stderr)
@@ -158,25 +164,23 @@ def _one(part: str, key: str) -> tuple[str, str, Kept]:
     return part, key, PARTS[part].take(key)
 
 
+@cache
 def _work_file() -> Path:
-    """Named after all that decides the records: our code, the zoo, the libraries of numbers."""
-    total = hashlib.sha256(f"{np.__version__} {scipy.__version__}".encode())
-    home = Path(weightkin.__file__).parent
-    others = (frozen_records.__file__, family.__file__, ROOT / "zoo" / "truth.json")
-    for path in (*sorted(home.rglob("*.py")), *sorted(home.rglob("*.json")), *map(Path, others)):
-        total.update(path.name.encode() + path.read_bytes())
-    return WORK / f"{total.hexdigest()[:16]}.jsonl"
+    """Named after all that decides the records, as it was when this process began."""
+    code = code_hash(frozen_records.__name__, library=Path(weightkin.__file__).parent)
+    return WORK / f"{code}-numpy{np.__version__}-scipy{scipy.__version__}.jsonl"
 
 
 def _write(parts: Sequence[str]) -> None:
     """Replace the records of some parts."""
     data = json.loads(lzma.decompress(FROZEN.read_bytes())) if FROZEN.exists() else {}
     made = computed()
-    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
-                          text=True, check=False).stdout.strip()  # fmt: skip
+    home = Path(weightkin.__file__).parent
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    said = subprocess.run(asked, cwd=home, capture_output=True, text=True, check=False)
     by = f"weightkin {weightkin.__version__}, Python {platform.python_version()}"
     by += f", numpy {np.__version__}, scipy {scipy.__version__}"
-    when = f"{datetime.now(UTC):%Y-%m-%d}, commit {said or 'unknown'}, {by}"
+    when = f"{datetime.now(UTC):%Y-%m-%d}, commit {said.stdout.strip() or 'unknown'}, {by}"
     data.setdefault("made", {}).update(dict.fromkeys(parts, when))
     ordered = {part: {key: made[part][key] for _, key in keys([part])} for part in parts}
     data.setdefault("parts", {}).update(ordered)
@@ -193,9 +197,10 @@ def _lines(
     n_moved = len({(x.part, x.key) for x in found})
     told = [f"{len(wanted)} records compared, {len(wanted) - n_moved} equal.", ""]
     told += frozen_moves.lines(unexplained, most) or ["Nothing moved without a reason."]
+    is_whole = len(wanted) == len(keys(list(PARTS)))
     for change, those in explained:
-        if those:
-            n = len({x.key for x in those})
+        n = len({x.key for x in those})
+        if n or is_whole:  # of a part, nobody knows whether it is needed elsewhere
             told.append(f"accepted in {n} records ({change.field} of {change.of}): {change.reason}")
     return told, not unexplained
 

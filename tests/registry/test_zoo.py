@@ -6,7 +6,7 @@ from zoo import truth
 from weightkin import Registry
 from weightkin.registry.prepared import prepare
 
-pytestmark = pytest.mark.claim("registry of the zoo")
+pytestmark = pytest.mark.claim
 REGISTERED = (
     *("llama-a", "llama-a-ft1", "llama-a-ft2", "llama-a-ft3", "llama-a-ft1b", "llama-a-int4"),
     *("llama-a-permuted", "llama-a-rotated", "llama-a-ft2-disguised", "llama-b", "llama-b-ft1"),
