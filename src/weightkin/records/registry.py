@@ -32,6 +32,7 @@ class Registered:
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
     imported: str = ""  # UTC, ISO 8601; empty: registered here
+    claimed: bool = False  # the digest is what a sketch says of itself: nobody here computed it
     notes: tuple[str, ...] = ()  # same contents as another, or another under this name
 
 
@@ -44,6 +45,7 @@ class Adding:
     known: tuple[Registered, ...]  # were there already, unchanged
     skipped: tuple[Skipped, ...] = ()
     n_waiting: int = 0  # of those skipped, what another try may read: offline, or a server lost
+    n_lost: int = 0  # of those skipped, what no worker finished: killed, or failed by a bug
     seconds: float = 0.0
     version: str = ""
 

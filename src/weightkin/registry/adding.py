@@ -69,13 +69,14 @@ def add_all(
             skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
-        n_bytes = n_waiting = 0
+        n_bytes = n_waiting = n_lost = 0
         results = run(_result, [item.source for item in items], workers=workers, cluster=cluster)
         with closing(results):
             for done, (item, result) in enumerate(zip(items, results, strict=True)):
                 if progress is not None:
                     progress(Path(item.source).name, done, len(items), n_bytes)
                 if isinstance(result, Lost):
+                    n_lost += 1
                     result = Failed(f"{item.source}: {result.why}", may_wait=False)
                 if isinstance(result, Failed):
                     skipped.append(Skipped(what=item.source, why=result.why))
@@ -99,6 +100,7 @@ def add_all(
         known=tuple(known),
         skipped=tuple(skipped),
         n_waiting=n_waiting,
+        n_lost=n_lost,
         seconds=round(time.perf_counter() - started, 3),
         version=weightkin.__version__,
     )
