@@ -150,14 +150,14 @@ def _sketched(source: Source, cache: Path | None) -> Result:
         return str(error)
 
 
-def _elsewhere(source: str, cache: Path | None) -> tuple[Sketch, int] | str:
+def _elsewhere(source: str, cache: Path | None) -> tuple[Sketch, int] | str | Lost:
     """What a worker does: a cache that it has no room for is left out."""
     try:
         folder = None if cache is None else cache_folder(cache)
     except UsageError:
         folder = None
     result = _sketched(source, folder)
-    return result if isinstance(result, str) else (result[0], result[2])
+    return result if isinstance(result, str | Lost) else (result[0], result[2])
 
 
 def _brought_back(

@@ -19,12 +19,15 @@ from pathlib import Path
 
 import weightkin
 from weightkin.compute import Lost, run
-from weightkin.errors import OutOfReach, UsageError, WeightkinError
+from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
+from weightkin.registry.claims import check_claim, check_texts, is_text
 from weightkin.registry.prepared import Prepared, prepare
+from weightkin.registry.sealed import SealedStore, with_mark
+from weightkin.registry.sealing import seal
 from weightkin.registry.store import COLUMNS, opened, registered, writing
-from weightkin.registry.stores import Store, store_of
+from weightkin.registry.stores import store_of
 from weightkin.sketch import invariant, vectors
 from weightkin.sketch.file import SUFFIX
 from weightkin.weights.source import full_name
@@ -86,7 +89,13 @@ def add_all(
                         _settle(connection, item, state, result.why)
                     continue
                 n_bytes += result.sketch.bytes_read
-                model, is_new = keep(store, connection, result, item)
+                try:
+                    model, is_new = keep(store, connection, result, item)
+                except UnreadableModel as error:
+                    skipped.append(Skipped(what=item.source, why=str(error)))
+                    with writing(connection):
+                        _settle(connection, item, "failed", str(error))
+                    continue
                 (added if is_new else known).append(model)
                 skipped += [
                     Skipped(what=f"{result.sketch.name}: {what}", why=why)
@@ -149,10 +158,26 @@ def end(connection: sqlite3.Connection) -> None:
 
 
 def keep(
-    store: Store, connection: sqlite3.Connection, what: Prepared, item: Item | None = None
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    what: Prepared,
+    item: Item | None = None,
+    *,
+    added: str = "",
+    imported: str = "",
 ) -> tuple[Registered, bool]:
-    """Register one model and settle its item; whether it is new."""
+    """Register one model and settle its item; whether it is new.
+
+    Raises
+    ------
+    UnreadableModel
+        A text that cannot be kept, or a digest that its sketch claims and another model has.
+    """
     sketch = what.sketch
+    said = what.declared
+    check_texts(sketch.name, sketch.source, sketch.revision or "", said.licence, *said.parents)
+    if what.claimed:
+        check_claim(store, connection, sketch)
     file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
     with writing(connection):
         slot = _slot(connection, store, what, file)
@@ -163,27 +188,52 @@ def keep(
         ).fetchone()
         if old is None:
             connection.execute(
-                "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
-                " parents, licence, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO models(name, source, revision, digest, full_digest, added, parents,"
+                " licence, imported, claimed, slot, seal, version)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
                 (
                     *values,
                     sketch.full_digest or "",
-                    slot,
-                    now(),
+                    added or now(),
                     json.dumps(what.declared.parents),
                     what.declared.licence,
+                    imported,
+                    int(what.claimed),
+                    slot,
                     weightkin.__version__,
                 ),
             )
+            _seal_last(connection)
         if item is not None:
             _settle(connection, item, "done", "")
-        row = (
+        row: tuple[object, ...] = (
             old
             or connection.execute(
                 f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
             ).fetchone()
         )
         return with_notes(connection, row), old is None
+
+
+def forget(
+    store: SealedStore, connection: sqlite3.Connection, ids: Sequence[int]
+) -> list[tuple[int, str]]:
+    """Remove models from the database; slots and sketch files that nothing is left in."""
+    for number in ids:
+        connection.execute("DELETE FROM models WHERE id = ?", (number,))
+        connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (number,))
+    unused = connection.execute(
+        "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
+        " ORDER BY slot"
+    ).fetchall()
+    less = -store.mark([slot for slot, _ in unused])
+    (mark,) = connection.execute("SELECT mark FROM totals").fetchone()
+    connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])
+    connection.execute(
+        "UPDATE totals SET n_models = n_models - ?, n_contents = n_contents - ?, mark = ?",
+        (len(ids), len(unused), with_mark(mark, less)),
+    )
+    return unused
 
 
 def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
@@ -199,7 +249,8 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
         " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
         (model.source, model.id, model.id),
     ).fetchall()
-    notes = [f"same contents on the sample as {name} (#{k})" for name, k in same]
+    notes = ["its digest is what its sketch claims, not computed here"] if model.claimed else []
+    notes += [f"same contents on the sample as {name} (#{k})" for name, k in same]
     notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
     return registered(row, tuple(notes))
 
@@ -227,20 +278,34 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _slot(connection: sqlite3.Connection, store: Store, what: Prepared, file: str) -> int:
+def _slot(connection: sqlite3.Connection, store: SealedStore, what: Prepared, file: str) -> int:
     """Where these contents are; written if they are new."""
     old = connection.execute(
         "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
     ).fetchone()
     if old is not None:
         return int(old[0])
-    slot: int = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-    store.write(slot, file, what.sketch, what.aligned, what.invariant)
+    slot: int
+    slot, mark = connection.execute("SELECT next_slot, mark FROM totals").fetchone()
+    vectors_of = (what.aligned, what.invariant)
+    seals = store.write(slot, what.contents, file, what.sketch, vectors_of)
+    names = (what.sketch.scheme.name, vectors.NAME, invariant.NAME)
+    row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
+    connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     connection.execute(
-        "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)",
-        (slot, what.contents, file, what.sketch.scheme.name, vectors.NAME, invariant.NAME),
+        "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
+        (with_mark(mark, seals.mark),),
     )
     return slot
+
+
+def _seal_last(connection: sqlite3.Connection) -> None:
+    """Seal the model inserted last, now that it has its number, and count it."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
+    ).fetchone()
+    connection.execute("UPDATE models SET seal = ? WHERE id = ?", (seal(*row[:-1]), row[0]))
+    connection.execute("UPDATE totals SET n_models = n_models + 1")
 
 
 def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) -> None:
@@ -248,11 +313,6 @@ def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) ->
         "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
         [(state, why, *place) for place in item.places],
     )
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be kept: names of files may hold any bytes."""
-    return name.encode(errors="replace").decode() == name
 
 
 def _result(source: str) -> Result:

@@ -18,25 +18,25 @@ from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import Registered
 from weightkin.registry import family
-from weightkin.registry.adding import is_text
+from weightkin.registry.claims import is_text
+from weightkin.registry.searching import EDGE, Edge, edge_evidence, write_edges
 from weightkin.registry.store import writing
 
 IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"
 MAX_SEED = 1 << 62
-Row = tuple[int, int, str, str, str, str, str]
 
 
 def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     """Comparisons and the family graph, as they go into the file."""
     rows = connection.execute(
-        "SELECT a, b, digest_a, digest_b, version, found, evidence FROM edges ORDER BY a, b"
+        f"SELECT {EDGE}, seal FROM edges ORDER BY a, b"  # noqa: S608
     ).fetchall()
-    keys = ("a", "b", "digest_a", "digest_b", "version", "found")
+    keys = EDGE.split(", ")[:-1]
     compared = [
-        {**dict(zip(keys, row[:-1], strict=True)), "evidence": json.loads(row[-1])} for row in rows
+        {**dict(zip(keys, row[:-2], strict=True)), "evidence": edge_evidence(row)} for row in rows
     ]
-    graph = connection.execute("SELECT record FROM family").fetchone()
-    return {"comparisons": compared, "family": None if graph is None else json.loads(graph[0])}
+    record = family.stored(connection)
+    return {"comparisons": compared, "family": None if record is None else json.loads(record)}
 
 
 def imported(
@@ -51,7 +51,7 @@ def imported(
     said = listing.get("comparisons", [])
     rows = list(_rows(said if isinstance(said, list) else [], models))
     with writing(connection):  # what was found here stays
-        connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        write_edges(connection, rows, over=False)
     record = listing.get("family")
     if record is None or not is_empty:
         return []
@@ -63,7 +63,7 @@ def imported(
     return []
 
 
-def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Row]:
+def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
     """Comparisons of models that came along, with the digests they were made of."""
     for entry in said:
         match entry:

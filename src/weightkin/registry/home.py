@@ -14,6 +14,7 @@ from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import adding, family, moving, placing, searching
+from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
 from weightkin.registry.stores import new_place, store_of
@@ -162,7 +163,7 @@ class Registry:
             seconds=round(time.perf_counter() - started, 3),
             seed=seed,
             version=weightkin.__version__,
-            incomplete=query.sketch.is_partial,
+            incomplete=query.sketch.is_partial or found.is_incomplete,
         )
         declared = placing.held_against(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)
@@ -213,15 +214,7 @@ class Registry:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
                 gone = self._named(connection, name)
-                for model in gone:
-                    connection.execute("DELETE FROM models WHERE id = ?", (model.id,))
-                    connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (model.id,))
-                unused = connection.execute(
-                    "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
-                ).fetchall()
-                connection.execute(
-                    "DELETE FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
-                )
+                unused = adding.forget(store, connection, [model.id for model in gone])
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
                 for slot, file in unused:
                     row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
@@ -245,7 +238,7 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)
-                if not adding.is_text(query.sketch.source):
+                if not is_text(query.sketch.source):
                     return query, None
                 rows = connection.execute(
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
@@ -271,7 +264,7 @@ class Registry:
         return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
 
     def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
-        if not adding.is_text(name) or "\0" in name:
+        if not is_text(name) or "\0" in name:
             return ()
         number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
         rows = connection.execute(

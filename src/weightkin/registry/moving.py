@@ -25,11 +25,13 @@ from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
-from weightkin.registry.adding import is_text, keep, now
+from weightkin.registry.adding import keep, now
 from weightkin.registry.blocks import INVARIANT
+from weightkin.registry.claims import check_texts, is_claimed, is_text
 from weightkin.registry.prepared import of_sketch, sketch_in
-from weightkin.registry.store import COLUMNS, opened, registered, writing
-from weightkin.registry.stores import Store, store_of
+from weightkin.registry.sealed import SealedStore
+from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.stores import store_of
 from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
 from weightkin.weights.outside import refuse_inside
@@ -49,16 +51,15 @@ def export_to(path: Path, target: Path) -> int:
     try:
         with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
             models = _all(connection)
-            n = max((slot for _, slot, _ in models), default=-1) + 1
             store = store_of(path, connection)
-            rows = store.vectors(INVARIANT, n)[1]
+            rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
             written = set()
             listed = []
-            for model, slot, sketch in models:
+            for row, (model, slot, sketch) in zip(rows, models, strict=True):
                 if sketch not in written:
                     archive.writestr(f"sketches/{sketch}", store.sketch_bytes(slot, sketch))
                     written.add(sketch)
-                vector = base64.b64encode(np.ascontiguousarray(rows[slot]).tobytes()).decode()
+                vector = base64.b64encode(np.ascontiguousarray(row).tobytes()).decode()
                 listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
             listing = {"schema": SCHEMA, "models": listed, **evidence.exported(connection)}
             archive.writestr(LISTING, json.dumps(listing, allow_nan=False))
@@ -148,7 +149,10 @@ def _no_number(text: str) -> None:
 
 
 def _import_one(
-    store: Store, connection: sqlite3.Connection, archive: zipfile.ZipFile, entry: dict[str, Any]
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    archive: zipfile.ZipFile,
+    entry: dict[str, Any],
 ) -> tuple[Registered, bool]:
     match entry:
         case {
@@ -174,13 +178,9 @@ def _import_one(
         sketch_in(archive.read(member), member), name=name, source=source, revision=revision or None
     )
     what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
-    model, is_new = keep(store, connection, what)
-    if is_new:
-        with writing(connection):
-            values = (when, now(), model.id)
-            connection.execute("UPDATE models SET added = ?, imported = ? WHERE id = ?", values)
-        model = replace(model, added=when, imported=values[1])
-    return model, is_new
+    what = replace(what, claimed=is_claimed(sketch))
+    check_texts(when, file)
+    return keep(store, connection, what, added=when, imported=now())
 
 
 def _vector(name: str, text: str) -> Floats:

@@ -10,53 +10,18 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from weightkin.errors import UnusableRegistry, UsageError
-from weightkin.registry.blocks import Block, Halves
 from weightkin.registry.flat import FlatStore
+from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import folder_of
-from weightkin.scan import Bits, Floats
-from weightkin.sketch import Sketch
 from weightkin.weights.outside import refuse_inside
 
 LANCE = "lance:"
 ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address
 
 
-class Store(Protocol):
-    """What the registry asks of a place. ``file`` names the contents, and is never used twice."""
-
-    def write(
-        self, slot: int, file: str, sketch: Sketch, aligned: Floats, invariant: Floats
-    ) -> None:
-        """Keep what belongs to a slot, over what was there; on disk when this returns."""
-        ...
-
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
-        """The first ``n`` vectors and their signs, mapped from disk; anything at unknown slots.
-
-        Raises `UnusableRegistry` where some are missing or damaged.
-        """
-        ...
-
-    def sketch(self, slot: int, file: str) -> Sketch:
-        """One sketch; raises `UnreadableModel` where it is missing or damaged.
-
-        Raises `UnusableRegistry` where the place itself cannot be read.
-        """
-        ...
-
-    def sketch_bytes(self, slot: int, file: str) -> bytes:
-        """The file of one sketch as it is; raises what `sketch` does."""
-        ...
-
-    def forget(self, slot: int, file: str) -> None:
-        """Remove a sketch that nobody knows any more; nothing happens where there is none."""
-        ...
-
-
-def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
+def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> SealedStore:
     """The store of an open registry; one for each connection.
 
     Raises
@@ -68,14 +33,15 @@ def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = Fal
     """
     (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
     if not place:
-        return FlatStore(folder_of(path), to_write=to_write)
+        return SealedStore(FlatStore(folder_of(path), to_write=to_write), connection)
     try:
         where = address(str(place))
     except UsageError as error:
         raise UnusableRegistry(f"{path}: {error}") from None
     from weightkin.registry.lance import LanceStore
 
-    return LanceStore(where, folder_of(path), connection, to_write=to_write)
+    lance = LanceStore(where, folder_of(path), connection, to_write=to_write)
+    return SealedStore(lance, connection)
 
 
 def new_place(path: Path, store: str | None, sources: Sequence[str | Path] = ()) -> str | None:
