@@ -53,7 +53,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     assert not any(m.imported for m in there.list())
     kept = rows(here.path, "edges")
     assert [(a, b) for a, b, *_ in kept] == [(2, 1), (2, 3)]
-    assert all(json.loads(row[-1])["imported"] for row in kept)
+    assert all(json.loads(row[-2])["imported"] for row in kept)
     graph = here.family()
     assert [n.registered for n in graph.nodes] == [(1,), (2,), (3,)]
     assert {(e.parent, e.child) for e in graph.edges} == {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.records.registry import Registered
-from weightkin.registry.adding import with_notes
-from weightkin.registry.searching import EDGE, edge_evidence
+from weightkin.registry.edges import EDGE, edge_evidence
+from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch

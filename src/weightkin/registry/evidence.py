@@ -19,7 +19,7 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import Registered
 from weightkin.registry import family
 from weightkin.registry.claims import is_text
-from weightkin.registry.searching import EDGE, Edge, edge_evidence, write_edges
+from weightkin.registry.edges import EDGE, Edge, edge_evidence, write_edges
 from weightkin.registry.store import writing
 
 IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"

@@ -22,8 +22,8 @@ from weightkin.lineage.growing import hung
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph, FamilyNode
-from weightkin.registry.adding import now
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
+from weightkin.registry.entries import now
 from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
 from weightkin.registry.prepared import held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore

@@ -13,7 +13,7 @@ import weightkin
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
-from weightkin.registry import adding, family, moving, placing, searching
+from weightkin.registry import adding, entries, family, moving, placing, searching
 from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
@@ -135,7 +135,7 @@ class Registry:
                     whole[0], whole[1], query, slot, found, own.id if own else 0
                 )
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
-            first = adding.first_of(connection, known)
+            first = entries.first_of(connection, known)
         if self._is_writable():
             with opened(self.path, to_write=True) as connection:
                 if own is not None:
@@ -204,7 +204,7 @@ class Registry:
         """All registered models, in the order they were added."""
         with opened(self.path, to_write=False) as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
-            return tuple(adding.with_notes(connection, row) for row in rows.fetchall())
+            return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Forget every model of this name, number (``#3``) or source."""
@@ -214,7 +214,7 @@ class Registry:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
                 gone = self._named(connection, name)
-                unused = adding.forget(store, connection, [model.id for model in gone])
+                unused = entries.forget(store, connection, [model.id for model in gone])
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
                 for slot, file in unused:
                     row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
@@ -244,7 +244,7 @@ class Registry:
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
                     (full_name(str(source)), query.sketch.digest),
                 ).fetchall()
-                return query, adding.with_notes(connection, rows[-1]) if rows else None
+                return query, entries.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
             if not found:
                 if not may_be_elsewhere(str(source)):
@@ -272,7 +272,7 @@ class Registry:
             " ORDER BY id",
             (name, number, full_name(name)),
         ).fetchall()
-        return tuple(adding.with_notes(connection, row) for row in rows)
+        return tuple(entries.with_notes(connection, row) for row in rows)
 
     def _is_writable(self) -> bool:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

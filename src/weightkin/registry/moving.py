@@ -25,9 +25,9 @@ from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
-from weightkin.registry.adding import keep, now
 from weightkin.registry.blocks import INVARIANT
 from weightkin.registry.claims import check_texts, is_claimed, is_text
+from weightkin.registry.entries import keep, now
 from weightkin.registry.prepared import of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered

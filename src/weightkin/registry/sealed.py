@@ -37,7 +37,7 @@ class Store(Protocol):
         """
         ...
 
-    def sketch(self, slot: int, file: str, check: Check) -> Sketch:
+    def sketch(self, slot: int, file: str, check: Check | None = None) -> Sketch:
         """One sketch that ``check`` lets pass; raises `UnreadableModel` where there is none.
 
         Raises `UnusableRegistry` where the place itself cannot be read.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -20,11 +19,12 @@ from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Effect, Skipped
 from weightkin.records.registry import Looked, Registered, Relative
-from weightkin.registry.adding import now, with_notes
 from weightkin.registry.blocks import ALIGNED, INVARIANT
+from weightkin.registry.edges import recalled, write_edges
+from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.sealing import Altered, check, seal
+from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS, writing
 from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
@@ -35,8 +35,6 @@ from weightkin.weights import Model
 
 LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
 MOST_ROUNDED = 1e-3  # of one number of a vector, which is kept in half precision
-EDGE = "a, b, digest_a, digest_b, version, found, evidence"
-Edge = tuple[int, int, str, str, str, str, str]
 RELATED = ("dependent", "aligned-only")
 
 
@@ -182,7 +180,7 @@ def _relative(
     seed: int,
 ) -> Relative:
     """One candidate with its verdict, remembered or found now."""
-    known = _recalled(connection, own, candidate.model, found.paid_alpha)
+    known = recalled(connection, own, candidate.model, found.paid_alpha)
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found, seed)
         known = {
@@ -239,28 +237,6 @@ def _compare(
     return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=seed), "weights"
 
 
-def _recalled(
-    connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
-) -> dict[str, Any] | None:
-    """What an earlier search found between two registered models, at this level or a stricter one.
-
-    The level falls as a registry grows: a verdict at a laxer level is found again.
-    """
-    if own is None:
-        return None
-    row = connection.execute(
-        f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"  # noqa: S608
-        " AND version = ?",
-        (own.id, other.id, own.digest, other.digest, weightkin.__version__),
-    ).fetchone()
-    if row is None:
-        return None
-    known = edge_evidence(row)
-    if known.get("imported"):
-        return None
-    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
-
-
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
     """Keep what was found about a registered model, with digests and version."""
     rows = [
@@ -290,17 +266,3 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
     ]
     with writing(connection):
         write_edges(connection, rows, over=True)
-
-
-def edge_evidence(row: Sequence[Any]) -> dict[str, Any]:
-    """What a row of `edges` says, in the order of `EDGE` with its seal last."""
-    check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
-    found: dict[str, Any] = json.loads(row[-2])
-    return found
-
-
-def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:
-    """Seal comparisons and write them, ``over`` those that are there or beside them."""
-    verb = "INSERT OR REPLACE" if over else "INSERT OR IGNORE"
-    sealed = [(*row, seal(*row)) for row in rows]
-    connection.executemany(f"{verb} INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, ?)", sealed)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.registry.flat import FlatStore
-from weightkin.registry.sealed import SealedStore
+from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
 from weightkin.weights.outside import refuse_inside
 
@@ -22,7 +22,12 @@ ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password
 
 
 def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> SealedStore:
-    """The store of an open registry; one for each connection.
+    """The store of an open registry, of which only what was written is used."""
+    return SealedStore(bare_store(path, connection, to_write=to_write), connection)
+
+
+def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
+    """The store of an open registry as it is; one for each connection.
 
     Raises
     ------
@@ -33,15 +38,14 @@ def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = Fal
     """
     (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
     if not place:
-        return SealedStore(FlatStore(folder_of(path), to_write=to_write), connection)
+        return FlatStore(folder_of(path), to_write=to_write)
     try:
         where = address(str(place))
     except UsageError as error:
         raise UnusableRegistry(f"{path}: {error}") from None
     from weightkin.registry.lance import LanceStore
 
-    lance = LanceStore(where, folder_of(path), connection, to_write=to_write)
-    return SealedStore(lance, connection)
+    return LanceStore(where, folder_of(path), connection, to_write=to_write)
 
 
 def new_place(path: Path, store: str | None, sources: Sequence[str | Path] = ()) -> str | None:
