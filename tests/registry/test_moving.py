@@ -61,7 +61,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     }
     assert all("on the word of the file" in e.evidence[-1] for e in graph.edges)
     here.trace("child")  # compares anew
-    assert not any("imported" in json.loads(row[-1]) for row in rows(here.path, "edges"))
+    assert not any("imported" in json.loads(row[-2]) for row in rows(here.path, "edges"))
 
 
 def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family, tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import InNotebooks, from_text, known, to_text
+from weightkin.records.form import InNotebooks, from_text, to_text
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -150,7 +152,7 @@ class Search(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Search:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SEARCH_SCHEMA, _search)
+        return from_text(text, where, SEARCH_SCHEMA, partial(built, Search))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,45 +175,9 @@ class Trace(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Trace:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, TRACE_SCHEMA, _trace)
+        return from_text(text, where, TRACE_SCHEMA, partial(built, Trace))
 
 
 def listing_json(models: tuple[Registered, ...]) -> str:
     """All registered models as one record."""
     return to_text(LISTING_SCHEMA, {"models": [asdict(m) for m in models]}, 2)
-
-
-def _search(data: dict[str, Any]) -> Search:
-    kept = known(Search, data)
-    for key in ("relatives", "others"):
-        kept[key] = tuple(_relative(x) for x in data.get(key, ()))
-    for key in ("parents", "children", "path"):
-        kept[key] = tuple(_step(x) for x in data.get(key, ()))
-    kept["skipped"] = tuple(Skipped(**x) for x in data.get("skipped", ()))
-    kept["registered"] = _registered(x) if (x := data.get("registered")) else None
-    return Search(**kept)
-
-
-def _relative(data: dict[str, Any]) -> Relative:
-    kept = known(Relative, data)
-    model = _registered(data["model"])
-    effect = Effect(**x) if (x := data.get("effect")) else None
-    kind = tuple(data.get("kind", ()))
-    return Relative(**{**kept, "model": model, "kind": kind, "effect": effect})
-
-
-def _registered(data: dict[str, Any]) -> Registered:
-    texts = {key: tuple(data.get(key, ())) for key in ("declared_parents", "notes")}
-    return Registered(**{**data, **texts})
-
-
-def _step(data: dict[str, Any]) -> Step:
-    kept = known(Step, data)
-    return Step(**{**kept, "evidence": tuple(data.get("evidence", ()))})
-
-
-def _trace(data: dict[str, Any]) -> Trace:
-    stated = tuple(DeclaredParent(**x) for x in data.get("declared", ()))
-    if any(x.state not in get_args(State) for x in stated):
-        raise ValueError("state")
-    return Trace(search=_search(data["search"]), declared=stated, licence=data.get("licence", ""))
