@@ -1,4 +1,4 @@
-"""Claim: tensors of no dimension, of no element and of whole numbers are kept, or refused in words."""
+"""Claim: tensors of no dimension, no element or whole numbers are kept, or refused in words."""
 
 import numpy as np
 import pytest
