@@ -16,7 +16,7 @@ from weightkin.sketch.stand_in import as_model
 from weightkin.weights.messages import shown
 
 LONGEST = 4096  # characters of a text
-MOST_PARENTS = 256
+MOST_TEXTS = 256
 MOST_NAMESAKES = 16  # models of one digest that are looked at
 
 
@@ -27,6 +27,8 @@ def is_text(name: str) -> bool:
 
 def check_texts(*texts: str) -> None:
     """Refuse texts that no database keeps, or nobody reads."""
+    if len(texts) > MOST_TEXTS:
+        raise UnreadableModel(f"{shown(texts[0])}: found {len(texts)} texts about it, too many")
     for text in texts:
         if not is_text(text) or "\0" in text:
             raise UnreadableModel(f"{shown(text)}: found characters that are no text")

@@ -77,6 +77,8 @@ def current(
     None where nothing is kept, or too much has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
+    if old is not None and old.parameters.get("imported"):
+        return None  # `tree` shows it as such; a place in it is nothing that was found here
     held = holdings(connection) if old is not None else {}
     known = by_node(old, held) if old is not None else None
     if old is None or known is None or len(held) - len(known) > MOST_GROWN:

@@ -111,7 +111,8 @@ class Registry:
         query, own = self._query(source)
         with opened(self.path, to_write=False) as connection:
             store = store_of(self.path, connection)
-            matches = {p: placing.matching(connection, p) for p in query.declared.parents}
+            parents = [p for p in query.declared.parents if is_text(p)]
+            matches = {p: placing.matching(connection, p) for p in parents}
             found = searching.search(
                 store,
                 connection,
