@@ -140,10 +140,12 @@ class Search(InNotebooks):
     @property
     def sentence(self) -> str:
         """What was found, as one line."""
+        left = ", not all could be compared" if self.incomplete else ""
         if not self.relatives:
-            return f"{self.name}: no evidence of shared weights with {self.n_scanned} models"
+            said = f"no evidence of shared weights with {self.n_scanned} models"
+            return f"{self.name}: {said}{left}"
         n = len(self.relatives)
-        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models"
+        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models{left}"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""

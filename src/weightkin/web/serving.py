@@ -89,7 +89,7 @@ def configured(app: Guard) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         http=Connection,
-        limit_concurrency=MOST + 1,  # requests; others are told to come back
+        limit_concurrency=2 * MOST,  # with those that make room and are not gone yet
         h11_max_incomplete_event_size=MOST_HEAD,
         timeout_keep_alive=int(HEAD_SECONDS),
         timeout_graceful_shutdown=3,
