@@ -41,7 +41,7 @@ INTERRUPTED = 130  # what typer makes of an interrupt
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
     epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
-    " could be read; 3 no source could be read; 4 wrong command line.",
+    " could be read, or a bug of ours; 3 no source could be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
