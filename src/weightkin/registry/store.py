@@ -26,6 +26,7 @@ from weightkin.weights.outside import refuse_inside
 SCHEMA = 4
 OLD = 3  # of weightkin 0.1.0
 APPLICATION = 0x574B494E  # "WKIN"
+MOST_SAID = 300  # characters of what SQLite says
 MOST_CHECKED = 1 << 26  # bytes of a file of which every page is checked when it is opened
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"  # of SQLite itself
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
@@ -86,9 +87,10 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        said = " ".join(str(error).split())[:MOST_SAID]
         if getattr(error, "sqlite_errorcode", 0) in NO_ROOM:
-            raise DiskFull(f"{path}: cannot be written ({error})") from None
-        raise UnusableRegistry(f"{path}: {error}, expected a registry that can be used") from None
+            raise DiskFull(f"{path}: cannot be written ({said})") from None
+        raise UnusableRegistry(f"{path}: {said}, expected a registry that can be used") from None
     except OSError as error:
         where = error.filename or path
         if isinstance(told := unwritable(where, error), DiskFull):
