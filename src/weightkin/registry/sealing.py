@@ -29,7 +29,8 @@ class Altered(sqlite3.DatabaseError):
 
 def seal(*values: object) -> str:
     """One digest of values in their order: texts, numbers, bytes, None."""
-    return hashlib.sha256(repr(values).encode(errors="backslashreplace")).hexdigest()
+    plain = [(len(x), hashlib.sha256(x).digest()) if isinstance(x, bytes) else x for x in values]
+    return hashlib.sha256(repr(plain).encode(errors="backslashreplace")).hexdigest()
 
 
 def check(what: str, given: object, *values: object) -> None:
