@@ -22,8 +22,11 @@ from zoo import truth
 from benchmarks.tables import markdown
 from weightkin import Registry
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows, write_rows
+from weightkin.registry.sealed import with_mark
+from weightkin.registry.sealing import mark_of, seal
 from weightkin.registry.store import folder_of, opened, writing
-from weightkin.scan import nearest
+from weightkin.registry.stores import store_of
+from weightkin.scan import bits_of
 
 SEED = 20240607
 SIZE = 1_000_000
@@ -157,34 +160,47 @@ def many(n: int) -> list[str]:
 def scanned(path: Path, aligned: np.ndarray, invariant: np.ndarray) -> np.ndarray:
     """What a search does before it compares: positions by the aligned vector."""
     with opened(path, to_write=False) as connection:
-        n = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-        connection.execute("SELECT count(*) FROM models WHERE slot = 7").fetchone()
-        nearest(*read_rows(folder_of(path), INVARIANT, n), invariant, K)
-        return nearest(*read_rows(folder_of(path), ALIGNED, n), aligned, K)[0]
+        store = store_of(path, connection)
+        store.nearest(INVARIANT, invariant, K)
+        return store.nearest(ALIGNED, aligned, K)[0]
 
 
 def _build(path: Path, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Families whose members have cosines of 0.3 to 1 to their root; some members as queries."""
     kept: dict[str, list[np.ndarray]] = defaultdict(list)
+    mark = 0
     with opened(path, to_write=True) as connection:
         for start in range(0, n, CHUNK):
             size = min(CHUNK, n - start)
             cosine = rng.uniform(0.3, 1.0, size).astype(np.float32)[:, None]
             with writing(connection):
+                rows, seals, bits = range(start, start + size), [], []
                 for block in (ALIGNED, INVARIANT):
                     x = _members(rng, block, size, cosine)
                     write_rows(folder_of(path), block, start, list(x))
+                    halves = x.astype(np.float16)
+                    bits.append(bits_of(halves))
+                    pairs = zip(rows, halves, strict=True)
+                    seals.append([seal(k, f"{k:064x}", row.tobytes()) for k, row in pairs])
                     if len(kept[block.name]) < N_QUERIES:
                         kept[block.name].append(x[0])
-                rows = range(start, start + size)
+                mark += mark_of(np.arange(start, start + size), *bits, first=start)
                 connection.executemany(
-                    "INSERT INTO contents VALUES (?, ?, ?, 's', 'a', 'i')",
-                    ((k, f"{k:064x}", f"{k:064x}.sketch.safetensors") for k in rows),
+                    "INSERT INTO contents VALUES (?, ?, ?, 's', 'a', 'i', '', ?, ?)",
+                    (
+                        (k, f"{k:064x}", f"{k:064x}.sketch.safetensors", x, y)
+                        for k, x, y in zip(rows, *seals, strict=True)
+                    ),
                 )
                 connection.executemany(
                     "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
-                    " parents, licence, version) VALUES (?, ?, '', ?, '', ?, '', '[]', '', '')",
+                    " parents, licence, imported, claimed, seal, version)"
+                    " VALUES (?, ?, '', ?, '', ?, '', '[]', '', '', 0, '', '')",
                     ((f"model-{k}", f"/models/{k}", f"wk1-{k:064x}", k) for k in rows),
+                )
+                connection.execute(
+                    "UPDATE totals SET n_models = ?, n_contents = ?, next_slot = ?, mark = ?",
+                    (*[start + size] * 3, with_mark(f"{0:016x}", mark)),
                 )
     return {name: np.stack(x) for name, x in kept.items()}
 

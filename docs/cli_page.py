@@ -24,7 +24,7 @@ a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gg
 |---|---|
 | 0 | done, whatever the verdict |
 | 1 | a hit: `--fail-if`, `verify`, or a policy |
-| 2 | something was read but not all, or a hub is out of reach; outranks 1 |
+| 2 | something was read but not all, a hub is out of reach, or a bug of ours; outranks 1 |
 | 3 | no source could be read |
 | 4 | wrong command line |
 

@@ -155,7 +155,12 @@ def _serve(connection: Connection[Any, Any], function: bytes) -> None:
             item = connection.recv()
         except (EOFError, OSError):  # nobody is there any more
             return
-        result = answer(item)
+        try:
+            result = answer(item)
+        except MemoryError:  # any other exception is a bug: its traceback, and the end of this
+            result = Lost("the process that read it had not enough memory")
+        except RecursionError:
+            result = Lost("it is nested too deeply to be read")
         with suppress(BrokenPipeError):
             connection.send(result)
 

@@ -19,6 +19,12 @@ class OutOfReach(UnreadableModel):
     exit_code = 2
 
 
+class WorkerLost(UnreadableModel):
+    """A source that no worker finished: each was killed over it, or failed by a bug."""
+
+    exit_code = 2
+
+
 class UsageError(WeightkinError):
     """Arguments that cannot be meant."""
 

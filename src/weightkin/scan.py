@@ -57,20 +57,31 @@ def nearest(
     n_rescored : int
         Vectors scored exactly; ties at the border come in addition, as far as they are few.
     """
+    return scored(vectors, rescored(bits, query, n_rescored), query, k)
+
+
+def rescored(bits: Bits, query: Floats, n_rescored: int = N_RESCORED) -> Ints:
+    """Positions of the vectors that are scored exactly, ascending: the nearest by bits."""
     n = len(bits)
     if n <= n_rescored:
-        candidates = np.arange(n)
-    else:
-        differing = n_differing(bits, bits_of(query[None])[0])
-        counts = np.bincount(differing, minlength=64 * bits.shape[1] + 1)
-        cut = int(np.searchsorted(np.cumsum(counts), n_rescored))
-        candidates = np.flatnonzero(differing <= cut)
-        if len(candidates) > 2 * n_rescored:  # very many ties: the first ones
-            order = np.argsort(differing[candidates], kind="stable")
-            candidates = np.sort(candidates[order[:n_rescored]])
+        return np.arange(n)
+    differing = n_differing(bits, bits_of(query[None])[0])
+    counts = np.bincount(differing, minlength=64 * bits.shape[1] + 1)
+    cut = int(np.searchsorted(np.cumsum(counts), n_rescored))
+    candidates = np.flatnonzero(differing <= cut)
+    if len(candidates) > 2 * n_rescored:  # very many ties: the first ones
+        order = np.argsort(differing[candidates], kind="stable")
+        candidates = np.sort(candidates[order[:n_rescored]])
+    return candidates.astype(np.int64)
+
+
+def scored(
+    vectors: npt.NDArray[np.floating], candidates: Ints, query: Floats, k: int
+) -> tuple[Ints, Floats]:
+    """The ``k`` nearest of some vectors, and their inner products, nearest first."""
     products = np.asarray(vectors[candidates], dtype=np.float32) @ query
     order = np.argsort(-products, kind="stable")[:k]
-    return candidates[order].astype(np.int64), products[order]
+    return candidates[order], products[order]
 
 
 def n_differing(bits: Bits, query: Bits) -> npt.NDArray[np.uint16]:

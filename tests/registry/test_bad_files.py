@@ -90,7 +90,7 @@ def test_a_newer_registry_is_told(whole, family, tmp_path):
     path.write_bytes(data)
     said = uses(path, family)
     assert len(said) == 5
-    assert all("registry of version 99, expected 3" in line for line in said)
+    assert all("registry of version 99, expected 4" in line for line in said)
 
 
 @pytest.mark.parametrize("size", [10_000, 60_000])

@@ -1,6 +1,7 @@
 """Claim: evidence travels with a registry, marked as imported, and is never believed."""
 
 import json
+import os
 import sqlite3
 import zipfile
 
@@ -53,7 +54,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     assert not any(m.imported for m in there.list())
     kept = rows(here.path, "edges")
     assert [(a, b) for a, b, *_ in kept] == [(2, 1), (2, 3)]
-    assert all(json.loads(row[-1])["imported"] for row in kept)
+    assert all(json.loads(row[-2])["imported"] for row in kept)
     graph = here.family()
     assert [n.registered for n in graph.nodes] == [(1,), (2,), (3,)]
     assert {(e.parent, e.child) for e in graph.edges} == {
@@ -61,7 +62,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     }
     assert all("on the word of the file" in e.evidence[-1] for e in graph.edges)
     here.trace("child")  # compares anew
-    assert not any("imported" in json.loads(row[-1]) for row in rows(here.path, "edges"))
+    assert not any("imported" in json.loads(row[-2]) for row in rows(here.path, "edges"))
 
 
 def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family, tmp_path):
@@ -125,3 +126,59 @@ def test_texts_that_cannot_be_kept_are_refused(exported, tmp_path):
 
     with pytest.raises(UnreadableModel, match="expected what `export` wrote"):
         here.import_(rewritten(exported[0], tmp_path / "b.zip", break_number))
+
+
+@pytest.mark.parametrize("how", ["deflated", "brackets", "encrypted", "long name", "fifo"])
+def test_a_file_that_costs_more_than_it_holds_is_refused(exported, tmp_path, how):
+    file = tmp_path / "bad.zip"
+    here = Registry(tmp_path / "r.sqlite")
+    if how == "fifo":
+        os.mkfifo(file)
+    elif how == "long name":
+
+        def lengthen(listing):
+            listing["models"][0]["name"] = "n" * 10_000
+            listing["models"][1]["parents"] = ["p"] * 1_000
+
+        rewritten(exported[0], file, lengthen)
+        record = here.import_(file)
+        assert len(record.added) == 1
+        assert all(len(x.why) < 500 for x in record.skipped)
+        return
+    else:
+        text = b'{"schema":"weightkin/registry-export/1","models":[' + b"[]," * 100_000 + b"{}]}"
+        kind = zipfile.ZIP_DEFLATED if how == "deflated" else zipfile.ZIP_STORED
+        with zipfile.ZipFile(file, "w", kind) as archive:
+            archive.writestr("models.json", text if how == "brackets" else b"{}" * 1_000)
+        if how == "encrypted":
+            data = bytearray(file.read_bytes())
+            data[data.index(b"PK\1\2") + 8] |= 1
+            file.write_bytes(data)
+    with pytest.raises(UnreadableModel, match="expected what `export` wrote") as caught:
+        here.import_(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_imported_family_is_shown_and_places_nothing(exported, tmp_path):
+    def turn(listing):
+        for edge in listing["family"]["edges"]:
+            edge["parent"], edge["child"] = edge["child"], edge["parent"]
+
+    here = Registry(tmp_path / "r.sqlite")
+    true = exported[1].trace("child").search
+    here.import_(rewritten(exported[0], tmp_path / "lie.zip", turn))
+    assert here.family().parameters["imported"]
+    found = here.trace("child").search
+    assert {s.parent for s in found.parents} == {s.parent for s in true.parents}
+    assert found.placed_among == "nearest"
+
+
+def test_evidence_that_pages_cannot_show_is_left_out(exported, tmp_path):
+    def odd(listing):
+        for entry, wrong in zip(listing["comparisons"], ({"log10_pvalue": "x"}, {"kind": 5}),
+                                strict=True):  # fmt: skip
+            entry["evidence"].update(wrong)
+
+    here = Registry(tmp_path / "r.sqlite")
+    here.import_(rewritten(exported[0], tmp_path / "odd.zip", odd))
+    assert rows(here.path, "edges") == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry.sealed import reseal
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError
 from weightkin.records.registry import Search, Trace
@@ -52,6 +53,7 @@ def test_first_is_only_who_was_added_by_an_earlier_call(family, tmp_path):
     with sqlite3.connect(registry.path) as connection:  # a day earlier than what follows
         connection.execute("UPDATE models SET added = '2000-01-01T00:00:00+00:00'")
         connection.execute("UPDATE jobs SET begun = '2000-01-01', ended = '2000-01-02'")
+    reseal(registry.path)
     registry.add([family / "root", family / "sibling"])  # known already
     assert registry.search(family / "child").first_registered == "sibling"
 
@@ -191,9 +193,9 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(family, tmp_path):
     registry = Registry(path)
     registry.add([family / "root"])
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
     connection.close()
-    _says(registry, "version 4, expected 3")
+    _says(registry, "version 5, expected 4")
     path.write_bytes(b"this is no database, and long enough to be looked at as one" * 40)
     _says(registry, "not a database")
     for suffix in ("", "-wal", "-shm"):

@@ -44,7 +44,7 @@ def name(slot, other=""):
 def at(path, *, to_write=False):
     """An open registry and its store."""
     with opened(Path(path), to_write=to_write) as connection:
-        yield connection, stores.store_of(Path(path), connection, to_write=to_write)
+        yield connection, stores.bare_store(Path(path), connection, to_write=to_write)
 
 
 def put(connection, store, slot, sketch, other=""):
@@ -53,7 +53,9 @@ def put(connection, store, slot, sketch, other=""):
     with writing(connection):
         store.write(slot, name(slot, other), sketch, *vectors)
         row = (slot, name(slot, other), name(slot, other), "scheme", "aligned", "invariant")
-        connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)", row)
+        connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, '', '', '')", row)
+        n = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
+        connection.execute("UPDATE totals SET n_contents = ?, next_slot = ?", (n, n))
 
 
 def place_of(kind, folder):
@@ -217,7 +219,7 @@ def test_malformed_vectors_are_refused(tmp_path, sketch):
             wrong = 2 * vector(ALIGNED, 0)
             store.write(0, name(0), sketch, wrong, vector(INVARIANT, 0))
             row = (0, "x", name(0), "scheme", "aligned", "invariant")
-            connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, '', '', '')", row)
         with pytest.raises(UnusableRegistry, match="malformed vectors"):
             store.vectors(INVARIANT, 1)
 

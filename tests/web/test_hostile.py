@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 from starlette.testclient import TestClient
 
+from tests.registry.sealed import reseal
 from tests.web import slow
 from tests.web.conftest import TIMEOUT, copy_of, finished
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
@@ -51,6 +52,7 @@ def hostile(filled, name, tmp_path_factory):
             "UPDATE models SET name = ?, source = ?, licence = ?, parents = ? WHERE id = 1",
             (name, f"/x/{name}", name, json.dumps([name, "llama-b"])),
         )
+    reseal(copied)
     with open_desk(copied, work=slow.for_ever) as desk:
         jobs = [desk.trace(Registry(copied).list()[0]), desk.family()]
         for job, record in zip(jobs, _records(name), strict=True):

@@ -8,7 +8,6 @@ import traceback
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +41,7 @@ INTERRUPTED = 130  # what typer makes of an interrupt
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
     epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
-    " could be read; 3 no source could be read; 4 wrong command line.",
+    " could be read, or a bug of ours; 3 no source could be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +59,6 @@ class FailIf(StrEnum):
 
 def main() -> None:
     """Entry point. The only place where a `WeightkinError` is caught."""
-    sys.excepthook = _report_bug
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     out = guard_streams()
@@ -91,6 +89,8 @@ def _run() -> int:
     except (typer.Abort, KeyboardInterrupt):
         _say("stopped")
         return EXIT_INCOMPLETE
+    except Exception as error:  # noqa: BLE001 (typer would make exit code 1 of it, that of a hit)
+        return _report_bug(error)
     return code if isinstance(code, int) else 0
 
 
@@ -113,13 +113,21 @@ def _say(line: str) -> None:
     print(f"weightkin: {printable(line)}", file=sys.stderr)
 
 
-def _report_bug(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """A bug keeps its traceback, and never the exit code of a hit."""
-    traceback.print_exception(kind, error, trace)
-    sys.stderr.flush()
-    os._exit(EXIT_INCOMPLETE)
+def _report_bug(error: Exception) -> int:
+    """A bug keeps its traceback, and never has the exit code of a hit.
+
+    Memory and nesting that run out are the input's doing: one line, with the place it happened.
+    """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"in {Path(last.filename).name}, line {last.lineno}"
+    if isinstance(error, MemoryError):
+        _say(f"out of memory {where}: {str(error) or 'an input needs more than there is'}")
+    elif isinstance(error, RecursionError):
+        _say(f"an input is nested too deeply to be read ({where})")
+    else:
+        traceback.print_exception(error)
+        _say(f"this is a bug in weightkin {__version__} ({type(error).__name__} {where})")
+    return EXIT_INCOMPLETE
 
 
 @app.callback(invoke_without_command=True)

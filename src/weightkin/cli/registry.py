@@ -13,7 +13,7 @@ from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
@@ -176,7 +176,8 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
     from weightkin.report.terminal import printable
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
-        raise UnreadableModel(none_read([x.why for x in record.skipped]))
+        kind = WorkerLost if record.n_lost else UnreadableModel
+        raise kind(none_read([x.why for x in record.skipped]))
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
         print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)

@@ -11,6 +11,7 @@ from weightkin.errors import UnreadableModel, UsageError
 
 EXIT_DIFFERS = 1
 MOST_SHOWN = 10
+MOST_BYTES = 1 << 28  # of a record
 
 
 def verify(
@@ -30,7 +31,11 @@ def verify(
     if (a is None) != (b is None):
         raise UsageError("verify takes both models or neither")
     try:
-        text = Path(record).read_text(encoding="utf-8")
+        with Path(record).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UnreadableModel(f"{record}: found more than {MOST_BYTES:,} bytes")
+        text = data.decode()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
     old = read_record(text, record)

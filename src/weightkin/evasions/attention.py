@@ -39,7 +39,7 @@ def permute_heads(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
         order = rng.permutation(axis.n_units)
         for place in places:
             block = along(wide, place)
-            heads = block.reshape(axis.n_units, -1, *block.shape[1:])
+            heads = block.reshape(axis.n_units, len(block) // axis.n_units, *block.shape[1:])
             block[...] = heads[order].reshape(block.shape)
     return finish(wide, "permute_heads")
 

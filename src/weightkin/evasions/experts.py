@@ -30,7 +30,8 @@ def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
     for module, n_experts in counts.items():
         order = rng.permutation(n_experts)
         routers = [t for t in wide if roles.get(t) == "router" and t.startswith(f"{module}.")]
-        routers = [t for t in routers if wide[t].shape[0] == n_experts]  # not the shared expert's
+        n_rows = (n_experts,)
+        routers = [t for t in routers if wide[t].shape[:1] == n_rows]  # not the shared expert's
         if not routers:
             raise UsageError(f"{module}: no router with {n_experts} rows was found")
         for name in routers:
@@ -50,7 +51,8 @@ def relabel_experts(wide: Wide, anatomy: Anatomy, stack: str, block: int, order:
     roles = dict(anatomy.roles)
     for module in _counts({name: x for name, x in wide.items() if name in inside}):
         for name in wide:
-            if roles.get(name) == "router" and name.startswith(f"{module}."):
+            is_router = roles.get(name) == "router" and name.startswith(f"{module}.")
+            if is_router and wide[name].shape[:1] == (len(order),):
                 wide[name] = wide[name][order]
         _permute(wide, module, order)
 
@@ -61,7 +63,7 @@ def _counts(wide: Wide) -> dict[str, int]:
     for name, x in wide.items():
         if found := _EXPERT.fullmatch(name):
             n = int(found["number"]) + 1
-        elif found := _STACKED.fullmatch(name):
+        elif x.ndim and (found := _STACKED.fullmatch(name)):  # not a number that all share
             n = x.shape[0]
         else:
             continue
@@ -70,10 +72,14 @@ def _counts(wide: Wide) -> dict[str, int]:
 
 
 def _permute(wide: Wide, module: str, order: Ints) -> None:
-    old = {name: x for name, x in wide.items() if name.startswith(f"{module}.experts.")}
+    inside = f"{module}.experts."
+    old = {name: x for name, x in wide.items() if x.ndim and name.startswith(inside)}
     for name, x in old.items():
         if found := _EXPERT.fullmatch(name):
             source = order[int(found["number"])]
-            wide[name] = old[f"{module}.experts.{source}.{found['part']}"]
-        else:
+            other = f"{module}.experts.{source}.{found['part']}"
+            if other not in old:
+                raise UsageError(f"{name}: expert {source} has no such tensor")
+            wide[name] = old[other]
+        elif len(x) == len(order):
             wide[name] = x[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class Rewritten:
 def widen(arrays: Arrays) -> Wide:
     """Own copies of all arrays, floats in float64, so that a rewrite rounds once, at its end."""
     return {
-        name: np.array(x, dtype=np.float64 if _is_float(x) else x.dtype)
+        name: np.array(x, dtype=np.float64 if _is_float(x) else x.dtype, order="C")
         for name, x in arrays.items()
     }
 
@@ -38,7 +39,7 @@ def widen(arrays: Arrays) -> Wide:
 def finish(wide: Wide, done: str, **config_changes: Any) -> Rewritten:
     """Round back to float32 and say what was done."""
     arrays = {
-        name: np.ascontiguousarray(x, dtype=np.float32 if _is_float(x) else x.dtype)
+        name: np.asarray(x, dtype=np.float32 if _is_float(x) else x.dtype, order="C")
         for name, x in wide.items()
     }
     return Rewritten(arrays=arrays, config_changes=config_changes, done=(done,))
@@ -50,6 +51,19 @@ def along(wide: Wide, place: Place) -> Floats:
     return np.moveaxis(array, place.dim, 0)[place.start : place.start + place.size]
 
 
+def values_along(wide: Wide, place: Place) -> Floats:
+    """The same for numbers that are to change: whole ones have no room for it."""
+    check_float(wide, place.tensor)
+    return along(wide, place)
+
+
+def check_float(wide: Wide, name: str) -> None:
+    """Refuse a tensor whose values cannot be changed a little."""
+    if not _is_float(wide[name]):
+        kind = wide[name].dtype
+        raise UsageError(f"{name}: found values of type {kind}, expected floating point")
+
+
 def reorder(wide: Wide, place: Place, order: Ints) -> None:
     """Put entry ``order[i]`` at position ``i``."""
     block = along(wide, place)
@@ -58,7 +72,7 @@ def reorder(wide: Wide, place: Place, order: Ints) -> None:
 
 def scale(wide: Wide, place: Place, factor: Floats) -> None:
     """Multiply entry ``i`` by ``factor[i]``."""
-    block = along(wide, place)
+    block = values_along(wide, place)
     block *= factor.reshape(-1, *(1,) * (block.ndim - 1))
 
 
@@ -68,9 +82,9 @@ def mix(wide: Wide, place: Place, matrices: Floats) -> None:
     ``matrices`` has shape ``(n_heads, size, size)``; every one of the ``place.repeat`` query heads
     that share a key-value head gets the matrix of that head.
     """
-    block = along(wide, place)
+    block = values_along(wide, place)
     n, size, _ = matrices.shape
-    heads = block.reshape(n, place.repeat, size, -1)
+    heads = block.reshape(n, place.repeat, size, math.prod(block.shape[1:]))
     block[...] = np.einsum("gij,grjk->grik", matrices, heads).reshape(block.shape)
 
 
@@ -116,4 +130,4 @@ def random_signs(rng: np.random.Generator, n: int) -> Floats:
 
 
 def _is_float(x: npt.NDArray[Any]) -> bool:
-    return x.dtype.kind not in "iub"
+    return x.dtype.kind not in "iubc"

@@ -9,7 +9,7 @@ import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Place
 from weightkin.errors import UsageError
-from weightkin.evasions.places import Floats, Wide, along, axes_of
+from weightkin.evasions.places import Floats, Wide, along, axes_of, check_float, values_along
 
 _AFTER_FIRST = ("attn.q", "attn.k", "attn.v", "attn.qkv")
 _AFTER_SECOND = ("mlp.gate", "mlp.up", "mlp.gate_up", "router")
@@ -88,7 +88,7 @@ def turn(
     for norm in stream.norms:
         _turn_norm(wide, norm, rotation, vectors, offset)
     for place in stream.writers:
-        block = along(wide, place)
+        block = values_along(wide, place)
         block[...] = np.tensordot(rotation.T, block, axes=1)
 
 
@@ -105,7 +105,7 @@ def _turn_norm(
             raise UsageError(f"{norm.gain}: it has a zero and its bias no matrix to go to")
         new_shift = new_gain * (rotation.T @ (wide[norm.bias] / gain))
     for place, bias in zip(norm.readers, biases, strict=True):
-        block = along(wide, place)  # (width, n_out)
+        block = values_along(wide, place)  # (width, n_out)
         turned = (rotation.T @ (gain[:, None] * block)) / new_gain[:, None]
         if shift is not None and new_shift is not None and bias:
             wide[bias] += shift @ block - new_shift @ turned
@@ -127,7 +127,10 @@ def _norm(wide: Wide, gain: str, layout: _Layout, gains: list[str], places: list
     if not readers or sum(g.endswith(f".{name}.weight") and g.startswith(scope) for g in gains) > 1:
         raise UsageError(f"{gain}: which matrices read this norm is not known")
     bias = f"{module}.bias"
-    return Norm(gain, bias if bias in wide else None, readers)
+    has_bias = bias in wide and wide[bias].shape == wide[gain].shape
+    for vector in (gain, bias) if has_bias else (gain,):
+        check_float(wide, vector)
+    return Norm(gain, bias if has_bias else None, readers)
 
 
 def _untie(wide: Wide, places: list[Place], width: int) -> Place:
@@ -142,4 +145,10 @@ def _untie(wide: Wide, places: list[Place], width: int) -> Place:
 
 def _bias_of(wide: Wide, place: Place) -> str | None:
     bias = f"{place.tensor.removesuffix('.weight')}.bias"
-    return bias if bias in wide and wide[bias].ndim == 1 else None
+    if bias not in wide or wide[bias].ndim != 1:
+        return None
+    check_float(wide, bias)
+    expected = along(wide, place).shape[1:]
+    if wide[bias].shape != expected:
+        raise UsageError(f"{bias}: found shape {wide[bias].shape}, expected {expected}")
+    return bias

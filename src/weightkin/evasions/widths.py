@@ -14,10 +14,10 @@ from weightkin.evasions.places import (
     Ints,
     Rewritten,
     Wide,
-    along,
     axes_of,
     finish,
     scale,
+    values_along,
     widen,
 )
 
@@ -94,7 +94,7 @@ def pad_units(
         _grow(wide, axis, rng.integers(axis.n_units, size=n_extra), alive)
         for place in _grown(axis, n_extra):
             if place.role != "mlp.down":
-                block = along(wide, place)
+                block = values_along(wide, place)
                 block[-n_extra:] = block.std() * rng.standard_normal((n_extra, *block.shape[1:]))
         _shuffle(wide, axis, n_extra, rng if shuffle else None)
     return finish(wide, "pad_units", **{key: axis.n_units + n_extra})

@@ -21,7 +21,7 @@ from weightkin.weights import Model, absolute, digest, open_model
 SMALL = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
-Result = tuple[Sketch, Model | None, int] | str  # with the bytes read; or why there is none
+Result = tuple[Sketch, Model | None, int] | str | Lost  # with the bytes read; or why there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Collection:
     members: list[Member] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     bytes_read: int = 0
+    n_lost: int = 0  # of those skipped, what no worker finished
     is_incomplete: bool = False
 
 
@@ -74,8 +75,10 @@ def _keep(
     found: Collection, source: Source, result: Result, first: dict[str, int], taken: set[str]
 ) -> None:
     name = _label(source)
-    if isinstance(result, str):
-        found.skipped.append(Skipped(what=name, why=result))
+    if isinstance(result, str | Lost):
+        why = result if isinstance(result, str) else f"{source}: {result.why}"
+        found.skipped.append(Skipped(what=name, why=why))
+        found.n_lost += isinstance(result, Lost)
         found.is_incomplete = True
         return
     sketch, model, n_bytes = result
@@ -126,9 +129,7 @@ def _results(
                 yield _sketched(source, cache)
                 continue
             result = next(found)
-            if isinstance(result, Lost):
-                yield f"{source}: {result.why}"
-            elif isinstance(result, str):
+            if isinstance(result, str | Lost):
                 yield result
             else:
                 yield _brought_back(source, *result, is_far=cluster is not None)
@@ -149,14 +150,14 @@ def _sketched(source: Source, cache: Path | None) -> Result:
         return str(error)
 
 
-def _elsewhere(source: str, cache: Path | None) -> tuple[Sketch, int] | str:
+def _elsewhere(source: str, cache: Path | None) -> tuple[Sketch, int] | str | Lost:
     """What a worker does: a cache that it has no room for is left out."""
     try:
         folder = None if cache is None else cache_folder(cache)
     except UsageError:
         folder = None
     result = _sketched(source, folder)
-    return result if isinstance(result, str) else (result[0], result[2])
+    return result if isinstance(result, str | Lost) else (result[0], result[2])
 
 
 def _brought_back(

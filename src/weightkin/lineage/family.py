@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import weightkin
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.hidden import Found, find_hidden
@@ -75,7 +75,8 @@ def family_graph(
         raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
     collection = gather(sources, cache, progress, workers=workers, cluster=cluster)
     if not collection.members:
-        raise UnreadableModel(none_read([x.why for x in collection.skipped]))
+        kind = WorkerLost if collection.n_lost else UnreadableModel
+        raise kind(none_read([x.why for x in collection.skipped]))
     if method == "mother":
         from weightkin.lineage.paper import mother_edges
 

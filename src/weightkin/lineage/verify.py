@@ -11,7 +11,7 @@ from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.among import compare_among
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison
-from weightkin.records.family import FamilyGraph
+from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
 from weightkin.verbs import verify as pairs
 
@@ -56,8 +56,12 @@ def verify(
     if a is not None or b is not None:
         raise UsageError("a record of tree is read where its nodes say: name no models")
     if record.method not in METHODS:
-        raise UnreadableModel(f"record: method {record.method!r}, expected one of {[*METHODS]}")
+        found = record.method[: pairs.SHOWN]
+        raise UnreadableModel(f"record: method {found!r}, expected one of {[*METHODS]}")
+    pairs.check_level(record.alpha, record.seed)
     sources = [node.source for node in record.nodes if node.observed]
+    if not sources:
+        raise UnreadableModel("record: no model in it, expected at least one")
     again = family_graph(
         sources, alpha=record.alpha, seed=record.seed, method=METHODS[record.method]
     )
@@ -91,9 +95,18 @@ def what_agrees(record: Record) -> str:
     """What an empty list of differences means for this record."""
     if not isinstance(record, FamilyGraph):
         return pairs.what_agrees(record)
-    n_same = sum(len(node.duplicates) for node in record.nodes)
-    left_out = f" ({n_same} duplicates were not read again)" if n_same else ""
+    counts = {"duplicates": sum(len(node.duplicates) for node in record.nodes)}
+    counts["skipped models"] = len(record.skipped)
+    not_read = [f"{n} {what}" for what, n in counts.items() if n]
+    left_out = f" ({' and '.join(not_read)} were not read again)" if not_read else ""
     return f"sample digests of {len(record.nodes)} nodes, edges and components agree{left_out}"
+
+
+def _said(node: FamilyNode) -> dict[str, Any]:
+    """What a family says about a node, but for what is not read again."""
+    is_hidden = not node.observed
+    source = is_hidden or node.source
+    return {"observed": not is_hidden, "digest": node.digest, "name": node.name, "source": source}
 
 
 def _values(graph: FamilyGraph, names: Mapping[str, str]) -> dict[str, Any]:
@@ -111,6 +124,7 @@ def _values(graph: FamilyGraph, names: Mapping[str, str]) -> dict[str, Any]:
         edges[f"{said['parent']} -> {said['child']}"] = said
     return {
         "edges": edges,
+        "nodes": {name(node.id): _said(node) for node in graph.nodes},
         "components": sorted(sorted(name(i) for i in group) for group in graph.components),
         "parameters": graph.parameters,
     }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import from_text, known, to_text
+from weightkin.records.form import from_text, to_text
 
 SCHEMA = "weightkin/check/1"
 
@@ -196,7 +198,7 @@ class Check:
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Check:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SCHEMA, _check)
+        return from_text(text, where, SCHEMA, partial(built, Check))
 
 
 def fingerprint(rule: str, digest: str, other: str) -> str:
@@ -208,34 +210,3 @@ def fingerprint(rule: str, digest: str, other: str) -> str:
 def _counted(n: int, word: str) -> str:
     first, _, rest = word.partition(" ")
     return f"{n} {first}{'s' * (n != 1)}{' ' * bool(rest)}{rest}"
-
-
-def _check(data: dict[str, Any]) -> Check:
-    kept = known(Check, data)
-    return Check(**{**kept, "models": tuple(_checked(x) for x in data["models"])})
-
-
-def _checked(data: dict[str, Any]) -> Checked:
-    kept = known(Checked, data)
-    return Checked(
-        **{
-            **kept,
-            "declared_parents": tuple(data.get("declared_parents", ())),
-            "findings": tuple(_finding(x) for x in data.get("findings", ())),
-            "skipped": tuple(Skipped(**x) for x in data.get("skipped", ())),
-        }
-    )
-
-
-def _finding(data: dict[str, Any]) -> Finding:
-    kept = known(Finding, data)
-    if data["state"] not in get_args(State) or data["level"] not in get_args(Level):
-        raise ValueError(f"state {data['state']!r} or level {data['level']!r}")
-    return Finding(
-        **{
-            **kept,
-            "kind": tuple(data.get("kind", ())),
-            "ancestor": Ancestor(**x) if (x := data.get("ancestor")) else None,
-            "effect": Effect(**x) if (x := data.get("effect")) else None,
-        }
-    )

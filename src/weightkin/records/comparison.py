@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from functools import partial
+from typing import Any, Literal, TypeVar
 
-from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
+from weightkin.records.built import built
+from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -191,33 +193,4 @@ class Comparison(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Comparison:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SCHEMA, _comparison)
-
-
-def _comparison(data: dict[str, Any]) -> Comparison:
-    kept = known(Comparison, data)
-    if kept["verdict"] not in get_args(Verdict):
-        raise ValueError(f"verdict {kept['verdict']!r}")
-    return Comparison(
-        **{
-            **kept,
-            "a": ModelRef(**data["a"]),
-            "b": ModelRef(**data["b"]),
-            "axes": tuple(_with_effect(AxisEvidence, x) for x in data["axes"]),
-            "tests": tuple(_with_effect(Test, x) for x in data["tests"]),
-            "skipped": tuple(Skipped(**x) for x in data["skipped"]),
-            "kind": tuple(data["kind"]),
-            "direction": Direction(
-                **{**data["direction"], "evidence": tuple(data["direction"]["evidence"])}
-            ),
-            "layers": tuple(_with_effect(BlockRelation, x) for x in data["layers"]),
-            "parts": tuple(Part(**x) for x in data["parts"]),
-            "calibration": Calibration(**x) if (x := data.get("calibration")) else None,
-            "parameters": dict(data["parameters"]),
-        }
-    )
-
-
-def _with_effect(kind: type[T], data: dict[str, Any]) -> T:
-    effect = data.get("effect")
-    return kind(**{**data, "effect": Effect(**effect) if effect else None})
+        return from_text(text, where, SCHEMA, partial(built, Comparison))

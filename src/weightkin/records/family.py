@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Skipped
-from weightkin.records.form import InNotebooks, from_text, known, to_text
+from weightkin.records.form import InNotebooks, from_text, to_text
 
 SCHEMA = "weightkin/family/1"
 
@@ -139,7 +141,7 @@ class FamilyGraph(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> FamilyGraph:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SCHEMA, _family)
+        return from_text(text, where, SCHEMA, partial(built, FamilyGraph))
 
 
 def _check_nodes(nodes: tuple[FamilyNode, ...]) -> None:
@@ -221,37 +223,3 @@ def _counted(n: int, word: str) -> str:
     if n == 1:
         return f"1 {word}"
     return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"
-
-
-def _family(data: dict[str, Any]) -> FamilyGraph:
-    kept = known(FamilyGraph, data)
-    return FamilyGraph(
-        **{
-            **kept,
-            "nodes": tuple(_node(x) for x in data["nodes"]),
-            "edges": tuple(_edge(x) for x in data["edges"]),
-            "components": tuple(tuple(x) for x in data["components"]),
-            "parameters": dict(data.get("parameters", {})),
-            "skipped": tuple(Skipped(**x) for x in data.get("skipped", ())),
-        }
-    )
-
-
-def _node(data: dict[str, Any]) -> FamilyNode:
-    kept = known(FamilyNode, data)
-    for key in ("duplicates", "registered"):
-        kept[key] = tuple(kept.get(key, ()))
-    return FamilyNode(**kept)
-
-
-def _edge(data: dict[str, Any]) -> FamilyEdge:
-    kept = known(FamilyEdge, data)
-    second = data.get("runner_up")
-    return FamilyEdge(
-        **{
-            **kept,
-            "kind_details": dict(kept.get("kind_details", {})),
-            "evidence": tuple(kept.get("evidence", ())),
-            "runner_up": RunnerUp(**known(RunnerUp, second)) if second else None,
-        }
-    )

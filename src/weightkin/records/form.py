@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from weightkin.errors import UnreadableModel
+from weightkin.records.built import parsed
 
 T = TypeVar("T")
+MOST_SAID = 300  # characters of what is wrong with a field
 
 
 class InNotebooks:
@@ -31,30 +32,33 @@ def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
 
 def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
     """Read a record; one line says what is wrong with a text that is none."""
-    schema_of(text, where, (schema,))
+    return from_data(data_of(text, where), where, schema, build)
+
+
+def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
+    """The same of JSON that has been parsed."""
+    schema_of(data, where, (schema,))
     try:
-        return build(json.loads(text))
+        return build({key: value for key, value in data.items() if key != "schema"})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UnreadableModel(f"{where}: malformed field {error}") from None
+        raise UnreadableModel(f"{where}: malformed field {str(error)[:MOST_SAID]}") from None
 
 
-def schema_of(text: str, where: str, known: tuple[str, ...]) -> str:
-    """Name of the schema of a record, which must be one of those known."""
+def data_of(text: str, where: str) -> Any:
+    """What a text says as JSON."""
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parsed(text)
+    except ValueError as error:
         raise UnreadableModel(f"{where}: not JSON ({error})") from None
+
+
+def schema_of(data: Any, where: str, known: tuple[str, ...]) -> str:
+    """Name of the schema of a record, which must be one of those known."""
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
     if not isinstance(found, str) or found not in known:
         wanted = " or ".join(map(repr, known))
-        raise UnreadableModel(f"{where}: schema is {found!r}, expected {wanted}")
+        raise UnreadableModel(f"{where}: schema is {str(found)[:80]!r}, expected {wanted}")
     return found
-
-
-def known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a dataclass has: a record of a later version may carry more."""
-    names = {f.name for f in fields(kind)}
-    return {key: value for key, value in data.items() if key in names}
 
 
 def pvalue_words(log10_pvalue: float) -> str:

@@ -7,10 +7,12 @@ tensors) are descriptive: they are maxima, and say where what the p-values prove
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
-from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Relation, Skipped, Trusts
-from weightkin.records.form import InNotebooks, from_text, known, pvalue_words, to_text
+from weightkin.records.built import built
+from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Skipped, Trusts
+from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 
@@ -166,65 +168,4 @@ class Location(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Location:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SCHEMA, _location)
-
-
-def _location(data: dict[str, Any]) -> Location:
-    return Location(
-        **{
-            **known(Location, data),
-            "a": ModelRef(**data["a"]),
-            "b": ModelRef(**data["b"]),
-            "matrices": tuple(_matrix(x) for x in data["matrices"]),
-            "layers": tuple(_relation(x) for x in data["layers"]),
-            "descriptive": tuple(data["descriptive"]),
-            "monotone_map": tuple((x, y) for x, y in data["monotone_map"]),
-            "unit_maps": tuple(_unit_map(x) for x in data["unit_maps"]),
-            "residual": tuple(_with_lists(ResidualMap, x, "kept_") for x in data["residual"]),
-            "tensors": tuple(_with_lists(TensorRelation, x, "shape_") for x in data["tensors"]),
-            "skipped": tuple(Skipped(**x) for x in data["skipped"]),
-            "parameters": dict(data["parameters"]),
-        }
-    )
-
-
-def _matrix(data: dict[str, Any]) -> Matrix:
-    table = tuple(tuple(float(p) for p in row) for row in data["log10_pvalues"])
-    return Matrix(
-        **{
-            **data,
-            "blocks_a": tuple(data["blocks_a"]),
-            "blocks_b": tuple(data["blocks_b"]),
-            "log10_pvalues": table,
-        }
-    )
-
-
-def _relation(data: dict[str, Any]) -> BlockRelation:
-    if data["relation"] not in get_args(Relation):
-        raise ValueError(f"relation {data['relation']!r}")
-    return BlockRelation(**{**data, "effect": _effect(data)})
-
-
-def _unit_map(data: dict[str, Any]) -> UnitMap:
-    scale = {view: Scale(**x) for view, x in data["scale"].items()}
-    return UnitMap(
-        **{
-            **data,
-            "units_a": tuple(data["units_a"]),
-            "units_b": tuple(data["units_b"]),
-            "scale": scale,
-            "effect": _effect(data),
-        }
-    )
-
-
-def _with_lists(kind: Any, data: dict[str, Any], prefix: str) -> Any:
-    """A value whose two fields with this prefix are tuples of numbers."""
-    lists = {f"{prefix}{x}": tuple(data[f"{prefix}{x}"]) for x in "ab"}
-    effect = {"effect": _effect(data)} if kind is ResidualMap else {}  # one of None is left out
-    return kind(**{**data, **lists, **effect})
-
-
-def _effect(data: dict[str, Any]) -> Effect | None:
-    return Effect(**data["effect"]) if data.get("effect") else None
+        return from_text(text, where, SCHEMA, partial(built, Location))

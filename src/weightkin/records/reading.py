@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from weightkin.errors import UsageError
 from weightkin.records import comparison, family, location, registry
+from weightkin.records.built import built
 from weightkin.records.comparison import Comparison
 from weightkin.records.family import FamilyGraph
-from weightkin.records.form import schema_of
+from weightkin.records.form import data_of, from_data, schema_of
 from weightkin.records.location import Location
 
 Record = Comparison | Location | FamilyGraph
-_READERS: dict[str, Callable[[str, str], Record]] = {
-    comparison.SCHEMA: Comparison.from_json,
-    location.SCHEMA: Location.from_json,
-    family.SCHEMA: FamilyGraph.from_json,
+_KINDS: dict[str, type[Record]] = {
+    comparison.SCHEMA: Comparison,
+    location.SCHEMA: Location,
+    family.SCHEMA: FamilyGraph,
 }
 _OF_A_REGISTRY = {registry.SEARCH_SCHEMA: "search", registry.TRACE_SCHEMA: "trace"}
 
@@ -26,13 +27,15 @@ def read_record(text: str, where: str = "record") -> Record:
     Raises
     ------
     UnreadableModel
-        No JSON, another schema, or a malformed field.
+        No JSON, another schema, a malformed field, or one that is not known here: what cannot be
+        recomputed must not seem verified.
     UsageError
         A record of `search` or `trace`: it depends on a registry as it was then.
     """
-    schema = schema_of(text, where, (*_READERS, *_OF_A_REGISTRY))
+    data = data_of(text, where)
+    schema = schema_of(data, where, (*_KINDS, *_OF_A_REGISTRY))
     if verb := _OF_A_REGISTRY.get(schema):
         wanted = "a record of compare, locate or tree"
         why = f"a record of {verb} needs the registry as it was then: run {verb} again"
         raise UsageError(f"{where}: {why}; expected {wanted}")
-    return _READERS[schema](text, where)
+    return from_data(data, where, schema, partial(built, _KINDS[schema], is_strict=True))

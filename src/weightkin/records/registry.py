@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import InNotebooks, from_text, known, to_text
+from weightkin.records.form import InNotebooks, from_text, to_text
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -32,6 +34,7 @@ class Registered:
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
     imported: str = ""  # UTC, ISO 8601; empty: registered here
+    claimed: bool = False  # the digest is what a sketch says of itself: nobody here computed it
     notes: tuple[str, ...] = ()  # same contents as another, or another under this name
 
 
@@ -44,6 +47,7 @@ class Adding:
     known: tuple[Registered, ...]  # were there already, unchanged
     skipped: tuple[Skipped, ...] = ()
     n_waiting: int = 0  # of those skipped, what another try may read: offline, or a server lost
+    n_lost: int = 0  # of those skipped, what no worker finished: killed, or failed by a bug
     seconds: float = 0.0
     version: str = ""
 
@@ -136,10 +140,12 @@ class Search(InNotebooks):
     @property
     def sentence(self) -> str:
         """What was found, as one line."""
+        left = ", not all could be compared" if self.incomplete else ""
         if not self.relatives:
-            return f"{self.name}: no evidence of shared weights with {self.n_scanned} models"
+            said = f"no evidence of shared weights with {self.n_scanned} models"
+            return f"{self.name}: {said}{left}"
         n = len(self.relatives)
-        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models"
+        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models{left}"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
@@ -148,7 +154,7 @@ class Search(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Search:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SEARCH_SCHEMA, _search)
+        return from_text(text, where, SEARCH_SCHEMA, partial(built, Search))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,45 +177,9 @@ class Trace(InNotebooks):
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> Trace:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, TRACE_SCHEMA, _trace)
+        return from_text(text, where, TRACE_SCHEMA, partial(built, Trace))
 
 
 def listing_json(models: tuple[Registered, ...]) -> str:
     """All registered models as one record."""
     return to_text(LISTING_SCHEMA, {"models": [asdict(m) for m in models]}, 2)
-
-
-def _search(data: dict[str, Any]) -> Search:
-    kept = known(Search, data)
-    for key in ("relatives", "others"):
-        kept[key] = tuple(_relative(x) for x in data.get(key, ()))
-    for key in ("parents", "children", "path"):
-        kept[key] = tuple(_step(x) for x in data.get(key, ()))
-    kept["skipped"] = tuple(Skipped(**x) for x in data.get("skipped", ()))
-    kept["registered"] = _registered(x) if (x := data.get("registered")) else None
-    return Search(**kept)
-
-
-def _relative(data: dict[str, Any]) -> Relative:
-    kept = known(Relative, data)
-    model = _registered(data["model"])
-    effect = Effect(**x) if (x := data.get("effect")) else None
-    kind = tuple(data.get("kind", ()))
-    return Relative(**{**kept, "model": model, "kind": kind, "effect": effect})
-
-
-def _registered(data: dict[str, Any]) -> Registered:
-    texts = {key: tuple(data.get(key, ())) for key in ("declared_parents", "notes")}
-    return Registered(**{**data, **texts})
-
-
-def _step(data: dict[str, Any]) -> Step:
-    kept = known(Step, data)
-    return Step(**{**kept, "evidence": tuple(data.get("evidence", ()))})
-
-
-def _trace(data: dict[str, Any]) -> Trace:
-    stated = tuple(DeclaredParent(**x) for x in data.get("declared", ()))
-    if any(x.state not in get_args(State) for x in stated):
-        raise ValueError("state")
-    return Trace(search=_search(data["search"]), declared=stated, licence=data.get("licence", ""))

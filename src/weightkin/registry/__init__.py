@@ -1,7 +1,8 @@
 """The registry: many models in one file, found again by their weights.
 
 `store` is the file (SQLite, WAL) and its tables; `blocks` the flat vectors beside it; `prepared`
-turns a source into what is kept; `adding` puts many in, as a job that can be resumed; `searching`
+turns a source into what is kept; `entries` writes and removes what is sealed (`sealing`, `sealed`),
+`adding` puts many in, as a job that can be resumed; `searching`
 proposes, compares and places; `moving` exports and imports; `home` is `Registry`, which joins them.
 """
 

@@ -7,26 +7,23 @@ that waits more than once, in one job or in several, is one item: whoever reads 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import weightkin
 from weightkin.compute import Lost, run
-from weightkin.errors import OutOfReach, UsageError, WeightkinError
+from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
+from weightkin.registry.claims import is_text
+from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
-from weightkin.registry.store import COLUMNS, opened, registered, writing
-from weightkin.registry.stores import Store, store_of
-from weightkin.sketch import invariant, vectors
-from weightkin.sketch.file import SUFFIX
+from weightkin.registry.store import opened, writing
+from weightkin.registry.stores import store_of
 from weightkin.weights.source import full_name
 
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
@@ -69,23 +66,30 @@ def add_all(
             skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
-        n_bytes = n_waiting = 0
+        n_bytes = n_waiting = n_lost = 0
         results = run(_result, [item.source for item in items], workers=workers, cluster=cluster)
         with closing(results):
             for done, (item, result) in enumerate(zip(items, results, strict=True)):
                 if progress is not None:
                     progress(Path(item.source).name, done, len(items), n_bytes)
                 if isinstance(result, Lost):
+                    n_lost += 1
                     result = Failed(f"{item.source}: {result.why}", may_wait=False)
                 if isinstance(result, Failed):
                     skipped.append(Skipped(what=item.source, why=result.why))
                     n_waiting += result.may_wait
                     with writing(connection):
                         state = "waiting" if result.may_wait else "failed"
-                        _settle(connection, item, state, result.why)
+                        settle(connection, item.places, state, result.why)
                     continue
                 n_bytes += result.sketch.bytes_read
-                model, is_new = keep(store, connection, result, item)
+                try:
+                    model, is_new = keep(store, connection, result, item.places)
+                except UnreadableModel as error:
+                    skipped.append(Skipped(what=item.source, why=str(error)))
+                    with writing(connection):
+                        settle(connection, item.places, "failed", str(error))
+                    continue
                 (added if is_new else known).append(model)
                 skipped += [
                     Skipped(what=f"{result.sketch.name}: {what}", why=why)
@@ -99,6 +103,7 @@ def add_all(
         known=tuple(known),
         skipped=tuple(skipped),
         n_waiting=n_waiting,
+        n_lost=n_lost,
         seconds=round(time.perf_counter() - started, 3),
         version=weightkin.__version__,
     )
@@ -144,113 +149,6 @@ def end(connection: sqlite3.Connection) -> None:
             " (SELECT job FROM items WHERE state = 'waiting')",
             (now(),),
         )
-
-
-def keep(
-    store: Store, connection: sqlite3.Connection, what: Prepared, item: Item | None = None
-) -> tuple[Registered, bool]:
-    """Register one model and settle its item; whether it is new."""
-    sketch = what.sketch
-    file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
-    with writing(connection):
-        slot = _slot(connection, store, what, file)
-        values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
-        old = connection.execute(
-            f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ? AND slot = ?",  # noqa: S608
-            (sketch.source, sketch.digest, slot),
-        ).fetchone()
-        if old is None:
-            connection.execute(
-                "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
-                " parents, licence, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *values,
-                    sketch.full_digest or "",
-                    slot,
-                    now(),
-                    json.dumps(what.declared.parents),
-                    what.declared.licence,
-                    weightkin.__version__,
-                ),
-            )
-        if item is not None:
-            _settle(connection, item, "done", "")
-        row = (
-            old
-            or connection.execute(
-                f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
-            ).fetchone()
-        )
-        return with_notes(connection, row), old is None
-
-
-def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
-    """A model with what else is known about its contents and its source."""
-    model = registered(row)
-    same = connection.execute(
-        "SELECT name, id FROM models WHERE id != ? AND slot ="
-        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
-        (model.id, model.id),
-    ).fetchall()
-    other = connection.execute(
-        "SELECT id, digest, added FROM models WHERE source = ? AND id != ? AND slot !="
-        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
-        (model.source, model.id, model.id),
-    ).fetchall()
-    notes = [f"same contents on the sample as {name} (#{k})" for name, k in same]
-    notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
-    return registered(row, tuple(notes))
-
-
-def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> str:
-    """Name of the model registered first; "" where one call added it together with another."""
-    if not models:
-        return ""
-    first, *others = sorted(models, key=lambda m: (m.added, m.id))
-    together = {
-        source
-        for (job,) in connection.execute(
-            "SELECT DISTINCT job FROM items JOIN jobs ON jobs.id = job WHERE source = ?"
-            " AND begun <= ? AND (ended IS NULL OR ended >= ?)",
-            (first.source, first.added, first.added),
-        ).fetchall()
-        for (source,) in connection.execute("SELECT source FROM items WHERE job = ?", (job,))
-    }
-    is_tie = any(m.source in together or m.added == first.added for m in others)
-    return "" if is_tie else first.name
-
-
-def now() -> str:
-    """UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _slot(connection: sqlite3.Connection, store: Store, what: Prepared, file: str) -> int:
-    """Where these contents are; written if they are new."""
-    old = connection.execute(
-        "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
-    ).fetchone()
-    if old is not None:
-        return int(old[0])
-    slot: int = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
-    store.write(slot, file, what.sketch, what.aligned, what.invariant)
-    connection.execute(
-        "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)",
-        (slot, what.contents, file, what.sketch.scheme.name, vectors.NAME, invariant.NAME),
-    )
-    return slot
-
-
-def _settle(connection: sqlite3.Connection, item: Item, state: str, why: str) -> None:
-    connection.executemany(  # what another process has settled meanwhile stays as it is
-        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
-        [(state, why, *place) for place in item.places],
-    )
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be kept: names of files may hold any bytes."""
-    return name.encode(errors="replace").decode() == name
 
 
 def _result(source: str) -> Result:

@@ -8,7 +8,7 @@ nothing half-written.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from weightkin.scan import Bits, bits_of
 from weightkin.sketch import invariant, vectors
 
 Halves = npt.NDArray[np.float16]
+Check = Callable[[bytes], None]  # refuses the bytes of a sketch that are not those written
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ def write_rows(
     folder: Path, block: Block, first: int, rows: Sequence[npt.NDArray[np.float32]]
 ) -> None:
     """Write vectors at a position; the caller holds the lock. On disk when this returns."""
-    x = np.stack(rows)
-    for suffix, data in (("bits", bits_of(x)), ("vectors", x.astype(np.float16))):
+    x = np.stack(rows).astype(np.float16)
+    for suffix, data in (("bits", bits_of(x)), ("vectors", x)):
         path = folder / f"{block.name}.{suffix}"
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -66,6 +67,14 @@ def read_rows(folder: Path, block: Block, n: int) -> tuple[Bits, Halves]:
     bits = _mapped(folder / f"{block.name}.bits", np.dtype(np.uint64), n, block.n_dims // 64)
     numbers = _mapped(folder / f"{block.name}.vectors", np.dtype(np.float16), n, block.n_dims)
     return bits, numbers
+
+
+def n_written(folder: Path, block: Block) -> int:
+    """How many rows there are, known or not."""
+    try:
+        return (folder / f"{block.name}.bits").stat().st_size // (block.n_dims // 8)
+    except OSError:
+        return 0
 
 
 def _mapped(path: Path, dtype: np.dtype, n: int, width: int) -> npt.NDArray:  # type: ignore[type-arg]

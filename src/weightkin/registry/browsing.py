@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weightkin.records.registry import Registered
-from weightkin.registry.adding import with_notes
+from weightkin.registry.edges import EDGE, edge_evidence
+from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
@@ -83,15 +83,15 @@ def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
     """What earlier searches found between a model and others, most certain first."""
     with opened(path, to_write=False) as connection:
         rows = connection.execute(
-            "SELECT b, found, evidence FROM edges WHERE a = ? AND digest_a = ?",
+            f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND digest_a = ?",  # noqa: S608
             (model.id, model.digest),
         ).fetchall()
         found = []
-        for other, when, evidence in rows:
-            row = _row(connection, other)
+        for edge in rows:
+            row = _row(connection, edge[1])
             if row is not None:
-                known = with_notes(connection, row)
-                found.append(Remembered(model=known, found=when, evidence=json.loads(evidence)))
+                known, evidence = with_notes(connection, row), edge_evidence(edge)
+                found.append(Remembered(model=known, found=edge[5], evidence=evidence))
     return tuple(sorted(found, key=lambda x: (x.evidence["log10_pvalue"], x.model.id)))
 
 

@@ -18,25 +18,26 @@ from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import Registered
 from weightkin.registry import family
-from weightkin.registry.adding import is_text
+from weightkin.registry.claims import LONGEST, is_text
+from weightkin.registry.edges import EDGE, Edge, edge_evidence, write_edges
 from weightkin.registry.store import writing
 
 IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"
 MAX_SEED = 1 << 62
-Row = tuple[int, int, str, str, str, str, str]
+KEYS = ("verdict", "basis", "log10_pvalue", "sentence", "kind", "looked_at")
 
 
 def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     """Comparisons and the family graph, as they go into the file."""
     rows = connection.execute(
-        "SELECT a, b, digest_a, digest_b, version, found, evidence FROM edges ORDER BY a, b"
+        f"SELECT {EDGE}, seal FROM edges ORDER BY a, b"  # noqa: S608
     ).fetchall()
-    keys = ("a", "b", "digest_a", "digest_b", "version", "found")
+    keys = EDGE.split(", ")[:-1]
     compared = [
-        {**dict(zip(keys, row[:-1], strict=True)), "evidence": json.loads(row[-1])} for row in rows
+        {**dict(zip(keys, row[:-2], strict=True)), "evidence": edge_evidence(row)} for row in rows
     ]
-    graph = connection.execute("SELECT record FROM family").fetchone()
-    return {"comparisons": compared, "family": None if graph is None else json.loads(graph[0])}
+    record = family.stored(connection)
+    return {"comparisons": compared, "family": None if record is None else json.loads(record)}
 
 
 def imported(
@@ -51,7 +52,7 @@ def imported(
     said = listing.get("comparisons", [])
     rows = list(_rows(said if isinstance(said, list) else [], models))
     with writing(connection):  # what was found here stays
-        connection.executemany("INSERT OR IGNORE INTO edges VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        write_edges(connection, rows, over=False)
     record = listing.get("family")
     if record is None or not is_empty:
         return []
@@ -63,7 +64,7 @@ def imported(
     return []
 
 
-def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Row]:
+def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
     """Comparisons of models that came along, with the digests they were made of."""
     for entry in said:
         match entry:
@@ -75,12 +76,25 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Row]:
                 "version": str(version),
                 "found": str(found),
                 "evidence": dict(evidence),
-            } if a in models and b in models:
+            } if a in models and b in models and _is_evidence(evidence):
                 x, y = models[a], models[b]
-                text = json.dumps({**evidence, "imported": True})
+                text = json.dumps({key: evidence.get(key) for key in KEYS} | {"imported": True})
                 is_theirs = (x.digest, y.digest) == (digest_a, digest_b) and x.id != y.id
                 if is_theirs and is_text(version + found):
                     yield x.id, y.id, digest_a, digest_b, version, found, text
+
+
+def _is_evidence(said: Mapping[str, Any]) -> bool:
+    """Whether pages and lists can show a comparison: it is believed in any case by none."""
+    texts = [said.get(key) for key in ("verdict", "basis", "sentence", "looked_at")]
+    kind, p = said.get("kind"), said.get("log10_pvalue")
+    return (
+        all(isinstance(x, str) and len(x) <= LONGEST and is_text(x) for x in texts)
+        and isinstance(kind, list)
+        and all(isinstance(x, str) and len(x) <= LONGEST for x in kind)
+        and isinstance(p, float | int)
+        and p <= 0
+    )
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:
@@ -106,4 +120,5 @@ def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Pa
     if not (isinstance(graph.version, str) and is_text(graph.version)):
         raise UnreadableModel(f"{source}: family graph: malformed version")
     nodes, edges = tuple(map(node, graph.nodes)), tuple(map(edge, graph.edges))
-    return replace(graph, nodes=nodes, edges=edges)
+    marked = {**graph.parameters, "imported": True}
+    return replace(graph, nodes=nodes, edges=edges, parameters=marked)

@@ -22,14 +22,15 @@ from weightkin.lineage.growing import hung
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph, FamilyNode
-from weightkin.registry.adding import now
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
+from weightkin.registry.entries import now
 from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
 from weightkin.registry.prepared import held_whole, weights_at_hand
+from weightkin.registry.sealed import SealedStore
+from weightkin.registry.sealing import check, seal
 from weightkin.registry.searching import LEAST_INVARIANT
 from weightkin.registry.store import writing
-from weightkin.registry.stores import Store, store_of
-from weightkin.scan import nearest
+from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 from weightkin.stats.matching import Floats
 from weightkin.weights import Model
@@ -69,13 +70,15 @@ def family(
 
 
 def current(
-    store: Store, connection: sqlite3.Connection, *, alpha: float, seed: int
+    store: SealedStore, connection: sqlite3.Connection, *, alpha: float, seed: int
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
     """The graph that is kept, with all newcomers if these are few, and whether it grew.
 
     None where nothing is kept, or too much has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
+    if old is not None and old.parameters.get("imported"):
+        return None  # `tree` shows it as such; a place in it is nothing that was found here
     held = holdings(connection) if old is not None else {}
     known = by_node(old, held) if old is not None else None
     if old is None or known is None or len(held) - len(known) > MOST_GROWN:
@@ -89,24 +92,34 @@ def current(
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
     """The graph in the file, if this version found it with these parameters."""
+    record = stored(connection)
+    if record is None:
+        return None
+    graph = FamilyGraph.from_json(record, "the family graph in the file")
+    asked = (alpha, seed, weightkin.__version__)
+    return graph if (graph.alpha, graph.seed, graph.version) == asked else None
+
+
+def stored(connection: sqlite3.Connection) -> str | None:
+    """The graph in the file as it was written there, if there is one."""
     row = connection.execute(
-        "SELECT record FROM family WHERE alpha = ? AND seed = ? AND version = ?",
-        (alpha, seed, weightkin.__version__),
+        "SELECT alpha, seed, version, found, record, seal FROM family"
     ).fetchone()
-    return None if row is None else FamilyGraph.from_json(row[0], "the family graph in the file")
+    if row is None:
+        return None
+    check("the family graph", row[-1], *row[:-1])
+    return str(row[-2])
 
 
 def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
     """Put a graph into the file, in place of the one there."""
     with writing(connection):
         connection.execute("DELETE FROM family")
-        connection.execute(
-            "INSERT INTO family VALUES (?, ?, ?, ?, ?)",
-            (graph.alpha, graph.seed, graph.version, now(), graph.to_json(None)),
-        )
+        row = (float(graph.alpha), graph.seed, graph.version, now(), graph.to_json(None))
+        connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
 
 
-def grown(store: Store, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
+def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
     """The graph with the models that were added since; None where that is not enough."""
     known = by_node(graph, held)
     if known is None:
@@ -134,7 +147,7 @@ def grown(store: Store, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyG
 
 
 def _with(
-    store: Store, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
+    store: SealedStore, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
 ) -> FamilyGraph:
     """Hang one newcomer, near whatever the vectors propose."""
     close, hidden = proposals(store, sketches.held, own.slot)
@@ -149,21 +162,22 @@ def _with(
     )
 
 
-def proposals(store: Store, held: Mapping[str, Held], slot: int) -> tuple[list[str], list[str]]:
+def proposals(
+    store: SealedStore, held: Mapping[str, Held], slot: int
+) -> tuple[list[str], list[str]]:
     """Nodes that registered contents may be related to: by sketches, and by weights alone."""
     nodes = {x.slot: node for node, x in held.items()}
-    n = max((slot, *nodes)) + 1
     found: list[list[str]] = []
     for block, least in ((ALIGNED, LEAST_COSINE), (INVARIANT, LEAST_INVARIANT)):
-        bits, rows = store.vectors(block, n)
-        at, cosine = nearest(bits, rows, np.asarray(rows[slot], np.float32), N_NEAREST + 1)
+        own = np.asarray(store.rows(block, [slot])[0], np.float32)
+        at, cosine = store.nearest(block, own, N_NEAREST + 1)
         close = [k for k, c in zip(at.tolist(), cosine, strict=True) if c >= least]
         found.append([nodes[k] for k in close if k in nodes])
     return found[0], [x for x in found[1] if x not in found[0]]
 
 
 def _rebuilt(
-    store: Store, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
+    store: SealedStore, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
 ) -> FamilyGraph:
     names: dict[str, Held] = {}
     for own in held.values():
@@ -188,26 +202,25 @@ def _rebuilt(
     return _told(replace(graph, skipped=skipped), names, lost)
 
 
-def _may_hide(store: Store, held: Mapping[int, Held]) -> set[int]:
+def _may_hide(store: SealedStore, held: Mapping[int, Held]) -> set[int]:
     """Slots of models whose invariant vectors are alike and whose aligned ones are not."""
     slots = list(held)
-    n = max(slots) + 1
-    rows = {b.name: store.vectors(b, n)[1] for b in (ALIGNED, INVARIANT)}
+    rows = {b.name: store.rows(b, slots) for b in (ALIGNED, INVARIANT)}
     found: set[int] = set()
     for start in range(0, len(slots), 1024):
-        some = slots[start : start + 1024]
+        some = slice(start, start + 1024)
         for first in range(0, len(slots), 8192):
-            other = slots[first : first + 8192]
+            other = slice(first, first + 8192)
             alike = _products(rows["invariant"], some, other) >= LEAST_INVARIANT
             if alike.any():
                 alike &= _products(rows["aligned"], some, other) < LEAST_COSINE
                 i, j = np.nonzero(alike)
-                found.update(some[k] for k in i.tolist())
-                found.update(other[k] for k in j.tolist())
+                found.update(slots[start + k] for k in i.tolist())
+                found.update(slots[first + k] for k in j.tolist())
     return found
 
 
-def _products(rows: Halves, some: list[int], other: list[int]) -> Floats:
+def _products(rows: Halves, some: slice, other: slice) -> Floats:
     x, y = (np.asarray(rows[k], dtype=np.float32) for k in (some, other))
     return x @ y.T
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Halves, read_rows, write_rows
+from weightkin.registry.blocks import (
+    ALIGNED,
+    INVARIANT,
+    Block,
+    Check,
+    Halves,
+    read_rows,
+    write_rows,
+)
 from weightkin.scan import Bits, Floats
 from weightkin.sketch import Sketch, read_sketch, write_sketch
 
@@ -21,10 +29,8 @@ class FlatStore:
     def write(
         self, slot: int, file: str, sketch: Sketch, aligned: Floats, invariant: Floats
     ) -> None:
-        """Write the sketch, if its file is not there, and one row of each block."""
-        target = self._file(file)
-        if not target.exists():
-            write_sketch(sketch, target, overwrite=True)
+        """Write the sketch, over any file of that name, and one row of each block."""
+        write_sketch(sketch, self._file(file), overwrite=True)
         write_rows(self._folder, ALIGNED, slot, [aligned])
         write_rows(self._folder, INVARIANT, slot, [invariant])
 
@@ -32,8 +38,10 @@ class FlatStore:
         """The first ``n`` rows, mapped from disk."""
         return read_rows(self._folder, block, n)
 
-    def sketch(self, slot: int, file: str) -> Sketch:
+    def sketch(self, slot: int, file: str, check: Check | None = None) -> Sketch:
         """Read one sketch; slots do not matter here."""
+        if check is not None:
+            check(self.sketch_bytes(slot, file))
         return read_sketch(self._file(file))
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered
+from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, registered
-from weightkin.registry.stores import Store
 from weightkin.sketch import Sketch
 
 
@@ -31,7 +31,7 @@ class Held:
 class Sketches(Mapping[str, Sketch]):
     """Sketches of nodes by their id, read from the store when they are asked for."""
 
-    def __init__(self, store: Store, held: Mapping[str, Held]) -> None:
+    def __init__(self, store: SealedStore, held: Mapping[str, Held]) -> None:
         self.held = held
         self._store = store
 

@@ -13,7 +13,8 @@ import weightkin
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
-from weightkin.registry import adding, family, moving, placing, searching
+from weightkin.registry import adding, entries, family, moving, placing, searching
+from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
 from weightkin.registry.stores import new_place, store_of
@@ -110,7 +111,8 @@ class Registry:
         query, own = self._query(source)
         with opened(self.path, to_write=False) as connection:
             store = store_of(self.path, connection)
-            matches = {p: placing.matching(connection, p) for p in query.declared.parents}
+            parents = [p for p in query.declared.parents if is_text(p)]
+            matches = {p: placing.matching(connection, p) for p in parents}
             found = searching.search(
                 store,
                 connection,
@@ -134,7 +136,7 @@ class Registry:
                     whole[0], whole[1], query, slot, found, own.id if own else 0
                 )
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
-            first = adding.first_of(connection, known)
+            first = entries.first_of(connection, known)
         if self._is_writable():
             with opened(self.path, to_write=True) as connection:
                 if own is not None:
@@ -162,7 +164,7 @@ class Registry:
             seconds=round(time.perf_counter() - started, 3),
             seed=seed,
             version=weightkin.__version__,
-            incomplete=query.sketch.is_partial,
+            incomplete=query.sketch.is_partial or found.is_incomplete,
         )
         declared = placing.held_against(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)
@@ -203,7 +205,7 @@ class Registry:
         """All registered models, in the order they were added."""
         with opened(self.path, to_write=False) as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
-            return tuple(adding.with_notes(connection, row) for row in rows.fetchall())
+            return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Forget every model of this name, number (``#3``) or source."""
@@ -213,15 +215,7 @@ class Registry:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
                 gone = self._named(connection, name)
-                for model in gone:
-                    connection.execute("DELETE FROM models WHERE id = ?", (model.id,))
-                    connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (model.id,))
-                unused = connection.execute(
-                    "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
-                ).fetchall()
-                connection.execute(
-                    "DELETE FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
-                )
+                unused = entries.forget(store, connection, [model.id for model in gone])
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
                 for slot, file in unused:
                     row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
@@ -245,13 +239,13 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)
-                if not adding.is_text(query.sketch.source):
+                if not is_text(query.sketch.source):
                     return query, None
                 rows = connection.execute(
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
                     (full_name(str(source)), query.sketch.digest),
                 ).fetchall()
-                return query, adding.with_notes(connection, rows[-1]) if rows else None
+                return query, entries.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
             if not found:
                 if not may_be_elsewhere(str(source)):
@@ -271,7 +265,7 @@ class Registry:
         return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
 
     def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
-        if not adding.is_text(name) or "\0" in name:
+        if not is_text(name) or "\0" in name:
             return ()
         number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
         rows = connection.execute(
@@ -279,7 +273,7 @@ class Registry:
             " ORDER BY id",
             (name, number, full_name(name)),
         ).fetchall()
-        return tuple(adding.with_notes(connection, row) for row in rows)
+        return tuple(entries.with_notes(connection, row) for row in rows)
 
     def _is_writable(self) -> bool:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

@@ -27,7 +27,7 @@ import numpy as np
 
 from weightkin.errors import DiskFull, UnreadableModel, UnusableRegistry, UsageError
 from weightkin.registry import copies
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Halves, read_rows
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves, read_rows
 from weightkin.registry.prepared import sketch_in
 from weightkin.scan import Bits, Floats
 from weightkin.sketch import Sketch
@@ -93,9 +93,12 @@ class LanceStore:
             self._n_copied = n
         return read_rows(self._folder, block, n)
 
-    def sketch(self, slot: int, file: str) -> Sketch:
+    def sketch(self, slot: int, file: str, check: Check | None = None) -> Sketch:
         """Fetch and check one sketch."""
-        return sketch_in(self.sketch_bytes(slot, file), f"{self._uri}/{file}")
+        data = self.sketch_bytes(slot, file)
+        if check is not None:
+            check(data)
+        return sketch_in(data, f"{self._uri}/{file}")
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:
         """Fetch one sketch; the last, if an undone transaction left another of the same name."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import struct
 import time
 import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,27 @@ import numpy as np
 import weightkin
 from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
+from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
-from weightkin.registry.adding import is_text, keep, now
 from weightkin.registry.blocks import INVARIANT
+from weightkin.registry.claims import check_texts, is_claimed, is_text
+from weightkin.registry.entries import keep, now
 from weightkin.registry.prepared import of_sketch, sketch_in
-from weightkin.registry.store import COLUMNS, opened, registered, writing
-from weightkin.registry.stores import Store, store_of
+from weightkin.registry.sealed import SealedStore
+from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.stores import store_of
 from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
+from weightkin.weights.messages import shown
 from weightkin.weights.outside import refuse_inside
 
 LISTING = "models.json"
 SCHEMA = "weightkin/registry-export/1"
-MAX_LISTING = 1 << 30  # bytes
+MAX_LISTING = 1 << 27  # bytes: about 60,000 models
+LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
+FEW = 10_000
+PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
 MAX_SKETCH = 1 << 28
 
 
@@ -49,19 +56,22 @@ def export_to(path: Path, target: Path) -> int:
     try:
         with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
             models = _all(connection)
-            n = max((slot for _, slot, _ in models), default=-1) + 1
             store = store_of(path, connection)
-            rows = store.vectors(INVARIANT, n)[1]
+            rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
             written = set()
             listed = []
-            for model, slot, sketch in models:
+            for row, (model, slot, sketch) in zip(rows, models, strict=True):
                 if sketch not in written:
                     archive.writestr(f"sketches/{sketch}", store.sketch_bytes(slot, sketch))
                     written.add(sketch)
-                vector = base64.b64encode(np.ascontiguousarray(rows[slot]).tobytes()).decode()
+                vector = base64.b64encode(np.ascontiguousarray(row).tobytes()).decode()
                 listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
             listing = {"schema": SCHEMA, "models": listed, **evidence.exported(connection)}
-            archive.writestr(LISTING, json.dumps(listing, allow_nan=False))
+            text = json.dumps(listing, allow_nan=False)
+            if len(text) > MAX_LISTING:
+                found = f"a listing of {len(text):,} bytes"
+                raise UsageError(f"{target}: {found}, expected at most {MAX_LISTING:,}")
+            archive.writestr(LISTING, text)
         draft.replace(target)
     except OSError as error:
         raise unwritable(target, error) from None
@@ -76,6 +86,8 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
+    if source.exists() and not source.is_file():
+        raise UnreadableModel(f"{source}: no regular file, expected what `export` wrote")
     try:
         with (
             zipfile.ZipFile(source) as archive,
@@ -86,7 +98,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
             listing = _listed(archive, source)
             numbers: dict[int, Registered] = {}  # by those in the file
             for entry in listing["models"]:
-                name = str(entry.get("name", ""))
+                name = shown(str(entry.get("name", ""))[:200])
                 try:
                     model, is_new = _import_one(store, connection, archive, entry)
                 except UnreadableModel as error:
@@ -95,7 +107,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
                 (added if is_new else known).append(model)
                 numbers[entry["id"]] = model
             skipped += evidence.imported(connection, listing, numbers, source, is_empty=is_empty)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, struct.error) as error:
         raise UnreadableModel(f"{source}: {error}, expected what `export` wrote") from None
     return Adding(
         job=0,
@@ -131,24 +143,36 @@ def _facts(model: Registered) -> dict[str, Any]:
 
 def _listed(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     expected = f"{source}: no listing of models, expected what `export` wrote"
-    if LISTING not in archive.namelist() or archive.getinfo(LISTING).file_size > MAX_LISTING:
-        raise UnreadableModel(expected)
+    text = _member(archive, LISTING, MAX_LISTING)
+    if text is None or text.count(b"[") + text.count(b"{") > len(text) // LEAST_VALUE + FEW:
+        raise UnreadableModel(expected)  # or next to nothing but brackets, which take much memory
     try:
-        data = json.loads(archive.read(LISTING), parse_constant=_no_number)
-    except (ValueError, RecursionError, zlib.error):
-        raise UnreadableModel(expected) from None
+        data = parsed(text.decode())
+    except ValueError as error:
+        raise UnreadableModel(f"{expected} ({error})") from None
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, list) or data.get("schema") != SCHEMA:
         raise UnreadableModel(expected)
     return {**data, "models": [x for x in models if isinstance(x, dict)]}
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(text)  # NaN and infinity
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
+    """A file in the archive as `export` writes it: stored, so no larger than it seems."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        return None
+    is_plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ~PLAIN_FLAGS
+    if not is_plain or info.file_size > most or info.file_size > info.compress_size:
+        return None
+    return archive.read(info)
 
 
 def _import_one(
-    store: Store, connection: sqlite3.Connection, archive: zipfile.ZipFile, entry: dict[str, Any]
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    archive: zipfile.ZipFile,
+    entry: dict[str, Any],
 ) -> tuple[Registered, bool]:
     match entry:
         case {
@@ -167,20 +191,17 @@ def _import_one(
             pass
         case _:
             raise UnreadableModel("a malformed entry, expected a model")
+    check_texts(name, source, revision, when, licence, file, *parents)
     member = f"sketches/{file}"
-    if member not in archive.namelist() or archive.getinfo(member).file_size > MAX_SKETCH:
-        raise UnreadableModel(f"{name}: no sketch in the file, expected one")
-    sketch = replace(
-        sketch_in(archive.read(member), member), name=name, source=source, revision=revision or None
-    )
+    data = _member(archive, member, MAX_SKETCH)
+    if data is None:
+        raise UnreadableModel(
+            f"{shown(name)}: no sketch in the file that can be read, expected one"
+        )
+    sketch = replace(sketch_in(data, member), name=name, source=source, revision=revision or None)
     what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
-    model, is_new = keep(store, connection, what)
-    if is_new:
-        with writing(connection):
-            values = (when, now(), model.id)
-            connection.execute("UPDATE models SET added = ?, imported = ? WHERE id = ?", values)
-        model = replace(model, added=when, imported=values[1])
-    return model, is_new
+    what = replace(what, claimed=is_claimed(sketch))
+    return keep(store, connection, what, added=when, imported=now())
 
 
 def _vector(name: str, text: str) -> Floats:
@@ -192,4 +213,4 @@ def _vector(name: str, text: str) -> Floats:
         vector = np.frombuffer(raw, dtype=np.float16).astype(np.float32)
         if np.isfinite(vector).all() and float(vector @ vector) < 1.01:
             return vector
-    raise UnreadableModel(f"{name}: a malformed vector, expected {INVARIANT.n_dims} numbers")
+    raise UnreadableModel(f"{shown(name)}: a malformed vector, expected {INVARIANT.n_dims} numbers")

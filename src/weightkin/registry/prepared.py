@@ -11,6 +11,7 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import SMALL, contents_of
+from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
@@ -32,6 +33,7 @@ class Prepared:
     aligned: Floats
     invariant: Floats
     declared: Declared
+    claimed: bool = False  # whether the digest is a mere claim of a sketch
 
 
 def prepare(source: str | Path | Model | Sketch) -> Prepared:
@@ -41,7 +43,8 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
     model = source if isinstance(source, Model) else open_model(source)
     said = declared(model)
     if model.sketched is not None:
-        return of_sketch(read_sketch(Path(model.source)), said)
+        sketch = read_sketch(Path(model.source))
+        return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())
     return _prepared(replace(sketch, source=full_name(model.source)), model, said)
 

@@ -10,7 +10,6 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -20,18 +19,22 @@ from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Effect, Skipped
 from weightkin.records.registry import Looked, Registered, Relative
-from weightkin.registry.adding import now, with_notes
 from weightkin.registry.blocks import ALIGNED, INVARIANT
+from weightkin.registry.edges import recalled, write_edges
+from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
+from weightkin.registry.sealed import SealedStore
+from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS, writing
-from weightkin.registry.stores import Store
-from weightkin.scan import Floats, nearest
+from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.vectors import search_vector
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model
 
 LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
+MOST_ROUNDED = 1e-3  # of one number of a vector, which is kept in half precision
 RELATED = ("dependent", "aligned-only")
 
 
@@ -62,10 +65,11 @@ class Compared:
     candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
     skipped: list[Skipped] = field(default_factory=list)
     bytes_read: int = 0
+    is_incomplete: bool = False  # a candidate's sketch could not be read
 
 
 def search(
-    store: Store,
+    store: SealedStore,
     connection: sqlite3.Connection,
     query: Prepared,
     *,
@@ -91,7 +95,7 @@ def search(
 
 
 def _candidates(
-    store: Store,
+    store: SealedStore,
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
@@ -99,32 +103,32 @@ def _candidates(
     most: int,
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
-    n = connection.execute("SELECT coalesce(max(slot) + 1, 0) FROM contents").fetchone()[0]
     blocks = [
-        (*store.vectors(ALIGNED, n), query.aligned, LEAST_COSINE),
-        (*store.vectors(INVARIANT, n), query.invariant, LEAST_INVARIANT),
+        (ALIGNED, query.aligned, LEAST_COSINE),
+        (INVARIANT, query.invariant, LEAST_INVARIANT),
     ]
     near: set[int] = set()
-    for bits, rows, vector, least in blocks:
+    for block, vector, least in blocks:
         if vector.any():
-            at, cosines = nearest(bits, rows, vector, most)
+            at, cosines = store.nearest(block, vector, most)
             near.update(at[cosines >= least].tolist())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
     asked = {row[0] for row in connection.execute(named, tuple(wanted))}
-    both = {
-        slot: [float(np.asarray(rows[slot], np.float32) @ vector) for _, rows, vector, _ in blocks]
-        for slot in sorted(near | asked)
-    }
+    slots = sorted(near | asked)
+    scores = [np.asarray(store.rows(b, slots), np.float32) @ vector for b, vector, _ in blocks]
+    both = {slot: (float(x), float(y)) for slot, x, y in zip(slots, *scores, strict=True)}
     order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
     for slot in [*order, *sorted(asked - set(order))]:
         models = _models(connection, slot)
         if not models:
-            continue  # removed since
+            raise Altered("models were removed by something other than weightkin")
         sketch = _sketch(store, connection, slot)
         if isinstance(sketch, str):
             found.skipped.append(Skipped(what=models[0].name, why=sketch))
+            found.is_incomplete = True
             continue
+        check_vector(store, slot, sketch)
         first = models[0]
         sketch = replace(sketch, name=first.name, source=first.source, digest=first.digest)
         aligned, invariant = both[slot]
@@ -139,9 +143,16 @@ def slot_of(connection: sqlite3.Connection, query: Prepared) -> int | None:
     return None if row is None else int(row[0])
 
 
-def invariant_at(store: Store, slot: int) -> Floats:
+def invariant_at(store: SealedStore, slot: int) -> Floats:
     """The invariant vector of registered contents."""
-    return np.asarray(store.vectors(INVARIANT, slot + 1)[1][slot], dtype=np.float32)
+    return np.asarray(store.rows(INVARIANT, [slot])[0], dtype=np.float32)
+
+
+def check_vector(store: SealedStore, slot: int, sketch: Sketch) -> None:
+    """Refuse a vector that is not that of its sketch, sealed or not."""
+    stated = np.asarray(store.rows(ALIGNED, [slot])[0], dtype=np.float32)
+    if np.abs(stated - np.nan_to_num(search_vector(sketch))).max() > MOST_ROUNDED:
+        raise Altered(f"the aligned vector {slot} is not that of its sketch")
 
 
 def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]:
@@ -152,7 +163,7 @@ def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]
     return tuple(with_notes(connection, row) for row in rows)
 
 
-def _sketch(store: Store, connection: sqlite3.Connection, slot: int) -> Sketch | str:
+def _sketch(store: SealedStore, connection: sqlite3.Connection, slot: int) -> Sketch | str:
     name = connection.execute("SELECT sketch FROM contents WHERE slot = ?", (slot,)).fetchone()[0]
     try:
         return store.sketch(slot, name)
@@ -169,7 +180,7 @@ def _relative(
     seed: int,
 ) -> Relative:
     """One candidate with its verdict, remembered or found now."""
-    known = _recalled(connection, own, candidate.model, found.paid_alpha)
+    known = recalled(connection, own, candidate.model, found.paid_alpha)
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found, seed)
         known = {
@@ -226,26 +237,6 @@ def _compare(
     return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=seed), "weights"
 
 
-def _recalled(
-    connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
-) -> dict[str, Any] | None:
-    """What an earlier search found between two registered models, at this level or a stricter one.
-
-    The level falls as a registry grows: a verdict at a laxer level is found again.
-    """
-    if own is None:
-        return None
-    row = connection.execute(
-        "SELECT evidence FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"
-        " AND version = ?",
-        (own.id, other.id, own.digest, other.digest, weightkin.__version__),
-    ).fetchone()
-    known: dict[str, Any] | None = None if row is None else json.loads(row[0])
-    if known is None or known.get("imported"):
-        return None
-    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
-
-
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
     """Keep what was found about a registered model, with digests and version."""
     rows = [
@@ -274,4 +265,4 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
         for x in (*found.relatives, *found.others)
     ]
     with writing(connection):
-        connection.executemany("INSERT OR REPLACE INTO edges VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        write_edges(connection, rows, over=True)

@@ -2,7 +2,8 @@
 
 ``models`` says what was added, under which name, from where and when; ``contents`` what they hold,
 once for equal samples: the position of the vectors and the file of the sketch. ``edges`` keeps
-comparisons with the digests and version they rest on, ``family`` the graph of all models;
+comparisons with the digests and version they rest on, ``family`` the graph of all models; what
+each row and slot holds is sealed (`sealing`), and ``totals`` says how many there are;
 ``jobs`` and ``items`` what is still to do. ``place`` says where vectors and sketches lie:
 empty where that is the folder beside it.
 """
@@ -18,40 +19,53 @@ from pathlib import Path
 
 from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
 from weightkin.records.registry import Registered
+from weightkin.registry.blocks import ALIGNED, n_written
+from weightkin.registry.sealing import Altered, check
 from weightkin.weights.outside import refuse_inside
 
-SCHEMA = 3
+SCHEMA = 4
+OLD = 3  # of weightkin 0.1.0
 APPLICATION = 0x574B494E  # "WKIN"
+MOST_SAID = 300  # characters of what SQLite says
+MOST_CHECKED = 1 << 26  # bytes of a file of which every page is checked when it is opened
+SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"  # of SQLite itself
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 TABLES = """
 CREATE TABLE contents (
   slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
-  scheme TEXT NOT NULL, aligned TEXT NOT NULL, invariant TEXT NOT NULL);
+  scheme TEXT NOT NULL, aligned TEXT NOT NULL, invariant TEXT NOT NULL,
+  sketch_seal TEXT NOT NULL, aligned_seal TEXT NOT NULL, invariant_seal TEXT NOT NULL);
 CREATE TABLE models (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, source TEXT NOT NULL,
   revision TEXT NOT NULL, digest TEXT NOT NULL, full_digest TEXT NOT NULL,
   slot INTEGER NOT NULL REFERENCES contents(slot), added TEXT NOT NULL,
   parents TEXT NOT NULL, licence TEXT NOT NULL, version TEXT NOT NULL,
-  imported TEXT NOT NULL DEFAULT '',
+  imported TEXT NOT NULL, claimed INTEGER NOT NULL, seal TEXT NOT NULL,
   UNIQUE (source, digest, slot));
 CREATE INDEX models_by_name ON models(name);
 CREATE INDEX models_by_slot ON models(slot);
 CREATE TABLE edges (
   a INTEGER NOT NULL, b INTEGER NOT NULL, digest_a TEXT NOT NULL, digest_b TEXT NOT NULL,
-  version TEXT NOT NULL, found TEXT NOT NULL, evidence TEXT NOT NULL,
+  version TEXT NOT NULL, found TEXT NOT NULL, evidence TEXT NOT NULL, seal TEXT NOT NULL,
   PRIMARY KEY (a, b));
 CREATE TABLE place (uri TEXT NOT NULL);
 CREATE TABLE family (
   alpha REAL NOT NULL, seed INTEGER NOT NULL, version TEXT NOT NULL, found TEXT NOT NULL,
-  record TEXT NOT NULL);
+  record TEXT NOT NULL, seal TEXT NOT NULL);
+CREATE TABLE totals (
+  n_models INTEGER NOT NULL, n_contents INTEGER NOT NULL, next_slot INTEGER NOT NULL,
+  mark TEXT NOT NULL);
 CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, begun TEXT NOT NULL, ended TEXT);
 CREATE TABLE items (
   job INTEGER NOT NULL REFERENCES jobs(id), position INTEGER NOT NULL, source TEXT NOT NULL,
   state TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (job, position)) WITHOUT ROWID;
 CREATE INDEX items_by_state ON items(state, job);
 """
-COLUMNS = "id, name, source, revision, digest, full_digest, added, parents, licence, imported"
+COLUMNS = (
+    "id, name, source, revision, digest, full_digest, added, parents, licence, imported, claimed,"
+    " slot, seal"
+)
 
 
 def default_file() -> Path:
@@ -63,7 +77,8 @@ def default_file() -> Path:
 
 def folder_of(path: Path) -> Path:
     """Where vectors and sketches lie, or copies of vectors, and what is served beside them."""
-    return path.with_name(f"{path.name}.files")
+    real = path.resolve()  # a link is the file that it leads to, as it is for SQLite
+    return real.with_name(f"{real.name}.files")
 
 
 @contextmanager
@@ -72,9 +87,10 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        said = " ".join(str(error).split())[:MOST_SAID]
         if getattr(error, "sqlite_errorcode", 0) in NO_ROOM:
-            raise DiskFull(f"{path}: cannot be written ({error})") from None
-        raise UnusableRegistry(f"{path}: {error}, expected a registry that can be used") from None
+            raise DiskFull(f"{path}: cannot be written ({said})") from None
+        raise UnusableRegistry(f"{path}: {said}, expected a registry that can be used") from None
     except OSError as error:
         where = error.filename or path
         if isinstance(told := unwritable(where, error), DiskFull):
@@ -92,12 +108,16 @@ def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[
     if to_write:
         refuse_inside(path)
     with told(path):
+        if path.exists() and not path.is_file():
+            raise UnusableRegistry(f"{path}: no regular file, expected one that `add` made")
         if to_write:
             folder_of(path).mkdir(parents=True, exist_ok=True)
-        elif not path.is_file():
+        elif not path.exists():
             raise UnusableRegistry(f"{path}: no such registry, expected one that `add` made")
+        n_rows = n_written(folder_of(path), ALIGNED)  # before the state of the database is fixed
         with closing(_connected(path, to_write=to_write)) as connection:
             _check_or_make(path, connection, place or "", to_write=to_write)
+            _check_whole(path, connection, n_rows)
             if place is not None:
                 _check_place(path, connection, place)
             if not to_write:
@@ -115,7 +135,9 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 def registered(row: tuple[object, ...], notes: tuple[str, ...] = ()) -> Registered:
     """A row of ``models``, in the order of `COLUMNS`."""
-    known = dict(zip(COLUMNS.split(", "), row, strict=True))
+    check(f"the entry of model #{row[0]}", row[-1], *row[:-1])
+    known = dict(zip(COLUMNS.split(", "), row[:-2], strict=False))
+    known["claimed"] = bool(known["claimed"])
     parents = json.loads(str(known.pop("parents")))
     return Registered(**known, declared_parents=tuple(parents), notes=notes)  # type: ignore[arg-type]
 
@@ -125,10 +147,39 @@ def _connected(path: Path, *, to_write: bool) -> sqlite3.Connection:
     if may_write:
         found = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     else:  # nobody can write there, so nobody needs a lock
+        for log in (f"{path.resolve()}-wal", f"{path.resolve()}-journal"):
+            if os.path.exists(log) and os.path.getsize(log):  # noqa: PTH110, PTH202 (a name)
+                why = "has changes that are not in the registry's file yet"
+                wanted = "a folder where they can be written into it, or neither"
+                raise UnusableRegistry(f"{log}: {why}, expected {wanted}")
         where = f"{path.resolve().as_uri()}?immutable=1"
         found = sqlite3.connect(where, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
     found.execute("PRAGMA foreign_keys = ON")
     return found
+
+
+def _check_whole(path: Path, connection: sqlite3.Connection, n_rows: int) -> None:
+    """Refuse a file that is damaged, or not all of what was written.
+
+    ``n_rows`` vectors lie beside it: one more than it knows where an `add` was stopped.
+    """
+    if path.stat().st_size <= MOST_CHECKED:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise Altered(" ".join(str(found).replace("*", "").split()))
+    made = {x for (x,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")}
+    if made != {x.strip() for x in (*TABLES.split(";"), SEQUENCE) if x.strip()}:
+        raise Altered("its tables were changed by something other than weightkin")
+    n_models, n_contents, next_slot = connection.execute(
+        "SELECT n_models, n_contents, next_slot FROM totals"
+    ).fetchone() or (-1, -1, -1)
+    for table, n in (("models", n_models), ("contents", n_contents)):
+        (found,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        if found != n:
+            raise Altered(f"{table}: found {found} entries, {n} were written")
+    if n_rows > next_slot + 1:
+        where = folder_of(path)
+        raise Altered(f"knows {next_slot} of {n_rows} vectors in {where}, the last are missing")
 
 
 def _check_place(path: Path, connection: sqlite3.Connection, place: str) -> None:
@@ -146,6 +197,9 @@ def _check_or_make(
     )
     if version == SCHEMA and application == APPLICATION:
         return
+    if application == APPLICATION and version == OLD:
+        how = "`export` it with weightkin 0.1.0, then `import` that file"
+        raise UnusableRegistry(f"{path}: registry of version {OLD}, without seals: {how}")
     if application == APPLICATION:
         raise UnusableRegistry(f"{path}: registry of version {version}, expected {SCHEMA}")
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -160,5 +214,6 @@ def _check_or_make(
         for statement in TABLES.split(";"):
             connection.execute(statement)
         connection.execute("INSERT INTO place VALUES (?)", (place,))
+        connection.execute("INSERT INTO totals VALUES (0, 0, 0, ?)", (f"{0:016x}",))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")

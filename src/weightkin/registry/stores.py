@@ -10,54 +10,24 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from weightkin.errors import UnusableRegistry, UsageError
-from weightkin.registry.blocks import Block, Halves
 from weightkin.registry.flat import FlatStore
+from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
-from weightkin.scan import Bits, Floats
-from weightkin.sketch import Sketch
 from weightkin.weights.outside import refuse_inside
 
 LANCE = "lance:"
 ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address
 
 
-class Store(Protocol):
-    """What the registry asks of a place. ``file`` names the contents, and is never used twice."""
-
-    def write(
-        self, slot: int, file: str, sketch: Sketch, aligned: Floats, invariant: Floats
-    ) -> None:
-        """Keep what belongs to a slot, over what was there; on disk when this returns."""
-        ...
-
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
-        """The first ``n`` vectors and their signs, mapped from disk; anything at unknown slots.
-
-        Raises `UnusableRegistry` where some are missing or damaged.
-        """
-        ...
-
-    def sketch(self, slot: int, file: str) -> Sketch:
-        """One sketch; raises `UnreadableModel` where it is missing or damaged.
-
-        Raises `UnusableRegistry` where the place itself cannot be read.
-        """
-        ...
-
-    def sketch_bytes(self, slot: int, file: str) -> bytes:
-        """The file of one sketch as it is; raises what `sketch` does."""
-        ...
-
-    def forget(self, slot: int, file: str) -> None:
-        """Remove a sketch that nobody knows any more; nothing happens where there is none."""
-        ...
+def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> SealedStore:
+    """The store of an open registry, of which only what was written is used."""
+    return SealedStore(bare_store(path, connection, to_write=to_write), connection)
 
 
-def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
-    """The store of an open registry; one for each connection.
+def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
+    """The store of an open registry as it is; one for each connection.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import weightkin
 from weightkin.compute import Lost, run
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
@@ -76,7 +76,7 @@ def sketch_files(  # noqa: PLR0913 (where it runs, and what is kept)
     with closing(run(_seen, names, workers=workers, cluster=cluster)) as found:
         for source, seen in zip(names, found, strict=True):
             if isinstance(seen, Lost):
-                seen = UnreadableModel(f"{given[source]}: {seen.why}")
+                seen = WorkerLost(f"{given[source]}: {seen.why}")
             if isinstance(seen, UnreadableModel):
                 errors.append(seen)
                 skipped.append(Skipped(what=given[source], why=str(seen)))
@@ -85,7 +85,7 @@ def sketch_files(  # noqa: PLR0913 (where it runs, and what is kept)
             else:
                 targets[_target(folder, seen.name, targets)] = source
     if errors and len(skipped) == len(sources):
-        raise errors[0]
+        raise next((x for x in errors if isinstance(x, WorkerLost)), errors[0])
     for target in targets:
         if Path(target).exists():
             raise UsageError(f"{target}: exists already, and is not overwritten")
@@ -148,7 +148,7 @@ def _write(
 ) -> SketchFile:
     """Write a file that names the source as it was given, wherever it was read."""
     if isinstance(what, Lost):
-        raise UnreadableModel(f"{given}: {what.why}")
+        raise WorkerLost(f"{given}: {what.why}")
     if isinstance(what, UnreadableModel):
         raise what
     sketch = what.sketch

@@ -22,6 +22,13 @@ REL_TOL = 1e-3  # other machines sum in another order; counts and digests must a
 # What running a model gives differs more: near ties of a matching tip, fits of MLPs drift apart.
 RUN_TOL, RUN_LOG_TOL = 0.05, 0.2
 
+PARAMETERS: dict[str, type] = {
+    "quick": bool, "thorough": bool, "published": int, "with_full_digest": bool, "controls": str,
+    "frugal": bool,
+}  # fmt: skip
+MOST_PUBLISHED = 10_000  # relabellings that a record may ask for
+MOST_SEED = 1 << 63
+SHOWN = 200  # characters of a value
 Record = Comparison | Location
 Source = Model | str | Path
 
@@ -51,27 +58,43 @@ def verify(
         one in a thousand. Tests that ran the models (`compare` with ``thorough``) need agree to 5 %
         only, and their logs of p-values to 20 %.
     """
+    check_level(record.alpha, record.seed)
     sources = pinned(record.a) if a is None else a, pinned(record.b) if b is None else b
+    is_there = a is None and b is None
     again: Record
     if isinstance(record, Location):
         again = locate(*sources, alpha=record.alpha, seed=record.seed)
-        return differences(record, again)
-    parameters = record.parameters
-    try:
-        again = again_with(
-            *sources,
-            alpha=record.alpha,
-            seed=record.seed,
-            quick=bool(parameters["quick"]),
-            thorough=bool(parameters["thorough"]),
-            published=int(parameters["published"]),
-            with_full_digest=bool(parameters["with_full_digest"]),
-            controls=Path(parameters["controls"]) if parameters.get("controls") else None,
-            frugal=bool(parameters.get("frugal")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableModel(f"record: malformed parameters ({error})") from None
-    return differences(record, again)
+        return differences(record, again, is_there=is_there)
+    said = _parameters(record.parameters)
+    again = again_with(*sources, alpha=record.alpha, seed=record.seed, **said)
+    return differences(record, again, is_there=is_there)
+
+
+def check_level(alpha: float, seed: int) -> None:
+    """Refuse a level or a seed that no run can have had."""
+    if not 0 < alpha < 1 or not 0 <= seed < MOST_SEED:
+        wanted = "a level between 0 and 1 and a seed that is not negative"
+        raise UnreadableModel(f"record: alpha is {alpha}, seed {seed}, expected {wanted}")
+
+
+def _parameters(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """What a comparison was asked for, as its record says."""
+    said: dict[str, Any] = {}
+    for name, kind in PARAMETERS.items():
+        value = stated.get(name, False if name == "frugal" else None)
+        if name != "controls" and type(value) is not kind:
+            raise UnreadableModel(f"record: parameter {name} is {str(value)[:80]!r}")
+        said[name] = value
+    if not 0 <= said["published"] <= MOST_PUBLISHED:
+        found = f"{said['published']} relabellings"
+        raise UnreadableModel(f"record: found {found}, expected at most {MOST_PUBLISHED}")
+    controls = said["controls"] or None  # none is written as an empty text
+    if controls is not None:
+        if not isinstance(controls, str) or "\0" in controls or not Path(controls).is_file():
+            raise UnreadableModel(f"record: no file of controls at {str(controls)[:80]!r}")
+        controls = Path(controls)
+    said["controls"] = controls
+    return said
 
 
 def pinned(ref: ModelRef) -> str:
@@ -79,20 +102,21 @@ def pinned(ref: ModelRef) -> str:
     return at_commit(ref.source, ref.revision)
 
 
-def differences(old: Record, new: Record) -> list[str]:
+def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str]:
     """What two records of one comparison disagree on.
 
     Everything counts but where the models lie, how long it took, how many bytes were touched and
-    which version ran. Other models are said first, and alone.
+    which version ran; the revisions too where both ``is_there``, read where the record says. Other
+    models are said first, and alone.
     """
     found = []
     for name, x, y in (("a", old.a, new.a), ("b", old.b, new.b)):
-        if x.digest != y.digest:
-            found.append(f"digest of {name}: {x.digest} in the record, {y.digest} now")
-        if x.full_digest and y.full_digest and x.full_digest != y.full_digest:
-            found.append(
-                f"full digest of {name}: {x.full_digest} in the record, {y.full_digest} now"
-            )
+        values = {"digest": (x.digest, y.digest), "full digest": (x.full_digest, y.full_digest)}
+        if is_there:
+            values["revision"] = (x.revision, y.revision)
+        for what, (before, now) in values.items():
+            if before != now:
+                found.append(f"{what} of {name}: {_cut(before)} in the record, {_cut(now)} now")
     if found:
         return found
     if isinstance(old, Comparison) and isinstance(new, Comparison):
@@ -108,7 +132,7 @@ def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
     for path in sorted(before.keys() | now.keys()):
         x, y = before.get(path, "nothing"), now.get(path, "nothing")
         if path.split(".")[0] not in IGNORED and not _same(x, y):
-            found.append(f"{path}: {x} in the record, {y} now")
+            found.append(f"{path[:SHOWN]}: {_cut(x)} in the record, {_cut(y)} now")
     return found
 
 
@@ -180,5 +204,12 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _same(x: Any, y: Any) -> bool:
-    numbers = all(isinstance(v, float | int) and not isinstance(v, bool) for v in (x, y))
-    return math.isclose(x, y, rel_tol=REL_TOL, abs_tol=1e-6) if numbers else bool(x == y)
+    """Counts, texts and truth values exactly; what was measured as far as machines agree."""
+    if isinstance(y, float) and isinstance(x, float | int) and not isinstance(x, bool):
+        return math.isclose(x, y, rel_tol=REL_TOL, abs_tol=1e-6)
+    return isinstance(x, bool) == isinstance(y, bool) and bool(x == y)
+
+
+def _cut(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

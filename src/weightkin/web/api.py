@@ -107,6 +107,7 @@ def _answers(*codes: int, model: Any = None) -> Answers:
         413: "The body is too large.",
         421: "This host name is not served.",
         422: "Malformed, or no sketch.",
+        431: "The head of the request is too large.",
         429: "Too many jobs wait already.",
         503: "The registry cannot be used.",
     }
@@ -118,7 +119,7 @@ def _answers(*codes: int, model: Any = None) -> Answers:
     return said
 
 
-EVER = (401, 421, 422, 503)
+EVER = (401, 421, 422, 431, 503)
 ASKING = (400, 403, 413, 429)
 
 

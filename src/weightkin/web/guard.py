@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +19,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "weightkin"
+MOST_HEAD = 16 << 10  # bytes of the head of a request: its address and headers
+MOST_HEADERS = 100
 MOST_FORM = 64 << 10  # bytes of any body
 MOST_UPLOAD = 64_000_000  # bytes of a sketch with its form around it
 UPLOADS = ("/search", "/api/search")
@@ -85,10 +86,13 @@ class Guard:
             await _drain(receive, 4 * most)
             await _said(scope, 413, _too_large(most))(scope, receive, send_guarded)
             return
-        await self._app(scope, _limited(receive, most), send_guarded)
+        kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+        await self._app({**scope, "headers": kept}, _limited(receive, most), send_guarded)
 
     def _refused(self, request: Request) -> Response | None:
         scope, headers = request.scope, request.headers
+        if len(scope["headers"]) > MOST_HEADERS or _head_size(scope) > MOST_HEAD:
+            return _said(scope, 431, f"found a head of more than {MOST_HEAD:,} bytes")
         host = headers.get("host", "")
         if not self._is_known(host):
             return _said(scope, 421, "this host name is not served here")
@@ -112,13 +116,11 @@ class Guard:
         return hmac.compare_digest(text.encode("utf-8", "replace"), self._token.encode())
 
     def _has_cookie(self, header: str) -> bool:
-        try:
-            found = SimpleCookie(header).get(COOKIE)
-        except CookieError:
-            return False
-        value = found.value if found else ""
-        return hmac.compare_digest(
-            value.encode("utf-8", "replace"), cookie_of(self._token).encode()
+        pairs = (pair.strip().partition("=") for pair in header.split(";"))  # ours has no quotes
+        values = [value for name, _, value in pairs if name == COOKIE]
+        wanted = cookie_of(self._token).encode()
+        return len(values) == 1 and hmac.compare_digest(
+            values[0].encode("utf-8", "replace"), wanted
         )
 
     def _is_known(self, host: str) -> bool:
@@ -130,6 +132,11 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _head_size(scope: Scope) -> int:
+    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def cookie_of(token: str) -> str:

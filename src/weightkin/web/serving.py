@@ -20,13 +20,13 @@ from weightkin.errors import UsageError
 from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
 from weightkin.web.app import make_app
+from weightkin.web.connections import HEAD_SECONDS, MOST, Connection
 from weightkin.web.desk import Desk
+from weightkin.web.guard import MOST_HEAD, Guard
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
 from weightkin.web.uploads import tidy
 from weightkin.web.work import work
-
-MOST_AT_ONCE = 200  # requests; others are told to come back
 
 
 def serve(
@@ -70,17 +70,7 @@ def serve(
         desk = stack.enter_context(open_desk(registry, work=work, workers=workers))
         token = "" if is_loopback(host) else secrets.token_urlsafe(32)
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
-        config = uvicorn.Config(
-            make_app(desk, names=known, token=token),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST_AT_ONCE,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=3,
-            ws="none",
-        )
+        config = configured(make_app(desk, names=known, token=token))
         shown = f"[{host}]" if ":" in host else host
         say(f"http://{shown}:{listener.getsockname()[1]}/")
         if token:
@@ -88,6 +78,23 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
             signal.signal(number, _stopped)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def configured(app: Guard) -> uvicorn.Config:
+    """How the server treats connections: none for ever, none too large, few at once."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        http=Connection,
+        limit_concurrency=2 * MOST,  # with those that make room and are not gone yet
+        h11_max_incomplete_event_size=MOST_HEAD,
+        timeout_keep_alive=int(HEAD_SECONDS),
+        timeout_graceful_shutdown=3,
+        ws="none",
+    )
 
 
 @contextmanager

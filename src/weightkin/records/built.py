@@ -1,0 +1,166 @@
+"""Values from JSON: every field of a frozen value is held against its annotation.
+
+Nothing is converted: a number is no text, a truth value no number, and nothing is infinite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+MOST_DIGITS = 19  # of a whole number
+DEEPEST = 64
+LONGEST_SHOWN = 60
+
+
+def parsed(text: str) -> Any:
+    """JSON without repeated names, numbers that are none, or nesting without end.
+
+    Raises
+    ------
+    ValueError
+        What is wrong with it.
+    """
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_constant=_no_number,
+            parse_int=_whole,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    layer, depth = [value], 0
+    while layer:  # level by level, so that nothing here nests
+        layer = [y for x in layer if isinstance(x, dict | list)
+                 for y in (x.values() if isinstance(x, dict) else x)]  # fmt: skip
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
+    return value
+
+
+def built(kind: type[T], data: Any, *, is_strict: bool = False) -> T:
+    """A value of a dataclass; with ``is_strict`` no other field than its own may be there.
+
+    Raises
+    ------
+    ValueError
+        Which field is missing, unknown or no such value.
+    """
+    value: T = _made(kind, data, "", is_strict)
+    return value
+
+
+def _made(hint: Any, data: Any, where: str, is_strict: bool) -> Any:  # noqa: PLR0911
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return data
+    if origin in (Union, types.UnionType):
+        return _either(inner, data, where, is_strict)
+    if origin is Literal:
+        return _checked(data, where, any(data is x or _equal(data, x) for x in inner), inner)
+    if origin is tuple and inner[1:] == (...,):
+        _checked(data, where, isinstance(data, list), "a list")
+        return tuple(_made(inner[0], x, f"{where}.{k}", is_strict) for k, x in enumerate(data))
+    if origin is tuple:
+        _checked(data, where, isinstance(data, list) and len(data) == len(inner), "as many values")
+        pairs = zip(inner, data, strict=True)
+        return tuple(_made(h, x, f"{where}.{k}", is_strict) for k, (h, x) in enumerate(pairs))
+    if origin is dict:
+        _checked(data, where, isinstance(data, dict), "an object")
+        return {key: _made(inner[1], x, f"{where}.{key}", is_strict) for key, x in data.items()}
+    if is_dataclass(hint):
+        return _value(hint, data, where, is_strict)
+    if hint is float:
+        is_number = isinstance(data, float | int) and not isinstance(data, bool)
+        return _checked(data, where, is_number and math.isfinite(data), "a number")
+    return _checked(data, where, type(data) is hint, hint.__name__)
+
+
+def _either(kinds: tuple[Any, ...], data: Any, where: str, is_strict: bool) -> Any:
+    """A value of the first kind that it can be of."""
+    if data is None and type(None) in kinds:
+        return None
+    wrong: ValueError | None = None
+    for kind in kinds:
+        if kind is not type(None):
+            try:
+                return _made(kind, data, where, is_strict)
+            except ValueError as error:
+                wrong = wrong or error
+    raise wrong or ValueError(where)
+
+
+def _value(kind: Any, data: Any, where: str, is_strict: bool) -> Any:
+    _checked(data, where, isinstance(data, dict), "an object")
+    hints, names = _hints(kind)
+    unknown = data.keys() - names.keys() if is_strict else ()
+    if unknown:
+        raise ValueError(f"{_path(where, min(unknown))}: unknown to this version")
+    missing = [name for name, is_needed in names.items() if is_needed and name not in data]
+    if missing:
+        raise ValueError(f"{_path(where, missing[0])}: missing")
+    return kind(
+        **{name: _made(hints[name], data[name], _path(where, name), is_strict)
+           for name in names if name in data}
+    )  # fmt: skip
+
+
+@cache
+def _hints(kind: Any) -> tuple[dict[str, Any], dict[str, bool]]:
+    """Annotations of a dataclass, and whether each of its fields is needed."""
+    needed = {
+        f.name: f.default is MISSING and f.default_factory is MISSING
+        for f in fields(kind)
+        if f.init
+    }
+    hints = get_type_hints(kind)
+    for name, is_needed in needed.items():  # what is None is not written
+        needed[name] = is_needed and type(None) not in get_args(hints[name])
+    return hints, needed
+
+
+def _checked(data: Any, where: str, is_right: bool, wanted: object) -> Any:
+    if is_right:
+        return data
+    shown = repr(data)[:LONGEST_SHOWN]
+    raise ValueError(f"{where.lstrip('.') or 'the record'}: found {shown}, expected {wanted}")
+
+
+def _equal(x: Any, y: Any) -> bool:
+    return type(x) is type(y) and x == y
+
+
+def _path(where: str, name: str) -> str:
+    return f"{where}.{name[:LONGEST_SHOWN]}".lstrip(".")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _whole(text: str) -> int:
+    if len(text.lstrip("-")) > MOST_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError("a number is too large")
+    return found

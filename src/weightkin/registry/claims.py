@@ -1,0 +1,87 @@
+"""What a source says of itself and the registry would keep: its texts, and the digest it claims.
+
+The digest of a model is computed from its weights. A sketch states that of the model it was taken
+from: where it holds all values that is computed again, elsewhere it is a claim.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from weightkin.errors import UnreadableModel
+from weightkin.lineage.relatives import cut
+from weightkin.registry.sealed import SealedStore
+from weightkin.sketch import Sketch
+from weightkin.sketch.stand_in import as_model
+from weightkin.weights.messages import shown
+
+LONGEST = 4096  # characters of a text
+MOST_TEXTS = 256
+MOST_NAMESAKES = 16  # models of one digest that are looked at
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be kept: names of files may hold any bytes."""
+    return name.encode(errors="replace").decode() == name
+
+
+def check_texts(*texts: str) -> None:
+    """Refuse texts that no database keeps, or nobody reads."""
+    if len(texts) > MOST_TEXTS:
+        raise UnreadableModel(f"{shown(texts[0])}: found {len(texts)} texts about it, too many")
+    for text in texts:
+        if not is_text(text) or "\0" in text:
+            raise UnreadableModel(f"{shown(text)}: found characters that are no text")
+        if len(text) > LONGEST:
+            found = f"found a text of {len(text):,} characters"
+            raise UnreadableModel(f"{shown(text[:80])}…: {found}, expected at most {LONGEST:,}")
+
+
+def is_claimed(sketch: Sketch) -> bool:
+    """Whether the digest of a sketch is a mere claim.
+
+    Raises
+    ------
+    UnreadableModel
+        It holds all values, and they have another digest.
+    """
+    from weightkin.weights import digest, full_digest
+
+    model = as_model(sketch)
+    if model.sketched is not None:
+        return True
+    full = sketch.full_digest
+    found = digest(model), full and full_digest(model)
+    if found != (sketch.digest, full):
+        stated = full if found[0] == sketch.digest else sketch.digest
+        raise UnreadableModel(
+            f"{shown(sketch.name)}: its sketch states the digest {stated}, its values have another"
+        )
+    return False
+
+
+def check_claim(store: SealedStore, connection: sqlite3.Connection, sketch: Sketch) -> None:
+    """Refuse a claimed digest that a registered model has whose values are others."""
+    rows = connection.execute(
+        "SELECT DISTINCT models.slot, contents.sketch FROM models JOIN contents"
+        " ON contents.slot = models.slot WHERE digest = ? ORDER BY models.slot LIMIT ?",
+        (sketch.digest, MOST_NAMESAKES),
+    ).fetchall()
+    for slot, file in rows:
+        if _differ(cut(store.sketch(slot, file)), cut(sketch)):
+            number, name = connection.execute(
+                "SELECT id, name FROM models WHERE slot = ? AND digest = ? ORDER BY id",
+                (slot, sketch.digest),
+            ).fetchone()
+            raise UnreadableModel(
+                f"{shown(sketch.name)}: its sketch claims the digest of #{number} {shown(name)},"
+                " whose values are others"
+            )
+
+
+def _differ(x: Sketch, y: Sketch) -> bool:
+    """Whether two samples of one scheme cannot be of one model."""
+    if x.scheme != y.scheme:
+        return False
+    shared = x.tensors.keys() & y.tensors.keys()
+    return not shared or any(x.tensors[k].digest != y.tensors[k].digest for k in shared)

@@ -1,0 +1,51 @@
+"""Comparisons that the registry remembers, sealed, with the digests and version they rest on."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import weightkin
+from weightkin.records.registry import Registered
+from weightkin.registry.sealing import check, seal
+
+EDGE = "a, b, digest_a, digest_b, version, found, evidence"
+Edge = tuple[int, int, str, str, str, str, str]
+
+
+def recalled(
+    connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
+) -> dict[str, Any] | None:
+    """What an earlier search found between two registered models, at this level or a stricter one.
+
+    The level falls as a registry grows: a verdict at a laxer level is found again.
+    """
+    if own is None:
+        return None
+    row = connection.execute(
+        f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"  # noqa: S608
+        " AND version = ?",
+        (own.id, other.id, own.digest, other.digest, weightkin.__version__),
+    ).fetchone()
+    if row is None:
+        return None
+    known = edge_evidence(row)
+    if known.get("imported"):
+        return None
+    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
+
+
+def edge_evidence(row: Sequence[Any]) -> dict[str, Any]:
+    """What a row of `edges` says, in the order of `EDGE` with its seal last."""
+    check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
+    found: dict[str, Any] = json.loads(row[-2])
+    return found
+
+
+def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:
+    """Seal comparisons and write them, ``over`` those that are there or beside them."""
+    verb = "INSERT OR REPLACE" if over else "INSERT OR IGNORE"
+    sealed = [(*row, seal(*row)) for row in rows]
+    connection.executemany(f"{verb} INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, ?)", sealed)

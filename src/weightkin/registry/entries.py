@@ -1,0 +1,179 @@
+"""Entries of the registry: a model is written with its contents, sealed and counted, or removed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import weightkin
+from weightkin.records.registry import Registered
+from weightkin.registry.claims import check_claim, check_texts
+from weightkin.registry.prepared import Prepared
+from weightkin.registry.sealed import SealedStore, with_mark
+from weightkin.registry.sealing import seal
+from weightkin.registry.store import COLUMNS, registered, writing
+from weightkin.sketch import invariant, vectors
+from weightkin.sketch.file import SUFFIX
+
+
+def keep(
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    what: Prepared,
+    places: Sequence[tuple[int, int]] = (),
+    *,
+    added: str = "",
+    imported: str = "",
+) -> tuple[Registered, bool]:
+    """Register one model and settle its item, by its places in jobs; whether it is new.
+
+    Raises
+    ------
+    UnreadableModel
+        A text that cannot be kept, or a digest that its sketch claims and another model has.
+    """
+    sketch = what.sketch
+    said = what.declared
+    check_texts(sketch.name, sketch.source, sketch.revision or "", said.licence, *said.parents)
+    if what.claimed:
+        check_claim(store, connection, sketch)
+    file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
+    with writing(connection):
+        slot = _slot(connection, store, what, file)
+        values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
+        old = connection.execute(
+            f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ? AND slot = ?",  # noqa: S608
+            (sketch.source, sketch.digest, slot),
+        ).fetchone()
+        if old is None:
+            connection.execute(
+                "INSERT INTO models(name, source, revision, digest, full_digest, added, parents,"
+                " licence, imported, claimed, slot, seal, version)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
+                (
+                    *values,
+                    sketch.full_digest or "",
+                    added or now(),
+                    json.dumps(what.declared.parents),
+                    what.declared.licence,
+                    imported,
+                    int(what.claimed),
+                    slot,
+                    weightkin.__version__,
+                ),
+            )
+            _seal_last(connection)
+        settle(connection, places, "done", "")
+        row: tuple[object, ...] = (
+            old
+            or connection.execute(
+                f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
+            ).fetchone()
+        )
+        return with_notes(connection, row), old is None
+
+
+def forget(
+    store: SealedStore, connection: sqlite3.Connection, ids: Sequence[int]
+) -> list[tuple[int, str]]:
+    """Remove models from the database; slots and sketch files that nothing is left in."""
+    for number in ids:
+        connection.execute("DELETE FROM models WHERE id = ?", (number,))
+        connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (number,))
+    unused = connection.execute(
+        "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
+        " ORDER BY slot"
+    ).fetchall()
+    less = -store.mark([slot for slot, _ in unused])
+    (mark,) = connection.execute("SELECT mark FROM totals").fetchone()
+    connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])
+    connection.execute(
+        "UPDATE totals SET n_models = n_models - ?, n_contents = n_contents - ?, mark = ?",
+        (len(ids), len(unused), with_mark(mark, less)),
+    )
+    return unused
+
+
+def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
+    """A model with what else is known about its contents and its source."""
+    model = registered(row)
+    same = connection.execute(
+        "SELECT name, id FROM models WHERE id != ? AND slot ="
+        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
+        (model.id, model.id),
+    ).fetchall()
+    other = connection.execute(
+        "SELECT id, digest, added FROM models WHERE source = ? AND id != ? AND slot !="
+        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
+        (model.source, model.id, model.id),
+    ).fetchall()
+    notes = ["its digest is what its sketch claims, not computed here"] if model.claimed else []
+    notes += [f"same contents on the sample as {name} (#{k})" for name, k in same]
+    notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
+    return registered(row, tuple(notes))
+
+
+def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> str:
+    """Name of the model registered first; "" where one call added it together with another."""
+    if not models:
+        return ""
+    first, *others = sorted(models, key=lambda m: (m.added, m.id))
+    together = {
+        source
+        for (job,) in connection.execute(
+            "SELECT DISTINCT job FROM items JOIN jobs ON jobs.id = job WHERE source = ?"
+            " AND begun <= ? AND (ended IS NULL OR ended >= ?)",
+            (first.source, first.added, first.added),
+        ).fetchall()
+        for (source,) in connection.execute("SELECT source FROM items WHERE job = ?", (job,))
+    }
+    is_tie = any(m.source in together or m.added == first.added for m in others)
+    return "" if is_tie else first.name
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def settle(
+    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], state: str, why: str
+) -> None:
+    """Write down what became of an item, by its jobs and positions there."""
+    connection.executemany(  # what another process has settled meanwhile stays as it is
+        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
+        [(state, why, *place) for place in places],
+    )
+
+
+def _slot(connection: sqlite3.Connection, store: SealedStore, what: Prepared, file: str) -> int:
+    """Where these contents are; written if they are new."""
+    old = connection.execute(
+        "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
+    ).fetchone()
+    if old is not None:
+        return int(old[0])
+    slot: int
+    slot, mark = connection.execute("SELECT next_slot, mark FROM totals").fetchone()
+    vectors_of = (what.aligned, what.invariant)
+    seals = store.write(slot, what.contents, file, what.sketch, vectors_of)
+    names = (what.sketch.scheme.name, vectors.NAME, invariant.NAME)
+    row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
+    connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.execute(
+        "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
+        (with_mark(mark, seals.mark),),
+    )
+    return slot
+
+
+def _seal_last(connection: sqlite3.Connection) -> None:
+    """Seal the model inserted last, now that it has its number, and count it."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
+    ).fetchone()
+    connection.execute("UPDATE models SET seal = ? WHERE id = ?", (seal(*row[:-1]), row[0]))
+    connection.execute("UPDATE totals SET n_models = n_models + 1")

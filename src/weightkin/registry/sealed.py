@@ -1,0 +1,162 @@
+"""A store of which nothing is used but what the registry wrote there, slot by slot."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UnreadableModel
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves
+from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
+from weightkin.scan import Bits, Floats, Ints, bits_of, rescored, scored
+from weightkin.sketch import Sketch
+from weightkin.sketch.file import sketch_bytes
+
+MOST_ASKED = 500  # slots in one question to the database
+COLUMN = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
+
+
+class Store(Protocol):
+    """What the registry asks of a place. ``file`` names the contents, and is never used twice."""
+
+    def write(
+        self, slot: int, file: str, sketch: Sketch, aligned: Floats, invariant: Floats
+    ) -> None:
+        """Keep what belongs to a slot, over what was there; on disk when this returns."""
+        ...
+
+    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+        """The first ``n`` vectors and their signs, mapped from disk; anything at unknown slots.
+
+        Raises `UnusableRegistry` where some are missing or damaged.
+        """
+        ...
+
+    def sketch(self, slot: int, file: str, check: Check | None = None) -> Sketch:
+        """One sketch that ``check`` lets pass; raises `UnreadableModel` where there is none.
+
+        Raises `UnusableRegistry` where the place itself cannot be read.
+        """
+        ...
+
+    def sketch_bytes(self, slot: int, file: str) -> bytes:
+        """The file of one sketch as it is; raises what `sketch` does, but for the check."""
+        ...
+
+    def forget(self, slot: int, file: str) -> None:
+        """Remove a sketch that nobody knows any more; nothing happens where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """Of one slot: as `contents` keeps them, and what it adds to the mark of all."""
+
+    sketch: str
+    aligned: str
+    invariant: str
+    mark: int
+
+
+class SealedStore:
+    """A store and the database that knows its seals; one for each connection."""
+
+    def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
+        self._store = store
+        self._connection = connection
+        self._seen: dict[Block, set[int]] = {ALIGNED: set(), INVARIANT: set()}
+        self._is_marked = False
+
+    def write(
+        self, slot: int, contents: str, file: str, sketch: Sketch, vectors: tuple[Floats, Floats]
+    ) -> Seals:
+        """Keep what belongs to a slot, and seal it."""
+        self._store.write(slot, file, sketch, *vectors)
+        rows = [x[None].astype(np.float16) for x in vectors]
+        aligned, invariant = (seal(slot, contents, x.tobytes()) for x in rows)
+        mark = mark_of(np.array([slot]), *map(bits_of, rows), first=slot)
+        return Seals(seal(contents, file, sketch_bytes(sketch)), aligned, invariant, mark)
+
+    def nearest(self, block: Block, query: Floats, k: int) -> tuple[Ints, Floats]:
+        """The ``k`` slots nearest to a vector, and their cosines, nearest first."""
+        bits, rows = self._vectors(block)
+        slots = self._known(rescored(bits, query))
+        self._check(block, rows, slots)
+        return scored(rows, slots, query, k)
+
+    def rows(self, block: Block, slots: Sequence[int]) -> Halves:
+        """Vectors of some slots, in their order."""
+        _, rows = self._vectors(block)
+        at = np.asarray(slots, dtype=np.int64)
+        self._check(block, rows, at)
+        return rows[at]
+
+    def sketch(self, slot: int, file: str) -> Sketch:
+        """One sketch, as it was written; raises `UnreadableModel` for any other."""
+        return self._store.sketch(slot, file, lambda data: self._check_sketch(slot, file, data))
+
+    def sketch_bytes(self, slot: int, file: str) -> bytes:
+        """The file of one sketch as it was written."""
+        data = self._store.sketch_bytes(slot, file)
+        self._check_sketch(slot, file, data)
+        return data
+
+    def forget(self, slot: int, file: str) -> None:
+        """Remove a sketch that nobody knows any more."""
+        self._store.forget(slot, file)
+
+    def mark(self, slots: Sequence[int]) -> int:
+        """What some slots add to the mark of all."""
+        blocks = [self._vectors(block)[0] for block in (ALIGNED, INVARIANT)]
+        return mark_of(np.asarray(slots, dtype=np.int64), *blocks)
+
+    def _vectors(self, block: Block) -> tuple[Bits, Halves]:
+        """All vectors, after the signs of all were held against their mark."""
+        n, mark = self._connection.execute("SELECT next_slot, mark FROM totals").fetchone()
+        if not self._is_marked:
+            bits = [self._store.vectors(b, n)[0] for b in (ALIGNED, INVARIANT)]
+            if f"{mark_of(self._known(None), *bits):016x}" != mark:
+                raise Altered("search vectors were changed by something other than weightkin")
+            self._is_marked = True
+        return self._store.vectors(block, n)
+
+    def _known(self, among: Ints | None) -> Ints:
+        """Slots that hold something, of those named or of all, ascending."""
+        n, n_known = self._connection.execute("SELECT next_slot, n_contents FROM totals").fetchone()
+        if n == n_known:
+            return np.arange(n) if among is None else among
+        found = self._connection.execute("SELECT slot FROM contents ORDER BY slot")
+        known = np.fromiter((row[0] for row in found), np.int64)
+        return known if among is None else among[np.isin(among, known)]
+
+    def _check(self, block: Block, rows: Halves, slots: npt.NDArray[np.int64]) -> None:
+        new = [slot for slot in slots.tolist() if slot not in self._seen[block]]
+        for start in range(0, len(new), MOST_ASKED):
+            some = new[start : start + MOST_ASKED]
+            marks = ", ".join("?" * len(some))
+            question = f"SELECT slot, contents, {COLUMN[block]} FROM contents"  # noqa: S608
+            found = self._connection.execute(f"{question} WHERE slot IN ({marks})", some).fetchall()
+            for slot, contents, given in found:
+                check(f"the {block.name} vector {slot}", given, slot, contents,
+                      rows[slot].tobytes())  # fmt: skip
+            if len(found) != len(set(some)):
+                raise Altered("models were removed by something other than weightkin")
+        self._seen[block].update(new)
+
+    def _check_sketch(self, slot: int, file: str, data: bytes) -> None:
+        contents, given = self._connection.execute(
+            "SELECT contents, sketch_seal FROM contents WHERE slot = ?", (slot,)
+        ).fetchone()
+        if seal(contents, file, data) != given:
+            said = "its sketch was changed by something other than weightkin"
+            raise UnreadableModel(f"{file[:16]}…: {said}, expected as it was registered")
+
+
+def with_mark(total: str, more: int) -> str:
+    """A mark of all with one more slot, or with one less for a negative number."""
+    return f"{(int(total, 16) + more) & WORD:016x}"
