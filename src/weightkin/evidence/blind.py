@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.pairs import effect_of
-from weightkin.evidence.sample import view_places
+from weightkin.evidence.sample import Run, view_places
 from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
 from weightkin.evidence.views import (
@@ -35,6 +36,7 @@ from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
+FIRST = Run(0, UNITS_OF_A)
 MAX_BLOCKS = 3  # blocks looked at in large models
 LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
 FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
@@ -51,6 +53,7 @@ class SignMatch:
     signs: Floats  # +1 where the signs agree
     observed: Floats  # |cosine| of the matched coin rows
     chance: Floats  # |cosine| of their best other partner
+    agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
     narrow_a: Narrow  # for finding copied blocks inside a model
     narrow_b: Narrow
 
@@ -67,6 +70,7 @@ def run_signs(
     seen_through: tuple[Frame, Frame] | None = None,
     *,
     pairs: Sequence[tuple[Axis, Axis]] | None = None,
+    runs: Mapping[Axis, Run] | None = None,
 ) -> tuple[Stage | None, tuple[SignMatch, ...]]:
     """Sign coherence of gated MLPs and V/O dimensions, on weights or through shared tokens.
 
@@ -77,7 +81,8 @@ def run_signs(
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
-    `sign_pairs`, or some of them, chosen before anything is read.
+    `sign_pairs`, or some of them, chosen before anything is read; ``runs`` names other units of a
+    than the first that look for a partner.
 
     Returns
     -------
@@ -87,7 +92,8 @@ def run_signs(
     pairs = sign_pairs(a, b) if pairs is None else pairs
     for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
-    found = [_match(a, b, x, y, seed, seen_through) for x, y in pairs]
+    runs = runs or {}
+    found = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST)) for x, y in pairs]
     matches = tuple(m for m in found if m is not None and len(m.signs))
     if not matches:
         return None, ()
@@ -106,6 +112,7 @@ def run_signs(
         effect=effect_of(
             np.concatenate([m.observed for m in by_kind[decisive]]),
             np.concatenate([m.chance for m in by_kind[decisive]]),
+            np.concatenate([m.agreement for m in by_kind[decisive]]),
         ),
         trusts="either",
         skipped=(),
@@ -120,6 +127,7 @@ def run_signs(
             for stack in dict.fromkeys(m.a.stack for m in matches)
         },
         decided_by=decisive,
+        has_views=decisive == "units",
     )
     return stage, matches
 
@@ -214,11 +222,13 @@ def _match(
     axis_b: Axis,
     seed: int,
     seen_through: tuple[Frame, Frame] | None,
+    run: Run,
 ) -> SignMatch | None:
     frame_a, frame_b = seen_through or (None, None)
-    rows_a = _features(a, axis_a, 0, UNITS_OF_A, frame_a)
+    rows_a = _features(a, axis_a, run.start, run.start + run.n, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
     step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
     scores, cosines = [], []
     rows_b: dict[str, Floats] = {}
     for start in range(0, axis_b.n_units, step):
@@ -228,8 +238,13 @@ def _match(
         if coin not in shared:
             return None
         parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
-        scores.append(sum(x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()))
+        unsigned = {r: x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()}
+        for r, x in unsigned.items():
+            blind[r].append(x)
+        scores.append(sum(unsigned.values()))
         cosines.append(parts[coin])
+    tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
+    tables = [table for table in tables if table.shape[1] == axis_b.n_units]
     score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
     coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
     rng = np.random.default_rng([seed, 5, axis_a.block + 1])
@@ -239,6 +254,7 @@ def _match(
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
     others = np.abs(coins[units_a])
     others[np.arange(len(units_a)), units_b] = -1.0
+    alone = [(t[units_a].argmax(axis=1) == units_b) for t in tables]
     return SignMatch(
         a=axis_a,
         b=axis_b,
@@ -247,6 +263,7 @@ def _match(
         signs=np.sign(values),
         observed=np.abs(values),
         chance=others.max(axis=1, initial=-1.0),
+        agreement=np.all(alone, axis=0).astype(np.float32),
         narrow_a=narrow(rows_a[coin][:COPY_UNITS], axis_a.n_units, rng),
         narrow_b=narrow(rows_b[coin][:COPY_UNITS], axis_b.n_units, rng),
     )
@@ -255,10 +272,10 @@ def _match(
 def _features(
     side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
 ) -> dict[str, Floats]:
-    """Rows of some units of one axis, role by role: as weights, or through tokens (from 0)."""
+    """Rows of some units of one axis, role by role: as weights, or through tokens."""
     stop = min(stop, axis.n_units)
     if frame is not None:
-        views = token_views(side.model, side.anatomy, axis, frame, stop)
+        views = token_views(side.model, side.anatomy, axis, frame, stop, start)
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):
@@ -287,6 +304,6 @@ def _test(match: SignMatch, view: str) -> Test:
         statistic=float(match.n_agree),
         log10_pvalue=min(0.0, agreements_log10_sf(match.n_agree, n)),
         null="exact",
-        effect=effect_of(match.observed, match.chance),
+        effect=effect_of(match.observed, match.chance, match.agreement),
         view=view,
     )

@@ -2,7 +2,8 @@
 
 The tests need exchangeable labels in ONE of the two models. A model whose units were sorted,
 nested or seeded periodically shows it in its own index; when both do, the axis is not tested. So do
-residual dimensions that a table of sinusoidal positions tells apart, under whatever name it stands.
+residual dimensions that a table of sinusoidal positions tells apart, under whatever name it stands,
+and axes that started from a formula of the index (`evidence.formulas`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.formulas import Formulas
 from weightkin.evidence.pairs import Views
 from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
@@ -29,9 +31,12 @@ class Guard:
 
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
+    formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
+    kinds: set[AxisKind] = field(default_factory=set)  # that were looked at
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
+        self.kinds.add(axis.kind)
         for role, view in views.items():
             for piece in _pieces(axis, view):
                 trend = measure_trend(piece)
@@ -46,27 +51,47 @@ class Guard:
                 rows = model.rows(place.tensor, slice(0, MAX_POSITIONS)).reshape(-1, shape[-1])
                 if is_sinusoidal(rows[:MAX_POSITIONS]):
                     self.sinusoids = place.tensor
+                elif np.isfinite(rows).all():
+                    columns = np.ascontiguousarray(rows[:MAX_POSITIONS].T)
+                    table = {f"{place.role} table": columns}
+                    self.formulas.look(model, axis, table, n_views=len(axis.places))
 
     @property
     def finding(self) -> str | None:
-        """What the index gives away, None when nothing."""
+        """What the index of the whole kind of axis gives away, None when nothing."""
         if self.sinusoids:
             return f"{self.sinusoids} holds sinusoids of the index"
         for role, trends in sorted(self.trends.items()):
             trend = judge_trends(trends)
             if trend:
                 return f"{role}: {trend}"
-        return None
+        found = (self.formulas.of_kind(kind) for kind in sorted(self.kinds))
+        return next(filter(None, found), None)
+
+    def of_axis(self, axis: Axis) -> str:
+        """What the index gives away on one axis; nothing where its labels may be trusted."""
+        return self.finding or self.formulas.of_axis(axis)
+
+
+def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
+    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
+    in_a = a.of_axis(axis_a)
+    in_b = b.of_axis(axis_b) if in_a else ""
+    return _both(in_a, in_b) if in_b else ""
 
 
 def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:
     """Whose labels may be taken as uniform, or None with the reason when neither's may."""
     in_a, in_b = a.finding, b.finding
     if in_a and in_b:
-        return None, f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
+        return None, _both(in_a, in_b)
     if in_a:
         return "b", ""
     return ("a" if in_b else "either"), ""
+
+
+def _both(in_a: str, in_b: str) -> str:
+    return f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
 
 
 def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[str]:

@@ -74,8 +74,9 @@ def calibrate(
 
 def _too_few(alike: Alike, n_controls: int) -> str:
     return (
-        f"{n_controls} controls of {alike.model_class} models within a factor {SIZE_FACTOR} of"
-        f" {alike.n_units} units and width {alike.width}, {N_CONTROLS} are needed: listed only"
+        f"{n_controls} controls of {alike.model_class} models with {alike.n_rows} shared rows and"
+        f" within a factor {SIZE_FACTOR} of {alike.n_units} units and width {alike.width},"
+        f" {N_CONTROLS} are needed: listed only"
         " (weightkin controls add)"
     )
 
