@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.formulas import Formulas
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
 from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
-from weightkin.stats.trend import Trend, is_structured, judge_trends, measure_trend
+from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
 from weightkin.weights.model import Model
 
 MAX_POSITIONS = 512  # rows of a position table that are looked at
@@ -32,11 +32,9 @@ class Guard:
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
     formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
-    kinds: set[AxisKind] = field(default_factory=set)  # that were looked at
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
-        self.kinds.add(axis.kind)
         for role, view in views.items():
             for piece in _pieces(axis, view):
                 trend = measure_trend(piece)
@@ -65,19 +63,23 @@ class Guard:
             trend = judge_trends(trends)
             if trend:
                 return f"{role}: {trend}"
-        found = (self.formulas.of_kind(kind) for kind in sorted(self.kinds))
-        return next(filter(None, found), None)
+        return None
 
-    def of_axis(self, axis: Axis) -> str:
-        """What the index gives away on one axis; nothing where its labels may be trusted."""
-        return self.finding or self.formulas.of_axis(axis)
+    @property
+    def likeness(self) -> str:
+        """Which units are alike by their index, whatever their norms; nothing where none are."""
+        for role, trends in sorted(self.trends.items()):
+            if alike := judge_likeness(trends):
+                return f"{role}: {alike}"
+        return ""
 
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
-    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
-    in_a = a.of_axis(axis_a)
-    in_b = b.of_axis(axis_b) if in_a else ""
-    return _both(in_a, in_b) if in_b else ""
+    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may.
+
+    What shows on whole kinds of axes is left to `whom_to_trust`.
+    """
+    return formula_behind(a.formulas, axis_a, b.formulas, axis_b)
 
 
 def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sign_pairs, unread
 from weightkin.evidence.confirm import Draw, is_shown, second_run
-from weightkin.evidence.formulas import Formulas
+from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, block_name, run_stage
@@ -34,6 +34,7 @@ CONFIRMED = 0.4  # share of units another view confirms, if there is one; withou
 # and then with the median block over EFFECT_CUT
 BLOCK_CUT = 1.5  # ratio that settles a single block: a frame aimed at one reaches 1.36
 COPY_COSINE = 0.8  # median cosine that V/O dimensions, heads and the residual width must reach
+KINDS: tuple[AxisKind, ...] = ("units", "vo", "heads", "residual")
 ROTATABLE = frozenset({"vo", "heads", "residual"})
 # A loss that compares hidden states at equal width copies the residual width, seed or no seed.
 COPIED_BY_LOSSES = frozenset({"residual"})
@@ -68,6 +69,7 @@ class _Ladder:
     draw: Draw
     alpha: float
     formulas: tuple[Formulas, Formulas] = field(default_factory=lambda: (Formulas(), Formulas()))
+    guards: dict[str, tuple[Guard, Guard]] = field(default_factory=dict)  # by kind of axis
 
     def bench(self, frames: tuple[Frame, Frame] | None = None, name: str = "") -> Bench:
         """A bench whose guards know what other benches found of formulas."""
@@ -96,13 +98,16 @@ class _Ladder:
     def untied(
         self, pairs: Sequence[tuple[Axis, Axis]]
     ) -> tuple[list[tuple[Axis, Axis]], tuple[Skipped, ...]]:
-        """Pairs whose signs are coins: a start by formula in both models fixes them."""
+        """Pairs whose signs are coins: starts by formula in both models fix them."""
         kept, skipped = [], []
         for x, y in pairs:
-            in_a, in_b = (f.of_axis(axis) for f, axis in zip(self.formulas, (x, y), strict=True))
-            if in_a and in_b:
+            a, b = self.guards[x.kind]
+            why = formula_behind(a.formulas, x, b.formulas, y)
+            if a.likeness and b.likeness:
+                why = why or f"units are alike by their index (a: {a.likeness}; b: {b.likeness})"
+            if why:
                 what = f"signs of {block_name(x)} {x.name}"
-                skipped.append(Skipped(what=what, why=f"no coins in either (a: {in_a}; b: {in_b})"))
+                skipped.append(Skipped(what=what, why=f"they are no coins: {why}"))
             else:
                 kept.append((x, y))
         return kept, tuple(skipped)
@@ -136,10 +141,10 @@ def climb(
     the models, from which second runs are drawn.
     """
     ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
-    units, block_map = run_units(ladder.bench())
-    aligned = [units, run_stage(ladder.bench(), "vo", block_map)]
-    aligned.append(run_stage(ladder.bench(), "heads", block_map))
-    aligned.append(run_stage(ladder.bench(), "residual", block_map))
+    benches = {kind: ladder.bench() for kind in KINDS}
+    units, block_map = run_units(benches["units"])
+    aligned = [units, *(run_stage(benches[kind], kind, block_map) for kind in KINDS[1:])]
+    ladder.guards.update({kind: (x.guard_a, x.guard_b) for kind, x in benches.items()})
     stages = [stage for stage in map(ladder.confirmed, aligned) if stage is not None]
     if not with_blind or (not thorough and is_settled(stages, alpha)):
         return Climb(tuple(stages), block_map)
