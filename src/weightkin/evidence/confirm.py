@@ -23,7 +23,7 @@ from weightkin.evidence.units import CLEAR
 from weightkin.evidence.views import Frame, token_views
 from weightkin.stats.coincidences import mix_log_evalue
 
-N_UNITS = 64  # of a run; twice as many where units were dropped
+MIN_UNITS = 64  # of a run; twice as many where units were dropped
 MAX_BLOCKS = 8
 LOG_SHOWN = math.log(100.0)  # e-value that the second run must reach: it is asked once
 SIGNS = ("signs", "token signs")
@@ -39,6 +39,11 @@ class Draw:
     seed: int
     names: str  # digests of the two models, in either order the same
     frames: tuple[Frame, Frame] | None = None
+
+    @property
+    def n_units(self) -> int:
+        """Units of a run: a quarter of the sample of a block."""
+        return max(MIN_UNITS, self.plan.n_units // 4)
 
     def rng(self, what: str) -> np.random.Generator:
         """Generator of one choice."""
@@ -90,8 +95,10 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
     runs = {}
     for m in wider:
         size = m.a.head_size or 1
-        n = max(size, N_UNITS // size * size)
-        runs[m.a] = _drawn(draw, stage.name, m.a, UNITS_OF_A, n)
+        n = max(size, draw.n_units // size * size)
+        read = n_sampled(m.a, draw.plan)  # by aligned tests: what was fitted was fitted to these
+        first = max(UNITS_OF_A, read) if read < m.a.n_units else UNITS_OF_A
+        runs[m.a] = _drawn(draw, stage.name, m.a, first, n)
     pairs = [(m.a, m.b) for m in wider]
     found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
@@ -110,11 +117,11 @@ def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
     n_a, n_b = t.a.n_units, t.b.n_units
     first = min(n_a, n_b) - _rest(draw, t)
     size = math.gcd(t.a.head_size, t.b.head_size) or 1
-    n = max(size, N_UNITS // size * size)
+    n = max(size, draw.n_units // size * size)
     if n_a == n_b or size > 1:
         run = _drawn(draw, stage, t.a if n_a <= n_b else t.b, first, n)
         return run, run
-    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * N_UNITS)
+    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * draw.n_units)
     most = max(n_a, n_b)
     middle = (smaller.start + smaller.n / 2) * most / min(n_a, n_b)
     n_larger = min(most, round(smaller.n * most / min(n_a, n_b)))
