@@ -18,12 +18,11 @@ from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
 from weightkin.evidence.views import (
     CHUNK,
-    MAX_TABLE_BYTES,
     Frame,
     token_views,
     unit_rows_of,
 )
-from weightkin.records import Skipped, Test
+from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
@@ -39,7 +38,6 @@ UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 FIRST = Run(0, UNITS_OF_A)
 MAX_BLOCKS = 3  # blocks looked at in large models
 LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
-FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,42 +169,6 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
 
 
-def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
-    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
-    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    middle = (len(blocks) - 1) / 2
-
-    def order(pair: tuple[Axis, Axis]) -> tuple[int, float]:
-        place = blocks.index((pair[0].stack, pair[0].block))
-        return cost(a, b, pair), abs(place - middle)
-
-    kept, total = [], 0
-    for pair in sorted(pairs, key=order):
-        total += cost(a, b, pair)
-        if total <= FRUGAL:
-            kept.append(pair)
-    return [pair for pair in pairs if pair in kept]
-
-
-def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
-    """Bytes that the signs of one pair of axes take."""
-    total = 0
-    for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
-        for place in view_places(side.model, axis):
-            info = side.model.tensors[place.tensor]
-            if place.dim == 0 and _is_wanted(place):
-                total += info.n_bytes // info.shape[0] * min(most, place.size)
-            elif _is_wanted(place) and info.n_bytes <= MAX_TABLE_BYTES:
-                total += info.n_bytes
-    return total
-
-
-def unread(what: str, n_bytes: int) -> Skipped:
-    """What was not read because it lies on a hub, and how to have it read."""
-    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
-    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
@@ -279,14 +241,15 @@ def _features(
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):
-        if _is_wanted(place):
+        if is_wanted(place):
             rows = unit_rows_of(side.model, place, start, stop)
             if rows is not None and np.isfinite(rows).all():
                 found[place.role] = rows
     return found
 
 
-def _is_wanted(place: Place) -> bool:
+def is_wanted(place: Place) -> bool:
+    """Whether signs look at a place."""
     return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
         place.role == "attn.o" and place.repeat == 1
     )

@@ -9,7 +9,9 @@ and axes that started from a formula of the index (`evidence.formulas`).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
-from weightkin.weights.model import Model
+from weightkin.weights.model import Model, Problem
 
 MAX_POSITIONS = 512  # rows of a position table that are looked at
 
@@ -75,11 +77,34 @@ class Guard:
 
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
-    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may.
-
-    What shows on whole kinds of axes is left to `whom_to_trust`.
-    """
+    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
+    in_a, in_b = a.finding, b.finding
+    if in_a and in_b:
+        return _both(in_a, in_b)
     return formula_behind(a.formulas, axis_a, b.formulas, axis_b)
+
+
+class _Pair(Protocol):
+    @property
+    def a(self) -> Axis: ...
+    @property
+    def b(self) -> Axis: ...
+
+
+P = TypeVar("P", bound=_Pair)
+
+
+def untied(a: Guard, b: Guard, pairs: Sequence[P]) -> tuple[list[P], list[Problem]]:
+    """Pairs of axes on which one model's labels may be trusted; the others, with the reason."""
+    kept, tied = [], []
+    for pair in pairs:
+        why = tie(a, pair.a, b, pair.b)
+        if why:
+            where = pair.a.stack if pair.a.block < 0 else f"{pair.a.stack}.{pair.a.block}"
+            tied.append(Problem(f"{where} {pair.a.name}", why))
+        else:
+            kept.append(pair)
+    return kept, tied
 
 
 def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sign_pairs, unread
+from weightkin.evidence.blind import SignMatch, run_signs, sign_pairs
+from weightkin.evidence.budget import affordable, cost, unread
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard

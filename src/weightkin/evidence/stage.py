@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
-from weightkin.evidence.guard import Guard, drop_structured_views, tie, whom_to_trust
+from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
@@ -123,24 +123,18 @@ class Bench:
             self.note([Problem(f"{block_name(axis_a)} {axis_a.name} {role}", why)])
         evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
         if evidence is None:
-            why = (
-                "no view has the same features in both models"
-                if views_a and views_b
-                else ("no view could be read")
+            what = (
+                "has the same features in both models" if views_a and views_b else "could be read"
             )
+            why = f"no view {what}"
             self.note([Problem(f"{block_name(axis_a)} {axis_a.name}", why)])
             return None
         return Tested(axis_a, axis_b, evidence)
 
     def without_ties(self, tested: Sequence[Tested]) -> list[Tested]:
         """Drop, noted, the pairs on which neither model's labels may be trusted."""
-        kept = []
-        for t in tested:
-            why = tie(self.guard_a, t.a, self.guard_b, t.b)
-            if why:
-                self.note([Problem(f"{block_name(t.a)} {t.a.name}", why)])
-            else:
-                kept.append(t)
+        kept, tied = untied(self.guard_a, self.guard_b, tested)
+        self.note(tied)
         return kept
 
     def rng(self, axis: Axis) -> np.random.Generator:
@@ -166,11 +160,8 @@ def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None
     for axis_a, axis_b in pairs:
         n_vocabulary = 0
         if kind == "residual":
-            rows = (
-                n_embedding_rows(bench.a.model, axis_a),
-                n_embedding_rows(bench.b.model, axis_b),
-            )
-            n_vocabulary = min(rows)
+            pair = ((bench.a, axis_a), (bench.b, axis_b))
+            n_vocabulary = min(n_embedding_rows(side.model, axis) for side, axis in pair)
         views_a = bench.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
         views_b = bench.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
         found = bench.test(axis_a, axis_b, views_a, views_b)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weightkin.evidence.blind import FRUGAL, unread
+from weightkin.evidence.budget import FRUGAL, unread
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
 from weightkin.evidence.stage import Side
