@@ -58,6 +58,11 @@ class Formulas:
             self.known[kind] = len(self.seen), next(filter(None, found), "")
         return self.known[kind][1]
 
+    @property
+    def has_units(self) -> bool:
+        """Whether hidden units anywhere follow a formula."""
+        return bool(self.of_kind("units")) or any(kind == "units" for kind, _ in self.tied)
+
     def of_axis(self, axis: Axis) -> str:
         """Why the labels of one axis may follow a formula; or nothing."""
         found = self.tied.get((axis.kind, axis.labels), "") or self.of_kind(axis.kind)

@@ -61,6 +61,7 @@ class Climb:
     matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
     skipped: tuple[Skipped, ...] = ()
     rows: str = ""  # what units were seen through, if they were
+    is_formula: bool = False  # whether hidden units of a model began as a formula: see calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ def climb(
     if not with_blind or (not thorough and is_settled(stages, alpha)):
         return Climb(tuple(stages), block_map)
     blind = _blind(ladder, block_map, frugal=frugal)
-    return replace(blind, stages=(*stages, *blind.stages))
+    is_formula = any(formulas.has_units for formulas in ladder.formulas)
+    return replace(blind, stages=(*stages, *blind.stages), is_formula=is_formula)
 
 
 def paid_log10(stage: Stage) -> float:

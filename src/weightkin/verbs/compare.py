@@ -32,6 +32,7 @@ from weightkin.evidence.stage import Side
 from weightkin.evidence.thorough import run_models
 from weightkin.evidence.undone import Undone, undo
 from weightkin.records import Comparison, Direction, ModelRef, Skipped
+from weightkin.verbs.calibrate import WHAT as CALIBRATED
 from weightkin.verbs.calibrate import Calibrated, calibrate
 from weightkin.verbs.derived import derive, is_far
 from weightkin.weights import Model, digest, full_digest, open_model
@@ -142,7 +143,10 @@ def compare(
         refs, known = (ref_a, ref_b), load_controls(controls)
         ranked = calibrate(side_a, side_b, refs, known, frugal=frugal)
         tests, skipped = tests + ranked.tests, skipped + ranked.skipped
-    if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
+    if ranked.is_decisive and climbed.is_formula:
+        why = "hidden units began as a formula, those of the controls at random: listed only"
+        skipped += (Skipped(what=CALIBRATED, why=why),)
+    elif ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
     if not missed and (not quick or recover is not None):
