@@ -87,7 +87,11 @@ SECTIONS = {
     "validity": _section(
         "Simulated null pairs",
         validity,
-        lambda: validity.lines(validity.simulate(250, SEED, workers=WORKERS)),
+        lambda: [
+            *validity.lines(validity.simulate(250, SEED, workers=WORKERS)),
+            "",
+            *validity.lines(validity.simulate_formulas(250, SEED)),
+        ],
     ),
     "cases": _section("Inputs on which 0.1.0 was wrong", cases),
     "hiding": _section(

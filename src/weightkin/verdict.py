@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from weightkin.evidence.ladder import LADDER, Climb, is_real, paid_log10, passes
+from weightkin.evidence.equal_rows import has_equal_rows
+from weightkin.evidence.ladder import (
+    COPIED_BY_LOSSES,
+    LADDER,
+    Climb,
+    is_real,
+    is_settled,
+    paid_log10,
+    passes,
+)
 from weightkin.evidence.pairs import LOG10
+from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import DROPPED, BlockMap, Side, Stage, block_name
 from weightkin.evidence.units import CLEAR
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped
 from weightkin.records.comparison import Basis, Relation, Verdict
 
+LEAST_SHARE_TESTED = 0.5
 NO_UNIT = Skipped(
     what="every axis",
     why="no unit could be matched: in one model all that were read are zero, equal or not finite",
@@ -28,21 +40,52 @@ def axis_evidence(stage: Stage, alpha: float) -> AxisEvidence:
         trusts=stage.trusts,
         effect=stage.effect,
         passes=passes(stage, alpha),
+        confirmed=stage.confirmed,
+        second_effect=stage.second,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the tests of a pair could have shown: their smallest p, and the share they reach."""
+
+    log10_pvalue: float
+    share: float
+
+
 def decide(
-    axes: Sequence[AxisEvidence], alpha: float, *, is_identical: bool
-) -> tuple[Verdict, Basis]:
-    """`dependent` needs one axis that passes both alpha and the effect cut."""
+    axes: Sequence[AxisEvidence], alpha: float, reach: Reach, *, is_identical: bool
+) -> tuple[Verdict, Basis, tuple[Skipped, ...]]:
+    """`dependent` needs one axis that passes alpha and the effect cut, and that no loss copies.
+
+    "No evidence" needs tests that could have shown something, on half of the smaller model.
+    """
     if is_identical:
-        return "dependent", "exact" if axes else "none"
+        return "dependent", "exact" if axes else "none", ()
     if not axes:
-        return "not-testable", "none"
-    if any(axis.passes for axis in axes):
-        return "dependent", "exact"
-    lines_up = any(axis.log10_pvalue <= math.log10(alpha) for axis in axes)
-    return ("aligned-only" if lines_up else "no-evidence"), "exact"
+        return "not-testable", "none", ()
+    if any(axis.passes and axis.axis not in COPIED_BY_LOSSES for axis in axes):
+        return "dependent", "exact", ()
+    log10_alpha = math.log10(alpha)
+    if any(axis.log10_pvalue <= log10_alpha for axis in axes):
+        return "aligned-only", "exact", tuple(_only_aligned(axes))
+    if reach.log10_pvalue > log10_alpha:
+        why = f"every unit tested alike would give p = {10**reach.log10_pvalue:.1g}, not {alpha:g}"
+        return "not-testable", "none", (Skipped(what="the verdict", why=why),)
+    if reach.share < LEAST_SHARE_TESTED:
+        why = f"tests reach {reach.share:.0%} of the parameters of the smaller model"
+        return "not-testable", "none", (Skipped(what="the verdict", why=why),)
+    return "no-evidence", "exact", ()
+
+
+def _only_aligned(axes: Sequence[AxisEvidence]) -> Iterator[Skipped]:
+    """Why axes that lined up settle nothing, beyond the effect cut."""
+    for axis in axes:
+        if axis.confirmed == "refuted":
+            yield Skipped(what=axis.axis, why="units outside the sample do not show it")
+        elif axis.passes:
+            why = "losses that compare hidden states copy the residual width, seed or no seed"
+            yield Skipped(what=axis.axis, why=f"{why}: it settles nothing alone")
 
 
 def has_units(climbed: Climb) -> bool:
@@ -127,12 +170,13 @@ def _one_sided(block_a: str, block_b: str, relation: Relation) -> BlockRelation:
     return BlockRelation(block_a=block_a, block_b=block_b, relation=relation, log10_pvalue=0.0)
 
 
-def parts(stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
+def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     """Verdict of each stack alone, and of each embedding, paid for their number.
 
-    A part takes the best of its stages, each already paid for by its weight.
+    A part takes the best of its stages, each already paid for by its weight. Where the residual
+    width stands alone, an embedding is only `dependent` if rows of it are equal up to one factor.
     """
-    best: dict[str, tuple[float, Stage]] = {}
+    best: dict[str, tuple[float, Stage, str]] = {}
     for stage in stages:
         if stage.name == "heads":
             continue
@@ -140,12 +184,15 @@ def parts(stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
             name = f"{stack} embedding" if stage.name == "residual" else stack
             paid = log_e + math.log(LADDER[stage.name])
             if name not in best or paid > best[name][0]:
-                best[name] = paid, stage
+                best[name] = paid, stage, stack
     verdicts = []
-    for name, (log_e, stage) in best.items():
+    for name, (log_e, stage, stack) in best.items():
         log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)
         verdict: Verdict = "no-evidence"
         if log10_p <= math.log10(alpha):
-            verdict = "dependent" if is_real(stage) else "aligned-only"
+            is_shown = is_real(stage) and stage.confirmed != "refuted"
+            if is_shown and stage.name in COPIED_BY_LOSSES and not is_settled(stages, alpha):
+                is_shown = has_equal_rows(a, b, plan, stack)
+            verdict = "dependent" if is_shown else "aligned-only"
         verdicts.append(Part(name=name, verdict=verdict, log10_pvalue=log10_p))
     return tuple(verdicts)

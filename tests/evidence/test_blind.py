@@ -120,7 +120,7 @@ def test_copied_blocks_in_both_models_count_once(rng):
     for _ in range(10):
         a, b = (models.keep_blocks(models.base(rng, blocks=1), [0] * 8) for _ in range(2))
         record = compare(_model(a), _model(b), thorough=True)
-        assert record.verdict == "no-evidence"
+        assert record.verdict in ("no-evidence", "not-testable")  # chance trends eight times over
         signs = next(axis for axis in record.axes if axis.axis == "signs")
         assert signs.log10_pvalue > -3
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,17 +13,16 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.pairs import effect_of
-from weightkin.evidence.sample import view_places
+from weightkin.evidence.sample import Run, view_places
 from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
 from weightkin.evidence.views import (
     CHUNK,
-    MAX_TABLE_BYTES,
     Frame,
     token_views,
     unit_rows_of,
 )
-from weightkin.records import Skipped, Test
+from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
@@ -35,9 +35,9 @@ from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
+FIRST = Run(0, UNITS_OF_A)
 MAX_BLOCKS = 3  # blocks looked at in large models
 LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
-FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class SignMatch:
     signs: Floats  # +1 where the signs agree
     observed: Floats  # |cosine| of the matched coin rows
     chance: Floats  # |cosine| of their best other partner
+    agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
     narrow_a: Narrow  # for finding copied blocks inside a model
     narrow_b: Narrow
 
@@ -67,6 +68,7 @@ def run_signs(
     seen_through: tuple[Frame, Frame] | None = None,
     *,
     pairs: Sequence[tuple[Axis, Axis]] | None = None,
+    runs: Mapping[Axis, Run] | None = None,
 ) -> tuple[Stage | None, tuple[SignMatch, ...]]:
     """Sign coherence of gated MLPs and V/O dimensions, on weights or through shared tokens.
 
@@ -77,7 +79,8 @@ def run_signs(
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
-    `sign_pairs`, or some of them, chosen before anything is read.
+    `sign_pairs`, or some of them, chosen before anything is read; ``runs`` names other units of a
+    than the first that look for a partner.
 
     Returns
     -------
@@ -87,7 +90,8 @@ def run_signs(
     pairs = sign_pairs(a, b) if pairs is None else pairs
     for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
-    found = [_match(a, b, x, y, seed, seen_through) for x, y in pairs]
+    runs = runs or {}
+    found = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST)) for x, y in pairs]
     matches = tuple(m for m in found if m is not None and len(m.signs))
     if not matches:
         return None, ()
@@ -106,6 +110,7 @@ def run_signs(
         effect=effect_of(
             np.concatenate([m.observed for m in by_kind[decisive]]),
             np.concatenate([m.chance for m in by_kind[decisive]]),
+            np.concatenate([m.agreement for m in by_kind[decisive]]),
         ),
         trusts="either",
         skipped=(),
@@ -120,6 +125,7 @@ def run_signs(
             for stack in dict.fromkeys(m.a.stack for m in matches)
         },
         decided_by=decisive,
+        has_views=decisive == "units",
     )
     return stage, matches
 
@@ -163,42 +169,6 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
 
 
-def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
-    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
-    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    middle = (len(blocks) - 1) / 2
-
-    def order(pair: tuple[Axis, Axis]) -> tuple[int, float]:
-        place = blocks.index((pair[0].stack, pair[0].block))
-        return cost(a, b, pair), abs(place - middle)
-
-    kept, total = [], 0
-    for pair in sorted(pairs, key=order):
-        total += cost(a, b, pair)
-        if total <= FRUGAL:
-            kept.append(pair)
-    return [pair for pair in pairs if pair in kept]
-
-
-def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
-    """Bytes that the signs of one pair of axes take."""
-    total = 0
-    for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
-        for place in view_places(side.model, axis):
-            info = side.model.tensors[place.tensor]
-            if place.dim == 0 and _is_wanted(place):
-                total += info.n_bytes // info.shape[0] * min(most, place.size)
-            elif _is_wanted(place) and info.n_bytes <= MAX_TABLE_BYTES:
-                total += info.n_bytes
-    return total
-
-
-def unread(what: str, n_bytes: int) -> Skipped:
-    """What was not read because it lies on a hub, and how to have it read."""
-    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
-    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
@@ -214,11 +184,13 @@ def _match(
     axis_b: Axis,
     seed: int,
     seen_through: tuple[Frame, Frame] | None,
+    run: Run,
 ) -> SignMatch | None:
     frame_a, frame_b = seen_through or (None, None)
-    rows_a = _features(a, axis_a, 0, UNITS_OF_A, frame_a)
+    rows_a = _features(a, axis_a, run.start, run.start + run.n, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
     step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
     scores, cosines = [], []
     rows_b: dict[str, Floats] = {}
     for start in range(0, axis_b.n_units, step):
@@ -228,8 +200,13 @@ def _match(
         if coin not in shared:
             return None
         parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
-        scores.append(sum(x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()))
+        unsigned = {r: x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()}
+        for r, x in unsigned.items():
+            blind[r].append(x)
+        scores.append(sum(unsigned.values()))
         cosines.append(parts[coin])
+    tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
+    tables = [table for table in tables if table.shape[1] == axis_b.n_units]
     score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
     coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
     rng = np.random.default_rng([seed, 5, axis_a.block + 1])
@@ -239,6 +216,7 @@ def _match(
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
     others = np.abs(coins[units_a])
     others[np.arange(len(units_a)), units_b] = -1.0
+    alone = [(t[units_a].argmax(axis=1) == units_b) for t in tables]
     return SignMatch(
         a=axis_a,
         b=axis_b,
@@ -247,6 +225,7 @@ def _match(
         signs=np.sign(values),
         observed=np.abs(values),
         chance=others.max(axis=1, initial=-1.0),
+        agreement=np.all(alone, axis=0).astype(np.float32),
         narrow_a=narrow(rows_a[coin][:COPY_UNITS], axis_a.n_units, rng),
         narrow_b=narrow(rows_b[coin][:COPY_UNITS], axis_b.n_units, rng),
     )
@@ -255,21 +234,22 @@ def _match(
 def _features(
     side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
 ) -> dict[str, Floats]:
-    """Rows of some units of one axis, role by role: as weights, or through tokens (from 0)."""
+    """Rows of some units of one axis, role by role: as weights, or through tokens."""
     stop = min(stop, axis.n_units)
     if frame is not None:
-        views = token_views(side.model, side.anatomy, axis, frame, stop)
+        views = token_views(side.model, side.anatomy, axis, frame, stop, start)
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):
-        if _is_wanted(place):
+        if is_wanted(place):
             rows = unit_rows_of(side.model, place, start, stop)
             if rows is not None and np.isfinite(rows).all():
                 found[place.role] = rows
     return found
 
 
-def _is_wanted(place: Place) -> bool:
+def is_wanted(place: Place) -> bool:
+    """Whether signs look at a place."""
     return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
         place.role == "attn.o" and place.repeat == 1
     )
@@ -287,6 +267,6 @@ def _test(match: SignMatch, view: str) -> Test:
         statistic=float(match.n_agree),
         log10_pvalue=min(0.0, agreements_log10_sf(match.n_agree, n)),
         null="exact",
-        effect=effect_of(match.observed, match.chance),
+        effect=effect_of(match.observed, match.chance, match.agreement),
         view=view,
     )

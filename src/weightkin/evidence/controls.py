@@ -109,7 +109,10 @@ def as_control(alike: Alike, digest_a: str, digest_b: str, documented: str) -> C
 
 
 def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> Ranked:
-    """Rank a pair among the controls of its class and size that share no model with it."""
+    """Rank a pair among the controls of its class and size that share no model with it.
+
+    Units seen through few tokens agree more often, so controls have as many tokens as the pair.
+    """
     own = set(digests)
     used = [
         c
@@ -118,6 +121,7 @@ def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> R
         and not own & {c.digest_a, c.digest_b}
         and _is_near(c.n_units, alike.n_units)
         and _is_near(c.width, alike.width)
+        and c.n_rows == alike.n_rows
     ]
     ranked = rank_among(alike.statistic, [c.statistic for c in used]) if used else None
     return Ranked(len(used), set_digest(used), ranked)

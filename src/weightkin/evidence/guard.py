@@ -2,23 +2,27 @@
 
 The tests need exchangeable labels in ONE of the two models. A model whose units were sorted,
 nested or seeded periodically shows it in its own index; when both do, the axis is not tested. So do
-residual dimensions that a table of sinusoidal positions tells apart, under whatever name it stands.
+residual dimensions that a table of sinusoidal positions tells apart, under whatever name it stands,
+and axes that started from a formula of the index (`evidence.formulas`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
 from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
-from weightkin.stats.trend import Trend, is_structured, judge_trends, measure_trend
-from weightkin.weights.model import Model
+from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
+from weightkin.weights.model import Model, Problem
 
 MAX_POSITIONS = 512  # rows of a position table that are looked at
 
@@ -29,6 +33,7 @@ class Guard:
 
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
+    formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -46,10 +51,14 @@ class Guard:
                 rows = model.rows(place.tensor, slice(0, MAX_POSITIONS)).reshape(-1, shape[-1])
                 if is_sinusoidal(rows[:MAX_POSITIONS]):
                     self.sinusoids = place.tensor
+                elif np.isfinite(rows).all():
+                    columns = np.ascontiguousarray(rows[:MAX_POSITIONS].T)
+                    table = {f"{place.role} table": columns}
+                    self.formulas.look(model, axis, table, n_views=len(axis.places))
 
     @property
     def finding(self) -> str | None:
-        """What the index gives away, None when nothing."""
+        """What the index of the whole kind of axis gives away, None when nothing."""
         if self.sinusoids:
             return f"{self.sinusoids} holds sinusoids of the index"
         for role, trends in sorted(self.trends.items()):
@@ -58,15 +67,58 @@ class Guard:
                 return f"{role}: {trend}"
         return None
 
+    @property
+    def likeness(self) -> str:
+        """Which units are alike by their index, whatever their norms; nothing where none are."""
+        for role, trends in sorted(self.trends.items()):
+            if alike := judge_likeness(trends):
+                return f"{role}: {alike}"
+        return ""
+
+
+def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
+    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
+    in_a, in_b = a.finding, b.finding
+    if in_a and in_b:
+        return _both(in_a, in_b)
+    return formula_behind(a.formulas, axis_a, b.formulas, axis_b)
+
+
+class _Pair(Protocol):
+    @property
+    def a(self) -> Axis: ...
+    @property
+    def b(self) -> Axis: ...
+
+
+P = TypeVar("P", bound=_Pair)
+
+
+def untied(a: Guard, b: Guard, pairs: Sequence[P]) -> tuple[list[P], list[Problem]]:
+    """Pairs of axes on which one model's labels may be trusted; the others, with the reason."""
+    kept, tied = [], []
+    for pair in pairs:
+        why = tie(a, pair.a, b, pair.b)
+        if why:
+            where = pair.a.stack if pair.a.block < 0 else f"{pair.a.stack}.{pair.a.block}"
+            tied.append(Problem(f"{where} {pair.a.name}", why))
+        else:
+            kept.append(pair)
+    return kept, tied
+
 
 def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:
     """Whose labels may be taken as uniform, or None with the reason when neither's may."""
     in_a, in_b = a.finding, b.finding
     if in_a and in_b:
-        return None, f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
+        return None, _both(in_a, in_b)
     if in_a:
         return "b", ""
     return ("a" if in_b else "either"), ""
+
+
+def _both(in_a: str, in_b: str) -> str:
+    return f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
 
 
 def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[str]:

@@ -2,33 +2,43 @@
 
 Aligned tests come first and read a small sample of every block. The blind ones follow only where no
 aligned axis settles the matter, or when everything is asked for. Stages that were not run count
-zero in the weighted sum, which can only weaken the result.
+zero in the weighted sum, which can only weaken the result. What passes on the sample must show on
+units outside it too (`evidence.confirm`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sign_pairs, unread
+from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.blind import SignMatch, run_signs, sign_pairs
+from weightkin.evidence.budget import affordable, cost, unread
+from weightkin.evidence.confirm import Draw, is_shown, second_run
+from weightkin.evidence.formulas import Formulas, formula_behind
+from weightkin.evidence.guard import Guard
 from weightkin.evidence.sample import Plan
-from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
+from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import N_TOKENS, frames
+from weightkin.evidence.views import N_TOKENS, Frame, frames
 from weightkin.records import Effect, Skipped
+from weightkin.records.comparison import Confirmed
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
 # Beyond the cut, set by the framing suite (docs/results.md): an aligner can fit a rotation to heads
 # and embeddings, or aim at one block, and gets further there than on the median block.
 CLEAR_CUT = 1.4  # pooled ratio that settles hidden units and signs
-CONFIRMED = 0.4  # else: share of units another view confirms, with the median block over the cut
+CONFIRMED = 0.4  # share of units another view confirms, if there is one; without CLEAR_CUT always,
+# and then with the median block over EFFECT_CUT
 BLOCK_CUT = 1.5  # ratio that settles a single block: a frame aimed at one reaches 1.36
 COPY_COSINE = 0.8  # median cosine that V/O dimensions, heads and the residual width must reach
+KINDS: tuple[AxisKind, ...] = ("units", "vo", "heads", "residual")
 ROTATABLE = frozenset({"vo", "heads", "residual"})
+# A loss that compares hidden states at equal width copies the residual width, seed or no seed.
+COPIED_BY_LOSSES = frozenset({"residual"})
 LADDER = {
     "units": 0.5,
     "vo": 0.15,
@@ -51,12 +61,65 @@ class Climb:
     matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
     skipped: tuple[Skipped, ...] = ()
     rows: str = ""  # what units were seen through, if they were
+    is_formula: bool = False  # whether hidden units of a model began as a formula: see calibrated
 
 
-def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float) -> Climb:
+@dataclass(frozen=True, slots=True)
+class _Ladder:
+    """The two models, and what every stage needs of them."""
+
+    draw: Draw
+    alpha: float
+    formulas: tuple[Formulas, Formulas] = field(default_factory=lambda: (Formulas(), Formulas()))
+    guards: dict[str, tuple[Guard, Guard]] = field(default_factory=dict)  # by kind of axis
+
+    def bench(self, frames: tuple[Frame, Frame] | None = None, name: str = "") -> Bench:
+        """A bench whose guards know what other benches found of formulas."""
+        d = self.draw
+        in_a, in_b = (Guard(formulas=formulas) for formulas in self.formulas)
+        return Bench(d.a, d.b, d.plan, d.seed, frames, name, guard_a=in_a, guard_b=in_b)
+
+    def confirmed(
+        self,
+        stage: Stage | None,
+        frames: tuple[Frame, Frame] | None = None,
+        matches: Sequence[SignMatch] = (),
+    ) -> Stage | None:
+        """A stage with what units outside the sample say, where it passes on the sample."""
+        if stage is None or not passes(stage, self.alpha):
+            return stage
+        if any(side.model.sketched is not None for side in (self.draw.a, self.draw.b)):
+            return replace(stage, confirmed="sketch")
+        second = second_run(replace(self.draw, frames=frames), stage, matches)
+        if second is None:
+            return replace(stage, confirmed="whole")
+        is_confirmed = is_shown(second) and is_real(second)
+        words: Confirmed = "second-run" if is_confirmed else "refuted"
+        return replace(stage, confirmed=words, second=second.effect)
+
+    def untied(
+        self, pairs: Sequence[tuple[Axis, Axis]]
+    ) -> tuple[list[tuple[Axis, Axis]], tuple[Skipped, ...]]:
+        """Pairs whose signs are coins: starts by formula in both models fix them."""
+        kept, skipped = [], []
+        for x, y in pairs:
+            a, b = self.guards[x.kind]
+            why = formula_behind(a.formulas, x, b.formulas, y)
+            if a.likeness and b.likeness:
+                why = why or f"units are alike by their index (a: {a.likeness}; b: {b.likeness})"
+            if why:
+                what = f"signs of {block_name(x)} {x.name}"
+                skipped.append(Skipped(what=what, why=f"they are no coins: {why}"))
+            else:
+                kept.append((x, y))
+        return kept, tuple(skipped)
+
+
+def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: str = "") -> Climb:
     """Hidden units only, block by block, stopping at the first proof."""
     wanted = -math.log(alpha) - math.log(LADDER["units"])
-    stage = run_units_quick(Bench(a, b, plan, seed), wanted)
+    ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
+    stage = ladder.confirmed(run_units_quick(ladder.bench(), wanted))
     why = "--quick reads hidden units only"
     skipped = (Skipped(what="V/O, heads, residual width, blind tests", why=why),)
     return Climb((stage,) if stage else (), {}, skipped=skipped)
@@ -70,22 +133,26 @@ def climb(
     alpha: float,
     *,
     thorough: bool,
+    names: str = "",
     with_blind: bool = True,
     frugal: bool = False,
 ) -> Climb:
-    """Aligned stages, then the blind ones where no aligned axis passes (or always, or never).
+    """Aligned stages, then the blind ones where no aligned axis settles it (or always, or never).
 
-    ``frugal`` blind tests read little, and say what they left out.
+    ``frugal`` blind tests read little, and say what they left out. ``names`` are the digests of
+    the models, from which second runs are drawn.
     """
-    units, block_map = run_units(Bench(a, b, plan, seed))
-    aligned = [units, run_stage(Bench(a, b, plan, seed), "vo", block_map)]
-    aligned.append(run_stage(Bench(a, b, plan, seed), "heads", block_map))
-    aligned.append(run_stage(Bench(a, b, plan, seed), "residual", block_map))
-    stages = [stage for stage in aligned if stage is not None]
-    if not with_blind or (not thorough and any(passes(stage, alpha) for stage in stages)):
+    ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
+    benches = {kind: ladder.bench() for kind in KINDS}
+    units, block_map = run_units(benches["units"])
+    aligned = [units, *(run_stage(benches[kind], kind, block_map) for kind in KINDS[1:])]
+    ladder.guards.update({kind: (x.guard_a, x.guard_b) for kind, x in benches.items()})
+    stages = [stage for stage in map(ladder.confirmed, aligned) if stage is not None]
+    if not with_blind or (not thorough and is_settled(stages, alpha)):
         return Climb(tuple(stages), block_map)
-    blind = _blind(a, b, plan, seed, block_map, frugal=frugal)
-    return replace(blind, stages=(*stages, *blind.stages))
+    blind = _blind(ladder, block_map, frugal=frugal)
+    is_formula = any(formulas.has_units for formulas in ladder.formulas)
+    return replace(blind, stages=(*stages, *blind.stages), is_formula=is_formula)
 
 
 def paid_log10(stage: Stage) -> float:
@@ -94,8 +161,14 @@ def paid_log10(stage: Stage) -> float:
 
 
 def passes(stage: Stage, alpha: float) -> bool:
-    """Whether a stage passes alpha and its effect cut: what `dependent` needs of one of them."""
-    return paid_log10(stage) <= math.log10(alpha) and is_real(stage)
+    """Whether a stage passes alpha and its effect cut, outside the sample too."""
+    is_refuted = stage.confirmed == "refuted"
+    return paid_log10(stage) <= math.log10(alpha) and is_real(stage) and not is_refuted
+
+
+def is_settled(stages: Sequence[Stage], alpha: float) -> bool:
+    """Whether one stage passes that may prove two models related by itself."""
+    return any(passes(s, alpha) for s in stages if s.name not in COPIED_BY_LOSSES)
 
 
 def is_real(stage: Stage) -> bool:
@@ -105,8 +178,10 @@ def is_real(stage: Stage) -> bool:
         return False
     if (stage.decided_by or stage.name) in ROTATABLE:
         return effect.observed >= COPY_COSINE
-    is_confirmed = stage.block_ratio >= EFFECT_CUT and effect.agreement >= CONFIRMED
-    return effect.ratio >= CLEAR_CUT or is_confirmed
+    is_agreed = effect.agreement >= CONFIRMED
+    if stage.has_views and not is_agreed:
+        return False
+    return effect.ratio >= CLEAR_CUT or (stage.block_ratio >= EFFECT_CUT and is_agreed)
 
 
 def block_is_real(name: str, effect: Effect) -> bool:
@@ -122,22 +197,24 @@ def total_log10(stages: Sequence[Stage]) -> float:
     return min(0.0, -float(logsumexp(terms)) / LOG10) if terms else 0.0
 
 
-def _blind(a: Side, b: Side, plan: Plan, seed: int, block_map: BlockMap, *, frugal: bool) -> Climb:
+def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> Climb:
     """Signs on weights; then units and signs through the tokens the models share."""
-    every = sign_pairs(a, b)
+    a, b, seed = ladder.draw.a, ladder.draw.b, ladder.draw.seed
+    every, tied = ladder.untied(sign_pairs(a, b))
     pairs = affordable(a, b, every) if frugal else every
-    unread = _unread(a, b, [pair for pair in every if pair not in pairs])
+    unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
     on_weights, matches = run_signs(a, b, seed, pairs=pairs)
-    found = [on_weights]
+    found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
     if isinstance(shared, str):
         skipped = (Skipped(what="units seen through tokens", why=shared),)
         return Climb(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
-    seen, seen_map = run_units(Bench(a, b, plan, seed, frames=pair, name="token units"))
+    seen, seen_map = run_units(ladder.bench(pair, "token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
-    found += [seen, through_tokens]
+    found.append(ladder.confirmed(seen, pair))
+    found.append(ladder.confirmed(through_tokens, pair, token_matches))
     rows = f"{len(pair[0].heard)} rows, paired by {rule}"
     left = pair[0].n_left
     note = (Skipped(what=f"{left} tokens beyond the sample", why=f"views use {rows}"),)

@@ -14,9 +14,10 @@ from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average
-from weightkin.stats.matching import Floats, match_rows
+from weightkin.stats.matching import Floats, match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
+COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it
 MAX_WINDOW = 16  # V/O dimensions matched together: always inside one head
 LOG10 = math.log(10.0)
 
@@ -83,7 +84,12 @@ def pair_evidence(
             size = window or min(len(x), len(y))
             measured.append(_coincidences(role, x, y, size, n_candidates, rng))
     widest = measured[0]
-    others = [set(other.units) for other in measured[1:]]
+    is_gated = axis_a.is_gated and axis_b.is_gated
+    others = [
+        set(view.units)
+        | (_sign_blind(views_a[role], views_b[role]) if is_gated and role in COIN_ROLES else set())
+        for role, view in zip(shared[1:], measured[1:], strict=True)
+    ]
     agreement = [float(np.mean([u in s for s in others])) if others else 0.0 for u in widest.units]
     return PairEvidence(
         grid=average([grid for m in measured for grid in m.grids]),
@@ -178,6 +184,13 @@ def _order(role: str, x: Floats, y: Floats, n_candidates: int, rng: np.random.Ge
     grids = [np.full(len(Z_GRID), order.log_evalue(found.length, found.n_units))]
     units = list(zip(found.units_a.tolist(), found.units_b.tolist(), strict=True))
     return _View(grids, units, found.observed, chance, test)
+
+
+def _sign_blind(x: Floats, y: Floats) -> set[tuple[int, int]]:
+    """Units of one view that are each other's best by absolute cosine."""
+    cosine = np.abs(unit_rows(x) @ unit_rows(y).T)
+    forward, backward = cosine.argmax(axis=1), cosine.argmax(axis=0)
+    return {(i, int(j)) for i, j in enumerate(forward) if backward[j] == i}
 
 
 def _window(axis_a: Axis, axis_b: Axis) -> int:

@@ -53,7 +53,8 @@ def map_residual(
         bench.note([Problem("residual axes", why)])
     maps = []
     for t, n in tested:
-        log10_p = t.evidence.log10_pvalue if trusts else 0.0
+        is_trusted = trusts is not None and bool(bench.without_ties([t]))
+        log10_p = t.evidence.log10_pvalue if is_trusted else 0.0
         axes = _Pair(a, b, t.a, t.b)
         maps.append(_residual_map(axes, n, log10_p, trusts, log10_alpha))
     return maps, tuple(bench.skipped.values())

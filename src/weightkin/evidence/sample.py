@@ -56,6 +56,20 @@ class Plan:
         return 2 * self.n_units
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Units from ``start`` on, where something else than the first of an axis is looked at."""
+
+    start: int
+    n: int
+
+
+def n_sampled(axis: Axis, plan: Plan) -> int:
+    """Units of an axis that the sample holds, from its first on."""
+    most = {"vo": plan.n_head_rows, "residual": MAX_UNITS, "heads": axis.n_units}
+    return min(most.get(axis.kind, plan.n_units), axis.n_units)
+
+
 def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
     """Return the largest sample that keeps both models under their byte budget.
 
@@ -83,16 +97,18 @@ def tested_axes(anatomy: Anatomy) -> list[Axis]:
 
 
 def read_views(
-    model: Model, axis: Axis, plan: Plan, n_vocabulary: int = 0
+    model: Model, axis: Axis, plan: Plan, n_vocabulary: int = 0, run: Run | None = None
 ) -> tuple[dict[str, Floats], list[Problem]]:
     """Read the views of one axis: role to matrix, one row a unit; and what had to be left out.
 
-    ``n_vocabulary`` is the number of embedding rows the two models can be compared on.
+    ``n_vocabulary`` is the number of embedding rows the two models can be compared on; ``run``
+    names other units than the first.
     """
+    run = run or Run(0, n_sampled(axis, plan))
     views: dict[str, Floats] = {}
     problems = []
     for place in view_places(model, axis):
-        view = _read_place(model, axis, place, plan, n_vocabulary)
+        view = _read_place(model, axis, place, plan, n_vocabulary, run)
         if view.size and not np.isfinite(view).all():
             problems.append(Problem(place.tensor, "non-finite values in the rows read"))
         elif view.size and not view.any():
@@ -153,30 +169,28 @@ def centred(units: Floats) -> Floats:
     return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
 
 
-def _read_place(model: Model, axis: Axis, place: Place, plan: Plan, n_vocabulary: int) -> Floats:
-    n = min(plan.n_head_rows if axis.kind == "vo" else plan.n_units, axis.n_units)
+def _read_place(
+    model: Model, axis: Axis, place: Place, plan: Plan, n_vocabulary: int, run: Run
+) -> Floats:
     n_rows = _matrix_shape(model, place)[0]
-    if axis.kind == "residual":
-        n = min(MAX_UNITS, axis.n_units)
-        if place.dim > 0:
-            is_table = place.role in ("embed", "unembed")
-            tokens = _token_rows(min(n_rows, n_vocabulary) if is_table else n_rows, plan.n_tokens)
-            units_first = np.moveaxis(_rows(model, place, tokens), place.dim, 0)
-            return _flat(units_first[place.start : place.start + n])
-        return _flat(_rows(model, place, slice(place.start, place.start + n)))
+    units = slice(place.start + run.start, place.start + run.start + run.n)
+    if axis.kind == "residual" and place.dim > 0:
+        is_table = place.role in ("embed", "unembed")
+        tokens = _token_rows(min(n_rows, n_vocabulary) if is_table else n_rows, plan.n_tokens)
+        return _flat(np.moveaxis(_rows(model, place, tokens), place.dim, 0)[units])
     if place.dim == 0:
-        return _flat(_rows(model, place, slice(place.start, place.start + n)))
+        return _flat(_rows(model, place, units))
     rows = _rows(
         model, place, slice(0, min(plan.n_coordinates, n_rows))
     )  # (n_coordinates, columns)
-    columns = rows[:, place.start : place.start + place.size]
     if axis.kind == "units":
-        return np.ascontiguousarray(columns[:, :n].T)
+        return np.ascontiguousarray(rows[:, units].T)
+    columns = rows[:, place.start : place.start + place.size]
     per_head = columns.reshape(len(rows), -1, place.repeat, axis.head_size)
     if axis.kind == "heads":  # a head is everything its columns do
         return _flat(per_head.transpose(1, 0, 2, 3))
     dims = per_head.transpose(1, 3, 0, 2).reshape(per_head.shape[1] * axis.head_size, -1)
-    return np.ascontiguousarray(dims[:n])
+    return np.ascontiguousarray(dims[run.start : run.start + run.n])
 
 
 def _matrix_shape(model: Model, place: Place) -> tuple[int, ...]:

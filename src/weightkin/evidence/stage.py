@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
-from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
+from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
@@ -23,7 +23,7 @@ from weightkin.evidence.pairs import (
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
-from weightkin.records.comparison import Trusts
+from weightkin.records.comparison import Confirmed, Trusts
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import (
     LOG_MONOTONE,
@@ -73,6 +73,9 @@ class Stage:
     by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
     block_ratio: float = 0.0  # effect ratio of the median block
     decided_by: str = ""  # kind of axis behind the effect, where a stage tests several
+    has_views: bool = False  # whether units were seen on two views, which may agree
+    confirmed: Confirmed = ""
+    second: Effect | None = None  # effect on the second run of units
 
     @property
     def n_blocks(self) -> int:
@@ -102,6 +105,7 @@ class Bench:
         side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
         guard.look(axis, views)  # the weights themselves, before anything is removed
+        guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(axis.kind)))
         self.note(problems, "a" if is_a else "b")
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
@@ -119,14 +123,19 @@ class Bench:
             self.note([Problem(f"{block_name(axis_a)} {axis_a.name} {role}", why)])
         evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
         if evidence is None:
-            why = (
-                "no view has the same features in both models"
-                if views_a and views_b
-                else ("no view could be read")
+            what = (
+                "has the same features in both models" if views_a and views_b else "could be read"
             )
+            why = f"no view {what}"
             self.note([Problem(f"{block_name(axis_a)} {axis_a.name}", why)])
             return None
         return Tested(axis_a, axis_b, evidence)
+
+    def without_ties(self, tested: Sequence[Tested]) -> list[Tested]:
+        """Drop, noted, the pairs on which neither model's labels may be trusted."""
+        kept, tied = untied(self.guard_a, self.guard_b, tested)
+        self.note(tied)
+        return kept
 
     def rng(self, axis: Axis) -> np.random.Generator:
         """Ties are broken by a generator that depends on the axis, not on what was read before."""
@@ -151,16 +160,14 @@ def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None
     for axis_a, axis_b in pairs:
         n_vocabulary = 0
         if kind == "residual":
-            rows = (
-                n_embedding_rows(bench.a.model, axis_a),
-                n_embedding_rows(bench.b.model, axis_b),
-            )
-            n_vocabulary = min(rows)
+            pair = ((bench.a, axis_a), (bench.b, axis_b))
+            n_vocabulary = min(n_embedding_rows(side.model, axis) for side, axis in pair)
         views_a = bench.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
         views_b = bench.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
         found = bench.test(axis_a, axis_b, views_a, views_b)
         if found:
             tested.append(found)
+    tested = bench.without_ties(tested)
     if not tested:
         return None if not bench.skipped else refused(bench, kind)
     return close_stage(bench, kind, tested, label_groups(tested), len(tested))
@@ -209,6 +216,7 @@ def close_stage(
         skipped=tuple(bench.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
+        has_views=any(len(e.tests) > 1 for e in decisive),
     )
 
 

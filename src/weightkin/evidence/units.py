@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.guard import tie
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.scan import Narrow, copied_blocks, narrow, scan_pairs
 from weightkin.evidence.stage import (
@@ -79,7 +80,8 @@ def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
             found = _scan(bench, blocks_a[stack], blocks_b[stack], seen, tested)
             scanned[stack] = found[:2]
             block_map.update(found[2])
-        moved = _test_moved(bench, axes_a, axes_b, block_map)
+        moved = bench.without_ties(_test_moved(bench, axes_a, axes_b, block_map))
+    tested = bench.without_ties(tested)
     everything = [*tested, *moved]
     if not everything:
         return (refused(bench, "units") if bench.skipped else None), {}
@@ -103,6 +105,7 @@ def run_units_quick(bench: Bench, log_threshold: float) -> Stage | None:
         done = LOG_STRAIGHT + stopped_log_evalue([t.evidence.grid for t in tested])
         if done >= log_threshold or n_read + 1 >= QUICK_BLOCKS:
             break
+    tested = bench.without_ties(tested)
     if not tested:
         return refused(bench, "units") if bench.skipped else None
     return close_stage(bench, "units", tested, _groups(tested, seen), len(pairs))
@@ -156,6 +159,8 @@ def _scan(
         for j, y in enumerate(axes_b):
             if (x.stack, x.block, y.block) in straight:
                 table[i, j], is_testable[i, j] = straight[x.stack, x.block, y.block], True
+            if is_testable[i, j] and tie(bench.guard_a, x, bench.guard_b, y):
+                table[i, j], is_testable[i, j] = 0.0, False
     single = np.array([[mix_log_evalue(cell) for cell in row] for row in table])
     log10_p = np.where(is_testable, np.minimum(-single / LOG10, 0.0), 0.0)
     clear = np.where(holm(log10_p) < CLEAR, -log10_p, 0.0)

@@ -83,6 +83,8 @@ def frames(
     if "embed" in tables_a.tokens:
         sizes = [t.n_tokens for t in (tables_a, tables_b)]
         chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
+        if not len(chosen.rows_a):
+            return "the vocabularies share no token"
         return (
             _token_frame(a[0], tables_a, chosen.rows_a, chosen.n_left),
             _token_frame(b[0], tables_b, chosen.rows_b, chosen.n_left),
@@ -91,13 +93,15 @@ def frames(
     heard = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
     if heard[0].shape[0] != heard[1].shape[0]:
         return "patches and positions of different number"
+    if not len(heard[0]):
+        return "no patch or position is shared"
     return Frame(heard[0], None), Frame(heard[1], None), "equal patch pixels and positions"
 
 
 def token_views(
-    model: Model, anatomy: Anatomy, axis: Axis, frame: Frame, n: int
+    model: Model, anatomy: Anatomy, axis: Axis, frame: Frame, stop: int, first: int = 0
 ) -> dict[str, Floats]:
-    """The first ``n`` units of an axis seen through tokens: role to ``(n, n_tokens)``."""
+    """Units from ``first`` to ``stop`` seen through tokens: role to ``(n, n_tokens)``."""
     views = {}
     for place in view_places(model, axis):
         is_reader = place.role in READERS
@@ -107,8 +111,8 @@ def token_views(
             continue
         gain = gain_before(model, axis.stack, place) if is_reader else np.float32(1.0)
         pieces = []
-        for start in range(0, min(n, place.size), CHUNK):  # bounded memory at any width
-            rows = unit_rows_of(model, place, start, min(n, start + CHUNK))
+        for start in range(first, min(stop, place.size), CHUNK):  # bounded memory at any width
+            rows = unit_rows_of(model, place, start, min(stop, start + CHUNK))
             if rows is None or rows.shape[1] != table.shape[1] or not np.isfinite(rows).all():
                 break
             pieces.append(np.asarray((rows * gain) @ table.T, dtype=np.float32))

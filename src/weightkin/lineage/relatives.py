@@ -18,7 +18,7 @@ from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
-from weightkin.evidence.ladder import Climb, climb, climb_quick, passes, total_log10
+from weightkin.evidence.ladder import Climb, climb, climb_quick, is_settled, total_log10
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Side
 from weightkin.evidence.undone import undo
@@ -98,9 +98,9 @@ class Relatives:
             climbed = Climb((), {})
             if is_quick:
                 climbed = climb_quick(a, b, plan, self.seed, alpha)
-            if not any(passes(stage, alpha) for stage in climbed.stages):
+            if not is_settled(climbed.stages, alpha):
                 climbed = climb(a, b, plan, self.seed, alpha, thorough=False, with_blind=False)
-            is_related = any(passes(stage, alpha) for stage in climbed.stages)
+            is_related = is_settled(climbed.stages, alpha)
             self._tested[pair] = total_log10(climbed.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds

@@ -16,6 +16,9 @@ Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
 Basis = Literal["exact", "calibrated", "none"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
+# Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
+# is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
+Confirmed = Literal["", "whole", "second-run", "sketch", "refuted"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
 
 
@@ -63,7 +66,11 @@ class Test:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisEvidence:
-    """One stage of the ladder: all blocks of one kind of axis, paid for by its weight."""
+    """One stage of the ladder: all blocks of one kind of axis, paid for by its weight.
+
+    ``confirmed`` says whether units outside the sample show the effect as well, and
+    ``second_effect`` how alike those are.
+    """
 
     axis: str
     weight: float
@@ -72,6 +79,8 @@ class AxisEvidence:
     trusts: Trusts
     passes: bool
     effect: Effect | None = None
+    confirmed: Confirmed = ""
+    second_effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +160,8 @@ class Comparison(InNotebooks):
     layers: tuple[BlockRelation, ...] = ()
     parts: tuple[Part, ...] = ()
     calibration: Calibration | None = None
+    smallest_log10_pvalue: float = 0.0  # what the tests could have shown at best
+    tested_share: float = 0.0  # of the parameters of the smaller model, on axes that were tested
     bytes_read: int
     seconds: float
     method: str
@@ -177,8 +188,17 @@ class Comparison(InNotebooks):
         if self.verdict == "dependent":
             return f"dependent ({p}, {self.basis}, {blocks})"
         if self.verdict == "aligned-only":
-            return f"aligned only ({p}, {blocks}): too weakly alike to exclude an arranged order"
+            return f"aligned only ({p}, {blocks}): {self._why_aligned}"
         return f"no evidence of shared weights ({p}, {blocks})"
+
+    @property
+    def _why_aligned(self) -> str:
+        """What keeps an axis that lines up from settling the matter."""
+        if any(axis.confirmed == "refuted" for axis in self.axes):
+            return "units outside the sample do not show it"
+        if any(axis.passes for axis in self.axes):
+            return "the residual width alone, which losses on hidden states copy"
+        return "too weakly alike to exclude an arranged order"
 
     @property
     def effect(self) -> Effect | None:

@@ -17,7 +17,7 @@ AXIS_WORDS = {
     "token units": "units by tokens",
     "token signs": "signs by tokens",
 }
-PART_WORDS = {"aligned-only": "lines up, under the effect cut", "no-evidence": "no evidence"}
+PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": "no evidence"}
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
 BLIND = "blind tests"
@@ -85,7 +85,10 @@ def _few(record: Comparison) -> list[str]:
 
 def _notes(record: Comparison) -> list[str]:
     lines = []
-    lines.append("  null: independent initialisations, the unit order of one model not arranged")
+    lines.append("  null: independent initialisations, the unit order of one model not arranged,")
+    lines.append("        no common formula or fixed seed behind the start of an axis")
+    lines += _outside(record)
+    lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
     for part in record.parts if len(record.parts) > 1 else ():
@@ -120,6 +123,31 @@ def _notes(record: Comparison) -> list[str]:
         f" {record.method}, seed {record.seed}, weightkin {record.version}"
     )
     return lines
+
+
+def _outside(record: Comparison) -> list[str]:
+    """What units outside the sample say, where they were looked at."""
+    lines = []
+    for axis in record.axes:
+        words = AXIS_WORDS.get(axis.axis, axis.axis)
+        if axis.confirmed in ("second-run", "refuted"):
+            said = "show it too" if axis.confirmed == "second-run" else "do not show it"
+            lines.append(
+                f"  {words}: units outside the sample {said} ({_effect(axis.second_effect)})"
+            )
+        elif axis.confirmed == "sketch" and axis.passes:
+            lines.append(f"  {words}: from a sketch, without units outside the sample")
+    return lines
+
+
+def _reach(record: Comparison) -> list[str]:
+    """What the tests could have shown, where they showed nothing."""
+    if record.verdict != "no-evidence":
+        return []
+    p = pvalue_words(record.smallest_log10_pvalue)
+    return [
+        f"  at best the tests could have shown {p}, on {record.tested_share:.0%} of the parameters"
+    ]
 
 
 def _calibration(x: Calibration) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weightkin.evidence.blind import FRUGAL, unread
+from weightkin.evidence.budget import FRUGAL, unread
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
 from weightkin.evidence.stage import Side
@@ -74,8 +74,9 @@ def calibrate(
 
 def _too_few(alike: Alike, n_controls: int) -> str:
     return (
-        f"{n_controls} controls of {alike.model_class} models within a factor {SIZE_FACTOR} of"
-        f" {alike.n_units} units and width {alike.width}, {N_CONTROLS} are needed: listed only"
+        f"{n_controls} controls of {alike.model_class} models with {alike.n_rows} shared rows and"
+        f" within a factor {SIZE_FACTOR} of {alike.n_units} units and width {alike.width},"
+        f" {N_CONTROLS} are needed: listed only"
         " (weightkin controls add)"
     )
 

@@ -26,11 +26,13 @@ from weightkin.evidence.ladder import (
     total_log10,
 )
 from weightkin.evidence.published import published_tests
+from weightkin.evidence.reach import smallest_log10_pvalue, tested_share
 from weightkin.evidence.sample import Plan, make_plan, n_shared_rows, read_sample
 from weightkin.evidence.stage import Side
 from weightkin.evidence.thorough import run_models
 from weightkin.evidence.undone import Undone, undo
 from weightkin.records import Comparison, Direction, ModelRef, Skipped
+from weightkin.verbs.calibrate import WHAT as CALIBRATED
 from weightkin.verbs.calibrate import Calibrated, calibrate
 from weightkin.verbs.derived import derive, is_far
 from weightkin.weights import Model, digest, full_digest, open_model
@@ -102,8 +104,9 @@ def compare(
     if not quick:
         _read_ahead(side_a, side_b, plan)
     ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
+    names = " ".join(sorted((ref_a.digest, ref_b.digest)))
     if quick:
-        climbed = climb_quick(side_a, side_b, plan, seed, alpha)
+        climbed = climb_quick(side_a, side_b, plan, seed, alpha, names)
     else:
         climbed = climb(
             side_a,
@@ -112,6 +115,7 @@ def compare(
             seed,
             alpha,
             thorough=thorough,
+            names=names,
             with_blind=not missed,
             frugal=frugal,
         )
@@ -125,16 +129,24 @@ def compare(
         more, refused = run_models(side_a, side_b, seed)
         tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
-    decision, basis = verdict.decide(axes, alpha, is_identical="identical" in kind)
-    if decision == "no-evidence" and not verdict.has_units(climbed):
-        decision, basis = "not-testable", "none"
-        skipped = (verdict.NO_UNIT, *skipped)
+    reach = verdict.Reach(
+        smallest_log10_pvalue(climbed.stages),
+        tested_share(side_a, side_b, climbed.stages, climbed.matches),
+    )
+    is_identical = "identical" in kind
+    decision, basis, because = verdict.decide(axes, alpha, reach, is_identical=is_identical)
+    if decision == "not-testable" and axes and not verdict.has_units(climbed):
+        because = (verdict.NO_UNIT,)
+    skipped = because + skipped
     ranked = Calibrated()
     if not quick and not missed and (thorough or decision in ("no-evidence", "aligned-only")):
         refs, known = (ref_a, ref_b), load_controls(controls)
         ranked = calibrate(side_a, side_b, refs, known, frugal=frugal)
         tests, skipped = tests + ranked.tests, skipped + ranked.skipped
-    if ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
+    if ranked.is_decisive and climbed.is_formula:
+        why = "hidden units began as a formula, those of the controls at random: listed only"
+        skipped += (Skipped(what=CALIBRATED, why=why),)
+    elif ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
     if not missed and (not quick or recover is not None):
@@ -153,9 +165,8 @@ def compare(
         skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
     derived = None
     if decision == "dependent" and not quick:
-        is_equal = "identical" in kind
         models = side_a.model, side_b.model
-        derived, unsaid = derive(models, undone, is_full_equal=is_equal, frugal=frugal)
+        derived, unsaid = derive(models, undone, is_full_equal=is_identical, frugal=frugal)
         skipped += unsaid
     if derived is not None and "identical" not in kind:
         kind, details = derived.kind, details | derived.details
@@ -173,8 +184,10 @@ def compare(
         kind_details=details | undone.details,
         direction=derived.direction if derived else Direction(),
         layers=verdict.layers(climbed, side_b),
-        parts=verdict.parts(climbed.stages, alpha),
+        parts=verdict.parts(side_a, side_b, plan, climbed.stages, alpha),
         calibration=ranked.calibration,
+        smallest_log10_pvalue=reach.log10_pvalue,
+        tested_share=round(reach.share, 4),
         bytes_read=side_a.model.bytes_read + side_b.model.bytes_read,
         seconds=round(time.perf_counter() - started, 3),
         method=f"weightkin-ladder/1 units={plan.n_units}{' quick' if quick else ''}",

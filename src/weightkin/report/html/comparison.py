@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightkin.records import Calibration, Comparison, Test
+from weightkin.records import AxisEvidence, Calibration, Comparison, Test
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.derived import NUMBERS, detail_words, value_words
 from weightkin.report.html.build import Html, h
@@ -90,7 +90,7 @@ def _evidence(record: Comparison) -> Html | None:
             effect_words(x.effect),
             f"{x.effect.ratio:.1f}" if x.effect and x.effect.chance >= 0.05 else "–",
             f"{x.weight:g}",
-            "shown" if x.passes else "not shown",
+            _shown(x, record),
         )
         for x in record.axes
     ]
@@ -108,6 +108,15 @@ def _evidence(record: Comparison) -> Html | None:
         None if all(x.passes for x in record.axes) else h("p", NOT_SHOWN_BY, class_="note"),
         _calibrated(record.calibration) if record.calibration else None,
     )
+
+
+def _shown(axis: AxisEvidence, record: Comparison) -> str:
+    """Whether an axis shows shared weights, and what keeps one that lines up from doing so."""
+    if axis.confirmed == "refuted":
+        return "not outside the sample"
+    if axis.passes and record.verdict == "aligned-only":
+        return "the residual basis only"
+    return "shown" if axis.passes else "not shown"
 
 
 def block_map(record: Comparison) -> Html:

@@ -1,0 +1,50 @@
+"""What blind statistics may cost where a large model lies on a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.blind import UNITS_OF_A, is_wanted
+from weightkin.evidence.sample import view_places
+from weightkin.evidence.stage import Side
+from weightkin.evidence.views import MAX_TABLE_BYTES
+from weightkin.records import Skipped
+
+FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
+
+
+def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
+    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
+    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
+    middle = (len(blocks) - 1) / 2
+
+    def order(pair: tuple[Axis, Axis]) -> tuple[int, float]:
+        place = blocks.index((pair[0].stack, pair[0].block))
+        return cost(a, b, pair), abs(place - middle)
+
+    kept, total = [], 0
+    for pair in sorted(pairs, key=order):
+        total += cost(a, b, pair)
+        if total <= FRUGAL:
+            kept.append(pair)
+    return [pair for pair in pairs if pair in kept]
+
+
+def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
+    """Bytes that the signs of one pair of axes take."""
+    total = 0
+    for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
+        for place in view_places(side.model, axis):
+            info = side.model.tensors[place.tensor]
+            if place.dim == 0 and is_wanted(place):
+                total += info.n_bytes // info.shape[0] * min(most, place.size)
+            elif is_wanted(place) and info.n_bytes <= MAX_TABLE_BYTES:
+                total += info.n_bytes
+    return total
+
+
+def unread(what: str, n_bytes: int) -> Skipped:
+    """What was not read because it lies on a hub, and how to have it read."""
+    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
+    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")

@@ -1,0 +1,154 @@
+"""A second run of units: what is fitted to the first units of every block does not reach it.
+
+Which rows the sample holds is known to everybody; a rotation can be fitted to them. Where the
+sample is less than the axis, units outside it, drawn by the seed and the digests of the two models,
+must show the effect too. Nothing here enters a p-value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.blind import UNITS_OF_A, SignMatch, run_signs
+from weightkin.evidence.guard import drop_structured_views
+from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
+from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sampled, read_views
+from weightkin.evidence.stage import Side, Stage, Tested
+from weightkin.evidence.units import CLEAR
+from weightkin.evidence.views import Frame, token_views
+from weightkin.stats.coincidences import mix_log_evalue
+
+MIN_UNITS = 64  # of a run; twice as many where units were dropped
+MAX_BLOCKS = 8
+LOG_SHOWN = math.log(100.0)  # e-value that the second run must reach: it is asked once
+SIGNS = ("signs", "token signs")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a second run depends on: the two models, what is read of them, the seed."""
+
+    a: Side
+    b: Side
+    plan: Plan
+    seed: int
+    names: str  # digests of the two models, in either order the same
+    frames: tuple[Frame, Frame] | None = None
+
+    @property
+    def n_units(self) -> int:
+        """Units of a run: a quarter of the sample of a block."""
+        return max(MIN_UNITS, self.plan.n_units // 4)
+
+    def rng(self, what: str) -> np.random.Generator:
+        """Generator of one choice."""
+        return np.random.default_rng([self.seed, *f"{self.names} {what}".encode()])
+
+
+def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> Stage | None:
+    """Test a stage on units outside the sample; None where the sample is all there is.
+
+    Null hypothesis and statistics: those of the stage, on other labels. A block is drawn among
+    those that showed something by themselves.
+    """
+    if stage.name in SIGNS:
+        return _signs(draw, stage, matches)
+    clear = [t for t in stage.tested if t.evidence.log10_pvalue < CLEAR] or list(stage.tested)
+    wider = [t for t in clear if _rest(draw, t) > 0]
+    if not wider:
+        return None
+    chosen = draw.rng(stage.name).permutation(len(wider))[:MAX_BLOCKS]
+    found = []
+    for t in (wider[i] for i in sorted(chosen)):
+        run_a, run_b = _runs(draw, stage.name, t)
+        views_a, views_b = _read(draw, t, run_a, is_a=True), _read(draw, t, run_b, is_a=False)
+        drop_structured_views(t.a, views_a, views_b)
+        seen = pair_evidence(views_a, views_b, t.a, t.b, draw.rng(f"ties {_name(t.a)}"))
+        found += [seen] if seen else []
+    if not found:
+        return replace(stage, log_evalue=0.0, effect=None)
+    return replace(
+        stage,
+        log_evalue=mix_log_evalue(np.sum([x.grid for x in found], axis=0)),
+        effect=pooled_effect(found),
+        block_ratio=median_ratio(found),
+    )
+
+
+def is_shown(stage: Stage) -> bool:
+    """Whether a second run, judged for itself, has evidence enough."""
+    return stage.log_evalue >= LOG_SHOWN
+
+
+def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | None:
+    """Signs of other units of a, in the blocks in which most units found a partner."""
+    kind = stage.decided_by
+    wider = [m for m in matches if m.a.kind == kind and m.a.n_units > UNITS_OF_A]
+    if not wider:
+        return None
+    wider = sorted(wider, key=lambda m: -m.n_agree)[:MAX_BLOCKS]
+    runs = {}
+    for m in wider:
+        size = m.a.head_size or 1
+        n = max(size, draw.n_units // size * size)
+        read = n_sampled(m.a, draw.plan)  # by aligned tests: what was fitted was fitted to these
+        first = max(UNITS_OF_A, read) if read < m.a.n_units else UNITS_OF_A
+        runs[m.a] = _drawn(draw, stage.name, m.a, first, n)
+    pairs = [(m.a, m.b) for m in wider]
+    found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
+    return found or replace(stage, log_evalue=0.0, effect=None)
+
+
+def _rest(draw: Draw, t: Tested) -> int:
+    """Units of a pair of axes that are outside the sample in both models."""
+    n = n_sampled(t.a, draw.plan)
+    if draw.frames is not None:
+        n = min(draw.plan.n_units, t.a.n_units)
+    return min(t.a.n_units, t.b.n_units) - n
+
+
+def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
+    """Runs of a pair of axes: equal, or equally far along where units were dropped."""
+    n_a, n_b = t.a.n_units, t.b.n_units
+    first = min(n_a, n_b) - _rest(draw, t)
+    size = math.gcd(t.a.head_size, t.b.head_size) or 1
+    n = max(size, draw.n_units // size * size)
+    if n_a == n_b or size > 1:
+        run = _drawn(draw, stage, t.a if n_a <= n_b else t.b, first, n)
+        return run, run
+    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * draw.n_units)
+    most = max(n_a, n_b)
+    middle = (smaller.start + smaller.n / 2) * most / min(n_a, n_b)
+    n_larger = min(most, round(smaller.n * most / min(n_a, n_b)))
+    start = int(min(max(0, round(middle - n_larger / 2)), most - n_larger))
+    larger = Run(start, n_larger)
+    return (smaller, larger) if n_a < n_b else (larger, smaller)
+
+
+def _drawn(draw: Draw, stage: str, axis: Axis, first: int, n: int) -> Run:
+    """A run of n units from ``first`` on, at a whole head where the axis has heads."""
+    step = axis.head_size or 1
+    lowest, highest = -(-first // step), max(first, axis.n_units - n) // step
+    start = int(draw.rng(f"{stage} {_name(axis)}").integers(lowest, max(lowest, highest) + 1))
+    return Run(start * step, min(n, axis.n_units - start * step))
+
+
+def _read(draw: Draw, t: Tested, run: Run, *, is_a: bool) -> Views:
+    side, axis = (draw.a, t.a) if is_a else (draw.b, t.b)
+    if draw.frames is not None:
+        frame = draw.frames[0 if is_a else 1]
+        return token_views(side.model, side.anatomy, axis, frame, run.start + run.n, run.start)
+    n_rows = 0
+    if axis.kind == "residual":
+        n_rows = min(n_embedding_rows(draw.a.model, t.a), n_embedding_rows(draw.b.model, t.b))
+    views, _ = read_views(side.model, axis, draw.plan, n_rows, run)
+    return {r: centred(v) for r, v in views.items()} if axis.kind == "residual" else views
+
+
+def _name(axis: Axis) -> str:
+    return f"{axis.stack}/{axis.block}/{axis.name}"

@@ -1,0 +1,86 @@
+"""Rows of two embeddings that are equal up to one common factor: no loss makes them so.
+
+A student trained on the hidden states of its teacher comes to share the teacher's residual basis,
+so that the residual width alone proves nothing. It does not come to share bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.sample import Plan, Run, n_embedding_rows, read_views, view_places
+from weightkin.evidence.stage import Side, pair_axes
+from weightkin.stats.matching import Floats, usable_rows
+
+MIN_ROWS_EQUAL = 20
+MIN_VALUES = 16  # different sizes of entries in a row, that it be no formula and no constant
+# How far entries may differ that are equal in all bits that a type resolves: its own rounding and
+# that of the factor, and in 32 bits that of a decay applied many times.
+RESOLUTION = {"F64": 2.0**-18, "F32": 2.0**-18, "F16": 2.0**-10, "BF16": 2.0**-7}
+
+
+def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
+    """Whether at least 20 rows of a residual axis are equal up to one factor in both models.
+
+    Rows are those of tokens, positions or pixels in the sample. Rows that are zero, alike within
+    a model up to a factor, or of few different values (constants, single entries, signs) do not
+    count.
+    """
+    axes = [[x for x in side.axes("residual") if x.stack == stack] for side in (a, b)]
+    for axis_a, axis_b in pair_axes(axes[0], axes[1], {}):
+        for x, y, resolution in _tables(a, b, plan, axis_a, axis_b):
+            if n_equal(x, y, resolution) >= MIN_ROWS_EQUAL:
+                return True
+    return False
+
+
+def n_equal(x: Floats, y: Floats, resolution: float) -> int:
+    """Rows of y that are one common multiple of those of x."""
+    kept = np.flatnonzero(usable_rows(x) & usable_rows(y))
+    least = min(MIN_VALUES, x.shape[1] // 2)
+    kept = np.array([i for i in kept if len(np.unique(np.abs(x[i]))) >= least], dtype=np.int64)
+    if not len(kept) or x.shape[1] < 2:
+        return 0
+    x, y = x[kept].astype(np.float64), y[kept].astype(np.float64)
+    ratios = np.einsum("ij,ij->i", x, y) / np.einsum("ij,ij->i", x, x)
+    most = 0
+    for factor in (1.0, float(np.median(ratios)), *_commonest(ratios)):
+        off = np.abs(y - factor * x)
+        is_equal = (off <= resolution * np.abs(factor * x) + np.finfo(np.float32).tiny).all(axis=1)
+        most = max(most, int(is_equal.sum()) if factor else 0)
+    return most
+
+
+def _commonest(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[float]:
+    """The middle of the densest run of ratios: unused rows share theirs, others do not."""
+    if len(ratios) >= MIN_ROWS_EQUAL:
+        ordered = np.sort(ratios)
+        widths = ordered[MIN_ROWS_EQUAL - 1 :] - ordered[: len(ordered) - MIN_ROWS_EQUAL + 1]
+        yield float(ordered[int(widths.argmin()) + MIN_ROWS_EQUAL // 2])
+
+
+def _tables(
+    a: Side, b: Side, plan: Plan, axis_a: Axis, axis_b: Axis
+) -> Iterator[tuple[Floats, Floats, float]]:
+    """Tables of equal shape, one row a token, position or pixel, and what their types resolve."""
+    if axis_a.n_units != axis_b.n_units:
+        return
+    n_rows = min(n_embedding_rows(a.model, axis_a), n_embedding_rows(b.model, axis_b))
+    run = Run(0, axis_a.n_units)
+    views = [
+        read_views(side.model, axis, plan, n_rows, run)[0]
+        for side, axis in ((a, axis_a), (b, axis_b))
+    ]
+    types: dict[str, list[float]] = {}
+    for side, axis in ((a, axis_a), (b, axis_b)):
+        for place in view_places(side.model, axis):
+            info = side.model.tensors[place.tensor]
+            known = RESOLUTION.get(info.dtype, 0.0) if not info.packed else 0.0
+            types.setdefault(place.role, []).append(known)
+    for role, view in views[0].items():
+        other = views[1].get(role)
+        if other is not None and other.shape == view.shape and all(types[role]):
+            yield view.T, other.T, max(types[role])

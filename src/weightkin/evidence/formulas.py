@@ -1,0 +1,86 @@
+"""Starts given by a formula: which axes of one model follow rules of their index.
+
+Every view is read for itself, and all views of a role together; both are paid for. One flagged
+model is enough for an axis not to be tested: the other would have to be known to be clean, and a
+trace of the formula that no search finds still makes units coincide (in simulated pairs, a plain
+start against a faint one: p down to 1e-30).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.pairs import Views
+from weightkin.stats.formulas import Readings, read_rows
+from weightkin.weights.model import Model
+
+LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
+Pool = tuple[AxisKind, str, int, int]  # kind, role, features, run of labels
+
+
+@dataclass(slots=True)
+class Formulas:
+    """What the axes of one model show when each is looked at alone."""
+
+    tied: dict[tuple[AxisKind, str], str] = field(default_factory=dict)  # kind, labels: reason
+    of_heads: dict[tuple[str, int], str] = field(default_factory=dict)  # stack, block: reason
+    seen: set[tuple[AxisKind, str, int, str, str]] = field(default_factory=set)  # views
+    pooled: dict[Pool, Readings] = field(default_factory=dict)
+    known: dict[AxisKind, tuple[int, str]] = field(default_factory=dict)  # `of_kind`, at a size
+
+    def look(self, model: Model, axis: Axis, views: Views, n_views: int) -> None:
+        """Read the views of one axis, out of ``n_views`` of its kind; each is read once."""
+        kernels = {p.role: model.tensors[p.tensor].shape for p in axis.places if p.dim == 0}
+        for role, view in views.items():
+            name = axis.kind, axis.stack, axis.block, axis.name, role
+            if name in self.seen:
+                continue
+            self.seen.add(name)
+            run = axis.head_size if axis.kind == "vo" else 0
+            shape = kernels.get(role, ())
+            readings = read_rows(view, shape[2:] if len(shape) == 4 else (), run)
+            if reason := _reason(role, readings, 2 * n_views):
+                self.tied.setdefault((axis.kind, axis.labels), reason)
+                if axis.kind == "vo":  # heads are runs of these dimensions
+                    self.of_heads.setdefault((axis.stack, axis.block), reason)
+                continue
+            others = self.pooled.setdefault((axis.kind, role, view.shape[1], run), Readings())
+            if not others.is_copy(readings):
+                others.add(readings)
+
+    def of_kind(self, kind: AxisKind) -> str:
+        """What all views of a role show only together; or nothing."""
+        if kind not in self.known or self.known[kind][0] != len(self.seen):
+            pools = [(role, x) for (name, role, *_), x in self.pooled.items() if name == kind]
+            found = [_reason(role, x, 2 * len(pools)) for role, x in pools if x.n_views > 1]
+            self.known[kind] = len(self.seen), next(filter(None, found), "")
+        return self.known[kind][1]
+
+    @property
+    def has_units(self) -> bool:
+        """Whether hidden units anywhere follow a formula."""
+        return bool(self.of_kind("units")) or any(kind == "units" for kind, _ in self.tied)
+
+    def of_axis(self, axis: Axis) -> str:
+        """Why the labels of one axis may follow a formula; or nothing."""
+        found = self.tied.get((axis.kind, axis.labels), "") or self.of_kind(axis.kind)
+        if axis.kind == "heads" and not found:
+            return self.of_heads.get((axis.stack, axis.block), "") or self.of_kind("vo")
+        return found
+
+
+def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> str:
+    """Why the labels of both models may follow one formula on a pair of axes; or nothing."""
+    for name, reason in (("a", a.of_axis(axis_a)), ("b", b.of_axis(axis_b))):
+        if reason:
+            return f"{reason} ({name}): the other may have begun as the same formula"
+    return ""
+
+
+def _reason(role: str, readings: Readings, n_looks: int) -> str:
+    log10_p, name = readings.best()
+    if log10_p + math.log10(max(1, n_looks)) > LOG10_LEVEL:
+        return ""
+    return f"{role} follows its index in {name}, as a start by formula does"

@@ -1,0 +1,90 @@
+"""What the tests of a pair could have shown at best, and how much of the models they reach."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.blind import SignMatch
+from weightkin.evidence.ladder import LADDER
+from weightkin.evidence.pairs import LOG10, MAX_WINDOW, ViewTest
+from weightkin.evidence.sample import VIEW_ROLES
+from weightkin.evidence.stage import Side, Stage, Tested
+from weightkin.stats import order, signs
+from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
+from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
+
+_Piece = tuple[int, int, int, int | None]  # dimension, start, size, expert
+
+
+def smallest_log10_pvalue(stages: Sequence[Stage]) -> float:
+    """Log10 p of the whole ladder had every unit that was looked at coincided, every coin agreed.
+
+    Above alpha, a large p-value says nothing about the models.
+    """
+    best = [_best(stage) + math.log(LADDER[stage.name]) for stage in stages if stage.tests]
+    return min(0.0, -float(logsumexp(best)) / LOG10) if best else 0.0
+
+
+def tested_share(a: Side, b: Side, stages: Sequence[Stage], matches: Sequence[SignMatch]) -> float:
+    """Share of the parameters of the smaller model on axes that were tested, sampled or not.
+
+    Of the residual width only tables of tokens, patches and positions count.
+    """
+    sizes = [sum(math.prod(t.shape) for t in side.model.tensors.values()) for side in (a, b)]
+    side = (a, b)[int(sizes[1] < sizes[0])]
+    pairs = [(t.a, t.b) for stage in stages for t in stage.tested]
+    pairs += [(m.a, m.b) for m in matches]
+    tested = {(x.kind, x.stack) for pair in pairs for x in (pair[int(side is b)],)}
+    total = sum(_reached(side, tested).values())
+    return min(1.0, total / max(1, min(sizes)))
+
+
+def _best(stage: Stage) -> float:
+    if not stage.tested:  # signs
+        n = sum(t.n_units for t in stage.tests)
+        return signs.log_evalue(n, n)
+    groups: dict[str, list[Grid]] = defaultdict(list)
+    for t in stage.tested:
+        groups[t.a.labels].append(average([_best_view(t, test) for test in t.evidence.tests]))
+    return LOG_STRAIGHT + mix_log_evalue(product(list(groups.values())))
+
+
+def _best_view(tested: Tested, test: ViewTest) -> Grid:
+    n = test.n_units
+    if test.name == "order":
+        return np.full(len(Z_GRID), order.log_evalue(n, n))
+    common = math.gcd(tested.a.head_size, tested.b.head_size) if tested.a.kind == "vo" else 0
+    window = max((w for w in range(1, MAX_WINDOW + 1) if common % w == 0), default=1)
+    n_windows = n / window if common else 1
+    return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
+
+
+def _reached(side: Side, tested: set[tuple[AxisKind, str]]) -> dict[str, float]:
+    """Parameters of every tensor that lie on tested axes."""
+    found: dict[str, set[_Piece]] = defaultdict(set)
+    for axis in side.anatomy.axes:
+        if (axis.kind, axis.stack) in tested:
+            for tensor, piece in _pieces(axis):
+                found[tensor].add(piece)
+    reached = {}
+    for tensor, pieces in found.items():
+        shape = side.model.tensors[tensor].shape
+        n = math.prod(shape)
+        shares = []
+        for dim, _, size, index in pieces:
+            length = shape[dim if index is None else dim + 1]
+            shares.append(size / max(1, length) / (1 if index is None else shape[0]))
+        reached[tensor] = n * min(1.0, sum(shares))
+    return reached
+
+
+def _pieces(axis: Axis) -> Iterator[tuple[str, _Piece]]:
+    for place in axis.places:
+        if axis.kind != "residual" or place.role in VIEW_ROLES["residual"]:
+            yield place.tensor, (place.dim, place.start, place.size, place.index)

@@ -1,0 +1,115 @@
+"""Claim: rows that follow any rule of their index are found; random ones are not."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from benchmarks.formula_starts import cosines, identity, noisy, walsh, waves
+
+from weightkin.stats.formulas import hits_log10_sf, read_rows
+
+N, D = 256, 96
+ROW, COLUMN = np.mgrid[:N, :D]
+REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(N)])
+GRID = np.mgrid[-5:6, -5:6]
+
+
+def gabor():
+    """64 kernels: eight orientations, four wavelengths, two phases, three equal channels."""
+    k = np.arange(64)[:, None, None]
+    angle, length = np.pi * (k % 8) / 8, 2.0 + (k // 8) % 4
+    along = GRID[1] * np.cos(angle) + GRID[0] * np.sin(angle)
+    wave = np.cos(2 * np.pi * along / length + np.pi / 2 * (k // 32))
+    return np.repeat((np.exp(-(GRID**2).sum(0) / 12) * wave)[:, None], 3, axis=1).reshape(64, -1)
+
+
+FORMULAS = {
+    "identity": identity(N, D),
+    "identity, each row again and again": ROW // 3 == COLUMN,
+    "identity in another order": (7 * ROW + 5) % D == COLUMN,
+    "identity, bits reversed": REVERSED[:, None] % D == COLUMN,
+    "identity from another offset": (ROW + 11) % D == COLUMN,
+    "cosine transform": cosines(N, D),
+    "sine transform": np.sin(np.pi * (ROW + 1) * (COLUMN + 1) / (N + 1)),
+    "cosine transform, tiled": np.tile(cosines(64, D), (4, 1)),
+    "Hartley": np.cos(2 * np.pi * ROW * COLUMN / N) + np.sin(2 * np.pi * ROW * COLUMN / N),
+    "sine of the product": np.sin(ROW * COLUMN),
+    "Hadamard": walsh(N, D),
+    "Gray code": (np.arange(N) ^ np.arange(N) >> 1)[:, None] % D == COLUMN,
+    "sinusoids, any base": waves(D, N, 37.0).T,
+    "Legendre-like": np.cos(COLUMN * np.arccos(np.linspace(-1, 1, N)[:, None])),
+    "bumps along a line": np.exp(-((ROW * D / N - COLUMN) ** 2) / 4),
+    "blocks": ROW // 32 == COLUMN // 12,
+    "cosines in a third of the features": np.where(COLUMN < 32, cosines(N, D), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formulas_are_found_under_noise(name, rng):
+    rows = noisy(rng, FORMULAS[name], 0.5)
+    assert read_rows(rows).best()[0] < -6
+
+
+def test_kernels_are_found(rng):
+    assert read_rows(noisy(rng, gabor(), 0.5), (11, 11)).best()[0] < -3
+    dirac = np.zeros((32, 32, 3, 3))
+    dirac[np.arange(32), np.arange(32), 1, 1] = 1
+    assert read_rows(noisy(rng, dirac.reshape(32, -1), 0.3), (3, 3)).best()[0] < -6
+
+
+def test_formulas_inside_heads_are_found(rng):
+    assert read_rows(noisy(rng, np.eye(96), 0.5), run=24).best()[0] < -6
+
+
+def test_several_views_add_up(rng):
+    views = [read_rows(noisy(rng, cosines(32, 64), 0.06)) for _ in range(24)]
+    pooled = views[0]
+    for view in views[1:]:
+        pooled.add(view)
+    assert np.median([v.best()[0] for v in views]) > -2
+    assert pooled.best()[0] < -4
+
+
+@pytest.mark.parametrize(("n", "d", "run"), [(64, 96, 0), (32, 16, 0), (96, 96, 24), (12, 200, 0)])
+def test_random_rows_are_flagged_less_often_than_the_level(n, d, run, rng):
+    """Heavy tails and outlier features too: what is exchangeable follows no index."""
+    loud = np.exp(1.5 * rng.standard_normal(d))
+    found = [
+        read_rows((rng.standard_t(2, (n, d)) * loud).astype(np.float32), run=run).best()[0]
+        for _ in range(100)
+    ]
+    assert sum(p <= -1 for p in found) <= 20
+    assert sum(p <= -2 for p in found) <= 5
+
+
+def _exact(n, d, k):
+    """Chance of k hits, the worst over all readings: row i wants i mod d, every order counts."""
+    worst = 0.0
+    for reading in itertools.combinations_with_replacement(range(d), n):
+        hits = [
+            sum(v == i % d for i, v in enumerate(order))
+            for order in itertools.permutations(reading)
+        ]
+        worst = max(worst, sum(h >= k for h in hits) / len(hits))
+    return worst
+
+
+@pytest.mark.parametrize(("n", "d"), [(4, 4), (4, 2), (5, 2), (5, 3), (6, 3), (6, 4)])
+def test_the_bound_on_hits_holds_for_every_reading(n, d):
+    rate = math.ceil(n / d)
+    for k in range(1, n + 1):
+        assert math.log10(max(_exact(n, d, k), 1e-300)) <= hits_log10_sf(k, rate) + 1e-9
+
+
+def test_the_number_of_rows_a_period_is_rounded_up():
+    """Five units that all read row 0, which rows 0 and 4 of four want: two hits, always."""
+    assert _exact(5, 4, 2) == 1.0
+    assert (5 / 4) ** 2 / 2 < 1.0  # what n/d itself would allow
+    assert hits_log10_sf(2, 2.0) == 0.0
+
+
+def test_nothing_is_said_of_rows_that_are_zero_or_few():
+    assert read_rows(np.zeros((16, 8), np.float32)).best()[0] == 0.0
+    assert read_rows(np.ones((3, 8), np.float32)).best()[0] == 0.0
+    assert read_rows(np.ones((16, 8), np.float32)).best()[0] == 0.0
