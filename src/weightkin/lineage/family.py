@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import weightkin
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
+from weightkin.lineage.collection import Collection, Progress, Source, gather
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.hidden import Found, find_hidden
+from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.leaves import lossy_edges
+from weightkin.lineage.member import Member
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Groups, Relatives, Told, components
-from weightkin.lineage.trained import Tree, trained_trees
+from weightkin.lineage.trained import Tree, trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
-from weightkin.sketch import Scheme
+from weightkin.sketch import Scheme, Sketch
 
 ALPHA = 1e-6
 MOST_WHYS = 8  # reasons in one line
@@ -149,12 +152,18 @@ def _found(
         mixed = merge_edges(sketches, relatives, rest)
         made |= {edge.child for edge in mixed}
         rest = [i for i in rest if i not in made]
+        homes = homes_of(sketches, own, rest, relatives.known)
+        rest = [i for i in rest if i not in homes.below]
         grown = trained_trees(
             sketches, relatives, components(relatives, z, rest), seed, n_unobserved
         )
+        for copy in sorted(set(homes.below.values())):
+            below = [v for v, u in homes.below.items() if u == copy]
+            grown.append(tree_below(sketches, relatives, copy, below, seed))
         n_unobserved += sum(tree.n_unobserved for tree in grown)
         trees += grown
-        edges += [*own, *mixed, *(edge for tree in grown for edge in tree.edges)]
+        trained = [edge for tree in grown for edge in tree.edges]
+        edges += [*own, *mixed, *(_or_tied(sketches, edge, own, homes) for edge in trained)]
     alone = [family[0] for family in families if len(family) == 1]
     rooted = [tree for tree in trees if tree.root not in alone]
     hidden, unseen = find_hidden(
@@ -177,6 +186,20 @@ def _found(
         for i in unseen
     ]
     return edges, n_unobserved, skipped
+
+
+def _or_tied(
+    sketches: Sequence[Sketch], edge: Draft, lossy: Sequence[Draft], homes: Homes
+) -> Draft:
+    """The edge, open where a copy of the parent may be the parent as well."""
+    copies = [e.child for e in lossy if e.parent == edge.parent]
+    rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
+    if not rivals:
+        return edge
+    said = f"tied: nothing tells its parent from {sketches[rivals[0]].name}, a copy of it"
+    return replace(
+        edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=rivals[0], behind=0.0
+    )
 
 
 def _hidden_edge(found: Found) -> Draft:

@@ -11,7 +11,7 @@ from weightkin.anatomy import read_anatomy
 from weightkin.derivation.shared import Doubles
 from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, token_views
-from weightkin.lineage.collection import Member
+from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Told
 from weightkin.lineage.support import support_of
 from weightkin.records import Comparison

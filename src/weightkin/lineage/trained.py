@@ -13,8 +13,10 @@ from weightkin.derivation.direction import ASK
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.inherited import layout_of
 from weightkin.lineage.orient import Orientation, Pairwise, descendants, distances, measure, orient
 from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.twins import twin_edges, twins_of
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
@@ -24,6 +26,9 @@ CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
 MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
 DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
+CAME = 0.98  # probability that a model came through the copy whose loss it holds
+THROUGH = "holds what {} lost of its original: came through it"
+HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as likely
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
 
@@ -45,6 +50,13 @@ class Tree:
             return 1 + depth(parents[i]) if i in parents else 0
 
         return sorted(self.members, key=lambda i: (depth(i), i))
+
+
+def tree_below(
+    sketches: Sequence[Sketch], relatives: Relatives, root: int, members: Sequence[int], seed: int
+) -> Tree:
+    """The tree of models that were all made from a known one, directly or through each other."""
+    return _oriented(sketches, relatives, [root, *members], seed, 0, root=root)
 
 
 def trained_trees(
@@ -76,48 +88,80 @@ def by_layout(sketches: Sequence[Sketch], family: Sequence[int]) -> list[list[in
     """Members whose tensors inside blocks have equal names and shapes, largest group first."""
     groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = defaultdict(list)
     for i in family:
-        tensors = sketches[i].tensors.values()
-        groups[frozenset((t.name, t.shape) for t in tensors if t.block >= 0)].append(i)
+        groups[layout_of(sketches[i])].append(i)
     return sorted(groups.values(), key=lambda g: (-len(g), g))
 
 
 def _oriented(
     sketches: Sequence[Sketch],
     relatives: Relatives,
+    everyone: Sequence[int],
+    seed: int,
+    n_before: int,
+    root: int | None = None,
+) -> Tree:
+    """One layout: its members of different matrices, then those whose matrices are theirs."""
+    if len(everyone) == 1:
+        return Tree((), everyone[0], tuple(everyone), 0)
+    twins = twins_of(sketches, everyone, root)
+    tree = _of_different(sketches, relatives, sorted(twins), seed, n_before, root)
+    edges = tuple(twin_edges(relatives, twins, tree.edges))
+    return replace(tree, edges=edges, members=tuple(everyone))
+
+
+def _of_different(
+    sketches: Sequence[Sketch],
+    relatives: Relatives,
     members: Sequence[int],
     seed: int,
     n_before: int,
+    known_root: int | None,
 ) -> Tree:
     if len(members) == 1:
         return Tree((), members[0], tuple(members), 0)
     own = [sketches[i] for i in members]
     tensors = shared_tensors(own)
     group = measure(tensors, _pairwise(own))
-    found = orient(group, seed)
+    found = orient(group, seed, None if known_root is None else members.index(known_root))
     far = np.sqrt(distances(group))
-    products = grams(tensors).sum(axis=0)
     root = int(np.flatnonzero(found.parents < 0)[0])
-    edges: list[Draft] = []
+    edges = [
+        _edge(own, relatives, members, found, int(found.parents[v]), int(v),
+              float(far[found.parents[v], v]))
+        for v in np.flatnonzero(found.parents >= 0)
+    ]  # fmt: skip
+    if known_root is not None:
+        said = THROUGH.format(own[root].name)
+        return Tree(tuple(_came(e, known_root, said) for e in edges), known_root, tuple(members), 0)
+    products = grams(tensors).sum(axis=0)
+    place = {i: k for k, i in enumerate(members)}
+    near: list[Draft] = []
     distant: list[Draft] = []
-    for child in np.flatnonzero(found.parents >= 0):
-        v, u = int(child), int(found.parents[child])
-        edge = _edge(own, relatives, members, found, u, v, float(far[u, v]))
+    for edge in edges:
+        u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
             said = (*edge.evidence, SIBLING)
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
         is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
-        (distant if is_distant else edges).append(edge)
+        (distant if is_distant else near).append(edge)
     unobserved = -1 - n_before
     if distant:
-        edges += _beside(distant, members[root], unobserved, DISTANT)
+        near += _beside(distant, members[root], unobserved, DISTANT)
     elif _has_moved(group.inheritance, found, root):
-        leaving = [edge for edge in edges if edge.parent == members[root]]
-        edges = [edge for edge in edges if edge.parent != members[root]]
-        edges += _beside(leaving, members[root], unobserved, MOVED)
+        leaving = [edge for edge in near if edge.parent == members[root]]
+        near = [edge for edge in near if edge.parent != members[root]]
+        near += _beside(leaving, members[root], unobserved, MOVED)
     else:
-        return Tree(tuple(edges), members[root], tuple(members), 0)
-    return Tree(tuple(edges), members[root], tuple(members), 1)
+        return Tree(tuple(near), members[root], tuple(members), 0)
+    return Tree(tuple(near), members[root], tuple(members), 1)
+
+
+def _came(edge: Draft, root: int, said: str) -> Draft:
+    """An edge below a known root: those that leave it rest on what its copy lost."""
+    if edge.parent != root:
+        return edge
+    return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
 
 
 def _edge(
@@ -133,9 +177,10 @@ def _edge(
         members[u], members[v], relatives.undone(members[u], members[v])
     )
     evidence = [f"relative distance {distance:.4f}"]
-    if not np.isnan(found.held[v]):
-        held = float(found.held[v])
+    held, direction = float(found.held[v]), float(found.direction[v])
+    if not np.isnan(held):
         evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
+        direction = min(direction, MERELY_OLDER) if held < HELD_LEAST else direction
     evidence += _clock_words(own[u], own[v])
     second = int(found.runner_up[v])
     return Draft(
@@ -144,7 +189,7 @@ def _edge(
         kind=first_kind(derivation.kind),
         details=derivation.details,
         log10_pvalue=relatives.test(members[u], members[v])[0],
-        direction=round(float(found.direction[v]), 4),
+        direction=round(direction, 4),
         distance=distance,
         support=float(found.support[v]),
         evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
