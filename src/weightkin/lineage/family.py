@@ -19,12 +19,13 @@ from weightkin.lineage.member import Member
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Groups, Relatives, Told, components
-from weightkin.lineage.trained import Tree, trained_trees, tree_below
+from weightkin.lineage.trained import trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.sketch import Scheme, Sketch
 
 ALPHA = 1e-6
+COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
@@ -138,11 +139,11 @@ def _found(
     relatives, z, families = _families(collection, alpha, seed, progress)
     n_related = sum(len(family) for family in families if len(family) > 1)
     edges: list[Draft] = []
-    trees: list[Tree] = []
+    roots: list[int] = []
+    kin: list[list[int]] = []  # of each root
     n_unobserved = n_laid_out = 0
     for family in families:
         if len(family) < 2:
-            trees.append(Tree((), family[0], tuple(family), 0))
             continue
         told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
         n_laid_out += len(family)
@@ -157,20 +158,20 @@ def _found(
         grown = trained_trees(
             sketches, relatives, components(relatives, z, rest), seed, n_unobserved
         )
+        roots += [tree.root for tree in grown]
+        kin += [family] * len(grown)
         for copy in sorted(set(homes.below.values())):
             below = [v for v, u in homes.below.items() if u == copy]
             grown.append(tree_below(sketches, relatives, copy, below, seed))
         n_unobserved += sum(tree.n_unobserved for tree in grown)
-        trees += grown
         trained = [edge for tree in grown for edge in tree.edges]
         edges += [*own, *mixed, *(_or_tied(sketches, edge, own, homes) for edge in trained)]
     alone = [family[0] for family in families if len(family) == 1]
-    rooted = [tree for tree in trees if tree.root not in alone]
     hidden, unseen = find_hidden(
         members,
         alone,
-        [t.oldest_first for t in rooted],
-        [t.root for t in rooted],
+        kin,
+        roots,
         relatives.paid_alpha,
         seed,
         _phase(progress, "looking for disguised copies", collection),
@@ -203,7 +204,11 @@ def _or_tied(
 
 
 def _hidden_edge(found: Found) -> Draft:
-    """A hidden copy hangs below: its relatives have kept the order of units that it lost."""
+    """A disguised copy hangs below: its relatives have kept the order of units that it lost.
+
+    Only where nothing but the disguise lies between the two, and one model alone is that near; what
+    was trained before or after may have been made from another of them.
+    """
     record = found.record
     kinds = [k for k in DISGUISES if k in record.kind]
     return Draft(
@@ -212,10 +217,14 @@ def _hidden_edge(found: Found) -> Draft:
         kind=kinds[0] if kinds else "unknown",
         details={"also": kinds[1:]} if len(kinds) > 1 else {},
         log10_pvalue=record.log10_pvalue,
-        direction=0.95 if found.is_rooted else 0.5,
+        direction=COPIED if found.is_rooted and found.is_copy and not found.is_tied else 0.5,
         distance=found.distance,
         support=found.support,
-        evidence=(record.sentence, f"units seen through tokens differ by {found.distance:.2e}"),
+        evidence=(
+            record.sentence,
+            f"units seen through tokens differ by {found.distance:.2e}",
+            *(["tied: another model is as near"] if found.is_tied else []),
+        ),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,
         unit="distance",

@@ -41,16 +41,6 @@ class Tree:
     members: tuple[int, ...]
     n_unobserved: int
 
-    @property
-    def oldest_first(self) -> list[int]:
-        """Members in order of their depth in the tree."""
-        parents = {edge.child: edge.parent for edge in self.edges}
-
-        def depth(i: int) -> int:
-            return 1 + depth(parents[i]) if i in parents else 0
-
-        return sorted(self.members, key=lambda i: (depth(i), i))
-
 
 def tree_below(
     sketches: Sequence[Sketch], relatives: Relatives, root: int, members: Sequence[int], seed: int
