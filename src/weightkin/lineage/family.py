@@ -19,7 +19,7 @@ from weightkin.lineage.member import Member
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Groups, Relatives, Told, components
-from weightkin.lineage.trained import trained_trees, tree_below
+from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.sketch import Scheme, Sketch
@@ -158,11 +158,14 @@ def _found(
         grown = trained_trees(
             sketches, relatives, components(relatives, z, rest), seed, n_unobserved
         )
-        roots += [tree.root for tree in grown]
-        kin += [family] * len(grown)
+        asked = _asked(sketches, [tree.root for tree in grown], family)
+        roots += asked
+        kin += [family] * len(asked)
         for copy in sorted(set(homes.below.values())):
             below = [v for v, u in homes.below.items() if u == copy]
-            grown.append(tree_below(sketches, relatives, copy, below, seed))
+            original = next(edge.parent for edge in own if edge.child == copy)
+            tree = tree_below(sketches, relatives, copy, below, seed)
+            grown.append(left_open(sketches, tree, homes.coarse, original))
         n_unobserved += sum(tree.n_unobserved for tree in grown)
         trained = [edge for tree in grown for edge in tree.edges]
         edges += [*own, *mixed, *(_or_tied(sketches, edge, own, homes) for edge in trained)]
@@ -187,6 +190,18 @@ def _found(
         for i in unseen
     ]
     return edges, n_unobserved, skipped
+
+
+def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[int]) -> list[int]:
+    """Whom disguised copies are compared with first: the roots, and one for each number of tokens.
+
+    What a model looks like through its tokens can be proposed among equal numbers of them alone.
+    """
+    first: dict[frozenset[int], int] = {}
+    for i in (*roots, *family):
+        tables = (t for t in sketches[i].tensors.values() if t.role == "embed")
+        first.setdefault(frozenset(t.shape[0] for t in tables), i)
+    return list(dict.fromkeys((*roots, *first.values())))
 
 
 def _or_tied(

@@ -24,7 +24,7 @@ from weightkin.lineage.draft import Draft
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import Lattice, SketchedTensor
 
-Reading = Literal["below", "beside", "open"]
+Reading = Literal["below", "beside", "coarse", "open"]
 HALF = 0.5  # of the loss: between what descendants of the copy and all others hold
 ERRORS = 3.0  # standard errors that a reading must be away from it
 FINER = 8.0  # times that the grid of a model must be finer than the median loss
@@ -46,6 +46,7 @@ class Homes:
     """Trained models by the lossy copy they were made from, and those where that is open."""
 
     below: dict[int, int] = field(default_factory=dict)  # model: the copy it descends from
+    coarse: set[int] = field(default_factory=set)  # of those: stored as coarsely as the copy
     tied: dict[int, list[int]] = field(default_factory=dict)  # model: copies as good as originals
 
 
@@ -57,21 +58,24 @@ def homes_of(
 ) -> Homes:
     """Read for every trained model of a pool which lossy copy it came through, if any.
 
-    Of several copies it is the one that comes last on the way: the nearest. Cost: one pass over the
-    samples for each model and copy.
+    Of several copies it is the one that comes last on the way: the nearest. One that is stored as
+    coarsely as a copy belongs beside what was made from it, and may be the original's too. Cost:
+    one pass over the samples for each model and copy.
     """
     found = Homes()
     for v in pool:
-        below = []
+        below: dict[int, Reading] = {}
         for edge in edges:
             reading = read(sketches[edge.parent], sketches[edge.child], sketches[v], known)
-            if reading == "below":
-                below.append(edge.child)
+            if reading in ("below", "coarse"):
+                below[edge.child] = reading
             elif reading == "open":
                 found.tied.setdefault(v, []).append(edge.child)
         if below:
             far = {u: relate(sketches[u], sketches[v]).relative_distance for u in below}
-            found.below[v] = min(below, key=lambda u: (far[u], u))
+            copy = min(below, key=lambda u: (far[u], u))
+            found.below[v] = copy
+            found.coarse |= {v} if below[copy] == "coarse" else set()
     return found
 
 
@@ -145,7 +149,9 @@ def _loss(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Read
     error = np.sqrt(max(spread, sum(t.variance for t in lost))) / total
     if held + ERRORS * error < HALF:
         return "beside"
-    return "below" if held - ERRORS * error > HALF and not _is_coarse(lost, known) else "open"
+    if held - ERRORS * error <= HALF:
+        return "open"
+    return "coarse" if _is_coarse(lost, known) else "below"
 
 
 def _losses(original: Sketch, copy: Sketch, v: Sketch) -> Iterator[_Lost]:

@@ -9,7 +9,7 @@ their names and dtypes were, are one member with duplicates.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -18,7 +18,6 @@ import numpy as np
 from weightkin.anatomy.types import Anatomy
 from weightkin.lineage.member import Member
 from weightkin.sketch import Sketch
-from weightkin.sketch.types import SketchedTensor
 
 MOST_ALIKE = 0.8  # share of the matrices in blocks that must have a partner by role and shape
 
@@ -30,12 +29,13 @@ def under_one_spelling(members: Sequence[Member]) -> list[Member]:
     for member in members:
         own = member.sketch
         names = _names_in_blocks(own)
-        if names and not any(names & _names_in_blocks(other) for other in spellings):
-            other = next((x for x in spellings if _is_alike(own, x)), None)
-            if other is None:
-                spellings.append(own)
-            else:
-                member = replace(member, sketch=renamed(own, new_names(own, other)))
+        other = next((x for x in spellings if names & _names_in_blocks(x)), None)
+        is_known = other is not None
+        other = other or next((x for x in spellings if _is_alike(own, x)), None)
+        if other is None:
+            spellings.append(own)
+        elif new := new_names(own, other, only_sure=is_known):
+            member = replace(member, sketch=renamed(own, new))
         found.append(member)
     return found
 
@@ -72,25 +72,26 @@ def _facts(sketch: Sketch) -> int:
     return hash(tuple(facts))
 
 
-def new_names(own: Sketch, other: Sketch) -> dict[str, str]:
-    """Names of the tensors of one sketch in another of the same blocks, where that is clear."""
-    there: dict[tuple[str, int, str, int], list[str]] = defaultdict(list)
-    for name, tensor in other.tensors.items():
-        if name not in own.tensors:
-            there[_place(tensor)].append(name)
+def new_names(own: Sketch, other: Sketch, *, only_sure: bool = False) -> dict[str, str]:
+    """Names of the tensors of one sketch in another of the same blocks, where that is clear.
+
+    ``only_sure``: where one name is the other in a module, not where roles and shapes agree alone.
+    """
+    rest = [tensor for name, tensor in other.tensors.items() if name not in own.tensors]
     found: dict[str, str] = {}
     for name, tensor in own.tensors.items():
         if name in other.tensors:
             continue
-        choices = there.get(_place(tensor), [])
-        ends = [x for x in choices if x.endswith(f".{name}") or name.endswith(f".{x}")]
-        tails = [x for x in choices if _tail(x) == _tail(name)]
-        for some in (ends, tails, choices):
+        near = [x for x in rest if x.block == tensor.block and len(x.shape) == len(tensor.shape)]
+        ends = [x for x in near if x.name.endswith(f".{name}") or name.endswith(f".{x.name}")]
+        same = [x for x in near if (x.stack, x.role) == (tensor.stack, tensor.role)]
+        tails = [x for x in same if _tail(x.name) == _tail(name)]
+        for some in (ends,) if only_sure else (ends, tails, same):
             if len(some) == 1:
-                found[name] = some[0]
+                found[name] = some[0].name
                 break
-    taken = list(found.values())
-    return {name: new for name, new in found.items() if taken.count(new) == 1}
+    seen = Counter(found.values())
+    return {name: new for name, new in found.items() if seen[new] == 1}
 
 
 def renamed(sketch: Sketch, names: Mapping[str, str]) -> Sketch:
@@ -131,10 +132,6 @@ def _is_alike(a: Sketch, b: Sketch) -> bool:
         for x in (a, b)
     ]
     return bool(parts[0]) and len(parts[0] & parts[1]) >= MOST_ALIKE * max(map(len, parts))
-
-
-def _place(tensor: SketchedTensor) -> tuple[str, int, str, int]:
-    return tensor.stack, tensor.block, tensor.role, len(tensor.shape)
 
 
 def _tail(name: str) -> str:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
-from weightkin.derivation.direction import ASK
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
 from weightkin.lineage.inherited import layout_of
-from weightkin.lineage.orient import Orientation, Pairwise, descendants, distances, measure, orient
+from weightkin.lineage.orient import Orientation, descendants, distances, measure, orient
 from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
 from weightkin.lineage.twins import twin_edges, twins_of
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
-MERELY_OLDER = 0.75  # probability of a direction that only says who is older
 SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
-CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
 MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
 DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
-HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as likely
+COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
 
@@ -47,6 +44,18 @@ def tree_below(
 ) -> Tree:
     """The tree of models that were all made from a known one, directly or through each other."""
     return _oriented(sketches, relatives, [root, *members], seed, 0, root=root)
+
+
+def left_open(sketches: Sequence[Sketch], tree: Tree, coarse: Set[int], original: int) -> Tree:
+    """A tree below a copy, its own children open where they are stored as coarsely as it is."""
+    said = COARSE.format(sketches[original].name)
+    edges = [
+        replace(e, direction=0.5, evidence=(*e.evidence[:-1], said), runner_up=original, behind=0.0)
+        if e.parent == tree.root and e.child in coarse
+        else e
+        for e in tree.edges
+    ]
+    return replace(tree, edges=tuple(edges))
 
 
 def trained_trees(
@@ -111,12 +120,12 @@ def _of_different(
         return Tree((), members[0], tuple(members), 0)
     own = [sketches[i] for i in members]
     tensors = shared_tensors(own)
-    group = measure(tensors, _pairwise(own))
+    group = measure(tensors, pairwise(own))
     found = orient(group, seed, None if known_root is None else members.index(known_root))
     far = np.sqrt(distances(group))
     root = int(np.flatnonzero(found.parents < 0)[0])
     edges = [
-        _edge(own, relatives, members, found, int(found.parents[v]), int(v),
+        trained_edge(own, relatives, members, found, int(found.parents[v]), int(v),
               float(far[found.parents[v], v]))
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
@@ -154,71 +163,6 @@ def _came(edge: Draft, root: int, said: str) -> Draft:
     return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
 
 
-def _edge(
-    own: Sequence[Sketch],
-    relatives: Relatives,
-    members: Sequence[int],
-    found: Orientation,
-    u: int,
-    v: int,
-    distance: float,
-) -> Draft:
-    derivation, _ = relatives.derive(
-        members[u], members[v], relatives.undone(members[u], members[v])
-    )
-    evidence = [f"relative distance {distance:.4f}"]
-    held, direction = float(found.held[v]), float(found.direction[v])
-    if not np.isnan(held):
-        evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
-        direction = min(direction, MERELY_OLDER) if held < HELD_LEAST else direction
-    evidence += _clock_words(own[u], own[v])
-    second = int(found.runner_up[v])
-    return Draft(
-        parent=members[u],
-        child=members[v],
-        kind=first_kind(derivation.kind),
-        details=derivation.details,
-        log10_pvalue=relatives.test(members[u], members[v])[0],
-        direction=round(direction, 4),
-        distance=distance,
-        support=float(found.support[v]),
-        evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
-        runner_up=members[second] if second >= 0 else None,
-        behind=round(float(found.margin[v]), 3),
-        unit="log-odds",
-    )
-
-
-def _is_clock(line: str) -> bool:
-    """What a pair alone says of its clock; among relatives it counts, and is said again."""
-    return line.startswith("clock: ")
-
-
-def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
-    found = collinear_rows(parent, child)
-    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
-        return []
-    is_for = found.c < 1.0
-    said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
-    said += f" in the parent, by decay: counted {'for' if is_for else 'against'} this direction"
-    return [f"clock: {said} (log-odds {CLOCK if is_for else -CLOCK:+.1f})"]
-
-
-def _pairwise(own: Sequence[Sketch]) -> Pairwise:
-    """What the clock of unused token rows says about pairs, and how many rows they share."""
-    n = len(own)
-    odds, rows = np.zeros((n, n)), np.full((n, n), np.nan)
-    for i in range(n):
-        for j in range(i):
-            found = collinear_rows(own[i], own[j])
-            if found.n_sampled:
-                rows[i, j] = rows[j, i] = found.n_rows
-            if found.n_rows >= MIN_ROWS and abs(found.c - 1.0) > STILL:
-                odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
-                odds[j, i] = -odds[i, j]
-    return Pairwise(odds, rows)
-
-
 def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> list[Draft]:
     """Hang children and the root itself from an ancestor that nobody has."""
     ends = [*leaving, replace(leaving[0], child=root)]
@@ -228,7 +172,7 @@ def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> l
             parent=unobserved,
             kind="unknown",
             details={},
-            direction=1.0,
+            direction=1.0 if why == DISTANT else MERELY_OLDER,
             evidence=(why,),
             runner_up=None,
             behind=0.0,
