@@ -147,8 +147,8 @@ class Looks:
         seen = self._seen(parent, child)
         return {block: float(np.median(1.0 - np.abs(c).max(axis=1))) for block, (c, _) in seen}
 
-    def simplicity(self, parent: int, child: int) -> tuple[bool, bool, bool]:
-        """What a disguise left alone: the values themselves, signs and scales, the order."""
+    def simplicity(self, parent: int, child: int) -> tuple[bool, bool, bool, bool]:
+        """What a disguise left alone: shapes, values in some order, signs and scales, the order."""
         is_plain, is_ordered = True, True
         for _, (cosine, sizes) in self._seen(parent, child):
             best = np.abs(cosine).argmax(axis=1)
@@ -156,7 +156,12 @@ class Looks:
             is_plain &= bool((cosine[at, best] > 0).mean() > MOST)
             is_plain &= bool((np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MOST)
             is_ordered &= bool((best == at).mean() > MOST)
-        return self._same_values(parent, child), is_plain, is_ordered
+        shapes = [
+            sorted(t.shape for t in self.members[i].sketch.tensors.values())
+            for i in (parent, child)
+        ]
+        is_same = shapes[0] == shapes[1]
+        return is_same, self._same_values(parent, child), is_plain, is_ordered
 
     def _seen(
         self, parent: int, child: int

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from weightkin.derivation.distances import relate
+from weightkin.derivation.distances import UNRELATED, relate
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import MIN_ZEROS
 from weightkin.derivation.pairing import TABLES
@@ -29,9 +29,11 @@ HALF = 0.5  # of the loss: between what descendants of the copy and all others h
 ERRORS = 3.0  # standard errors that a reading must be away from it
 FINER = 8.0  # times that the grid of a model must be finer than the median loss
 SAME_MASK = 0.999  # share of the zeros of two models that are common where one mask was kept
+MIN_REST = 32  # entries, in a row or in all, that a copy left alone: decay is read from them
+LEAST_CHANGE = 0.1  # of the loss: a row that a model moved less shows no more
 MIN_SAME = 8  # entries that are exactly the original's where the copy differs
 ALIKE = 0.5  # cosine of what one cut left, in the copy and in a model made from it
-MAX_LOOKED_AT = 3  # tensors whose grid is looked at, those that lost most
+MAX_LOOKED_AT = 3  # tensors whose grid is looked at, those that lost most entries
 DIGITS: Mapping[Lattice, float] = {  # half a unit in the last place, relative
     "fp8_e4m3": 2.0**-4,
     "fp8_e5m2": 2.0**-3,
@@ -117,14 +119,17 @@ def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> Reading | None:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """What a copy lost in one tensor, and what of it a model holds."""
+    """What a copy lost in one tensor, and what of it a model holds. Sums have one entry a row.
+
+    They are over the variance of the model's own change in that row: rows that it hardly moved,
+    such as those of rare tokens, show best whether the loss is there.
+    """
 
     tensor: SketchedTensor  # of the model
     size: Doubles  # |D| at every entry that was lost
     values: Doubles  # of the model, there
-    square: float  # |D|^2
-    inner: float  # <D, v - O>
-    variance: float
+    square: Doubles  # |D|^2
+    inner: Doubles  # <D, v - O>
     n_original: int  # entries that are exactly the original's
     n_copy: int
     zeros: tuple[int, int, int]  # new ones of the copy, of the model, of both
@@ -143,10 +148,10 @@ def _loss(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Read
             return "below"  # training leaves no zeros: the mask was kept
         if both >= HALF * own:
             return "open"  # pruned anew, at about the same entries
-    total = sum(t.square for t in lost)
-    held = sum(t.inner for t in lost) / total
-    spread = sum((t.inner - held * t.square) ** 2 for t in lost)
-    error = np.sqrt(max(spread, sum(t.variance for t in lost))) / total
+    inner = np.concatenate([t.inner for t in lost])
+    square = np.concatenate([t.square for t in lost])
+    held = float(inner.sum() / square.sum())
+    error = float(np.sqrt(np.sum((inner - held * square) ** 2)) / square.sum())
     if held + ERRORS * error < HALF:
         return "beside"
     if held - ERRORS * error <= HALF:
@@ -163,25 +168,34 @@ def _losses(original: Sketch, copy: Sketch, v: Sketch) -> Iterator[_Lost]:
         is_lost = a != b
         if not is_lost.any() or not np.isfinite((a, b, c)).all():
             continue
-        d, w = (b - a)[is_lost], (c - a)[is_lost]
-        square, inner = float(d @ d), float(d @ w)
+        rest = ~is_lost if (~is_lost).sum() >= MIN_REST else np.ones_like(is_lost)
+        kept = float(a[rest] @ c[rest]) / max(float(a[rest] @ a[rest]), 1e-300)
+        if kept < UNRELATED:
+            continue  # replaced: it says nothing
+        products, squares = ((rest * a * z).sum(axis=1, keepdims=True) for z in (c, a))
+        is_told = (rest.sum(axis=1, keepdims=True) >= MIN_REST) & (squares > 0)
+        kept = np.where(is_told, products / np.where(squares > 0, squares, 1.0), kept)
+        d, w = np.where(is_lost, b - a, 0.0), np.where(is_lost, c - kept * a, 0.0)
+        n = np.maximum(is_lost.sum(axis=1), 1)
+        square, change = (d * d).sum(axis=1), (w * w).sum(axis=1)
+        variance = np.maximum(change / n, LEAST_CHANGE * square / n)
+        variance = np.where(variance > 0, variance, 1.0)
         new = [(z == 0) & (a != 0) for z in (b, c)]
         yield _Lost(
             tensor=y,
-            size=np.abs(d),
+            size=np.abs(d[is_lost]),
             values=c[is_lost],
-            square=square,
-            inner=inner,
-            variance=float((d * d) @ (w - d * (inner / square)) ** 2),
-            n_original=int((w == 0).sum()),
-            n_copy=int((w == d).sum()),
+            square=square / variance,
+            inner=(d * w).sum(axis=1) / variance,
+            n_original=int((c == a)[is_lost].sum()),
+            n_copy=int((c == b)[is_lost].sum()),
             zeros=(int(new[0].sum()), int(new[1].sum()), int((new[0] & new[1]).sum())),
         )
 
 
 def _is_coarse(lost: Sequence[_Lost], known: KnownLevels) -> bool:
     """Whether a model is stored so coarsely that it could hold the loss by its own rounding."""
-    for t in sorted(lost, key=lambda t: -t.square)[:MAX_LOOKED_AT]:
+    for t in sorted(lost, key=lambda t: -len(t.size))[:MAX_LOOKED_AT]:
         step = 2 * np.median(np.abs(t.values)) * DIGITS.get(t.tensor.lattice, 2.0**-24)
         levels = known.levels(t.tensor) if len(t.tensor.shape) == 2 else None
         if float(np.median(t.size)) < FINER * max(step, levels.step if levels else 0.0):

@@ -52,9 +52,10 @@ class _Choice:
     relation: PairRelation
 
     @property
-    def n_common(self) -> int:
-        """Entries that parent and child have in common: a nearer relative has more."""
-        return sum(t.n_common for t in self.relation.tensors)
+    def in_common(self) -> tuple[int, int]:
+        """Tensors of one shape, and entries that both have: a nearer relative has more."""
+        n_shapes = sum(pair.is_same_shape for pair in self.relation.pairs)
+        return n_shapes, sum(t.n_common for t in self.relation.tensors)
 
     @property
     def is_exact(self) -> bool:
@@ -68,7 +69,12 @@ def _edge(
     """The edge from the parent that has most in common, an original before a copy of it."""
     ordered = sorted(
         choices,
-        key=lambda c: (-c.n_common, c.parent in made, c.relation.relative_distance, c.parent),
+        key=lambda c: (
+            *(-n for n in c.in_common),
+            c.parent in made,
+            c.relation.relative_distance,
+            c.parent,
+        ),
     )
     first, *others = ordered
     second = others[0] if others else None
@@ -87,7 +93,7 @@ def _edge(
     )
     if second is None:
         return edge
-    if first.is_exact and second.is_exact and first.n_common == second.n_common:
+    if first.is_exact and second.is_exact and first.in_common == second.in_common:
         said = TIED.format(relatives.sketches[second.parent].name)
         return replace(
             edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=second.parent

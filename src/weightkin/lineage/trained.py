@@ -126,7 +126,7 @@ def _of_different(
     root = int(np.flatnonzero(found.parents < 0)[0])
     edges = [
         trained_edge(own, relatives, members, found, int(found.parents[v]), int(v),
-              float(far[found.parents[v], v]))
+              float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:

@@ -29,6 +29,7 @@ def trained_edge(
     u: int,
     v: int,
     distance: float,
+    known_root: int | None = None,
 ) -> Draft:
     """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
     undone = relatives.undone(members[u], members[v])
@@ -39,12 +40,17 @@ def trained_edge(
         evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
         direction = min(direction, MERELY_OLDER) if held < HELD_LEAST else direction
     second = int(found.runner_up[v])
-    if second >= 0 and not relatives.undone(members[u], members[second]):
+    is_seen = not undone  # by distances
+    if second >= 0 and is_seen and not relatives.undone(members[u], members[second]):
         direction *= float(expit(found.margin[v]))  # that parent rather than the next one
     if "noise" in derivation.kind and derivation.parent == "undetermined":
         direction = min(direction, MERELY_OLDER)
         evidence.append(SMALL)
-    if undone and not _is_odd_one(relatives, members, members[u], members[v]):
+    if (
+        undone
+        and members[u] != known_root
+        and not _is_odd_one(relatives, members, members[u], members[v])
+    ):
         direction = min(direction, 0.5)
         evidence.append(FRAMES)
     evidence += _clock_words(own[u], own[v])

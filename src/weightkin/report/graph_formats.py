@@ -54,7 +54,7 @@ def mermaid(graph: FamilyGraph) -> str:
 
 
 def graphml(graph: FamilyGraph) -> str:
-    """GraphML with every field of nodes and edges as typed data."""
+    """GraphML with every field of nodes and edges as typed data; an open edge is undirected."""
     root = ET.Element("graphml", {"xmlns": GRAPHML})
     attributes = _attributes(graph)
     for place, names in attributes.items():
@@ -67,12 +67,14 @@ def graphml(graph: FamilyGraph) -> str:
         _data(ET.SubElement(drawn, "node", {"id": number}), "node", _node_values(node))
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
+        if edge.direction != "determined":
+            ends["directed"] = "false"
         _data(ET.SubElement(drawn, "edge", ends), "edge", _edge_values(edge))
     return _xml(root)
 
 
 def gexf(graph: FamilyGraph) -> str:
-    """GEXF 1.2 (Gephi). All edges are directed; the attribute `direction` says if that is known."""
+    """GEXF 1.2 (Gephi). An edge whose direction is undetermined is undirected."""
     root = ET.Element("gexf", {"xmlns": GEXF, "version": "1.2"})
     drawn = ET.SubElement(root, "graph", {"mode": "static", "defaultedgetype": "directed"})
     for place, names in _attributes(graph).items():
@@ -88,19 +90,27 @@ def gexf(graph: FamilyGraph) -> str:
     edges = ET.SubElement(drawn, "edges")
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
+        if edge.direction != "determined":
+            ends["type"] = "undirected"
         made = ET.SubElement(edges, "edge", {**ends, "label": _edge_label(edge)})
         _att_values(made, "edge", _edge_values(edge))
     return _xml(root)
 
 
 def newick(graph: FamilyGraph) -> str:
-    """Newick, a tree a line, distances as lengths. A tree has no merges: comments name the rest."""
+    """Newick, a tree a line, distances as lengths.
+
+    A tree has one parent a node, and no edge without direction: comments name what does not fit.
+    """
     above: dict[str, FamilyEdge] = {}
     lines = []
     for child in [node.id for node in graph.nodes]:
         edges = graph.parents_of(child)
         if edges:
             above[child] = edges[0]
+        if edges and edges[0].direction != "determined":
+            said = printable(f"undetermined: {edges[0].parent}, {edges[0].child}")
+            lines.append(f"[{said.replace('[', '(').replace(']', ')')}]")
         for edge in edges[1:]:
             said = f"dropped: {edge.parent} -> {edge.child}, {kind_words(edge)}"
             comment = printable(f"{said}, weight {edge.weight:g}")
