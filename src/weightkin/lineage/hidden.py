@@ -20,7 +20,7 @@ from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
 from weightkin.verbs.compare import compare
 
-SEEN = ("mlp.up", "mlp.in0", "mlp.in1")  # rows through which units are matched
+SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
 MAX_UNITS = 1024
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
 AS_LIKELY = 0.05  # of that correlation: how far other roots may be behind that are asked too
@@ -145,7 +145,9 @@ class Looks:
         Seen through shared tokens: blind to permutation, rotation, scales and signs.
         """
         seen = self._seen(parent, child)
-        return {block: float(np.median(1.0 - np.abs(c).max(axis=1))) for block, (c, _) in seen}
+        return {
+            block: max(0.0, float(np.median(1.0 - np.abs(c).max(axis=1)))) for block, (c, _) in seen
+        }
 
     def simplicity(self, parent: int, child: int) -> tuple[bool, bool, bool, bool]:
         """What a disguise left alone: shapes, values in some order, signs and scales, the order."""
@@ -166,25 +168,25 @@ class Looks:
     def _seen(
         self, parent: int, child: int
     ) -> Iterator[tuple[str, tuple[Doubles, tuple[Doubles, Doubles]]]]:
-        """Cosines of the units of two models seen through tokens, and their sizes, by block."""
+        """Cosines of the units of two models seen through tokens, and their sizes, by matrix."""
         a, b = self.side(parent), self.side(child)
         shared = a and b and frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
         if a is None or b is None or shared is None or isinstance(shared, str):
             return
-        there = {(x.stack, x.block, x.name): x for x in b.axes("units")}
-        for axis in a.axes("units"):
+        both = (*b.axes("units"), *b.axes("vo"))
+        there = {(x.stack, x.block, x.name): x for x in both}
+        for axis in (*a.axes("units"), *a.axes("vo")):
             other = there.get((axis.stack, axis.block, axis.name))
             if other is None:
                 continue
             views = [_units(s, x, f) for s, x, f in ((a, axis, shared[0]), (b, other, shared[1]))]
-            role = next((r for r in SEEN if all(r in x for x in views)), None)
-            if role is not None:
+            for role in (r for r in SEEN if all(r in view for view in views)):
                 x, y = (view[role] for view in views)
                 sizes = (np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
                 p, q = (
                     z / np.maximum(n, 1e-300)[:, None] for z, n in zip((x, y), sizes, strict=True)
                 )
-                yield f"{axis.stack}.{axis.block} {axis.name}", (p @ q.T, sizes)
+                yield f"{axis.stack}.{axis.block} {role}", (p @ q.T, sizes)
 
     def _same_values(self, parent: int, child: int) -> bool:
         """Whether a few matrices hold the same numbers, in whatever order."""
