@@ -142,8 +142,9 @@ def _loss(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Read
     n_original, n_copy = sum(t.n_original for t in lost), sum(t.n_copy for t in lost)
     if n_original >= MIN_SAME and n_original > 4 * n_copy:
         return "beside"  # it has what the copy lost
-    zeros, own, both = (sum(t.zeros[k] for t in lost) for k in range(3))
-    if zeros and own >= MIN_ZEROS * zeros:
+    kept = [t.zeros for t in lost if t.zeros[0] and t.zeros[1] >= MIN_ZEROS * t.zeros[0]]
+    zeros, own, both = (sum(z[k] for z in kept) for k in range(3))
+    if kept:
         if both >= SAME_MASK * max(zeros, own):
             return "below"  # training leaves no zeros: the mask was kept
         if both >= HALF * own:
@@ -176,10 +177,10 @@ def _losses(original: Sketch, copy: Sketch, v: Sketch) -> Iterator[_Lost]:
         is_told = (rest.sum(axis=1, keepdims=True) >= MIN_REST) & (squares > 0)
         kept = np.where(is_told, products / np.where(squares > 0, squares, 1.0), kept)
         d, w = np.where(is_lost, b - a, 0.0), np.where(is_lost, c - kept * a, 0.0)
-        n = np.maximum(is_lost.sum(axis=1), 1)
+        n = is_lost.sum(axis=1)
         square, change = (d * d).sum(axis=1), (w * w).sum(axis=1)
-        variance = np.maximum(change / n, LEAST_CHANGE * square / n)
-        variance = np.where(variance > 0, variance, 1.0)
+        variance = np.where(n >= MIN_REST, change / np.maximum(n, 1), change.sum() / n.sum())
+        variance = np.maximum(variance, LEAST_CHANGE * square.sum() / n.sum())
         new = [(z == 0) & (a != 0) for z in (b, c)]
         yield _Lost(
             tensor=y,

@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 
 DISTANCE = 2.0  # cost of a factor e in squared distance
 UNRELATED = 0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
-ONE_SIGN = 0.15  # both parameters of the Beta law of the share of edges along which norms grow
+ONE_SIGN = 0.5  # both parameters of the Beta law of the share of edges along which norms grow
 CHILDREN = 2.0  # log-odds of a root for each factor e in its number of children
 TIE = 1e-3  # of the mean log distance to everybody: equals go to the more central parent
 MAX_ROOTS = 8  # candidate roots that are tried
