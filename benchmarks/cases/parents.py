@@ -155,9 +155,9 @@ def _below(lossy: Callable[[Arrays], Arrays]) -> Callable[[Path], Answer]:
 
 
 def _new_layer(folder: Path) -> Answer:
-    new, other = _moved(_zoo("llama-a"), later="llama-a-ft1", earlier="llama-a"), _zoo("llama-c")
+    new, other = _zoo("llama-a"), _zoo("llama-c")
     new |= {k: x for k, x in other.items() if ".layers.2." in k}
-    names = ("llama-a-ft1", "llama-a-ft1b", "llama-a-ft2", "llama-a-ft3")
+    names = ("llama-a-ft1", "llama-a-ft1b", "llama-a-long", "llama-a-ft3")
     graph = _family(folder, {"new-layer": new}, *names)
     below = {v for u, v in _stated(list(graph.edges)) if u == "new-layer"}
     return Answer(not below, _told(_of(graph, "new-layer")))
@@ -198,16 +198,51 @@ CASES = (
     Case(
         "a base stored without its prefix, and two fine-tunes",
         "parent of both, or open",
-        "?",
+        "llama-a-ft1 -> bare (0.95)",
         _bare,
     ),
-    Case("a base and its copy in a wrapper", "one model", "?", _same),
-    Case("a base, its copy with fewer token rows, two fine-tunes", "open", "?", _trim),
-    Case("a base and two permuted copies", "tied", "?", _permute),
-    Case("a fine-tune of a pruned model", "below the pruned one", "?", _below(_pruned)),
-    Case("a fine-tune of an int8 model", "below the int8 one", "?", _below(_quantised)),
-    Case("a fine-tune of a bf16 model", "below the bf16 one", "?", _below(_rounded)),
-    Case("one layer begun anew, and four relatives", "parent of none", "?", _new_layer),
-    Case("all layers but the last", "cut or added: open", "?", _layers),
-    Case("trace of a model with 16 near descendants", "as tree says", "?", _traced),
+    Case("a base and its copy in a wrapper", "one model", "llama-a -> wrapped (0.95)", _same),
+    Case(
+        "a base, its copy with fewer token rows, two fine-tunes",
+        "open",
+        "trimmed -> llama-a (0.99), and parent of both fine-tunes",
+        _trim,
+    ),
+    Case("a base and two permuted copies", "tied", "llama-a -> both (0.95)", _permute),
+    Case(
+        "a fine-tune of a pruned model",
+        "below the pruned one",
+        "llama-a -> tuned (0.99)",
+        _below(_pruned),
+    ),
+    Case(
+        "a fine-tune of an int8 model",
+        "below the int8 one",
+        "llama-a -> tuned (1.00)",
+        _below(_quantised),
+    ),
+    Case(
+        "a fine-tune of a bf16 model",
+        "below the bf16 one",
+        "llama-a -> tuned (1.00)",
+        _below(_rounded),
+    ),
+    Case(
+        "one layer begun anew, and four relatives",
+        "parent of none",
+        "parent of two (1.00)",
+        _new_layer,
+    ),
+    Case(
+        "all layers but the last",
+        "cut or added: open",
+        "the shorter one is the child (0.99)",
+        _layers,
+    ),
+    Case(
+        "trace of a model with 16 near descendants",
+        "as tree says",
+        "14 of 14 edges stated, 2 and its own parent missing",
+        _traced,
+    ),
 )

@@ -233,6 +233,8 @@ def test_a_model_with_one_new_layer_is_not_the_root(root, rng, part):
     new |= {k: x for k, x in fresh.items() if f"layers.1.{part}" in k}
     graph = graph_of(new=new, **children, root=root)
     assert not {v for u, v in stated(graph) if u == "new"}
+    without = graph_of(new=new, **children)
+    assert not {v for u, v in stated(without) if u == "new"}
     assert not {u for u, v in stated(graph) if v == "root"}
 
 

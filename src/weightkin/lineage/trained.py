@@ -12,7 +12,15 @@ from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
 from weightkin.lineage.inherited import layout_of
-from weightkin.lineage.orient import Orientation, descendants, distances, measure, orient
+from weightkin.lineage.orient import (
+    UNRELATED,
+    Group,
+    Orientation,
+    descendants,
+    distances,
+    measure,
+    orient,
+)
 from weightkin.lineage.relatives import Relatives
 from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
 from weightkin.lineage.twins import twin_edges, twins_of
@@ -26,6 +34,7 @@ DISTANT = "both hold less than 0.6 of each other: a common initialisation or ear
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
 COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
+NEW_PART = "the nearest of them has a new part, and these share the old one: from another ancestor"
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
 
@@ -136,16 +145,24 @@ def _of_different(
     place = {i: k for k, i in enumerate(members)}
     near: list[Draft] = []
     distant: list[Draft] = []
+    lacking: list[Draft] = []
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
             said = (*edge.evidence, SIBLING)
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
+        if _lacks_new_part(group, u, v):
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
+            if u == root:
+                lacking.append(edge)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
         is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
         (distant if is_distant else near).append(edge)
     unobserved = -1 - n_before
-    if distant:
+    if len(lacking) > 1 and not distant:
+        near = [edge for edge in near if edge not in lacking]
+        near += _beside(lacking, members[root], unobserved, NEW_PART)
+    elif distant:
         near += _beside(distant, members[root], unobserved, DISTANT)
     elif _has_moved(group.inheritance, found, root):
         leaving = [edge for edge in near if edge.parent == members[root]]
@@ -179,6 +196,13 @@ def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> l
         )
         for edge in ends
     ]
+
+
+def _lacks_new_part(group: Group, u: int, v: int) -> bool:
+    """Whether u alone replaced a matrix that v shares with others: v was hardly made from u."""
+    related = group.squares <= UNRELATED  # (n_tensors, n, n)
+    n_u, n_v = (related[:, x].sum(axis=1) - 1 for x in (u, v))
+    return bool(((n_u == 0) & (n_v > 0) & ~related[:, u, v]).any())
 
 
 def _may_be_sibling(inheritance: Inheritance, found: Orientation, root: int, child: int) -> bool:
