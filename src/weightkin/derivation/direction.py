@@ -54,13 +54,11 @@ def clues_of(
         if explained.is_complete and explained.kinds:
             against = explained.structure.against
             open_ = explained.structure.open
-            if open_:
+            if open_:  # of a common parent one may have lost this, or the other gained it
                 said = f"what {child} or {parent} has more may be added or cut: {', '.join(open_)}"
                 clues.append(Clue("shape", 0.0, LOSSY_ERROR, said))
-            closed = [kind for kind in explained.kinds if kind not in open_]
-            if not closed:
                 continue
-            said = f"{child} is the image of {parent} ({' and '.join(closed)})"
+            said = f"{child} is the image of {parent} ({' and '.join(explained.kinds)})"
             clues.append(_clue("lossy map", sign, LOSSY_ERROR, said))
             for what in against:
                 said = f"but {child} has {what}"

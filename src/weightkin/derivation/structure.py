@@ -136,6 +136,8 @@ def _width(pairs: Oriented, is_turned: bool) -> _Found:
 
 def _vocabulary(pairs: Oriented) -> _Found:
     tables = [(p, c) for p, c, _ in pairs if c.role in TABLES and len(c.shape) == 2]
+    if any(c.shape[0] < p.shape[0] for p, c in tables):
+        return _Found(against="fewer token rows than the parent")
     grown = [(p, c) for p, c in tables if c.shape[0] > p.shape[0]]
     if not grown:
         return _Found()

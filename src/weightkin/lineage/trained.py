@@ -34,6 +34,8 @@ DISTANT = "both hold less than 0.6 of each other: a common initialisation or ear
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
 COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
+FEW = 2  # children of a root, from which it cannot be told from one of them without a clock
+PATH = "no clock, and a root of few children: this one may be its parent as well"
 NEW_PART = "the nearest of them has a new part, and these share the old one: from another ancestor"
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
@@ -146,10 +148,20 @@ def _of_different(
     near: list[Draft] = []
     distant: list[Draft] = []
     lacking: list[Draft] = []
+    n_beside = int((found.parents == root).sum())
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
             said = (*edge.evidence, SIBLING)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
+        is_timed = bool(group.pairwise.direction[u, v])
+        if (
+            u == root
+            and n_beside <= FEW
+            and not is_timed
+            and not relatives.undone(edge.parent, edge.child)
+        ):
+            said = (*edge.evidence, PATH)
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))

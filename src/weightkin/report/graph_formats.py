@@ -54,7 +54,11 @@ def mermaid(graph: FamilyGraph) -> str:
 
 
 def graphml(graph: FamilyGraph) -> str:
-    """GraphML with every field of nodes and edges as typed data; an open edge is undirected."""
+    """GraphML with every field of nodes and edges as typed data.
+
+    All edges are directed, since common readers refuse graphs that mix both; the attribute
+    ``direction`` says where it is undetermined.
+    """
     root = ET.Element("graphml", {"xmlns": GRAPHML})
     attributes = _attributes(graph)
     for place, names in attributes.items():
@@ -67,14 +71,12 @@ def graphml(graph: FamilyGraph) -> str:
         _data(ET.SubElement(drawn, "node", {"id": number}), "node", _node_values(node))
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
-        if edge.direction != "determined":
-            ends["directed"] = "false"
         _data(ET.SubElement(drawn, "edge", ends), "edge", _edge_values(edge))
     return _xml(root)
 
 
 def gexf(graph: FamilyGraph) -> str:
-    """GEXF 1.2 (Gephi). An edge whose direction is undetermined is undirected."""
+    """GEXF 1.2 (Gephi). All edges are directed; label and attribute say if that is not known."""
     root = ET.Element("gexf", {"xmlns": GEXF, "version": "1.2"})
     drawn = ET.SubElement(root, "graph", {"mode": "static", "defaultedgetype": "directed"})
     for place, names in _attributes(graph).items():
@@ -90,27 +92,21 @@ def gexf(graph: FamilyGraph) -> str:
     edges = ET.SubElement(drawn, "edges")
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
-        if edge.direction != "determined":
-            ends["type"] = "undirected"
-        made = ET.SubElement(edges, "edge", {**ends, "label": _edge_label(edge)})
+        is_open = edge.direction != "determined"
+        label = _edge_label(edge) + (", direction undetermined" if is_open else "")
+        made = ET.SubElement(edges, "edge", {**ends, "label": label})
         _att_values(made, "edge", _edge_values(edge))
     return _xml(root)
 
 
 def newick(graph: FamilyGraph) -> str:
-    """Newick, a tree a line, distances as lengths.
-
-    A tree has one parent a node, and no edge without direction: comments name what does not fit.
-    """
+    """Newick, a tree a line, distances as lengths. A tree has no merges: comments name the rest."""
     above: dict[str, FamilyEdge] = {}
     lines = []
     for child in [node.id for node in graph.nodes]:
         edges = graph.parents_of(child)
         if edges:
             above[child] = edges[0]
-        if edges and edges[0].direction != "determined":
-            said = printable(f"undetermined: {edges[0].parent}, {edges[0].child}")
-            lines.append(f"[{said.replace('[', '(').replace(']', ')')}]")
         for edge in edges[1:]:
             said = f"dropped: {edge.parent} -> {edge.child}, {kind_words(edge)}"
             comment = printable(f"{said}, weight {edge.weight:g}")
