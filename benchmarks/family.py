@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from zoo import truth
 
+from benchmarks import outside
 from benchmarks.tables import markdown
 from weightkin import family_graph, open_model
 from weightkin.lineage.collection import Progress
@@ -226,7 +227,7 @@ def run() -> list[str]:
     """Ours on the whole zoo, and the second paper's recipe on the same models."""
     graph, key = recover()
     found = score(graph, key)
-    return [*lines(found, graph), "", *_mother_lines(found)]
+    return [*lines(found, graph), "", *outside.TREES, "", *_mother_lines(found)]
 
 
 def _mother_lines(ours: Score) -> list[str]:

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from zoo import truth
 
+from benchmarks import outside
 from benchmarks.tables import markdown
 from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
@@ -63,6 +64,7 @@ def lines(outcomes: list[Outcome]) -> list[str]:
             for related in (True, False)
         ],
     )
+    table += ["", *outside.PAIRS]
     related = sorted((o for o in outcomes if o.related), key=lambda o: -o.log10_pvalue)
     strangers = sorted((o for o in outcomes if not o.related), key=lambda o: o.log10_pvalue)
     header = ("a", "b", "verdict", "log10 p", "effect ratio")

@@ -53,8 +53,12 @@ def clues_of(
     for explained, sign, parent, child in ((forward, 1.0, a, b), (backward, -1.0, b, a)):
         if explained.is_complete and explained.kinds:
             against = explained.structure.against
-            kinds = " and ".join(explained.kinds)
-            said = f"{child} is the image of {parent} ({kinds})"
+            open_ = explained.structure.open
+            if open_:  # of a common parent one may have lost this, or the other gained it
+                said = f"what {child} or {parent} has more may be added or cut: {', '.join(open_)}"
+                clues.append(Clue("shape", 0.0, LOSSY_ERROR, said))
+                continue
+            said = f"{child} is the image of {parent} ({' and '.join(explained.kinds)})"
             clues.append(_clue("lossy map", sign, LOSSY_ERROR, said))
             for what in against:
                 said = f"but {child} has {what}"

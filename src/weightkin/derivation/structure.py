@@ -13,6 +13,7 @@ from weightkin.derivation.pairing import MLP_ROLES, TABLES, TensorPair, block_co
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 REPEATED = 0.5  # cosine of two blocks of one model, one made from the other
+AT_MEAN = 0.25  # of the spread of token rows: nearer to their mean than any row that was trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Structure:
     kinds: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()  # kinds that the other way round are as likely: cut or added
     against: tuple[str, ...] = ()  # what the child has that only the other direction explains
     unexplained: tuple[str, ...] = ()  # names of the child without partner
 
@@ -36,6 +38,7 @@ def structure_of(
     kinds: list[str] = []
     details: dict[str, Any] = {}
     sentences: list[str] = []
+    open_: list[str] = []
     against: list[str] = []
     unexplained = [name for name in only_child if child.tensors[name].role != "router"]
     for found in (
@@ -44,29 +47,39 @@ def structure_of(
         _vocabulary(pairs),
         _experts(pairs, only_child, child),
     ):
-        kind, more, sentence, other = found
-        if kind:
-            kinds.append(kind)
-            details |= more
-            sentences.append(sentence)
-        against += [other] if other else []
+        if found.kind:
+            kinds.append(found.kind)
+            open_ += [found.kind] if found.is_open else []
+            details |= found.details
+            sentences.append(found.sentence)
+        against += [found.against] if found.against else []
     if "upcycled" not in kinds:
         unexplained = list(only_child)
     return Structure(
         kinds=tuple(kinds),
         details=details,
         sentences=tuple(sentences),
+        open=tuple(open_),
         against=tuple(against),
         unexplained=tuple(unexplained),
     )
 
 
-Found = tuple[str, dict[str, Any], str, str]  # kind, details, sentence, what speaks against
-NOTHING: Found = ("", {}, "", "")
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one part of the shapes says; ``is_open``: what is more here may have been cut there."""
+
+    kind: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    sentence: str = ""
+    against: str = ""
+    is_open: bool = False
+
+
 Oriented = list[tuple[SketchedTensor, SketchedTensor, TensorPair]]
 
 
-def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch) -> Found:
+def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch) -> _Found:
     depths = dict(child.stacks)
     for stack, depth in parent.stacks:
         other = depths.get(stack, 0)
@@ -76,14 +89,18 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
             continue
         if other < depth and len(mapped) == other and kept == sorted(set(kept)):
             if repeated_blocks(parent, stack, depth):
-                return "", {}, "", "the parent repeats blocks that the child has once"
-            details = {"kept_layers": kept, "stack": stack}
-            return "depth-pruned", details, f"{other} of {depth} blocks, in order", ""
+                return _Found(against="the parent repeats blocks that the child has once")
+            return _Found(
+                "depth-pruned",
+                {"kept_layers": kept, "stack": stack},
+                f"{other} of {depth} blocks, in order",
+                is_open=kept in (list(range(other)), list(range(depth - other, depth))),
+            )
         if other > depth and len(mapped) == other and max(Counter(kept).values()) > 1:
             details = {"layers": kept, "stack": stack}
-            return "stacked", details, f"{other} blocks from {depth}, some repeated", ""
-        return "", {}, "", f"{other} blocks where the parent has {depth}"
-    return NOTHING
+            return _Found("stacked", details, f"{other} blocks from {depth}, some repeated")
+        return _Found(against=f"{other} blocks where the parent has {depth}")
+    return _Found()
 
 
 def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, int]]:
@@ -92,51 +109,83 @@ def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, i
     return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
 
 
-def _width(pairs: Oriented, is_turned: bool) -> Found:
+def _width(pairs: Oriented, is_turned: bool) -> _Found:
     units = [(p, c, pair) for p, c, pair in pairs if pair.units is not None]
     ups = [(p, c, pair) for p, c, pair in units if c.role in MLP_ROLES and len(c.shape) == 2]
     fewer = [x for x in ups if _size(x[1]) < _size(x[0])]
     if units and len(fewer) < len(ups):
-        return "", {}, "", "more units than the parent"
+        return _Found(against="more units than the parent")
     if not fewer:
-        return NOTHING
+        return _Found()
     kept: dict[int, list[int]] = {}
-    n_units = 0
+    n_units, is_prefix = 0, True
     for p, c, pair in fewer:
         n_units = min(x for x, y in zip(c.shape, p.shape, strict=True) if x != y)
         if pair.units is not None:
             own, other = pair.units if is_turned else pair.units[::-1]
             kept[c.block] = other[np.argsort(own, kind="stable")].tolist()
+            is_prefix = is_prefix and np.array_equal(own, other)
     is_ordered = all(list(index) == sorted(index) for index in kept.values())
     details = {"n_units": n_units, "kept_units": [kept[block] for block in sorted(kept)]}
     if not is_ordered:
         said = f"{n_units} hidden units of more, in another order"
-        return "width-pruned", details, said, "units in another order"
-    return "width-pruned", details, f"{n_units} hidden units of more, in order", ""
+        return _Found("width-pruned", details, said, "units in another order")
+    said = f"{n_units} hidden units of more, in order"
+    return _Found("width-pruned", details, said, is_open=is_prefix)
 
 
-def _vocabulary(pairs: Oriented) -> Found:
+def _vocabulary(pairs: Oriented) -> _Found:
     tables = [(p, c) for p, c, _ in pairs if c.role in TABLES and len(c.shape) == 2]
     if any(c.shape[0] < p.shape[0] for p, c in tables):
-        return "", {}, "", "fewer token rows than the parent"
-    grown = [(p.shape[0], c.shape[0]) for p, c in tables if c.shape[0] > p.shape[0]]
+        return _Found(against="fewer token rows than the parent")
+    grown = [(p, c) for p, c in tables if c.shape[0] > p.shape[0]]
     if not grown:
-        return NOTHING
-    details = {"n_rows_before": grown[0][0], "n_rows": grown[0][1]}
-    return "vocab-extended", details, f"{grown[0][1]} token rows, {grown[0][0]} before", ""
+        return _Found()
+    before, after = grown[0][0].shape[0], grown[0][1].shape[0]
+    return _Found(
+        "vocab-extended",
+        {"n_rows_before": before, "n_rows": after},
+        f"{after} token rows, {before} before",
+        is_open=not any(_is_new(c, p.shape[0]) for p, c in grown),
+    )
 
 
-def _experts(pairs: Oriented, only_child: tuple[str, ...], child: Sketch) -> Found:
+def _is_new(table: SketchedTensor, n_before: int) -> bool:
+    """Whether the last rows of a token table were made from the rows before them.
+
+    Rows that a vocabulary is extended by start at the mean of those that are there, or as copies of
+    some; rows that were trained lie nowhere near their mean. Rows that are merely random, or zero,
+    may be padding that a smaller table was rid of.
+    """
+    x = table.values.astype(np.float64)
+    old, new = x[table.rows < n_before], x[table.rows >= n_before]
+    if len(table.tail_rows):
+        is_late = (table.tail_rows >= n_before) & ~np.isin(table.tail_rows, table.rows)
+        late = table.tail_values[is_late, : x.shape[1]].astype(np.float64)
+        if len(late) and late.shape[1] == x.shape[1]:
+            new = np.concatenate([new, late])
+    if len(old) < 2 or not len(new) or not new.any():
+        return False
+    mean = old.mean(axis=0)
+    spread = np.sqrt(np.mean(np.sum((old - mean) ** 2, axis=1)))
+    far = np.sqrt(np.sum((new - mean) ** 2, axis=1))
+    if np.median(far) < AT_MEAN * spread:
+        return True
+    known = {row.tobytes() for row in old if row.any()}
+    return all(row.tobytes() in known for row in new)
+
+
+def _experts(pairs: Oriented, only_child: tuple[str, ...], child: Sketch) -> _Found:
     inside = [(p.name, c.name) for p, c, _ in pairs if p.role in MLP_ROLES]
     partners = Counter(p for p, _ in inside)
     of_child = Counter(c for _, c in inside)
     if of_child and max(of_child.values()) > 1 and max(partners.values()) == 1:
-        return "", {}, "", "experts of the parent that the child has not"
+        return _Found(against="experts of the parent that the child has not")
     has_router = any(child.tensors[name].role == "router" for name in only_child)
     if not has_router or not partners or min(partners.values()) < 2:
-        return NOTHING
+        return _Found()
     n = min(partners.values())
-    return "upcycled", {"n_experts": n}, f"{n} experts for each MLP of the parent", ""
+    return _Found("upcycled", {"n_experts": n}, f"{n} experts for each MLP of the parent")
 
 
 def _size(t: SketchedTensor) -> int:

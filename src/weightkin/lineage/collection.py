@@ -12,6 +12,8 @@ from pathlib import Path
 
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
+from weightkin.lineage.member import Member
+from weightkin.lineage.same import collapsed, under_one_spelling
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
@@ -22,16 +24,6 @@ SMALL = 8 << 20  # bytes of a model that is kept whole: its sketch would not be 
 Source = str | Path | Model | Sketch
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 Result = tuple[Sketch, Model | None, int] | str | Lost  # with the bytes read; or why there is none
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One model of a collection. ``model`` is None where only a sketch is at hand."""
-
-    id: str
-    sketch: Sketch
-    model: Model | None
-    duplicates: tuple[str, ...] = ()
 
 
 @dataclass
@@ -55,7 +47,8 @@ def gather(
 ) -> Collection:
     """Sketch every source; one that cannot be read is reported and the rest goes on.
 
-    Sources of equal contents become one member, the first; the others are its ``duplicates``.
+    Sources of equal contents become one member, the first; the others are its ``duplicates``, also
+    where names of tensors or dtypes differ. Tensors of one part have one name in all members.
     Several ``workers``, or those of a dask ``cluster``, read the sources that are named; the result
     is the same.
     """
@@ -68,6 +61,7 @@ def gather(
             if progress is not None:
                 progress(_label(source), done, len(sources), found.bytes_read)
             _keep(found, source, next(results), first, taken)
+    found.members = collapsed(under_one_spelling(found.members))
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DETERMINED = 0.8  # probability of a direction under which it is not claimed
-KEPT_PARENT = 0.5  # share of resamples with this parent under which no direction is claimed
+KEPT_PARENT = 0.8  # share of resamples with this parent under which no direction is claimed
 LOSSY = frozenset(
     {
         *("cast", "quantised", "noise", "magnitude-pruned", "width-pruned", "depth-pruned"),

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import weightkin
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
+from weightkin.lineage.collection import Collection, Progress, Source, gather
 from weightkin.lineage.draft import Draft
+from weightkin.lineage.graph import graph_record
 from weightkin.lineage.hidden import Found, find_hidden
+from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
-from weightkin.lineage.relatives import Groups, Relatives, Told, components
-from weightkin.lineage.trained import Tree, trained_trees
+from weightkin.lineage.relatives import Relatives, Told, components
+from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
-from weightkin.sketch import Scheme
+from weightkin.records.family import FamilyGraph
+from weightkin.sketch import Sketch
 
 ALPHA = 1e-6
+COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
@@ -85,7 +88,7 @@ def family_graph(
         n_unobserved = 0
     else:
         edges, n_unobserved, skipped = _found(collection, alpha, seed, progress)
-    return _graph(
+    return graph_record(
         collection,
         edges,
         n_unobserved,
@@ -136,11 +139,11 @@ def _found(
     relatives, z, families = _families(collection, alpha, seed, progress)
     n_related = sum(len(family) for family in families if len(family) > 1)
     edges: list[Draft] = []
-    trees: list[Tree] = []
+    roots: list[int] = []
+    kin: list[list[int]] = []  # of each root
     n_unobserved = n_laid_out = 0
     for family in families:
         if len(family) < 2:
-            trees.append(Tree((), family[0], tuple(family), 0))
             continue
         told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
         n_laid_out += len(family)
@@ -150,19 +153,28 @@ def _found(
         mixed = merge_edges(sketches, relatives, rest)
         made |= {edge.child for edge in mixed}
         rest = [i for i in rest if i not in made]
+        homes = homes_of(sketches, own, rest, relatives.known)
+        rest = [i for i in rest if i not in homes.below]
         grown = trained_trees(
             sketches, relatives, components(relatives, z, rest), seed, n_unobserved
         )
+        asked = _asked(sketches, [tree.root for tree in grown], family)
+        roots += asked
+        kin += [family] * len(asked)
+        for copy in sorted(set(homes.below.values())):
+            below = [v for v, u in homes.below.items() if u == copy]
+            original = next(edge.parent for edge in own if edge.child == copy)
+            tree = tree_below(sketches, relatives, copy, below, seed)
+            grown.append(left_open(sketches, tree, homes.coarse, original))
         n_unobserved += sum(tree.n_unobserved for tree in grown)
-        trees += grown
-        edges += [*own, *mixed, *(edge for tree in grown for edge in tree.edges)]
+        trained = [edge for tree in grown for edge in tree.edges]
+        edges += [*own, *mixed, *(_or_tied(sketches, edge, own, homes) for edge in trained)]
     alone = [family[0] for family in families if len(family) == 1]
-    rooted = [tree for tree in trees if tree.root not in alone]
     hidden, unseen = find_hidden(
         members,
         alone,
-        [t.oldest_first for t in rooted],
-        [t.root for t in rooted],
+        kin,
+        roots,
         relatives.paid_alpha,
         seed,
         _phase(progress, "looking for disguised copies", collection),
@@ -180,8 +192,38 @@ def _found(
     return edges, n_unobserved, skipped
 
 
+def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[int]) -> list[int]:
+    """Whom disguised copies are compared with first: the roots, and one for each number of tokens.
+
+    What a model looks like through its tokens can be proposed among equal numbers of them alone.
+    """
+    first: dict[frozenset[int], int] = {}
+    for i in (*roots, *family):
+        tables = (t for t in sketches[i].tensors.values() if t.role == "embed")
+        first.setdefault(frozenset(t.shape[0] for t in tables), i)
+    return list(dict.fromkeys((*roots, *first.values())))
+
+
+def _or_tied(
+    sketches: Sequence[Sketch], edge: Draft, lossy: Sequence[Draft], homes: Homes
+) -> Draft:
+    """The edge, open where a copy of the parent may be the parent as well."""
+    copies = [e.child for e in lossy if e.parent == edge.parent]
+    rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
+    if not rivals:
+        return edge
+    said = f"tied: nothing tells its parent from {sketches[rivals[0]].name}, a copy of it"
+    return replace(
+        edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=rivals[0], behind=0.0
+    )
+
+
 def _hidden_edge(found: Found) -> Draft:
-    """A hidden copy hangs below: its relatives have kept the order of units that it lost."""
+    """A disguised copy hangs below: its relatives have kept the order of units that it lost.
+
+    Only where nothing but the disguise lies between the two, and one model alone is that near; what
+    was trained before or after may have been made from another of them.
+    """
     record = found.record
     kinds = [k for k in DISGUISES if k in record.kind]
     return Draft(
@@ -190,94 +232,15 @@ def _hidden_edge(found: Found) -> Draft:
         kind=kinds[0] if kinds else "unknown",
         details={"also": kinds[1:]} if len(kinds) > 1 else {},
         log10_pvalue=record.log10_pvalue,
-        direction=0.95 if found.is_rooted else 0.5,
+        direction=COPIED if found.is_rooted and found.is_copy and not found.is_tied else 0.5,
         distance=found.distance,
         support=found.support,
-        evidence=(record.sentence, f"units seen through tokens differ by {found.distance:.2e}"),
+        evidence=(
+            record.sentence,
+            f"units seen through tokens differ by {found.distance:.2e}",
+            *(["tied: another model is as near"] if found.is_tied else []),
+        ),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,
         unit="distance",
     )
-
-
-def _graph(  # noqa: PLR0913 (the record has as many parts)
-    collection: Collection,
-    edges: Sequence[Draft],
-    n_unobserved: int,
-    skipped: Sequence[Skipped],
-    *,
-    alpha: float,
-    seed: int,
-    method: str,
-    seconds: float,
-) -> FamilyGraph:
-    members = collection.members
-    taken = {m.id for m in members}
-    unobserved = [_free(f"unobserved-{k + 1}", taken) for k in range(n_unobserved)]
-
-    def name(i: int) -> str:
-        return members[i].id if i >= 0 else unobserved[-1 - i]
-
-    nodes = [_node(m) for m in members]
-    nodes += [FamilyNode(id=x, observed=False) for x in unobserved]
-    drawn = tuple(
-        FamilyEdge(
-            parent=name(e.parent),
-            child=name(e.child),
-            kind=e.kind,
-            kind_details=e.details,
-            weight=e.weight,
-            log10_pvalue=e.log10_pvalue,
-            direction="determined" if e.is_claimed else "undetermined",
-            direction_probability=e.direction,
-            distance=e.distance,
-            support=e.support,
-            evidence=e.evidence,
-            runner_up=None
-            if e.runner_up is None
-            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind), unit=e.unit),
-        )
-        for e in edges
-    )
-    return FamilyGraph(
-        nodes=tuple(nodes),
-        edges=drawn,
-        components=_components([n.id for n in nodes], drawn),
-        alpha=alpha,
-        method=f"{method}/1",
-        parameters={"scheme": Scheme().name, "n_pairs": len(members) * (len(members) - 1) // 2},
-        skipped=(*collection.skipped, *skipped),
-        seed=seed,
-        seconds=seconds,
-        bytes_read=collection.bytes_read,
-        version=weightkin.__version__,
-        incomplete=collection.is_incomplete,
-    )
-
-
-def _node(member: Member) -> FamilyNode:
-    sketch = member.sketch
-    return FamilyNode(
-        id=member.id,
-        name=sketch.name,
-        source=sketch.source,
-        digest=sketch.digest,
-        duplicates=member.duplicates,
-    )
-
-
-def _components(ids: Sequence[str], edges: Sequence[FamilyEdge]) -> tuple[tuple[str, ...], ...]:
-    """Nodes joined by edges, largest family first."""
-    groups = Groups(ids)
-    for edge in edges:
-        groups.join(edge.parent, edge.child)
-    return tuple(tuple(g) for g in sorted(groups.all(), key=lambda g: (-len(g), g)))
-
-
-def _free(wanted: str, taken: set[str]) -> str:
-    found, n = wanted, 1
-    while found in taken:
-        n += 1
-        found = f"{wanted}~{n}"
-    taken.add(found)
-    return found

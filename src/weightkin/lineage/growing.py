@@ -1,8 +1,8 @@
 """A family graph that grows: one more model is placed without looking at the others again.
 
 Search vectors name the nearest models, a test says which families they belong to, and only these
-are laid out anew with the newcomer. Of a large family only the nearest members take part: the edges
-of the others stay, and so do all of the newcomer's that do not lead to it.
+are laid out anew with the newcomer. Of a large family only the nearest members take part: all edges
+there are stay, and the place of the newcomer among them is undetermined until the next full run.
 
 Limitations: a disguised copy, which its vector does not show, stays alone until the next full run
 unless the caller proposes its relatives and has their weights at hand.
@@ -25,7 +25,9 @@ from weightkin.sketch.vectors import nearest, search_vector, search_vectors
 from weightkin.stats.matching import Floats
 from weightkin.weights import Model
 
-MOST_AGAIN = 8  # members of a family that are laid out again
+MOST_AGAIN = 64  # members of a family that is laid out again as a whole
+MOST_NEAR = 8  # members of a larger one among which a newcomer is placed
+N_NEAR = "n_near"  # parameter of a graph: newcomers that were placed so
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,36 @@ def hung(
         model = weights(x) if with_weights else None
         members.append(replace(own if model is None else model, name=x))
     part = family_graph(members, alpha=graph.alpha * share, seed=graph.seed)
+    if not is_whole:
+        part = opened(part, name)
+        n_near = int(graph.parameters.get(N_NEAR, 0)) + 1
+        graph = replace(graph, parameters={**graph.parameters, N_NEAR: n_near})
     return _with(graph, part, name, set(family), n=n, is_whole=is_whole)
+
+
+def opened(graph: FamilyGraph, name: str = "") -> FamilyGraph:
+    """Leave directions open, of all edges or of one model's: a part of its family was laid out."""
+    n = sum(node.observed for node in graph.nodes) - 1
+    said = f"placed among the {n} nearest of a larger family: tree --registry lays out all of it"
+
+    def left_open(edge: FamilyEdge) -> FamilyEdge:
+        if name and name not in (edge.parent, edge.child):
+            return edge
+        sure = min(edge.direction_probability, 0.5)
+        return replace(
+            edge,
+            direction="undetermined",
+            direction_probability=sure,
+            evidence=(*edge.evidence, said),
+        )
+
+    return replace(graph, edges=tuple(map(left_open, graph.edges)))
+
+
+def are_related(a: Sketch, b: Sketch, alpha: float) -> bool:
+    """Whether two sketches are of one family: equal contents, or a test that rejects."""
+    same = contents_of(a) == contents_of(b)
+    return same or Relatives([a, b], alpha, 0).test(0, 1)[1]
 
 
 def _family(
@@ -116,7 +147,7 @@ def _family(
     paid = graph.alpha / (n * (n - 1) / 2)
     joined: set[int] = set()
     for x in close:
-        if home[x] not in joined and _is_related(sketches[x], sketch, paid):
+        if home[x] not in joined and are_related(sketches[x], sketch, paid):
             joined.add(home[x])
     unproven = {home[x] for x in hidden} - joined
     joined |= unproven
@@ -124,12 +155,7 @@ def _family(
     if len(members) <= MOST_AGAIN:
         return members, True, bool(unproven)
     near = [x for x in dict.fromkeys((*close, *hidden)) if home[x] in joined]
-    return near[:MOST_AGAIN], False, bool(unproven)
-
-
-def _is_related(a: Sketch, b: Sketch, alpha: float) -> bool:
-    same = contents_of(a) == contents_of(b)
-    return same or Relatives([a, b], alpha, 0).test(0, 1)[1]
+    return near[:MOST_NEAR], False, bool(unproven)
 
 
 def _with(

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.types import Axis
 from weightkin.derivation.shared import Doubles
+from weightkin.evidence.sample import view_places
 from weightkin.evidence.stage import Side
-from weightkin.evidence.views import frames, token_views
-from weightkin.lineage.collection import Member
+from weightkin.evidence.views import Frame, frames, unit_rows_of
+from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Told
 from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
-from weightkin.stats.matching import unit_rows
 from weightkin.verbs.compare import compare
 
-SEEN = ("mlp.up", "mlp.in0", "mlp.in1")  # rows through which units are matched
+SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
 MAX_UNITS = 1024
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
-AS_NEAR = 1e-5  # difference of distances that rounding may make
+AS_LIKELY = 0.05  # of that correlation: how far other roots may be behind that are asked too
+COPY = 1e-8  # distance of units up to which a model is a copy in disguise, and no more
+AS_NEAR = 10.0  # times the distance of the nearest, within which others are as near
+ROUNDING = 1e-12  # distance that rounding makes
+MOST = 0.99  # share of the units for which something must hold
+SAME_SIZE = 1e-3  # relative, of the norms of a unit
+FEW = 4  # matrices whose values are compared in any order
 NOTHING_SEEN = 2.0  # distance where no block can be seen
 MAX_LOOKS = 200  # pairs compared from their weights
 
@@ -39,6 +47,8 @@ class Found:
     behind: float
     support: float  # share of resamples of the blocks in which it stays the nearest
     is_rooted: bool  # whether the parent has relatives of its own order of units
+    is_copy: bool = False  # whether nothing but the disguise lies between the two
+    is_tied: bool = False  # whether another model is as near, and as simply rewritten into it
 
 
 def find_hidden(
@@ -50,12 +60,12 @@ def find_hidden(
     seed: int,
     told: Told | None = None,
 ) -> tuple[list[Found], list[int]]:
-    """Compare every model that is alone with the roots it may hang on, then with that family.
+    """Compare every model that is alone with the roots it may hang on, then with those families.
 
-    ``families[k]`` are the possible parents that hang on ``roots[k]``, the oldest first. Models
-    that are alone are compared with each other too. Pairs are proposed by the likeness of tokens to
-    each other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values
-    are those of `compare`; ``alpha`` is paid by the caller. ``told`` hears how many pairs are done.
+    ``families[k]`` are all possible parents that are relatives of ``roots[k]``. Models that are
+    alone are compared with each other too. Pairs are proposed by the likeness of tokens to each
+    other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values are
+    those of `compare`; ``alpha`` is paid by the caller. ``told`` hears how many pairs are done.
 
     Returns
     -------
@@ -75,12 +85,14 @@ def find_hidden(
         and members[child].model  # a sketch cannot be looked at again
         and _may_be_kin(members[other], members[child])
     )
-    found: list[Found] = []
-    placed: set[int] = set()
     n_looks = 0
+    related: dict[int, list[tuple[float, int, Comparison]]] = {}
     left: set[int] = set()
     for n_done, (_, likeness, child, other) in enumerate(proposed):
-        if -likeness < PROPOSED or child in placed:
+        first = related.get(child)
+        if -likeness < PROPOSED or (first and first[0][0] - AS_LIKELY > -likeness):
+            continue
+        if first and other not in family_of:
             continue
         if n_looks >= MAX_LOOKS:
             left.add(child)
@@ -89,15 +101,22 @@ def find_hidden(
         if told is not None:
             told(n_done, len(proposed))
         record = _compared(members, other, child, alpha, seed)
-        if record is None or record.verdict != "dependent":
-            continue
-        placed.add(child)
-        if other in family_of:
-            found.append(_nearest(members, family_of[other], child, record, alpha, seed))
-        else:
-            far = _mean(unseen_distances(members, other, child))
+        if record is not None and record.verdict == "dependent":
+            related.setdefault(child, []).append((-likeness, other, record))
+    looks = Looks(members)
+    found: list[Found] = []
+    for child, those in related.items():
+        roots_of = [other for _, other, _ in those if other in family_of]
+        if not roots_of:
+            _, other, record = those[0]
+            far = _mean(looks.distances(other, child))
             found.append(Found(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
-    return found, sorted(left - placed)
+            continue
+        kin = [x for x, others in related.items() if {o for _, o, _ in others} & set(roots_of)]
+        choices = dict.fromkeys((*(u for r in roots_of for u in family_of[r]), *kin))
+        others = [u for u in choices if u != child]
+        found.append(_nearest(looks, others, set(kin), child, those[0][2], alpha, seed))
+    return found, sorted(left - related.keys())
 
 
 def _correlation(x: Doubles | None, y: Doubles | None) -> float:
@@ -107,32 +126,99 @@ def _correlation(x: Doubles | None, y: Doubles | None) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def unseen_distances(members: Sequence[Member], parent: int, child: int) -> dict[str, float]:
-    """How far units are from their best partners, seen through shared tokens, signs ignored.
+@dataclass
+class Looks:
+    """Models looked at from their weights, each opened once."""
 
-    For each block the median of ``1 - |cosine|``; blind to permutation, rotation and signs. Empty
-    where nothing can be seen.
-    """
-    a, b = _side(members[parent]), _side(members[child])
-    if a is None or b is None:
-        return {}
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
-    if isinstance(shared, str):
-        return {}
-    there = {(x.stack, x.block, x.name): x for x in b.axes("units")}
-    medians: dict[str, float] = {}
-    for axis in a.axes("units"):
-        other = there.get((axis.stack, axis.block, axis.name))
-        if other is None:
-            continue
-        x = token_views(a.model, a.anatomy, axis, shared[0], MAX_UNITS)
-        y = token_views(b.model, b.anatomy, other, shared[1], MAX_UNITS)
-        role = next((r for r in SEEN if r in x and r in y), None)
-        if role is not None:
-            cosine = np.abs(unit_rows(x[role]) @ unit_rows(y[role]).T)
-            median = float(np.median(1.0 - cosine.max(axis=1)))
-            medians[f"{axis.stack}.{axis.block} {axis.name}"] = median
-    return medians
+    members: Sequence[Member]
+    _sides: dict[int, Side | None] = field(default_factory=dict)
+
+    def side(self, i: int) -> Side | None:
+        """A model with its anatomy, None where its weights are not at hand."""
+        if i not in self._sides:
+            model = self.members[i].model
+            self._sides[i] = None if model is None else Side(model, read_anatomy(model))
+        return self._sides[i]
+
+    def distances(self, parent: int, child: int) -> dict[str, float]:
+        """How far units are from their best partners, by block: the median of ``1 - |cosine|``.
+
+        Seen through shared tokens: blind to permutation, rotation, scales and signs.
+        """
+        seen = self._seen(parent, child)
+        return {
+            block: max(0.0, float(np.median(1.0 - np.abs(c).max(axis=1)))) for block, (c, _) in seen
+        }
+
+    def simplicity(self, parent: int, child: int) -> tuple[bool, bool, bool, bool]:
+        """What a disguise left alone: shapes, values in some order, signs and scales, the order."""
+        is_plain, is_ordered = True, True
+        for _, (cosine, sizes) in self._seen(parent, child):
+            best = np.abs(cosine).argmax(axis=1)
+            at = np.arange(len(best))
+            is_plain &= bool((cosine[at, best] > 0).mean() > MOST)
+            is_plain &= bool((np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MOST)
+            is_ordered &= bool((best == at).mean() > MOST)
+        shapes = [
+            sorted(t.shape for t in self.members[i].sketch.tensors.values())
+            for i in (parent, child)
+        ]
+        is_same = shapes[0] == shapes[1]
+        return is_same, self._same_values(parent, child), is_plain, is_ordered
+
+    def _seen(
+        self, parent: int, child: int
+    ) -> Iterator[tuple[str, tuple[Doubles, tuple[Doubles, Doubles]]]]:
+        """Cosines of the units of two models seen through tokens, and their sizes, by matrix."""
+        a, b = self.side(parent), self.side(child)
+        if a is None or b is None:
+            return
+        shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
+        if isinstance(shared, str):
+            return
+        both = (*b.axes("units"), *b.axes("vo"))
+        there = {(x.stack, x.block, x.name): x for x in both}
+        for axis in (*a.axes("units"), *a.axes("vo")):
+            other = there.get((axis.stack, axis.block, axis.name))
+            if other is None:
+                continue
+            views = [_units(s, x, f) for s, x, f in ((a, axis, shared[0]), (b, other, shared[1]))]
+            for role in (r for r in SEEN if all(r in view for view in views)):
+                x, y = (view[role] for view in views)
+                sizes = (np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
+                p, q = (
+                    z / np.maximum(n, 1e-300)[:, None] for z, n in zip((x, y), sizes, strict=True)
+                )
+                yield f"{axis.stack}.{axis.block} {role}", (p @ q.T, sizes)
+
+    def _same_values(self, parent: int, child: int) -> bool:
+        """Whether a few matrices hold the same numbers, in whatever order."""
+        a, b = self.members[parent].model, self.members[child].model
+        if a is None or b is None:
+            return False
+        both = [
+            name
+            for name, x in a.tensors.items()
+            if name in b.tensors and x.shape == b.tensors[name].shape and len(x.shape) == 2
+        ]
+        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:FEW]
+        return bool(small) and all(
+            np.array_equal(np.sort(a.rows(n), axis=None), np.sort(b.rows(n), axis=None))
+            for n in small
+        )
+
+
+def _units(side: Side, axis: Axis, frame: Frame) -> dict[str, Doubles]:
+    """Rows of units through tokens, in double precision and not centred: copies are exact."""
+    found = {}
+    for place in view_places(side.model, axis):
+        if place.role in SEEN:
+            rows = unit_rows_of(side.model, place, 0, min(MAX_UNITS, place.size))
+            if rows is not None and rows.shape[1] == frame.heard.shape[1]:
+                gain = gain_before(side.model, axis.stack, place).astype(np.float64)
+                if np.isfinite(rows).all():
+                    found[place.role] = (rows * gain) @ frame.heard.astype(np.float64).T
+    return found
 
 
 def _mean(medians: Mapping[str, float]) -> float:
@@ -140,28 +226,49 @@ def _mean(medians: Mapping[str, float]) -> float:
 
 
 def _nearest(
-    members: Sequence[Member],
-    family: Sequence[int],
+    looks: Looks,
+    choices: Sequence[int],
+    hidden: Set[int],
     child: int,
     record: Comparison,
     alpha: float,
     seed: int,
 ) -> Found:
-    seen = {u: unseen_distances(members, u, child) for u in family}
+    """The nearest of many; of those as near the one whose rewriting into the child is simplest.
+
+    Models that are ``hidden`` themselves make a tie where they are as near, and are no parents.
+    """
+    seen = {u: looks.distances(u, child) for u in choices}
     far = {u: _mean(medians) for u, medians in seen.items()}
-    nearest = min(far.values())
-    parent = next(u for u in family if far[u] <= nearest + AS_NEAR)  # equals: the oldest
-    distance = far.pop(parent)
-    own = _compared(members, parent, child, alpha, seed) or record
-    runner_up = min(far, key=lambda u: far[u], default=-1)
-    behind = max(0.0, far[runner_up] - distance) if far else 0.0
-    rivals = [seen[u] for u in far if seen[u].keys() == seen[parent].keys()]
+    limit = AS_NEAR * max(min(far.values()), ROUNDING)
+    near = [u for u in choices if far[u] <= limit]
+    simple = {u: looks.simplicity(u, child) for u in near}
+    best = [u for u in near if simple[u] == max(simple.values())]
+    parent = next((u for u in best if u not in hidden), None)
+    if parent is None:
+        parent = min((u for u in choices if u not in hidden), key=lambda u: far[u])
+    distance = far[parent]
+    rivals = [u for u in best if u != parent]
+    others = [u for u in choices if u != parent]
+    runner_up = rivals[0] if rivals else min(others, key=lambda u: far[u], default=-1)
+    same = [seen[u] for u in others if seen[u].keys() == seen[parent].keys()]
     support = support_of(
-        np.array(list(seen[parent].values())) - AS_NEAR,
-        np.array([list(medians.values()) for medians in rivals]),
+        np.array(list(seen[parent].values())) - ROUNDING,
+        np.array([list(medians.values()) for medians in same]),
         seed,
     )
-    return Found(child, parent, distance, own, runner_up, behind, support, is_rooted=True)
+    return Found(
+        child,
+        parent,
+        distance,
+        _compared(looks.members, parent, child, alpha, seed) or record,
+        runner_up,
+        0.0 if rivals or runner_up < 0 else max(0.0, far[runner_up] - distance),
+        support,
+        is_rooted=True,
+        is_copy=distance <= COPY,
+        is_tied=bool(rivals),
+    )
 
 
 def _compared(
@@ -179,9 +286,3 @@ def _may_be_kin(a: Member, b: Member) -> bool:
         return True
     widths = [{x.n_units for x in m.sketch.anatomy.axes if x.kind == "residual"} for m in (a, b)]
     return bool(widths[0] & widths[1])
-
-
-def _side(member: Member) -> Side | None:
-    if member.model is None:
-        return None
-    return Side(member.model, read_anatomy(member.model))

@@ -1,8 +1,9 @@
-"""Lossy children: casts, quantised, pruned, extended and upcycled copies are leaves of the tree."""
+"""Lossy children: casts, quantised, pruned, extended and upcycled copies of other models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from weightkin.lineage.proposed import Likeness, square
 from weightkin.lineage.relatives import Relatives, Told
 from weightkin.lineage.support import support_of
 
+TIED = "tied: the same map of {} gives exactly these values as well"
 NEAREST = 8  # possible parents looked at for each model, the most alike first
 
 
@@ -21,10 +23,10 @@ def lossy_edges(
 ) -> list[Draft]:
     """Edges to models that a deterministic map made from another, nearest parent first.
 
-    A model that was itself made so is nobody's parent where another parent is to be had. ``told``
-    hears before each model how many were looked at.
+    A model that was itself made so comes after its original where both are possible; where both
+    give exactly the child, they are tied. ``told`` hears before each model how many were looked at.
     """
-    found: dict[int, list[tuple[float, int, Derivation, PairRelation]]] = {}
+    found: dict[int, list[_Choice]] = {}
     alike = dict(zip(family, square(z, family).T, strict=True))
     place = {u: k for k, u in enumerate(family)}
     for n_done, child in enumerate(family):
@@ -36,33 +38,69 @@ def lossy_edges(
                 continue
             derivation, relation = relatives.derive(parent, child)
             if _is_lossy(derivation):
-                choice = relation.relative_distance, parent, derivation, relation
-                found.setdefault(child, []).append(choice)
-    edges = []
-    for child, choices in sorted(found.items()):
-        originals = [c for c in choices if c[1] not in found] or choices
-        ordered = sorted(originals, key=lambda c: (c[0], c[1]))
-        distance, parent, derivation, _ = ordered[0]
-        second = ordered[1] if len(ordered) > 1 else None
-        edges.append(
-            Draft(
-                parent=parent,
-                child=child,
-                kind=first_kind(derivation.kind),
-                details=derivation.details,
-                log10_pvalue=relatives.test(parent, child)[0],
-                direction=derivation.probability,
-                distance=distance,
-                support=_support([relation for _, _, _, relation in ordered], relatives.seed),
-                evidence=derivation.evidence,
-                runner_up=second[1] if second else None,
-                behind=float(np.log(max(second[0], 1e-12) / max(distance, 1e-12)))
-                if second
-                else 0.0,
-                unit="log distance",
-            )
-        )
+                found.setdefault(child, []).append(_Choice(parent, derivation, relation))
+    edges = [_edge(relatives, child, choices, found) for child, choices in sorted(found.items())]
     return _without_loops(edges)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A model that a child is the image of."""
+
+    parent: int
+    derivation: Derivation
+    relation: PairRelation
+
+    @property
+    def in_common(self) -> tuple[int, int]:
+        """Tensors of one shape, and entries that both have: a nearer relative has more."""
+        n_shapes = sum(pair.is_same_shape for pair in self.relation.pairs)
+        return n_shapes, sum(t.n_common for t in self.relation.tensors)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the map says every value: nothing is left to tell two such parents apart."""
+        return not {"quantised", "noise"}.intersection(self.derivation.kind)
+
+
+def _edge(
+    relatives: Relatives, child: int, choices: Sequence[_Choice], made: Container[int]
+) -> Draft:
+    """The edge from the parent that has most in common, an original before a copy of it."""
+    ordered = sorted(
+        choices,
+        key=lambda c: (
+            *(-n for n in c.in_common),
+            c.parent in made,
+            c.relation.relative_distance,
+            c.parent,
+        ),
+    )
+    first, *others = ordered
+    second = others[0] if others else None
+    distance = first.relation.relative_distance
+    edge = Draft(
+        parent=first.parent,
+        child=child,
+        kind=first_kind(first.derivation.kind),
+        details=first.derivation.details,
+        log10_pvalue=relatives.test(first.parent, child)[0],
+        direction=first.derivation.probability,
+        distance=distance,
+        support=_support([c.relation for c in ordered], relatives.seed),
+        evidence=first.derivation.evidence,
+        unit="log distance",
+    )
+    if second is None:
+        return edge
+    if first.is_exact and second.is_exact and first.in_common == second.in_common:
+        said = TIED.format(relatives.sketches[second.parent].name)
+        return replace(
+            edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=second.parent
+        )
+    far = second.relation.relative_distance
+    behind = float(np.log(max(far, 1e-12) / max(distance, 1e-12)))
+    return replace(edge, runner_up=second.parent, behind=behind)
 
 
 def _support(relations: Sequence[PairRelation], seed: int) -> float:

@@ -30,12 +30,13 @@ Ints = npt.NDArray[np.int64]
 
 DISTANCE = 2.0  # cost of a factor e in squared distance
 UNRELATED = 0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
-ONE_SIGN = 0.15  # both parameters of the Beta law of the share of edges along which norms grow
+ONE_SIGN = 0.5  # both parameters of the Beta law of the share of edges along which norms grow
 CHILDREN = 2.0  # log-odds of a root for each factor e in its number of children
 TIE = 1e-3  # of the mean log distance to everybody: equals go to the more central parent
 MAX_ROOTS = 8  # candidate roots that are tried
 FEWER_ROWS = 4.0  # against a parent with fewer untouched token rows than another candidate
 SLACK_ROWS = 2  # rows that may be missing for other reasons
+REPLACED = 4.0  # against an edge along which a matrix was replaced: there is one for each event
 MAX_PASSES = 4  # of inheritance along the path
 
 
@@ -74,6 +75,7 @@ class Group:
     log_norms: Doubles  # (n_tensors, n)
     inheritance: Inheritance
     pairwise: Pairwise
+    is_replaced: npt.NDArray[np.bool_]  # (n, n): in some matrix the two share nothing
 
     @property
     def n(self) -> int:
@@ -93,17 +95,19 @@ def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
         log_norms=np.log(norms) / 2,
         inheritance=Inheritance(tensors, squares > UNRELATED),
         pairwise=pairwise,
+        is_replaced=(squares > UNRELATED).any(axis=0),
     )
 
 
-def orient(group: Group, seed: int = 0) -> Orientation:
-    """Find the root and everybody's parent.
+def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
+    """Find the root, unless it is known, and everybody's parent.
 
     Cost: one singular value decomposition for each candidate root, model and looked-at matrix.
     """
     n = group.n
     everything = np.ones(len(group.weights))
-    trees = {r: _tree(group, r, everything) for r in candidate_roots(group)}
+    tried = candidate_roots(group) if root is None else [root]
+    trees = {r: _tree(group, r, everything) for r in tried}
     scores = {r: _score(group, r, trees[r]) for r in trees}
     total = float(logsumexp([-s for s in scores.values()]))
     roots = {r: float(np.exp(-scores[r] - total)) for r in scores}
@@ -165,7 +169,7 @@ def _tree(group: Group, root: int, counts: Doubles) -> _Tree:
     n = group.n
     far = np.log(distances(group, counts))
     spread = DISTANCE * far + TIE * far.mean(axis=1, keepdims=True)
-    backwards = np.logaddexp(0.0, -group.pairwise.direction)
+    backwards = np.logaddexp(0.0, -group.pairwise.direction) + REPLACED * group.is_replaced
     against = backwards
     looked_at = group.inheritance.looked_at
     from_root = np.zeros((n, n))

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from weightkin.derivation.shared import Doubles
 from weightkin.lineage.arborescence import ROOT
-from weightkin.lineage.collection import Member
 from weightkin.lineage.draft import Draft
+from weightkin.lineage.member import Member
 from weightkin.lineage.mother import common_square, distances, mother
 from weightkin.lineage.trained import by_layout
 from weightkin.records import Skipped

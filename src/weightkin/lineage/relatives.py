@@ -74,7 +74,7 @@ class Relatives:
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
     _cuts: dict[int, Sketch] = field(default_factory=dict)
-    _known: KnownLevels = field(default_factory=KnownLevels)
+    known: KnownLevels = field(default_factory=KnownLevels)
 
     @property
     def paid_alpha(self) -> float:
@@ -116,13 +116,13 @@ class Relatives:
         a, b = self._pair(i, j)
         relation = relate(a, b)
         derived = kind_of(
-            a, b, undone=undone, relation=relation, known=self._known, names=(a.name, b.name)
+            a, b, undone=undone, relation=relation, known=self.known, names=(a.name, b.name)
         )
         return derived, relation
 
     def may_be_made(self, i: int, j: int) -> bool:
         """Whether one may be a lossy copy of the other; False is certain."""
-        return may_be_made(*self._pair(i, j), self._known)
+        return may_be_made(*self._pair(i, j), self.known)
 
     def _pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
         a, b = self.sketches[i], self.sketches[j]

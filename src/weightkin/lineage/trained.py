@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
-from weightkin.derivation.direction import ASK
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
-from weightkin.lineage.orient import Orientation, Pairwise, descendants, distances, measure, orient
+from weightkin.lineage.inherited import layout_of
+from weightkin.lineage.orient import (
+    UNRELATED,
+    Group,
+    Orientation,
+    descendants,
+    distances,
+    measure,
+    orient,
+)
 from weightkin.lineage.relatives import Relatives
+from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
+from weightkin.lineage.twins import twin_edges, twins_of
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
-MERELY_OLDER = 0.75  # probability of a direction that only says who is older
 SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
-CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
 MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
 DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
+CAME = 0.98  # probability that a model came through the copy whose loss it holds
+THROUGH = "holds what {} lost of its original: came through it"
+COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
+FEW = 2  # children of a root, from which it cannot be told from one of them without a clock
+PATH = "no clock, and a root of few children: this one may be its parent as well"
+NEW_PART = "the nearest of them has a new part, and these share the old one: from another ancestor"
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
 
@@ -36,15 +49,24 @@ class Tree:
     members: tuple[int, ...]
     n_unobserved: int
 
-    @property
-    def oldest_first(self) -> list[int]:
-        """Members in order of their depth in the tree."""
-        parents = {edge.child: edge.parent for edge in self.edges}
 
-        def depth(i: int) -> int:
-            return 1 + depth(parents[i]) if i in parents else 0
+def tree_below(
+    sketches: Sequence[Sketch], relatives: Relatives, root: int, members: Sequence[int], seed: int
+) -> Tree:
+    """The tree of models that were all made from a known one, directly or through each other."""
+    return _oriented(sketches, relatives, [root, *members], seed, 0, root=root)
 
-        return sorted(self.members, key=lambda i: (depth(i), i))
+
+def left_open(sketches: Sequence[Sketch], tree: Tree, coarse: Set[int], original: int) -> Tree:
+    """A tree below a copy, its own children open where they are stored as coarsely as it is."""
+    said = COARSE.format(sketches[original].name)
+    edges = [
+        replace(e, direction=0.5, evidence=(*e.evidence[:-1], said), runner_up=original, behind=0.0)
+        if e.parent == tree.root and e.child in coarse
+        else e
+        for e in tree.edges
+    ]
+    return replace(tree, edges=tuple(edges))
 
 
 def trained_trees(
@@ -76,112 +98,98 @@ def by_layout(sketches: Sequence[Sketch], family: Sequence[int]) -> list[list[in
     """Members whose tensors inside blocks have equal names and shapes, largest group first."""
     groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = defaultdict(list)
     for i in family:
-        tensors = sketches[i].tensors.values()
-        groups[frozenset((t.name, t.shape) for t in tensors if t.block >= 0)].append(i)
+        groups[layout_of(sketches[i])].append(i)
     return sorted(groups.values(), key=lambda g: (-len(g), g))
 
 
 def _oriented(
     sketches: Sequence[Sketch],
     relatives: Relatives,
+    everyone: Sequence[int],
+    seed: int,
+    n_before: int,
+    root: int | None = None,
+) -> Tree:
+    """One layout: its members of different matrices, then those whose matrices are theirs."""
+    if len(everyone) == 1:
+        return Tree((), everyone[0], tuple(everyone), 0)
+    twins = twins_of(sketches, everyone, root)
+    tree = _of_different(sketches, relatives, sorted(twins), seed, n_before, root)
+    edges = tuple(twin_edges(relatives, twins, tree.edges))
+    return replace(tree, edges=edges, members=tuple(everyone))
+
+
+def _of_different(
+    sketches: Sequence[Sketch],
+    relatives: Relatives,
     members: Sequence[int],
     seed: int,
     n_before: int,
+    known_root: int | None,
 ) -> Tree:
     if len(members) == 1:
         return Tree((), members[0], tuple(members), 0)
     own = [sketches[i] for i in members]
     tensors = shared_tensors(own)
-    group = measure(tensors, _pairwise(own))
-    found = orient(group, seed)
+    group = measure(tensors, pairwise(own))
+    found = orient(group, seed, None if known_root is None else members.index(known_root))
     far = np.sqrt(distances(group))
-    products = grams(tensors).sum(axis=0)
     root = int(np.flatnonzero(found.parents < 0)[0])
-    edges: list[Draft] = []
+    edges = [
+        trained_edge(own, relatives, members, found, int(found.parents[v]), int(v),
+              float(far[found.parents[v], v]), known_root)
+        for v in np.flatnonzero(found.parents >= 0)
+    ]  # fmt: skip
+    if known_root is not None:
+        said = THROUGH.format(own[root].name)
+        return Tree(tuple(_came(e, known_root, said) for e in edges), known_root, tuple(members), 0)
+    products = grams(tensors).sum(axis=0)
+    place = {i: k for k, i in enumerate(members)}
+    near: list[Draft] = []
     distant: list[Draft] = []
-    for child in np.flatnonzero(found.parents >= 0):
-        v, u = int(child), int(found.parents[child])
-        edge = _edge(own, relatives, members, found, u, v, float(far[u, v]))
+    lacking: list[Draft] = []
+    n_beside = int((found.parents == root).sum())
+    for edge in edges:
+        u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            said = (*edge.evidence, SIBLING)
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=said)
+            told = (*edge.evidence, SIBLING)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+        is_timed = bool(group.pairwise.direction[u, v])
+        if (
+            u == root
+            and n_beside <= FEW
+            and not is_timed
+            and not relatives.undone(edge.parent, edge.child)
+        ):
+            told = (*edge.evidence, PATH)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+        if _lacks_new_part(group, u, v):
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
+            if u == root:
+                lacking.append(edge)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
         is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
-        (distant if is_distant else edges).append(edge)
+        (distant if is_distant else near).append(edge)
     unobserved = -1 - n_before
-    if distant:
-        edges += _beside(distant, members[root], unobserved, DISTANT)
+    if len(lacking) > 1 and not distant:
+        near = [edge for edge in near if edge not in lacking]
+        near += _beside(lacking, members[root], unobserved, NEW_PART)
+    elif distant:
+        near += _beside(distant, members[root], unobserved, DISTANT)
     elif _has_moved(group.inheritance, found, root):
-        leaving = [edge for edge in edges if edge.parent == members[root]]
-        edges = [edge for edge in edges if edge.parent != members[root]]
-        edges += _beside(leaving, members[root], unobserved, MOVED)
+        leaving = [edge for edge in near if edge.parent == members[root]]
+        near = [edge for edge in near if edge.parent != members[root]]
+        near += _beside(leaving, members[root], unobserved, MOVED)
     else:
-        return Tree(tuple(edges), members[root], tuple(members), 0)
-    return Tree(tuple(edges), members[root], tuple(members), 1)
+        return Tree(tuple(near), members[root], tuple(members), 0)
+    return Tree(tuple(near), members[root], tuple(members), 1)
 
 
-def _edge(
-    own: Sequence[Sketch],
-    relatives: Relatives,
-    members: Sequence[int],
-    found: Orientation,
-    u: int,
-    v: int,
-    distance: float,
-) -> Draft:
-    derivation, _ = relatives.derive(
-        members[u], members[v], relatives.undone(members[u], members[v])
-    )
-    evidence = [f"relative distance {distance:.4f}"]
-    if not np.isnan(found.held[v]):
-        held = float(found.held[v])
-        evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
-    evidence += _clock_words(own[u], own[v])
-    second = int(found.runner_up[v])
-    return Draft(
-        parent=members[u],
-        child=members[v],
-        kind=first_kind(derivation.kind),
-        details=derivation.details,
-        log10_pvalue=relatives.test(members[u], members[v])[0],
-        direction=round(float(found.direction[v]), 4),
-        distance=distance,
-        support=float(found.support[v]),
-        evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
-        runner_up=members[second] if second >= 0 else None,
-        behind=round(float(found.margin[v]), 3),
-        unit="log-odds",
-    )
-
-
-def _is_clock(line: str) -> bool:
-    """What a pair alone says of its clock; among relatives it counts, and is said again."""
-    return line.startswith("clock: ")
-
-
-def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
-    found = collinear_rows(parent, child)
-    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
-        return []
-    is_for = found.c < 1.0
-    said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
-    said += f" in the parent, by decay: counted {'for' if is_for else 'against'} this direction"
-    return [f"clock: {said} (log-odds {CLOCK if is_for else -CLOCK:+.1f})"]
-
-
-def _pairwise(own: Sequence[Sketch]) -> Pairwise:
-    """What the clock of unused token rows says about pairs, and how many rows they share."""
-    n = len(own)
-    odds, rows = np.zeros((n, n)), np.full((n, n), np.nan)
-    for i in range(n):
-        for j in range(i):
-            found = collinear_rows(own[i], own[j])
-            if found.n_sampled:
-                rows[i, j] = rows[j, i] = found.n_rows
-            if found.n_rows >= MIN_ROWS and abs(found.c - 1.0) > STILL:
-                odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
-                odds[j, i] = -odds[i, j]
-    return Pairwise(odds, rows)
+def _came(edge: Draft, root: int, said: str) -> Draft:
+    """An edge below a known root: those that leave it rest on what its copy lost."""
+    if edge.parent != root:
+        return edge
+    return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
 
 
 def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> list[Draft]:
@@ -193,13 +201,20 @@ def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> l
             parent=unobserved,
             kind="unknown",
             details={},
-            direction=1.0,
+            direction=1.0 if why == DISTANT else MERELY_OLDER,
             evidence=(why,),
             runner_up=None,
             behind=0.0,
         )
         for edge in ends
     ]
+
+
+def _lacks_new_part(group: Group, u: int, v: int) -> bool:
+    """Whether u alone replaced a matrix that v shares with others: v was hardly made from u."""
+    related = group.squares <= UNRELATED  # (n_tensors, n, n)
+    n_u, n_v = (related[:, x].sum(axis=1) - 1 for x in (u, v))
+    return bool(((n_u == 0) & (n_v > 0) & ~related[:, u, v]).any())
 
 
 def _may_be_sibling(inheritance: Inheritance, found: Orientation, root: int, child: int) -> bool:

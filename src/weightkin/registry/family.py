@@ -2,13 +2,15 @@
 
 Nodes are contents, named after the model that was registered first. A graph is taken again while
 the same models are registered; models that were added since are hung into it, until these are a
-quarter of all; whatever else changed, everything is laid out anew.
+quarter of all, or of a family too large to be laid out for each; whatever else changed, everything
+is laid out anew.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import weightkin
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.lineage.collection import Progress
 from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import hung
+from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, hung
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph, FamilyNode
@@ -64,7 +66,7 @@ def family(
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None:
         new = grown(store, old, held)
-        if new is not None:
+        if new is not None and not new.parameters.get(N_NEAR):
             return new, new != old
     return _rebuilt(store, held, alpha, seed, progress), True
 
@@ -74,20 +76,29 @@ def current(
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
     """The graph that is kept, with all newcomers if these are few, and whether it grew.
 
-    None where nothing is kept, or too much has changed since.
+    Of few models it is laid out where none is kept. None where nothing is kept of many, or too much
+    has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None and old.parameters.get("imported"):
-        return None  # `tree` shows it as such; a place in it is nothing that was found here
-    held = holdings(connection) if old is not None else {}
-    known = by_node(old, held) if old is not None else None
-    if old is None or known is None or len(held) - len(known) > MOST_GROWN:
-        return None
-    graph = grown(store, old, held)
+        old = None  # `tree` shows it as such; a place in it is nothing that was found here
+    held = holdings(connection)
+    graph = None
+    if old is not None and len(newcomers(old, held)) <= MOST_GROWN:
+        graph = grown(store, old, held)
+    if graph is None and 0 < len(held) <= MOST_AGAIN:
+        with suppress(UnreadableModel):
+            graph = _rebuilt(store, held, alpha, seed, None)
     known = by_node(graph, held) if graph is not None else None
     if graph is None or known is None:
         return None
     return graph, Sketches(store, known), graph != old
+
+
+def newcomers(graph: FamilyGraph, held: Mapping[int, Held]) -> list[Held]:
+    """What is registered and stands behind no node of a graph."""
+    there = {number for node in graph.nodes for number in node.registered}
+    return [x for x in held.values() if not there & set(x.ids)]
 
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
@@ -124,8 +135,7 @@ def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Held]) -> F
     known = by_node(graph, held)
     if known is None:
         return None
-    there = {x.slot for x in known.values()}
-    new = [x for slot, x in held.items() if slot not in there]
+    new = newcomers(graph, held)
     n_grown = int(graph.parameters.get("n_grown", 0)) + len(new)
     if n_grown > GROWN * len(held):
         return None
@@ -135,15 +145,16 @@ def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Held]) -> F
         name = unused(own.models[0].name, {node.id for node in graph.nodes})
         try:
             sketch = Sketches(store, {name: own})[name]
-            graph = _with(store, graph, sketches, own, name, sketch)
+            graph = _joined(_with(store, graph, sketches, own, name, sketch), name, own)
         except UnreadableModel as error:
             lost.append(Skipped(what=name, why=str(error)))
             continue
-        known = {**known, name: own}
+        if any(node.id == name for node in graph.nodes):
+            known = {**known, name: own}
     if new:
         n_grown -= len(lost)
         graph = replace(graph, parameters={**graph.parameters, "n_grown": n_grown})
-    return _told(graph, known, lost)
+    return _told(graph, known, held, lost)
 
 
 def _with(
@@ -199,7 +210,7 @@ def _rebuilt(
     graph = family_graph(sources, alpha=alpha, seed=seed, progress=progress)
     said = {name for name, own in names.items() if own.slot in hidden}
     skipped = tuple(x for x in graph.skipped if x.why != NO_WEIGHTS or x.what in said)
-    return _told(replace(graph, skipped=skipped), names, lost)
+    return _told(replace(graph, skipped=skipped), names, held, lost)
 
 
 def _may_hide(store: SealedStore, held: Mapping[int, Held]) -> set[int]:
@@ -225,21 +236,31 @@ def _products(rows: Halves, some: slice, other: slice) -> Floats:
     return x @ y.T
 
 
-def _told(graph: FamilyGraph, known: Mapping[str, Held], lost: Iterable[Skipped]) -> FamilyGraph:
-    """The graph with what the registry knows about its nodes."""
+def _told(
+    graph: FamilyGraph,
+    known: Mapping[str, Held],
+    held: Mapping[int, Held],
+    lost: Iterable[Skipped],
+) -> FamilyGraph:
+    """The graph with what the registry knows about its nodes: all that holds their values."""
     gone = tuple(lost)
+    slot_of = {m.id: x.slot for x in held.values() for m in x.models}
 
     def told(node: FamilyNode) -> FamilyNode:
         if not node.observed:
             return node
-        first, *others = known[node.id].models
+        numbers = node.registered or tuple(
+            i for x in (node.id, *node.duplicates) for i in known[x].ids
+        )
+        slots = dict.fromkeys(slot_of[i] for i in numbers if i in slot_of)
+        first, *others = (m for slot in slots for m in held[slot].models)
         return replace(
             node,
             name=first.name,
             source=first.source,
             digest=first.digest,
             duplicates=tuple(m.name for m in others),
-            registered=known[node.id].ids,
+            registered=tuple(m.id for m in (first, *others)),
         )
 
     return replace(
@@ -248,3 +269,14 @@ def _told(graph: FamilyGraph, known: Mapping[str, Held], lost: Iterable[Skipped]
         skipped=(*(x for x in graph.skipped if x not in gone), *gone),
         incomplete=graph.incomplete or bool(gone),
     )
+
+
+def _joined(graph: FamilyGraph, name: str, own: Held) -> FamilyGraph:
+    """The graph, a newcomer that became no node of its own counted to that of its values."""
+    if any(node.id == name for node in graph.nodes):
+        return graph
+    nodes = (
+        replace(x, registered=(*x.registered, *own.ids)) if name in x.duplicates else x
+        for x in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))

@@ -13,7 +13,7 @@ import weightkin
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
-from weightkin.registry import adding, entries, family, moving, placing, searching
+from weightkin.registry import adding, entries, family, held, moving, placing, searching
 from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
@@ -127,14 +127,21 @@ class Registry:
                 seed=seed,
                 most=most,
             )
+            number = own.id if own else 0
             whole = family.current(store, connection, alpha=alpha, seed=seed)
             if whole is None:
-                where = placing.placed(query, found, alpha, seed)
+                where = placing.placed(
+                    store,
+                    held.holdings(connection),
+                    query,
+                    found,
+                    number,
+                    alpha,
+                    seed,
+                )
             else:
                 slot = searching.slot_of(connection, query)
-                where = placing.hung_in(
-                    whole[0], whole[1], query, slot, found, own.id if own else 0
-                )
+                where = placing.hung_in(whole[0], whole[1], query, slot, found, number)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
         if self._is_writable():

@@ -1,7 +1,8 @@
 """Where a model hangs among its relatives: its parents, its children, the path to its root.
 
-In the family graph of the registry where one is kept; else only the model and its nearest relatives
-are laid out. What they declare is held against that, and counts for nothing in it.
+In the family graph of the registry where one is kept; else its whole family is laid out, or, of one
+that is too large, the model with its nearest relatives, and then every direction is open. What
+models declare is held against that, and counts for nothing in it.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import PurePath
 
-from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import hung
+from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import Among, DeclaredParent, Relative, State, Step
-from weightkin.registry.held import Sketches, unused
+from weightkin.registry.family import proposals
+from weightkin.registry.held import Held, Sketches, unused
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
+from weightkin.registry.sealed import SealedStore
 from weightkin.registry.searching import Compared
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
 from weightkin.weights.hub import SCHEME
 
-MOST_PLACED = 14  # relatives that are laid out, the nearest
+MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 OWN = "query"
 
 
@@ -62,13 +65,16 @@ def hung_in(
     ``slot`` is where its contents are registered, None where they are not; ``number`` is its own,
     0 where it has none.
     """
-    at = next((node for node, held in sketches.held.items() if held.slot == slot), None)
+    at = next((x.id for x in graph.nodes if number and number in x.registered), None)
+    at = at or next((node for node, held in sketches.held.items() if held.slot == slot), None)
+    among: Among = "registry"
     if at is None:
         node_of = {held.slot: node for node, held in sketches.held.items()}
         near = [x for x in found.relatives if x.verdict == "dependent"]
         slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
         at = unused(OWN, (node.id for node in graph.nodes))
+        before = graph
         graph = hung(
             graph,
             sketches,
@@ -80,32 +86,89 @@ def hung_in(
             ],
             weights=lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
         )
+        if graph.parameters.get(N_NEAR) != before.parameters.get(N_NEAR):
+            among = "nearest"
+        at = next((x.id for x in graph.nodes if at in x.duplicates), at)
     facts = {
         node.id: Known(node.name, node.registered[0] if node.registered else 0, node.digest)
         for node in graph.nodes
         if node.observed
     }
     facts[at] = Known(query.sketch.name, number, query.sketch.digest)
-    return _place(graph, at, facts, "registry")
+    return _place(graph, at, facts, among)
 
 
-def placed(query: Prepared, found: Compared, alpha: float, seed: int) -> Place:
-    """Lay out a model with its nearest relatives. Those that hold the same stand for one node."""
+def placed(
+    store: SealedStore,
+    held: Mapping[int, Held],
+    query: Prepared,
+    found: Compared,
+    number: int,
+    alpha: float,
+    seed: int,
+) -> Place:
+    """Lay out the family of a model; ``number`` is its own in the registry, 0 where it has none."""
     near = [x for x in found.relatives if x.verdict == "dependent"]
-    same = [x for x in near if _is_same(query, found, x)]
-    near = [x for x in near if x not in same][:MOST_PLACED]
     if not near:
         return Place()
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, any_hidden(near))]
-    for x in near:
-        sketch = found.candidates[x.model.id].sketch
-        sources.append(_source(sketch, f"#{x.model.id}", x.looked_at == "weights"))
-    n, m = max(2, found.n_scanned + 1), len(sources)
+    slots = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
+    own = next((x.slot for x in held.values() if number in x.ids), None)
+    family = relatives_of(store, held, slots, own, found.n_scanned, alpha)
+    is_whole = family is not None
+    chosen = family or dict(list(slots.items())[:MOST_PLACED])
+    is_hidden = any(chosen.values())
+    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden)]
+    facts = {OWN: Known(query.sketch.name, number, query.sketch.digest)}
+    for slot, with_weights in chosen.items():
+        if slot == own:
+            continue
+        first = held[slot].models[0]
+        sketch = sketch_of(store, held[slot])
+        sources.append(_source(sketch, f"#{first.id}", with_weights or is_hidden))
+        facts[f"#{first.id}"] = Known(first.name, first.id, first.digest)
+    n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
     graph = family_graph(sources, alpha=alpha * share, seed=seed)
-    facts = {OWN: Known(query.sketch.name, 0, query.sketch.digest)}
-    facts |= {f"#{x.model.id}": Known(x.model.name, x.model.id, x.model.digest) for x in near}
-    return _place(graph, OWN, facts, "nearest")
+    graph = graph if is_whole else opened(graph)
+    return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
+
+
+def relatives_of(
+    store: SealedStore,
+    held: Mapping[int, Held],
+    start: Mapping[int, bool],
+    own: int | None,
+    n: int,
+    alpha: float,
+) -> dict[int, bool] | None:
+    """Slots of a whole family, from some of its members on; None where it is too large.
+
+    Vectors propose and a test concludes, member by member, until nobody new is found. The values
+    say which of them must be looked at by their weights: those that only those show related.
+    """
+    paid = alpha / max(1, n * (n + 1) // 2)
+    found = dict(start)
+    names = {f"#{slot}": x for slot, x in held.items()}
+    waiting = [slot for slot, is_hidden in start.items() if not is_hidden]
+    while waiting:
+        slot = waiting.pop()
+        sketch = sketch_of(store, held[slot])
+        close, hidden = proposals(store, names, slot)
+        for other in (int(x[1:]) for x in close):
+            if other in found or other == own:
+                continue
+            if are_related(sketch, sketch_of(store, held[other]), paid):
+                found[other] = False
+                waiting.append(other)
+        found |= {s: True for x in hidden if (s := int(x[1:])) not in found and s != own}
+        if len(found) > MOST_AGAIN:
+            return None
+    return found
+
+
+def sketch_of(store: SealedStore, held: Held) -> Sketch:
+    """The sketch in a slot, under the name of the model that was registered first."""
+    return Sketches(store, {"": held})[""]
 
 
 def _place(graph: FamilyGraph, own: str, facts: Mapping[str, Known], among: Among) -> Place:
@@ -146,11 +209,6 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     return found
 
 
-def any_hidden(near: Sequence[Relative]) -> bool:
-    """Whether a relative was seen in the weights alone."""
-    return any(x.looked_at == "weights" for x in near)
-
-
 def held_against(
     declared: Sequence[str], matches: Mapping[str, Sequence[int]], found: Compared, place: Place
 ) -> tuple[DeclaredParent, ...]:
@@ -161,14 +219,18 @@ def held_against(
     stated = []
     meant: set[int] = set()
     tested = {x.model.id: x for x in (*found.relatives, *found.others)}
-    on_path = {s.parent_id: s for s in (*reversed(place.path), *place.parents)}
+    above = takewhile(lambda step: step.direction == "determined", place.path)
+    sure = [step for step in place.parents if step.direction == "determined"]
+    on_path = {s.parent_id: s for s in (*above, *sure)}
     for name in declared:
         ids = [i for i in matches.get(name, ()) if i in tested]
         meant.update(ids)
         stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
-            why = f"inferred as a parent ({step.kind}), and not declared"
+            is_sure = step.direction == "determined"
+            why = f"inferred as a parent ({step.kind})" if is_sure else f"related ({step.kind})"
+            why += ", and not declared" if is_sure else ", perhaps a parent, and not declared"
             stated.append(
                 DeclaredParent(name=step.parent, state="undeclared", why=why, id=step.parent_id)
             )
@@ -211,10 +273,6 @@ def _state(
         return DeclaredParent(name=name, state="contradicted", why=why, id=related[0])
     why = f"shares weights, its place as a parent is not shown; {tested[related[0]].sentence}"
     return DeclaredParent(name=name, state="confirmed", why=why, id=related[0])
-
-
-def _is_same(query: Prepared, found: Compared, relative: Relative) -> bool:
-    return contents_of(found.candidates[relative.model.id].sketch) == query.contents
 
 
 def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:

@@ -54,7 +54,11 @@ def mermaid(graph: FamilyGraph) -> str:
 
 
 def graphml(graph: FamilyGraph) -> str:
-    """GraphML with every field of nodes and edges as typed data."""
+    """GraphML with every field of nodes and edges as typed data.
+
+    All edges are directed, since common readers refuse graphs that mix both; the attribute
+    ``direction`` says where it is undetermined.
+    """
     root = ET.Element("graphml", {"xmlns": GRAPHML})
     attributes = _attributes(graph)
     for place, names in attributes.items():
@@ -72,7 +76,7 @@ def graphml(graph: FamilyGraph) -> str:
 
 
 def gexf(graph: FamilyGraph) -> str:
-    """GEXF 1.2 (Gephi). All edges are directed; the attribute `direction` says if that is known."""
+    """GEXF 1.2 (Gephi). All edges are directed; label and attribute say if that is not known."""
     root = ET.Element("gexf", {"xmlns": GEXF, "version": "1.2"})
     drawn = ET.SubElement(root, "graph", {"mode": "static", "defaultedgetype": "directed"})
     for place, names in _attributes(graph).items():
@@ -88,7 +92,9 @@ def gexf(graph: FamilyGraph) -> str:
     edges = ET.SubElement(drawn, "edges")
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
-        made = ET.SubElement(edges, "edge", {**ends, "label": _edge_label(edge)})
+        is_open = edge.direction != "determined"
+        label = _edge_label(edge) + (", direction undetermined" if is_open else "")
+        made = ET.SubElement(edges, "edge", {**ends, "label": label})
         _att_values(made, "edge", _edge_values(edge))
     return _xml(root)
 

@@ -9,6 +9,9 @@ from weightkin.records.registry import Adding, Registered, Relative, Search, Ste
 from weightkin.report.terminal import printable
 
 MOST_SHOWN = 20
+NEAREST = (
+    "placed among its nearest relatives alone, every direction open: run tree --registry for all"
+)
 
 
 def adding_lines(record: Adding) -> list[str]:
@@ -42,7 +45,9 @@ def search_lines(record: Search) -> list[str]:
     if record.first_registered:
         of_all = " (itself)" if _is_first(record) else ""
         lines.append(f"  registered first: {printable(record.first_registered)}{of_all}")
-    lines += [f"  parent: {_step(s)}" for s in record.parents]
+    for step in record.parents:
+        word = "parent" if step.direction == "determined" else "related, perhaps the parent"
+        lines.append(f"  {word}: {_step(step)}")
     lines += path_lines(record)
     lines += _end(record)
     return lines
@@ -54,7 +59,7 @@ def trace_lines(record: Trace) -> list[str]:
     lines = [printable(search.sentence), *_own(search), *path_lines(search)]
     for step in search.path:
         child = numbered(step.child, step.child_id)
-        lines.append(f"  {child} <- {_step(step)}")
+        lines.append(f"  {child} {'<-' if step.direction == 'determined' else '--'} {_step(step)}")
         if step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
         lines += [f"    {printable(text)}" for text in step.evidence]
@@ -91,7 +96,8 @@ def _is_first(record: Search) -> bool:
 
 
 def _end(record: Search) -> list[str]:
-    lines = [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
+    lines = [f"  {NEAREST}"] if record.placed_among == "nearest" else []
+    lines += [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
     lines.append(
         f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"
         f" all, {record.paid_alpha:.1e} for each scanned; {record.seconds:.2f} s,"

@@ -91,14 +91,15 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     if not edges:
         lines.append("  no parent of it was found among these models")
     for edge in edges:
-        lines += ["", f"  made from {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
+        tie = "made from" if edge.direction == "determined" else "related to"
+        lines += ["", f"  {tie} {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
         related = pvalue_words(edge.log10_pvalue)
         lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
         lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
         lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
         lines += [f"    evidence   {_cut(printable(line), 200, drawn)}" for line in edge.evidence]
         if edge.runner_up is None:
-            lines.append("    second     no other parent was in question")
+            lines.append("    second     no other candidate")
         else:
             second = _name(nodes[edge.runner_up.parent], drawn)
             lines.append(f"    second     {second}, {behind_words(edge.runner_up)}")
@@ -106,7 +107,8 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     if children:
         lines.append("")
     for edge in children:
-        lines.append(f"  parent of {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
+        tie = "parent of" if edge.direction == "determined" else "related to"
+        lines.append(f"  {tie} {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
@@ -114,7 +116,7 @@ def behind_words(second: RunnerUp) -> str:
     """By how much another parent would be worse, and in which unit."""
     unit = printable(second.unit)
     how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
-    return how.format(_number(second.behind)) if second.behind > 0 else "as good"
+    return how.format(_number(second.behind)) if second.behind > 0 else "tied"
 
 
 def kind_words(edge: FamilyEdge) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,7 +43,10 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnEdge:
-    """``child`` was made from ``parent``; a declared edge is what a model says of itself."""
+    """``child`` is placed below ``parent``; a declared edge is what a model says of itself.
+
+    ``is_proven``: an exact test rejects independence of the two at the level.
+    """
 
     parent: str
     child: str
@@ -51,6 +55,7 @@ class DrawnEdge:
     style: Style
     probability: float  # of the direction
     weight: float = 1.0
+    is_proven: bool = True
     facts: Facts = ()
 
 
@@ -107,7 +112,7 @@ def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -
         for node in graph.nodes
     ]
     labels = {node.id: node.label for node in nodes}
-    return drawing(nodes, [_family_edge(edge, labels) for edge in graph.edges])
+    return drawing(nodes, [_family_edge(edge, labels, graph.alpha) for edge in graph.edges])
 
 
 def trace_drawing(record: Trace) -> Drawing:
@@ -122,7 +127,7 @@ def trace_drawing(record: Trace) -> Drawing:
     for (parent, child), step in steps.items():
         nodes.setdefault(child, _step_node(child, step.child, step.child_id, search))
         nodes.setdefault(parent, _step_node(parent, step.parent, step.parent_id, search))
-    edges = [_step_edge(step, *ends) for ends, step in steps.items()]
+    edges = [_step_edge(step, *ends, search.alpha) for ends, step in steps.items()]
     above: dict[str, set[str]] = {}
     for parent, child in steps:
         above.setdefault(child, set()).add(parent)
@@ -150,12 +155,15 @@ def is_above(high: str, low: str, above: Mapping[str, set[str]]) -> bool:
     return False
 
 
-def edge_facts(edge: FamilyEdge | Step) -> Facts:
+def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
     """What an edge rests on, as pairs of a word and a text."""
+    related = pvalue_words(edge.log10_pvalue)
+    if not _is_proven(edge, alpha):
+        related = f"no exact test rejects independence at {alpha:g}: see the evidence"
     is_known = edge.direction == "determined"
     said = "" if is_known else "undetermined, "
     facts = [
-        ("Related", pvalue_words(edge.log10_pvalue)),
+        ("Related", related),
         ("Direction", f"{said}probability {probability_words(edge.direction_probability)}"),
         ("Support", f"{edge.support:.2f} of the resamples have this parent"),
     ]
@@ -164,15 +172,19 @@ def edge_facts(edge: FamilyEdge | Step) -> Facts:
     return tuple(facts)
 
 
+def _is_proven(edge: FamilyEdge | Step, alpha: float) -> bool:
+    return edge.log10_pvalue <= math.log10(alpha)
+
+
 def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
     """The parent that would have been next."""
     if edge.runner_up is None:
-        return "none in question"
+        return "no other candidate"
     return f"{labels[edge.runner_up.parent]}, {behind_words(edge.runner_up)}"
 
 
-def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
-    facts = [("Kind", kind_words(edge)), *edge_facts(edge)]
+def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
+    facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
     facts += [("Distance", f"{edge.distance:.3g}"), ("Second best", second_words(edge, labels))]
     label, also = kind_words(edge), edge.kind_details.get("also")
     n_more = len(also) if isinstance(also, list) else 0
@@ -185,6 +197,7 @@ def _family_edge(edge: FamilyEdge, labels: Mapping[str, str]) -> DrawnEdge:
         style="inferred" if edge.direction == "determined" else "undetermined",
         probability=edge.direction_probability,
         weight=edge.weight,
+        is_proven=_is_proven(edge, alpha),
         facts=tuple(facts),
     )
 
@@ -267,7 +280,7 @@ def _said_edge(said: DeclaredParent, parent: str, child: str) -> DrawnEdge:
     )
 
 
-def _step_edge(step: Step, parent: str, child: str) -> DrawnEdge:
+def _step_edge(step: Step, parent: str, child: str, alpha: float) -> DrawnEdge:
     return DrawnEdge(
         parent=parent,
         child=child,
@@ -276,7 +289,8 @@ def _step_edge(step: Step, parent: str, child: str) -> DrawnEdge:
         style="inferred" if step.direction == "determined" else "undetermined",
         probability=step.direction_probability,
         weight=step.weight,
-        facts=(("Kind", step.kind), *edge_facts(step)),
+        is_proven=_is_proven(step, alpha),
+        facts=(("Kind", step.kind), *edge_facts(step, alpha)),
     )
 
 

@@ -23,14 +23,15 @@ from weightkin.report.tree import BEHIND, UNOBSERVED, kind_words
 
 MOST_SAME = 1  # names of equal models in one cell: the list of models has all
 LEAD = (
-    "A line joins two models whose weights were found to be related; it points from the model "
-    "that was there first to the one made from it. Nothing but weights was used: no names, dates "
-    "or cards."
+    "A line joins two models whose weights were found to be related. An arrow points from a model "
+    "to one made from it; a line without an arrow head says that which of the two came first is "
+    "undetermined. Nothing but weights was used: no names, dates or cards."
 )
 HOW = (
     "Relatedness is tested: a pair joins a family only where independent random initialisations "
     "are rejected at a level corrected for all pairs. Who is whose parent is inferred, and has its "
-    "own probability; under 0.80 it is not claimed, and the line has no arrow head.",
+    "own probability; under 0.80, or where another parent is as likely, it is not claimed, and the "
+    "line has no arrow head.",
     PROBABILITIES,
     "Support is the share of resamples of the matrices in which the same parent comes back. "
     "Distance is that between parent and child, relative to their size.",
@@ -127,7 +128,7 @@ def _second(edge: FamilyEdge, labels: Mapping[str, str], *, with_unit: bool) -> 
     if second is None:
         return "–"
     unit = f" ({second.unit})" if with_unit and second.unit else ""
-    behind = f"{second.behind:.3g}{unit}" if second.behind > 0 else "as good"
+    behind = f"{second.behind:.3g}{unit}" if second.behind > 0 else "tied"
     return f"{labels[second.parent]}, {behind}"
 
 

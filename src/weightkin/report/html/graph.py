@@ -118,6 +118,7 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
             "label": short(edge.label, KIND),
             "style": edge.style,
             "p": round(edge.probability, 4),
+            "proven": edge.is_proven,
             "main": i in drawn.carrying,
             "facts": _shown(edge.facts),
         }

@@ -19,7 +19,7 @@ from weightkin.report.html.words import (
     SAMPLED,
     log10_words,
 )
-from weightkin.report.registry import numbered
+from weightkin.report.registry import NEAREST, numbered
 
 LEAD = (
     "Vectors made from weights proposed candidates among all registered models; each of these was "
@@ -84,7 +84,9 @@ def _place(record: Trace) -> Html | None:
     drawn = trace_drawing(record)
     if not drawn.edges:
         return None
-    pictures = (graph_view(drawn, name="Path"), static_view(drawn, name="Path"))
+    pictures = [graph_view(drawn, name="Path"), static_view(drawn, name="Path")]
+    if record.search.placed_among == "nearest":
+        pictures.append(h("p", f"{NEAREST[0].upper()}{NEAREST[1:]}.", class_="note"))
     return section("path", "Where it belongs", *pictures)
 
 

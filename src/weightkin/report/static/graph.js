@@ -129,9 +129,10 @@
       }
       panel.hidden = false;
     }
-    function tie(style, isChild) {
-      if (style === "undetermined") { return "Tied to"; }
-      if (style === "declared") { return isChild ? "Declares as parent" : "Declared as parent by"; }
+    function tie(said, isChild) {
+      if (said.style === "undetermined") { return "Related to"; }
+      if (said.style === "declared") { return isChild ? "Declares as parent" : "Declared as parent by"; }
+      if (!said.proven) { return isChild ? "Placed below" : "Placed above"; }
       return isChild ? "Made from" : "Parent of";
     }
     function showNode(node) {
@@ -144,7 +145,7 @@
         var said = data.edges[edge.data("at")];
         var isChild = edge.target().id() === node.id();
         var other = data.nodes[isChild ? said.s : said.t].name;
-        pairs.push([tie(said.style, isChild), other + ", " + said.label]);
+        pairs.push([tie(said, isChild), other + ", " + said.label]);
         if (isChild) {
           said.facts.forEach(function (fact) { if (fact[0] !== "Kind") { pairs.push(fact); } });
         }

@@ -1,0 +1,98 @@
+"""What was found of a family, as the record of it: positions become names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import weightkin
+from weightkin.lineage.collection import Collection
+from weightkin.lineage.draft import Draft
+from weightkin.lineage.member import Member
+from weightkin.lineage.relatives import Groups
+from weightkin.records import Skipped
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
+from weightkin.sketch import Scheme
+
+
+def graph_record(  # noqa: PLR0913 (the record has as many parts)
+    collection: Collection,
+    edges: Sequence[Draft],
+    n_unobserved: int,
+    skipped: Sequence[Skipped],
+    *,
+    alpha: float,
+    seed: int,
+    method: str,
+    seconds: float,
+) -> FamilyGraph:
+    """The record of a collection and the edges found in it."""
+    members = collection.members
+    taken = {m.id for m in members}
+    unobserved = [_free(f"unobserved-{k + 1}", taken) for k in range(n_unobserved)]
+
+    def name(i: int) -> str:
+        return members[i].id if i >= 0 else unobserved[-1 - i]
+
+    nodes = [_node(m) for m in members]
+    nodes += [FamilyNode(id=x, observed=False) for x in unobserved]
+    drawn = tuple(
+        FamilyEdge(
+            parent=name(e.parent),
+            child=name(e.child),
+            kind=e.kind,
+            kind_details=e.details,
+            weight=e.weight,
+            log10_pvalue=e.log10_pvalue,
+            direction="determined" if e.is_claimed else "undetermined",
+            direction_probability=e.direction,
+            distance=e.distance,
+            support=e.support,
+            evidence=e.evidence,
+            runner_up=None
+            if e.runner_up is None
+            else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind), unit=e.unit),
+        )
+        for e in edges
+    )
+    return FamilyGraph(
+        nodes=tuple(nodes),
+        edges=drawn,
+        components=_components([n.id for n in nodes], drawn),
+        alpha=alpha,
+        method=f"{method}/1",
+        parameters={"scheme": Scheme().name, "n_pairs": len(members) * (len(members) - 1) // 2},
+        skipped=(*collection.skipped, *skipped),
+        seed=seed,
+        seconds=seconds,
+        bytes_read=collection.bytes_read,
+        version=weightkin.__version__,
+        incomplete=collection.is_incomplete,
+    )
+
+
+def _node(member: Member) -> FamilyNode:
+    sketch = member.sketch
+    return FamilyNode(
+        id=member.id,
+        name=sketch.name,
+        source=sketch.source,
+        digest=sketch.digest,
+        duplicates=member.duplicates,
+    )
+
+
+def _components(ids: Sequence[str], edges: Sequence[FamilyEdge]) -> tuple[tuple[str, ...], ...]:
+    """Nodes joined by edges, largest family first."""
+    groups = Groups(ids)
+    for edge in edges:
+        groups.join(edge.parent, edge.child)
+    return tuple(tuple(g) for g in sorted(groups.all(), key=lambda g: (-len(g), g)))
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    found, n = wanted, 1
+    while found in taken:
+        n += 1
+        found = f"{wanted}~{n}"
+    taken.add(found)
+    return found

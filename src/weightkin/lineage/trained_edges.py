@@ -1,0 +1,116 @@
+"""One edge between trained models: how sure its parent and direction are, and what says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import expit
+
+from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
+from weightkin.derivation.direction import ASK
+from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.orient import Orientation, Pairwise
+from weightkin.lineage.relatives import Relatives
+from weightkin.sketch import Sketch
+
+MERELY_OLDER = 0.75  # probability of a direction that only says who is older
+CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
+SMALL = "the difference is noise: which of the two it was added to is not shown"
+FRAMES = "both have relatives that are written as they are: nothing tells which was rewritten"
+HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as likely
+
+
+def trained_edge(
+    own: Sequence[Sketch],
+    relatives: Relatives,
+    members: Sequence[int],
+    found: Orientation,
+    u: int,
+    v: int,
+    distance: float,
+    known_root: int | None = None,
+) -> Draft:
+    """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
+    undone = relatives.undone(members[u], members[v])
+    derivation, _ = relatives.derive(members[u], members[v], undone)
+    evidence = [f"relative distance {distance:.4f}"]
+    held, direction = float(found.held[v]), float(found.direction[v])
+    if not np.isnan(held):
+        evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
+        direction = min(direction, MERELY_OLDER) if held < HELD_LEAST else direction
+    second = int(found.runner_up[v])
+    is_seen = not undone  # by distances
+    if second >= 0 and is_seen and not relatives.undone(members[u], members[second]):
+        direction *= float(expit(found.margin[v]))  # that parent rather than the next one
+    if "noise" in derivation.kind and derivation.parent == "undetermined":
+        direction = min(direction, MERELY_OLDER)
+        evidence.append(SMALL)
+    if (
+        undone
+        and members[u] != known_root
+        and not _is_odd_one(relatives, members, members[u], members[v])
+    ):
+        direction = min(direction, 0.5)
+        evidence.append(FRAMES)
+    evidence += _clock_words(own[u], own[v])
+    return Draft(
+        parent=members[u],
+        child=members[v],
+        kind=first_kind(derivation.kind),
+        details=derivation.details,
+        log10_pvalue=relatives.test(members[u], members[v])[0],
+        direction=round(direction, 4),
+        distance=distance,
+        support=float(found.support[v]),
+        evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
+        runner_up=members[second] if second >= 0 else None,
+        behind=round(float(found.margin[v]), 3),
+        unit="log-odds",
+    )
+
+
+def _is_odd_one(relatives: Relatives, members: Sequence[int], u: int, v: int) -> bool:
+    """Whether a disguised model is alone in its order and scales, and its parent is not in its own.
+
+    Of two that are written differently the one without relatives of its kind was rewritten.
+    """
+    has_mate = False
+    for x in members:
+        if x in (u, v):
+            continue
+        like_u, like_v = not relatives.undone(u, x), not relatives.undone(v, x)
+        if like_v and not like_u:
+            return False
+        has_mate = has_mate or (like_u and not like_v)
+    return has_mate
+
+
+def _is_clock(line: str) -> bool:
+    """What a pair alone says of its clock; among relatives it counts, and is said again."""
+    return line.startswith("clock: ")
+
+
+def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
+    found = collinear_rows(parent, child)
+    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
+        return []
+    is_for = found.c < 1.0
+    said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
+    said += f" in the parent, by decay: counted {'for' if is_for else 'against'} this direction"
+    return [f"clock: {said} (log-odds {CLOCK if is_for else -CLOCK:+.1f})"]
+
+
+def pairwise(own: Sequence[Sketch]) -> Pairwise:
+    """What the clock of unused token rows says about pairs, and how many rows they share."""
+    n = len(own)
+    odds, rows = np.zeros((n, n)), np.full((n, n), np.nan)
+    for i in range(n):
+        for j in range(i):
+            found = collinear_rows(own[i], own[j])
+            if found.n_sampled:
+                rows[i, j] = rows[j, i] = found.n_rows
+            if found.n_rows >= MIN_ROWS and abs(found.c - 1.0) > STILL:
+                odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
+                odds[j, i] = -odds[i, j]
+    return Pairwise(odds, rows)

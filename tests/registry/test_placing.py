@@ -1,0 +1,129 @@
+"""Claim: where a model is placed is what `tree` says, or every direction is left open."""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.registry.conftest import write
+from weightkin import Registry, family_graph
+from weightkin.cli.main import main
+from weightkin.report.model_card import model_card
+from weightkin.report.parentage import of_trace
+from weightkin.report.registry import search_lines
+
+FAMILY = ("root", "child", "grandchild", "sibling", "hidden")
+
+
+def said(edges):
+    return {(e.parent, e.child, e.kind, e.direction, round(e.direction_probability, 6))
+            for e in edges}  # fmt: skip
+
+
+def around(graph, name):
+    """What a graph says of one model: edges into it and out of it."""
+    return said(e for e in graph.edges if name in (e.parent, e.child))
+
+
+@pytest.fixture
+def registry(family, crowd, tmp_path):
+    found = Registry(tmp_path / "r.sqlite")
+    found.add([family / name for name in FAMILY] + crowd[:2])
+    return found
+
+
+@pytest.mark.parametrize("most", [64, 6])
+@pytest.mark.parametrize("name", ["child", "root", "grandchild"])
+def test_a_registered_model_is_placed_as_the_tree_places_it(
+    registry, family, crowd, name, most, monkeypatch
+):
+    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", most)  # 6: fewer than registered
+    graph = family_graph([family / x for x in FAMILY] + crowd[:2])
+    found = registry.trace(name).search
+    assert found.placed_among == "registry"
+    assert said((*found.parents, *found.children)) == around(graph, name)
+
+
+@pytest.mark.parametrize("most", [64, 4])
+def test_a_new_model_is_placed_as_the_tree_of_all_places_it(
+    family, crowd, tmp_path, most, monkeypatch
+):
+    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", most)
+    registry = Registry(tmp_path / "r.sqlite")
+    others = [family / x for x in FAMILY if x != "child"] + crowd[:2]
+    registry.add(others)
+    graph = family_graph([*others, family / "child"])
+    found = registry.search(family / "child")
+    assert found.placed_among == "registry"
+    assert said((*found.parents, *found.children)) == around(graph, "child")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_in_a_family_that_is_too_large_no_direction_is_stated(
+    registry, family, is_kept, monkeypatch, tmp_path
+):
+    if is_kept:
+        registry.family()
+    for module in ("lineage.growing", "registry.family", "registry.placing"):
+        monkeypatch.setattr(f"weightkin.{module}.MOST_AGAIN", 2)
+    arrays = load_file(family / "child" / "model.safetensors")
+    for k, x in arrays.items():
+        if "_proj" in k:
+            arrays[k] = x + np.float32(1e-3) * np.cos(np.arange(x.size, dtype=np.float32)).reshape(
+                x.shape
+            )
+    trace = registry.trace(write(tmp_path / "new", arrays))
+    found = trace.search
+    assert found.placed_among == "nearest"
+    assert found.parents or found.children
+    steps = (*found.parents, *found.children)
+    assert {step.direction for step in steps} == {"undetermined"}
+    assert all(step.direction_probability <= 0.5 for step in steps)
+    assert all("tree --registry" in step.evidence[-1] for step in steps)
+    assert any("run tree --registry" in line for line in search_lines(found))
+    assert model_card(of_trace(trace)).startswith("# no parent is claimed")
+
+
+def test_the_tree_of_a_registry_lays_out_what_was_placed_among_few(registry, family, monkeypatch):
+    registry.remove("child")
+    registry.family()
+    registry.add([family / "child"])
+    monkeypatch.setattr("weightkin.lineage.growing.MOST_AGAIN", 2)
+    assert {s.direction for s in registry.trace("child").search.parents} == {"undetermined"}
+    graph = registry.family()
+    assert around(graph, "child") == around(family_graph([family / x for x in FAMILY]), "child")
+
+
+def test_equal_values_under_other_names_are_one_node_of_a_registry(registry, family, tmp_path):
+    registry.family()
+    arrays = load_file(family / "child" / "model.safetensors")
+    folder = tmp_path / "bare"
+    shutil.copytree(family / "child", folder)
+    save_file({k.removeprefix("model."): x for k, x in arrays.items()},
+              folder / "model.safetensors")  # fmt: skip
+    registry.add([folder])
+    for _ in range(2):  # taken again as it is, too
+        graph = registry.family()
+        node = next(n for n in graph.nodes if n.name == "child")
+        assert (node.duplicates, node.registered) == (("bare",), (2, 8))
+    found = registry.trace("bare").search
+    assert [(s.parent, s.kind, s.direction) for s in found.parents] == [
+        ("root", "fine-tuned", "determined")
+    ]
+    registry.remove("child")
+    assert next(n for n in registry.family().nodes if n.name == "bare").registered == (8,)
+
+
+def test_a_step_of_open_direction_is_no_parent_in_words(registry, monkeypatch, capsys):
+    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", 2)
+    monkeypatch.setattr("weightkin.registry.placing.MOST_AGAIN", 2)
+    monkeypatch.setattr(sys, "argv", ["weightkin", "trace", "child", "--registry",
+                                      str(registry.path)])  # fmt: skip
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    told = capsys.readouterr().out
+    assert " <- " not in told
+    assert "#2 child -- #1 root" in told or "#1 root -- #2 child" in told
