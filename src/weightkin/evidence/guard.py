@@ -29,6 +29,7 @@ class Guard:
 
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
+    copied_heads: str = ""  # which heads are copies of each other
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -52,6 +53,8 @@ class Guard:
         """What the index gives away, None when nothing."""
         if self.sinusoids:
             return f"{self.sinusoids} holds sinusoids of the index"
+        if self.copied_heads:
+            return self.copied_heads
         for role, trends in sorted(self.trends.items()):
             trend = judge_trends(trends)
             if trend:

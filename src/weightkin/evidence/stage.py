@@ -12,15 +12,19 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.evidence.copies import Copies, Key, key_of
 from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
+    cut_windows,
     median_ratio,
     pair_evidence,
     pooled_effect,
+    without_rows,
 )
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
+from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Trusts
@@ -32,6 +36,7 @@ from weightkin.stats.combining import (
     Grid,
     product,
 )
+from weightkin.stats.copies import copied_runs
 from weightkin.weights.model import Model, Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
@@ -80,6 +85,14 @@ class Stage:
         return len({test.block_a for test in self.tests})
 
 
+@dataclass(slots=True)
+class Scanned:
+    """What all pairs of blocks showed, stack by stack, and the axes that were looked at."""
+
+    stacks: dict[str, tuple[Grid, float]] = field(default_factory=dict)  # monotone, sum of singles
+    axes: tuple[list[Key], list[Key]] = field(default_factory=lambda: ([], []))  # of a, of b
+
+
 @dataclass
 class Bench:
     """Reads and tests pairs of axes, and remembers what the guard needs. One per stage.
@@ -95,18 +108,26 @@ class Bench:
     name: str = ""
     guard_a: Guard = field(default_factory=Guard)
     guard_b: Guard = field(default_factory=Guard)
+    copies_a: Copies = field(default_factory=Copies)
+    copies_b: Copies = field(default_factory=Copies)
     skipped: dict[tuple[str, str], Skipped] = field(default_factory=dict)
 
     def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
         """Views of one axis; what is left out is noted."""
         side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
+        copies = self.copies_a if is_a else self.copies_b
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
         guard.look(axis, views)  # the weights themselves, before anything is removed
+        copies.look(axis, views)
         self.note(problems, "a" if is_a else "b")
+        unused = silent_units(side.model, axis, views)
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
             views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
             guard.look(axis, views)
+        views = without_rows(views, unused)
+        if axis.kind == "heads":
+            guard.copied_heads = guard.copied_heads or copied_heads(side, axis, self.plan)
         if axis.kind == "residual":
             guard.look_at_positions(side.model, axis)
             views = {role: centred(view) for role, view in views.items()}
@@ -163,32 +184,32 @@ def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None
             tested.append(found)
     if not tested:
         return None if not bench.skipped else refused(bench, kind)
-    return close_stage(bench, kind, tested, label_groups(tested), len(tested))
+    return close_stage(bench, kind, tested, len(tested))
 
 
 def close_stage(
     bench: Bench,
     kind: AxisKind,
     tested: Sequence[Tested],
-    groups: tuple[dict[int, int], dict[int, int]],
     n_pairs: int,
-    scanned: dict[str, tuple[Grid, float]] | None = None,
+    scanned: Scanned | None = None,
     moved: Sequence[Tested] = (),
 ) -> Stage:
     """Ask the guard, then combine: straight product, monotone maps, any single pair.
 
-    ``groups`` numbers the relabelling groups of the tested pairs in a and in b (position to group);
-    ``n_pairs`` is the number of pairs that could have been looked at; ``scanned`` holds for each
-    stack the monotone e-values and the log sum of single e-values when all pairs were looked at.
+    What shares labels in the model that is trusted is averaged; where either may be, it is the one
+    with fewer copies. ``n_pairs`` is the number of pairs that could have been looked at.
     """
     trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
     if trusts is None:
         bench.note([Problem(f"{kind} axes", why)])
         return refused(bench, kind)
-    in_a, in_b = groups
-    chosen = in_a if trusts == "a" else in_b
+    scanned = scanned or Scanned()
+    sides = [_labels(bench, tested, scanned, 0), _labels(bench, tested, scanned, 1)]
     if trusts == "either":
-        chosen = max(in_a, in_b, key=lambda g: len(set(g.values())))
+        chosen = max(sides, key=lambda side: (side.n_groups, side.are_scanned_separate))
+    else:
+        chosen = sides[0 if trusts == "a" else 1]
     stacks = sorted({t.a.stack for t in tested})
     log_e = {
         stack: _combine(
@@ -237,14 +258,16 @@ def pair_axes(
     return pairs
 
 
-def label_groups(tested: Sequence[Tested]) -> tuple[dict[int, int], dict[int, int]]:
-    """Relabelling groups of the tested pairs as the anatomies declare them, in a and in b."""
-    names_a = {label: i for i, label in enumerate(dict.fromkeys(t.a.labels for t in tested))}
-    names_b = {label: i for i, label in enumerate(dict.fromkeys(t.b.labels for t in tested))}
-    return (
-        {i: names_a[t.a.labels] for i, t in enumerate(tested)},
-        {i: names_b[t.b.labels] for i, t in enumerate(tested)},
-    )
+def copied_heads(side: Side, axis: Axis, plan: Plan) -> str:
+    """Say which heads of one attention are copies of each other; empty if none are."""
+    own = (axis.stack, axis.block, axis.name.replace("heads", "vo", 1))
+    dimensions = next((x for x in side.axes("vo") if key_of(x) == own), None)
+    if dimensions is None:
+        return ""
+    views, _ = read_views(side.model, dimensions, plan)
+    groups = copied_runs(list(cut_windows(views, dimensions.head_size)))
+    n_copies = len(groups) - len(set(groups))
+    return f"{n_copies} of the heads in {block_name(axis)} are copies of others" if n_copies else ""
 
 
 def block_name(axis: Axis) -> str:
@@ -252,23 +275,45 @@ def block_name(axis: Axis) -> str:
     return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """What shares labels in one model."""
+
+    side: int  # 0: a, 1: b
+    group: tuple[int, ...]  # of each tested pair
+    are_scanned_separate: bool  # no two blocks that monotone maps may use share labels
+
+    @property
+    def n_groups(self) -> int:
+        return len(set(self.group))
+
+
+def _labels(bench: Bench, tested: Sequence[Tested], scanned: Scanned, side: int) -> _Labels:
+    copies = (bench.copies_a, bench.copies_b)[side]
+    groups = copies.groups()
+    used = [groups[key] for key in scanned.axes[side] if key in groups]
+    return _Labels(
+        side,
+        tuple(groups[key_of((t.a, t.b)[side])] for t in tested),
+        len(set(used)) == len(used),
+    )
+
+
 def _combine(
-    tested: Sequence[tuple[int, Tested]],
-    group: dict[int, int],
-    n_pairs: int,
-    scanned: dict[str, tuple[Grid, float]] | None,
+    tested: Sequence[tuple[int, Tested]], labels: _Labels, n_pairs: int, scanned: Scanned
 ) -> float:
     members: dict[int, list[Grid]] = defaultdict(list)
     for i, t in tested:
-        members[group[i]].append(t.evidence.grid)
+        members[labels.group[i]].append(t.evidence.grids[labels.side])
     parts = [LOG_STRAIGHT + mix_log_evalue(product(list(members.values())))]
-    singles = [mix_log_evalue(t.evidence.grid) for _, t in tested]
-    if scanned:
-        stacks = {t.a.stack for _, t in tested} & scanned.keys()
-        if len(members) == len(tested):  # no map may use one set of labels twice
-            monotone = np.sum([scanned[s][0] for s in stacks], axis=0)
+    singles = [mix_log_evalue(t.evidence.grids[labels.side]) for _, t in tested]
+    if scanned.stacks:
+        stacks = {t.a.stack for _, t in tested} & scanned.stacks.keys()
+        # no map may use one set of labels twice
+        if len(members) == len(tested) and labels.are_scanned_separate:
+            monotone = np.sum([scanned.stacks[s][0] for s in stacks], axis=0)
             parts.append(LOG_MONOTONE + mix_log_evalue(monotone))
-        singles = [scanned[s][1] for s in stacks]
+        singles = [scanned.stacks[s][1] for s in stacks]
     parts.append(LOG_SINGLE + float(logsumexp(singles)) - math.log(n_pairs))
     return float(logsumexp(parts))
 
