@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.null_models import SCENARIOS, null_pair
+from benchmarks.null_models import COPIED, SCENARIOS, null_pair
 from benchmarks.tables import markdown, most_by_chance
+from weightkin.anatomy import read_anatomy
+from weightkin.evidence.ladder import climb
+from weightkin.evidence.sample import make_plan
+from weightkin.evidence.stage import Side
 from weightkin.verbs.compare import compare
 
-ALPHAS = (0.1, 0.01, 0.001)
+ALPHAS = (0.1, 0.01, 0.001, 1e-6)
 LOG10 = math.log(10.0)
 
 
@@ -45,6 +49,18 @@ def simulate(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
         return [r for job in jobs for r in _run(job)]
     with ProcessPoolExecutor(workers) as pool:
         return [r for found in pool.map(_run, jobs) for r in found]
+
+
+def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
+    """``n_pairs`` null pairs of models that hold copies of their own parts; every stage by itself.
+
+    1/e of a stage is a p-value before its weight is paid; each sign test is one as well.
+    """
+    jobs = [(name, n_pairs, seed) for name in COPIED]
+    if workers == 1:
+        return [r for job in jobs for r in _run_copied(job)]
+    with ProcessPoolExecutor(workers) as pool:
+        return [r for found in pool.map(_run_copied, jobs) for r in found]
 
 
 def lines(rejections: Iterable[Rejections]) -> list[str]:
@@ -80,6 +96,22 @@ def _run(job: tuple[str, bool, bool, int, int]) -> list[Rejections]:
     found = [_count(label, what, values) for what, values in sorted(logs.items())]
     hits = (dependent["dependent"],) * len(ALPHAS)
     return [*found, Rejections(label, "verdict dependent at 1e-6", n_pairs, hits)]
+
+
+def _run_copied(job: tuple[str, int, int]) -> list[Rejections]:
+    name, n_pairs, seed = job
+    rng = np.random.default_rng([seed, list(COPIED).index(name), 2])
+    logs: dict[str, list[float]] = {}
+    for _ in range(n_pairs):
+        a, b = (
+            Side(model, read_anatomy(model)) for model in (COPIED[name](rng), COPIED[name](rng))
+        )
+        plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
+        for stage in climb(a, b, plan, 0, 1e-6, thorough=True).stages:
+            logs.setdefault(stage.name, []).append(min(0.0, -stage.log_evalue / LOG10))
+            for test in stage.tests if "signs" in stage.name else ():
+                logs.setdefault(f"one test of {stage.name}", []).append(test.log10_pvalue)
+    return [_count(f"copies: {name}", what, values) for what, values in sorted(logs.items())]
 
 
 def _single_tests(tests: Iterable[object]) -> Iterator[tuple[str, float]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, Place
-from weightkin.evidence.pairs import effect_of
+from weightkin.evidence.coins import coin_sets
+from weightkin.evidence.copies import Copies, key_of
+from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
+from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
 from weightkin.evidence.views import (
     CHUNK,
@@ -24,6 +27,7 @@ from weightkin.evidence.views import (
 )
 from weightkin.records import Skipped, Test
 from weightkin.stats.combining import product
+from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
@@ -42,7 +46,7 @@ FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model
 
 @dataclass(frozen=True, slots=True)
 class SignMatch:
-    """Matched units of one pair of axes and the coins they show."""
+    """Matched units of one pair of axes and the coins they show, one for each set of clones."""
 
     a: Axis
     b: Axis
@@ -51,13 +55,33 @@ class SignMatch:
     signs: Floats  # +1 where the signs agree
     observed: Floats  # |cosine| of the matched coin rows
     chance: Floats  # |cosine| of their best other partner
-    narrow_a: Narrow  # for finding copied blocks inside a model
-    narrow_b: Narrow
+    score: Floats  # by which they were matched
+    sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
 
     @property
     def n_agree(self) -> int:
         """How many coins agree."""
         return int((self.signs > 0).sum())
+
+    def one_of_each(self, side: int) -> SignMatch:
+        """Of every set of clones in a (0) or b (1) the match of the best score, blind to signs."""
+        order = np.argsort(-self.score, kind="stable")
+        _, first = np.unique(np.array(self.sets[side], dtype=np.int64)[order], return_index=True)
+        kept = np.sort(order[first])
+        return SignMatch(
+            a=self.a,
+            b=self.b,
+            units_a=self.units_a[kept],
+            units_b=self.units_b[kept],
+            signs=self.signs[kept],
+            observed=self.observed[kept],
+            chance=self.chance[kept],
+            score=self.score[kept],
+            sets=(
+                tuple(self.sets[0][i] for i in kept),
+                tuple(self.sets[1][i] for i in kept),
+            ),
+        )
 
 
 def run_signs(
@@ -73,7 +97,8 @@ def run_signs(
     Null hypothesis: flipping a unit's sign (its up row and down column; its V row and the O columns
     that read it) leaves the law of the trusted model unchanged, so the signs of its units are fair
     coins given everything that is blind to them. Matching, weights and the number of coins are
-    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Exact.
+    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Units that are
+    clones of each other share one coin, in the model that has fewer of them. Exact.
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
@@ -87,16 +112,18 @@ def run_signs(
     pairs = sign_pairs(a, b) if pairs is None else pairs
     for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
-    found = [_match(a, b, x, y, seed, seen_through) for x, y in pairs]
-    matches = tuple(m for m in found if m is not None and len(m.signs))
-    if not matches:
+    seen = (Copies(), Copies())
+    matched = [_match(a, b, x, y, seed, seen_through, seen) for x, y in pairs]
+    found = [m for m in matched if m is not None and len(m.signs)]
+    if not found:
         return None, ()
+    matches, groups = _separate_coins(found, seen)
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
     by_kind = {
         kind: [m for m in matches if m.a.kind == kind]
         for kind in dict.fromkeys(m.a.kind for m in matches)
     }
-    log_e = {kind: _combined(those) for kind, those in by_kind.items()}
+    log_e = {kind: _combined(those, groups) for kind, those in by_kind.items()}
     decisive = max(log_e, key=lambda kind: log_e[kind])
     stage = Stage(
         name=name,
@@ -112,7 +139,7 @@ def run_signs(
         by_stack={
             stack: _mean(
                 [
-                    _combined(those)
+                    _combined(those, groups)
                     for kind in by_kind
                     if (those := [m for m in by_kind[kind] if m.a.stack == stack])
                 ]
@@ -129,21 +156,32 @@ def _mean(log_evalues: list[float]) -> float:
     return float(logsumexp(log_evalues)) - math.log(len(log_evalues))
 
 
-def _combined(matches: Sequence[SignMatch]) -> float:
+def _combined(matches: Sequence[SignMatch], groups: Mapping[tuple[Axis, Axis], int]) -> float:
     """Log e-value of all coins: product over separate coins, average over copies, mixed over x."""
-    grids = [log_evalues(m.n_agree, len(m.signs)) for m in matches]
-    grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
-    return mix_log_evalue(grid)
+    members: dict[int, list[npt.NDArray[np.float64]]] = {}
+    for m in matches:
+        members.setdefault(groups[m.a, m.b], []).append(log_evalues(m.n_agree, len(m.signs)))
+    return mix_log_evalue(product(list(members.values())))
 
 
-def _separate_coins(matches: Sequence[SignMatch]) -> list[list[int]]:
-    """Groups of pairs whose coins are separate in at least one model; copies share a group."""
-    groups = [
-        copied_blocks([m.narrow_a for m in matches]),
-        copied_blocks([m.narrow_b for m in matches]),
-    ]
-    chosen = max(groups, key=lambda g: len(set(g)))
-    return [[i for i, g in enumerate(chosen) if g == name] for name in dict.fromkeys(chosen)]
+def _separate_coins(
+    found: Sequence[SignMatch], seen: tuple[Copies, Copies]
+) -> tuple[tuple[SignMatch, ...], dict[tuple[Axis, Axis], int]]:
+    """One coin for each set of clones, and groups of pairs whose coins are copies.
+
+    In the model with more separate coins; which that is does not depend on any sign.
+    """
+    ways = []
+    for side in (0, 1):
+        groups = seen[side].groups(is_sign_blind=True)
+        of_pair = {(m.a, m.b): groups[key_of((m.a, m.b)[side])] for m in found}
+        most: dict[int, int] = {}
+        for m in found:
+            group = of_pair[m.a, m.b]
+            most[group] = max(most.get(group, 0), len(set(m.sets[side])))
+        ways.append((sum(most.values()), side, of_pair))
+    _, side, of_pair = max(ways, key=lambda way: way[0])
+    return tuple(m.one_of_each(side) for m in found), of_pair
 
 
 def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
@@ -202,36 +240,44 @@ def unread(what: str, n_bytes: int) -> Skipped:
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
+        silent_of_all(model, axis)
         for start in range(0, most or axis.n_units, CHUNK):
             stop = min(start + CHUNK, most or axis.n_units)
             _features(Side(model, side.anatomy), axis, start, stop, None)
 
 
-def _match(
+def _match(  # noqa: PLR0913 (the two sides, and what both are seen through)
     a: Side,
     b: Side,
     axis_a: Axis,
     axis_b: Axis,
     seed: int,
     seen_through: tuple[Frame, Frame] | None,
+    seen: tuple[Copies, Copies],
 ) -> SignMatch | None:
     frame_a, frame_b = seen_through or (None, None)
     rows_a = _features(a, axis_a, 0, UNITS_OF_A, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
     step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
     scores, cosines = [], []
-    rows_b: dict[str, Floats] = {}
+    chunks: list[Views] = []
+    rows_b: Views = {}
     for start in range(0, axis_b.n_units, step):
         chunk = _features(b, axis_b, start, start + step, frame_b)
-        rows_b = rows_b or chunk
         shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
         if coin not in shared:
             return None
         parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
         scores.append(sum(x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()))
         cosines.append(parts[coin])
+        rows_b = rows_b or chunk
+        if frame_b is None:
+            chunks.append(_narrowed(chunk))
     score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
     coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
+    unused_a, unused_b = silent_of_all(a.model, axis_a), silent_of_all(b.model, axis_b)
+    score[unused_a[unused_a < len(score)]] = -np.inf
+    score[:, unused_b] = -np.inf
     rng = np.random.default_rng([seed, 5, axis_a.block + 1])
     units_a, units_b = mutual_matches(score, rng)
     values = coins[units_a, units_b]
@@ -239,6 +285,13 @@ def _match(
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
     others = np.abs(coins[units_a])
     others[np.arange(len(units_a)), units_b] = -1.0
+    if frame_b is None:
+        of_a, of_b = _narrowed(rows_a), _joined(chunks)
+    else:  # clones are told by their weights, whatever they are seen through
+        of_a = _joined(_weights(a, axis_a, UNITS_OF_A)) or _narrowed(rows_a)
+        of_b = _joined(_weights(b, axis_b, axis_b.n_units)) or _narrowed(rows_b)
+    seen[0].look(axis_a, of_a)
+    seen[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
         a=axis_a,
         b=axis_b,
@@ -247,9 +300,24 @@ def _match(
         signs=np.sign(values),
         observed=np.abs(values),
         chance=others.max(axis=1, initial=-1.0),
-        narrow_a=narrow(rows_a[coin][:COPY_UNITS], axis_a.n_units, rng),
-        narrow_b=narrow(rows_b[coin][:COPY_UNITS], axis_b.n_units, rng),
+        score=score[units_a, units_b],
+        sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
     )
+
+
+def _weights(side: Side, axis: Axis, n: int) -> list[Views]:
+    """Weights of the first units of an axis, in few features, piece by piece."""
+    n = min(n, axis.n_units)
+    steps = range(0, n, CHUNK)
+    return [_narrowed(_features(side, axis, at, min(at + CHUNK, n), None)) for at in steps]
+
+
+def _narrowed(views: Views) -> Views:
+    return {role: narrowed(x) for role, x in views.items() if role != "attn.o"}
+
+
+def _joined(pieces: Sequence[Views]) -> Views:
+    return {role: np.concatenate([piece[role] for piece in pieces]) for role in pieces[0]}
 
 
 def _features(

@@ -25,7 +25,7 @@ class Copies:
         if kept:
             self.rows[key_of(axis)] = axis, {r: narrowed(x[:kept]) for r, x in views.items()}
 
-    def groups(self) -> dict[Key, int]:
+    def groups(self, *, is_sign_blind: bool = False) -> dict[Key, int]:
         """Relabelling group of every axis seen: declared by the anatomy, or found by content."""
         axes = [axis for axis, _ in self.rows.values()]
         runs: list[Run] = []
@@ -34,7 +34,7 @@ class Copies:
             pieces = _runs(axis, views)
             runs += pieces
             owner += [i] * len(pieces)
-        copied = copied_runs(runs)
+        copied = copied_runs(runs, is_sign_blind=is_sign_blind)
         edges = [(owner[i], owner[j]) for i, j in enumerate(copied) if owner[i] != owner[j]]
         labels = {axis.labels: i for i, axis in reversed(list(enumerate(axes)))}
         edges += [(i, labels[axis.labels]) for i, axis in enumerate(axes)]
@@ -51,4 +51,3 @@ def _runs(axis: Axis, views: Views) -> list[Run]:
     if axis.kind != "vo":
         return [views]
     return list(cut_windows(views, largest_window(axis.head_size)))
-

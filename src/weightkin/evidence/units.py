@@ -176,4 +176,3 @@ def _test_moved(
     pairs = pair_axes(moved, axes_b, block_map)
     quiet = Bench(bench.a, bench.b, bench.plan, bench.seed, bench.frames)
     return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]
-
