@@ -97,7 +97,9 @@ SCENARIOS: dict[str, tuple[Matrix, Matrix]] = {
 def copied_heads(rng: np.random.Generator, kv: int, times: int, drift: float) -> Model:
     """Each key-value head written ``times`` times, as conversions and exports do; then trained."""
     n = kv * times * WIDTH
-    arrays = dict(_arrays(gaussian, rng, hidden=HIDDEN, blocks=2, heads=kv * times, size=WIDTH))
+    arrays = dict(
+        llama_arrays(gaussian, rng, hidden=HIDDEN, blocks=2, heads=kv * times, size=WIDTH)
+    )
     for name in [name for name in arrays if name.endswith(("k_proj.weight", "v_proj.weight"))]:
         heads = arrays[name].reshape(kv * times, WIDTH, -1)[:kv]
         arrays[name] = np.repeat(heads, times, axis=0).reshape(n, -1)
@@ -107,7 +109,7 @@ def copied_heads(rng: np.random.Generator, kv: int, times: int, drift: float) ->
 
 def twin_heads(rng: np.random.Generator) -> Model:
     """One seed for each of four ranks: whole heads are twins, and then trained apart."""
-    arrays = dict(_arrays(gaussian, rng, hidden=HIDDEN, blocks=3, heads=8, size=WIDTH))
+    arrays = dict(llama_arrays(gaussian, rng, hidden=HIDDEN, blocks=3, heads=8, size=WIDTH))
     for name in [name for name in arrays if "self_attn" in name]:
         x = arrays[name].T if name.endswith("o_proj.weight") else arrays[name]
         x = np.tile(x[: 2 * WIDTH], (4, 1))
@@ -118,7 +120,7 @@ def twin_heads(rng: np.random.Generator) -> Model:
 
 def stacked_blocks(rng: np.random.Generator) -> Model:
     """One block eight times, each trained a little."""
-    arrays = dict(_arrays(gaussian, rng, hidden=HIDDEN, blocks=8, heads=HEADS, size=HEAD_SIZE))
+    arrays = dict(llama_arrays(gaussian, rng, hidden=HIDDEN, blocks=8, heads=HEADS, size=HEAD_SIZE))
     for name in [name for name in arrays if ".layers." in name]:
         first = arrays[re.sub(r"layers\.\d+", "layers.0", name)]
         arrays[name] = first + np.float32(0.2) * gaussian(rng, *np.atleast_2d(first).shape).reshape(
@@ -133,7 +135,7 @@ def cloned_units(rng: np.random.Generator, *, is_placed_alike: bool) -> Model:
     Clones stand anywhere, or where the script that widens models puts them.
     """
     n = 8 * HIDDEN
-    arrays = dict(_arrays(gaussian, rng, hidden=n, blocks=BLOCKS, heads=HEADS, size=HEAD_SIZE))
+    arrays = dict(llama_arrays(gaussian, rng, hidden=n, blocks=BLOCKS, heads=HEADS, size=HEAD_SIZE))
     for i in range(BLOCKS):
         places = np.random.default_rng(i) if is_placed_alike else rng
         picked = places.permutation(np.tile(np.arange(HIDDEN), 8))
@@ -161,13 +163,14 @@ COPIED: dict[str, Callable[[np.random.Generator], Model]] = {
 
 def null_model(matrix: Matrix, rng: np.random.Generator, *, hidden: int, blocks: int) -> Model:
     """A Llama-like model in memory whose every matrix is drawn by ``matrix``."""
-    arrays = _arrays(matrix, rng, hidden=hidden, blocks=blocks, heads=HEADS, size=HEAD_SIZE)
+    arrays = llama_arrays(matrix, rng, hidden=hidden, blocks=blocks, heads=HEADS, size=HEAD_SIZE)
     return model_from_arrays(arrays, config=CONFIG)
 
 
-def _arrays(  # noqa: PLR0913 (the shape of a model)
+def llama_arrays(  # noqa: PLR0913 (the shape of a model)
     matrix: Matrix, rng: np.random.Generator, *, hidden: int, blocks: int, heads: int, size: int
 ) -> Arrays:
+    """Tensors of a Llama-like model whose every matrix is drawn by ``matrix``."""
     arrays: Arrays = {
         "model.embed_tokens.weight": matrix(rng, WIDTH, VOCABULARY).T,
         "lm_head.weight": matrix(rng, WIDTH, VOCABULARY).T,

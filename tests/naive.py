@@ -56,7 +56,7 @@ def trace_moments(similarity):
 
 
 def copied_runs(runs, level=1e-3):
-    """Number of the first copy of each run: every pair by its own relabellings, then the closure."""
+    """Number of the first copy of each run: every pair by its relabellings, then the closure."""
     n = len(runs)
     cut = norm.isf(level / (n * (n - 1)))
     number = list(range(n))

@@ -3,6 +3,7 @@
 import pytest
 from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
 from benchmarks.big_models import Shape
+from benchmarks.null_models import COPIED
 from benchmarks.tables import most_by_chance
 
 from weightkin.evidence.ladder import EFFECT_CUT
@@ -17,6 +18,12 @@ SAMPLE = (
 def test_simulated_null_pairs_reject_no_more_than_alpha():
     found = validity.simulate(8, seed=1, workers=2)
     assert sum(r.n for r in found if r.what == "verdict") >= 200
+    assert [r for r in found if not r.is_valid] == []
+
+
+def test_null_pairs_with_copies_of_their_own_parts_reject_no_more_than_alpha():
+    found = validity.simulate_copied(4, seed=1, workers=2)
+    assert {r.scenario for r in found} == {f"copies: {name}" for name in COPIED}
     assert [r for r in found if not r.is_valid] == []
 
 
