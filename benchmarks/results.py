@@ -61,7 +61,12 @@ def main() -> None:
         "laws": ("The law of coincidences on trained strangers", zoo_laws.run),
         "validity": (
             "Simulated null pairs",
-            lambda: validity.lines(validity.simulate(250, SEED, workers=workers)),
+            lambda: validity.lines(
+                [
+                    *validity.simulate(250, SEED, workers=workers),
+                    *validity.simulate_copied(1000, SEED, workers=workers),
+                ]
+            ),
         ),
         "cases": ("Inputs on which 0.1.0 was wrong", cases.run),
         "hiding": (

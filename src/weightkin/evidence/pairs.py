@@ -107,8 +107,8 @@ def pair_evidence(
     agreement = [float(np.mean([u in s for s in others])) if others else 0.0 for u in widest.units]
     return PairEvidence(
         grids=(
-            average([_multiplied(runs, groups[0]) for m in measured for runs in m.runs]),
-            average([_multiplied(runs, groups[1]) for m in measured for runs in m.runs]),
+            average([multiplied(runs, groups[0]) for m in measured for runs in m.runs]),
+            average([multiplied(runs, groups[1]) for m in measured for runs in m.runs]),
         ),
         tests=tuple(m.test for m in measured),
         observed=widest.observed,
@@ -177,7 +177,7 @@ def _coincidences(  # noqa: PLR0913 (the two sides of one view)
         np.stack([log_evalues(c.forward) for c in counts]),
         np.stack([log_evalues(c.backward) for c in counts]),
     ]
-    worth = [mix_log_evalue(average([_multiplied(r, g) for r in runs])) for g in groups]
+    worth = [mix_log_evalue(average([multiplied(r, g) for r in runs])) for g in groups]
     observed = np.concatenate([c.observed for c in counts])
     scale = _extreme(n_candidates) / _extreme(size)
     chance = np.minimum(np.concatenate([c.chance for c in counts]) * scale, 1.0)
@@ -260,9 +260,9 @@ def without_rows(views: Views, rows: Sequence[int] | npt.NDArray[np.int64]) -> V
     return left
 
 
-def _multiplied(runs: npt.NDArray[np.float64], groups: Groups) -> Grid:
+def multiplied(runs: npt.NDArray[np.float64], groups: Groups) -> Grid:
     """Product over the runs of labels of one view, averaged inside each set of copies."""
-    groups = groups[: len(runs)]
+    groups = (*groups[: len(runs)], *range(len(groups), len(runs)))
     if len(set(groups)) == len(runs):
         return np.asarray(np.sum(runs, axis=0))
     members: dict[int, list[Grid]] = {}
