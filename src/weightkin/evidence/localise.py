@@ -152,18 +152,18 @@ class _Pieces:
             for is_a in (True, False)
         ]
         n_pieces = max(len(r) for side in rows for r in side)
-        pieces = []
+        is_testable = np.zeros((len(rows[0]), len(rows[1])), dtype=bool)
+        pieces = np.zeros((n_pieces, *is_testable.shape, len(Z_GRID)))
         for k in range(n_pieces):
             side_a, side_b = ([r[k] if k < len(r) else nothing for r in side] for side in rows)
             table, could = scan_pairs(side_a, side_b)
-            pieces.append(np.where(could[:, :, None], table, 0.0))
-            is_testable = could if k == 0 else is_testable | could
-        table = np.stack(pieces)  # (n_pieces, n axes of a, n axes of b, n_z)
-        total: Doubles = table.sum(axis=0)
+            pieces[k] = np.where(could[:, :, None], table, 0.0)
+            is_testable |= could
+        total: Doubles = pieces.sum(axis=0)
         for i, j in np.ndindex(*is_testable.shape):
             both = [self._groups(stack, i, is_a=True), self._groups(stack, j, is_a=False)]
             if any(len(set(groups)) < len(groups) for groups in both):
-                worth = [multiplied(table[:, i, j], groups) for groups in both]
+                worth = [multiplied(pieces[:, i, j], groups) for groups in both]
                 total[i, j] = min(worth, key=mix_log_evalue)
         return total, is_testable
 
