@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.types import Axis
 from weightkin.evidence.coins import coin_sets
 from weightkin.evidence.copies import Copies, key_of
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import view_places
+from weightkin.evidence.signpairs import UNITS_OF_A, is_wanted, sign_pairs
 from weightkin.evidence.silent import silent_of_all
-from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
+from weightkin.evidence.stage import Side, Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
-    MAX_TABLE_BYTES,
     Frame,
     token_views,
     unit_rows_of,
 )
-from weightkin.records import Skipped, Test
+from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Floats, Ints, unit_rows
@@ -37,11 +37,6 @@ from weightkin.stats.signs import (
 )
 from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
-
-UNITS_OF_A = 256  # units of a that look for a partner among all units of b
-MAX_BLOCKS = 3  # blocks looked at in large models
-LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
-FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +72,7 @@ class SignMatch:
             observed=self.observed[kept],
             chance=self.chance[kept],
             score=self.score[kept],
-            sets=(
-                tuple(self.sets[0][i] for i in kept),
-                tuple(self.sets[1][i] for i in kept),
-            ),
+            sets=(tuple(self.sets[0][i] for i in kept), tuple(self.sets[1][i] for i in kept)),
         )
 
 
@@ -189,54 +181,6 @@ def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
     return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
 
 
-def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
-    """Pairs of axes that have signs to compare, of three blocks where models are large."""
-    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
-    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
-    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
-    if not pairs or max(sizes) <= LARGE:
-        return pairs
-    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
-    return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
-
-
-def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
-    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
-    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    middle = (len(blocks) - 1) / 2
-
-    def order(pair: tuple[Axis, Axis]) -> tuple[int, float]:
-        place = blocks.index((pair[0].stack, pair[0].block))
-        return cost(a, b, pair), abs(place - middle)
-
-    kept, total = [], 0
-    for pair in sorted(pairs, key=order):
-        total += cost(a, b, pair)
-        if total <= FRUGAL:
-            kept.append(pair)
-    return [pair for pair in pairs if pair in kept]
-
-
-def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
-    """Bytes that the signs of one pair of axes take."""
-    total = 0
-    for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
-        for place in view_places(side.model, axis):
-            info = side.model.tensors[place.tensor]
-            if place.dim == 0 and _is_wanted(place):
-                total += info.n_bytes // info.shape[0] * min(most, place.size)
-            elif _is_wanted(place) and info.n_bytes <= MAX_TABLE_BYTES:
-                total += info.n_bytes
-    return total
-
-
-def unread(what: str, n_bytes: int) -> Skipped:
-    """What was not read because it lies on a hub, and how to have it read."""
-    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
-    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
@@ -330,17 +274,11 @@ def _features(
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):
-        if _is_wanted(place):
+        if is_wanted(place):
             rows = unit_rows_of(side.model, place, start, stop)
             if rows is not None and np.isfinite(rows).all():
                 found[place.role] = rows
     return found
-
-
-def _is_wanted(place: Place) -> bool:
-    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
-        place.role == "attn.o" and place.repeat == 1
-    )
 
 
 def _test(match: SignMatch, view: str) -> Test:

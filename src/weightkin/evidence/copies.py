@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
+from weightkin.evidence.sample import Plan, read_views
 from weightkin.stats.copies import Run, copied_runs, groups_of, narrowed
+from weightkin.weights.model import Model
 
 N_UNITS = 64  # first units of an axis that show whether it is a copy of another one
 
@@ -39,6 +42,20 @@ class Copies:
         labels = {axis.labels: i for i, axis in reversed(list(enumerate(axes)))}
         edges += [(i, labels[axis.labels]) for i, axis in enumerate(axes)]
         return dict(zip(self.rows, groups_of(len(axes), edges), strict=True))
+
+
+def copied_heads(model: Model, heads: Axis, dimensions: Sequence[Axis], plan: Plan) -> str:
+    """Say how many heads of one attention are copies of others; empty if none are.
+
+    ``dimensions`` are the axes of V/O dimensions of the model, whose rows show it.
+    """
+    own = (heads.stack, heads.block, heads.name.replace("heads", "vo", 1))
+    axis = next((x for x in dimensions if key_of(x) == own), None)
+    views = read_views(model, axis, plan)[0] if axis else {}
+    groups = copied_runs(list(cut_windows(views, heads.head_size)))
+    n_copies = len(groups) - len(set(groups))
+    where = f"{heads.stack}.{heads.block}"
+    return f"{n_copies} of the heads in {where} are copies of others" if n_copies else ""
 
 
 def key_of(axis: Axis) -> Key:

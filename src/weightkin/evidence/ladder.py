@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import SignMatch, affordable, cost, run_signs, sign_pairs, unread
+from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.sample import Plan
+from weightkin.evidence.signpairs import affordable, cost, sign_pairs, unread
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, frames

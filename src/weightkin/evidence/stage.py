@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
-from weightkin.evidence.copies import Copies, Key, key_of
+from weightkin.evidence.copies import Copies, copied_heads
 from weightkin.evidence.guard import Guard, drop_structured_views, whom_to_trust
+from weightkin.evidence.labels import Scanned, combine, labels_of
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
-    cut_windows,
     median_ratio,
     pair_evidence,
     pooled_effect,
@@ -28,15 +26,6 @@ from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Trusts
-from weightkin.stats.coincidences import mix_log_evalue
-from weightkin.stats.combining import (
-    LOG_MONOTONE,
-    LOG_SINGLE,
-    LOG_STRAIGHT,
-    Grid,
-    product,
-)
-from weightkin.stats.copies import copied_runs
 from weightkin.weights.model import Model, Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
@@ -85,14 +74,6 @@ class Stage:
         return len({test.block_a for test in self.tests})
 
 
-@dataclass(slots=True)
-class Scanned:
-    """What all pairs of blocks showed, stack by stack, and the axes that were looked at."""
-
-    stacks: dict[str, tuple[Grid, float]] = field(default_factory=dict)  # monotone, sum of singles
-    axes: tuple[list[Key], list[Key]] = field(default_factory=lambda: ([], []))  # of a, of b
-
-
 @dataclass
 class Bench:
     """Reads and tests pairs of axes, and remembers what the guard needs. One per stage.
@@ -127,7 +108,9 @@ class Bench:
             guard.look(axis, views)
         views = without_rows(views, unused)
         if axis.kind == "heads":
-            guard.copied_heads = guard.copied_heads or copied_heads(side, axis, self.plan)
+            guard.copied_heads = guard.copied_heads or copied_heads(
+                side.model, axis, side.axes("vo"), self.plan
+            )
         if axis.kind == "residual":
             guard.look_at_positions(side.model, axis)
             views = {role: centred(view) for role, view in views.items()}
@@ -205,19 +188,20 @@ def close_stage(
         bench.note([Problem(f"{kind} axes", why)])
         return refused(bench, kind)
     scanned = scanned or Scanned()
-    sides = [_labels(bench, tested, scanned, 0), _labels(bench, tested, scanned, 1)]
+    sides = [
+        labels_of(0, bench.copies_a, [t.a for t in tested], scanned),
+        labels_of(1, bench.copies_b, [t.b for t in tested], scanned),
+    ]
     if trusts == "either":
         chosen = max(sides, key=lambda side: (side.n_groups, side.are_scanned_separate))
     else:
         chosen = sides[0 if trusts == "a" else 1]
-    stacks = sorted({t.a.stack for t in tested})
+    pieces = [(i, t.a.stack, t.evidence) for i, t in enumerate(tested)]
     log_e = {
-        stack: _combine(
-            [(i, t) for i, t in enumerate(tested) if t.a.stack == stack], chosen, n_pairs, scanned
-        )
-        for stack in stacks
+        stack: combine([x for x in pieces if x[1] == stack], chosen, n_pairs, scanned)
+        for stack in sorted({stack for _, stack, _ in pieces})
     }
-    everything = _combine(list(enumerate(tested)), chosen, n_pairs, scanned)
+    everything = combine(pieces, chosen, n_pairs, scanned)
     shown = [*tested, *moved]
     decisive = [t.evidence for t in (moved or tested)]
     return Stage(
@@ -258,64 +242,9 @@ def pair_axes(
     return pairs
 
 
-def copied_heads(side: Side, axis: Axis, plan: Plan) -> str:
-    """Say which heads of one attention are copies of each other; empty if none are."""
-    own = (axis.stack, axis.block, axis.name.replace("heads", "vo", 1))
-    dimensions = next((x for x in side.axes("vo") if key_of(x) == own), None)
-    if dimensions is None:
-        return ""
-    views, _ = read_views(side.model, dimensions, plan)
-    groups = copied_runs(list(cut_windows(views, dimensions.head_size)))
-    n_copies = len(groups) - len(set(groups))
-    return f"{n_copies} of the heads in {block_name(axis)} are copies of others" if n_copies else ""
-
-
 def block_name(axis: Axis) -> str:
     """Return ``decoder.3``, or the stack alone for a model-wide axis."""
     return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """What shares labels in one model."""
-
-    side: int  # 0: a, 1: b
-    group: tuple[int, ...]  # of each tested pair
-    are_scanned_separate: bool  # no two blocks that monotone maps may use share labels
-
-    @property
-    def n_groups(self) -> int:
-        return len(set(self.group))
-
-
-def _labels(bench: Bench, tested: Sequence[Tested], scanned: Scanned, side: int) -> _Labels:
-    copies = (bench.copies_a, bench.copies_b)[side]
-    groups = copies.groups()
-    used = [groups[key] for key in scanned.axes[side] if key in groups]
-    return _Labels(
-        side,
-        tuple(groups[key_of((t.a, t.b)[side])] for t in tested),
-        len(set(used)) == len(used),
-    )
-
-
-def _combine(
-    tested: Sequence[tuple[int, Tested]], labels: _Labels, n_pairs: int, scanned: Scanned
-) -> float:
-    members: dict[int, list[Grid]] = defaultdict(list)
-    for i, t in tested:
-        members[labels.group[i]].append(t.evidence.grids[labels.side])
-    parts = [LOG_STRAIGHT + mix_log_evalue(product(list(members.values())))]
-    singles = [mix_log_evalue(t.evidence.grids[labels.side]) for _, t in tested]
-    if scanned.stacks:
-        stacks = {t.a.stack for _, t in tested} & scanned.stacks.keys()
-        # no map may use one set of labels twice
-        if len(members) == len(tested) and labels.are_scanned_separate:
-            monotone = np.sum([scanned.stacks[s][0] for s in stacks], axis=0)
-            parts.append(LOG_MONOTONE + mix_log_evalue(monotone))
-        singles = [scanned.stacks[s][1] for s in stacks]
-    parts.append(LOG_SINGLE + float(logsumexp(singles)) - math.log(n_pairs))
-    return float(logsumexp(parts))
 
 
 def _tests(tested: Tested, trusts: Trusts) -> list[Test]:

@@ -11,13 +11,13 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.copies import Key, key_of
+from weightkin.evidence.labels import Scanned
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import (
     DROPPED,
     Bench,
     BlockMap,
-    Scanned,
     Stage,
     Tested,
     close_stage,
