@@ -88,7 +88,12 @@ SECTIONS = {
         "Simulated null pairs",
         validity,
         lambda: [
-            *validity.lines(validity.simulate(250, SEED, workers=WORKERS)),
+            *validity.lines(
+                [
+                    *validity.simulate(250, SEED, workers=WORKERS),
+                    *validity.simulate_copied(1000, SEED, workers=WORKERS),
+                ]
+            ),
             "",
             *validity.lines(validity.simulate_formulas(250, SEED)),
         ],

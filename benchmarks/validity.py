@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.formula_starts import STARTS
-from benchmarks.null_models import SCENARIOS, null_pair
+from benchmarks.null_models import COPIED, SCENARIOS, null_pair
 from benchmarks.tables import markdown, most_by_chance
+from weightkin.anatomy import read_anatomy
+from weightkin.evidence.ladder import climb
+from weightkin.evidence.sample import make_plan
+from weightkin.evidence.stage import Side
 from weightkin.verbs.compare import compare
 
-ALPHAS = (0.1, 0.01, 0.001)
-FORMULA_ALPHAS = (*ALPHAS, 1e-6)
+ALPHAS = (0.1, 0.01, 0.001, 1e-6)
 LOG10 = math.log(10.0)
 
 
@@ -28,12 +31,11 @@ class Rejections:
     what: str
     n: int
     hits: tuple[int, ...]
-    alphas: tuple[float, ...] = ALPHAS
 
     @property
     def is_valid(self) -> bool:
         """Whether every count could come from a valid test."""
-        pairs = zip(self.hits, self.alphas, strict=True)
+        pairs = zip(self.hits, ALPHAS, strict=True)
         return all(hits <= most_by_chance(self.n, alpha) for hits, alpha in pairs)
 
 
@@ -58,19 +60,27 @@ def simulate_formulas(
     for name in starts:
         rng = np.random.default_rng([seed, list(STARTS).index(name), 77])
         records = [compare(STARTS[name](rng), STARTS[name](rng)) for _ in range(n_pairs)]
-        logs = np.array([record.log10_pvalue for record in records])
-        hits = tuple(int((logs <= math.log10(alpha) + 1e-12).sum()) for alpha in FORMULA_ALPHAS)
-        found.append(Rejections(name, "verdict", n_pairs, hits, FORMULA_ALPHAS))
+        found.append(_count(name, "verdict", [record.log10_pvalue for record in records]))
         n_wrong = sum(r.verdict in ("dependent", "aligned-only") for r in records)
-        hits = (n_wrong,) * len(FORMULA_ALPHAS)
         what = "verdict dependent or aligned at 1e-6"
-        found.append(Rejections(name, what, n_pairs, hits, FORMULA_ALPHAS))
+        found.append(Rejections(name, what, n_pairs, (n_wrong,) * len(ALPHAS)))
     return found
+
+
+def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
+    """``n_pairs`` null pairs of models that hold copies of their own parts; every stage by itself.
+
+    1/e of a stage is a p-value before its weight is paid; each sign test is one as well.
+    """
+    jobs = [(name, n_pairs, seed) for name in COPIED]
+    if workers == 1:
+        return [r for job in jobs for r in _run_copied(job)]
+    with ProcessPoolExecutor(workers) as pool:
+        return [r for found in pool.map(_run_copied, jobs) for r in found]
 
 
 def lines(rejections: Iterable[Rejections]) -> list[str]:
     """The table of `docs/results.md`."""
-    rejections = list(rejections)
     rows = [
         (
             r.scenario,
@@ -85,7 +95,7 @@ def lines(rejections: Iterable[Rejections]) -> list[str]:
         "null pairs",
         "p-value of",
         "number",
-        *(f"<= {a:g}" for a in rejections[0].alphas),
+        *(f"<= {a:g}" for a in ALPHAS),
         "valid",
     )
     return markdown(header, rows)
@@ -108,6 +118,22 @@ def _run(job: tuple[str, bool, bool, int, int]) -> list[Rejections]:
     found = [_count(label, what, values) for what, values in sorted(logs.items())]
     hits = (dependent["dependent"],) * len(ALPHAS)
     return [*found, Rejections(label, "verdict dependent at 1e-6", n_pairs, hits)]
+
+
+def _run_copied(job: tuple[str, int, int]) -> list[Rejections]:
+    name, n_pairs, seed = job
+    rng = np.random.default_rng([seed, list(COPIED).index(name), 2])
+    logs: dict[str, list[float]] = {}
+    for _ in range(n_pairs):
+        a, b = (
+            Side(model, read_anatomy(model)) for model in (COPIED[name](rng), COPIED[name](rng))
+        )
+        plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
+        for stage in climb(a, b, plan, 0, 1e-6, thorough=True).stages:
+            logs.setdefault(stage.name, []).append(min(0.0, -stage.log_evalue / LOG10))
+            for test in stage.tests if "signs" in stage.name else ():
+                logs.setdefault(f"one test of {stage.name}", []).append(test.log10_pvalue)
+    return [_count(f"copies: {name}", what, values) for what, values in sorted(logs.items())]
 
 
 def _single_tests(tests: Iterable[object]) -> Iterator[tuple[str, float]]:

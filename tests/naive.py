@@ -7,7 +7,7 @@ from itertools import combinations, permutations, product
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 
 def cosine(x, y):
@@ -53,6 +53,36 @@ def trace_moments(similarity):
     n = len(similarity)
     traces = [sum(similarity[i, p[i]] for i in range(n)) for p in permutations(range(n))]
     return float(np.mean(traces)), float(np.var(traces))
+
+
+def copied_runs(runs, level=1e-3):
+    """Number of the first copy of each run: every pair by its relabellings, then the closure."""
+    n = len(runs)
+    cut = norm.isf(level / (n * (n - 1)))
+    number = list(range(n))
+    for i, j in combinations(range(n), 2):
+        table = np.array([[cosine(p, q) for q in runs[j]] for p in runs[i]])
+        if _stands_out(table, cut) or _stands_out(np.abs(table), cut):
+            number = [number[i] if x == number[j] else x for x in number]
+    return tuple(number)
+
+
+def _stands_out(table, cut):
+    """Whether the trace is so many standard deviations above its mean over relabellings."""
+    n = len(table)
+    rows, columns = table.mean(axis=1), table.mean(axis=0)
+    spread = sum((table[i, j] - rows[i] - columns[j] + table.mean()) ** 2
+                 for i in range(n) for j in range(n)) / (n - 1)  # fmt: skip
+    return np.trace(table) - n * table.mean() >= cut * math.sqrt(spread)
+
+
+def multiplied_once(grids, groups):
+    """E-values of runs of labels: averaged inside each set of copies, multiplied over sets."""
+    total = 1.0
+    for group in set(groups):
+        members = [g for g, own in zip(grids, groups, strict=True) if own == group]
+        total *= sum(members) / len(members)
+    return total
 
 
 # Flawed recipes: what one would write first, each walking into one trap of the methods.

@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
 from benchmarks.big_models import Shape
+from benchmarks.null_models import COPIED
 from benchmarks.tables import most_by_chance
 from zoo import truth
 
@@ -26,6 +27,12 @@ def test_simulated_null_pairs_reject_no_more_than_alpha():
 
 PAIRS = list(combinations(SAMPLE, 2))
 CHUNKS = [pytest.param(k, marks=pytest.mark.claim(third=k % 3)) for k in range(9)]
+
+
+def test_null_pairs_with_copies_of_their_own_parts_reject_no_more_than_alpha():
+    found = validity.simulate_copied(4, seed=1, workers=2)
+    assert {r.scenario for r in found} == {f"copies: {name}" for name in COPIED}
+    assert [r for r in found if not r.is_valid] == []
 
 
 def test_the_sample_holds_enough_of_both():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
@@ -18,6 +18,7 @@ from weightkin.evidence.ladder import (
 )
 from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.sample import Plan
+from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Side, Stage, block_name
 from weightkin.evidence.units import CLEAR
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped
@@ -93,7 +94,7 @@ def has_units(climbed: Climb) -> bool:
     return any(test.n_units for stage in climbed.stages for test in stage.tests)
 
 
-def skipped(a: Side, b: Side, climbed: Climb) -> tuple[Skipped, ...]:
+def skipped(a: Side, b: Side, climbed: Climb, other: OtherStacks) -> tuple[Skipped, ...]:
     """Everything that was not tested, with its reason."""
     found = []
     for name, side in (("a", a), ("b", b)):
@@ -101,19 +102,31 @@ def skipped(a: Side, b: Side, climbed: Climb) -> tuple[Skipped, ...]:
             found.append(Skipped(what=f"{name}: {p.what}", why=p.why))
     for stage in climbed.stages:
         found += stage.skipped
-    found += _unpaired(a, b)
+    found += _unpaired(a, b, other)
     return tuple(dict.fromkeys([*found, *climbed.skipped]))
 
 
-def _unpaired(a: Side, b: Side) -> list[Skipped]:
-    """Kinds of axes that one model has and the other lacks, and shapes that differ."""
+def other_stacks(names: Names) -> Skipped:
+    """Why two models of which only stacks under different names are related have no kind."""
+    why = f"only stack {names[0]} of a and stack {names[1]} of b are known to be related"
+    return Skipped(
+        what="kind and direction", why=f"{why}; compare files that hold one network each"
+    )
+
+
+def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
+    """Kinds of axes that one model has and the other lacks, and shapes that differ.
+
+    A stack that was compared with one under another name is not left out.
+    """
     found = []
     kinds_a, kinds_b = ({axis.kind for axis in side.anatomy.axes} for side in (a, b))
     for kind in sorted(kinds_a ^ kinds_b):
         lacks = "b" if kind in kinds_a else "a"
         found.append(Skipped(what=f"{kind} axes", why=f"model {lacks} has none that is known"))
     stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
-    for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
+    compared = {name for names in other.names for name in names}
+    for stack in sorted((stacks_a.keys() ^ stacks_b.keys()) - compared):
         lacks = "b" if stack in stacks_a else "a"
         found.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no {stack} stack"))
     for stack in sorted(stacks_a.keys() & stacks_b.keys()):
@@ -124,8 +137,16 @@ def _unpaired(a: Side, b: Side) -> list[Skipped]:
     return found
 
 
-def layers(climbed: Climb, b: Side) -> tuple[BlockRelation, ...]:
+def layers(climbed: Climb, b: Side, other: OtherStacks) -> tuple[BlockRelation, ...]:
     """What became of each block, as far as the units stage saw it."""
+    if other.best is None:
+        return _layers(climbed, b)
+    names = other.best.names
+    found = _layers(other.best.climbed, other.best.sides[1])
+    return tuple(replace(x, block_b=renamed(x.block_b, names)) for x in found)
+
+
+def _layers(climbed: Climb, b: Side) -> tuple[BlockRelation, ...]:
     block_map: BlockMap = climbed.block_map
     units = next(
         (

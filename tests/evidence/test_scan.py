@@ -1,9 +1,8 @@
-"""Claim: narrow rows find moved blocks and copies, and agree with the full test of one pair."""
+"""Claim: narrow rows find moved blocks, and agree with the full test of one pair."""
 
 import numpy as np
-import pytest
 
-from weightkin.evidence.scan import copied_blocks, narrow, scan_pairs
+from weightkin.evidence.scan import narrow, scan_pairs
 from weightkin.stats.coincidences import mix_log_evalue
 
 
@@ -46,17 +45,3 @@ def test_blocks_of_other_width_are_not_testable(rng):
     a, b = _narrow(_blocks(rng, d=32), rng), _narrow(_blocks(rng, d=24), rng)
     _, is_testable = scan_pairs(a, b)
     assert not is_testable.any()
-
-
-def test_copies_inside_a_model_are_grouped_and_others_are_not(rng):
-    blocks = _blocks(rng)
-    noisy = blocks[1] + 0.3 * rng.standard_normal(blocks[1].shape).astype(np.float32)
-    groups = copied_blocks(_narrow([*blocks, noisy], rng))
-    assert groups[4] == groups[1]
-    assert len(set(groups)) == 4
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_strangers_are_never_taken_for_copies(seed):
-    rng = np.random.default_rng(seed)
-    assert len(set(copied_blocks(_narrow(_blocks(rng, n_blocks=32), rng)))) == 32

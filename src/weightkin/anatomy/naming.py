@@ -112,8 +112,10 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple(key)
 
 
-def split_names(tensors: Iterable[TensorInfo]) -> tuple[list[Stack], list[TensorInfo]]:
-    """Sort tensors into stacks of numbered blocks and the rest."""
+def split_names(
+    tensors: Iterable[TensorInfo], most: int = MAX_STACKS
+) -> tuple[list[Stack], list[TensorInfo], int]:
+    """Sort tensors into stacks of numbered blocks and the rest; count stacks beyond ``most``."""
     stacks: dict[str, dict[str, dict[str, TensorInfo]]] = {}
     rest = []
     for info in tensors:
@@ -127,10 +129,11 @@ def split_names(tensors: Iterable[TensorInfo]) -> tuple[list[Stack], list[Tensor
             prefix = prefix[: unet.start()]
         path, tail = info.name[: found.end() - 1], info.name[found.end() :]
         stacks.setdefault(prefix + container, {}).setdefault(path, {})[tail] = info
-    largest = sorted(stacks, key=lambda p: -sum(map(len, stacks[p].values())))[:MAX_STACKS]
+    largest = sorted(stacks, key=lambda p: -sum(map(len, stacks[p].values())))[:most]
     for prefix in stacks.keys() - set(largest):
         rest.extend(info for block in stacks[prefix].values() for info in block.values())
-    return [_stack(prefix, stacks[prefix]) for prefix in sorted(largest, key=natural)], rest
+    kept = [_stack(prefix, stacks[prefix]) for prefix in sorted(largest, key=natural)]
+    return kept, rest, len(stacks) - len(kept)
 
 
 def _stack(prefix: str, blocks: Mapping[str, Mapping[str, TensorInfo]]) -> Stack:

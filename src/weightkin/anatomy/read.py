@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from weightkin.anatomy.conv import conv_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
-from weightkin.anatomy.naming import Reading, read_stack, split_names
+from weightkin.anatomy.naming import MAX_STACKS, Reading, read_stack, split_names
+from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.residual import assign_top, residual_axes
 from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
@@ -30,25 +32,40 @@ def read_anatomy(model: Model) -> Anatomy:
     The family is chosen by tensor names and shapes alone. The config is a hint: it may settle the
     size of a head where the shapes agree with it, and it may take an axis away, never add one.
     What cannot be declared with certainty is listed in ``skipped`` with its reason. A sketch brings
-    the anatomy of its model along, cut to what it holds.
+    the anatomy of its model along, cut to what it holds. A file that holds several networks
+    (a teacher beside a student, an average of the weights) is read network by network.
     """
     if model.sketched is not None:
         return stored_anatomy(model.sketched.anatomy, model.tensors, model.name)
-    stacks, top = split_names(model.tensors.values())
+    networks, outside = split_networks(model.tensors)
+    read = {
+        prefix: _network(tensors, model.config, () if prefix == "" else outside)
+        for prefix, tensors in networks.items()
+    }
+    return _joined(read, model.tensors)
+
+
+def _network(
+    tensors: Mapping[str, TensorInfo], config: Mapping[str, Any], outside: Iterable[TensorInfo]
+) -> Anatomy:
+    """Read the tensors of one network; those ``outside`` may belong to it, which none can tell."""
+    stacks, top, left = split_names(tensors.values())
     readings, unread = [], list(top)
     for stack in stacks:
         if (reading := read_stack(stack)) is not None:
             readings.append(reading)
         else:
             unread.extend(info for block in stack.blocks for info in block.tensors.values())
-    _name_stacks(readings, model.tensors)
+    _name_stacks(readings, tensors)
     assign_top(readings, top)
+    for reading in readings:
+        reading.top_strangers += [x for x in outside if reading.width in x.shape]
 
     notes = _Notes()
-    axes = [axis for reading in readings for axis in _block_axes(reading, model.config, notes)]
+    axes = [axis for reading in readings for axis in _block_axes(reading, config, notes)]
     axes += notes.keep("", -1, "", residual_axes(readings))
     counts = [(reading.name, len(reading.stack.blocks)) for reading in readings]
-    roles = dict.fromkeys(model.tensors, "other")
+    roles = dict.fromkeys(tensors, "other")
     for reading in readings:
         for row in [reading.top, *reading.bound]:
             roles.update((bound.info.name, bound.part.role) for bound in row)
@@ -65,11 +82,41 @@ def read_anatomy(model: Model) -> Anatomy:
     if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
+    if left:
+        why = f"only the {MAX_STACKS} largest stacks of blocks are looked at"
+        skipped.append(Problem(f"{left} stacks of blocks", why))
     if not axes and not skipped:
         skipped.append(Problem("model", "no block with a known or inferable unit axis was found"))
     return Anatomy(
         family=_family(readings, axes),
         stacks=tuple(counts),
+        axes=tuple(axes),
+        roles=tuple(roles.items()),
+        skipped=tuple(skipped),
+    )
+
+
+def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) -> Anatomy:
+    """One anatomy for all networks of a file: stacks carry the prefix of their network."""
+    if len(networks) == 1:
+        return next(iter(networks.values()))
+    stacks: list[tuple[str, int]] = []
+    axes: list[Axis] = []
+    roles = dict.fromkeys(tensors, "other")
+    skipped: list[Problem] = []
+    for prefix, found in networks.items():
+        stacks += [(f"{prefix}{name}", n) for name, n in found.stacks]
+        axes += [
+            replace(axis, stack=f"{prefix}{axis.stack}", labels=f"{prefix}{axis.labels}")
+            for axis in found.axes
+        ]
+        roles.update(found.roles)
+        skipped += [replace(problem, what=f"{prefix}{problem.what}") for problem in found.skipped]
+    sized = sorted(networks.values(), key=lambda x: -sum(n for _, n in x.stacks))
+    families = [name for found in sized for name in found.family.split("+") if name != "unknown"]
+    return Anatomy(
+        family="+".join(dict.fromkeys(families)) or "unknown",
+        stacks=tuple(stacks),
         axes=tuple(axes),
         roles=tuple(roles.items()),
         skipped=tuple(skipped),

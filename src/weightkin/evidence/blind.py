@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.anatomy.types import Axis, Place
-from weightkin.evidence.pairs import effect_of
+from weightkin.anatomy.types import Axis
+from weightkin.evidence.coins import coin_sets
+from weightkin.evidence.copies import Copies, key_of
+from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Run, view_places
-from weightkin.evidence.scan import COPY_UNITS, Narrow, copied_blocks, narrow
-from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
+from weightkin.evidence.signpairs import UNITS_OF_A, is_wanted, sign_pairs
+from weightkin.evidence.silent import silent_of_all
+from weightkin.evidence.stage import Side, Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
     Frame,
@@ -24,6 +28,7 @@ from weightkin.evidence.views import (
 )
 from weightkin.records import Test
 from weightkin.stats.combining import product
+from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
@@ -34,15 +39,12 @@ from weightkin.stats.signs import (
 from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
 
-UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 FIRST = Run(0, UNITS_OF_A)
-MAX_BLOCKS = 3  # blocks looked at in large models
-LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class SignMatch:
-    """Matched units of one pair of axes and the coins they show."""
+    """Matched units of one pair of axes and the coins they show, one for each set of clones."""
 
     a: Axis
     b: Axis
@@ -52,13 +54,31 @@ class SignMatch:
     observed: Floats  # |cosine| of the matched coin rows
     chance: Floats  # |cosine| of their best other partner
     agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
-    narrow_a: Narrow  # for finding copied blocks inside a model
-    narrow_b: Narrow
+    score: Floats  # by which they were matched
+    sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
 
     @property
     def n_agree(self) -> int:
         """How many coins agree."""
         return int((self.signs > 0).sum())
+
+    def one_of_each(self, side: int) -> SignMatch:
+        """Of every set of clones in a (0) or b (1) the match of the best score, blind to signs."""
+        order = np.argsort(-self.score, kind="stable")
+        _, first = np.unique(np.array(self.sets[side], dtype=np.int64)[order], return_index=True)
+        kept = np.sort(order[first])
+        return SignMatch(
+            a=self.a,
+            b=self.b,
+            units_a=self.units_a[kept],
+            units_b=self.units_b[kept],
+            signs=self.signs[kept],
+            observed=self.observed[kept],
+            chance=self.chance[kept],
+            agreement=self.agreement[kept],
+            score=self.score[kept],
+            sets=(tuple(self.sets[0][i] for i in kept), tuple(self.sets[1][i] for i in kept)),
+        )
 
 
 def run_signs(
@@ -75,7 +95,8 @@ def run_signs(
     Null hypothesis: flipping a unit's sign (its up row and down column; its V row and the O columns
     that read it) leaves the law of the trusted model unchanged, so the signs of its units are fair
     coins given everything that is blind to them. Matching, weights and the number of coins are
-    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Exact.
+    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Units that are
+    clones of each other share one coin, in the model that has fewer of them. Exact.
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
@@ -91,16 +112,18 @@ def run_signs(
     for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
     runs = runs or {}
-    found = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST)) for x, y in pairs]
-    matches = tuple(m for m in found if m is not None and len(m.signs))
-    if not matches:
+    seen = (Copies(), Copies())
+    matched = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST), seen) for x, y in pairs]
+    found = [m for m in matched if m is not None and len(m.signs)]
+    if not found:
         return None, ()
+    matches, groups = _separate_coins(found, seen)
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
     by_kind = {
         kind: [m for m in matches if m.a.kind == kind]
         for kind in dict.fromkeys(m.a.kind for m in matches)
     }
-    log_e = {kind: _combined(those) for kind, those in by_kind.items()}
+    log_e = {kind: _combined(those, groups) for kind, those in by_kind.items()}
     decisive = max(log_e, key=lambda kind: log_e[kind])
     stage = Stage(
         name=name,
@@ -117,7 +140,7 @@ def run_signs(
         by_stack={
             stack: _mean(
                 [
-                    _combined(those)
+                    _combined(those, groups)
                     for kind in by_kind
                     if (those := [m for m in by_kind[kind] if m.a.stack == stack])
                 ]
@@ -135,21 +158,32 @@ def _mean(log_evalues: list[float]) -> float:
     return float(logsumexp(log_evalues)) - math.log(len(log_evalues))
 
 
-def _combined(matches: Sequence[SignMatch]) -> float:
+def _combined(matches: Sequence[SignMatch], groups: Mapping[tuple[Axis, Axis], int]) -> float:
     """Log e-value of all coins: product over separate coins, average over copies, mixed over x."""
-    grids = [log_evalues(m.n_agree, len(m.signs)) for m in matches]
-    grid = product([[grids[i] for i in group] for group in _separate_coins(matches)])
-    return mix_log_evalue(grid)
+    members: dict[int, list[npt.NDArray[np.float64]]] = {}
+    for m in matches:
+        members.setdefault(groups[m.a, m.b], []).append(log_evalues(m.n_agree, len(m.signs)))
+    return mix_log_evalue(product(list(members.values())))
 
 
-def _separate_coins(matches: Sequence[SignMatch]) -> list[list[int]]:
-    """Groups of pairs whose coins are separate in at least one model; copies share a group."""
-    groups = [
-        copied_blocks([m.narrow_a for m in matches]),
-        copied_blocks([m.narrow_b for m in matches]),
-    ]
-    chosen = max(groups, key=lambda g: len(set(g)))
-    return [[i for i, g in enumerate(chosen) if g == name] for name in dict.fromkeys(chosen)]
+def _separate_coins(
+    found: Sequence[SignMatch], seen: tuple[Copies, Copies]
+) -> tuple[tuple[SignMatch, ...], dict[tuple[Axis, Axis], int]]:
+    """One coin for each set of clones, and groups of pairs whose coins are copies.
+
+    In the model with more separate coins; which that is does not depend on any sign.
+    """
+    ways = []
+    for side in (0, 1):
+        groups = seen[side].groups(is_sign_blind=True)
+        of_pair = {(m.a, m.b): groups[key_of((m.a, m.b)[side])] for m in found}
+        most: dict[int, int] = {}
+        for m in found:
+            group = of_pair[m.a, m.b]
+            most[group] = max(most.get(group, 0), len(set(m.sets[side])))
+        ways.append((sum(most.values()), side, of_pair))
+    _, side, of_pair = max(ways, key=lambda way: way[0])
+    return tuple(m.one_of_each(side) for m in found), of_pair
 
 
 def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
@@ -157,21 +191,10 @@ def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
     return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
 
 
-def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
-    """Pairs of axes that have signs to compare, of three blocks where models are large."""
-    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
-    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
-    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
-    if not pairs or max(sizes) <= LARGE:
-        return pairs
-    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
-    return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
+        silent_of_all(model, axis)
         for start in range(0, most or axis.n_units, CHUNK):
             stop = min(start + CHUNK, most or axis.n_units)
             _features(Side(model, side.anatomy), axis, start, stop, None)
@@ -185,6 +208,7 @@ def _match(
     seed: int,
     seen_through: tuple[Frame, Frame] | None,
     run: Run,
+    seen: tuple[Copies, Copies],
 ) -> SignMatch | None:
     frame_a, frame_b = seen_through or (None, None)
     rows_a = _features(a, axis_a, run.start, run.start + run.n, frame_a)
@@ -192,10 +216,10 @@ def _match(
     step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
     scores, cosines = [], []
-    rows_b: dict[str, Floats] = {}
+    chunks: list[Views] = []
+    rows_b: Views = {}
     for start in range(0, axis_b.n_units, step):
         chunk = _features(b, axis_b, start, start + step, frame_b)
-        rows_b = rows_b or chunk
         shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
         if coin not in shared:
             return None
@@ -205,10 +229,16 @@ def _match(
             blind[r].append(x)
         scores.append(sum(unsigned.values()))
         cosines.append(parts[coin])
+        rows_b = rows_b or chunk
+        if frame_b is None:
+            chunks.append(_narrowed(chunk))
     tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
     tables = [table for table in tables if table.shape[1] == axis_b.n_units]
     score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
     coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
+    unused = silent_of_all(a.model, axis_a) - run.start
+    score[unused[(unused >= 0) & (unused < len(score))]] = -np.inf
+    score[:, silent_of_all(b.model, axis_b)] = -np.inf
     rng = np.random.default_rng([seed, 5, axis_a.block + 1])
     units_a, units_b = mutual_matches(score, rng)
     values = coins[units_a, units_b]
@@ -217,6 +247,13 @@ def _match(
     others = np.abs(coins[units_a])
     others[np.arange(len(units_a)), units_b] = -1.0
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in tables]
+    if frame_b is None:
+        of_a, of_b = _narrowed(rows_a), _joined(chunks)
+    else:  # clones are told by their weights, whatever they are seen through
+        of_a = _joined(_weights(a, axis_a, run)) or _narrowed(rows_a)
+        of_b = _joined(_weights(b, axis_b, Run(0, axis_b.n_units))) or _narrowed(rows_b)
+    seen[0].look(axis_a, of_a)
+    seen[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
         a=axis_a,
         b=axis_b,
@@ -226,9 +263,25 @@ def _match(
         observed=np.abs(values),
         chance=others.max(axis=1, initial=-1.0),
         agreement=np.all(alone, axis=0).astype(np.float32),
-        narrow_a=narrow(rows_a[coin][:COPY_UNITS], axis_a.n_units, rng),
-        narrow_b=narrow(rows_b[coin][:COPY_UNITS], axis_b.n_units, rng),
+        score=score[units_a, units_b],
+        sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
     )
+
+
+def _weights(side: Side, axis: Axis, run: Run) -> list[Views]:
+    """Weights of some units of an axis, in few features, piece by piece."""
+    stop = min(run.start + run.n, axis.n_units)
+    steps = range(run.start, stop, CHUNK)
+    return [_narrowed(_features(side, axis, at, min(at + CHUNK, stop), None)) for at in steps]
+
+
+def _narrowed(views: Views) -> Views:
+    return {role: narrowed(x) for role, x in views.items() if role != "attn.o"}
+
+
+def _joined(pieces: Sequence[Views]) -> Views:
+    everywhere = [role for role in pieces[0] if all(role in piece for piece in pieces)]
+    return {role: np.concatenate([piece[role] for piece in pieces]) for role in everywhere}
 
 
 def _features(
@@ -246,13 +299,6 @@ def _features(
             if rows is not None and np.isfinite(rows).all():
                 found[place.role] = rows
     return found
-
-
-def is_wanted(place: Place) -> bool:
-    """Whether signs look at a place."""
-    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
-        place.role == "attn.o" and place.repeat == 1
-    )
 
 
 def _test(match: SignMatch, view: str) -> Test:

@@ -34,6 +34,7 @@ class Guard:
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
     formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
+    copied_heads: str = ""  # which heads are copies of each other
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -61,6 +62,8 @@ class Guard:
         """What the index of the whole kind of axis gives away, None when nothing."""
         if self.sinusoids:
             return f"{self.sinusoids} holds sinusoids of the index"
+        if self.copied_heads:
+            return self.copied_heads
         for role, trends in sorted(self.trends.items()):
             trend = judge_trends(trends)
             if trend:

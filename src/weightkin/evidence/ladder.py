@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import SignMatch, run_signs, sign_pairs
-from weightkin.evidence.budget import affordable, cost, unread
+from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
 from weightkin.evidence.sample import Plan
+from weightkin.evidence.signpairs import affordable, cost, sign_pairs, unread
 from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, Frame, frames
@@ -47,6 +47,7 @@ LADDER = {
     "signs": 0.05,
     "token units": 0.05,
     "token signs": 0.05,
+    "other stacks": 0.01,  # all stages again, between stacks of blocks under different names
 }
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)

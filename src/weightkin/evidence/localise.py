@@ -15,7 +15,7 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.guard import tie, whom_to_trust
-from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views
+from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import Bench, Side
@@ -24,6 +24,7 @@ from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import holm
+from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.trend import is_structured
 from weightkin.weights.model import Problem
 
@@ -59,7 +60,8 @@ def scan_blocks(
 
     Null hypothesis: given the other model, unit labels of the trusted model are uniform on each
     axis (inside each head for V/O dimensions). Views of one pair and experts of one block share or
-    may share labels: their e-values are averaged. Runs of V/O dimensions multiply.
+    may share labels: their e-values are averaged. Runs of V/O dimensions multiply, but for those
+    that are copies of each other in either model.
     """
     scans: list[BlockScan] = []
     skipped: dict[Skipped, None] = {}
@@ -95,6 +97,7 @@ class _Pieces:
     bench: Bench
     kind: AxisKind
     rows: dict[tuple[bool, str, int, str, str], list[Narrow]] = field(default_factory=dict)
+    copies: dict[tuple[bool, str, int, str], Groups] = field(default_factory=dict)  # among pieces
     grouped: dict[bool, set[str]] = field(default_factory=lambda: {True: set(), False: set()})
     stacks: list[str] = field(default_factory=list)
 
@@ -118,6 +121,9 @@ class _Pieces:
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:
         views: Views = self.bench.read(axis, is_a=is_a)
         columns = {place.role for place in axis.places if place.dim == 1}
+        if window:
+            groups = copied_runs(list(cut_windows(views, window)))
+            self.copies[is_a, axis.stack, axis.block, axis.name] = groups
         for role, view in views.items():
             if role in columns and is_structured(view.T):
                 self.grouped[is_a].add(role)
@@ -146,14 +152,25 @@ class _Pieces:
             for is_a in (True, False)
         ]
         n_pieces = max(len(r) for side in rows for r in side)
-        total: Doubles = np.zeros((len(rows[0]), len(rows[1]), len(Z_GRID)))
-        is_testable = np.zeros(total.shape[:2], dtype=bool)
+        is_testable = np.zeros((len(rows[0]), len(rows[1])), dtype=bool)
+        pieces = np.zeros((n_pieces, *is_testable.shape, len(Z_GRID)))
         for k in range(n_pieces):
             side_a, side_b = ([r[k] if k < len(r) else nothing for r in side] for side in rows)
             table, could = scan_pairs(side_a, side_b)
-            total += np.where(could[:, :, None], table, 0.0)
+            pieces[k] = np.where(could[:, :, None], table, 0.0)
             is_testable |= could
+        total: Doubles = pieces.sum(axis=0)
+        for i, j in np.ndindex(*is_testable.shape):
+            both = [self._groups(stack, i, is_a=True), self._groups(stack, j, is_a=False)]
+            if any(len(set(groups)) < len(groups) for groups in both):
+                worth = [multiplied(pieces[:, i, j], groups) for groups in both]
+                total[i, j] = min(worth, key=mix_log_evalue)
         return total, is_testable
+
+    def _groups(self, stack: str, number: int, *, is_a: bool) -> Groups:
+        """Which pieces of one axis are copies of each other."""
+        axis = self.axes(stack, is_a=is_a)[number]
+        return self.copies.get((is_a, axis.stack, axis.block, axis.name), ())
 
 
 def _scan(pieces: _Pieces, stack: str, trusts: Trusts | None) -> BlockScan:

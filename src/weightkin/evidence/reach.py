@@ -10,10 +10,11 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import SignMatch
-from weightkin.evidence.ladder import LADDER
+from weightkin.evidence.ladder import LADDER, Climb
 from weightkin.evidence.pairs import LOG10, MAX_WINDOW, ViewTest
 from weightkin.evidence.sample import VIEW_ROLES
+from weightkin.evidence.stacks import NAME as OTHER
+from weightkin.evidence.stacks import OtherStacks
 from weightkin.evidence.stage import Side, Stage, Tested
 from weightkin.stats import order, signs
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -22,27 +23,46 @@ from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
 _Piece = tuple[int, int, int, int | None]  # dimension, start, size, expert
 
 
-def smallest_log10_pvalue(stages: Sequence[Stage]) -> float:
+def smallest_log10_pvalue(stages: Sequence[Stage], other: OtherStacks) -> float:
     """Log10 p of the whole ladder had every unit that was looked at coincided, every coin agreed.
 
     Above alpha, a large p-value says nothing about the models.
     """
-    best = [_best(stage) + math.log(LADDER[stage.name]) for stage in stages if stage.tests]
+    best = _ladder(stages)
+    elsewhere = [x for p in other.tested for x in _ladder(p.climbed.stages)]
+    if elsewhere:
+        best.append(
+            float(logsumexp(elsewhere)) + math.log(LADDER[OTHER]) - math.log(other.n_pairings)
+        )
     return min(0.0, -float(logsumexp(best)) / LOG10) if best else 0.0
 
 
-def tested_share(a: Side, b: Side, stages: Sequence[Stage], matches: Sequence[SignMatch]) -> float:
+def _ladder(stages: Sequence[Stage]) -> list[float]:
+    return [
+        _best(stage) + math.log(LADDER[stage.name])
+        for stage in stages
+        if stage.tests and stage.name != OTHER
+    ]
+
+
+def tested_share(a: Side, b: Side, climbed: Climb, other: OtherStacks) -> float:
     """Share of the parameters of the smaller model on axes that were tested, sampled or not.
 
     Of the residual width only tables of tokens, patches and positions count.
     """
     sizes = [sum(math.prod(t.shape) for t in side.model.tensors.values()) for side in (a, b)]
     side = (a, b)[int(sizes[1] < sizes[0])]
-    pairs = [(t.a, t.b) for stage in stages for t in stage.tested]
-    pairs += [(m.a, m.b) for m in matches]
-    tested = {(x.kind, x.stack) for pair in pairs for x in (pair[int(side is b)],)}
+    is_b = side is b
+    tested = {(pair[is_b].kind, pair[is_b].stack) for pair in _pairs(climbed)}
+    for pairing in other.tested:
+        tested |= {(pair[is_b].kind, pairing.names[is_b]) for pair in _pairs(pairing.climbed)}
     total = sum(_reached(side, tested).values())
     return min(1.0, total / max(1, min(sizes)))
+
+
+def _pairs(climbed: Climb) -> Iterator[tuple[Axis, Axis]]:
+    yield from ((t.a, t.b) for stage in climbed.stages for t in stage.tested)
+    yield from ((m.a, m.b) for m in climbed.matches)
 
 
 def _best(stage: Stage) -> float:

@@ -1,4 +1,4 @@
-"""All block pairs on narrow rows: which blocks moved, and which are copies in one model."""
+"""All block pairs on narrow rows: which blocks moved."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import numpy.typing as npt
 
 from weightkin.stats.coincidences import Z_GRID, log_evalues
 from weightkin.stats.combining import Grid, average
-from weightkin.stats.matching import Floats, Matching, unit_rows, usable_rows
+from weightkin.stats.copies import narrowed
+from weightkin.stats.matching import Floats, Matching, usable_rows
 from weightkin.stats.order import log_evalue, longest_in_order
-
-WIDTH = 256  # features kept of a row: a fixed projection acts alike on all units
-COPY_UNITS = 32  # units looked at to tell whether two blocks of one model are copies
-COPY_COINCIDENCES = 10  # chance gives ten with probability 3e-7
 
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
     """A block's units in few features, shuffled once (seeded), with their own indices."""
 
-    rows: Floats  # (n_usable, <= WIDTH), unit length
+    rows: Floats  # (n_usable, few features), unit length
     index: npt.NDArray[np.int64]  # (n_usable,)
     n_units: int  # of the whole axis
     n_features: int  # before narrowing
@@ -31,10 +28,7 @@ def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
     """Keep what a scan over block pairs needs of one view: memory no longer grows with width."""
     n_features = x.shape[1]
     kept = rng.permutation(np.flatnonzero(usable_rows(x)))
-    rows = unit_rows(x[kept])
-    if n_features > WIDTH:
-        rows = unit_rows(_folded(rows))
-    return Narrow(rows, kept, n_units, n_features)
+    return Narrow(narrowed(x[kept]), kept, n_units, n_features)
 
 
 def scan_pairs(
@@ -54,21 +48,6 @@ def scan_pairs(
     return table, is_testable
 
 
-def copied_blocks(blocks: list[Narrow]) -> list[int]:
-    """Group number of each block of one model: blocks that share labels get the same number."""
-    group = list(range(len(blocks)))
-    heads = [_first_units(b) for b in blocks]
-    for i, a in enumerate(heads):
-        for j in range(i):
-            b = heads[j]
-            if a.n_features == b.n_features and len(a.index) and len(b.index):
-                forward = b.index[(a.rows @ b.rows.T).argmax(axis=1)]
-                if int((forward == a.index).sum()) >= COPY_COINCIDENCES:
-                    old, new = group[i], group[j]
-                    group = [new if g == old else g for g in group]
-    return group
-
-
 def _pair(a: Narrow, b: Narrow) -> Grid:
     cosine = a.rows @ b.rows.T  # (n_a, n_b)
     best_b, best_a = cosine.argmax(axis=1), cosine.argmax(axis=0)
@@ -83,19 +62,3 @@ def _pair(a: Narrow, b: Narrow) -> Grid:
     )
     found = longest_in_order(matching)
     return np.full(len(Z_GRID), log_evalue(found.length, found.n_units))
-
-
-def _folded(rows: Floats) -> Floats:
-    """Features summed in WIDTH groups with fixed random signs: cosines survive to about 1/16."""
-    n, n_features = rows.shape
-    signs = np.random.default_rng(n_features).choice(
-        np.array([-1, 1], dtype=np.float32), n_features
-    )
-    padded = np.zeros((n, -(-n_features // WIDTH) * WIDTH), dtype=np.float32)
-    padded[:, :n_features] = rows * signs
-    return np.asarray(padded.reshape(n, padded.shape[1] // WIDTH, WIDTH).sum(axis=1))
-
-
-def _first_units(block: Narrow) -> Narrow:
-    kept = block.index < COPY_UNITS
-    return Narrow(block.rows[kept], block.index[kept], block.n_units, block.n_features)

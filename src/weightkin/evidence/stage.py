@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.evidence.copies import Copies, copied_heads
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
+from weightkin.evidence.labels import Scanned, combine, labels_of
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
     median_ratio,
     pair_evidence,
     pooled_effect,
+    without_rows,
 )
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
+from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Confirmed, Trusts
-from weightkin.stats.coincidences import mix_log_evalue
-from weightkin.stats.combining import (
-    LOG_MONOTONE,
-    LOG_SINGLE,
-    LOG_STRAIGHT,
-    Grid,
-    product,
-)
 from weightkin.weights.model import Model, Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
@@ -98,19 +92,29 @@ class Bench:
     name: str = ""
     guard_a: Guard = field(default_factory=Guard)
     guard_b: Guard = field(default_factory=Guard)
+    copies_a: Copies = field(default_factory=Copies)
+    copies_b: Copies = field(default_factory=Copies)
     skipped: dict[tuple[str, str], Skipped] = field(default_factory=dict)
 
     def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
         """Views of one axis; what is left out is noted."""
         side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
+        copies = self.copies_a if is_a else self.copies_b
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
         guard.look(axis, views)  # the weights themselves, before anything is removed
         guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(axis.kind)))
+        copies.look(axis, views)
         self.note(problems, "a" if is_a else "b")
+        unused = silent_units(side.model, axis, views)
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
             views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
             guard.look(axis, views)
+        views = without_rows(views, unused)
+        if axis.kind == "heads":
+            guard.copied_heads = guard.copied_heads or copied_heads(
+                side.model, axis, side.axes("vo"), self.plan
+            )
         if axis.kind == "residual":
             guard.look_at_positions(side.model, axis)
             views = {role: centred(view) for role, view in views.items()}
@@ -170,40 +174,41 @@ def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None
     tested = bench.without_ties(tested)
     if not tested:
         return None if not bench.skipped else refused(bench, kind)
-    return close_stage(bench, kind, tested, label_groups(tested), len(tested))
+    return close_stage(bench, kind, tested, len(tested))
 
 
 def close_stage(
     bench: Bench,
     kind: AxisKind,
     tested: Sequence[Tested],
-    groups: tuple[dict[int, int], dict[int, int]],
     n_pairs: int,
-    scanned: dict[str, tuple[Grid, float]] | None = None,
+    scanned: Scanned | None = None,
     moved: Sequence[Tested] = (),
 ) -> Stage:
     """Ask the guard, then combine: straight product, monotone maps, any single pair.
 
-    ``groups`` numbers the relabelling groups of the tested pairs in a and in b (position to group);
-    ``n_pairs`` is the number of pairs that could have been looked at; ``scanned`` holds for each
-    stack the monotone e-values and the log sum of single e-values when all pairs were looked at.
+    What shares labels in the model that is trusted is averaged; where either may be, it is the one
+    with fewer copies. ``n_pairs`` is the number of pairs that could have been looked at.
     """
     trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
     if trusts is None:
         bench.note([Problem(f"{kind} axes", why)])
         return refused(bench, kind)
-    in_a, in_b = groups
-    chosen = in_a if trusts == "a" else in_b
+    scanned = scanned or Scanned()
+    sides = [
+        labels_of(0, bench.copies_a, [t.a for t in tested], scanned),
+        labels_of(1, bench.copies_b, [t.b for t in tested], scanned),
+    ]
     if trusts == "either":
-        chosen = max(in_a, in_b, key=lambda g: len(set(g.values())))
-    stacks = sorted({t.a.stack for t in tested})
+        chosen = max(sides, key=lambda side: (side.n_groups, side.are_scanned_separate))
+    else:
+        chosen = sides[0 if trusts == "a" else 1]
+    pieces = [(i, t.a.stack, t.evidence) for i, t in enumerate(tested)]
     log_e = {
-        stack: _combine(
-            [(i, t) for i, t in enumerate(tested) if t.a.stack == stack], chosen, n_pairs, scanned
-        )
-        for stack in stacks
+        stack: combine([x for x in pieces if x[1] == stack], chosen, n_pairs, scanned)
+        for stack in sorted({stack for _, stack, _ in pieces})
     }
-    everything = _combine(list(enumerate(tested)), chosen, n_pairs, scanned)
+    everything = combine(pieces, chosen, n_pairs, scanned)
     shown = [*tested, *moved]
     decisive = [t.evidence for t in (moved or tested)]
     return Stage(
@@ -245,40 +250,9 @@ def pair_axes(
     return pairs
 
 
-def label_groups(tested: Sequence[Tested]) -> tuple[dict[int, int], dict[int, int]]:
-    """Relabelling groups of the tested pairs as the anatomies declare them, in a and in b."""
-    names_a = {label: i for i, label in enumerate(dict.fromkeys(t.a.labels for t in tested))}
-    names_b = {label: i for i, label in enumerate(dict.fromkeys(t.b.labels for t in tested))}
-    return (
-        {i: names_a[t.a.labels] for i, t in enumerate(tested)},
-        {i: names_b[t.b.labels] for i, t in enumerate(tested)},
-    )
-
-
 def block_name(axis: Axis) -> str:
     """Return ``decoder.3``, or the stack alone for a model-wide axis."""
     return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
-
-
-def _combine(
-    tested: Sequence[tuple[int, Tested]],
-    group: dict[int, int],
-    n_pairs: int,
-    scanned: dict[str, tuple[Grid, float]] | None,
-) -> float:
-    members: dict[int, list[Grid]] = defaultdict(list)
-    for i, t in tested:
-        members[group[i]].append(t.evidence.grid)
-    parts = [LOG_STRAIGHT + mix_log_evalue(product(list(members.values())))]
-    singles = [mix_log_evalue(t.evidence.grid) for _, t in tested]
-    if scanned:
-        stacks = {t.a.stack for _, t in tested} & scanned.keys()
-        if len(members) == len(tested):  # no map may use one set of labels twice
-            monotone = np.sum([scanned[s][0] for s in stacks], axis=0)
-            parts.append(LOG_MONOTONE + mix_log_evalue(monotone))
-        singles = [scanned[s][1] for s in stacks]
-    parts.append(LOG_SINGLE + float(logsumexp(singles)) - math.log(n_pairs))
-    return float(logsumexp(parts))
 
 
 def _tests(tested: Tested, trusts: Trusts) -> list[Test]:

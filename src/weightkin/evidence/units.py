@@ -10,9 +10,11 @@ import numpy as np
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.copies import Key, key_of
 from weightkin.evidence.guard import tie
+from weightkin.evidence.labels import Scanned
 from weightkin.evidence.pairs import LOG10, Views
-from weightkin.evidence.scan import Narrow, copied_blocks, narrow, scan_pairs
+from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import (
     DROPPED,
     Bench,
@@ -20,7 +22,6 @@ from weightkin.evidence.stage import (
     Stage,
     Tested,
     close_stage,
-    label_groups,
     pair_axes,
     refused,
 )
@@ -42,14 +43,14 @@ QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up
 class _Seen:
     """Narrow rows of the axes read so far, by axis."""
 
-    a: dict[tuple[str, int, str], Narrow] = field(default_factory=dict)
-    b: dict[tuple[str, int, str], Narrow] = field(default_factory=dict)
+    a: dict[Key, Narrow] = field(default_factory=dict)
+    b: dict[Key, Narrow] = field(default_factory=dict)
 
     def add(self, bench: Bench, axis: Axis, views: Views, *, is_a: bool) -> None:
         if views:
             widest = max(views.values(), key=lambda view: view.shape[1])
             side = self.a if is_a else self.b
-            side[axis.stack, axis.block, axis.name] = narrow(widest, axis.n_units, bench.rng(axis))
+            side[key_of(axis)] = narrow(widest, axis.n_units, bench.rng(axis))
 
 
 def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
@@ -71,23 +72,23 @@ def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
     n_pairs = max(n_pairs, sum(len(blocks_a[s]) * len(blocks_b[s]) for s in common))
     is_clear = all(t.evidence.log10_pvalue < CLEAR for t in tested)
     same_depth = all(len(blocks_a[s]) == len(blocks_b[s]) for s in common)
-    scanned: dict[str, tuple[Grid, float]] = {}
+    scanned = Scanned()
     moved: list[Tested] = []
     block_map: BlockMap = {}
     if n_pairs and not (tested and is_clear and same_depth):
         _read_rest(bench, axes_a, axes_b, seen)
         for stack in common:
             found = _scan(bench, blocks_a[stack], blocks_b[stack], seen, tested)
-            scanned[stack] = found[:2]
+            scanned.stacks[stack] = found[:2]
+            scanned.axes[0].extend(key_of(x) for x in blocks_a[stack])
+            scanned.axes[1].extend(key_of(x) for x in blocks_b[stack])
             block_map.update(found[2])
         moved = bench.without_ties(_test_moved(bench, axes_a, axes_b, block_map))
     tested = bench.without_ties(tested)
     everything = [*tested, *moved]
     if not everything:
         return (refused(bench, "units") if bench.skipped else None), {}
-    groups = _groups(tested, seen)
-    stage = close_stage(bench, "units", tested, groups, n_pairs, scanned, moved)
-    return stage, block_map
+    return close_stage(bench, "units", tested, n_pairs, scanned, moved), block_map
 
 
 def run_units_quick(bench: Bench, log_threshold: float) -> Stage | None:
@@ -108,7 +109,7 @@ def run_units_quick(bench: Bench, log_threshold: float) -> Stage | None:
     tested = bench.without_ties(tested)
     if not tested:
         return refused(bench, "units") if bench.skipped else None
-    return close_stage(bench, "units", tested, _groups(tested, seen), len(pairs))
+    return close_stage(bench, "units", tested, len(pairs))
 
 
 def _straight(
@@ -131,7 +132,7 @@ def _read_rest(bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], see
     """Blocks without a straight partner are read for the scan."""
     for axes, done, is_a in ((axes_a, seen.a, True), (axes_b, seen.b, False)):
         for axis in axes:
-            if (axis.stack, axis.block, axis.name) not in done:
+            if key_of(axis) not in done:
                 seen.add(bench, axis, bench.read(axis, is_a=is_a), is_a=is_a)
 
 
@@ -151,8 +152,8 @@ def _scan(
 ) -> tuple[Grid, float, BlockMap]:
     """All block pairs of one stack: monotone e-values, log sum of singles, where blocks went."""
     nothing = Narrow(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), 0, -1)
-    rows_a = [seen.a.get((x.stack, x.block, x.name), nothing) for x in axes_a]
-    rows_b = [seen.b.get((x.stack, x.block, x.name), nothing) for x in axes_b]
+    rows_a = [seen.a.get(key_of(x), nothing) for x in axes_a]
+    rows_b = [seen.b.get(key_of(x), nothing) for x in axes_b]
     table, is_testable = scan_pairs(rows_a, rows_b)
     straight = {(t.a.stack, t.a.block, t.b.block): t.evidence.grid for t in reversed(tested)}
     for i, x in enumerate(axes_a):
@@ -180,23 +181,3 @@ def _test_moved(
     pairs = pair_axes(moved, axes_b, block_map)
     quiet = Bench(bench.a, bench.b, bench.plan, bench.seed, bench.frames)
     return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]
-
-
-def _groups(tested: Sequence[Tested], seen: _Seen) -> tuple[dict[int, int], dict[int, int]]:
-    """Declared groups of the pairs, joined where blocks of one model turn out to be copies."""
-    declared_a, declared_b = label_groups(tested)
-    return (
-        _join(declared_a, [seen.a[t.a.stack, t.a.block, t.a.name] for t in tested]),
-        _join(declared_b, [seen.b[t.b.stack, t.b.block, t.b.name] for t in tested]),
-    )
-
-
-def _join(declared: dict[int, int], rows: list[Narrow]) -> dict[int, int]:
-    copied = copied_blocks(rows)
-    joined = dict(declared)
-    for i in declared:
-        for j in range(i):
-            if copied[i] == copied[j] and joined[i] != joined[j]:
-                old = joined[i]
-                joined = {k: joined[j] if g == old else g for k, g in joined.items()}
-    return joined

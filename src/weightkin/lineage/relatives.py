@@ -19,7 +19,8 @@ from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.ladder import Climb, climb, climb_quick, is_settled, total_log10
-from weightkin.evidence.sample import make_plan
+from weightkin.evidence.sample import Plan, make_plan
+from weightkin.evidence.stacks import with_other_stacks
 from weightkin.evidence.stage import Side
 from weightkin.evidence.undone import undo
 from weightkin.lineage.proposed import Likeness, pairs_above
@@ -99,12 +100,18 @@ class Relatives:
             if is_quick:
                 climbed = climb_quick(a, b, plan, self.seed, alpha)
             if not is_settled(climbed.stages, alpha):
-                climbed = climb(a, b, plan, self.seed, alpha, thorough=False, with_blind=False)
+                climbed = self._climb(a, b, plan, alpha)
             is_related = is_settled(climbed.stages, alpha)
             self._tested[pair] = total_log10(climbed.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds
         return self._tested[pair]
+
+    def _climb(self, a: Side, b: Side, plan: Plan, alpha: float) -> Climb:
+        def run_ladder(x: Side, y: Side, with_blind: bool) -> Climb:
+            return climb(x, y, plan, self.seed, alpha, thorough=False, with_blind=False)
+
+        return with_other_stacks(a, b, run_ladder(a, b, False), run_ladder, alpha)[0]
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""

@@ -21,6 +21,7 @@ from weightkin.evidence.ladder import (
     COPY_COSINE,
     EFFECT_CUT,
     LADDER,
+    Climb,
     climb,
     climb_quick,
     total_log10,
@@ -28,6 +29,7 @@ from weightkin.evidence.ladder import (
 from weightkin.evidence.published import published_tests
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share
 from weightkin.evidence.sample import Plan, make_plan, n_shared_rows, read_sample
+from weightkin.evidence.stacks import with_other_stacks
 from weightkin.evidence.stage import Side
 from weightkin.evidence.thorough import run_models
 from weightkin.evidence.undone import Undone, undo
@@ -105,23 +107,27 @@ def compare(
         _read_ahead(side_a, side_b, plan)
     ref_a, ref_b = (model_ref(s.model, full=with_full_digest) for s in (side_a, side_b))
     names = " ".join(sorted((ref_a.digest, ref_b.digest)))
-    if quick:
-        climbed = climb_quick(side_a, side_b, plan, seed, alpha, names)
-    else:
-        climbed = climb(
-            side_a,
-            side_b,
+
+    def run_ladder(x: Side, y: Side, with_blind: bool) -> Climb:
+        if quick:
+            return climb_quick(x, y, plan, seed, alpha, names)
+        return climb(
+            x,
+            y,
             plan,
             seed,
             alpha,
             thorough=thorough,
             names=names,
-            with_blind=not missed,
+            with_blind=with_blind and not missed,
             frugal=frugal,
         )
+
+    climbed = run_ladder(side_a, side_b, True)
+    climbed, other = with_other_stacks(side_a, side_b, climbed, run_ladder, alpha)
     axes = tuple(verdict.axis_evidence(stage, alpha) for stage in climbed.stages if stage.tests)
     tests = tuple(test for stage in climbed.stages for test in stage.tests)
-    skipped = verdict.skipped(side_a, side_b, climbed) + missed
+    skipped = verdict.skipped(side_a, side_b, climbed, other) + missed
     if published and not missed:
         more, refused = published_tests(side_a, side_b, n_draws=published, seed=seed)
         tests, skipped = tests + more, skipped + refused
@@ -130,8 +136,8 @@ def compare(
         tests, skipped = tests + more, skipped + refused
     kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
     reach = verdict.Reach(
-        smallest_log10_pvalue(climbed.stages),
-        tested_share(side_a, side_b, climbed.stages, climbed.matches),
+        smallest_log10_pvalue(climbed.stages, other),
+        tested_share(side_a, side_b, climbed, other),
     )
     is_identical = "identical" in kind
     decision, basis, because = verdict.decide(axes, alpha, reach, is_identical=is_identical)
@@ -149,7 +155,10 @@ def compare(
     elif ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
-    if not missed and (not quick or recover is not None):
+    if other.best is not None:
+        details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
+        skipped += (verdict.other_stacks(other.best.names),)
+    elif not missed and (not quick or recover is not None):
         undone = undo(
             side_a,
             side_b,
@@ -164,7 +173,7 @@ def compare(
     elif recover is not None:
         skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
     derived = None
-    if decision == "dependent" and not quick:
+    if decision == "dependent" and not quick and other.best is None:
         models = side_a.model, side_b.model
         derived, unsaid = derive(models, undone, is_full_equal=is_identical, frugal=frugal)
         skipped += unsaid
@@ -183,7 +192,7 @@ def compare(
         kind=kind if derived else kind + undone.kinds,
         kind_details=details | undone.details,
         direction=derived.direction if derived else Direction(),
-        layers=verdict.layers(climbed, side_b),
+        layers=verdict.layers(climbed, side_b, other),
         parts=verdict.parts(side_a, side_b, plan, climbed.stages, alpha),
         calibration=ranked.calibration,
         smallest_log10_pvalue=reach.log10_pvalue,

@@ -1,17 +1,34 @@
-"""What blind statistics may cost where a large model lies on a hub."""
+"""Which pairs of axes have signs to compare, and what looking at them costs: by shapes alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import UNITS_OF_A, is_wanted
+import numpy as np
+
+from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.stage import Side
+from weightkin.evidence.stage import Side, pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
 from weightkin.records import Skipped
 
+UNITS_OF_A = 256  # units of a that look for a partner among all units of b
+MAX_BLOCKS = 3  # blocks looked at in large models
+LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
 FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
+
+
+def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
+    """Pairs of axes that have signs to compare, of three blocks where models are large."""
+    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
+    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
+    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
+    if not pairs or max(sizes) <= LARGE:
+        return pairs
+    blocks = sorted({(x.stack, x.block) for x, _ in pairs})
+    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
+    return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
@@ -48,3 +65,10 @@ def unread(what: str, n_bytes: int) -> Skipped:
     """What was not read because it lies on a hub, and how to have it read."""
     why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
     return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
+
+
+def is_wanted(place: Place) -> bool:
+    """Whether signs look at a place: readers, and O where each dimension has one column."""
+    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
+        place.role == "attn.o" and place.repeat == 1
+    )

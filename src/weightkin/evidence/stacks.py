@@ -1,0 +1,187 @@
+"""Stacks of blocks under other names: every stack of a against every stack of b, paid for.
+
+The ladder pairs stacks by name. A teacher beside a student, an average of the weights or a decoy
+under another prefix would then hide a copy. So every other pairing of stacks of comparable shape
+climbs a ladder of its own; their e-values are averaged over all such pairings, run or not, and
+share the weight of one stage. Only shapes decide what is comparable and what is run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.anatomy.types import Anatomy
+from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
+from weightkin.evidence.stage import Side, Stage
+from weightkin.records import Skipped, Test
+
+NAME = "other stacks"  # key of the ladder
+MAX_PAIRINGS = 64  # that are looked at
+MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
+
+Names = tuple[str, str]  # a stack of a, a stack of b
+Ladder = Callable[[Side, Side, bool], Climb]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """One stack of a against one of b under another name, and what their ladder showed."""
+
+    names: Names
+    sides: tuple[Side, Side]  # restricted to the two stacks, under the name of a's
+    climbed: Climb
+
+
+@dataclass(frozen=True, slots=True)
+class OtherStacks:
+    """What all pairings of stacks under other names showed together."""
+
+    stage: Stage | None  # None where none could be tested
+    best: Pairing | None  # what decides the verdict, if no stacks of equal names do
+    names: frozenset[Names]  # pairings that were looked at
+    skipped: tuple[Skipped, ...]
+    tested: tuple[Pairing, ...] = ()
+    n_pairings: int = 0  # that share the weight of the stage
+
+
+def with_other_stacks(
+    a: Side, b: Side, climbed: Climb, climb: Ladder, alpha: float
+) -> tuple[Climb, OtherStacks]:
+    """Add to a ladder what stacks under different names show, where they show anything.
+
+    Null hypothesis: that of the ladder. The mean of the e-values over pairings fixed by shapes is
+    an e-value, whatever the pairings share; pairings left out count zero, and so does the whole
+    stage where it is nowhere near the level, so that other figures stay as they are.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    climbed : Climb
+        What stacks of equal names showed. Where that settles the verdict, only stacks without a
+        namesake in the other model are looked at, to say what else is shared.
+    climb : callable
+        Runs a ladder on two restricted sides; its last argument says whether blind tests too.
+    alpha : float
+        Level of the verdict.
+    """
+    is_known = is_settled(climbed.stages, alpha)
+    other = _other_stacks(a, b, climb, alpha, is_known=is_known)
+    stages = climbed.stages
+    is_clear = other.stage is not None and paid_log10(other.stage) <= math.log10(alpha)
+    if other.stage is not None and (is_clear or not any(stage.tests for stage in stages)):
+        stages = (*stages, other.stage)
+    found = replace(climbed, stages=stages, skipped=(*climbed.skipped, *other.skipped))
+    return found, replace(other, best=None) if is_known else other
+
+
+def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bool) -> OtherStacks:
+    every = other_pairings(a, b)
+    wanted = [names for names in every if not is_known or _is_single(names, a, b)]
+    run, left = wanted[:MAX_PAIRINGS], wanted[MAX_PAIRINGS:]
+    with_blind = len(every) <= MAX_BLIND
+    found = []
+    for names in run:
+        sides = (restricted(a, names[0], names[0]), restricted(b, names[1], names[0]))
+        found.append(Pairing(names, sides, climb(*sides, with_blind)))
+    skipped = []
+    if left:
+        why = f"only {MAX_PAIRINGS} pairings of stacks under different names are looked at"
+        skipped.append(Skipped(what=f"{len(left)} pairings of stacks", why=why))
+    if run and not is_known:
+        why = "only stacks of equal names are ranked among controls"
+        skipped.append(Skipped(what="calibrated evidence of other stacks", why=why))
+    if run and not with_blind and not is_known:
+        why = f"signs and views through tokens are looked at for up to {MAX_BLIND} pairings"
+        skipped.append(Skipped(what=f"blind tests of {len(run)} pairings of stacks", why=why))
+    tested = [p for p in found if any(stage.tests for stage in p.climbed.stages)]
+    if not tested:
+        return OtherStacks(None, None, frozenset(run), tuple(skipped))
+    stage, best = _combined(tested, len(every), alpha)
+    return OtherStacks(stage, best, frozenset(run), tuple(skipped), tuple(tested), len(every))
+
+
+def other_pairings(a: Side, b: Side) -> list[Names]:
+    """Stacks of a and b under different names that have a matrix of comparable shape in one role.
+
+    Those without a namesake in the other model come first.
+    """
+    shapes_a, shapes_b = _shapes(a), _shapes(b)
+    pairings = [(x, y) for x in shapes_a for y in shapes_b if x != y and shapes_a[x] & shapes_b[y]]
+    return sorted(pairings, key=lambda names: not _is_single(names, a, b))
+
+
+def restricted(side: Side, stack: str, name: str) -> Side:
+    """One stack of a model, under a name that it shares with what it is compared with."""
+    anatomy = side.anatomy
+    axes = tuple(replace(axis, stack=name) for axis in anatomy.axes if axis.stack == stack)
+    stacks = tuple((name, n) for own, n in anatomy.stacks if own == stack)
+    return Side(side.model, Anatomy(anatomy.family, stacks, axes, anatomy.roles))
+
+
+def renamed(block: str, names: Names) -> str:
+    """Name of a block of b as it stands in b."""
+    return f"{names[1]}{block.removeprefix(names[0])}" if block else block
+
+
+def _is_single(names: Names, a: Side, b: Side) -> bool:
+    return names[0] not in dict(b.anatomy.stacks) or names[1] not in dict(a.anatomy.stacks)
+
+
+def _shapes(side: Side) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
+    """Roles of every stack, with the features that a unit has in them."""
+    found: dict[str, set[tuple[str, tuple[int, ...]]]] = {}
+    for kind in ("units", "vo"):
+        for axis in side.axes(kind):
+            here = found.setdefault(axis.stack, set())
+            for place in axis.places:
+                shape = side.model.tensors[place.tensor].shape
+                own = list(shape if place.index is None else shape[1:])
+                if len(own) > 1:
+                    del own[place.dim]
+                    here.add((place.role, tuple(own)))
+    return found
+
+
+def _combined(
+    tested: Sequence[Pairing], n_pairings: int, alpha: float
+) -> tuple[Stage, Pairing | None]:
+    """One stage out of all pairings; its effect is that of the piece that decides."""
+    share = math.log(LADDER[NAME]) - math.log(n_pairings)
+    pieces = [(stage, p) for p in tested for stage in p.climbed.stages if stage.tests]
+    passing = [(s, p) for s, p in pieces if is_settled([s], alpha * math.exp(share))]
+    worth = {p.names: _log_evalue(p.climbed) for p in tested}
+    decisive, pairing = max(
+        passing or pieces, key=lambda piece: piece[0].log_evalue + math.log(LADDER[piece[0].name])
+    )
+    shown = {p.names: p for _, p in passing} or {pairing.names: pairing}
+    stage = replace(
+        decisive,
+        name=NAME,
+        log_evalue=float(logsumexp(list(worth.values()))) - math.log(n_pairings),
+        tests=tuple(test for p in shown.values() for test in _tests(p)),
+        tested=(),
+        skipped=(),
+        by_stack={_part(names): worth[names] - math.log(n_pairings) for names in shown},
+        decided_by=decisive.decided_by or decisive.name,
+    )
+    return stage, pairing if passing else None
+
+
+def _log_evalue(climbed: Climb) -> float:
+    terms = [s.log_evalue + math.log(LADDER[s.name]) for s in climbed.stages if s.tests]
+    return float(logsumexp(terms))
+
+
+def _tests(pairing: Pairing) -> Iterator[Test]:
+    for stage in pairing.climbed.stages:
+        for test in stage.tests:
+            yield replace(test, block_b=renamed(test.block_b, pairing.names))
+
+
+def _part(names: Names) -> str:
+    return f"{names[0]} (in b: {names[1]})"

@@ -1,0 +1,148 @@
+"""Which runs of labels of ONE model are copies of each other, told by content.
+
+Windows of V/O dimensions, hidden units of blocks or experts, channels, residual dimensions: where
+one run was made from another (heads written several times, one seed per rank, stacked blocks,
+upcycled experts), both carry the same labels, and their evidence is averaged, never multiplied.
+A false finding costs power, a missed one costs validity.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array  # type: ignore[import-untyped,unused-ignore]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.stats.matching import Floats, unit_rows
+
+LEVEL = 1e-3  # chance that any two runs of one model are taken for copies wrongly
+FEATURES = 256  # kept of a row: a fixed projection acts alike on all units
+MAX_ROWS = 8192  # rows of all runs together that are compared
+MIN_ROWS = 4  # of one run, however many runs there are
+MIN_COSINE_COPY = 0.9  # median cosine of best partners: copies whose labels were moved as well
+MIN_FEATURES_COPY = 16  # under these, rows that are no copies come as near
+
+Run = Mapping[str, Floats]  # view to (n_labels, n_features)
+Groups = tuple[int, ...]  # one number a run; copies share it
+
+
+def copied_runs(runs: Sequence[Run], *, is_sign_blind: bool = False) -> Groups:
+    """Group runs of labels of one model that are copies of each other, in any view.
+
+    Two runs are copies when units of equal position are more alike than the runs' other pairs of
+    units: the trace of their table of cosines, in standard deviations over all relabellings,
+    passes the level that is left to it after all pairs, views and both ways of looking (cosines,
+    absolute cosines: copies may have other signs) are paid for. Or when most units of one have a
+    partner of cosine 0.9 in the other, wherever it stands. Copies of copies are copies.
+
+    Null hypothesis of a single look: the labels of the two runs are uniform given each other; the
+    level of the trace is normal, which only decides what is averaged.
+
+    Parameters
+    ----------
+    runs : sequence of mappings
+        Views of each run of labels; only views of equal shape are compared.
+    is_sign_blind : bool
+        Look at absolute cosines alone, so that the answer stays when any row changes its sign.
+
+    Returns
+    -------
+    tuple of int
+        The number of the first run of its group, for every run.
+    """
+    tables = list(_tables(runs))
+    n_looks = sum(len(t) * (len(t) - 1) // 2 for _, t in tables) * (1 if is_sign_blind else 2)
+    if not n_looks:
+        return tuple(range(len(runs)))
+    cut = float(-ndtri(LEVEL / n_looks))
+    edges = [
+        (members[i], members[j])
+        for members, table in tables
+        for i in range(1, len(table))
+        for j in _copies_before(table, i, cut, is_sign_blind=is_sign_blind)
+    ]
+    return groups_of(len(runs), edges)
+
+
+def copied_units(views: Run, least: Mapping[str, float], signed: Sequence[str] = ()) -> Groups:
+    """Group units of one run that are clones: all views in ``least`` are at least so alike.
+
+    Cosines of the views in ``signed`` count with their sign, those of the others without it.
+    """
+    alike: npt.NDArray[np.bool_] | None = None
+    n = len(next(iter(views.values())))
+    for role, cut in least.items():
+        rows = narrowed(views[role])
+        cosine = rows @ rows.T
+        here = (cosine if role in signed else np.abs(cosine)) >= cut
+        alike = here if alike is None else alike & here
+    if alike is None:
+        return tuple(range(n))
+    return groups_of(n, [(int(i), int(j)) for i, j in np.argwhere(np.triu(alike, 1))])
+
+
+def groups_of(n: int, edges: Sequence[tuple[int, int]]) -> Groups:
+    """Transitive closure: the first member of each one's group."""
+    if not edges:
+        return tuple(range(n))
+    row, column = np.array(edges).T
+    graph = coo_array((np.ones(len(row), dtype=np.int8), (row, column)), shape=(n, n))
+    _, label = connected_components(graph, directed=False)
+    first: dict[int, int] = {}
+    return tuple(first.setdefault(int(x), i) for i, x in enumerate(label))
+
+
+def narrowed(rows: Floats) -> Floats:
+    """Rows of length one in few features: summed in groups with fixed random signs."""
+    n, n_features = rows.shape
+    rows = unit_rows(rows)
+    if n_features <= FEATURES:
+        return rows
+    choices = np.array([-1, 1], dtype=np.float32)
+    signs = np.random.default_rng(n_features).choice(choices, n_features)
+    padded = np.zeros((n, -(-n_features // FEATURES) * FEATURES), dtype=np.float32)
+    padded[:, :n_features] = rows * signs
+    return unit_rows(np.asarray(padded.reshape(n, -1, FEATURES).sum(axis=1)))
+
+
+def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:
+    """Runs of equal view and shape, stacked: their numbers, and ``(n_runs, n_rows, n_features)``.
+
+    Of many or long runs the first rows are compared, at least `MIN_ROWS`.
+    """
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+    for i, run in enumerate(runs):
+        for role, rows in run.items():
+            alike[role, rows.shape].append(i)
+    for (role, (n_rows, _)), members in alike.items():
+        if len(members) > 1 and n_rows > 1:
+            kept = min(n_rows, max(MIN_ROWS, MAX_ROWS // len(members)))
+            yield members, np.stack([narrowed(runs[i][role][:kept]) for i in members])
+
+
+def _copies_before(table: Floats, i: int, cut: float, *, is_sign_blind: bool) -> list[int]:
+    """Runs before the i-th of one table that are copies of it."""
+    n_rows, n_features = table.shape[1:]
+    cosine = np.einsum("rf,psf->prs", table[i], table[:i], optimize=True)  # (i, n_rows, n_rows)
+    size = np.abs(cosine)
+    found = _trace_z(size) >= cut
+    if not is_sign_blind:
+        found |= _trace_z(cosine) >= cut
+    if n_features >= MIN_FEATURES_COPY:
+        found |= np.median(size.max(axis=2), axis=1) >= MIN_COSINE_COPY
+    return [int(j) for j in np.flatnonzero(found)]
+
+
+def _trace_z(tables: Floats) -> npt.NDArray[np.float64]:
+    """Trace of each square table in standard deviations over all relabellings of its rows."""
+    x = tables.astype(np.float64)
+    n = x.shape[1]
+    centred = x - x.mean(axis=1, keepdims=True) - x.mean(axis=2, keepdims=True)
+    centred += x.mean(axis=(1, 2), keepdims=True)
+    spread = np.sqrt((centred**2).sum(axis=(1, 2)) / (n - 1))
+    trace = np.trace(centred, axis1=1, axis2=2)
+    return np.where(spread > 1e-9, trace / np.maximum(spread, 1e-9), 0.0)
