@@ -107,7 +107,7 @@ def pair_evidence(
     is_gated = axis_a.is_gated and axis_b.is_gated
     others = [
         set(view.units)
-        | (_sign_blind(views_a[role], views_b[role]) if is_gated and role in COIN_ROLES else set())
+        | (_sign_blind(of_a[role], of_b[role]) if is_gated and role in COIN_ROLES else set())
         for role, view in zip(shared[1:], measured[1:], strict=True)
     ]
     agreement = [float(np.mean([u in s for s in others])) if others else 0.0 for u in widest.units]
