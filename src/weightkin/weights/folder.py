@@ -89,6 +89,6 @@ def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Pro
         file = folder.open_file("config.json")
         if file.size > MAX_CONFIG:
             raise unreadable(file.path, f"{file.size} bytes", f"at most {MAX_CONFIG}")
-        return read_json(file, "config", 0, file.size), [file], []
+        return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
         return {}, [], [Problem("config.json", str(error), loses_tensors=False)]

@@ -7,13 +7,13 @@ element in one order, so that digests do not depend on the machine.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.computed import Recipe
+from weightkin.weights.json_text import parse_object
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import Problem, Storage, TensorInfo
 from weightkin.weights.packed_bytes import FourBits, Int8, Scaled
@@ -206,13 +206,8 @@ def _state(tensors: Tensors, storage: Storage, key: str) -> dict[str, Any]:
     info = tensors[key]
     if info.dtype != "U8" or info.n_bytes > MAX_STATE:
         raise unreadable(key, f"{info.dtype} of {info.n_bytes} bytes", "a short text")
-    try:
-        state = json.loads(storage.read(key, 0, info.n_bytes).tobytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise unreadable(key, f"no JSON ({shown(error)})", "an object") from None
-    if not isinstance(state, dict):
-        raise unreadable(key, quoted(state), "an object")
-    return state
+    raw = storage.read(key, 0, info.n_bytes).tobytes()
+    return parse_object(raw, key, "quantisation state", is_hint=True)
 
 
 def _size(state: Mapping[str, Any], key: str, where: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
 from weightkin.weights.files import Contents, File, FileStorage
+from weightkin.weights.json_text import parse_object
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model, Problem, Sketched
 
@@ -70,10 +70,5 @@ def _problems(path: PurePath, facts: dict[str, Any]) -> list[Problem]:
 
 
 def _parsed(path: PurePath, text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "")
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, f"metadata that is no JSON ({shown(error)})", "it") from None
-    if not isinstance(value, dict):
-        raise unreadable(path, f"{quoted(value)} in the metadata", "an object")
-    return value
+    raw = (text or "").encode("utf-8", "replace")
+    return parse_object(raw, path, "metadata", is_hint=True)

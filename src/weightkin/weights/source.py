@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from weightkin.errors import UnreadableModel
 from weightkin.weights.adapter import ALONE, is_adapter, label_of, with_adapter
 from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
+from weightkin.weights.files import Contents, File, FileStorage, LocalFile, home_of, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
 from weightkin.weights.gguf_file import parts_of
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
@@ -64,9 +65,7 @@ def open_model(source: str | Path) -> Model:
         folder = _local(path)
         contents, files = read_folder(folder)
     else:
-        near = path.parent
-        names = [name for name in BESIDE if (near / name).exists()]
-        folder = Folder(near, names, partial(_open_in, near))
+        folder = _beside(path)
         contents, files = _read_one(path.name, folder)
     return _model(str(source), _name(path), folder, contents, files, None)
 
@@ -137,7 +136,20 @@ def _merged(base: str, adapter: str) -> Model:
 def _local(path: Path) -> Folder:
     with readable(path):
         names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-    return Folder(path, sorted(names), partial(_open_in, path))
+    return Folder(path, sorted(names), partial(_open_in, path, (home_of(path),)))
+
+
+def _beside(path: Path) -> Folder:
+    """The folder of a file that was named alone, with what may be read beside it.
+
+    The file itself may be a link to anywhere, as it was named; beside it, or beside what it links
+    to, links stay inside the folder.
+    """
+    near = path.parent
+    with readable(path):
+        names = [name for name in BESIDE if os.path.lexists(near / name)]
+    homes = home_of(near), home_of(Path(os.path.realpath(path)).parent)
+    return Folder(near, names, partial(_open_beside, path.name, near, homes))
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:
@@ -201,8 +213,12 @@ def may_be_elsewhere(source: str) -> bool:
     )
 
 
-def _open_in(folder: Path, name: str) -> File:
-    return LocalFile(folder / name)
+def _open_in(folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, homes)
+
+
+def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, () if name == named else homes)
 
 
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
