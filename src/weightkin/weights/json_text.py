@@ -88,10 +88,11 @@ def _float(text: str) -> float | None:
 
 def _depths(value: object) -> Iterator[int]:
     """Depth of every list and object below a value."""
-    level, depth = [value], 0
+    level: list[object] = [value]
+    depth = 0
     while level:
         yield depth
-        inner = []
+        inner: list[object] = []
         for x in level:
             held = x.values() if isinstance(x, dict) else x if isinstance(x, list) else ()
             inner += [y for y in held if isinstance(y, dict | list)]
