@@ -13,11 +13,18 @@ from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model, Problem, Sketched
 
 RUN = "run/"
+PARTS = (RUN, "scattered/", "tail/")
 MAX_NAME = 1000  # characters of a model's name
 DIGESTS = {
     "digest": re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII),
     "full_digest": re.compile(r"(wkfull1-[0-9a-f]{64}(-partial)?)?", re.ASCII),
 }
+
+
+def is_sketch(contents: Contents) -> bool:
+    """Whether a file is a sketch: it says so, and holds the parts of one and nothing else."""
+    is_stated = SKETCH_KEY in contents.metadata
+    return is_stated and all(name.startswith(PARTS) for name in contents.tensors)
 
 
 def sketched_model(source: str, path: PurePath, contents: Contents, files: Sequence[File]) -> Model:

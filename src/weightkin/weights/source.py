@@ -15,11 +15,12 @@ from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_f
 from weightkin.weights.gguf_file import parts_of
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
 from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.model import SKETCH_KEY, Model
+from weightkin.weights.model import Model, Problem
 from weightkin.weights.packed import unpack
 from weightkin.weights.shards import read_files, read_index
-from weightkin.weights.sketch_file import sketched_model
+from weightkin.weights.sketch_file import is_sketch, sketched_model
 
+MAX_PROBLEMS = 100  # that are named one by one
 BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
 
 
@@ -97,7 +98,7 @@ def _model(
         raise unreadable(folder.path, " ".join(["no tensors", *said]), "at least one")
     if is_adapter(contents.tensors):
         raise unreadable(folder.path, *ALONE)
-    if SKETCH_KEY in contents.metadata:
+    if is_sketch(contents):
         return sketched_model(source, files[0].path, contents, files)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
@@ -113,10 +114,19 @@ def _model(
         config=config,
         storage=ComputedStorage(stored, recipes) if recipes else stored,
         revision=revision,
-        problems=(*contents.problems, *problems, *unpacking),
+        problems=_first((*contents.problems, *problems, *unpacking)),
         headers=contents.headers,
         beside=folder.read_beside,
     )
+
+
+def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The first problems, and how many more there are: a file can make any number of them."""
+    kept, rest = tuple(problems[:MAX_PROBLEMS]), problems[MAX_PROBLEMS:]
+    if not rest:
+        return kept
+    is_lost = any(problem.loses_tensors for problem in rest)
+    return (*kept, Problem("further ones", f"{len(rest)} more problems", loses_tensors=is_lost))
 
 
 def _merged(base: str, adapter: str) -> Model:
