@@ -253,9 +253,8 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
         findings = (_open_finding(own, "registry", room.problem), *findings)
     lost = [f"{x.what}: {x.why}" for x in model.problems if x.loses_tensors]
     unread = [*((x.what, x.why) for x in known.declared.unread), *(("model", x) for x in lost[:1])]
-    for what, why in unread:
-        opened = _open_finding(own, what, f"not all of the model could be read: {why}")
-        findings = (opened, *findings)
+    said = "not all of the model could be read"
+    findings = (*(_open_finding(own, what, f"{said}: {why}") for what, why in unread), *findings)
     return Checked(
         name=model.name,
         source=model.source,

@@ -31,6 +31,11 @@ MAX_FACTS = 1 << 16
 MAX_TEXTS = 1 << 21  # texts of all arrays; tokenisers have hundreds of thousands
 MAX_TEXT = 1 << 16  # bytes of a text that is kept
 WINDOW = 1 << 16  # bytes read at a time
+NO_MODEL = {  # by type or architecture
+    "adapter": ("a LoRA adapter alone", "its base with the adapter merged in"),
+    "imatrix": ("an importance matrix, which holds no weights", "a model"),
+    "controlvector": ("a control vector, which holds no weights", "a model"),
+}
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
     10: "<Q",
     11: "<q",
@@ -60,6 +65,7 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     for _ in range(n_facts):
         key = cursor.text()
         facts[key] = cursor.value(*cursor.numbers("<I"))
+    _check_kind(file, facts)
     if "general.architecture" not in facts:
         if "general.architecture" not in first:
             found = "no architecture (a later part of a split file?)"
@@ -74,6 +80,13 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     for name, shape, kind, start in _checked(file, table, base):
         _add(file, contents, facts, name, shape, kind, start)
     return contents
+
+
+def _check_kind(file: File, facts: Mapping[str, Any]) -> None:
+    """Refuse what llama.cpp stores in its own format and is no model."""
+    for key in ("general.type", "general.architecture"):
+        if (kind := facts.get(key)) in NO_MODEL:
+            raise unreadable(file.path, *NO_MODEL[kind])
 
 
 def lost_of_split(contents: Contents) -> list[Problem]:

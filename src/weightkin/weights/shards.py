@@ -21,6 +21,7 @@ READERS = {
     ".bin": read_torch,
     ".pt": read_torch,
     ".pth": read_torch,
+    ".ckpt": read_torch,
 }
 MAX_SHARDS = 10_000  # files of one model
 SUFFIXES = (*READERS, ".gguf", ".onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, 
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import Model, Problem
 from weightkin.weights.packed import unpack
+from weightkin.weights.ranks import refuse_pieces
 from weightkin.weights.shards import read_files, read_index
 from weightkin.weights.sketch_file import is_sketch, sketched_model
+from weightkin.weights.wrappers import plain_names
 
 MAX_PROBLEMS = 100  # that are named one by one
 BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
@@ -31,9 +34,9 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
-        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that
-        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.ckpt``,
+        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A
+        file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
@@ -95,15 +98,22 @@ def _model(
     """Put together what was read of the files and of the config beside them."""
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
-        raise unreadable(folder.path, " ".join(["no tensors", *said]), "at least one")
+        where = files[0].path if len(files) == 1 else folder.path
+        raise unreadable(where, " ".join(["no tensors", *said]), "at least one")
     if is_adapter(contents.tensors):
         raise unreadable(folder.path, *ALONE)
     if is_sketch(contents):
         return sketched_model(source, files[0].path, contents, files)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
-    stored = FileStorage(contents.places, [*files, *config_files])
-    tensors, recipes, unpacking = unpack(contents.tensors, stored, config)
+    renamed = {} if contents.recipes else plain_names(contents.tensors)
+    infos = {
+        renamed.get(key, key): replace(info, name=renamed.get(key, key))
+        for key, info in contents.tensors.items()
+    }
+    places = {renamed.get(key, key): place for key, place in contents.places.items()}
+    stored = FileStorage(places, [*files, *config_files])
+    tensors, recipes, unpacking = unpack(infos, stored, config)
     recipes |= contents.recipes
     if not tensors:
         raise UnreadableModel(unpacking[0].why)
@@ -234,6 +244,7 @@ def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> 
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     if name.endswith(".index.json"):
         return read_index(folder.open_file(name), folder.open_file)
+    refuse_pieces(folder.path, [name])
     return read_files(parts_of(name) or [name], folder.open_file)
 
 
