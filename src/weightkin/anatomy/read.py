@@ -15,6 +15,7 @@ from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.weights.model import Model, Problem, TensorInfo
 
+MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
 _SUB_CONFIGS = {
     "vision": ("vision_config",),
     "audio": ("audio_config",),
@@ -35,16 +36,19 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         return stored_anatomy(model.sketched.anatomy, model.tensors, model.name)
     stacks, top = split_names(model.tensors.values())
+    notes = _Notes()
     readings, unread = [], list(top)
     for stack in stacks:
-        if (reading := read_stack(stack)) is not None:
+        if len(stack.blocks) > MAX_BLOCKS:
+            why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
+            notes.problems.append(Problem(stack.prefix, why))
+        elif (reading := read_stack(stack)) is not None:
             readings.append(reading)
         else:
             unread.extend(info for block in stack.blocks for info in block.tensors.values())
     _name_stacks(readings, model.tensors)
     assign_top(readings, top)
 
-    notes = _Notes()
     axes = [axis for reading in readings for axis in _block_axes(reading, model.config, notes)]
     axes += notes.keep("", -1, "", residual_axes(readings))
     counts = [(reading.name, len(reading.stack.blocks)) for reading in readings]

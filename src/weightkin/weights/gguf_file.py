@@ -168,7 +168,9 @@ class _Cursor:
             raise unreadable(self.file.path, f"values of kind {inner}", "0 to 12")
         self.texts += n
         if self.texts > MAX_TEXTS:
-            raise unreadable(self.file.path, f"{self.texts} texts in arrays", f"{MAX_TEXTS}")
+            raise unreadable(
+                self.file.path, f"{self.texts} texts in arrays", f"at most {MAX_TEXTS}"
+            )
         for _ in range(n):
             self.skip(int.from_bytes(self.take(8), "little"))
         return None
