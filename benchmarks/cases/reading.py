@@ -30,10 +30,10 @@ def _layers(seed: int, prefix: str = "model.") -> dict[str, npt.NDArray[Any]]:
     return {name: rng.standard_normal((8, 4)).astype(np.float32) for name in names}
 
 
-def _save(folder: Path, arrays: Arrays, config: object = None, **metadata: str) -> Path:
+def _save(folder: Path, arrays: Arrays, config: object = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.ascontiguousarray(x) for key, x in arrays.items()}
-    save_file(arrays, folder / "model.safetensors", metadata or None)
+    save_file(arrays, folder / "model.safetensors")
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
     return folder
@@ -144,13 +144,19 @@ def _as_scale(folder: Path) -> Path:
 
 
 def _as_sketch(folder: Path) -> Path:
+    """The runs and the metadata of one model's sketch beside the tensors of another model."""
+    from safetensors.numpy import load_file
+
     from weightkin.sketch import take_sketch
     from weightkin.sketch.file import write_sketch
 
-    write_sketch(take_sketch(open_model(_save(folder / "good", GOOD))), folder / "s.safetensors")
+    good = open_model(_save(folder / "good", GOOD))
+    write_sketch(take_sketch(good), folder / "s.safetensors")
     raw = (folder / "s.safetensors").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return _save(folder / "m", BAD, **header["__metadata__"])
+    both = {**load_file(folder / "s.safetensors"), **BAD}
+    save_file(both, folder / "x.safetensors", header["__metadata__"])
+    return folder / "x.safetensors"
 
 
 HIDDEN: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -281,17 +287,25 @@ PIECES = {
     "consolidated shards": (["consolidated.00.pth", "consolidated.01.pth"], "tensor-parallel"),
 }
 
-CARDS = {
-    "plain": "---\nbase_model: org/llama-a\nlicense: mit\n---\n",
-    "a list": "---\nbase_model:\n- org/llama-a\nlicense: [mit]\n---\n",
-    "an address": "---\nbase_model: https://huggingface.co/org/llama-a\nlicense: mit\n---\n",
-    "slashes": "---\nbase_model: ./llama-a/\nlicense: mit\n---\n",
-    "a path of Windows": "---\nbase_model: C:\\models\\llama-a\nlicense: mit\n---\n",
-    "a snapshot": "---\nbase_model: /hub/models--org--llama-a/snapshots/0123\nlicense: mit\n---\n",
-    "CRLF": "---\r\nbase_model: org/llama-a\r\nlicense: mit\r\n---\r\n",
-    "a byte order mark": "\ufeff---\nbase_model: 'org/llama-a' # x\nlicense: mit\n---\n",
-    "blank lines first": "\n\n---\nbase_model: org/llama-a\nlicense: mit\n---\n",
-    "a licence by name": "---\nbase_model: org/llama-a\nlicense: other\nlicense_name: mit\n---\n",
+_LICENCE = "\nlicense: mit\n---\n"
+_PLAIN = "---\nbase_model: org/llama-a" + _LICENCE
+CARDS = {  # the text, and what 0.1.0 read
+    "plain": (_PLAIN, "read"),
+    "a list": ("---\nbase_model:\n- org/llama-a\nlicense: [mit]\n---\n", "read"),
+    "an address": (_PLAIN.replace("org/", "https://huggingface.co/org/"), "the whole address"),
+    "slashes": (_PLAIN.replace("org/llama-a", "./llama-a/"), "./llama-a/"),
+    "a path of Windows": (_PLAIN.replace("org/", "C:\\models\\"), "the whole path"),
+    "a snapshot": (
+        _PLAIN.replace("org/llama-a", "/hub/models--org--llama-a/snapshots/0123"),
+        "a parent called 0123",
+    ),
+    "CRLF": (_PLAIN.replace("\n", "\r\n"), "read"),
+    "a byte order mark": ("\ufeff" + _PLAIN, "nothing declared"),
+    "blank lines first": ("\n\n" + _PLAIN, "nothing declared"),
+    "a licence by name": (
+        _PLAIN.replace("mit", "other\nlicense_name: mit"),
+        "licence other",
+    ),
 }
 
 
@@ -343,8 +357,8 @@ CASES = (
         for name, (names, word) in PIECES.items()
     ),
     *(
-        Case(f"a card with {name}", "llama-a, mit", "", partial(_card, text))
-        for name, text in CARDS.items()
+        Case(f"a card with {name}", "llama-a, mit", before, partial(_card, text))
+        for name, (text, before) in CARDS.items()
     ),
     Case("a card that is no YAML", "said to be unread", "nothing declared", _broken_card),
     Case("a card whose base is null", "no parent", "a parent called null", _no_base),

@@ -24,6 +24,7 @@ WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 MAX_SIDE = 1 << 13  # pixels
 MAX_CONFIG = 16 << 20  # bytes
 MAX_TOKENIZER = 1 << 27
+MAX_TOKENS = 4_000_000  # entries of a tokenizer's lists
 
 
 class CannotRun(WeightkinError):
@@ -230,7 +231,8 @@ def _language_reference() -> str:
 
 def _read_json(path: Path, limit: int) -> Mapping[str, Any]:
     try:
-        return parse_object(_contents(path, limit), path, path.stem, is_hint=True)
+        raw = _contents(path, limit)
+        return parse_object(raw, path, path.stem, is_hint=True, most=MAX_TOKENS)
     except UnreadableModel as error:
         raise CannotRun(str(error)) from None
 

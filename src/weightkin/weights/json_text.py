@@ -13,23 +13,34 @@ from typing import Any
 from weightkin.weights.messages import quoted, shown, unreadable
 
 MAX_BYTES = 100_000_000  # as the reference library allows the header of a safetensors file
-MAX_CONTAINERS = 1_200_000  # objects and lists: three for each tensor of a header
-MAX_ITEMS = 2_500_000  # commas
+MAX_ITEMS = 900_000  # commas, or lists and objects: a header has five and three for each tensor
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 MAX_DEPTH = 100  # lists in lists; far below where writing the text again would fail
 
 
 def parse_object(
-    raw: bytes, where: str | PurePath, what: str, *, is_hint: bool = False
+    raw: bytes,
+    where: str | PurePath,
+    what: str,
+    *,
+    is_hint: bool = False,
+    most: int = MAX_ITEMS,
 ) -> dict[str, Any]:
     """Parse one JSON object; see `parse`."""
-    value = parse(raw, where, what, is_hint=is_hint)
+    value = parse(raw, where, what, is_hint=is_hint, most=most)
     if not isinstance(value, dict):
         raise unreadable(where, f"{quoted(value)} as {what}", "a JSON object")
     return value
 
 
-def parse(raw: bytes, where: str | PurePath, what: str, *, is_hint: bool = False) -> Any:
+def parse(
+    raw: bytes,
+    where: str | PurePath,
+    what: str,
+    *,
+    is_hint: bool = False,
+    most: int = MAX_ITEMS,
+) -> Any:
     """Parse JSON without repeated keys.
 
     Parameters
@@ -41,19 +52,21 @@ def parse(raw: bytes, where: str | PurePath, what: str, *, is_hint: bool = False
     is_hint : bool
         Nothing rests on it. Numbers that are not finite, or beyond 64 bits, become None, and
         half surrogate pairs, which no file or database takes, a question mark.
+    most : int
+        Lists and objects, or commas, that the text may have.
 
     Raises
     ------
     UnreadableModel
         It is no JSON, nested too deeply or larger than any file of a model needs.
     """
-    for found, most, unit in (
+    for found, limit, unit in (
         (len(raw), MAX_BYTES, "bytes"),
-        (raw.count(b"{") + raw.count(b"["), MAX_CONTAINERS, "lists and objects"),
-        (raw.count(b","), MAX_ITEMS, "commas"),
+        (raw.count(b"{") + raw.count(b"["), most, "lists and objects"),
+        (raw.count(b","), most, "commas"),
     ):
-        if found > most:
-            raise unreadable(where, f"a {what} of {found} {unit}", f"at most {most}")
+        if found > limit:
+            raise unreadable(where, f"a {what} of {found} {unit}", f"at most {limit}")
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         once = dict(pairs)

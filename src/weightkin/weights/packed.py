@@ -230,6 +230,8 @@ def _comfy(source: Source, stem: str) -> Unpacked | None:
     block, grid = _blocks(source, scale, (info.shape[0], info.shape[1]))
     beside = f"{stem}.scale_input"
     parts = (name, scale, *((beside,) if is_single(source.tensors, beside) else ()))
+    if COMFY in source.tensors and source.tensors[COMFY].n_bytes <= 2:
+        parts = (*parts, COMFY)
     recipe = Scaled((info.shape[0], info.shape[1]), name, scale, block, grid)
     return Unpacked(name, "fp8 with scales", recipe, parts)
 
@@ -241,6 +243,7 @@ def _mxfp4(source: Source, stem: str) -> None:
         raise unreadable(stem, "MXFP4 blocks", "a layout that is read")
 
 
+COMFY = "scaled_fp8"  # an empty mark beside the layers
 EIGHT_BITS = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I8", "U8")
 WHOLE = ("U8", "I8", "U16", "I16", "U32", "I32")
 WORDS = (".qweight", ".qzeros", ".scales", ".g_idx")

@@ -96,12 +96,12 @@ def _model(
     revision: str | None,
 ) -> Model:
     """Put together what was read of the files and of the config beside them."""
+    where = files[0].path if len(files) == 1 else folder.path
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
-        where = files[0].path if len(files) == 1 else folder.path
         raise unreadable(where, " ".join(["no tensors", *said]), "at least one")
     if is_adapter(contents.tensors):
-        raise unreadable(folder.path, *ALONE)
+        raise unreadable(where, *ALONE)
     if is_sketch(contents):
         return sketched_model(source, files[0].path, contents, files)
     beside, config_files, problems = read_config(folder)

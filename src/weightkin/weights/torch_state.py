@@ -20,6 +20,7 @@ from weightkin.weights.torch_globals import TensorRecord
 
 MAX_DEPTH = 64  # dicts within dicts
 MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
+MAX_NOTES = 64  # single numbers beside the model
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 OPTIMISER = "optim"  # how keys begin under which trainers keep moments of gradients
 IN_LISTS = "in lists or under numbers"
@@ -47,8 +48,14 @@ def state_contents(
             left[path[0] if path else "entries", why] += 1
         else:
             found.append((path, record))
-    names = _names(found)
-    for name, (_, record) in zip(names, found, strict=True):
+    prefix = _prefix(found)
+    notes = [path for path, record in found if record.shape == () and path[: len(prefix)] != prefix]
+    if len(notes) <= MAX_NOTES:  # a loss or a step, beside the model
+        found = [(path, record) for path, record in found if path not in notes]
+        for path in notes:
+            why = "a single number beside the model is not read"
+            contents.problems.append(Problem(shown(".".join(path)), why, loses_tensors=False))
+    for name, (_, record) in zip(_names(found, prefix), found, strict=True):
         _add(contents, file, name, record, span)
     for (what, why), n in left.items():
         contents.problems.append(Problem(shown(what), f"{n} tensors {why} are not read"))
@@ -112,8 +119,8 @@ def _below(file: File, path: Path, key: object, *, is_named: bool) -> tuple[Path
     return path, OF_OPTIMISER if len(path) == 1 and key.startswith(OPTIMISER) else ""
 
 
-def _names(found: list[tuple[Path, TensorRecord]]) -> list[str]:
-    """Dotted names; what a training checkpoint wraps loses the wrapper's, unless two names meet."""
+def _prefix(found: list[tuple[Path, TensorRecord]]) -> Path:
+    """The keys under which a training checkpoint wraps the model; none of a plain state dict."""
     prefix: Path = ()
     inside = [path for path, record in found if record.shape != ()]
     while inside and all(len(path) > 1 + len(prefix) for path in inside):
@@ -123,6 +130,11 @@ def _names(found: list[tuple[Path, TensorRecord]]) -> list[str]:
             break
         prefix = (*prefix, inner)
         inside = [path for path in inside if path[: len(prefix)] == prefix]
+    return prefix
+
+
+def _names(found: list[tuple[Path, TensorRecord]], prefix: Path) -> list[str]:
+    """Dotted names, of the model without its wrappers' unless two names would meet."""
     n = len(prefix)
     names = [".".join(path[n:] if path[:n] == prefix else path) for path, _ in found]
     return names if len(set(names)) == len(names) else [".".join(path) for path, _ in found]
