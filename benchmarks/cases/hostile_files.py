@@ -37,9 +37,10 @@ class Run:
     megabytes: float
 
     @property
-    def last(self) -> str:
-        """The last line that a person reads."""
-        return ((self.err or self.out).strip().splitlines() or ["nothing said"])[-1]
+    def said(self) -> str:
+        """The line that tells most."""
+        lines = (self.err or self.out).strip().splitlines() or ["nothing said"]
+        return next((line for line in lines if "unverifiable:" in line), lines[-1]).strip()
 
 
 def _run(folder: Path, *args: object) -> Run:
@@ -81,7 +82,7 @@ def _judge(make: Callable[[Path], list[object]], codes: tuple[int, ...], folder:
         and run.seconds <= SECONDS
         and run.megabytes <= MEGABYTES + _size(folder)
     )
-    said = run.last.replace(str(folder), "").removeprefix("weightkin: ")[:150]
+    said = run.said.replace(str(folder), "").removeprefix("weightkin: ")[:150]
     return Answer(is_right, f"exit {run.code}: {said}")
 
 
