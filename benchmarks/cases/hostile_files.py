@@ -108,10 +108,15 @@ def _torch(folder: Path, program: bytes) -> list[object]:
 
 
 def _long_sizes(folder: Path) -> list[object]:
-    call = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+    """A file as before torch 1.6, in which a storage has a number of elements of 2,000 bytes."""
+    import torch
+
+    path = folder / "x.bin"
+    torch.save({"w": torch.ones(8)}, path, _use_new_zipfile_serialization=False)
+    at = (raw := path.read_bytes()).index(b"K\x08", raw.index(b"cpu"))
     number = b"\x8b" + struct.pack("<i", 2000) + b"\x7f" * 2000
-    rest = b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + number + b"tQK\x00K\x01\x85K\x01\x85\x89}tR"
-    return _torch(folder, b"}X\x01\x00\x00\x00w" + call + rest + b"s")
+    path.write_bytes(raw[:at] + number + raw[at + 2 :])
+    return ["show", path]
 
 
 def _lists(folder: Path) -> list[object]:
