@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from benchmarks.cases import Answer, Case
 TITLE = "Hostile files"
 SECONDS, MEGABYTES = 10, 512  # of processor time, and beyond the size of the files
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
+PATIENCE = 300  # seconds by the clock
 LIMIT = 8 << 30  # bytes of address space
 
 
@@ -64,6 +66,7 @@ def _run(folder: Path, *args: object) -> Run:
 def _limit() -> None:
     setrlimit(RLIMIT_AS, (LIMIT, LIMIT))
     setrlimit(RLIMIT_CPU, (4 * SECONDS, 4 * SECONDS))
+    signal.alarm(PATIENCE)  # for what waits and costs nothing
 
 
 def _size(folder: Path) -> float:
