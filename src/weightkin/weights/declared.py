@@ -155,9 +155,15 @@ def _fetched(model: Model, name: str, limit: int) -> bytes | None:
 def _kept(
     parents: Sequence[str], licence: str, source: str, unread: tuple[Problem, ...]
 ) -> Declared:
-    own = {source, Path(source).name, ""}
-    kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
-    return Declared(tuple(kept[:MOST]), licence[:MAX_NAME], unread)
+    own = {_text(source), _text(Path(source).name), ""}
+    named = dict.fromkeys(map(_text, parents))
+    kept = [p for p in named if p not in own and len(p) <= MAX_NAME]
+    return Declared(tuple(kept[:MOST]), _text(licence)[:MAX_NAME], unread)
+
+
+def _text(name: str) -> str:
+    """A name that any file or database takes: half surrogate pairs become question marks."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _of_gguf(bases: object) -> Iterator[str]:

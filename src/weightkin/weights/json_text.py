@@ -66,7 +66,7 @@ def parse(
         (raw.count(b","), most, "commas"),
     ):
         if found > limit:
-            raise unreadable(where, f"a {what} of {found} {unit}", f"at most {limit}")
+            raise unreadable(where, f"{found} {unit} in the {what}", f"at most {limit}")
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         once = dict(pairs)
@@ -84,7 +84,7 @@ def parse(
         why = f"a {what} that is no JSON ({shown(error)})"
         raise unreadable(where, why, "an object") from None
     if any(depth > MAX_DEPTH for depth in _depths(value)):
-        raise unreadable(where, f"a {what} nested deeper than {MAX_DEPTH}", "a flatter one")
+        raise unreadable(where, f"lists nested deeper than {MAX_DEPTH} in the {what}", "fewer")
     if is_hint and SURROGATE.search(raw):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
