@@ -23,8 +23,6 @@ from weightkin.weights.torch_globals import ALLOWED, Global, StorageRecord, Tens
 MAX_INSTRUCTIONS = 3_000_000  # about 40 per tensor
 MAX_GLOBAL = 1000  # bytes of a module's or function's name
 MAX_INTEGER = 64  # bytes of a whole number
-
-
 _MARK = object()
 
 
