@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 from benchmarks.cases import Answer, Case
 from weightkin.errors import WeightkinError
 from weightkin.weights import Model, digest, open_model
-from weightkin.weights.declared import declared
 
 TITLE = "What a file holds"
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -30,7 +29,8 @@ def _layers(seed: int, prefix: str = "model.") -> dict[str, npt.NDArray[Any]]:
     return {name: rng.standard_normal((8, 4)).astype(np.float32) for name in names}
 
 
-def _save(folder: Path, arrays: Arrays, config: object = None) -> Path:
+def save(folder: Path, arrays: Arrays, config: object = None) -> Path:
+    """Write a model of named arrays, and its config."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.ascontiguousarray(x) for key, x in arrays.items()}
     save_file(arrays, folder / "model.safetensors")
@@ -117,7 +117,7 @@ def _swallowing(folder: Path) -> Path:
         "model.quant_map": np.linspace(-1, 1, 16).astype(np.float32),
         "model.quant_state.bitsandbytes__nf4": np.frombuffer(json.dumps(state).encode(), np.uint8),
     }
-    return _save(folder / "m", {**parts, **BAD})
+    return save(folder / "m", {**parts, **BAD})
 
 
 def _beside_words(folder: Path) -> Path:
@@ -129,7 +129,7 @@ def _beside_words(folder: Path) -> Path:
         f"{stem}.qzeros": np.zeros((1, 1), np.int32),
         f"{stem}.scales": np.ones((1, 8), np.float16),
     }
-    return _save(folder / "m", {**parts, **BAD})
+    return save(folder / "m", {**parts, **BAD})
 
 
 def _as_scale(folder: Path) -> Path:
@@ -140,7 +140,7 @@ def _as_scale(folder: Path) -> Path:
     for i, x in enumerate(BAD.values()):
         parts[f"{i}.weight"] = np.ones((8, 4), ml_dtypes.float8_e4m3fn)
         parts |= {f"{i}.weight_scale": np.ones((8, 1), np.float32), f"{i}.input_scale": x}
-    return _save(folder / "m", parts)
+    return save(folder / "m", parts)
 
 
 def _as_sketch(folder: Path) -> Path:
@@ -150,7 +150,7 @@ def _as_sketch(folder: Path) -> Path:
     from weightkin.sketch import take_sketch
     from weightkin.sketch.file import write_sketch
 
-    good = open_model(_save(folder / "good", GOOD))
+    good = open_model(save(folder / "good", GOOD))
     write_sketch(take_sketch(good), folder / "s.safetensors")
     raw = (folder / "s.safetensors").read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
@@ -184,7 +184,7 @@ HIDDEN: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 def _wrapped(change: Callable[[str], str], folder: Path) -> Answer:
     """A model under the names that a wrapper leaves is the same model."""
-    plain = open_model(_save(folder / "a", GOOD))
+    plain = open_model(save(folder / "a", GOOD))
     other = open_model(_torch(folder / "b.pt", {change(name): x for name, x in GOOD.items()}))
     same = digest(plain) == digest(other)
     return Answer(same, "the same digest" if same else f"other names: {min(other.tensors)}")
@@ -199,72 +199,6 @@ WRAPPED: dict[str, Callable[[str], str]] = {
         "_fsdp_wrapped_module." + name.replace(".mlp.", "._checkpoint_wrapped_module.mlp.")
     ),
 }
-
-
-def _codes(x: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint32]:
-    """Codes of rows side by side in words, lowest bits first."""
-    per = 32 // bits
-    words = np.zeros((x.shape[0], x.shape[1] // per), np.uint32)
-    for i in range(per):
-        words |= x[:, i::per].astype(np.uint32) << np.uint32(bits * i)
-    return words
-
-
-def _mlx(bits: int) -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
-    rng = np.random.default_rng(bits)
-    codes = rng.integers(0, 2**bits, (8, 128))
-    scales, offsets = (rng.random((8, 2)).astype(np.float16) for _ in range(2))
-    parts = {"x.weight": _codes(codes, bits), "x.scales": scales, "x.biases": offsets}
-    wide = [np.repeat(x.astype(np.float32), 64, axis=1) for x in (scales, offsets)]
-    values = codes.astype(np.float32) * wide[0] + wide[1]
-    return parts, {"quantization": {"group_size": 64, "bits": bits}}, values
-
-
-def _integers() -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 16, (8, 64))
-    scales = rng.random((8, 4)).astype(np.float16)
-    parts = {
-        "x.weight_packed": _codes(codes, 4).view(np.int32),
-        "x.weight_scale": scales,
-        "x.weight_shape": np.array([8, 64]),
-    }
-    return parts, {}, (codes - 8) * np.repeat(scales.astype(np.float32), 16, axis=1)
-
-
-def _nvfp4() -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
-    import ml_dtypes
-
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 16, (8, 64)).astype(np.uint8)
-    scales = rng.integers(1, 200, (8, 4)).astype(np.float32).astype(ml_dtypes.float8_e4m3fn)
-    parts = {
-        "x.weight_packed": codes[:, 0::2] | codes[:, 1::2] << 4,
-        "x.weight_scale": scales,
-        "x.weight_global_scale": np.array([7.0], np.float32),
-    }
-    levels = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
-    values = np.where(codes < 8, 1, -1) * levels[codes % 8]
-    return parts, {}, values * np.repeat(scales.astype(np.float32) / 7, 16, axis=1)
-
-
-def _comfy() -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
-    import ml_dtypes
-
-    x = np.random.default_rng(0).standard_normal((8, 4)).astype(ml_dtypes.float8_e4m3fn)
-    parts = {"x.weight": x, "x.scale_weight": np.array([0.25], np.float32)}
-    return parts, {}, x.astype(np.float32) / 4
-
-
-def _unpacked(
-    make: Callable[[], tuple[Arrays, dict[str, Any], npt.NDArray[Any]]], folder: Path
-) -> Answer:
-    parts, config, values = make()
-    model = open_model(_save(folder / "m", parts, config))
-    if list(model.tensors) != ["x.weight"] or not model.tensors["x.weight"].packed:
-        return Answer(False, f"tensors {', '.join(model.tensors)}")
-    is_right = np.allclose(model.rows("x.weight"), values, rtol=1e-5, atol=1e-6)
-    return Answer(is_right, f"{model.tensors['x.weight'].packed}, values as stored")
 
 
 def _pieces(names: list[str], word: str, folder: Path) -> Answer:
@@ -287,51 +221,6 @@ PIECES = {
     "consolidated shards": (["consolidated.00.pth", "consolidated.01.pth"], "tensor-parallel"),
 }
 
-_LICENCE = "\nlicense: mit\n---\n"
-_PLAIN = "---\nbase_model: org/llama-a" + _LICENCE
-CARDS = {  # the text, and what 0.1.0 read
-    "plain": (_PLAIN, "read"),
-    "a list": ("---\nbase_model:\n- org/llama-a\nlicense: [mit]\n---\n", "read"),
-    "an address": (_PLAIN.replace("org/", "https://huggingface.co/org/"), "the whole address"),
-    "slashes": (_PLAIN.replace("org/llama-a", "./llama-a/"), "./llama-a/"),
-    "a path of Windows": (_PLAIN.replace("org/", "C:\\models\\"), "the whole path"),
-    "a snapshot": (
-        _PLAIN.replace("org/llama-a", "/hub/models--org--llama-a/snapshots/0123"),
-        "a parent called 0123",
-    ),
-    "CRLF": (_PLAIN.replace("\n", "\r\n"), "read"),
-    "a byte order mark": ("\ufeff" + _PLAIN, "nothing declared"),
-    "blank lines first": ("\n\n" + _PLAIN, "nothing declared"),
-    "a licence by name": (
-        _PLAIN.replace("mit", "other\nlicense_name: mit"),
-        "licence other",
-    ),
-}
-
-
-def _card(text: str, folder: Path) -> Answer:
-    path = _save(folder / "m", GOOD)
-    (path / "README.md").write_bytes(text.encode())
-    said = declared(open_model(path))
-    last = [parent.rpartition("/")[2] for parent in said.parents]
-    return Answer(last == ["llama-a"] and said.licence == "mit", f"{said.parents} {said.licence}")
-
-
-def _broken_card(folder: Path) -> Answer:
-    path = _save(folder / "m", GOOD)
-    (path / "README.md").write_text("---\nbase_model:\t- org/llama-a\n\tx: [\n---\n")
-    said = declared(open_model(path))
-    unread = getattr(said, "unread", ())
-    return Answer(bool(unread), unread[0].why if unread else f"{said.parents}")
-
-
-def _no_base(folder: Path) -> Answer:
-    path = _save(folder / "m", GOOD)
-    (path / "README.md").write_text("---\nbase_model: null\nlicense: mit\n---\n")
-    said = declared(open_model(path))
-    return Answer(not said.parents, f"{said.parents}")
-
-
 CASES = (
     *(
         Case(name, "read, or named and incomplete", before,
@@ -343,23 +232,9 @@ CASES = (
              partial(_wrapped, change))
         for name, change in WRAPPED.items()
     ),
-    Case("MLX, 4 bits", "the values", "raw words as weights", partial(_unpacked, partial(_mlx, 4))),
-    Case("MLX, 8 bits", "the values", "raw words as weights", partial(_unpacked, partial(_mlx, 8))),
-    Case("compressed-tensors, whole numbers of 4 bits", "the values", "raw words as weights",
-         partial(_unpacked, _integers)),
-    Case("compressed-tensors, NVFP4", "the values", "raw bytes as weights",
-         partial(_unpacked, _nvfp4)),
-    Case("8-bit floats of ComfyUI", "the values", "values without their scale",
-         partial(_unpacked, _comfy)),
     *(
         Case(f"a checkpoint in pieces: {name}", "one line that names the kind",
              "opened, or refused without the kind", partial(_pieces, names, word))
         for name, (names, word) in PIECES.items()
     ),
-    *(
-        Case(f"a card with {name}", "llama-a, mit", before, partial(_card, text))
-        for name, (text, before) in CARDS.items()
-    ),
-    Case("a card that is no YAML", "said to be unread", "nothing declared", _broken_card),
-    Case("a card whose base is null", "no parent", "a parent called null", _no_base),
 )  # fmt: skip
