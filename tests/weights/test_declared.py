@@ -80,3 +80,48 @@ def test_an_adapter_declares_its_base(tmp_path):
     (adapter / "README.md").write_text("---\nlicense: mit\nbase_model: other\n---\n")
     found = of(f"hf://org/base@{'a' * 40}+{adapter}")
     assert (found.parents, found.licence) == (("org/base", "other"), "mit")
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"),
+    [
+        ("https://huggingface.co/org/a/tree/main?x=1", "org/a"),
+        ("./a/", "a"),
+        ("C:\\models\\a", "C:/models/a"),
+        ("/c/models--org--a/snapshots/0123", "org/a"),
+        ("hf://org/a", "org/a"),
+        ("/models/a", "/models/a"),
+    ],
+)
+def test_what_surrounds_the_name_of_a_parent_goes(tmp_path, name, parent):
+    (tmp_path / "README.md").write_text(f"---\nbase_model: {name}\n---\n")
+    assert of(tmp_path).parents == (parent,)
+
+
+@pytest.mark.parametrize(
+    ("card", "parents", "licence"),
+    [
+        ("\ufeff---\nbase_model: a\n---\n", ("a",), ""),
+        ("\n \n---\r\nbase_model: a\r\nlicense: [mit]\r\n---\r\n", ("a",), "mit"),
+        ("---\nbase_model: null\nlicense: other\nlicense_name: x\n---\n", (), "x"),
+        ("---\nbase_model: [a,\n  b]\nother: {]\n---\n", ("a", "b"), ""),
+        ("---\nbase_model: >-\n  org/a\nlicense: 3\n---\n", ("org/a",), ""),
+        ("---\nbase_models: a\nxbase_model: b\n---\n", (), ""),
+    ],
+)
+def test_cards_are_yaml(tmp_path, card, parents, licence):
+    (tmp_path / "README.md").write_bytes(card.encode())
+    found = of(tmp_path)
+    assert (found.parents, found.licence, found.unread) == (parents, licence, ())
+
+
+@pytest.mark.parametrize(
+    "entry", ["base_model:\t- a\n\tx: [", "base_model: [a", "base_model: " + "[" * 5000,
+              "license: *x", "base_model: " + "a" * 100_000]
+)  # fmt: skip
+def test_an_entry_that_is_no_yaml_is_unread(tmp_path, entry):
+    (tmp_path / "README.md").write_text(f"---\n{entry}\n---\n")
+    (problem,) = of(tmp_path).unread
+    assert problem.what == "README.md"
+    assert problem.why.isprintable()
+    assert len(problem.why) < 400

@@ -118,3 +118,32 @@ def test_a_file_in_parts_is_one_model_by_folder_or_by_any_part(tmp_path):
         assert len(partial.tensors) == 40
     (tmp_path / parts[0]).unlink()
     assert "the first part before it" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "said"),
+    [
+        ("llama", "adapter", "a LoRA adapter alone"),
+        ("imatrix", "imatrix", "an importance matrix"),
+        ("controlvector", None, "a control vector"),
+    ],
+)
+def test_what_is_no_model_is_named(tmp_path, architecture, kind, said):
+    writer = package.GGUFWriter(str(tmp_path / "x.gguf"), architecture)
+    if kind:
+        writer.add_type(kind)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.ones((2, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert said in refusal(tmp_path / "x.gguf")
+
+
+def test_texts_of_arrays_and_counts_are_bounded(tmp_path):
+    start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a"
+    path = tmp_path / "x.gguf"
+    path.write_bytes(start + struct.pack("<IIQ", 9, 8, (1 << 21) + 1) + bytes(1 << 16))
+    assert "texts in arrays" in refusal(path)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, (1 << 17) + 1, 0) + bytes(64))
+    assert "131073 tensors" in refusal(path)

@@ -178,3 +178,66 @@ def test_a_state_that_is_no_json_is_a_problem(tmp_path):
 def test_a_plain_model_is_not_unpacked():
     stored = read_safetensors(LocalFile(LLAMA / "model.safetensors")).tensors
     assert dict(open_model(LLAMA).tensors) == dict(sorted(stored.items()))
+
+
+def test_a_layer_takes_exactly_its_parts(tmp_path, rng):
+    """Other tensors below a layer's name, and beside its codes, stay what they are."""
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("bitsandbytes.functional")
+    x = torch.tensor(rng.standard_normal((96, 256)).astype(np.float32))
+    packed, state = functional.quantize_4bit(x, blocksize=64, quant_type="nf4")
+    parts = {f"weight.{k}": v.numpy() for k, v in state.as_dict(packed=True).items()}
+    below = {"layer.weight.other.weight": np.ones((2, 2), np.float32)}
+    model = opened(tmp_path / "m", layer(parts | {"weight": packed.numpy()}) | below)
+    assert list(model.tensors) == ["layer.weight", "layer.weight.other.weight"]
+    assert not model.is_partial
+
+
+def test_a_layer_that_is_packed_and_plain_is_a_problem(tmp_path, rng):
+    parts = formats.gptq(rng.standard_normal((64, 96)).astype(np.float32))
+    plain = rng.standard_normal((64, 96)).astype(np.float32)
+    model = opened(tmp_path / "m", layer(parts | {"weight": plain}))
+    np.testing.assert_array_equal(model.rows("layer.weight"), plain)
+    assert "packed and plain" in model.problems[0].why
+    assert model.is_partial
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"weight_zero_point": np.zeros((192, 1), np.int8)}, "without zero points"),
+        ({"weight": np.zeros((192, 128), np.uint8)}, "U8 of 2 dimensions"),
+        ({"weight": np.zeros((2, 192, 128), formats.FP8)}, "3 dimensions"),
+    ],
+)
+def test_scaled_layouts_that_are_not_read_are_named(tmp_path, extra, said):
+    parts = {"weight": np.zeros((192, 256), np.int8), "weight_scale": np.ones((192, 1), np.float32)}
+    other = {"other": np.ones((2, 2), np.float32)}
+    model = opened(tmp_path / "m", layer(parts | extra) | other)
+    assert said in model.problems[0].why
+    assert model.is_partial
+
+
+def test_a_scale_beside_another_one_stays_a_tensor(tmp_path, rng):
+    parts = formats.fp8(rng.standard_normal((128, 128)).astype(np.float32))
+    parts["weight_scale"] = rng.standard_normal((128, 128)).astype(np.float32)
+    model = opened(tmp_path / "m", layer(parts))
+    assert list(model.tensors) == ["layer.weight", "layer.weight_scale"]
+
+
+def test_a_method_that_is_not_known_is_named(tmp_path):
+    codes = {"layer.W_q": np.zeros((8, 8), np.uint8), "norm": np.ones(8, np.float32)}
+    model = opened(tmp_path / "m", codes, {"quantization_config": {"quant_method": "hqq"}})
+    assert "'hqq' is not read" in model.problems[0].why
+    assert model.is_partial
+
+
+def test_mlx_without_its_config_is_a_problem(tmp_path):
+    parts = {
+        "weight": np.zeros((8, 8), np.uint32),
+        "scales": np.ones((8, 1), np.float16),
+        "biases": np.ones((8, 1), np.float16),
+    }
+    model = opened(tmp_path / "m", layer(parts) | {"norm": np.ones(8, np.float32)})
+    assert list(model.tensors) == ["norm"]
+    assert "as bits" in model.problems[0].why

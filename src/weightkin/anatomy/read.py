@@ -17,6 +17,7 @@ from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.weights.model import Model, Problem, TensorInfo
 
+MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
 _SUB_CONFIGS = {
     "vision": ("vision_config",),
     "audio": ("audio_config",),
@@ -50,9 +51,13 @@ def _network(
 ) -> Anatomy:
     """Read the tensors of one network; those ``outside`` may belong to it, which none can tell."""
     stacks, top, left = split_names(tensors.values())
+    notes = _Notes()
     readings, unread = [], list(top)
     for stack in stacks:
-        if (reading := read_stack(stack)) is not None:
+        if len(stack.blocks) > MAX_BLOCKS:
+            why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
+            notes.problems.append(Problem(stack.prefix, why))
+        elif (reading := read_stack(stack)) is not None:
             readings.append(reading)
         else:
             unread.extend(info for block in stack.blocks for info in block.tensors.values())
@@ -61,7 +66,6 @@ def _network(
     for reading in readings:
         reading.top_strangers += [x for x in outside if reading.width in x.shape]
 
-    notes = _Notes()
     axes = [axis for reading in readings for axis in _block_axes(reading, config, notes)]
     axes += notes.keep("", -1, "", residual_axes(readings))
     counts = [(reading.name, len(reading.stack.blocks)) for reading in readings]

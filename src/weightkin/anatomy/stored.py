@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
+from weightkin.weights.json_text import parse
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
 
@@ -31,10 +32,7 @@ def stored_anatomy(text: str, tensors: Mapping[str, TensorInfo], where: str) -> 
     UnreadableModel
         It is malformed, or speaks of what is not there.
     """
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _malformed(where, f"no JSON ({shown(error)})") from None
+    fields = parse(text.encode("utf-8", "replace"), where, "anatomy")
     match fields:
         case {
             "family": str(family),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx")
 NO_MODEL = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model.")
 # files by which a folder is itself one model
 IS_PART = re.compile(

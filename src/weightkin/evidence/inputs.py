@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.errors import UsageError, WeightkinError
+from weightkin.errors import UnreadableModel, UsageError, WeightkinError
+from weightkin.weights.files import LocalFile, home_of
+from weightkin.weights.json_text import parse_object
 
 InputKind = Literal["uniform", "text", "images", "gaussian"]
 LENGTH = 64  # tokens of one sequence, unless a model reads fewer
@@ -21,6 +23,8 @@ LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 MAX_SIDE = 1 << 13  # pixels
 MAX_CONFIG = 16 << 20  # bytes
+MAX_TOKENIZER = 1 << 27
+MAX_TOKENS = 4_000_000  # entries of a tokenizer's lists
 
 
 class CannotRun(WeightkinError):
@@ -206,16 +210,16 @@ def library(name: str) -> Any:
 
 def _tokenizer_rules(folder: Path) -> list[Any] | None:
     path = folder / "tokenizer.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    data = _read_json(path, MAX_CONFIG << 3)
+    data = _read_json(path, MAX_TOKENIZER)
     return [data.get(key) for key in ("model", "normalizer", "pre_tokenizer")]
 
 
 def _encoder(path: Path) -> Callable[[str], list[int]]:
     tokenizers = library("tokenizers")
     try:
-        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        tokenizer = tokenizers.Tokenizer.from_str(_contents(path, MAX_TOKENIZER).decode("utf-8"))
     except Exception as error:  # the package raises nothing narrower
         raise CannotRun(f"{path}: {_first_line(error)}") from None
     return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
@@ -227,16 +231,18 @@ def _language_reference() -> str:
 
 def _read_json(path: Path, limit: int) -> Mapping[str, Any]:
     try:
-        if path.stat().st_size > limit:
-            raise CannotRun(f"{path}: more than {limit} bytes")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CannotRun(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise CannotRun(f"{path}: not JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise CannotRun(f"{path}: found {type(data).__name__}, expected an object")
-    return data
+        raw = _contents(path, limit)
+        return parse_object(raw, path, path.stem, is_hint=True, most=MAX_TOKENS)
+    except UnreadableModel as error:
+        raise CannotRun(str(error)) from None
+
+
+def _contents(path: Path, limit: int) -> bytes:
+    """A small file of a model's folder, opened as every other one there."""
+    file = LocalFile(path, (home_of(path.parent),))
+    if file.size > limit:
+        raise CannotRun(f"{path}: more than {limit} bytes")
+    return file.read([(0, file.size)]).tobytes()
 
 
 def _whole(config: Mapping[str, Any], key: str) -> int:

@@ -251,10 +251,10 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
     findings = bench.findings()
     if room.problem:
         findings = (_open_finding(own, "registry", room.problem), *findings)
-    lost = [problem for problem in model.problems if problem.loses_tensors]
-    if lost:
-        why = f"not all of the model could be read: {lost[0].what}: {lost[0].why}"
-        findings = (_open_finding(own, "model", why), *findings)
+    lost = [f"{x.what}: {x.why}" for x in model.problems if x.loses_tensors]
+    unread = [*((x.what, x.why) for x in known.declared.unread), *(("model", x) for x in lost[:1])]
+    said = "not all of the model could be read"
+    findings = (*(_open_finding(own, what, f"{said}: {why}") for what, why in unread), *findings)
     return Checked(
         name=model.name,
         source=model.source,

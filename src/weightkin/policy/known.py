@@ -249,10 +249,13 @@ def _ancestor(model: Registered) -> Ancestor:
 
 
 def is_meant(declared_name: str, other: Ancestor) -> bool:
-    """Whether a declared name may mean a model: its name or source, or the last part of both."""
-    last = PurePath(declared_name).name
-    names = other.name, other.source
-    return declared_name in names or last in (other.name, PurePath(other.source).name)
+    """Whether a declared name may mean a model: its name or source, or the last part of both.
+
+    Capital letters make no difference, as on a hub.
+    """
+    last = PurePath(declared_name).name.casefold()
+    lasts = (other.name.casefold(), PurePath(other.source).name.casefold())
+    return declared_name in (other.name, other.source) or last in lasts
 
 
 def is_path(name: str) -> bool:

@@ -29,7 +29,7 @@ from weightkin.weights.source import base_and_adapter
 MOST = 10_000  # entries of a folder and all below it
 MOST_STATE = 1 << 20  # bytes of a trainer's file that no reader here understands
 INDEX = (".safetensors.index.json", ".bin.index.json")
-UNREAD = (".ckpt", ".ggml", ".h5", ".keras", ".msgpack", ".nemo", ".npz", ".ot", ".pickle", ".pkl",
+UNREAD = (".ggml", ".h5", ".keras", ".msgpack", ".nemo", ".npz", ".ot", ".pickle", ".pkl",
           ".pt2", ".tflite")  # fmt: skip
 # files by which a folder is itself one model
 IS_PART = re.compile(

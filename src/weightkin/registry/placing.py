@@ -245,7 +245,8 @@ def matching(connection: sqlite3.Connection, name: str) -> list[int]:
         (name, name, f"{SCHEME}{name}"),
     ).fetchall()
     last = PurePath(name).name
-    named = connection.execute("SELECT id FROM models WHERE name = ? ORDER BY id", (last,))
+    query = "SELECT id FROM models WHERE name = ? COLLATE NOCASE ORDER BY id"  # as on a hub
+    named = connection.execute(query, (last,))
     return [row[0] for row in exact or named.fetchall()]
 
 

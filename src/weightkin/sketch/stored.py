@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ import numpy as np
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.weights.dtypes import NUMPY
+from weightkin.weights.json_text import parse
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.shapes import checked_name, checked_shape
 
 MAX_COUNT = 1 << 62
 MAX_PACKED = 40  # characters of the name of a packing
-MAX_WHOLE = 1 << 31  # rows or columns of a matrix that a sketch may claim to hold whole
+MAX_WHOLE = 1 << 24  # rows or columns of a matrix that a sketch may claim to hold whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,4 @@ def _ascending(numbers: list[Any], limit: int) -> bool:
 
 
 def _parsed(path: Path, metadata: Mapping[str, str], key: str) -> Any:
-    try:
-        return json.loads(metadata.get(key, ""))
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, f"metadata {key!r} that is no JSON ({shown(error)})", "it") from None
+    return parse(metadata.get(key, "").encode("utf-8", "replace"), path, f"metadata {key!r}")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import UnreadableModel
+from weightkin.weights.adapter_targets import Targets
 from weightkin.weights.computed import (
     ComputedStorage,
     Index,
@@ -40,6 +41,7 @@ CONFIG = "adapter_config.json"
 OWN = "adapter:"  # before the names of an adapter's tensors
 MAX_CONFIG = 1 << 20  # bytes
 MAX_PATTERNS = 10_000  # rows of alpha_pattern
+MAX_RANK = 1 << 14
 ALONE = (
     "an adapter alone (its delta is tied to the base's unit order)",
     "base+adapter, such as path/to/base+path/to/adapter",
@@ -204,6 +206,7 @@ def _recipes(
     if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
         kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
         raise unreadable(file.parent, f"an adapter of type {quoted(kind)}", "plain LoRA")
+    targets = Targets(base, file)
     factors: dict[str, dict[str, TensorInfo]] = {}
     recipes: dict[str, Recipe] = {}
     for name, info in held.items():
@@ -212,14 +215,14 @@ def _recipes(
         elif _UNKNOWN.search(name):
             raise unreadable(located(file, name), "a part that is not known", "lora_A and lora_B")
         else:
-            target = _target(base, _unwrapped(name), file)
+            target = targets.of(_unwrapped(name))
             if info.shape[1:] != base.tensors[target].shape[1:]:
                 raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
             recipes[target] = Replaced(OWN + name, info.shape)
     if not factors:
         raise unreadable(file, "no lora_A and lora_B", "an adapter")
     for module, pair in factors.items():
-        target = _target(base, f"{_unwrapped(module)}.weight", file)
+        target = targets.of(f"{_unwrapped(module)}.weight")
         recipes[target] = _merged(base.tensors[target], module, pair, config, file)
     return recipes
 
@@ -241,6 +244,8 @@ def _merged(
             is_straight, is_turned = False, weight.shape == (n_in, n_out)
         case _:
             raise unreadable(located(file, module), "half of a pair, or no matrices", "A and B")
+    if r > MAX_RANK:
+        raise unreadable(located(file, module), f"rank {r}", f"at most {MAX_RANK}")
     if r != r2 or not r or not (is_straight or is_turned):
         found = f"A of {_shape(a)} and B of {_shape(b)}"
         raise unreadable(located(file, module), found, f"factors of {_shape(weight)}")
@@ -269,19 +274,6 @@ def _scaling(module: str, rank: int, config: Mapping[str, Any], file: PurePath) 
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
         raise unreadable(file.parent / CONFIG, f"{quoted(alpha)} as lora_alpha", "a number")
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _target(base: Model, name: str, file: PurePath) -> str:
-    """Name of the base's tensor: the same, or the only one under a longer or shorter prefix."""
-    if name in base.tensors:
-        return name
-    near = [n for n in base.tensors if n.endswith(f".{name}") or name.endswith(f".{n}")]
-    if len(near) == 1:
-        return near[0]
-    raise UnreadableModel(
-        f"{located(file)}: found a delta of {quoted(name)}, which {base.name} does not have, "
-        "expected the base it was trained on"
-    )
 
 
 def _unwrapped(name: str) -> str:

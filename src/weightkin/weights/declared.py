@@ -1,38 +1,54 @@
 """What a model says about itself: parents and licence. Claims, never evidence.
 
 Read from ``config.json``, ``adapter_config.json``, the front matter of ``README.md`` and the keys
-of a GGUF file, whatever of it is well formed; nothing here can fail.
+of a GGUF file. Nothing here fails: what is there and cannot be read is listed beside the claims.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from weightkin.errors import WeightkinError
+import yaml  # type: ignore[import-untyped]
+
+from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.weights.adapter import CONFIG as ADAPTER_CONFIG
+from weightkin.weights.files import LocalFile, home_of
+from weightkin.weights.folder import MAX_CONFIG
 from weightkin.weights.hub import SCHEME
-from weightkin.weights.model import Model
+from weightkin.weights.json_text import parse_object
+from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.model import Model, Problem
 from weightkin.weights.source import base_and_adapter
 
 CARD = "README.md"
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 20  # of a card
+MAX_ENTRY = 1 << 16  # characters of one entry of its front matter
 MOST = 64  # parents
 MAX_NAME = 256  # characters
-_ENTRY = re.compile(r"^(base_model|license):[ \t]*(.*)$", re.MULTILINE)
-_REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+?)/?")
-_ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
+KEYS = ("base_model", "license", "license_name")
+_ENTRY = re.compile(rf"^({'|'.join(KEYS)})[ \t]*:(?=\s|$)", re.MULTILINE)
+_NEXT = re.compile(r"^[^\s#\-\]}].*", re.MULTILINE)  # where an entry after it begins
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_REPOSITORY = re.compile(r"https?://[^/]+/([^/?#]+/[^/?#]+)(?:[/?#].*)?")
+_SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+?)--([^/]+)(?:/.*)?")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Parents in the order they are named, each once, and the licence ("" where none is)."""
+    """Parents in the order they are named, each once, and the licence ("" where none is).
+
+    ``unread`` lists files of claims that are there and could not be read.
+    """
 
     parents: tuple[str, ...] = ()
     licence: str = ""
+    unread: tuple[Problem, ...] = ()
 
 
 def declared(model: Model) -> Declared:
@@ -46,12 +62,13 @@ def declared(model: Model) -> Declared:
         own = Declared() if pair[1].startswith(SCHEME) else _of_folder(Path(pair[1]), {})
         name = pair[0].removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
-        return _kept([name, *others], own.licence or below.licence, model.source)
+        unread = (*below.unread, *own.unread)
+        return _kept([name, *others], own.licence or below.licence, model.source, unread)
     if model.source.startswith(SCHEME):
-        found = _of_texts(_beside(model, CARD), "", model.config)
+        found = _of_texts(_Texts(lambda name, limit: _fetched(model, name, limit)), model.config)
     else:
         found = _of_folder(folder_of(Path(model.source)), model.config)
-    return _kept(found.parents, found.licence, model.source)
+    return _kept(found.parents, found.licence, model.source, found.unread)
 
 
 def folder_of(path: Path) -> Path:
@@ -65,29 +82,88 @@ def folder_of(path: Path) -> Path:
 
 
 def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
-    beside = _json(_text(folder / "config.json"))
-    adapter = _text(folder / "adapter_config.json")
-    return _of_texts(_text(folder / CARD), adapter, {**beside, **config})
+    texts = _Texts(lambda name, limit: _local(folder, name, limit))
+    return _of_texts(texts, {**texts.config("config.json"), **config})
 
 
-def _of_texts(card: str, adapter: str, config: Mapping[str, Any]) -> Declared:
+def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
     """Parents by an adapter's config, a card, GGUF keys and a config; the first licence."""
-    front = _front_matter(card)
-    said = {key: list(_listed(front, start, first)) for key, start, first in _entries(front)}
+    card = texts.card()
     parents = [
-        *_values(_json(adapter), "base_model_name_or_path"),
-        *said.get("base_model", []),
+        *_values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path"),
+        *card["base_model"],
         *_of_gguf(config.get("declared_base_models")),
         *_values(config, "_name_or_path"),
     ]
-    licences = [*said.get("license", []), *_values(config, "declared_licence")]
-    return Declared(tuple(parents), next((x for x in licences if x), ""))
+    stated = card["license_name"] if card["license"] == ["other"] else []
+    licences = [*stated, *card["license"], *_values(config, "declared_licence")]
+    licence = next((x for x in licences if x), "")
+    return Declared(tuple(map(_clean, parents)), licence, tuple(texts.unread))
 
 
-def _kept(parents: Sequence[str], licence: str, source: str) -> Declared:
-    own = {source, Path(source).name, ""}
-    kept = [p for p in dict.fromkeys(parents) if p not in own and len(p) <= MAX_NAME]
-    return Declared(tuple(kept[:MOST]), licence[:MAX_NAME])
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Small files beside a model, and what is there but could not be read."""
+
+    read: Callable[[str, int], bytes | None]
+    unread: list[Problem] = field(default_factory=list)
+
+    def config(self, name: str) -> dict[str, Any]:
+        """An object of JSON; empty where there is none."""
+        raw = self._raw(name, MAX_CONFIG)
+        if raw is None:
+            return {}
+        try:
+            return parse_object(raw, name, "config", is_hint=True)
+        except UnreadableModel as error:
+            self.unread.append(Problem(name, str(error), loses_tensors=False))
+            return {}
+
+    def card(self) -> dict[str, list[str]]:
+        """Values of the front matter of a card."""
+        found: dict[str, list[str]] = {key: [] for key in KEYS}
+        raw = self._raw(CARD, MAX_BYTES) or b""
+        try:
+            for key, value in _entries(_front_matter(raw)):
+                found[key] += value
+        except UnreadableModel as error:
+            self.unread.append(Problem(CARD, str(error), loses_tensors=False))
+        return found
+
+    def _raw(self, name: str, limit: int) -> bytes | None:
+        try:
+            return self.read(name, limit)
+        except WeightkinError as error:
+            self.unread.append(Problem(name, str(error), loses_tensors=False))
+            return None
+
+
+def _local(folder: Path, name: str, limit: int) -> bytes | None:
+    """The beginning of a file in a folder here."""
+    path = folder / name
+    if not os.path.lexists(path):
+        return None
+    file = LocalFile(path, (home_of(folder),))
+    return file.read([(0, min(file.size, limit))]).tobytes()
+
+
+def _fetched(model: Model, name: str, limit: int) -> bytes | None:
+    """A file beside a model on a hub; its config was read when it was opened."""
+    return model.beside(name, limit) if model.beside is not None and name == CARD else None
+
+
+def _kept(
+    parents: Sequence[str], licence: str, source: str, unread: tuple[Problem, ...]
+) -> Declared:
+    own = {_text(source), _text(Path(source).name), ""}
+    named = dict.fromkeys(map(_text, parents))
+    kept = [p for p in named if p not in own and len(p) <= MAX_NAME]
+    return Declared(tuple(kept[:MOST]), _text(licence)[:MAX_NAME], unread)
+
+
+def _text(name: str) -> str:
+    """A name that any file or database takes: half surrogate pairs become question marks."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _of_gguf(bases: object) -> Iterator[str]:
@@ -100,32 +176,8 @@ def _of_gguf(bases: object) -> Iterator[str]:
             yield at[1] if at else f"{organization}/{name}" if organization and name else name
 
 
-def _beside(model: Model, name: str) -> str:
-    try:
-        raw = model.beside(name, MAX_BYTES) if model.beside is not None else None
-    except WeightkinError:  # a card that cannot be fetched says nothing
-        raw = None
-    return (raw or b"").decode("utf-8", errors="replace")
-
-
 def _last(name: str) -> str:
     return PurePath(name).name
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", errors="replace")
-    except (OSError, ValueError):
-        return ""
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _values(data: Mapping[str, Any], key: str) -> list[str]:
@@ -133,31 +185,39 @@ def _values(data: Mapping[str, Any], key: str) -> list[str]:
     return [value] if isinstance(value, str) and value else []
 
 
-def _front_matter(text: str) -> str:
+def _front_matter(raw: bytes) -> str:
     """Lines between the first two ``---``, if the text begins with one."""
-    if not text.startswith("---"):
+    text = raw.decode("utf-16" if raw[:2] in UTF_16 else "utf-8-sig", errors="replace")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip()
+    if not text.startswith("---\n"):
         return ""
-    return text[3:].split("\n---", 1)[0]
+    return text[4:].split("\n---", 1)[0]
 
 
-def _entries(front: str) -> Iterator[tuple[str, int, str]]:
+def _entries(front: str) -> Iterator[tuple[str, list[str]]]:
+    """Texts under each key that counts here; entries of other keys are not looked at."""
     for match in _ENTRY.finditer(front):
-        yield match[1], match.end(), match[2].strip()
+        behind = _NEXT.search(front, match.end())
+        entry = front[match.start() : behind.start() if behind else len(front)]
+        if len(entry) > MAX_ENTRY:
+            raise unreadable(CARD, f"{len(entry)} characters of {match[1]}", f"{MAX_ENTRY}")
+        try:
+            value = yaml.safe_load(entry)[match[1]]
+        except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError) as error:
+            problem = getattr(error, "problem", None) or type(error).__name__
+            found = f"{match[1]} that is no YAML ({shown(problem)})"
+            raise unreadable(CARD, found, "a name or a list of names") from None
+        listed = value if isinstance(value, list) else [value]
+        yield match[1], [x.strip() for x in listed if isinstance(x, str)]
 
 
-def _listed(front: str, start: int, first: str) -> Iterator[str]:
-    """One value, a list in brackets, or a list of lines."""
-    if first.startswith("["):
-        yield from (_plain(x) for x in first.strip("[]").split(","))
-    elif first:
-        yield _plain(first)
-    else:
-        for line in front[start:].splitlines()[1:]:
-            item = _ITEM.fullmatch(line)
-            if item is None:
-                return
-            yield _plain(item[1])
-
-
-def _plain(text: str) -> str:
-    return text.split(" #", 1)[0].strip().strip("\"'")
+def _clean(name: str) -> str:
+    """A parent without what surrounds its name: an address, a cache, a drive, slashes."""
+    if _WINDOWS.match(name):
+        name = name.replace("\\", "/")
+    name = name.removeprefix(SCHEME)
+    if found := _REPOSITORY.fullmatch(name):
+        return found[1]
+    if found := _SNAPSHOT.fullmatch(name):
+        return f"{found[1]}/{found[2]}"
+    return name.removeprefix("./").rstrip("/")

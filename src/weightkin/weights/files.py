@@ -2,13 +2,15 @@
 
 Bytes are read, not mapped, so that memory stays bounded by what was asked for and a file cut short
 under the reader is an error message rather than a bus error. Only tensors stored as strided views
-are gathered through a mapping, which ends with the call.
+are gathered through a mapping, which ends with the call. `opened` is the one place where a file of
+a model is opened.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,15 @@ from weightkin.weights.ranges import RemoteFile, fetch
 
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
+SPARSE, SPARSENESS = 1 << 30, 1000  # a file beyond this size exists to more than one part in 1000
+OTHER_KIND = "neither a file nor a folder"
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 class File(Protocol):
@@ -55,24 +66,30 @@ class File(Protocol):
 
 
 class LocalFile:
-    """One regular file: its path, its size when opened, the pages touched since."""
+    """One regular file: its path, its size when opened, the pages touched since.
+
+    With ``homes`` the path may be a link, but only to a file inside one of these folders.
+    """
 
     __slots__ = ("pages", "path", "size")
 
-    def __init__(self, path: Path) -> None:
-        with readable(path):
-            status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise unreadable(path, "something else", "a regular file")
+    def __init__(self, path: Path, homes: Sequence[Path] = ()) -> None:
+        if homes:
+            _check_link(path, homes)
+        with opened(path) as handle:
+            status = os.fstat(handle.fileno())
+        if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
+            found = f"a sparse file, {status.st_size} bytes of which {status.st_blocks * 512} exist"
+            raise unreadable(path, found, "a file with its contents")
         self.path = path
         self.size = status.st_size
-        self.pages = PageLedger(status.st_size)
+        self.pages = PageLedger()
 
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
         """Bytes of ascending spans, joined; pieces less than a page apart share one read."""
         joined = np.empty(sum(stop - start for start, stop in spans), dtype=np.uint8)
         filled = 0
-        with readable(self.path), self.path.open("rb", buffering=0) as handle:
+        with opened(self.path) as handle:
             for near in _neighbours(spans):
                 start, stop = near[0][0], near[-1][1]
                 if len(near) == 1:
@@ -126,9 +143,9 @@ class LocalFile:
         return out.view(place.dtype)
 
     def _mapped(self, dtype: np.dtype[Any], offset: int, n: int) -> npt.NDArray[Any]:
-        with readable(self.path):
+        with opened(self.path) as handle:
             try:
-                return np.memmap(self.path, dtype, "r", offset, shape=(n,))
+                return np.memmap(handle, dtype, "r", offset, shape=(n,))
             except ValueError:  # longer than the file is now
                 found = "fewer bytes than when it was opened"
                 raise unreadable(self.path, found, str(self.size)) from None
@@ -200,6 +217,47 @@ class FileStorage:
     def bytes_touched(self) -> int:
         """Distinct bytes touched so far, headers included: whole pages here, ranges on a server."""
         return sum(file.bytes_touched for file in self.files)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.FileIO]:
+    """Open a regular file for reading. A pipe, a socket or a device is refused, never waited for.
+
+    Where the path is a link, the caller has checked where it leads (see `LocalFile`).
+    """
+    with readable(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        kind = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(kind):
+            os.close(descriptor)
+            raise unreadable(path, KINDS.get(stat.S_IFMT(kind), OTHER_KIND), "a regular file")
+        with io.FileIO(descriptor) as handle:
+            yield handle
+
+
+def home_of(folder: Path) -> Path:
+    """The folder inside which links beside a model may lead: its own.
+
+    A snapshot in the cache of a hub may point at the blobs of its repository.
+    """
+    here = _real(folder)
+    for place in here.parents:
+        if place.name == "snapshots" and (place.parent / "blobs").is_dir():
+            return place.parent
+    return here
+
+
+def _check_link(path: Path, homes: Sequence[Path]) -> None:
+    """Refuse a path that leads outside some folders."""
+    target = _real(path)
+    if not any(target.is_relative_to(home) for home in homes):
+        found = "refused link that leads outside the folder"
+        raise unreadable(path, found, "a file inside it (or name the file itself)")
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a link that leads round in a circle stays, and fails later."""
+    return Path(os.path.realpath(path))
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from weightkin.weights.adapter import ALONE
 from weightkin.weights.files import Contents, File
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import Problem
+from weightkin.weights.ranks import refuse_pieces
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import Opener, read_files, read_index
 
 MAX_CONFIG = 16 << 20  # bytes
-TORCH_SUFFIXES = (".bin", ".pt", ".pth")
+TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 # What trainers write beside the weights: never part of a model.
 COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
@@ -48,7 +49,9 @@ def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
             return read_index(open_file(index), open_file)
         weights = _weights([name for name in names if name.lower().endswith(suffixes)])
         if weights:
+            refuse_pieces(folder.path, weights)
             return read_files(weights, open_file)
+    refuse_pieces(folder.path, names)
     if any(name.startswith("adapter_model.") for name in names):
         raise unreadable(folder.path, *ALONE)
     if "model_index.json" in names:
@@ -89,6 +92,6 @@ def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Pro
         file = folder.open_file("config.json")
         if file.size > MAX_CONFIG:
             raise unreadable(file.path, f"{file.size} bytes", f"at most {MAX_CONFIG}")
-        return read_json(file, "config", 0, file.size), [file], []
+        return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
         return {}, [], [Problem("config.json", str(error), loses_tensors=False)]

@@ -34,6 +34,9 @@ PACKED = {  # type -> name, elements and bytes of a block
     22: ("IQ2_S", 256, 82),
     23: ("IQ4_XS", 256, 136),
     29: ("IQ1_M", 256, 56),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
 }
 
 
@@ -59,8 +62,13 @@ class Blocks:
         raw = stored_rows(storage, self.name, rows, self.n_bytes)
         if not raw.size:
             return np.zeros((len(rows), width), dtype=np.float32)
-        with np.errstate(all="ignore"):
-            values = dequantize(raw, GGMLQuantizationType(self.kind))
+        try:
+            with np.errstate(all="ignore"):
+                values = dequantize(raw, GGMLQuantizationType(self.kind))
+        except (ValueError, NotImplementedError):  # a type that an older release does not know
+            raise UnreadableModel(
+                f"{self.name}: found {PACKED[self.kind][0]}, expected a newer package gguf"
+            ) from None
         return np.asarray(values, dtype=np.float32).reshape(len(rows), width)
 
 

@@ -25,9 +25,17 @@ from weightkin.weights.model import Problem, TensorInfo
 from weightkin.weights.shapes import checked_name, checked_shape
 
 MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
-MAX_ITEMS = 1 << 24  # of an array
+MAX_ITEMS = 1 << 24  # numbers of an array
+MAX_TENSORS = 1 << 17
+MAX_FACTS = 1 << 16
+MAX_TEXTS = 1 << 21  # texts of all arrays; tokenisers have hundreds of thousands
 MAX_TEXT = 1 << 16  # bytes of a text that is kept
 WINDOW = 1 << 16  # bytes read at a time
+NO_MODEL = {  # by type or architecture
+    "adapter": ("a LoRA adapter alone", "its base with the adapter merged in"),
+    "imatrix": ("an importance matrix, which holds no weights", "a model"),
+    "controlvector": ("a control vector, which holds no weights", "a model"),
+}
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
     10: "<Q",
     11: "<q",
@@ -50,13 +58,14 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     version, n_tensors, n_facts = cursor.numbers("<IQQ")
     if version not in (2, 3):
         raise unreadable(file.path, f"GGUF version {version}", "2 or 3, little-endian")
-    if max(n_tensors, n_facts) > MAX_ITEMS:
+    if n_tensors > MAX_TENSORS or n_facts > MAX_FACTS:
         found = f"{n_tensors} tensors and {n_facts} facts"
-        raise unreadable(file.path, found, f"at most {MAX_ITEMS}")
+        raise unreadable(file.path, found, f"at most {MAX_TENSORS} and {MAX_FACTS}")
     facts = {}
     for _ in range(n_facts):
         key = cursor.text()
         facts[key] = cursor.value(*cursor.numbers("<I"))
+    _check_kind(file, facts)
     if "general.architecture" not in facts:
         if "general.architecture" not in first:
             found = "no architecture (a later part of a split file?)"
@@ -71,6 +80,13 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     for name, shape, kind, start in _checked(file, table, base):
         _add(file, contents, facts, name, shape, kind, start)
     return contents
+
+
+def _check_kind(file: File, facts: Mapping[str, Any]) -> None:
+    """Refuse what llama.cpp stores in its own format and is no model."""
+    for key in ("general.type", "general.architecture"):
+        if (kind := facts.get(key)) in NO_MODEL:
+            raise unreadable(file.path, *NO_MODEL[kind])
 
 
 def lost_of_split(contents: Contents) -> list[Problem]:
@@ -98,6 +114,7 @@ class _Cursor:
         self.at = 0
         self.start = 0
         self.window = b""
+        self.texts = 0  # in arrays, passed over so far
 
     def take(self, n: int) -> bytes:
         """Return the next bytes."""
@@ -147,8 +164,15 @@ class _Cursor:
         if inner in _SCALARS:
             self.skip(n * struct.calcsize(_SCALARS[inner]))
             return None
+        if inner != _TEXT:
+            raise unreadable(self.file.path, f"values of kind {inner}", "0 to 12")
+        self.texts += n
+        if self.texts > MAX_TEXTS:
+            raise unreadable(
+                self.file.path, f"{self.texts} texts in arrays", f"at most {MAX_TEXTS}"
+            )
         for _ in range(n):
-            self.value(inner)
+            self.skip(int.from_bytes(self.take(8), "little"))
         return None
 
     def tensor(self) -> tuple[str, tuple[int, ...], int, int]:

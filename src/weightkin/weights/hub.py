@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from weightkin.errors import OutOfReach
-from weightkin.weights.files import File, LocalFile, readable
+from weightkin.weights.files import File, LocalFile, home_of, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.ranges import RemoteFile
@@ -153,7 +153,7 @@ class _OnServer:
         cached = self.snapshot / name
         with readable(cached):
             if cached.is_file():
-                return LocalFile(cached)
+                return LocalFile(cached, (home_of(self.snapshot),))
         if name not in self.names:
             raise unreadable(self.path / name, "nothing there", "a file")
         return RemoteFile(self.path / name, self.root + quote(name, safe=""), self.transfer)
@@ -170,7 +170,7 @@ class _InCache:
     def __call__(self, name: str) -> File:
         if name not in self.names:
             raise OutOfReach(f"{located(self.folder / name)}: found it {self.why}, expected a file")
-        return LocalFile(self.folder / name)
+        return LocalFile(self.folder / name, (home_of(self.folder),))
 
 
 def _cached(asked: Asked, cache: Path, why: str) -> Repository:

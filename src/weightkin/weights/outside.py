@@ -11,7 +11,7 @@ from weightkin.weights.adapter import CONFIG
 from weightkin.weights.adapter import FILES as ADAPTERS
 from weightkin.weights.folder import STANDARD_STEMS
 
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx")
 CONFIGS = ("config.json", CONFIG)
 ENDINGS = (".safetensors", ".bin", ".onnx", ".safetensors.index.json", ".bin.index.json")
 WEIGHTS = (*(f"{stem}{suffix}" for stem in STANDARD_STEMS for suffix in ENDINGS), *ADAPTERS)

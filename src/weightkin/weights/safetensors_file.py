@@ -7,17 +7,17 @@ repeated keys, more than 32 dimensions and sizes beyond 64 bits are refused as w
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from typing import Any
 
 from weightkin.weights.dtypes import BITS, NUMPY
 from weightkin.weights.files import Contents, File, Place
+from weightkin.weights.json_text import MAX_BYTES, parse_object
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
 from weightkin.weights.shapes import checked_name, checked_shape
 
-MAX_HEADER = 100_000_000  # bytes, as in the reference library
+MAX_HEADER = MAX_BYTES
 
 
 def read_safetensors(file: File) -> Contents:
@@ -42,26 +42,12 @@ def read_safetensors(file: File) -> Contents:
     return contents
 
 
-def read_json(file: File, what: str, start: int, stop: int) -> dict[str, Any]:
+def read_json(
+    file: File, what: str, start: int, stop: int, *, is_hint: bool = False
+) -> dict[str, Any]:
     """Parse bytes ``start:stop`` of a file as one JSON object without repeated keys."""
-
-    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        once: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in once:
-                raise unreadable(file.path, f"key {quoted(key)} twice in the {what}", "it once")
-            once[key] = value
-        return once
-
     raw = file.read([(start, stop)]).tobytes()
-    try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError) as error:
-        why = f"a {what} that is no JSON ({shown(error)})"
-        raise unreadable(file.path, why, "an object") from None
-    if not isinstance(value, dict):
-        raise unreadable(file.path, f"{quoted(value)} as {what}", "a JSON object")
-    return value
+    return parse_object(raw, file.path, what, is_hint=is_hint)
 
 
 def _header(file: File) -> tuple[dict[str, Any], int]:

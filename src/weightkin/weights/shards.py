@@ -21,7 +21,9 @@ READERS = {
     ".bin": read_torch,
     ".pt": read_torch,
     ".pth": read_torch,
+    ".ckpt": read_torch,
 }
+MAX_SHARDS = 10_000  # files of one model
 SUFFIXES = (*READERS, ".gguf", ".onnx")
 
 
@@ -112,4 +114,7 @@ def _shards_of(index: File) -> dict[str, list[str]]:
                 "expected the name of a file in the same folder"
             )
         shards[shard].append(name)
+    if len(shards) > MAX_SHARDS:
+        found = f"an index of {len(shards)} files"
+        raise unreadable(index.path, found, f"at most {MAX_SHARDS}")
     return dict(shards)

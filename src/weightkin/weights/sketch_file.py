@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
 from weightkin.weights.files import Contents, File, FileStorage
+from weightkin.weights.json_text import parse_object
 from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import SKETCH_KEY, Model, Problem, Sketched
 
 RUN = "run/"
+PARTS = (RUN, "scattered/", "tail/")
 MAX_NAME = 1000  # characters of a model's name
 DIGESTS = {
     "digest": re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII),
     "full_digest": re.compile(r"(wkfull1-[0-9a-f]{64}(-partial)?)?", re.ASCII),
 }
+
+
+def is_sketch(contents: Contents) -> bool:
+    """Whether a file is a sketch: it says so, and holds the parts of one and nothing else."""
+    is_stated = SKETCH_KEY in contents.metadata
+    return is_stated and all(name.startswith(PARTS) for name in contents.tensors)
 
 
 def sketched_model(source: str, path: PurePath, contents: Contents, files: Sequence[File]) -> Model:
@@ -70,10 +77,5 @@ def _problems(path: PurePath, facts: dict[str, Any]) -> list[Problem]:
 
 
 def _parsed(path: PurePath, text: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "")
-    except (ValueError, RecursionError) as error:
-        raise unreadable(path, f"metadata that is no JSON ({shown(error)})", "it") from None
-    if not isinstance(value, dict):
-        raise unreadable(path, f"{quoted(value)} in the metadata", "an object")
-    return value
+    raw = (text or "").encode("utf-8", "replace")
+    return parse_object(raw, path, "metadata", is_hint=True)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.adapter import ALONE, is_adapter, label_of, with_adapter
 from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import Contents, File, FileStorage, LocalFile, readable
+from weightkin.weights.files import Contents, File, FileStorage, LocalFile, home_of, readable
 from weightkin.weights.folder import STANDARD_STEMS, Folder, read_config, read_folder
 from weightkin.weights.gguf_file import parts_of
 from weightkin.weights.hub import SCHEME, is_hub_name, open_repository, pinned, repository_of
 from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.model import SKETCH_KEY, Model
+from weightkin.weights.model import Model, Problem
 from weightkin.weights.packed import unpack
+from weightkin.weights.ranks import refuse_pieces
 from weightkin.weights.shards import read_files, read_index
-from weightkin.weights.sketch_file import sketched_model
+from weightkin.weights.sketch_file import is_sketch, sketched_model
+from weightkin.weights.wrappers import plain_names
 
+MAX_PROBLEMS = 100  # that are named one by one
 BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
 
 
@@ -29,9 +34,9 @@ def open_model(source: str | Path) -> Model:
     ----------
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.gguf``,
-        ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A file that
-        `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.ckpt``,
+        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A
+        file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
@@ -64,9 +69,7 @@ def open_model(source: str | Path) -> Model:
         folder = _local(path)
         contents, files = read_folder(folder)
     else:
-        near = path.parent
-        names = [name for name in BESIDE if (near / name).exists()]
-        folder = Folder(near, names, partial(_open_in, near))
+        folder = _beside(path)
         contents, files = _read_one(path.name, folder)
     return _model(str(source), _name(path), folder, contents, files, None)
 
@@ -93,17 +96,24 @@ def _model(
     revision: str | None,
 ) -> Model:
     """Put together what was read of the files and of the config beside them."""
+    where = files[0].path if len(files) == 1 else folder.path
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
-        raise unreadable(folder.path, " ".join(["no tensors", *said]), "at least one")
+        raise unreadable(where, " ".join(["no tensors", *said]), "at least one")
     if is_adapter(contents.tensors):
-        raise unreadable(folder.path, *ALONE)
-    if SKETCH_KEY in contents.metadata:
+        raise unreadable(where, *ALONE)
+    if is_sketch(contents):
         return sketched_model(source, files[0].path, contents, files)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
-    stored = FileStorage(contents.places, [*files, *config_files])
-    tensors, recipes, unpacking = unpack(contents.tensors, stored, config)
+    renamed = {} if contents.recipes else plain_names(contents.tensors)
+    infos = {
+        renamed.get(key, key): replace(info, name=renamed.get(key, key))
+        for key, info in contents.tensors.items()
+    }
+    places = {renamed.get(key, key): place for key, place in contents.places.items()}
+    stored = FileStorage(places, [*files, *config_files])
+    tensors, recipes, unpacking = unpack(infos, stored, config)
     recipes |= contents.recipes
     if not tensors:
         raise UnreadableModel(unpacking[0].why)
@@ -114,10 +124,19 @@ def _model(
         config=config,
         storage=ComputedStorage(stored, recipes) if recipes else stored,
         revision=revision,
-        problems=(*contents.problems, *problems, *unpacking),
+        problems=_first((*contents.problems, *problems, *unpacking)),
         headers=contents.headers,
         beside=folder.read_beside,
     )
+
+
+def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The first problems, and how many more there are: a file can make any number of them."""
+    kept, rest = tuple(problems[:MAX_PROBLEMS]), problems[MAX_PROBLEMS:]
+    if not rest:
+        return kept
+    is_lost = any(problem.loses_tensors for problem in rest)
+    return (*kept, Problem("further ones", f"{len(rest)} more problems", loses_tensors=is_lost))
 
 
 def _merged(base: str, adapter: str) -> Model:
@@ -137,7 +156,20 @@ def _merged(base: str, adapter: str) -> Model:
 def _local(path: Path) -> Folder:
     with readable(path):
         names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-    return Folder(path, sorted(names), partial(_open_in, path))
+    return Folder(path, sorted(names), partial(_open_in, path, (home_of(path),)))
+
+
+def _beside(path: Path) -> Folder:
+    """The folder of a file that was named alone, with what may be read beside it.
+
+    The file itself may be a link to anywhere, as it was named; beside it, or beside what it links
+    to, links stay inside the folder.
+    """
+    near = path.parent
+    with readable(path):
+        names = [name for name in BESIDE if os.path.lexists(near / name)]
+    homes = home_of(near), home_of(Path(os.path.realpath(path)).parent)
+    return Folder(near, names, partial(_open_beside, path.name, near, homes))
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:
@@ -201,13 +233,18 @@ def may_be_elsewhere(source: str) -> bool:
     )
 
 
-def _open_in(folder: Path, name: str) -> File:
-    return LocalFile(folder / name)
+def _open_in(folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, homes)
+
+
+def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, () if name == named else homes)
 
 
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     if name.endswith(".index.json"):
         return read_index(folder.open_file(name), folder.open_file)
+    refuse_pieces(folder.path, [name])
     return read_files(parts_of(name) or [name], folder.open_file)
 
 

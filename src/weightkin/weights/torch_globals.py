@@ -28,12 +28,14 @@ class TensorRecord(NamedTuple):
 class Global(NamedTuple):
     """A name that a pickle may mention, as a value that can be neither called nor changed."""
 
-    kind: str  # "rebuild", "parameter", "tuple", "dict", "storage", "dtype"
+    kind: str  # "rebuild", "parameter", "tuple", "dict", "record", "storage", "dtype"
     detail: str
 
 
 ALLOWED = {
     "collections.OrderedDict": Global("dict", ""),
+    "argparse.Namespace": Global("record", ""),
+    "types.SimpleNamespace": Global("record", ""),
     "torch.Size": Global("tuple", ""),
     "torch._utils._rebuild_tensor": Global("rebuild", "v1"),
     "torch._utils._rebuild_tensor_v2": Global("rebuild", "v2"),

@@ -53,7 +53,7 @@ def _read_legacy(file: File) -> Contents:
         start, stop = at + 8, at + 8 + n * bits // 8
         if stated != n or stop > file.size:
             found = f"a storage of {stated} elements at byte {at}"
-            raise unreadable(file.path, found, f"{n}, inside the file")
+            raise unreadable(file.path, found, f"{quoted(n)}, inside the file")
         spans[key] = start, stop
         at = stop
 
@@ -62,7 +62,7 @@ def _read_legacy(file: File) -> Contents:
             raise unreadable(file.path, f"no storage {quoted(key)}", "every one in the list")
         return spans[key]
 
-    return state_contents(file, root, span)
+    return state_contents(file, root, span, keys)
 
 
 def _pickles(file: File) -> tuple[object, dict[str, StorageRecord], list[str], int]:

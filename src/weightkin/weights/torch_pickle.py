@@ -17,13 +17,17 @@ from typing import IO, Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.shapes import MAX_DIMENSIONS
 from weightkin.weights.torch_globals import ALLOWED, Global, StorageRecord, TensorRecord
 
-MAX_INSTRUCTIONS = 5_000_000  # about 40 per tensor
+MAX_INSTRUCTIONS = 3_000_000  # about 40 per tensor
 MAX_GLOBAL = 1000  # bytes of a module's or function's name
-
-
+MAX_INTEGER = 64  # bytes of a whole number
 _MARK = object()
+
+
+class Record(dict[Any, Any]):
+    """Stands for an object of a class that only holds attributes, such as a Namespace."""
 
 
 def unpickle(data: bytes, head: str) -> object:
@@ -123,8 +127,9 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise self.malformed("items for something that is no dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if isinstance(key, str):  # no tensor of a state dict has another key
-                target[key] = value
+            # no tensor of a state dict has another key than a text; what stands there is kept, but
+            # not under its key, whose hash could overflow the stack
+            target[key if isinstance(key, str) else object()] = value
 
     def push_dict(self, _: object) -> None:
         values = self.pop_to_mark()
@@ -163,9 +168,18 @@ class _Machine:
                 raise self.malformed("a persistent id that is no storage")
 
     def build(self, _: object) -> None:
-        self.pop()  # a state dict's _metadata: versions of modules, no tensors
-        if not isinstance(self.top(), dict):
+        state = self.pop()
+        if isinstance(self.top(), Record) and isinstance(state, dict):
+            self.top().update(state)
+        elif not isinstance(self.top(), dict):  # of a dict: its _metadata, versions of modules
             raise self.malformed("state for something that is no dict")
+
+    def new(self, _: object) -> None:
+        """Make what stands for an object that is a mere record of its attributes."""
+        arguments, kind = self.pop(), self.pop()
+        if not (isinstance(kind, Global) and kind.kind == "record" and arguments == ()):
+            raise self.malformed("a new object with unexpected arguments")
+        self.stack.append(Record())
 
     def reduce(self, _: object) -> None:
         """Make what a call would have made, for the few callables that torch writes."""
@@ -173,7 +187,7 @@ class _Machine:
         match function, arguments:
             case Global("dict"), ():
                 self.stack.append({})
-            case Global("tuple"), (list() | tuple() as sizes,):
+            case Global("tuple"), (list() | tuple() as sizes,) if len(sizes) <= MAX_DIMENSIONS:
                 self.stack.append(tuple(sizes))
             case Global("parameter"), (TensorRecord() as tensor, *_):
                 self.stack.append(tensor)
@@ -234,6 +248,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPEND": lambda machine, _: machine.extend([machine.pop()]),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
+    "NEWOBJ": _Machine.new,
     "SETITEM": _Machine.store_one,
     "SETITEMS": lambda machine, _: machine.store(machine.pop_to_mark()),
     "STACK_GLOBAL": _Machine.stack_global,
@@ -245,6 +260,19 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
 
 def _read_nothing(_: IO[bytes]) -> None:
     return None
+
+
+def _read_integer(width: int) -> Callable[[IO[bytes]], int]:
+    """Read whole numbers behind their length; pickletools would build one of any size."""
+
+    def read(stream: IO[bytes]) -> int:
+        n = int.from_bytes(stream.read(width), "little")
+        data = stream.read(n) if n <= MAX_INTEGER else b""
+        if len(data) != n:
+            raise ValueError(f"a number of {n} bytes")
+        return int.from_bytes(data, "little", signed=True)
+
+    return read
 
 
 def _read_global(stream: IO[bytes]) -> str:
@@ -264,4 +292,8 @@ _STEPS: dict[bytes, tuple[Callable[[IO[bytes]], Any], Callable[[_Machine, Any], 
     )
     for instruction in pickletools.opcodes
     if instruction.name in _ACTIONS
-} | {pickle.GLOBAL: (_read_global, _Machine.push_global)}
+} | {
+    pickle.GLOBAL: (_read_global, _Machine.push_global),
+    pickle.LONG1: (_read_integer(1), _Machine.push),
+    pickle.LONG4: (_read_integer(4), _Machine.push),
+}

@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from weightkin.weights.files import Contents, File, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
+from weightkin.weights.model import Problem
 from weightkin.weights.torch_pickle import unpickle
 from weightkin.weights.torch_state import state_contents
 
@@ -21,6 +22,11 @@ MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
 MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
 TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
 NEAR_HEADER = 256  # bytes that hold most local headers whole
+DATA = "data/"  # before the key of a storage
+BESIDE = (  # what torch writes beside the storages
+    "data.pkl", "byteorder", "version", ".format_version", ".storage_alignment",
+    ".data/serialization_id",
+)  # fmt: skip
 LOCAL_HEADER = b"PK\x03\x04"
 BROKEN_ZIP = (  # what zipfile raises on one
     zipfile.BadZipFile,
@@ -53,10 +59,16 @@ def read_torch_zip(file: File) -> Contents:
 
     def span(key: str) -> tuple[int, int]:
         if key not in spans:
-            spans[key] = _span(archive, f"data/{key}")
+            spans[key] = _span(archive, f"{DATA}{key}")
         return spans[key]
 
-    return state_contents(file, root, span)
+    storages = [x.removeprefix(DATA) for x in archive.entries if x.startswith(DATA)]
+    contents = state_contents(file, root, span, storages)
+    others = [x for x in archive.entries if not x.startswith(DATA) and x not in BESIDE]
+    if others:
+        why = f"zip entries beside the state dict are not read, first {quoted(min(others))}"
+        contents.problems.append(Problem(shown(f"{len(others)} entries"), why))
+    return contents
 
 
 class _Handle(io.RawIOBase):
