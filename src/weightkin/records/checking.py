@@ -104,6 +104,23 @@ class Ancestor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """One model that the policy names, and what a comparison with it showed, or could have shown.
+
+    ``tested`` is the share of the parameters in blocks and embeddings that entered a test,
+    ``log10_reach`` the smallest p-value that these tests could have given.
+    """
+
+    name: str
+    verdict: str
+    log10_pvalue: float
+    sentence: str
+    tested: float
+    log10_reach: float
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One rule touched. ``level`` is what the policy makes of it, ``state`` whether it is shown.
 
@@ -139,6 +156,7 @@ class Checked:
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
     n_compared: int = 0
+    against: tuple[Against, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
@@ -221,6 +239,10 @@ def _checked(data: dict[str, Any]) -> Checked:
         **{
             **kept,
             "declared_parents": tuple(data.get("declared_parents", ())),
+            "against": tuple(
+                Against(**{**known(Against, x), "limits": tuple(x.get("limits", ()))})
+                for x in data.get("against", ())
+            ),
             "findings": tuple(_finding(x) for x in data.get("findings", ())),
             "skipped": tuple(Skipped(**x) for x in data.get("skipped", ())),
         }

@@ -33,6 +33,7 @@ class Registered:
     licence: str = ""
     imported: str = ""  # UTC, ISO 8601; empty: registered here
     notes: tuple[str, ...] = ()  # same contents as another, or another under this name
+    claimed: bool = False  # the digest is what a sketch says of itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
