@@ -31,7 +31,7 @@ from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest
-from weightkin.weights.declared import CARD, folder_of
+from weightkin.weights.declared import CARD, Declared, folder_of
 from weightkin.weights.messages import shown
 
 OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",
@@ -234,7 +234,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
         room = replace(room, registry=None, families={}, problem=str(error))
         known = look_at(None)
     bench = Bench(policy, known, room.families, room.is_full)
-    open_ = [_open_finding(own, what, why) for what, why in _unread(model)]
+    open_ = [_open_finding(own, what, why) for what, why in _unread(model, known.declared)]
     if room.problem:
         open_.append(_open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
@@ -253,8 +253,10 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
     )
 
 
-def _unread(model: Model) -> Iterator[tuple[str, str]]:
-    """What of a model was not read, as far as its reader says so."""
+def _unread(model: Model, said: Declared) -> Iterator[tuple[str, str]]:
+    """What of a model, and of what it declares, was not read, as far as readers say so."""
+    for problem in said.unread:
+        yield problem.what, f"what the model declares could not be read: {problem.why}"
     lost = [problem for problem in model.problems if problem.loses_tensors]
     if lost:
         named = "; ".join(f"{x.what}: {x.why}" for x in lost[:MOST_LOST])

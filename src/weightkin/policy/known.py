@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal
 
-from weightkin.errors import WeightkinError
+from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
 from weightkin.policy.reach import Candidate, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
+from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model
@@ -183,11 +184,11 @@ def _of_registered(
     if found is not None and found.verdict == "dependent":
         return replace(found, other=other)
     try:
-        if registry is None:
-            raise WeightkinError("there is no registry")
-        sketch = registry.sketch(registered.id)
-    except WeightkinError as error:
+        sketch = None if registry is None else sketch_of(registry.path, registered)
+    except UnreadableModel as error:
         return _not_testable(other, str(error))
+    if sketch is None:
+        return _not_testable(other, "its sketch is not in the registry, or no longer the same")
     direct = _of_model(as_model(sketch), bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.verdict))
@@ -273,7 +274,10 @@ def _ancestor(model: Registered) -> Ancestor:
 
 
 def is_meant(declared_name: str, other: Ancestor) -> bool:
-    """Whether a declared name may mean a model: its name or source, or the last part of both."""
-    last = PurePath(declared_name).name
-    names = other.name, other.source
-    return declared_name in names or last in (other.name, PurePath(other.source).name)
+    """Whether a declared name may mean a model: its name or source, or the last part of both.
+
+    Capital letters make no difference, as on a hub.
+    """
+    last = PurePath(declared_name).name.casefold()
+    lasts = (other.name.casefold(), PurePath(other.source).name.casefold())
+    return declared_name in (other.name, other.source) or last in lasts

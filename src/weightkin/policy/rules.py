@@ -151,7 +151,10 @@ class Bench:
             return
         if related and search and search.registered is None:
             e = min(related, key=lambda x: x.log10_pvalue)
-            text = with_evidence("no parent declared, perhaps a child of", e)
+            said = (
+                "no declared parent is among its relatives" if self.known.declared.parents else ""
+            )
+            text = with_evidence(f"{said or 'no parent declared'}, perhaps a child of", e)
             cap = self.policy.undetermined_direction
             yield from self._found("undeclared-parent", e, text, cap)
             return

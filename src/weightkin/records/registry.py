@@ -32,8 +32,8 @@ class Registered:
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
     imported: str = ""  # UTC, ISO 8601; empty: registered here
+    claimed: bool = False  # the digest is what a sketch says of itself: nobody here computed it
     notes: tuple[str, ...] = ()  # same contents as another, or another under this name
-    claimed: bool = False  # the digest is what a sketch says of itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from weightkin.registry import adding, family, moving, placing, searching
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
 from weightkin.registry.stores import new_place, store_of
-from weightkin.sketch import Sketch
 from weightkin.weights.declared import Declared
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.outside import refuse_inside
@@ -205,30 +204,6 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
             return tuple(adding.with_notes(connection, row) for row in rows.fetchall())
-
-    def sketch(self, number: int) -> Sketch:
-        """What is kept of the weights of a registered model.
-
-        Raises
-        ------
-        UnreadableModel
-            There is no such model, or its sketch is damaged.
-        """
-        with opened(self.path, to_write=False) as connection:
-            row = connection.execute(
-                f"SELECT {COLUMNS} FROM models WHERE id = ?",  # noqa: S608
-                (number,),
-            ).fetchone()
-            if row is None:
-                raise unreadable(f"#{number}", "no such registered model", "one that is listed")
-            own = adding.with_notes(connection, row)
-            slot, file = connection.execute(
-                "SELECT contents.slot, contents.sketch FROM contents JOIN models"
-                " ON models.slot = contents.slot WHERE models.id = ?",
-                (number,),
-            ).fetchone()
-            sketch = store_of(self.path, connection).sketch(slot, file)
-        return replace(sketch, name=own.name, source=own.source, digest=own.digest)
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Forget every model of this name, number (``#3``) or source."""

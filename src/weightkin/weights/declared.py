@@ -15,7 +15,7 @@ from typing import Any
 
 from weightkin.errors import WeightkinError
 from weightkin.weights.hub import SCHEME
-from weightkin.weights.model import Model
+from weightkin.weights.model import Model, Problem
 from weightkin.weights.source import base_and_adapter
 
 CARD = "README.md"
@@ -29,10 +29,14 @@ _ITEM = re.compile(r"[ \t]*-[ \t]+(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Parents in the order they are named, each once, and the licence ("" where none is)."""
+    """Parents in the order they are named, each once, and the licence ("" where none is).
+
+    ``unread`` lists files of claims that are there and could not be read.
+    """
 
     parents: tuple[str, ...] = ()
     licence: str = ""
+    unread: tuple[Problem, ...] = ()
 
 
 def declared(model: Model) -> Declared:
