@@ -14,7 +14,10 @@ from typing import Any
 
 PROSE = 1 << 14  # characters from which a text must not be a table
 MOST_DIGITS, MOST_ENCODED = 0.3, 0.2  # shares of its characters
-ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{60,}", re.ASCII)
+ENCODED = re.compile(  # capitals, small letters and digits in one run, as base64 has them
+    r"(?=[a-z0-9+/=_-]*[A-Z])(?=[A-Z0-9+/=_-]*[a-z])(?=[A-Za-z+/=_-]*[0-9])[A-Za-z0-9+/=_-]{24,}",
+    re.ASCII,
+)
 DIGIT = re.compile(r"[0-9]", re.ASCII)
 
 MOST_LISTED = 1 << 14  # numbers in lists, of one text
