@@ -14,7 +14,7 @@ import unicodedata
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.policy.texts import why_no_prose, why_no_settings
+from weightkin.policy.texts import MOST_ENCODED_SETTINGS, n_encoded, why_no_prose, why_no_settings
 from weightkin.weights.files import LocalFile
 from weightkin.weights.protobuf import Messages
 from weightkin.weights.shards import SUFFIXES
@@ -105,6 +105,8 @@ def _of_text(raw: bytes, suffix: str) -> str:
         return why_no_prose(text)
     if raw.count(b"[") + raw.count(b"{") > MOST_OPEN or raw.count(b",") > MOST_COMMAS:
         return "JSON of more parts than settings or a vocabulary have"
+    if n_encoded(text) > MOST_ENCODED_SETTINGS:
+        return "JSON that is mostly encoded bytes"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ from weightkin.weights.computed import ComputedStorage
 from weightkin.weights.files import FileStorage, Place
 
 # Bytes beside tensors: names, shapes and padding of each, and a graph, a vocabulary, a pickle.
-MOST_OTHER, MOST_EACH = 1 << 16, 1 << 12
+MOST_OTHER, MOST_EACH = 1 << 15, 1 << 11
 MOST_HEADER = {".gguf": 64 << 20, ".onnx": 16 << 20}  # vocabularies; the nodes of a graph
 
 
