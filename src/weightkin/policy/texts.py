@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 PROSE = 1 << 14  # characters from which a text must not be a table
-MOST_DIGITS, MOST_RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}", re.ASCII)
+MOST_DIGITS, MOST_ENCODED = 0.3, 0.2  # shares of its characters
+RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}", re.ASCII)
 IN_ENCODED = tuple(re.compile(x) for x in ("[A-Z]", "[a-z]", "[0-9]"))  # all three, as in base64
 DIGIT = re.compile(r"[0-9]", re.ASCII)
 
