@@ -111,7 +111,7 @@ class _Read:
         for file, why in coverage_of(model.storage).items():
             if is_onnx or is_one or IS_PART.search(file.name):
                 self.partly.pop(_real(file), None)
-                if why:
+                if why and not model.is_partial:  # else what is missing is named already
                     self.partly[_real(file)] = why
                 else:
                     self.settled.add(_real(file))
