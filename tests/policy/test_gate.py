@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -220,7 +221,8 @@ def test_a_registry_that_cannot_be_used_never_passes(small, tmp_path):
     asks.write_text("[rules]\nunknown-origin = 'warning'\n")
     assert check(target, asks).outcome == "incomplete"
     asks.write_text("[rules]\nunknown-origin = 'off'\n")
-    assert check(target, asks).outcome == "pass"
+    with pytest.raises(UsageError, match="nothing to check"):
+        check(target, asks)
 
 
 def test_unreadable_models_exit_with_three_or_two(small, tmp_path):
@@ -268,7 +270,7 @@ def test_wrong_command_lines_exit_with_four(small, tmp_path):
         done = command("check", small / "good", *more)
         assert (done.returncode, done.stdout) == (4, ""), more
         assert done.stderr
-    with pytest.raises(UsageError, match="nothing to hold the model against"):
+    with pytest.raises(UsageError, match="nothing to check"):
         check(small / "good")
 
 
@@ -322,3 +324,71 @@ def test_nothing_is_written_into_the_folder_of_a_model(small):
     before = {p: p.stat().st_mtime_ns for p in (small / "child").rglob("*")}
     check(small / "child", registry=small / "r.sqlite", deny=[small / "root"])
     assert {p: p.stat().st_mtime_ns for p in (small / "child").rglob("*")} == before
+
+
+def test_a_forged_direction_lowers_no_level(small, tmp_path):
+    """A copy of a rounded model, with noise below its last bit, poses as its parent."""
+    rng = np.random.default_rng(23)
+    rounded = {k: v.astype(np.float16) for k, v in base(rng).items()}
+    forged = {k: v.astype(np.float32) * np.float32(1 + 1e-5) for k, v in rounded.items()}
+    denied, copy = write(tmp_path / "denied", rounded), write(tmp_path / "copy", forged)
+    record = check(copy, deny=[denied])
+    assert [(x.rule, x.level) for x in record.findings] == [("forbidden-ancestor", "error")]
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([denied])
+    record = check(copy, registry=registry)
+    assert ("undeclared-parent", "error") in [(x.rule, x.level) for x in record.findings]
+    assert record.outcome == "hit"
+
+
+def test_what_no_test_reached_must_be_too_small_to_be_the_forbidden_model(small, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    held = load_file(small / "root" / "model.safetensors")
+    rest = np.concatenate([x.ravel() for x in held.values()]).astype(np.float32)
+    where = tmp_path / "m"
+    shutil.copytree(small / "stranger", where)
+    clean = load_file(where / "model.safetensors")
+    for extra in (rest, rest.view(np.uint8), rest.reshape(-1, 1)):
+        save_file({**clean, "extra": extra}, where / "model.safetensors")
+        record = check(where, deny=[small / "root"])
+        assert record.outcome == "incomplete"
+        assert "parameters" in record.findings[0].reason
+    save_file({**clean, "extra": rest[:50]}, where / "model.safetensors")
+    record = check(where, deny=[small / "root"])
+    assert record.outcome == "pass"
+    (against,) = record.models[0].against
+    assert against.verdict == "no-evidence"
+    assert against.tested > 0.8
+    assert against.log10_reach < -6
+
+
+def test_a_sketch_at_the_gate_never_passes(small, tmp_path):
+    command("sketch", small / "stranger", "--out", tmp_path)
+    record = check(tmp_path / "stranger.sketch.safetensors", deny=[small / "root"])
+    assert record.outcome == "incomplete"
+    assert "its weights were not read" in record.findings[0].reason
+
+
+def test_bytes_of_a_file_that_belong_to_no_tensor_are_named(small, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    where = tmp_path / "m.pt"
+    torch.save(load_file(small / "stranger" / "model.safetensors"), where)
+    assert check(where, deny=[small / "root"]).outcome == "pass"
+    with zipfile.ZipFile(where, "a") as archive:
+        archive.writestr("m/data/999", b"\1" * 200_000)
+    record = check(where, deny=[small / "root"])
+    assert record.outcome == "incomplete"
+    assert "belong to no tensor" in record.findings[0].reason
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf"), 1e-320])
+def test_a_policy_that_can_find_nothing_is_refused(small, alpha):
+    with pytest.raises(UsageError, match="alpha is"):
+        check(small / "good", Policy(alpha=alpha), deny=[small / "root"])
+    with pytest.raises(UsageError, match="is off"):
+        check(small / "good", Policy(levels={"forbidden-ancestor": "off"}), deny=[small / "root"])
+    with pytest.raises(UsageError, match="an empty name"):
+        check(small / "good", deny=[" "])

@@ -48,6 +48,8 @@ def test_what_is_stated_is_kept(tmp_path):
         "[rules]\nunknown-origin = 1", "[forbidden]\nancestors = 'a'", "[evidence]\nalpha = 2.0",
         "[forbidden]\nancestors = [1]", "[forbidden]\nfamilies = ['']", "[evidence]\nalpha = 'x'",
         "[licences]\nx = 'free'", "[licences]\nx = []", "[evidence]\ncalibrated = true",
+        "", "# nothing", "[forbidden]", "\ufeff[rules]\nunknown-origin = 'off'",
+        "[forbidden]\nancestors = [' ']", "[evidence]\nalpha = 1e-320", "[evidence]\nalpha = inf",
         "not toml", "a = 1\na = 2", "[evidence]\nalpha = nan", "x = " + "[" * 5000,
         '"\\u202e\\u001b[31m" = 1', "[" + "x" * 10000 + "]", "[[forbidden]]",
     ],

@@ -59,7 +59,7 @@ def clean(tmp_path):
 
 
 def test_a_clean_folder_of_folders_passes(clean):
-    (clean / "ok" / "training_args.bin").write_bytes(b"no weights")
+    torch_file(clean / "ok" / "training_args.bin", program(mapping({})))
     (clean / "ok" / "notes.txt").write_text("of no interest")
     done = command("check", clean, "--deny", DENIED)
     assert (done.returncode, done.stderr) == (0, "")
@@ -160,7 +160,11 @@ def test_no_link_leads_out_of_the_folder_or_round_in_it(tmp_path):
     assert names(root) == {".": True, "out": False}
     os.remove(root / "out")
     (root / "linked.safetensors").symlink_to(tmp_path / "elsewhere" / "model.safetensors")
-    assert outcome(root) == ("hit", {".", "linked.safetensors"})
+    assert outcome(root) == ("incomplete", {".", "linked.safetensors"})
+    shutil.copy(DENIED / "model.safetensors", root / "kept.safetensors")
+    (root / "linked.safetensors").unlink()
+    (root / "linked.safetensors").symlink_to("kept.safetensors")
+    assert outcome(root) == ("hit", {".", "kept.safetensors"})
 
 
 def test_an_adapter_stands_with_its_base_or_is_unverifiable(tmp_path):
@@ -191,5 +195,7 @@ def test_a_folder_without_end_never_passes(tmp_path, monkeypatch):
 def test_a_folder_of_nothing_is_unreadable(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "optimizer.pt").write_bytes(b"no weights")
+    assert outcome(tmp_path) == ("incomplete", {"a/optimizer.pt"})
+    (tmp_path / "a" / "optimizer.pt").unlink()
     with pytest.raises(UnreadableModel, match="found no model"):
         check(tmp_path, deny=[DENIED])

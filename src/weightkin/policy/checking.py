@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import weightkin
-from weightkin.errors import UnusableRegistry, UsageError, WeightkinError
-from weightkin.policy.known import (
-    Known,
-    Named,
-    as_registered,
-    is_path,
-    look,
-    members_of,
-    named,
-    registered_as,
-)
-from weightkin.policy.reading import Policy, read_policy
+from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
+from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
+from weightkin.policy.known import Evidence, Known, look, members_of
+from weightkin.policy.naming import Meant, named
+from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
 from weightkin.policy.rules import Bench
-from weightkin.policy.walk import Found, models_of
+from weightkin.policy.walk import Found
 from weightkin.records import Skipped
 from weightkin.records.checking import (
     ALWAYS,
@@ -37,13 +31,14 @@ from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest
-from weightkin.weights.declared import CARD, folder_of
-from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.source import may_be_elsewhere
+from weightkin.weights.declared import CARD, Declared, folder_of
+from weightkin.weights.messages import shown
 
+OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",
+               "looser-licence", "unknown-licence")  # fmt: skip
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
-Source = Place | Model
+MOST_LOST = 5  # tensors and files of a model that are named in one finding
 
 
 def check(
@@ -94,13 +89,9 @@ def check(
     rules = policy if isinstance(policy, Policy) else read_policy(policy) if policy else Policy()
     home = _home(registry)
     rules = _with_named(rules, expect, deny)
-    asked = (*rules.forbidden_ancestors, *rules.expected_parents, *rules.forbidden_families)
-    if not sources or not (asked or policy or home):
-        if not sources:
-            raise UsageError("no model was named, expected at least one")
-        wanted = "--policy, --registry, --expect-parent or --deny"
-        why = "there is nothing to hold the model against"
-        raise UsageError(f"{why}, and no registry of yours: expected {wanted}")
+    if not sources:
+        raise UsageError("no model was named, expected at least one")
+    _check_asked(rules, home)
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
     checked = _check_all(sources, room, seed)
     return Check(
@@ -126,19 +117,6 @@ def check(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What all models of one call share. ``problem`` says why there is no registry to ask."""
-
-    policy: Policy
-    registry: Registry | None
-    models: tuple[Registered, ...]
-    named: dict[str, Named]
-    families: dict[str, set[int]]
-    problem: str
-    is_full: bool
-
-
 def _home(registry: Registry | Place | None) -> Registry | None:
     """The registry named, or the user's own if there is one."""
     if isinstance(registry, Registry):
@@ -149,17 +127,38 @@ def _home(registry: Registry | Place | None) -> Registry | None:
 
 
 def _with_named(policy: Policy, expect: Sequence[Place], deny: Sequence[Place]) -> Policy:
-    for option, names, rule in (
-        ("--expect-parent", expect, "missing-parent"),
-        ("--deny", deny, "forbidden-ancestor"),
-    ):
-        if names and policy.level(rule) == "off":
-            raise UsageError(f"{option} was given, but the policy turns {rule} off")
-    return replace(
+    """The policy with what the command line adds; a rule that is off cannot be asked of models."""
+    added = replace(
         policy,
         forbidden_ancestors=_once(policy.forbidden_ancestors, deny),
         expected_parents=_once(policy.expected_parents, expect),
     )
+    for rule, names in (
+        ("forbidden-ancestor", added.forbidden_ancestors),
+        ("forbidden-family", added.forbidden_families),
+        ("missing-parent", added.expected_parents),
+    ):
+        if not all(name.strip() for name in names):
+            raise UsageError("an empty name, expected a source, a digest or a #number")
+        if names and policy.level(rule) == "off":
+            raise UsageError(f"{rule} is off, but {shown(names[0])} is named for it; expected one"
+                             " of the two")  # fmt: skip
+    if not LEAST_ALPHA <= added.alpha < 1:
+        raise UsageError(f"alpha is {added.alpha}, expected {LEAST_ALPHA:g} to below 1")
+    return added
+
+
+def _check_asked(policy: Policy, home: Registry | None) -> None:
+    """Refuse a check that could not find anything."""
+    if policy.forbidden_ancestors or policy.expected_parents or policy.forbidden_families:
+        return
+    if home is None and not any(rule in policy.stated for rule in NEED_REGISTRY):
+        wanted = "--policy with models, --registry, --expect-parent or --deny"
+        raise UsageError(f"nothing to check: no model is forbidden or expected, and there is no"
+                         f" registry; expected {wanted}")  # fmt: skip
+    if all(policy.level(rule) == "off" for rule in OF_REGISTRY):
+        raise UsageError("nothing to check: no model is forbidden or expected, and every rule about"
+                         " registered models is off; expected one of them")  # fmt: skip
 
 
 def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
@@ -175,9 +174,13 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
             models = home.list()
             heads = named(policy.forbidden_families, home, models, only_registered=True)
             families = {
-                name: members_of(x, home, policy.alpha, seed)
-                for name, x in heads.items()
-                if isinstance(x, Registered)
+                name: {
+                    number
+                    for model in head.models
+                    for number in members_of(model, home, policy.alpha, seed)
+                }
+                for name, head in heads.items()
+                if isinstance(head, Meant)
             }
         except UnusableRegistry as error:
             home, models, problem = None, (), str(error)
@@ -194,23 +197,20 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     errors: list[WeightkinError] = []
     states: list[Skipped] = []
     for source in sources:
-        inside = (
-            [Found(source.source, source)] if isinstance(source, Model) else _named(source, room)
-        )
-        for found in inside:
+        for found in candidates_of(source, room):
             one = _tried(found, room, seed)
             told = one if isinstance(one, Checked) else _unreadable(found.source, str(one))
-            reasons = [x.reason for x in told.findings if x.state == "unverifiable"]
-            if found.is_state and reasons and len(reasons) == len(told.findings):
-                why = f"of a trainer, and no weights that can be tested ({reasons[0]})"
+            if why := held_by_trainer(found, told):
                 states.append(Skipped(what=shown(found.source), why=why))
                 continue
             checked.append(told)
             if isinstance(one, WeightkinError):
                 errors.append(one)
-    if len(sources) == 1 and len(errors) == len(checked):
+    if not checked:
+        raise UnreadableModel(f"{shown(states[0].what)}: no weights, expected a model")
+    if len(sources) == len(checked) == len(errors) == 1 and checked[0].source == str(sources[0]):
         raise errors[0]
-    first, *rest = checked  # every source has at least one, be it an error
+    first, *rest = checked
     return (replace(first, skipped=(*first.skipped, *states)), *rest)
 
 
@@ -223,38 +223,21 @@ def _tried(found: Found, room: Room, seed: int) -> Checked | WeightkinError:
         return error
 
 
-def _named(source: Source, room: Room) -> Iterable[Found]:
-    """What a source holds; where it is no path, the registered model of that name or number."""
-    if isinstance(source, Model):
-        return [Found(source.source, source)]
-    text = str(source)
-    if is_path(text):
-        return models_of(source)
-    known = registered_as(text, room.models)
-    if isinstance(known, Registered):
-        return [Found(known.source, as_registered(known))]
-    if room.registry and known is None and not may_be_elsewhere(text):
-        nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
-        return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
-    return models_of(source)
-
-
 def _check_one(model: Model, room: Room, seed: int) -> Checked:
     policy = room.policy
     own = digest(model)
+    look_at = partial(look, model, room.named, digest=own, alpha=policy.alpha, seed=seed)
     try:
-        known = look(model, room.named, room.registry, digest=own, alpha=policy.alpha, seed=seed)
+        members = {number for family in room.families.values() for number in family}
+        known = look_at(room.registry, also=members)
     except UnusableRegistry as error:  # damaged where it was not looked at before
         room = replace(room, registry=None, families={}, problem=str(error))
-        known = look(model, room.named, None, digest=own, alpha=policy.alpha, seed=seed)
+        known = look_at(None)
     bench = Bench(policy, known, room.families, room.is_full)
-    findings = bench.findings()
+    open_ = [_open_finding(own, what, why) for what, why in _unread(model, known.declared)]
     if room.problem:
-        findings = (_open_finding(own, "registry", room.problem), *findings)
-    lost = [f"{x.what}: {x.why}" for x in model.problems if x.loses_tensors]
-    unread = [*((x.what, x.why) for x in known.declared.unread), *(("model", x) for x in lost[:1])]
-    said = "not all of the model could be read"
-    findings = (*(_open_finding(own, what, f"{said}: {why}") for what, why in unread), *findings)
+        open_.append(_open_finding(own, "registry", room.problem))
+    against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
     return Checked(
         name=model.name,
         source=model.source,
@@ -263,15 +246,29 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
         card=_card(model),
         declared_parents=known.declared.parents,
         licence=known.declared.licence,
-        n_compared=_n_compared(known),
-        findings=findings,
+        n_compared=len(known.by_id or {}) + _n_direct(known),
+        against=tuple(against),
+        findings=(*open_, *bench.findings()),
         skipped=tuple(Skipped(what=x.what, why=x.why) for x in model.problems),
     )
 
 
-def _n_compared(known: Known) -> int:
-    direct = [e for e in known.by_name.values() if not isinstance(e, str) and not e.other.id]
-    return len(known.by_id or {}) + len(direct)
+def _unread(model: Model, said: Declared) -> Iterator[tuple[str, str]]:
+    """What of a model, and of what it declares, was not read, as far as readers say so."""
+    for problem in said.unread:
+        yield problem.what, f"what the model declares could not be read: {problem.why}"
+    lost = [problem for problem in model.problems if problem.loses_tensors]
+    if lost:
+        named = "; ".join(f"{x.what}: {x.why}" for x in lost[:MOST_LOST])
+        more = f"; and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
+        yield "model", f"not all of the model could be read: {named}{more}"
+    if model.sketched is not None:
+        yield "sketch", "a sketch, which holds a sample of a model: its weights were not read"
+
+
+def _n_direct(known: Known) -> int:
+    """Models that were compared though they are not registered."""
+    return sum(isinstance(e, Evidence) and not e.other.id for e in known.by_name.values())
 
 
 def _unreadable(source: str, why: str) -> Checked:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Literal
 
-from weightkin.errors import WeightkinError
-from weightkin.records import Effect
-from weightkin.records.checking import Ancestor
+from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
+from weightkin.policy.reach import Candidate, n_parameters
+from weightkin.records import Comparison, Effect
+from weightkin.records.checking import Against, Ancestor
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
+from weightkin.registry.browsing import sketch_of
+from weightkin.sketch.stand_in import as_model
 from weightkin.verbs.compare import compare
-from weightkin.weights import Model, digest, open_model
+from weightkin.weights import Model
 from weightkin.weights.declared import Declared, declared
-from weightkin.weights.messages import shown, unreadable
 
 Parent = Literal["other", "model", "undetermined"]
-DIGEST = "wk1-"
 IDENTICAL = ("identical", "header-only")
+SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
+SKETCHED = "compared with its sketch, a sample of it: blind tests were not run"
+FRUGAL = "read from a hub: blind tests looked at a part of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +40,11 @@ class Evidence:
     effect: Effect | None = None
     parent: Parent = "undetermined"
     probability: float = 0.5
-    missing: str = ""  # what of the other model could not be read
+    missing: str = ""  # what of the other model could not be read, or is not known
+    lacking: str = ""  # why "no evidence" says too little
+    parts: tuple[str, ...] = ()  # where weights are shared, if not in all parts
     is_own: bool = False  # the entry of the very model in the registry
+    against: Against | None = None  # of a comparison made here
 
     @property
     def is_same(self) -> bool:
@@ -50,60 +58,9 @@ class Known:
 
     declared: Declared
     digest: str
-    by_name: Mapping[str, Evidence | str]
+    by_name: Mapping[str, Evidence | Unknown]
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
-
-
-def registered_as(name: str, models: Sequence[Registered]) -> Registered | str | None:
-    """The registered model that a name of the policy means, None if it can only mean a path.
-
-    A name that means both a registered model and a path is taken for neither, and the text says
-    so: whoever may write a folder here would choose what the policy means.
-    """
-    if name.startswith("#") and name[1:].isdecimal():
-        return next((m for m in models if m.id == int(name[1:])), None)
-    found = next((m for m in reversed(models) if name in (m.name, m.digest)), None)
-    if is_path(name):
-        if found is None:
-            return None
-        said = f"is both a path here and registered as #{found.id}"
-        return f"{shown(name)}: {said}, expected #{found.id}, its digest or an absolute path"
-    return found or next((m for m in reversed(models) if name == m.source), None)
-
-
-def as_registered(known: Registered) -> Model | WeightkinError:
-    """The weights of a registered model, if they are still those."""
-    try:
-        model = open_model(known.source)
-        if digest(model) == known.digest:
-            return model
-    except WeightkinError as error:
-        return error
-    found = f"other weights than those registered as #{known.id}"
-    return unreadable(shown(known.source), found, "the same (`weightkin add` registers these)")
-
-
-Named = Registered | Model | str  # what the policy means by a name, or why it cannot be had
-
-
-def named(names: Sequence[str], registry: Registry | None, models: Sequence[Registered],
-          *, only_registered: bool = False) -> dict[str, Named]:  # fmt: skip
-    """Find every model that a policy names; opens those that are not registered."""
-    found: dict[str, Named] = {}
-    for name in names:
-        registered = registered_as(name, models)
-        if registered is not None:
-            found[name] = registered
-        elif name.startswith(("#", DIGEST)) or only_registered:
-            where = f" in {shown(registry.path)}" if registry else ", and there is no registry"
-            found[name] = f"no such registered model{where}"
-        else:
-            try:
-                found[name] = open_model(name)
-            except WeightkinError as error:
-                found[name] = str(error)
-    return found
 
 
 def look(
@@ -112,30 +69,54 @@ def look(
     registry: Registry | None,
     *,
     digest: str,
+    also: Collection[int] = (),
     alpha: float,
     seed: int,
 ) -> Known:
     """Compare a model with all that is named, and place it among the registered ones.
 
     The level is paid: each named model gets its share of ``alpha``, the registry one of its own.
+    Registered models whose numbers are in ``also`` are compared whatever their vectors say.
     """
-    known = [x for x in named.values() if isinstance(x, Registered)]
+    known = [x for meant in named.values() if isinstance(meant, Meant) for x in meant.models]
     trace = None
     by_id: dict[int, Evidence] = {}
     if registry is not None:
-        wanted = sorted({x.id for x in known})
+        wanted = sorted({x.id for x in known} | set(also))
         trace = registry.trace(model.source, alpha=alpha, seed=seed, also=wanted)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
-    by_id |= {x.id: _itself(x) for x in known if x.digest == digest and x.id not in by_id}
-    found: dict[str, Evidence | str] = {}
+    own = [x for x in known if x.digest == digest and not x.claimed]
+    by_id |= {x.id: _itself(x) for x in own if x.id not in by_id}
+    bench = _Bench(Candidate(model), digest, alpha / max(1, len(named)), seed)
+    found: dict[str, Evidence | Unknown] = {}
     for name, other in named.items():
-        if isinstance(other, Registered):
-            found[name] = _of_registered(other, by_id)
+        if isinstance(other, Meant):
+            each = [_of_registered(x, by_id, bench, registry) for x in other.models]
+            worst = min(each, key=lambda x: SEVERITY.index(x.verdict))
+            is_open = other.is_claimed and worst.verdict != "dependent"
+            found[name] = replace(worst, missing=CLAIMED) if is_open else worst
         elif isinstance(other, Model):
-            found[name] = _of_model(other, model, alpha / len(named), seed)
+            found[name] = _of_model(other, bench)
         else:
             found[name] = other
     return Known(declared=said_by(model), digest=digest, by_name=found, trace=trace, by_id=by_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The model at the gate, and how it is compared with each model that is named."""
+
+    candidate: Candidate
+    digest: str
+    alpha: float
+    seed: int
+
+    def compare(self, other: Model) -> Comparison | WeightkinError:
+        """The record with the named model as ``a``, or why there is none."""
+        try:
+            return compare(other, self.candidate.model, alpha=self.alpha, seed=self.seed)
+        except WeightkinError as error:
+            return error
 
 
 def said_by(model: Model) -> Declared:
@@ -191,29 +172,52 @@ def _is_sure_above(number: int, trace: Trace) -> bool:
     return False
 
 
-def _of_registered(registered: Registered, by_id: Mapping[int, Evidence]) -> Evidence | str:
-    """Found under its own number, or under that of a model with the same contents."""
-    same = (e for e in by_id.values() if e.other.digest == registered.digest)
-    found = by_id.get(registered.id) or next(same, None)
-    if found is None:
-        return "it could not be compared: its sketch in the registry is damaged"
-    return replace(found, other=_ancestor(registered))
-
-
-def _of_model(other: Model, model: Model, alpha: float, seed: int) -> Evidence | str:
+def _of_registered(
+    registered: Registered,
+    by_id: Mapping[int, Evidence],
+    bench: _Bench,
+    registry: Registry | None,
+) -> Evidence:
+    """What the registry found, or a comparison with what it holds: the graver of both."""
+    other = _ancestor(registered)
+    found = by_id.get(registered.id)
+    if found is not None and found.verdict == "dependent":
+        return replace(found, other=other)
     try:
-        record = compare(other, model, alpha=alpha, seed=seed)
-        said = said_by(other)
-    except WeightkinError as error:
-        return str(error)
+        sketch = None if registry is None else sketch_of(registry.path, registered)
+    except UnreadableModel as error:
+        return _not_testable(other, str(error))
+    if sketch is None:
+        return _not_testable(other, "its sketch is not in the registry, or no longer the same")
+    direct = _of_model(as_model(sketch), bench, other)
+    both = [direct] if found is None else [direct, replace(found, other=other)]
+    worst = min(both, key=lambda x: SEVERITY.index(x.verdict))
+    return replace(worst, against=direct.against)
+
+
+def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evidence:
+    """A comparison with a model that the policy names, and what it could have shown."""
+    record = bench.compare(other)
+    if isinstance(record, WeightkinError):
+        named = Ancestor(name=other.name, source=other.source)
+        return _not_testable(known or named, str(record))
+    ancestor = known or Ancestor(
+        name=other.name,
+        source=other.source,
+        digest=record.a.digest,
+        licence=said_by(other).licence,
+    )
+    is_sketch = other.sketched is not None
+    if record.a.digest == bench.digest and not is_sketch and record.verdict != "dependent":
+        return replace(_itself_as(ancestor), is_own=False)
     if record.verdict == "not-testable":
-        return record.sentence
+        return _not_testable(ancestor, record.sentence)
+    reach = bench.candidate.reach(record, n_parameters(other))
     lost = [problem.why for problem in other.problems if problem.loses_tensors]
+    shared = tuple(part.name for part in record.parts if part.verdict == "dependent")
     parents: Mapping[str, Parent] = {"a": "other", "b": "model"}
     return Evidence(
-        other=Ancestor(
-            name=other.name, source=other.source, digest=record.a.digest, licence=said.licence
-        ),
+        other=ancestor,
         verdict=record.verdict,
         basis=record.basis,
         log10_pvalue=record.log10_pvalue,
@@ -223,12 +227,33 @@ def _of_model(other: Model, model: Model, alpha: float, seed: int) -> Evidence |
         parent=parents.get(record.direction.parent, "undetermined"),
         probability=record.direction.probability,
         missing=lost[0] if lost else "",
+        lacking=reach.lacking(record.alpha) if record.verdict == "no-evidence" else "",
+        parts=shared if len(shared) < len(record.parts) else (),
+        against=Against(
+            name=ancestor.name,
+            verdict=record.verdict,
+            log10_pvalue=record.log10_pvalue,
+            sentence=record.sentence,
+            tested=round(reach.share, 4),
+            log10_reach=round(reach.log10_pvalue, 3),
+            limits=(*([SKETCHED] * is_sketch), *([FRUGAL] * bool(record.parameters.get("frugal")))),
+        ),
+    )
+
+
+def _not_testable(other: Ancestor, why: str) -> Evidence:
+    return Evidence(
+        other=other, verdict="not-testable", basis="none", log10_pvalue=0.0, sentence=why
     )
 
 
 def _itself(registered: Registered) -> Evidence:
+    return _itself_as(_ancestor(registered))
+
+
+def _itself_as(other: Ancestor) -> Evidence:
     return Evidence(
-        other=_ancestor(registered),
+        other=other,
         verdict="dependent",
         basis="exact",
         log10_pvalue=0.0,
@@ -256,11 +281,3 @@ def is_meant(declared_name: str, other: Ancestor) -> bool:
     last = PurePath(declared_name).name.casefold()
     lasts = (other.name.casefold(), PurePath(other.source).name.casefold())
     return declared_name in (other.name, other.source) or last in lasts
-
-
-def is_path(name: str) -> bool:
-    """Whether there is anything at a path of this name."""
-    try:
-        return "\0" not in name and Path(name).exists()
-    except OSError:
-        return False

@@ -16,6 +16,8 @@ from weightkin.weights.messages import quoted, shown
 
 MAX_BYTES = 1 << 20
 MOST = 256  # models that a policy may name
+LEAST_ALPHA = 1e-100  # below it shares of alpha are lost to the precision of numbers
+BOM = b"\xef\xbb\xbf"
 SETTINGS = get_args(Setting)
 
 
@@ -51,7 +53,7 @@ def read_policy(path: str | Path) -> Policy:
     Raises
     ------
     UsageError
-        Missing, no TOML, an unknown key, a wrong type or an unknown level or class.
+        Missing, empty, no TOML, an unknown key, a wrong type or an unknown level or class.
     """
     where = shown(path)
     try:
@@ -59,6 +61,9 @@ def read_policy(path: str | Path) -> Policy:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise UsageError(f"{where}: more than {MAX_BYTES} bytes, expected a policy")
+        if raw.startswith(BOM):
+            wanted = "UTF-8 without one (save it again so)"
+            raise UsageError(f"{where}: begins with a byte order mark, expected {wanted}")
         data = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{where}: no TOML ({shown(error)}), expected a policy") from None
@@ -71,6 +76,8 @@ def read_policy(path: str | Path) -> Policy:
 def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Policy:
     known = ("forbidden", "expected", "rules", "evidence", "licences")
     _check_keys(where, "", data, known)
+    if not any(data.values()):
+        raise UsageError(f"{where}: an empty policy, expected {', '.join(f'[{x}]' for x in known)}")
     forbidden = _table(where, data, "forbidden", ("ancestors", "families"))
     expected = _table(where, data, "expected", ("parents",))
     rules = _table(where, data, "rules", tuple(rule for rule in RULES if rule != ALWAYS))
@@ -79,9 +86,9 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
     )
     licences = _table(where, data, "licences", None)
     alpha = evidence.get("alpha", Policy().alpha)
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        found = quoted(alpha)
-        raise UsageError(f"{where}: evidence.alpha is {found}, expected a number between 0 and 1")
+    if not isinstance(alpha, float) or not LEAST_ALPHA <= alpha < 1:
+        found = f"evidence.alpha is {quoted(alpha)}"
+        raise UsageError(f"{where}: {found}, expected a number from {LEAST_ALPHA:g} to below 1")
     for name, kind in licences.items():
         if kind not in CLASSES:
             wanted = ", ".join(CLASSES)
@@ -125,7 +132,7 @@ def _check_keys(where: str, head: str, table: Mapping[str, Any], known: tuple[st
 
 
 def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
-    is_list = isinstance(value, list) and all(isinstance(x, str) and x for x in value)
+    is_list = isinstance(value, list) and all(isinstance(x, str) and x.strip() for x in value)
     if not is_list or len(value) > MOST:
         raise UsageError(f"{where}: {key} is {quoted(value)}, expected a list of at most {MOST}"
                          " sources or registry numbers")  # fmt: skip

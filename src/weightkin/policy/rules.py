@@ -8,9 +8,10 @@ from functools import cached_property
 
 from weightkin.policy.known import Evidence, Known, is_meant
 from weightkin.policy.licences import class_of, is_looser
+from weightkin.policy.naming import Unknown
 from weightkin.policy.reading import Policy
+from weightkin.policy.words import called, direction_words, sure_words, with_evidence
 from weightkin.records.checking import NO_REGISTRY, RULES, Ancestor, Finding, Level, fingerprint
-from weightkin.records.form import probability_words, pvalue_words
 from weightkin.weights.messages import shown
 
 STRICTNESS = ("off", "warning", "error")
@@ -54,18 +55,20 @@ class Bench:
         return tuple(sorted(first.values(), key=lambda x: (x.level, list(RULES).index(x.rule))))
 
     def forbidden(self) -> Iterator[Finding]:
-        """Forbidden models, and relatives in the family of one."""
+        """Forbidden models, and relatives in the family of one.
+
+        Which of the two came first plays no part: evidence of that can be arranged.
+        """
         for name in self.policy.forbidden_ancestors:
             e = self._evidence(name)
             if e is not None and e.verdict in ("dependent", "aligned-only"):
-                cap = "warning" if e.parent == "model" else "error"
-                yield from self._found("forbidden-ancestor", e, _with("forbidden", e), cap)
+                yield from self._found("forbidden-ancestor", e, with_evidence("forbidden", e))
         for name, members in self.families.items():
             near = [e for i, e in (self.known.by_id or {}).items() if i in members]
             related = [e for e in near if e.verdict == "dependent"]
             if related:
                 e = min(related, key=lambda x: x.log10_pvalue)
-                said = _with(f"of the forbidden family of {shown(name)},", e)
+                said = with_evidence(f"of the forbidden family of {shown(name)},", e)
                 yield from self._found("forbidden-family", e, said)
 
     def missing(self) -> Iterator[Finding]:
@@ -74,30 +77,39 @@ class Bench:
             e = self._evidence(name)
             if e is None:
                 continue
-            head = f"expected parent {_called(e.other)}"
+            head = f"expected parent {called(e.other)}"
             if e.verdict != "dependent":
                 yield from self._found("missing-parent", e, f"{head}: {e.sentence}", caps=False)
             elif e.parent == "model":
-                said = f"{head} was made from this model ({_sure(e)}); {e.sentence}"
+                said = f"{head} was made from this model ({sure_words(e)}); {e.sentence}"
                 yield from self._found("missing-parent", e, said)
             elif e.basis == "calibrated":
                 said = f"{head}: only calibrated evidence; {e.sentence}"
                 yield from self._found("missing-parent", e, said, "warning")
 
     def unverifiable(self) -> Iterator[Finding]:
-        """What the policy names and nobody could test."""
+        """What the policy names and nobody could test, or not well enough to let a model pass."""
+        forbidden = {*self.policy.forbidden_ancestors, *self.policy.forbidden_families}
         for name, e in self.known.by_name.items():
-            if isinstance(e, str) or e.missing or e.verdict == "not-testable":
-                why = e if isinstance(e, str) else e.missing or e.sentence
-                other = Ancestor(name=name) if isinstance(e, str) else e.other
-                text = why if name in why else f"{shown(name)}: {why}"
-                finding = self._made("unverifiable", text, other)
-                is_absent = isinstance(e, str) and "no such registered model" in e
-                yield replace(finding, advice=NO_REGISTRY) if is_absent else finding
+            if isinstance(e, Unknown):
+                finding = self._unverifiable(name, e.why, Ancestor(name=name))
+                yield replace(finding, advice=NO_REGISTRY) if e.is_absent else finding
+            elif e.missing or e.verdict == "not-testable":
+                yield self._unverifiable(name, e.missing or e.sentence, e.other)
+            elif e.lacking and name in forbidden:
+                yield self._unverifiable(name, f"{e.sentence}, but {e.lacking}", e.other)
+        for name, members in self.families.items():
+            near = [e for i, e in (self.known.by_id or {}).items() if i in members]
+            if open_ := [e for e in near if e.verdict == "not-testable"]:
+                why = f"{len(open_)} of its family: {called(open_[0].other)}: {open_[0].sentence}"
+                yield self._unverifiable(name, why, open_[0].other)
         trace = self.known.trace
         for skipped in trace.search.skipped if trace else ():
             why = f"registered model {shown(skipped.what)}: {skipped.why}"
             yield self._made("unverifiable", why, Ancestor(name=skipped.what))
+
+    def _unverifiable(self, name: str, why: str, other: Ancestor) -> Finding:
+        return self._made("unverifiable", why if name in why else f"{shown(name)}: {why}", other)
 
     def undeclared(self) -> Iterator[Finding]:
         """Parents and copies in the registry, and expected parents, that nothing declares."""
@@ -110,35 +122,50 @@ class Bench:
         for e in near:
             if not any(is_meant(name, e.other) for name in said):
                 cap = "error" if e.parent == "other" else self.policy.undetermined_direction
-                yield from self._found("undeclared-parent", e, _with("not declared:", e), cap)
+                yield from self._found(
+                    "undeclared-parent", e, with_evidence("not declared:", e), cap
+                )
         for e in by_id.values():
             if any(is_meant(name, e.other) for name in said) or e.verdict != "dependent":
                 continue
             if e.is_same and not e.is_own:
-                text = _with("not declared, of the same values:", e)
+                text = with_evidence("not declared, of the same values:", e)
                 yield from self._found("undeclared-parent", e, text)
-        if trace and not near and not said:
+        related = [e for e in by_id.values() if e.verdict == "dependent"]
+        if trace and not near and not any(is_meant(x, e.other) for x in said for e in related):
             yield from self._of_unknown_parents()
 
     def _of_unknown_parents(self) -> Iterator[Finding]:
-        """Relatives beside which the model hangs from a parent that is not registered."""
+        """Relatives of a model none of whose parents is known: perhaps one of them is.
+
+        A model that is not registered itself may have been arranged to look like their ancestor.
+        """
         search = self.known.trace.search if self.known.trace else None
         by_id = self.known.by_id or {}
         related = [e for e in by_id.values() if e.verdict == "dependent" and not e.is_same]
         open_ = {s.child_id for s in (search.children if search else ())}
         if related and search and search.parents:
             e = min(related, key=lambda x: x.log10_pvalue)
-            text = _with("no parent declared, one that is not registered shared with", e)
+            text = with_evidence("no parent declared, one that is not registered shared with", e)
             yield from self._found("undeclared-parent", e, text)
+            return
+        if related and search and search.registered is None:
+            e = min(related, key=lambda x: x.log10_pvalue)
+            said = (
+                "no declared parent is among its relatives" if self.known.declared.parents else ""
+            )
+            text = with_evidence(f"{said or 'no parent declared'}, perhaps a child of", e)
+            cap = self.policy.undetermined_direction
+            yield from self._found("undeclared-parent", e, text, cap)
             return
         for e in related:
             if e.other.id in open_ and e.parent == "undetermined":
-                text = _with("no parent declared, perhaps a child of", e)
+                text = with_evidence("no parent declared, perhaps a child of", e)
                 yield from self._found("undeclared-parent", e, text, "warning")
 
     def stated(self) -> Iterator[Finding]:
         """Declared parents that the weights contradict, or that nobody could test."""
-        named = [e for e in self.known.by_name.values() if not isinstance(e, str)]
+        named = [e for e in self.known.by_name.values() if not isinstance(e, Unknown)]
         states = {x.name: x for x in (self.known.trace.declared if self.known.trace else ())}
         by_id = self.known.by_id or {}
         for name in self.known.declared.parents:
@@ -173,12 +200,12 @@ class Bench:
             kind = class_of(licence, self.policy.licences)
             if not kind:
                 said = f"declares {shown(licence)}, which no table knows" if licence else ""
-                text = f"{_called(e.other)} {said or 'declares no licence'}; {e.sentence}"
+                text = f"{called(e.other)} {said or 'declares no licence'}; {e.sentence}"
                 yield from self._found("unknown-licence", e, f"ancestor {text}")
             elif own_class and is_looser(own_class, kind):
                 text = (
-                    f"declares {shown(own)} ({own_class}), while its ancestor {_called(e.other)}"
-                    f" declares {shown(licence)} ({kind}); {e.sentence}{_direction(e)}"
+                    f"declares {shown(own)} ({own_class}), while its ancestor {called(e.other)}"
+                    f" declares {shown(licence)} ({kind}); {e.sentence}{direction_words(e)}"
                 )
                 cap = self.policy.undetermined_direction if e.parent == "undetermined" else "error"
                 yield from self._found("looser-licence", e, text, cap)
@@ -194,7 +221,9 @@ class Bench:
 
     def _evidence(self, name: str) -> Evidence | None:
         found = self.known.by_name.get(name)
-        return None if isinstance(found, str) else found
+        if found is None or isinstance(found, Unknown) or found.verdict == "not-testable":
+            return None
+        return found
 
     def _found(
         self, rule: str, e: Evidence, reason: str, cap: str = "error", *, caps: bool = True
@@ -252,32 +281,3 @@ class Bench:
             direction="undetermined" if e.parent == "undetermined" else "determined",
             direction_probability=e.probability,
         )
-
-
-def _called(other: Ancestor) -> str:
-    number = f" (#{other.id})" if other.id else ""
-    return f"{shown(other.name)}{number}"
-
-
-def _with(role: str, e: Evidence) -> str:
-    """Which model shares weights with this one, with p-value, basis, effect, kind, direction."""
-    said = e.sentence
-    if e.verdict == "dependent" and e.basis == "exact" and not e.is_same:
-        said = f"shares weights ({pvalue_words(e.log10_pvalue)}, exact)"
-    if e.effect is not None:
-        said += f", matched units {e.effect.observed:.2f} alike, {e.effect.chance:.2f} by chance"
-    if e.kind and not e.is_same:
-        said += f", {' and '.join(e.kind)}"
-    return f"{role} {_called(e.other)}: {said}{_direction(e)}"
-
-
-def _direction(e: Evidence) -> str:
-    if e.parent == "undetermined":
-        return "; which came first is not determined" if e.verdict == "dependent" else ""
-    if e.parent == "model":
-        return f"; that one was made from this model ({_sure(e)})"
-    return f"; that one came first ({_sure(e)})"
-
-
-def _sure(e: Evidence) -> str:
-    return f"probability {probability_words(e.probability)}"

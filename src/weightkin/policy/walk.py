@@ -1,6 +1,7 @@
-"""Every model that lies in a folder: the gate opens all weights there, not those of one model.
+"""Every file that lies in a folder: the gate opens all weights there, and accounts for the rest.
 
-Hidden files and folders are looked at as well. What cannot be looked at comes back as the error
+Hidden files and folders are looked at as well. What is opened is a model; what is not opened must
+show by its contents that it holds no weights (`contents`). Everything else comes back as the error
 that says why: nothing is left out in silence.
 """
 
@@ -8,29 +9,34 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.weights import Model, Storage, open_model
+from weightkin.errors import WeightkinError
+from weightkin.policy.contents import why_not_passed
+from weightkin.policy.covered import coverage_of, files_of
+from weightkin.weights import Model, open_model
 from weightkin.weights.adapter import FILES as ADAPTERS
-from weightkin.weights.adapter import Joined, base_beside
-from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import FileStorage
+from weightkin.weights.adapter import base_beside
 from weightkin.weights.folder import COMPANIONS
 from weightkin.weights.hub import SCHEME
-from weightkin.weights.messages import unreadable
+from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.shards import SUFFIXES
 from weightkin.weights.source import base_and_adapter
 
 MOST = 10_000  # entries of a folder and all below it
-MOST_STATE = 1 << 20  # bytes of a trainer's file that no reader here understands
+MOST_NAMED = 20  # files of one folder that are named one by one
 INDEX = (".safetensors.index.json", ".bin.index.json")
-UNREAD = (".ggml", ".h5", ".keras", ".msgpack", ".nemo", ".npz", ".ot", ".pickle", ".pkl",
-          ".pt2", ".tflite")  # fmt: skip
+WANTED = "weights that can be opened, or a file that holds none"
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 # files by which a folder is itself one model
 IS_PART = re.compile(
     r"-\d+-of-\d+\.\w+$|\.index\.json$"
@@ -52,8 +58,9 @@ def models_of(source: str | Path) -> Iterator[Found]:
     """Open what a source names and, of a folder, all weights in and below it; reads headers only.
 
     Files that opening a folder does not read are models of their own. An adapter stands with its
-    base where that lies beside it. Links to files are read; one to a folder elsewhere is not
-    followed, and is an error here. After `MOST` entries one error says that there are more.
+    base where that lies beside it. Every other file must show that it holds no weights. A link is
+    followed to a file inside the folder, or inside the cache of a hub that holds it, and nowhere
+    else. After `MOST` entries one error says that there are more.
     """
     text = str(source)
     pair = base_and_adapter(text)
@@ -62,59 +69,80 @@ def models_of(source: str | Path) -> Iterator[Found]:
         yield found
         read = _Read()
         if isinstance(found.model, Model):
-            read.files |= files_of(found.model.storage)
+            read.note(found.model)
         for part in pair:
             if _is_folder(part):
                 yield from _below(Path(part), read)
     elif _is_folder(text):
         is_empty = True
         for found in _below(Path(text), _Read()):
-            is_empty &= found.is_state
+            is_empty = False
             yield found
         if is_empty:
             wanted = f"weights in it or below, files ending in {', '.join(SUFFIXES)}"
-            yield Found(text, unreadable(Path(text), "found no model", wanted))
+            yield Found(text, unreadable(Path(text), "no model", wanted))
     else:
-        yield _opened(text)
+        found = _opened(text)
+        yield found
+        if isinstance(found.model, Model):
+            read = _Read()
+            read.note(found.model)
+            yield from (Found(str(path), error) for path, error in read.open_questions())
 
 
 def is_weights(name: str) -> bool:
-    """Whether a file is taken for weights, by its name."""
-    return name.lower().endswith((*SUFFIXES, *UNREAD, *INDEX))
-
-
-def files_of(storage: Storage) -> set[Path]:
-    """The files on this machine that the tensors of a model, and its config, were read from."""
-    if isinstance(storage, ComputedStorage):
-        return files_of(storage.inner)
-    if isinstance(storage, Joined):
-        return files_of(storage.base) | files_of(storage.adapter)
-    held = storage.files if isinstance(storage, FileStorage) else ()
-    return {file.path for file in held if isinstance(file.path, Path)}
+    """Whether a file is opened as weights, by its name."""
+    return name.lower().endswith((*SUFFIXES, *INDEX))
 
 
 @dataclass(slots=True)
 class _Read:
-    """What was read so far: files that are settled, and data that an ONNX file points at."""
+    """Files that models were read from: settled ones, and those of which a part was not read."""
 
-    files: set[Path] = field(default_factory=set)
-    data: set[Path] = field(default_factory=set)
+    settled: set[Path] = field(default_factory=set)
+    partly: dict[Path, str] = field(default_factory=dict)  # why
 
     def note(self, model: Model) -> None:
         """Settle the files of a model; files joined though nothing says so stay to be checked."""
         files = files_of(model.storage)
         weights = [file for file in files if is_weights(file.name)]
-        if any(file.suffix.lower() == ".onnx" for file in weights):
-            self.files |= {file for file in weights if file.suffix.lower() == ".onnx"}
-            self.data |= files
-        elif len(weights) == 1 or any(file.name.lower().endswith(INDEX) for file in weights):
-            self.files |= files
-        else:
-            self.files |= {file for file in weights if IS_PART.search(file.name)}
+        is_onnx = any(file.suffix.lower() == ".onnx" for file in weights)
+        is_one = len(weights) == 1 or any(file.name.lower().endswith(INDEX) for file in weights)
+        for file, why in coverage_of(model.storage).items():
+            if is_onnx or is_one or IS_PART.search(file.name):
+                self.partly.pop(_real(file), None)
+                if why and not model.is_partial:  # else what is missing is named already
+                    self.partly[_real(file)] = why
+                else:
+                    self.settled.add(_real(file))
+        self.settled |= {_real(file) for file in weights if file.name.lower().endswith(INDEX)}
+
+    def is_settled(self, path: Path) -> bool:
+        """Whether all of a file was read."""
+        return _real(path) in self.settled
+
+    def open_questions(self) -> Iterator[tuple[Path, WeightkinError]]:
+        """Files of which more was left unread than what holds tensors together."""
+        for path, why in self.partly.items():
+            if path not in self.settled:
+                yield path, unreadable(path, why, "a file whose bytes are its tensors")
 
 
 def _is_folder(source: str) -> bool:
     return not source.startswith(SCHEME) and os.path.isdir(source)  # noqa: PTH112 - takes any text
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _home(root: Path) -> Path:
+    """Where links may lead: the folder, or of a snapshot in the cache of a hub its repository."""
+    here = _real(root)
+    for place in here.parents:
+        if place.name == "snapshots" and (place.parent / "blobs").is_dir():
+            return place.parent
+    return here
 
 
 def _opened(source: str) -> Found:
@@ -125,11 +153,12 @@ def _opened(source: str) -> Found:
 
 
 def _below(root: Path, read: _Read) -> Iterator[Found]:
-    """The models of a folder and of all folders in it."""
-    n, waiting = 0, [root]
+    """The models of a folder and of all folders in it, then every file that is none."""
+    n, waiting, files = 0, [root], list[Path]()
+    home = _home(root)
     while waiting:
         folder = waiting.pop()
-        names: list[str] = []
+        here: list[Path] = []
         folders: list[Path] = []
         try:
             with os.scandir(folder) as scanned:
@@ -143,25 +172,42 @@ def _below(root: Path, read: _Read) -> Iterator[Found]:
             path = folder / entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
-            elif _is_folder(str(path)):
-                if not path.resolve().is_relative_to(root.resolve()):
-                    found = "a link to a folder elsewhere, which is not followed"
-                    yield Found(str(path), unreadable(path, found, "a folder (name it)"))
-            elif is_weights(entry.name):
-                names.append(entry.name)
-        yield from _in_folder(folder, names, read)
+                continue
+            refused = _refused(path, home)
+            if refused is None:
+                here.append(path)
+            elif refused:
+                yield Found(str(path), unreadable(path, refused, "a file or a folder (name it)"))
+        yield from _in_folder(folder, [x.name for x in here if is_weights(x.name)], read)
+        files += here
         if n > MOST:
             found = f"more than {MOST} entries, not all of them looked at"
             yield Found(str(root), unreadable(root, found, "fewer (name its folders)"))
-            return
+            break
         waiting += reversed(folders)
+    yield from _rest(files, read)
+
+
+def _refused(path: Path, home: Path) -> str | None:
+    """Why an entry that is no folder is not looked into; None for a file, "" if it is seen anyway.
+
+    Nothing is opened here, so that a pipe keeps nobody waiting.
+    """
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        return f"a link to nothing ({error.strerror})"
+    if path.is_symlink() and not _real(path).is_relative_to(home):
+        return "a link that leads outside the folder, which is not followed"
+    if stat.S_ISDIR(kind):
+        return ""  # a link to a folder that lies here, and is visited by its own name
+    return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "no file")
 
 
 def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Found]:
     """The folder as one model where its names say so; then every file that was not read."""
-    left = [name for name in names if folder / name not in read.files]
+    left = [name for name in names if not read.is_settled(folder / name)]
     seen = [x for x in left if not x.startswith((".", "adapter_model.", *COMPANIONS))]
-    seen = [x for x in seen if not x.lower().endswith(UNREAD)]
     if len(seen) == 1 or any(IS_PART.search(name) for name in seen):
         found = _opened(str(folder))
         if isinstance(found.model, Model):
@@ -169,7 +215,7 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
         if isinstance(found.model, Model) or all(x.lower().endswith(INDEX) for x in left):
             yield found  # an error too, where no file is left to say what is wrong
     for name in sorted(left, key=lambda x: (x.startswith(COMPANIONS), _rank(x), x)):
-        if folder / name not in read.files:
+        if not read.is_settled(folder / name) and _real(folder / name) not in read.partly:
             yield from _alone(folder, name, read)
 
 
@@ -181,26 +227,42 @@ def _rank(name: str) -> int:
 def _alone(folder: Path, name: str, read: _Read) -> Iterator[Found]:
     """One file that no other model of its folder read."""
     path = folder / name
-    if name.lower().endswith(UNREAD):
-        wanted = f"one of {', '.join(SUFFIXES)}"
-        error = unreadable(path, "weights in a format that is not read", wanted)
-        yield Found(str(path), error, _is_state(path))
-        return
     held = next((x for x in ADAPTERS if (folder / x).exists()), None)
     base = base_beside(folder) if name == held else None
     found = _opened(f"{base}+{folder}" if base else str(path))
-    if base is None and isinstance(found.model, Model):
+    if isinstance(found.model, Model):
         read.note(found.model)
-    if isinstance(found.model, UnreadableModel):
-        if path in read.data or name.lower().endswith(INDEX):
-            return  # data of an ONNX file; the shards of a broken index are looked at alone
-        yield Found(found.source, found.model, _is_state(path))
-    else:
+        if _real(path) not in read.partly:
+            read.settled.add(_real(path))
         yield Found(found.source, found.model, name.startswith(COMPANIONS))
+    elif not name.startswith(COMPANIONS) or why_not_passed(path):
+        if name.lower().endswith(INDEX):
+            return  # the shards of a broken index are looked at alone, and it with the rest
+        read.settled.add(_real(path))  # named here
+        yield Found(found.source, found.model)
+    else:
+        read.settled.add(_real(path))
+        yield Found(found.source, found.model, is_state=True)
 
 
-def _is_state(path: Path) -> bool:
-    """Whether a file that no reader understands is small, and named as trainers name theirs."""
-    with suppress(OSError):
-        return path.name.startswith(COMPANIONS) and path.stat().st_size <= MOST_STATE
-    return False
+def _rest(files: Sequence[Path], read: _Read) -> Iterator[Found]:
+    """Files that were not opened and may hold weights; many of one folder are named together."""
+    questions = dict(read.open_questions())
+    by_folder: dict[Path, list[tuple[Path, str]]] = {}
+    for path in files:
+        if error := questions.pop(_real(path), None):
+            yield Found(str(path), error)
+        elif not read.is_settled(path):
+            try:
+                why = why_not_passed(path)
+            except OSError as problem:
+                why = f"a file that cannot be read ({problem.strerror})"
+            if why:
+                by_folder.setdefault(path.parent, []).append((path, why))
+    for folder, named in by_folder.items():
+        for path, why in named[:MOST_NAMED]:
+            yield Found(str(path), unreadable(path, why, WANTED))
+        if more := named[MOST_NAMED:]:
+            found = f"{len(more)} more files that may hold weights, first {shown(more[0][0].name)}"
+            yield Found(str(folder), unreadable(folder, found, WANTED))
+    yield from (Found(str(path), error) for path, error in questions.items())

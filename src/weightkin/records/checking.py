@@ -106,6 +106,23 @@ class Ancestor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """One model that the policy names, and what a comparison with it showed, or could have shown.
+
+    ``tested`` is the share of the parameters in blocks and embeddings that entered a test,
+    ``log10_reach`` the smallest p-value that these tests could have given.
+    """
+
+    name: str
+    verdict: str
+    log10_pvalue: float
+    sentence: str
+    tested: float
+    log10_reach: float
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One rule touched. ``level`` is what the policy makes of it, ``state`` whether it is shown.
 
@@ -141,6 +158,7 @@ class Checked:
     declared_parents: tuple[str, ...] = ()
     licence: str = ""
     n_compared: int = 0
+    against: tuple[Against, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 

@@ -242,7 +242,8 @@ class Registry:
 
     def _query(self, source: str | Path) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""
-        is_path = "\0" not in str(source) and Path(source).exists()
+        is_number = str(source).startswith("#") and str(source)[1:].isdecimal()
+        is_path = not is_number and "\0" not in str(source) and Path(source).exists()
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)

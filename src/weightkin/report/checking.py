@@ -13,7 +13,7 @@ def check_lines(record: Check) -> list[str]:
         digest = f"  {model.digest[:20]}" if model.digest else ""
         lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
         lines += [line for finding in model.findings for line in _finding(finding)]
-        lines += _nothing(model)
+        lines += _compared(model)
         for x in model.skipped:
             lines.append(f"  skipped  {printable(x.what)}: {printable(x.why)}")
     off = [rule for rule, level in record.rules.items() if level == "off"]
@@ -35,6 +35,14 @@ def _finding(x: Finding) -> list[str]:
     return [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
 
 
-def _nothing(model: Checked) -> list[str]:
+def _compared(model: Checked) -> list[str]:
+    """What was compared, and how far that goes: a model that passes does so by these tests."""
     n = model.n_compared
-    return [] if model.findings else [f"  nothing found ({n} model{'s' * (n != 1)} compared)"]
+    lines = []
+    for x in model.against:
+        if x.verdict in ("no-evidence", "not-testable"):
+            said = f"{x.sentence}; {x.tested:.0%} of the parameters in reach"
+            lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *x.limits]))
+    if not model.findings:
+        lines.append(f"  nothing found ({n} model{'s' * (n != 1)} compared)")
+    return lines

@@ -1,0 +1,151 @@
+"""The gate: weights beside a clean model, forged directions, names, policies that ask nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from safetensors.numpy import save_file
+
+from benchmarks.cases import Answer, Case
+from benchmarks.null_models import CONFIG, gaussian, null_model
+from weightkin import check
+from weightkin.errors import WeightkinError
+from weightkin.policy import read_policy
+
+TITLE = "The gate"
+PASSED, NAMED = "passed", "named, exit 2"
+Arrays = dict[str, np.ndarray]
+
+
+def _arrays(seed: int) -> Arrays:
+    model = null_model(gaussian, np.random.default_rng(seed), hidden=96, blocks=2)
+    return {name: model.rows(name) for name in model.tensors}
+
+
+def _write(folder: Path, arrays: Arrays) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+def _asked(candidate: Path, denied: Path, wanted: str) -> Answer:
+    """Judge the outcome of a check."""
+    try:
+        found = check(candidate, deny=[denied])
+    except WeightkinError as error:
+        return Answer(error.exit_code == 4 and wanted == "exit 4", f"exit {error.exit_code}")
+    said = {"pass": PASSED, "hit": "hit, exit 1", "incomplete": NAMED}[found.outcome]
+    return Answer(said == wanted, said)
+
+
+def _beside(put: Callable[[Path, bytes, Arrays], object], folder: Path) -> Answer:
+    """A clean model, and the denied one put beside it or inside it in some way."""
+    denied, clean = _arrays(1), _arrays(2)
+    other = _write(folder / "denied", denied)
+    candidate = _write(folder / "candidate", clean)
+    put(candidate, (other / "model.safetensors").read_bytes(), {**denied})
+    return _asked(candidate, other, NAMED)
+
+
+def _file(name: str, folder: Path, raw: bytes, _: Arrays) -> None:
+    (folder / name).write_bytes(raw)
+
+
+def _archive(folder: Path, raw: bytes, _: Arrays) -> None:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("unet/model.safetensors", raw)
+    (folder / "model.dduf").write_bytes(held.getvalue())
+
+
+def _as_text(folder: Path, _: bytes, denied: Arrays) -> None:
+    numbers = np.concatenate([x.ravel() for x in denied.values()]).tolist()
+    (folder / "values.json").write_text(json.dumps(numbers * 4))
+
+
+def _inside(dtype: type, folder: Path, _: bytes, denied: Arrays) -> None:
+    flat = np.concatenate([x.ravel() for x in denied.values()]).astype(np.float32)
+    extra = flat.view(np.uint8) if dtype is np.uint8 else flat.astype(dtype)
+    _write(folder, {**_arrays(2), "extra": extra})
+
+
+def _second(folder: Path) -> Answer:
+    """The denied model as a second network of a clean file."""
+    denied = _arrays(1)
+    both = {**_arrays(2), **{f"teacher.{k}": v for k, v in denied.items()}}
+    said = _asked(_write(folder / "candidate", both), _write(folder / "denied", denied), PASSED).now
+    return Answer(said != PASSED, said)
+
+
+def _pipe(folder: Path, _: bytes, __: Arrays) -> None:
+    os.mkfifo(folder / "extra")
+
+
+def _link(folder: Path, _: bytes, __: Arrays) -> None:
+    (folder / "extra").symlink_to(folder.parent / "denied" / "model.safetensors")
+
+
+def _forged(folder: Path) -> Answer:
+    """The denied model in bfloat16, and a copy with noise below its last bit."""
+    rng = np.random.default_rng(5)
+    rounded = {k: v.astype(ml_dtypes.bfloat16) for k, v in _arrays(1).items()}
+    copy = {}
+    for name, value in rounded.items():
+        whole = value.astype(np.float32)
+        near = (whole.view(np.int32) + rng.integers(-28_000, 28_000, whole.shape, np.int32)).view(
+            np.float32
+        )
+        copy[name] = np.where(near.astype(ml_dtypes.bfloat16) == value, near, whole)
+    return _asked(
+        _write(folder / "candidate", copy), _write(folder / "denied", rounded), "hit, exit 1"
+    )
+
+
+def _policy(text: bytes, folder: Path) -> Answer:
+    """A policy that cannot be meant."""
+    path = folder / "policy.toml"
+    path.write_bytes(text.replace(b"HERE", bytes(folder)))
+    try:
+        found = check(_write(folder / "m", _arrays(2)), read_policy(path)).outcome
+    except WeightkinError as error:
+        return Answer(error.exit_code == 4, f"exit {error.exit_code}")
+    said = {"pass": PASSED, "hit": "hit, exit 1", "incomplete": NAMED}[found]
+    return Answer(False, said)
+
+
+def _case(name: str, put: Callable[..., object], before: str = PASSED) -> Case:
+    return Case(name, NAMED, before, partial(_beside, put))
+
+
+CASES = (
+    *(
+        _case(f"weights as `{name}` beside a clean model", partial(_file, name))
+        for name in ("model.safetensors.bak", "extra.sft", "model.safetensors ", "weights",
+                     "x.\uff53afetensors", "tokenizer.model", "notes.txt", "__0_0.distcp")
+    ),
+    _case("an archive beside it", _archive),
+    _case("values written as JSON", _as_text),
+    _case("a named pipe", _pipe),
+    _case("a link that leads outside", _link),
+    _case("all bytes in one tensor", partial(_inside, np.uint8)),
+    _case("all values in one tensor", partial(_inside, np.float16)),
+    Case("noise below the last bit of a denied bfloat16 model", "hit, exit 1",
+         "passed, with a warning", _forged),
+    Case("the denied model as a second network", "hit, or named", PASSED, _second),
+    Case("an empty policy", "exit 4", PASSED, partial(_policy, b"")),
+    Case("a policy of comments", "exit 4", PASSED, partial(_policy, b"# nothing\n")),
+    Case("a denied model, and its rule turned off", "exit 4", PASSED,
+         partial(_policy, b'[forbidden]\nancestors = ["HERE/m"]\n[rules]\n'
+                          b'forbidden-ancestor = "off"\n')),
+    Case("alpha 1e-320", "exit 4", PASSED,
+         partial(_policy, b'[rules]\nunknown-origin = "off"\n[evidence]\nalpha = 1e-320\n')),
+)  # fmt: skip

@@ -1,0 +1,140 @@
+"""What a name of a policy, or of a command line, means: a registered model, a path, a hub's name.
+
+Numbers, digests and names never stand for each other. ``#3`` is a number and nothing else, a digest
+is looked for among contents alone, and any other text among names and sources alone; a name that
+two different models have means neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightkin.errors import WeightkinError
+from weightkin.records.registry import Registered
+from weightkin.registry import Registry
+from weightkin.weights import Model, digest, open_model
+from weightkin.weights.messages import shown, unreadable
+
+NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
+DIGEST = re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII)
+MARKS = ("#", "wk1-", "wkfull1-")  # no name begins with one of these
+CLAIMED = "its digest is what a sketch says of itself, and nothing here computed it"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A name that means nothing that can be looked at, and why. ``is_absent``: not registered."""
+
+    why: str
+    is_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The registered models of a name: one, or several of one digest, of which each is meant."""
+
+    models: tuple[Registered, ...]
+    is_claimed: bool = False  # by a digest that nobody here computed
+
+    @property
+    def first(self) -> Registered:
+        """The one registered first."""
+        return self.models[0]
+
+
+Named = Meant | Model | Unknown
+
+
+def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | None:
+    """The registered models that a name means, None where it can only mean a path or a hub's name.
+
+    A name that means both a registered model and a path is taken for neither, and the text says
+    so: whoever may write a folder here would choose what the policy means.
+    """
+    if name.startswith(MARKS):
+        return _marked(name, models)
+    found = [m for m in models if m.name == name]
+    if is_path(name):
+        if not found:
+            return None
+        said = f"is both a path here and registered as #{found[-1].id}"
+        return Unknown(f"{shown(name)}: {said}, expected #{found[-1].id} or an absolute path")
+    found = found or [m for m in models if m.source == name]
+    if not found:
+        return None
+    if len({m.digest for m in found}) > 1:
+        numbers = ", ".join(f"#{m.id}" for m in found[:8])
+        return Unknown(f"{shown(name)}: several registered models have this name, expected one of"
+                       f" {numbers}")  # fmt: skip
+    return _of_one_digest(found)
+
+
+def _marked(name: str, models: Sequence[Registered]) -> Meant | Unknown:
+    """What a number or a digest means."""
+    number = NUMBER.fullmatch(name)
+    if number is None and DIGEST.fullmatch(name) is None:
+        wanted = "#NUMBER, or a digest as `weightkin list` prints it"
+        return Unknown(f"{shown(name)}: neither a number nor a whole digest, expected {wanted}")
+    if number:
+        found = [m for m in models if str(m.id) == number[1]]
+        meant = Meant(tuple(found)) if found else None
+    else:
+        found = [m for m in models if m.digest == name]
+        meant = _of_one_digest(found, by_digest=True) if found else None
+    return meant or Unknown("no such registered model", is_absent=True)
+
+
+def _of_one_digest(found: Sequence[Registered], *, by_digest: bool = False) -> Meant:
+    """All models of one digest, without those that merely claim it where others have it."""
+    computed = tuple(m for m in found if not m.claimed)
+    return Meant(computed or tuple(found), is_claimed=by_digest and not computed)
+
+
+def as_registered(known: Registered) -> Model | WeightkinError:
+    """The weights of a registered model, if they are still those."""
+    try:
+        model = open_model(known.source)
+        if digest(model) == known.digest:
+            return model
+    except WeightkinError as error:
+        return error
+    found = f"other weights than those registered as #{known.id}"
+    return unreadable(shown(known.source), found, "the same (`weightkin add` registers these)")
+
+
+def named(
+    names: Sequence[str],
+    registry: Registry | None,
+    models: Sequence[Registered],
+    *,
+    only_registered: bool = False,
+) -> dict[str, Named]:
+    """Find every model that a policy names; opens those that are not registered."""
+    found: dict[str, Named] = {}
+    for name in names:
+        meant = registered_as(name, models)
+        if meant is None and only_registered:
+            meant = Unknown("no such registered model", is_absent=True)
+        if isinstance(meant, Unknown) and meant.is_absent:
+            where = f" in {shown(registry.path)}" if registry else ", and there is no registry"
+            meant = Unknown(f"{meant.why}{where}", is_absent=True)
+        found[name] = _opened(name) if meant is None else meant
+    return found
+
+
+def _opened(name: str) -> Model | Unknown:
+    try:
+        return open_model(name)
+    except WeightkinError as error:
+        return Unknown(str(error))
+
+
+def is_path(name: str) -> bool:
+    """Whether there is anything at a path of this name."""
+    try:
+        return "\0" not in name and Path(name).exists()
+    except OSError:
+        return False
