@@ -1,0 +1,291 @@
+"""What two models hold that is equal, under the same name or any other, and in whatever layout.
+
+A tensor is seen as vectors along each of its dimensions; a vector of one model is looked up among
+all of the other. So what was renamed, split, fused, stacked, transposed, repeated or put in another
+order is found again. Vectors that could be equal by chance (constants, zeros, a few small numbers)
+say nothing and are counted for neither side. Every match is of values, none of hashes alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.stats.matching import Floats
+
+PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
+LEAST_BITS = 40.0  # of a vector that two models do not share by chance
+MOST_DISTINCT = 4096  # entries looked at to count how many values a tensor takes
+SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
+FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
+
+Keys = npt.NDArray[np.uint64]
+Index = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tensor as vectors: ``(n_vectors, length)``, and which of them say something."""
+
+    name: str
+    kind: str  # matrix, rows, columns or pieces
+    vectors: Floats
+    is_told: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How much of one tensor the other model holds, and where."""
+
+    n_parameters: int
+    is_same: bool = False  # under its own name, in its own shape
+    is_other: bool = False  # the other model has other values under this name
+    share: float = 1.0  # of its vectors
+    told: float = 0.0  # of its parameters: found, and not so by chance
+    is_told: bool = False  # whether anything in it could not be found by chance
+    partners: tuple[str, ...] = ()
+    is_turned: bool = False
+    is_ordered: bool = True
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether all of it is in the other model, elsewhere."""
+        return not self.is_same and self.is_told and self.share == 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equality:
+    """Equal parameters of two sketches of one scheme."""
+
+    a: Mapping[str, Found]
+    b: Mapping[str, Found]
+    roles: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def smaller(self) -> Mapping[str, Found]:
+        """The side with fewer parameters."""
+        return min((self.a, self.b), key=lambda side: _count(side.values()))
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of the smaller model."""
+        return _count(self.smaller.values())
+
+    @property
+    def n_same(self) -> int:
+        """Its parameters that are equal under the same name."""
+        return _count(x for x in self.smaller.values() if x.is_same)
+
+    @property
+    def n_other(self) -> int:
+        """Its parameters that are equal under another name, or in another layout."""
+        rest = [x for x in self.smaller.values() if not x.is_same]
+        return round(sum(x.n_parameters * x.told for x in rest))
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether at least half of the smaller model could not be equal by chance."""
+        return 2 * _count(x for x in self.smaller.values() if x.is_told) >= self.n_parameters
+
+    def left(self, side: str) -> tuple[str, ...]:
+        """Tensors of a model with values that the other does not hold."""
+        held = self.a if side == "a" else self.b
+        return tuple(name for name, x in held.items() if not x.is_same and x.share < 1.0)
+
+    def covers(self, side: str) -> bool:
+        """Whether the other model holds all of this one, but for a little it has no name for."""
+        held = self.a if side == "a" else self.b
+        rest = [held[name] for name in self.left(side)]
+        is_small = _count(rest) <= SMALL_REST * _count(held.values())
+        return is_small and not any(x.is_other for x in rest)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether one model holds all of the other, and enough of it to say so."""
+        return (self.covers("a") or self.covers("b")) and self.is_telling
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each model holds all of the other."""
+        is_either = not self.left("a") or not self.left("b")
+        return is_either and self.covers("a") and self.covers("b") and self.is_telling
+
+    @property
+    def reordered(self) -> tuple[str, ...]:
+        """Roles whose rows are those of the other model in another order."""
+        both = (*self.a.items(), *self.b.items())
+        moved = {self.roles.get(n, "other") for n, x in both if x.is_moved and not x.is_ordered}
+        return tuple(sorted(moved))
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """In which ways the layouts differ."""
+        moved = [(n, x) for n, x in (*self.a.items(), *self.b.items()) if x.is_moved]
+        sizes = [_count(x for x in side.values() if x.is_told) for side in (self.a, self.b)]
+        found = {
+            "other names": any(len(x.partners) == 1 and n not in x.partners for n, x in moved),
+            "fused or split": any(len(x.partners) > 1 for _, x in moved),
+            "transposed": any(x.is_turned for _, x in moved),
+            "rows in another order": bool(self.reordered),
+            "repeated": self.is_whole and sizes[0] != sizes[1],
+        }
+        return tuple(word for word, is_so in found.items() if is_so)
+
+
+def equality(a: Sketch, b: Sketch) -> Equality:
+    """Compare all that two sketches of one scheme hold."""
+    same = {name for name in a.tensors.keys() & b.tensors.keys() if _is_equal(a, b, name)}
+    is_all = len(same) == len(a.tensors) == len(b.tensors)
+    views = [{n: tuple(_views(t)) for n, t in x.tensors.items()} for x in (a, b)]
+    sides = []
+    for i, (own, other) in enumerate(((a, b), (b, a))):
+        pool = None if is_all else _Pool.of(v for those in views[1 - i].values() for v in those)
+        side = {}
+        for name, tensor in own.tensors.items():
+            n = math.prod(tensor.shape)
+            if name in same or pool is None or not n:
+                is_told = any(view.is_told.any() for view in views[i][name])
+                side[name] = Found(n_parameters=n, is_same=True, is_told=is_told)
+            else:
+                found = _found(n, views[i][name], pool)
+                side[name] = replace(found, is_other=name in other.tensors)
+        sides.append(side)
+    roles = {n: t.role for x in (b, a) for n, t in x.tensors.items()}
+    return Equality(a=sides[0], b=sides[1], roles=roles)
+
+
+def _is_equal(a: Sketch, b: Sketch, name: str) -> bool:
+    """Whether every value of both samples is equal, as it is stored."""
+    x, y = a.tensors[name], b.tensors[name]
+    if x.shape != y.shape:
+        return False
+    if x.digest == y.digest:
+        return True
+    if x.stored.shape != y.stored.shape or not np.array_equal(x.rows, y.rows):
+        return False
+    return bool(np.array_equal(x.stored, y.stored) and np.array_equal(x.tail_stored, y.tail_stored))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """All vectors of one model by length: their sorted keys, values, and where each stands."""
+
+    keys: Mapping[int, Keys]
+    values: Mapping[int, Floats]
+    homes: Mapping[int, Index]  # position of the view
+    ranks: Mapping[int, Index]  # position inside the view
+    views: tuple[View, ...]
+
+    @classmethod
+    def of(cls, all_views: Iterable[View]) -> _Pool:
+        views = tuple(all_views)
+        by_length: dict[int, list[int]] = {}
+        for i, view in enumerate(views):
+            by_length.setdefault(view.vectors.shape[1], []).append(i)
+        keys, values, homes, ranks = {}, {}, {}, {}
+        for length, those in by_length.items():
+            stacked = np.concatenate([views[i].vectors for i in those])
+            sizes = [len(views[i].vectors) for i in those]
+            own = _keys(stacked)
+            order = np.argsort(own, kind="stable")
+            keys[length], values[length] = own[order], stacked[order]
+            homes[length] = np.repeat(np.array(those, dtype=np.int64), sizes)[order]
+            ranks[length] = np.concatenate([np.arange(n) for n in sizes])[order]
+        return cls(keys, values, homes, ranks, views)
+
+    def look_up(self, view: View) -> tuple[Flags, Flags, Index, Index]:
+        """Which vectors are here as well, which of them once; view and place of the first."""
+        length = view.vectors.shape[1]
+        none = np.zeros(len(view.vectors), dtype=np.int64)
+        if length not in self.keys:
+            return none.astype(bool), none.astype(bool), none, none
+        own = _keys(view.vectors)
+        first = np.searchsorted(self.keys[length], own)
+        at = np.minimum(first, len(self.keys[length]) - 1)
+        is_here = (self.values[length][at] == view.vectors).all(axis=1)
+        is_once = np.searchsorted(self.keys[length], own, side="right") == first + 1
+        return is_here, is_here & is_once, self.homes[length][at], self.ranks[length][at]
+
+
+def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
+    """Where the other model holds a tensor: seen along the dimension that shows most of it."""
+    best = Found(n_parameters=n, share=0.0, is_told=any(v.is_told.any() for v in views))
+    for view in views:
+        is_here, is_once, homes, ranks = pool.look_up(view)
+        share = float(is_here.mean())
+        if share <= best.share:
+            continue
+        used = np.unique(homes[is_here]).tolist()
+        kinds = {pool.views[i].kind for i in used}
+        steps = np.diff(ranks[is_once])[np.diff(homes[is_once]) == 0]
+        best = replace(
+            best,
+            share=share,
+            told=float((is_here & view.is_told).mean()),
+            partners=tuple(dict.fromkeys(pool.views[i].name for i in used)),
+            is_turned=(view.kind == "columns") != (kinds == {"columns"}),
+            is_ordered=bool((steps > 0).all()),
+        )
+        if share == 1.0:
+            break
+    return best
+
+
+def _views(tensor: SketchedTensor) -> Iterator[View]:
+    """A tensor as vectors along its dimensions; of a sample, as what is held of its rows."""
+    with np.errstate(all="ignore"):
+        x = tensor.values + np.float32(0)  # no negative zero
+        wide = np.asarray(tensor.stored, dtype=np.float64)
+        is_exact = np.array_equal(wide, x.astype(np.float64), equal_nan=True)
+    if not x.size or not is_exact:
+        return
+    is_whole = x.size == math.prod(tensor.shape)
+    shape = tensor.shape if is_whole else x.shape
+    if len(tensor.shape) < 2 or min(shape[0], x.size // shape[0]) == 1:
+        flat = x.reshape(-1)
+        n = len(flat) // PIECE * PIECE
+        if n:
+            yield _view(tensor, "pieces", flat[:n].reshape(-1, PIECE))
+        if n < len(flat):
+            yield _view(tensor, "pieces", flat[None, :])
+        return
+    yield _view(tensor, "matrix", x.reshape(shape[0], -1))
+    if not is_whole:
+        return
+    whole = x.reshape(shape)
+    if len(shape) > 2:
+        yield _view(tensor, "rows", whole.reshape(-1, shape[-1]))
+    turned = np.ascontiguousarray(np.swapaxes(whole, -1, -2))
+    yield _view(tensor, "columns", turned.reshape(-1, shape[-2]))
+
+
+def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
+    """Mark the vectors that hold too much to be equal by chance."""
+    few = vectors.reshape(-1)[:: max(1, vectors.size // MOST_DISTINCT)]
+    bits = math.log2(max(1, len(np.unique(few))))
+    n_told = np.count_nonzero(vectors, axis=1)
+    is_constant = (vectors == vectors[:, :1]).all(axis=1)
+    is_finite = np.isfinite(vectors).all(axis=1)
+    is_told = (n_told * bits >= LEAST_BITS) & ~is_constant & is_finite
+    return View(tensor.name, kind, vectors, is_told)
+
+
+def _keys(vectors: Floats) -> Keys:
+    """One number for each vector, equal for equal ones; matches are compared by value after."""
+    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    factors = np.random.default_rng(0).integers(0, 1 << 62, vectors.shape[1], dtype=np.uint64)
+    mixed = (bits + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    keys: Keys = (mixed * (factors * np.uint64(2) + np.uint64(1))).sum(axis=1, dtype=np.uint64)
+    return keys
+
+
+def _count(found: Iterable[Found]) -> int:
+    return sum(x.n_parameters for x in found)
