@@ -31,16 +31,14 @@ def axis_evidence(stage: Stage, alpha: float) -> AxisEvidence:
     )
 
 
-def decide(
-    axes: Sequence[AxisEvidence], alpha: float, *, is_identical: bool
-) -> tuple[Verdict, Basis]:
-    """`dependent` needs one axis that passes both alpha and the effect cut."""
-    if is_identical:
-        return "dependent", "exact" if axes else "none"
-    if not axes:
-        return "not-testable", "none"
+def decide(axes: Sequence[AxisEvidence], alpha: float, *, is_equal: bool) -> tuple[Verdict, Basis]:
+    """`dependent` needs one axis that passes both alpha and the effect cut, or equal values."""
     if any(axis.passes for axis in axes):
         return "dependent", "exact"
+    if is_equal:
+        return "dependent", "equal"
+    if not axes:
+        return "not-testable", "none"
     lines_up = any(axis.log10_pvalue <= math.log10(alpha) for axis in axes)
     return ("aligned-only" if lines_up else "no-evidence"), "exact"
 
@@ -68,7 +66,7 @@ def _unpaired(a: Side, b: Side) -> list[Skipped]:
     kinds_a, kinds_b = ({axis.kind for axis in side.anatomy.axes} for side in (a, b))
     for kind in sorted(kinds_a ^ kinds_b):
         lacks = "b" if kind in kinds_a else "a"
-        found.append(Skipped(what=f"{kind} axes", why=f"model {lacks} has none that is known"))
+        found.append(Skipped(what=f"{kind} axes", why=f"no {kind} axis of model {lacks} is known"))
     stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
     for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
         lacks = "b" if stack in stacks_a else "a"

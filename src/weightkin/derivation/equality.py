@@ -1,43 +1,28 @@
 """What two models hold that is equal, under the same name or any other, and in whatever layout.
 
-A tensor is seen as vectors along each of its dimensions; a vector of one model is looked up among
-all of the other. So what was renamed, split, fused, stacked, transposed, repeated or put in another
-order is found again. Vectors that could be equal by chance (constants, zeros, a few small numbers)
-say nothing and are counted for neither side. Every match is of values, none of hashes alone.
+A vector of one model is looked up among all of the other. So what was renamed, split, fused,
+stacked, transposed, repeated or put in another order is found again. What could be equal by chance
+is no proof. Every match is one of values, none of hashes alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
+from weightkin.sketch.types import Sketch
 from weightkin.stats.matching import Floats
 
-PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
-LEAST_BITS = 40.0  # of a vector that two models do not share by chance
-MOST_DISTINCT = 4096  # entries looked at to count how many values a tensor takes
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
 FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
 
-Keys = npt.NDArray[np.uint64]
 Index = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One tensor as vectors: ``(n_vectors, length)``, and which of them say something."""
-
-    name: str
-    kind: str  # matrix, rows, columns or pieces
-    vectors: Floats
-    is_told: Flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +72,15 @@ class Equality:
     def n_other(self) -> int:
         """Its parameters that are equal under another name, or in another layout."""
         rest = [x for x in self.smaller.values() if not x.is_same]
-        return round(sum(x.n_parameters * x.told for x in rest))
+        is_part = self.is_part  # then what says nothing by itself is where it belongs
+        return round(sum(x.n_parameters * (x.share if is_part else x.told) for x in rest))
 
     @property
     def is_telling(self) -> bool:
-        """Whether at least half of the smaller model could not be equal by chance."""
-        return 2 * _count(x for x in self.smaller.values() if x.is_told) >= self.n_parameters
+        """Whether chance could not make equal what is, and did not find most of it elsewhere."""
+        held = self.smaller.values()
+        by_chance = _count(x for x in held if not (x.is_same or x.is_told))
+        return 2 * by_chance <= self.n_parameters and any(x.is_told for x in held)
 
     def left(self, side: str) -> tuple[str, ...]:
         """Tensors of a model with values that the other does not hold."""
@@ -143,16 +131,17 @@ def equality(a: Sketch, b: Sketch) -> Equality:
     """Compare all that two sketches of one scheme hold."""
     same = {name for name in a.tensors.keys() & b.tensors.keys() if _is_equal(a, b, name)}
     is_all = len(same) == len(a.tensors) == len(b.tensors)
-    views = [{n: tuple(_views(t)) for n, t in x.tensors.items()} for x in (a, b)]
+    views = [
+        {n: () if is_all else tuple(views_of(t)) for n, t in x.tensors.items()} for x in (a, b)
+    ]
     sides = []
     for i, (own, other) in enumerate(((a, b), (b, a))):
-        pool = None if is_all else _Pool.of(v for those in views[1 - i].values() for v in those)
+        pool = _Pool.of(v for those in views[1 - i].values() for v in those)
         side = {}
         for name, tensor in own.tensors.items():
             n = math.prod(tensor.shape)
-            if name in same or pool is None or not n:
-                is_told = any(view.is_told.any() for view in views[i][name])
-                side[name] = Found(n_parameters=n, is_same=True, is_told=is_told)
+            if name in same or not n:
+                side[name] = Found(n_parameters=n, is_same=True, is_told=tells(tensor))
             else:
                 found = _found(n, views[i][name], pool)
                 side[name] = replace(found, is_other=name in other.tensors)
@@ -193,7 +182,7 @@ class _Pool:
         for length, those in by_length.items():
             stacked = np.concatenate([views[i].vectors for i in those])
             sizes = [len(views[i].vectors) for i in those]
-            own = _keys(stacked)
+            own = keys_of(stacked)
             order = np.argsort(own, kind="stable")
             keys[length], values[length] = own[order], stacked[order]
             homes[length] = np.repeat(np.array(those, dtype=np.int64), sizes)[order]
@@ -206,7 +195,7 @@ class _Pool:
         none = np.zeros(len(view.vectors), dtype=np.int64)
         if length not in self.keys:
             return none.astype(bool), none.astype(bool), none, none
-        own = _keys(view.vectors)
+        own = keys_of(view.vectors)
         first = np.searchsorted(self.keys[length], own)
         at = np.minimum(first, len(self.keys[length]) - 1)
         is_here = (self.values[length][at] == view.vectors).all(axis=1)
@@ -236,55 +225,6 @@ def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
         if share == 1.0:
             break
     return best
-
-
-def _views(tensor: SketchedTensor) -> Iterator[View]:
-    """A tensor as vectors along its dimensions; of a sample, as what is held of its rows."""
-    with np.errstate(all="ignore"):
-        x = tensor.values + np.float32(0)  # no negative zero
-        wide = np.asarray(tensor.stored, dtype=np.float64)
-        is_exact = np.array_equal(wide, x.astype(np.float64), equal_nan=True)
-    if not x.size or not is_exact:
-        return
-    is_whole = x.size == math.prod(tensor.shape)
-    shape = tensor.shape if is_whole else x.shape
-    if len(tensor.shape) < 2 or min(shape[0], x.size // shape[0]) == 1:
-        flat = x.reshape(-1)
-        n = len(flat) // PIECE * PIECE
-        if n:
-            yield _view(tensor, "pieces", flat[:n].reshape(-1, PIECE))
-        if n < len(flat):
-            yield _view(tensor, "pieces", flat[None, :])
-        return
-    yield _view(tensor, "matrix", x.reshape(shape[0], -1))
-    if not is_whole:
-        return
-    whole = x.reshape(shape)
-    if len(shape) > 2:
-        yield _view(tensor, "rows", whole.reshape(-1, shape[-1]))
-    turned = np.ascontiguousarray(np.swapaxes(whole, -1, -2))
-    yield _view(tensor, "columns", turned.reshape(-1, shape[-2]))
-
-
-def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
-    """Mark the vectors that hold too much to be equal by chance."""
-    few = vectors.reshape(-1)[:: max(1, vectors.size // MOST_DISTINCT)]
-    bits = math.log2(max(1, len(np.unique(few))))
-    n_told = np.count_nonzero(vectors, axis=1)
-    is_constant = (vectors == vectors[:, :1]).all(axis=1)
-    is_finite = np.isfinite(vectors).all(axis=1)
-    is_told = (n_told * bits >= LEAST_BITS) & ~is_constant & is_finite
-    return View(tensor.name, kind, vectors, is_told)
-
-
-def _keys(vectors: Floats) -> Keys:
-    """One number for each vector, equal for equal ones; matches are compared by value after."""
-    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32).astype(np.uint64)
-    factors = np.random.default_rng(0).integers(0, 1 << 62, vectors.shape[1], dtype=np.uint64)
-    mixed = (bits + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    keys: Keys = (mixed * (factors * np.uint64(2) + np.uint64(1))).sum(axis=1, dtype=np.uint64)
-    return keys
 
 
 def _count(found: Iterable[Found]) -> int:

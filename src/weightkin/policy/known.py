@@ -10,6 +10,7 @@ from typing import Literal
 from weightkin.errors import WeightkinError
 from weightkin.records import Effect
 from weightkin.records.checking import Ancestor
+from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.verbs.compare import compare
@@ -19,7 +20,6 @@ from weightkin.weights.messages import shown, unreadable
 
 Parent = Literal["other", "model", "undetermined"]
 DIGEST = "wk1-"
-IDENTICAL = ("identical", "header-only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Evidence:
     @property
     def is_same(self) -> bool:
         """Whether both hold the same values."""
-        return any(kind in IDENTICAL for kind in self.kind)
+        return any(kind in EQUAL_KINDS for kind in self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,12 @@ SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
 
 Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
-Basis = Literal["exact", "calibrated", "none"]
+Basis = Literal["exact", "calibrated", "equal", "none"]  # equal: the values themselves
+EqualBasis = Literal["digest", "all", "sample"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
+EQUAL_KINDS = ("identical", "header-only", "equal-on-sample")  # nothing was changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,24 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Equal:
+    """Parameters of the smaller model that the other one holds unchanged.
+
+    ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
+    """
+
+    n_parameters: int  # of the smaller model, as far as it could be read
+    same_name: int
+    other_name: int  # or in another layout, but nothing that chance would make equal
+    basis: EqualBasis
+
+    @property
+    def share(self) -> float:
+        """Equal parameters among all."""
+        return (self.same_name + self.other_name) / max(1, self.n_parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(InNotebooks):
     """The verdict about two models. ``log10_pvalue`` comes from exact and bound tests only."""
 
@@ -149,6 +169,7 @@ class Comparison(InNotebooks):
     layers: tuple[BlockRelation, ...] = ()
     parts: tuple[Part, ...] = ()
     calibration: Calibration | None = None
+    equal: Equal | None = None
     bytes_read: int
     seconds: float
     method: str
@@ -164,10 +185,14 @@ class Comparison(InNotebooks):
         blocks = f"{n} block{'s' if n != 1 else ''}"
         if self.verdict == "not-testable":
             why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
-            return f"not testable: {why}"
+            return f"not testable: {why}{self._equal_words}"
         p = pvalue_words(self.log10_pvalue)
-        if self.verdict == "dependent" and "identical" in self.kind:
-            return f"dependent (identical; {p}, {self.basis}, {blocks})"
+        same = [kind for kind in self.kind if kind in EQUAL_KINDS]
+        if self.verdict == "dependent" and self.basis == "equal":
+            return f"dependent ({', '.join(self.kind)}{self._equal_words})"
+        if self.verdict == "dependent" and same:
+            tested = f"; {p}, {self.basis}, {blocks}" if self.axes else self._equal_words
+            return f"dependent ({same[0]}{tested})"
         if self.verdict == "dependent" and self.basis == "calibrated" and self.calibration:
             x = self.calibration
             above = f"above all {x.n_controls} controls, p = {x.calibrated_pvalue:.3f}"
@@ -177,6 +202,14 @@ class Comparison(InNotebooks):
         if self.verdict == "aligned-only":
             return f"aligned only ({p}, {blocks}): too weakly alike to exclude an arranged order"
         return f"no evidence of shared weights ({p}, {blocks})"
+
+    @property
+    def _equal_words(self) -> str:
+        """How much is equal, rounded down; nothing in a record that does not say."""
+        if self.equal is None:
+            return ""
+        basis = " of a sample" if self.equal.basis == "sample" else ""
+        return f"; {int(100 * self.equal.share)} % of parameters are equal{basis}"
 
     @property
     def effect(self) -> Effect | None:
@@ -213,6 +246,7 @@ def _comparison(data: dict[str, Any]) -> Comparison:
             "layers": tuple(_with_effect(BlockRelation, x) for x in data["layers"]),
             "parts": tuple(Part(**x) for x in data["parts"]),
             "calibration": Calibration(**x) if (x := data.get("calibration")) else None,
+            "equal": Equal(**known(Equal, x)) if (x := data.get("equal")) else None,
             "parameters": dict(data["parameters"]),
         }
     )

@@ -116,6 +116,10 @@ def _candidates(
         slot: [float(np.asarray(rows[slot], np.float32) @ vector) for _, rows, vector, _ in blocks]
         for slot in sorted(near | asked)
     }
+    same = slot_of(connection, query)  # equal contents, whatever vectors can show of them
+    if same is not None:
+        asked.add(same)
+        both.setdefault(same, [float(np.asarray(r[same], np.float32) @ v) for _, r, v, _ in blocks])
     order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
     for slot in [*order, *sorted(asked - set(order))]:
         models = _models(connection, slot)
