@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
 from weightkin.sketch.types import Sketch
 from weightkin.stats.matching import Floats
@@ -148,6 +149,29 @@ def equality(a: Sketch, b: Sketch) -> Equality:
         sides.append(side)
     roles = {n: t.role for x in (b, a) for n, t in x.tensors.items()}
     return Equality(a=sides[0], b=sides[1], roles=roles)
+
+
+def is_rounded_copy(a: Sketch, b: Sketch) -> bool:
+    """Whether one model is the other, every value rounded to a narrower format of numbers."""
+    return any(_is_rounding(p, c) for p, c in ((a, b), (b, a)))
+
+
+def _is_rounding(parent: Sketch, child: Sketch) -> bool:
+    """Equal names and shapes; what is not equal is rounded, and says enough."""
+    if parent.tensors.keys() != child.tensors.keys():
+        return False
+    n_told = 0
+    for name, y in child.tensors.items():
+        x = parent.tensors[name]
+        if x.shape != y.shape or not np.array_equal(x.rows, y.rows):
+            return False
+        formats = [f for f in FORMATS if f in y.lattice]
+        p, c = x.values, y.values
+        is_equal = np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
+        if not is_equal:
+            return False
+        n_told += tells(y)
+    return n_told > 0
 
 
 def _is_equal(a: Sketch, b: Sketch, name: str) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 import weightkin
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
@@ -16,12 +18,14 @@ from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Groups, Relatives, Told, components
+from weightkin.lineage.same import equal_pairs, not_testable
 from weightkin.lineage.trained import Tree, trained_trees
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.sketch import Scheme
 
 ALPHA = 1e-6
+EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
@@ -110,7 +114,14 @@ def _families(
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
     told = _phase(progress, "comparing pairs", collection)
-    return relatives, z, components(relatives, z, range(len(sketches)), told)
+    families = components(relatives, z, range(len(sketches)), told)
+    if isinstance(z, np.ndarray) and len(families) > 1:
+        relatives.equal = equal_pairs(sketches, families)
+    for i, j in relatives.equal:
+        z[i, j] = z[j, i] = max(z[i, j], EQUAL)
+    if relatives.equal:
+        families = components(relatives, z, range(len(sketches)))
+    return relatives, z, families
 
 
 def _phase(
@@ -251,6 +262,7 @@ def _graph(  # noqa: PLR0913 (the record has as many parts)
         bytes_read=collection.bytes_read,
         version=weightkin.__version__,
         incomplete=collection.is_incomplete,
+        not_testable=not_testable(members),
     )
 
 

@@ -70,6 +70,7 @@ class Relatives:
     sketches: Sequence[Sketch]
     alpha: float
     seed: int
+    equal: set[tuple[int, int]] = field(default_factory=set)  # one holds all values of the other
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Relatives:
             if not any(passes(stage, alpha) for stage in climbed.stages):
                 climbed = climb(a, b, plan, self.seed, alpha, thorough=False, with_blind=False)
             is_related = any(passes(stage, alpha) for stage in climbed.stages)
+            is_related = is_related or pair in self.equal
             self._tested[pair] = total_log10(climbed.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds

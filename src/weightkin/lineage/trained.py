@@ -78,7 +78,8 @@ def by_layout(sketches: Sequence[Sketch], family: Sequence[int]) -> list[list[in
     groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = defaultdict(list)
     for i in family:
         tensors = sketches[i].tensors.values()
-        groups[frozenset((t.name, t.shape) for t in tensors if t.block >= 0)].append(i)
+        inside = frozenset((t.name, t.shape) for t in tensors if t.block >= 0)
+        groups[inside or frozenset((t.name, t.shape) for t in tensors)].append(i)
     return sorted(groups.values(), key=lambda g: (-len(g), g))
 
 

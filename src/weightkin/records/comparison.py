@@ -189,7 +189,9 @@ class Comparison(InNotebooks):
         p = pvalue_words(self.log10_pvalue)
         same = [kind for kind in self.kind if kind in EQUAL_KINDS]
         if self.verdict == "dependent" and self.basis == "equal":
-            return f"dependent ({', '.join(self.kind)}{self._equal_words})"
+            is_rounded = "cast" in self.kind and "part" not in self.kind
+            how = "; equal after rounding" if is_rounded else self._equal_words
+            return f"dependent ({', '.join(self.kind) or 'equal values'}{how})"
         if self.verdict == "dependent" and same:
             tested = f"; {p}, {self.basis}, {blocks}" if self.axes else self._equal_words
             return f"dependent ({same[0]}{tested})"

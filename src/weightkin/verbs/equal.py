@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from weightkin.derivation.equality import Equality, equality
+from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch
@@ -48,7 +48,8 @@ def shared_values(
     if found is None:
         return Shared(None)
     equal = equal_record(found, n, is_all=scheme.is_whole)
-    return Shared(equal, both, found, is_proof=found.is_part)
+    is_proof = found.is_part or (both is not None and is_rounded_copy(*both))
+    return Shared(equal, both, found, is_proof=is_proof)
 
 
 def equal_of_sample(shared: Shared, found: Equality | None) -> Equal | None:
