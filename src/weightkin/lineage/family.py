@@ -14,11 +14,11 @@ from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.collection import Collection, Member, Progress, Source, gather
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.hidden import Found, find_hidden
+from weightkin.lineage.layouts import equal_pairs, not_testable
 from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Groups, Relatives, Told, components
-from weightkin.lineage.same import equal_pairs, not_testable
 from weightkin.lineage.trained import Tree, trained_trees
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp

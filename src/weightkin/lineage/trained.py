@@ -15,7 +15,6 @@ from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.draft import Draft, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise, descendants, distances, measure, orient
 from weightkin.lineage.relatives import Relatives
-from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
@@ -134,17 +133,6 @@ def _edge(
     derivation, _ = relatives.derive(
         members[u], members[v], relatives.undone(members[u], members[v])
     )
-    if set(EQUAL_KINDS).intersection(derivation.kind):  # neither was made from the other
-        return Draft(
-            parent=members[u],
-            child=members[v],
-            kind=first_kind(derivation.kind),
-            details=derivation.details,
-            log10_pvalue=relatives.test(members[u], members[v])[0],
-            distance=distance,
-            support=float(found.support[v]),
-            evidence=derivation.evidence,
-        )
     evidence = [f"relative distance {distance:.4f}"]
     if not np.isnan(found.held[v]):
         held = float(found.held[v])
