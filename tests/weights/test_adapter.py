@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.weights.handmade import refusal
 from weightkin.errors import UnreadableModel

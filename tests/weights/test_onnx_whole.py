@@ -182,8 +182,8 @@ def test_a_tensor_that_cannot_be_read_is_named(tmp_path, rng):
     text = helper.make_tensor("words", package.TensorProto.STRING, [2], [b"x", b"y"])
     half = helper.make_tensor("half", package.TensorProto.INT4, [4], [1, 2, 3, 4])
     product = helper.make_node("MatMulInteger", ["x", "codes", "a", "b"], ["y"], "p")
-    path = saved(tmp_path / "x.onnx", [product], {"w.bias": weights(rng, 4),
-                 "codes": rng.integers(-9, 9, (4, 4)).astype(np.int8)}, sparse=[sparse])  # fmt: skip
+    arrays = {"w.bias": weights(rng, 4), "codes": rng.integers(-9, 9, (4, 4)).astype(np.int8)}
+    path = saved(tmp_path / "x.onnx", [product], arrays, sparse=[sparse])
     whole = package.load(path)
     whole.graph.initializer.extend([text, half])
     package.save(whole, path)
