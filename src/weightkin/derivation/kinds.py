@@ -181,10 +181,11 @@ def _better(
 def _trained(relation: PairRelation) -> Named:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
     numbers = _numbers(relation)
-    if relation.share_equal == 1.0:
+    unpaired = without_partner(relation)
+    if relation.share_equal == 1.0 and unpaired:
         said = "all that both hold under the same names is equal"
-        return ("part",), numbers | without_partner(relation), (said,)
-    if _is_rounding(relation):
+        return ("part",), numbers | unpaired, (said,)
+    if relation.share_equal == 1.0 or _is_rounding(relation):
         said = "equal up to rounding of the last digits of float32"
         return ("rounding",), numbers, (said,)
     lost, whole, partly = unrelated_blocks(relation)
