@@ -35,7 +35,7 @@ class Found:
     is_other: bool = False  # the other model has other values under this name
     share: float = 1.0  # of its vectors
     told: float = 0.0  # of its parameters: found, and not so by chance
-    is_told: bool = False  # whether anything in it could not be found by chance
+    is_told: bool = False  # whether anything of it is found that chance could not find
     partners: tuple[str, ...] = ()
     is_turned: bool = False
     is_ordered: bool = True
@@ -229,7 +229,7 @@ class _Pool:
 
 def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
     """Where the other model holds a tensor: seen along the dimension that shows most of it."""
-    best = Found(n_parameters=n, share=0.0, is_told=any(v.is_told.any() for v in views))
+    best = Found(n_parameters=n, share=0.0)
     for view in views:
         is_here, is_once, homes, ranks = pool.look_up(view)
         share = float(is_here.mean())
@@ -242,6 +242,7 @@ def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
             best,
             share=share,
             told=float((is_here & view.is_told).mean()),
+            is_told=bool((is_here & view.is_told).any()),
             partners=tuple(dict.fromkeys(pool.views[i].name for i in used)),
             is_turned=(view.kind == "columns") != (kinds == {"columns"}),
             is_ordered=bool((steps > 0).all()),
