@@ -25,6 +25,9 @@ def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
 def kind_of_equal(shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool) -> Named | None:
     """What equal values make of two models; None where values differ."""
     is_same = all(x.is_same for side in (shared.a, shared.b) for x in side.values())
+    if _is_turned(shared, a) and not is_same:
+        said = ("all values of the sample are equal, rows of queries and keys in another order",)
+        return ("equal-on-sample",), {"layout": ["rows in another order"]}, said
     if not (is_same or shared.is_part):
         return None
     is_all = a.scheme.is_whole and b.scheme.is_whole
@@ -42,6 +45,14 @@ def kind_of_equal(shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool
     is_same = is_same and all(a.tensors[n].dtype == b.tensors[n].dtype for n in a.tensors)
     kind = "identical" if is_same and not is_other_file else "header-only"
     return (kind,), details, ("all values are equal",)
+
+
+def _is_turned(shared: Equality, a: Sketch) -> bool:
+    """Whether a sample differs in nothing but the order of rows that conversions exchange."""
+    both = [(n, x) for side in (shared.a, shared.b) for n, x in side.items() if not x.is_same]
+    return not a.scheme.is_whole and all(
+        shared.roles.get(n) in FREE_ORDER and x.told > 0 and not x.is_ordered for n, x in both
+    )
 
 
 def _only(shared: Equality) -> dict[str, Any]:

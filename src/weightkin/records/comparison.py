@@ -210,8 +210,8 @@ class Comparison(InNotebooks):
         """How much is equal, rounded down; nothing in a record that does not say."""
         if self.equal is None:
             return ""
-        basis = " of a sample" if self.equal.basis == "sample" else ""
-        return f"; {int(100 * self.equal.share)} % of parameters are equal{basis}"
+        seen = "sampled parameters" if self.equal.basis == "sample" else "parameters"
+        return f"; {int(100 * self.equal.share)} % of {seen} are equal"
 
     @property
     def effect(self) -> Effect | None:

@@ -159,7 +159,7 @@ def compare(
         derived, unsaid = derive(models, undone, shared, frugal=frugal)
         skipped += unsaid
     if derived is not None and not shared.is_all:
-        kind, details = derived.kind, details | derived.details
+        kind, details = derived.kind, derived.details
     return Comparison(
         a=ref_a,
         b=ref_b,
