@@ -11,7 +11,7 @@ from weightkin.records import Skipped
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch import Scheme
 from weightkin.verbs.equal import Shared
-from weightkin.verbs.seen import WHOLE, sketch_of
+from weightkin.verbs.seen import is_small, sketch_of
 from weightkin.weights import Model
 from weightkin.weights.dry_run import is_remote
 
@@ -46,7 +46,7 @@ def derive(
 
 def is_far(models: tuple[Model, Model]) -> bool:
     """Whether either is a large model whose bytes come from a server."""
-    return any(is_remote(m) and m.n_bytes > WHOLE for m in models)
+    return any(is_remote(m) and not is_small(m) for m in models)
 
 
 def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
@@ -54,7 +54,7 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
     schemes = {m.sketched.scheme for m in models if m.sketched is not None}
     if schemes:
         return Scheme.from_name(min(schemes))
-    if max(m.n_bytes for m in models) <= WHOLE:
+    if all(map(is_small, models)):
         return Scheme.whole()
     return AFAR if frugal else FEW_ROWS
 

@@ -10,7 +10,7 @@ from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch
-from weightkin.verbs.seen import WHOLE, sketch_of
+from weightkin.verbs.seen import is_small, sketch_of
 from weightkin.weights import Model
 
 FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
@@ -74,8 +74,7 @@ def _scheme(models: tuple[Model, Model], *, quick: bool) -> Scheme:
     schemes = {m.sketched.scheme for m in models if m.sketched is not None}
     if schemes:
         return Scheme.from_name(min(schemes))
-    is_small = max(m.n_bytes for m in models) <= WHOLE
-    return Scheme.whole() if is_small and not quick else FIRST_ROWS
+    return Scheme.whole() if all(map(is_small, models)) and not quick else FIRST_ROWS
 
 
 def _n_parameters(model: Model) -> int:

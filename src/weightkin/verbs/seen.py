@@ -11,6 +11,11 @@ from weightkin.weights import Model
 WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
 
 
+def is_small(model: Model) -> bool:
+    """Whether all of a model is looked at."""
+    return model.n_bytes <= WHOLE
+
+
 def sketch_of(model: Model, scheme: Scheme) -> Sketch | None:
     """The sketch of a model; None where the file of one is no longer at its source."""
     if model.sketched is None:
