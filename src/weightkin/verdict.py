@@ -55,18 +55,18 @@ class Reach:
 
 
 def decide(
-    axes: Sequence[AxisEvidence], alpha: float, reach: Reach, *, is_identical: bool
+    axes: Sequence[AxisEvidence], alpha: float, reach: Reach, *, is_equal: bool
 ) -> tuple[Verdict, Basis, tuple[Skipped, ...]]:
-    """`dependent` needs one axis that passes alpha and the effect cut, and that no loss copies.
+    """`dependent` needs an axis that passes alpha and the effect cut and no loss copies, or values.
 
     "No evidence" needs tests that could have shown something, on half of the smaller model.
     """
-    if is_identical:
-        return "dependent", "exact" if axes else "none", ()
-    if not axes:
-        return "not-testable", "none", ()
     if any(axis.passes and axis.axis not in COPIED_BY_LOSSES for axis in axes):
         return "dependent", "exact", ()
+    if is_equal:
+        return "dependent", "equal", ()
+    if not axes:
+        return "not-testable", "none", ()
     log10_alpha = math.log10(alpha)
     if any(axis.log10_pvalue <= log10_alpha for axis in axes):
         return "aligned-only", "exact", tuple(_only_aligned(axes))
@@ -123,7 +123,7 @@ def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
     kinds_a, kinds_b = ({axis.kind for axis in side.anatomy.axes} for side in (a, b))
     for kind in sorted(kinds_a ^ kinds_b):
         lacks = "b" if kind in kinds_a else "a"
-        found.append(Skipped(what=f"{kind} axes", why=f"model {lacks} has none that is known"))
+        found.append(Skipped(what=f"{kind} axes", why=f"no {kind} axis of model {lacks} is known"))
     stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
     compared = {name for names in other.names for name in names}
     for stack in sorted((stacks_a.keys() ^ stacks_b.keys()) - compared):

@@ -62,7 +62,8 @@ def test_a_small_sample_shows_the_same_kind(zoo, parent, child, kind):
     derived = kind_of(
         sketch(parent, scheme), sketch(child, scheme), is_other_file=kind == "header-only"
     )
-    assert derived.kind == (kind,)
+    is_same = kind in ("identical", "header-only")  # what a sample cannot tell apart
+    assert derived.kind == (("equal-on-sample",) if is_same else (kind,))
     assert derived.parent in ("a", "undetermined")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.weights.handmade import refusal
 from weightkin.errors import UnreadableModel
@@ -133,3 +134,45 @@ def test_a_folder_whose_name_has_a_plus_is_a_folder(tmp_path):
     assert open_model(tmp_path / "a+b").name == "a+b"
     model = open_model(f"{tmp_path / 'a+b'}+{LORA4}")
     assert model.name == "a+b+llama-a-lora4-adapter"
+
+
+def saved_adapter(folder, base, tensors, **config):
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    whole = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(whole))
+    return f"{base}+{folder}"
+
+
+FACTORS = {
+    "base_model.model.fc.lora_A.weight": np.ones((2, 6), np.float32),
+    "base_model.model.fc.lora_B.weight": np.ones((4, 2), np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "config", "said"),
+    [
+        ({"base_model.model.fc.lora_B.bias": np.ones(4, np.float32)}, {}, "not known"),
+        ({}, {"alpha_pattern": {r"layers\.[01]\..*fc": 9}}, "in alpha_pattern"),
+        ({}, {"init_lora_weights": "pissa"}, "changes the base"),
+        ({}, {"init_lora_weights": "olora"}, "changes the base"),
+        ({}, {"init_lora_weights": {"a": 1}}, "changes the base"),
+    ],
+)
+def test_options_that_would_give_other_values_are_refused(tmp_path, tensors, config, said):
+    base = tmp_path / "base.safetensors"
+    save_file({"fc.weight": np.zeros((4, 6), np.float32)}, base)
+    source = saved_adapter(tmp_path / "adapter", base, FACTORS | tensors, **config)
+    with pytest.raises(UnreadableModel, match=said):
+        open_model(source)
+
+
+def test_a_folder_of_several_adapters_names_them(tmp_path):
+    base = tmp_path / "base.safetensors"
+    save_file({"fc.weight": np.zeros((4, 6), np.float32)}, base)
+    (tmp_path / "two").mkdir()
+    for name in ("first", "second"):
+        saved_adapter(tmp_path / "two" / name, base, FACTORS)
+    with pytest.raises(UnreadableModel, match="two/first, two/second"):
+        open_model(f"{base}+{tmp_path / 'two'}")

@@ -12,13 +12,16 @@ import numpy as np
 from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
 from weightkin.derivation.distances import PairRelation, relate
+from weightkin.derivation.equality import Equality, equality
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import Explained, evidence_lines, explain
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
 from weightkin.derivation.structure import unrelated_blocks
+from weightkin.derivation.unchanged import Named, kind_of_equal, may_be_equal, without_partner
 from weightkin.records import Direction
+from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch.types import Sketch
 
 LONG_WAY = 0.42  # typical relative distance past which training was no fine-tune
@@ -27,6 +30,7 @@ REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
 KEPT = 0.2  # share of matrices that must be related before the others count as replaced
 DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
 MAX_RANK = 0.5  # of the smaller side of a sample
+ROUNDING = 1e-6  # relative distance of tensors that one sum of float32 in another order explains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Derivation:
     parent: Literal["a", "b", "undetermined"]
     probability: float
     evidence: tuple[str, ...]
+    equality: Equality | None = field(default=None, repr=False)
 
     @property
     def direction(self) -> Direction:
@@ -55,6 +60,7 @@ def kind_of(
     relation: PairRelation | None = None,
     known: KnownLevels | None = None,
     names: tuple[str, str] = ("a", "b"),
+    shared: Equality | None = None,
 ) -> Derivation:
     """Name the derivation between two related models.
 
@@ -74,6 +80,8 @@ def kind_of(
         What was found about single tensors before, where many pairs are asked about.
     names : tuple of str
         What the evidence calls the two.
+    shared : Equality, optional
+        What the two hold that is equal, if it is known already.
 
     Returns
     -------
@@ -86,15 +94,19 @@ def kind_of(
     backward = explain(relation, b, a, is_turned=True, known=known)
     noise = white_noise(relation)
     direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b), names))
-    kind, details, said = _named(
+    shared = shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
+    better = _better(forward, backward, names)
+    found = None
+    if shared is not None and not (better[0] and better[0].is_complete) and not undone:
+        found = kind_of_equal(shared, a, b, is_other_file=is_other_file)
+    kind, details, said = found or _named(
         relation,
-        _better(forward, backward, names),
+        better,
         noise,
         (tuple(undone), undone_details or {}),
-        is_other_file,
         _not_finite(relation, a, b),
     )
-    if kind in (("identical",), ("header-only",)):
+    if {*EQUAL_KINDS, "rounding"}.intersection(kind) or kind == ("part",):
         direction = Direction(evidence=("equal values have no direction",))
     return Derivation(
         kind=kind,
@@ -102,10 +114,8 @@ def kind_of(
         parent=direction.parent,
         probability=direction.probability,
         evidence=(*said, *direction.evidence),
+        equality=shared,
     )
-
-
-Named = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]
 
 
 def _named(
@@ -113,15 +123,10 @@ def _named(
     better: tuple[Explained | None, str],
     noise: Noise | None,
     undone: tuple[tuple[str, ...], dict[str, Any]],
-    is_other_file: bool,
     not_finite: set[str],
 ) -> Named:
     if not relation.tensors:
         return undone[0] or ("unknown",), undone[1], ("no tensor can be compared",)
-    is_whole = not relation.only_a and not relation.only_b
-    is_whole = is_whole and all(pair.is_same_shape for pair in relation.pairs)
-    if is_whole and relation.share_equal == 1.0:
-        return ("header-only" if is_other_file else "identical",), {}, ("all values are equal",)
     explained, child = better
     if explained is not None and explained.is_complete:
         return explained.kinds, explained.details, evidence_lines(explained, child)
@@ -133,6 +138,9 @@ def _named(
         n = len(not_finite)
         said = f"equal but for {n} tensor{'s' * (n > 1)} with values that are not finite"
         return ("unknown",), _numbers(relation), (said,)
+    if explained is not None and explained.is_map:  # of all that both hold
+        lines = evidence_lines(explained, child)
+        return (*explained.kinds, "part"), explained.details | without_partner(relation), lines
     kind, details, trained = _trained(relation)
     if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
@@ -141,6 +149,17 @@ def _named(
         rest = () if "quantised" in explained.kinds else kind
         return explained.kinds + rest, details | explained.details, (*lines, *trained)
     return kind, details, trained
+
+
+def _is_rounding(relation: PairRelation) -> bool:
+    """Whether no tensor differs by more than sums of float32 in another order do."""
+    is_wide = all("fp32" in (p.a.lattice, p.b.lattice) for p in _unequal(relation))
+    return is_wide and all(t.relative_distance <= ROUNDING for t in relation.tensors)
+
+
+def _unequal(relation: PairRelation) -> list[TensorPair]:
+    both = zip(relation.pairs, relation.tensors, strict=True)
+    return [pair for pair, t in both if not t.is_equal]
 
 
 def _not_finite(relation: PairRelation, a: Sketch, b: Sketch) -> set[str]:
@@ -162,6 +181,13 @@ def _better(
 def _trained(relation: PairRelation) -> Named:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
     numbers = _numbers(relation)
+    unpaired = without_partner(relation)
+    if relation.share_equal == 1.0 and unpaired:
+        said = "all that both hold under the same names is equal"
+        return ("part",), numbers | unpaired, (said,)
+    if relation.share_equal == 1.0 or _is_rounding(relation):
+        said = "equal up to rounding of the last digits of float32"
+        return ("rounding",), numbers, (said,)
     lost, whole, partly = unrelated_blocks(relation)
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
@@ -215,7 +241,7 @@ def _low_rank(relation: PairRelation) -> Named | None:
             return None
         ranks.append(rank)
         modules[_module(pair.b.name)] += 1
-    if not ranks or len(ranks) == len(relation.tensors):
+    if not any(ranks) or len(ranks) == len(relation.tensors):
         return None
     rank = Counter(ranks).most_common(1)[0][0]
     details = {"rank": rank, "modules": sorted(modules)} | _numbers(relation)

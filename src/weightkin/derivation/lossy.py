@@ -46,12 +46,13 @@ class Explained:
     structure: Structure
     details: dict[str, Any] = field(default_factory=dict)
     is_complete: bool = False  # every tensor of the child is an image
+    is_map: bool = False  # every tensor that has a partner is one, some changed by the map
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the maps, those of shape first; only complete explanations name the others."""
         names = list(self.structure.kinds)
-        if self.is_complete:
+        if self.is_complete or self.is_map:
             for image, kind in (
                 *(("pruned", "magnitude-pruned"), ("quantised", "quantised"), ("cast", "cast")),
             ):
@@ -115,6 +116,8 @@ def explain(
     if "stacked" in structure.kinds:  # the other half may come from a relative
         inside = [ok for (_, block), ok in explained_blocks.items() if block >= 0]
         is_complete = sum(inside) * 2 >= len(inside)
+    is_map = is_complete and bool(structure.unexplained)
+    is_map = is_map and any(images[x] for x in ("pruned", "quantised", "cast"))
     details = dict(structure.details)
     details |= _level_details(levels) if levels else {}
     details |= {"packed": packed.most_common(1)[0][0]} if packed else {}
@@ -125,6 +128,7 @@ def explain(
         structure=structure,
         details=details,
         is_complete=is_complete and not structure.unexplained,
+        is_map=is_map,
     )
 
 
@@ -151,9 +155,8 @@ def image_of(
         if name in tensor.lattice and np.array_equal(cast_to(parent, name), child):
             return "cast", name
     is_new_zero = (child == 0) & (parent != 0)
-    if is_new_zero.mean() >= MIN_ZEROS and np.array_equal(
-        parent[~is_new_zero], child[~is_new_zero]
-    ):
+    is_pruned = len(tensor.shape) > 1 and is_new_zero.mean() >= MIN_ZEROS
+    if is_pruned and np.array_equal(parent[~is_new_zero], child[~is_new_zero]):
         return "pruned", None
     if is_scaled and len(tensor.shape) == 1:
         return "scaled", None

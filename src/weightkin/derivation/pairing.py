@@ -8,6 +8,7 @@ from one MLP) is paired by role.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ BlockPair = tuple[str, int, int]  # stack, block of a, block of b
 TABLES = ("embed", "unembed")
 NEAR = 0.5  # cosine of two matrices that makes blocks of unequal depth a pair
 ALIKE = 0.9  # cosine at which rows of unequally many units are one unit
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]{1,9}(?![A-Za-z0-9_])", re.ASCII)
 N_LONGEST = 8  # names that are asked where the other model has them
 MLP_ROLES = ("mlp.gate", "mlp.up", "mlp.down")
 
@@ -135,9 +137,29 @@ def _partners(
     for y in b.tensors.values():
         if y.name not in used_b and y.role in MLP_ROLES:
             left_b.setdefault((y.stack, y.block, y.role), []).append(y)
+    those: dict[tuple[str, int, str], list[SketchedTensor]] = {}
     for x, j in left_a:
         if x.role in MLP_ROLES:
-            yield from ((x, y) for y in left_b.get((x.stack, j, x.role), []))
+            those.setdefault((x.stack, j, x.role), []).append(x)
+    for key, xs in those.items():
+        yield from _of_one_role(xs, left_b.get(key, []))
+
+
+def _of_one_role(
+    xs: Sequence[SketchedTensor], ys: Sequence[SketchedTensor]
+) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
+    """Experts of both models by their number; one MLP with each expert made from it."""
+    experts = [{_expert(t): t for t in side} for side in (xs, ys)]
+    if all(len(side) > 1 and -1 not in side for side in experts):
+        yield from ((x, experts[1][k]) for k, x in experts[0].items() if k in experts[1])
+        return
+    yield from ((x, y) for x in xs for y in ys)
+
+
+def _expert(tensor: SketchedTensor) -> int:
+    """The last number in a name but that of its block; -1 where there is none."""
+    numbers = [int(x) for x in _NUMBER.findall(rest_of_name(tensor))]
+    return numbers[-1] if numbers else -1
 
 
 def _prefixes(a: Sketch, b: Sketch) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from weightkin.errors import UsageError
 from weightkin.lineage.draft import DETERMINED
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
+from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.verbs.compare import compare
 from weightkin.weights import Model, open_model
@@ -50,7 +51,7 @@ def compare_among(
     others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
     sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
     record = replace(record, parameters=record.parameters | {"relatives": sources})
-    if record.verdict != "dependent" or "identical" in record.kind:
+    if record.verdict != "dependent" or set(EQUAL_KINDS) & set(record.kind):
         return record
     graph = family_graph([*pair, *others], alpha=record.alpha, seed=record.seed)
     return replace(

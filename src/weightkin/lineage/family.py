@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.lineage.collection import Collection, Progress, Source, gather
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.graph import graph_record
 from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
+from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.leaves import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
@@ -25,6 +28,7 @@ from weightkin.sketch import Sketch
 
 ALPHA = 1e-6
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
+EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
@@ -114,7 +118,14 @@ def _families(
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
     told = _phase(progress, "comparing pairs", collection)
-    return relatives, z, components(relatives, z, range(len(sketches)), told)
+    families = components(relatives, z, range(len(sketches)), told)
+    if isinstance(z, np.ndarray) and len(families) > 1:
+        relatives.equal = equal_pairs(sketches, families)
+    for i, j in relatives.equal:
+        z[i, j] = z[j, i] = max(z[i, j], EQUAL)
+    if relatives.equal:
+        families = components(relatives, z, range(len(sketches)))
+    return relatives, z, families
 
 
 def _phase(

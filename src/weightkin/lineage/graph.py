@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import weightkin
 from weightkin.lineage.collection import Collection
 from weightkin.lineage.draft import Draft
+from weightkin.lineage.layouts import not_testable
 from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
@@ -67,6 +68,7 @@ def graph_record(  # noqa: PLR0913 (the record has as many parts)
         bytes_read=collection.bytes_read,
         version=weightkin.__version__,
         incomplete=collection.is_incomplete,
+        not_testable=not_testable(members),
     )
 
 

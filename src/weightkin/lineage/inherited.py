@@ -93,8 +93,10 @@ def read(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Readi
 
 
 def layout_of(sketch: Sketch) -> frozenset[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all tensors inside blocks."""
-    return frozenset((t.name, t.shape) for t in sketch.tensors.values() if t.block >= 0)
+    """Names and shapes of all tensors inside blocks; of all tensors where none is in a block."""
+    tensors = sketch.tensors.values()
+    inside = frozenset((t.name, t.shape) for t in tensors if t.block >= 0)
+    return inside or frozenset((t.name, t.shape) for t in tensors)
 
 
 def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> Reading | None:

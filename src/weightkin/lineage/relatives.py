@@ -71,6 +71,7 @@ class Relatives:
     sketches: Sequence[Sketch]
     alpha: float
     seed: int
+    equal: set[tuple[int, int]] = field(default_factory=set)  # one holds all values of the other
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -101,7 +102,7 @@ class Relatives:
                 climbed = climb_quick(a, b, plan, self.seed, alpha)
             if not is_settled(climbed.stages, alpha):
                 climbed = self._climb(a, b, plan, alpha)
-            is_related = is_settled(climbed.stages, alpha)
+            is_related = is_settled(climbed.stages, alpha) or pair in self.equal
             self._tested[pair] = total_log10(climbed.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds

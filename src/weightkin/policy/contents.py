@@ -25,7 +25,7 @@ MOST_IMAGE, MOST_BESIDE = 8 << 20, 1 << 17  # bytes of a picture, and of all but
 MOST_STATE = 1 << 16  # bytes of a trainer's small state
 MOST_PIECE, MOST_CHARSMAP = 1 << 10, 1 << 20  # bytes of a vocabulary's piece; of its other parts
 WEIGHTS = (
-    *SUFFIXES, ".ckpt", ".sft", ".distcp", ".npy", ".npz", ".h5", ".hdf5", ".keras", ".msgpack",
+    *SUFFIXES, ".sft", ".distcp", ".npy", ".npz", ".h5", ".hdf5", ".keras", ".msgpack",
     ".pb", ".pkl", ".pickle", ".joblib", ".pt2", ".ot", ".nemo", ".th", ".tar", ".gz", ".zip",
     ".dduf", ".tflite", ".mlmodel", ".engine", ".plan", ".ggml", ".llamafile", ".data", ".pte",
 )  # fmt: skip
@@ -46,7 +46,6 @@ WHAT = {  # by suffix: what such files are, and what to do about them
     ".npy": f"an array of numpy, {TO_SAFETENSORS}",
     ".npz": f"arrays of numpy, {TO_SAFETENSORS}",
     ".msgpack": f"weights of Flax, {TO_SAFETENSORS}",
-    ".ckpt": "a checkpoint of torch under a suffix that is not read (rename it to .pt)",
 }
 MAGIC = (
     (b"GGUF", "a GGUF file under another name"),
@@ -165,7 +164,7 @@ def _is_vocabulary(path: Path) -> bool:
                 fields = dict(messages.fields(start, stop))
                 if not fields.keys() <= {1, 2, 3}:
                     return False
-                scores.append(messages.float32(fields[2]) if 2 in fields else 0.0)
+                scores.append(sum(messages.floats(fields[2], 1)) if 2 in fields else 0.0)
             elif number > 5 or stop - start > MOST_CHARSMAP:
                 return False
     except UnreadableModel:

@@ -12,6 +12,7 @@ from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
 from weightkin.policy.reach import Candidate, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
+from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
@@ -21,7 +22,6 @@ from weightkin.weights import Model
 from weightkin.weights.declared import Declared, declared
 
 Parent = Literal["other", "model", "undetermined"]
-IDENTICAL = ("identical", "header-only")
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 SKETCHED = "compared with its sketch, a sample of it: blind tests were not run"
 FRUGAL = "read from a hub: blind tests looked at a part of it"
@@ -49,7 +49,7 @@ class Evidence:
     @property
     def is_same(self) -> bool:
         """Whether both hold the same values."""
-        return any(kind in IDENTICAL for kind in self.kind)
+        return any(kind in EQUAL_KINDS for kind in self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,8 @@ class Bench:
                 why = f"{len(open_)} of its family: {called(open_[0].other)}: {open_[0].sentence}"
                 yield self._unverifiable(name, why, open_[0].other)
         trace = self.known.trace
+        if trace and not trace.search.is_tested and not trace.search.relatives:
+            yield self._made("unverifiable", trace.search.sentence, Ancestor(name="registry"))
         for skipped in trace.search.skipped if trace else ():
             why = f"registered model {shown(skipped.what)}: {skipped.why}"
             yield self._made("unverifiable", why, Ancestor(name=skipped.what))
@@ -214,8 +216,9 @@ class Bench:
         """Nothing registered is related, and nothing is declared."""
         trace = self.known.trace
         is_known = self.ancestors or self.known.declared.parents
-        if trace is not None and not trace.search.relatives and not is_known:
-            n = trace.search.n_scanned
+        search = trace.search if trace is not None else None
+        if search is not None and search.is_tested and not (search.relatives or is_known):
+            n = search.n_scanned - len(search.untested)
             text = f"no evidence of shared weights with {n} registered models, no parent declared"
             yield from self._plain("unknown-origin", text)
 

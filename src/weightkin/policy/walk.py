@@ -21,6 +21,7 @@ from weightkin.policy.covered import coverage_of, files_of
 from weightkin.weights import Model, open_model
 from weightkin.weights.adapter import FILES as ADAPTERS
 from weightkin.weights.adapter import base_beside
+from weightkin.weights.files import home_of
 from weightkin.weights.folder import COMPANIONS
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.messages import shown, unreadable
@@ -136,15 +137,6 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _home(root: Path) -> Path:
-    """Where links may lead: the folder, or of a snapshot in the cache of a hub its repository."""
-    here = _real(root)
-    for place in here.parents:
-        if place.name == "snapshots" and (place.parent / "blobs").is_dir():
-            return place.parent
-    return here
-
-
 def _opened(source: str) -> Found:
     try:
         return Found(source, open_model(source))
@@ -155,7 +147,7 @@ def _opened(source: str) -> Found:
 def _below(root: Path, read: _Read) -> Iterator[Found]:
     """The models of a folder and of all folders in it, then every file that is none."""
     n, waiting, files = 0, [root], list[Path]()
-    home = _home(root)
+    home = home_of(root)
     while waiting:
         folder = waiting.pop()
         here: list[Path] = []

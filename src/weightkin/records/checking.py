@@ -33,8 +33,9 @@ RULES: Mapping[str, Rule] = {
     "forbidden-ancestor": Rule(
         "error",
         "The model shares weights with a forbidden model.",
-        "An exact test rejects that the two were initialised independently. Train from another "
-        "base, or take the ancestor off the list. A common ancestor of both is a hit as well.",
+        "An exact test rejects that the two were initialised independently, or their values are "
+        "equal. Train from another base, or take the ancestor off the list. A common ancestor of "
+        "both is a hit as well.",
     ),
     "forbidden-family": Rule(
         "error",

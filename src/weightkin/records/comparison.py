@@ -13,13 +13,15 @@ SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
 
 Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
-Basis = Literal["exact", "calibrated", "none"]
+Basis = Literal["exact", "calibrated", "equal", "none"]  # equal: the values themselves
+EqualBasis = Literal["digest", "all", "sample"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
 # is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
 Confirmed = Literal["", "whole", "second-run", "sketch", "refuted"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
+EQUAL_KINDS = ("identical", "header-only", "equal-on-sample")  # nothing was changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,24 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Equal:
+    """Parameters of the smaller model that the other one holds unchanged.
+
+    ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
+    """
+
+    n_parameters: int  # of the smaller model, as far as it could be read
+    same_name: int
+    other_name: int  # or in another layout, but nothing that chance would make equal
+    basis: EqualBasis
+
+    @property
+    def share(self) -> float:
+        """Equal parameters among all."""
+        return (self.same_name + self.other_name) / max(1, self.n_parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(InNotebooks):
     """The verdict about two models. ``log10_pvalue`` comes from exact and bound tests only."""
 
@@ -162,6 +182,7 @@ class Comparison(InNotebooks):
     calibration: Calibration | None = None
     smallest_log10_pvalue: float = 0.0  # what the tests could have shown at best
     tested_share: float = 0.0  # of the parameters of the smaller model, on axes that were tested
+    equal: Equal | None = None
     bytes_read: int
     seconds: float
     method: str
@@ -177,10 +198,16 @@ class Comparison(InNotebooks):
         blocks = f"{n} block{'s' if n != 1 else ''}"
         if self.verdict == "not-testable":
             why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
-            return f"not testable: {why}"
+            return f"not testable: {why}{self._equal_words}"
         p = pvalue_words(self.log10_pvalue)
-        if self.verdict == "dependent" and "identical" in self.kind:
-            return f"dependent (identical; {p}, {self.basis}, {blocks})"
+        same = [kind for kind in self.kind if kind in EQUAL_KINDS]
+        if self.verdict == "dependent" and self.basis == "equal":
+            is_rounded = "cast" in self.kind and "part" not in self.kind
+            how = "; equal after rounding" if is_rounded else self._equal_words
+            return f"dependent ({', '.join(self.kind) or 'equal values'}{how})"
+        if self.verdict == "dependent" and same:
+            tested = f"; {p}, {self.basis}, {blocks}" if self.axes else self._equal_words
+            return f"dependent ({same[0]}{tested})"
         if self.verdict == "dependent" and self.basis == "calibrated" and self.calibration:
             x = self.calibration
             above = f"above all {x.n_controls} controls, p = {x.calibrated_pvalue:.3f}"
@@ -199,6 +226,14 @@ class Comparison(InNotebooks):
         if any(axis.passes for axis in self.axes):
             return "the residual width alone, which losses on hidden states copy"
         return "too weakly alike to exclude an arranged order"
+
+    @property
+    def _equal_words(self) -> str:
+        """How much is equal, rounded down; nothing in a record that does not say."""
+        if self.equal is None:
+            return ""
+        seen = "sampled parameters" if self.equal.basis == "sample" else "parameters"
+        return f"; {int(100 * self.equal.share)} % of {seen} are equal"
 
     @property
     def effect(self) -> Effect | None:

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.records.built import built
-from weightkin.records.comparison import Skipped
+from weightkin.records.comparison import EQUAL_KINDS, Skipped
 from weightkin.records.form import InNotebooks, from_text, to_text
 
 SCHEMA = "weightkin/family/1"
@@ -74,6 +74,11 @@ class FamilyEdge:
     runner_up: RunnerUp | None = None
 
 
+def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
+    """Whether equal values join two models, rounded or not, where no test does."""
+    return 10**edge.log10_pvalue > alpha and edge.kind in (*EQUAL_KINDS, "part", "cast")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyGraph(InNotebooks):
     """The family of many models: no directed cycle, nodes with none, one or several parents.
@@ -96,6 +101,7 @@ class FamilyGraph(InNotebooks):
     bytes_read: int = 0
     version: str = ""
     incomplete: bool = False  # a model could not be read, or not all of it
+    not_testable: tuple[str, ...] = ()  # nodes that no test joins to any other node
 
     def __post_init__(self) -> None:
         _check_nodes(self.nodes)
@@ -113,16 +119,24 @@ class FamilyGraph(InNotebooks):
         """What the family looks like, as one line."""
         n_hidden = sum(not node.observed for node in self.nodes)
         n_same = sum(len(node.duplicates) for node in self.nodes)
-        n_alone = sum(len(x) == 1 for x in self.components)
+        n_untested = len(self.untested)
+        n_alone = sum(len(x) == 1 for x in self.components) - n_untested
         n_models = len(self.nodes) - n_hidden + n_same
         parts = [_counted(len(self.families), "family")] if self.families else ["no family"]
         parts += [f"{n_alone} without relatives here"] if n_alone else []
+        parts += [f"{n_untested} not testable"] if n_untested else []
         parts += [_counted(n_same, "duplicate")] if n_same else []
         parts += [_counted(n_hidden, "unobserved ancestor")] if n_hidden else []
         if self.edges:
             n_open = sum(edge.direction == "undetermined" for edge in self.edges)
             parts.append(f"{_counted(len(self.edges), 'edge')}, {n_open} of undetermined direction")
         return f"{_counted(n_models, 'model')}: {', '.join(parts)}"
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Nodes without relatives of which that says nothing: they could not be tested."""
+        alone = {x[0] for x in self.components if len(x) == 1}
+        return tuple(x for x in self.not_testable if x in alone)
 
     @property
     def families(self) -> tuple[tuple[str, ...], ...]:

@@ -136,13 +136,36 @@ class Search(InNotebooks):
     seed: int = 0
     version: str = ""
     incomplete: bool = False
+    not_testable: str = ""  # why no test of it is known; equal contents are found all the same
+
+    @property
+    def untested(self) -> tuple[Relative, ...]:
+        """Models that were compared and could not be tested."""
+        return tuple(x for x in self.others if x.verdict == "not-testable")
+
+    @property
+    def unrelated(self) -> tuple[Relative, ...]:
+        """Models that were tested, without evidence."""
+        return tuple(x for x in self.others if x.verdict != "not-testable")
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether that nothing was found says anything."""
+        return not self.not_testable and len(self.untested) < max(1, self.n_scanned)
 
     @property
     def sentence(self) -> str:
         """What was found, as one line."""
         left = ", not all could be compared" if self.incomplete else ""
+        if not self.relatives and not self.is_tested:
+            why = self.not_testable or self.untested[0].sentence.removeprefix("not testable: ")
+            n_others = self.n_scanned - (self.registered is not None)
+            others = f"{n_others} other model{'s' * (n_others != 1)}"
+            return f"{self.name}: not testable: {why} (the same values as none of {others}){left}"
         if not self.relatives:
-            said = f"no evidence of shared weights with {self.n_scanned} models"
+            n_left = self.n_scanned - len(self.untested)
+            open_ = f", {len(self.untested)} not testable" if self.untested else ""
+            said = f"no evidence of shared weights with {n_left} models{open_}"
             return f"{self.name}: {said}{left}"
         n = len(self.relatives)
         return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models{left}"

@@ -25,6 +25,7 @@ from weightkin.weights.source import full_name, may_be_elsewhere
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
+NO_AXIS = "no axis of it is known"
 
 
 class Registry:
@@ -172,6 +173,7 @@ class Registry:
             seed=seed,
             version=weightkin.__version__,
             incomplete=query.sketch.is_partial or found.is_incomplete,
+            not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
         )
         declared = placing.held_against(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)

@@ -115,6 +115,9 @@ def _candidates(
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
     asked = {row[0] for row in connection.execute(named, tuple(wanted))}
+    same = slot_of(connection, query)  # equal contents, whatever vectors can show of them
+    if same is not None:
+        asked.add(same)
     slots = sorted(near | asked)
     scores = [np.asarray(store.rows(b, slots), np.float32) @ vector for b, vector, _ in blocks]
     both = {slot: (float(x), float(y)) for slot, x, y in zip(slots, *scores, strict=True)}

@@ -42,6 +42,8 @@ def search_lines(record: Search) -> list[str]:
         lines.append(f"  {_relative(x)}")
     if len(record.relatives) > MOST_SHOWN:
         lines.append(f"  {len(record.relatives) - MOST_SHOWN} more (--json lists them)")
+    for x in record.untested[:MOST_SHOWN]:
+        lines.append(f"  not testable with {_relative(x)}")
     if record.first_registered:
         of_all = " (itself)" if _is_first(record) else ""
         lines.append(f"  registered first: {printable(record.first_registered)}{of_all}")

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
+from weightkin.records.family import (
+    FamilyEdge,
+    FamilyGraph,
+    FamilyNode,
+    RunnerUp,
+    rests_on_values,
+)
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 
@@ -70,7 +76,9 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
         for root in [x for x in component if x not in above]:
             lines += _tree(root, nodes, above, below, drawn, graph.alpha)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
-    lines += ["", *(_title(node, drawn) for node in alone)] if alone else []
+    open_ = dict.fromkeys(graph.untested, "  not testable with any other model here")
+    titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
+    lines += ["", *titles] if alone else []
     lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
     return lines if is_unicode else [_ascii(line) for line in lines]
 
@@ -93,7 +101,8 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     for edge in edges:
         tie = "made from" if edge.direction == "determined" else "related to"
         lines += ["", f"  {tie} {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
-        related = pvalue_words(edge.log10_pvalue)
+        is_equal = rests_on_values(edge, graph.alpha)
+        related = "equal values" if is_equal else pvalue_words(edge.log10_pvalue)
         lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
         lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
         lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
@@ -168,6 +177,8 @@ def _related(edge: FamilyEdge, alpha: float) -> str:
     """The p-value of an edge, or what stands for it where no exact test reached alpha."""
     if 10**edge.log10_pvalue <= alpha:
         return pvalue_words(edge.log10_pvalue)
+    if rests_on_values(edge, alpha):
+        return "equal values"
     is_calibrated = any(line.startswith("dependent (calibrated") for line in edge.evidence)
     return "calibrated evidence" if is_calibrated else "not proven at alpha"
 
@@ -191,9 +202,15 @@ def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
     """The weakest p-value of all edges, or which edges are not proven."""
     nodes = {node.id: node for node in graph.nodes}
     unproven = [edge for edge in graph.edges if 10**edge.log10_pvalue > graph.alpha]
+    n_equal = len(unproven)
+    unproven = [edge for edge in unproven if not rests_on_values(edge, graph.alpha)]
+    n_equal -= len(unproven)
     if not unproven:
-        weakest = max(edge.log10_pvalue for edge in graph.edges)
-        return f"relatedness: {pvalue_words(weakest)} on every edge"
+        proven = [e.log10_pvalue for e in graph.edges if 10**e.log10_pvalue <= graph.alpha]
+        where = f"{len(proven)} of {len(graph.edges)} edges" if n_equal else "every edge"
+        said = [f"{pvalue_words(max(proven))} on {where}"] if proven else []
+        said += [f"equal values on {n_equal}"] if n_equal else []
+        return f"relatedness: {', '.join(said)}"
     said = [
         f"{_name(nodes[e.parent], drawn)} {drawn.solid[0]}{_name(nodes[e.child], drawn)}"
         f" ({pvalue_words(e.log10_pvalue)})"

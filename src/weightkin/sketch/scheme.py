@@ -23,7 +23,7 @@ from weightkin.errors import UsageError
 Indices = npt.NDArray[np.int64]
 
 MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
-MAX_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts
+MAX_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
 MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
 MAX_NUMBER = 1 << 20  # of any parameter in a name
 WHOLE = "ws1-whole"

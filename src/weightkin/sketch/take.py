@@ -74,7 +74,7 @@ def take_sketch(
         raise UsageError(f"{model.name}: is a sketch already, expected a whole model")
     scheme = scheme or Scheme()
     anatomy = read_anatomy(model)
-    layouts = sorted(_layouts(model, anatomy), key=lambda layout: layout.name)
+    layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
     read_ahead(model, digest, lambda twin: [_sample(twin, x, scheme) for x in layouts])
     tensors = {layout.name: _sample(model, layout, scheme) for layout in layouts}
     identity = digest(model)
@@ -112,7 +112,7 @@ def sketched_tensor(
     )
 
 
-def _layouts(model: Model, anatomy: Anatomy) -> Iterator[_Layout]:
+def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Layout]:
     """Every matrix to sample, in the order of the model's tensors."""
     roles = dict(anatomy.roles)
     homes = _homes(model, anatomy)
@@ -134,7 +134,7 @@ def _layouts(model: Model, anatomy: Anatomy) -> Iterator[_Layout]:
             yield _Layout(info, name, info.shape, 0, *about)
             continue
         size = math.prod(info.shape[1:])
-        for e in range(min(MAX_EXPERTS, info.shape[0])):
+        for e in range(info.shape[0] if scheme.is_whole else min(MAX_EXPERTS, info.shape[0])):
             yield _Layout(info, f"{name}[{e}]", info.shape[1:], e * size, *about)
 
 

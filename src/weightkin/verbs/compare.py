@@ -37,6 +37,7 @@ from weightkin.records import Comparison, Direction, ModelRef, Skipped
 from weightkin.verbs.calibrate import WHAT as CALIBRATED
 from weightkin.verbs.calibrate import Calibrated, calibrate
 from weightkin.verbs.derived import derive, is_far
+from weightkin.verbs.equal import Shared, equal_of_sample, shared_values
 from weightkin.weights import Model, digest, full_digest, open_model
 from weightkin.weights.dry_run import read_ahead
 
@@ -134,13 +135,14 @@ def compare(
     if thorough and not missed:
         more, refused = run_models(side_a, side_b, seed)
         tests, skipped = tests + more, skipped + refused
-    kind, details = _identity(side_a.model, side_b.model, ref_a, ref_b)
+    models = side_a.model, side_b.model
+    shared = shared_values(models, (ref_a, ref_b), quick=quick)
+    kind, details = _identity(shared, ref_a, ref_b)
     reach = verdict.Reach(
         smallest_log10_pvalue(climbed.stages, other),
         tested_share(side_a, side_b, climbed, other),
     )
-    is_identical = "identical" in kind
-    decision, basis, because = verdict.decide(axes, alpha, reach, is_identical=is_identical)
+    decision, basis, because = verdict.decide(axes, alpha, reach, is_equal=shared.is_proof)
     if decision == "not-testable" and axes and not verdict.has_units(climbed):
         because = (verdict.NO_UNIT,)
     skipped = because + skipped
@@ -174,10 +176,9 @@ def compare(
         skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
     derived = None
     if decision == "dependent" and not quick and other.best is None:
-        models = side_a.model, side_b.model
-        derived, unsaid = derive(models, undone, is_full_equal=is_identical, frugal=frugal)
+        derived, unsaid = derive(models, undone, shared, frugal=frugal)
         skipped += unsaid
-    if derived is not None and "identical" not in kind:
+    if derived is not None and not shared.is_all:
         kind, details = derived.kind, details | derived.details
     return Comparison(
         a=ref_a,
@@ -195,6 +196,7 @@ def compare(
         layers=verdict.layers(climbed, side_b, other),
         parts=verdict.parts(side_a, side_b, plan, climbed.stages, alpha),
         calibration=ranked.calibration,
+        equal=equal_of_sample(shared, derived.equality if derived else None),
         smallest_log10_pvalue=reach.log10_pvalue,
         tested_share=round(reach.share, 4),
         bytes_read=side_a.model.bytes_read + side_b.model.bytes_read,
@@ -243,17 +245,14 @@ def _read_ahead(a: Side, b: Side, plan: Plan) -> None:
         read_ahead(side.model, digest, sample)
 
 
-def _identity(
-    a: Model, b: Model, ref_a: ModelRef, ref_b: ModelRef
-) -> tuple[tuple[str, ...], dict[str, Any]]:
-    if ref_a.digest != ref_b.digest:
-        return (), {}
-    is_same_file = (ref_a.source, ref_a.revision) == (ref_b.source, ref_b.revision)
-    if not (ref_a.revision or ref_b.revision):
-        is_same_file = Path(a.source).resolve() == Path(b.source).resolve()
-    if is_same_file or (ref_a.full_digest and ref_a.full_digest == ref_b.full_digest):
-        return ("identical",), {"identical": "same files" if is_same_file else "same full digest"}
-    return (), {"identical": "identical on the sample; --full-digest reads everything"}
+def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What equal digests say before anything else was looked at."""
+    if shared.is_all:
+        same = "same files" if shared.is_same_file else "same full digest"
+        return ("identical",), {"identical": same}
+    if a.digest == b.digest:
+        return (), {"identical": "a sample; --full-digest reads everything"}
+    return (), {}
 
 
 def _write_maps(path: Path, undone: Undone) -> None:

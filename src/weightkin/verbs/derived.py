@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
+from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.evidence.undone import Undone
 from weightkin.records import Skipped
-from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
-from weightkin.sketch.stand_in import SketchStorage
+from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.sketch import Scheme
+from weightkin.verbs.equal import Shared
+from weightkin.verbs.seen import is_small, sketch_of
 from weightkin.weights import Model
 from weightkin.weights.dry_run import is_remote
 
-WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
 DEEPER = replace(AFAR, n_rows=32)  # a rank up to half as many shows: where it may be an adapter
@@ -22,24 +23,21 @@ WHAT = "kind and direction"
 
 
 def derive(
-    models: tuple[Model, Model], undone: Undone, *, is_full_equal: bool, frugal: bool = False
+    models: tuple[Model, Model], undone: Undone, shared: Shared, *, frugal: bool = False
 ) -> tuple[Derivation | None, tuple[Skipped, ...]]:
     """Kind and direction of two dependent models, or why there are none.
 
-    ``is_full_equal`` says that full digests agree: then equal samples mean equal models. With
+    ``shared`` is what was found equal before; equal digests of everything mean equal models. With
     ``frugal`` a smaller sample is looked at, and that is said.
     """
     scheme = scheme_for(models, frugal=frugal)
-    derived = _derive(models, scheme, undone)
+    derived = _derive(models, scheme, undone, shared)
     if scheme == AFAR and derived is not None and _may_be_adapter(derived):
         scheme = DEEPER
-        derived = _derive(models, scheme, undone)
+        derived = _derive(models, scheme, undone, shared)
     if derived is None:
         return None, (Skipped(what=WHAT, why="the file of a sketch is no longer at its source"),)
-    if "identical" in derived.kind and not (scheme.is_whole or is_full_equal):
-        return None, ()  # equal on the sample is not yet equal
-    if derived.kind in (("identical",), ("header-only",)):
-        derived = replace(derived, details={"identical": "all values"})
+    derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
     why = f"rest on a smaller sample ({scheme.name}), as a large model is read from a hub"
@@ -48,7 +46,7 @@ def derive(
 
 def is_far(models: tuple[Model, Model]) -> bool:
     """Whether either is a large model whose bytes come from a server."""
-    return any(is_remote(m) and m.n_bytes > WHOLE for m in models)
+    return any(is_remote(m) and not is_small(m) for m in models)
 
 
 def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
@@ -56,21 +54,29 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
     schemes = {m.sketched.scheme for m in models if m.sketched is not None}
     if schemes:
         return Scheme.from_name(min(schemes))
-    if max(m.n_bytes for m in models) <= WHOLE:
+    if all(map(is_small, models)):
         return Scheme.whole()
     return AFAR if frugal else FEW_ROWS
 
 
-def _derive(models: tuple[Model, Model], scheme: Scheme, undone: Undone) -> Derivation | None:
-    a, b = (_sketch(model, scheme) for model in models)
-    if a is None or b is None:
-        return None
+def _derive(
+    models: tuple[Model, Model], scheme: Scheme, undone: Undone, shared: Shared
+) -> Derivation | None:
+    known = shared.sketches
+    if known is not None and known[0].scheme == scheme:
+        (a, b), found = known, shared.found
+    else:
+        one, other = (sketch_of(model, scheme) for model in models)
+        if one is None or other is None:
+            return None
+        (a, b), found = (one, other), equality(one, other)
     return kind_of(
         a,
         b,
         undone=undone.kinds,
         undone_details=dict(undone.details),
         is_other_file=_is_other_file(*models),
+        shared=found,
     )
 
 
@@ -80,13 +86,23 @@ def _may_be_adapter(derived: Derivation) -> bool:
     return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKENS)
 
 
-def _sketch(model: Model, scheme: Scheme) -> Sketch | None:
-    if model.sketched is None:
-        return take_sketch(model, scheme)
-    if isinstance(model.storage, SketchStorage):
-        return model.storage.sketch
-    path = Path(model.source)
-    return read_sketch(path) if path.is_file() else None
+def _as_far_as_read(
+    derived: Derivation, models: tuple[Model, Model], *, is_full_equal: bool
+) -> Derivation:
+    """Say of equal values how much was looked at: all of both, a sample, what could be read."""
+    same = set(EQUAL_KINDS).intersection(derived.kind)
+    lost = [p.what for model in models for p in model.problems if p.loses_tensors]
+    if not same:
+        return derived
+    if lost:
+        said = f"what could be read; {len(lost)} not read, first {lost[0]}"
+        return replace(derived, kind=("part",), details=derived.details | {"identical": said})
+    if is_full_equal:
+        is_renamed = _is_other_file(*models)
+        kind = "header-only" if is_renamed else "identical"
+        return replace(derived, kind=(kind,), details=derived.details | {"identical": "all values"})
+    said = "a sample; --full-digest reads everything" if "equal-on-sample" in same else "all values"
+    return replace(derived, details=derived.details | {"identical": said})
 
 
 def _is_other_file(a: Model, b: Model) -> bool:

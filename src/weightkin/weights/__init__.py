@@ -2,9 +2,10 @@
 
 `source.open_model` chooses the files; `shards` joins several; `safetensors_file`, `torch_zip`,
 `torch_legacy`, `gguf_file` and `onnx_file` read one each (`torch_pickle` runs a pickle without
-calling anything, `protobuf` walks messages without a schema); `packed` and `adapter` say what is
-computed from what is stored; `files` and `pages` read bytes and count the pages touched; `model`
-gives rows as float32; `digests` names the contents; `memory` holds a model without files.
+calling anything, `onnx_graph` walks graphs, `protobuf` messages without a schema); `packed` and
+`adapter` say what is computed from what is stored; `files` and `pages` read bytes and count the
+pages touched; `model` gives rows as float32; `digests` names the contents; `memory` holds a model
+without files.
 """
 
 from weightkin.weights.digests import digest, full_digest

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import UnreadableModel
+from weightkin.weights.adapter_options import check_options, scaling_of
 from weightkin.weights.adapter_targets import Targets
 from weightkin.weights.computed import (
     ComputedStorage,
@@ -28,7 +29,7 @@ from weightkin.weights.computed import (
 )
 from weightkin.weights.dtypes import NUMPY, to_float32
 from weightkin.weights.files import FileStorage, LocalFile, readable
-from weightkin.weights.messages import located, quoted, unreadable
+from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Model, Spans, Storage, TensorInfo
 from weightkin.weights.safetensors_file import read_json
 from weightkin.weights.shards import read_files
@@ -40,7 +41,6 @@ FILES = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIG = "adapter_config.json"
 OWN = "adapter:"  # before the names of an adapter's tensors
 MAX_CONFIG = 1 << 20  # bytes
-MAX_PATTERNS = 10_000  # rows of alpha_pattern
 MAX_RANK = 1 << 14
 ALONE = (
     "an adapter alone (its delta is tied to the base's unit order)",
@@ -49,6 +49,7 @@ ALONE = (
 _FACTOR = re.compile(
     r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
 )
+_FACTOR_BIAS = re.compile(r"\.lora_[AB](?:\.[^.]+)?\.bias$")
 _WRAPPED = ("base_model.model.", "base_model.")
 _COMMON = re.compile(
     r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
@@ -166,7 +167,11 @@ def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
         raise unreadable(source, "a sketch as base", "a whole model")
     held = next((x for x in FILES if x in folder.names), None)
     if held is None or CONFIG not in folder.names:
-        raise unreadable(folder.path, "no adapter", f"{CONFIG} and {FILES[0]}")
+        inside = _adapters_inside(folder)
+        found = f"adapters in folders of their own ({inside})" if inside else "no adapter"
+        raise unreadable(
+            folder.path, found, "one of them" if inside else f"{CONFIG} and {FILES[0]}"
+        )
     config_file = folder.open_file(CONFIG)
     if config_file.size > MAX_CONFIG:
         raise unreadable(config_file.path, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
@@ -193,6 +198,16 @@ def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
     )
 
 
+def _adapters_inside(folder: Folder) -> str:
+    """Folders in one on this machine that hold an adapter each, as names to show."""
+    here = folder.path
+    if not isinstance(here, Path):
+        return ""
+    with readable(here):
+        found = [name for name in folder.names if (here / name / CONFIG).is_file()]
+    return shown(", ".join(f"{here.name}/{name}" for name in found))
+
+
 def label_of(folder: Path) -> str:
     """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
     is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
@@ -206,13 +221,14 @@ def _recipes(
     if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
         kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
         raise unreadable(file.parent, f"an adapter of type {quoted(kind)}", "plain LoRA")
+    check_options(config, file.parent / CONFIG)
     targets = Targets(base, file)
     factors: dict[str, dict[str, TensorInfo]] = {}
     recipes: dict[str, Recipe] = {}
     for name, info in held.items():
-        if found := _FACTOR.match(name):
+        if (found := _FACTOR.match(name)) and not _FACTOR_BIAS.search(name):
             factors.setdefault(found[1], {})[found[2]] = info
-        elif _UNKNOWN.search(name):
+        elif _UNKNOWN.search(name) or _FACTOR_BIAS.search(name):
             raise unreadable(located(file, name), "a part that is not known", "lora_A and lora_B")
         else:
             target = targets.of(_unwrapped(name))
@@ -257,23 +273,9 @@ def _merged(
         left=OWN + left.name,
         right=OWN + right.name,
         rank=r,
-        scaling=_scaling(_unwrapped(module), r, config, file),
+        scaling=scaling_of(_unwrapped(module), r, config, file.parent / CONFIG),
         is_turned=is_turned,
     )
-
-
-def _scaling(module: str, rank: int, config: Mapping[str, Any], file: PurePath) -> float:
-    """``alpha / r``, or ``alpha / sqrt(r)`` for rank-stabilised adapters."""
-    alpha = config.get("lora_alpha")
-    patterns = config.get("alpha_pattern") or {}
-    if isinstance(patterns, dict):
-        for key, value in list(patterns.items())[:MAX_PATTERNS]:
-            if module == key or module.endswith(f".{key}"):  # never run as a regular expression
-                alpha = value
-                break
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
-        raise unreadable(file.parent / CONFIG, f"{quoted(alpha)} as lora_alpha", "a number")
-    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def _unwrapped(name: str) -> str:

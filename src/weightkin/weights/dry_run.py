@@ -113,7 +113,9 @@ def read_ahead(model: Model, *readings: Reading) -> None:
     with np.errstate(all="ignore"):  # what is computed from zeros means nothing
         for reading in readings:
             reading(dry.model)
-    fetch([(f.real, sorted(f.asked)) for f in dry.files if isinstance(f.real, RemoteFile)])
+    wanted = [(f.real, sorted(f.asked)) for f in dry.files if isinstance(f.real, RemoteFile)]
+    if any(missing(spans, real.held) for real, spans in wanted):
+        fetch(wanted)
 
 
 def _files(storage: Storage) -> list[File]:

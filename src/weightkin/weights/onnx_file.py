@@ -1,24 +1,27 @@
-"""ONNX: the initialisers of a graph, under the names their modules had, in the layout of torch.
+"""ONNX: every tensor of a file, weights under the names their modules had, in the layout of torch.
 
-Weights that an exporter stored as (inputs, outputs) are shown as (outputs, inputs). Only the graph
-is read, never what lies between; values may lie in a file beside, whose path is hostile until
-checked. Field numbers are those of ``onnx.proto``.
+Weights that an exporter stored as (inputs, outputs) are shown as (outputs, inputs); what was no
+weight of a module, such as a shape or a table, is shown under its own name. Nothing is left out: a
+tensor that cannot be read is a problem. Values may lie in a file beside, whose path is hostile
+until checked.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from weightkin.weights.dtypes import BITS, NUMPY
 from weightkin.weights.files import Contents, File, LocalFile, Place, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
-from weightkin.weights.onnx_names import MAX_DEPTH, Graph, Node, is_own_name, module_name
-from weightkin.weights.protobuf import Messages, Value
-from weightkin.weights.shapes import MAX_DIMENSIONS, checked_name, checked_shape
+from weightkin.weights.onnx_codes import Codes, Numbers, codes_of
+from weightkin.weights.onnx_graph import Held, Stored, read_held
+from weightkin.weights.onnx_names import is_own_name, module_name
+from weightkin.weights.shapes import checked_name, checked_shape
 
 DTYPES = {
     1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16",
@@ -26,129 +29,44 @@ DTYPES = {
     19: "F8_E5M2", 20: "F8_E5M2FNUZ", 24: "F8_E8M0",
 }  # fmt: skip
 MAX_PATH = 1000  # characters of the name of a file beside
-_GRAPH = 7  # of a model
-_NODES, _INITIALIZERS = 1, 5  # of a graph
-_QUANTISED = ("_quantized", "_scale", "_zero_point")  # how ONNX Runtime names its codes
-
-
-@dataclass(slots=True)
-class _Tensor:
-    """An initialiser as stored."""
-
-    name: str = ""
-    kind: int = 0
-    sizes: tuple[int, ...] = ()
-    span: tuple[int, int] | None = None  # bytes in this file
-    beside: dict[str, str] | None = None  # location, offset, length
+_CODES = ("U8", "I8")  # of two dimensions or more: of a quantised layer
 
 
 def read_onnx(file: File, open_file: Callable[[str], File]) -> tuple[Contents, list[File]]:
     """Tensors of an ONNX file, and the files beside it that hold their values."""
-    messages, graph = Messages(file), Graph()
-    tensors: dict[str, _Tensor] = {}
-    n_graphs = 0
-    for number, value in messages.fields(0, file.size):
-        if number == _GRAPH:
-            n_graphs += 1
-            _read_graph(messages, value, graph, tensors, 0)
-    if n_graphs != 1:
-        raise unreadable(file.path, f"{n_graphs} graphs", "an ONNX model")
+    held = read_held(file)
     contents, beside = Contents(), _Beside(file, open_file)
-    for name, tensor, is_turned in _named(graph, tensors):
-        if name in contents.tensors:
-            raise unreadable(located(file.path, name), "it twice", "it once")
-        _add(contents, file, beside, name, tensor, is_turned=is_turned)
+    layers = codes_of(held)
+    inside = {part for layer in layers.values() for part in layer.parts}
+    for stored, name, tensor, is_turned in _named(held, layers):
+        if stored in layers:
+            _add_codes(contents, file, beside, name, held, layers[stored], is_turned=is_turned)
+        elif stored not in inside:
+            _add(contents, file, beside, name, tensor, is_turned=is_turned)
     return contents, list(beside.files.values())
 
 
-def _read_graph(
-    messages: Messages, value: Value, graph: Graph, tensors: dict[str, _Tensor], depth: int
-) -> None:
-    for number, part in messages.fields(*messages.span(value)):
-        if number == _NODES:
-            _read_node(messages, part, graph, tensors, depth)
-        elif number == _INITIALIZERS:
-            tensor = _read_tensor(messages, part)
-            tensors[tensor.name] = tensor
-
-
-def _read_node(
-    messages: Messages, value: Value, graph: Graph, tensors: dict[str, _Tensor], depth: int
-) -> None:
-    inputs, outputs, texts = [], [], {3: "", 4: ""}
-    scopes, is_turned, constant = "", True, None
-    for number, part in messages.fields(*messages.span(value)):
-        if number == 1:
-            inputs.append(messages.text(part))
-        elif number == 2:
-            outputs.append(messages.text(part))
-        elif number in texts:
-            texts[number] = messages.text(part)
-        elif number == 5:
-            name, fields = _attribute(messages, part)
-            is_turned &= not (name == "transB" and messages.number(fields.get(3, 0)))
-            constant = fields.get(5) if name == "value" else constant
-            if 6 in fields and depth < MAX_DEPTH:
-                _read_graph(messages, fields[6], graph, tensors, depth + 1)
-        elif number == 9:
-            entry = {n: p for n, p in messages.fields(*messages.span(part)) if n in (1, 2)}
-            if len(entry) == 2 and messages.text(entry[1]).endswith("name_scopes"):
-                scopes = messages.text(entry[2])
-    name, op = texts[3], texts[4]
-    graph.note(Node(op, name, tuple(inputs), tuple(outputs), scopes, is_turned))
-    if op == "Constant" and constant is not None and len(outputs) == 1:
-        tensor = _read_tensor(messages, constant)
-        tensor.name = outputs[0]
-        tensors[tensor.name] = tensor
-
-
-def _attribute(messages: Messages, value: Value) -> tuple[str, dict[int, Value]]:
-    fields = dict(messages.fields(*messages.span(value)))
-    return messages.text(fields[1]) if 1 in fields else "", fields
-
-
-def _read_tensor(messages: Messages, value: Value) -> _Tensor:
-    tensor, is_beside = _Tensor(), False
-    sizes: list[int] = []
-    for number, part in messages.fields(*messages.span(value)):
-        if number == 1:
-            sizes += messages.numbers(part, MAX_DIMENSIONS)
-        elif number == 2:
-            tensor.kind = messages.number(part)
-        elif number == 8:
-            tensor.name = messages.text(part)
-        elif number in (4, 9, 10) and not isinstance(part, int):  # floats, bytes, doubles
-            tensor.span = part
-        elif number == 13:
-            entry = dict(messages.fields(*messages.span(part)))
-            if 1 in entry and 2 in entry:
-                tensor.beside = tensor.beside or {}
-                tensor.beside[messages.text(entry[1])] = messages.text(entry[2])
-        elif number == 14:
-            is_beside = messages.number(part) == 1
-    tensor.sizes = tuple(sizes)
-    if not is_beside:
-        tensor.beside = None
-    return tensor
-
-
-def _named(graph: Graph, tensors: dict[str, _Tensor]) -> Iterator[tuple[str, _Tensor, bool]]:
-    """Parameters among the initialisers, by the names they had; constants are passed over."""
-    taken = {name for name in tensors if is_own_name(name)}
-    for stored, tensor in tensors.items():
-        if is_own_name(stored):
-            yield stored, tensor, False
-        elif len(tensor.sizes) > 1:
-            name, is_turned = module_name(graph, stored, tensors)
-            if name and name in taken:  # two products in one module
-                name = f"{name.removesuffix('.weight')}.{stored}.weight"
-            if name:
-                taken.add(name)
-                yield name, tensor, is_turned and len(tensor.sizes) == 2
-        for alias in graph.aliases.get(stored, ()):
+def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Stored, bool]]:
+    """Every tensor with the name that its module gave it, else its own; whether it is turned."""
+    taken = {name for name in held.tensors if is_own_name(name)}
+    for stored, tensor in held.tensors.items():
+        name, is_turned = stored, False
+        used_as = layers[stored].output if stored in layers else stored
+        if len(tensor.sizes) > 1 and (stored in layers or not is_own_name(stored)):
+            found, is_turned = module_name(held.graph, used_as, held.tensors)
+            if found and found in taken:  # two products in one module
+                found = f"{found.removesuffix('.weight')}.{stored}.weight"
+            name = found or stored
+        n = 1
+        while name in taken and name != stored:
+            n += 1
+            name = f"{stored}~{n}"
+        taken.add(name)
+        yield stored, name, tensor, is_turned and len(tensor.sizes) == 2
+        for alias in held.graph.aliases.get(stored, ()):
             if is_own_name(alias) and alias not in taken:
                 taken.add(alias)
-                yield alias, tensor, False
+                yield stored, alias, tensor, False
 
 
 def _add(
@@ -156,33 +74,106 @@ def _add(
     file: File,
     beside: _Beside,
     name: str,
-    tensor: _Tensor,
+    tensor: Stored,
     *,
     is_turned: bool,
 ) -> None:
+    """Show one tensor, or say why it cannot be read."""
     where = located(file.path, checked_name(file.path, name))
-    shape = checked_shape(where, tensor.sizes)
     dtype = DTYPES.get(tensor.kind, "")
-    if tensor.name.endswith(_QUANTISED):
-        contents.problems.append(Problem(shown(name), "codes of ONNX Runtime are not unpacked"))
+    why = tensor.why
+    if not why and dtype in _CODES and len(tensor.sizes) > 1:
+        why = "codes of a quantised layer that are not unpacked"
+    if not why and dtype not in NUMPY:
+        why = f"type {tensor.kind} is not supported"
+    if why:
+        contents.problems.append(Problem(shown(name), why))
         return
-    if dtype not in NUMPY:
-        contents.problems.append(Problem(shown(name), f"type {tensor.kind} is not supported"))
+    shape = checked_shape(where, tensor.sizes)
+    n_bytes = math.prod(shape) * BITS[dtype] // 8
+    if tensor.numbers is not None:
+        _add_numbers(contents, where, name, dtype, shape, tensor.numbers)
         return
+    place = _place(file, beside, where, tensor, dtype, is_turned=is_turned)
+    if place is None:
+        why = "its values are not stored as plain bytes"
+        contents.problems.append(Problem(shown(name), why))
+        return
+    contents.tensors[name] = TensorInfo(name, dtype, place.shape, n_bytes)
+    contents.places[name] = place
+
+
+def _add_numbers(
+    contents: Contents,
+    where: str,
+    name: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    numbers: list[float],
+) -> None:
+    """Show values that were read one by one; those of 16-bit floats are their bits."""
+    if len(numbers) != math.prod(shape):
+        raise unreadable(where, f"{len(numbers)} values", f"{math.prod(shape)}")
+    whole = np.dtype(f"<u{BITS[dtype] // 8}") if dtype[0] not in "IU" else NUMPY[dtype]
+    if all(isinstance(x, float) for x in numbers):
+        values = np.array(numbers, dtype=np.float32).astype(NUMPY[dtype])
+    else:
+        values = np.array(numbers, dtype=np.int64).astype(whole).view(NUMPY[dtype])
+    contents.tensors[name] = TensorInfo(name, dtype, shape, values.nbytes)
+    contents.recipes[name] = Numbers(shape, values)
+
+
+def _add_codes(
+    contents: Contents,
+    file: File,
+    beside: _Beside,
+    name: str,
+    held: Held,
+    layer: Codes,
+    *,
+    is_turned: bool,
+) -> None:
+    """Show the values that codes stand for."""
+    places = {}
+    for part, stored in layer.parts.items():
+        tensor = held.tensors[part]
+        where = located(file.path, checked_name(file.path, part))
+        dtype = DTYPES.get(tensor.kind, "")
+        turned = is_turned and stored == "codes"
+        place = None
+        if dtype in NUMPY and not tensor.why:
+            place = _place(file, beside, where, tensor, dtype, is_turned=turned)
+        if place is None:
+            contents.problems.append(Problem(shown(name), f"{shown(part)} cannot be read"))
+            return
+        places[stored] = place
+    recipe = layer.recipe(name, places, is_turned=is_turned)
+    if recipe is None:
+        contents.problems.append(Problem(shown(name), "codes in a layout that is not known"))
+        return
+    for stored, place in places.items():
+        contents.places[f"{stored}:{name}"] = place
+    n = math.prod(recipe.shape)
+    contents.tensors[name] = TensorInfo(name, "F32", recipe.shape, 4 * n, layer.packed(places))
+    contents.recipes[name] = recipe
+
+
+def _place(
+    file: File, beside: _Beside, where: str, tensor: Stored, dtype: str, *, is_turned: bool
+) -> Place | None:
+    """Where plain values lie; None where they are not stored so."""
+    shape = checked_shape(where, tensor.sizes)
     n_bytes = math.prod(shape) * BITS[dtype] // 8
     if tensor.beside is None and tensor.span is None and n_bytes:
-        contents.problems.append(Problem(shown(name), "its values are not stored as plain bytes"))
-        return
+        return None
     home, (start, stop) = (file, tensor.span or (0, 0))
     if tensor.beside is not None:
         home, start, stop = beside.place(where, tensor.beside, n_bytes)
     if stop - start != n_bytes:
         raise unreadable(where, f"{stop - start} bytes", f"{n_bytes} of {dtype}")
-    strides: tuple[int, ...] = ()
     if is_turned:
-        strides, shape = (1, shape[1]), shape[::-1]
-    contents.tensors[name] = TensorInfo(name, dtype, shape, n_bytes)
-    contents.places[name] = Place(home, NUMPY[dtype], start, shape, strides)
+        return Place(home, NUMPY[dtype], start, shape[::-1], (1, shape[1]))
+    return Place(home, NUMPY[dtype], start, shape)
 
 
 class _Beside:

@@ -21,7 +21,6 @@ WEIGHT_INPUT = {  # operation -> which input is the weight
     "ConvTranspose": 1,
 }
 TURNED = ("MatMul", "FusedMatMul", "Gemm")  # operations that want (inputs, outputs)
-MAX_DEPTH = 8  # graphs within graphs
 _SCOPE = re.compile(r"'([^']*)'")
 
 
@@ -35,6 +34,7 @@ class Node:
     outputs: tuple[str, ...]
     scopes: str = ""
     is_turned: bool = True  # transB is not set
+    axis: int = 1  # along which codes have a scale each
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class Graph:
     users: dict[str, Node] = field(default_factory=dict)
     aliases: dict[str, list[str]] = field(default_factory=dict)  # by Identity
     added: dict[str, list[str]] = field(default_factory=dict)  # to a value: the other summands
+    unpacked: list[Node] = field(default_factory=list)  # from codes to values
 
     def note(self, node: Node) -> None:
         """Remember a node."""
@@ -52,6 +53,8 @@ class Graph:
         if node.op == "Add" and len(node.inputs) == 2:
             for one, other in (node.inputs, node.inputs[::-1]):
                 self.added.setdefault(one, []).append(other)
+        if node.op == "DequantizeLinear":
+            self.unpacked.append(node)
         at = WEIGHT_INPUT.get(node.op)
         if at is not None and at < len(node.inputs):
             self.users.setdefault(node.inputs[at], node)

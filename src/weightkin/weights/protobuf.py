@@ -86,11 +86,12 @@ class Messages:
                 raise unreadable(self.file.path, f"over {most} numbers", "no more")
         return found
 
-    def float32(self, value: Value) -> float:
-        """Return a field that is a float of 32 bits."""
+    def floats(self, value: Value, most: int) -> list[float]:
+        """Return floats of 32 bits, one or several packed in one field."""
         start, stop = self.span(value)
-        data = self._bytes(start, stop)
-        return float(struct.unpack("<f", data)[0]) if len(data) == 4 else 0.0
+        if (stop - start) % 4 or stop - start > 4 * most:
+            raise unreadable(self.file.path, f"floats of {stop - start} bytes", "4 bytes each")
+        return list(struct.unpack(f"<{(stop - start) // 4}f", self._bytes(start, stop)))
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
         """A number of seven bits a byte, and the byte behind it."""

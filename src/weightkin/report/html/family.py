@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.drawn import family_drawing
@@ -67,15 +67,20 @@ def _proven(graph: FamilyGraph) -> Html | None:
     """On how many edges relatedness is proven, and on how many it rests on weaker grounds."""
     if not graph.edges:
         return None
-    n_open = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges)
-    weakest = max(edge.log10_pvalue for edge in graph.edges)
+    n_equal = sum(rests_on_values(edge, graph.alpha) for edge in graph.edges)
+    n_open = sum(10**edge.log10_pvalue > graph.alpha for edge in graph.edges) - n_equal
+    tested = [e.log10_pvalue for e in graph.edges if not rests_on_values(e, graph.alpha)]
     if not n_open:
-        words = f"Independence is rejected on every edge ({pvalue_words(weakest)})."
+        where = "every edge" if not n_equal else f"{len(tested)} of {len(graph.edges)} edges"
+        weakest = f" ({pvalue_words(max(tested))})" if tested else ""
+        words = f"Independence is rejected on {where}{weakest}."
     else:
         words = (
             f"On {n_open} of {len(graph.edges)} edges no exact test rejects independence at the "
         )
         words += f"level of {graph.alpha:g}; their evidence says what they rest on."
+    if n_equal:
+        words += f" On {n_equal} the values are equal."
     return h("p", words)
 
 
@@ -143,12 +148,22 @@ def _direction(edge: FamilyEdge) -> str:
 
 
 def _alone(graph: FamilyGraph) -> Html | None:
-    alone = [x[0] for x in graph.components if len(x) == 1]
-    if not alone:
-        return None
-    words = "Nothing relates these to any other model here. That is no evidence, not independence."
-    return section("alone", "Without relatives here", h("p", words),
-                   h("ul", [h("li", x) for x in alone]))  # fmt: skip
+    untested = graph.untested
+    alone = [x[0] for x in graph.components if len(x) == 1 and x[0] not in untested]
+    found = []
+    if alone:
+        words = "Nothing relates these to any other model here. That is no evidence, not "
+        words += "independence."
+        found += [h("h3", "Without relatives here"), h("p", words), _list(alone)]
+    if untested:
+        words = "No test of these with any other model here is known, and their values are not "
+        words += "equal to those of one: nothing was found and nothing excluded."
+        found += [h("h3", "Not testable"), h("p", words), _list(untested)]
+    return section("alone", "Models on their own", *found) if found else None
+
+
+def _list(names: Sequence[str]) -> Html:
+    return h("ul", [h("li", x) for x in names])
 
 
 def _models(graph: FamilyGraph) -> Html:

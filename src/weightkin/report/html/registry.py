@@ -42,7 +42,8 @@ def search_body(record: Search) -> list[Html | None]:
         _place(Trace(search=record)),
         _steps("Parents", record.parents, record),
         _steps("Children", record.children, record),
-        _relatives("others", "Compared, without evidence of shared weights", record.others),
+        _relatives("untested", "Not testable", record.untested),
+        _relatives("others", "Compared, without evidence of shared weights", record.unrelated),
         *_end(record),
     ]
 

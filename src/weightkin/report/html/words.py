@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from weightkin.records import Comparison, Effect
+from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.form import pvalue_words
 
 NULLS = {
@@ -77,6 +78,7 @@ def verdict_words(record: Comparison) -> Sequence[str]:
         return (
             "Nothing could be tested, so nothing was found and nothing excluded. What stood in the "
             "way is listed below.",
+            *_equal_words(record),
         )
     if record.verdict == "no-evidence":
         return (
@@ -89,8 +91,9 @@ def verdict_words(record: Comparison) -> Sequence[str]:
             "are too weakly alike to say that weights were shared.",
             "One model may have been arranged so as to match the other.",
         )
-    if "identical" in record.kind:
-        return (f"The two hold the same weights: {record.kind_details.get('identical', 'equal')}.",)
+    if record.basis == "equal" or set(EQUAL_KINDS).intersection(record.kind):
+        said = record.kind_details.get("identical", "equal values")
+        return (f"The two hold the same weights: {said}.", *_equal_words(record))
     if record.basis == "calibrated" and record.calibration is not None:
         x = record.calibration
         return (
@@ -107,6 +110,16 @@ def verdict_words(record: Comparison) -> Sequence[str]:
     )
 
 
+def _equal_words(record: Comparison) -> tuple[str, ...]:
+    """How much is equal, and what was looked at."""
+    if record.equal is None:
+        return ()
+    looked = {"digest": "digests of everything", "all": "all values", "sample": "a sample"}
+    n, share = record.equal.n_parameters, int(100 * record.equal.share)
+    said = f"{share} % of the {n:,} parameters of the smaller model are equal in the other one"
+    return (f"{said}, under the same or another name ({looked[record.equal.basis]}).",)
+
+
 def limit_words(record: Comparison) -> tuple[str, ...]:
     """What a verdict does not show."""
     if record.verdict in ("no-evidence", "not-testable"):
@@ -120,6 +133,7 @@ def basis_words(record: Comparison) -> str:
     return {
         "exact": "exact: tests whose error is known or bounded, without a fitted threshold",
         "calibrated": "calibrated: one statistic ranked among pairs known to be independent",
+        "equal": "equal: the values themselves are the same, whatever a test can show",
         "none": "none: no test was run",
     }[record.basis]
 

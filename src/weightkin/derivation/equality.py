@@ -1,0 +1,256 @@
+"""What two models hold that is equal, under the same name or any other, and in whatever layout.
+
+A vector of one model is looked up among all of the other. So what was renamed, split, fused,
+stacked, transposed, repeated or put in another order is found again. What could be equal by chance
+is no proof. Every match is one of values, none of hashes alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.derivation.lattice import FORMATS, cast_to
+from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
+from weightkin.sketch.types import Sketch
+from weightkin.stats.matching import Floats
+
+SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
+FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How much of one tensor the other model holds, and where."""
+
+    n_parameters: int
+    is_same: bool = False  # under its own name, in its own shape
+    is_other: bool = False  # the other model has other values under this name
+    share: float = 1.0  # of its vectors
+    told: float = 0.0  # of its parameters: found, and not so by chance
+    is_told: bool = False  # whether anything of it is found that chance could not find
+    partners: tuple[str, ...] = ()
+    is_turned: bool = False
+    is_ordered: bool = True
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether all of it is in the other model, elsewhere."""
+        return not self.is_same and self.is_told and self.share == 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equality:
+    """Equal parameters of two sketches of one scheme."""
+
+    a: Mapping[str, Found]
+    b: Mapping[str, Found]
+    roles: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def smaller(self) -> Mapping[str, Found]:
+        """The side with fewer parameters."""
+        return min((self.a, self.b), key=lambda side: _count(side.values()))
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of the smaller model."""
+        return _count(self.smaller.values())
+
+    @property
+    def n_same(self) -> int:
+        """Its parameters that are equal under the same name."""
+        return _count(x for x in self.smaller.values() if x.is_same)
+
+    @property
+    def n_other(self) -> int:
+        """Its parameters that are equal under another name, or in another layout."""
+        rest = [x for x in self.smaller.values() if not x.is_same]
+        is_part = self.is_part  # then what says nothing by itself is where it belongs
+        return round(sum(x.n_parameters * (x.share if is_part else x.told) for x in rest))
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether chance could not make equal what is, and did not find most of it elsewhere."""
+        held = self.smaller.values()
+        by_chance = _count(x for x in held if not (x.is_same or x.is_told))
+        return 2 * by_chance <= self.n_parameters and any(x.is_told for x in held)
+
+    def left(self, side: str) -> tuple[str, ...]:
+        """Tensors of a model with values that the other does not hold."""
+        held = self.a if side == "a" else self.b
+        return tuple(name for name, x in held.items() if not x.is_same and x.share < 1.0)
+
+    def covers(self, side: str) -> bool:
+        """Whether the other model holds all of this one, but for a little it has no name for."""
+        held = self.a if side == "a" else self.b
+        rest = [held[name] for name in self.left(side)]
+        is_small = _count(rest) <= SMALL_REST * _count(held.values())
+        return is_small and not any(x.is_other for x in rest)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether one model holds all of the other, and enough of it to say so."""
+        return (self.covers("a") or self.covers("b")) and self.is_telling
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each model holds all of the other."""
+        is_either = not self.left("a") or not self.left("b")
+        return is_either and self.covers("a") and self.covers("b") and self.is_telling
+
+    @property
+    def reordered(self) -> tuple[str, ...]:
+        """Roles whose rows are those of the other model in another order."""
+        both = (*self.a.items(), *self.b.items())
+        moved = {self.roles.get(n, "other") for n, x in both if x.is_moved and not x.is_ordered}
+        return tuple(sorted(moved))
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """In which ways the layouts differ."""
+        moved = [(n, x) for n, x in (*self.a.items(), *self.b.items()) if x.is_moved]
+        sizes = [_count(x for x in side.values() if x.is_told) for side in (self.a, self.b)]
+        found = {
+            "other names": any(len(x.partners) == 1 and n not in x.partners for n, x in moved),
+            "fused or split": any(len(x.partners) > 1 for _, x in moved),
+            "transposed": any(x.is_turned for _, x in moved),
+            "rows in another order": bool(self.reordered),
+            "repeated": self.is_whole and sizes[0] != sizes[1],
+        }
+        return tuple(word for word, is_so in found.items() if is_so)
+
+
+def equality(a: Sketch, b: Sketch) -> Equality:
+    """Compare all that two sketches of one scheme hold."""
+    same = {name for name in a.tensors.keys() & b.tensors.keys() if _is_equal(a, b, name)}
+    is_all = len(same) == len(a.tensors) == len(b.tensors)
+    views = [
+        {n: () if is_all else tuple(views_of(t)) for n, t in x.tensors.items()} for x in (a, b)
+    ]
+    sides = []
+    for i, (own, other) in enumerate(((a, b), (b, a))):
+        pool = _Pool.of(v for those in views[1 - i].values() for v in those)
+        side = {}
+        for name, tensor in own.tensors.items():
+            n = math.prod(tensor.shape)
+            if name in same or not n:
+                side[name] = Found(n_parameters=n, is_same=True, is_told=tells(tensor))
+            else:
+                found = _found(n, views[i][name], pool)
+                side[name] = replace(found, is_other=name in other.tensors)
+        sides.append(side)
+    roles = {n: t.role for x in (b, a) for n, t in x.tensors.items()}
+    return Equality(a=sides[0], b=sides[1], roles=roles)
+
+
+def is_rounded_copy(a: Sketch, b: Sketch) -> bool:
+    """Whether one model is the other, every value rounded to a narrower format of numbers."""
+    return any(_is_rounding(p, c) for p, c in ((a, b), (b, a)))
+
+
+def _is_rounding(parent: Sketch, child: Sketch) -> bool:
+    """Equal names and shapes; what is not equal is rounded, and says enough."""
+    if parent.tensors.keys() != child.tensors.keys():
+        return False
+    n_told = 0
+    for name, y in child.tensors.items():
+        x = parent.tensors[name]
+        if x.shape != y.shape or not np.array_equal(x.rows, y.rows):
+            return False
+        formats = [f for f in FORMATS if f in y.lattice]
+        p, c = x.values, y.values
+        is_equal = np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
+        if not is_equal:
+            return False
+        n_told += tells(y)
+    return n_told > 0
+
+
+def _is_equal(a: Sketch, b: Sketch, name: str) -> bool:
+    """Whether every value of both samples is equal, as it is stored."""
+    x, y = a.tensors[name], b.tensors[name]
+    if x.shape != y.shape:
+        return False
+    if x.digest == y.digest:
+        return True
+    if x.stored.shape != y.stored.shape or not np.array_equal(x.rows, y.rows):
+        return False
+    return bool(np.array_equal(x.stored, y.stored) and np.array_equal(x.tail_stored, y.tail_stored))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """All vectors of one model by length: their sorted keys, values, and where each stands."""
+
+    keys: Mapping[int, Keys]
+    values: Mapping[int, Floats]
+    homes: Mapping[int, Index]  # position of the view
+    ranks: Mapping[int, Index]  # position inside the view
+    views: tuple[View, ...]
+
+    @classmethod
+    def of(cls, all_views: Iterable[View]) -> _Pool:
+        views = tuple(all_views)
+        by_length: dict[int, list[int]] = {}
+        for i, view in enumerate(views):
+            by_length.setdefault(view.vectors.shape[1], []).append(i)
+        keys, values, homes, ranks = {}, {}, {}, {}
+        for length, those in by_length.items():
+            stacked = np.concatenate([views[i].vectors for i in those])
+            sizes = [len(views[i].vectors) for i in those]
+            own = keys_of(stacked)
+            order = np.argsort(own, kind="stable")
+            keys[length], values[length] = own[order], stacked[order]
+            homes[length] = np.repeat(np.array(those, dtype=np.int64), sizes)[order]
+            ranks[length] = np.concatenate([np.arange(n) for n in sizes])[order]
+        return cls(keys, values, homes, ranks, views)
+
+    def look_up(self, view: View) -> tuple[Flags, Flags, Index, Index]:
+        """Which vectors are here as well, which of them once; view and place of the first."""
+        length = view.vectors.shape[1]
+        none = np.zeros(len(view.vectors), dtype=np.int64)
+        if length not in self.keys:
+            return none.astype(bool), none.astype(bool), none, none
+        own = keys_of(view.vectors)
+        first = np.searchsorted(self.keys[length], own)
+        at = np.minimum(first, len(self.keys[length]) - 1)
+        is_here = (self.values[length][at] == view.vectors).all(axis=1)
+        is_once = np.searchsorted(self.keys[length], own, side="right") == first + 1
+        return is_here, is_here & is_once, self.homes[length][at], self.ranks[length][at]
+
+
+def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
+    """Where the other model holds a tensor: seen along the dimension that shows most of it."""
+    best = Found(n_parameters=n, share=0.0)
+    for view in views:
+        is_here, is_once, homes, ranks = pool.look_up(view)
+        share = float(is_here.mean())
+        if share <= best.share:
+            continue
+        used = np.unique(homes[is_here]).tolist()
+        kinds = {pool.views[i].kind for i in used}
+        steps = np.diff(ranks[is_once])[np.diff(homes[is_once]) == 0]
+        best = replace(
+            best,
+            share=share,
+            told=float((is_here & view.is_told).mean()),
+            is_told=bool((is_here & view.is_told).any()),
+            partners=tuple(dict.fromkeys(pool.views[i].name for i in used)),
+            is_turned=(view.kind == "columns") != (kinds == {"columns"}),
+            is_ordered=bool((steps > 0).all()),
+        )
+        if share == 1.0:
+            break
+    return best
+
+
+def _count(found: Iterable[Found]) -> int:
+    return sum(x.n_parameters for x in found)

@@ -1,0 +1,66 @@
+"""Kinds of two models whose values are equal: what was renamed, laid out anew, or left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weightkin.derivation.distances import PairRelation
+from weightkin.derivation.equality import FREE_ORDER, Equality
+from weightkin.sketch.types import Sketch
+
+CLOSE = 0.9  # cosine of two matrices under which one may be the other in another order
+
+Named = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]  # kinds, numbers, sentences
+
+
+def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
+    """Whether one model may hold the other's values: in other names, layouts or orders."""
+    n_pairs = len({pair.a.name for pair in relation.pairs if pair.is_same_shape})
+    if not n_pairs == len(relation.pairs) == len(a.tensors) == len(b.tensors):
+        return True
+    changed = [t for t in relation.tensors if not t.is_equal]
+    return all(t.n_dims < 2 or t.cosine < CLOSE for t in changed)
+
+
+def kind_of_equal(shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool) -> Named | None:
+    """What equal values make of two models; None where values differ."""
+    is_same = all(x.is_same for side in (shared.a, shared.b) for x in side.values())
+    if _is_turned(shared, a) and not is_same:
+        said = ("all values of the sample are equal, rows of queries and keys in another order",)
+        return ("equal-on-sample",), {"layout": ["rows in another order"]}, said
+    if not (is_same or shared.is_part):
+        return None
+    is_all = a.scheme.is_whole and b.scheme.is_whole
+    layout = shared.layout
+    details: dict[str, Any] = {"layout": list(layout)} if layout else {}
+    moved = set(shared.reordered) - {*FREE_ORDER, "other"}
+    if shared.is_whole and moved:
+        said = (f"the same rows in another order: {', '.join(sorted(moved))}",)
+        return ("permuted",), details | {"roles": sorted(moved)}, said
+    if not (is_same or shared.is_whole):
+        said = ("all that one of the two holds is in the other",)
+        return ("part",), details | _only(shared), said
+    if not is_all:
+        return ("equal-on-sample",), details, ("all values of the sample are equal",)
+    is_same = is_same and all(a.tensors[n].dtype == b.tensors[n].dtype for n in a.tensors)
+    kind = "identical" if is_same and not is_other_file else "header-only"
+    return (kind,), details, ("all values are equal",)
+
+
+def _is_turned(shared: Equality, a: Sketch) -> bool:
+    """Whether a sample differs in nothing but the order of rows that conversions exchange."""
+    both = [(n, x) for side in (shared.a, shared.b) for n, x in side.items() if not x.is_same]
+    return not a.scheme.is_whole and all(
+        shared.roles.get(n) in FREE_ORDER and x.told > 0 and not x.is_ordered for n, x in both
+    )
+
+
+def _only(shared: Equality) -> dict[str, Any]:
+    """What one model holds and the other does not, by number."""
+    return {f"n_only_{side}": n for side in "ab" if (n := len(shared.left(side)))}
+
+
+def without_partner(relation: PairRelation) -> dict[str, Any]:
+    """How many tensors have no partner in the other model."""
+    only = {"n_only_a": len(relation.only_a), "n_only_b": len(relation.only_b)}
+    return {key: n for key, n in only.items() if n}

@@ -1,0 +1,101 @@
+"""Tensors as vectors along each of their dimensions, and which of these say something.
+
+A vector says nothing if it could be equal by chance: a constant, zeros, a few small numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.sketch.types import SketchedTensor
+from weightkin.stats.matching import Floats
+
+PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
+LEAST_BITS = 40.0  # of a vector that two models do not share by chance
+MOST_DISTINCT = 4096  # entries looked at to count how many values a tensor takes
+DIGITS = {"fp32": 16, "fp64": 16, "fp16": 7, "bf16": 5}  # of random values, carefully
+
+Keys = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tensor as vectors: ``(n_vectors, length)``, and which of them say something."""
+
+    name: str
+    kind: str  # matrix, rows, columns or pieces
+    vectors: Floats
+    is_told: Flags
+
+
+def views_of(tensor: SketchedTensor) -> Iterator[View]:
+    """A tensor as vectors along its dimensions; of a sample, as what is held of its rows."""
+    with np.errstate(all="ignore"):
+        x = tensor.values + np.float32(0)  # no negative zero
+        wide = np.asarray(tensor.stored, dtype=np.float64)
+        is_exact = np.array_equal(wide, x.astype(np.float64), equal_nan=True)
+    if not x.size or not is_exact:
+        return
+    is_whole = x.size == math.prod(tensor.shape)
+    shape = tensor.shape if is_whole else x.shape
+    if len(tensor.shape) < 2 or min(shape[0], x.size // shape[0]) == 1:
+        flat = x.reshape(-1)
+        n = len(flat) // PIECE * PIECE
+        if n:
+            yield _view(tensor, "pieces", flat[:n].reshape(-1, PIECE))
+        if n < len(flat):
+            yield _view(tensor, "pieces", flat[None, :])
+        return
+    yield _view(tensor, "matrix", x.reshape(shape[0], -1))
+    if not is_whole:
+        return
+    whole = x.reshape(shape)
+    if len(shape) > 2:
+        yield _view(tensor, "rows", whole.reshape(-1, shape[-1]))
+    turned = np.ascontiguousarray(np.swapaxes(whole, -1, -2))
+    yield _view(tensor, "columns", turned.reshape(-1, shape[-2]))
+
+
+def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
+    """Mark the vectors that hold too much to be equal by chance."""
+    bits = _bits_of_entry(tensor)
+    n_told = np.count_nonzero(vectors, axis=1)
+    is_constant = (vectors == vectors[:, :1]).all(axis=1)
+    is_finite = np.isfinite(vectors).all(axis=1)
+    is_told = (n_told * bits >= LEAST_BITS) & ~is_constant & is_finite
+    return View(tensor.name, kind, vectors, is_told)
+
+
+def tells(tensor: SketchedTensor) -> bool:
+    """Whether a tensor that is equal as a whole holds too much to be so by chance."""
+    values = tensor.values.reshape(-1)
+    is_constant = bool((values == values[:1]).all())
+    n_told = np.count_nonzero(values)
+    return bool(not is_constant and n_told * _bits_of_entry(tensor) >= LEAST_BITS)
+
+
+def _bits_of_entry(tensor: SketchedTensor) -> float:
+    """What an entry that is not zero says: by the values taken, or by digits where all differ."""
+    values = tensor.values.reshape(-1)
+    few = values[:: max(1, values.size // MOST_DISTINCT)]
+    n_distinct = len(np.unique(few))
+    if tensor.lattice == "integer" and (np.diff(values, 2) == 0).all():
+        return 0.0  # a count
+    digits = DIGITS.get(tensor.lattice, 0) if 2 * n_distinct > len(few) else 0
+    return max(math.log2(max(1, n_distinct)), digits)
+
+
+def keys_of(vectors: Floats) -> Keys:
+    """One number for each vector, equal for equal ones; matches are compared by value after."""
+    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    factors = np.random.default_rng(0).integers(0, 1 << 62, vectors.shape[1], dtype=np.uint64)
+    mixed = (bits + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    keys: Keys = (mixed * (factors * np.uint64(2) + np.uint64(1))).sum(axis=1, dtype=np.uint64)
+    return keys

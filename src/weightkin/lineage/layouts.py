@@ -1,0 +1,82 @@
+"""Models that hold the same values in another layout, and models that no test can join.
+
+Equal ones are proposed by the keys of their rows, then compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from weightkin.derivation.equality import equality, is_rounded_copy
+from weightkin.derivation.vectors import Keys, keys_of, views_of
+from weightkin.lineage.member import Member
+from weightkin.sketch import Sketch
+
+N_KEYS = 64  # rows of a model by which it is found: those of the smallest keys
+MIN_SHARED = 4  # of them that two models share
+MOST_TRIED = 8  # models that are compared with one
+MOST_HOLDERS = 64  # models of one row beyond which it is no sign
+BY_ROWS = ("matrix", "pieces")
+
+
+def equal_pairs(
+    sketches: Sequence[Sketch], groups: Sequence[Sequence[int]]
+) -> set[tuple[int, int]]:
+    """Pairs of models in unlike groups of which one holds all values of the other."""
+    group_of = {i: k for k, group in enumerate(groups) for i in group}
+    holders: dict[int, list[int]] = defaultdict(list)
+    for i in sorted(group_of):
+        for key in _keys(sketches[i]).tolist():
+            holders[key].append(i)
+    shared: Counter[tuple[int, int]] = Counter()
+    for those in holders.values():
+        if len(those) <= MOST_HOLDERS:
+            shared.update(p for p in combinations(those, 2) if group_of[p[0]] != group_of[p[1]])
+    found: set[tuple[int, int]] = set()
+    n_tried: Counter[int] = Counter()
+    for (i, j), n in shared.most_common():
+        is_open = n >= MIN_SHARED and max(n_tried[i], n_tried[j]) < MOST_TRIED
+        if is_open and sketches[i].scheme == sketches[j].scheme:
+            n_tried.update((i, j))
+            if equality(sketches[i], sketches[j]).is_part:
+                found.add((i, j))
+    return found | _rounded(sketches, group_of)
+
+
+def _rounded(sketches: Sequence[Sketch], group_of: Mapping[int, int]) -> set[tuple[int, int]]:
+    """Pairs of which no axis is known and one is the other, rounded."""
+    untested = [i for i in sorted(group_of) if not sketches[i].anatomy.axes]
+    pairs = combinations(untested, 2) if len(untested) <= MOST_HOLDERS else ()
+    return {
+        (i, j)
+        for i, j in pairs
+        if group_of[i] != group_of[j]
+        and sketches[i].scheme == sketches[j].scheme
+        and is_rounded_copy(sketches[i], sketches[j])
+    }
+
+
+def _keys(sketch: Sketch) -> Keys:
+    """The smallest keys of rows that could not be equal by chance."""
+    found = [np.zeros(0, dtype=np.uint64)]
+    for tensor in sketch.tensors.values():
+        for view in views_of(tensor):
+            if view.kind not in BY_ROWS:
+                break
+            found.append(keys_of(view.vectors[view.is_told]))
+    return np.unique(np.concatenate(found))[:N_KEYS]
+
+
+def not_testable(members: Sequence[Member]) -> tuple[str, ...]:
+    """Models that share no kind of axis with any other: no test can join them."""
+    axes = [{(axis.stack, axis.kind) for axis in m.sketch.anatomy.axes} for m in members]
+    n_with = Counter(axis for own in axes for axis in own)
+    return tuple(
+        m.id
+        for m, own in zip(members, axes, strict=True)
+        if not own or (len(members) > 1 and all(n_with[axis] == 1 for axis in own))
+    )

@@ -1,0 +1,93 @@
+"""How much of two models is equal, under any name: a fact that needs no test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightkin.derivation.equality import Equality, equality, is_rounded_copy
+from weightkin.records import ModelRef
+from weightkin.records.comparison import Equal
+from weightkin.sketch import Scheme, Sketch
+from weightkin.verbs.seen import is_small, sketch_of
+from weightkin.weights import Model
+
+FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What is equal, and what follows from it before any test."""
+
+    equal: Equal | None
+    sketches: tuple[Sketch, Sketch] | None = None
+    found: Equality | None = None
+    is_same_file: bool = False
+    is_all: bool = False  # every byte of both is the same, and all of it was read
+    is_proof: bool = False  # one model holds the other, in more than chance could give
+
+
+def shared_values(
+    models: tuple[Model, Model], refs: tuple[ModelRef, ModelRef], *, quick: bool
+) -> Shared:
+    """Compare the values of two models: all of small ones, the first rows of others."""
+    a, b = refs
+    is_file = _is_same_file(models, refs)
+    is_full = bool(a.full_digest) and a.full_digest == b.full_digest
+    n = min(_n_parameters(model) for model in models)
+    is_read = not any(model.is_partial for model in models)
+    scheme = _scheme(models, quick=quick)
+    one, other = (sketch_of(model, scheme) for model in models)
+    both = None if one is None or other is None else (one, other)
+    found = None if both is None else equality(*both)
+    if is_full or is_file:
+        equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")
+        is_proof = found is None or found.is_telling
+        return Shared(equal, both, found, is_file, is_all=is_read, is_proof=is_proof)
+    if found is None:
+        return Shared(None)
+    equal = equal_record(found, n, is_all=scheme.is_whole)
+    is_proof = found.is_part or (both is not None and is_rounded_copy(*both))
+    return Shared(equal, both, found, is_proof=is_proof)
+
+
+def equal_of_sample(shared: Shared, found: Equality | None) -> Equal | None:
+    """The numbers of a record, from a larger sample where one was looked at since."""
+    if found is None or shared.equal is None or shared.equal.basis != "sample":
+        return shared.equal
+    return equal_record(found, shared.equal.n_parameters, is_all=False)
+
+
+def equal_record(found: Equality, n_parameters: int, *, is_all: bool) -> Equal:
+    """The numbers of a record; those of a sample stand for the whole."""
+    scale = n_parameters / max(1, found.n_parameters)
+    return Equal(
+        n_parameters=n_parameters,
+        same_name=round(found.n_same * scale),
+        other_name=round(found.n_other * scale),
+        basis="all" if is_all else "sample",
+    )
+
+
+def _scheme(models: tuple[Model, Model], *, quick: bool) -> Scheme:
+    schemes = {m.sketched.scheme for m in models if m.sketched is not None}
+    if schemes:
+        return Scheme.from_name(min(schemes))
+    return Scheme.whole() if all(map(is_small, models)) and not quick else FIRST_ROWS
+
+
+def _n_parameters(model: Model) -> int:
+    sketch = sketch_of(model, FIRST_ROWS) if model.sketched is not None else None
+    if sketch is not None:
+        return sketch.n_parameters
+    return sum(math.prod(info.shape) for info in model.tensors.values())
+
+
+def _is_same_file(models: tuple[Model, Model], refs: tuple[ModelRef, ModelRef]) -> bool:
+    a, b = refs
+    if a.digest != b.digest:
+        return False
+    if a.revision or b.revision:
+        return (a.source, a.revision) == (b.source, b.revision)
+    return Path(models[0].source).resolve() == Path(models[1].source).resolve()
