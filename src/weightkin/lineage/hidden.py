@@ -170,8 +170,10 @@ class Looks:
     ) -> Iterator[tuple[str, tuple[Doubles, tuple[Doubles, Doubles]]]]:
         """Cosines of the units of two models seen through tokens, and their sizes, by matrix."""
         a, b = self.side(parent), self.side(child)
-        shared = a and b and frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
-        if a is None or b is None or shared is None or isinstance(shared, str):
+        if a is None or b is None:
+            return
+        shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
+        if isinstance(shared, str):
             return
         both = (*b.axes("units"), *b.axes("vo"))
         there = {(x.stack, x.block, x.name): x for x in both}

@@ -100,7 +100,7 @@ def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
 
 
 def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
-    """Find the root, unless it is known, and everybody's parent.
+    """Find the root, unless it is known, and all parents.
 
     Cost: one singular value decomposition for each candidate root, model and looked-at matrix.
     """

@@ -228,9 +228,9 @@ def held_against(
         stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
-            sure = step.direction == "determined"
-            why = f"inferred as a parent ({step.kind})" if sure else f"related ({step.kind})"
-            why += ", and not declared" if sure else ", perhaps a parent, and not declared"
+            is_sure = step.direction == "determined"
+            why = f"inferred as a parent ({step.kind})" if is_sure else f"related ({step.kind})"
+            why += ", and not declared" if is_sure else ", perhaps a parent, and not declared"
             stated.append(
                 DeclaredParent(name=step.parent, state="undeclared", why=why, id=step.parent_id)
             )
