@@ -113,8 +113,9 @@ def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> Reading | None:
         columns = min(len(x.columns), len(y.columns))
         p = x.values[at_x[is_new], :columns].astype(np.float64).ravel()
         q = y.values[at_y[is_new], :columns].astype(np.float64).ravel()
-        size = float(np.sqrt((p @ p) * (q @ q)))
-        cosines.append(float(p @ q) / max(size, 1e-300) if p.size else 0.0)
+        cosines.append(
+            float(p @ q / max(float(np.sqrt((p @ p) * (q @ q))), 1e-300)) if p.size else 0.0
+        )
     if not cosines:
         return None
     return "below" if float(np.median(cosines)) >= ALIKE else "beside"
@@ -178,8 +179,8 @@ def _losses(original: Sketch, copy: Sketch, v: Sketch) -> Iterator[_Lost]:
             continue  # replaced: it says nothing
         products, squares = ((rest * a * z).sum(axis=1, keepdims=True) for z in (c, a))
         is_told = (rest.sum(axis=1, keepdims=True) >= MIN_REST) & (squares > 0)
-        by_row = np.where(is_told, products / np.where(squares > 0, squares, 1.0), kept)
-        d, w = np.where(is_lost, b - a, 0.0), np.where(is_lost, c - by_row * a, 0.0)
+        shares = np.where(is_told, products / np.where(squares > 0, squares, 1.0), kept)
+        d, w = np.where(is_lost, b - a, 0.0), np.where(is_lost, c - shares * a, 0.0)
         n = is_lost.sum(axis=1)
         square, change = (d * d).sum(axis=1), (w * w).sum(axis=1)
         variance = np.where(n >= MIN_REST, change / np.maximum(n, 1), change.sum() / n.sum())

@@ -100,14 +100,13 @@ def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
 
 
 def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
-    """Find the root, unless it is known, and everybody's parent.
+    """Find the root, unless it is known, and all parents.
 
     Cost: one singular value decomposition for each candidate root, model and looked-at matrix.
     """
     n = group.n
     everything = np.ones(len(group.weights))
-    tried = candidate_roots(group) if root is None else [root]
-    trees = {r: _tree(group, r, everything) for r in tried}
+    trees = {r: _tree(group, r, everything) for r in candidate_roots(group, root)}
     scores = {r: _score(group, r, trees[r]) for r in trees}
     total = float(logsumexp([-s for s in scores.values()]))
     roots = {r: float(np.exp(-scores[r] - total)) for r in scores}
@@ -141,11 +140,11 @@ def distances(group: Group, counts: Doubles | None = None) -> Doubles:
     return np.maximum(pooled, 1e-12)
 
 
-def candidate_roots(group: Group) -> list[int]:
+def candidate_roots(group: Group, known: int | None = None) -> list[int]:
     """Models that may be the root: central ones, and those that nothing makes younger."""
     n = group.n
-    if n <= MAX_ROOTS:
-        return list(range(n))
+    if known is not None or n <= MAX_ROOTS:
+        return list(range(n)) if known is None else [known]
     centrality = np.log(distances(group) + np.eye(n)).sum(axis=1)
     younger = (group.pairwise.direction < -1).sum(axis=1)
     first = np.argsort(centrality, kind="stable")[: MAX_ROOTS // 2]
@@ -173,10 +172,8 @@ def _tree(group: Group, root: int, counts: Doubles) -> _Tree:
     against = backwards
     looked_at = group.inheritance.looked_at
     from_root = np.zeros((n, n))
-    for u in range(n):
-        if u != root:
-            held = group.inheritance.held(root, u, counts[looked_at])
-            from_root[u] = descent_log_odds(held)
+    for u in (x for x in range(n) if x != root):
+        from_root[u] = descent_log_odds(group.inheritance.held(root, u, counts[looked_at]))
     descent = from_root
     parents = np.full(n, -1, dtype=np.int64)
     costs = spread

@@ -141,8 +141,8 @@ def _of_different(
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:
-        said = THROUGH.format(own[root].name)
-        return Tree(tuple(_came(e, known_root, said) for e in edges), known_root, tuple(members), 0)
+        came = THROUGH.format(own[root].name)
+        return Tree(tuple(_came(e, known_root, came) for e in edges), known_root, tuple(members), 0)
     products = grams(tensors).sum(axis=0)
     place = {i: k for k, i in enumerate(members)}
     near: list[Draft] = []
