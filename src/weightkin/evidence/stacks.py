@@ -44,6 +44,7 @@ class OtherStacks:
     best: Pairing | None  # what decides the verdict, if no stacks of equal names do
     names: frozenset[Names]  # pairings that were looked at
     skipped: tuple[Skipped, ...]
+    is_capped: bool = False  # pairings were left out that might have decided the verdict
 
 
 def with_other_stacks(
@@ -100,9 +101,10 @@ def _other_stacks(
         skipped.append(Skipped(what=f"blind tests of {len(run)} pairings of stacks", why=why))
     tested = [p for p in found if any(stage.tests for stage in p.climbed.stages)]
     if not tested:
-        return OtherStacks(None, None, frozenset(run), tuple(skipped))
+        return OtherStacks(None, None, frozenset(run), tuple(skipped), bool(left))
     stage, best = _combined(tested, len(every), alpha)
-    return OtherStacks(stage, best, frozenset(run), tuple(skipped))
+    is_capped = bool(left) and not is_settled and best is None
+    return OtherStacks(stage, best, frozenset(run), tuple(skipped), is_capped)
 
 
 def other_pairings(a: Side, b: Side) -> list[Names]:
