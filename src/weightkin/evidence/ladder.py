@@ -47,7 +47,7 @@ LADDER = {
     "signs": 0.05,
     "token units": 0.05,
     "token signs": 0.05,
-    "other stacks": 0.01,  # all stages again, between stacks of blocks under different names
+    "other stacks": 0.009,  # all stages again, between stacks of blocks under different names
 }
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)

@@ -44,6 +44,7 @@ class OtherStacks:
     best: Pairing | None  # what decides the verdict, if no stacks of equal names do
     names: frozenset[Names]  # pairings that were looked at
     skipped: tuple[Skipped, ...]
+    is_capped: bool = False  # pairings were left out that might have decided the verdict
     tested: tuple[Pairing, ...] = ()
     n_pairings: int = 0  # that share the weight of the stage
 
@@ -100,9 +101,18 @@ def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bo
         skipped.append(Skipped(what=f"blind tests of {len(run)} pairings of stacks", why=why))
     tested = [p for p in found if any(stage.tests for stage in p.climbed.stages)]
     if not tested:
-        return OtherStacks(None, None, frozenset(run), tuple(skipped))
+        return OtherStacks(None, None, frozenset(run), tuple(skipped), bool(left))
     stage, best = _combined(tested, len(every), alpha)
-    return OtherStacks(stage, best, frozenset(run), tuple(skipped), tuple(tested), len(every))
+    is_capped = bool(left) and not is_known and best is None
+    return OtherStacks(
+        stage,
+        best,
+        frozenset(run),
+        tuple(skipped),
+        is_capped,
+        tested=tuple(tested),
+        n_pairings=len(every),
+    )
 
 
 def other_pairings(a: Side, b: Side) -> list[Names]:

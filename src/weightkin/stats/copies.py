@@ -106,7 +106,9 @@ def narrowed(rows: Floats) -> Floats:
     signs = np.random.default_rng(n_features).choice(choices, n_features)
     padded = np.zeros((n, -(-n_features // FEATURES) * FEATURES), dtype=np.float32)
     padded[:, :n_features] = rows * signs
-    return unit_rows(np.asarray(padded.reshape(n, -1, FEATURES).sum(axis=1)))
+    return unit_rows(
+        np.asarray(padded.reshape(n, padded.shape[1] // FEATURES, FEATURES).sum(axis=1))
+    )
 
 
 def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:

@@ -216,7 +216,7 @@ def compare(
         | ({"views": climbed.rows} if climbed.rows else {}),
         seed=seed,
         version=weightkin.__version__,
-        incomplete=side_a.model.is_partial or side_b.model.is_partial,
+        incomplete=side_a.model.is_partial or side_b.model.is_partial or other.is_capped,
     )
 
 
