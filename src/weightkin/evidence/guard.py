@@ -71,6 +71,11 @@ class Guard:
         return None
 
     @property
+    def is_sorted(self) -> bool:
+        """Whether row norms follow the index, and nothing else that a sort would not bring."""
+        return bool(self.finding) and not self.likeness and not self.sinusoids
+
+    @property
     def likeness(self) -> str:
         """Which units are alike by their index, whatever their norms; nothing where none are."""
         for role, trends in sorted(self.trends.items()):
@@ -81,9 +86,13 @@ class Guard:
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
     """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
-    in_a, in_b = a.finding, b.finding
+    in_a = a.finding or a.formulas.of_axis(axis_a)
+    in_b = b.finding or b.formulas.of_axis(axis_b)
     if in_a and in_b:
         return _both(in_a, in_b)
+    # Sorting explains a rule of the index too, and leaves the other model clean.
+    if (in_a and a.is_sorted) or (in_b and b.is_sorted):
+        return ""
     return formula_behind(a.formulas, axis_a, b.formulas, axis_b)
 
 
