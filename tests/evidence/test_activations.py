@@ -383,7 +383,7 @@ def test_a_config_of_endless_depth_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    assert "No such file" in why(tmp_path / "nowhere", MODELS / "gpt-a")
+    assert "found nothing there" in why(tmp_path / "nowhere", MODELS / "gpt-a")
 
 
 def test_non_finite_activations_are_left_out(tmp_path):

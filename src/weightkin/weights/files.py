@@ -29,7 +29,7 @@ from weightkin.weights.ranges import RemoteFile, fetch
 
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
-SPARSE, SPARSENESS = 1 << 30, 1000  # a file beyond this size exists to more than one part in 1000
+SPARSE, SPARSENESS = 1 << 36, 1000  # a file beyond this size exists to more than one part in 1000
 OTHER_KIND = "neither a file nor a folder"
 KINDS = {
     stat.S_IFIFO: "a named pipe",
