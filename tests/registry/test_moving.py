@@ -170,7 +170,7 @@ def test_an_imported_family_is_shown_and_places_nothing(exported, tmp_path):
     assert here.family().parameters["imported"]
     found = here.trace("child").search
     assert {s.parent for s in found.parents} == {s.parent for s in true.parents}
-    assert found.placed_among == "nearest"
+    assert found.placed_among == true.placed_among == "registry"  # laid out here, of few models
 
 
 def test_evidence_that_pages_cannot_show_is_left_out(exported, tmp_path):

@@ -100,7 +100,7 @@ def test_a_parent_that_was_made_from_the_model_is_contradicted(zoo, tmp_path):
 
 def test_licences_are_in_listing_trace_and_export(family, tmp_path):
     shutil.copytree(family / "root", tmp_path / "root")
-    (tmp_path / "root" / "README.md").write_text("---\nlicense: <b>odd</b>\x1b[31m\n---\n")
+    (tmp_path / "root" / "README.md").write_text('---\nlicense: "<b>odd</b>\\e[31m"\n---\n')
     registry = Registry(tmp_path / "r.sqlite")
     registry.add([tmp_path / "root"])
     assert "licence <b>odd</b>\\x1b[31m" in "\n".join(listing_lines(registry.list()))

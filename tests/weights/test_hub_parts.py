@@ -71,7 +71,7 @@ def far(hub, monkeypatch):
         monkeypatch.setattr(f"weightkin.weights.{module}.GAP", 1 << 10)
     monkeypatch.setattr("weightkin.verbs.seen.WHOLE", 1 << 20)
     monkeypatch.setattr("weightkin.evidence.sample.MIN_BYTES", 1 << 18)
-    for module in ("evidence.blind", "verbs.calibrate"):
+    for module in ("evidence.signpairs", "verbs.calibrate"):
         monkeypatch.setattr(f"weightkin.{module}.FRUGAL", 1 << 20)
 
 

@@ -13,22 +13,26 @@ import numpy.typing as npt
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.coins import coin_sets
+from weightkin.evidence.coins import (
+    coin_sets,
+    joined,
+    narrowed_views,
+    unit_features,
+    weights_of,
+)
 from weightkin.evidence.copies import Copies, key_of
 from weightkin.evidence.pairs import Views, effect_of
-from weightkin.evidence.sample import Run, view_places
-from weightkin.evidence.signpairs import UNITS_OF_A, is_wanted, sign_pairs
+from weightkin.evidence.sample import Run
+from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Side, Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
     Frame,
-    token_views,
-    unit_rows_of,
 )
 from weightkin.records import Test
 from weightkin.stats.combining import product
-from weightkin.stats.copies import Groups, narrowed
+from weightkin.stats.copies import Groups
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
@@ -197,7 +201,7 @@ def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) ->
         silent_of_all(model, axis)
         for start in range(0, most or axis.n_units, CHUNK):
             stop = min(start + CHUNK, most or axis.n_units)
-            _features(Side(model, side.anatomy), axis, start, stop, None)
+            unit_features(Side(model, side.anatomy), axis, start, stop, None)
 
 
 def _match(
@@ -211,7 +215,7 @@ def _match(
     seen: tuple[Copies, Copies],
 ) -> SignMatch | None:
     frame_a, frame_b = seen_through or (None, None)
-    rows_a = _features(a, axis_a, run.start, run.start + run.n, frame_a)
+    rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
     step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
@@ -219,7 +223,7 @@ def _match(
     chunks: list[Views] = []
     rows_b: Views = {}
     for start in range(0, axis_b.n_units, step):
-        chunk = _features(b, axis_b, start, start + step, frame_b)
+        chunk = unit_features(b, axis_b, start, start + step, frame_b)
         shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
         if coin not in shared:
             return None
@@ -231,7 +235,7 @@ def _match(
         cosines.append(parts[coin])
         rows_b = rows_b or chunk
         if frame_b is None:
-            chunks.append(_narrowed(chunk))
+            chunks.append(narrowed_views(chunk))
     tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
     tables = [table for table in tables if table.shape[1] == axis_b.n_units]
     score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
@@ -248,10 +252,10 @@ def _match(
     others[np.arange(len(units_a)), units_b] = -1.0
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in tables]
     if frame_b is None:
-        of_a, of_b = _narrowed(rows_a), _joined(chunks)
+        of_a, of_b = narrowed_views(rows_a), joined(chunks)
     else:  # clones are told by their weights, whatever they are seen through
-        of_a = _joined(_weights(a, axis_a, run)) or _narrowed(rows_a)
-        of_b = _joined(_weights(b, axis_b, Run(0, axis_b.n_units))) or _narrowed(rows_b)
+        of_a = joined(weights_of(a, axis_a, run)) or narrowed_views(rows_a)
+        of_b = joined(weights_of(b, axis_b, Run(0, axis_b.n_units))) or narrowed_views(rows_b)
     seen[0].look(axis_a, of_a)
     seen[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
@@ -266,39 +270,6 @@ def _match(
         score=score[units_a, units_b],
         sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
     )
-
-
-def _weights(side: Side, axis: Axis, run: Run) -> list[Views]:
-    """Weights of some units of an axis, in few features, piece by piece."""
-    stop = min(run.start + run.n, axis.n_units)
-    steps = range(run.start, stop, CHUNK)
-    return [_narrowed(_features(side, axis, at, min(at + CHUNK, stop), None)) for at in steps]
-
-
-def _narrowed(views: Views) -> Views:
-    return {role: narrowed(x) for role, x in views.items() if role != "attn.o"}
-
-
-def _joined(pieces: Sequence[Views]) -> Views:
-    everywhere = [role for role in pieces[0] if all(role in piece for piece in pieces)]
-    return {role: np.concatenate([piece[role] for piece in pieces]) for role in everywhere}
-
-
-def _features(
-    side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
-) -> dict[str, Floats]:
-    """Rows of some units of one axis, role by role: as weights, or through tokens."""
-    stop = min(stop, axis.n_units)
-    if frame is not None:
-        views = token_views(side.model, side.anatomy, axis, frame, stop, start)
-        return {role: view for role, view in views.items() if role != "mlp.down"}
-    found: dict[str, Floats] = {}
-    for place in view_places(side.model, axis):
-        if is_wanted(place):
-            rows = unit_rows_of(side.model, place, start, stop)
-            if rows is not None and np.isfinite(rows).all():
-                found[place.role] = rows
-    return found
 
 
 def _test(match: SignMatch, view: str) -> Test:

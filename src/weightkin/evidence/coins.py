@@ -1,11 +1,19 @@
-"""Which units of one model share a coin: clones of each other, and the heads that are copies."""
+"""Rows whose signs are coins; which units of one model share a coin: clones, copied heads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
-from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of
-from weightkin.stats.matching import Ints
+from weightkin.evidence.sample import Run, view_places
+from weightkin.evidence.signpairs import is_wanted
+from weightkin.evidence.stage import Side
+from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
+from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
+from weightkin.stats.matching import Floats, Ints
 
 # Cosines from which two units of one model share a coin. Units of trained models that are no clones
 # reach .60 on gate and up together, .81 on V rows (docs/methods.md).
@@ -38,3 +46,40 @@ def coin_sets(axis: Axis, views: Views, units: Ints) -> Groups:
         others = copied_units(here, {role: MIN_COSINE_GATE for role in gates}, signed=gates)
     edges = [(i, first) for sets in (clones, others) for i, first in enumerate(sets)]
     return groups_of(len(units), edges)
+
+
+def weights_of(side: Side, axis: Axis, run: Run) -> list[Views]:
+    """Weights of some units of an axis, in few features, piece by piece."""
+    stop = min(run.start + run.n, axis.n_units)
+    steps = range(run.start, stop, CHUNK)
+    return [
+        narrowed_views(unit_features(side, axis, at, min(at + CHUNK, stop), None)) for at in steps
+    ]
+
+
+def narrowed_views(views: Views) -> Views:
+    """Rows of what clones are told by, in few features."""
+    return {role: narrowed(x) for role, x in views.items() if role != "attn.o"}
+
+
+def joined(pieces: Sequence[Views]) -> Views:
+    """Pieces of views one after the other."""
+    everywhere = [role for role in pieces[0] if all(role in piece for piece in pieces)]
+    return {role: np.concatenate([piece[role] for piece in pieces]) for role in everywhere}
+
+
+def unit_features(
+    side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
+) -> dict[str, Floats]:
+    """Rows of some units of one axis, role by role: as weights, or through tokens."""
+    stop = min(stop, axis.n_units)
+    if frame is not None:
+        views = token_views(side.model, side.anatomy, axis, frame, stop, start)
+        return {role: view for role, view in views.items() if role != "mlp.down"}
+    found: dict[str, Floats] = {}
+    for place in view_places(side.model, axis):
+        if is_wanted(place):
+            rows = unit_rows_of(side.model, place, start, stop)
+            if rows is not None and np.isfinite(rows).all():
+                found[place.role] = rows
+    return found

@@ -11,9 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.pairs import Views
+from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
+from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model
 
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
@@ -40,7 +44,8 @@ class Formulas:
             self.seen.add(name)
             run = axis.head_size if axis.kind == "vo" else 0
             shape = kernels.get(role, ())
-            readings = read_rows(view, shape[2:] if len(shape) == 4 else (), run)
+            rows = _distinct_heads(view, run) if run else view
+            readings = read_rows(rows, shape[2:] if len(shape) == 4 else (), run)
             if reason := _reason(role, readings, 2 * n_views):
                 self.tied.setdefault((axis.kind, axis.labels), reason)
                 if axis.kind == "vo":  # heads are runs of these dimensions
@@ -77,6 +82,13 @@ def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> str:
         if reason:
             return f"{reason} ({name}): the other may have begun as the same formula"
     return ""
+
+
+def _distinct_heads(view: Floats, size: int) -> Floats:
+    """Rows of heads of which none is a copy of another: copies say the same again."""
+    heads = [view[at : at + size] for at in range(0, len(view) - size + 1, size)]
+    kept = sorted(set(copied_runs([{"": head} for head in heads])))
+    return view if len(kept) == len(heads) else np.concatenate([heads[i] for i in kept])
 
 
 def _reason(role: str, readings: Readings, n_looks: int) -> str:

@@ -181,9 +181,10 @@ def _scan(pieces: _Pieces, stack: str, trusts: Trusts | None) -> BlockScan:
     if tables:
         stacked = np.stack([np.where(ok[:, :, None], t, -np.inf) for t, ok in tables])
         count = np.sum([ok for _, ok in tables], axis=0)
-        guard_a, guard_b = pieces.bench.guard_a, pieces.bench.guard_b
-        ties = [[bool(tie(guard_a, x, guard_b, y)) for y in axes_b] for x in axes_a]
-        count[np.array(ties)] = 0
+        if trusts is not None:  # else nothing here becomes a p-value
+            guards = pieces.bench.guard_a, pieces.bench.guard_b
+            ties = [[bool(tie(guards[0], x, guards[1], y)) for y in axes_b] for x in axes_a]
+            count[np.array(ties)] = 0
         grids = logsumexp(stacked, axis=0) - np.log(np.maximum(count, 1))[:, :, None]
     is_testable = count > 0
     blocks_a, blocks_b = (sorted({x.block for x in axes}) for axes in (axes_a, axes_b))

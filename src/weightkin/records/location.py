@@ -80,7 +80,7 @@ class ResidualMap:
     kept_a: tuple[int, ...]
     kept_b: tuple[int, ...]
     in_order: bool
-    effect: Effect | None
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,16 @@ import weightkin
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
-from weightkin.registry import adding, entries, family, held, moving, placing, searching
+from weightkin.registry import (
+    adding,
+    declarations,
+    entries,
+    family,
+    held,
+    moving,
+    placing,
+    searching,
+)
 from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
@@ -113,7 +122,7 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             store = store_of(self.path, connection)
             parents = [p for p in query.declared.parents if is_text(p)]
-            matches = {p: placing.matching(connection, p) for p in parents}
+            matches = {p: declarations.matching(connection, p) for p in parents}
             found = searching.search(
                 store,
                 connection,
@@ -175,7 +184,7 @@ class Registry:
             incomplete=query.sketch.is_partial or found.is_incomplete,
             not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
         )
-        declared = placing.held_against(query.declared.parents, matches, found, where)
+        declared = declarations.check_declared(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)
 
     def family(

@@ -7,17 +7,14 @@ models declare is held against that, and counts for nothing in it.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
-from pathlib import PurePath
 
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, DeclaredParent, Relative, State, Step
+from weightkin.records.registry import Among, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.held import Held, Sketches, unused
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
@@ -25,7 +22,6 @@ from weightkin.registry.sealed import SealedStore
 from weightkin.registry.searching import Compared
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
-from weightkin.weights.hub import SCHEME
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 OWN = "query"
@@ -68,9 +64,11 @@ def hung_in(
     at = next((x.id for x in graph.nodes if number and number in x.registered), None)
     at = at or next((node for node, held in sketches.held.items() if held.slot == slot), None)
     among: Among = "registry"
+    near = [x for x in found.relatives if x.verdict == "dependent"]
+    if at is None and not near:
+        return Place(among=among)
     if at is None:
         node_of = {held.slot: node for node, held in sketches.held.items()}
-        near = [x for x in found.relatives if x.verdict == "dependent"]
         slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
         at = unused(OWN, (node.id for node in graph.nodes))
@@ -207,73 +205,6 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
         found.update(new)
         left += new
     return found
-
-
-def held_against(
-    declared: Sequence[str], matches: Mapping[str, Sequence[int]], found: Compared, place: Place
-) -> tuple[DeclaredParent, ...]:
-    """State of every declared parent, and of every inferred one that is not declared.
-
-    ``matches`` are the registered models that a declared name may mean.
-    """
-    stated = []
-    meant: set[int] = set()
-    tested = {x.model.id: x for x in (*found.relatives, *found.others)}
-    above = takewhile(lambda step: step.direction == "determined", place.path)
-    sure = [step for step in place.parents if step.direction == "determined"]
-    on_path = {s.parent_id: s for s in (*above, *sure)}
-    for name in declared:
-        ids = [i for i in matches.get(name, ()) if i in tested]
-        meant.update(ids)
-        stated.append(_state(name, ids, tested, on_path, place.below))
-    for step in place.parents:
-        if step.parent_id and step.parent_id not in meant:
-            is_sure = step.direction == "determined"
-            why = f"inferred as a parent ({step.kind})" if is_sure else f"related ({step.kind})"
-            why += ", and not declared" if is_sure else ", perhaps a parent, and not declared"
-            stated.append(
-                DeclaredParent(name=step.parent, state="undeclared", why=why, id=step.parent_id)
-            )
-    return tuple(stated)
-
-
-def matching(connection: sqlite3.Connection, name: str) -> list[int]:
-    """Ids of the registered models that a declared name may mean; by indexes, however many."""
-    exact = connection.execute(
-        "SELECT id FROM models WHERE name = ? UNION"
-        " SELECT id FROM models WHERE source IN (?, ?) ORDER BY id",
-        (name, name, f"{SCHEME}{name}"),
-    ).fetchall()
-    last = PurePath(name).name
-    query = "SELECT id FROM models WHERE name = ? COLLATE NOCASE ORDER BY id"  # as on a hub
-    named = connection.execute(query, (last,))
-    return [row[0] for row in exact or named.fetchall()]
-
-
-def _state(
-    name: str,
-    ids: Sequence[int],
-    tested: Mapping[int, Relative],
-    on_path: Mapping[int, Step],
-    below: frozenset[int],
-) -> DeclaredParent:
-    related = [i for i in ids if tested[i].verdict == "dependent"]
-    if not ids:
-        return DeclaredParent(name=name, state="unverifiable", why="not in this registry")
-    if not related:
-        why = tested[ids[0]].sentence
-        is_open = tested[ids[0]].verdict == "not-testable"
-        state: State = "unverifiable" if is_open else "contradicted"
-        return DeclaredParent(name=name, state=state, why=why, id=ids[0])
-    above = next((i for i in related if i in on_path), None)
-    if above is not None:
-        why = f"on the path to the root; {tested[above].sentence}"
-        return DeclaredParent(name=name, state="confirmed", why=why, id=above)
-    if all(i in below for i in related):
-        why = f"shares weights, but was made from this model; {tested[related[0]].sentence}"
-        return DeclaredParent(name=name, state="contradicted", why=why, id=related[0])
-    why = f"shares weights, its place as a parent is not shown; {tested[related[0]].sentence}"
-    return DeclaredParent(name=name, state="confirmed", why=why, id=related[0])
 
 
 def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:

@@ -53,7 +53,7 @@ def hits_log10_sf(k: int, rate: float) -> float:
     >>> round(hits_log10_sf(8, 1.0), 3)  # 1/8!
     -4.606
     >>> round(hits_log10_sf(8, 3.0), 3)  # 3^8/8!
-    -0.788
+    -0.789
     """
     if k <= rate:
         return 0.0
