@@ -18,12 +18,13 @@ def models(zoo):
 
 
 def test_a_child_hangs_below_and_the_record_is_rerun(models):
-    a, b, *others = models("vit-a-ft1", "vit-a", "vit-a-long")
+    more = ("llama-a-ft1b", "llama-a-ft2", "llama-a-ft3", "llama-a-long")
+    a, b, *others = models("llama-a-ft1", "llama-a", *more)
     record = compare_among(a, b, others)
     alone = compare(a, b)
     assert (alone.direction.parent, record.direction.parent) == ("undetermined", "b")
     assert record.direction.probability > 0.8
-    assert record.direction.evidence[0] == "among 3 models: vit-a-ft1 hangs below vit-a"
+    assert record.direction.evidence[0] == "among 6 models: llama-a-ft1 hangs below llama-a"
     same = {"direction": alone.direction, "parameters": alone.parameters, "seconds": alone.seconds}
     assert replace(record, **same, bytes_read=alone.bytes_read) == alone
     again = Comparison.from_json(record.to_json())

@@ -21,8 +21,9 @@ from weightkin.weights.dry_run import Reading, dry_run
 def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
     """Bytes that `show` would read of one model, or `compare` of two; reads headers only.
 
-    Counted are the digests, the sample of the aligned tests and that for kind and direction. Blind
-    and calibrated tests, run where the aligned ones find nothing, may read a few matrices more.
+    Counted are the digests, the sample of the aligned tests and that for kind and direction. Not
+    counted are the second run of units, up to a half more where the first shows something, and
+    blind and calibrated tests, which may read a few matrices more where the aligned find nothing.
     """
     models = [open_model(source) for source in (a, b) if source is not None]
     if len(models) == 1:
