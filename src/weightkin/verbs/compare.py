@@ -157,9 +157,10 @@ def compare(
     elif ranked.is_decisive and decision in ("no-evidence", "aligned-only"):
         decision, basis = "dependent", "calibrated"
     undone = Undone((), {}, {})
+    is_elsewhere = other.best is not None and not shared.is_proof
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
-        skipped += (verdict.other_stacks(other.best.names),)
+        skipped += (verdict.other_stacks(other.best.names),) if is_elsewhere else ()
     elif not missed and (not quick or recover is not None):
         undone = undo(
             side_a,
@@ -175,7 +176,7 @@ def compare(
     elif recover is not None:
         skipped += (Skipped(what=str(recover), why="nothing was undone, so no maps were written"),)
     derived = None
-    if decision == "dependent" and not quick and other.best is None:
+    if decision == "dependent" and not quick and not is_elsewhere:
         derived, unsaid = derive(models, undone, shared, frugal=frugal)
         skipped += unsaid
     if derived is not None and not shared.is_all:
