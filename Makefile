@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims coverage floors frozen results bench docs zoo clean
+.PHONY: demo test lint types units claims floors frozen results bench docs zoo clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -27,19 +27,13 @@ types: .venv/.dev
 
 units: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(PYTEST)
+	$(PYTEST) $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=1)
 
 # the two thirds of the claims that `make test` leaves out
 claims: CLAIMS = rest
 claims: .venv/.dev
 	$(BIN)/python zoo/derive.py
 	$(PYTEST) -m claim
-
-# the same after all units once more, counting the lines of src that are reached (half as slow again)
-coverage: CLAIMS = rest
-coverage: .venv/.dev
-	$(BIN)/python zoo/derive.py
-	$(PYTEST) --cov --cov-report= --cov-fail-under=1
 
 # the core with the oldest dependencies that pyproject.toml allows
 floors: .venv/.core

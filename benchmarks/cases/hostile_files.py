@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from resource import RLIMIT_AS, RLIMIT_CPU, setrlimit
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -26,6 +24,21 @@ SECONDS, MEGABYTES = 10, 512  # of processor time, and beyond the size of the fi
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
 PATIENCE = 300  # seconds by the clock
 LIMIT = 8 << 30  # bytes of address space
+# A process begins with the peak of memory of whoever forked it, so a small one stands between.
+MEASURE = """
+import os, resource, signal, sys
+to, seconds, size, patience, *command = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_AS, (int(size),) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (int(seconds),) * 2)
+child = os.fork()
+if not child:
+    signal.alarm(int(patience))  # for what waits and costs nothing
+    os.execv(command[0], command)
+_, status, usage = os.wait4(child, 0)
+with open(to, "w") as file:
+    print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss,
+          file=file)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +64,15 @@ def _run(folder: Path, *args: object) -> Run:
     environ = dict(os.environ, HF_HUB_OFFLINE="1", XDG_DATA_HOME=str(folder / "data"),
                    XDG_CACHE_HOME=str(folder / "cache"), OMP_NUM_THREADS="1")  # fmt: skip
     with out.open("wb") as to_out, err.open("wb") as to_err:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "weightkin", *map(str, args)],
-            stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, env=environ,
-            preexec_fn=_limit,
+        cost = folder / "cost"
+        subprocess.run(
+            [sys.executable, "-S", "-c", MEASURE, cost, str(4 * SECONDS), str(LIMIT), str(PATIENCE),
+             sys.executable, "-m", "weightkin", *map(str, args)],
+            stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, env=environ, check=True,
         )  # fmt: skip
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     said = [path.read_text("utf-8", "replace") for path in (out, err)]
-    seconds = usage.ru_utime + usage.ru_stime
-    return Run(process.returncode, *said, seconds, usage.ru_maxrss / 1024)
-
-
-def _limit() -> None:
-    setrlimit(RLIMIT_AS, (LIMIT, LIMIT))
-    setrlimit(RLIMIT_CPU, (4 * SECONDS, 4 * SECONDS))
-    signal.alarm(PATIENCE)  # for what waits and costs nothing
+    code, seconds, kilobytes = cost.read_text().split()
+    return Run(int(code), *said, float(seconds), int(kilobytes) / 1024)
 
 
 def _size(folder: Path) -> float:
