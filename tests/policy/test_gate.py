@@ -392,3 +392,17 @@ def test_a_policy_that_can_find_nothing_is_refused(small, alpha):
         check(small / "good", Policy(levels={"forbidden-ancestor": "off"}), deny=[small / "root"])
     with pytest.raises(UsageError, match="an empty name"):
         check(small / "good", deny=[" "])
+
+
+def test_stacks_that_were_not_compared_are_no_pass(tmp_path, monkeypatch):
+    """Of many networks in one file only so many are compared: what is left out is said."""
+    rng = np.random.default_rng(31)
+    arrays = {}
+    for name in ("a.", "b.", "c."):
+        arrays |= {name + key: value for key, value in base(rng).items()}
+    where, forbidden = write(tmp_path / "many", arrays), write(tmp_path / "bad", base(rng))
+    policy = Policy(forbidden_ancestors=(str(forbidden),))
+    monkeypatch.setattr("weightkin.evidence.stacks.MAX_PAIRINGS", 2)
+    record = check(where, policy)
+    assert record.outcome == "incomplete"
+    assert "more stacks of blocks than are compared" in record.models[0].findings[0].reason

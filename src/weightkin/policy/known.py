@@ -25,6 +25,7 @@ Parent = Literal["other", "model", "undetermined"]
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 SKETCHED = "compared with its sketch, a sample of it: blind tests were not run"
 FRUGAL = "read from a hub: blind tests looked at a part of it"
+CAPPED = "the two hold more stacks of blocks than are compared with each other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +215,8 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         return _not_testable(ancestor, record.sentence)
     reach = bench.candidate.reach(record, n_parameters(other))
     lost = [problem.why for problem in other.problems if problem.loses_tensors]
+    if record.incomplete and not lost and not bench.candidate.model.is_partial:
+        lost = [CAPPED]
     shared = tuple(part.name for part in record.parts if part.verdict == "dependent")
     parents: Mapping[str, Parent] = {"a": "other", "b": "model"}
     return Evidence(
