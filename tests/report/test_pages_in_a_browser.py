@@ -97,7 +97,7 @@ def test_the_panel_claims_no_more_than_the_line_and_equal_models_are_found(visit
     find, panel = tab.locator(".find"), tab.locator(".panel")
     find.fill("loose")
     find.press("Enter")
-    assert "Tied to" in panel.inner_text()
+    assert "Related to" in panel.inner_text()
     assert "Made from" not in panel.inner_text()
     find.fill("base-a-copy")
     assert tab.locator(".count").inner_text() == "1 model"
