@@ -11,7 +11,7 @@ from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore
 
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, Climb
-from weightkin.evidence.pairs import LOG10, MAX_WINDOW, ViewTest
+from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
 from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import NAME as OTHER
 from weightkin.evidence.stacks import OtherStacks
@@ -80,8 +80,7 @@ def _best_view(tested: Tested, test: ViewTest) -> Grid:
     if test.name == "order":
         return np.full(len(Z_GRID), order.log_evalue(n, n))
     common = math.gcd(tested.a.head_size, tested.b.head_size) if tested.a.kind == "vo" else 0
-    window = max((w for w in range(1, MAX_WINDOW + 1) if common % w == 0), default=1)
-    n_windows = n / window if common else 1
+    n_windows = n / largest_window(common) if common else 1
     return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
 
 
