@@ -67,7 +67,7 @@ def _vo_axis(reading: Reading, block: int, name: str, members: list[Bound], head
     )
 
 
-def _heads_axis(  # noqa: PLR0913 (the facts of one attention)
+def _heads_axis(
     reading: Reading,
     block: int,
     name: str,
@@ -181,7 +181,7 @@ def _rows(members: list[Bound]) -> tuple[int, int, int, int]:
     return query, key, value, out
 
 
-def _established(  # noqa: PLR0913 (every source of the same two facts)
+def _established(
     reading: Reading,
     members: list[Bound],
     config: Mapping[str, Any],

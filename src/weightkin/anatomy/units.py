@@ -48,7 +48,7 @@ def unit_axes(
             yield name, str(reason)
 
 
-def _axes_of(  # noqa: PLR0913 (the facts of one MLP)
+def _axes_of(
     reading: Reading,
     block: int,
     name: str,

@@ -169,7 +169,7 @@ def show(
 
 
 @app.command()
-def compare(  # noqa: PLR0913 (a command has as many parameters as options)
+def compare(
     a: Annotated[
         str, typer.Argument(metavar="A", help="A model folder, file or org/name on a hub.")
     ],

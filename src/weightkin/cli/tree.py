@@ -66,7 +66,7 @@ def _check_child(child: str, sources: list[str]) -> None:
         raise UsageError(f"no model here is called {printable(child)!r}{hint}")
 
 
-def tree(  # noqa: PLR0913 (a command has as many parameters as options)
+def tree(
     sources: Annotated[
         list[str] | None,
         typer.Argument(metavar="SOURCE", help="Models, or folders of models."),

@@ -130,7 +130,7 @@ def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
     return _weigh(change, deltas[parents], unit, base, tuple(parents), np.array(atoms))
 
 
-def _weigh(  # noqa: PLR0913 (one reading, all of what it is about)
+def _weigh(
     change: Floats,
     deltas: Floats,
     unit: Floats,

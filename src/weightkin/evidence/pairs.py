@@ -165,7 +165,7 @@ class _View:
     test: ViewTest
 
 
-def _coincidences(  # noqa: PLR0913 (the two sides of one view)
+def _coincidences(
     role: str,
     x: Floats,
     y: Floats,

@@ -144,7 +144,7 @@ def _effect(x: Floats, y: Floats, matched: Ints) -> Effect:
     return Effect(observed=round(seen, 6), chance=0.0, ratio=0.0, agreement=round(own, 4))
 
 
-def _test(  # noqa: PLR0913 (one record, one line at each call)
+def _test(
     name: str,
     block: str,
     n: int,

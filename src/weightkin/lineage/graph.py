@@ -15,7 +15,7 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, Runner
 from weightkin.sketch import Scheme
 
 
-def graph_record(  # noqa: PLR0913 (the record has as many parts)
+def graph_record(
     collection: Collection,
     edges: Sequence[Draft],
     n_unobserved: int,

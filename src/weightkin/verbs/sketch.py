@@ -41,7 +41,7 @@ def take_sketch(
     return take.take_sketch(model, scheme, with_full_digest=with_full_digest)
 
 
-def sketch_files(  # noqa: PLR0913 (where it runs, and what is kept)
+def sketch_files(
     sources: Sequence[str | Path],
     folder: Path,
     *,
