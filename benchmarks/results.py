@@ -87,16 +87,17 @@ SECTIONS = {
     "validity": _section(
         "Simulated null pairs",
         validity,
-        lambda: [
-            *validity.lines(
-                [
-                    *validity.simulate(250, SEED, workers=WORKERS),
-                    *validity.simulate_copied(1000, SEED, workers=WORKERS),
-                ]
-            ),
-            "",
-            *validity.lines(validity.simulate_formulas(250, SEED)),
-        ],
+        lambda: validity.lines(validity.simulate(250, SEED, workers=WORKERS)),
+    ),
+    "copies": _section(
+        "Null pairs that hold copies of their own parts",
+        validity,
+        lambda: validity.lines(validity.simulate_copied(1000, SEED, workers=WORKERS)),
+    ),
+    "formulas": _section(
+        "Null pairs that began as one formula",
+        validity,
+        lambda: validity.lines(validity.simulate_formulas(1000, SEED, workers=WORKERS)),
     ),
     "cases": _section("Inputs on which 0.1.0 was wrong", cases),
     "hiding": _section(

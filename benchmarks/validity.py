@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from weightkin.verbs.compare import compare
 
 ALPHAS = (0.1, 0.01, 0.001, 1e-6)
 LOG10 = math.log(10.0)
+Job = TypeVar("Job")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +48,14 @@ def simulate(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
         for scenario in SCENARIOS
         for is_square, quick in ((True, False), (False, False), (True, True))
     ]
-    if workers == 1:
-        return [r for job in jobs for r in _run(job)]
-    with ProcessPoolExecutor(workers) as pool:
-        return [r for found in pool.map(_run, jobs) for r in found]
+    return _pooled(_run, jobs, workers)
 
 
 def simulate_formulas(
-    n_pairs: int, seed: int, starts: Iterable[str] = tuple(STARTS)
+    n_pairs: int, seed: int, starts: Iterable[str] = tuple(STARTS), *, workers: int = 1
 ) -> list[Rejections]:
     """``n_pairs`` unrelated pairs that began as one formula, at every strength of it."""
-    found = []
-    for name in starts:
-        rng = np.random.default_rng([seed, list(STARTS).index(name), 77])
-        records = [compare(STARTS[name](rng), STARTS[name](rng)) for _ in range(n_pairs)]
-        found.append(_count(name, "verdict", [record.log10_pvalue for record in records]))
-        n_wrong = sum(r.verdict in ("dependent", "aligned-only") for r in records)
-        what = "verdict dependent or aligned at 1e-6"
-        found.append(Rejections(name, what, n_pairs, (n_wrong,) * len(ALPHAS)))
-    return found
+    return _pooled(_run_formula, [(name, n_pairs, seed) for name in starts], workers)
 
 
 def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
@@ -72,11 +63,7 @@ def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Reject
 
     1/e of a stage is a p-value before its weight is paid; each sign test is one as well.
     """
-    jobs = [(name, n_pairs, seed) for name in COPIED]
-    if workers == 1:
-        return [r for job in jobs for r in _run_copied(job)]
-    with ProcessPoolExecutor(workers) as pool:
-        return [r for found in pool.map(_run_copied, jobs) for r in found]
+    return _pooled(_run_copied, [(name, n_pairs, seed) for name in COPIED], workers)
 
 
 def lines(rejections: Iterable[Rejections]) -> list[str]:
@@ -99,6 +86,15 @@ def lines(rejections: Iterable[Rejections]) -> list[str]:
         "valid",
     )
     return markdown(header, rows)
+
+
+def _pooled(
+    run: Callable[[Job], list[Rejections]], jobs: Sequence[Job], workers: int
+) -> list[Rejections]:
+    if workers == 1:
+        return [r for job in jobs for r in run(job)]
+    with ProcessPoolExecutor(workers) as pool:
+        return [r for found in pool.map(run, jobs) for r in found]
 
 
 def _run(job: tuple[str, bool, bool, int, int]) -> list[Rejections]:
@@ -134,6 +130,18 @@ def _run_copied(job: tuple[str, int, int]) -> list[Rejections]:
             for test in stage.tests if "signs" in stage.name else ():
                 logs.setdefault(f"one test of {stage.name}", []).append(test.log10_pvalue)
     return [_count(f"copies: {name}", what, values) for what, values in sorted(logs.items())]
+
+
+def _run_formula(job: tuple[str, int, int]) -> list[Rejections]:
+    name, n_pairs, seed = job
+    rng = np.random.default_rng([seed, list(STARTS).index(name), 77])
+    records = [compare(STARTS[name](rng), STARTS[name](rng)) for _ in range(n_pairs)]
+    n_wrong = sum(r.verdict in ("dependent", "aligned-only") for r in records)
+    what = "verdict dependent or aligned at 1e-6"
+    return [
+        _count(name, "verdict", [record.log10_pvalue for record in records]),
+        Rejections(name, what, n_pairs, (n_wrong,) * len(ALPHAS)),
+    ]
 
 
 def _single_tests(tests: Iterable[object]) -> Iterator[tuple[str, float]]:
