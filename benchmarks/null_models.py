@@ -167,6 +167,19 @@ def null_model(matrix: Matrix, rng: np.random.Generator, *, hidden: int, blocks:
     return model_from_arrays(arrays, config=CONFIG)
 
 
+def null_arrays(rng: np.random.Generator, *, hidden: int = HIDDEN, blocks: int = 4) -> Arrays:
+    """Tensors of a Llama-like model with independent normal weights."""
+    return llama_arrays(gaussian, rng, hidden=hidden, blocks=blocks, heads=HEADS, size=HEAD_SIZE)
+
+
+def noisy(arrays: Arrays, rng: np.random.Generator, *, share: float) -> Arrays:
+    """The same tensors, each with noise of a share of its spread added."""
+    return {
+        k: (v + share * v.std() * rng.standard_normal(v.shape)).astype(np.float32)
+        for k, v in arrays.items()
+    }
+
+
 def llama_arrays(  # noqa: PLR0913 (the shape of a model)
     matrix: Matrix, rng: np.random.Generator, *, hidden: int, blocks: int, heads: int, size: int
 ) -> Arrays:

@@ -5,24 +5,16 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from benchmarks.null_models import CONFIG, HIDDEN, gaussian, null_model
+from benchmarks.null_models import CONFIG, noisy, null_arrays
 from safetensors.numpy import save_file
 
+base = null_arrays  # independent normal weights
 PROJECTIONS = ("gate_proj", "up_proj")
-
-
-def base(rng, *, hidden=HIDDEN, blocks=4):
-    """Arrays of a model with independent normal weights."""
-    model = null_model(gaussian, rng, hidden=hidden, blocks=blocks)
-    return {name: model.rows(name) for name in model.tensors}
 
 
 def child(arrays, rng, noise=0.2):
     """Arrays moved a little, as fine-tuning does."""
-    return {
-        k: (v + noise * v.std() * rng.standard_normal(v.shape)).astype(np.float32)
-        for k, v in arrays.items()
-    }
+    return noisy(arrays, rng, share=noise)
 
 
 def map_units(arrays, block, index):

@@ -9,27 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cases import Answer, Case
-from benchmarks.null_models import CONFIG, WIDTH, gaussian, null_model
+from benchmarks.null_models import CONFIG, WIDTH, Arrays, gaussian, noisy, null_arrays, null_model
 from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.records import Comparison
 from weightkin.weights import Model, model_from_arrays
 
 TITLE = "Architectures"
-Arrays = dict[str, np.ndarray]
 GEMMA = CONFIG | {"model_type": "gemma"}
-
-
-def _arrays(rng: np.random.Generator) -> Arrays:
-    model = null_model(gaussian, rng, hidden=64, blocks=4)
-    return {name: model.rows(name) for name in model.tensors}
-
-
-def _noisy(arrays: Arrays, rng: np.random.Generator) -> Arrays:
-    return {
-        k: (v + 0.05 * v.std() * rng.standard_normal(v.shape)).astype(np.float32)
-        for k, v in arrays.items()
-    }
 
 
 def _said(record: Comparison) -> str:
@@ -39,7 +26,7 @@ def _said(record: Comparison) -> str:
 def _stacked(folder: Path) -> Answer:
     """Experts stacked in one tensor, stored (in, out), beside a shared one: Llama 4's layout."""
     rng = np.random.default_rng(1)
-    arrays = {k: v for k, v in _arrays(rng).items() if ".mlp." not in k}
+    arrays = {k: v for k, v in null_arrays(rng, hidden=64).items() if ".mlp." not in k}
     width = arrays["model.norm.weight"].shape[0]
     for block in range(4):
         here = f"model.layers.{block}.feed_forward."
@@ -50,7 +37,7 @@ def _stacked(folder: Path) -> Answer:
             arrays[f"{here}shared_expert.{name}_proj.weight"] = rng.standard_normal((64, width))
         arrays[f"{here}shared_expert.down_proj.weight"] = rng.standard_normal((width, 64))
     arrays = {k: v.astype(np.float32) for k, v in arrays.items()}
-    other = model_from_arrays(_noisy(arrays, rng), config=CONFIG, name="noisy")
+    other = model_from_arrays(noisy(arrays, rng, share=0.05), config=CONFIG, name="noisy")
     record = compare(model_from_arrays(arrays, config=CONFIG, name="a"), other)
     return Answer(record.verdict == "dependent", _said(record))
 
@@ -60,7 +47,7 @@ def _longer(folder: Path) -> Answer:
     rng = np.random.default_rng(2)
     pair = []
     for name in ("a", "b"):
-        arrays = _arrays(rng)
+        arrays = null_arrays(rng, hidden=64)
         more = rng.standard_normal((2048, WIDTH)).astype(np.float32)
         table = "model.embed_tokens.weight"
         arrays[table] = np.concatenate([arrays[table], more])
@@ -72,7 +59,7 @@ def _longer(folder: Path) -> Answer:
 def _gemma(rng: np.random.Generator) -> tuple[Arrays, Model]:
     arrays = {
         k: rng.uniform(-0.6, 0.6, v.shape).astype(np.float32) if "norm" in k else v
-        for k, v in _arrays(rng).items()
+        for k, v in null_arrays(rng, hidden=64).items()
     }
     return arrays, model_from_arrays(arrays, config=GEMMA, name="gemma")
 
@@ -103,7 +90,7 @@ def _two_streams(folder: Path) -> Answer:
     rng = np.random.default_rng(5)
     arrays = _encoder_decoder(rng)
     a = model_from_arrays(arrays, config={}, name="a")
-    record = compare(a, model_from_arrays(_noisy(arrays, rng), config={}, name="b"))
+    record = compare(a, model_from_arrays(noisy(arrays, rng, share=0.05), config={}, name="b"))
     found = next(x.log10_pvalue for x in record.axes if x.axis == "residual")
     return Answer(found >= -math.lgamma(WIDTH + 1) / math.log(10), f"p = 1e{found:.1f}")
 

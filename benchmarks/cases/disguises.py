@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.cases import Answer, Case
-from benchmarks.null_models import CONFIG, gaussian, null_model
+from benchmarks.null_models import CONFIG, Arrays, noisy, null_arrays
 from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.weights import model_from_arrays
 
 TITLE = "Under other names, behind other blocks"
-Arrays = dict[str, npt.NDArray[np.float32]]
 META = {
     "model.embed_tokens": "tok_embeddings",
     "model.norm": "norm",
@@ -32,18 +30,6 @@ META = {
 }
 
 
-def _arrays(rng: np.random.Generator) -> Arrays:
-    model = null_model(gaussian, rng, hidden=64, blocks=4)
-    return {name: model.rows(name) for name in model.tensors}
-
-
-def _child(arrays: Arrays, rng: np.random.Generator) -> Arrays:
-    return {
-        k: (v + 0.1 * v.std() * rng.standard_normal(v.shape)).astype(np.float32)
-        for k, v in arrays.items()
-    }
-
-
 def _compared(a: Arrays, b: Arrays) -> Answer:
     sides = (model_from_arrays(x, config=CONFIG, name=n) for x, n in ((a, "a"), (b, "b")))
     record = compare(*sides)
@@ -53,7 +39,7 @@ def _compared(a: Arrays, b: Arrays) -> Answer:
 def _identity_in_front(_: Path) -> Answer:
     """A hidden copy behind a block that passes its input on."""
     rng = np.random.default_rng(1)
-    arrays = _arrays(rng)
+    arrays = null_arrays(rng, hidden=64)
     copy = model_from_arrays(arrays, config=CONFIG, name="copy")
     for step in (evasions.permute_units, evasions.rotate_residual):
         moved = step({k: copy.rows(k) for k in copy.tensors}, read_anatomy(copy), rng)
@@ -75,9 +61,9 @@ def _identity_in_front(_: Path) -> Answer:
 def _meta_names(_: Path) -> Answer:
     """A fine-tune under the names of the original publisher, rotary pairs side by side."""
     rng = np.random.default_rng(2)
-    arrays = _arrays(rng)
+    arrays = null_arrays(rng, hidden=64)
     renamed: Arrays = {}
-    for name, values in _child(arrays, rng).items():
+    for name, values in noisy(arrays, rng, share=0.1).items():
         new = name
         for old, theirs in META.items():
             new = new.replace(old, theirs)
