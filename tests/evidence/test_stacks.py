@@ -84,6 +84,18 @@ def test_stacks_of_equal_names_alone_keep_their_figures(rng):
     }
 
 
+@pytest.mark.parametrize("names", [("x.", "y."), ("", "teacher."), ("x.", "y.", "z.")])
+def test_without_evidence_the_tests_of_every_stack_of_b_are_shown(rng, names):
+    networks = {}
+    for name in names:
+        networks |= _under(name, models.base(rng))
+    record = compare(_model(models.base(rng)), _model(networks))
+    stacks = {block.rpartition(".")[0] for t in record.tests if (block := t.block_b)[-1].isdigit()}
+    assert record.verdict == "no-evidence"
+    assert stacks == {f"{name}decoder" for name in names}
+    assert record.log10_pvalue > -2
+
+
 def test_a_part_that_two_models_share_is_named_beside_stacks_that_differ(rng):
     tower = {k: v for k, v in models.base(rng).items() if ".layers." in k}
     a = models.base(rng) | _under("vision_tower.", tower)

@@ -406,3 +406,17 @@ def test_stacks_that_were_not_compared_are_no_pass(tmp_path, monkeypatch):
     record = check(where, policy)
     assert record.outcome == "incomplete"
     assert "more stacks of blocks than are compared" in record.models[0].findings[0].reason
+
+
+@pytest.mark.parametrize("names", [("a.", "b."), ("", "teacher."), ("a.", "b.", "c.")])
+def test_of_several_networks_each_counts_as_reached(tmp_path, names):
+    rng = np.random.default_rng(32)
+    arrays, forbidden = {}, base(rng)
+    for name in names:
+        arrays |= {name + key: value for key, value in base(rng).items()}
+    where, bad = write(tmp_path / "several", arrays), write(tmp_path / "bad", forbidden)
+    record = check(where, deny=[bad])
+    assert record.outcome == "pass"
+    assert record.models[0].against[0].tested > 0.9
+    last = {f"{names[-1]}{key}": value for key, value in forbidden.items()}
+    assert check(write(tmp_path / "copy", {**arrays, **last}), deny=[bad]).outcome == "hit"

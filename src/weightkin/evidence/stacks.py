@@ -11,16 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
-from weightkin.evidence.stage import Side, Stage
+from weightkin.evidence.stage import Side, Stage, block_name
 from weightkin.records import Skipped, Test
 
 NAME = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at
+COUNTS_ZERO: dict[str, Any] = {"log_evalue": -math.inf, "by_stack": {}, "effect": None}
 MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
 
 Names = tuple[str, str]  # a stack of a, a stack of b
@@ -56,7 +58,8 @@ def with_other_stacks(
 
     Null hypothesis: that of the ladder. The mean of the e-values over pairings fixed by shapes is
     an e-value, whatever the pairings share; pairings left out count zero, and so does the whole
-    stage where it is nowhere near the level, so that other figures stay as they are.
+    stage where it is nowhere near the level, so that other figures stay as they are: of it are
+    shown the tests of stacks of b that have no others.
 
     Parameters
     ----------
@@ -73,11 +76,21 @@ def with_other_stacks(
     is_known = is_settled(climbed.stages, alpha)
     other = _other_stacks(a, b, climb, alpha, is_known=is_known)
     stages = climbed.stages
-    is_clear = other.stage is not None and paid_log10(other.stage) <= math.log10(alpha)
-    if other.stage is not None and (is_clear or not any(stage.tests for stage in stages)):
-        stages = (*stages, other.stage)
+    if other.stage is not None:
+        is_clear = paid_log10(other.stage) <= math.log10(alpha)
+        if is_clear or not any(stage.tests for stage in stages):
+            stages = (*stages, other.stage)
+        elif more := _tests_elsewhere(other.stage, climbed, b):
+            stages = (*stages, replace(other.stage, **COUNTS_ZERO, tests=more))
     found = replace(climbed, stages=stages, skipped=(*climbed.skipped, *other.skipped))
     return found, replace(other, best=None) if is_known else other
+
+
+def _tests_elsewhere(stage: Stage, climbed: Climb, b: Side) -> tuple[Test, ...]:
+    """Tests of stacks of b that no stack of equal name was compared with."""
+    paired = {tested.b.stack for found in climbed.stages for tested in found.tested}
+    blocks = {block_name(axis) for axis in b.anatomy.axes if axis.stack not in paired}
+    return tuple(test for test in stage.tests if test.block_b in blocks)
 
 
 def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bool) -> OtherStacks:
@@ -160,7 +173,11 @@ def _shapes(side: Side) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
 def _combined(
     tested: Sequence[Pairing], n_pairings: int, alpha: float
 ) -> tuple[Stage, Pairing | None]:
-    """One stage out of all pairings; its effect is that of the piece that decides."""
+    """One stage out of all pairings; its effect is that of the piece that decides.
+
+    Shown are the pairings that pass; where none does, the best of every stack of b, so that the
+    record says which of them were looked at.
+    """
     share = math.log(LADDER[NAME]) - math.log(n_pairings)
     pieces = [(stage, p) for p in tested for stage in p.climbed.stages if stage.tests]
     passing = [(s, p) for s, p in pieces if is_settled([s], alpha * math.exp(share))]
@@ -168,7 +185,9 @@ def _combined(
     decisive, pairing = max(
         passing or pieces, key=lambda piece: piece[0].log_evalue + math.log(LADDER[piece[0].name])
     )
-    shown = {p.names: p for _, p in passing} or {pairing.names: pairing}
+    best = {p.names[1]: p for p in sorted(tested, key=lambda p: worth[p.names])}
+    best[pairing.names[1]] = pairing
+    shown = {p.names: p for p in ([p for _, p in passing] or best.values())}
     stage = replace(
         decisive,
         name=NAME,
