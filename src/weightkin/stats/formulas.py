@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, log_ndtr  # type: ignore[import-untyped,unused-ignore]
-from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, Ints
+from weightkin.stats.sums import tied
 
 Doubles = npt.NDArray[np.float64]
 LOG10 = math.log(10.0)
@@ -64,7 +64,8 @@ def hits_log10_sf(k: int, rate: float) -> float:
 class Readings:
     """Hits of every rule and smoothness of every reading, of one view or summed over views."""
 
-    counts: dict[str, Ints] = field(default_factory=dict)  # reading: (N_LOOKS, m)
+    sizes: dict[str, int] = field(default_factory=dict)  # reading: m, offsets or steps of a rule
+    hits: dict[str, list[Ints]] = field(default_factory=dict)  # reading: look * m + offset, by view
     rates: dict[str, Doubles] = field(default_factory=dict)  # reading: (N_LOOKS,)
     smooth: dict[str, Doubles] = field(default_factory=dict)  # reading: (N_SMOOTH,) sums of z
     peaks: list[Ints] = field(default_factory=list)  # entry at which each row of each view peaks
@@ -82,25 +83,23 @@ class Readings:
         """Add a view of the same role and width: hits of one rule add up, so do rates and z."""
         self.n_views += other.n_views
         self.peaks += other.peaks
-        for name in other.counts:
-            if name not in self.counts:
-                self.counts[name] = other.counts[name].copy()
-                self.rates[name] = other.rates[name].copy()
-                self.smooth[name] = other.smooth[name].copy()
-            else:
-                self.counts[name] += other.counts[name]
-                self.rates[name] += other.rates[name]
-                self.smooth[name] += other.smooth[name]
+        for name in other.hits:
+            self.sizes[name] = other.sizes[name]
+            self.hits[name] = self.hits.get(name, []) + other.hits[name]
+            self.rates[name] = self.rates.get(name, 0.0) + other.rates[name]
+            self.smooth[name] = self.smooth.get(name, 0.0) + other.smooth[name]
 
     def best(self) -> tuple[float, str]:
         """Smallest log10 p, paid for offsets, rules and readings, and the reading behind it."""
         found = [(0.0, "")]
-        n_looks = max(1, len(self.counts)) * (N_LOOKS + N_SMOOTH)
-        for name, counts in self.counts.items():
-            most, rates = counts.max(axis=1), self.rates[name]
+        n_looks = max(1, len(self.hits)) * (N_LOOKS + N_SMOOTH)
+        for name, hits in self.hits.items():
+            cells, counts = np.unique(np.concatenate(hits), return_counts=True)
+            most, rates = np.zeros(N_LOOKS), self.rates[name]
+            np.maximum.at(most, cells // self.sizes[name], counts)
             with np.errstate(divide="ignore"):
                 log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
-            log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + math.log(counts.shape[1])
+            log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + math.log(self.sizes[name])
             found.append((float(log_p.min()), name))
             z = self.smooth[name] / math.sqrt(max(1, self.n_views))
             z[0] = abs(z[0])  # rising or falling; at a lag only likeness is a rule
@@ -141,9 +140,13 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
             continue
         reading = np.where(is_live, values, -1).reshape(-1, size)
         found.peaks = found.peaks or [reading.ravel()]
-        counts, rates = _hits(reading, n_values)
-        found.counts[name], found.rates[name] = counts, rates
-        found.smooth[name] = _smoothness(reading)
+        run_of = np.arange(n // size)[:, None]
+        ranks, own = tied((reading + (n_values + 1) * run_of).ravel())  # run after run
+        own = own.reshape(reading.shape)
+        found.sizes[name] = n_values
+        hits, found.rates[name] = _hits(reading, n_values, own)
+        found.hits[name] = [hits]
+        found.smooth[name] = _smoothness(ranks.reshape(reading.shape) - size * run_of)
     return found
 
 
@@ -185,12 +188,21 @@ def _wave(x: Floats) -> tuple[Ints, int]:
 def _walsh(x: Floats) -> Floats:
     """Walsh-Hadamard transform of rows whose length is a power of two."""
     n, d = x.shape
-    half = 1
-    while half < d:
-        pairs = x.reshape(n, -1, 2, half)
-        x = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
+    near = min(d, 16)  # entries so near are moved apart first: long runs are added faster
+    x = _butterflies(np.ascontiguousarray(x.reshape(-1, near).T), near)
+    return _butterflies(np.ascontiguousarray(x.reshape(near, -1).T), d // near).reshape(n, d)
+
+
+def _butterflies(x: Floats, n: int) -> Floats:
+    """Sums and differences of rows 1, 2, 4 ... apart, in each ``n`` rows that follow each other."""
+    width, half = x.shape[1], 1
+    while half < n:
+        pairs = x.reshape(-1, 2, half * width)
+        x = np.empty_like(pairs)
+        np.add(pairs[:, 0], pairs[:, 1], out=x[:, 0])
+        np.subtract(pairs[:, 0], pairs[:, 1], out=x[:, 1])
         half *= 2
-    return x.reshape(n, d)
+    return x
 
 
 def _haar(x: Floats) -> Floats:
@@ -203,42 +215,40 @@ def _haar(x: Floats) -> Floats:
     return np.concatenate([x, *found[::-1]], axis=1)
 
 
-def _hits(reading: Ints, m: int) -> tuple[Ints, Doubles]:
-    """Counts of every offset (or step) of every rule, ``(N_LOOKS, m)``, and the rate of each.
+def _hits(reading: Ints, m: int, own: Ints) -> tuple[Ints, Doubles]:
+    """Look and offset (or step) of every hit, as ``look * m + offset``, and the rate of each look.
 
-    ``reading`` is ``(n_runs, size)`` with -1 where a unit has none.
+    ``reading`` is ``(n_runs, size)`` with -1 where a unit has none; ``own`` is how many units of
+    its run share it.
     """
     n_runs, size = reading.shape
-    counts = np.zeros((N_LOOKS, m), dtype=np.int64)
-    rates = np.zeros(N_LOOKS)
     is_read = reading >= 0
-    own = np.zeros((n_runs, m), dtype=np.int64)
-    np.add.at(own, (np.nonzero(is_read)[0], reading[is_read]), 1)
     position = np.arange(n_runs * size).reshape(n_runs, size)
-    for look, stride in enumerate(STRIDES):
-        offset = (reading - stride * position) % m
-        counts[look] = np.bincount(offset[is_read], minlength=m)
-        places = -(-size // (m // math.gcd(stride, m)))  # of one value in a run
-        rates[look] = np.minimum(own.max(axis=1), places).sum()
-    most = 4 * -(-size // m)  # units that share a reading more often carry no rule
-    is_kept = is_read & (np.take_along_axis(own, np.maximum(reading, 0), axis=1) <= most)
-    rate = float(np.where(own <= most, own, 0).max(axis=1).sum())
-    for look, lag in enumerate(LAGS, len(STRIDES)):
-        if lag < size:
-            both = is_kept[:, lag:] & is_kept[:, :-lag]
-            step = (reading[:, lag:] - reading[:, :-lag]) % m
-            counts[look] = np.bincount(step[both], minlength=m)
-            rates[look] = rate
-    return counts, rates
+    offset = reading - np.multiply.outer(STRIDES, position)
+    places = [-(-size // (m // math.gcd(stride, m))) for stride in STRIDES]  # of a value in a run
+    largest = np.where(is_read, own, 0).max(axis=1)
+    rates = np.zeros(N_LOOKS)
+    rates[: len(STRIDES)] = np.minimum.outer(places, largest).sum(axis=1)
+    is_kept = is_read & (own <= 4 * -(-size // m))  # shared more often, a reading carries no rule
+    lags = np.array(LAGS)
+    later = np.minimum(np.arange(size) + lags[:, None], size - 1)
+    step = np.swapaxes(reading[:, later] - reading[:, None], 0, 1)
+    both = np.swapaxes(is_kept[:, later] & is_kept[:, None], 0, 1).copy()
+    for is_stepped, lag in zip(both, LAGS, strict=True):
+        is_stepped[:, -lag:] = False
+    rates[len(STRIDES) :][lags < size] = np.where(is_kept, own, 0).max(axis=1).sum()
+    is_looked_at = np.concatenate([np.broadcast_to(is_read, offset.shape), both])
+    hits = np.concatenate([offset, step]) % m + m * np.arange(N_LOOKS)[:, None, None]
+    return hits[is_looked_at], rates
 
 
-def _smoothness(reading: Ints) -> Doubles:
+def _smoothness(ranks: Doubles) -> Doubles:
     """Rank correlation of a reading with the index, and with itself at every lag, as z."""
-    n_runs, size = reading.shape
+    size = ranks.shape[1]
     found = np.zeros(N_SMOOTH)
     if size < MIN_SMOOTH:
         return found
-    ranks = rankdata(reading, axis=1) - (size + 1) / 2
+    ranks = ranks - (size + 1) / 2
     spread = np.sqrt((ranks**2).mean(axis=1, keepdims=True))
     is_varied = spread[:, 0] > 0
     n = int(is_varied.sum())

@@ -79,7 +79,8 @@ def unit_rows(x: Floats) -> Floats:
     peak = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
     scaled = x / np.where(peak > 0, peak, 1.0)
     norm = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
-    return (scaled / np.where(norm > 0, norm, 1.0)).astype(np.float32)
+    np.divide(scaled, np.where(norm > 0, norm, 1.0), out=scaled, casting="same_kind")
+    return scaled.astype(np.float32, copy=False)
 
 
 def _leading_sign(rows: Floats) -> Floats:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,unused-ignore]
-from scipy.special import gammaln, logsumexp  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 from scipy.stats import t as student_t  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)
 
