@@ -74,7 +74,7 @@ class Readings:
     def is_copy(self, other: Readings) -> bool:
         """Whether most rows of another view peak where those of a view added before do."""
         return any(
-            len(x) == len(y) and float((x == y).mean()) > COPY_SHARE
+            len(x) == len(y) and np.count_nonzero(x == y) > COPY_SHARE * len(x)
             for x in self.peaks
             for y in other.peaks
         )
@@ -91,21 +91,20 @@ class Readings:
 
     def best(self) -> tuple[float, str]:
         """Smallest log10 p, paid for offsets, rules and readings, and the reading behind it."""
-        found = [(0.0, "")]
-        n_looks = max(1, len(self.hits)) * (N_LOOKS + N_SMOOTH)
-        for name, hits in self.hits.items():
-            cells, counts = np.unique(np.concatenate(hits), return_counts=True)
-            most, rates = np.zeros(N_LOOKS), self.rates[name]
-            np.maximum.at(most, cells // self.sizes[name], counts)
-            with np.errstate(divide="ignore"):
-                log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
-            log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + math.log(self.sizes[name])
-            found.append((float(log_p.min()), name))
-            z = self.smooth[name] / math.sqrt(max(1, self.n_views))
-            z[0] = abs(z[0])  # rising or falling; at a lag only likeness is a rule
-            found.append((float((log_ndtr(-z) + math.log(2.0)).min()), name))
-        log_p, name = min(found)
-        return min(0.0, (log_p + math.log(n_looks)) / LOG10), name
+        if not self.hits:
+            return 0.0, ""
+        names = list(self.hits)
+        m = np.array([self.sizes[name] for name in names])
+        rates = np.array([self.rates[name] for name in names])  # (n_readings, N_LOOKS)
+        most = np.array([_most(self.hits[name], self.sizes[name]) for name in names])
+        with np.errstate(divide="ignore"):
+            log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
+        log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + np.log(m)[:, None]
+        z = np.array([self.smooth[name] for name in names]) / math.sqrt(max(1, self.n_views))
+        z[:, 0] = np.abs(z[:, 0])  # rising or falling; at a lag only likeness is a rule
+        log_p = np.concatenate([log_p, log_ndtr(-z) + math.log(2.0)], axis=1)
+        best, name = min((0.0, ""), *zip(log_p.min(axis=1).tolist(), names, strict=True))
+        return min(0.0, (best + math.log(log_p.size)) / LOG10), name
 
 
 def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Readings:
@@ -133,21 +132,28 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     peak = np.abs(x).max()
     if not 0 < peak < np.inf:
         return Readings()
-    found = Readings(n_views=1)
     is_live = np.abs(x).max(axis=1) > 0
-    for name, values, n_values in _readings(x / peak, taps):
-        if n_values < 2:
-            continue
-        reading = np.where(is_live, values, -1).reshape(-1, size)
-        found.peaks = found.peaks or [reading.ravel()]
-        run_of = np.arange(n // size)[:, None]
-        ranks, own = tied((reading + (n_values + 1) * run_of).ravel())  # run after run
-        own = own.reshape(reading.shape)
-        found.sizes[name] = n_values
-        hits, found.rates[name] = _hits(reading, n_values, own)
-        found.hits[name] = [hits]
-        found.smooth[name] = _smoothness(ranks.reshape(reading.shape) - size * run_of)
-    return found
+    named = [one for one in _readings(x / peak, taps) if one[2] > 1]
+    reading = np.stack([np.where(is_live, one, -1) for _, one, _ in named])
+    m = np.array([n_values for _, _, n_values in named])
+    hits, rates, smooth = _looks(reading.reshape(len(named), -1, size), m)
+    names = [name for name, _, _ in named]
+    return Readings(
+        sizes=dict(zip(names, m.tolist(), strict=True)),
+        hits={name: [one] for name, one in zip(names, hits, strict=True)},
+        rates=dict(zip(names, rates, strict=True)),
+        smooth=dict(zip(names, smooth, strict=True)),
+        peaks=[reading[0]],
+        n_views=1,
+    )
+
+
+def _most(hits: list[Ints], m: int) -> Ints:
+    """Most hits of any offset, for each look."""
+    cells, counts = np.unique(np.concatenate(hits), return_counts=True)
+    most = np.zeros(N_LOOKS, dtype=np.int64)
+    np.maximum.at(most, cells // m, counts)
+    return most
 
 
 def _readings(x: Floats, taps: tuple[int, ...]) -> Iterator[tuple[str, Ints, int]]:
@@ -215,50 +221,67 @@ def _haar(x: Floats) -> Floats:
     return np.concatenate([x, *found[::-1]], axis=1)
 
 
-def _hits(reading: Ints, m: int, own: Ints) -> tuple[Ints, Doubles]:
-    """Look and offset (or step) of every hit, as ``look * m + offset``, and the rate of each look.
+def _looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
+    """Hits and smoothness of some readings, ``(n_readings, n_runs, size)``, of ``m`` values each.
 
-    ``reading`` is ``(n_runs, size)`` with -1 where a unit has none; ``own`` is how many units of
-    its run share it.
+    -1 is a unit without reading. Returns, for each reading, its hits as ``look * m + offset``, the
+    rate of each look, and z of each way to be smooth.
     """
-    n_runs, size = reading.shape
-    is_read = reading >= 0
+    n_runs, size = reading.shape[1:]
+    run = np.arange(len(m) * n_runs).reshape(len(m), n_runs, 1)
+    ranks, own = tied((reading + (m.max() + 1) * run).ravel())  # run after run
+    rates, is_kept = _rates(reading, m, own.reshape(reading.shape))
+    smooth = _smoothness(ranks.reshape(reading.shape) - size * run)
+    return _hits(reading, m, is_kept), rates, smooth
+
+
+def _rates(reading: Ints, m: Ints, own: Ints) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """Rate of each look, and which units are asked for steps; ``own`` in a run share a reading."""
+    size = reading.shape[2]
+    own = np.where(reading >= 0, own, 0)
+    places = -(-size // (m[:, None] // np.gcd.outer(m, STRIDES)))  # of one value in a run
+    is_kept = own <= 4 * -(-size // m)[:, None, None]  # shared more often, it carries no rule
+    of_strides = np.minimum(places[:, :, None], own.max(axis=2)[:, None]).sum(axis=2)
+    of_steps = np.where(is_kept, own, 0).max(axis=2).sum(axis=1)
+    of_lags = np.multiply.outer(of_steps, np.array(LAGS) < size)
+    return np.concatenate([of_strides, of_lags], axis=1).astype(np.float64), is_kept & (own > 0)
+
+
+def _hits(reading: Ints, m: Ints, is_kept: npt.NDArray[np.bool_]) -> list[Ints]:
+    """Hits of each reading: its offset by every stride, its step at every lag."""
+    n_readings, n_runs, size = reading.shape
     position = np.arange(n_runs * size).reshape(n_runs, size)
-    offset = reading - np.multiply.outer(STRIDES, position)
-    places = [-(-size // (m // math.gcd(stride, m))) for stride in STRIDES]  # of a value in a run
-    largest = np.where(is_read, own, 0).max(axis=1)
-    rates = np.zeros(N_LOOKS)
-    rates[: len(STRIDES)] = np.minimum.outer(places, largest).sum(axis=1)
-    is_kept = is_read & (own <= 4 * -(-size // m))  # shared more often, a reading carries no rule
-    lags = np.array(LAGS)
-    later = np.minimum(np.arange(size) + lags[:, None], size - 1)
-    step = np.swapaxes(reading[:, later] - reading[:, None], 0, 1)
-    both = np.swapaxes(is_kept[:, later] & is_kept[:, None], 0, 1).copy()
-    for is_stepped, lag in zip(both, LAGS, strict=True):
-        is_stepped[:, -lag:] = False
-    rates[len(STRIDES) :][lags < size] = np.where(is_kept, own, 0).max(axis=1).sum()
-    is_looked_at = np.concatenate([np.broadcast_to(is_read, offset.shape), both])
-    hits = np.concatenate([offset, step]) % m + m * np.arange(N_LOOKS)[:, None, None]
-    return hits[is_looked_at], rates
+    cells = np.zeros((n_readings, N_LOOKS, n_runs, size), dtype=np.int64)
+    is_hit = np.zeros(cells.shape, dtype=bool)
+    n_strides = len(STRIDES)
+    cells[:, :n_strides] = reading[:, None] - np.multiply.outer(STRIDES, position)
+    is_hit[:, :n_strides] = (reading >= 0)[:, None]
+    for look, lag in enumerate(LAGS, n_strides):
+        if lag < size:
+            cells[:, look, :, lag:] = reading[:, :, lag:] - reading[:, :, :-lag]
+            is_hit[:, look, :, lag:] = is_kept[:, :, lag:] & is_kept[:, :, :-lag]
+    hits = []
+    for one, is_one, n in zip(cells, is_hit, m.tolist(), strict=True):
+        hits.append((one % n + n * np.arange(N_LOOKS)[:, None, None])[is_one])
+    return hits
 
 
 def _smoothness(ranks: Doubles) -> Doubles:
-    """Rank correlation of a reading with the index, and with itself at every lag, as z."""
-    size = ranks.shape[1]
-    found = np.zeros(N_SMOOTH)
+    """Rank correlation of readings with the index, and with themselves at every lag, as z."""
+    n_readings, _, size = ranks.shape
+    found = np.zeros((n_readings, N_SMOOTH))
     if size < MIN_SMOOTH:
         return found
     ranks = ranks - (size + 1) / 2
-    spread = np.sqrt((ranks**2).mean(axis=1, keepdims=True))
-    is_varied = spread[:, 0] > 0
-    n = int(is_varied.sum())
-    if n == 0:
-        return found
-    q = ranks[is_varied] / spread[is_varied]
+    spread = np.sqrt((ranks**2).mean(axis=2, keepdims=True))
+    n = (spread[:, :, 0] > 0).sum(axis=1)  # a run of equal readings adds nothing
+    n_runs = np.maximum(n, 1)
+    q = ranks / np.where(spread > 0, spread, 1.0)
     index = np.arange(size) - (size - 1) / 2
-    found[0] = (q @ (index / index.std())).sum() / math.sqrt(n * size)
+    found[:, 0] = (q @ (index / index.std())).sum(axis=1) / np.sqrt(n_runs * size)
     for i, lag in enumerate(LAGS, 1):
         if size - lag >= MIN_SMOOTH:
-            total = float((q[:, lag:] * q[:, :-lag]).sum()) + n * (size - lag) / (size - 1)
-            found[i] = total / math.sqrt(n * (size - lag))
+            total = np.einsum("ijk,ijk->i", q[:, :, lag:], q[:, :, :-lag])
+            total += n * (size - lag) / (size - 1)
+            found[:, i] = total / np.sqrt(n_runs * (size - lag))
     return found

@@ -24,7 +24,7 @@ def logsumexp(x: npt.ArrayLike, axis: int | None = None) -> Doubles:
 
 
 def tied(x: npt.NDArray[np.generic]) -> tuple[Doubles, npt.NDArray[np.int64]]:
-    """Rank of each value of a flat array, equal ones at their mean, and how many are equal to it."""
+    """Rank of each value of a flat array, equal ones at their mean; how many are equal to it."""
     _, where, tally = np.unique(x, return_inverse=True, return_counts=True)
     ranks = np.cumsum(tally) - (tally - 1) / 2
     return ranks[where], tally[where]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.sums import tied
 
 Z_TREND = 4.5  # two-sided 7e-6 a look: an honest model is seldom flagged, sorted ones always are
 MIN_UNITS = 8
@@ -88,7 +88,7 @@ def _is_flagged(zs: list[float], total: float) -> bool:
 def _norm_z(rows: Floats) -> float:
     """Spearman correlation of row norm and index in standard deviations (Fisher's z from n = 8)."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    ranks = rankdata(norm)
+    ranks, _ = tied(norm)
     if np.ptp(ranks) == 0:
         return 0.0
     r = float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1])
@@ -102,13 +102,25 @@ def _lag_z(rows: Floats) -> npt.NDArray[np.float64]:
     n = len(rows)
     unit = unit_rows(rows)
     cosine = np.asarray(unit @ unit.T, dtype=np.float64)
-    off = ~np.eye(n, dtype=bool)
-    means = np.where(off, cosine, 0.0).sum(axis=1) / (n - 1)
-    centred = cosine - means[:, None] - means[None, :] + cosine[off].mean()
-    spread = float(centred[off].std())
+    np.fill_diagonal(cosine, 0.0)
+    means = cosine.sum(axis=1) / (n - 1)
+    centred = cosine - means[:, None] - means[None, :] + _off_diagonal(cosine).mean()
+    spread = float(_off_diagonal(centred).std())
     if spread == 0.0:
         return np.zeros(1)
-    row, column = np.triu_indices(n, 1)
-    total = np.bincount(column - row, weights=centred[row, column])[1:]  # sums of the diagonals
     lags = np.arange(1, max(2, n - MIN_UNITS + 1))
-    return np.asarray(total[: len(lags)] / np.sqrt(n - lags) / spread)
+    return np.asarray(_diagonal_sums(centred)[: len(lags)] / np.sqrt(n - lags) / spread)
+
+
+def _off_diagonal(square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Entries beside the diagonal, flat: behind each entry on it stand n others."""
+    n = len(square)
+    return square.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1].ravel()
+
+
+def _diagonal_sums(square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums of the diagonals 1, 2, ... n - 1 above the main one: columns, when rows are sheared."""
+    n = len(square)
+    sheared = np.zeros(n * (2 * n + 1))
+    sheared[: 2 * n * n].reshape(n, 2 * n)[:, n:] = square
+    return np.asarray(sheared.reshape(n, 2 * n + 1).sum(axis=0)[n + 1 : 2 * n])
