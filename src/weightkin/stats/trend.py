@@ -32,7 +32,8 @@ def measure_trend(x: Floats) -> Trend | None:
     copies and one seed per rank make units alike at one fixed distance. Under 8 units only the
     norm is looked at: it tells nothing alone, but adds up over blocks.
     """
-    rows = x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1, initial=0.0) > 0)]
+    peak = np.abs(x).max(axis=1, initial=0.0)
+    rows = x[np.isfinite(peak) & (peak > 0)]
     if len(rows) < 2:
         return None
     if len(rows) < MIN_UNITS:
