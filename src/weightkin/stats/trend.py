@@ -90,9 +90,12 @@ def _norm_z(rows: Floats) -> float:
     """Spearman correlation of row norm and index in standard deviations (Fisher's z from n = 8)."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     ranks, _ = tied(norm)
-    if np.ptp(ranks) == 0:
+    ranks -= ranks.mean()
+    index = np.arange(len(rows)) - (len(rows) - 1) / 2
+    size = math.sqrt((ranks @ ranks) * (index @ index))
+    if size == 0:
         return 0.0
-    r = float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1])
+    r = float(ranks @ index) / size
     if len(rows) < MIN_UNITS:
         return r * math.sqrt(len(rows) - 1)
     return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
