@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, expit
+from scipy.special import betaln, expit, logsumexp
 
 from weightkin.derivation.inheritance import Inheritance, descent_log_odds
 from weightkin.derivation.shared import (
@@ -25,7 +25,6 @@ from weightkin.derivation.shared import (
 )
 from weightkin.lineage.arborescence import arborescence
 from weightkin.lineage.support import N_RESAMPLES
-from weightkin.stats.sums import logsumexp
 
 Ints = npt.NDArray[np.int64]
 
