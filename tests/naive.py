@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -224,3 +225,30 @@ def _reaches_root(parents, node):
         if node < 0:
             return True
     return False
+
+
+def hits_of_rules(reading, m):
+    """Hits of every offset of every stride, of every step of every lag: look by look, unit by unit.
+
+    ``reading`` is one list a run, None where a unit has none. Counts by look, and their rates.
+    """
+    from weightkin.stats.formulas import LAGS, STRIDES
+
+    counts, rates = [], []
+    size = len(reading[0])
+    for stride in STRIDES:
+        at = enumerate(v for run in reading for v in run)
+        counts.append(Counter((v - stride * i) % m for i, v in at if v is not None))
+        places = len({(stride * i) % m for i in range(m)})
+        own = [Counter(v for v in run if v is not None) for run in reading]
+        rates.append(sum(min(max(c.values(), default=0), math.ceil(size / places)) for c in own))
+    most = 4 * math.ceil(size / m)
+    kept = [[v if v is not None and run.count(v) <= most else None for v in run] for run in reading]
+    for lag in LAGS:
+        pairs = [(x, y) for run in kept for x, y in zip(run, run[lag:], strict=False)]
+        counts.append(Counter((y - x) % m for x, y in pairs if x is not None and y is not None))
+        largest = [
+            max(Counter(v for v in run if v is not None).values(), default=0) for run in kept
+        ]
+        rates.append(sum(largest) if lag < size else 0)
+    return counts, rates

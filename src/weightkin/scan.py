@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped,unused-ignore]
 
 N_RESCORED = 2048  # vectors scored exactly
 N_THREADS = 2
@@ -114,10 +114,10 @@ def chance_of_missing(cosine: float, n: int, n_dims: int, *, n_rescored: int = N
     if n <= n_rescored:
         return 0.0
     deviation = np.sqrt(n_dims) / 2
-    cut = n_dims / 2 + deviation * norm.ppf(n_rescored / n)
+    cut = n_dims / 2 + deviation * ndtri(n_rescored / n)
     share = float(np.arccos(cosine) / np.pi)
     own = np.sqrt(n_dims * share * (1 - share))
-    return float(norm.sf((cut - n_dims * share) / max(own, 1e-9)))
+    return float(ndtr((n_dims * share - cut) / max(own, 1e-9)))
 
 
 def _row_sums(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:

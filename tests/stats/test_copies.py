@@ -112,3 +112,12 @@ def test_narrow_rows_keep_their_cosines(rng):
     cosine = (narrowed(x) * narrowed(y)).sum(axis=1)
     assert narrowed(x).shape == (30, 256)
     assert cosine.mean() == pytest.approx(1 / 1.25**0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("most", [1, 5000])
+def test_groups_do_not_depend_on_how_many_are_looked_at_together(most, rng, monkeypatch):
+    runs = _runs(rng, n=9, rows=8)
+    runs += [_noisy(runs[i], rng) for i in (0, 4, 4, 8)]
+    whole = copied_runs(runs)
+    monkeypatch.setattr("weightkin.stats.copies.MAX_COSINES", most)
+    assert copied_runs(runs) == whole

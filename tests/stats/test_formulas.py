@@ -2,12 +2,15 @@
 
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 from benchmarks.formula_starts import cosines, identity, noisy, walsh, waves
+from scipy import linalg, stats
 
-from weightkin.stats.formulas import hits_log10_sf, read_rows
+from tests import naive
+from weightkin.stats.formulas import N_LOOKS, _looks, _walsh, hits_log10_sf, read_rows
 
 N, D = 256, 96
 ROW, COLUMN = np.mgrid[:N, :D]
@@ -113,3 +116,42 @@ def test_nothing_is_said_of_rows_that_are_zero_or_few():
     assert read_rows(np.zeros((16, 8), np.float32)).best()[0] == 0.0
     assert read_rows(np.ones((3, 8), np.float32)).best()[0] == 0.0
     assert read_rows(np.ones((16, 8), np.float32)).best()[0] == 0.0
+
+
+@pytest.mark.parametrize(("n_runs", "size", "m"), [(1, 40, 7), (3, 12, 64), (5, 33, 12), (2, 4, 3)])
+def test_hits_and_rates_are_those_of_the_definition(n_runs, size, m, rng):
+    for share in (0.0, 0.3, 1.0):
+        reading = rng.integers(0, m, (n_runs, size))
+        reading[rng.random(reading.shape) < share] = -1
+        other = rng.integers(0, m + 5, reading.shape)  # looked at together
+        hits, rates, _ = _looks(np.stack([reading, other]), np.array([m, m + 5]))
+        found = [Counter((hits[0][hits[0] // m == i] % m).tolist()) for i in range(N_LOOKS)]
+        lists = [[None if v < 0 else v for v in run] for run in reading.tolist()]
+        assert (found, rates[0].tolist()) == naive.hits_of_rules(lists, m)
+
+
+@pytest.mark.parametrize("d", [4, 16, 32, 256])
+def test_walsh_transform_is_that_of_its_matrix(d, rng):
+    x = rng.integers(-9, 9, (5, d)).astype(np.float32)
+    assert np.array_equal(_walsh(x), x @ linalg.hadamard(d))
+
+
+def test_ranks_inside_runs_are_those_of_each_run(rng):
+    """Smoothness of several runs is the sum over runs of their own."""
+    x = rng.standard_normal((48, 24)).astype(np.float32)
+    several = read_rows(x, run=16).smooth["single entries"]
+    alone = [read_rows(x[i : i + 16]).smooth["single entries"] for i in (0, 16, 32)]
+    assert several == pytest.approx(np.sum(alone, axis=0) / math.sqrt(3))
+
+
+def test_smoothness_is_the_rank_correlation_of_each_run(rng):
+    reading = rng.integers(0, 9, (2, 3, 20))
+    reading[1, 1] = 4  # says nothing
+    found = _looks(reading, np.array([9, 9]))[2]
+    for one, z in zip(reading, found, strict=True):
+        varied = [stats.zscore(stats.rankdata(run)) for run in one if np.ptp(run)]
+        n = len(varied)
+        rising = sum(stats.zscore(np.arange(20)) @ q for q in varied) / math.sqrt(n * 20)
+        alike = sum(q[2:] @ q[:-2] + 18 / 19 for q in varied) / math.sqrt(n * 18)
+        assert (z[0], z[2]) == pytest.approx((rising, alike))
+    assert not _looks(np.full((1, 2, 20), 3), np.array([9]))[2].any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weightkin.stats.trend import is_structured, judge_trends, measure_trend
+from weightkin.stats.trend import _lag_z, is_structured, judge_trends, measure_trend
 
 
 def _judge(blocks):
@@ -72,3 +72,19 @@ def test_group_quantised_and_two_of_four_rows_are_structured(rng):
     masked = rows.reshape(4, 64, 4).copy()
     masked[..., :2] = 0
     assert is_structured(masked.reshape(4, 256))
+
+
+@pytest.mark.parametrize("n", [8, 9, 40])
+def test_likeness_at_every_lag_is_that_of_the_definition(n, rng):
+    x = rng.standard_normal((n, 5)).astype(np.float32)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    cosine = {(i, j): float(unit[i] @ unit[j]) for i, j in pairs}
+    mean = [np.mean([cosine[i, j] for j in range(n) if j != i]) for i in range(n)]
+    centred = {(i, j): c - mean[i] - mean[j] + np.mean(mean) for (i, j), c in cosine.items()}
+    spread = np.std(list(centred.values()))
+    expected = [
+        sum(centred[i, i + lag] for i in range(n - lag)) / (n - lag) ** 0.5 / spread
+        for lag in range(1, max(2, n - 7))
+    ]
+    assert _lag_z(x) == pytest.approx(expected, abs=1e-5)

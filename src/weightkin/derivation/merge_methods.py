@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+import scipy
 
 from weightkin.derivation.merge_masks import find_masked_merge
 from weightkin.derivation.merge_parts import find_parts, layer_of
@@ -159,7 +159,7 @@ def _on_arc(inner: Floats, child: int, parents: Sequence[int]) -> tuple[float, f
         first, second = np.sin([(1 - t) * angle, t * angle]) / np.sin(angle)
         return float(first), float(second)
 
-    best = minimize_scalar(
+    best = scipy.optimize.minimize_scalar(
         lambda t: _left(inner, child, parents, weights(t)),
         bounds=(0.0, 1.0),
         method="bounded",

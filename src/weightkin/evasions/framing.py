@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.errors import UsageError
@@ -179,8 +179,8 @@ def _procrustes(cross: Floats) -> Floats:
 
 def _assign(score: Floats) -> Ints:
     """For each column the row it gets: the one-to-one assignment of largest total score."""
-    order: Ints = linear_sum_assignment(score.T, maximize=True)[1]  # O(n^3), on the CPU
-    return order
+    _, order = scipy.optimize.linear_sum_assignment(score.T, maximize=True)  # O(n^3), on the CPU
+    return np.asarray(order)
 
 
 def _match_units(wide: Wide, target: Wide, axis: Axis) -> None:

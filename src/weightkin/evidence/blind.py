@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.coins import (
@@ -40,6 +39,7 @@ from weightkin.stats.signs import (
     mix_log_evalue,
     mutual_matches,
 )
+from weightkin.stats.sums import logsumexp
 from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
 

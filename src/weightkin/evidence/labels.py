@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.copies import Copies, Key, key_of
 from weightkin.evidence.pairs import PairEvidence
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import LOG_MONOTONE, LOG_SINGLE, LOG_STRAIGHT, Grid, product
+from weightkin.stats.sums import logsumexp
 
 Piece = tuple[int, str, PairEvidence]  # number of a tested pair, its stack, what it showed
 

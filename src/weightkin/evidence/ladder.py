@@ -12,8 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
-
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.confirm import Draw, is_shown, second_run
@@ -26,6 +24,7 @@ from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, Frame, frames
 from weightkin.records import Effect, Skipped
 from weightkin.records.comparison import Confirmed
+from weightkin.stats.sums import logsumexp
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
 # Beyond the cut, set by the framing suite (docs/results.md): an aligner can fit a rotation to heads

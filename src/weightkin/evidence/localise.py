@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.guard import tie, whom_to_trust
@@ -25,6 +24,7 @@ from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import holm
 from weightkin.stats.copies import Groups, copied_runs
+from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
 from weightkin.weights.model import Problem
 

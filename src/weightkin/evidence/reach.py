@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, Climb
@@ -19,6 +18,7 @@ from weightkin.evidence.stage import Side, Stage, Tested
 from weightkin.stats import order, signs
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
+from weightkin.stats.sums import logsumexp
 
 _Piece = tuple[int, int, int, int | None]  # dimension, start, size, expert
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
-
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
 from weightkin.evidence.stage import Side, Stage, block_name
 from weightkin.records import Skipped, Test
+from weightkin.stats.sums import logsumexp
 
 NAME = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at

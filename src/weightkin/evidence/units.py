@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.copies import Key, key_of
@@ -34,6 +33,7 @@ from weightkin.stats.combining import (
     monotone_log_evalue,
     stopped_log_evalue,
 )
+from weightkin.stats.sums import logsumexp
 
 CLEAR = -2.0  # log10 p of one block above which its straight pairing is said to fail
 QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up

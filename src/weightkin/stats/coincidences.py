@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Matching
+from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)
 Z_GRID = np.array([1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, *2.0 ** np.arange(4, 11)])

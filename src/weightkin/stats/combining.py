@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.coincidences import Z_GRID, Z_LOG_WEIGHTS
+from weightkin.stats.sums import logsumexp
 
 Grid = npt.NDArray[np.float64]  # (n_z,): log e-value of one piece of evidence for each z
 

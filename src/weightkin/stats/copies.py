@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array  # type: ignore[import-untyped,unused-ignore]
-from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped,unused-ignore]
 from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, unit_rows
@@ -22,6 +21,7 @@ from weightkin.stats.matching import Floats, unit_rows
 LEVEL = 1e-3  # chance that any two runs of one model are taken for copies wrongly
 FEATURES = 256  # kept of a row: a fixed projection acts alike on all units
 MAX_ROWS = 8192  # rows of all runs together that are compared
+MAX_COSINES = 1 << 18  # computed at a time
 MIN_ROWS = 4  # of one run, however many runs there are
 MIN_COSINE_COPY = 0.9  # median cosine of best partners: copies whose labels were moved as well
 MIN_FEATURES_COPY = 16  # under these, rows that are no copies come as near
@@ -62,8 +62,7 @@ def copied_runs(runs: Sequence[Run], *, is_sign_blind: bool = False) -> Groups:
     edges = [
         (members[i], members[j])
         for members, table in tables
-        for i in range(1, len(table))
-        for j in _copies_before(table, i, cut, is_sign_blind=is_sign_blind)
+        for i, j in _copies(table, cut, is_sign_blind=is_sign_blind)
     ]
     return groups_of(len(runs), edges)
 
@@ -82,18 +81,23 @@ def copied_units(views: Run, least: Mapping[str, float], signed: Sequence[str] =
         alike = here if alike is None else alike & here
     if alike is None:
         return tuple(range(n))
-    return groups_of(n, [(int(i), int(j)) for i, j in np.argwhere(np.triu(alike, 1))])
+    return groups_of(n, np.argwhere(np.triu(alike, 1)).tolist())
 
 
-def groups_of(n: int, edges: Sequence[tuple[int, int]]) -> Groups:
+def groups_of(n: int, edges: Sequence[Sequence[int]]) -> Groups:
     """Transitive closure: the first member of each one's group."""
-    if not edges:
-        return tuple(range(n))
-    row, column = np.array(edges).T
-    graph = coo_array((np.ones(len(row), dtype=np.int8), (row, column)), shape=(n, n))
-    _, label = connected_components(graph, directed=False)
-    first: dict[int, int] = {}
-    return tuple(first.setdefault(int(x), i) for i, x in enumerate(label))
+    first = list(range(n))
+
+    def of(i: int) -> int:
+        while first[i] != i:
+            first[i] = first[first[i]]
+            i = first[i]
+        return i
+
+    for i, j in edges:
+        x, y = of(i), of(j)
+        first[max(x, y)] = min(x, y)
+    return tuple(map(of, range(n)))
 
 
 def narrowed(rows: Floats) -> Floats:
@@ -102,13 +106,18 @@ def narrowed(rows: Floats) -> Floats:
     rows = unit_rows(rows)
     if n_features <= FEATURES:
         return rows
-    choices = np.array([-1, 1], dtype=np.float32)
-    signs = np.random.default_rng(n_features).choice(choices, n_features)
     padded = np.zeros((n, -(-n_features // FEATURES) * FEATURES), dtype=np.float32)
-    padded[:, :n_features] = rows * signs
+    np.multiply(rows, _signs(n_features), out=padded[:, :n_features])
     return unit_rows(
         np.asarray(padded.reshape(n, padded.shape[1] // FEATURES, FEATURES).sum(axis=1))
     )
+
+
+@lru_cache(maxsize=64)
+def _signs(n_features: int) -> Floats:
+    """Fixed random signs of so many features."""
+    choices = np.array([-1, 1], dtype=np.float32)
+    return np.random.default_rng(n_features).choice(choices, n_features)
 
 
 def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:
@@ -123,28 +132,37 @@ def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:
     for (role, (n_rows, _)), members in alike.items():
         if len(members) > 1 and n_rows > 1:
             kept = min(n_rows, max(MIN_ROWS, MAX_ROWS // len(members)))
-            yield members, np.stack([narrowed(runs[i][role][:kept]) for i in members])
+            rows = np.concatenate([runs[i][role][:kept] for i in members])
+            yield members, narrowed(rows).reshape(len(members), kept, -1)
 
 
-def _copies_before(table: Floats, i: int, cut: float, *, is_sign_blind: bool) -> list[int]:
-    """Runs before the i-th of one table that are copies of it."""
-    n_rows, n_features = table.shape[1:]
-    cosine = np.einsum("rf,psf->prs", table[i], table[:i], optimize=True)  # (i, n_rows, n_rows)
-    size = np.abs(cosine)
-    found = _trace_z(size) >= cut
-    if not is_sign_blind:
-        found |= _trace_z(cosine) >= cut
-    if n_features >= MIN_FEATURES_COPY:
-        found |= np.median(size.max(axis=2), axis=1) >= MIN_COSINE_COPY
-    return [int(j) for j in np.flatnonzero(found)]
+def _copies(table: Floats, cut: float, *, is_sign_blind: bool) -> Iterator[tuple[int, int]]:
+    """Pairs of runs of one table of which the later is a copy of the earlier."""
+    n, n_rows, n_features = table.shape
+    rows = table.reshape(-1, n_features)
+    step = max(1, MAX_COSINES // (n * n_rows**2))
+    for at in range(0, n, step):
+        stop = min(at + step, n)
+        flat = rows[at * n_rows : stop * n_rows] @ rows[: stop * n_rows].T
+        tables = flat.reshape(stop - at, n_rows, stop, n_rows).swapaxes(1, 2)
+        cosine = np.ascontiguousarray(tables)
+        size = np.abs(cosine)
+        found = _trace_z(size) >= cut
+        if not is_sign_blind:
+            found |= _trace_z(cosine) >= cut
+        if n_features >= MIN_FEATURES_COPY:
+            found |= np.median(size.max(axis=-1), axis=-1) >= MIN_COSINE_COPY
+        yield from ((at + i, j) for i, j in np.argwhere(np.tril(found, at - 1)).tolist())
 
 
 def _trace_z(tables: Floats) -> npt.NDArray[np.float64]:
     """Trace of each square table in standard deviations over all relabellings of its rows."""
-    x = tables.astype(np.float64)
-    n = x.shape[1]
-    centred = x - x.mean(axis=1, keepdims=True) - x.mean(axis=2, keepdims=True)
-    centred += x.mean(axis=(1, 2), keepdims=True)
-    spread = np.sqrt((centred**2).sum(axis=(1, 2)) / (n - 1))
-    trace = np.trace(centred, axis1=1, axis2=2)
+    x = np.asarray(tables, dtype=np.float64)
+    n = x.shape[-1]
+    rows, columns = x.mean(axis=-1), x.mean(axis=-2)
+    mean = rows.mean(axis=-1)
+    squares = np.einsum("...ij,...ij->...", x, x)
+    squares -= n * ((rows**2).sum(axis=-1) + (columns**2).sum(axis=-1) - n * mean**2)
+    spread = np.sqrt(np.maximum(squares, 0.0) / (n - 1))
+    trace = np.trace(x, axis1=-2, axis2=-1) - n * mean
     return np.where(spread > 1e-9, trace / np.maximum(spread, 1e-9), 0.0)

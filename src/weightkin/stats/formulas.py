@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, log_ndtr  # type: ignore[import-untyped,unused-ignore]
-from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, Ints
+from weightkin.stats.sums import tied
 
 Doubles = npt.NDArray[np.float64]
 LOG10 = math.log(10.0)
@@ -64,7 +64,8 @@ def hits_log10_sf(k: int, rate: float) -> float:
 class Readings:
     """Hits of every rule and smoothness of every reading, of one view or summed over views."""
 
-    counts: dict[str, Ints] = field(default_factory=dict)  # reading: (N_LOOKS, m)
+    sizes: dict[str, int] = field(default_factory=dict)  # reading: m, offsets or steps of a rule
+    hits: dict[str, list[Ints]] = field(default_factory=dict)  # reading: look * m + offset, by view
     rates: dict[str, Doubles] = field(default_factory=dict)  # reading: (N_LOOKS,)
     smooth: dict[str, Doubles] = field(default_factory=dict)  # reading: (N_SMOOTH,) sums of z
     peaks: list[Ints] = field(default_factory=list)  # entry at which each row of each view peaks
@@ -73,7 +74,7 @@ class Readings:
     def is_copy(self, other: Readings) -> bool:
         """Whether most rows of another view peak where those of a view added before do."""
         return any(
-            len(x) == len(y) and float((x == y).mean()) > COPY_SHARE
+            len(x) == len(y) and np.count_nonzero(x == y) > COPY_SHARE * len(x)
             for x in self.peaks
             for y in other.peaks
         )
@@ -82,31 +83,28 @@ class Readings:
         """Add a view of the same role and width: hits of one rule add up, so do rates and z."""
         self.n_views += other.n_views
         self.peaks += other.peaks
-        for name in other.counts:
-            if name not in self.counts:
-                self.counts[name] = other.counts[name].copy()
-                self.rates[name] = other.rates[name].copy()
-                self.smooth[name] = other.smooth[name].copy()
-            else:
-                self.counts[name] += other.counts[name]
-                self.rates[name] += other.rates[name]
-                self.smooth[name] += other.smooth[name]
+        for name in other.hits:
+            self.sizes[name] = other.sizes[name]
+            self.hits[name] = self.hits.get(name, []) + other.hits[name]
+            self.rates[name] = self.rates.get(name, 0.0) + other.rates[name]
+            self.smooth[name] = self.smooth.get(name, 0.0) + other.smooth[name]
 
     def best(self) -> tuple[float, str]:
         """Smallest log10 p, paid for offsets, rules and readings, and the reading behind it."""
-        found = [(0.0, "")]
-        n_looks = max(1, len(self.counts)) * (N_LOOKS + N_SMOOTH)
-        for name, counts in self.counts.items():
-            most, rates = counts.max(axis=1), self.rates[name]
-            with np.errstate(divide="ignore"):
-                log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
-            log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + math.log(counts.shape[1])
-            found.append((float(log_p.min()), name))
-            z = self.smooth[name] / math.sqrt(max(1, self.n_views))
-            z[0] = abs(z[0])  # rising or falling; at a lag only likeness is a rule
-            found.append((float((log_ndtr(-z) + math.log(2.0)).min()), name))
-        log_p, name = min(found)
-        return min(0.0, (log_p + math.log(n_looks)) / LOG10), name
+        if not self.hits:
+            return 0.0, ""
+        names = list(self.hits)
+        m = np.array([self.sizes[name] for name in names])
+        rates = np.array([self.rates[name] for name in names])  # (n_readings, N_LOOKS)
+        most = np.array([_most(self.hits[name], self.sizes[name]) for name in names])
+        with np.errstate(divide="ignore"):
+            log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
+        log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + np.log(m)[:, None]
+        z = np.array([self.smooth[name] for name in names]) / math.sqrt(max(1, self.n_views))
+        z[:, 0] = np.abs(z[:, 0])  # rising or falling; at a lag only likeness is a rule
+        log_p = np.concatenate([log_p, log_ndtr(-z) + math.log(2.0)], axis=1)
+        best, name = min((0.0, ""), *zip(log_p.min(axis=1).tolist(), names, strict=True))
+        return min(0.0, (best + math.log(log_p.size)) / LOG10), name
 
 
 def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Readings:
@@ -134,17 +132,28 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     peak = np.abs(x).max()
     if not 0 < peak < np.inf:
         return Readings()
-    found = Readings(n_views=1)
     is_live = np.abs(x).max(axis=1) > 0
-    for name, values, n_values in _readings(x / peak, taps):
-        if n_values < 2:
-            continue
-        reading = np.where(is_live, values, -1).reshape(-1, size)
-        found.peaks = found.peaks or [reading.ravel()]
-        counts, rates = _hits(reading, n_values)
-        found.counts[name], found.rates[name] = counts, rates
-        found.smooth[name] = _smoothness(reading)
-    return found
+    named = [one for one in _readings(x / peak, taps) if one[2] > 1]
+    reading = np.stack([np.where(is_live, one, -1) for _, one, _ in named])
+    m = np.array([n_values for _, _, n_values in named])
+    hits, rates, smooth = _looks(reading.reshape(len(named), -1, size), m)
+    names = [name for name, _, _ in named]
+    return Readings(
+        sizes=dict(zip(names, m.tolist(), strict=True)),
+        hits={name: [one] for name, one in zip(names, hits, strict=True)},
+        rates=dict(zip(names, rates, strict=True)),
+        smooth=dict(zip(names, smooth, strict=True)),
+        peaks=[reading[0]],
+        n_views=1,
+    )
+
+
+def _most(hits: list[Ints], m: int) -> Ints:
+    """Most hits of any offset, for each look."""
+    cells, counts = np.unique(np.concatenate(hits), return_counts=True)
+    most = np.zeros(N_LOOKS, dtype=np.int64)
+    np.maximum.at(most, cells // m, counts)
+    return most
 
 
 def _readings(x: Floats, taps: tuple[int, ...]) -> Iterator[tuple[str, Ints, int]]:
@@ -185,12 +194,21 @@ def _wave(x: Floats) -> tuple[Ints, int]:
 def _walsh(x: Floats) -> Floats:
     """Walsh-Hadamard transform of rows whose length is a power of two."""
     n, d = x.shape
-    half = 1
-    while half < d:
-        pairs = x.reshape(n, -1, 2, half)
-        x = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
+    near = min(d, 16)  # entries so near are moved apart first: long runs are added faster
+    x = _butterflies(np.ascontiguousarray(x.reshape(-1, near).T), near)
+    return _butterflies(np.ascontiguousarray(x.reshape(near, -1).T), d // near).reshape(n, d)
+
+
+def _butterflies(x: Floats, n: int) -> Floats:
+    """Sums and differences of rows 1, 2, 4 ... apart, in each ``n`` rows that follow each other."""
+    width, half = x.shape[1], 1
+    while half < n:
+        pairs = x.reshape(-1, 2, half * width)
+        x = np.empty_like(pairs)
+        np.add(pairs[:, 0], pairs[:, 1], out=x[:, 0])
+        np.subtract(pairs[:, 0], pairs[:, 1], out=x[:, 1])
         half *= 2
-    return x.reshape(n, d)
+    return x
 
 
 def _haar(x: Floats) -> Floats:
@@ -203,52 +221,67 @@ def _haar(x: Floats) -> Floats:
     return np.concatenate([x, *found[::-1]], axis=1)
 
 
-def _hits(reading: Ints, m: int) -> tuple[Ints, Doubles]:
-    """Counts of every offset (or step) of every rule, ``(N_LOOKS, m)``, and the rate of each.
+def _looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
+    """Hits and smoothness of some readings, ``(n_readings, n_runs, size)``, of ``m`` values each.
 
-    ``reading`` is ``(n_runs, size)`` with -1 where a unit has none.
+    -1 is a unit without reading. Returns, for each reading, its hits as ``look * m + offset``, the
+    rate of each look, and z of each way to be smooth.
     """
-    n_runs, size = reading.shape
-    counts = np.zeros((N_LOOKS, m), dtype=np.int64)
-    rates = np.zeros(N_LOOKS)
-    is_read = reading >= 0
-    own = np.zeros((n_runs, m), dtype=np.int64)
-    np.add.at(own, (np.nonzero(is_read)[0], reading[is_read]), 1)
+    n_runs, size = reading.shape[1:]
+    run = np.arange(len(m) * n_runs).reshape(len(m), n_runs, 1)
+    ranks, own = tied((reading + (m.max() + 1) * run).ravel())  # run after run
+    rates, is_kept = _rates(reading, m, own.reshape(reading.shape))
+    smooth = _smoothness(ranks.reshape(reading.shape) - size * run)
+    return _hits(reading, m, is_kept), rates, smooth
+
+
+def _rates(reading: Ints, m: Ints, own: Ints) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """Rate of each look, and which units are asked for steps; ``own`` in a run share a reading."""
+    size = reading.shape[2]
+    own = np.where(reading >= 0, own, 0)
+    places = -(-size // (m[:, None] // np.gcd.outer(m, STRIDES)))  # of one value in a run
+    is_kept = own <= 4 * -(-size // m)[:, None, None]  # shared more often, it carries no rule
+    of_strides = np.minimum(places[:, :, None], own.max(axis=2)[:, None]).sum(axis=2)
+    of_steps = np.where(is_kept, own, 0).max(axis=2).sum(axis=1)
+    of_lags = np.multiply.outer(of_steps, np.array(LAGS) < size)
+    return np.concatenate([of_strides, of_lags], axis=1).astype(np.float64), is_kept & (own > 0)
+
+
+def _hits(reading: Ints, m: Ints, is_kept: npt.NDArray[np.bool_]) -> list[Ints]:
+    """Hits of each reading: its offset by every stride, its step at every lag."""
+    n_readings, n_runs, size = reading.shape
     position = np.arange(n_runs * size).reshape(n_runs, size)
-    for look, stride in enumerate(STRIDES):
-        offset = (reading - stride * position) % m
-        counts[look] = np.bincount(offset[is_read], minlength=m)
-        places = -(-size // (m // math.gcd(stride, m)))  # of one value in a run
-        rates[look] = np.minimum(own.max(axis=1), places).sum()
-    most = 4 * -(-size // m)  # units that share a reading more often carry no rule
-    is_kept = is_read & (np.take_along_axis(own, np.maximum(reading, 0), axis=1) <= most)
-    rate = float(np.where(own <= most, own, 0).max(axis=1).sum())
-    for look, lag in enumerate(LAGS, len(STRIDES)):
+    cells = np.zeros((n_readings, N_LOOKS, n_runs, size), dtype=np.int64)
+    is_hit = np.zeros(cells.shape, dtype=bool)
+    n_strides = len(STRIDES)
+    cells[:, :n_strides] = reading[:, None] - np.multiply.outer(STRIDES, position)
+    is_hit[:, :n_strides] = (reading >= 0)[:, None]
+    for look, lag in enumerate(LAGS, n_strides):
         if lag < size:
-            both = is_kept[:, lag:] & is_kept[:, :-lag]
-            step = (reading[:, lag:] - reading[:, :-lag]) % m
-            counts[look] = np.bincount(step[both], minlength=m)
-            rates[look] = rate
-    return counts, rates
+            cells[:, look, :, lag:] = reading[:, :, lag:] - reading[:, :, :-lag]
+            is_hit[:, look, :, lag:] = is_kept[:, :, lag:] & is_kept[:, :, :-lag]
+    hits = []
+    for one, is_one, n in zip(cells, is_hit, m.tolist(), strict=True):
+        hits.append((one % n + n * np.arange(N_LOOKS)[:, None, None])[is_one])
+    return hits
 
 
-def _smoothness(reading: Ints) -> Doubles:
-    """Rank correlation of a reading with the index, and with itself at every lag, as z."""
-    n_runs, size = reading.shape
-    found = np.zeros(N_SMOOTH)
+def _smoothness(ranks: Doubles) -> Doubles:
+    """Rank correlation of readings with the index, and with themselves at every lag, as z."""
+    n_readings, _, size = ranks.shape
+    found = np.zeros((n_readings, N_SMOOTH))
     if size < MIN_SMOOTH:
         return found
-    ranks = rankdata(reading, axis=1) - (size + 1) / 2
-    spread = np.sqrt((ranks**2).mean(axis=1, keepdims=True))
-    is_varied = spread[:, 0] > 0
-    n = int(is_varied.sum())
-    if n == 0:
-        return found
-    q = ranks[is_varied] / spread[is_varied]
+    ranks = ranks - (size + 1) / 2
+    spread = np.sqrt((ranks**2).mean(axis=2, keepdims=True))
+    n = (spread[:, :, 0] > 0).sum(axis=1)  # a run of equal readings adds nothing
+    n_runs = np.maximum(n, 1)
+    q = ranks / np.where(spread > 0, spread, 1.0)
     index = np.arange(size) - (size - 1) / 2
-    found[0] = (q @ (index / index.std())).sum() / math.sqrt(n * size)
+    found[:, 0] = (q @ (index / index.std())).sum(axis=1) / np.sqrt(n_runs * size)
     for i, lag in enumerate(LAGS, 1):
         if size - lag >= MIN_SMOOTH:
-            total = float((q[:, lag:] * q[:, :-lag]).sum()) + n * (size - lag) / (size - 1)
-            found[i] = total / math.sqrt(n * (size - lag))
+            total = np.einsum("ijk,ijk->i", q[:, :, lag:], q[:, :, :-lag])
+            total += n * (size - lag) / (size - 1)
+            found[:, i] = total / np.sqrt(n_runs * (size - lag))
     return found

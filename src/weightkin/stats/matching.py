@@ -30,16 +30,24 @@ def usable_rows(x: Floats) -> npt.NDArray[np.bool_]:
     A property of one model that does not depend on labels, so a test on the rows kept stays valid.
     Every member of a set of duplicates is dropped: keeping one would need a choice by label.
     """
-    finite = np.asarray(np.isfinite(x).all(axis=1))
-    peak = np.asarray(np.abs(np.where(finite[:, None], x, 0.0)).max(axis=1, initial=0.0))
-    candidates = np.flatnonzero(finite & (peak > 0))
-    rows = unit_rows(x[candidates])
-    rows = np.where(_leading_sign(rows)[:, None] < 0, -rows, rows)
-    keys = [row.tobytes() for row in np.round(rows * 2**20).astype(np.int32)]
-    counts = Counter(keys)
     usable = np.zeros(len(x), dtype=bool)
-    usable[candidates] = [counts[key] == 1 for key in keys]
+    usable[_usable(x)[0]] = True
     return usable
+
+
+def _usable(x: Floats) -> tuple[Ints, Floats]:
+    """Rows that may take part, and what they are scaled to length one."""
+    peak = np.abs(x).max(axis=1, initial=0.0)
+    candidates = np.flatnonzero(np.isfinite(peak) & (peak > 0))
+    rows = unit_rows(x[candidates])
+    digits = rows * (_leading_sign(rows) * np.float32(2**20))[:, None]
+    np.round(digits, out=digits)
+    keys = [row.tobytes() for row in digits.astype(np.int32)]
+    counts = Counter(keys)
+    is_single = np.array([counts[key] == 1 for key in keys], dtype=bool)
+    if is_single.all():
+        return candidates, rows
+    return candidates[is_single], rows[is_single]
 
 
 def match_rows(x: Floats, y: Floats, rng: np.random.Generator) -> Matching:
@@ -61,13 +69,14 @@ def match_rows(x: Floats, y: Floats, rng: np.random.Generator) -> Matching:
     Matching
         Cost ``O(n_x n_y n_features)``; no assignment problem is solved.
     """
-    kept_x, kept_y = np.flatnonzero(usable_rows(x)), np.flatnonzero(usable_rows(y))
+    (kept_x, rows_x), (kept_y, rows_y) = _usable(x), _usable(y)
     forward = np.full(len(x), -1, dtype=np.int64)
     backward = np.full(len(y), -1, dtype=np.int64)
     cosine = np.full((len(x), len(y)), -np.inf, dtype=np.float32)
     if len(kept_x) and len(kept_y):
-        kept_x, kept_y = rng.permutation(kept_x), rng.permutation(kept_y)
-        shuffled = unit_rows(x[kept_x]) @ unit_rows(y[kept_y]).T  # (n kept of x, n kept of y)
+        order_x, order_y = rng.permutation(len(kept_x)), rng.permutation(len(kept_y))
+        kept_x, kept_y = kept_x[order_x], kept_y[order_y]
+        shuffled = rows_x[order_x] @ rows_y[order_y].T  # (n kept of x, n kept of y)
         forward[kept_x] = kept_y[shuffled.argmax(axis=1)]
         backward[kept_y] = kept_x[shuffled.argmax(axis=0)]
         cosine[np.ix_(kept_x, kept_y)] = shuffled
@@ -79,7 +88,8 @@ def unit_rows(x: Floats) -> Floats:
     peak = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
     scaled = x / np.where(peak > 0, peak, 1.0)
     norm = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
-    return (scaled / np.where(norm > 0, norm, 1.0)).astype(np.float32)
+    np.divide(scaled, np.where(norm > 0, norm, 1.0), out=scaled, casting="same_kind")
+    return scaled.astype(np.float32, copy=False)
 
 
 def _leading_sign(rows: Floats) -> Floats:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,unused-ignore]
-from scipy.special import gammaln, logsumexp  # type: ignore[import-untyped,unused-ignore]
-from scipy.stats import t as student_t  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)
 
@@ -85,7 +85,7 @@ def match(x: Floats, y: Floats, rng: np.random.Generator) -> Ints:
     """
     shuffle = rng.permutation(len(x))
     cosine = unit_rows(x[shuffle]) @ unit_rows(y).T  # (n, n)
-    _, columns = linear_sum_assignment(-cosine)
+    _, columns = scipy.optimize.linear_sum_assignment(-cosine)
     matched = np.empty(len(x), dtype=np.int64)
     matched[shuffle] = columns
     return matched
@@ -107,7 +107,7 @@ def spearman(matched: Ints, reference: Ints) -> tuple[float, float]:
     if r >= 1.0:
         return 1.0, -float(gammaln(n + 1)) / LOG10
     t = r * math.sqrt((n - 2) / (1.0 - r * r)) if r > -1.0 else -math.inf
-    tail = float(student_t.logsf(t, n - 2))
+    tail = float(scipy.stats.t.logsf(t, n - 2))
     if not math.isfinite(tail):  # the library underflows far out
         tail = _student_t_log_tail(t, n - 2)
     return r, min(0.0, tail / LOG10)

@@ -12,7 +12,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, logsumexp  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
+
+from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)
 LAMBDAS = np.array([0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999])

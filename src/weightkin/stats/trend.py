@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.sums import tied
 
 Z_TREND = 4.5  # two-sided 7e-6 a look: an honest model is seldom flagged, sorted ones always are
 MIN_UNITS = 8
@@ -32,7 +32,8 @@ def measure_trend(x: Floats) -> Trend | None:
     copies and one seed per rank make units alike at one fixed distance. Under 8 units only the
     norm is looked at: it tells nothing alone, but adds up over blocks.
     """
-    rows = x[np.isfinite(x).all(axis=1) & (np.abs(x).max(axis=1, initial=0.0) > 0)]
+    peak = np.abs(x).max(axis=1, initial=0.0)
+    rows = x[np.isfinite(peak) & (peak > 0)]
     if len(rows) < 2:
         return None
     if len(rows) < MIN_UNITS:
@@ -88,10 +89,13 @@ def _is_flagged(zs: list[float], total: float) -> bool:
 def _norm_z(rows: Floats) -> float:
     """Spearman correlation of row norm and index in standard deviations (Fisher's z from n = 8)."""
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    ranks = rankdata(norm)
-    if np.ptp(ranks) == 0:
+    ranks, _ = tied(norm)
+    ranks -= ranks.mean()
+    index = np.arange(len(rows)) - (len(rows) - 1) / 2
+    size = math.sqrt((ranks @ ranks) * (index @ index))
+    if size == 0:
         return 0.0
-    r = float(np.corrcoef(ranks, np.arange(len(rows)))[0, 1])
+    r = float(ranks @ index) / size
     if len(rows) < MIN_UNITS:
         return r * math.sqrt(len(rows) - 1)
     return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
@@ -102,13 +106,25 @@ def _lag_z(rows: Floats) -> npt.NDArray[np.float64]:
     n = len(rows)
     unit = unit_rows(rows)
     cosine = np.asarray(unit @ unit.T, dtype=np.float64)
-    off = ~np.eye(n, dtype=bool)
-    means = np.where(off, cosine, 0.0).sum(axis=1) / (n - 1)
-    centred = cosine - means[:, None] - means[None, :] + cosine[off].mean()
-    spread = float(centred[off].std())
+    np.fill_diagonal(cosine, 0.0)
+    means = cosine.sum(axis=1) / (n - 1)
+    centred = cosine - means[:, None] - means[None, :] + _off_diagonal(cosine).mean()
+    spread = float(_off_diagonal(centred).std())
     if spread == 0.0:
         return np.zeros(1)
-    row, column = np.triu_indices(n, 1)
-    total = np.bincount(column - row, weights=centred[row, column])[1:]  # sums of the diagonals
     lags = np.arange(1, max(2, n - MIN_UNITS + 1))
-    return np.asarray(total[: len(lags)] / np.sqrt(n - lags) / spread)
+    return np.asarray(_diagonal_sums(centred)[: len(lags)] / np.sqrt(n - lags) / spread)
+
+
+def _off_diagonal(square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Entries beside the diagonal, flat: behind each entry on it stand n others."""
+    n = len(square)
+    return square.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1].ravel()
+
+
+def _diagonal_sums(square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums of the diagonals 1, 2, ... n - 1 above the main one: columns, when rows are sheared."""
+    n = len(square)
+    sheared = np.zeros(n * (2 * n + 1))
+    sheared[: 2 * n * n].reshape(n, 2 * n)[:, n:] = square
+    return np.asarray(sheared.reshape(n, 2 * n + 1).sum(axis=0)[n + 1 : 2 * n])
