@@ -18,6 +18,7 @@ import json
 import lzma
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
     graph = family_graph(models, method=method)  # type: ignore[arg-type]
     return {
         "seed": family.truth["seed"],
+        "code": library(),
         "same": same_values(family),
         "edges": [
             [
@@ -74,6 +76,15 @@ def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
     }
 
 
+@cache
+def library() -> str:
+    """Which library answered: a hash of its code."""
+    total = hashlib.sha256()
+    for path in sorted(Path(weightkin.__file__).parent.rglob("*.py")):
+        total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:12]
+
+
 def same_values(family: KeptFamily) -> list[list[str]]:
     """Groups of members that hold the same values, under whatever names and in any dtype."""
     groups: dict[str, list[str]] = {}
@@ -87,10 +98,10 @@ def same_values(family: KeptFamily) -> list[list[str]]:
 
 
 def answer_all(half: str, label: str, method: str = "weightkin") -> None:
-    """Lay out every family of a half that has no answer under this label yet."""
+    """Lay out every family of a half that this library has not answered under this label yet."""
     folder = _folder(label, half)
     folder.mkdir(parents=True, exist_ok=True)
-    for family in _without_answer(half, folder):
+    for family in _unanswered(half, folder):
         path = folder / f"{family.truth['seed']}.json"
         answer = lay_out(family, method)
         draft = path.with_suffix(".draft")
@@ -99,16 +110,20 @@ def answer_all(half: str, label: str, method: str = "weightkin") -> None:
         print(f"{label} {half} {path.stem}: {answer['seconds']} s", flush=True)
 
 
-def _without_answer(half: str, folder: Path) -> Iterator[KeptFamily]:
+def _unanswered(half: str, folder: Path) -> Iterator[KeptFamily]:
     grown = BUILD / half
     if grown.exists():  # perhaps still growing
         for file in sorted(grown.glob(f"*{SUFFIX}")):
-            if not (folder / f"{file.stem}.json").exists():
+            if not _is_answered(folder / f"{file.stem}.json"):
                 yield decode(file.read_bytes())
         return
     for family in families(half):
-        if not (folder / f"{family.truth['seed']}.json").exists():
+        if not _is_answered(folder / f"{family.truth['seed']}.json"):
             yield family
+
+
+def _is_answered(path: Path) -> bool:
+    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["code"] == library()
 
 
 def _folder(label: str, half: str) -> Path:
