@@ -29,8 +29,7 @@ import weightkin
 from weightkin import family_graph
 from weightkin.weights import model_from_arrays
 
-ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "build" / "genealogies"
+BUILD = Path(__file__).parents[1] / "build" / "genealogies"
 KEPT = Path(__file__).with_name("genealogies.json.xz")
 Answer = dict[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]  # of a label, of a half
@@ -38,10 +37,10 @@ Answers = dict[str, dict[str, list[Answer]]]  # of a label, of a half
 
 def families(half: str) -> Iterator[KeptFamily]:
     """Families of a half that are on this machine: grown here, or from the archive."""
-    grown = BUILD / half
-    archive = ROOT / "zoo" / "genealogies" / f"{half}.tar"
-    if archive.exists() or grown.exists():
-        yield from read_half(archive if archive.exists() else grown)
+    for path in (BUILD / half, BUILD / f"{half}.tar"):
+        if path.exists():
+            yield from read_half(path)
+            return
 
 
 def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
