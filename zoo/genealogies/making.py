@@ -33,33 +33,27 @@ def make(truth: Mapping[str, Any]) -> tuple[Made, dict[str, list[float]]]:
     made: Made = {}
     losses: dict[str, list[float]] = {}
     for name, member in truth["members"].items():
-        folder = _start(truth, member, made)
-        for said in member["operations"]:
-            if said["op"] in _STARTS:
-                continue
-            folder = _applied(folder, said, losses.setdefault(name, []))
-        if member["operations"][0]["op"] == "base":
-            folder = _based(folder, member["operations"][0], made, losses.setdefault(name, []))
+        first, *more = member["operations"]
+        own: list[float] = []
+        if first["op"] == "base":
+            folder = _base(truth, first, made, own)
+        elif first["op"] == "merge":
+            folder = _merged([made[p["name"]] for p in member["parents"]], first, made)
+        else:
+            folder = _applied(made[member["parents"][0]["name"]], first, own)
+        for said in more:
+            folder = _applied(folder, said, own)
         made[name] = _stored(folder, member["dtype"])
+        if own:
+            losses[name] = own
     return made, losses
 
 
-_STARTS = ("base", "merge")
-
-
-def _start(truth: Mapping[str, Any], member: Mapping[str, Any], made: Made) -> Folder:
-    first = member["operations"][0]
-    if first["op"] == "base":
-        rows = 0 if truth["net"] in ("vit", "resnet") else 128
-        config = nets.configuration(truth["net"], truth["sizes"], rows)
-        return Folder(config=config, tensors=nets.fresh(config, first["seed"]))
-    parents = [made[p["name"]] for p in member["parents"]]
-    if first["op"] == "merge":
-        return _merged(parents, first, made)
-    return parents[0]
-
-
-def _based(folder: Folder, said: Operation, made: Made, losses: list[float]) -> Folder:
+def _base(truth: Mapping[str, Any], said: Operation, made: Made, losses: list[float]) -> Folder:
+    """A model trained from its first values, perhaps on the states of another one."""
+    rows = 0 if truth["net"] in ("vit", "resnet") else 128
+    config = nets.configuration(truth["net"], truth["sizes"], rows)
+    folder = Folder(config=config, tensors=nets.fresh(config, said["seed"]))
     losses.append(measured(folder, said["domains"]))
     folder = trained(folder, said, teacher=made[said["teacher"]] if "teacher" in said else None)
     losses.append(measured(folder, said["domains"]))

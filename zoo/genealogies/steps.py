@@ -180,7 +180,7 @@ def _upcycle(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
     return {"experts": n, "seed": draws.seed()}, replace(at, net="mixtral", experts=n)
 
 
-def _hide(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
+def _disguise(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
     seed = draws.seed()
     return {"seed": seed}, replace(at, frame=str(seed), rounded=False)
 
@@ -198,5 +198,5 @@ _MADE: dict[str, Callable[[Draws, Layout], tuple[Operation, Layout]]] = {
     **{"prune": _prune, "quantise": _quantise, "cast": _cast, "upcast": _upcast, "noise": _noise},
     **{"trim": _trim, "extend": _extend, "depth": _depth, "width": _width, "repeat": _repeat},
     **{"upcycle": _upcycle, "rename": _rename, "copy": _copy},
-    **dict.fromkeys(DISGUISES, _hide),
+    **dict.fromkeys(DISGUISES, _disguise),
 }
