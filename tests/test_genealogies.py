@@ -156,11 +156,11 @@ def base_of(net, *, steps=3):
     return make({"net": net, "sizes": SIZES[net], "members": {"m00": member}})
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ["llama", "resnet"])
 def test_training_lowers_the_loss_and_gives_the_same_bits_again(net):
     torch.set_num_threads(1)
-    made, losses = base_of(net, steps=30)
-    again, _ = base_of(net, steps=30)
+    made, losses = base_of(net, steps=20)
+    again, _ = base_of(net, steps=20)
     before, after = losses["m00"]
     assert after < before - 0.1
     for name, x in made["m00"].tensors.items():
