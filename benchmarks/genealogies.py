@@ -151,7 +151,10 @@ def _grouped(title: str, by: Callable[[Edge], str], found: dict[str, list[Scored
             counts[by(edge)][label][edge.outcome] += 1
     sizes = {key: max(c.total() for c in own.values()) for key, own in counts.items()}
     large = [key for key in counts if sizes[key] >= LEAST]
-    rows = [_row(key, [counts[key]], found) for key in sorted(large, key=lambda k: -sizes[k])]
+    rows = [
+        _row(key, [counts[key]], found)
+        for key in sorted(large, key=lambda k: (k if k.isdigit() else "", -sizes[k]))
+    ]
     if small := [counts[key] for key in counts if sizes[key] < LEAST]:
         rows.append(_row("any other", small, found))
     header = [title, *(f"{label}: right, open, wrong" for label in found)]

@@ -68,6 +68,7 @@ def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
                 e.direction == "determined",
                 round(e.direction_probability, 4),
                 round(e.support, 4),
+                None if e.runner_up is None else round(e.runner_up.behind, 3),
             ]
             for e in graph.edges
         ],

@@ -42,6 +42,7 @@ class Stated:
     determined: bool
     right: bool
     kind: str  # as it was stated
+    behind: float | None = None  # of the runner-up, if there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def score(truth: Truth, answer: Mapping[str, Any], *, claims_all: bool = False) 
     claimed: dict[str, set[str]] = {}
     drawn: dict[str, set[str]] = {}
     stated = []
-    for above, below, kind, is_determined, probability, support in answer["edges"]:
+    for above, below, kind, is_determined, probability, support, behind in answer["edges"]:
         u, v = nodes.of(above), nodes.of(below)
         if u is None or v is None or u == v:
             continue  # an unobserved ancestor, or two copies
@@ -68,7 +69,7 @@ def score(truth: Truth, answer: Mapping[str, Any], *, claims_all: bool = False) 
         if is_determined or claims_all:
             claimed.setdefault(v, set()).add(u)
         is_right = u in nodes.parents[v]
-        stated.append(Stated(probability, support, bool(is_determined), is_right, kind))
+        stated.append(Stated(probability, support, bool(is_determined), is_right, kind, behind))
     edges = [
         _edge(truth, nodes, claimed, parent, child)
         for child, parents in nodes.parents.items()

@@ -249,7 +249,7 @@ def answer(*edges):
     return {
         "seed": 1,
         "same": SAME,
-        "edges": [[u, v, "unknown", d, p, 1.0] for u, v, d, p in edges],
+        "edges": [[u, v, "unknown", d, p, 1.0, None] for u, v, d, p in edges],
     }
 
 
