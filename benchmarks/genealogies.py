@@ -19,7 +19,13 @@ BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 CUTS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 SUPPORTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.96, 1.0)
 WANTED = 0.95  # share of determined edges that are right
-LEAST = 20  # edges of a row of its own
+TRAINED = ("fine-tuned", "lora", "continued-pretraining", "vocab-extended", "unknown")
+GROUPS: dict[str, Callable[[Stated], bool]] = {
+    "all edges": lambda x: True,
+    "trained": lambda x: x.kind in TRAINED,
+    "maps and merges": lambda x: x.kind not in TRAINED,
+}
+LEAST = 20  # edges of a row of its own, and that a cut rests on
 OUTCOMES = ("right", "open", "wrong")
 
 
@@ -99,9 +105,9 @@ def scores(label: str, half: str) -> list[Scored]:
 
 
 def best_cut(stated: Sequence[Stated], wanted: float = WANTED) -> Cut | None:
-    """The cut that determines most edges of which the wanted share is right; None without any."""
+    """The cut that determines most edges, and no few, of which enough are right; None without."""
     cuts = [judged(stated, direction, support) for direction, support in product(CUTS, SUPPORTS)]
-    good = [cut for cut in cuts if cut.n and cut.share >= wanted]
+    good = [cut for cut in cuts if cut.n >= LEAST and cut.share >= wanted]
     return max(good, key=lambda cut: (cut.n, cut.direction, cut.support), default=None)
 
 
@@ -112,23 +118,33 @@ def judged(stated: Sequence[Stated], direction: float, support: float) -> Cut:
 
 
 def cut_lines() -> list[str]:
-    """The cut of today on both halves, and the one that the calibration half asks for."""
+    """The cut of today on both halves, and the ones that the calibration half asks for."""
     halves = {
         half: [x for scored in scores("now", half) for x in scored.stated]
         for half in ("calibration", "test")
     }
-    asked = best_cut(halves["calibration"])
-    cuts = {"in use": (DETERMINED, KEPT_PARENT)}
-    if asked is not None:
-        cuts["asked for by the calibration half"] = (asked.direction, asked.support)
     rows = []
-    for name, (direction, support) in cuts.items():
-        told = [judged(halves[half], direction, support) for half in halves]
-        cells = [f"{cut.n_right} of {cut.n} ({cut.share:.0%})" for cut in told]
-        rows.append((name, f"{direction:g}", f"{support:g}", *cells))
-    missing = [] if asked else ["", f"No cut makes {WANTED:.0%} right on the calibration half."]
+    for name, is_in in GROUPS.items():
+        own = {half: [x for x in stated if is_in(x)] for half, stated in halves.items()}
+        rows.append(_cut_row(f"in use, {name}", (DETERMINED, KEPT_PARENT), own))
+        asked = best_cut(own["calibration"])
+        cut = None if asked is None else (asked.direction, asked.support)
+        rows.append(_cut_row(f"asked for, {name}", cut, own))
+    n = len(answers_of("now", "calibration"))
+    said = f"Cuts of which {WANTED:.0%} of the determined edges of the calibration half are right "
+    said += f"({n} families), judged on the test half; trained: named {', '.join(TRAINED)}."
     header = ("cut", "direction from", "support from", *(f"right, {half} half" for half in halves))
-    return [*markdown(header, rows), *missing]
+    return [said, "", *markdown(header, rows)]
+
+
+def _cut_row(
+    name: str, cut: tuple[float, float] | None, halves: dict[str, list[Stated]]
+) -> tuple[str, ...]:
+    if cut is None:
+        return name, "none is enough", "", *("" for _ in halves)
+    told = [judged(stated, *cut) for stated in halves.values()]
+    cells = (f"{x.n_right} of {x.n} ({x.share:.0%})" for x in told)
+    return name, f"{cut[0]:g}", f"{cut[1]:g}", *cells
 
 
 def _summary(label: str, scored: Sequence[Scored]) -> tuple[str, ...]:
