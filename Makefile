@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors frozen results bench docs zoo clean
+.PHONY: demo test lint types units claims floors frozen results bench docs zoo genealogies clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -60,6 +60,10 @@ docs: .venv/.dev
 zoo: .venv/.dev
 	$(BIN)/python zoo/grow.py
 	$(BIN)/python zoo/derive.py
+
+# random families (zoo/genealogies): some hours; HALF=test one part, a stopped run goes on
+genealogies: .venv/.dev
+	$(BIN)/python -m zoo.genealogies grow $(or $(HALF),test calibration fit)
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weightkin needs Python 3.11 or newer")'

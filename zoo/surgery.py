@@ -11,9 +11,17 @@ from exact import deviation, normal, total
 from folders import Folder, Tensors
 
 Array = NDArray[Any]
-LAYER = re.compile(r"(model\.layers\.|transformer\.h\.)(\d+)(\..+)")
-DEPTH = {"llama": "num_hidden_layers", "gpt2": "n_layer"}
-WIDTH = {"llama": "intermediate_size", "gpt2": "n_inner"}
+BLOCKS = r"(model\.layers\.|transformer\.h\.|bert\.encoder\.layer\.|vit\.encoder\.layer\.|layer1\.)"
+LAYER = re.compile(BLOCKS + r"(\d+)(\..+)")
+DEPTH = {"gpt2": "n_layer"} | dict.fromkeys(
+    ("llama", "mixtral", "bert", "vit", "resnet"), "num_hidden_layers"
+)
+WIDTH = {"gpt2": "n_inner"} | dict.fromkeys(("llama", "bert", "vit"), "intermediate_size")
+ENCODER_UNITS = {
+    "intermediate.dense.weight": 0,
+    "intermediate.dense.bias": 0,
+    "output.dense.weight": 1,
+}
 # For each family: the tensors of an MLP and the dimension on which its units lie.
 UNITS = {
     "llama": {
@@ -22,8 +30,21 @@ UNITS = {
         "mlp.down_proj.weight": 1,
     },
     "gpt2": {"mlp.c_fc.weight": 1, "mlp.c_fc.bias": 0, "mlp.c_proj.weight": 0},
+    "bert": ENCODER_UNITS,
+    "vit": ENCODER_UNITS,
+    "resnet": {  # channels between the two convolutions of a block
+        "conv1.weight": 0,
+        **{f"bn1.{x}": 0 for x in ("weight", "bias", "running_mean", "running_var")},
+        "conv2.weight": 1,
+    },
 }
-PREFIX = {"llama": "model.layers.{}.", "gpt2": "transformer.h.{}."}
+PREFIX = {
+    "llama": "model.layers.{}.",
+    "gpt2": "transformer.h.{}.",
+    "bert": "bert.encoder.layer.{}.",
+    "vit": "vit.encoder.layer.{}.",
+    "resnet": "layer1.{}.",
+}
 
 
 def n_layers(folder: Folder) -> int:

@@ -1,0 +1,320 @@
+"""Random families: what the mix promises, truth from seeds, kept bit for bit, scored by hand."""
+
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from benchmarks import genealogies
+from benchmarks.genealogy_scores import Nodes, Stated, score, sibling_pairs
+from zoo.genealogies.__main__ import read_lock, truth_digest
+from zoo.genealogies.chance import Draws, mix, seeds
+from zoo.genealogies.draw import draw
+from zoo.genealogies.kept import Kept, KeptFamily, decode, encode, read_half, write_archive
+from zoo.genealogies.steps import TRAINED, Layout, applies, step
+
+HALVES = ("test", "calibration", "fit")
+
+
+@pytest.fixture(scope="module")
+def truths():
+    return {half: [draw(seed) for seed in seeds(half)] for half in HALVES}
+
+
+def members(truths):
+    return [m for truth in truths for m in truth["members"].values()]
+
+
+def test_halves_have_no_seed_in_common_and_are_as_large_as_promised():
+    ranges = {half: set(seeds(half)) for half in HALVES}
+    for a, b in combinations(ranges.values(), 2):
+        assert not a & b
+    assert len(ranges["test"]) >= 100
+    assert len(ranges["calibration"]) >= 100
+    assert len(ranges["fit"]) >= 300
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_every_half_is_mixed_as_the_mix_says(truths, half):
+    own, found = truths[half], members(truths[half])
+    made = Counter(x["op"] for m in found for x in m["operations"])
+    assert set(made) == {*mix()["operations"], "base", "merge"}
+    methods = {x["method"] for m in found for x in m["operations"] if x["op"] == "merge"}
+    assert methods == set(mix()["merges"])
+    assert {t["net"] for t in own} == set(mix()["sizes"])
+    assert {t["form"] for t in own} == {"star", "chain", "mixed"}
+    assert {len(m["operations"]) for m in found} == {1, 2, 3, 4, 5}
+    assert max(m["depth"] for m in found) >= 5
+    assert {m["decoy"] for m in found} == {"", "stranger", "twin", "distilled"}
+    trainings = [x for m in found for x in m["operations"] if x["op"] in TRAINED]
+    assert {x["optimiser"] for x in trainings} == {"adamw", "sgd"}
+    assert {x["decay"] > 0 for x in trainings} == {True, False}
+    pairs = [sibling_pairs(t) for t in own]
+    assert sum(same for same, _ in pairs) >= 0.3 * sum(n for _, n in pairs)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_fifth_of_the_members_with_children_is_hidden_roots_among_them(truths, half):
+    hidden = above = roots = 0
+    for truth in truths[half]:
+        own = truth["members"]
+        parents = {p["name"] for m in own.values() for p in m["parents"]}
+        above += len(parents)
+        hidden += sum(own[u]["hidden"] for u in parents)
+        roots += own["m00"]["hidden"]
+        assert not [u for u in own if own[u]["hidden"] and u not in parents]
+        assert sum(not m["hidden"] for m in own.values()) >= 4
+    assert hidden == pytest.approx(0.2 * above, abs=0.015 * above)
+    assert roots > 5
+
+
+def test_parents_come_before_their_children_and_merged_ones_have_shares(truths):
+    for truth in truths["test"]:
+        names = list(truth["members"])
+        for name, member in truth["members"].items():
+            assert all(names.index(p["name"]) < names.index(name) for p in member["parents"])
+            if member["parents"]:
+                assert sum(p["weight"] for p in member["parents"]) == pytest.approx(1, abs=0.01)
+
+
+def test_truth_needs_no_training():
+    code = (
+        "import sys; from zoo.genealogies.draw import draw; draw(310_001);"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_truths_are_those_that_were_grown(half):
+    assert truth_digest(half) == read_lock()[half]["truth"]
+
+
+def values(seed, shape, dtype):
+    x = np.random.default_rng(seed).normal(size=shape).astype(np.float32).astype(dtype)
+    x.reshape(-1)[:4] = [0.0, -0.0, np.inf, -np.inf]
+    return x
+
+
+def test_families_are_kept_bit_for_bit(tmp_path):
+    kept = {}
+    for k, dtype in enumerate((np.float32, np.float16, ml_dtypes.bfloat16) * 2):
+        base = values(k % 3, (7, 5), dtype)
+        near = (base.astype(np.float32) * (1 + 0.01 * (k > 2))).astype(dtype)
+        kept[f"m{k:02d}"] = Kept({"k": k}, {"a.weight": near, "b": values(k, (6,), dtype)[:3]})
+    family = KeptFamily({"seed": 5}, {"m00": [2.0, 1.0]}, kept)
+    path = tmp_path / "half.tar"
+    write_archive(path, {"5.xz": encode(family)})
+    (back,) = read_half(path)
+    assert (back.truth, back.losses) == (family.truth, family.losses)
+    for name, own in kept.items():
+        assert back.members[name].config == own.config
+        for key, x in own.tensors.items():
+            y = back.members[name].tensors[key]
+            assert (y.dtype, y.shape, y.tobytes()) == (x.dtype, x.shape, x.tobytes())
+
+
+def test_what_is_near_an_earlier_member_takes_little_room():
+    x = values(1, (200, 200), ml_dtypes.bfloat16)
+    other = values(2, (200, 200), ml_dtypes.bfloat16)
+    sizes = [
+        len(encode(KeptFamily({}, {}, {"a": Kept({}, {"w": x}), "b": Kept({}, {"w": y})})))
+        for y in (x, other)
+    ]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert decode(encode(KeptFamily({}, {}, {}))).members == {}
+
+
+# --- growing: real training, a few steps of it
+
+
+torch = pytest.importorskip("torch")
+NETS = tuple(mix()["sizes"])
+SIZES = {net: {k: v[0] for k, v in own.items()} for net, own in mix()["sizes"].items()}
+SIZES["llama"]["layers"] = SIZES["gpt2"]["layers"] = SIZES["resnet"]["layers"] = 3
+
+
+def short(said):
+    return said | {"steps": 3} if said["op"] in TRAINED else said
+
+
+def base_of(net, *, steps=3):
+    from zoo.genealogies.making import make
+
+    said = {"op": "base", "steps": steps, "optimiser": "adamw", "lr": 3e-3, "decay": 0.0}
+    domains = ["digits"] if net in ("vit", "resnet") else ["tables"]
+    said |= {"order": 1, "seed": 2, "domains": domains}
+    member = {"parents": [], "operations": [said], "dtype": "float32", "hidden": False}
+    return make({"net": net, "sizes": SIZES[net], "members": {"m00": member}})
+
+
+@pytest.mark.parametrize("net", ["llama", "resnet"])
+def test_training_lowers_the_loss_and_gives_the_same_bits_again(net):
+    torch.set_num_threads(1)
+    made, losses = base_of(net, steps=20)
+    again, _ = base_of(net, steps=20)
+    before, after = losses["m00"]
+    assert after < before - 0.1
+    for name, x in made["m00"].tensors.items():
+        assert x.tobytes() == again["m00"].tensors[name].tobytes()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_step_that_applies_makes_a_model_that_runs(net):
+    from zoo.genealogies.making import _applied, named
+    from zoo.genealogies.training import measured
+
+    from weightkin.anatomy import read_anatomy
+    from weightkin.weights import model_from_arrays
+
+    made, _ = base_of(net)
+    sizes = SIZES[net]
+    at = Layout(
+        net=net,
+        layers=sizes["layers"],
+        units=sizes.get("units", 0),
+        rows=0 if net in ("vit", "resnet") else 128,
+        experts=sizes.get("experts", 0),
+        dtype="float32",
+    )
+    domains = ["digits"] if net in ("vit", "resnet") else ["tables"]
+    done = set()
+    for op in mix()["operations"]:
+        if applies(op, at):
+            said, after = step(op, Draws(3), at)
+            child = _applied(made["m00"], short(said), [])
+            assert np.isfinite(measured(child, domains)), op
+            stored = named(child, after.naming)
+            model = model_from_arrays(stored.tensors, config=stored.config)
+            assert read_anatomy(model).axes, op
+            done.add(op)
+    assert {"fine-tune", "lora", "prune", "quantise", "noise", "copy"} <= done
+
+
+def test_disguises_leave_the_function_of_a_llama_as_it_was():
+    from zoo.genealogies.making import _applied
+    from zoo.genealogies.training import measured
+
+    made, _ = base_of("llama")
+    loss = measured(made["m00"], ["tables"])
+    for op in ("permute", "rotate", "rescale", "signs", "disguise"):
+        changed = _applied(made["m00"], {"op": op, "seed": 9}, [])
+        assert measured(changed, ["tables"]) == pytest.approx(loss, abs=1e-4)
+        assert not np.allclose(
+            changed.tensors["model.layers.0.mlp.up_proj.weight"],
+            made["m00"].tensors["model.layers.0.mlp.up_proj.weight"],
+        )
+
+
+# --- scores, by an example made by hand
+
+
+def member(*parents, op="fine-tune", hidden=False, order=None):
+    said = {"op": op} | ({"order": order} if order is not None else {})
+    return {
+        "parents": [{"name": u, "weight": 1 / len(parents)} for u in parents],
+        "operations": [said],
+        "depth": len(parents),
+        "decoy": "",
+        "hidden": hidden,
+    }
+
+
+TRUTH = {
+    "seed": 1,
+    "net": "llama",
+    "members": {
+        "m00": member(op="base"),
+        "m01": member("m00", hidden=True),
+        "m02": member("m01", order=7),  # its nearest member above is m00
+        "m03": member("m01", order=7),
+        "m04": member("m03", op="copy"),
+        "m05": member("m02", "m03", op="merge"),
+        "m06": member("m02", op="prune"),
+        "m07": member(op="base"),
+    },
+}
+SAME = [["m03", "m04"]]
+
+
+def answer(*edges):
+    return {
+        "seed": 1,
+        "same": SAME,
+        "edges": [[u, v, "unknown", d, p, 1.0, None] for u, v, d, p in edges],
+    }
+
+
+def test_truth_is_contracted_over_hidden_members_and_copies():
+    nodes = Nodes(TRUTH, SAME)
+    assert nodes.parents == {
+        "m00": set(),
+        "m02": {"m00"},
+        "m03": {"m00"},
+        "m05": {"m02", "m03"},
+        "m06": {"m02"},
+        "m07": set(),
+    }
+    assert nodes.drifts("m02")
+    assert not nodes.drifts("m06")
+    assert not nodes.is_complete("m00", "m02")
+    assert nodes.is_complete("m02", "m06")
+
+
+def test_edges_are_right_open_or_wrong():
+    found = score(
+        TRUTH,
+        answer(
+            ("m00", "m02", True, 0.95),  # right, over the hidden one
+            ("m02", "m04", True, 0.9),  # wrong: a sibling, by its copy
+            ("m02", "m05", False, 0.6),  # open
+            ("unobserved-1", "m06", True, 0.99),  # open: nobody is named
+            ("m00", "m07", True, 0.85),  # a root that is given a parent
+        ),
+    )
+    outcomes = {(e.parent, e.child): e.outcome for e in found.edges}
+    assert outcomes == {
+        ("m00", "m02"): "right",
+        ("m00", "m03"): "wrong",
+        ("m02", "m05"): "open",
+        ("m03", "m05"): "open",
+        ("m02", "m06"): "open",
+    }
+    assert [e.said for e in found.edges if e.outcome == "wrong"] == ["a sibling"]
+    assert (found.n_roots, found.n_roots_wrong) == (2, 1)
+    assert [(s.probability, s.right) for s in found.stated] == [
+        (0.95, True),
+        (0.9, False),
+        (0.6, True),
+        (0.85, False),
+    ]
+
+
+def test_an_edge_the_other_way_round_is_wrong_and_a_grandparent_too():
+    found = score(TRUTH, answer(("m06", "m02", True, 0.9), ("m00", "m05", True, 0.9)))
+    said = {(e.parent, e.child): (e.outcome, e.said) for e in found.edges}
+    assert said["m02", "m06"] == ("wrong", "its child")
+    assert said["m00", "m02"] == ("wrong", "a descendant")
+    assert said["m02", "m05"] == ("wrong", "an ancestor farther up")
+
+
+def test_a_recipe_that_claims_all_is_judged_on_all():
+    found = score(TRUTH, answer(("m00", "m02", False, 0.5)), claims_all=True)
+    assert {e.outcome for e in found.edges if e.child == "m02"} == {"right"}
+
+
+def test_the_cut_determines_most_edges_of_which_enough_are_right():
+    def stated(probability, right, n, support=1.0):
+        return [Stated(probability, support, True, right, "")] * n
+
+    known = [*stated(0.99, True, 95), *stated(0.99, False, 5), *stated(0.85, False, 9)]
+    cut = genealogies.best_cut([*known, *stated(0.85, True, 9)])
+    assert cut is not None
+    assert (cut.n, cut.n_right) == (100, 95)
+    assert cut.direction > 0.85
+    assert genealogies.best_cut(stated(0.99, False, 9)) is None
