@@ -23,6 +23,8 @@ from weightkin.weights.declared import Declared, declared
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.source import full_name
 
+MAX_SKETCH = 1 << 28  # bytes of a file
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
