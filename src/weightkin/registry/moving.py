@@ -27,7 +27,7 @@ from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
 from weightkin.registry.blocks import INVARIANT
-from weightkin.registry.claims import check_texts, is_claimed, is_text
+from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text
 from weightkin.registry.entries import keep, now
 from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
@@ -191,6 +191,7 @@ def _import_one(
         case _:
             raise UnreadableModel("a malformed entry, expected a model")
     check_texts(name, source, revision, when, licence, file, *parents)
+    check_name(name)
     member = f"sketches/{file}"
     data = _member(archive, member, MAX_SKETCH)
     if data is None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ MOST_SAID = 300  # characters of what SQLite says
 MOST_CHECKED = 1 << 26  # bytes of a file of which every page is checked when it is opened
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"  # of SQLite itself
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
+MOST_PATIENCE = 1000  # milliseconds, where waiting is not worth it
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 TABLES = """
 CREATE TABLE contents (
@@ -131,6 +132,20 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
     with connection:  # commits, or rolls back whatever went wrong
         connection.execute("BEGIN IMMEDIATE")
         yield
+
+
+def write_if_free(path: Path, *writes: Callable[[sqlite3.Connection], None]) -> None:
+    """Write down what can be found again: not where nobody may, or while another process writes."""
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return
+    with opened(path, to_write=True) as connection:
+        connection.execute(f"PRAGMA busy_timeout = {MOST_PATIENCE}")
+        try:
+            for write in writes:
+                write(connection)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
 
 
 def registered(row: tuple[object, ...], notes: tuple[str, ...] = ()) -> Registered:
