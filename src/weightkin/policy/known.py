@@ -89,7 +89,8 @@ def look(
     bench = _Bench(Candidate(model), alpha / max(1, len(named)), seed)
     own = trace.search.registered if trace is not None else None
     if own is not None and own.id in {x.id for x in known}:
-        by_id[own.id] = replace(_of_registered(own, by_id, bench, registry), is_own=True)
+        e = _of_registered(own, by_id, bench, registry)
+        by_id[own.id] = replace(e, is_own=True, sentence=f"the model itself: {e.sentence}")
     found: dict[str, Evidence | Unknown] = {}
     for name, other in named.items():
         if isinstance(other, Meant):

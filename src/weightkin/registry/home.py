@@ -143,15 +143,8 @@ class Registry:
             number = own.id if own else 0
             whole = family.current(store, connection, alpha=alpha, seed=seed)
             if whole is None:
-                where = placing.placed(
-                    store,
-                    held.holdings(connection),
-                    query,
-                    found,
-                    number,
-                    alpha,
-                    seed,
-                )
+                there = held.holdings(connection)
+                where = placing.placed(store, there, query, found, number, alpha, seed)
             else:
                 slot = searching.slot_of(connection, query)
                 where = placing.hung_in(whole[0], whole[1], query, slot, found, number)
@@ -188,8 +181,9 @@ class Registry:
             incomplete=query.sketch.is_partial or found.is_incomplete,
             not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
         )
-        declared = declarations.check_declared(query.declared.parents, matches, found, where)
-        return Trace(search=record, declared=declared, licence=query.declared.licence)
+        said = query.declared
+        declared = declarations.check_declared(said.parents, matches, found, where, number)
+        return Trace(search=record, declared=declared, licence=said.licence)
 
     def family(
         self,
