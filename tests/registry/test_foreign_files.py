@@ -76,3 +76,30 @@ def test_vectors_that_are_no_file_are_never_awaited(path, family, name):
     os.mkfifo(folder_of(path) / name)
     assert check(family / "child", registry=path, deny=["#1"]).outcome == "incomplete"
     refused(lambda: Registry(path).add([family / "child"]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE totals SET next_slot = 'abc'",
+        "UPDATE totals SET mark = 'zz'",
+        "UPDATE totals SET mark = 5",
+        "UPDATE contents SET sketch = x'00'",
+        "UPDATE models SET seal = x'00'",
+        "UPDATE models SET name = 'other'",
+        "UPDATE place SET uri = x'ff00'",
+        "INSERT INTO place VALUES ('x')",
+        "DELETE FROM place",
+        "INSERT INTO totals SELECT * FROM totals",
+        "DELETE FROM totals",
+    ],
+)
+def test_what_is_of_another_type_or_twice_is_refused_by_all(path, family, statement):
+    change(path, statement)
+    registry = Registry(path)
+    for use in (
+        lambda: registry.search(family / "child"),
+        lambda: registry.add([family / "child"]),
+        lambda: registry.remove("#1"),
+    ):
+        assert "changed by something other than weightkin" in refused(use)
