@@ -190,7 +190,8 @@ def _of_registered(
     except UnreadableModel as error:
         return _not_testable(other, str(error))
     if sketch is None:
-        return _not_testable(other, "its sketch is not in the registry, or no longer the same")
+        why = "the registry that holds it cannot be read" if registry is None else "it was removed"
+        return _not_testable(other, why)
     direct = _of_model(as_model(sketch), bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.verdict))

@@ -111,7 +111,8 @@ class Bench:
             yield self._made("unverifiable", why, Ancestor(name=skipped.what))
 
     def _unverifiable(self, name: str, why: str, other: Ancestor) -> Finding:
-        return self._made("unverifiable", why if name in why else f"{shown(name)}: {why}", other)
+        is_named = name in why or shown(name) in why
+        return self._made("unverifiable", why if is_named else f"{shown(name)}: {why}", other)
 
     def undeclared(self) -> Iterator[Finding]:
         """Parents and copies in the registry, and expected parents, that nothing declares."""
@@ -221,8 +222,9 @@ class Bench:
         is_known = self.ancestors or self.known.declared.parents
         search = trace.search if trace is not None else None
         if search is not None and search.is_tested and not (search.relatives or is_known):
-            n = search.n_scanned - len(search.untested)
-            text = f"no evidence of shared weights with {n} registered models, no parent declared"
+            n = search.n_scanned - len(search.untested) - (search.registered is not None)
+            others = f"with {n} registered model{'s' * (n != 1)}"
+            text = f"no evidence of shared weights {others}, no parent declared"
             yield from self._plain("unknown-origin", text)
 
     def _evidence(self, name: str) -> Evidence | None:
