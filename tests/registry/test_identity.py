@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.registry.conftest import write
+from tests.registry.sealed import change
 from weightkin import Registry, check, compare
 from weightkin.registry.searching import slot_of
 from weightkin.registry.store import opened
@@ -159,6 +160,16 @@ def test_a_gate_writes_nothing_and_waits_for_nobody(home):
     assert found.seconds < 60
     assert verdicts(found)["root"] == "dependent"
     assert before[home / "r.sqlite"] == (home / "r.sqlite").read_bytes()
+
+
+def test_what_was_laid_out_for_one_model_at_the_gate_serves_the_next(home, family):
+    change(home / "r.sqlite", "DELETE FROM family")
+    registry = Registry(home / "r.sqlite")
+    for name in ("sibling", "grandchild", "child"):
+        found = registry.trace(family / name, fresh=True).search
+        alone = Registry(home / "r.sqlite").trace(family / name, fresh=True).search
+        assert (found.parents, found.path) == (alone.parents, alone.path)
+        assert found.parents
 
 
 def test_all_that_lies_beside_a_registered_model_is_checked(home, family):

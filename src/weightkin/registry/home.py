@@ -55,6 +55,7 @@ class Registry:
     def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
         self.path = default_file() if path is None else Path(path)
         self._store = store
+        self._before: FamilyGraph | None = None  # laid out by a fresh `trace`, and not kept
 
     def add(
         self,
@@ -141,7 +142,8 @@ class Registry:
                 fresh=fresh,
             )
             number = own.id if own else 0
-            whole = family.current(store, connection, alpha=alpha, seed=seed)
+            before = self._before if fresh else None
+            whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
                 there = held.holdings(connection)
                 where = placing.placed(store, there, query, found, number, alpha, seed)
@@ -150,7 +152,9 @@ class Registry:
                 where = placing.hung_in(whole[0], whole[1], query, slot, found, number)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
-        if not fresh:
+        if fresh:
+            self._before = whole[0] if whole is not None else None
+        else:
             writes: list[Callable[[sqlite3.Connection], None]] = []
             if own is not None:
                 writes.append(partial(searching.remember, own=own, found=found))
