@@ -78,7 +78,8 @@ def test_names_that_clash_are_told_apart(folder, zoo):
     assert [n.id for n in graph.nodes] == ["root", "root~2"]
 
 
-def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path):
+def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("weightkin.lineage.collection.SMALL", 0)
     sources = [folder / n for n in ("root", "child", "stranger")]
     cache = tmp_path / "cache"
 

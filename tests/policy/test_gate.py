@@ -154,7 +154,7 @@ def test_registered_models_and_families_are_named_by_number(small):
         ("missing-parent", 2),
     ]
     own = check(small / "root", Policy(forbidden_ancestors=("#1",)), registry=small / "r.sqlite")
-    assert own.findings[0].reason.startswith("forbidden root (#1): the same digest")
+    assert own.findings[0].reason.startswith("forbidden root (#1): the model itself: ")
 
 
 def test_an_undeclared_copy_is_an_undeclared_parent(small, tmp_path):

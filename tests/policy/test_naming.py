@@ -8,7 +8,7 @@ import pytest
 from tests.lineage.simulated import base
 from tests.registry.conftest import write
 from weightkin import Registry, check
-from weightkin.policy.naming import Meant, Unknown, registered_as
+from weightkin.policy.naming import Meant, Unknown, named, registered_as
 from weightkin.records.registry import Registered
 
 DIGEST = "wk1-" + "a" * 64
@@ -52,8 +52,15 @@ def test_a_name_of_two_models_means_neither():
     found = ids("real", REAL, OTHER)
     assert "several registered models" in found.why
     assert "#1, #6" in found.why
-    assert ids("/m/twin", REAL, TWIN, OTHER) == [5]
+    assert ids("twin", REAL, TWIN, OTHER) == [5]
     assert ids("nobody", REAL) is None
+
+
+@pytest.mark.parametrize("name", ["/m/twin", "/srv/models/forbidden", "hf://org/forbidden"])
+def test_no_registered_model_stands_for_an_absolute_path_or_a_hub(name):
+    assert ids(name, TWIN, known(7, name)) is None
+    (named_,) = named([name], None, [TWIN, known(7, name)]).values()
+    assert isinstance(named_, Unknown)
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Claim: a sketch survives its file; a damaged or hostile file gives one line, never a crash."""
 
 import json
+import os
 from dataclasses import fields
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests import models
 from weightkin.anatomy import read_anatomy
@@ -163,25 +165,54 @@ def test_claims_of_huge_tensors_cost_nothing(sketch, tmp_path):
 
 
 def test_the_cache_reads_a_model_once(rng, tmp_path):
-    model = model_from_arrays(models.base(rng, blocks=1))
+    model = stored(tmp_path / "x.safetensors", models.base(rng, blocks=1))
     cache = tmp_path / "cache"
     first = cached_sketch(model, cache, SMALL)
     (path,) = cache.iterdir()
-    assert path.name == f"{digest(model)}_{SMALL.name}.sketch.safetensors"
     stamp = path.stat().st_mtime_ns
     assert sketch_bytes(cached_sketch(model, cache, SMALL)) == sketch_bytes(first)
     assert path.stat().st_mtime_ns == stamp
     cached_sketch(model, cache)
     assert len(list(cache.iterdir())) == 2
+    cached_sketch(model, cache, Scheme.whole())
+    cached_sketch(model_from_arrays({"w": np.ones((4, 4), np.float32)}), cache)
+    assert len(list(cache.iterdir())) == 2  # nothing that is as quickly read
+
+
+def test_the_cache_holds_nothing_of_a_file_that_had_the_same_digest(rng, tmp_path):
+    arrays = models.base(rng, blocks=1)
+    other = {k: x.copy() for k, x in arrays.items()}
+    for x in (x for x in other.values() if x.ndim > 1):
+        keep = x[[0, len(x) // 2]].copy()
+        x[:] = rng.standard_normal(x.shape)
+        x[[0, len(x) // 2]] = keep
+    path, cache = tmp_path / "x.safetensors", tmp_path / "cache"
+    first = stored(path, arrays)
+    of_first = sketch_bytes(cached_sketch(first, cache, SMALL))
+    status = path.stat()
+    second = stored(path, other)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = open_model(path)
+    assert digest(first) == digest(second)
+    assert sketch_bytes(cached_sketch(second, cache, SMALL)) == sketch_bytes(
+        take_sketch(second, SMALL)
+    )
+    assert sketch_bytes(take_sketch(second, SMALL)) != of_first
+
+
+def stored(path, arrays):
+    """The model of arrays in a file."""
+    save_file({k: np.ascontiguousarray(x) for k, x in arrays.items()}, path)
+    return open_model(path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100, None])
 def test_a_damaged_entry_is_made_again(rng, tmp_path, damage):
-    model = model_from_arrays(models.base(rng, blocks=1))
-    whole = sketch_bytes(cached_sketch(model, tmp_path, SMALL))
-    (path,) = tmp_path.iterdir()
+    model = stored(tmp_path / "x.safetensors", models.base(rng, blocks=1))
+    whole = sketch_bytes(cached_sketch(model, tmp_path / "cache", SMALL))
+    (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
-    assert sketch_bytes(cached_sketch(model, tmp_path, SMALL)) == whole
+    assert sketch_bytes(cached_sketch(model, tmp_path / "cache", SMALL)) == whole
     assert path.read_bytes() == whole
 
 

@@ -97,6 +97,11 @@ def test_hostile_titles_of_jobs_are_text(hostile):
     hostile.post(f"/api/jobs/{answer.json()['id']}/cancel")
 
 
+@pytest.mark.parametrize("number", [True, "1", 1.5, None])
+def test_only_a_number_is_a_number(hostile, number):
+    assert hostile.post("/api/compare", json={"a": number, "b": 2}).status_code == 422
+
+
 def post(address, data, name="x.sketch.safetensors"):
     return httpx.post(f"{address}/api/search", files={"sketch": (name, data)}, timeout=TIMEOUT)
 

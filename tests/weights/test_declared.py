@@ -104,8 +104,13 @@ def test_what_surrounds_the_name_of_a_parent_goes(tmp_path, name, parent):
         ("\ufeff---\nbase_model: a\n---\n", ("a",), ""),
         ("\n \n---\r\nbase_model: a\r\nlicense: [mit]\r\n---\r\n", ("a",), "mit"),
         ("---\nbase_model: null\nlicense: other\nlicense_name: x\n---\n", (), "x"),
-        ("---\nbase_model: [a,\n  b]\nother: {]\n---\n", ("a", "b"), ""),
-        ("---\nbase_model: >-\n  org/a\nlicense: 3\n---\n", ("org/a",), ""),
+        ("---\nbase_model: [a,\n  b]\nother: {}\n---\n", ("a", "b"), ""),
+        ("---\nbase_model: >-\n  org/a\nlicense: 3\n---\n", ("org/a",), "3"),
+        ("---\n'license': no\n? base_model\n: a\n---\n", ("a",), "no"),
+        ("---\nlicense: [cc-by-nc-4.0, mit, MIT]\n---\n", (), "mit, cc-by-nc-4.0"),
+        ("---\nlicense: [other, mit]\nlicense_name: x\n---\n", (), "x, mit"),
+        ("---\nx: |\n  a\n\n---x: 1\nlicense: mit\n---\n", (), "mit"),
+        ("---\na: &a [1]\nb: *a\nbase_model: org/a@main\n---\n\n---\nText\n---\n", ("org/a",), ""),
         ("---\nbase_models: a\nxbase_model: b\n---\n", (), ""),
     ],
 )
@@ -117,7 +122,11 @@ def test_cards_are_yaml(tmp_path, card, parents, licence):
 
 @pytest.mark.parametrize(
     "entry", ["base_model:\t- a\n\tx: [", "base_model: [a", "base_model: " + "[" * 5000,
-              "license: *x", "base_model: " + "a" * 100_000]
+              "license: *x", "other: {]", "license: cc-by-nc-4.0\nlicense: mit",
+              "license: mit\n'license': mit", "d: &d {license: mit}\n<<: *d",
+              "license: {a: b}", "base_model: [[a]]", "license: !!binary bWl0", "tags: a\n--- b",
+              "license: gpl-3.0\n---\n---\nlicense: mit", "\n---\nlicense: mit",
+              "x: " + "a" * (1 << 20)]
 )  # fmt: skip
 def test_an_entry_that_is_no_yaml_is_unread(tmp_path, entry):
     (tmp_path / "README.md").write_text(f"---\n{entry}\n---\n")
@@ -125,3 +134,19 @@ def test_an_entry_that_is_no_yaml_is_unread(tmp_path, entry):
     assert problem.what == "README.md"
     assert problem.why.isprintable()
     assert len(problem.why) < 400
+
+
+def test_no_declared_parent_is_dropped_in_silence(tmp_path):
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "README.md").write_text("---\nbase_model: base\n---\n")
+    assert of(folder).parents == ("base",)
+    (folder / "README.md").write_text(f"---\nbase_model: [{folder}, hf://org/a]\n---\n")
+    assert of(folder).parents == ("org/a",)
+    assert of("hf://org/a", {"_name_or_path": "org/a"}).parents == ()
+    for names in (["o/" + "b" * 300], [f"o{i}/base" for i in range(66)]):
+        (folder / "README.md").write_text(f"---\nbase_model: [{', '.join(names)}]\n---\n")
+        found = of(folder)
+        assert len(found.parents) == (0 if len(names) == 1 else 64)
+        (problem,) = found.unread
+        assert "left out" in problem.why

@@ -164,7 +164,7 @@ def _brought_back(
         model = open_model(source)
         if model.sketched is not None:
             return sketch, None, n_bytes
-        if not is_far or digest(model) == sketch.digest:
+        if not is_far or is_of(sketch, model):
             return sketch, model, n_bytes
     except UnreadableModel:
         pass
@@ -188,8 +188,27 @@ def _unique(name: str, taken: set[str]) -> str:
 
 
 def contents_of(sketch: Sketch) -> str:
-    """Digest of all sampled values, names, shapes and dtypes; the header and config stay out."""
+    """Digest of all sampled values, names, shapes and dtypes; the header and config stay out.
+
+    What could not be read may be anything: where something is missing, no other source has these
+    contents.
+    """
     digest = hashlib.sha256()
     for name, tensor in sketch.tensors.items():
         digest.update(f"{name}\0{tensor.digest}\0".encode())
+    if sketch.is_partial:
+        digest.update(f"partial\0{sketch.source}".encode(errors="replace"))
     return digest.hexdigest()
+
+
+def is_of(sketch: Sketch, model: Model) -> bool:
+    """Whether a sketch is that of a model as it is now: every value of the sample is the same.
+
+    On a hub, where a commit says so, the digest is enough.
+    """
+    if digest(model) != sketch.digest:
+        return False
+    if model.revision and model.revision == sketch.revision:
+        return True
+    now = replace(take_sketch(model, sketch.scheme), source=sketch.source)
+    return contents_of(now) == contents_of(sketch)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from weightkin.policy.naming import Meant, Named, Unknown, as_registered, is_path, registered_as
+from weightkin.policy.naming import (
+    Meant,
+    Named,
+    Unknown,
+    is_path,
+    registered_as,
+    why_not_as_registered,
+)
 from weightkin.policy.reading import Policy
 from weightkin.policy.walk import Found, models_of
 from weightkin.records.checking import Checked
@@ -42,14 +49,21 @@ def candidates_of(source: Source, room: Room) -> Iterable[Found]:
     if is_path(text) and not text.startswith("#"):
         return models_of(source)
     known = registered_as(text, room.models)
-    if isinstance(known, Meant):
-        return [Found(known.first.source, as_registered(known.first))]
+    if isinstance(known, Meant) and room.registry is not None:
+        return _of_registered(known, room.registry)
     if isinstance(known, Unknown) and not known.is_absent:
         return [Found(text, unreadable(shown(text), known.why, "one model"))]
     if room.registry and not may_be_elsewhere(text):
         nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
         return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
     return models_of(source)
+
+
+def _of_registered(known: Meant, registry: Registry) -> Iterator[Found]:
+    """All that lies where the model of a name was registered from, if that is still there."""
+    for model in {m.source: m for m in known.models}.values():
+        why = why_not_as_registered(model, registry)
+        yield from models_of(model.source) if why is None else [Found(model.source, why)]
 
 
 def held_by_trainer(found: Found, told: Checked) -> str:

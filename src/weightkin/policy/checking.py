@@ -31,7 +31,8 @@ from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest
-from weightkin.weights.declared import CARD, Declared, folder_of
+from weightkin.weights.card import CARD
+from weightkin.weights.declared import Declared, folder_of
 from weightkin.weights.messages import shown
 
 OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",

@@ -84,11 +84,13 @@ def look(
     by_id: dict[int, Evidence] = {}
     if registry is not None:
         wanted = sorted({x.id for x in known} | set(also))
-        trace = registry.trace(model.source, alpha=alpha, seed=seed, also=wanted)
+        trace = registry.trace(model.source, alpha=alpha, seed=seed, also=wanted, fresh=True)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
-    own = [x for x in known if x.digest == digest and not x.claimed]
-    by_id |= {x.id: _itself(x) for x in own if x.id not in by_id}
-    bench = _Bench(Candidate(model), digest, alpha / max(1, len(named)), seed)
+    bench = _Bench(Candidate(model), alpha / max(1, len(named)), seed)
+    own = trace.search.registered if trace is not None else None
+    if own is not None and own.id in {x.id for x in known}:
+        e = _of_registered(own, by_id, bench, registry)
+        by_id[own.id] = replace(e, is_own=True, sentence=f"the model itself: {e.sentence}")
     found: dict[str, Evidence | Unknown] = {}
     for name, other in named.items():
         if isinstance(other, Meant):
@@ -108,7 +110,6 @@ class _Bench:
     """The model at the gate, and how it is compared with each model that is named."""
 
     candidate: Candidate
-    digest: str
     alpha: float
     seed: int
 
@@ -127,7 +128,7 @@ def said_by(model: Model) -> Declared:
 
 def members_of(registered: Registered, registry: Registry, alpha: float, seed: int) -> set[int]:
     """Ids of the registered models that share weights with one, itself among them."""
-    trace = registry.search(f"#{registered.id}", alpha=alpha, seed=seed)
+    trace = registry.trace(f"#{registered.id}", alpha=alpha, seed=seed, fresh=True).search
     return {registered.id, *(x.model.id for x in trace.relatives if x.verdict == "dependent")}
 
 
@@ -189,7 +190,8 @@ def _of_registered(
     except UnreadableModel as error:
         return _not_testable(other, str(error))
     if sketch is None:
-        return _not_testable(other, "its sketch is not in the registry, or no longer the same")
+        why = "the registry that holds it cannot be read" if registry is None else "it was removed"
+        return _not_testable(other, why)
     direct = _of_model(as_model(sketch), bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.verdict))
@@ -208,9 +210,9 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         digest=record.a.digest,
         licence=said_by(other).licence,
     )
+    if record.verdict != "dependent" and _is_equal(record, other, bench):
+        return _itself(ancestor)
     is_sketch = other.sketched is not None
-    if record.a.digest == bench.digest and not is_sketch and record.verdict != "dependent":
-        return replace(_itself_as(ancestor), is_own=False)
     if record.verdict == "not-testable":
         return _not_testable(ancestor, record.sentence)
     reach = bench.candidate.reach(record, n_parameters(other))
@@ -250,19 +252,22 @@ def _not_testable(other: Ancestor, why: str) -> Evidence:
     )
 
 
-def _itself(registered: Registered) -> Evidence:
-    return _itself_as(_ancestor(registered))
+def _is_equal(record: Comparison, other: Model, bench: _Bench) -> bool:
+    """Whether every value of both models was read and is equal, though nothing could be tested."""
+    if record.equal is None or record.equal.basis == "sample" or record.incomplete:
+        return False
+    sizes = n_parameters(other), n_parameters(bench.candidate.model)
+    return sizes == (record.equal.same_name,) * 2
 
 
-def _itself_as(other: Ancestor) -> Evidence:
+def _itself(other: Ancestor) -> Evidence:
     return Evidence(
         other=other,
         verdict="dependent",
         basis="exact",
         log10_pvalue=0.0,
-        sentence="the same digest: this is the model itself",
+        sentence="all values are equal: this is the model itself",
         kind=("identical",),
-        is_own=True,
     )
 
 

@@ -7,6 +7,7 @@ hub's model cards (https://huggingface.co/docs/hub/repositories-licenses), in lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 CLASSES = (  # each permits less than the one before
@@ -50,6 +51,8 @@ _NAMES = {
     ),
     "no-derivatives": ("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
 }
+Classes = Mapping[str, str]  # by licence; "" where no table knows it
+_JOINED = re.compile(r"[,;/|&()]|\s(?:and|or|with)\s", re.IGNORECASE)
 _TABLE = {name: kind for kind, names in _NAMES.items() for name in names}
 
 
@@ -63,11 +66,26 @@ def class_of(licence: str, own: Mapping[str, str]) -> str:
     return ""
 
 
+def classes_of(licence: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Class of each licence in a text: a list, or an expression with "or", "and", "with"."""
+    if plain(licence) in own:
+        return {plain(licence): own[plain(licence)]}
+    parts = [plain(part) for part in _JOINED.split(licence)]
+    return {part: class_of(part, own) for part in parts if part}
+
+
 def plain(licence: str) -> str:
     """A licence's name as the table has it."""
     return licence.strip().lower()
 
 
-def is_looser(child: str, ancestor: str) -> bool:
-    """Whether the child's class permits more than the ancestor's."""
-    return CLASSES.index(child) < CLASSES.index(ancestor)
+def looser(own: Classes, theirs: Classes) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """The loosest licence of a model and an ancestor's strictest, if it permits more."""
+    known = [(name, kind) for name, kind in theirs.items() if kind]
+    passed_on = theirs if theirs.keys() <= own.keys() else {}
+    ours = [(name, kind) for name, kind in own.items() if kind and name not in passed_on]
+    if not known or not ours:
+        return None
+    loosest = min(ours, key=lambda x: CLASSES.index(x[1]))
+    strictest = max(known, key=lambda x: CLASSES.index(x[1]))
+    return (loosest, strictest) if CLASSES.index(loosest[1]) < CLASSES.index(strictest[1]) else None

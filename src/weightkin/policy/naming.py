@@ -1,21 +1,24 @@
 """What a name of a policy, or of a command line, means: a registered model, a path, a hub's name.
 
 Numbers, digests and names never stand for each other. ``#3`` is a number and nothing else, a digest
-is looked for among contents alone, and any other text among names and sources alone; a name that
-two different models have means neither.
+is looked for among contents alone, an absolute path and ``hf://org/name`` are never registered, and
+any other text is looked for among names alone; a name that two different models have means neither.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
-from weightkin.weights import Model, digest, open_model
+from weightkin.registry.browsing import sketch_of
+from weightkin.registry.prepared import weights_of
+from weightkin.weights import Model, open_model
+from weightkin.weights.hub import SCHEME
 from weightkin.weights.messages import shown, unreadable
 
 NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
@@ -56,13 +59,14 @@ def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | 
     """
     if name.startswith(MARKS):
         return _marked(name, models)
+    if name.startswith(SCHEME) or PurePath(name).is_absolute():
+        return None
     found = [m for m in models if m.name == name]
     if is_path(name):
         if not found:
             return None
         said = f"is both a path here and registered as #{found[-1].id}"
         return Unknown(f"{shown(name)}: {said}, expected #{found[-1].id} or an absolute path")
-    found = found or [m for m in models if m.source == name]
     if not found:
         return None
     if len({m.digest for m in found}) > 1:
@@ -93,16 +97,18 @@ def _of_one_digest(found: Sequence[Registered], *, by_digest: bool = False) -> M
     return Meant(computed or tuple(found), is_claimed=by_digest and not computed)
 
 
-def as_registered(known: Registered) -> Model | WeightkinError:
-    """The weights of a registered model, if they are still those."""
+def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinError | None:
+    """Why the weights of a registered model are no longer those, or cannot be looked at."""
     try:
-        model = open_model(known.source)
-        if digest(model) == known.digest:
-            return model
+        held = sketch_of(registry.path, known)
     except WeightkinError as error:
         return error
-    found = f"other weights than those registered as #{known.id}"
-    return unreadable(shown(known.source), found, "the same (`weightkin add` registers these)")
+    if held is None:
+        return unreadable(shown(known.source), "a model that was just removed", "a registered one")
+    revision = known.revision or None
+    found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
+    wanted = f"what is registered as #{known.id} (`weightkin add` registers what is there now)"
+    return unreadable(shown(known.source), found, wanted) if isinstance(found, str) else None
 
 
 def named(

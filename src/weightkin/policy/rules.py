@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weightkin.policy.known import Evidence, Known, is_meant
-from weightkin.policy.licences import class_of, is_looser
+from weightkin.policy.licences import classes_of, looser
 from weightkin.policy.naming import Unknown
 from weightkin.policy.reading import Policy
 from weightkin.policy.words import called, direction_words, sure_words, with_evidence
@@ -38,10 +38,10 @@ class Bench:
         rest = [e for e in by_id.values() if any(is_meant(name, e.other) for name in said)]
         rest += [e for name in self.policy.expected_parents if (e := self._evidence(name))]
         above += [e for e in rest if e.verdict == "dependent" and e.parent != "model"]
-        first: dict[str, Evidence] = {}
+        first: dict[tuple[int, str, str], Evidence] = {}
         for e in above:
-            if not e.is_own:
-                first.setdefault(e.other.digest or e.other.name, e)
+            if not e.is_own:  # equal digests are no proof of one model
+                first.setdefault((e.other.id, e.other.source, e.other.name), e)
         return tuple(first.values())
 
     def findings(self) -> tuple[Finding, ...]:
@@ -50,7 +50,7 @@ class Bench:
         if self.is_full:
             found += [*self.undeclared(), *self.stated(), *self.licences(), *self.origin()]
         first: dict[str, Finding] = {}
-        for finding in found:
+        for finding in sorted(found, key=lambda x: x.level):  # errors before warnings
             first.setdefault(finding.fingerprint, finding)
         return tuple(sorted(first.values(), key=lambda x: (x.level, list(RULES).index(x.rule))))
 
@@ -111,7 +111,8 @@ class Bench:
             yield self._made("unverifiable", why, Ancestor(name=skipped.what))
 
     def _unverifiable(self, name: str, why: str, other: Ancestor) -> Finding:
-        return self._made("unverifiable", why if name in why else f"{shown(name)}: {why}", other)
+        is_named = name in why or shown(name) in why
+        return self._made("unverifiable", why if is_named else f"{shown(name)}: {why}", other)
 
     def undeclared(self) -> Iterator[Finding]:
         """Parents and copies in the registry, and expected parents, that nothing declares."""
@@ -190,24 +191,27 @@ class Bench:
                     yield from self._found("contradicted-parent", e, text, caps=False)
 
     def licences(self) -> Iterator[Finding]:
-        """Licences that are looser than an ancestor's, or that no table knows."""
-        own = self.known.declared.licence
-        own_class = class_of(own, self.policy.licences)
-        if self.ancestors and not own_class:
-            said = f"its licence is {shown(own)}, which no table knows" if own else "no licence"
-            text = f"{said} declared, while it has {len(self.ancestors)} ancestors"
-            yield from self._plain("unknown-licence", text.replace("1 ancestors", "1 ancestor"))
+        """Licences that are looser than an ancestor's, or that no table knows.
+
+        Of several, each of the model's counts, and of an ancestor's the one that permits least.
+        """
+        own, table = self.known.declared.licence, self.policy.licences
+        stated = classes_of(own, table)
+        if self.ancestors and "" in (stated.values() or ("",)):
+            n = f"{len(self.ancestors)} ancestor{'s' * (len(self.ancestors) > 1)}"
+            said = f"its licence, {shown(own)}, is in no table" if own else "no licence is declared"
+            yield from self._plain("unknown-licence", f"{said}, while it has {n}")
         for e in self.ancestors:
-            licence = e.other.licence
-            kind = class_of(licence, self.policy.licences)
-            if not kind:
-                said = f"declares {shown(licence)}, which no table knows" if licence else ""
+            theirs = classes_of(e.other.licence, table)
+            if "" in (theirs.values() or ("",)):
+                said = f"declares {shown(e.other.licence)}, which is in no table" if theirs else ""
                 text = f"{called(e.other)} {said or 'declares no licence'}; {e.sentence}"
                 yield from self._found("unknown-licence", e, f"ancestor {text}")
-            elif own_class and is_looser(own_class, kind):
+            if found := looser(stated, theirs):
+                (name, kind), (other, least) = found
                 text = (
-                    f"declares {shown(own)} ({own_class}), while its ancestor {called(e.other)}"
-                    f" declares {shown(licence)} ({kind}); {e.sentence}{direction_words(e)}"
+                    f"declares {shown(name)} ({kind}), while its ancestor {called(e.other)}"
+                    f" declares {shown(other)} ({least}); {e.sentence}{direction_words(e)}"
                 )
                 cap = self.policy.undetermined_direction if e.parent == "undetermined" else "error"
                 yield from self._found("looser-licence", e, text, cap)
@@ -218,8 +222,9 @@ class Bench:
         is_known = self.ancestors or self.known.declared.parents
         search = trace.search if trace is not None else None
         if search is not None and search.is_tested and not (search.relatives or is_known):
-            n = search.n_scanned - len(search.untested)
-            text = f"no evidence of shared weights with {n} registered models, no parent declared"
+            n = search.n_scanned - len(search.untested) - (search.registered is not None)
+            others = f"with {n} registered model{'s' * (n != 1)}"
+            text = f"no evidence of shared weights {others}, no parent declared"
             yield from self._plain("unknown-origin", text)
 
     def _evidence(self, name: str) -> Evidence | None:

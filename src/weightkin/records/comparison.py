@@ -233,6 +233,7 @@ class Comparison(InNotebooks):
         if self.equal is None:
             return ""
         seen = "sampled parameters" if self.equal.basis == "sample" else "parameters"
+        seen = f"the {seen} that could be read" if self.incomplete else seen
         return f"; {int(100 * self.equal.share)} % of {seen} are equal"
 
     @property

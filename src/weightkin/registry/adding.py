@@ -22,7 +22,7 @@ from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
-from weightkin.registry.store import opened, writing
+from weightkin.registry.store import COLUMNS, opened, registered, writing
 from weightkin.registry.stores import store_of
 from weightkin.weights.source import full_name
 
@@ -61,6 +61,8 @@ def add_all(
     skipped: list[Skipped] = []
     with opened(path, to_write=True, place=place) as connection:
         store = store_of(path, connection, to_write=True)
+        for row in connection.execute(f"SELECT {COLUMNS} FROM models"):  # noqa: S608
+            registered(row)  # nothing is added to what was altered
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
             skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))

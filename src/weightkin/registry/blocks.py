@@ -42,7 +42,7 @@ def write_rows(
     x = np.stack(rows).astype(np.float16)
     for suffix, data in (("bits", bits_of(x)), ("vectors", x)):
         path = folder / f"{block.name}.{suffix}"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             size = data.nbytes // len(x)
             raw = data.tobytes()

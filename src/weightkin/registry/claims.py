@@ -17,6 +17,7 @@ from weightkin.weights.messages import shown
 
 LONGEST = 4096  # characters of a text
 MOST_TEXTS = 256
+RESERVED = ("#", "wk1-", "wkfull1-", "hf:")  # no name that a policy may use begins so
 MOST_NAMESAKES = 16  # models of one digest that are looked at
 
 
@@ -35,6 +36,13 @@ def check_texts(*texts: str) -> None:
         if len(text) > LONGEST:
             found = f"found a text of {len(text):,} characters"
             raise UnreadableModel(f"{shown(text[:80])}…: {found}, expected at most {LONGEST:,}")
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that stands for something else: a number, a digest, a path, a hub's name."""
+    if name.startswith(RESERVED) or "/" in name:
+        wanted = f"no slash, and none of {', '.join(RESERVED)} at its beginning"
+        raise UnreadableModel(f"{shown(name)}: found a name that is no model's, expected {wanted}")
 
 
 def is_claimed(sketch: Sketch) -> bool:

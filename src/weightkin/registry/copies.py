@@ -27,10 +27,9 @@ def missing(folder: Path, names: Mapping[int, str]) -> list[int]:
     """Slots that are not copied, among those with the names of their contents."""
     slots = np.fromiter(names, np.int64, len(names))
     wanted = np.frombuffer(b"".join(map(_key, names.values())), np.uint8).reshape(-1, KEY)
-    try:
-        raw = np.fromfile(folder / KEYS, np.uint8)
-    except FileNotFoundError:
+    if not (folder / KEYS).is_file():  # a pipe is never waited for
         return list(names)
+    raw = np.fromfile(folder / KEYS, np.uint8, KEY * (max(names, default=0) + 1))
     copied = raw[: len(raw) // KEY * KEY].reshape(-1, KEY)
     is_there = slots < len(copied)
     is_there[is_there] = (copied[slots[is_there]] == wanted[is_there]).all(axis=1)
@@ -40,7 +39,7 @@ def missing(folder: Path, names: Mapping[int, str]) -> list[int]:
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
     """The file of keys, which one process at a time writes."""
-    handle = os.open(folder / KEYS, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / KEYS, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle

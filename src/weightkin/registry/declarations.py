@@ -14,11 +14,16 @@ from weightkin.weights.hub import SCHEME
 
 
 def check_declared(
-    declared: Sequence[str], matches: Mapping[str, Sequence[int]], found: Compared, place: Place
+    declared: Sequence[str],
+    matches: Mapping[str, Sequence[int]],
+    found: Compared,
+    place: Place,
+    own: int = 0,
 ) -> tuple[DeclaredParent, ...]:
     """State of every declared parent, and of every inferred one that is not declared.
 
-    ``matches`` are the registered models that a declared name may mean.
+    ``matches`` are the registered models that a declared name may mean; ``own`` is the number of
+    the model itself, 0 where it has none.
     """
     stated = []
     meant: set[int] = set()
@@ -29,6 +34,10 @@ def check_declared(
     for name in declared:
         ids = [i for i in matches.get(name, ()) if i in tested]
         meant.update(ids)
+        if not ids and own and own in matches.get(name, ()):
+            why = "the model itself, by its values"
+            stated.append(DeclaredParent(name=name, state="confirmed", why=why, id=own))
+            continue
         stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:

@@ -20,6 +20,7 @@ def recalled(
 ) -> dict[str, Any] | None:
     """What an earlier search found between two registered models, at this level or a stricter one.
 
+    The two are the same contents as then, since a number stands for the same contents for good.
     The level falls as a registry grows: a verdict at a laxer level is found again.
     """
     if own is None:
@@ -32,8 +33,8 @@ def recalled(
     if row is None:
         return None
     known = edge_evidence(row)
-    if known.get("imported"):
-        return None
+    if known.get("imported") or known["looked_at"] != "sketch":
+        return None  # what was found in the weights themselves is not what is registered
     return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
 
 

@@ -13,7 +13,7 @@ from weightkin.records.registry import Registered
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.sealed import SealedStore, with_mark
-from weightkin.registry.sealing import seal
+from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import COLUMNS, registered, writing
 from weightkin.sketch import invariant, vectors
 from weightkin.sketch.file import SUFFIX
@@ -40,7 +40,7 @@ def keep(
     check_texts(sketch.name, sketch.source, sketch.revision or "", said.licence, *said.parents)
     if what.claimed:
         check_claim(store, connection, sketch)
-    file = f"{hashlib.sha256(f'{what.contents} {sketch.scheme.name}'.encode()).hexdigest()}{SUFFIX}"
+    file = file_of(what.contents, sketch.scheme.name)
     with writing(connection):
         slot = _slot(connection, store, what, file)
         values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
@@ -76,6 +76,11 @@ def keep(
         return with_notes(connection, row), old is None
 
 
+def file_of(contents: str, scheme: str) -> str:
+    """Name of the file of a sketch."""
+    return f"{hashlib.sha256(f'{contents} {scheme}'.encode()).hexdigest()}{SUFFIX}"
+
+
 def forget(
     store: SealedStore, connection: sqlite3.Connection, ids: Sequence[int]
 ) -> list[tuple[int, str]]:
@@ -83,10 +88,13 @@ def forget(
     for number in ids:
         connection.execute("DELETE FROM models WHERE id = ?", (number,))
         connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (number,))
-    unused = connection.execute(
-        "SELECT slot, sketch FROM contents WHERE slot NOT IN (SELECT slot FROM models)"
-        " ORDER BY slot"
+    found = connection.execute(
+        "SELECT slot, sketch, contents, scheme FROM contents"
+        " WHERE slot NOT IN (SELECT slot FROM models) ORDER BY slot"
     ).fetchall()
+    if any(file != file_of(contents, scheme) for _, file, contents, scheme in found):
+        raise Altered("the name of a sketch was changed by something other than weightkin")
+    unused = [(slot, file) for slot, file, *_ in found]
     less = -store.mark([slot for slot, _ in unused])
     (mark,) = connection.execute("SELECT mark FROM totals").fetchone()
     connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])

@@ -72,16 +72,24 @@ def family(
 
 
 def current(
-    store: SealedStore, connection: sqlite3.Connection, *, alpha: float, seed: int
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    *,
+    alpha: float,
+    seed: int,
+    before: FamilyGraph | None = None,
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
     """The graph that is kept, with all newcomers if these are few, and whether it grew.
 
+    ``before`` is one that was laid out here and not kept.
     Of few models it is laid out where none is kept. None where nothing is kept of many, or too much
     has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None and old.parameters.get("imported"):
         old = None  # `tree` shows it as such; a place in it is nothing that was found here
+    if old is None and before is not None and (before.alpha, before.seed) == (alpha, seed):
+        old = before
     held = holdings(connection)
     graph = None
     if old is not None and len(newcomers(old, held)) <= MOST_GROWN:

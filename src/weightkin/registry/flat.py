@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel
 from weightkin.registry.blocks import (
     ALIGNED,
     INVARIANT,
@@ -14,8 +13,11 @@ from weightkin.registry.blocks import (
     read_rows,
     write_rows,
 )
+from weightkin.registry.prepared import MAX_SKETCH
 from weightkin.scan import Bits, Floats
 from weightkin.sketch import Sketch, read_sketch, write_sketch
+from weightkin.weights.files import LocalFile
+from weightkin.weights.messages import unreadable
 
 
 class FlatStore:
@@ -46,12 +48,10 @@ class FlatStore:
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:
         """Read one file as it is."""
-        try:
-            return self._file(file).read_bytes()
-        except OSError as error:
-            raise UnreadableModel(
-                f"{self._file(file)}: cannot be read ({error.strerror})"
-            ) from None
+        sketch = LocalFile(self._file(file))
+        if sketch.size > MAX_SKETCH:
+            raise unreadable(sketch.path, f"{sketch.size:,} bytes", f"at most {MAX_SKETCH:,}")
+        return sketch.read([(0, sketch.size)]).tobytes()
 
     def forget(self, slot: int, file: str) -> None:
         """Remove one file; its vectors stay until their slot is used again."""

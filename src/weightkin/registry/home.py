@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import weightkin
@@ -25,7 +25,7 @@ from weightkin.registry import (
 )
 from weightkin.registry.claims import is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
-from weightkin.registry.store import COLUMNS, default_file, opened, writing
+from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
 from weightkin.registry.stores import new_place, store_of
 from weightkin.weights.declared import Declared
 from weightkin.weights.messages import shown, unreadable
@@ -55,6 +55,7 @@ class Registry:
     def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
         self.path = default_file() if path is None else Path(path)
         self._store = store
+        self._before: FamilyGraph | None = None  # laid out by a fresh `trace`, and not kept
 
     def add(
         self,
@@ -110,10 +111,12 @@ class Registry:
         seed: int = 0,
         most: int = MOST,
         also: Sequence[int] = (),
+        fresh: bool = False,
     ) -> Trace:
         """The way of a model to its root, and what it declares held against that.
 
         Registered models whose numbers are in ``also`` are compared whatever their vectors say.
+        With ``fresh``, as at the gate, every comparison is made anew and nothing is written.
         """
         started = time.perf_counter()
         if not 0 < alpha < 1 or most < 1:
@@ -136,30 +139,28 @@ class Registry:
                 alpha=alpha,
                 seed=seed,
                 most=most,
+                fresh=fresh,
             )
             number = own.id if own else 0
-            whole = family.current(store, connection, alpha=alpha, seed=seed)
+            before = self._before if fresh else None
+            whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
-                where = placing.placed(
-                    store,
-                    held.holdings(connection),
-                    query,
-                    found,
-                    number,
-                    alpha,
-                    seed,
-                )
+                there = held.holdings(connection)
+                where = placing.placed(store, there, query, found, number, alpha, seed)
             else:
                 slot = searching.slot_of(connection, query)
                 where = placing.hung_in(whole[0], whole[1], query, slot, found, number)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
-        if self._is_writable():
-            with opened(self.path, to_write=True) as connection:
-                if own is not None:
-                    searching.remember(connection, own, found)
-                if whole is not None and whole[2]:
-                    family.keep(connection, whole[0])
+        if fresh:
+            self._before = whole[0] if whole is not None else None
+        else:
+            writes: list[Callable[[sqlite3.Connection], None]] = []
+            if own is not None:
+                writes.append(partial(searching.remember, own=own, found=found))
+            if whole is not None and whole[2]:
+                writes.append(partial(family.keep, graph=whole[0]))
+            write_if_free(self.path, *writes)
         record = Search(
             name=query.sketch.name,
             source=query.sketch.source,
@@ -184,8 +185,9 @@ class Registry:
             incomplete=query.sketch.is_partial or found.is_incomplete,
             not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
         )
-        declared = declarations.check_declared(query.declared.parents, matches, found, where)
-        return Trace(search=record, declared=declared, licence=query.declared.licence)
+        said = query.declared
+        declared = declarations.check_declared(said.parents, matches, found, where, number)
+        return Trace(search=record, declared=declared, licence=said.licence)
 
     def family(
         self,
@@ -214,9 +216,8 @@ class Registry:
             graph, is_new = family.family(
                 self.path, connection, alpha=alpha, seed=seed, progress=progress
             )
-        if is_new and self._is_writable():
-            with opened(self.path, to_write=True) as connection:
-                family.keep(connection, graph)
+        if is_new:
+            write_if_free(self.path, partial(family.keep, graph=graph))
         return graph
 
     def list(self) -> tuple[Registered, ...]:
@@ -258,11 +259,12 @@ class Registry:
         with opened(self.path, to_write=False) as connection:
             if is_path:
                 query = prepare(source)
-                if not is_text(query.sketch.source):
+                slot = searching.slot_of(connection, query)
+                if slot is None or not is_text(query.sketch.source):
                     return query, None
-                rows = connection.execute(
-                    f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ?",  # noqa: S608
-                    (full_name(str(source)), query.sketch.digest),
+                rows = connection.execute(  # a digest is a sample: the contents must be the same
+                    f"SELECT {COLUMNS} FROM models WHERE source = ? AND slot = ?",  # noqa: S608
+                    (full_name(str(source)), slot),
                 ).fetchall()
                 return query, entries.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))
@@ -293,6 +295,3 @@ class Registry:
             (name, number, full_name(name)),
         ).fetchall()
         return tuple(entries.with_notes(connection, row) for row in rows)
-
-    def _is_writable(self) -> bool:
-        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)

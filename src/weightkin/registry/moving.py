@@ -27,9 +27,9 @@ from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
 from weightkin.registry.blocks import INVARIANT
-from weightkin.registry.claims import check_texts, is_claimed, is_text
+from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text
 from weightkin.registry.entries import keep, now
-from weightkin.registry.prepared import of_sketch, sketch_in
+from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
@@ -44,7 +44,6 @@ MAX_LISTING = 1 << 27  # bytes: about 60,000 models
 LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
 FEW = 10_000
 PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
-MAX_SKETCH = 1 << 28
 
 
 def export_to(path: Path, target: Path) -> int:
@@ -192,6 +191,7 @@ def _import_one(
         case _:
             raise UnreadableModel("a malformed entry, expected a model")
     check_texts(name, source, revision, when, licence, file, *parents)
+    check_name(name)
     member = f"sketches/{file}"
     data = _member(archive, member, MAX_SKETCH)
     if data is None:

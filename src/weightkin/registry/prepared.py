@@ -10,7 +10,7 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
-from weightkin.lineage.collection import SMALL, contents_of
+from weightkin.lineage.collection import SMALL, contents_of, is_of
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.file import SUFFIX
@@ -22,6 +22,8 @@ from weightkin.weights import Model, open_model
 from weightkin.weights.declared import Declared, declared
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.source import full_name
+
+MAX_SKETCH = 1 << 28  # bytes of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,6 @@ def weights_at_hand(sketch: Sketch) -> Model | None:
 
 def weights_of(sketch: Sketch) -> Model | str:
     """The weights a model was registered from, or why they cannot be looked at."""
-    from weightkin.weights import digest as digest_of
-
     source = sketch.source
     repository, colon, file = source.removeprefix(SCHEME).partition(":")
     if source.startswith(SCHEME) and sketch.revision and not {"@", "+"} & set(source):
@@ -102,8 +102,7 @@ def weights_of(sketch: Sketch) -> Model | str:
         return str(error)
     if model.sketched is not None:
         return "only a sketch is at hand"
-    found = digest_of(model)
-    return model if found == sketch.digest else "its weights changed since it was registered"
+    return model if is_of(sketch, model) else "its weights changed since it was registered"
 
 
 def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:

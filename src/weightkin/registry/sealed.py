@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +17,9 @@ from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves
 from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
 from weightkin.scan import Bits, Floats, Ints, bits_of, rescored, scored
 from weightkin.sketch import Sketch
-from weightkin.sketch.file import sketch_bytes
+from weightkin.sketch.file import SUFFIX, sketch_bytes
 
+NAME = re.compile(f"[0-9a-f]{{64}}{re.escape(SUFFIX)}", re.ASCII)  # of a sketch
 MOST_ASKED = 500  # slots in one question to the database
 COLUMN = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
 
@@ -98,17 +101,18 @@ class SealedStore:
 
     def sketch(self, slot: int, file: str) -> Sketch:
         """One sketch, as it was written; raises `UnreadableModel` for any other."""
-        return self._store.sketch(slot, file, lambda data: self._check_sketch(slot, file, data))
+        check = partial(self._check_sketch, slot, file)
+        return self._store.sketch(slot, checked_name(file), check)
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:
         """The file of one sketch as it was written."""
-        data = self._store.sketch_bytes(slot, file)
+        data = self._store.sketch_bytes(slot, checked_name(file))
         self._check_sketch(slot, file, data)
         return data
 
     def forget(self, slot: int, file: str) -> None:
         """Remove a sketch that nobody knows any more."""
-        self._store.forget(slot, file)
+        self._store.forget(slot, checked_name(file))
 
     def mark(self, slots: Sequence[int]) -> int:
         """What some slots add to the mark of all."""
@@ -155,6 +159,13 @@ class SealedStore:
         if seal(contents, file, data) != given:
             said = "its sketch was changed by something other than weightkin"
             raise UnreadableModel(f"{file[:16]}…: {said}, expected as it was registered")
+
+
+def checked_name(file: str) -> str:
+    """The name of a sketch as the registry gives it; anything else might lead elsewhere."""
+    if not isinstance(file, str) or not NAME.fullmatch(file):
+        raise Altered("the name of a sketch was changed by something other than weightkin")
+    return file
 
 
 def with_mark(total: str, more: int) -> str:

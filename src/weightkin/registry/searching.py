@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -78,8 +79,12 @@ def search(
     alpha: float,
     seed: int,
     most: int,
+    fresh: bool = False,
 ) -> Compared:
-    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case."""
+    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case.
+
+    ``fresh`` remembers nothing.
+    """
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
     found = Compared(n_scanned, alpha / max(1, n_scanned))
     for candidate in _candidates(store, connection, query, found, wanted, most):
@@ -87,7 +92,8 @@ def search(
         if not others:
             continue
         kept = replace(candidate, models=others)
-        relative = _relative(connection, query, kept, own, found, seed)
+        known = None if fresh else recalled(connection, own, kept.model, found.paid_alpha)
+        relative = _relative(query, kept, found, seed, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
         (found.relatives if is_related else found.others).append(relative)
@@ -175,15 +181,9 @@ def _sketch(store: SealedStore, connection: sqlite3.Connection, slot: int) -> Sk
 
 
 def _relative(
-    connection: sqlite3.Connection,
-    query: Prepared,
-    candidate: Candidate,
-    own: Registered | None,
-    found: Compared,
-    seed: int,
+    query: Prepared, candidate: Candidate, found: Compared, seed: int, known: dict[str, Any] | None
 ) -> Relative:
-    """One candidate with its verdict, remembered or found now."""
-    known = recalled(connection, own, candidate.model, found.paid_alpha)
+    """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found, seed)
         known = {

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -28,8 +29,11 @@ OLD = 3  # of weightkin 0.1.0
 APPLICATION = 0x574B494E  # "WKIN"
 MOST_SAID = 300  # characters of what SQLite says
 MOST_CHECKED = 1 << 26  # bytes of a file of which every page is checked when it is opened
+ONE_ROW = ("totals", "place")
+MARK = re.compile("[0-9a-f]{16}", re.ASCII)
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"  # of SQLite itself
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
+MOST_PATIENCE = 1000  # milliseconds, where waiting is not worth it
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 TABLES = """
 CREATE TABLE contents (
@@ -133,6 +137,20 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
         yield
 
 
+def write_if_free(path: Path, *writes: Callable[[sqlite3.Connection], None]) -> None:
+    """Write down what can be found again: not where nobody may, or while another process writes."""
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return
+    with opened(path, to_write=True) as connection:
+        connection.execute(f"PRAGMA busy_timeout = {MOST_PATIENCE}")
+        try:
+            for write in writes:
+                write(connection)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+
+
 def registered(row: tuple[object, ...], notes: tuple[str, ...] = ()) -> Registered:
     """A row of ``models``, in the order of `COLUMNS`."""
     check(f"the entry of model #{row[0]}", row[-1], *row[:-1])
@@ -170,9 +188,11 @@ def _check_whole(path: Path, connection: sqlite3.Connection, n_rows: int) -> Non
     made = {x for (x,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")}
     if made != {x.strip() for x in (*TABLES.split(";"), SEQUENCE) if x.strip()}:
         raise Altered("its tables were changed by something other than weightkin")
+    is_checked = path.stat().st_size <= MOST_CHECKED
+    _check_types(connection, (*ONE_ROW, *(("contents", "items", "models") if is_checked else ())))
     n_models, n_contents, next_slot = connection.execute(
         "SELECT n_models, n_contents, next_slot FROM totals"
-    ).fetchone() or (-1, -1, -1)
+    ).fetchone()
     for table, n in (("models", n_models), ("contents", n_contents)):
         (found,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
         if found != n:
@@ -180,6 +200,20 @@ def _check_whole(path: Path, connection: sqlite3.Connection, n_rows: int) -> Non
     if n_rows > next_slot + 1:
         where = folder_of(path)
         raise Altered(f"knows {next_slot} of {n_rows} vectors in {where}, the last are missing")
+
+
+def _check_types(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
+    """Refuse values of other types than their columns: SQLite itself takes any."""
+    for table in tables:
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+        wrong = " OR ".join(f"typeof({x[1]}) != '{x[2].lower()}'" for x in columns)
+        n = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        found = connection.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1")  # noqa: S608
+        if found.fetchone() or (table in ONE_ROW and n != 1):
+            raise Altered(f"{table} was changed by something other than weightkin")
+    (mark,) = connection.execute("SELECT mark FROM totals").fetchone()
+    if not MARK.fullmatch(mark):
+        raise Altered("totals was changed by something other than weightkin")
 
 
 def _check_place(path: Path, connection: sqlite3.Connection, place: str) -> None:

@@ -1,7 +1,8 @@
-"""Sketches kept on disk by digest and scheme, so that a model is sketched once."""
+"""Sketches kept on disk by digest, files and scheme, so that a large model is sketched once."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from weightkin.weights.files import readable
 def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | None = None) -> Sketch:
     """Return the sketch of a model, from the cache if it is there and sound.
 
-    The key is the digest, which reads two rows of each tensor: models that agree on those rows and
-    differ elsewhere share an entry (see `weights.digests`). A damaged entry is made again. Name,
-    source and config are always those of the model at hand.
+    The key is the digest, which reads two rows of each tensor, together with what tells each file
+    from any other state of it (`weights.stamps`; on a hub its address with the commit): no other
+    model meets the entry. A damaged entry is made again. Name and source are always those of the
+    model at hand. Models whose sketch would hold everything, and those in memory, are not kept:
+    they are as quickly read.
 
     Parameters
     ----------
@@ -32,9 +35,13 @@ def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | Non
         What to keep.
     """
     scheme = scheme or Scheme()
+    stamps = model.storage.stamps
+    if scheme.is_whole or not stamps:
+        return take_sketch(model, scheme)
     folder = default_folder() if folder is None else folder
     identity = digest(model)
-    path = folder / f"{identity}_{scheme.name}{SUFFIX}"
+    key = hashlib.sha256("\0".join((identity, scheme.name, *stamps)).encode()).hexdigest()
+    path = folder / f"{key}{SUFFIX}"
     with readable(path):
         is_there = path.exists()
     if is_there:
@@ -45,6 +52,8 @@ def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | Non
         if sketch is not None and (sketch.digest, sketch.scheme) == (identity, scheme):
             return replace(sketch, name=model.name, source=model.source, revision=model.revision)
     sketch = take_sketch(model, scheme)
+    if model.storage.stamps != stamps:
+        return sketch  # a file was changed meanwhile
     with readable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_sketch(sketch, path, overwrite=True)

@@ -33,6 +33,11 @@ class SketchStorage:
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
         """Nothing: memory answers at once."""
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """No file, nothing that tells one state from another."""
+        return ()
+
 
 def stand_in(sketch: Sketch) -> Model:
     """Make the model of a sketch's runs: what its file opens as, without the file."""

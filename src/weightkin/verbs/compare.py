@@ -251,7 +251,7 @@ def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...]
     if shared.is_all:
         same = "same files" if shared.is_same_file else "same full digest"
         return ("identical",), {"identical": same}
-    if a.digest == b.digest:
+    if a.digest == b.digest and (shared.found is None or shared.found.is_whole):
         return (), {"identical": "a sample; --full-digest reads everything"}
     return (), {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.records import ModelRef
@@ -85,9 +84,6 @@ def _n_parameters(model: Model) -> int:
 
 
 def _is_same_file(models: tuple[Model, Model], refs: tuple[ModelRef, ModelRef]) -> bool:
-    a, b = refs
-    if a.digest != b.digest:
-        return False
-    if a.revision or b.revision:
-        return (a.source, a.revision) == (b.source, b.revision)
-    return Path(models[0].source).resolve() == Path(models[1].source).resolve()
+    """Whether both were read from the same files, unchanged between; names and digests say less."""
+    stamps = tuple(model.storage.stamps for model in models)
+    return bool(stamps[0]) and stamps[0] == stamps[1] and refs[0].digest == refs[1].digest

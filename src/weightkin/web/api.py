@@ -71,8 +71,8 @@ class JobsSeen:
 class Pair:
     """Numbers of two registered models."""
 
-    a: Annotated[int, Query(ge=1, le=1 << 53)]
-    b: Annotated[int, Query(ge=1, le=1 << 53)]
+    a: Annotated[int, Query(ge=1, le=1 << 53, strict=True)]
+    b: Annotated[int, Query(ge=1, le=1 << 53, strict=True)]
 
 
 def seen(desk: Desk, job: Job) -> JobSeen:

@@ -85,6 +85,12 @@ class Joined:
         """Bytes touched of both."""
         return self.base.bytes_touched + self.adapter.bytes_touched
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Those of both, if both have some."""
+        both = self.base.stamps, self.adapter.stamps
+        return (*both[0], "+", *both[1]) if all(both) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:

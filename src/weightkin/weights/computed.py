@@ -69,6 +69,11 @@ class ComputedStorage:
         """Bytes touched of what is stored."""
         return self.inner.bytes_touched
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Those of what is stored."""
+        return self.inner.stamps
+
 
 def stored_rows(storage: Storage, name: str, rows: Index, width: int) -> npt.NDArray[Any]:
     """Rows of a stored matrix of ``width`` columns, as stored."""

@@ -13,29 +13,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.weights.adapter import CONFIG as ADAPTER_CONFIG
+from weightkin.weights.card import CARD, MAX_BYTES, said_in
 from weightkin.weights.files import LocalFile, home_of
 from weightkin.weights.folder import MAX_CONFIG
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.json_text import parse_object
-from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import Model, Problem
 from weightkin.weights.source import base_and_adapter
 
-CARD = "README.md"
-MAX_BYTES = 1 << 20  # of a card
-MAX_ENTRY = 1 << 16  # characters of one entry of its front matter
 MOST = 64  # parents
 MAX_NAME = 256  # characters
-KEYS = ("base_model", "license", "license_name")
-_ENTRY = re.compile(rf"^({'|'.join(KEYS)})[ \t]*:(?=\s|$)", re.MULTILINE)
-_NEXT = re.compile(r"^[^\s#\-\]}].*", re.MULTILINE)  # where an entry after it begins
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _REPOSITORY = re.compile(r"https?://[^/]+/([^/?#]+/[^/?#]+)(?:[/?#].*)?")
 _SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+?)--([^/]+)(?:/.*)?")
+_AT_REVISION = re.compile(r"([^/@:]+/[^/@:]+)(?:@[^:]*)?(?::.*)?")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
@@ -43,7 +35,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 class Declared:
     """Parents in the order they are named, each once, and the licence ("" where none is).
 
-    ``unread`` lists files of claims that are there and could not be read.
+    Several licences are one text, with commas. ``unread`` lists claims that could not be read.
     """
 
     parents: tuple[str, ...] = ()
@@ -87,7 +79,7 @@ def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
 
 
 def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
-    """Parents by an adapter's config, a card, GGUF keys and a config; the first licence."""
+    """Parents by an adapter's config, a card, GGUF keys and a config; all licences."""
     card = texts.card()
     parents = [
         *_values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path"),
@@ -95,9 +87,11 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
         *_of_gguf(config.get("declared_base_models")),
         *_values(config, "_name_or_path"),
     ]
-    stated = card["license_name"] if card["license"] == ["other"] else []
-    licences = [*stated, *card["license"], *_values(config, "declared_licence")]
-    licence = next((x for x in licences if x), "")
+    named = card["license_name"]
+    licences = [x for x in card["license"] if not (named and x == "other")]
+    licences += [*(named if len(licences) < len(card["license"]) else []),
+                 *_values(config, "declared_licence")]  # fmt: skip
+    licence = ", ".join({x.casefold(): x for x in reversed(licences)}.values())
     return Declared(tuple(map(_clean, parents)), licence, tuple(texts.unread))
 
 
@@ -121,14 +115,11 @@ class _Texts:
 
     def card(self) -> dict[str, list[str]]:
         """Values of the front matter of a card."""
-        found: dict[str, list[str]] = {key: [] for key in KEYS}
-        raw = self._raw(CARD, MAX_BYTES) or b""
         try:
-            for key, value in _entries(_front_matter(raw)):
-                found[key] += value
+            return said_in(self._raw(CARD, MAX_BYTES) or b"")
         except UnreadableModel as error:
             self.unread.append(Problem(CARD, str(error), loses_tensors=False))
-        return found
+        return said_in(b"")
 
     def _raw(self, name: str, limit: int) -> bytes | None:
         try:
@@ -155,10 +146,19 @@ def _fetched(model: Model, name: str, limit: int) -> bytes | None:
 def _kept(
     parents: Sequence[str], licence: str, source: str, unread: tuple[Problem, ...]
 ) -> Declared:
-    own = {_text(source), _text(Path(source).name), ""}
-    named = dict.fromkeys(map(_text, parents))
-    kept = [p for p in named if p not in own and len(p) <= MAX_NAME]
-    return Declared(tuple(kept[:MOST]), _text(licence)[:MAX_NAME], unread)
+    """What is declared, without the model itself; what is too much is listed as unread."""
+    own = {_text(source), "" if "+" in source else _text(_clean(source)), "", "."}
+    named = [p for p in dict.fromkeys(map(_text, parents)) if p not in own]
+    kept = [p for p in named if len(p) <= MAX_NAME][:MOST]
+    lost = []
+    if len(kept) < len(named):
+        why = f"{len(named) - len(kept)} of {len(named)} declared parents were left out:"
+        why += f" more than {MOST}, or names over {MAX_NAME} characters"
+        lost.append(Problem("declared parents", why, loses_tensors=False))
+    if len(licence) > MAX_NAME:
+        why = f"a licence of {len(licence):,} characters, expected at most {MAX_NAME}"
+        lost.append(Problem("declared licence", why, loses_tensors=False))
+    return Declared(tuple(kept), _text(licence)[:MAX_NAME], (*unread, *lost))
 
 
 def _text(name: str) -> str:
@@ -185,34 +185,8 @@ def _values(data: Mapping[str, Any], key: str) -> list[str]:
     return [value] if isinstance(value, str) and value else []
 
 
-def _front_matter(raw: bytes) -> str:
-    """Lines between the first two ``---``, if the text begins with one."""
-    text = raw.decode("utf-16" if raw[:2] in UTF_16 else "utf-8-sig", errors="replace")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip()
-    if not text.startswith("---\n"):
-        return ""
-    return text[4:].split("\n---", 1)[0]
-
-
-def _entries(front: str) -> Iterator[tuple[str, list[str]]]:
-    """Texts under each key that counts here; entries of other keys are not looked at."""
-    for match in _ENTRY.finditer(front):
-        behind = _NEXT.search(front, match.end())
-        entry = front[match.start() : behind.start() if behind else len(front)]
-        if len(entry) > MAX_ENTRY:
-            raise unreadable(CARD, f"{len(entry)} characters of {match[1]}", f"{MAX_ENTRY}")
-        try:
-            value = yaml.safe_load(entry)[match[1]]
-        except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError) as error:
-            problem = getattr(error, "problem", None) or type(error).__name__
-            found = f"{match[1]} that is no YAML ({shown(problem)})"
-            raise unreadable(CARD, found, "a name or a list of names") from None
-        listed = value if isinstance(value, list) else [value]
-        yield match[1], [x.strip() for x in listed if isinstance(x, str)]
-
-
 def _clean(name: str) -> str:
-    """A parent without what surrounds its name: an address, a cache, a drive, slashes."""
+    """A parent without what surrounds its name: an address, a cache, a revision, slashes."""
     if _WINDOWS.match(name):
         name = name.replace("\\", "/")
     name = name.removeprefix(SCHEME)
@@ -220,4 +194,6 @@ def _clean(name: str) -> str:
         return found[1]
     if found := _SNAPSHOT.fullmatch(name):
         return f"{found[1]}/{found[2]}"
+    if found := _AT_REVISION.fullmatch(name):
+        return found[1]
     return name.removeprefix("./").rstrip("/")

@@ -43,6 +43,11 @@ class DryFile:
         """Bytes of the file."""
         return self.real.size
 
+    @property
+    def stamp(self) -> str:
+        """That of the file."""
+        return self.real.stamp
+
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
         """Zeros in place of the bytes of ascending spans."""
         self.asked.extend(spans)

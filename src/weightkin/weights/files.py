@@ -26,6 +26,7 @@ from weightkin.weights.messages import unreadable
 from weightkin.weights.model import Problem, Spans, TensorInfo
 from weightkin.weights.pages import PAGE, PageLedger
 from weightkin.weights.ranges import RemoteFile, fetch
+from weightkin.weights.stamps import stamp_of
 
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
@@ -55,6 +56,10 @@ class File(Protocol):
     def bytes_touched(self) -> int:
         """Bytes read so far: whole pages here, requested ranges on a server."""
 
+    @property
+    def stamp(self) -> str:
+        """Equal for two files only if they are one, unchanged; empty once a change was seen."""
+
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
         """Bytes of ascending spans, joined."""
 
@@ -71,13 +76,13 @@ class LocalFile:
     With ``homes`` the path may be a link, but only to a file inside one of these folders.
     """
 
-    __slots__ = ("pages", "path", "size")
+    __slots__ = ("pages", "path", "size", "stamp")
 
     def __init__(self, path: Path, homes: Sequence[Path] = ()) -> None:
         if homes:
             _check_link(path, homes)
         with opened(path) as handle:
-            status = os.fstat(handle.fileno())
+            status, self.stamp = os.fstat(handle.fileno()), stamp_of(handle.fileno())
         if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
             found = f"a sparse file, {status.st_size} bytes of which {status.st_blocks * 512} exist"
             raise unreadable(path, found, "a file with its contents")
@@ -102,6 +107,8 @@ class LocalFile:
                 for a, b in near:
                     joined[filled : filled + b - a] = block[a - start : b - start]
                     filled += b - a
+            if stamp_of(handle.fileno()) != self.stamp:
+                self.stamp = ""
         return joined
 
     @property
@@ -144,6 +151,8 @@ class LocalFile:
 
     def _mapped(self, dtype: np.dtype[Any], offset: int, n: int) -> npt.NDArray[Any]:
         with opened(self.path) as handle:
+            if stamp_of(handle.fileno()) != self.stamp:
+                self.stamp = ""
             try:
                 return np.memmap(handle, dtype, "r", offset, shape=(n,))
             except ValueError:  # longer than the file is now
@@ -217,6 +226,12 @@ class FileStorage:
     def bytes_touched(self) -> int:
         """Distinct bytes touched so far, headers included: whole pages here, ranges on a server."""
         return sum(file.bytes_touched for file in self.files)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Those of the files, in their order."""
+        found = tuple(file.stamp for file in self.files)
+        return found if all(found) else ()
 
 
 @contextmanager

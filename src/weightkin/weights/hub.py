@@ -169,7 +169,7 @@ class _InCache:
 
     def __call__(self, name: str) -> File:
         if name not in self.names:
-            raise OutOfReach(f"{located(self.folder / name)}: found it {self.why}, expected a file")
+            raise OutOfReach(f"{located(self.folder / name)}: {self.why}; expected a file")
         return LocalFile(self.folder / name, (home_of(self.folder),))
 
 
@@ -191,7 +191,7 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
         )
         names = sorted(name for name in found if _is_plain(name))
     if not any(name.lower().endswith(SUFFIXES) for name in names):
-        raise OutOfReach(f"{where}: found it {why}, expected the model in {cache}")
+        raise OutOfReach(f"{where}: {why}; expected the model in {cache}")
 
     return _repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)))
 

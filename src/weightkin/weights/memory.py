@@ -36,6 +36,11 @@ class ArrayStorage:
         """No file, no bytes."""
         return 0
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """No file, nothing that tells one state from another."""
+        return ()
+
 
 def model_from_arrays(
     arrays: Mapping[str, npt.NDArray[Any]],

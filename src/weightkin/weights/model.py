@@ -68,6 +68,10 @@ class Storage(Protocol):
     def bytes_touched(self) -> int:
         """Distinct bytes touched so far, in whole 4 KiB pages (requested ranges when remote)."""
 
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """One for each file, equal only while the file is the same; empty where none is known."""
+
 
 @dataclass(frozen=True)
 class Model:

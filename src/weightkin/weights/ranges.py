@@ -56,6 +56,11 @@ class RemoteFile:
         """Open it anew in another process, with nothing fetched."""
         return RemoteFile, (self.path, self._url, self._transfer)
 
+    @property
+    def stamp(self) -> str:
+        """Its address, which names the commit, and its size."""
+        return f"{self._url} {self.size}"
+
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
         """Bytes of ascending spans, joined."""
         n_held = sum(stop - start for start, stop in self.held)
