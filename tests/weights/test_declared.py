@@ -1,6 +1,7 @@
 """Claim: what a model declares is read where it is well formed, and nothing there can fail."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,10 @@ from weightkin.weights import model_from_arrays
 from weightkin.weights.declared import declared
 
 
-def of(source, config=None, beside=None):
+def of(*sources, config=None, beside=None):
     model = model_from_arrays({"w": np.zeros((2, 2), np.float32)}, config=config or {})
-    return declared(replace(model, source=str(source), beside=beside))
+    parts = tuple(map(str, sources)) if len(sources) > 1 else ()
+    return declared(replace(model, source="+".join(map(str, sources)), parts=parts, beside=beside))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_keys_of_a_gguf_file_are_read():
         "none",
     ]
     config = {"declared_base_models": bases, "declared_licence": "mit"}
-    found = of("/none/x.gguf", config)
+    found = of("/none/x.gguf", config=config)
     assert (found.parents, found.licence) == (("org/a", "Org/B", "c"), "mit")
 
 
@@ -75,10 +77,10 @@ def test_an_adapter_declares_its_base(tmp_path):
     (base / "README.md").write_text("---\nlicense: llama3\nbase_model: older\n---\n")
     said = {"base_model_name_or_path": "org/base"}
     (adapter / "adapter_config.json").write_text(json.dumps(said))
-    found = of(f"{base}+{adapter}")
+    found = of(base, adapter)
     assert (found.parents, found.licence) == ((str(base),), "llama3")
     (adapter / "README.md").write_text("---\nlicense: mit\nbase_model: other\n---\n")
-    found = of(f"hf://org/base@{'a' * 40}+{adapter}")
+    found = of(f"hf://org/base@{'a' * 40}", adapter)
     assert (found.parents, found.licence) == (("org/base", "other"), "mit")
 
 
@@ -105,7 +107,7 @@ def test_what_surrounds_the_name_of_a_parent_goes(tmp_path, name, parent):
         ("\n \n---\r\nbase_model: a\r\nlicense: [mit]\r\n---\r\n", ("a",), "mit"),
         ("---\nbase_model: null\nlicense: other\nlicense_name: x\n---\n", (), "x"),
         ("---\nbase_model: [a,\n  b]\nother: {]\n---\n", ("a", "b"), ""),
-        ("---\nbase_model: >-\n  org/a\nlicense: 3\n---\n", ("org/a",), ""),
+        ("---\nbase_model: >-\n  org/a\nlicense:\n---\n", ("org/a",), ""),
         ("---\nbase_models: a\nxbase_model: b\n---\n", (), ""),
     ],
 )
@@ -117,11 +119,32 @@ def test_cards_are_yaml(tmp_path, card, parents, licence):
 
 @pytest.mark.parametrize(
     "entry", ["base_model:\t- a\n\tx: [", "base_model: [a", "base_model: " + "[" * 5000,
-              "license: *x", "base_model: " + "a" * 100_000]
+              "license: *x", "base_model: " + "a" * 100_000, "base_model: [[org/a]]",
+              "base_model: {name: org/a}", "base_model: [org/a, 3]", "license: 3",
+              "license: a\n" * 17, "license: [" + "a, " * 15_000 + "a]\n" + "base_model: [" * 9000]
 )  # fmt: skip
-def test_an_entry_that_is_no_yaml_is_unread(tmp_path, entry):
+def test_an_entry_that_is_no_text_is_unread(tmp_path, entry):
     (tmp_path / "README.md").write_text(f"---\n{entry}\n---\n")
     (problem,) = of(tmp_path).unread
     assert problem.what == "README.md"
     assert problem.why.isprintable()
     assert len(problem.why) < 400
+
+
+def test_many_entries_of_a_card_cost_nothing(tmp_path):
+    (tmp_path / "README.md").write_text("---\n" + "license: a\n" * 94_000 + "---\n")
+    started = time.perf_counter()
+    (problem,) = of(tmp_path).unread
+    assert time.perf_counter() - started < 2
+    assert "more than 16 of base_model, license, license_name" in problem.why
+
+
+@pytest.mark.parametrize("value", [["org/a", ["org/b"]], {"name": "org/a"}, 3])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("adapter_config.json", "base_model_name_or_path"), ("config.json", "_name_or_path")],
+)
+def test_a_parent_in_a_config_that_is_no_text_is_unread(tmp_path, value, name, key):
+    (tmp_path / name).write_text(json.dumps({key: value}))
+    (problem,) = of(tmp_path).unread
+    assert problem.what == name

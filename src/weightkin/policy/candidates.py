@@ -46,7 +46,7 @@ def candidates_of(source: Source, room: Room) -> Iterable[Found]:
         return [Found(known.first.source, as_registered(known.first))]
     if isinstance(known, Unknown) and not known.is_absent:
         return [Found(text, unreadable(shown(text), known.why, "one model"))]
-    if room.registry and not may_be_elsewhere(text):
+    if room.registry and "+" not in text and not may_be_elsewhere(text):
         nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
         return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
     return models_of(source)

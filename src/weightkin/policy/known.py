@@ -84,7 +84,7 @@ def look(
     by_id: dict[int, Evidence] = {}
     if registry is not None:
         wanted = sorted({x.id for x in known} | set(also))
-        trace = registry.trace(model.source, alpha=alpha, seed=seed, also=wanted)
+        trace = registry.trace(model, alpha=alpha, seed=seed, also=wanted)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
     own = [x for x in known if x.digest == digest and not x.claimed]
     by_id |= {x.id: _itself(x) for x in own if x.id not in by_id}

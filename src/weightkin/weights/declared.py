@@ -21,13 +21,13 @@ from weightkin.weights.files import LocalFile, home_of
 from weightkin.weights.folder import MAX_CONFIG
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.json_text import parse_object
-from weightkin.weights.messages import shown, unreadable
+from weightkin.weights.messages import quoted, shown, unreadable
 from weightkin.weights.model import Model, Problem
-from weightkin.weights.source import base_and_adapter
 
 CARD = "README.md"
 MAX_BYTES = 1 << 20  # of a card
-MAX_ENTRY = 1 << 16  # characters of one entry of its front matter
+MAX_ENTRY = 1 << 16  # characters of the entries of its front matter that count, together
+MAX_ENTRIES = 16
 MOST = 64  # parents
 MAX_NAME = 256  # characters
 KEYS = ("base_model", "license", "license_name")
@@ -56,11 +56,13 @@ def declared(model: Model) -> Declared:
 
     An adapter declares its base first; a licence it does not name is that of its base.
     """
-    pair = base_and_adapter(model.source)
-    if pair is not None:
-        below = declared(replace(model, source=pair[0]))
-        own = Declared() if pair[1].startswith(SCHEME) else _of_folder(Path(pair[1]), {})
-        name = pair[0].removeprefix(SCHEME).split("@")[0]
+    if model.parts:
+        *bases, adapter = model.parts
+        base = "+".join(bases)
+        below = declared(replace(model, source=base, parts=tuple(bases if len(bases) > 1 else ())))
+        is_here = not adapter.startswith(SCHEME)
+        own = _of_folder(folder_of(Path(adapter)), {}) if is_here else Declared()
+        name = base.removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
         unread = (*below.unread, *own.unread)
         return _kept([name, *others], own.licence or below.licence, model.source, unread)
@@ -90,10 +92,10 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
     """Parents by an adapter's config, a card, GGUF keys and a config; the first licence."""
     card = texts.card()
     parents = [
-        *_values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path"),
+        *texts.values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path", ADAPTER_CONFIG),
         *card["base_model"],
         *_of_gguf(config.get("declared_base_models")),
-        *_values(config, "_name_or_path"),
+        *texts.values(config, "_name_or_path", "config.json"),
     ]
     stated = card["license_name"] if card["license"] == ["other"] else []
     licences = [*stated, *card["license"], *_values(config, "declared_licence")]
@@ -129,6 +131,14 @@ class _Texts:
         except UnreadableModel as error:
             self.unread.append(Problem(CARD, str(error), loses_tensors=False))
         return found
+
+    def values(self, config: Mapping[str, Any], key: str, name: str) -> list[str]:
+        """Texts under one key of a config."""
+        try:
+            return _texts(config.get(key), name, key)
+        except UnreadableModel as error:
+            self.unread.append(Problem(name, str(error), loses_tensors=False))
+            return []
 
     def _raw(self, name: str, limit: int) -> bytes | None:
         try:
@@ -185,6 +195,14 @@ def _values(data: Mapping[str, Any], key: str) -> list[str]:
     return [value] if isinstance(value, str) and value else []
 
 
+def _texts(value: Any, where: str, key: str) -> list[str]:
+    """A text, or a list of texts; nothing of what is said is left out in silence."""
+    listed = value if isinstance(value, list) else [value]
+    if other := [x for x in listed if not (x is None or isinstance(x, str))]:
+        raise unreadable(where, f"{quoted(other[0])} under {key}", "a text or a list of texts")
+    return [x.strip() for x in listed if x]
+
+
 def _front_matter(raw: bytes) -> str:
     """Lines between the first two ``---``, if the text begins with one."""
     text = raw.decode("utf-16" if raw[:2] in UTF_16 else "utf-8-sig", errors="replace")
@@ -196,19 +214,23 @@ def _front_matter(raw: bytes) -> str:
 
 def _entries(front: str) -> Iterator[tuple[str, list[str]]]:
     """Texts under each key that counts here; entries of other keys are not looked at."""
-    for match in _ENTRY.finditer(front):
+    left = MAX_ENTRY
+    for n, match in enumerate(_ENTRY.finditer(front)):
         behind = _NEXT.search(front, match.end())
         entry = front[match.start() : behind.start() if behind else len(front)]
-        if len(entry) > MAX_ENTRY:
-            raise unreadable(CARD, f"{len(entry)} characters of {match[1]}", f"{MAX_ENTRY}")
+        left -= len(entry)
+        if n == MAX_ENTRIES:
+            raise unreadable(CARD, f"more than {n} of {', '.join(KEYS)}", "each once")
+        if left < 0:
+            found = f"more than {MAX_ENTRY} characters of {', '.join(KEYS)}"
+            raise unreadable(CARD, found, "fewer")
         try:
             value = yaml.safe_load(entry)[match[1]]
         except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError) as error:
             problem = getattr(error, "problem", None) or type(error).__name__
             found = f"{match[1]} that is no YAML ({shown(problem)})"
             raise unreadable(CARD, found, "a name or a list of names") from None
-        listed = value if isinstance(value, list) else [value]
-        yield match[1], [x.strip() for x in listed if isinstance(x, str)]
+        yield match[1], _texts(value, CARD, match[1])
 
 
 def _clean(name: str) -> str:
