@@ -23,7 +23,7 @@ from weightkin.registry import (
     placing,
     searching,
 )
-from weightkin.registry.claims import is_text
+from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, writing
 from weightkin.registry.stores import new_place, store_of
@@ -255,7 +255,7 @@ class Registry:
 
     def _query(self, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""
-        is_path = not isinstance(source, Model) and _is_path(str(source))
+        is_path = not isinstance(source, Model) and is_path(str(source))
         with opened(self.path, to_write=False) as connection:
             if isinstance(source, Model) or is_path:
                 model = source if isinstance(source, Model) else open_model(source)
@@ -298,9 +298,3 @@ class Registry:
 
     def _is_writable(self) -> bool:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-
-
-def _is_path(source: str) -> bool:
-    """Whether a source is a path with something at it, and no number of the registry."""
-    is_number = source.startswith("#") and source[1:].isdecimal()
-    return not is_number and "\0" not in source and Path(source).exists()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.errors import UnreadableModel
 from weightkin.weights.adapter_options import check_options, scaling_of
 from weightkin.weights.adapter_targets import Targets
 from weightkin.weights.computed import (
@@ -28,7 +27,7 @@ from weightkin.weights.computed import (
     stored_whole,
 )
 from weightkin.weights.dtypes import NUMPY, to_float32
-from weightkin.weights.files import FileStorage, LocalFile, readable
+from weightkin.weights.files import FileStorage, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Model, Spans, Storage, TensorInfo
 from weightkin.weights.safetensors_file import read_json
@@ -129,32 +128,16 @@ class Replaced:
         return stored_rows(storage, self.name, rows, math.prod(self.shape[1:]))
 
 
+def adapter_of(storage: Storage) -> Storage:
+    """Of a base with an adapter, what the adapter itself holds; any other storage as it is."""
+    if isinstance(storage, ComputedStorage) and isinstance(storage.inner, Joined):
+        return storage.inner.adapter
+    return storage
+
+
 def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
     """Whether tensors are those of an adapter: factors under the names that PEFT gives them."""
     return any(_FACTOR.match(name) or name.startswith(_WRAPPED[0]) for name in names)
-
-
-def base_beside(folder: Path) -> Path | None:
-    """The folder beside an adapter's that has the name of its base; None where there is none.
-
-    Only the last part of the name that the adapter gives is looked at: what lies elsewhere on this
-    machine, or on a hub, is for the user to name.
-    """
-    try:
-        file = LocalFile(folder / CONFIG)
-        if file.size > MAX_CONFIG:
-            return None
-        wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")
-        name = wanted.rstrip("/").rpartition("/")[2] if isinstance(wanted, str) else ""
-        if name in ("", ".", "..") or "\0" in name:
-            return None
-        base = folder.parent / name
-        with readable(base):
-            is_whole = base.is_dir() and not (base / CONFIG).exists()
-            is_adapter = any((folder / name).exists() for name in FILES)
-    except UnreadableModel:
-        return None
-    return base if is_whole and is_adapter else None
 
 
 def with_adapter(
