@@ -255,9 +255,8 @@ class Registry:
 
     def _query(self, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""
-        is_path = not isinstance(source, Model) and is_path(str(source))
         with opened(self.path, to_write=False) as connection:
-            if isinstance(source, Model) or is_path:
+            if isinstance(source, Model) or is_path(str(source)):
                 model = source if isinstance(source, Model) else open_model(source)
                 query = prepare(model)
                 if not is_text(query.sketch.source):
