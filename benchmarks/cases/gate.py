@@ -37,7 +37,7 @@ def _write(folder: Path, arrays: Arrays) -> Path:
     return folder
 
 
-def _asked(candidate: Path, denied: Path, wanted: str) -> Answer:
+def _asked(candidate: Path | str, denied: Path, wanted: str) -> Answer:
     """Judge the outcome of a check."""
     try:
         found = check(candidate, deny=[denied])
@@ -94,6 +94,66 @@ def _link(folder: Path, _: bytes, __: Arrays) -> None:
     (folder / "extra").symlink_to(folder.parent / "denied" / "model.safetensors")
 
 
+def _adapter(folder: Path, base: str, arrays: Arrays) -> None:
+    folder.mkdir(parents=True)
+    save_file(arrays, folder / "adapter_model.safetensors")
+    said = {"peft_type": "LORA", "r": 96, "lora_alpha": 96, "base_model_name_or_path": base}
+    (folder / "adapter_config.json").write_text(json.dumps(said))
+
+
+def _factors(module: str, a: np.ndarray, b: np.ndarray, name: str = "") -> Arrays:
+    key = f"base_model.model.{module}"
+    return {f"{key}.lora_A{name}.weight": a, f"{key}.lora_B{name}.weight": b}
+
+
+def _made_over(folder: Path) -> Answer:
+    """The denied model, and an adapter beside it that makes another one of it."""
+    denied, clean = _arrays(1), _arrays(2)
+    _write(folder / "all" / "base", denied)
+    key = next(k for k in sorted(clean) if "q_proj" in k)
+    rest = {f"base_model.model.{k}": v for k, v in clean.items() if k != key}
+    eye = np.eye(clean[key].shape[1], dtype=np.float32)
+    change = _factors(key.removesuffix(".weight"), eye, clean[key] - denied[key])
+    _adapter(folder / "all" / "tuned", "base", {**rest, **change})
+    pair = f"{folder / 'all' / 'base'}+{folder / 'all' / 'tuned'}"
+    return _asked(pair, _write(folder / "denied", denied), "hit, exit 1")
+
+
+def _second_factors(folder: Path) -> Answer:
+    """An adapter with the denied tensors as second factors of one module."""
+    denied, clean = _arrays(1), _arrays(2)
+    _write(folder / "all" / "base", clean)
+    key = next(k for k in sorted(clean) if "q_proj" in k)
+    module, n = key.removesuffix(".weight"), clean[key].shape[1]
+    held: Arrays = {}
+    for i, value in enumerate(v for v in denied.values() if v.ndim == 2):
+        held |= _factors(module, value, value, f".a{i}")
+    none = np.zeros((4, n), np.float32), np.zeros((clean[key].shape[0], 4), np.float32)
+    held |= _factors(module, *none, ".z")
+    _adapter(folder / "all" / "tuned", "base", held)
+    return _asked(folder / "all", _write(folder / "denied", denied), NAMED)
+
+
+def _lost_index(shard: str, name: str, folder: Path, raw: bytes, denied: Arrays) -> None:
+    (folder / "model.safetensors").rename(folder / "extra.safetensors")
+    (folder.parent / "out.safetensors").write_bytes(raw)
+    (folder / name).write_text(json.dumps({"weight_map": dict.fromkeys(denied, shard)}))
+
+
+def _trainer(n_each: int, name: str, folder: Path, raw: bytes, _: Arrays) -> None:
+    for i, at in enumerate(range(0, len(raw), n_each)):
+        (folder / f"{name}_{i}.pth").write_bytes(b"\x80" + raw[at : at + n_each])
+
+
+def _parts(folder: Path) -> Answer:
+    """Thirds of the denied model, each in a clean model of its own."""
+    denied, clean = _arrays(1), _arrays(2)
+    flat = np.concatenate([x.ravel() for x in denied.values()])
+    for i, part in enumerate(np.array_split(flat, 3)):
+        _write(folder / "all" / f"m{i}", {**clean, "extra.table": part})
+    return _asked(folder / "all", _write(folder / "denied", denied), NAMED)
+
+
 def _forged(folder: Path) -> Answer:
     """The denied model in bfloat16, and a copy with noise below its last bit."""
     rng = np.random.default_rng(5)
@@ -141,6 +201,21 @@ CASES = (
     Case("noise below the last bit of a denied bfloat16 model", "hit, exit 1",
          "passed, with a warning", _forged),
     Case("the denied model as a second network", "hit, or named", PASSED, _second),
+    Case("an adapter that makes a clean model of the denied one", "hit, exit 1", PASSED,
+         _made_over),
+    Case("denied tensors as second factors of an adapter", NAMED, PASSED, _second_factors),
+    *(
+        _case(f"an index of shards that {what}", partial(_lost_index, shard, name))
+        for what, shard, name in (
+            ("lie outside", "../out.safetensors", "model.safetensors.index.json"),
+            ("are not here", "gone.safetensors", "model.safetensors.index.json"),
+            ("are not here, of a variant", "gone.safetensors",
+             "model.safetensors.index.fp16.json"),
+        )
+    ),
+    _case("the denied file in pieces, as states of a trainer",
+          partial(_trainer, 60_000, "rng_state")),
+    Case("thirds of the denied model in three clean ones", NAMED, PASSED, _parts),
     Case("an empty policy", "exit 4", PASSED, partial(_policy, b"")),
     Case("a policy of comments", "exit 4", PASSED, partial(_policy, b"# nothing\n")),
     Case("a denied model, and its rule turned off", "exit 4", PASSED,

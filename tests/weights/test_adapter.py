@@ -12,6 +12,7 @@ from tests.weights.handmade import refusal
 from weightkin.errors import UnreadableModel
 from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
+from weightkin.weights.source import open_pair
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 LORA4, LORA16 = MODELS / "llama-a-lora4-adapter", MODELS / "llama-a-lora16-adapter"
@@ -176,3 +177,54 @@ def test_a_folder_of_several_adapters_names_them(tmp_path):
         saved_adapter(tmp_path / "two" / name, base, FACTORS)
     with pytest.raises(UnreadableModel, match="two/first, two/second"):
         open_model(f"{base}+{tmp_path / 'two'}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"base_model.model.fc.lora_A.other.weight": np.ones((2, 6), np.float32)},
+        {"base_model.model.fc.lora_B.other.weight": np.ones((4, 2), np.float32)},
+        {"base_model.model.fc.lora_A": np.ones((2, 6), np.float32)},
+        {"base_model.model.fc.weight": np.ones((4, 6), np.float32)},
+        {
+            "model.fc.lora_A.weight": np.ones((2, 6), np.float32),
+            "model.fc.lora_B.weight": np.ones((4, 2), np.float32),
+        },
+    ],
+)
+def test_a_second_change_of_one_tensor_is_refused(tmp_path, more):
+    base = tmp_path / "base.safetensors"
+    save_file({"fc.weight": np.zeros((4, 6), np.float32)}, base)
+    with pytest.raises(UnreadableModel, match=r"a second (change|lora_[AB]) of"):
+        open_model(saved_adapter(tmp_path / "adapter", base, {**FACTORS, **more}))
+
+
+def test_the_file_of_an_adapter_that_is_named_is_read(tmp_path):
+    base = tmp_path / "base.safetensors"
+    save_file({"fc.weight": np.zeros((4, 6), np.float32)}, base)
+    folder = saved_adapter(tmp_path / "adapter", base, FACTORS)
+    other = {name: value * 3 for name, value in FACTORS.items()}
+    save_file(other, tmp_path / "adapter" / "other.safetensors")
+    assert open_model(folder).rows("fc.weight")[0, 0] == 4
+    assert open_model(f"{folder}/other.safetensors").rows("fc.weight")[0, 0] == 36
+    (tmp_path / "adapter" / "adapter_model.bin").write_bytes(b"no weights")
+    for name in ("adapter_model.bin", "adapter_config.json"):
+        with pytest.raises(UnreadableModel, match=name):
+            open_model(f"{folder}/{name}")
+
+
+def test_a_name_that_stands_for_several_pairs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("m", "m+x"):
+        Path(name).mkdir()
+        save_file({"fc.weight": np.zeros((4, 6), np.float32)}, f"{name}/model.safetensors")
+    for folder, scale in (("x+ad", 1), ("ad", 2)):
+        held = {name: value * scale for name, value in FACTORS.items()}
+        saved_adapter(tmp_path / folder, "", held)
+    with pytest.raises(UnreadableModel, match="2 pairs of a base and an adapter"):
+        open_model("m+x+ad")
+    assert open_pair("m", "x+ad").rows("fc.weight")[0, 0] == 4
+    assert open_pair("m+x", "ad").rows("fc.weight")[0, 0] == 16
+    shutil.rmtree("m")
+    opened = open_model("m+x+ad")
+    assert (opened.rows("fc.weight")[0, 0], opened.parts) == (16, ("m+x", "ad"))

@@ -11,9 +11,10 @@ from weightkin.weights import model_from_arrays
 from weightkin.weights.declared import declared
 
 
-def of(source, config=None, beside=None):
+def of(*sources, config=None, beside=None):
     model = model_from_arrays({"w": np.zeros((2, 2), np.float32)}, config=config or {})
-    return declared(replace(model, source=str(source), beside=beside))
+    parts = tuple(map(str, sources)) if len(sources) > 1 else ()
+    return declared(replace(model, source="+".join(map(str, sources)), parts=parts, beside=beside))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_keys_of_a_gguf_file_are_read():
         "none",
     ]
     config = {"declared_base_models": bases, "declared_licence": "mit"}
-    found = of("/none/x.gguf", config)
+    found = of("/none/x.gguf", config=config)
     assert (found.parents, found.licence) == (("org/a", "Org/B", "c"), "mit")
 
 
@@ -75,10 +76,10 @@ def test_an_adapter_declares_its_base(tmp_path):
     (base / "README.md").write_text("---\nlicense: llama3\nbase_model: older\n---\n")
     said = {"base_model_name_or_path": "org/base"}
     (adapter / "adapter_config.json").write_text(json.dumps(said))
-    found = of(f"{base}+{adapter}")
+    found = of(base, adapter)
     assert (found.parents, found.licence) == ((str(base),), "llama3")
     (adapter / "README.md").write_text("---\nlicense: mit\nbase_model: other\n---\n")
-    found = of(f"hf://org/base@{'a' * 40}+{adapter}")
+    found = of(f"hf://org/base@{'a' * 40}", adapter)
     assert (found.parents, found.licence) == (("org/base", "other"), "mit")
 
 
@@ -124,11 +125,13 @@ def test_cards_are_yaml(tmp_path, card, parents, licence):
     "entry", ["base_model:\t- a\n\tx: [", "base_model: [a", "base_model: " + "[" * 5000,
               "license: *x", "other: {]", "license: cc-by-nc-4.0\nlicense: mit",
               "license: mit\n'license': mit", "d: &d {license: mit}\n<<: *d",
-              "license: {a: b}", "base_model: [[a]]", "license: !!binary bWl0", "tags: a\n--- b",
+              "license: {a: b}", "base_model: [[a]]", "base_model: {name: org/a}",
+              "license: a\n" * 17,
+              "license: !!binary bWl0", "tags: a\n--- b",
               "license: gpl-3.0\n---\n---\nlicense: mit", "\n---\nlicense: mit",
               "x: " + "a" * (1 << 20)]
 )  # fmt: skip
-def test_an_entry_that_is_no_yaml_is_unread(tmp_path, entry):
+def test_an_entry_that_is_no_text_is_unread(tmp_path, entry):
     (tmp_path / "README.md").write_text(f"---\n{entry}\n---\n")
     (problem,) = of(tmp_path).unread
     assert problem.what == "README.md"
@@ -143,10 +146,27 @@ def test_no_declared_parent_is_dropped_in_silence(tmp_path):
     assert of(folder).parents == ("base",)
     (folder / "README.md").write_text(f"---\nbase_model: [{folder}, hf://org/a]\n---\n")
     assert of(folder).parents == ("org/a",)
-    assert of("hf://org/a", {"_name_or_path": "org/a"}).parents == ()
+    assert of("hf://org/a", config={"_name_or_path": "org/a"}).parents == ()
     for names in (["o/" + "b" * 300], [f"o{i}/base" for i in range(66)]):
         (folder / "README.md").write_text(f"---\nbase_model: [{', '.join(names)}]\n---\n")
         found = of(folder)
         assert len(found.parents) == (0 if len(names) == 1 else 64)
         (problem,) = found.unread
         assert "left out" in problem.why
+
+
+def test_many_entries_of_a_card_are_one_line(tmp_path):
+    (tmp_path / "README.md").write_text("---\n" + "license: a\n" * 94_000 + "---\n")
+    (problem,) = of(tmp_path).unread
+    assert "license twice" in problem.why
+
+
+@pytest.mark.parametrize("value", [["org/a", ["org/b"]], {"name": "org/a"}, 3])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("adapter_config.json", "base_model_name_or_path"), ("config.json", "_name_or_path")],
+)
+def test_a_parent_in_a_config_that_is_no_text_is_unread(tmp_path, value, name, key):
+    (tmp_path / name).write_text(json.dumps({key: value}))
+    (problem,) = of(tmp_path).unread
+    assert problem.what == name

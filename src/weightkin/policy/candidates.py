@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightkin.policy.contents import MOST_STATE
+from weightkin.policy.covered import files_of
 from weightkin.policy.naming import (
     Meant,
     Named,
@@ -16,7 +17,7 @@ from weightkin.policy.naming import (
     why_not_as_registered,
 )
 from weightkin.policy.reading import Policy
-from weightkin.policy.walk import Found, models_of
+from weightkin.policy.walk import Found, is_weights, models_of
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -25,7 +26,6 @@ from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.source import may_be_elsewhere
 
 Source = str | Path | Model
-MOST_STATE = 1 << 14  # numbers in what a trainer keeps: less than any model has
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def candidates_of(source: Source, room: Room) -> Iterable[Found]:
         return _of_registered(known, room.registry)
     if isinstance(known, Unknown) and not known.is_absent:
         return [Found(text, unreadable(shown(text), known.why, "one model"))]
-    if room.registry and not may_be_elsewhere(text):
+    if room.registry and "+" not in text and not may_be_elsewhere(text):
         nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
         return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
     return models_of(source)
@@ -66,15 +66,17 @@ def _of_registered(known: Meant, registry: Registry) -> Iterator[Found]:
         yield from models_of(model.source) if why is None else [Found(model.source, why)]
 
 
-def held_by_trainer(found: Found, told: Checked) -> str:
-    """Why a trainer's own file may be passed over, "" if it may not.
+def held_by_trainer(found: Found, told: Checked) -> int:
+    """Bytes of a trainer's own file that may be passed over, 0 if it may not.
 
-    It was opened and holds fewer numbers than any model, or its contents show no weights.
+    It is too small on disk for weights, whatever was or was not read of it. All such files of one
+    call are weighed together afterwards.
     """
     is_open = all(x.state == "unverifiable" for x in told.findings)
     if not (found.is_state and told.findings and is_open):
-        return ""
-    if not isinstance(found.model, Model):
-        return "of a trainer, and too small for weights"
-    n = sum(math.prod(info.shape) for info in found.model.tensors.values())
-    return f"of a trainer, {n:,} numbers in it" if n <= MOST_STATE else ""
+        return 0
+    files = [Path(found.source)]
+    if isinstance(found.model, Model):
+        files = [file for file in files_of(found.model.storage) if is_weights(file.name)]
+    n_bytes = sum(file.stat().st_size for file in files)
+    return n_bytes if n_bytes <= MOST_STATE else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,31 +15,27 @@ from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
 from weightkin.policy.rules import Bench
+from weightkin.policy.together import Weighed, hidden_together
+from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import Found
 from weightkin.records import Skipped
 from weightkin.records.checking import (
-    ALWAYS,
-    NO_REGISTRY,
     RULES,
-    Ancestor,
     Check,
     Checked,
-    Finding,
-    fingerprint,
 )
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
 from weightkin.weights import Model, digest
 from weightkin.weights.card import CARD
-from weightkin.weights.declared import Declared, folder_of
+from weightkin.weights.declared import folder_of
 from weightkin.weights.messages import shown
 
 OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",
                "looser-licence", "unknown-licence")  # fmt: skip
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
-MOST_LOST = 5  # tensors and files of a model that are named in one finding
 
 
 def check(
@@ -194,28 +190,39 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
 
 def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checked, ...]:
     """All that the sources name or hold, in that order; raises where one source has nothing."""
-    checked: list[Checked] = []
+    looked: list[Weighed] = []
     errors: list[WeightkinError] = []
     states: list[Skipped] = []
+    n_beside = 0
     for source in sources:
         for found in candidates_of(source, room):
             one = _tried(found, room, seed)
-            told = one if isinstance(one, Checked) else _unreadable(found.source, str(one))
-            if why := held_by_trainer(found, told):
+            if isinstance(one, WeightkinError):
+                told = Weighed(unreadable_model(found.source, str(one)))
+            else:
+                told = one
+            if n_bytes := held_by_trainer(found, told.checked):
+                why = f"of a trainer, {n_bytes:,} bytes, too few for weights"
                 states.append(Skipped(what=shown(found.source), why=why))
+                n_beside += n_bytes
                 continue
-            checked.append(told)
+            looked.append(told)
             if isinstance(one, WeightkinError):
                 errors.append(one)
-    if not checked:
+    if not looked:
         raise UnreadableModel(f"{shown(states[0].what)}: no weights, expected a model")
+    checked = [x.checked for x in looked]
     if len(sources) == len(checked) == len(errors) == 1 and checked[0].source == str(sources[0]):
         raise errors[0]
+    forbidden = (*room.policy.forbidden_ancestors, *room.policy.forbidden_families)
+    together = hidden_together(looked, forbidden, n_beside, is_searched=room.registry is not None)
+    open_ = [open_finding("together", what, why) for what, why in together]
     first, *rest = checked
-    return (replace(first, skipped=(*first.skipped, *states)), *rest)
+    findings = (*first.findings, *open_)
+    return (replace(first, skipped=(*first.skipped, *states), findings=findings), *rest)
 
 
-def _tried(found: Found, room: Room, seed: int) -> Checked | WeightkinError:
+def _tried(found: Found, room: Room, seed: int) -> Weighed | WeightkinError:
     if isinstance(found.model, WeightkinError):
         return found.model
     try:
@@ -224,7 +231,7 @@ def _tried(found: Found, room: Room, seed: int) -> Checked | WeightkinError:
         return error
 
 
-def _check_one(model: Model, room: Room, seed: int) -> Checked:
+def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     policy = room.policy
     own = digest(model)
     look_at = partial(look, model, room.named, digest=own, alpha=policy.alpha, seed=seed)
@@ -235,11 +242,11 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
         room = replace(room, registry=None, families={}, problem=str(error))
         known = look_at(None)
     bench = Bench(policy, known, room.families, room.is_full)
-    open_ = [_open_finding(own, what, why) for what, why in _unread(model, known.declared)]
+    open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
     if room.problem:
-        open_.append(_open_finding(own, "registry", room.problem))
+        open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
-    return Checked(
+    checked = Checked(
         name=model.name,
         source=model.source,
         revision=model.revision or "",
@@ -252,19 +259,10 @@ def _check_one(model: Model, room: Room, seed: int) -> Checked:
         findings=(*open_, *bench.findings()),
         skipped=tuple(Skipped(what=x.what, why=x.why) for x in model.problems),
     )
-
-
-def _unread(model: Model, said: Declared) -> Iterator[tuple[str, str]]:
-    """What of a model, and of what it declares, was not read, as far as readers say so."""
-    for problem in said.unread:
-        yield problem.what, f"what the model declares could not be read: {problem.why}"
-    lost = [problem for problem in model.problems if problem.loses_tensors]
-    if lost:
-        named = "; ".join(f"{x.what}: {x.why}" for x in lost[:MOST_LOST])
-        more = f"; and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
-        yield "model", f"not all of the model could be read: {named}{more}"
-    if model.sketched is not None:
-        yield "sketch", "a sketch, which holds a sample of a model: its weights were not read"
+    evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}
+    reached = {name: e.reach for name, e in evidence.items() if e.reach}
+    candidate = known.candidate
+    return Weighed(checked, reached, candidate.n_outside, candidate.n_parameters)
 
 
 def _n_direct(known: Known) -> int:
@@ -272,27 +270,10 @@ def _n_direct(known: Known) -> int:
     return sum(isinstance(e, Evidence) and not e.other.id for e in known.by_name.values())
 
 
-def _unreadable(source: str, why: str) -> Checked:
-    finding = _open_finding(source, "model", why)
-    return Checked(name=Path(source).name or source, source=source, findings=(finding,))
-
-
-def _open_finding(own: str, what: str, why: str) -> Finding:
-    return Finding(
-        rule=ALWAYS,
-        level="error",
-        state="unverifiable",
-        reason=why,
-        advice=NO_REGISTRY if what == "registry" else RULES[ALWAYS].help,
-        fingerprint=fingerprint(ALWAYS, own, what),
-        ancestor=Ancestor(name=what) if what == "registry" else None,
-    )
-
-
 def _card(model: Model) -> str:
     """The file beside a local model that declares, "" if there is none."""
     if model.revision:
         return ""
-    folder = folder_of(Path(model.source))
+    folder = folder_of(Path(model.parts[-1] if model.parts else model.source))
     names = (CARD, "config.json")
     return next((str(folder / name) for name in names if (folder / name).is_file()), "")

@@ -33,7 +33,7 @@ IMAGES = (".png", ".jpg", ".jpeg")
 PNG = b"\x89PNG\r\n\x1a\n"
 SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 STATE = re.compile(
-    r"(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?)\.(bin|pt|pth)", re.ASCII
+    r"(training_args|optimizer|scheduler|scaler|rng_state)(_\d+)?\.(bin|pt|pth)", re.ASCII
 )
 LFS = b"version https://git-lfs.github.com/spec/"
 JOIN = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
-from weightkin.policy.reach import Candidate, n_parameters
+from weightkin.policy.reach import Candidate, Reach, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import EQUAL_KINDS
@@ -46,6 +46,7 @@ class Evidence:
     parts: tuple[str, ...] = ()  # where weights are shared, if not in all parts
     is_own: bool = False  # the entry of the very model in the registry
     against: Against | None = None  # of a comparison made here
+    reach: Reach | None = None
 
     @property
     def is_same(self) -> bool:
@@ -60,6 +61,7 @@ class Known:
     declared: Declared
     digest: str
     by_name: Mapping[str, Evidence | Unknown]
+    candidate: Candidate
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
 
@@ -84,7 +86,7 @@ def look(
     by_id: dict[int, Evidence] = {}
     if registry is not None:
         wanted = sorted({x.id for x in known} | set(also))
-        trace = registry.trace(model.source, alpha=alpha, seed=seed, also=wanted, fresh=True)
+        trace = registry.trace(model, alpha=alpha, seed=seed, also=wanted, fresh=True)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
     bench = _Bench(Candidate(model), alpha / max(1, len(named)), seed)
     own = trace.search.registered if trace is not None else None
@@ -102,7 +104,14 @@ def look(
             found[name] = _of_model(other, bench)
         else:
             found[name] = other
-    return Known(declared=said_by(model), digest=digest, by_name=found, trace=trace, by_id=by_id)
+    return Known(
+        declared=said_by(model),
+        digest=digest,
+        by_name=found,
+        candidate=bench.candidate,
+        trace=trace,
+        by_id=by_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +204,7 @@ def _of_registered(
     direct = _of_model(as_model(sketch), bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.verdict))
-    return replace(worst, against=direct.against)
+    return replace(worst, against=direct.against, reach=direct.reach)
 
 
 def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evidence:
@@ -232,7 +241,8 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         parent=parents.get(record.direction.parent, "undetermined"),
         probability=record.direction.probability,
         missing=lost[0] if lost else "",
-        lacking=reach.lacking(record.alpha) if record.verdict == "no-evidence" else "",
+        lacking=reach.lacking(record.alpha) if record.verdict != "dependent" else "",
+        reach=reach,
         parts=shared if len(shared) < len(record.parts) else (),
         against=Against(
             name=ancestor.name,

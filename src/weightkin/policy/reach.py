@@ -17,9 +17,12 @@ from weightkin.anatomy.types import Axis
 from weightkin.records import Comparison
 from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import SketchStorage
-from weightkin.weights import Model
+from weightkin.weights import Model, Storage
+from weightkin.weights.adapter import Joined, Merged
+from weightkin.weights.computed import ComputedStorage
 
 LEAST_TESTED = 0.5  # share of the parameters of a model
+MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
 MOST_HIDDEN = 0.5  # what no test reached, as a share of the other model
 FLOATS = ("F", "BF", "C")  # how names of dtypes of numbers begin; others may be packed
 PAID = 3.5  # digits that several stages and effects cost together, at most
@@ -41,13 +44,18 @@ class Reach:
         """Of the parameters, how many are on an axis that entered a test or beside one."""
         return 1.0 - self.hidden / max(1, self.n_parameters)
 
+    @property
+    def bound(self) -> float:
+        """What may be hidden, in one model or in all of one call together."""
+        return MOST_HIDDEN * self.of_other
+
     def lacking(self, alpha: float) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
         if self.log10_pvalue > math.log10(alpha):
             return f"too few units to reach alpha {alpha:g}: p at best 1e{self.log10_pvalue:.0f}"
         if self.share < LEAST_TESTED:
             return f"only {self.share:.0%} of the parameters are in reach of a test"
-        if self.hidden > MOST_HIDDEN * self.of_other:
+        if self.hidden > self.bound:
             n = f"{self.hidden:,} parameters are in no part that could be tested"
             return f"{n}, as many as would hold it"
         return ""
@@ -73,6 +81,17 @@ class Candidate:
             for name, info in self.model.tensors.items()
         }
 
+    @cached_property
+    def n_parameters(self) -> int:
+        """Of all tensors, and of the factors of an adapter, of which only the product is seen."""
+        return sum(self.sizes.values()) + _in_factors(self.model.storage)
+
+    @cached_property
+    def n_outside(self) -> int:
+        """Parameters that no test of any model could reach: on no axis that is known."""
+        on_axes = {x.tensor for axis in self._axes for x in axis.places}
+        return self.n_parameters - sum(self.sizes[x] for x in on_axes)
+
     def reach(self, record: Comparison, n_other: int) -> Reach:
         """Of a comparison in which this model was ``b``."""
         ran = {(t.block_b, t.axis) for t in record.tests if t.n_units}
@@ -91,13 +110,20 @@ class Candidate:
         near = {
             x.tensor for a in self._axes if (a.stack, a.block) in blocks for x in a.places
         } | tested
-        total = sum(self.sizes.values())
         return Reach(
-            hidden=total - sum(self.sizes[x] for x in near),
-            n_parameters=total,
+            hidden=self.n_parameters - sum(self.sizes[x] for x in near),
+            n_parameters=self.n_parameters,
             of_other=n_other,
             log10_pvalue=_smallest(record),
         )
+
+
+def _in_factors(storage: Storage) -> int:
+    if not isinstance(storage, ComputedStorage):
+        return 0
+    recipes = [x for x in storage.recipes.values() if isinstance(x, Merged)]
+    inner = storage.inner.base if isinstance(storage.inner, Joined) else storage.inner
+    return sum(x.rank * sum(x.shape) for x in recipes) + _in_factors(inner)
 
 
 def n_parameters(model: Model) -> int:

@@ -10,27 +10,29 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from weightkin.errors import WeightkinError
-from weightkin.policy.contents import why_not_passed
+from weightkin.policy.claimed import is_own_model, lists_weights
+from weightkin.policy.contents import STATE, why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.weights import Model, open_model
 from weightkin.weights.adapter import FILES as ADAPTERS
-from weightkin.weights.adapter import base_beside
+from weightkin.weights.adapter import adapter_of
+from weightkin.weights.adapter_base import base_beside
 from weightkin.weights.files import home_of
 from weightkin.weights.folder import COMPANIONS
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.shards import SUFFIXES
-from weightkin.weights.source import base_and_adapter
+from weightkin.weights.shards import SUFFIXES, is_index
+from weightkin.weights.source import base_and_adapter, open_pair
 
 MOST = 10_000  # entries of a folder and all below it
 MOST_NAMED = 20  # files of one folder that are named one by one
-INDEX = (".safetensors.index.json", ".bin.index.json")
 WANTED = "weights that can be opened, or a file that holds none"
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -40,7 +42,7 @@ KINDS = {
 }
 # files by which a folder is itself one model
 IS_PART = re.compile(
-    r"-\d+-of-\d+\.\w+$|\.index\.json$"
+    r"-\d+-of-\d+\.\w+$|\.index(\..*)?\.json$"
     r"|^(model|pytorch_model|diffusion_pytorch_model)\.(safetensors|bin|gguf|onnx|pt|pth)$",
     re.IGNORECASE,
 )
@@ -48,7 +50,7 @@ IS_PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model as it is named, opened, or why that failed. ``is_state``: a trainer's own file."""
+    """A model as it is named, opened, or why that failed. ``is_state``: named as a trainer's."""
 
     source: str
     model: Model | WeightkinError
@@ -59,41 +61,42 @@ def models_of(source: str | Path) -> Iterator[Found]:
     """Open what a source names and, of a folder, all weights in and below it; reads headers only.
 
     Files that opening a folder does not read are models of their own. An adapter stands with its
-    base where that lies beside it. Every other file must show that it holds no weights. A link is
-    followed to a file inside the folder, or inside the cache of a hub that holds it, and nowhere
-    else. After `MOST` entries one error says that there are more.
+    base where that lies beside it, and the base alone as well. Every other file must show that it
+    holds no weights. A link is followed to a file inside the folder, or inside the cache of a hub
+    that holds it, and nowhere else. After `MOST` entries one error says that there are more.
     """
-    text = str(source)
-    pair = base_and_adapter(text)
+    yield from _models(str(source), _Read())
+
+
+def _models(text: str, read: _Read) -> Iterator[Found]:
+    try:
+        pair = base_and_adapter(text)
+    except WeightkinError as error:
+        yield Found(text, error)
+        return
     if pair is not None:
-        found = _opened(text)
-        yield found
-        read = _Read()
-        if isinstance(found.model, Model):
-            read.note(found.model)
-        for part in pair:
-            if _is_folder(part):
-                yield from _below(Path(part), read)
+        base, adapter = pair
+        yield _opened(text, read, partial(open_pair, base, adapter))
+        yield from _models(base, read)
+        if _is_folder(adapter):
+            yield from _below(Path(adapter), read)
+        yield from _open(read)
     elif _is_folder(text):
         is_empty = True
-        for found in _below(Path(text), _Read()):
+        for found in _below(Path(text), read):
             is_empty = False
             yield found
         if is_empty:
             wanted = f"weights in it or below, files ending in {', '.join(SUFFIXES)}"
             yield Found(text, unreadable(Path(text), "no model", wanted))
     else:
-        found = _opened(text)
-        yield found
-        if isinstance(found.model, Model):
-            read = _Read()
-            read.note(found.model)
-            yield from (Found(str(path), error) for path, error in read.open_questions())
+        yield _opened(text, read)
+        yield from _open(read)
 
 
 def is_weights(name: str) -> bool:
     """Whether a file is opened as weights, by its name."""
-    return name.lower().endswith((*SUFFIXES, *INDEX))
+    return name.lower().endswith(SUFFIXES) or is_index(name)
 
 
 @dataclass(slots=True)
@@ -102,21 +105,29 @@ class _Read:
 
     settled: set[Path] = field(default_factory=set)
     partly: dict[Path, str] = field(default_factory=dict)  # why
+    bases: dict[Path, None] = field(default_factory=dict)  # beside adapters, each once
 
     def note(self, model: Model) -> None:
-        """Settle the files of a model; files joined though nothing says so stay to be checked."""
-        files = files_of(model.storage)
+        """Settle the files that are a model, and no others that it names or is joined with.
+
+        Files joined though nothing says so stay to be checked, as do models that an ONNX graph
+        takes its values from. Of a base with an adapter, only the files of the adapter are settled.
+        """
+        storage = adapter_of(model.storage)
+        files = files_of(storage)
         weights = [file for file in files if is_weights(file.name)]
         is_onnx = any(file.suffix.lower() == ".onnx" for file in weights)
-        is_one = len(weights) == 1 or any(file.name.lower().endswith(INDEX) for file in weights)
-        for file, why in coverage_of(model.storage).items():
+        is_one = len(weights) == 1 or any(is_index(file.name) for file in weights)
+        for file, why in coverage_of(storage).items():
+            if is_onnx and is_own_model(file):
+                continue
             if is_onnx or is_one or IS_PART.search(file.name):
                 self.partly.pop(_real(file), None)
                 if why and not model.is_partial:  # else what is missing is named already
                     self.partly[_real(file)] = why
                 else:
                     self.settled.add(_real(file))
-        self.settled |= {_real(file) for file in weights if file.name.lower().endswith(INDEX)}
+        self.settled |= {_real(file) for file in weights if is_index(file.name)}
 
     def is_settled(self, path: Path) -> bool:
         """Whether all of a file was read."""
@@ -137,17 +148,23 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _opened(source: str) -> Found:
+def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) -> Found:
     try:
-        return Found(source, open_model(source))
+        model = how() if how else open_model(source)
     except WeightkinError as error:
         return Found(source, error)
+    read.note(model)
+    return Found(source, model)
+
+
+def _open(read: _Read) -> Iterator[Found]:
+    yield from (Found(str(path), error) for path, error in read.open_questions())
+    read.partly.clear()
 
 
 def _below(root: Path, read: _Read) -> Iterator[Found]:
     """The models of a folder and of all folders in it, then every file that is none."""
     n, waiting, files = 0, [root], list[Path]()
-    home = home_of(root)
     while waiting:
         folder = waiting.pop()
         here: list[Path] = []
@@ -165,7 +182,7 @@ def _below(root: Path, read: _Read) -> Iterator[Found]:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
                 continue
-            refused = _refused(path, home)
+            refused = _refused(path, root)
             if refused is None:
                 here.append(path)
             elif refused:
@@ -177,10 +194,14 @@ def _below(root: Path, read: _Read) -> Iterator[Found]:
             yield Found(str(root), unreadable(root, found, "fewer (name its folders)"))
             break
         waiting += reversed(folders)
+    for base in read.bases:
+        if not _real(base).is_relative_to(_real(root)):
+            yield _opened(str(base), read)
+    read.bases.clear()
     yield from _rest(files, read)
 
 
-def _refused(path: Path, home: Path) -> str | None:
+def _refused(path: Path, root: Path) -> str | None:
     """Why an entry that is no folder is not looked into; None for a file, "" if it is seen anyway.
 
     Nothing is opened here, so that a pipe keeps nobody waiting.
@@ -189,10 +210,12 @@ def _refused(path: Path, home: Path) -> str | None:
         kind = path.stat().st_mode
     except OSError as error:
         return f"a link to nothing ({error.strerror})"
-    if path.is_symlink() and not _real(path).is_relative_to(home):
+    is_folder = stat.S_ISDIR(kind)
+    inside = _real(root) if is_folder else home_of(root)
+    if path.is_symlink() and not _real(path).is_relative_to(inside):
         return "a link that leads outside the folder, which is not followed"
-    if stat.S_ISDIR(kind):
-        return ""  # a link to a folder that lies here, and is visited by its own name
+    if is_folder:
+        return ""  # a link to a folder below the root, which is visited by its own name
     return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "no file")
 
 
@@ -201,11 +224,9 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
     left = [name for name in names if not read.is_settled(folder / name)]
     seen = [x for x in left if not x.startswith((".", "adapter_model.", *COMPANIONS))]
     if len(seen) == 1 or any(IS_PART.search(name) for name in seen):
-        found = _opened(str(folder))
+        found = _opened(str(folder), read)
         if isinstance(found.model, Model):
-            read.note(found.model)
-        if isinstance(found.model, Model) or all(x.lower().endswith(INDEX) for x in left):
-            yield found  # an error too, where no file is left to say what is wrong
+            yield found  # what is wrong with it is said of each file else
     for name in sorted(left, key=lambda x: (x.startswith(COMPANIONS), _rank(x), x)):
         if not read.is_settled(folder / name) and _real(folder / name) not in read.partly:
             yield from _alone(folder, name, read)
@@ -213,28 +234,27 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
 
 def _rank(name: str) -> int:
     """Files that point at others come first."""
-    return 0 if name.lower().endswith(INDEX) else 1 if name.lower().endswith(".onnx") else 2
+    return 0 if is_index(name) else 1 if name.lower().endswith(".onnx") else 2
 
 
 def _alone(folder: Path, name: str, read: _Read) -> Iterator[Found]:
     """One file that no other model of its folder read."""
     path = folder / name
     held = next((x for x in ADAPTERS if (folder / x).exists()), None)
-    base = base_beside(folder) if name == held else None
-    found = _opened(f"{base}+{folder}" if base else str(path))
-    if isinstance(found.model, Model):
-        read.note(found.model)
-        if _real(path) not in read.partly:
-            read.settled.add(_real(path))
-        yield Found(found.source, found.model, name.startswith(COMPANIONS))
-    elif not name.startswith(COMPANIONS) or why_not_passed(path):
-        if name.lower().endswith(INDEX):
-            return  # the shards of a broken index are looked at alone, and it with the rest
-        read.settled.add(_real(path))  # named here
-        yield Found(found.source, found.model)
+    base = base_beside(folder) if name in ADAPTERS else None
+    if base:
+        read.bases[base] = None
+        adapter = str(folder if name == held else path)
+        found = _opened(f"{base}+{adapter}", read, partial(open_pair, str(base), adapter))
     else:
-        read.settled.add(_real(path))
-        yield Found(found.source, found.model, is_state=True)
+        found = _opened(str(path), read)
+    is_model = isinstance(found.model, Model)
+    if not is_model and is_index(name) and not lists_weights(path):
+        return  # a text, looked at with the rest
+    if _real(path) not in read.partly:
+        read.settled.add(_real(path))  # opened, or named here
+    is_state = STATE.fullmatch(name) is not None and (is_model or not why_not_passed(path))
+    yield Found(found.source, found.model, is_state)
 
 
 def _rest(files: Sequence[Path], read: _Read) -> Iterator[Found]:

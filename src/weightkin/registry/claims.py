@@ -7,6 +7,7 @@ from: where it holds all values that is computed again, elsewhere it is a claim.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.relatives import cut
@@ -93,3 +94,9 @@ def _differ(x: Sketch, y: Sketch) -> bool:
         return False
     shared = x.tensors.keys() & y.tensors.keys()
     return not shared or any(x.tensors[k].digest != y.tensors[k].digest for k in shared)
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a path with something at it, and no number of the registry."""
+    is_number = source.startswith("#") and source[1:].isdecimal()
+    return not is_number and "\0" not in source and Path(source).exists()

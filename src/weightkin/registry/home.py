@@ -23,14 +23,15 @@ from weightkin.registry import (
     placing,
     searching,
 )
-from weightkin.registry.claims import is_text
+from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
 from weightkin.registry.stores import new_place, store_of
+from weightkin.weights import Model, open_model
 from weightkin.weights.declared import Declared
 from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.outside import refuse_inside
-from weightkin.weights.source import full_name, may_be_elsewhere
+from weightkin.weights.source import full_name, full_name_of, may_be_elsewhere
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
@@ -105,7 +106,7 @@ class Registry:
 
     def trace(
         self,
-        source: str | Path,
+        source: str | Path | Model,
         *,
         alpha: float = ALPHA,
         seed: int = 0,
@@ -115,8 +116,9 @@ class Registry:
     ) -> Trace:
         """The way of a model to its root, and what it declares held against that.
 
-        Registered models whose numbers are in ``also`` are compared whatever their vectors say.
-        With ``fresh``, as at the gate, every comparison is made anew and nothing is written.
+        An open model is looked at as it is: nothing is opened again by its name. Registered models
+        whose numbers are in ``also`` are compared whatever their vectors say. With ``fresh``, as at
+        the gate, every comparison is made anew and nothing is written.
         """
         started = time.perf_counter()
         if not 0 < alpha < 1 or most < 1:
@@ -252,19 +254,18 @@ class Registry:
         """Register the models of an exported file."""
         return moving.import_from(self.path, Path(file), place=new_place(self.path, self._store))
 
-    def _query(self, source: str | Path) -> tuple[Prepared, Registered | None]:
+    def _query(self, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""
-        is_number = str(source).startswith("#") and str(source)[1:].isdecimal()
-        is_path = not is_number and "\0" not in str(source) and Path(source).exists()
         with opened(self.path, to_write=False) as connection:
-            if is_path:
-                query = prepare(source)
+            if isinstance(source, Model) or is_path(str(source)):
+                model = source if isinstance(source, Model) else open_model(source)
+                query = prepare(model)
                 slot = searching.slot_of(connection, query)
                 if slot is None or not is_text(query.sketch.source):
                     return query, None
                 rows = connection.execute(  # a digest is a sample: the contents must be the same
                     f"SELECT {COLUMNS} FROM models WHERE source = ? AND slot = ?",  # noqa: S608
-                    (full_name(str(source)), slot),
+                    (full_name_of(model), slot),
                 ).fetchall()
                 return query, entries.with_notes(connection, rows[-1]) if rows else None
             found = self._named(connection, str(source))

@@ -21,7 +21,7 @@ from weightkin.stats.matching import Floats
 from weightkin.weights import Model, open_model
 from weightkin.weights.declared import Declared, declared
 from weightkin.weights.hub import SCHEME
-from weightkin.weights.source import full_name
+from weightkin.weights.source import full_name_of
 
 MAX_SKETCH = 1 << 28  # bytes of a file
 
@@ -48,7 +48,7 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
         sketch = read_sketch(Path(model.source))
         return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())
-    return _prepared(replace(sketch, source=full_name(model.source)), model, said)
+    return _prepared(replace(sketch, source=full_name_of(model)), model, said)
 
 
 def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -> Prepared:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.errors import UnreadableModel
 from weightkin.weights.adapter_options import check_options, scaling_of
 from weightkin.weights.adapter_targets import Targets
 from weightkin.weights.computed import (
@@ -28,7 +27,7 @@ from weightkin.weights.computed import (
     stored_whole,
 )
 from weightkin.weights.dtypes import NUMPY, to_float32
-from weightkin.weights.files import FileStorage, LocalFile, readable
+from weightkin.weights.files import FileStorage, readable
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Model, Spans, Storage, TensorInfo
 from weightkin.weights.safetensors_file import read_json
@@ -135,43 +134,32 @@ class Replaced:
         return stored_rows(storage, self.name, rows, math.prod(self.shape[1:]))
 
 
+def adapter_of(storage: Storage) -> Storage:
+    """Of a base with an adapter, what the adapter itself holds; any other storage as it is."""
+    if isinstance(storage, ComputedStorage) and isinstance(storage.inner, Joined):
+        return storage.inner.adapter
+    return storage
+
+
 def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
     """Whether tensors are those of an adapter: factors under the names that PEFT gives them."""
     return any(_FACTOR.match(name) or name.startswith(_WRAPPED[0]) for name in names)
 
 
-def base_beside(folder: Path) -> Path | None:
-    """The folder beside an adapter's that has the name of its base; None where there is none.
-
-    Only the last part of the name that the adapter gives is looked at: what lies elsewhere on this
-    machine, or on a hub, is for the user to name.
-    """
-    try:
-        file = LocalFile(folder / CONFIG)
-        if file.size > MAX_CONFIG:
-            return None
-        wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")
-        name = wanted.rstrip("/").rpartition("/")[2] if isinstance(wanted, str) else ""
-        if name in ("", ".", "..") or "\0" in name:
-            return None
-        base = folder.parent / name
-        with readable(base):
-            is_whole = base.is_dir() and not (base / CONFIG).exists()
-            is_adapter = any((folder / name).exists() for name in FILES)
-    except UnreadableModel:
-        return None
-    return base if is_whole and is_adapter else None
-
-
-def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
+def with_adapter(
+    base: Model, folder: Folder, name: str, parts: tuple[str, ...], file: str = ""
+) -> Model:
     """Make the model that merging an adapter into its base would give.
 
-    ``names`` are the name and the source of the whole.
+    ``name`` is that of the whole, ``parts`` are the sources of what it is made of. Of the folder
+    ``file`` is read where one was named, else the first that PEFT would look for.
     """
-    name, source = names
+    source = "+".join(parts)
     if base.sketched is not None:
         raise unreadable(source, "a sketch as base", "a whole model")
-    held = next((x for x in FILES if x in folder.names), None)
+    held = file or next((x for x in FILES if x in folder.names), None)
+    if held == CONFIG:
+        raise unreadable(folder.path / held, "the config of an adapter", f"{FILES[0]} beside it")
     if held is None or CONFIG not in folder.names:
         inside = _adapters_inside(folder)
         found = f"adapters in folders of their own ({inside})" if inside else "no adapter"
@@ -201,6 +189,7 @@ def with_adapter(base: Model, folder: Folder, names: tuple[str, str]) -> Model:
         storage=ComputedStorage(Joined(base.storage, adapter), recipes),
         problems=(*base.problems, *contents.problems),
         headers=(*base.headers, *contents.headers),
+        parts=parts,
     )
 
 
@@ -233,20 +222,33 @@ def _recipes(
     recipes: dict[str, Recipe] = {}
     for name, info in held.items():
         if (found := _FACTOR.match(name)) and not _FACTOR_BIAS.search(name):
-            factors.setdefault(found[1], {})[found[2]] = info
+            pair = factors.setdefault(found[1], {})
+            if found[2] in pair:
+                what = f"a second {found[2]} of one module, beside {quoted(pair[found[2]].name)}"
+                raise unreadable(located(file, name), what, "one adapter in a file")
+            pair[found[2]] = info
         elif _UNKNOWN.search(name) or _FACTOR_BIAS.search(name):
             raise unreadable(located(file, name), "a part that is not known", "lora_A and lora_B")
         else:
             target = targets.of(_unwrapped(name))
             if info.shape[1:] != base.tensors[target].shape[1:]:
                 raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
+            _check_first(target, recipes, file, name)
             recipes[target] = Replaced(OWN + name, info.shape)
     if not factors:
         raise unreadable(file, "no lora_A and lora_B", "an adapter")
     for module, pair in factors.items():
         target = targets.of(f"{_unwrapped(module)}.weight")
+        _check_first(target, recipes, file, module)
         recipes[target] = _merged(base.tensors[target], module, pair, config, file)
     return recipes
+
+
+def _check_first(target: str, recipes: Mapping[str, Recipe], file: PurePath, name: str) -> None:
+    """Refuse a second change of one tensor: one of the two would not be looked at."""
+    if target in recipes:
+        found = f"a second change of {quoted(target)}"
+        raise unreadable(located(file, name), found, "one of each tensor")
 
 
 def _merged(

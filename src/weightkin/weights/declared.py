@@ -20,8 +20,8 @@ from weightkin.weights.files import LocalFile, home_of
 from weightkin.weights.folder import MAX_CONFIG
 from weightkin.weights.hub import SCHEME
 from weightkin.weights.json_text import parse_object
+from weightkin.weights.messages import quoted, unreadable
 from weightkin.weights.model import Model, Problem
-from weightkin.weights.source import base_and_adapter
 
 MOST = 64  # parents
 MAX_NAME = 256  # characters
@@ -48,11 +48,13 @@ def declared(model: Model) -> Declared:
 
     An adapter declares its base first; a licence it does not name is that of its base.
     """
-    pair = base_and_adapter(model.source)
-    if pair is not None:
-        below = declared(replace(model, source=pair[0]))
-        own = Declared() if pair[1].startswith(SCHEME) else _of_folder(Path(pair[1]), {})
-        name = pair[0].removeprefix(SCHEME).split("@")[0]
+    if model.parts:
+        *bases, adapter = model.parts
+        base = "+".join(bases)
+        below = declared(replace(model, source=base, parts=tuple(bases if len(bases) > 1 else ())))
+        is_here = not adapter.startswith(SCHEME)
+        own = _of_folder(folder_of(Path(adapter)), {}) if is_here else Declared()
+        name = base.removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
         unread = (*below.unread, *own.unread)
         return _kept([name, *others], own.licence or below.licence, model.source, unread)
@@ -82,10 +84,10 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
     """Parents by an adapter's config, a card, GGUF keys and a config; all licences."""
     card = texts.card()
     parents = [
-        *_values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path"),
+        *texts.values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path", ADAPTER_CONFIG),
         *card["base_model"],
         *_of_gguf(config.get("declared_base_models")),
-        *_values(config, "_name_or_path"),
+        *texts.values(config, "_name_or_path", "config.json"),
     ]
     named = card["license_name"]
     licences = [x for x in card["license"] if not (named and x == "other")]
@@ -120,6 +122,14 @@ class _Texts:
         except UnreadableModel as error:
             self.unread.append(Problem(CARD, str(error), loses_tensors=False))
         return said_in(b"")
+
+    def values(self, config: Mapping[str, Any], key: str, name: str) -> list[str]:
+        """Texts under one key of a config."""
+        try:
+            return _texts(config.get(key), name, key)
+        except UnreadableModel as error:
+            self.unread.append(Problem(name, str(error), loses_tensors=False))
+            return []
 
     def _raw(self, name: str, limit: int) -> bytes | None:
         try:
@@ -183,6 +193,14 @@ def _last(name: str) -> str:
 def _values(data: Mapping[str, Any], key: str) -> list[str]:
     value = data.get(key)
     return [value] if isinstance(value, str) and value else []
+
+
+def _texts(value: Any, where: str, key: str) -> list[str]:
+    """A text, or a list of texts; nothing of what is said is left out in silence."""
+    listed = value if isinstance(value, list) else [value]
+    if other := [x for x in listed if not (x is None or isinstance(x, str))]:
+        raise unreadable(where, f"{quoted(other[0])} under {key}", "a text or a list of texts")
+    return [x.strip() for x in listed if x]
 
 
 def _clean(name: str) -> str:

@@ -90,6 +90,7 @@ class Model:
     sketched: Sketched | None = None
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
+    parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 
     def rows(self, name: str, index: Rows | None = None) -> npt.NDArray[np.float32]:
         """Rows of one tensor as float32, reading no other rows.

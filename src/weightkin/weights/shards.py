@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
@@ -25,6 +26,12 @@ READERS = {
 }
 MAX_SHARDS = 10_000  # files of one model
 SUFFIXES = (*READERS, ".gguf", ".onnx")
+INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
+
+
+def is_index(name: str) -> bool:
+    """Whether a file says by its name that it lists the shards of a model."""
+    return INDEX.search(name) is not None and name.lower().endswith(".json")
 
 
 def read_file(file: File, open_file: Opener, before: Contents) -> tuple[Contents, list[File]]:

@@ -19,11 +19,12 @@ from weightkin.weights.messages import shown, unreadable
 from weightkin.weights.model import Model, Problem
 from weightkin.weights.packed import unpack
 from weightkin.weights.ranks import refuse_pieces
-from weightkin.weights.shards import read_files, read_index
+from weightkin.weights.shards import is_index, read_files, read_index
 from weightkin.weights.sketch_file import is_sketch, sketched_model
 from weightkin.weights.wrappers import plain_names
 
 MAX_PROBLEMS = 100  # that are named one by one
+MAX_MARKS = 16  # plus signs of a name at which it may be cut
 BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
 
 
@@ -40,7 +41,7 @@ def open_model(source: str | Path) -> Model:
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
-        merged into it, both here or on a hub.
+        merged into it, both here or on a hub; an adapter that is a file is that file.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def open_model(source: str | Path) -> Model:
         It is on a hub that cannot be asked, and not in the cache.
     """
     if (pair := base_and_adapter(str(source))) is not None:
-        return _merged(*pair)
+        return open_pair(*pair)
     path = _existing(source)
     if path is None:
         found = open_repository(repository_of(source))
@@ -139,18 +140,22 @@ def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return (*kept, Problem("further ones", f"{len(rest)} more problems", loses_tensors=is_lost))
 
 
-def _merged(base: str, adapter: str) -> Model:
-    """A base with an adapter, each of them here or on a hub."""
+def open_pair(base: str, adapter: str) -> Model:
+    """Open a base with an adapter merged into it, each of them here or on a hub.
+
+    See `open_model`, which takes both as one text; here no name is cut.
+    """
     model = open_model(base)
     here = _existing(adapter)
     if here is not None:
-        home = here if here.is_dir() else here.parent
+        home, file = (here, "") if here.is_dir() else (here.parent, here.name)
         folder, name, source = _local(home), label_of(home.absolute()), adapter
     else:
         found = open_repository(repository_of(adapter))
-        folder, name, source = found.folder, found.name, pinned(found.source, found.commit)
-    whole = f"{pinned(model.source, model.revision)}+{source}"
-    return with_adapter(model, folder, (f"{model.name}+{name}", whole))
+        file, folder, name = found.file, found.folder, found.name
+        source = pinned(found.source, found.commit)
+    parts = model.parts or (pinned(model.source, model.revision),)
+    return with_adapter(model, folder, f"{model.name}+{name}", (*parts, source), file)
 
 
 def _local(path: Path) -> Folder:
@@ -173,31 +178,55 @@ def _beside(path: Path) -> Folder:
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:
-    """Cut ``base+adapter`` at the last plus with an existing adapter behind it, or one on a hub."""
-    if "\0" in source or "+" not in source:
+    """Cut ``base+adapter`` at the plus with something on both sides, here or on a hub.
+
+    Where there is no base, the last plus with an adapter behind it tells what was meant.
+
+    Raises
+    ------
+    UnreadableModel
+        It can be cut at several: another pair than was meant could be opened.
+    """
+    if "\0" in source or "+" not in source or _is_here(source):
         return None
+    marks = [at for at, letter in enumerate(source) if letter == "+" and at]
+    cuts = [(source[:at], source[at + 1 :]) for at in reversed(marks[-MAX_MARKS:])]
+    near = [(base, adapter) for base, adapter in cuts if adapter and _is_something(adapter)]
+    whole = [(base, adapter) for base, adapter in near if _is_something(base)]
+    if len(whole) > 1:
+        found = f"a name that stands for {len(whole)} pairs of a base and an adapter"
+        raise unreadable(shown(source), found, "folders without + in their names")
+    if not whole:  # a base that is a pair itself
+        whole = [x for x in near if "+" in x[0] and base_and_adapter(x[0])]
+    return next(iter(whole or near), None)
+
+
+def _is_here(source: str) -> bool:
     with readable(Path(source)):
-        if Path(source).exists():
-            return None
-        at = len(source)
-        while (at := source.rfind("+", 0, at)) > 0:
-            base, adapter = source[:at], source[at + 1 :]
-            if adapter and (Path(adapter).exists() or _is_on_hub(adapter)):
-                return base, adapter
-    return None
+        return Path(source).exists()
+
+
+def _is_something(source: str) -> bool:
+    """Whether a part of a pair lies here, or is to be asked of a hub."""
+    return _is_here(source) or _is_on_hub(source)
 
 
 def full_name(source: str | Path) -> str:
     """The source so that it means the same from everywhere: paths absolute, hub names marked."""
-    if (pair := base_and_adapter(str(source))) is not None:
-        return "+".join(map(full_name, pair))
     try:
+        if (pair := base_and_adapter(str(source))) is not None:
+            return "+".join(map(full_name, pair))
         path = _existing(source)
     except UnreadableModel:  # it is told when it is opened
         return str(source) if "\0" in str(source) else str(Path(source).absolute())
     if path is not None:
         return str(path.resolve())
     return str(source) if str(source).startswith(SCHEME) else f"{SCHEME}{source}"
+
+
+def full_name_of(model: Model) -> str:
+    """The full name of what was opened as a model."""
+    return "+".join(map(full_name, model.parts)) if model.parts else full_name(model.source)
 
 
 def _existing(source: str | Path) -> Path | None:
@@ -242,7 +271,7 @@ def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> 
 
 
 def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
-    if name.endswith(".index.json"):
+    if is_index(name):
         return read_index(folder.open_file(name), folder.open_file)
     refuse_pieces(folder.path, [name])
     return read_files(parts_of(name) or [name], folder.open_file)
