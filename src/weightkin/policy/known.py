@@ -9,7 +9,7 @@ from typing import Literal
 
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
-from weightkin.policy.reach import Candidate, n_parameters
+from weightkin.policy.reach import Candidate
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import EQUAL_KINDS
@@ -213,7 +213,7 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         return replace(_itself_as(ancestor), is_own=False)
     if record.verdict == "not-testable":
         return _not_testable(ancestor, record.sentence)
-    reach = bench.candidate.reach(record, n_parameters(other))
+    reach = bench.candidate.reach(record, other)
     lost = [problem.why for problem in other.problems if problem.loses_tensors]
     if record.incomplete and not lost and not bench.candidate.model.is_partial:
         lost = [CAPPED]

@@ -12,12 +12,14 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from weightkin.errors import WeightkinError
 from weightkin.policy.contents import why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
+from weightkin.policy.faults import tried
 from weightkin.weights import Model, open_model
 from weightkin.weights.adapter import FILES as ADAPTERS
 from weightkin.weights.adapter import base_beside
@@ -138,10 +140,7 @@ def _real(path: Path) -> Path:
 
 
 def _opened(source: str) -> Found:
-    try:
-        return Found(source, open_model(source))
-    except WeightkinError as error:
-        return Found(source, error)
+    return Found(source, tried(source, partial(open_model, source)))
 
 
 def _below(root: Path, read: _Read) -> Iterator[Found]:

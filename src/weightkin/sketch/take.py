@@ -125,6 +125,8 @@ def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Layout
             if axis.kind != "heads" and place.start:
                 starts.setdefault((place.tensor, place.dim), set()).add(place.start)
     for name, info in model.tensors.items():
+        if 0 in info.shape:  # nothing to keep, however long its sides are
+            continue
         stack, block = homes.get(name, ("", -1))
         row_starts, column_starts = (
             (0, *sorted(starts.get((name, dim), ()))[: MAX_STARTS - 1]) for dim in (0, 1)
