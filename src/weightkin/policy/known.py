@@ -8,8 +8,9 @@ from pathlib import PurePath
 from typing import Literal
 
 from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.policy.equal_values import LEAST, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
-from weightkin.policy.reach import Candidate
+from weightkin.policy.reach import Candidate, Reach
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import EQUAL_KINDS
@@ -118,6 +119,14 @@ class _Bench:
             return compare(other, self.candidate.model, alpha=self.alpha, seed=self.seed)
         except WeightkinError as error:
             return error
+
+    def lacking(self, record: Comparison, other: Model, reach: Reach) -> str:
+        """Why "no evidence" would say too much, "" if it would not."""
+        if record.verdict == "dependent":
+            return ""
+        if (share := equal_share(other, self.candidate.model)) >= LEAST:
+            return f"{share:.0%} of the values looked at are the same, bit for bit, at their places"
+        return reach.lacking(record.alpha) if record.verdict == "no-evidence" else ""
 
 
 def said_by(model: Model) -> Declared:
@@ -230,7 +239,7 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         parent=parents.get(record.direction.parent, "undetermined"),
         probability=record.direction.probability,
         missing=lost[0] if lost else "",
-        lacking=reach.lacking(record.alpha) if record.verdict == "no-evidence" else "",
+        lacking=bench.lacking(record, other, reach),
         parts=shared if len(shared) < len(record.parts) else (),
         against=Against(
             name=ancestor.name,
