@@ -39,13 +39,18 @@ class Reach:
     of_other: int  # parameters
     log10_pvalue: float
 
+    @property
+    def bound(self) -> float:
+        """Bytes that would hold the other model."""
+        return LEAST_BYTES * self.of_other
+
     def lacking(self, alpha: float) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
         if self.log10_pvalue > math.log10(alpha):
             return f"too few units to reach alpha {alpha:g}: p at best 1e{self.log10_pvalue:.0f}"
         if self.share < LEAST_TESTED:
             return f"only {self.share:.0%} of the parameters are in reach of a test"
-        if self.hidden > LEAST_BYTES * self.of_other:
+        if self.hidden > self.bound:
             n = f"{self.hidden:,} bytes are in no part that could be tested"
             return f"{n}, as many as would hold it in four bits each"
         return ""
