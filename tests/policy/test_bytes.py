@@ -11,6 +11,7 @@ from benchmarks.cases.gate import _arrays, _write
 from safetensors.numpy import save_file
 
 from weightkin import check, compare
+from weightkin.errors import UnreadableModel
 from weightkin.policy.covered import coverage_of, n_beside
 from weightkin.policy.equal_values import equal_share
 from weightkin.policy.reach import Candidate
@@ -82,6 +83,13 @@ def test_a_tensor_without_elements_raises_no_allowance(tmp_path):
     assert "belong to no tensor" in why(path)
 
 
+def test_tensors_without_elements_are_bounded(tmp_path):
+    empty = {f"z{i}": np.zeros(0, np.float32) for i in range(17_000)}
+    save_file({"w": NOISE[:100], **empty}, tmp_path / "m.safetensors")
+    with pytest.raises(UnreadableModel, match="17000 tensors without elements"):
+        open_model(tmp_path / "m.safetensors")
+
+
 def test_padding_of_zeros_holds_nothing(tmp_path):
     folder = _write(tmp_path / "m", _arrays(2))
     cases._onnx(folder, b"", {"x": np.zeros(0, "f4")})
@@ -107,7 +115,7 @@ def test_layers_that_share_one_storage_are_bounded(tmp_path):
     torch.save({f"w{i}": x for i in range(24)}, tmp_path / "m.pt")
     assert len(open_model(tmp_path / "m.pt").tensors) == 24
     torch.save({f"w{i}": x for i in range(50)}, tmp_path / "m.pt")
-    with pytest.raises(Exception, match="views of"):
+    with pytest.raises(UnreadableModel, match="views of"):
         open_model(tmp_path / "m.pt")
 
 

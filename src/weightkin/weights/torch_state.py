@@ -15,7 +15,7 @@ from weightkin.weights.dtypes import BITS, NUMPY
 from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
-from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
+from weightkin.weights.shapes import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.weights.torch_globals import TensorRecord
 
 MAX_DEPTH = 64  # dicts within dicts
@@ -58,6 +58,7 @@ def state_contents(
             contents.problems.append(Problem(shown(".".join(path)), why, loses_tensors=False))
     for name, (_, record) in zip(_names(found, prefix), found, strict=True):
         _add(contents, file, name, record, span)
+    check_empty(file.path, (info.shape for info in contents.tensors.values()))
     n_bytes = sum(info.n_bytes for info in contents.tensors.values())
     if n_bytes > MAX_VIEWS * file.size:
         raise unreadable(
