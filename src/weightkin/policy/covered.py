@@ -26,6 +26,7 @@ MOST_OTHER = 1 << 20  # compressed bytes beside tensors: names, shapes, a pickle
 MOST_VOCABULARY = 1 << 24  # of a GGUF file, which holds its tokens
 MOST_RAW = 1 << 28  # bytes beside tensors that are looked at
 MOST_PIECES = 1 << 22  # pieces of the strided tensors of one file
+MOST_GAPS = 1 << 17  # pieces between them that are looked at
 CHUNK = 1 << 22
 Bytes = npt.NDArray[np.int64]  # (n, 2): first byte and the one behind the last of each piece
 
@@ -52,7 +53,7 @@ def n_beside(storage: Storage) -> int:
 
 def information(file: File, gaps: Bytes) -> int:
     """Compressed size of some pieces of a file; their own size where they are too many to read."""
-    if _length(gaps) > MOST_RAW:
+    if _length(gaps) > MOST_RAW or len(gaps) > MOST_GAPS:
         return _length(gaps)
     packer, n = zlib.compressobj(1), 0
     for start, stop in gaps.tolist():
