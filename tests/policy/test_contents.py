@@ -17,13 +17,33 @@ RAW = NOISE.tobytes()
 ENCODED = base64.b64encode(RAW * 3).decode()
 
 
+LETTERS = RAW.hex().translate(str.maketrans("0123456789abcdef", "abcdefghijklmnop"))
+SIZES = struct.pack(">IIBBBBB", 64, 48, 8, 2, 0, 0, 0)  # of a picture in full colour
+PIXELS = bytes(48 * (1 + 3 * 64))
+
+
 def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, 0))
+    whole = struct.pack(">I", len(data)) + kind + data
+    return whole + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(*chunks):
-    whole = (chunk(b"IHDR", b"\0" * 13), *chunks, chunk(b"IDAT", b"x" * 40), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+def png(*chunks, sizes=SIZES, pixels=PIXELS):
+    whole = (chunk(b"IHDR", sizes), *chunks, chunk(b"IDAT", zlib.compress(pixels)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole) + chunk(b"IEND", b"")
+
+
+def jpeg(frame, pixels):
+    parts = [b"\xff\xd8"]
+    parts += [b"\xff\xc0" + struct.pack(">H", 2 + len(frame)) + frame] if frame else []
+    scan = b"\xff\xda\x00\x02" + pixels.replace(b"\xff", b"\xff\x00")
+    return b"".join((*parts, scan, b"\xff\xd9"))
+
+
+def field(number, data):
+    n, size = len(data), b""
+    while n > 127:
+        size, n = size + bytes([n & 127 | 128]), n >> 7
+    return bytes([number << 3 | 2]) + size + bytes([n]) + data
 
 
 def piece(text, score):
@@ -42,6 +62,8 @@ PASSED = {
     "config.json": "\ufeff{}",
     "empty": "",
     "picture.png": png(),
+    "added_tokens.json": json.dumps({f"<|s_{i}|>": 151_665 + i for i in range(8192)}),
+    "labels.json": json.dumps({"id2label": {str(i): f"LABEL_{i}" for i in range(21_843)}}),
     "tokenizer.model": b"".join(piece(b"t%d" % i, -float(i)) for i in range(3000)),
 }
 NAMED = {
@@ -65,11 +87,30 @@ NAMED = {
     "binary": RAW[:100],
     "picture.png": png() + RAW,
     "inside.png": png(chunk(b"teXt", RAW)),
+    "sum.png": png()[:-1] + b"\0",
+    "few.png": png(pixels=PIXELS[:-1]),
+    "more.png": png(pixels=PIXELS + RAW),
+    "raw.png": png().replace(zlib.compress(PIXELS), RAW),
+    "palette.png": png(chunk(b"PLTE", RAW)),
+    "headless.png": png().replace(chunk(b"IHDR", SIZES), b""),
+    "headless.jpg": jpeg(b"", RAW),
+    "small.jpg": jpeg(struct.pack(">BHHB", 8, 48, 64, 1) + b"\1\x11\0", RAW),
     "picture.jpg": b"\xff\xd8\xff" + RAW + b"\xff\xd9",
     "text.png": "no picture",
     "optimizer.pt": RAW,
     "scaler-13b-chat.bin": b"PK\3\4",
     "tokenizer.model": b"".join(piece(b"t", float(x)) for x in NOISE[:4000]),
+    "repeated.model": piece(b"a", -1.0) + field(3, RAW[:9999]) + field(3, RAW[:9999]),
+    "normalizer.model": piece(b"a", -1.0) + field(3, field(2, RAW)),
+    "trainer.model": piece(b"a", -1.0) + field(2, field(1, RAW)),
+    "twice.model": field(1, field(1, b"a") + field(1, RAW[:900])) + piece(b"b", -1.0),
+    "wide.json": json.dumps({f"t{i}": (i << 16) + int(abs(x) * 9999) for i, x in enumerate(NOISE)}),
+    "objects.json": json.dumps([{f"t{j}": 77 * j for j in range(4000)} for _ in range(20)]),
+    "quoted.json": json.dumps([f"{x:.6g}" for x in NOISE]),
+    "keys.json": json.dumps({f"{x:.9g}": "" for x in np.arange(70_000) / 7 + 0.01}),
+    "long.py": f"W = '{LETTERS}'\n",
+    "key.json": json.dumps({"model": {"vocab": {LETTERS * 2: 0}}}),
+    "short.txt": "\n".join(ENCODED[i : i + 10] for i in range(0, 60_000, 10)),
 }
 
 

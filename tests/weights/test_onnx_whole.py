@@ -205,7 +205,7 @@ def test_functions_hold_constants(tmp_path, rng):
 
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_codes_are_shown_as_the_values_they_stand_for(axis, tmp_path, rng):
-    codes = rng.integers(-128, 127, (6, 10)).astype(np.int8)
+    codes = rng.integers(-128, 127, (8, 10)).astype(np.int8)
     n = () if axis is None else (codes.shape[axis],)
     scale = rng.random(n).astype(F32) + F32(0.1)
     zero = rng.integers(-3, 3, n).astype(np.int8)

@@ -241,3 +241,26 @@ def test_mlx_without_its_config_is_a_problem(tmp_path):
     model = opened(tmp_path / "m", layer(parts) | {"norm": np.ones(8, np.float32)})
     assert list(model.tensors) == ["norm"]
     assert "as bits" in model.problems[0].why
+
+
+def test_as_many_scales_as_codes_could_be_other_weights(tmp_path, rng):
+    codes = rng.integers(-127, 128, (16, 64)).astype(np.int8)
+    for scales, is_read in (((16, 64), False), ((16, 16), False), ((16, 8), True), ((16, 1), True)):
+        parts = {"layer.weight": codes, "layer.weight_scale": np.ones(scales, np.float32)}
+        model = opened(tmp_path / f"m{scales[1]}", {**parts, "norm": np.ones(4, np.float32)})
+        assert model.is_partial is not is_read
+        assert ("layer.weight" in model.tensors) is is_read
+
+
+def test_a_state_holds_what_its_format_names(tmp_path):
+    state = {"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [8, 8]}
+    parts = {
+        "x": np.zeros(32, np.uint8),
+        "x.absmax": np.ones(1, np.float32),
+        "x.quant_map": np.linspace(-1, 1, 16, dtype=np.float32),
+    }
+    for more, is_read in (({}, True), ({"x": 1}, False), ({"dtype": "a" * 300}, False)):
+        raw = np.frombuffer(json.dumps(state | more).encode(), np.uint8)
+        parts["x.quant_state.bitsandbytes__nf4"] = raw
+        model = opened(tmp_path / f"m{len(raw)}", {**parts, "norm": np.ones(4, np.float32)})
+        assert model.is_partial is not is_read

@@ -15,6 +15,7 @@ from weightkin.anatomy.residual import assign_top, residual_axes
 from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
+from weightkin.weights.messages import quoted
 from weightkin.weights.model import Model, Problem, TensorInfo
 
 MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
@@ -38,12 +39,22 @@ def read_anatomy(model: Model) -> Anatomy:
     """
     if model.sketched is not None:
         return stored_anatomy(model.sketched.anatomy, model.tensors, model.name)
-    networks, outside = split_networks(model.tensors)
+    held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
+    networks, outside = split_networks(held)
     read = {
         prefix: _network(tensors, model.config, () if prefix == "" else outside)
         for prefix, tensors in networks.items()
     }
-    return _joined(read, model.tensors)
+    found = _joined(read, held)
+    empty = [name for name in model.tensors if name not in held]
+    if not empty:
+        return found
+    why = f"{len(empty)} without elements, first {quoted(empty[0])}"
+    return replace(
+        found,
+        roles=(*found.roles, *((name, "other") for name in empty)),
+        skipped=(*found.skipped, Problem("tensors", why)),
+    )
 
 
 def _network(

@@ -11,6 +11,7 @@ from pathlib import Path
 import weightkin
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
+from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
@@ -225,10 +226,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
 def _tried(found: Found, room: Room, seed: int) -> Weighed | WeightkinError:
     if isinstance(found.model, WeightkinError):
         return found.model
-    try:
-        return _check_one(found.model, room, seed)
-    except WeightkinError as error:
-        return error
+    return tried(found.source, partial(_check_one, found.model, room, seed))
 
 
 def _check_one(model: Model, room: Room, seed: int) -> Weighed:
@@ -262,7 +260,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}
     reached = {name: e.reach for name, e in evidence.items() if e.reach}
     candidate = known.candidate
-    return Weighed(checked, reached, candidate.n_outside, candidate.n_parameters)
+    return Weighed(checked, reached, candidate.n_outside, candidate.n_bytes)
 
 
 def _n_direct(known: Known) -> int:

@@ -13,25 +13,26 @@ import re
 import unicodedata
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel
-from weightkin.policy.texts import MOST_ENCODED_SETTINGS, n_encoded, why_no_prose, why_no_settings
-from weightkin.weights.files import LocalFile
-from weightkin.weights.protobuf import Messages
+from weightkin.policy.images import is_image
+from weightkin.policy.texts import (
+    MOST_ENCODED_SETTINGS,
+    n_encoded,
+    why_dense,
+    why_no_prose,
+    why_no_settings,
+)
+from weightkin.policy.vocabulary import is_vocabulary
 from weightkin.weights.shards import SUFFIXES
 
 MOST_TEXT = 40 << 20  # bytes: tokenizers have 35 MB
 MOST_OPEN, MOST_COMMAS = 1_500_000, 8_000_000  # brackets and commas of a JSON text
-MOST_IMAGE, MOST_BESIDE = 8 << 20, 1 << 17  # bytes of a picture, and of all but its pixels
 MOST_STATE = 1 << 16  # bytes of a trainer's small state
-MOST_PIECE, MOST_CHARSMAP = 1 << 10, 1 << 20  # bytes of a vocabulary's piece; of its other parts
 WEIGHTS = (
     *SUFFIXES, ".sft", ".distcp", ".npy", ".npz", ".h5", ".hdf5", ".keras", ".msgpack",
     ".pb", ".pkl", ".pickle", ".joblib", ".pt2", ".ot", ".nemo", ".th", ".tar", ".gz", ".zip",
     ".dduf", ".tflite", ".mlmodel", ".engine", ".plan", ".ggml", ".llamafile", ".data", ".pte",
 )  # fmt: skip
 IMAGES = (".png", ".jpg", ".jpeg")
-PNG = b"\x89PNG\r\n\x1a\n"
-SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 STATE = re.compile(
     r"(training_args|optimizer|scheduler|scaler|rng_state)(_\d+)?\.(bin|pt|pth)", re.ASCII
 )
@@ -77,14 +78,14 @@ def why_not_passed(path: Path) -> str:
     if suffix in WEIGHTS:
         return WHAT.get(suffix) or _named(head, "no file of the format that its name says")
     if suffix in IMAGES:
-        return "" if _is_image(path, size) else "no image, though its name says so"
+        return "" if is_image(path, size) else "no image, though its name says so"
     if size > MOST_TEXT:
         return _named(head, f"a file of {size:,} bytes of a kind that is not known")
     raw = path.read_bytes()
     if not CONTROL.search(raw):
         return _of_text(raw, suffix)
-    is_vocabulary = suffix in (".model", ".spm") and _is_vocabulary(path)
-    return "" if is_vocabulary else _named(head, "neither text nor of a kind that is known")
+    is_known = suffix in (".model", ".spm") and is_vocabulary(path)
+    return "" if is_known else _named(head, "neither text nor of a kind that is known")
 
 
 def _named(head: bytes, otherwise: str) -> str:
@@ -106,67 +107,10 @@ def _of_text(raw: bytes, suffix: str) -> str:
         return "JSON of more parts than settings or a vocabulary have"
     if n_encoded(text) > MOST_ENCODED_SETTINGS:
         return "JSON that is mostly encoded bytes"
+    if why := why_dense(text):
+        return why
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return "no JSON, though its name says so"
     return why_no_settings(value)
-
-
-def _is_image(path: Path, size: int) -> bool:
-    """Whether a file is a picture from its first byte to its last, with little beside it."""
-    if not 32 <= size <= MOST_IMAGE:
-        return False
-    raw = path.read_bytes()
-    beside = _beside_png(raw) if raw.startswith(PNG) else _beside_jpeg(raw)
-    return 0 <= beside <= MOST_BESIDE
-
-
-def _beside_png(raw: bytes) -> int:
-    """Bytes of the chunks that are no pixels; -1 if the file is not made of chunks to its end."""
-    at, beside = len(PNG), 0
-    while at + 12 <= len(raw):
-        n, kind = int.from_bytes(raw[at : at + 4], "big"), raw[at + 4 : at + 8]
-        at += 12 + n
-        if kind == b"IEND":
-            return beside + n if at == len(raw) else -1
-        beside += 0 if kind in (b"IDAT", b"PLTE") else n
-    return -1
-
-
-def _beside_jpeg(raw: bytes) -> int:
-    """Bytes of the segments before and between pixels; -1 if the file is not made of segments."""
-    at, beside = 2, 0
-    if not raw.startswith(b"\xff\xd8"):
-        return -1
-    while at + 4 <= len(raw) and raw[at] == 0xFF:
-        n = int.from_bytes(raw[at + 2 : at + 4], "big")
-        is_scan, at = raw[at + 1] == 0xDA, at + 2 + n
-        beside += n
-        if is_scan:  # pixels, in which 0xFF is followed by a zero or a mark of restart
-            found = SCAN_END.search(raw, at)
-            at = found.start() if found else len(raw)
-        if raw[at:] == b"\xff\xd9":
-            return beside
-    return -1
-
-
-def _is_vocabulary(path: Path) -> bool:
-    """Whether a file is the vocabulary of SentencePiece: pieces, and how they were found."""
-    try:
-        messages = Messages(LocalFile(path))
-        scores = []
-        for number, value in messages.fields(0, messages.file.size):
-            start, stop = messages.span(value)
-            if number == 1:  # a piece: its text, its score, its kind
-                if stop - start > MOST_PIECE:
-                    return False
-                fields = dict(messages.fields(start, stop))
-                if not fields.keys() <= {1, 2, 3}:
-                    return False
-                scores.append(sum(messages.floats(fields[2], 1)) if 2 in fields else 0.0)
-            elif number > 5 or stop - start > MOST_CHARSMAP:
-                return False
-    except UnreadableModel:
-        return False
-    return bool(scores) and not why_no_settings([["", score] for score in scores])

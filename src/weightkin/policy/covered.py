@@ -1,19 +1,34 @@
-"""How much of each file of a model belongs to its tensors: what is left over may be anything."""
+"""How much of each file of a model belongs to its tensors: what is left over may be anything.
+
+One ledger, from the bytes up: a tensor owns the elements that it touches, and all other bytes of a
+file count by what they can hold at most, which is their size when compressed. Names, padding of
+zeros and a vocabulary are small then; weights are not, however they are written.
+"""
 
 from __future__ import annotations
 
+import math
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from weightkin.weights import Storage
 from weightkin.weights.adapter import Joined
 from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import FileStorage, Place
+from weightkin.weights.files import File, FileStorage, Place
+from weightkin.weights.shards import SUFFIXES
 
-# Bytes beside tensors: names, shapes and padding of each, and a graph, a vocabulary, a pickle.
-MOST_OTHER, MOST_EACH = 1 << 15, 1 << 11
-MOST_HEADER = {".gguf": 64 << 20, ".onnx": 16 << 20}  # vocabularies; the nodes of a graph
+MOST_OTHER = 1 << 20  # compressed bytes beside tensors: names, shapes, a pickle, a graph
+MOST_VOCABULARY = 1 << 24  # of a GGUF file, which holds its tokens
+MOST_RAW = 1 << 28  # bytes beside tensors that are looked at
+MOST_PIECES = 1 << 22  # pieces of the strided tensors of one file
+MOST_GAPS = 1 << 17  # pieces between them that are looked at
+CHUNK = 1 << 22
+Bytes = npt.NDArray[np.int64]  # (n, 2): first byte and the one behind the last of each piece
 
 
 def files_of(storage: Storage) -> set[Path]:
@@ -27,13 +42,40 @@ def files_of(storage: Storage) -> set[Path]:
 
 
 def coverage_of(storage: Storage) -> dict[Path, str]:
-    """Each file with tensors, and why it may hold more than them ("" where it does not)."""
+    """Each file of weights, and why it may hold more than tensors ("" where it does not)."""
+    return {path: _why(file, gaps) for path, (file, gaps) in _ledger(storage).items()}
+
+
+def n_beside(storage: Storage) -> int:
+    """What the bytes of a model's files that belong to no tensor may hold at most, in bytes."""
+    return sum(information(file, gaps) for file, gaps in _ledger(storage).values())
+
+
+def information(file: File, gaps: Bytes) -> int:
+    """Compressed size of some pieces of a file; their own size where they are too many to read."""
+    if _length(gaps) > MOST_RAW or len(gaps) > MOST_GAPS:
+        return _length(gaps)
+    packer, n = zlib.compressobj(1), 0
+    for start, stop in gaps.tolist():
+        for first in range(start, stop, CHUNK):
+            piece = file.read([(first, min(first + CHUNK, stop))])
+            n += len(packer.compress(piece.tobytes()))
+    return n + len(packer.flush())
+
+
+def _ledger(storage: Storage) -> dict[Path, tuple[File, Bytes]]:
+    """Each file of weights with the pieces of it that no tensor touches."""
+    files: dict[Path, File] = {}
     places: dict[Path, list[Place]] = {}
     for stored in _stores(storage):
+        for file in stored.files:
+            if isinstance(file.path, Path) and file.path.suffix.lower() in SUFFIXES:
+                files[file.path] = file
         for place in stored.places.values():
             if isinstance(place.file.path, Path):
+                files[place.file.path] = place.file
                 places.setdefault(place.file.path, []).append(place)
-    return {path: _why(path, found) for path, found in places.items()}
+    return {path: (file, _gaps(file.size, places.get(path, []))) for path, file in files.items()}
 
 
 def _stores(storage: Storage) -> list[FileStorage]:
@@ -44,31 +86,55 @@ def _stores(storage: Storage) -> list[FileStorage]:
     return [storage] if isinstance(storage, FileStorage) else []
 
 
-def _why(path: Path, places: list[Place]) -> str:
-    spans = np.array(sorted(_span(place) for place in places), dtype=np.int64).reshape(-1, 2)
-    size = places[0].file.size
+def _why(file: File, gaps: Bytes) -> str:
+    most = MOST_OTHER
+    if file.size > 4 and file.read([(0, 4)]).tobytes() == b"GGUF":
+        most = MOST_VOCABULARY
+    if information(file, gaps) <= most:
+        return ""
+    return f"{_length(gaps):,} of {file.size:,} bytes that belong to no tensor"
+
+
+def _length(pieces: Bytes) -> int:
+    return int((pieces[:, 1] - pieces[:, 0]).sum())
+
+
+def _gaps(size: int, places: Iterable[Place]) -> Bytes:
+    """Pieces of a file that no tensor touches."""
+    left = MOST_PIECES
+    found = [np.zeros((1, 2), dtype=np.int64)]
+    for place in places:
+        pieces = _touched(place, left)
+        left -= len(pieces)
+        found.append(pieces)
+    spans = np.concatenate(found)
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
     ends = np.maximum.accumulate(spans[:, 1])
-    gaps = np.maximum(0, np.append(spans[1:, 0], size) - ends)
-    first = int(spans[0, 0])
-    each = MOST_EACH * len(places)
-    allowed = MOST_OTHER + each + MOST_HEADER.get(path.suffix.lower(), 0)
-    other = int(gaps.sum())
-    if first > allowed or other > MOST_OTHER + each:
-        return f"{first + other:,} of {size:,} bytes that belong to no tensor"
-    return ""
+    gaps = np.stack([ends, np.append(spans[1:, 0], size)], axis=1)
+    return gaps[gaps[:, 0] < gaps[:, 1]]
 
 
-def _span(place: Place) -> tuple[int, int]:
-    """First byte and the one behind the last of what a tensor may touch."""
+def _touched(place: Place, most: int) -> Bytes:
+    """The pieces that a tensor touches; only the first of them where there are more than ``most``.
+
+    Dimensions that repeat elements (stride 0) add nothing, and those that follow on one another
+    without a gap are one piece.
+    """
+    width = place.dtype.itemsize
     if 0 in place.shape:
-        return place.offset, place.offset
-    strides = place.strides or _contiguous(place.shape)
-    last = sum((n - 1) * s for n, s in zip(place.shape, strides, strict=True))
-    return place.offset, place.offset + (last + 1) * place.dtype.itemsize
-
-
-def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    steps = [1]
-    for n in reversed(shape[1:]):
-        steps.append(steps[-1] * n)
-    return tuple(reversed(steps[: len(shape)]))
+        return np.zeros((0, 2), dtype=np.int64)
+    if not place.strides:
+        stop = place.offset + math.prod(place.shape) * width
+        return np.array([[place.offset, stop]], dtype=np.int64)
+    steps = sorted((s, n) for n, s in zip(place.shape, place.strides, strict=True) if n > 1 and s)
+    run = 1
+    while steps and steps[0][0] <= run:
+        step, n = steps.pop(0)
+        run += (n - 1) * step
+    starts: npt.NDArray[Any] = np.zeros(1, dtype=np.int64)
+    for step, n in steps:
+        if len(starts) * n > most:
+            break
+        starts = (starts[:, None] + np.arange(n) * step).reshape(-1)
+    first = place.offset + starts * width
+    return np.stack([first, first + run * width], axis=1)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.policy.equal_values import LEAST, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
 from weightkin.policy.reach import Candidate, Reach, n_parameters
 from weightkin.records import Comparison, Effect
@@ -129,6 +130,14 @@ class _Bench:
         except WeightkinError as error:
             return error
 
+    def lacking(self, record: Comparison, other: Model, reach: Reach) -> str:
+        """Why "no evidence" would say too much, "" if it would not."""
+        if record.verdict == "dependent":
+            return ""
+        if (share := equal_share(other, self.candidate.model)) >= LEAST:
+            return f"{share:.0%} of the values looked at are the same, bit for bit, at their places"
+        return reach.lacking(record.alpha)
+
 
 def said_by(model: Model) -> Declared:
     """What a model declares, wherever it lies."""
@@ -224,7 +233,7 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
     is_sketch = other.sketched is not None
     if record.verdict == "not-testable":
         return _not_testable(ancestor, record.sentence)
-    reach = bench.candidate.reach(record, n_parameters(other))
+    reach = bench.candidate.reach(record, other)
     lost = [problem.why for problem in other.problems if problem.loses_tensors]
     if record.incomplete and not lost and not bench.candidate.model.is_partial:
         lost = [CAPPED]
@@ -241,7 +250,7 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         parent=parents.get(record.direction.parent, "undetermined"),
         probability=record.direction.probability,
         missing=lost[0] if lost else "",
-        lacking=reach.lacking(record.alpha) if record.verdict != "dependent" else "",
+        lacking=bench.lacking(record, other, reach),
         reach=reach,
         parts=shared if len(shared) < len(record.parts) else (),
         against=Against(

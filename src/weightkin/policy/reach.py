@@ -1,19 +1,21 @@
-"""What a comparison could have shown: the parameters that entered a test, the smallest p in reach.
+"""What a comparison could have shown: how much of a model entered a test, the smallest p in reach.
 
 "No evidence" is worth as much as the test behind it. The gate lets a model pass only where a test
-could have found the forbidden one, and where what no test reached is too small to be that one.
+could have found the forbidden one, and where what no test reached is too small to hold that one.
+What a tensor can hold is counted in bytes, whatever its numbers are said to be.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from weightkin.anatomy import read_anatomy
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison
 from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import SketchStorage
@@ -21,10 +23,12 @@ from weightkin.weights import Model, Storage
 from weightkin.weights.adapter import Joined, Merged
 from weightkin.weights.computed import ComputedStorage
 
-LEAST_TESTED = 0.5  # share of the parameters of a model
+LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
-MOST_HIDDEN = 0.5  # what no test reached, as a share of the other model
-FLOATS = ("F", "BF", "C")  # how names of dtypes of numbers begin; others may be packed
+LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in use: four bits
+FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
+FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
+A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
 NO_PROOF = ("residual", "heads")  # axes that show a copy only beside others
 OWN_AXES = ("units", "vo")
@@ -32,22 +36,17 @@ OWN_AXES = ("units", "vo")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Of one model against another, in parameters; ``log10_pvalue`` is the smallest in reach."""
+    """Of one model against another; ``log10_pvalue`` is the smallest in reach."""
 
-    hidden: int  # reached by no test, and in no block of which anything was tested
-    n_parameters: int
-    of_other: int
+    hidden: int  # bytes that what no test reached may hold, those outside tensors among them
+    share: float  # of the bytes of tensors, those on an axis that entered a test or beside one
+    of_other: int  # parameters
     log10_pvalue: float
 
     @property
-    def share(self) -> float:
-        """Of the parameters, how many are on an axis that entered a test or beside one."""
-        return 1.0 - self.hidden / max(1, self.n_parameters)
-
-    @property
     def bound(self) -> float:
-        """What may be hidden, in one model or in all of one call together."""
-        return MOST_HIDDEN * self.of_other
+        """Bytes that would hold the other model."""
+        return LEAST_BYTES * self.of_other
 
     def lacking(self, alpha: float) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
@@ -56,8 +55,8 @@ class Reach:
         if self.share < LEAST_TESTED:
             return f"only {self.share:.0%} of the parameters are in reach of a test"
         if self.hidden > self.bound:
-            n = f"{self.hidden:,} parameters are in no part that could be tested"
-            return f"{n}, as many as would hold it"
+            n = f"{self.hidden:,} bytes are in no part that could be tested"
+            return f"{n}, as many as would hold it in four bits each"
         return ""
 
 
@@ -68,54 +67,99 @@ class Candidate:
     model: Model
 
     @cached_property
-    def _axes(self) -> tuple[Axis, ...]:
-        return read_anatomy(self.model).axes
+    def _anatomy(self) -> Anatomy:
+        return read_anatomy(self.model)
 
     @cached_property
-    def sizes(self) -> Mapping[str, int]:
-        """Parameters of each tensor; bytes that are no numbers may hold two in each."""
+    def _sizes(self) -> Mapping[str, int]:
+        """Bytes of each tensor; codes of a packed one have eight bits at most."""
         return {
-            name: math.prod(info.shape)
-            if info.dtype.startswith(FLOATS)
-            else max(math.prod(info.shape), 2 * info.n_bytes)
+            name: math.prod(info.shape) if info.packed else info.n_bytes
             for name, info in self.model.tensors.items()
         }
 
     @cached_property
-    def n_parameters(self) -> int:
-        """Of all tensors, and of the factors of an adapter, of which only the product is seen."""
-        return sum(self.sizes.values()) + _in_factors(self.model.storage)
+    def _holds(self) -> Mapping[str, int]:
+        """Bytes that each tensor may hold: floats of a known part are one parameter each.
+
+        One byte, so that half as many as the other model has are too many. What is not understood
+        may be anything, and holds all its bytes.
+        """
+        floats = {
+            name: math.prod(self.model.tensors[name].shape)
+            for name, role in self._anatomy.roles
+            if role != "other" and self.model.tensors[name].dtype in FLOATS
+        }
+        return {**self._sizes, **floats}
+
+    @cached_property
+    def _beside(self) -> int:
+        """Bytes outside tensors, and of the factors of an adapter."""
+        outside = max(0, n_beside(self.model.storage) - FREE)
+        return outside + A_FACTOR * _in_factors(self.model.storage)
+
+    @cached_property
+    def n_bytes(self) -> int:
+        """Of all tensors, and of what is beside them."""
+        return sum(self._sizes.values()) + self._beside
 
     @cached_property
     def n_outside(self) -> int:
-        """Parameters that no test of any model could reach: on no axis that is known."""
-        on_axes = {x.tensor for axis in self._axes for x in axis.places}
-        return self.n_parameters - sum(self.sizes[x] for x in on_axes)
+        """Bytes that no test of any model could reach: on no axis that is known."""
+        on_axes = {x.tensor for axis in self._anatomy.axes for x in axis.places}
+        return self._beside + sum(n for x, n in self._holds.items() if x not in on_axes)
 
-    def reach(self, record: Comparison, n_other: int) -> Reach:
+    def reach(self, record: Comparison, other: Model) -> Reach:
         """Of a comparison in which this model was ``b``."""
         ran = {(t.block_b, t.axis) for t in record.tests if t.n_units}
         views = {t.view for t in record.tests if t.axis == "residual"}
         tested: set[str] = set()
         blocks: set[tuple[str, int]] = set()
-        for axis in self._axes:
-            place = axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
-            if (place, axis.name) not in ran:
+        for axis in self._anatomy.axes:
+            if axis.kind == "residual" or (_block(axis), axis.name) not in ran:
                 continue
-            if axis.kind == "residual":
-                tested |= {x.tensor for x in axis.places if x.role in views}
-            else:
-                tested |= {x.tensor for x in axis.places}
-                blocks |= {(axis.stack, axis.block)} if axis.kind in OWN_AXES else set()
+            tested |= {x.tensor for x in axis.places}
+            blocks |= {(axis.stack, axis.block)} if axis.kind in OWN_AXES else set()
         near = {
-            x.tensor for a in self._axes if (a.stack, a.block) in blocks for x in a.places
+            x.tensor for a in self._anatomy.axes if (a.stack, a.block) in blocks for x in a.places
         } | tested
+        left = {name: size for name, size in self._sizes.items() if name not in near}
+        holds = {name: self._holds[name] for name in left}
+        for name, role in self._tables(ran, views):
+            n, most = self.model.tensors[name].shape[0], _rows_of(other, role)
+            left[name] = holds[name] = self._sizes[name] * max(0, n - most) // max(1, n)
+        total = sum(self._sizes.values())
         return Reach(
-            hidden=self.n_parameters - sum(self.sizes[x] for x in near),
-            n_parameters=self.n_parameters,
-            of_other=n_other,
+            hidden=sum(holds.values()) + self._beside,
+            share=1.0 - sum(left.values()) / max(1, total),
+            of_other=n_parameters(other),
             log10_pvalue=_smallest(record),
         )
+
+    def _tables(
+        self, ran: Collection[tuple[str, str]], views: Collection[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Tensors whose rows (tokens, positions) were tested one by one, and their roles."""
+        for axis in self._anatomy.axes:
+            if axis.kind == "residual" and (_block(axis), axis.name) in ran:
+                yield from ((x.tensor, x.role) for x in axis.places if x.role in views)
+
+
+def _block(axis: Axis) -> str:
+    """The block of an axis as records name it."""
+    return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
+
+
+def _rows_of(model: Model, role: str) -> int:
+    """Rows of the longest table of a role: of rows beyond them, none was compared."""
+    sketch = model.storage.sketch if isinstance(model.storage, SketchStorage) else None
+    rows = [0]
+    for axis in read_anatomy(model).axes:
+        for place in axis.places if axis.kind == "residual" else ():
+            if place.role == role:
+                holder = sketch.tensors if sketch else model.tensors
+                rows.append(holder[place.tensor].shape[0])
+    return max(rows)
 
 
 def _in_factors(storage: Storage) -> int:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from weightkin.policy.reach import MOST_OUTSIDE, Reach
 from weightkin.records.checking import Checked
 
-A_BYTE = 2  # numbers that may be packed in one
-
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
@@ -18,7 +16,7 @@ class Weighed:
     checked: Checked
     reached: Mapping[str, Reach] = field(default_factory=dict)
     n_outside: int = 0  # on no axis of any test
-    n_parameters: int = 0
+    n_bytes: int = 0
 
 
 def hidden_together(
@@ -30,19 +28,18 @@ def hidden_together(
     that model. Where no model is forbidden by name but registered ones are searched, no size is
     given, and what is on no axis is weighed against all there is.
     """
-    beside = A_BYTE * n_beside
     for name in forbidden:
         reached = [x.reached[name] for x in models if name in x.reached]
-        hidden = beside + sum(x.hidden for x in reached)
+        hidden = n_beside + sum(x.hidden for x in reached)
         if reached and max(x.hidden for x in reached) <= reached[0].bound < hidden:
             where = f"{len(reached)} model{'s' * (len(reached) != 1)}"
             where += f" and {n_beside:,} bytes of a trainer's files" if n_beside else ""
-            why = f"{hidden:,} parameters of {where} are together in no part that could be tested"
-            yield name, f"{name}: {why}, as many as would hold it"
+            why = f"{hidden:,} bytes of {where} are together in no part that could be tested"
+            yield name, f"{name}: {why}, as many as would hold it in four bits each"
     if is_searched and not forbidden:
-        sizes = [(x.n_outside, x.n_parameters) for x in models]
-        whole = beside + sum(n for n, _ in sizes), beside + sum(n for _, n in sizes)
+        sizes = [(x.n_outside, x.n_bytes) for x in models]
+        whole = n_beside + sum(n for n, _ in sizes), n_beside + sum(n for _, n in sizes)
         large = [(outside, n) for outside, n in (whole, *sizes) if outside > MOST_OUTSIDE * n]
         for outside, n in large[:1]:
-            why = f"{outside:,} of {n:,} parameters are in no part that could be tested"
+            why = f"{outside:,} of {n:,} bytes are in no part that could be tested"
             yield "registered models", f"{why}, so that a registered model may lie there"

@@ -20,6 +20,7 @@ from weightkin.errors import WeightkinError
 from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.contents import STATE, why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
+from weightkin.policy.faults import tried
 from weightkin.weights import Model, open_model
 from weightkin.weights.adapter import FILES as ADAPTERS
 from weightkin.weights.adapter import adapter_of
@@ -149,11 +150,9 @@ def _real(path: Path) -> Path:
 
 
 def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) -> Found:
-    try:
-        model = how() if how else open_model(source)
-    except WeightkinError as error:
-        return Found(source, error)
-    read.note(model)
+    model = tried(source, how or partial(open_model, source))
+    if isinstance(model, Model):
+        read.note(model)
     return Found(source, model)
 
 

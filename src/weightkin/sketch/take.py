@@ -15,7 +15,7 @@ from weightkin.anatomy.naming import split_names
 from weightkin.errors import UsageError
 from weightkin.sketch.cut import cut_anatomy
 from weightkin.sketch.facts import empty, facts_of, sample_digest
-from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, Indices, Scheme
+from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 from weightkin.weights import Model, TensorInfo, digest, full_digest
 from weightkin.weights.dry_run import read_ahead
@@ -159,6 +159,8 @@ def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
 
 def _sample(model: Model, layout: _Layout, scheme: Scheme) -> SketchedTensor:
     n_rows, n_columns = matrix_shape(layout.shape)
+    if 0 in layout.shape:  # nothing to keep, however long its sides are
+        n_rows, n_columns = min(n_rows, MAX_VECTOR), min(n_columns, MAX_VECTOR)
     is_vector = len(layout.shape) < 2
     is_table = layout.role in TOKEN_ROLES and len(layout.shape) == 2
     row_starts = (0,) if is_vector else layout.row_starts

@@ -30,6 +30,10 @@ MAX_TENSORS = 1 << 17
 MAX_FACTS = 1 << 16
 MAX_TEXTS = 1 << 21  # texts of all arrays; tokenisers have hundreds of thousands
 MAX_TEXT = 1 << 16  # bytes of a text that is kept
+MAX_LISTED = 1 << 14  # numbers in arrays of one file that describe no tokens
+MAX_CHARSMAP = 1 << 20  # bytes of the table by which a tokeniser writes characters in one way
+TOKENS, CHARSMAP = "tokenizer.ggml.tokens", "tokenizer.ggml.precompiled_charsmap"
+OF_TOKENS = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")  # a number for each
 WINDOW = 1 << 16  # bytes read at a time
 NO_MODEL = {  # by type or architecture
     "adapter": ("a LoRA adapter alone", "its base with the adapter merged in"),
@@ -61,10 +65,12 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     if n_tensors > MAX_TENSORS or n_facts > MAX_FACTS:
         found = f"{n_tensors} tensors and {n_facts} facts"
         raise unreadable(file.path, found, f"at most {MAX_TENSORS} and {MAX_FACTS}")
-    facts = {}
+    facts: dict[str, Any] = {}
     for _ in range(n_facts):
         key = cursor.text()
-        facts[key] = cursor.value(*cursor.numbers("<I"))
+        if key in facts:
+            raise unreadable(file.path, f"{quoted(key)} twice", "it once")
+        facts[key] = cursor.value(key, *cursor.numbers("<I"))
     _check_kind(file, facts)
     if "general.architecture" not in facts:
         if "general.architecture" not in first:
@@ -77,9 +83,22 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
         raise unreadable(file.path, f"{quoted(alignment)} as alignment", "a small number")
     base = -(-cursor.at // alignment) * alignment
     contents = Contents(config=config_of(facts), facts=facts)
+    contents.problems += [Problem("metadata", why) for why in cursor.unknown()]
+    end: int | None = base
     for name, shape, kind, start in _checked(file, table, base):
+        contents.problems += _hole(end, start, alignment)
         _add(file, contents, facts, name, shape, kind, start)
+        n_bytes = _n_bytes(shape, kind)
+        end = None if n_bytes < 0 else start + n_bytes
+    contents.problems += _hole(end, file.size, alignment)
     return contents
+
+
+def _hole(end: int | None, start: int, alignment: int) -> list[Problem]:
+    """Say so where more lies between two tensors than their alignment asks for."""
+    if end is None or start - end < alignment:
+        return []
+    return [Problem("file", f"{start - end} bytes at byte {end} that belong to no tensor")]
 
 
 def _check_kind(file: File, facts: Mapping[str, Any]) -> None:
@@ -115,6 +134,7 @@ class _Cursor:
         self.start = 0
         self.window = b""
         self.texts = 0  # in arrays, passed over so far
+        self.arrays: dict[str, tuple[int, int]] = {}  # key -> how many, bytes where numbers
 
     def take(self, n: int) -> bytes:
         """Return the next bytes."""
@@ -146,7 +166,18 @@ class _Cursor:
             raise unreadable(self.file.path, f"a name of {n} bytes", f"at most {MAX_TEXT}")
         return self.take(n).decode("utf-8", "replace")
 
-    def value(self, kind: int) -> Any:
+    def unknown(self) -> Iterator[str]:
+        """Why arrays of numbers may be something else than facts about tokens and layers."""
+        n_tokens = self.arrays.get(TOKENS, (0, 0))[0]
+        listed = 0
+        for key, (n, n_bytes) in self.arrays.items():
+            is_known = key == TOKENS or (key == CHARSMAP and n_bytes <= MAX_CHARSMAP)
+            if not is_known and not (key in OF_TOKENS and n <= n_tokens):
+                listed += n if n_bytes else 0
+        if listed > MAX_LISTED:
+            yield f"{listed} numbers in arrays that describe no tokens"
+
+    def value(self, key: str, kind: int) -> Any:
         """Return a value; arrays and long texts are passed over and become None."""
         if kind in _SCALARS:
             return self.numbers(_SCALARS[kind])[0]
@@ -161,8 +192,10 @@ class _Cursor:
         inner, n = self.numbers("<IQ")
         if n > MAX_ITEMS or inner == _ARRAY:
             raise unreadable(self.file.path, f"an array of {n} of kind {inner}", "a plain one")
+        self.arrays[key] = n, 0
         if inner in _SCALARS:
-            self.skip(n * struct.calcsize(_SCALARS[inner]))
+            self.arrays[key] = n, n * struct.calcsize(_SCALARS[inner])
+            self.skip(self.arrays[key][1])
             return None
         if inner != _TEXT:
             raise unreadable(self.file.path, f"values of kind {inner}", "0 to 12")

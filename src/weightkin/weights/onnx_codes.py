@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from weightkin.weights.dtypes import to_float32
 from weightkin.weights.files import Place
 from weightkin.weights.model import Storage
 from weightkin.weights.onnx_graph import Held
+from weightkin.weights.packed_parts import LEAST_GROUP
 
 ROLES = ("codes", "scale", "zero")
 
@@ -50,6 +52,8 @@ class Codes:
         zero = places.get("zero")
         is_known = zero is None or zero.shape == places["scale"].shape
         if not is_known or not (n == 1 or is_each) or not shape or 0 in shape:
+            return None
+        if n > 1 and n * LEAST_GROUP > math.prod(shape):
             return None
         return Unpacked(shape, name, axis if is_each and n > 1 else -1, n, zero is not None)
 

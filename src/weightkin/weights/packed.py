@@ -24,6 +24,7 @@ from weightkin.weights.packed_parts import (
     Tensors,
     Unpacked,
     check_part,
+    check_scales,
     is_single,
     size_in,
 )
@@ -32,7 +33,9 @@ from weightkin.weights.packed_words import Words
 from weightkin.weights.shapes import checked_shape
 
 STATE = ".quant_state.bitsandbytes__"  # and nf4 or fp4
-MAX_STATE = 1 << 16  # bytes
+MAX_STATE = 1 << 8  # bytes; what bitsandbytes writes has fewer than 200
+STATE_KEYS = {"quant_type", "blocksize", "dtype", "shape", "nested_blocksize", "nested_dtype",
+              "nested_offset"}  # fmt: skip
 GROUPED_BITS = (2, 3, 4, 8)
 
 _Reader = Callable[[Source, str], Unpacked | None]
@@ -50,10 +53,12 @@ def unpack(
     recipes: dict[str, Recipe] = {}
     problems: list[Problem] = []
     for stem, mark in _layers(tensors):
+        if stem in recipes or f"{stem}.weight" in recipes:
+            continue  # known by another part already; this one stays a tensor
         read, parts = _READERS[mark]
         try:
             found = read(source, stem)
-            if found is None or found.name in recipes:
+            if found is None:
                 continue
             if found.name in tensors and found.name not in found.parts:
                 raise unreadable(found.name, "it packed and plain at once", "one of them")
@@ -100,6 +105,7 @@ def _bitsandbytes4(source: Source, name: str, kind: str) -> Unpacked:
     nested, nested_levels = f"{name}.nested_absmax", f"{name}.nested_quant_map"
     block = size_in(state, "blocksize", key)
     n_blocks = -(-shape[0] * shape[1] // block)
+    check_scales(absmax, shape[0] * shape[1], n_blocks)
     check_part(tensors, name, "U8", -(-shape[0] * shape[1] // 2))
     check_part(tensors, levels, "F32", 16)
     if nested not in tensors:
@@ -124,6 +130,7 @@ def _bitsandbytes8(source: Source, stem: str) -> Unpacked | None:
         return None
     n, width = tensors[name].shape
     check_part(tensors, f"{stem}.SCB", "F32", n)
+    check_scales(f"{stem}.SCB", n * width, n)
     parts = (name, f"{stem}.SCB", *((layout,) if is_single(tensors, layout) else ()))
     return Unpacked(name, "int8", Int8((n, width), name, f"{stem}.SCB"), parts)
 
@@ -170,6 +177,7 @@ def _check_words(
     if bits not in GROUPED_BITS or (not is_gptq and bits != 4):
         raise unreadable(names[0], f"{bits} bits", "2, 3, 4 or 8 (4 for AWQ)")
     n_packed = n * n_in * bits // 32
+    check_scales(names[2], n * n_in, n * n_groups)
     check_part(tensors, names[0], "I32", n_packed)
     check_part(tensors, names[1], "I32", n_groups * n * bits // 32)
     if tensors[names[2]].dtype not in FLOATS:
@@ -216,6 +224,7 @@ def _blocks(
         if -(-n // block) != parts:
             raise unreadable(scale, f"{parts} scales for {n}", "one for each block")
         blocks.append(block)
+    check_scales(scale, sizes[0] * sizes[1], grid[0] * grid[1])
     return (blocks[0], blocks[1]), (grid[0], grid[1])
 
 
@@ -270,4 +279,7 @@ def _state(tensors: Tensors, storage: Storage, key: str) -> dict[str, Any]:
     if info.dtype != "U8" or info.n_bytes > MAX_STATE:
         raise unreadable(key, f"{info.dtype} of {info.n_bytes} bytes", "a short text")
     raw = storage.read(key, 0, info.n_bytes).tobytes()
-    return parse_object(raw, key, "quantisation state", is_hint=True)
+    state = parse_object(raw, key, "quantisation state", is_hint=True)
+    if unknown := state.keys() - STATE_KEYS:
+        raise unreadable(key, f"{quoted(min(unknown))} in it", f"{', '.join(sorted(STATE_KEYS))}")
+    return state

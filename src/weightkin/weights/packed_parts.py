@@ -12,6 +12,7 @@ from weightkin.weights.messages import quoted, unreadable
 from weightkin.weights.model import Storage, TensorInfo
 
 FLOATS = ("F16", "BF16", "F32")
+LEAST_GROUP = 8  # codes of one scale: fewer, and the scales could be the model
 Tensors = Mapping[str, TensorInfo]
 
 
@@ -56,6 +57,13 @@ def check_part(tensors: Tensors, name: str, dtype: str, n: int) -> None:
     held = math.prod(info.shape)
     if info.dtype != dtype or held != n:
         raise unreadable(name, f"{held} of {info.dtype}", f"{n} of {dtype}")
+
+
+def check_scales(name: str, n_codes: int, n_scales: int) -> None:
+    """Refuse scales that are so many that they could hold other weights than the codes."""
+    if n_scales > 1 and n_scales * LEAST_GROUP > n_codes:
+        found = f"{n_scales} scales for {n_codes} codes, stored in an unknown way"
+        raise unreadable(name, found, f"at least {LEAST_GROUP} codes for each")
 
 
 def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from weightkin.weights.packed_parts import (
     Source,
     Unpacked,
     check_part,
+    check_scales,
     is_single,
     matrix_of,
     size_in,
@@ -89,6 +90,7 @@ def compressed(source: Source, stem: str) -> Unpacked:
         found = f"{width} words of {n_in} inputs in {n_groups} groups"
         raise unreadable(codes, found, "whole groups of 2, 4 or 8 bits")
     check_part(tensors, scales, tensors[scales].dtype, n * n_groups)
+    check_scales(scales, n * n_in, n * n_groups)
     recipe = RowCodes((n, n_in), codes, bits, width, scales, n_groups, whole=whole)
     return Unpacked(f"{stem}.weight", label, recipe, parts)
 
@@ -122,6 +124,7 @@ def mlx(source: Source, stem: str) -> Unpacked | None:
     n_in = width * 32 // bits
     for part in (scales, offsets):
         check_part(tensors, part, tensors[scales].dtype, n * n_groups)
+    check_scales(scales, n * n_in, n * n_groups)
     if n_in != n_groups * size_in(stated, "group_size", codes):
         raise unreadable(codes, f"{n_in} inputs in {n_groups} groups", "groups of the stated size")
     recipe = RowCodes((n, n_in), codes, bits, width, scales, n_groups, offsets=offsets)

@@ -61,6 +61,10 @@ class Messages:
             raise unreadable(self.file.path, found, f"at most {MAX_TEXT}")
         return self._bytes(start, stop).decode("utf-8", "replace")
 
+    def read(self, value: Value) -> bytes:
+        """The bytes of a field, whose length the caller has looked at."""
+        return self._bytes(*self.span(value))
+
     def span(self, value: Value) -> tuple[int, int]:
         """Where the bytes of a field are."""
         if isinstance(value, int):

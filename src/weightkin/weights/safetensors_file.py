@@ -15,7 +15,7 @@ from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.json_text import MAX_BYTES, parse_object
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
-from weightkin.weights.shapes import checked_name, checked_shape
+from weightkin.weights.shapes import check_empty, checked_name, checked_shape
 
 MAX_HEADER = MAX_BYTES
 
@@ -39,6 +39,7 @@ def read_safetensors(file: File) -> Contents:
         contents.tensors[name] = TensorInfo(name, dtype, shape, end - begin)
         contents.places[name] = Place(file, NUMPY[dtype], base + begin, shape)
     _check_layout(file, taken, file.size - base)
+    check_empty(file.path, (info.shape for info in contents.tensors.values()))
     return contents
 
 

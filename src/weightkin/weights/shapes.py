@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from weightkin.weights.messages import quoted, unreadable
 
 MAX_DIMENSIONS = 32  # the smallest limit among the numpy versions we run on
+MAX_EMPTY = 1 << 14  # tensors without elements of one file: they cost time and hold nothing
 MAX_ELEMENTS = 2**60  # so that no product of sizes leaves 64 bits, zero-size tensors included
 
 
@@ -43,3 +45,10 @@ def checked_name(path: PurePath, name: str) -> str:
     except UnicodeEncodeError:
         raise unreadable(path, f"tensor name {quoted(name)}", "valid Unicode") from None
     return name
+
+
+def check_empty(path: PurePath, shapes: Iterable[tuple[int, ...]]) -> None:
+    """Refuse a file of very many tensors without elements."""
+    n = sum(0 in shape for shape in shapes)
+    if n > MAX_EMPTY:
+        raise unreadable(path, f"{n} tensors without elements", f"at most {MAX_EMPTY}")

@@ -191,24 +191,20 @@ class _Machine:
                 self.stack.append(tuple(sizes))
             case Global("parameter"), (TensorRecord() as tensor, *_):
                 self.stack.append(tensor)
-            case Global("rebuild", "v3"), (
+            case Global("rebuild", version), (
                 StorageRecord() as storage,
                 offset,
                 shape,
                 strides,
-                _,
-                _,
-                Global("dtype", dtype),
-                *_,
+                *rest,
             ):
-                self.stack.append(TensorRecord(dtype, storage, offset, shape, strides))
-            case Global("rebuild", "v1" | "v2"), (
-                StorageRecord(dtype) as storage,
-                offset,
-                shape,
-                strides,
-                *_,
-            ) if dtype:
+                said = rest[2:]
+                stated = said.pop(0) if version == "v3" and said else None
+                dtype = stated.detail if isinstance(stated, Global) else storage.dtype
+                if not dtype:
+                    raise self.malformed("a tensor without a type")
+                if any(said):  # what the storage does not show: a sign, a conjugate
+                    dtype = f"{dtype} with a sign stored apart"
                 self.stack.append(TensorRecord(dtype, storage, offset, shape, strides))
             case _:
                 raise self.malformed("a call with unexpected arguments")

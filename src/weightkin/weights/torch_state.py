@@ -15,11 +15,12 @@ from weightkin.weights.dtypes import BITS, NUMPY
 from weightkin.weights.files import Contents, File, Place
 from weightkin.weights.messages import located, quoted, shown, unreadable
 from weightkin.weights.model import Problem, TensorInfo
-from weightkin.weights.shapes import checked_name, checked_shape, checked_strides
+from weightkin.weights.shapes import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.weights.torch_globals import TensorRecord
 
 MAX_DEPTH = 64  # dicts within dicts
 MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
+MAX_VIEWS = 32  # layers of a model may share their weights
 MAX_NOTES = 64  # single numbers beside the model
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 OPTIMISER = "optim"  # how keys begin under which trainers keep moments of gradients
@@ -57,6 +58,12 @@ def state_contents(
             contents.problems.append(Problem(shown(".".join(path)), why, loses_tensors=False))
     for name, (_, record) in zip(_names(found, prefix), found, strict=True):
         _add(contents, file, name, record, span)
+    check_empty(file.path, (info.shape for info in contents.tensors.values()))
+    n_bytes = sum(info.n_bytes for info in contents.tensors.values())
+    if n_bytes > MAX_VIEWS * file.size:
+        raise unreadable(
+            file.path, f"views of {n_bytes} bytes in all", f"{MAX_VIEWS} times its size"
+        )
     for (what, why), n in left.items():
         contents.problems.append(Problem(shown(what), f"{n} tensors {why} are not read"))
     unused = [key for key in storages if key not in seen]

@@ -1,0 +1,41 @@
+"""How many values of two models are the same, bit for bit, at the same places.
+
+A few huge cells turn every row of a matrix into another direction, and leave nearly all of its
+values as they were. No test is needed to see that.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from weightkin.weights import Model
+
+LEAST = 0.6  # share of equal values that no two models have that were trained apart
+LEAST_VALUES = 1000
+MOST_ROWS, MOST_COLUMNS = 8, 4096  # of a tensor, looked at
+MOST_WIDTH = 1 << 22  # of a row, which is read whole
+
+
+def equal_share(a: Model, b: Model) -> float:
+    """Share of equal values in matrices of one name and shape; zeros and what is no number aside.
+
+    0 where there are too few to tell.
+    """
+    n_equal = n = 0
+    if a.sketched is not None or b.sketched is not None:
+        return 0.0
+    for name in a.tensors.keys() & b.tensors.keys():
+        shape = a.tensors[name].shape
+        if len(shape) < 2 or shape != b.tensors[name].shape or 0 in shape:
+            continue
+        width = math.prod(shape[1:])
+        if width > MOST_WIDTH:
+            continue
+        rows = np.unique(np.linspace(0, shape[0] - 1, MOST_ROWS).astype(np.int64))
+        x, y = (m.rows(name, rows).reshape(len(rows), width)[:, :MOST_COLUMNS] for m in (a, b))
+        is_value = np.isfinite(x) & np.isfinite(y) & (x != 0)
+        n_equal += int((is_value & (x == y)).sum())
+        n += int(is_value.sum())
+    return n_equal / n if n >= LEAST_VALUES else 0.0
