@@ -269,7 +269,7 @@ def test_a_file_that_names_a_wrong_place_is_refused(family, tmp_path):
         with sqlite3.connect(file) as connection:
             connection.execute("UPDATE place SET uri = ?", (wrong,))
         connection.close()
-        with pytest.raises(UnusableRegistry, match="expected lance:PATH") as caught:
+        with pytest.raises(UnusableRegistry, match="expected lance:PATH|was changed") as caught:
             Registry(file).search("root")
         assert str(caught.value).isprintable()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Literal
 
 from weightkin.errors import UnreadableModel, WeightkinError
@@ -298,13 +297,3 @@ def _ancestor(model: Registered) -> Ancestor:
         id=model.id,
         licence=model.licence,
     )
-
-
-def is_meant(declared_name: str, other: Ancestor) -> bool:
-    """Whether a declared name may mean a model: its name or source, or the last part of both.
-
-    Capital letters make no difference, as on a hub.
-    """
-    last = PurePath(declared_name).name.casefold()
-    lasts = (other.name.casefold(), PurePath(other.source).name.casefold())
-    return declared_name in (other.name, other.source) or last in lasts

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
+from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
@@ -144,3 +145,13 @@ def is_path(name: str) -> bool:
         return "\0" not in name and Path(name).exists()
     except OSError:
         return False
+
+
+def is_meant(declared_name: str, other: Ancestor) -> bool:
+    """Whether a declared name may mean a model: its name or source, or the last part of both.
+
+    Capital letters make no difference, as on a hub.
+    """
+    last = PurePath(declared_name).name.casefold()
+    lasts = (other.name.casefold(), PurePath(other.source).name.casefold())
+    return declared_name in (other.name, other.source) or last in lasts

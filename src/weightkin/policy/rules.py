@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from weightkin.policy.known import Evidence, Known, is_meant
+from weightkin.policy.known import Evidence, Known
 from weightkin.policy.licences import classes_of, looser
-from weightkin.policy.naming import Unknown
+from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy
 from weightkin.policy.words import called, direction_words, sure_words, with_evidence
 from weightkin.records.checking import NO_REGISTRY, RULES, Ancestor, Finding, Level, fingerprint
