@@ -162,10 +162,11 @@ def _format_pairs() -> list[str]:
 
 @cache
 def _registry() -> tuple[tempfile.TemporaryDirectory[str], Registry]:
-    """A registry of the whole zoo, for as long as this process lives."""
+    """A registry of the whole zoo that keeps its family graph, while this process lives."""
     holder = tempfile.TemporaryDirectory()
     found = Registry(Path(holder.name) / "zoo.sqlite")
     found.add([folder(name) for name in truth.load()])
+    found.family()  # a trace would lay out the whole family again and again
     return holder, found
 
 
