@@ -168,8 +168,9 @@ def null_model(matrix: Matrix, rng: np.random.Generator, *, hidden: int, blocks:
 
 
 def null_arrays(rng: np.random.Generator, *, hidden: int = HIDDEN, blocks: int = 4) -> Arrays:
-    """Tensors of a Llama-like model with independent normal weights."""
-    return llama_arrays(gaussian, rng, hidden=hidden, blocks=blocks, heads=HEADS, size=HEAD_SIZE)
+    """Tensors of a Llama-like model with independent normal weights, by name."""
+    shape = {"hidden": hidden, "blocks": blocks, "heads": HEADS, "size": HEAD_SIZE}
+    return dict(sorted(llama_arrays(gaussian, rng, **shape).items()))
 
 
 def noisy(arrays: Arrays, rng: np.random.Generator, *, share: float) -> Arrays:

@@ -11,6 +11,7 @@ import pytest
 from zoo import truth
 
 from weightkin import compare, family_graph
+from weightkin.stats import copies
 
 STAGES = [
     f"decoder/{block}/{axis}" for block in range(4) for axis in ("heads", "mlp", "vo")
@@ -34,6 +35,7 @@ PAIRS = {
 def seeds(monkeypatch):
     """Every seed that a generator is made from, as it is made."""
     seen = set()
+    copies._signs.cache_clear()
     make = np.random.default_rng
 
     def listen(seed=None):

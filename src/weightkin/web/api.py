@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response, UploadFile
+from pydantic import BeforeValidator
 
 from weightkin.records import Comparison
 from weightkin.records.family import FamilyGraph
@@ -67,12 +68,19 @@ class JobsSeen:
     jobs: tuple[JobSeen, ...]
 
 
+def _number(value: object) -> object:
+    """What is read as a whole number: no text and no truth value, which would pass for one."""
+    if isinstance(value, bool | str):
+        raise ValueError("expected the number of a model")  # noqa: TRY004
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Numbers of two registered models."""
 
-    a: Annotated[int, Query(ge=1, le=1 << 53, strict=True)]
-    b: Annotated[int, Query(ge=1, le=1 << 53, strict=True)]
+    a: Annotated[int, Query(ge=1, le=1 << 53), BeforeValidator(_number)]
+    b: Annotated[int, Query(ge=1, le=1 << 53), BeforeValidator(_number)]
 
 
 def seen(desk: Desk, job: Job) -> JobSeen:
