@@ -246,7 +246,7 @@ FILES: dict[str, tuple[Callable[[Path], list[object]], tuple[int, ...], str]] = 
         lambda f: _torch(f, b"}" * 4_900_000), (3,), "exit 3, the folder blamed"),
     "a whole number of 2,000 bytes in a torch file": (_long_sizes, (3,), "exit 1, ValueError"),
     "a header of 12 million lists": (_lists, (3,), "1 GB"),
-    "20,000 names of packed layers": (_marks, (2,), "over 90 s"),
+    "20,000 names of packed layers": (_marks, (3,), "over 90 s"),
     "a stack of 3,000 blocks": (_deep_stack, (0, 2), "1 GB (at 8,000: exit 1, MemoryError)"),
     "550 GB that exist on no disk": (_sparse, (3,), "over 60 s"),
     "16 million texts in a GGUF header": (
