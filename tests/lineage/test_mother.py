@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from scipy.stats import kurtosis
 
+from tests.lineage.simulated import CONFIG, base, trained_on
+from weightkin import family_graph
 from weightkin.lineage.mother import clusters, common_square, distances, kurtoses, mother
+from weightkin.weights import model_from_arrays
 
 TRUTH = [-1, 0, 0, 1, 1, 2, 2]
 
@@ -184,3 +187,14 @@ def test_what_cannot_be_meant_is_refused(change, said, rng):
 def test_models_without_a_common_square_matrix_are_refused():
     with pytest.raises(ValueError, match="2 models have no square matrix in common"):
         mother([{"a": np.eye(3)}, {"b": np.eye(3)}])
+
+
+@pytest.mark.parametrize("cut", ["model.", "model.layers."])
+def test_the_recipe_takes_members_under_other_names(rng, cut):
+    """A collection gives members the names of their family; the files keep their own."""
+    root = base(rng)
+    models = {"root": root, "child": trained_on(root, rng), "other": trained_on(root, rng)}
+    models["renamed"] = {k.replace(cut, f"x.{cut}"): v for k, v in trained_on(root, rng).items()}
+    members = [model_from_arrays(x, config=CONFIG, name=name) for name, x in models.items()]
+    graph = family_graph(members, method="mother")
+    assert len(graph.edges) == 3

@@ -19,17 +19,27 @@ BLIND = "the second paper's recipe gives no probability; its direction is that o
 
 
 class Squares(Mapping[str, npt.NDArray[np.float32]]):
-    """Square matrices of one model by name, read whole when they are asked for."""
+    """Square matrices of one model by name, read whole when they are asked for.
+
+    A sketch may have the names of its family where the file has others: what it holds whole is
+    taken from it.
+    """
 
     def __init__(self, member: Member) -> None:
-        tensors = member.sketch.tensors.values()
-        self._names = [t.name for t in tensors if len(t.shape) == 2 and t.shape[0] == t.shape[1]]
-        self._member = member
+        sketch, model = member.sketch, member.model
+        self._model = None if sketch.scheme.is_whole else model
+        self._sketch = sketch
+        names = sketch.tensors if self._model is None else self._model.tensors
+        self._names = [
+            t.name
+            for t in sketch.tensors.values()
+            if len(t.shape) == 2 and t.shape[0] == t.shape[1] and t.name in names
+        ]
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
-        if self._member.model is not None:
-            return self._member.model.rows(name)
-        return self._member.sketch.tensors[name].values
+        if self._model is not None:
+            return self._model.rows(name)
+        return self._sketch.tensors[name].values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
