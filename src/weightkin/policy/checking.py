@@ -20,11 +20,7 @@ from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import Found
 from weightkin.records import Skipped
-from weightkin.records.checking import (
-    RULES,
-    Check,
-    Checked,
-)
+from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file

@@ -81,7 +81,7 @@ def current(
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
     """The graph that is kept, with all newcomers if these are few, and whether it grew.
 
-    ``before`` is one that was laid out here and not kept.
+    ``before`` is one that was made here and not kept.
     Of few models it is laid out where none is kept. None where nothing is kept of many, or too much
     has changed since.
     """

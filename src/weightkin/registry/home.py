@@ -56,7 +56,7 @@ class Registry:
     def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
         self.path = default_file() if path is None else Path(path)
         self._store = store
-        self._before: FamilyGraph | None = None  # laid out by a fresh `trace`, and not kept
+        self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
 
     def add(
         self,
