@@ -6,6 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from benchmarks.cases.identities import with_rows_of
 from safetensors.numpy import load_file, save_file
 
 from tests.registry.conftest import write
@@ -18,18 +19,6 @@ from weightkin.weights import digest, model_from_arrays, open_model
 
 def held(folder):
     return load_file(folder / "model.safetensors")
-
-
-def with_rows_of(arrays, other):
-    """The weights of ``arrays``, with the rows of ``other`` that digests read."""
-    found = {}
-    for name, x in arrays.items():
-        y = np.array(x if x.ndim > 1 else other[name])
-        if x.ndim > 1:
-            rows = sorted({0, len(x) // 2})
-            y[rows] = other[name][rows]
-        found[name] = y
-    return found
 
 
 def put(folder, arrays):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
@@ -21,7 +20,6 @@ from weightkin.stats.sums import logsumexp
 
 NAME = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at
-COUNTS_ZERO: dict[str, Any] = {"log_evalue": -math.inf, "by_stack": {}, "effect": None}
 MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
 
 Names = tuple[str, str]  # a stack of a, a stack of b
@@ -80,7 +78,8 @@ def with_other_stacks(
         if is_clear or not any(stage.tests for stage in stages):
             stages = (*stages, other.stage)
         elif more := _tests_elsewhere(other.stage, climbed, b):
-            stages = (*stages, replace(other.stage, **COUNTS_ZERO, tests=more))
+            shown = replace(other.stage, log_evalue=-math.inf, by_stack={}, effect=None, tests=more)
+            stages = (*stages, shown)
     found = replace(climbed, stages=stages, skipped=(*climbed.skipped, *other.skipped))
     return found, replace(other, best=None) if is_known else other
 

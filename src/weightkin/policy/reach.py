@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from weightkin.anatomy import read_anatomy
-from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.anatomy.types import Anatomy
+from weightkin.evidence.stage import block_name
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison
 from weightkin.sketch import Sketch
@@ -116,7 +117,7 @@ class Candidate:
         tested: set[str] = set()
         blocks: set[tuple[str, int]] = set()
         for axis in self._anatomy.axes:
-            if axis.kind == "residual" or (_block(axis), axis.name) not in ran:
+            if axis.kind == "residual" or (block_name(axis), axis.name) not in ran:
                 continue
             tested |= {x.tensor for x in axis.places}
             blocks |= {(axis.stack, axis.block)} if axis.kind in OWN_AXES else set()
@@ -141,13 +142,8 @@ class Candidate:
     ) -> Iterator[tuple[str, str]]:
         """Tensors whose rows (tokens, positions) were tested one by one, and their roles."""
         for axis in self._anatomy.axes:
-            if axis.kind == "residual" and (_block(axis), axis.name) in ran:
+            if axis.kind == "residual" and (block_name(axis), axis.name) in ran:
                 yield from ((x.tensor, x.role) for x in axis.places if x.role in views)
-
-
-def _block(axis: Axis) -> str:
-    """The block of an axis as records name it."""
-    return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
 
 
 def _rows_of(model: Model, role: str) -> int:
