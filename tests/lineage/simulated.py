@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from weightkin.lineage.draft import KEPT_PARENT, LIKELY
+from weightkin.records.family import FamilyGraph
 from weightkin.weights import Model, model_from_arrays
 
 WIDTH, UNITS, BLOCKS, TOKENS, HEADS = 32, 64, 3, 96, 4
@@ -83,3 +85,12 @@ def model(name: str, arrays: Arrays) -> Model:
     from dataclasses import replace
 
     return replace(model_from_arrays(arrays, config=CONFIG), name=name)
+
+
+def likely(graph: FamilyGraph) -> set[tuple[str, str]]:
+    """Edges that a layout goes by, whether their direction is claimed or not."""
+    return {
+        (e.parent, e.child)
+        for e in graph.edges
+        if e.direction_probability >= LIKELY and e.support >= KEPT_PARENT
+    }

@@ -89,13 +89,13 @@ def test_the_four_states_of_a_declared_parent(family, tmp_path):
 def test_a_parent_that_was_made_from_the_model_is_contradicted(zoo, tmp_path):
     models = zoo / "models"
     shutil.copytree(models / "llama-a", tmp_path / "older")
-    (tmp_path / "older" / "README.md").write_text("---\nbase_model: llama-a-ft2\n---\n")
+    (tmp_path / "older" / "README.md").write_text("---\nbase_model: llama-a-prune50\n---\n")
     registry = Registry(tmp_path / "r.sqlite")
-    made = [models / f"llama-a-{x}" for x in ("ft1", "ft2", "ft1b")]
+    made = [models / "llama-a-ft1", zoo / "derived" / "llama-a-prune50"]
     registry.add([tmp_path / "older", *made])
     registry.family()
     stated = {x.name: x.state for x in registry.trace("older").declared}
-    assert stated["llama-a-ft2"] == "contradicted"
+    assert stated["llama-a-prune50"] == "contradicted"
 
 
 def test_licences_are_in_listing_trace_and_export(family, tmp_path):

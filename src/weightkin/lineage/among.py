@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weightkin.errors import UsageError
-from weightkin.lineage.draft import DETERMINED
+from weightkin.lineage.draft import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
 from weightkin.records.comparison import EQUAL_KINDS
@@ -74,7 +74,7 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         if way is None:
             continue
         probability = prod(edge.direction_probability for edge in way)
-        is_claimed = all(e.direction == "determined" for e in way) and probability >= DETERMINED
+        is_claimed = all(e.direction == "determined" for e in way) and probability >= LIKELY
         through = [edge.child for edge in way[:-1]]
         said = f"among {n} models: {ids[target]} hangs below {ids[source]}"
         said += f", through {', '.join(through)}" if through else ""
@@ -93,7 +93,7 @@ def _said_of(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
         yield from way[0].evidence
         return
     is_open = [edge.direction != "determined" for edge in way]
-    if not any(is_open) and probability < DETERMINED:
+    if not any(is_open) and probability < LIKELY:
         yield f"every step is determined, all of them together with probability {probability:.2f}"
     steps = [f"{edge.parent} to {edge.child}" for edge in way]
     for step, edge, undetermined in zip(steps, way, is_open, strict=True):

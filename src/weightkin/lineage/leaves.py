@@ -9,7 +9,7 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
-from weightkin.lineage.draft import DETERMINED, LOSSY, Draft, first_kind
+from weightkin.lineage.draft import LIKELY, LOSSY, Draft, first_kind
 from weightkin.lineage.proposed import Likeness, square
 from weightkin.lineage.relatives import Relatives, Told
 from weightkin.lineage.support import support_of
@@ -114,7 +114,7 @@ def _support(relations: Sequence[PairRelation], seed: int) -> float:
 def _is_lossy(derivation: Derivation) -> bool:
     return (
         derivation.parent == "a"
-        and derivation.probability >= DETERMINED
+        and derivation.probability >= LIKELY
         and bool(LOSSY.intersection(derivation.kind))
     )
 
