@@ -16,12 +16,11 @@ from statistics import median
 from zoo import truth
 
 from benchmarks.tables import markdown
+from weightkin.anatomy.side import Side, open_side
+from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import Control, as_control, load_controls, rank, write_controls
-from weightkin.evidence.stage import Side
 from weightkin.stats.calibrated import exceeds
-from weightkin.verbs.calibrate import LEAST_SHARE
-from weightkin.verbs.compare import open_side
 from weightkin.weights import digest
 
 SHIPPED = Path(__file__).parents[1] / "src" / "weightkin" / "evidence" / "controls.json"

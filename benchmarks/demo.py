@@ -9,11 +9,11 @@ import time
 from zoo import truth
 
 from benchmarks import family
+from weightkin.api.compare import compare
 from weightkin.cli.progress import progress_line
 from weightkin.report.html import page
 from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
-from weightkin.verbs.compare import compare
 
 PAGE = truth.ROOT.parent / "build" / "demo.html"
 SHOWN = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"))

@@ -16,9 +16,9 @@ from benchmarks import tuning
 from benchmarks.tables import markdown
 from weightkin import evasions
 from weightkin.anatomy import Anatomy, read_anatomy
+from weightkin.api.compare import compare
 from weightkin.errors import UsageError
 from weightkin.evasions import Rewritten
-from weightkin.verbs.compare import compare
 from weightkin.weights import Model, model_from_arrays, open_model
 
 FRAMING_ROUNDS = 12

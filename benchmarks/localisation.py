@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.big_models import LLAMA_1B, LLAMA_7B, Shape, tensor_shapes
 from benchmarks.fresh import fresh
 from benchmarks.tables import markdown
+from weightkin.api.locate import locate
 from weightkin.stats.published import match
-from weightkin.verbs.locate import locate
 from weightkin.weights import Model
 from weightkin.weights.model import TensorInfo
 

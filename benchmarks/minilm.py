@@ -16,8 +16,8 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.tables import markdown
+from weightkin.api.compare import compare
 from weightkin.records import Comparison
-from weightkin.verbs.compare import compare
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 

@@ -10,8 +10,8 @@ from zoo import truth
 from benchmarks.paper_places import BASE, STRANGER, match_matrix, train
 from benchmarks.paper_statistics import folder_of, zoo_script
 from benchmarks.tables import markdown
+from weightkin.api.locate import locate
 from weightkin.records.location import Location
-from weightkin.verbs.locate import locate
 
 
 def hybrid_lines(folder: Path, n_steps: int = 100) -> list[str]:

@@ -12,16 +12,16 @@ from scipy.special import logsumexp
 
 from benchmarks.paper_statistics import folder_of, held_out_text, named, zoo_script
 from benchmarks.tables import markdown
-from weightkin.evidence.activations import phi_match
-from weightkin.evidence.forward import record_activations
+from weightkin.anatomy.side import open_side
+from weightkin.api.locate import locate
 from weightkin.evidence.scan import narrow, scan_pairs
 from weightkin.evidence.unitmap import match_units
 from weightkin.evidence.views import frames, token_views
+from weightkin.papers.activations import phi_match
+from weightkin.papers.forward import record_activations
 from weightkin.records.location import Location
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import holm
-from weightkin.verbs.compare import open_side
-from weightkin.verbs.locate import locate
 
 BASE, STRANGER = "llama-a", "llama-b"
 KEPT_BLOCKS = (0, 2, 3, 5)

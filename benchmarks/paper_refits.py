@@ -17,14 +17,14 @@ from zoo import truth
 
 from benchmarks.paper_statistics import folder_of, named, span, zoo_script
 from benchmarks.tables import markdown
-from weightkin.evidence.activations import phi_match
-from weightkin.evidence.forward import Activations, BlockActivations
-from weightkin.evidence.inputs import gaussian_vectors
-from weightkin.evidence.loading import ffn, find_mlps, load
-from weightkin.evidence.refit import GluFit, fit_glu
+from weightkin.api.compare import compare
+from weightkin.api.locate import locate
+from weightkin.papers.activations import phi_match
+from weightkin.papers.forward import Activations, BlockActivations
+from weightkin.papers.inputs import gaussian_vectors
+from weightkin.papers.loading import ffn, find_mlps, load
+from weightkin.papers.refit import GluFit, fit_glu
 from weightkin.records import Test
-from weightkin.verbs.compare import compare
-from weightkin.verbs.locate import locate
 from weightkin.weights import open_model
 
 WIDTH, N_VECTORS = 96, 1024

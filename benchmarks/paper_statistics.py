@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from zoo import truth
 
-from weightkin.evidence.activations import phi_h, phi_jsd, phi_match
-from weightkin.evidence.forward import Activations, record_activations
-from weightkin.evidence.inputs import Inputs, uniform_tokens
-from weightkin.evidence.published import published_tests
-from weightkin.evidence.stage import Side
+from weightkin.anatomy.side import Side, open_side
+from weightkin.api.compare import compare
+from weightkin.papers.activations import phi_h, phi_jsd, phi_match
+from weightkin.papers.forward import Activations, record_activations
+from weightkin.papers.inputs import Inputs, uniform_tokens
+from weightkin.papers.published import published_tests
 from weightkin.records import Test
 from weightkin.stats.published import fisher
-from weightkin.verbs.compare import compare, open_side
 
 N_DRAWS = 99  # T of PERMTEST, so that its floor is 0.01
 LEVEL = -2.0  # log10 of the level at which detections are counted

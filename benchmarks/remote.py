@@ -79,8 +79,8 @@ def run() -> list[str]:
         *("What goes wrong, and what is said then (nothing is said twice):", ""),
         *(*markdown(head, faults), ""),
         *("What cannot be had at all:", "", *markdown(head_absent, absent), ""),
-        *("Files of 13.5 GB each, made up as they are read; `--quick` reads hidden units only, and",
-          "for strangers the blind tests that were left out are in `skipped`:", "", *big),
+        *("Files of 13.5 GB each, made up as they are read; `--effort quick` reads hidden units",
+          "only, and for strangers the blind tests that were left out are in `skipped`:", "", *big),
     ]  # fmt: skip
 
 
@@ -145,19 +145,19 @@ def _big() -> Iterator[tuple[object, ...]]:
         hub.content = _made_up
         size = 2 * (Path(folder) / "base" / "model.safetensors").stat().st_size
         done = []
-        for other, quick in (("child", True), ("child", False), ("stranger", False)):
+        for other, effort in (("child", "quick"), ("child", "standard"), ("stranger", "standard")):
             hub.sent, hub.requests = 0, []
             started = time.perf_counter()
-            record = compare("hf://big/base", f"hf://big/{other}", quick=quick)
+            record = compare("hf://big/base", f"hf://big/{other}", effort=effort)
             seconds = time.perf_counter() - started
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            done.append((other, quick, record, hub.sent, len(hub.requests), seconds, peak))
-        for other, quick, record, n_sent, n_requests, seconds, peak in done:
+            done.append((other, effort, record, hub.sent, len(hub.requests), seconds, peak))
+        for other, effort, record, n_sent, n_requests, seconds, peak in done:
             with _on_disk():
-                here = compare(Path(folder) / "base", Path(folder) / other, quick=quick)
+                here = compare(Path(folder) / "base", Path(folder) / other, effort=effort)
             kinds = [", ".join(x.kind) or "none" for x in (record, here)]
             yield (
-                f"base, {other}{' (--quick)' if quick else ''}",
+                f"base, {other}{' (--effort quick)' if effort == 'quick' else ''}",
                 here.sentence,
                 "the same" if record.sentence == here.sentence else record.sentence,
                 f"{kinds[0]} ({'the same' if kinds[0] == kinds[1] else kinds[1]})",

@@ -14,15 +14,15 @@ import numpy as np
 
 from benchmarks.big_models import LLAMA_1B, Shape, write_model
 from benchmarks.tables import markdown
+from weightkin.api.compare import compare
 from weightkin.stats.published import fisher, match, spearman
-from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from weightkin.verbs.compare import compare
-compare(sys.argv[1], sys.argv[2], quick=sys.argv[3] == "quick")
+from weightkin.api.compare import compare
+compare(sys.argv[1], sys.argv[2], effort=sys.argv[3])
 status = Path("/proc/self/status").read_text()  # rusage would count the parent before exec
 print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 """
@@ -59,12 +59,12 @@ def measure(folder: Path, shape: Shape = LLAMA_1B) -> tuple[list[Timing], dict[s
     stranger = write_model(folder / "stranger", shape, seed=3)
     timings, memory = [], {}
     for pair, other in (("related", child), ("independent", stranger)):
-        for way, quick in (("compare", False), ("compare --quick", True)):
+        for way, effort in (("compare", "standard"), ("compare --effort quick", "quick")):
             started = time.perf_counter()
-            record = compare(base, other, quick=quick)
+            record = compare(base, other, effort=effort)
             seconds = time.perf_counter() - started
             timings.append(Timing(pair, way, seconds, record.bytes_read, record.sentence))
-            memory[f"{pair}, {way}"] = _peak(base, other, "quick" if quick else "full")
+            memory[f"{pair}, {way}"] = _peak(base, other, effort)
         seconds, log10_p = recipe(base, other, shape)
         n_bytes = 2 * 2 * shape.blocks * shape.hidden * shape.width
         timings.append(

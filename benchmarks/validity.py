@@ -15,10 +15,10 @@ from benchmarks.formula_starts import STARTS
 from benchmarks.null_models import COPIED, SCENARIOS, null_pair
 from benchmarks.tables import markdown, most_by_chance
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.api.compare import compare
 from weightkin.evidence.ladder import climb
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Side
-from weightkin.verbs.compare import compare
 
 ALPHAS = (0.1, 0.01, 0.001, 1e-6)
 LOG10 = math.log(10.0)
@@ -104,7 +104,7 @@ def _run(job: tuple[str, bool, bool, int, int]) -> list[Rejections]:
     dependent: Counter[str] = Counter()
     for _ in range(n_pairs):
         a, b = null_pair(scenario, rng, is_square=is_square)
-        record = compare(a, b, quick=quick)
+        record = compare(a, b, effort="quick" if quick else "standard")
         dependent[record.verdict] += 1
         logs["verdict"].append(record.log10_pvalue)
         for name, value in _single_tests(record.tests):

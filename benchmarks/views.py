@@ -20,8 +20,8 @@ from benchmarks.fresh import fresh
 from benchmarks.localisation import MadeOnTheSpot, made
 from benchmarks.tables import markdown
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import centred, make_plan, view_places
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import CHUNK, Frame, frames, token_views
 from weightkin.stats.coincidences import count_coincidences
 from weightkin.stats.matching import Floats, match_rows

@@ -12,9 +12,9 @@ from zoo import truth
 
 from benchmarks.tables import markdown, most_by_chance
 from weightkin.anatomy import Axis, AxisKind, read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.evidence.pairs import Views, pair_evidence
 from weightkin.evidence.sample import Plan, centred, make_plan, read_views
-from weightkin.evidence.stage import Side
 from weightkin.stats.coincidences import coincidences_log10_sf
 from weightkin.weights import open_model
 

@@ -12,7 +12,7 @@ from zoo import truth
 
 from benchmarks import outside
 from benchmarks.tables import markdown
-from weightkin.verbs.compare import compare
+from weightkin.api.compare import compare
 from weightkin.weights import open_model
 
 

@@ -9,9 +9,9 @@ from benchmarks.null_models import CONFIG
 from safetensors.numpy import load_file
 
 from tests import models
+from weightkin.api.compare import Options, compare
 from weightkin.evidence.ladder import LADDER
 from weightkin.records import Comparison
-from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays
 
 
@@ -208,8 +208,8 @@ def test_a_model_against_itself_is_identical(arrays, tmp_path):
     assert (record.verdict, record.kind) == ("dependent", ("identical",))
     copy = models.write(tmp_path / "copy", arrays)
     assert compare(folder, copy).kind == ("identical",)  # small enough to be read whole
-    assert compare(folder, copy, quick=True).kind == ()  # equal on the sample only
-    assert compare(folder, copy, with_full_digest=True).kind == ("identical",)
+    assert compare(folder, copy, effort="quick").kind == ()  # equal on the sample only
+    assert compare(folder, copy, options=Options(full_digest=True)).kind == ("identical",)
 
 
 def test_different_width_tests_what_is_comparable_and_lists_the_rest(arrays, rng):
@@ -232,16 +232,18 @@ def test_vocabulary_extension_is_compared_on_the_rows_both_have(arrays, rng):
 
 def test_quick_stops_at_the_first_proof_and_gives_up_early_on_strangers(rng):
     base = models.base(rng, hidden=128, blocks=10)
-    proof = compare(_model(base), _model(models.child(base, rng)), quick=True)
+    proof = compare(_model(base), _model(models.child(base, rng)), effort="quick")
     assert (proof.verdict, proof.axes[0].n_blocks) == ("dependent", 1)
     other = models.base(rng, hidden=128, blocks=10)
-    nothing = compare(_model(base), _model(other), quick=True)
+    nothing = compare(_model(base), _model(other), effort="quick")
     assert (nothing.verdict, nothing.axes[0].n_blocks) == ("no-evidence", 4)
 
 
 def test_published_statistics_are_listed_and_never_drive_the_verdict(arrays, rng):
     plain = compare(_model(arrays), _model(models.child(arrays, rng)))
-    record = compare(_model(arrays), _model(models.child(arrays, rng)), published=19)
+    record = compare(
+        _model(arrays), _model(models.child(arrays, rng)), options=Options(published=19)
+    )
     names = {t.name: t.null for t in record.tests}
     assert names["phi_l2"] == "monte-carlo"
     assert names["phi_U"] == names["phi_U_fisher"] == "asymptotic"
@@ -252,7 +254,9 @@ def test_published_statistics_are_listed_and_never_drive_the_verdict(arrays, rng
 
 
 def test_records_survive_json(arrays, rng):
-    record = compare(_model(arrays), _model(models.child(arrays, rng)), published=9)
+    record = compare(
+        _model(arrays), _model(models.child(arrays, rng)), options=Options(published=9)
+    )
     assert Comparison.from_json(record.to_json()) == record
 
 

@@ -15,10 +15,10 @@ from tests.lineage.simulated import base, trained_on
 from tests.registry.conftest import write
 from tests.work import double, touch
 from weightkin import Registry, family_graph
+from weightkin.api.sketch import sketch_files
 from weightkin.compute import AHEAD, Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError
 from weightkin.lineage import collection
-from weightkin.verbs.sketch import sketch_files
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests import formats
+from weightkin.api.compare import compare
+from weightkin.api.estimate import estimate
 from weightkin.sketch import read_sketch, take_sketch, write_sketch
-from weightkin.verbs.compare import compare
-from weightkin.verbs.estimate import estimate
 from weightkin.weights import open_model
 
 pytestmark = pytest.mark.claim

@@ -8,6 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
     "errors": -1,
+    "_version": -1,
     "records": 0,
     "stats": 0,
     "scan": 0,
@@ -18,9 +19,10 @@ LEVELS = {
     "evasions": 3,
     "evidence": 4,
     "derivation": 5,
-    "verdict": 5,
-    "verbs": 6,
-    "lineage": 7,
+    "locate": 5,
+    "papers": 5,
+    "lineage": 6,
+    "api": 7,
     "registry": 8,
     "report": 8,
     "web": 9,

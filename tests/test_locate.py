@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests import models
+from weightkin.api.locate import locate
 from weightkin.errors import UnreadableModel
 from weightkin.records.location import Location
 from weightkin.report.heatmap import PLAIN, heat_lines, location_lines, map_words
-from weightkin.verbs.locate import locate
 from weightkin.weights import model_from_arrays
 
 KEPT = {i: [i] for i in range(6)}
@@ -290,7 +290,8 @@ def test_names_from_files_cannot_move_the_cursor(rng):
 def test_a_location_is_verified_and_every_altered_field_is_noticed(located):
     from dataclasses import replace
 
-    from weightkin.verbs.verify import differences, verify
+    from weightkin.api.differences import differences
+    from weightkin.api.verify import verify
 
     record = located["stacked"]
     assert verify(record) == []
@@ -318,7 +319,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     from dataclasses import replace
 
     part = replace(whole, problems=(Problem("shard 2", "missing"),))
-    monkeypatch.setattr("weightkin.verbs.compare.open_model", lambda source: part)
+    monkeypatch.setattr("weightkin.api.compare.open_model", lambda source: part)
     with pytest.raises(typer.Exit) as stop:
         command("a", "b")
     assert stop.value.exit_code == 2

@@ -4,7 +4,7 @@ import pytest
 from benchmarks import paper, paper_hybrid, paper_places, paper_refits, results
 from benchmarks.paper_statistics import can_run, folder_of, span
 
-from weightkin.verbs.locate import locate
+from weightkin.api.locate import locate
 
 pytestmark = pytest.mark.claim("first paper")
 torch = pytest.importorskip("torch")

@@ -12,12 +12,13 @@ from benchmarks.tables import most_by_chance
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.ladder import LADDER, total_log10
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.sample import Plan
-from weightkin.evidence.stage import Bench, Side, Stage, run_stage
+from weightkin.evidence.stage import Bench, Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames
 from weightkin.stats import signs

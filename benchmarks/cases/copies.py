@@ -22,7 +22,7 @@ def _unrelated(name: str, seed: int, _folder: Path) -> Answer:
     """Two models whose parts are copies of each other: nothing may come of it."""
     rng = np.random.default_rng(seed)
     a, b = COPIED[name](rng), COPIED[name](rng)
-    record = compare(a, b, thorough=True)
+    record = compare(a, b, effort="thorough")
     smallest = min([record.log10_pvalue, *(axis.log10_pvalue for axis in record.axes)])
     return Answer(
         record.verdict == "no-evidence" and smallest > -2,
@@ -34,7 +34,9 @@ def _coins(seed: int, _folder: Path) -> Answer:
     """Sign tests of widened models: one coin for each set of eight clones."""
     rng = np.random.default_rng(seed)
     a, b = (COPIED["units x 8"](rng) for _ in range(2))
-    tests = [t for t in compare(a, b, thorough=True).tests if t.name == "signs" and t.axis == "mlp"]
+    tests = [
+        t for t in compare(a, b, effort="thorough").tests if t.name == "signs" and t.axis == "mlp"
+    ]
     most = max(t.n_units for t in tests)
     return Answer(most <= 32, f"up to {most} coins in a block")
 
@@ -95,7 +97,7 @@ def _many(_folder: Path) -> Answer:
     both: Arrays = {f"z.{k}": v for k, v in a.items()}
     for i in range(49):
         both |= {f"n{i}.{k}": v for k, v in _llama(rng, blocks=2).items()}
-    record = compare(_model(a), _model(both), quick=True)
+    record = compare(_model(a), _model(both), effort="quick")
     return Answer(record.verdict == "dependent", record.verdict)
 
 
@@ -111,7 +113,7 @@ def _averages(_folder: Path) -> Answer:
                 f"ema.{k}": v + 0.1 * rng.standard_normal(v.shape, v.dtype) for k, v in x.items()
             }
             files.append(_model(x | average))
-        worst = min(worst, compare(*files, thorough=True).log10_pvalue)
+        worst = min(worst, compare(*files, effort="thorough").log10_pvalue)
     return Answer(worst > -2, f"smallest of three p 1e{worst:.1f}")
 
 

@@ -20,11 +20,11 @@ from benchmarks.formula_starts import (
     waves,
 )
 from benchmarks.null_models import Arrays
+from weightkin.api.compare import compare
 from weightkin.evidence.calibrated import Alike
 from weightkin.evidence.controls import load_controls
 from weightkin.evidence.controls import rank as rank_pair
 from weightkin.records import Comparison
-from weightkin.verbs.compare import compare
 from weightkin.weights import Model, model_from_arrays
 
 TITLE = "Starts by formula, fits to known rows, copied residual widths"

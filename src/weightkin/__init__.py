@@ -9,10 +9,11 @@ The way of a model through the house, each room importing only from those before
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
-    evidence                   two models: sample, guard, aligned, blind and calibrated tests
-    derivation                 sketches: distances, kinds, mixtures, clock, inheritance, direction
-    verdict, verbs             the ladder's verdict; compare, locate, sketch and verify
-    lineage                    many sketches become a family graph; verify reruns any record
+    evidence                   two models: sample, guard, stages, calibrated tests, verdict
+    derivation                 sketches: distances, kinds, mixtures, direction; a pair in full
+    locate, papers             which parts are alike; the tests of the two papers
+    lineage                    many sketches become a family graph
+    api                        the verbs on models: arguments are checked, a record comes back
     registry                   many models in one file, found again by their weights
     report                     records as words, drawings and the formats of other tools
     policy                     a gate: forbidden ancestors, declarations, licences
@@ -26,13 +27,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0.dev0"
+from weightkin._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from weightkin.anatomy import read_anatomy
+    from weightkin.api.compare import Options, compare
+    from weightkin.api.locate import locate
+    from weightkin.api.sketch import take_sketch
+    from weightkin.api.verify import verify
     from weightkin.errors import WeightkinError
     from weightkin.lineage.family import family_graph
-    from weightkin.lineage.verify import verify
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
@@ -40,9 +44,6 @@ if TYPE_CHECKING:
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.sketch import read_sketch, write_sketch
-    from weightkin.verbs.compare import compare
-    from weightkin.verbs.locate import locate
-    from weightkin.verbs.sketch import take_sketch
     from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
@@ -51,21 +52,22 @@ _HOMES = {
     "Model": "weightkin.weights",
     "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
+    "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
     "check": "weightkin.policy",
-    "compare": "weightkin.verbs.compare",
+    "compare": "weightkin.api.compare",
     "Location": "weightkin.records.location",
     "digest": "weightkin.weights",
     "family_graph": "weightkin.lineage.family",
     "full_digest": "weightkin.weights",
-    "locate": "weightkin.verbs.locate",
+    "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
     "open_model": "weightkin.weights",
     "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",
-    "take_sketch": "weightkin.verbs.sketch",
-    "verify": "weightkin.lineage.verify",
+    "take_sketch": "weightkin.api.sketch",
+    "verify": "weightkin.api.verify",
     "write_sketch": "weightkin.sketch",
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "FamilyGraph",
     "Location",
     "Model",
+    "Options",
     "Policy",
     "Registry",
     "WeightkinError",
@@ -92,6 +95,10 @@ __all__ = [
     "verify",
     "write_sketch",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _on_cluster(
     function: Callable[[T], R], items: Sequence[T], address: str, client: Client
 ) -> Generator[R | Lost]:
     def begun(item: T) -> Future[R]:
-        return client.submit(_there, function, item, weightkin.__version__, pure=False)
+        return client.submit(_there, function, item, __version__, pure=False)
 
     futures: deque[tuple[T, Future[R]]] = deque()
     left = iter(items)
@@ -219,8 +219,8 @@ class _Suspect:
 
 def _there(function: Callable[[T], R], item: T, version: str) -> R:
     """What a worker does: never with other rules than those of who asked."""
-    if weightkin.__version__ != version:
-        raise UsageError(f"its worker runs weightkin {weightkin.__version__}, expected {version}")
+    if __version__ != version:
+        raise UsageError(f"its worker runs weightkin {__version__}, expected {version}")
     return function(item)
 
 
@@ -236,7 +236,7 @@ def _result(client: Client, future: Future[R], address: str) -> R | Lost | _Susp
         return _Suspect(error.allowed_failures + 1)
     said = str(error).partition("\n")[0]
     if "deserialization" in said:  # dask does not say of what
-        return Lost(f"failed on its worker: no weightkin {weightkin.__version__} there")
+        return Lost(f"failed on its worker: no weightkin {__version__} there")
     return Lost(f"failed on its worker: {type(error).__name__}: {said}")
 
 

@@ -17,9 +17,9 @@ main()
 """
 COMMANDS = {
     "show": ("weights", "open_model", ["show", "x"]),
-    "compare": ("verbs.compare", "compare", ["compare", "x", "y"]),
-    "fail-if": ("verbs.compare", "compare", ["compare", "x", "y", "--fail-if", "dependent"]),
-    "locate": ("verbs.locate", "locate", ["locate", "x", "y"]),
+    "compare": ("api.compare", "compare", ["compare", "x", "y"]),
+    "fail-if": ("api.compare", "compare", ["compare", "x", "y", "--fail-if", "dependent"]),
+    "locate": ("api.locate", "locate", ["locate", "x", "y"]),
     "check": ("policy", "check", ["check", "x", "--deny", "y"]),
     "verify": ("records.reading", "read_record", ["verify", __file__]),
     "search": ("registry", "Registry", ["search", "x"]),

@@ -301,7 +301,7 @@ def test_verify_notices_every_altered_field(pair, tmp_path, edit):
 
 def test_public_names_are_functions_whatever_was_imported_before(pair):
     code = (
-        "import weightkin.verbs.compare, weightkin.cli.main;"
+        "import weightkin.api.compare, weightkin.cli.main;"
         "from weightkin import compare, digest, locate, open_model, read_anatomy, verify;"
         f"r = compare({str(pair / 'a')!r}, {str(pair / 'child')!r});"
         "from weightkin import compare as again; assert again is compare;"

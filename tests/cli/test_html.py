@@ -74,7 +74,7 @@ def test_a_page_that_could_hurt_is_refused_before_anything_is_read(run, tmp_path
 def test_a_page_that_cannot_be_written_leaves_the_printed_result(run, tmp_path):
     target = tmp_path / "page.html"
     target.symlink_to("/dev/full")
-    code, out, err = run("compare", A, B, "--quick", "--html", target)
+    code, out, err = run("compare", A, B, "--effort", "quick", "--html", target)
     assert code == 2
     assert out.startswith("dependent")
     assert err == f"weightkin: {target}: cannot be written (No space left on device)\n"

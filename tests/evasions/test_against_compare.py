@@ -4,7 +4,7 @@ import pytest
 from benchmarks.hiding import framed
 from zoo import truth
 
-from weightkin.verbs.compare import compare
+from weightkin.api.compare import compare
 from weightkin.weights import open_model
 
 

@@ -9,10 +9,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from weightkin.errors import UsageError
-from weightkin.evidence import inputs as given
-from weightkin.evidence.activations import activation_tests, phi_h, phi_jsd, phi_match
-from weightkin.evidence.forward import record_activations
-from weightkin.evidence.inputs import (
+from weightkin.papers import inputs as given
+from weightkin.papers.activations import activation_tests, phi_h, phi_jsd, phi_match
+from weightkin.papers.forward import record_activations
+from weightkin.papers.inputs import (
     CannotRun,
     Inputs,
     gaussian_vectors,
@@ -122,7 +122,7 @@ def test_all_blocks_take_one_pass(monkeypatch):
 
 def test_several_batches_give_the_same_as_one(monkeypatch, recorded):
     whole = recorded("gpt-a")
-    monkeypatch.setattr("weightkin.evidence.forward.BATCH", 3 * 512 * 64)
+    monkeypatch.setattr("weightkin.papers.forward.BATCH", 3 * 512 * 64)
     parts = record_activations(MODELS / "gpt-a", TOKENS)
     for x, y in zip(whole.blocks, parts.blocks, strict=True):
         np.testing.assert_allclose(x.hidden, y.hidden, atol=1e-4)
@@ -194,7 +194,7 @@ def test_outputs_are_distributions(recorded):
 
 
 def test_outputs_are_thinned_when_there_are_many(monkeypatch):
-    monkeypatch.setattr("weightkin.evidence.forward.KEPT_OUTPUTS", 512 * 128)
+    monkeypatch.setattr("weightkin.papers.forward.KEPT_OUTPUTS", 512 * 128)
     found = record_activations(MODELS / "gpt-a", TOKENS)
     assert found.log_outputs.shape == (128, 512)
     assert found.blocks[0].hidden.shape == (384, 512)

@@ -10,11 +10,11 @@ from zoo import truth
 
 from tests import models
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.api.compare import Options, compare
 from weightkin.evidence.blind import run_signs, total_log10_pvalue
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import frames, shared_tokens
 from weightkin.stats.signs import agreements_log10_sf
-from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays, open_model
 
 
@@ -95,7 +95,11 @@ def test_flipped_signs_take_the_power_and_never_make_a_false_hit(zoo):
 def test_recovered_permutations_undo_the_hiding(zoo, tmp_path):
     from safetensors.numpy import load_file
 
-    compare(_path("llama-a"), _path("llama-a-permuted"), recover=tmp_path / "maps.safetensors")
+    compare(
+        _path("llama-a"),
+        _path("llama-a-permuted"),
+        options=Options(recover=tmp_path / "maps.safetensors"),
+    )
     maps = load_file(tmp_path / "maps.safetensors")
     a, b = _side("llama-a").model, _side("llama-a-permuted").model
     up = "model.layers.2.mlp.up_proj.weight"
@@ -107,7 +111,11 @@ def test_recovered_permutations_undo_the_hiding(zoo, tmp_path):
 def test_recovered_rotation_maps_one_embedding_to_the_other(zoo, tmp_path):
     from safetensors.numpy import load_file
 
-    compare(_path("llama-a"), _path("llama-a-rotated"), recover=tmp_path / "maps.safetensors")
+    compare(
+        _path("llama-a"),
+        _path("llama-a-rotated"),
+        options=Options(recover=tmp_path / "maps.safetensors"),
+    )
     rotation = load_file(tmp_path / "maps.safetensors")["residual.rotation"]
     a, b = _side("llama-a").model, _side("llama-a-rotated").model
     name = "model.embed_tokens.weight"
@@ -119,7 +127,7 @@ def test_copied_blocks_in_both_models_count_once(rng):
     """Strangers, each one block stacked eight times: eight times the same coins are one set."""
     for _ in range(10):
         a, b = (models.keep_blocks(models.base(rng, blocks=1), [0] * 8) for _ in range(2))
-        record = compare(_model(a), _model(b), thorough=True)
+        record = compare(_model(a), _model(b), effort="thorough")
         assert record.verdict in ("no-evidence", "not-testable")  # chance trends eight times over
         signs = next(axis for axis in record.axes if axis.axis == "signs")
         assert signs.log10_pvalue > -3
@@ -171,8 +179,8 @@ def test_weakly_alike_relatives_are_dependent(zoo, a, b):
 
 
 def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch):
+    from weightkin.api import compare as verb
     from weightkin.report.terminal import comparison_lines
-    from weightkin.verbs import compare as verb
 
     monkeypatch.setattr(verb, "load_controls", lambda own: ())
     record = compare(_path("llama-a-ft2"), _path("llama-a-ft2-disguised"))

@@ -12,16 +12,18 @@ from zoo import truth
 
 from tests import models
 from weightkin import evasions
+from weightkin.anatomy.side import open_side
+from weightkin.api import compare as verb
+from weightkin.api.compare import compare
+from weightkin.api.differences import differences
+from weightkin.api.verify import verify
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import controls
+from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
 from weightkin.records import Comparison
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
-from weightkin.verbs import compare as verb
-from weightkin.verbs.calibrate import LEAST_SHARE
-from weightkin.verbs.compare import compare, open_side
-from weightkin.verbs.verify import differences, verify
 from weightkin.weights import model_from_arrays
 
 SHIPPED = Path(controls.__file__).with_name("controls.json")
@@ -184,7 +186,7 @@ def test_without_enough_controls_the_verdict_stays_and_says_so(zoo, monkeypatch)
 def test_controls_are_not_asked_when_exact_tests_decide_or_time_is_short(zoo):
     exact = compare(_path("llama-a"), _path("llama-a-ft1"))
     assert exact.calibration is None
-    quick = compare(_path("llama-a-ft2"), _path(DISGUISED), quick=True)
+    quick = compare(_path("llama-a-ft2"), _path(DISGUISED), effort="quick")
     assert (quick.verdict, quick.calibration) == ("no-evidence", None)
 
 

@@ -8,12 +8,13 @@ from benchmarks.null_models import COPIED
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.silent import silent_of_all, silent_units
-from weightkin.evidence.stage import Bench, Side, run_stage
+from weightkin.evidence.stage import Bench, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.weights import model_from_arrays

@@ -99,7 +99,7 @@ def test_token_tables_of_different_length_are_seen_through_the_rows_of_both(long
     long = arrays | {name: np.concatenate([arrays[name], more])}
     a = model_from_arrays(long, config=CONFIG, name="a")
     copy = model_from_arrays(child(long, rng, 0.05), config=CONFIG, name="b")
-    seen = compare(a, copy, thorough=True)
+    seen = compare(a, copy, effort="thorough")
     assert any(x.axis == "token units" and x.passes for x in seen.axes)
 
 

@@ -5,11 +5,11 @@ import pytest
 
 from tests import models
 from weightkin.anatomy import read_anatomy
-from weightkin.evidence.localise import correct, scan_blocks
+from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Side
-from weightkin.evidence.tensorscan import scan_tensors
 from weightkin.evidence.unitmap import CHUNK, match_units
+from weightkin.locate.localise import correct, scan_blocks
+from weightkin.locate.tensorscan import scan_tensors
 from weightkin.stats.matching import unit_rows
 from weightkin.weights import model_from_arrays
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from weightkin.errors import UsageError
-from weightkin.evidence.inputs import CannotRun, gaussian_vectors
-from weightkin.evidence.refit import fit_glu, generalised_match
+from weightkin.papers.inputs import CannotRun, gaussian_vectors
+from weightkin.papers.refit import fit_glu, generalised_match
 from weightkin.stats.matching import match_rows
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"

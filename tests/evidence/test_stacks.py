@@ -6,10 +6,10 @@ from benchmarks.null_models import CONFIG
 
 from tests import models
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.api.compare import compare
 from weightkin.evidence.ladder import LADDER
 from weightkin.evidence.stacks import MAX_PAIRINGS, other_pairings, restricted
-from weightkin.evidence.stage import Side
-from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays
 
 
@@ -114,7 +114,7 @@ def test_two_files_with_averages_of_their_weights_show_nothing(rng):
     for _ in range(2):
         x = models.base(rng, blocks=2)
         files.append(_model(x | _under("ema.", models.child(x, rng, noise=0.1))))
-    record = compare(*files, thorough=True)
+    record = compare(*files, effort="thorough")
     assert record.verdict == "no-evidence"
     assert record.log10_pvalue > -2
     assert compare(files[0], files[0]).verdict == "dependent"
@@ -127,7 +127,7 @@ def test_many_networks_are_capped_with_a_line(rng):
     others = {}
     for i in range(8):
         others |= _under(f"m{i}.", models.base(rng, blocks=2))
-    record = compare(_model(networks), _model(others), quick=True)
+    record = compare(_model(networks), _model(others), effort="quick")
     left = 12 * 8 - MAX_PAIRINGS
     assert f"{left} pairings of stacks" in {s.what for s in record.skipped}
     assert any(s.what.startswith("blind tests of") for s in record.skipped)

@@ -7,13 +7,14 @@ from benchmarks.null_models import CONFIG, gaussian
 
 from tests import models
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.api.compare import compare
+from weightkin.api.verify import verify
 from weightkin.evidence.controls import Control, rank
 from weightkin.evidence.equal_rows import n_equal
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Bench, Side
-from weightkin.verbs.compare import compare
-from weightkin.verbs.verify import verify
+from weightkin.evidence.stage import Bench
 from weightkin.weights import model_from_arrays
 
 LAYER = "model.layers.{}.mlp.{}_proj.weight"

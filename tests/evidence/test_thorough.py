@@ -1,4 +1,4 @@
-"""Claim: --thorough runs everything, decides by nothing of it, and says why what did not run."""
+"""Claim: `thorough` runs everything, decides by nothing of it, and says why what did not run."""
 
 import json
 import shutil
@@ -10,11 +10,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests import models
+from weightkin.api.compare import compare
+from weightkin.api.differences import differences, what_agrees
+from weightkin.api.verify import verify
 from weightkin.cli.main import main
 from weightkin.evidence import inputs, thorough
 from weightkin.records import Comparison
-from weightkin.verbs.compare import compare
-from weightkin.verbs.verify import differences, verify, what_agrees
 from weightkin.weights import model_from_arrays
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
@@ -35,7 +36,7 @@ def short():
 
 @pytest.fixture(scope="module")
 def record(short):
-    return compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", thorough=True)
+    return compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", effort="thorough")
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -49,7 +50,7 @@ def run(monkeypatch, capsys, *arguments):
 
 def thorough_record(monkeypatch, capsys, a, b):
     """What the command says of a pair that it can compare, whatever else is wrong with it."""
-    code, out, err = run(monkeypatch, capsys, "compare", a, b, "--thorough", "--json")
+    code, out, err = run(monkeypatch, capsys, "compare", a, b, "--effort", "thorough", "--json")
     assert code == 0
     assert "Traceback" not in err
     return Comparison.from_json(out)
@@ -89,7 +90,7 @@ def test_activations_and_refits_are_listed_and_change_nothing_else(record):
 
 
 def test_gated_models_of_one_shape_need_no_refit(monkeypatch):
-    record = compare(MODELS / "llama-a", MODELS / "llama-a-ft1", thorough=True)
+    record = compare(MODELS / "llama-a", MODELS / "llama-a-ft1", effort="thorough")
     names = {t.name for t in record.tests}
     assert {"phi_H", "phi_MATCH", "phi_MATCH_agreement", "phi_JSD"} <= names
     assert not any(name.startswith("generalised") for name in names)
@@ -206,10 +207,10 @@ def test_what_is_no_folder_is_not_run(monkeypatch, capsys, tmp_path, rng):
     found = thorough_record(monkeypatch, capsys, MODELS / "gpt-a", tmp_path / "m.safetensors")
     assert reasons(found) == {"": "b is no folder with a config, which running a model needs"}
     arrays = model_from_arrays(models.base(rng))
-    assert "a is no folder" in reasons(compare(arrays, arrays, thorough=True))[""]
+    assert "a is no folder" in reasons(compare(arrays, arrays, effort="thorough"))[""]
 
 
 def test_models_too_large_to_hold_are_not_run(monkeypatch):
     monkeypatch.setattr(thorough, "MAX_BYTES", 1000)
-    record = compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", thorough=True)
+    record = compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", effort="thorough")
     assert "in float32" in reasons(record)[""]

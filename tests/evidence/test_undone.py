@@ -8,13 +8,13 @@ from zoo import truth
 
 from weightkin import evasions
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.api.compare import Options, compare
+from weightkin.derivation.disguise import undo
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import climb
 from weightkin.evidence.links import residual_between
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Side
-from weightkin.evidence.undone import undo
-from weightkin.verbs.compare import compare
 from weightkin.weights import model_from_arrays, open_model
 
 HIDING = {"permuted", "rotated", "rescaled", "sign-flipped"}
@@ -50,7 +50,7 @@ def _lowest_cosine(a, b, maps):
 )
 def test_hidden_copies_are_named_and_their_tensors_come_back(zoo, tmp_path, a, b, kind):
     model_a, model_b = _open(a), _open(b)
-    record = compare(model_a, model_b, recover=tmp_path / "maps")
+    record = compare(model_a, model_b, options=Options(recover=tmp_path / "maps"))
     assert record.kind == (kind,)
     assert _lowest_cosine(model_a, model_b, load_file(tmp_path / "maps")) > 0.9999
 
@@ -63,13 +63,13 @@ def test_hidden_copies_are_named_and_their_tensors_come_back(zoo, tmp_path, a, b
 def test_heads_and_values_come_back(zoo, tmp_path, base, rewrite, kind):
     model = _open(base)
     hidden = rewritten(model, rewrite)
-    assert compare(model, hidden, recover=tmp_path / "maps").kind == (kind,)
+    assert compare(model, hidden, options=Options(recover=tmp_path / "maps")).kind == (kind,)
     assert _lowest_cosine(model, hidden, load_file(tmp_path / "maps")) > 0.9999
 
 
 def test_a_tuned_relative_comes_back_as_far_as_tuning_left_it(zoo, tmp_path):
     a, b = _open("llama-a-ft1"), _open("llama-a-permuted")
-    compare(a, b, recover=tmp_path / "maps")
+    compare(a, b, options=Options(recover=tmp_path / "maps"))
     plain = min(_cosine(a.rows(n), _open("llama-a").rows(n)) for n in a.tensors)
     assert _lowest_cosine(a, b, load_file(tmp_path / "maps")) == pytest.approx(plain, abs=1e-3)
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests import families
 from weightkin import compare, verify
+from weightkin.api import among
+from weightkin.api.compare import Options
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.lineage import among
-from weightkin.lineage.among import compare_among
 from weightkin.records import Comparison
 
 
@@ -20,7 +20,7 @@ def models(zoo):
 def test_a_child_hangs_below_and_the_record_is_rerun(models):
     more = ("llama-a-ft1b", "llama-a-ft2", "llama-a-ft3", "llama-a-long")
     a, b, *others = models("llama-a-ft1", "llama-a", *more)
-    record = compare_among(a, b, others)
+    record = compare(a, b, options=Options(relatives=others))
     alone = compare(a, b)
     assert (alone.direction.parent, record.direction.parent) == ("undetermined", "undetermined")
     assert record.direction.probability > 0.8
@@ -53,7 +53,7 @@ def test_the_way_between_two_models_gives_the_direction(
     nodes = [replace(n, source=sources[n.id]) if n.id in sources else n for n in graph.nodes]
     graph = replace(graph, nodes=tuple(nodes), incomplete=True)
     monkeypatch.setattr(among, "family_graph", lambda *_, **__: graph)
-    record = compare_among(*pair, [pair[0]])
+    record = compare(*pair, options=Options(relatives=[pair[0]]))
     direction = record.direction
     assert (direction.parent, direction.probability) == (parent, probability)
     assert direction.evidence[0] == said
@@ -72,13 +72,13 @@ def test_every_step_of_a_way_is_named_the_open_ones_first():
 
 def test_strangers_are_what_compare_says(models):
     a, b, other = models("vit-a", "vit-b", "vit-a-ft1")
-    record = compare_among(a, b, [other])
+    record = compare(a, b, options=Options(relatives=[other]))
     assert (record.verdict, record.direction.parent) == ("no-evidence", "undetermined")
 
 
-def test_no_relative_and_one_that_is_not_there_are_told(models):
+def test_quick_and_a_relative_that_is_not_there_are_refused(models):
     a, b = models("vit-a", "vit-a-ft1")
-    with pytest.raises(UsageError, match="at least one"):
-        compare_among(a, b, [])
+    with pytest.raises(UsageError, match="relatives"):
+        compare(a, b, effort="quick", options=Options(relatives=["vit-b"]))
     with pytest.raises(UnreadableModel, match="nowhere"):
-        compare_among(a, b, ["nowhere"])
+        compare(a, b, options=Options(relatives=["nowhere"]))

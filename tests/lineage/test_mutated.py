@@ -9,8 +9,8 @@ import pytest
 import weightkin
 from tests.lineage.simulated import base, trained_on
 from tests.registry.conftest import write
+from weightkin.api.verify import verify
 from weightkin.errors import WeightkinError
-from weightkin.lineage.verify import verify
 from weightkin.records.reading import read_record
 
 ODD = (None, True, 0, -1, 10**15, 0.25, 1e308, "", "x", "\ud800", "a\0b", [], {}, [1], {"a": 1},

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from weightkin import family_graph, verify, write_sketch
+from weightkin.api.verify import family_differences, what_agrees
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.lineage.verify import family_differences, what_agrees
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import take_sketch
 from weightkin.weights import open_model

@@ -8,13 +8,13 @@ import pytest
 
 from tests import models
 from tests.conftest import ROOT
+from weightkin.api.compare import Options, compare
+from weightkin.api.locate import locate
+from weightkin.api.verify import verify
 from weightkin.errors import UsageError
 from weightkin.report.terminal import comparison_lines
 from weightkin.sketch import Scheme, cached_sketch, read_sketch, take_sketch, write_sketch
 from weightkin.sketch.stand_in import stand_in
-from weightkin.verbs.compare import compare
-from weightkin.verbs.locate import locate
-from weightkin.verbs.verify import verify
 from weightkin.weights import digest, model_from_arrays, open_model
 
 sys.path.insert(0, str(ROOT / "zoo"))
@@ -84,7 +84,8 @@ def test_the_record_names_the_model_and_what_a_sketch_cannot_answer(rng, tmp_pat
     b = models.write(tmp_path / "b", models.child(arrays, rng))
     path = tmp_path / "a.sketch.safetensors"
     write_sketch(take_sketch(open_model(a)), path)
-    record = compare(path, b, published=9, thorough=True, with_full_digest=True)
+    record = compare(path, b, effort="thorough",
+                     options=Options(published=9, full_digest=True))  # fmt: skip
     assert record.verdict == "dependent"
     assert record.a.source == str(path)
     assert record.a.digest == digest(open_model(a))
@@ -104,7 +105,7 @@ def test_a_model_against_its_own_sketch_is_identical_on_the_sample(rng, tmp_path
     assert found.kind == ("equal-on-sample",)
     assert found.equal.basis == "sample"
     assert found.kind_details["identical"].startswith("a sample")
-    assert compare(path, a, with_full_digest=True).kind[0] == "identical"
+    assert compare(path, a, options=Options(full_digest=True)).kind[0] == "identical"
 
 
 def test_kind_and_direction_are_named_beside_a_folder_a_file_and_a_model_in_memory(rng, tmp_path):
@@ -133,7 +134,7 @@ def test_models_in_memory_and_of_the_cache_compare_too(rng, tmp_path):
     a, b = model_from_arrays(arrays), model_from_arrays(models.child(arrays, rng))
     record = compare(stand_in(cached_sketch(a, tmp_path)), b)
     assert record.verdict == "dependent"
-    assert compare(stand_in(cached_sketch(a, tmp_path)), b, quick=True).verdict == "dependent"
+    assert compare(stand_in(cached_sketch(a, tmp_path)), b, effort="quick").verdict == "dependent"
 
 
 def test_sketches_of_two_schemes_are_refused(rng):

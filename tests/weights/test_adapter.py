@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.weights.handmade import refusal
+from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel
-from weightkin.verbs.compare import compare
 from weightkin.weights import open_model
 from weightkin.weights.source import open_pair
 

@@ -11,9 +11,9 @@ from tests import models
 from tests.hub_server import COMMIT, OLDER, serving
 from tests.weights.handmade import index, mapping, program, tensor, torch_file
 from weightkin import compare
+from weightkin.api.estimate import estimate
+from weightkin.api.verify import verify
 from weightkin.errors import OutOfReach, UnreadableModel
-from weightkin.verbs.estimate import estimate
-from weightkin.verbs.verify import verify
 from weightkin.weights import digest, full_digest, open_model
 from weightkin.weights.ranges import OPENING
 

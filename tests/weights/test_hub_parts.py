@@ -13,12 +13,13 @@ from safetensors.numpy import save_file
 from tests import formats
 from tests.hub_server import COMMIT, serving
 from weightkin import compare
+from weightkin.api.compare import Options
+from weightkin.api.estimate import estimate, estimate_sketches
+from weightkin.api.verify import verify
 from weightkin.cli.transfers import CLEAR, show_transfers
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence import ladder
 from weightkin.sketch import take_sketch
-from weightkin.verbs.estimate import estimate, estimate_sketches
-from weightkin.verbs.verify import verify
 from weightkin.weights import digest, full_digest, open_model, ranges, transfer
 
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
@@ -69,9 +70,9 @@ def far(hub, monkeypatch):
     """Limits as small as these models are: they count as large, and rows lie far apart."""
     for module in ("ranges", "dry_run"):
         monkeypatch.setattr(f"weightkin.weights.{module}.GAP", 1 << 10)
-    monkeypatch.setattr("weightkin.verbs.seen.WHOLE", 1 << 20)
+    monkeypatch.setattr("weightkin.derivation.seen.WHOLE", 1 << 20)
     monkeypatch.setattr("weightkin.evidence.sample.MIN_BYTES", 1 << 18)
-    for module in ("evidence.signpairs", "verbs.calibrate"):
+    for module in ("evidence.signpairs", "evidence.calibrate"):
         monkeypatch.setattr(f"weightkin.{module}.FRUGAL", 1 << 20)
 
 
@@ -172,11 +173,11 @@ def test_a_large_stranger_is_not_read_without_saying_so(hub, far, middling):
     there = compare("org/base", "org/stranger")
     left = {s.what: s.why for s in there.skipped}
     assert "hidden units" in " ".join(left)
-    assert "--thorough does" in left["calibrated evidence"]
+    assert "effort thorough does" in left["calibrated evidence"]
     assert any(test.name == "signs" for test in there.tests)
     assert verify(there, middling / "base", middling / "stranger") == []
-    thorough = compare("org/base", "org/stranger", thorough=True)
-    local = compare(middling / "base", middling / "stranger", thorough=True)
+    thorough = compare("org/base", "org/stranger", effort="thorough")
+    local = compare(middling / "base", middling / "stranger", effort="thorough")
     assert thorough.sentence == there.sentence == local.sentence
     assert thorough.tests == local.tests
     assert thorough.bytes_read > 2 * there.bytes_read
@@ -185,15 +186,17 @@ def test_a_large_stranger_is_not_read_without_saying_so(hub, far, middling):
 @pytest.mark.parametrize("kind", ["permuted", "rotated"])
 def test_a_frugal_look_still_sees_through_a_disguise(zoo, kind):
     pair = zoo / "models" / "llama-a", zoo / "derived" / f"llama-a-{kind}"
-    full, frugal = (compare(*pair, frugal=x) for x in (False, True))
+    full, frugal = (compare(*pair, options=Options(frugal=x)) for x in (False, True))
     assert frugal.verdict == full.verdict == "dependent"
     assert frugal.parameters["frugal"]
     assert ladder.FRUGAL_TOKENS < 512
 
 
 def test_what_may_be_an_adapter_is_looked_at_again(zoo, monkeypatch):
-    monkeypatch.setattr("weightkin.verbs.seen.WHOLE", 1 << 20)
-    record = compare(zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", frugal=True)
+    monkeypatch.setattr("weightkin.derivation.seen.WHOLE", 1 << 20)
+    record = compare(
+        zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", options=Options(frugal=True)
+    )
     assert (record.kind, record.kind_details["rank"]) == (("lora",), 16)
     assert "ws1-r32-s0" in record.skipped[-1].why
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.weights.handmade import refusal
+from weightkin.api.compare import compare
 from weightkin.errors import WeightkinError
-from weightkin.verbs.compare import compare
 from weightkin.weights import digest, open_model
 
 package = pytest.importorskip("onnx")

@@ -46,8 +46,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Measure a pair known to be independent and keep its numbers as a control."""
+    from weightkin.api.controls import add_control
     from weightkin.report.controls import control_lines
-    from weightkin.verbs.controls import add_control
 
     control = add_control(a, b, model_class=model_class, documented=documented, own=own)
     if as_json:

@@ -22,8 +22,8 @@ def locate(
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Say which blocks, units, dimensions and tensors of A are found in B."""
+    from weightkin.api.locate import locate as run
     from weightkin.report.heatmap import SHADES, location_lines
-    from weightkin.verbs.locate import locate as run
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")

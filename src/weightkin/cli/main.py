@@ -6,13 +6,12 @@ import os
 import sys
 import traceback
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightkin import __version__
+from weightkin._version import __version__
 from weightkin.cli.check import check
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.hand_over import AsForm, check_form, print_form
@@ -55,6 +54,14 @@ class FailIf(StrEnum):
     """Verdicts that can make `compare` exit with 1."""
 
     DEPENDENT = "dependent"
+
+
+class EffortChoice(StrEnum):
+    """How much `compare` looks at."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
 
 
 def main() -> None:
@@ -154,7 +161,7 @@ def show(
     from weightkin.weights import digest, open_model
 
     if estimate:
-        from weightkin.verbs.estimate import estimate as run
+        from weightkin.api.estimate import estimate as run
 
         print_estimate(run(source), as_json=as_json)
         return
@@ -181,13 +188,13 @@ def compare(
     estimate: OnlyEstimate = False,
     alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Hidden units only; stop at the first proof.")
-    ] = False,
-    thorough: Annotated[
-        bool,
-        typer.Option("--thorough", help="Also the blind tests and, with [torch], activations."),
-    ] = False,
+    effort: Annotated[
+        EffortChoice,
+        typer.Option(
+            help="quick: hidden units only, stops at the first proof. thorough: every test, also"
+            " those that run the models (with [torch])."
+        ),
+    ] = EffortChoice.STANDARD,
     published: Annotated[
         int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
     ] = 0,
@@ -208,18 +215,11 @@ def compare(
     form: AsForm = None,
 ) -> None:
     """Test whether two models share weights: a verdict with its p-value, effect and null."""
+    from weightkin.api.compare import Options
+    from weightkin.api.compare import compare as run
     from weightkin.evidence.controls import load_controls
-    from weightkin.verbs.compare import compare as run
     from weightkin.weights.outside import refuse_inside
 
-    if not 0 < alpha < 1:
-        raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
-    if quick and relatives:
-        raise UsageError("--quick and --with exclude each other")
-    if quick and thorough:
-        raise UsageError("--quick and --thorough exclude each other")
-    if published < 0 or seed < 0:
-        raise UsageError("--published and --seed must not be negative")
     check_form(form, as_json, estimate)
     if recover is not None:
         refuse_inside(recover, (a, b))
@@ -229,26 +229,18 @@ def compare(
         load_controls(controls)  # a bad file is said before anything is read
     check_page(html, (a, b))
     if estimate:
-        from weightkin.verbs.estimate import estimate as estimated
+        from weightkin.api.estimate import estimate as estimated
 
         print_estimate(estimated(a, b), as_json=as_json)
         return
-    if relatives:
-        from weightkin.lineage.among import compare_among
-
-        run = partial(compare_among, relatives=relatives)
-    record = run(
-        a,
-        b,
-        alpha=alpha,
-        seed=seed,
-        quick=quick,
-        thorough=thorough,
+    options = Options(
+        relatives=relatives or (),
         published=published,
-        with_full_digest=full_digest,
+        full_digest=full_digest,
         recover=recover,
         controls=controls,
     )
+    record = run(a, b, effort=effort.value, alpha=alpha, seed=seed, options=options)
     with page_beside(html, record):
         if form is not None:
             from weightkin.report.parentage import of_comparison

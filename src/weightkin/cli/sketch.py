@@ -34,11 +34,11 @@ def sketch(
     estimate: OnlyEstimate = False,
 ) -> None:
     """Write a small sample of each model, accepted wherever a source is."""
+    from weightkin.api.estimate import estimate_sketches
+    from weightkin.api.sketch import sketch_files
     from weightkin.report.sketching import sketching_lines
     from weightkin.report.terminal import printable
     from weightkin.sketch.scheme import Scheme
-    from weightkin.verbs.estimate import estimate_sketches
-    from weightkin.verbs.sketch import sketch_files
 
     check_where(workers, cluster)
     scheme = Scheme.whole() if whole else Scheme()

@@ -96,11 +96,11 @@ def tree(
     estimate: OnlyEstimate = False,
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
+    from weightkin.api.estimate import estimate_sketches
     from weightkin.lineage.collection import SMALL, cache_folder
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
-    from weightkin.verbs.estimate import estimate_sketches
     from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:

@@ -23,8 +23,8 @@ def verify(
     b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
 ) -> None:
     """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
-    from weightkin.lineage.verify import verify as run
-    from weightkin.lineage.verify import what_agrees
+    from weightkin.api.verify import verify as run
+    from weightkin.api.verify import what_agrees
     from weightkin.records.reading import read_record
     from weightkin.report.terminal import printable
 

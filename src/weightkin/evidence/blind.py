@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.coins import (
     coin_sets,
@@ -24,7 +25,7 @@ from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
-from weightkin.evidence.stage import Side, Stage, block_name
+from weightkin.evidence.stage import Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
     Frame,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.signpairs import LARGE, MAX_BLOCKS
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import Frame, frames, token_views
 from weightkin.evidence.widening import widened
 from weightkin.stats.matching import Ints, unit_rows

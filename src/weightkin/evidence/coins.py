@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
 from weightkin.evidence.sample import Run, view_places
 from weightkin.evidence.signpairs import is_wanted
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
 from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
 from weightkin.stats.matching import Floats, Ints

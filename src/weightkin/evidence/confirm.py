@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
 from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A
-from weightkin.evidence.stage import Side, Stage, Tested
+from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import CLEAR
 from weightkin.evidence.views import Frame, token_views
 from weightkin.stats.coincidences import mix_log_evalue

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.sample import Plan, Run, n_embedding_rows, read_views, view_places
-from weightkin.evidence.stage import Side, pair_axes
+from weightkin.evidence.stage import pair_axes
 from weightkin.stats.matching import Floats, usable_rows
 
 MIN_ROWS_EQUAL = 20

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.errors import UsageError
-from weightkin.evidence.stage import Side
 from weightkin.records import Skipped
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import stand_in

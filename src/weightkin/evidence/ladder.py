@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.confirm import Draw, is_shown, second_run
@@ -19,7 +20,7 @@ from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.signpairs import affordable, cost, sign_pairs, unread
-from weightkin.evidence.stage import Bench, BlockMap, Side, Stage, block_name, run_stage
+from weightkin.evidence.stage import Bench, BlockMap, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, Frame, frames
 from weightkin.records import Effect, Skipped
@@ -120,7 +121,7 @@ def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: st
     wanted = -math.log(alpha) - math.log(LADDER["units"])
     ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
     stage = ladder.confirmed(run_units_quick(ladder.bench(), wanted))
-    why = "--quick reads hidden units only"
+    why = "effort quick reads hidden units only"
     skipped = (Skipped(what="V/O, heads, residual width, blind tests", why=why),)
     return Climb((stage,) if stage else (), {}, skipped=skipped)
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import EFFECT_CUT
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
-from weightkin.evidence.stage import Side
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
 from weightkin.evidence.views import READERS
 from weightkin.stats.matching import Floats, Ints, unit_rows

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, Climb
 from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
 from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import NAME as OTHER
 from weightkin.evidence.stacks import OtherStacks
-from weightkin.evidence.stage import Side, Stage, Tested
+from weightkin.evidence.stage import Stage, Tested
 from weightkin.stats import order, signs
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.guard import whom_to_trust
 from weightkin.evidence.pairs import Views
@@ -17,7 +18,7 @@ from weightkin.evidence.sample import (
     n_embedding_rows,
     view_places,
 )
-from weightkin.evidence.stage import Bench, Side, pair_axes
+from weightkin.evidence.stage import Bench, pair_axes
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts

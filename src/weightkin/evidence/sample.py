@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.sketch.scheme import Scheme
 from weightkin.stats.matching import Floats
@@ -22,7 +23,6 @@ from weightkin.weights.model import Model, Problem, Rows
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
-MAX_EXPERTS = 4
 POWER_STEPS = 20
 TOKEN_RUN = 16  # embedding rows are read in runs of this many tokens
 
@@ -80,20 +80,6 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
     if held:
         return Plan(n_units=min(Scheme.from_name(name).n_rows or MAX_UNITS for name in held))
     return Plan(n_units=min(_largest_sample(*a), _largest_sample(*b)))
-
-
-def tested_axes(anatomy: Anatomy) -> list[Axis]:
-    """Axes that are sampled: all of them, but only the first experts of a block."""
-    seen: dict[tuple[str, int], int] = {}
-    kept = []
-    for axis in anatomy.axes:
-        if axis.kind == "units" and axis.name.removeprefix("mlp.").isdigit():
-            n_before = seen.setdefault((axis.stack, axis.block), 0)
-            seen[axis.stack, axis.block] += 1
-            if n_before >= MAX_EXPERTS:
-                continue
-        kept.append(axis)
-    return kept
 
 
 def read_views(

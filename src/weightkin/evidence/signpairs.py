@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.stage import Side, pair_axes
+from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
 from weightkin.records import Skipped
 
@@ -64,7 +65,7 @@ def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
 def unread(what: str, n_bytes: int) -> Skipped:
     """What was not read because it lies on a hub, and how to have it read."""
     why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
-    return Skipped(what=what, why=f"{why}; --thorough does, or download the model")
+    return Skipped(what=what, why=f"{why}; effort thorough does, or download the model")
 
 
 def is_wanted(place: Place) -> bool:

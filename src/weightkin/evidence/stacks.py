@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
-from weightkin.evidence.stage import Side, Stage, block_name
+from weightkin.evidence.stage import Stage, block_name
 from weightkin.records import Skipped, Test
 from weightkin.stats.sums import logsumexp
 

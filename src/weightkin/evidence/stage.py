@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.anatomy.side import Side
+from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.copies import Copies, copied_heads
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.labels import Scanned, combine, labels_of
@@ -21,27 +22,15 @@ from weightkin.evidence.pairs import (
     pooled_effect,
     without_rows,
 )
-from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, tested_axes
+from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Confirmed, Trusts
-from weightkin.weights.model import Model, Problem
+from weightkin.weights.model import Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
 DROPPED = -2  # no block of b
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two models, with its anatomy."""
-
-    model: Model
-    anatomy: Anatomy
-
-    def axes(self, kind: AxisKind) -> list[Axis]:
-        """Axes of one kind that are sampled."""
-        return [axis for axis in tested_axes(self.anatomy) if axis.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)

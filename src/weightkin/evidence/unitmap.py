@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
-from weightkin.evidence.stage import Side, block_name
+from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import Frame, token_views
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import Frame, unit_rows_of
 from weightkin.stats.matching import Floats
 

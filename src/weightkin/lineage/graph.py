@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.lineage.collection import Collection
 from weightkin.lineage.draft import Draft
 from weightkin.lineage.layouts import not_testable
@@ -66,7 +66,7 @@ def graph_record(
         seed=seed,
         seconds=seconds,
         bytes_read=collection.bytes_read,
-        version=weightkin.__version__,
+        version=__version__,
         incomplete=collection.is_incomplete,
         not_testable=not_testable(members),
     )

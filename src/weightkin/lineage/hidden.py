@@ -9,17 +9,17 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.derivation.pair import Settings, compare_pair, pair_of
 from weightkin.derivation.shared import Doubles
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.stage import Side
 from weightkin.evidence.views import Frame, frames, unit_rows_of
 from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Told
 from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
-from weightkin.verbs.compare import compare
 
 SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
 MAX_UNITS = 1024
@@ -277,7 +277,7 @@ def _compared(
     x, y = members[a], members[b]
     if x.model is None or y.model is None or not _may_be_kin(x, y):
         return None
-    return compare(x.model, y.model, alpha=alpha, seed=seed)
+    return compare_pair(pair_of(x.model, y.model, Settings(alpha=alpha, seed=seed)))
 
 
 def _may_be_kin(a: Member, b: Member) -> bool:

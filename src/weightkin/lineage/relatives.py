@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.derivation.disguise import undo
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.lattice import KnownLevels
@@ -21,8 +23,6 @@ from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.ladder import Climb, climb, climb_quick, is_settled, total_log10
 from weightkin.evidence.sample import Plan, make_plan
 from weightkin.evidence.stacks import with_other_stacks
-from weightkin.evidence.stage import Side
-from weightkin.evidence.undone import undo
 from weightkin.lineage.proposed import Likeness, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
 from weightkin.policy.faults import tried
@@ -107,7 +107,7 @@ def check(
         },
         seed=seed,
         seconds=round(time.perf_counter() - started, 3),
-        version=weightkin.__version__,
+        version=__version__,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.policy.equal_values import LEAST, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
@@ -17,7 +18,6 @@ from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
-from weightkin.verbs.compare import compare
 from weightkin.weights import Model
 from weightkin.weights.declared import Declared, declared
 

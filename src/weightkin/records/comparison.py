@@ -15,6 +15,7 @@ T = TypeVar("T")
 Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
 Basis = Literal["exact", "calibrated", "equal", "none"]  # equal: the values themselves
 EqualBasis = Literal["digest", "all", "sample"]
+Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample

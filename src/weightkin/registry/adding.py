@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.compute import Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
 from weightkin.records import Skipped
@@ -107,7 +107,7 @@ def add_all(
         n_waiting=n_waiting,
         n_lost=n_lost,
         seconds=round(time.perf_counter() - started, 3),
-        version=weightkin.__version__,
+        version=__version__,
     )
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry.sealing import check, seal
 
@@ -28,7 +28,7 @@ def recalled(
     row = connection.execute(
         f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"  # noqa: S608
         " AND version = ?",
-        (own.id, other.id, own.digest, other.digest, weightkin.__version__),
+        (own.id, other.id, own.digest, other.digest, __version__),
     ).fetchone()
     if row is None:
         return None

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
@@ -62,7 +62,7 @@ def keep(
                     imported,
                     int(what.claimed),
                     slot,
-                    weightkin.__version__,
+                    __version__,
                 ),
             )
             _seal_last(connection)

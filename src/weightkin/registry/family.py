@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.lineage.collection import Progress
 from weightkin.lineage.family import family_graph
@@ -115,7 +115,7 @@ def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGr
     if record is None:
         return None
     graph = FamilyGraph.from_json(record, "the family graph in the file")
-    asked = (alpha, seed, weightkin.__version__)
+    asked = (alpha, seed, __version__)
     return graph if (graph.alpha, graph.seed, graph.version) == asked else None
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -183,7 +183,7 @@ class Registry:
             bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
             seconds=round(time.perf_counter() - started, 3),
             seed=seed,
-            version=weightkin.__version__,
+            version=__version__,
             incomplete=query.sketch.is_partial or found.is_incomplete,
             not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
         )

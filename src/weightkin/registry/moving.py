@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.built import parsed
@@ -114,7 +114,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
         known=tuple(known),
         skipped=tuple(skipped),
         seconds=round(time.perf_counter() - started, 3),
-        version=weightkin.__version__,
+        version=__version__,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-import weightkin
+from weightkin._version import __version__
+from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
@@ -31,7 +32,6 @@ from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
-from weightkin.verbs.compare import compare
 from weightkin.weights import Model
 
 LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
@@ -248,7 +248,7 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
             x.model.id,
             own.digest,
             x.model.digest,
-            weightkin.__version__,
+            __version__,
             now(),
             json.dumps(
                 {

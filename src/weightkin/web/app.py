@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.report.terminal import printable
 from weightkin.web import api, pages
@@ -52,7 +52,7 @@ def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = ""
     shown = Shown(has_token=bool(token))
     app = FastAPI(
         title="weightkin",
-        version=weightkin.__version__,
+        version=__version__,
         summary="Who is related to whom, among registered models.",
         openapi_url="/api/openapi.json",
         docs_url=None,

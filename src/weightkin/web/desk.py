@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
 from weightkin.report.terminal import printable
@@ -33,7 +33,7 @@ class Desk:
 
     def compare(self, a: Registered, b: Registered) -> Job:
         """Compare two registered models."""
-        stamp = f"{a.digest} {b.digest} {weightkin.__version__}"
+        stamp = f"{a.digest} {b.digest} {__version__}"
         title = f"{named(a)} with {named(b)}"
         return self.jobs.add("compare", title, self.asked(a=a.id, b=b.id), stamp)
 
@@ -66,7 +66,7 @@ class Desk:
 
     def stamp(self) -> str:
         """Changes with the registry and the version."""
-        return f"{browsing.stamp(self.registry)} {weightkin.__version__}"
+        return f"{browsing.stamp(self.registry)} {__version__}"
 
     def latest(self, kind: JobKind, **asked: object) -> Job | None:
         """The newest job that asked this, whatever became of it."""

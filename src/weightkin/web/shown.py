@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from starlette.responses import HTMLResponse, Response
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.html.words import PROBABILITIES
 from weightkin.report.terminal import file_size
@@ -73,7 +73,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"version": weightkin.__version__, "probabilities": PROBABILITIES}
+    made.globals |= {"version": __version__, "probabilities": PROBABILITIES}
     made.filters |= {
         "plain": lambda text, most=LONGEST: short(str(text), most),
         "size": file_size,

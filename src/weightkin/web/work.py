@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Skipped
 from weightkin.records.registry import Registered
@@ -18,7 +19,6 @@ from weightkin.registry import Registry, browsing
 from weightkin.registry.prepared import weights_of
 from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
-from weightkin.verbs.compare import compare
 from weightkin.web.running import Say
 from weightkin.web.uploads import clean_of
 from weightkin.weights import Model

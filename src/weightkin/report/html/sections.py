@@ -98,8 +98,9 @@ def _source(ref: ModelRef) -> str:
 
 
 def _flags(parameters: dict[str, Any]) -> list[str]:
-    names = {"quick": "--quick", "thorough": "--thorough", "with_full_digest": "--full-digest"}
-    flags = [flag for name, flag in names.items() if parameters.get(name)]
+    flags = ["--full-digest"] if parameters.get("with_full_digest") else []
+    effort = parameters.get("effort", "standard")
+    flags += ["--effort", effort] if effort != "standard" else []
     for name in ("published", "controls"):
         flags += [f"--{name}", str(parameters[name])] if parameters.get(name) else []
     return flags + [

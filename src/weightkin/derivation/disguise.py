@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.errors import UsageError
 from weightkin.evidence.ladder import Climb, paid_log10, passes
 from weightkin.evidence.links import (
     Link,
@@ -19,7 +22,7 @@ from weightkin.evidence.links import (
     residual_between,
 )
 from weightkin.evidence.sample import Plan
-from weightkin.evidence.stage import Side, Stage, block_name, pair_axes
+from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import CLEAR
 from weightkin.stats.matching import Floats, Ints
@@ -246,3 +249,15 @@ def _norms(a: Side, b: Side) -> dict[str, Ints | Floats]:
         and tensor in b.model.tensors
         and b.model.tensors[tensor].shape == a.model.tensors[tensor].shape
     }
+
+
+def write_maps(path: Path, undone: Undone) -> None:
+    """Write what was undone: units, signs, scales, residual basis; format in docs/methods.md."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in undone.maps.items()}
+    try:
+        save_file(arrays, path, metadata={"kinds": " ".join(undone.kinds)})
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: cannot be written ({error})") from None

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from weightkin.errors import UsageError
-from weightkin.evidence.activations import N_TOKENS, phi_match
-from weightkin.evidence.forward import Activations, BlockActivations
-from weightkin.evidence.inputs import CannotRun, Inputs, gaussian_vectors, library
-from weightkin.evidence.loading import ffn, find_mlps, load, running, width_of
+from weightkin.papers.activations import N_TOKENS, phi_match
+from weightkin.papers.forward import Activations, BlockActivations
+from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
+from weightkin.papers.loading import ffn, find_mlps, load, running, width_of
 from weightkin.records import Test
 from weightkin.stats.matching import Floats
 

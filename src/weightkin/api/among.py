@@ -6,48 +6,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from weightkin.errors import UsageError
 from weightkin.lineage.draft import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.verbs.compare import compare
 from weightkin.weights import Model, open_model
 
 
-def compare_among(
-    a: Model | str | Path,
-    b: Model | str | Path,
-    relatives: Sequence[Model | str | Path],
-    **options: Any,
+def with_relatives(
+    record: Comparison, pair: Sequence[Model], relatives: Sequence[Model | str | Path]
 ) -> Comparison:
-    """Do two models share weights, and which came first, judged among relatives of theirs?
+    """A record with the direction that relatives show.
 
-    Everything but the direction is what `compare` says of the two alone. The direction is that of
-    the way between them in the family graph of all models at hand; a model that is an ancestor
-    through others is called the parent too, and the evidence names the way, and each step of it.
+    Everything but the direction is what was said of the two alone. The direction is that of the
+    path between them in the family graph of all models at hand; a model that is an ancestor
+    through others is called the parent too, and the evidence names the path, and each step of it.
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    record : Comparison
+        Of the two models alone.
+    pair : sequence of Model
         The two models.
-    relatives : sequence
-        Further models of the family: at least one.
-    **options
-        Those of `compare`.
+    relatives : sequence of Model, str or Path
+        Further models of the family.
 
     Returns
     -------
     Comparison
-        With ``relatives`` among the parameters. Cost: that of `compare`, and of `family_graph`.
+        With ``relatives`` among the parameters. Cost: that of `family_graph`.
     """
-    if not relatives:
-        raise UsageError("no relative was named, expected at least one")
-    pair = [x if isinstance(x, Model) else open_model(x) for x in (a, b)]
-    record = compare(*pair, **options)
     others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
     sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
     record = replace(record, parameters=record.parameters | {"relatives": sources})

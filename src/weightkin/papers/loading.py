@@ -10,7 +10,7 @@ from typing import Any
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Axis, Place
-from weightkin.evidence.inputs import CannotRun, library, read_config
+from weightkin.papers.inputs import CannotRun, library, read_config
 from weightkin.records import Skipped
 from weightkin.weights import model_from_arrays, open_model
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from weightkin.anatomy.types import Place
 from weightkin.errors import UsageError
-from weightkin.evidence.inputs import CannotRun, Inputs, library
-from weightkin.evidence.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
+from weightkin.papers.inputs import CannotRun, Inputs, library
+from weightkin.papers.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
 from weightkin.records import Skipped
 from weightkin.stats.matching import Floats
 

@@ -10,20 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-import weightkin
+from weightkin._version import __version__
+from weightkin.anatomy.side import MAX_EXPERTS, Side, open_side
+from weightkin.api.arguments import check_alpha, check_seed
+from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
-from weightkin.evidence.blockmap import Found, find_pairs, map_stack
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
-from weightkin.evidence.localise import BlockScan, Doubles, correct, scan_blocks
 from weightkin.evidence.residualmap import map_residual
-from weightkin.evidence.sample import MAX_EXPERTS, make_plan
-from weightkin.evidence.stage import Bench, Side
-from weightkin.evidence.tensorscan import scan_tensors
+from weightkin.evidence.sample import make_plan
+from weightkin.evidence.stage import Bench
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import Frame, frames
+from weightkin.locate.blockmap import Found, find_pairs, map_stack
+from weightkin.locate.localise import BlockScan, Doubles, correct, scan_blocks
+from weightkin.locate.tensorscan import scan_tensors
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
-from weightkin.verbs.compare import ALPHA, model_ref, open_side
 from weightkin.weights import Model
 
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"
@@ -53,6 +55,8 @@ def locate(
         Matrices, block map, unit maps, residual dimensions, tensors.
     """
     started = time.perf_counter()
+    check_alpha(alpha)
+    check_seed(seed)
     side_a, side_b = open_side(a), open_side(b)
     for model in (side_a.model, side_b.model):
         if model.sketched is not None:
@@ -92,7 +96,7 @@ def locate(
         method=f"weightkin-locate/1 units={plan.n_units}",
         parameters={"n_units": plan.n_units, "effect_cuts": [BLOCK_CUT, COPY_COSINE]},
         seed=seed,
-        version=weightkin.__version__,
+        version=__version__,
         incomplete=side_a.model.is_partial or side_b.model.is_partial,
     )
 

@@ -1,105 +1,22 @@
-"""Can the evidence be recomputed? Reruns a record with its own parameters and compares."""
+"""What two records of one comparison disagree on, value by value."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from weightkin.errors import UnreadableModel
-from weightkin.evidence import thorough
-from weightkin.records import Comparison, ModelRef, Test
+from weightkin.papers import thorough
+from weightkin.records import Comparison, Test
 from weightkin.records.location import Location
-from weightkin.verbs.compare import compare
-from weightkin.verbs.locate import locate
-from weightkin.weights import Model
-from weightkin.weights.hub import pinned as at_commit
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
 REL_TOL = 1e-3  # other machines sum in another order; counts and digests must agree exactly
 # What running a model gives differs more: near ties of a matching tip, fits of MLPs drift apart.
 RUN_TOL, RUN_LOG_TOL = 0.05, 0.2
-
-PARAMETERS: dict[str, type] = {
-    "quick": bool, "thorough": bool, "published": int, "with_full_digest": bool, "controls": str,
-    "frugal": bool,
-}  # fmt: skip
-MOST_PUBLISHED = 10_000  # relabellings that a record may ask for
-MOST_SEED = 1 << 63
 SHOWN = 200  # characters of a value
 Record = Comparison | Location
-Source = Model | str | Path
-
-
-def verify(
-    record: Record,
-    a: Source | None = None,
-    b: Source | None = None,
-    *,
-    again_with: Callable[..., Comparison] = compare,
-) -> list[str]:
-    """Rerun a record on its sources (or on copies at ``a`` and ``b``) and list what differs.
-
-    Parameters
-    ----------
-    record : Comparison or Location
-        What `compare` or `locate` said; its own parameters are used again.
-    a, b : Model, str or Path, optional
-        Where the models are now.
-    again_with : callable
-        What takes the place of `compare`.
-
-    Returns
-    -------
-    list of str
-        Empty when digests and every number of the record are the same: counts exactly, the rest to
-        one in a thousand. Tests that ran the models (`compare` with ``thorough``) need agree to 5 %
-        only, and their logs of p-values to 20 %.
-    """
-    check_level(record.alpha, record.seed)
-    sources = pinned(record.a) if a is None else a, pinned(record.b) if b is None else b
-    is_there = a is None and b is None
-    again: Record
-    if isinstance(record, Location):
-        again = locate(*sources, alpha=record.alpha, seed=record.seed)
-        return differences(record, again, is_there=is_there)
-    said = _parameters(record.parameters)
-    again = again_with(*sources, alpha=record.alpha, seed=record.seed, **said)
-    return differences(record, again, is_there=is_there)
-
-
-def check_level(alpha: float, seed: int) -> None:
-    """Refuse a level or a seed that no run can have had."""
-    if not 0 < alpha < 1 or not 0 <= seed < MOST_SEED:
-        wanted = "a level between 0 and 1 and a seed that is not negative"
-        raise UnreadableModel(f"record: alpha is {alpha}, seed {seed}, expected {wanted}")
-
-
-def _parameters(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """What a comparison was asked for, as its record says."""
-    said: dict[str, Any] = {}
-    for name, kind in PARAMETERS.items():
-        value = stated.get(name, False if name == "frugal" else None)
-        if name != "controls" and type(value) is not kind:
-            raise UnreadableModel(f"record: parameter {name} is {str(value)[:80]!r}")
-        said[name] = value
-    if not 0 <= said["published"] <= MOST_PUBLISHED:
-        found = f"{said['published']} relabellings"
-        raise UnreadableModel(f"record: found {found}, expected at most {MOST_PUBLISHED}")
-    controls = said["controls"] or None  # none is written as an empty text
-    if controls is not None:
-        if not isinstance(controls, str) or "\0" in controls or not Path(controls).is_file():
-            raise UnreadableModel(f"record: no file of controls at {str(controls)[:80]!r}")
-        controls = Path(controls)
-    said["controls"] = controls
-    return said
-
-
-def pinned(ref: ModelRef) -> str:
-    """The source of a record; on a hub at the commit that was read then."""
-    return at_commit(ref.source, ref.revision)
 
 
 def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.records import Skipped
@@ -104,7 +104,7 @@ def sketch_files(
                 written.append(_write(next(results), Path(target), source, given[source]))
             except (UnreadableModel, UsageError) as error:
                 skipped.append(Skipped(what=given[source], why=str(error)))
-    return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=weightkin.__version__)
+    return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=__version__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
 from weightkin.evidence.signpairs import FRUGAL, unread
-from weightkin.evidence.stage import Side
 from weightkin.records import Calibration, ModelRef, Skipped, Test
 from weightkin.stats.calibrated import N_CONTROLS, exceeds
 

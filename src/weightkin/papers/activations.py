@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import WeightkinError
-from weightkin.evidence.forward import Activations, BlockActivations, record_activations
-from weightkin.evidence.inputs import shared_inputs
 from weightkin.evidence.pairs import effect_of
+from weightkin.papers.forward import Activations, BlockActivations, record_activations
+from weightkin.papers.inputs import shared_inputs
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Null, Trusts
 from weightkin.stats.matching import Floats, Ints, Matching, match_rows

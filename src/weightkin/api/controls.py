@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weightkin.anatomy.side import Side, open_side
+from weightkin.api.compare import Options, compare
 from weightkin.errors import UsageError
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import (
@@ -14,8 +16,6 @@ from weightkin.evidence.controls import (
     user_file,
     write_controls,
 )
-from weightkin.evidence.stage import Side
-from weightkin.verbs.compare import compare, open_side
 from weightkin.weights import Model, digest
 from weightkin.weights.outside import refuse_inside
 
@@ -55,7 +55,7 @@ def add_control(
     for name, side in (("a", side_a), ("b", side_b)):
         if digest(side.model) in used:
             raise UsageError(f"model {name}, {side.model.source}: stands in another control")
-    record = compare(side_a.model, side_b.model, controls=path if mine else None)
+    record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
     if record.verdict != "no-evidence":
         raise UsageError(f"not a control, compare says: {record.sentence}")
     write_controls(path, [*mine, control])

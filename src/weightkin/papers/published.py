@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
-from weightkin.evidence.stage import Side, block_name, pair_axes
+from weightkin.evidence.stage import block_name, pair_axes
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Null
 from weightkin.stats.matching import Floats, Ints, unit_rows

@@ -1,4 +1,4 @@
-"""What `--thorough` adds: tests that run both models. They are listed and never drive a verdict."""
+"""Effort `thorough`: tests that run both models. They are listed and never drive a verdict."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.errors import WeightkinError
-from weightkin.evidence.stage import Side
 from weightkin.records import Skipped, Test
 
 MAX_BYTES = 16 << 30  # of one model in float32, as transformers holds it
@@ -27,7 +27,7 @@ def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Ski
     """
     if reason := _why_not(a, b):
         return (), (Skipped(what=WHAT, why=reason),)
-    from weightkin.evidence.activations import activation_tests
+    from weightkin.papers.activations import activation_tests
 
     tests, skipped = activation_tests(a.model.source, b.model.source, seed=seed)
     fitted, refused = _refitted(a, b, seed)
@@ -40,7 +40,7 @@ def is_from_running(test: Test) -> bool:
 
 
 def _why_not(a: Side, b: Side) -> str:
-    from weightkin.evidence.inputs import library
+    from weightkin.papers.inputs import library
 
     for name, side in (("a", a), ("b", b)):
         if not Path(side.model.source).is_dir():
@@ -63,7 +63,7 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
         return (), ()
     if all(map(_is_gated, mlps)) and mlps[0].n_units == mlps[1].n_units:
         return (), ()
-    from weightkin.evidence.refit import generalised_match
+    from weightkin.papers.refit import generalised_match
 
     what = "refitted MLPs"
     n_units = max(mlps[0].n_units, mlps[1].n_units)

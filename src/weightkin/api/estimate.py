@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-import weightkin
+from weightkin._version import __version__
 from weightkin.anatomy import read_anatomy
+from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
-from weightkin.verbs.derived import is_far, scheme_for
 from weightkin.weights import Model, digest, open_model
 from weightkin.weights.dry_run import Reading, dry_run
 
@@ -102,4 +102,4 @@ def _cost(model: Model, sample: Reading | None = None, sketch: Reading | None = 
 
 
 def _record(costs: Iterable[Cost], skipped: Sequence[Skipped] = ()) -> Estimate:
-    return Estimate(models=tuple(costs), skipped=tuple(skipped), version=weightkin.__version__)
+    return Estimate(models=tuple(costs), skipped=tuple(skipped), version=__version__)

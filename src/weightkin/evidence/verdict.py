@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from weightkin.anatomy.side import Side
 from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
     COPIED_BY_LOSSES,
@@ -19,7 +20,7 @@ from weightkin.evidence.ladder import (
 from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
-from weightkin.evidence.stage import DROPPED, BlockMap, Side, Stage, block_name
+from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
 from weightkin.evidence.units import CLEAR
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped
 from weightkin.records.comparison import Basis, Relation, Verdict

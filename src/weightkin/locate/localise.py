@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.guard import tie, whom_to_trust
 from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
-from weightkin.evidence.stage import Bench, Side
+from weightkin.evidence.stage import Bench
 from weightkin.evidence.views import Frame
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts

@@ -1,0 +1,44 @@
+"""One of the two models of a pair, with its anatomy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightkin.anatomy.read import read_anatomy
+from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.weights import Model, open_model
+
+MAX_EXPERTS = 4  # of a block whose units are sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two models, with its anatomy."""
+
+    model: Model
+    anatomy: Anatomy
+
+    def axes(self, kind: AxisKind) -> list[Axis]:
+        """Axes of one kind that are sampled."""
+        return [axis for axis in tested_axes(self.anatomy) if axis.kind == kind]
+
+
+def open_side(source: Model | str | Path) -> Side:
+    """A model with its anatomy, opened if it is a source."""
+    model = source if isinstance(source, Model) else open_model(source)
+    return Side(model, read_anatomy(model))
+
+
+def tested_axes(anatomy: Anatomy) -> list[Axis]:
+    """Axes that are sampled: all of them, but only the first experts of a block."""
+    seen: dict[tuple[str, int], int] = {}
+    kept = []
+    for axis in anatomy.axes:
+        if axis.kind == "units" and axis.name.removeprefix("mlp.").isdigit():
+            n_before = seen.setdefault((axis.stack, axis.block), 0)
+            seen[axis.stack, axis.block] += 1
+            if n_before >= MAX_EXPERTS:
+                continue
+        kept.append(axis)
+    return kept

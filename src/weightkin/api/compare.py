@@ -1,0 +1,138 @@
+"""Do two models share weights? The door of `compare`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from weightkin.api.among import with_relatives
+from weightkin.api.arguments import (
+    check_alpha,
+    check_count,
+    check_effort,
+    check_new_file,
+    check_seed,
+)
+from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
+from weightkin.errors import UsageError
+from weightkin.papers.published import published_tests
+from weightkin.papers.thorough import run_models
+from weightkin.records import Comparison, Effort
+from weightkin.weights import Model
+
+MOST_PUBLISHED = 10_000  # relabellings of the first paper's tests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What else `compare` can do.
+
+    Attributes
+    ----------
+    relatives : sequence of Model, str or Path
+        Further models of the family: the direction is that of the family graph of all of them.
+    published : int
+        Also run the first paper's own statistics with so many relabellings (0: do not). They are
+        listed and never drive the verdict; they read everything.
+    full_digest : bool
+        Also digest every byte of both.
+    recover : Path, optional
+        Write the maps that undo what was named, as a safetensors file; reads everything.
+    controls : Path, optional
+        A file of controls to use instead of the user's own, beside those shipped.
+    frugal : bool, optional
+        Look at less for kind, direction and the blind tests, and say so in ``skipped``; aligned
+        tests and digests stay as they are. Without it, where a large model is read from a hub and
+        the effort is not ``thorough``.
+    """
+
+    relatives: Sequence[Model | str | Path] = ()
+    published: int = 0
+    full_digest: bool = False
+    recover: Path | None = None
+    controls: Path | None = None
+    frugal: bool | None = None
+
+
+def compare(
+    a: Model | str | Path,
+    b: Model | str | Path,
+    *,
+    effort: Effort = "standard",
+    alpha: float = ALPHA,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Comparison:
+    """Do two models share weights?
+
+    Null hypothesis: they come from independent random initialisations, whatever they were trained
+    on. For each kind of axis (hidden units, V/O dimensions, heads, residual width) the labels of
+    one of the two models are uniform under it; the record says whose are relied on.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+        Open models or sources, sketches among them: if one is, both are tested on the sample
+        that it holds. The answer is symmetric up to the names.
+    effort : {"quick", "standard", "thorough"}
+        ``quick``: hidden units only, block by block, stopping at the first proof or after four
+        blocks. ``thorough``: the blind tests too when the aligned ones have settled the matter,
+        and those that run the models (extra ``[torch]``), which never drive the verdict.
+    alpha : float
+        Level of the verdict, paid over all stages.
+    seed : int
+        Breaks ties; recorded.
+    options : Options, optional
+        What is asked for seldom.
+
+    Returns
+    -------
+    Comparison
+        The record. Cost: a fixed sample of every block, about 1 % of the bytes of a large model.
+
+    Raises
+    ------
+    UsageError
+        An argument is none, a file to be written exists, or two sketches are of two schemes.
+    UnreadableModel
+        A source cannot be read.
+    """
+    asked = options or Options()
+    settings = Settings(
+        effort=check_effort(effort),
+        alpha=check_alpha(alpha),
+        seed=check_seed(seed),
+        full_digest=asked.full_digest,
+        recover=asked.recover and check_new_file(asked.recover),
+        controls=asked.controls,
+        frugal=asked.frugal,
+    )
+    if asked.relatives and effort == "quick":
+        raise UsageError("effort quick says no direction: leave it or the relatives out")
+    check_count("published", asked.published, MOST_PUBLISHED)
+    pair = pair_of(a, b, settings)
+    record = _with_papers(compare_pair(pair), pair, asked.published)
+    return with_relatives(record, pair.models, asked.relatives) if asked.relatives else record
+
+
+def _with_papers(record: Comparison, pair: Pair, n_draws: int) -> Comparison:
+    """The record with the tests of the papers, which are listed and never drive the verdict."""
+    started = time.perf_counter()
+    tests, skipped = record.tests, record.skipped
+    seed = pair.settings.seed
+    if n_draws and not pair.missed:
+        more, refused = published_tests(pair.a, pair.b, n_draws=n_draws, seed=seed)
+        tests, skipped = tests + more, skipped + refused
+    if pair.settings.effort == "thorough" and not pair.missed:
+        more, refused = run_models(pair.a, pair.b, seed)
+        tests, skipped = tests + more, skipped + refused
+    return replace(
+        record,
+        tests=tests,
+        skipped=skipped,
+        parameters=record.parameters | {"published": n_draws},
+        bytes_read=sum(model.bytes_read for model in pair.models),
+        seconds=round(record.seconds + time.perf_counter() - started, 3),
+    )

@@ -1,0 +1,1 @@
+"""Which blocks, units and tensors of two models are alike."""
