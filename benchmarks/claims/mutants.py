@@ -106,8 +106,11 @@ def reached() -> Mapping[str, Any]:
         BUILD.mkdir(parents=True, exist_ok=True)
         draft = kept.with_suffix(".draft")
         chosen = [name for name in TESTS if (ROOT / name).exists()]
-        options = ["-p", "benchmarks.lib.reached", "-m", "not claim", *chosen]
-        _pytest(options, SOURCE.parent, {"REACHED": str(draft)}, None)
+        os.environ["REACHED"] = str(draft)
+        options = ("-p", "benchmarks.lib.reached", "-m", "not claim")
+        done = _pytest(options, chosen, SOURCE.parent)
+        if not draft.exists():
+            raise RuntimeError(f"the tests did not run: {done.stdout.decode()[-2000:]}")
         draft.replace(kept)
     found: Mapping[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
     return found
@@ -181,33 +184,31 @@ def is_killed(mutant: Mutant, library: Path) -> bool:
         return False
     limit = PATIENCE + 3 * mutant.seconds
     try:
-        return _pytest(["-x", *mutant.tests], library, {}, limit) != 0
+        return _pytest(("-x",), mutant.tests, library, limit).returncode != 0
     except subprocess.TimeoutExpired:
         return True
 
 
 def _pytest(
-    options: Sequence[str], library: Path, environment: Mapping[str, str], limit: float | None
-) -> int:
-    path = os.pathsep.join([str(library), str(ROOT)])
-    own = {
-        "PYTHONPATH": path,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
+    options: Sequence[str], tests: Sequence[str], library: Path, limit: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run tests, however many, with the library that stands in a folder."""
+    own = {"PYTHONPATH": os.pathsep.join([str(library), str(ROOT)])}
+    own |= {"PYTHONDONTWRITEBYTECODE": "1"}  # two changes within a second look alike to a cache
+    own |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    fixed = ("-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin")
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write("\n".join(options))
+        file.write("\n".join(tests))
         file.flush()
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-             "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0", f"@{file.name}"],
+        words = ["pytest", *fixed, "--hypothesis-seed=0", *options, f"@{file.name}"]
+        return subprocess.run(
+            [sys.executable, "-m", *words],
             cwd=ROOT,
-            env={**os.environ, **own, **environment},
+            env={**os.environ, **own},
             capture_output=True,
             timeout=limit,
             check=False,
-        )  # fmt: skip
-    return done.returncode
+        )
 
 
 if __name__ == "__main__":
