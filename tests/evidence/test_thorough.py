@@ -15,8 +15,8 @@ from weightkin.api.differences import differences, what_agrees
 from weightkin.api.verify import verify
 from weightkin.cli.main import main
 from weightkin.evidence import inputs, thorough
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import model_from_arrays
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 TOKENIZER = MODELS.parent / "tokenizer.json"
