@@ -19,9 +19,9 @@ from benchmarks.big_models import LLAMA_1B, LLAMA_7B, Shape, tensor_shapes
 from benchmarks.fresh import fresh
 from benchmarks.tables import markdown
 from weightkin.api.locate import locate
+from weightkin.formats import Model
+from weightkin.formats.model import TensorInfo
 from weightkin.stats.published import match
-from weightkin.weights import Model
-from weightkin.weights.model import TensorInfo
 
 RUN = 1 << 13  # values made at a time
 PAGE = 4096 // 2  # values of bf16 on a page

@@ -21,8 +21,8 @@ from benchmarks.big_models import LLAMA_7B, tensor_shapes
 from benchmarks.tables import markdown
 from weightkin import compare
 from weightkin.errors import WeightkinError
-from weightkin.weights import transfer
-from weightkin.weights.files import LocalFile
+from weightkin.sources import transfer
+from weightkin.sources.files import LocalFile
 
 ZOO = Path(__file__).parents[1] / "zoo" / "models"
 PAIRS = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"), ("gpt-a", "gpt-a-long"),

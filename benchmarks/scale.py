@@ -21,10 +21,10 @@ from tests.lineage.simulated import Arrays, base, model
 from benchmarks.big_models import LLAMA_1B, write_model
 from benchmarks.tables import markdown
 from weightkin import family_graph
+from weightkin.formats import open_model
 from weightkin.lineage.growing import add_model, grown
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Scheme, Sketch, take_sketch
-from weightkin.weights import open_model
 
 SIZES = (100, 1000)  # 10_000 takes long: name it on the command line
 FAMILIES = (1, 1, 1, 2, 1, 3, 1, 5, 2, 10, 1, 20, 3, 1, 2, 60)  # over and over again

@@ -21,12 +21,12 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Bench, Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames
+from weightkin.formats import model_from_arrays
 from weightkin.stats import signs
 from weightkin.stats.coincidences import log_evalues
 from weightkin.stats.combining import stopped_log_evalue
 from weightkin.stats.matching import match_rows
 from weightkin.stats.order import longest_in_order, order_log10_sf
-from weightkin.weights import model_from_arrays
 
 ALPHA = 0.05
 GATE, UP = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up"))

@@ -12,8 +12,8 @@ from benchmarks.cases import Answer, Case
 from benchmarks.null_models import CONFIG, WIDTH, Arrays, gaussian, noisy, null_arrays, null_model
 from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
+from weightkin.formats import Model, model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import Model, model_from_arrays
 
 TITLE = "Architectures"
 GEMMA = CONFIG | {"model_type": "gemma"}

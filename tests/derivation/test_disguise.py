@@ -15,7 +15,7 @@ from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import climb
 from weightkin.evidence.links import residual_between
 from weightkin.evidence.sample import make_plan
-from weightkin.weights import model_from_arrays, open_model
+from weightkin.formats import model_from_arrays, open_model
 
 HIDING = {"permuted", "rotated", "rescaled", "sign-flipped"}
 

@@ -5,7 +5,7 @@ from benchmarks.hiding import framed
 from zoo import truth
 
 from weightkin.api.compare import compare
-from weightkin.weights import open_model
+from weightkin.formats import open_model
 
 
 def _open(name):

@@ -14,8 +14,8 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.evidence.blind import run_signs, total_log10_pvalue
 from weightkin.evidence.views import frames, shared_tokens
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.stats.signs import agreements_log10_sf
-from weightkin.weights import model_from_arrays, open_model
 
 
 def _side(name):

@@ -22,9 +22,9 @@ from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
-from weightkin.weights import model_from_arrays
 
 SHIPPED = Path(controls.__file__).with_name("controls.json")
 DISGUISED = "llama-a-ft2-disguised"

@@ -16,8 +16,8 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.silent import silent_of_all, silent_units
 from weightkin.evidence.stage import Bench, run_stage
 from weightkin.evidence.units import run_units
+from weightkin.formats import model_from_arrays
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
-from weightkin.weights import model_from_arrays
 
 
 def _axis(n, kind="units", head_size=0):

@@ -13,8 +13,8 @@ from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import ONE_PLUS, gain_before
 from weightkin.anatomy.types import Place
-from weightkin.weights import model_from_arrays
-from weightkin.weights.gguf_names import config_of
+from weightkin.formats import model_from_arrays
+from weightkin.formats.gguf_names import config_of
 
 GEMMA = CONFIG | {"model_type": "gemma"}
 OF_GEMMA = dict.fromkeys(("paligemma", "colpali", "shieldgemma2"), "gemma")  # their text model

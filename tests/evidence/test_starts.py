@@ -15,7 +15,7 @@ from weightkin.evidence.equal_rows import n_equal
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Bench
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 LAYER = "model.layers.{}.mlp.{}_proj.weight"
 

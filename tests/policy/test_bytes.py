@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 
 from weightkin import check, compare
 from weightkin.errors import UnreadableModel
+from weightkin.formats import open_model
 from weightkin.policy.covered import coverage_of, n_beside
 from weightkin.policy.equal_values import equal_share
 from weightkin.policy.reach import Candidate
-from weightkin.weights import open_model
 
 NOISE = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
 

@@ -5,9 +5,9 @@ import pytest
 
 from tests import models
 from weightkin import sketch as room
+from weightkin.formats import model_from_arrays
 from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.overlap import common, overlap_tail
-from weightkin.weights import model_from_arrays
 
 SMALL = Scheme(n_rows=8, n_scattered=12, n_columns=10, n_tail=4, n_tail_columns=4)
 

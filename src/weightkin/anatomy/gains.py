@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.types import Place
+from weightkin.formats.model import Model
 from weightkin.stats.matching import Floats
-from weightkin.weights.model import Model
 
 _FIRST = (
     "input_layernorm",

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 
 from weightkin.anatomy.families import FAMILIES
 from weightkin.anatomy.parts import Family, Part, expression
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 MAX_STACKS = 32  # real models have a handful
 MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose a family

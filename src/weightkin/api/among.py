@@ -8,12 +8,12 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from weightkin.formats import Model, open_model
 from weightkin.lineage.draft import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.weights import Model, open_model
 
 
 def with_relatives(

@@ -9,11 +9,11 @@ from weightkin.derivation.equal import Shared
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.seen import is_small, sketch_of
+from weightkin.formats import Model
+from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch import Scheme
-from weightkin.weights import Model
-from weightkin.weights.dry_run import is_remote
 
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs

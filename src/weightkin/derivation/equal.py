@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.derivation.seen import is_small, sketch_of
+from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch
-from weightkin.weights import Model
 
 FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weightkin.formats import Model
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.stand_in import SketchStorage
-from weightkin.weights import Model
 
 WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
 from weightkin.evidence.sample import Plan, read_views
+from weightkin.formats.model import Model
 from weightkin.stats.copies import Run, copied_runs, groups_of, narrowed
-from weightkin.weights.model import Model
 
 N_UNITS = 64  # first units of an axis that show whether it is a copy of another one
 

@@ -20,11 +20,11 @@ from weightkin.evidence.sample import (
 )
 from weightkin.evidence.stage import Bench, pair_axes
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
+from weightkin.formats.model import Model, Problem
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
 from weightkin.stats.matching import Ints
-from weightkin.weights.model import Model, Problem
 
 MAX_TOKENS = 512  # embedding rows that show the residual dimensions
 MIN_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports

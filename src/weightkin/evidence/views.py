@@ -17,8 +17,8 @@ from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
+from weightkin.formats.model import Model
 from weightkin.stats.matching import Floats
-from weightkin.weights.model import Model
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
@@ -23,7 +24,6 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
 from weightkin.sketch.vectors import nearest, search_vector, search_vectors
 from weightkin.stats.matching import Floats
-from weightkin.weights import Model
 
 MOST_AGAIN = 64  # members of a family that is laid out again as a whole
 MOST_NEAR = 8  # members of a larger one among which a newcomer is placed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weightkin.formats import Model
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 
 @dataclass(frozen=True, slots=True)

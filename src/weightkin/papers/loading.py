@@ -10,9 +10,9 @@ from typing import Any
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Axis, Place
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.papers.inputs import CannotRun, library, read_config
 from weightkin.records import Skipped
-from weightkin.weights import model_from_arrays, open_model
 
 DEPTH_KEYS = {
     "num_hidden_layers",

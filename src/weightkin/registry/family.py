@@ -18,6 +18,7 @@ import numpy as np
 
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry
+from weightkin.formats import Model
 from weightkin.lineage.collection import Progress
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, hung
@@ -35,7 +36,6 @@ from weightkin.registry.store import writing
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 from weightkin.stats.matching import Floats
-from weightkin.weights import Model
 
 MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers
 GROWN = 0.25  # share of newcomers from which everything is laid out anew

@@ -22,6 +22,8 @@ import numpy as np
 
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UsageError, unwritable
+from weightkin.formats.declared import Declared
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
@@ -34,9 +36,7 @@ from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
 from weightkin.stats.matching import Floats
-from weightkin.weights.declared import Declared
-from weightkin.weights.messages import shown
-from weightkin.weights.outside import refuse_inside
+from weightkin.text import shown
 
 LISTING = "models.json"
 SCHEMA = "weightkin/registry-export/1"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from weightkin.formats import Model
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
 from weightkin.records import Skipped
@@ -21,7 +22,6 @@ from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.searching import Compared
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 OWN = "query"

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.formats.model import Problem
 from weightkin.sketch.scheme import Indices
 from weightkin.sketch.types import SketchedTensor
-from weightkin.weights.model import Problem
 
 HEADS = Problem("heads", "a sketch holds no whole head")
 KEPT_ROLES = {
