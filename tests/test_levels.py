@@ -20,7 +20,7 @@ LEVELS = {
     "evidence": 4,
     "derivation": 5,
     "locate": 5,
-    "papers": 5,
+    "papers": 6,
     "lineage": 6,
     "api": 7,
     "registry": 8,

@@ -84,13 +84,6 @@ class KnownLevels:
         return known[1]
 
 
-def dtype_history(tensor: SketchedTensor) -> tuple[str, ...]:
-    """Formats that the values fit, narrower than how they are stored: what they passed through."""
-    stored = {"F32": "fp32", "F64": "fp64", "BF16": "bf16", "F16": "fp16"}.get(tensor.dtype, "")
-    fits = {"fp16&bf16": ("fp16", "bf16")}.get(tensor.lattice, (str(tensor.lattice),))
-    return tuple(x for x in fits if x not in (stored, "fp32", "fp64", "integer", "none"))
-
-
 def is_narrower(x: Lattice, y: Lattice) -> bool:
     """Whether x is a narrower format than y."""
     return x in ORDER and y in ORDER and ORDER.index(x) < ORDER.index(y)

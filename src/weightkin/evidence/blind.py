@@ -191,11 +191,6 @@ def _separate_coins(
     return tuple(m.one_of_each(side) for m in found), of_pair
 
 
-def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
-    """Exact binomial tail of all coins together."""
-    return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:

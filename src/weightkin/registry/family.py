@@ -20,7 +20,7 @@ from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.lineage.collection import Progress
 from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, hung
+from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph, FamilyNode
@@ -169,21 +169,16 @@ def _with(
     store: SealedStore, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
 ) -> FamilyGraph:
     """Hang one newcomer, near whatever the vectors propose."""
-    close, hidden = proposals(store, sketches.held, own.slot)
-    return hung(
+    return insert_model(
         graph,
         sketches,
-        name,
-        sketch,
-        close,
-        hidden=hidden,
-        weights=lambda x: weights_at_hand(sketch if x == name else sketches[x]),
+        replace(sketch, name=name),
+        proposals(store, sketches.held, own.slot),
+        lambda x: weights_at_hand(sketch if x == name else sketches[x]),
     )
 
 
-def proposals(
-    store: SealedStore, held: Mapping[str, Held], slot: int
-) -> tuple[list[str], list[str]]:
+def proposals(store: SealedStore, held: Mapping[str, Held], slot: int) -> Proposed:
     """Nodes that registered contents may be related to: by sketches, and by weights alone."""
     nodes = {x.slot: node for node, x in held.items()}
     found: list[list[str]] = []
@@ -192,7 +187,7 @@ def proposals(
         at, cosine = store.nearest(block, own, N_NEAREST + 1)
         close = [k for k, c in zip(at.tolist(), cosine, strict=True) if c >= least]
         found.append([nodes[k] for k in close if k in nodes])
-    return found[0], [x for x in found[1] if x not in found[0]]
+    return Proposed(found[0], [x for x in found[1] if x not in found[0]])
 
 
 def _rebuilt(

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
+from weightkin.lineage.growing import (
+    MOST_AGAIN,
+    N_NEAR,
+    Proposed,
+    are_related,
+    insert_model,
+    opened,
+)
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import Among, Step
@@ -73,16 +80,16 @@ def hung_in(
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
         at = unused(OWN, (node.id for node in graph.nodes))
         before = graph
-        graph = hung(
+        close, hidden = (
+            [nodes[x.model.id] for x in near if x.looked_at == how and x.model.id in nodes]
+            for how in ("sketch", "weights")
+        )
+        graph = insert_model(
             graph,
             sketches,
-            at,
-            query.sketch,
-            [nodes[x.model.id] for x in near if x.looked_at == "sketch" and x.model.id in nodes],
-            hidden=[
-                nodes[x.model.id] for x in near if x.looked_at == "weights" and x.model.id in nodes
-            ],
-            weights=lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
+            replace(query.sketch, name=at),
+            Proposed(close, hidden),
+            lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
         )
         if graph.parameters.get(N_NEAR) != before.parameters.get(N_NEAR):
             among = "nearest"
@@ -151,14 +158,14 @@ def relatives_of(
     while waiting:
         slot = waiting.pop()
         sketch = sketch_of(store, held[slot])
-        close, hidden = proposals(store, names, slot)
-        for other in (int(x[1:]) for x in close):
+        near = proposals(store, names, slot)
+        for other in (int(x[1:]) for x in near.close):
             if other in found or other == own:
                 continue
             if are_related(sketch, sketch_of(store, held[other]), paid):
                 found[other] = False
                 waiting.append(other)
-        found |= {s: True for x in hidden if (s := int(x[1:])) not in found and s != own}
+        found |= {s: True for x in near.hidden if (s := int(x[1:])) not in found and s != own}
         if len(found) > MOST_AGAIN:
             return None
     return found
