@@ -11,9 +11,9 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.derivation.disguise import undo
+from weightkin.derivation.matched_units import residual_between
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import climb
-from weightkin.evidence.links import residual_between
 from weightkin.evidence.sample import make_plan
 from weightkin.weights import model_from_arrays, open_model
 

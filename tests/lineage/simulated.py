@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weightkin.lineage.draft import KEPT_PARENT, LIKELY
+from weightkin.lineage.candidates import KEPT_PARENT, LIKELY
 from weightkin.records.family import FamilyGraph
 from weightkin.weights import Model, model_from_arrays
 

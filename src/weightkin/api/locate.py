@@ -16,13 +16,13 @@ from weightkin.api.arguments import check_alpha, check_seed
 from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
-from weightkin.evidence.residualmap import map_residual
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import Bench
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import Frame, frames
 from weightkin.locate.blockmap import Found, find_pairs, map_stack
 from weightkin.locate.localise import BlockScan, Doubles, correct, scan_blocks
+from weightkin.locate.residual import map_residual
 from weightkin.locate.tensorscan import scan_tensors
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap

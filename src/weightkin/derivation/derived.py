@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weightkin.derivation.disguise import Undone
-from weightkin.derivation.equal import Shared
+from weightkin.derivation.equal import Shared, is_small, sketch_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
-from weightkin.derivation.seen import is_small, sketch_of
 from weightkin.records import Skipped
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch import Scheme

@@ -11,16 +11,16 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.errors import UsageError
-from weightkin.evidence.ladder import Climb, paid_log10, passes
-from weightkin.evidence.links import (
-    Link,
+from weightkin.derivation.matched_units import (
+    MatchedUnits,
     Residual,
     is_rotation,
     link,
     match_experts,
     residual_between,
 )
+from weightkin.errors import UsageError
+from weightkin.evidence.ladder import Climb, paid_log10, passes
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
@@ -95,7 +95,7 @@ def undo(
     return Undone(tuple(kinds), details, maps)
 
 
-def _name(links: Sequence[Link]) -> tuple[list[str], dict[str, float]]:
+def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
     """Names for one kind of axis, from all its matched units."""
     kinds, numbers = [], {}
     matched = [x for x in links if len(x.units_a) >= MATCHED * x.n_looked]
@@ -135,7 +135,7 @@ def _links(
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     *,
     is_whole: bool,
-) -> list[Link]:
+) -> list[MatchedUnits]:
     """Matched units of all pairs of blocks; of one where a large model must be read again."""
     if not residual.is_known:
         return []
@@ -201,7 +201,7 @@ def _middle(blocks: Sequence[tuple[str, int]]) -> tuple[str, int]:
 
 
 def _maps(
-    links: Sequence[Link],
+    links: Sequence[MatchedUnits],
     residual: Residual,
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     kinds: Sequence[str],
@@ -229,7 +229,7 @@ def _maps(
     return maps
 
 
-def _heads(values: Link) -> dict[str, Ints | Floats]:
+def _heads(values: MatchedUnits) -> dict[str, Ints | Floats]:
     """Heads that most of their value dimensions say belong together."""
     size = values.a.head_size
     n = max(values.a.n_units, values.b.n_units) // size

@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
+from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Progress, Source, gather
-from weightkin.lineage.draft import Draft
 from weightkin.lineage.graph import graph_record
 from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
-from weightkin.lineage.leaves import lossy_edges
+from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
 from weightkin.lineage.relatives import Relatives, Told, components
@@ -143,13 +143,13 @@ def _phase(
 
 def _found(
     collection: Collection, alpha: float, seed: int, progress: Progress | None
-) -> tuple[list[Draft], int, list[Skipped]]:
+) -> tuple[list[CandidateEdge], int, list[Skipped]]:
     """Everything in turn: families, lossy leaves, mixtures, trained trees, hidden models."""
     members = collection.members
     sketches = [m.sketch for m in members]
     relatives, z, families = _families(collection, alpha, seed, progress)
     n_related = sum(len(family) for family in families if len(family) > 1)
-    edges: list[Draft] = []
+    edges: list[CandidateEdge] = []
     roots: list[int] = []
     kin: list[list[int]] = []  # of each root
     n_unobserved = n_laid_out = 0
@@ -216,8 +216,8 @@ def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[in
 
 
 def _or_tied(
-    sketches: Sequence[Sketch], edge: Draft, lossy: Sequence[Draft], homes: Homes
-) -> Draft:
+    sketches: Sequence[Sketch], edge: CandidateEdge, lossy: Sequence[CandidateEdge], homes: Homes
+) -> CandidateEdge:
     """The edge, open where a copy of the parent may be the parent as well."""
     copies = [e.child for e in lossy if e.parent == edge.parent]
     rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
@@ -229,7 +229,7 @@ def _or_tied(
     )
 
 
-def _hidden_edge(found: Found) -> Draft:
+def _hidden_edge(found: Found) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
     Only where nothing but the disguise lies between the two, and one model alone is that near; what
@@ -237,7 +237,7 @@ def _hidden_edge(found: Found) -> Draft:
     """
     record = found.record
     kinds = [k for k in DISGUISES if k in record.kind]
-    return Draft(
+    return CandidateEdge(
         parent=found.parent,
         child=found.child,
         kind=kinds[0] if kinds else "unknown",

@@ -15,9 +15,8 @@ from weightkin.derivation.pair import Settings, compare_pair, pair_of
 from weightkin.derivation.shared import Doubles
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.views import Frame, frames, unit_rows_of
-from weightkin.lineage.member import Member
+from weightkin.lineage.candidates import Member, support_of
 from weightkin.lineage.relatives import Told
-from weightkin.lineage.support import support_of
 from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
 
