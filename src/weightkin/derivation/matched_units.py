@@ -105,7 +105,7 @@ def is_rotation(a: Side, b: Side) -> bool:
     return float(np.median((unit_rows(turned.T) * unit_rows(y[:, 1::2].T)).sum(axis=1))) > HELD
 
 
-def link(
+def match_axes(
     a: Side,
     b: Side,
     axes: tuple[Axis, Axis],

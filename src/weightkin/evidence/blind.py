@@ -20,7 +20,7 @@ from weightkin.evidence.coins import (
     unit_features,
     weights_of,
 )
-from weightkin.evidence.copies import Copies, key_of
+from weightkin.evidence.labels import Copies, key_of
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
@@ -28,7 +28,7 @@ from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
-    Frame,
+    TokenRows,
 )
 from weightkin.records import Test
 from weightkin.stats.combining import product
@@ -90,7 +90,7 @@ def run_signs(
     a: Side,
     b: Side,
     seed: int,
-    seen_through: tuple[Frame, Frame] | None = None,
+    seen_through: tuple[TokenRows, TokenRows] | None = None,
     *,
     pairs: Sequence[tuple[Axis, Axis]] | None = None,
     runs: Mapping[Axis, Run] | None = None,
@@ -206,7 +206,7 @@ def _match(
     axis_a: Axis,
     axis_b: Axis,
     seed: int,
-    seen_through: tuple[Frame, Frame] | None,
+    seen_through: tuple[TokenRows, TokenRows] | None,
     run: Run,
     seen: tuple[Copies, Copies],
 ) -> SignMatch | None:

@@ -18,7 +18,7 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import LARGE, MAX_BLOCKS
-from weightkin.evidence.views import Frame, frames, token_views, unit_rows_of
+from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import mutual_matches
 
@@ -87,11 +87,11 @@ def agreement(a: Side, b: Side) -> Alike | str:
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), SEED)
     if isinstance(shared, str):
         return shared
-    is_vision = shared[0].said is None
+    is_vision = shared[0].outputs is None
     seen = tuple(widened(s, f) if is_vision else f for s, f in zip((a, b), shared[:2], strict=True))
-    n_rows = len(seen[0].heard)
-    if n_rows < MIN_ROWS or n_rows != len(seen[1].heard):
-        return f"{n_rows} and {len(seen[1].heard)} rows of the embeddings are shared"
+    n_rows = len(seen[0].inputs)
+    if n_rows < MIN_ROWS or n_rows != len(seen[1].inputs):
+        return f"{n_rows} and {len(seen[1].inputs)} rows of the embeddings are shared"
     is_gated = str(kinds[0]).startswith("gated")
     views_a, views_b = (_views(s, f, is_gated) for s, f in zip((a, b), seen, strict=True))
     both = sorted(views_a.keys() & views_b.keys())
@@ -106,7 +106,7 @@ def agreement(a: Side, b: Side) -> Alike | str:
         wrong_depth=float(np.mean(wrong)) if wrong else 0.0,
         matches=matches,
         n_units=min(m.n_units for m in matches),
-        width=min(f.heard.shape[1] for f in seen),
+        width=min(f.inputs.shape[1] for f in seen),
         n_rows=n_rows,
     )
 
@@ -144,7 +144,7 @@ def _kind(side: Side) -> str | None:
     return f"{'gated' if is_gated == {True} else 'plain'}{' experts' if has_experts else ''}"
 
 
-def _views(side: Side, frame: Frame, is_gated: bool) -> dict[Block, Views]:
+def _views(side: Side, frame: TokenRows, is_gated: bool) -> dict[Block, Views]:
     """Two views of every block; the experts of a block are one set of units."""
     by_block = _by_block(side)
     found = {}
@@ -187,7 +187,7 @@ def _match(block: Block, views_a: Views, views_b: Views, is_gated: bool) -> Matc
     return Match(block, min(len(first), len(y)), units_a, first[units_a])
 
 
-def widened(side: Side, frame: Frame) -> Frame:
+def widened(side: Side, frame: TokenRows) -> TokenRows:
     """A frame with the rows that each block's attention writes for each of its rows.
 
     For models that read a few patches instead of many tokens. What a block writes when all of its
@@ -196,13 +196,13 @@ def widened(side: Side, frame: Frame) -> Frame:
     flipped. Both readers and writers are seen through these rows: a writer's inner product with a
     vector of the stream is as blind to rotation as a reader's.
     """
-    rows = [frame.heard]
+    rows = [frame.inputs]
     for axis in side.axes("vo"):
-        attended = _attended(side, axis, frame.heard)
+        attended = _attended(side, axis, frame.inputs)
         if attended is not None:
             rows.append(attended)
     everything = np.concatenate(rows)
-    return Frame(everything, everything)
+    return TokenRows(everything, everything)
 
 
 def _attended(side: Side, axis: Axis, rows: Floats) -> Floats | None:

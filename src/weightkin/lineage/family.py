@@ -20,7 +20,7 @@ from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
-from weightkin.lineage.relatives import Relatives, Told, components
+from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
@@ -117,8 +117,8 @@ def _families(
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
-    told = _phase(progress, "comparing pairs", collection)
-    families = components(relatives, z, range(len(sketches)), told)
+    on_progress = _phase(progress, "comparing pairs", collection)
+    families = components(relatives, z, range(len(sketches)), on_progress)
     if isinstance(z, np.ndarray) and len(families) > 1:
         relatives.equal = equal_pairs(sketches, families)
     for i, j in relatives.equal:
@@ -130,15 +130,15 @@ def _families(
 
 def _phase(
     progress: Progress | None, what: str, collection: Collection, n_before: int = 0, n_all: int = 0
-) -> Told | None:
+) -> OnProgress | None:
     """How a phase says how far it is; of one done in parts, ``n_before`` of ``n_all`` are over."""
     if progress is None:
         return None
 
-    def told(n_done: int, n_total: int) -> None:
+    def on_progress(n_done: int, n_total: int) -> None:
         progress(what, n_before + n_done, n_all or n_total, collection.bytes_read)
 
-    return told
+    return on_progress
 
 
 def _found(
@@ -156,9 +156,9 @@ def _found(
     for family in families:
         if len(family) < 2:
             continue
-        told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
+        on_progress = _phase(progress, "laying out families", collection, n_laid_out, n_related)
         n_laid_out += len(family)
-        own = lossy_edges(relatives, z, family, told)
+        own = lossy_edges(relatives, z, family, on_progress)
         made = {edge.child for edge in own}
         rest = [i for i in family if i not in made]
         mixed = merge_edges(sketches, relatives, rest)

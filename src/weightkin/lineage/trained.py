@@ -152,8 +152,8 @@ def _of_different(
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            told = (*edge.evidence, SIBLING)
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, SIBLING)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         is_timed = bool(group.pairwise.direction[u, v])
         if (
             u == root
@@ -161,8 +161,8 @@ def _of_different(
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
-            told = (*edge.evidence, PATH)
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, PATH)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
             if u == root:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
 from weightkin.errors import UsageError, unwritable
 from weightkin.sketch.facts import empty, raw_bytes
+from weightkin.sketch.parse_metadata import Entry, checked_entries, checked_facts
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
-from weightkin.sketch.stored import Entry, checked_entries, checked_facts
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.weights import open_model

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
 from weightkin.errors import UsageError
-from weightkin.sketch.cut import cut_anatomy
 from weightkin.sketch.facts import empty, facts_of, sample_digest
+from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 from weightkin.weights import Model, TensorInfo, digest, full_digest
