@@ -12,8 +12,8 @@ from zoo import truth
 from benchmarks import outside
 from benchmarks.tables import markdown
 from weightkin import family_graph, open_model
+from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.collection import Progress
-from weightkin.lineage.draft import LIKELY
 from weightkin.lineage.mother import DistanceName, Stage, mother
 from weightkin.records.family import FamilyEdge, FamilyGraph
 

@@ -12,7 +12,7 @@ from zoo.genealogies.draw import draw
 from benchmarks.genealogy_answers import answer_all, answers_of, families, keep, library
 from benchmarks.genealogy_scores import Edge, Scored, Stated, score
 from benchmarks.tables import markdown
-from weightkin.lineage.draft import DETERMINED_FROM, KEPT_PARENT, MAPS_FROM, MERGED_FROM
+from weightkin.lineage.candidates import DETERMINED_FROM, KEPT_PARENT, MAPS_FROM, MERGED_FROM
 
 LABELS = ("0.1.0", "mother", "now")
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

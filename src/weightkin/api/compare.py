@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from weightkin.api.among import with_relatives
 from weightkin.api.arguments import (
     check_alpha,
     check_count,
@@ -15,6 +14,7 @@ from weightkin.api.arguments import (
     check_new_file,
     check_seed,
 )
+from weightkin.api.direction_among import with_relatives
 from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model

@@ -13,7 +13,7 @@ from pathlib import Path
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest, open_model
-from weightkin.lineage.member import Member
+from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch

@@ -15,8 +15,8 @@ from weightkin.anatomy.naming import split_names
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
-from weightkin.sketch.cut import cut_anatomy
 from weightkin.sketch.facts import empty, facts_of, sample_digest
+from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 

@@ -9,29 +9,28 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
-from weightkin.lineage.draft import LIKELY, LOSSY, Draft, first_kind
+from weightkin.lineage.candidates import LIKELY, LOSSY, CandidateEdge, first_kind, support_of
 from weightkin.lineage.proposed import Likeness, square
-from weightkin.lineage.relatives import Relatives, Told
-from weightkin.lineage.support import support_of
+from weightkin.lineage.relatives import OnProgress, Relatives
 
 TIED = "tied: the same map of {} gives exactly these values as well"
 NEAREST = 8  # possible parents looked at for each model, the most alike first
 
 
 def lossy_edges(
-    relatives: Relatives, z: Likeness, family: Sequence[int], told: Told | None = None
-) -> list[Draft]:
+    relatives: Relatives, z: Likeness, family: Sequence[int], on_progress: OnProgress | None = None
+) -> list[CandidateEdge]:
     """Edges to models that a deterministic map made from another, nearest parent first.
 
     A model that was itself made so comes after its original where both are possible; where both
-    give exactly the child, they are tied. ``told`` hears before each model how many were looked at.
+    give exactly the child, they are tied. ``on_progress`` is called before each model.
     """
     found: dict[int, list[_Choice]] = {}
     alike = dict(zip(family, square(z, family).T, strict=True))
     place = {u: k for k, u in enumerate(family)}
     for n_done, child in enumerate(family):
-        if told is not None:
-            told(n_done, len(family))
+        if on_progress is not None:
+            on_progress(n_done, len(family))
         others = [u for u in family if u != child]
         for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:NEAREST]:
             if not relatives.may_be_made(parent, child):
@@ -65,7 +64,7 @@ class _Choice:
 
 def _edge(
     relatives: Relatives, child: int, choices: Sequence[_Choice], made: Container[int]
-) -> Draft:
+) -> CandidateEdge:
     """The edge from the parent that has most in common, an original before a copy of it."""
     ordered = sorted(
         choices,
@@ -79,7 +78,7 @@ def _edge(
     first, *others = ordered
     second = others[0] if others else None
     distance = first.relation.relative_distance
-    edge = Draft(
+    edge = CandidateEdge(
         parent=first.parent,
         child=child,
         kind=first_kind(first.derivation.kind),
@@ -119,7 +118,7 @@ def _is_lossy(derivation: Derivation) -> bool:
     )
 
 
-def _without_loops(edges: Sequence[Draft]) -> list[Draft]:
+def _without_loops(edges: Sequence[CandidateEdge]) -> list[CandidateEdge]:
     """Drop edges that would close a loop of lossy maps, which can only be misread ones."""
     parents = {edge.child: edge.parent for edge in edges}
     kept = []

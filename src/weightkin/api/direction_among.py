@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from weightkin.formats import Model, open_model
-from weightkin.lineage.draft import LIKELY
+from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
 from weightkin.records.comparison import EQUAL_KINDS

@@ -6,7 +6,7 @@ import pytest
 
 from tests import families
 from weightkin import compare, verify
-from weightkin.api import among
+from weightkin.api import direction_among
 from weightkin.api.compare import Options
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Comparison
@@ -52,7 +52,7 @@ def test_the_way_between_two_models_gives_the_direction(
     sources = {a: pair[0], b: pair[1]}
     nodes = [replace(n, source=sources[n.id]) if n.id in sources else n for n in graph.nodes]
     graph = replace(graph, nodes=tuple(nodes), incomplete=True)
-    monkeypatch.setattr(among, "family_graph", lambda *_, **__: graph)
+    monkeypatch.setattr(direction_among, "family_graph", lambda *_, **__: graph)
     record = compare(*pair, options=Options(relatives=[pair[0]]))
     direction = record.direction
     assert (direction.parent, direction.probability) == (parent, probability)
@@ -65,9 +65,9 @@ def test_every_step_of_a_way_is_named_the_open_ones_first():
     sure = replace(sure, parent="b", child="c", direction="determined", evidence=("x",))
     unsure = replace(sure, parent="a", child="b", direction="undetermined",
                      direction_probability=0.75, evidence=("y",))  # fmt: skip
-    said = list(among._said_of([unsure, sure], 0.7))
+    said = list(direction_among._said_of([unsure, sure], 0.7))
     assert said == ["a to b: which came first is undetermined (0.75)", "a to b: y", "b to c: x"]
-    assert list(among._said_of([sure], 0.9)) == ["x"]
+    assert list(direction_among._said_of([sure], 0.9)) == ["x"]
 
 
 def test_strangers_are_what_compare_says(models):

@@ -22,10 +22,10 @@ from weightkin.registry import (
     declarations,
     entries,
     family,
-    held,
-    moving,
     placing,
     searching,
+    slots,
+    transfer_archive,
 )
 from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
@@ -147,11 +147,11 @@ class Registry:
             before = self._before if fresh else None
             whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
-                there = held.holdings(connection)
-                where = placing.placed(store, there, query, found, number, alpha, seed)
+                there = slots.slots_of(connection)
+                where = placing.place_among_nearest(store, there, query, found, number, alpha, seed)
             else:
                 slot = searching.slot_of(connection, query)
-                where = placing.hung_in(whole[0], whole[1], query, slot, found, number)
+                where = placing.place_in_graph(whole[0], whole[1], query, slot, found, number)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
         if fresh:
@@ -248,11 +248,13 @@ class Registry:
 
     def export(self, file: str | Path) -> int:
         """Write everything but the weights into one file; how many models."""
-        return moving.export_to(self.path, Path(file))
+        return transfer_archive.export_to(self.path, Path(file))
 
     def import_(self, file: str | Path) -> Adding:
         """Register the models of an exported file."""
-        return moving.import_from(self.path, Path(file), place=new_place(self.path, self._store))
+        return transfer_archive.import_from(
+            self.path, Path(file), place=new_place(self.path, self._store)
+        )
 
     def _query(self, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
         """A model to search for; and which registered one it is, if it is one."""

@@ -18,7 +18,7 @@ from weightkin.evidence.sample import (
     n_embedding_rows,
     view_places,
 )
-from weightkin.evidence.stage import Bench, pair_axes
+from weightkin.evidence.stage import PairTester, pair_axes
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
 from weightkin.formats.model import Model, Problem
 from weightkin.records import Skipped
@@ -38,27 +38,27 @@ def map_residual(
     Null hypothesis: given the other model, the labels of one model's residual dimensions are
     uniform: coincidences at equal widths, the order of mutual best matches otherwise.
     """
-    bench = Bench(a, b, plan, seed)
+    tester = PairTester(a, b, plan, seed)
     tested = []
     for axis_a, axis_b in pair_axes(a.axes("residual"), b.axes("residual"), {}):
         n_rows = min(n_embedding_rows(a.model, axis_a), n_embedding_rows(b.model, axis_b))
         views = (
-            bench.read(axis_a, is_a=True, n_vocabulary=n_rows),
-            bench.read(axis_b, is_a=False, n_vocabulary=n_rows),
+            tester.read(axis_a, is_a=True, n_vocabulary=n_rows),
+            tester.read(axis_b, is_a=False, n_vocabulary=n_rows),
         )
-        found = bench.test(axis_a, axis_b, *views)
+        found = tester.test(axis_a, axis_b, *views)
         if found:
             tested.append((found, n_rows))
-    trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
+    trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
     if trusts is None and tested:
-        bench.note([Problem("residual axes", why)])
+        tester.note([Problem("residual axes", why)])
     maps = []
     for t, n in tested:
-        is_trusted = trusts is not None and bool(bench.without_ties([t]))
+        is_trusted = trusts is not None and bool(tester.without_ties([t]))
         log10_p = t.evidence.log10_pvalue if is_trusted else 0.0
         axes = _Pair(a, b, t.a, t.b)
         maps.append(_residual_map(axes, n, log10_p, trusts, log10_alpha))
-    return maps, tuple(bench.skipped.values())
+    return maps, tuple(tester.skipped.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class MatchedUnits:
     """Matched units of one pair of axes; factors are those of b against a, by least squares."""
 
     a: Axis
@@ -105,7 +105,7 @@ def is_rotation(a: Side, b: Side) -> bool:
     return float(np.median((unit_rows(turned.T) * unit_rows(y[:, 1::2].T)).sum(axis=1))) > HELD
 
 
-def link(
+def match_axes(
     a: Side,
     b: Side,
     axes: tuple[Axis, Axis],
@@ -114,7 +114,7 @@ def link(
     known: tuple[Ints, Ints] | None = None,
     *,
     in_part: bool = False,
-) -> Link | None:
+) -> MatchedUnits | None:
     """Match the units of two axes, or take pairs already known, and compare them one by one.
 
     With a ``plan`` its sample is read, which must lie in one residual basis; with ``in_part`` all
@@ -145,7 +145,7 @@ def link(
     writes, alike = _factors(views, [r for r in shared if r in WRITES], known)
     before = _factors(raw, [r for r in shared if r in READS], known)[1]
     gains = _gain_change(a, b, axes, residual) if np.median([*(like - before), 0]) > 0 else 0.0
-    return Link(*axes, *known, n_looked, reads, writes, np.minimum(like, alike), gains)
+    return MatchedUnits(*axes, *known, n_looked, reads, writes, np.minimum(like, alike), gains)
 
 
 def _procrustes(x: Floats, y: Floats) -> Floats:

@@ -15,7 +15,7 @@ from weightkin._version import __version__
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.html.words import PROBABILITIES
 from weightkin.report.terminal import file_size
-from weightkin.web.desk import short
+from weightkin.web.job_service import short
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
@@ -25,7 +25,7 @@ LONGEST = 160  # characters of a foreign text on a page
 
 
 @dataclass(frozen=True)
-class Shown:
+class Templates:
     """The look of all pages."""
 
     has_token: bool = False

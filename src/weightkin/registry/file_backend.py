@@ -20,7 +20,7 @@ from weightkin.sources.files import LocalFile
 from weightkin.text import unreadable
 
 
-class FlatStore:
+class FileStore:
     """A folder with the blocks of vectors and a folder of sketches, one file each."""
 
     def __init__(self, folder: Path, *, to_write: bool = False) -> None:

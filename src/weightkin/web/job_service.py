@@ -19,7 +19,7 @@ LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class JobService:
     """A registry with the jobs on it and the folder for uploads."""
 
     registry: Path

@@ -2,13 +2,13 @@
 
 import pytest
 
-from weightkin.lineage.draft import LOSSY, Draft
+from weightkin.lineage.candidates import LOSSY, CandidateEdge
 
 TRAINED = ("fine-tuned", "continued-pretraining", "vocab-extended", "unknown")
 
 
 def edge(kind, direction, support=1.0):
-    return Draft(0, 1, kind, direction=direction, support=support)
+    return CandidateEdge(0, 1, kind, direction=direction, support=support)
 
 
 @pytest.mark.parametrize("kind", [*TRAINED, "part", "header-only", "a kind of later"])

@@ -15,7 +15,7 @@ from weightkin.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Slot:
     """One slot: the models that hold these contents, the first one first, and their sketch file."""
 
     slot: int
@@ -31,7 +31,7 @@ class Held:
 class Sketches(Mapping[str, Sketch]):
     """Sketches of nodes by their id, read from the store when they are asked for."""
 
-    def __init__(self, store: SealedStore, held: Mapping[str, Held]) -> None:
+    def __init__(self, store: SealedStore, held: Mapping[str, Slot]) -> None:
         self.held = held
         self._store = store
 
@@ -48,7 +48,7 @@ class Sketches(Mapping[str, Sketch]):
         return len(self.held)
 
 
-def holdings(connection: sqlite3.Connection) -> dict[int, Held]:
+def slots_of(connection: sqlite3.Connection) -> dict[int, Slot]:
     """What every slot holds, in order."""
     columns = ", ".join(f"models.{c}" for c in COLUMNS.split(", "))
     models: dict[int, list[Registered]] = defaultdict(list)
@@ -59,10 +59,10 @@ def holdings(connection: sqlite3.Connection) -> dict[int, Held]:
     ):
         models[slot].append(registered(tuple(row)))
         files[slot] = file
-    return {slot: Held(slot, tuple(x), files[slot]) for slot, x in models.items()}
+    return {slot: Slot(slot, tuple(x), files[slot]) for slot, x in models.items()}
 
 
-def by_node(graph: FamilyGraph, held: Mapping[int, Held]) -> dict[str, Held] | None:
+def by_node(graph: FamilyGraph, held: Mapping[int, Slot]) -> dict[str, Slot] | None:
     """What every observed node stands for; None where one is not registered any more."""
     slots = {x.models[0].id: x for x in held.values()}
     found = {}
