@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG, gaussian, null_model, sorted_by_norm
-from benchmarks.tables import most_by_chance
+from benchmarks.lib.null_models import CONFIG, gaussian, null_model, sorted_by_norm
+from benchmarks.lib.tables import most_by_chance
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy

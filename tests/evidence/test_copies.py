@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from benchmarks.null_models import COPIED
+from benchmarks.lib.null_models import COPIED
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
@@ -32,7 +32,7 @@ def _rows(rng, n, d=32):
 
 
 def _side(arrays):
-    from benchmarks.null_models import CONFIG
+    from benchmarks.lib.null_models import CONFIG
 
     model = model_from_arrays(arrays, config=CONFIG)
     return Side(model, read_anatomy(model))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks.formula_starts import STARTS, cosines, identity, llama, noisy
-from benchmarks.null_models import CONFIG, gaussian
+from benchmarks.lib.formula_starts import STARTS, cosines, identity, llama, noisy
+from benchmarks.lib.null_models import CONFIG, gaussian
 
 from tests import models
 from weightkin.anatomy import read_anatomy

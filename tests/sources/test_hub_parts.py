@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.big_models import Shape, write_model
+from benchmarks.lib.big_models import Shape, write_model
 from safetensors.numpy import save_file
 
 from tests import writers

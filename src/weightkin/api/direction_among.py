@@ -72,13 +72,13 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         return Direction(
             parent=parent if is_claimed else "undetermined",
             probability=round(probability, 4),
-            evidence=(said, *_said_of(way, probability)),
+            evidence=(said, *evidence_of_path(way, probability)),
         )
     said = f"among {n} models: neither hangs below the other"
     return Direction(evidence=(said,))
 
 
-def _said_of(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
+def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
     """The evidence of each edge, under the names of its ends where there are several."""
     if len(way) == 1:
         yield from way[0].evidence
