@@ -5,6 +5,7 @@ The way of a model through the house, each room importing only from those before
     errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
+    catalogue                  one entry per architecture: names, roles, norms, GGUF names
     weights                    a source becomes a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it

@@ -36,7 +36,7 @@ def head_axes(
     """Yield the `vo` and `heads` axes of one block, or (axis name, reason)."""
     groups: dict[str, list[Bound]] = {}
     for bound in reading.bound[block]:
-        if any(word in _ATTENTION_WORDS for word in bound.dims) or bound.part.refuses:
+        if any(word in _ATTENTION_WORDS for word in bound.dims) or bound.part.fixed:
             groups.setdefault(bound.group, []).append(bound)
     for group, members in groups.items():
         suffix = f".{group}" if group else ""
@@ -75,17 +75,17 @@ def _heads_axis(
     heads: _Heads,
     config: Mapping[str, Any],
 ) -> Axis:
-    family = reading.family
-    reasons = [family.heads_refused, *(b.part.refuses_heads for b in members)]
+    entry = reading.entry
+    reasons = [entry.label("kv").get("fixed", ""), *(b.part.heads_fixed for b in members)]
     if reason := next(filter(None, reasons), ""):
         raise Refusal(reason)
-    if family.positions == "stored" and not reading.has_positions:
+    if entry.positions == "stored" and not reading.has_positions:
         raise Refusal("no position table was found: heads may carry positions of their own")
     if "alibi" in str(config.get("position_embedding_type")) or config.get("alibi"):
         raise Refusal("heads carry fixed position slopes (ALiBi), says the config")
     if heads.n < 2:
         raise Refusal("there is one key-value head")
-    is_shared = family.shared_heads and name == "heads"
+    is_shared = entry.shares_heads and name == "heads"
     where = f"{reading.name}.{name}" if is_shared else f"{reading.name}.{block}.{name}"
     words = ("q", "k", "v", "o", "H", "Dq", "Dk")
     return Axis(
@@ -125,7 +125,7 @@ def _places(members: list[Bound], heads: _Heads, words: tuple[str, ...]) -> Iter
 
 def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[str, Any]) -> _Heads:
     """Establish the heads of one attention from shapes and config, or refuse."""
-    if reason := next((b.part.refuses for b in members if b.part.refuses), ""):
+    if reason := next((b.part.fixed for b in members if b.part.fixed), ""):
         raise Refusal(reason)
     _check_strangers(reading, block, members)
     width = block_width(reading.bound[block])
@@ -141,7 +141,7 @@ def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[s
     n_kv = value // dim
     stated = _integer(config, _N_KV_HEADS)
     is_fused = any("qkv" in b.dims for b in members)
-    if stated and stated != n_kv and not is_fused and reading.family.head_facts_in_config:
+    if stated and stated != n_kv and not is_fused and reading.entry.has_heads_in_config:
         raise Refusal(f"the config says {stated} key-value heads, the shapes say {n_kv}")
     if dim < 2:
         raise Refusal("its heads have one dimension")
@@ -195,7 +195,7 @@ def _established(
     it; a config that contradicts them refuses the axis, as does one without anything to say.
     """
     tables = {n for b in members for n in b.sizes("H")}
-    if not tables and reading.family.shared_heads:
+    if not tables and reading.entry.shares_heads:
         tables = {n for row in reading.bound for b in row for n in b.sizes("H")}
     norms = {n for b in members for w in ("Dq", "Dk") for n in b.sizes(w)}
     norms -= {query, *(n for b in members for n in b.sizes("k"))}
@@ -203,9 +203,7 @@ def _established(
     facts |= {(out // n, n) for n in norms if n and out % n == 0}
     if tables and len(tables) > 1 or norms and len(norms) > 1 or len(facts) > 1:
         raise Refusal("its shapes disagree about the number of heads")
-    if reading.family.head_facts_in_config and (
-        stated := _stated(config, reading.name, width, out)
-    ):
+    if reading.entry.has_heads_in_config and (stated := _stated(config, reading.name, width, out)):
         facts.add(stated)
     if len(facts) > 1:
         raise Refusal("config and shapes disagree about the number of heads")

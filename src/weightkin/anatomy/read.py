@@ -195,7 +195,7 @@ def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> 
     """Name towers by what stands beside them, and number stacks that share a name."""
     seen: dict[str, int] = {}
     for reading in readings:
-        for module, name in reading.family.towers:
+        for module, name in reading.entry.towers.items():
             if any(f"{root}{module}.weight" in tensors for root in reading.stack.roots[:-1]) or (
                 len(readings) == 1 and f"{module}.weight" in tensors
             ):
@@ -208,7 +208,7 @@ def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> 
 def _family(readings: list[Reading], axes: list[Axis]) -> str:
     """The families of a model's stacks, largest stack first."""
     sized = sorted(readings, key=lambda r: -len(r.stack.blocks))
-    names = dict.fromkeys(reading.family.name for reading in sized)
+    names = dict.fromkeys(reading.entry.name for reading in sized)
     if names:
         return "+".join(names)
     return "conv" if any(axis.stack == "conv" for axis in axes) else "unknown"
