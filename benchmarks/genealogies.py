@@ -67,7 +67,10 @@ def lines() -> list[str]:
         "out are passed over to the nearest member above; copies count as one.",
         "",
         *markdown(
-            ("method", *OUTCOMES, "roots given a parent", "determined edges that are right"),
+            (
+                *("method", *OUTCOMES, "roots given a parent"),
+                *("determined edges that are right", "all drawn edges that are right"),
+            ),
             [_summary(label, scored) for label, scored in found.items()],
         ),
     ]
@@ -155,13 +158,19 @@ def _cut_row(
 def _summary(label: str, scored: Sequence[Scored]) -> tuple[str, ...]:
     counts = Counter(edge.outcome for x in scored for edge in x.edges)
     claimed = [s for x in scored for s in x.stated if s.determined or label == "mother"]
+    drawn = [s for x in scored for s in x.stated]
     n_right, n_roots = sum(s.right for s in claimed), sum(x.n_roots for x in scored)
     return (
         label,
         *(str(counts[outcome]) for outcome in OUTCOMES),
         f"{sum(x.n_roots_wrong for x in scored)} of {n_roots}",
-        f"{n_right} of {len(claimed)} ({n_right / max(1, len(claimed)):.0%})",
+        _share(n_right, len(claimed)),
+        _share(sum(s.right for s in drawn), len(drawn)),
     )
+
+
+def _share(n_right: int, n: int) -> str:
+    return f"{n_right} of {n} ({n_right / max(1, n):.0%})"
 
 
 def _grouped(title: str, by: Callable[[Edge], str], found: dict[str, list[Scored]]) -> list[str]:
