@@ -9,14 +9,10 @@ from typing import Any
 from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import MAX_STRANGERS, Refusal, block_width
+from weightkin.catalogue.config import keys_of, whole_number
 
 _ATTENTION_WORDS = ("q", "k", "v", "o", "qkv", "q+k+v", "H", "Dq", "Dk")
 _UNCERTAIN = "fused layout is not certain"
-
-_N_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
-_N_KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
-_HEAD_DIM = ("head_dim", "d_kv")
-_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[s
     if value % dim or key != value or out % value:
         raise Refusal(f"{key} key rows and {value} value rows do not fit heads of {dim}")
     n_kv = value // dim
-    stated = _integer(config, _N_KV_HEADS)
+    stated = whole_number(config, keys_of("kv_heads"))
     is_fused = any("qkv" in b.dims for b in members)
     if stated and stated != n_kv and not is_fused and reading.entry.has_heads_in_config:
         raise Refusal(f"the config says {stated} key-value heads, the shapes say {n_kv}")
@@ -214,11 +210,11 @@ def _established(
 
 def _stated(config: Mapping[str, Any], stack: str, width: int, out: int) -> tuple[int, int] | None:
     """Heads and head size as a config says, unless it contradicts the width."""
-    if (hidden := _integer(config, _WIDTH)) and hidden != width:
+    if (hidden := whole_number(config, keys_of("width"))) and hidden != width:
         return None
     sided = {"encoder": "encoder_attention_heads", "decoder": "decoder_attention_heads"}
-    n_heads = _integer(config, (sided.get(stack, ""),)) or _integer(config, _N_HEADS)
-    dim = _integer(config, _HEAD_DIM)
+    keys = (sided.get(stack, ""), *keys_of("heads"))
+    n_heads, dim = whole_number(config, keys), whole_number(config, keys_of("head_dim"))
     if n_heads:
         return n_heads, dim or width // n_heads
     return (out // dim, dim) if dim else None
@@ -248,12 +244,3 @@ def _check_width(members: list[Bound], width: int) -> None:
         if any(size != width for size in bound.sizes("d")):
             shape = "x".join(map(str, bound.info.shape))
             raise Refusal(f"{bound.info.name} has shape {shape}, but the width is {width}")
-
-
-def _integer(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
-    """Return the first positive integer under one of the keys, else 0."""
-    for key in keys:
-        value = config.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return 0

@@ -15,17 +15,11 @@ from weightkin.anatomy.residual import assign_top, residual_axes
 from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
+from weightkin.catalogue.config import PARTS
 from weightkin.weights.messages import quoted
 from weightkin.weights.model import Model, Problem, TensorInfo
 
 MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
-_SUB_CONFIGS = {
-    "vision": ("vision_config",),
-    "audio": ("audio_config",),
-    "text": ("text_config",),
-    "decoder": ("text_config", "llm_config", "language_config", "decoder"),
-    "encoder": ("encoder",),
-}
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -185,7 +179,7 @@ class _Notes:
 
 def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
     """The part of a config that speaks of one stack: the nested one if there is one."""
-    for key in _SUB_CONFIGS.get(stack, ()):
+    for key in PARTS.get(stack, ()):
         if isinstance(nested := config.get(key), Mapping):
             return nested
     return config

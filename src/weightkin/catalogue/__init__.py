@@ -1,13 +1,13 @@
 """One entry per architecture: a file in ``entries/`` holds everything that is known about it.
 
-`entry` says what an entry is and reads one; `table` finds entries by name, model type and GGUF
-architecture, and joins what several of them say. Whoever adds an architecture adds one file; no
+`entry` says what an entry is; `table` reads all files and finds an entry by name, model type or
+GGUF architecture; `config` is the words of configs. Whoever adds an architecture adds one file; no
 other source file names an architecture. All fields, each left out where there is nothing to say:
 
 ==================  ===========================================================================
 ``about``           one sentence for people
 ``like``            the entry from which every field is taken that is not given here, but for
-                    the five below that say which architecture it is
+                    those that say which architecture it is (up to ``gguf_reordered``)
 ``model_types``     values of ``model_type`` in its config.json
 ``classes``         library classes that prove it, as ``library.Class``
 ``gguf``            names of the architecture in GGUF files
@@ -22,8 +22,10 @@ other source file names an architecture. All fields, each left out where there i
 ``towers``          modules that name the stack beside which they stand
 ``labels``          the units that its dimensions run along, see below
 ``norms``           ``attn``, ``mlp``, ``last``: how the norm is called that attention, the MLP and
-                    the head read through, the first that is there; ``centred``: whether they
-                    subtract the mean; ``offset``, ``last_offset``: what is added to their gains
+                    the head read through, the first that is there (an MLP without one reads
+                    through that of attention); ``centred``: whether they subtract the mean
+``gain_offset``     what the code adds to the gains that are stored; ``last_gain_offset``: the
+                    same for the last norm, where it differs
 ``tensors``         the modules: role and dimensions, see below
 ==================  ===========================================================================
 
@@ -54,10 +56,11 @@ order of the stored shape:
 read one of them, ``v`` value dimensions and ``p`` query and key dimensions of a head. ``[i]`` after
 the name: every block has labels of its own. Each has ``n`` (key of the config that says how many;
 ``a/b`` is a ratio), ``in`` (free inside of each of those), ``sign`` (places that flip together),
-``turn`` (planes that may be turned), ``fixed`` (why it is not free).
+``turn`` (``half`` or ``interleaved``: which dimensions of a head are a rotary plane), ``when``
+(tensors that must be there for that, or ``not`` be there), ``fixed`` (why it is not free).
 """
 
 from weightkin.catalogue.entry import Entry, Part
-from weightkin.catalogue.table import entries, layouts
+from weightkin.catalogue.table import by_gguf, by_model_type, entries, layouts, norm_names
 
-__all__ = ["Entry", "Part", "entries", "layouts"]
+__all__ = ["Entry", "Part", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]

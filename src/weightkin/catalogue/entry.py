@@ -17,7 +17,7 @@ ROLES = frozenset(
     }
 )
 WORDS = frozenset({*"dguhqkvoeH-", "qkv", "gu", "Dq", "Dk", "..."})
-LABEL_FACTS = frozenset({"n", "in", "sign", "turn", "rot", "start", "norm", "fixed"})
+LABEL_FACTS = frozenset({"n", "in", "sign", "turn", "rot", "start", "norm", "fixed", "when"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +66,15 @@ class Entry:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     norms: Norms = Norms()
     gain_offset: float = 0.0
-    last_gain_offset: float = 0.0
+    last_gain_offset: float | None = None  # that of the others
     gguf_names: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()  # inside a block
     top: tuple[Part, ...] = ()  # outside the blocks
+
+    def added_gain(self, *, is_last: bool) -> float:
+        """What the published code adds to the gains that it stores, of the last norm or others."""
+        has_own = is_last and self.last_gain_offset is not None
+        return self.last_gain_offset or 0.0 if has_own else self.gain_offset
 
     def label(self, name: str) -> Mapping[str, str]:
         """What is known about one label, whether or not every block has labels of its own."""
@@ -79,6 +84,12 @@ class Entry:
     def is_odd(self) -> bool:
         """Whether only odd operations act on the up units between up and down."""
         return "sign" in self.label("u")
+
+    @property
+    def unembedding(self) -> str:
+        """Name of the table that a model with tied embeddings does not store."""
+        names = (part.pattern for part in self.top if part.role == "unembed")
+        return f"{next(names, '')}.weight"
 
     @property
     def is_transposed(self) -> bool:
