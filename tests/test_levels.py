@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import weightkin
+
 SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
     "errors": -1,
@@ -20,7 +22,7 @@ LEVELS = {
     "evasions": 3,
     "evidence": 4,
     "derivation": 5,
-    "locate": 5,
+    "localise": 5,
     "papers": 5,
     "lineage": 6,
     "api": 7,
@@ -79,3 +81,8 @@ def test_heavy_packages_are_never_imported_at_the_top(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_modules_stay_readable(path):
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_no_room_hides_a_public_name():
+    rooms = {path.name.removesuffix(".py") for path in SOURCE.iterdir()}
+    assert not rooms & set(weightkin.__all__)

@@ -179,7 +179,7 @@ def test_weakly_alike_relatives_are_dependent(zoo, a, b):
 
 
 def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch):
-    from weightkin.api import compare as verb
+    from weightkin.derivation import pair as verb
     from weightkin.report.terminal import comparison_lines
 
     monkeypatch.setattr(verb, "load_controls", lambda own: ())

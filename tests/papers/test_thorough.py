@@ -14,7 +14,7 @@ from weightkin.api.compare import compare
 from weightkin.api.differences import differences, what_agrees
 from weightkin.api.verify import verify
 from weightkin.cli.main import main
-from weightkin.evidence import inputs, thorough
+from weightkin.papers import inputs, thorough
 from weightkin.records import Comparison
 from weightkin.weights import model_from_arrays
 
