@@ -6,6 +6,7 @@ The way of a model through the house, each room importing only from those before
     records, stats             what leaves; laws of chance (arrays only)
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
+    catalogue                  one entry per architecture: names, roles, norms, GGUF names
     sources                    a source becomes its files: on this machine, or on a hub
     formats                    files become a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
