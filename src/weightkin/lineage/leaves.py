@@ -9,10 +9,11 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
-from weightkin.lineage.draft import LIKELY, LOSSY, Draft, first_kind
+from weightkin.lineage.draft import LIKELY, Draft, first_kind
 from weightkin.lineage.proposed import Likeness, square
 from weightkin.lineage.relatives import Relatives, Told
 from weightkin.lineage.support import support_of
+from weightkin.records.kinds import KINDS
 
 TIED = "tied: the same map of {} gives exactly these values as well"
 NEAREST = 8  # possible parents looked at for each model, the most alike first
@@ -115,7 +116,7 @@ def _is_lossy(derivation: Derivation) -> bool:
     return (
         derivation.parent == "a"
         and derivation.probability >= LIKELY
-        and bool(LOSSY.intersection(derivation.kind))
+        and any(KINDS[kind].is_lossy for kind in derivation.kind)
     )
 
 
