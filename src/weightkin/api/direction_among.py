@@ -12,8 +12,8 @@ from weightkin.formats import Model, open_model
 from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
-from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.kinds import equal_kinds
 
 
 def with_relatives(
@@ -42,7 +42,7 @@ def with_relatives(
     others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
     sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
     record = replace(record, parameters=record.parameters | {"relatives": sources})
-    if record.verdict != "dependent" or set(EQUAL_KINDS) & set(record.kind):
+    if record.verdict != "dependent" or equal_kinds(record.kind):
         return record
     graph = family_graph([*pair, *others], alpha=record.alpha, seed=record.seed)
     return replace(
