@@ -14,9 +14,9 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Place
 from weightkin.catalogue import by_model_type, layouts, norm_names
+from weightkin.formats import model_from_arrays
+from weightkin.formats.gguf_names import config_of
 from weightkin.sketch.invariant import invariant_vector
-from weightkin.weights import model_from_arrays
-from weightkin.weights.gguf_names import config_of
 
 GEMMA = CONFIG | {"model_type": "gemma"}
 OF_GEMMA = dict.fromkeys(("paligemma", "colpali", "shieldgemma2"), "gemma")  # their text model

@@ -11,8 +11,8 @@ import numpy as np
 from weightkin.anatomy.types import Place
 from weightkin.catalogue import by_model_type, norm_names
 from weightkin.catalogue.config import language_model_type
+from weightkin.formats.model import Model
 from weightkin.stats.matching import Floats
-from weightkin.weights.model import Model
 
 _OTHER_TOWERS = frozenset({"vision", "audio"})
 

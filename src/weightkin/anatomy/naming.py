@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from weightkin.catalogue import Entry, Part, entries, layouts
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 MAX_STACKS = 32  # real models have a handful
 MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose an entry

@@ -16,8 +16,8 @@ from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.catalogue.config import PARTS
-from weightkin.weights.messages import quoted
-from weightkin.weights.model import Model, Problem, TensorInfo
+from weightkin.formats.model import Model, Problem, TensorInfo
+from weightkin.text import quoted
 
 MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
 

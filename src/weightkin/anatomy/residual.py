@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 _FIRST = ("embed", "unembed", "position")
 

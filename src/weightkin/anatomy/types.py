@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from weightkin.weights.model import Problem
+from weightkin.formats.model import Problem
 
 AxisKind = Literal["units", "vo", "heads", "residual"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 MAX_EXPERTS = 1 << 16
 MAX_STRANGERS = 64

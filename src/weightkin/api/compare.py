@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from weightkin.api.among import with_relatives
 from weightkin.api.arguments import (
     check_alpha,
     check_count,
@@ -15,12 +14,13 @@ from weightkin.api.arguments import (
     check_new_file,
     check_seed,
 )
+from weightkin.api.direction_among import with_relatives
 from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
 from weightkin.errors import UsageError
+from weightkin.formats import Model
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models
 from weightkin.records import Comparison, Effort
-from weightkin.weights import Model
 
 MOST_PUBLISHED = 10_000  # relabellings of the first paper's tests
 

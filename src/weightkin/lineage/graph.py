@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightkin._version import __version__
+from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.collection import Collection
-from weightkin.lineage.draft import Draft
 from weightkin.lineage.layouts import not_testable
-from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -17,7 +16,7 @@ from weightkin.sketch import Scheme
 
 def graph_record(
     collection: Collection,
-    edges: Sequence[Draft],
+    edges: Sequence[CandidateEdge],
     n_unobserved: int,
     skipped: Sequence[Skipped],
     *,

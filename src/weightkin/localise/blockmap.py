@@ -14,12 +14,12 @@ import numpy as np
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
-from weightkin.evidence.stage import Bench, Tested
+from weightkin.evidence.stage import PairTester, Tested
+from weightkin.formats.model import Problem
 from weightkin.localise.blockscan import BlockScan, Doubles
 from weightkin.records import BlockRelation, Effect
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map
-from weightkin.weights.model import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StackMap:
 
 
 def find_pairs(
-    bench: Bench,
+    tester: PairTester,
     scans: Sequence[BlockScan],
     corrected: Sequence[Doubles],
     log10_alpha: float,
@@ -59,13 +59,13 @@ def find_pairs(
     for scan, table in zip(scans, corrected, strict=True):
         passing = (table if scan.trusts else scan.by_blocks) <= log10_alpha
         for i, j in np.argwhere(passing & scan.is_testable).tolist():
-            found = _look(bench, scan, i, j, float(table[i, j]), log10_alpha)
+            found = _look(tester, scan, i, j, float(table[i, j]), log10_alpha)
             if found.effect is not None and block_is_real(scan.kind, found.effect):
                 merged.setdefault((found.stack, found.a, found.b), []).append(found)
             else:
                 why = "units line up, but are no more alike than chance"
                 what = f"{scan.kind} of {scan.stack} {found.a} and {found.b}"
-                bench.note([Problem(what, why)])
+                tester.note([Problem(what, why)])
     return [_join(pair) for _, pair in sorted(merged.items())]
 
 
@@ -96,7 +96,7 @@ def map_stack(stack: str, found: Sequence[Found], scans: Sequence[BlockScan]) ->
 
 
 def _look(
-    bench: Bench, scan: BlockScan, i: int, j: int, log10_p: float, log10_alpha: float
+    tester: PairTester, scan: BlockScan, i: int, j: int, log10_p: float, log10_alpha: float
 ) -> Found:
     """Read the full views of a pair of blocks again for its effect; its chance is paid for."""
     a, b = scan.blocks_a[i], scan.blocks_b[j]
@@ -108,7 +108,7 @@ def _look(
     ]
     tested: list[Tested] = []
     for _, x, y in pairs:
-        seen = bench.test(x, y, bench.read(x, is_a=True), bench.read(y, is_a=False))
+        seen = tester.test(x, y, tester.read(x, is_a=True), tester.read(y, is_a=False))
         tested += [seen] if seen else []
     axes = tuple((x, y) for _, x, y in pairs)
     return Found(

@@ -18,8 +18,9 @@ from weightkin.evidence.guard import tie, whom_to_trust
 from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
-from weightkin.evidence.stage import Bench
-from weightkin.evidence.views import Frame
+from weightkin.evidence.stage import PairTester
+from weightkin.evidence.views import TokenRows
+from weightkin.formats.model import Problem
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -27,7 +28,6 @@ from weightkin.stats.combining import holm
 from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
-from weightkin.weights.model import Problem
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -55,7 +55,7 @@ def scan_blocks(
     b: Side,
     plan: Plan,
     seed: int,
-    seen_through: tuple[Frame, Frame] | None = None,
+    seen_through: tuple[TokenRows, TokenRows] | None = None,
 ) -> tuple[list[BlockScan], tuple[Skipped, ...]]:
     """Evidence of hidden units and of V/O dimensions over all block pairs of every common stack.
 
@@ -67,13 +67,13 @@ def scan_blocks(
     scans: list[BlockScan] = []
     skipped: dict[Skipped, None] = {}
     for kind in KINDS:
-        bench = Bench(a, b, plan, seed, seen_through)
-        pieces = _Pieces(bench, kind)
-        trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
+        tester = PairTester(a, b, plan, seed, seen_through)
+        pieces = _Pieces(tester, kind)
+        trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
         if trusts is None and pieces.stacks:
-            bench.note([Problem(f"{kind} axes", why)])
+            tester.note([Problem(f"{kind} axes", why)])
         scans += [_scan(pieces, stack, trusts) for stack in pieces.stacks]
-        skipped.update(dict.fromkeys(bench.skipped.values()))
+        skipped.update(dict.fromkeys(tester.skipped.values()))
     return [scan for scan in scans if scan.is_testable.any()], tuple(skipped)
 
 
@@ -95,7 +95,7 @@ def correct(scans: Sequence[BlockScan], others: Sequence[float]) -> tuple[list[D
 class _Pieces:
     """Narrow rows of all axes of one kind: by axis and role, one piece a run of labels."""
 
-    bench: Bench
+    tester: PairTester
     kind: AxisKind
     rows: dict[tuple[bool, str, int, str, str], list[Narrow]] = field(default_factory=dict)
     copies: dict[tuple[bool, str, int, str], Groups] = field(default_factory=dict)  # among pieces
@@ -112,7 +112,7 @@ class _Pieces:
                 self._read(axis, window, is_a=is_a)
 
     def _side(self, is_a: bool) -> Side:
-        return self.bench.a if is_a else self.bench.b
+        return self.tester.a if is_a else self.tester.b
 
     def axes(self, stack: str, *, is_a: bool) -> list[Axis]:
         """Sampled axes of one stack, by block."""
@@ -120,7 +120,7 @@ class _Pieces:
         return sorted(axes, key=lambda x: x.block)
 
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:
-        views: Views = self.bench.read(axis, is_a=is_a)
+        views: Views = self.tester.read(axis, is_a=is_a)
         columns = {place.role for place in axis.places if place.dim == 1}
         if window:
             groups = copied_runs(list(cut_windows(views, window)))
@@ -130,7 +130,7 @@ class _Pieces:
                 self.grouped[is_a].add(role)
             size = window or len(view)
             self.rows[is_a, axis.stack, axis.block, axis.name, role] = [
-                narrow(view[at : at + size], window or axis.n_units, self.bench.rng(axis))
+                narrow(view[at : at + size], window or axis.n_units, self.tester.rng(axis))
                 for at in range(0, len(view) - size + 1, size)
             ]
 
@@ -183,7 +183,7 @@ def _scan(pieces: _Pieces, stack: str, trusts: Trusts | None) -> BlockScan:
         stacked = np.stack([np.where(ok[:, :, None], t, -np.inf) for t, ok in tables])
         count = np.sum([ok for _, ok in tables], axis=0)
         if trusts is not None:  # else nothing here becomes a p-value
-            guards = pieces.bench.guard_a, pieces.bench.guard_b
+            guards = pieces.tester.guard_a, pieces.tester.guard_b
             ties = [[bool(tie(guards[0], x, guards[1], y)) for y in axes_b] for x in axes_a]
             count[np.array(ties)] = 0
         grids = logsumexp(stacked, axis=0) - np.log(np.maximum(count, 1))[:, :, None]

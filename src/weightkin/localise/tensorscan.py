@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from weightkin.anatomy.naming import is_buffer
+from weightkin.formats.dtypes import to_float32
+from weightkin.formats.model import Model, TensorInfo
 from weightkin.records import Skipped
 from weightkin.records.location import Likeness, TensorRelation
 from weightkin.stats.matching import Floats
-from weightkin.weights.dtypes import to_float32
-from weightkin.weights.model import Model, TensorInfo
 
 N_VALUES, N_RUNS = 4096, 4  # values read of one tensor, in so many runs spread evenly
 MAX_GROUP = 2048  # tensors of one shape and model beyond which only equal names are compared

@@ -11,9 +11,9 @@ from typing import Any
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Axis, Place
 from weightkin.catalogue.config import DEPTHS
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.papers.inputs import CannotRun, library, read_config
 from weightkin.records import Skipped
-from weightkin.weights import model_from_arrays, open_model
 
 ROLES = {"mlp.gate": "gate", "mlp.up": "up", "mlp.down": "hidden"}
 

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.formats import Model
 from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch
 from weightkin.stats.matching import Floats, unit_rows
-from weightkin.weights import Model
 
 N_DIMS = 512
 NAME = "wi1-invariant-512-t64-d4"  # version, what it sees, its size, anchors, depths

@@ -14,12 +14,12 @@ from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
 from weightkin.catalogue.config import PARTS
 from weightkin.errors import UsageError
-from weightkin.sketch.cut import cut_anatomy
+from weightkin.formats import Model, TensorInfo, digest, full_digest
+from weightkin.formats.dry_run import read_ahead
 from weightkin.sketch.facts import empty, facts_of, sample_digest
+from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
-from weightkin.weights import Model, TensorInfo, digest, full_digest
-from weightkin.weights.dry_run import read_ahead
 
 TOKEN_ROLES = ("embed", "unembed")
 MAX_FACT = 200  # characters of a declared fact
