@@ -9,6 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
     "errors": -1,
     "_version": -1,
+    "notebooks": -1,
     "records": 0,
     "stats": 0,
     "scan": 0,
@@ -19,7 +20,7 @@ LEVELS = {
     "evasions": 3,
     "evidence": 4,
     "derivation": 5,
-    "locate": 5,
+    "location": 5,
     "papers": 5,
     "lineage": 6,
     "api": 7,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
@@ -47,7 +47,7 @@ def grown(graph: FamilyGraph, sketches: Mapping[str, Sketch]) -> Grown:
 def add_model(known: Grown, name: str, sketch: Sketch) -> Grown:
     """Place one more model.
 
-    Null hypothesis of the joins: that of `family_graph`; the level is paid for all pairs there are.
+    Null hypothesis of the joins: that of `find_family`; the level is paid for all pairs there are.
     Edges of other families, and of members of large families that are not near, stay as they are.
     """
     vector = search_vector(sketch)[None]
@@ -97,7 +97,7 @@ def hung(
     for x, own in (*((x, sketches[x]) for x in family), (name, sketch)):
         model = weights(x) if with_weights else None
         members.append(replace(own if model is None else model, name=x))
-    part = family_graph(members, alpha=graph.alpha * share, seed=graph.seed)
+    part = find_family(members, alpha=graph.alpha * share, seed=graph.seed)
     if not is_whole:
         part = opened(part, name)
         n_near = int(graph.parameters.get(N_NEAR, 0)) + 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
@@ -19,7 +19,7 @@ from weightkin.registry.family import proposals
 from weightkin.registry.held import Held, Sketches, unused
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import Compared
+from weightkin.registry.searching import Compared, Request
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
 
@@ -101,11 +101,10 @@ def placed(
     held: Mapping[int, Held],
     query: Prepared,
     found: Compared,
-    number: int,
-    alpha: float,
-    seed: int,
+    request: Request,
 ) -> Place:
-    """Lay out the family of a model; ``number`` is its own in the registry, 0 where it has none."""
+    """Lay out the family of a model."""
+    number, alpha = request.number, request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
         return Place()
@@ -115,18 +114,18 @@ def placed(
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden)]
+    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden=is_hidden)]
     facts = {OWN: Known(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
         first = held[slot].models[0]
         sketch = sketch_of(store, held[slot])
-        sources.append(_source(sketch, f"#{first.id}", with_weights or is_hidden))
+        sources.append(_source(sketch, f"#{first.id}", is_hidden=with_weights or is_hidden))
         facts[f"#{first.id}"] = Known(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = family_graph(sources, alpha=alpha * share, seed=seed)
+    graph = find_family(sources, alpha=alpha * share, seed=request.seed)
     graph = graph if is_whole else opened(graph)
     return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
 
@@ -207,7 +206,7 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     return found
 
 
-def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:
+def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
     """What is laid out: everything there is of a small model, the weights of a hidden one."""
     model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)
