@@ -2,17 +2,20 @@
 
 What a model passes through, each part importing only from those before it:
 
-    errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    errors, text               what can go wrong; one line of a foreign text
+    records, stats             what leaves; laws of chance (arrays only)
     notebooks                  records show themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
-    weights                    a source becomes a `Model`: rows of one tensor at a time
+    catalogue                  one entry per architecture: names, roles, norms, GGUF names
+    sources                    a source becomes its files: on this machine, or on a hub
+    formats                    files become a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, stages, calibrated tests, verdict
     derivation                 sketches: distances, kinds, mixtures, direction; a pair in full
-    location, papers           which parts are alike; the tests of the two papers
+    localise, papers           which parts are alike; the tests of the two papers
     lineage                    many sketches become a family graph
     api                        the verbs on models: arguments are checked, a record comes back
     registry                   many models in one file, found again by their weights
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from weightkin.api.verify import verify
     from weightkin.compute import Execution
     from weightkin.errors import WeightkinError
+    from weightkin.formats import Model
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
@@ -48,14 +52,13 @@ if TYPE_CHECKING:
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.web.serving import serve
-    from weightkin.weights import Model
 
 _HOMES = {
     "Comparison": "weightkin.records",
     "Execution": "weightkin.compute",
     "FamilyGraph": "weightkin.records.family",
     "Location": "weightkin.records.location",
-    "Model": "weightkin.weights",
+    "Model": "weightkin.formats",
     "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
     "Registry": "weightkin.registry",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from weightkin.api.among import with_relatives
 from weightkin.api.arguments import (
     check_alpha,
     check_count,
@@ -18,6 +17,7 @@ from weightkin.api.arguments import (
     check_path,
     check_seed,
 )
+from weightkin.api.direction_among import with_relatives
 from weightkin.api.models import Source, as_source, as_sources
 from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
 from weightkin.errors import UsageError

@@ -13,11 +13,11 @@ from weightkin.api.models import Source, open_model
 from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
+from weightkin.formats import Model, digest
+from weightkin.formats.dry_run import Reading, dry_run
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
-from weightkin.weights import Model, digest
-from weightkin.weights.dry_run import Reading, dry_run
 
 
 def estimate(a: Source, b: Source | None = None) -> Estimate:

@@ -16,10 +16,10 @@ from weightkin.anatomy import Anatomy
 from weightkin.anatomy import read_anatomy as anatomy_of
 from weightkin.api.arguments import check_kind
 from weightkin.errors import UsageError
-from weightkin.weights import Model, model_from_arrays
-from weightkin.weights import digest as digest_of
-from weightkin.weights import full_digest as full_digest_of
-from weightkin.weights import open_model as opened
+from weightkin.formats import Model, model_from_arrays
+from weightkin.formats import digest as digest_of
+from weightkin.formats import full_digest as full_digest_of
+from weightkin.formats import open_model as opened
 
 Source = Model | str | Path | Mapping[str, Any]
 

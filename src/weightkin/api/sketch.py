@@ -15,13 +15,13 @@ from weightkin.api.models import Source
 from weightkin.api.models import open_model as opened
 from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
+from weightkin.formats import absolute, open_model
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.types import Sketch
-from weightkin.weights import absolute, open_model
-from weightkin.weights.outside import refuse_inside
 
 
 def take_sketch(

@@ -18,7 +18,7 @@ from weightkin.lineage.family import find_family
 from weightkin.records import Comparison, Effort, ModelRef
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
-from weightkin.weights.hub import pinned as at_commit
+from weightkin.sources.hub import pinned as at_commit
 
 METHODS: dict[str, Literal["weightkin", "mother"]] = {
     "weightkin/1": "weightkin",

@@ -110,7 +110,7 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     if output is None:
         yield
         return
-    from weightkin.weights.outside import refuse_inside
+    from weightkin.formats.write_guard import refuse_inside
 
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output}: exists already, and is not overwritten")

@@ -46,10 +46,10 @@ def check(
     answer: Answer,
 ) -> None:
     """Check models against a policy: exit 0 passed, 1 hit, 2 not everything could be checked."""
+    from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines
     from weightkin.report.sarif import sarif as written
-    from weightkin.weights.outside import refuse_inside
 
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")

@@ -84,7 +84,7 @@ def compare(
     from weightkin.api.compare import Options
     from weightkin.api.compare import compare as run
     from weightkin.evidence.controls import load_controls
-    from weightkin.weights.outside import refuse_inside
+    from weightkin.formats.write_guard import refuse_inside
 
     exclusive(json=as_json, format=form)
     exclusive(format=form, estimate=estimate)

@@ -17,8 +17,8 @@ def show(
 ) -> None:
     """Show what is in a model: architecture, blocks, unit axes, dtypes, digest."""
     from weightkin.anatomy import read_anatomy
+    from weightkin.formats import digest, open_model
     from weightkin.report.model import model_lines, model_record
-    from weightkin.weights import digest, open_model
 
     if estimate:
         from weightkin.api.estimate import estimate as run

@@ -76,9 +76,9 @@ def tree(
     """Find which of many models was derived from which; of SOURCE..., or of a registry."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.tree import family_graph
+    from weightkin.formats.write_guard import refuse_inside
     from weightkin.lineage.collection import SMALL, cache_folder
     from weightkin.registry import Registry
-    from weightkin.weights.outside import refuse_inside
 
     exclusive(json=as_json, format=form, explain=explain)
     if sources and _is_from_environment(context):
@@ -142,7 +142,7 @@ def _is_from_environment(context: typer.Context) -> bool:
 
 def _check_child(child: str, sources: list[str]) -> None:
     """Refuse a child of no such name before all the work, where headers here say all names."""
-    from weightkin.weights import open_model
+    from weightkin.formats import open_model
 
     names = []
     named_so = re.sub(r"~\d+$", "", child)  # numbers tell models of one name apart

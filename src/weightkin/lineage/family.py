@@ -12,19 +12,20 @@ import numpy as np
 
 from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UnreadableModel, WorkerLost
+from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
-from weightkin.lineage.draft import Draft
 from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
-from weightkin.lineage.leaves import lossy_edges
+from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
-from weightkin.lineage.relatives import Relatives, Told, components
+from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
+from weightkin.records.kinds import KINDS, disguises
 from weightkin.sketch import Sketch
 
 Method = Literal["weightkin", "mother"]
@@ -32,7 +33,6 @@ Method = Literal["weightkin", "mother"]
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
-DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
 
 def find_family(
@@ -82,8 +82,8 @@ def _families(
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
-    told = _phase(progress, "comparing pairs", collection)
-    families = components(relatives, z, range(len(sketches)), told)
+    on_progress = _phase(progress, "comparing pairs", collection)
+    families = components(relatives, z, range(len(sketches)), on_progress)
     if isinstance(z, np.ndarray) and len(families) > 1:
         relatives.equal = equal_pairs(sketches, families)
     for i, j in relatives.equal:
@@ -95,15 +95,15 @@ def _families(
 
 def _phase(
     progress: Progress | None, what: str, collection: Collection, n_before: int = 0, n_all: int = 0
-) -> Told | None:
+) -> OnProgress | None:
     """How a phase says how far it is; of one done in parts, ``n_before`` of ``n_all`` are over."""
     if progress is None:
         return None
 
-    def told(n_done: int, n_total: int) -> None:
+    def on_progress(n_done: int, n_total: int) -> None:
         progress(what, n_before + n_done, n_all or n_total, collection.bytes_read)
 
-    return told
+    return on_progress
 
 
 def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
@@ -112,16 +112,16 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     sketches = [m.sketch for m in members]
     relatives, z, families = _families(collection, alpha, seed, progress)
     n_related = sum(len(family) for family in families if len(family) > 1)
-    edges: list[Draft] = []
+    edges: list[CandidateEdge] = []
     roots: list[int] = []
     kin: list[list[int]] = []  # of each root
     n_unobserved = n_laid_out = 0
     for family in families:
         if len(family) < 2:
             continue
-        told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
+        on_progress = _phase(progress, "laying out families", collection, n_laid_out, n_related)
         n_laid_out += len(family)
-        own = lossy_edges(relatives, z, family, told)
+        own = lossy_edges(relatives, z, family, on_progress)
         made = {edge.child for edge in own}
         rest = [i for i in family if i not in made]
         mixed = merge_edges(sketches, relatives, rest)
@@ -179,8 +179,8 @@ def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[in
 
 
 def _or_tied(
-    sketches: Sequence[Sketch], edge: Draft, lossy: Sequence[Draft], homes: Homes
-) -> Draft:
+    sketches: Sequence[Sketch], edge: CandidateEdge, lossy: Sequence[CandidateEdge], homes: Homes
+) -> CandidateEdge:
     """The edge, open where a copy of the parent may be the parent as well."""
     copies = [e.child for e in lossy if e.parent == edge.parent]
     rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
@@ -192,15 +192,15 @@ def _or_tied(
     )
 
 
-def _hidden_edge(found: Found) -> Draft:
+def _hidden_edge(found: Found) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
     Only where nothing but the disguise lies between the two, and one model alone is that near; what
     was trained before or after may have been made from another of them.
     """
     record = found.record
-    kinds = [k for k in DISGUISES if k in record.kind]
-    return Draft(
+    kinds = sorted(disguises(record.kind), key=lambda kind: -KINDS[kind].disguise)
+    return CandidateEdge(
         parent=found.parent,
         child=found.child,
         kind=kinds[0] if kinds else "unknown",

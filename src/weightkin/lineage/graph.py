@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weightkin._version import __version__
+from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.collection import Collection
-from weightkin.lineage.draft import Draft
 from weightkin.lineage.layouts import not_testable
-from weightkin.lineage.member import Member
 from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -20,7 +19,7 @@ from weightkin.sketch import Scheme
 class Drawn:
     """Edges between members, by position; unobserved ancestors are -1, -2, ..."""
 
-    edges: Sequence[Draft]
+    edges: Sequence[CandidateEdge]
     n_unobserved: int
     skipped: Sequence[Skipped]
 

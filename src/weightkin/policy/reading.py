@@ -13,7 +13,7 @@ from weightkin.api.arguments import check_path
 from weightkin.errors import UsageError
 from weightkin.policy.licences import CLASSES, plain
 from weightkin.records.checking import ALWAYS, RULES, Setting
-from weightkin.weights.messages import quoted, shown
+from weightkin.text import quoted, shown
 
 MAX_BYTES = 1 << 20
 MOST = 256  # models that a policy may name

@@ -6,16 +6,16 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from weightkin.formats import Model, open_model
+from weightkin.formats.declared import Declared
+from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
 from weightkin.records.registry import Registered
 from weightkin.registry import entries, searching
 from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
-from weightkin.weights import Model, open_model
-from weightkin.weights.declared import Declared
-from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.source import full_name, full_name_of, may_be_elsewhere
+from weightkin.text import shown, unreadable
 
 MOST_DIGITS = 18  # of a number that a registry can have given
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.formats import Model
 from weightkin.records import Skipped
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
 from weightkin.report.terminal import file_size, printable
-from weightkin.weights import Model
 
 SCHEMA = "weightkin/model/1"
 

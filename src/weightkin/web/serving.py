@@ -22,8 +22,8 @@ from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
 from weightkin.web.app import make_app
 from weightkin.web.connections import HEAD_SECONDS, MOST, Connection
-from weightkin.web.desk import Desk
 from weightkin.web.guard import MOST_HEAD, Guard
+from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
 from weightkin.web.uploads import tidy
@@ -74,10 +74,10 @@ def serve(
     browsing.stamp(registry)
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(host, port))
-        desk = stack.enter_context(open_desk(registry, work=work, workers=workers))
+        service = stack.enter_context(open_desk(registry, work=work, workers=workers))
         token = "" if is_loopback(host) else secrets.token_urlsafe(32)
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
-        config = configured(make_app(desk, names=known, token=token))
+        config = configured(make_app(service, names=known, token=token))
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if token:
@@ -105,7 +105,7 @@ def configured(app: Guard) -> uvicorn.Config:
 
 
 @contextmanager
-def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterator[Desk]:
+def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterator[JobService]:
     """The jobs beside a registry and who does them; in a passing folder where none can be kept."""
     with ExitStack() as stack:
         home = folder_of(registry)
@@ -120,7 +120,7 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         tidying()  # what was left by a server that was killed
         runner = Runner(jobs, work, workers, tidying)
         stack.callback(runner.close)
-        yield Desk(registry.resolve(), jobs, runner, uploads)
+        yield JobService(registry.resolve(), jobs, runner, uploads)
 
 
 def is_loopback(host: str) -> bool:
