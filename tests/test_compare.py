@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 from tests import models
 from weightkin.api.compare import Options, compare
 from weightkin.evidence.ladder import LADDER
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import model_from_arrays
 
 
 def _model(arrays, name="m"):

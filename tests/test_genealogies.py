@@ -172,7 +172,7 @@ def test_every_step_that_applies_makes_a_model_that_runs(net):
     from zoo.genealogies.training import measured
 
     from weightkin.anatomy import read_anatomy
-    from weightkin.weights import model_from_arrays
+    from weightkin.formats import model_from_arrays
 
     made, _ = base_of(net)
     sizes = SIZES[net]

@@ -8,9 +8,9 @@ import pytest
 from tests import models
 from weightkin.api.locate import locate
 from weightkin.errors import UnreadableModel
+from weightkin.formats import model_from_arrays
 from weightkin.records.location import Location
 from weightkin.report.heatmap import PLAIN, heat_lines, location_lines, map_words
-from weightkin.weights import model_from_arrays
 
 KEPT = {i: [i] for i in range(6)}
 # parent, child, blocks of b that each block of a went to (none: dropped)
@@ -313,7 +313,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     import typer
 
     from weightkin.cli.locate import locate as command
-    from weightkin.weights.model import Problem
+    from weightkin.formats.model import Problem
 
     whole = _model(models.base(rng))
     from dataclasses import replace

@@ -50,7 +50,7 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_missing(sections, tmp_path,
 
 def test_the_hash_is_over_what_a_benchmark_imports_and_nothing_else():
     names = {path.name for path in code.files_of("benchmarks.claims.formats")}
-    assert {"formats.py", "tables.py"} <= names
+    assert {"writers.py", "tables.py"} <= names
     assert "kinds.py" not in names
     assert code.code_hash("benchmarks.claims.formats") != code.code_hash("benchmarks.claims.kinds")
     assert len(code.files_of("benchmarks.claims.cases")) > 10

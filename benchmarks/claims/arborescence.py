@@ -13,10 +13,7 @@ import networkx
 import numpy as np
 
 from benchmarks.lib.tables import markdown
-from weightkin.lineage.arborescence import ROOT, Floats, Ints, arborescence, arborescence_of_edges
-
-NEAREST = 64  # candidate parents of a node in the sparse runs
-BLOCK = 500  # children whose candidates are looked for at a time
+from weightkin.lineage.arborescence import ROOT, Floats, arborescence
 
 
 class Costs:
@@ -35,19 +32,6 @@ class Costs:
         places = np.arange(len(x))[children]
         costs[places, places - (children.start or 0)] = np.inf
         return costs
-
-    def nearest(self) -> tuple[Ints, Ints, Floats]:
-        """The cheapest candidate parents of every node, as edges."""
-        parts = []
-        for start in range(0, len(self.points), BLOCK):
-            costs = self.of(slice(start, start + BLOCK))
-            parents = np.argpartition(costs, NEAREST, axis=0)[:NEAREST]
-            columns = np.broadcast_to(np.arange(costs.shape[1]), parents.shape)
-            parts.append((parents, columns + start, costs[parents, columns]))
-        p, c, w = (
-            np.concatenate([x.ravel() for x in column]) for column in zip(*parts, strict=True)
-        )
-        return p, c, w
 
 
 def by_networkx(costs: Floats) -> float:
@@ -80,12 +64,6 @@ def main(n_slow: int) -> None:
         started = time.process_time()
         arborescence(costs)
         rows.append((n, "dense", f"{time.process_time() - started:.3f}", "", ""))
-    for n in (3000, 10_000):
-        edges = Costs(n, rng).nearest()
-        started = time.process_time()
-        arborescence_of_edges(*edges, n)
-        seconds = time.process_time() - started
-        rows.append((n, f"{NEAREST} candidates", f"{seconds:.3f}", "", ""))
     header = ("nodes", "way", "CPU seconds", "times faster than networkx", "cost off by")
     print("\n".join(markdown(header, rows)))
 

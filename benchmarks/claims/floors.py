@@ -27,8 +27,8 @@ COMMANDS = (
 )
 TESTS = (
     *("tests/stats", "tests/sketch", "tests/registry/test_registry.py", "tests/test_compare.py"),
-    *("tests/weights/test_safetensors_file.py", "tests/weights/test_hub.py"),
-    *("tests/weights/test_rows.py", "tests/cli/test_sketch.py", "tests/evidence/test_pairs.py"),
+    *("tests/formats/test_safetensors_file.py", "tests/sources/test_hub.py"),
+    *("tests/formats/test_rows.py", "tests/cli/test_sketch.py", "tests/evidence/test_pairs.py"),
 )
 
 

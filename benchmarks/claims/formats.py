@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from tests import formats
+from tests import writers
 
 from benchmarks.lib.tables import markdown
 from weightkin import compare
@@ -42,22 +42,22 @@ def written(source: Path, folder: Path) -> dict[str, str]:
     """Write a model in every format; returns the source of each."""
     folder.mkdir()
     layouts = {name: _by_layout(name) for name in ("gptq", "awq", "fp8")}
-    writers: dict[str, Callable[[Path, Path], Any]] = {
-        "sharded": formats.sharded,
-        "bin": lambda s, f: formats.torch_file(s, f, is_legacy=False),
-        "legacy bin": lambda s, f: formats.torch_file(s, f, is_legacy=True),
+    written: dict[str, Callable[[Path, Path], Any]] = {
+        "sharded": writers.sharded,
+        "bin": lambda s, f: writers.torch_file(s, f, is_legacy=False),
+        "legacy bin": lambda s, f: writers.torch_file(s, f, is_legacy=True),
         "onnx": exported,
-        "nf4": lambda s, f: formats.bitsandbytes(s, f, 4),
-        "int8": lambda s, f: formats.bitsandbytes(s, f, 8),
+        "nf4": lambda s, f: writers.bitsandbytes(s, f, 4),
+        "int8": lambda s, f: writers.bitsandbytes(s, f, 8),
         **layouts,
     }
     found = {"safetensors": str(source)}
-    for name, write in writers.items():
+    for name, write in written.items():
         found[name] = str(folder / name.replace(" ", "-"))
         write(source, Path(found[name]))
     for kind in ("F16", "Q8_0", "Q4_K"):
         path = folder / f"{kind}.gguf"
-        formats.gguf(source, path, kind)
+        writers.gguf(source, path, kind)
         found[f"gguf {kind}"] = str(path)
     return found
 
@@ -80,7 +80,7 @@ def exported(source: Path, folder: Path) -> None:
 
 
 def _by_layout(name: str) -> Callable[[Path, Path], Any]:
-    return lambda source, folder: formats.by_layout(source, folder, name)
+    return lambda source, folder: writers.by_layout(source, folder, name)
 
 
 def expected(x: str, y: str) -> tuple[set[str], set[str]]:

@@ -12,7 +12,8 @@ from zoo.genealogies.draw import draw
 from benchmarks.generate.genealogy_answers import answer_all, answers_of, families, keep, library
 from benchmarks.lib.genealogy_scores import Edge, Scored, Stated, score
 from benchmarks.lib.tables import markdown
-from weightkin.lineage.draft import DETERMINED_FROM, KEPT_PARENT, MAPS_FROM, MERGED_FROM
+from weightkin.lineage.candidates import KEPT_PARENT
+from weightkin.records.kinds import KINDS, MAPS_FROM, MERGED_FROM
 
 LABELS = ("0.1.0", "mother", "now")
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -134,13 +135,13 @@ def cut_lines() -> list[str]:
     n = len(answers_of("now", "calibration"))
     said = f"Cuts of which {WANTED:.0%} of the determined edges of the calibration half are right "
     said += f"({n} families), judged on the test half; trained: every kind that is not one of "
-    said += f"{', '.join(DETERMINED_FROM)}."
+    said += f"{', '.join(kind for kind in KINDS if KINDS[kind].determined_from)}."
     header = ("cut", "direction from", "support from", *(f"right, {half} half" for half in halves))
     return [said, "", *markdown(header, rows)]
 
 
 def _group(edge: Stated) -> str:
-    if edge.kind not in DETERMINED_FROM:
+    if edge.kind not in KINDS or not KINDS[edge.kind].determined_from:
         return "trained"
     return "merged" if edge.kind == "merged" else "maps and LoRA"
 

@@ -19,7 +19,7 @@ from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.api.compare import compare
 from weightkin.errors import UsageError
 from weightkin.evasions import Rewritten
-from weightkin.weights import Model, model_from_arrays, open_model
+from weightkin.formats import Model, model_from_arrays, open_model
 
 FRAMING_ROUNDS = 12
 CHILDREN = {

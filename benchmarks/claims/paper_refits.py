@@ -19,13 +19,13 @@ from benchmarks.lib.paper_statistics import folder_of, named, span, zoo_script
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
 from weightkin.api.locate import locate
+from weightkin.formats import open_model
 from weightkin.papers.activations import phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import gaussian_vectors
 from weightkin.papers.loading import ffn, find_mlps, load
 from weightkin.papers.refit import GluFit, fit_glu
 from weightkin.records import Test
-from weightkin.weights import open_model
 
 WIDTH, N_VECTORS = 96, 1024
 RETRAINED, KIN, STRANGER = "llama-a", "llama-a-ft1", "llama-b"

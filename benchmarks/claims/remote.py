@@ -21,8 +21,8 @@ from benchmarks.lib.big_models import LLAMA_7B, tensor_shapes
 from benchmarks.lib.tables import markdown
 from weightkin import compare
 from weightkin.errors import WeightkinError
-from weightkin.weights import transfer
-from weightkin.weights.files import LocalFile
+from weightkin.sources import transfer
+from weightkin.sources.local import LocalFile
 
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
 PAIRS = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"), ("gpt-a", "gpt-a-long"),

@@ -10,7 +10,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,10 +21,13 @@ from tests.lineage.simulated import Arrays, base, model
 from benchmarks.lib.big_models import LLAMA_1B, write_model
 from benchmarks.lib.tables import markdown
 from weightkin import family_graph
-from weightkin.lineage.growing import add_model, grown
+from weightkin.formats import open_model
+from weightkin.lineage.growing import Proposed, insert_model
+from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Scheme, Sketch, take_sketch
-from weightkin.weights import open_model
+from weightkin.sketch.vectors import nearest, search_vector, search_vectors
+from weightkin.stats.matching import Floats
 
 SIZES = (100, 1000)  # 10_000 takes long: name it on the command line
 FAMILIES = (1, 1, 1, 2, 1, 3, 1, 5, 2, 10, 1, 20, 3, 1, 2, 60)  # over and over again
@@ -65,6 +68,16 @@ def moved(parent: Arrays, rng: np.random.Generator, size: float = 0.1) -> Arrays
     return child
 
 
+def inserted(
+    graph: FamilyGraph, known: Mapping[str, Sketch], vectors: Floats, newcomer: Sketch
+) -> FamilyGraph:
+    """A graph with one more model, near what the search vectors of its nodes propose."""
+    names = list(known)
+    _, near, cosine = next(nearest(vectors, N_NEAREST, of=search_vector(newcomer)[None]))
+    close = [names[k] for k, c in zip(near[0], cosine[0], strict=True) if c >= LEAST_COSINE]
+    return insert_model(graph, known, newcomer, Proposed(close))
+
+
 def edges_of(graph: FamilyGraph) -> set[Edge]:
     """Parents and children."""
     return {(e.parent, e.child) for e in graph.edges}
@@ -85,15 +98,16 @@ def measured(n: int) -> tuple[object, ...]:
     grew = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     true = {(parent, name) for name, parent, _ in first if parent}
     found = edges_of(graph)
-    known = grown(graph, {name: sketch for name, _, sketch in first})
+    known = {name: sketch for name, _, sketch in first}
+    vectors = search_vectors(list(known.values()))
     times, right, n_added = [], 0, 0
     for name, parent, sketch in models:
         if name in names or (parent and parent not in names) or n_added >= N_ADDED:
             continue
         started = time.process_time()
-        added = add_model(known, name, sketch)
+        added = inserted(graph, known, vectors, sketch)
         times.append(time.process_time() - started)
-        above = {p for p, child in edges_of(added.graph) if child == name}
+        above = {p for p, child in edges_of(added) if child == name}
         right += above == ({parent} if parent else set())
         n_added += 1
     return (

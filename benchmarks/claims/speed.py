@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.lib.big_models import LLAMA_1B, Shape, write_model
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
+from weightkin.formats import open_model
 from weightkin.stats.published import fisher, match, spearman
-from weightkin.weights import open_model
 
 SCRIPT = """
 import sys

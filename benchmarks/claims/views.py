@@ -21,7 +21,7 @@ from benchmarks.lib.tables import markdown
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import centred, make_plan, view_places
-from weightkin.evidence.views import CHUNK, Frame, frames, token_views
+from weightkin.evidence.views import CHUNK, TokenRows, frames, token_views
 from weightkin.stats.coincidences import count_coincidences
 from weightkin.stats.matching import Floats, match_rows
 
@@ -86,7 +86,7 @@ def run() -> list[str]:
     return markdown(header, rows) + notes
 
 
-def _view(side: Side, frame: Frame, n: int, role: str) -> Floats:
+def _view(side: Side, frame: TokenRows, n: int, role: str) -> Floats:
     (axis,) = side.axes("units")
     if role != "mlp.down":
         only = replace(axis, places=tuple(p for p in axis.places if p.role == role))

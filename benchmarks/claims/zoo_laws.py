@@ -15,8 +15,8 @@ from weightkin.anatomy import Axis, AxisKind, read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.pairs import Views, pair_evidence
 from weightkin.evidence.sample import Plan, centred, make_plan, read_views
+from weightkin.formats import open_model
 from weightkin.stats.coincidences import coincidences_log10_sf
-from weightkin.weights import open_model
 
 ALPHAS = (0.1, 0.01, 0.001)
 KINDS: tuple[AxisKind, ...] = ("units", "residual")

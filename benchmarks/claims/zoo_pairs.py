@@ -13,7 +13,7 @@ from zoo import truth
 from benchmarks.lib import outside
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
-from weightkin.weights import open_model
+from weightkin.formats import open_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from weightkin.anatomy.side import Side, open_side
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import Control, as_control, load_controls, rank, write_controls
+from weightkin.formats import digest
 from weightkin.stats.calibrated import exceeds
-from weightkin.weights import digest
 
 SHIPPED = Path(__file__).parents[2] / "src" / "weightkin" / "evidence" / "controls.json"
 DOCUMENTED = "zoo/controls.py: seeds {} and {}, same data and order"

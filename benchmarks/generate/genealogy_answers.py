@@ -27,7 +27,7 @@ from zoo.genealogies.kept import SUFFIX, KeptFamily, decode, read_half
 
 import weightkin
 from weightkin import family_graph
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 BUILD = Path(__file__).parents[2] / "build" / "genealogies"
 KEPT = Path(__file__).with_name("genealogies.json.xz")

@@ -12,8 +12,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from weightkin.weights import Model
-from weightkin.weights.model import TensorInfo
+from weightkin.formats import Model
+from weightkin.formats.model import TensorInfo
 
 RUN = 1 << 13  # values made at a time
 PAGE = 4096 // 2  # values of bf16 on a page

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.linalg import hadamard
 
 from benchmarks.lib.null_models import CONFIG, HEAD_SIZE, HEADS, Arrays, gaussian
-from weightkin.weights import Model, model_from_arrays
+from weightkin.formats import Model, model_from_arrays
 
 HIDDEN, WIDTH, BLOCKS, VOCABULARY = 64, 32, 3, 64
 CHANNELS = ((3, 24), (24, 24), (24, 24), (24, 24), (24, 10))

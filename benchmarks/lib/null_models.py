@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.weights import Model, model_from_arrays
+from weightkin.formats import Model, model_from_arrays
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 Matrix = Callable[[np.random.Generator, int, int], npt.NDArray[np.float32]]

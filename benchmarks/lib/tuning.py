@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 from zoo import truth
 
-from weightkin.weights import Model, model_from_arrays, open_model
+from weightkin.formats import Model, model_from_arrays, open_model
 
 STEPS = 150
 LR = 6e-4  # that of most fine-tunes of the zoo

@@ -10,12 +10,12 @@ from weightkin import evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
-from weightkin.derivation.disguise import undo
+from weightkin.derivation.disguise import find_disguise
+from weightkin.derivation.matched_units import residual_between
 from weightkin.evasions.recovered import completed
-from weightkin.evidence.ladder import climb
-from weightkin.evidence.links import residual_between
+from weightkin.evidence.ladder import run_stages
 from weightkin.evidence.sample import make_plan
-from weightkin.weights import model_from_arrays, open_model
+from weightkin.formats import model_from_arrays, open_model
 
 rewritten = claim("hiding").apply_rewrite
 
@@ -82,8 +82,8 @@ def test_a_disguise_is_undone_once_the_relation_is_settled(zoo, base):
     a, b = _open(base), _open("llama-a-ft2-disguised")
     sides = Side(a, read_anatomy(a)), Side(b, read_anatomy(b))
     plan = make_plan(*((s.model, s.anatomy) for s in sides))
-    climbed = climb(*sides, plan, 0, 1e-6, thorough=False)
-    found = undo(*sides, climbed, plan, 1e-6, with_maps=True, is_settled=True)
+    climbed = run_stages(*sides, plan, 0, 1e-6, thorough=False)
+    found = find_disguise(*sides, climbed, plan, 1e-6, with_maps=True, is_settled=True)
     assert set(found.kinds) == HIDING
     assert _lowest_cosine(a, b, found.maps) > (0.95 if base == "llama-a" else 0.9999)
 
@@ -91,8 +91,8 @@ def test_a_disguise_is_undone_once_the_relation_is_settled(zoo, base):
 def test_of_strangers_nothing_is_named_even_if_somebody_settled_it(zoo):
     sides = [Side(m, read_anatomy(m)) for m in (_open("llama-a"), _open("llama-b"))]
     plan = make_plan(*((s.model, s.anatomy) for s in sides))
-    climbed = climb(*sides, plan, 0, 1e-6, thorough=False)
-    assert undo(*sides, climbed, plan, 1e-6, is_settled=True).kinds == ()
+    climbed = run_stages(*sides, plan, 0, 1e-6, thorough=False)
+    assert find_disguise(*sides, climbed, plan, 1e-6, is_settled=True).kinds == ()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from benchmarks.lib import claim
 from zoo import truth
 
 from weightkin.api.compare import compare
-from weightkin.weights import open_model
+from weightkin.formats import open_model
 
 framed = claim("hiding").framed
 

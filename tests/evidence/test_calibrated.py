@@ -21,9 +21,9 @@ from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
-from weightkin.weights import model_from_arrays
 
 hiding = claim("hiding")
 base_pairs = claim("zoo_laws").base_pairs

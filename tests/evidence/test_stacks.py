@@ -10,7 +10,7 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import compare
 from weightkin.evidence.ladder import LADDER
 from weightkin.evidence.stacks import MAX_PAIRINGS, other_pairings, restricted
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 
 def _model(arrays):

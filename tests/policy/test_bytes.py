@@ -11,10 +11,10 @@ from safetensors.numpy import save_file
 
 from weightkin import check, compare
 from weightkin.errors import UnreadableModel
+from weightkin.formats import open_model
 from weightkin.policy.covered import coverage_of, n_beside
 from weightkin.policy.equal_values import equal_share
 from weightkin.policy.reach import Candidate
-from weightkin.weights import open_model
 
 cases = claim("cases.bytes")
 arrays_of, write = cases.arrays_of, cases.write

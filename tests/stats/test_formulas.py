@@ -15,7 +15,7 @@ from weightkin.stats.formulas import (
     N_SMOOTH,
     Readings,
     count_looks,
-    hits_log10_sf,
+    hits_log_sf,
     read_rows,
     walsh_transform,
 )
@@ -110,14 +110,15 @@ def _exact(n, d, k):
 def test_the_bound_on_hits_holds_for_every_reading(n, d):
     rate = math.ceil(n / d)
     for k in range(1, n + 1):
-        assert math.log10(max(_exact(n, d, k), 1e-300)) <= hits_log10_sf(k, rate) + 1e-9
+        bound = float(hits_log_sf(np.array(k), np.array(rate)))
+        assert math.log(max(_exact(n, d, k), 1e-300)) <= min(0.0, bound) + 1e-9
 
 
 def test_the_number_of_rows_a_period_is_rounded_up():
     """Five units that all read row 0, which rows 0 and 4 of four want: two hits, always."""
     assert _exact(5, 4, 2) == 1.0
     assert (5 / 4) ** 2 / 2 < 1.0  # what n/d itself would allow
-    assert hits_log10_sf(2, 2.0) == 0.0
+    assert hits_log_sf(np.array(2), np.array(2.0)) == 0.0
 
 
 def test_nothing_is_said_of_rows_that_are_zero_or_few():
@@ -290,16 +291,21 @@ def reading_of(k, m=10, rate=1.0, z=(), look=0, name="x"):
     )
 
 
+def by_chance(k, rate):
+    """Log10 of the bound on k hits."""
+    return float(hits_log_sf(np.array(k), np.array(rate))) / math.log(10)
+
+
 @pytest.mark.parametrize(("k", "m", "rate"), [(8, 10, 1.0), (12, 64, 2.0), (9, 3, 1.5)])
 def test_the_best_rule_is_paid_for_offsets_looks_and_readings(k, m, rate):
     paid = math.log10(m) + math.log10(N_LOOKS + N_SMOOTH)
     for look in (0, N_LOOKS - 1):
         p, name = reading_of(k, m, rate, look=look).best()
-        assert p == pytest.approx(min(0.0, hits_log10_sf(k, rate) + paid))
+        assert p == pytest.approx(min(0.0, by_chance(k, rate) + paid))
         assert name == "x"
     two = reading_of(k, m, rate)
     two.add(reading_of(1, m, rate, name="y"))
-    assert two.best()[0] == pytest.approx(min(0.0, hits_log10_sf(k, rate) + paid + math.log10(2)))
+    assert two.best()[0] == pytest.approx(min(0.0, by_chance(k, rate) + paid + math.log10(2)))
 
 
 def test_hits_no_more_than_their_rate_say_nothing():
@@ -320,7 +326,7 @@ def test_views_of_one_role_add_hits_rates_and_deviations():
     one = reading_of(5, 10, 1.0, z={1: 4.0})
     one.add(reading_of(6, 10, 1.5, z={1: 4.0}))
     paid = math.log10(10) + math.log10(N_LOOKS + N_SMOOTH)
-    by_hits = hits_log10_sf(11, 2.5) + paid
+    by_hits = by_chance(11, 2.5) + paid
     z = 8.0 / math.sqrt(2)
     by_z = (stats.norm.logsf(z) + math.log(2 * (N_LOOKS + N_SMOOTH))) / math.log(10)
     assert one.best()[0] == pytest.approx(min(by_hits, by_z, 0.0))

@@ -20,8 +20,8 @@ from benchmarks.lib.null_models import (
 )
 from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
+from weightkin.formats import Model, model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import Model, model_from_arrays
 
 TITLE = "Architectures"
 GEMMA = CONFIG | {"model_type": "gemma"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.claims.cases import Answer, Case
 from benchmarks.claims.cases.reading import GOOD, save
-from weightkin.weights import open_model
-from weightkin.weights.declared import declared
+from weightkin.formats import open_model
+from weightkin.formats.declared import declared
 
 TITLE = "What a model card declares"
 _LICENCE = "\nlicense: mit\n---\n"

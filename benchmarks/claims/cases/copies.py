@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from benchmarks.claims.cases import Answer, Case
 from benchmarks.lib.null_models import CONFIG, COPIED, gaussian, llama_arrays
 from weightkin import check, compare
-from weightkin.weights import Model, model_from_arrays
+from weightkin.formats import Model, model_from_arrays
 
 TITLE = "Copies inside a model, several networks in one file"
 Arrays = dict[str, Any]

@@ -10,7 +10,7 @@ from benchmarks.claims.cases import Answer, Case
 from benchmarks.lib.null_models import CONFIG, Arrays, noisy, null_arrays
 from weightkin import compare, evasions
 from weightkin.anatomy import read_anatomy
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 TITLE = "Under other names, behind other blocks"
 META = {

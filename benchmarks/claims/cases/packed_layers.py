@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.claims.cases import Answer, Case
 from benchmarks.claims.cases.reading import Arrays, save
-from weightkin.weights import open_model
+from weightkin.formats import open_model
 
 TITLE = "Packed layers"
 

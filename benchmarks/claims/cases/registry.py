@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 
 import weightkin
 from benchmarks.claims.cases import Answer, Case
+from weightkin.formats import digest, open_model
 from weightkin.sketch import Scheme, take_sketch, write_sketch
-from weightkin.weights import digest, open_model
 
 TITLE = "Registries, sketches and records that were changed"
 N_BLOCKS, WIDTH, HIDDEN, TOKENS = 4, 32, 96, 64
@@ -131,7 +131,7 @@ def lying(folder: Path) -> Answer:
 
 def bug(folder: Path) -> Answer:
     """An exception that nobody foresaw."""
-    code = "import weightkin.weights as w\nw.open_model = None\nimport sys\n"
+    code = "import weightkin.formats as w\nw.open_model = None\nimport sys\n"
     code += "sys.argv = ['weightkin', 'show', 'x']\nfrom weightkin.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return Answer(done.returncode == 2, f"exit {done.returncode}")

@@ -24,8 +24,8 @@ from weightkin.api.compare import compare
 from weightkin.evidence.calibrated import Alike
 from weightkin.evidence.controls import load_controls
 from weightkin.evidence.controls import rank as rank_pair
+from weightkin.formats import Model, model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import Model, model_from_arrays
 
 TITLE = "Starts by formula, fits to known rows, copied residual widths"
 INNOCENT = ("no-evidence", "not-testable")
