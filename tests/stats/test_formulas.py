@@ -339,3 +339,31 @@ def test_a_copy_is_a_view_with_more_than_half_of_its_peaks(rng):
         other = np.where(np.arange(10) < n_equal, peaks, peaks + 1)
         assert Readings(peaks=[peaks]).is_copy(Readings(peaks=[other])) is is_copy
     assert not Readings(peaks=[peaks]).is_copy(Readings(peaks=[peaks[:9]]))
+
+
+STRIDES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 25, 49, -1, -2, -3, -4, -8)
+LAGS = (1, 2, 3, 4, 8, 16, 32)
+
+
+def test_units_that_read_at_each_stride_hit_one_rule_each():
+    m = 997
+    for look, stride in enumerate(STRIDES):
+        reading = (5 + stride * np.arange(96)) % m
+        hits = count_looks(reading[None, None], np.array([m]))[0][0]
+        assert np.count_nonzero(hits == look * m + 5) == 96
+    steps = np.random.default_rng(0).integers(0, m, 96)
+    for look, lag in enumerate(LAGS, len(STRIDES)):
+        reading = steps.copy()
+        for i in range(lag, 96):
+            reading[i] = (reading[i - lag] + 7) % m
+        hits = count_looks(reading[None, None], np.array([m]))[0][0]
+        assert np.count_nonzero(hits == look * m + 7) == 96 - lag
+    assert len(STRIDES) + len(LAGS) == N_LOOKS
+
+
+def test_taps_are_read_where_they_divide_the_features(rng):
+    rows = rng.standard_normal((16, 28)).astype(np.float32)
+    assert "rows of taps" in read_rows(rows[:, :27], (3, 3)).hits
+    assert "rows of taps" not in read_rows(rows, (3, 3)).hits
+    assert "rows of taps" not in read_rows(rows, (2, 7)).hits
+    assert "rows of taps" not in read_rows(rows[:, :27], (3, 3, 3)).hits

@@ -149,3 +149,18 @@ def test_structure_needs_nearly_all_runs_and_few_levels(rng):
     masked[0, 0, 1] = 0.0
     assert is_structured(masked.reshape(100, 64), run=64)
     assert not is_structured(rng.standard_normal((4, 31)).astype(np.float32))
+
+
+def test_units_that_all_lie_apart_alike_show_no_likeness():
+    found = measure_trend(np.eye(16, dtype=np.float32))
+    assert (found.norm, found.neighbour) == (0.0, 0.0)
+    assert found.lag <= 0.0
+
+
+def test_groups_of_four_are_whole():
+    """Of 66 columns in runs of 33 the last two are no group of four."""
+    rows = np.random.default_rng(0).standard_normal((50, 2 * 66)).astype(np.float32)
+    rows[:, :128].reshape(50, 32, 4)[..., :2] = 0
+    rows[:, 128:] = np.random.default_rng(1).standard_normal((50, 4))
+    rows[:, 128:130] = 0
+    assert is_structured(rows, run=66)
