@@ -140,12 +140,17 @@ def _tests(
     """Tests that run a line, or its file where it runs at import, as far as there is time."""
     files, seconds = found["files"], found["seconds"]
     by_line = files.get(file, {})
-    every = {t for tests in by_line.values() for t in tests}
-    reach = set(by_line.get(str(mutation.line), ())) if mutation.is_in_function else every
+    if mutation.is_in_function:
+        order = sorted((seconds[test], test) for test in by_line.get(str(mutation.line), ()))
+    else:  # a table is run by no test: whole files of tests that run others, the nearest name first
+        near = {test.partition("::")[0] for tests in by_line.values() for test in tests}
+        order = sorted((seconds[test], test) for test in seconds if test.partition("::")[0] in near)
+        words = set(Path(file).stem.split("_"))
+        order.sort(key=lambda x: not words & set(Path(x[1].partition("::")[0]).stem.split("_")))
     chosen: list[str] = []
     total = 0.0
-    for test in sorted(reach, key=lambda t: (seconds[t], t)):
-        total += seconds[test]
+    for cost, test in order:
+        total += cost
         if chosen and total > SECONDS_OF_TESTS:
             break
         chosen.append(test)
