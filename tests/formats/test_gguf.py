@@ -147,3 +147,20 @@ def test_texts_of_arrays_and_counts_are_bounded(tmp_path):
     assert "texts in arrays" in refusal(path)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, (1 << 17) + 1, 0) + bytes(64))
     assert "131073 tensors" in refusal(path)
+
+
+def test_as_many_texts_as_are_allowed_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_TEXTS", 5)
+    for n, is_read in ((5, True), (6, False)):
+        path = tmp_path / f"{n}.gguf"
+        writer = package.GGUFWriter(path, "none")
+        writer.add_array("words", [f"word {i}" for i in range(n)])
+        writer.add_tensor("w", np.ones((4, 4), np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        if is_read:
+            assert open_model(path).rows("w").sum() == 16
+        else:
+            assert "texts in arrays" in refusal(path)

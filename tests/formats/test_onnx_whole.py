@@ -254,3 +254,73 @@ def test_one_value_in_two_fields_is_refused(tmp_path):
         helper.make_model(helper.make_graph([], "g", [], [], [tensor])), tmp_path / "x.onnx"
     )
     assert "two fields" in refusal(tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32])
+@pytest.mark.parametrize("has_zero", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "axis", "n"),
+    [
+        ((8, 10), None, ()),
+        ((8, 10), None, (1,)),
+        ((8, 32), 0, (8,)),
+        ((32, 10), -1, (10,)),
+        ((8, 32), -2, (8,)),
+        ((32, 5, 3, 3), 0, (32,)),
+        ((5, 32, 3, 3), 1, (32,)),
+        ((32,), None, ()),
+    ],
+)
+def test_codes_are_unpacked_as_the_package_does(shape, axis, n, has_zero, kind, tmp_path, rng):
+    from onnx.reference import ReferenceEvaluator
+
+    low = -9 if np.issubdtype(kind, np.signedinteger) else 0
+    arrays = {"q": rng.integers(low, 99, shape).astype(kind)}
+    arrays["s"] = rng.random(n).astype(F32) + F32(0.1)
+    if has_zero:
+        arrays["z"] = (rng.integers(0, 9, n) * (kind is not np.int32)).astype(kind)
+    said = {} if axis is None else {"axis": axis}
+    node = helper.make_node("DequantizeLinear", list(arrays), ["w"], "dq", **said)
+    path = saved(tmp_path / "x.onnx", [node], arrays)
+    whole = package.load(path)
+    output = helper.make_tensor_value_info("w", package.TensorProto.FLOAT, shape)
+    whole.graph.output.append(output)
+    (expected,) = ReferenceEvaluator(whole).run(None, {})
+    model = open_model(path)
+    assert list(model.tensors) == ["q"]
+    np.testing.assert_array_equal(model.rows("q"), expected)
+    np.testing.assert_array_equal(model.rows("q", np.array([4, 1])), expected[[4, 1]])
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"s": np.ones(7, F32)},
+        {"s": np.ones((2, 4), F32)},
+        {"s": np.ones(0, F32)},
+        {"s": np.ones(8, F32), "z": np.zeros(4, np.int8)},
+    ],
+)
+def test_codes_whose_scales_do_not_fit_are_named_as_not_read(parts, tmp_path, rng):
+    codes = rng.integers(-9, 9, (8, 32)).astype(np.int8)
+    node = helper.make_node("DequantizeLinear", ["q", *parts], ["w"], "dq", axis=0)
+    arrays = {"q": codes, **parts, "v": np.ones((4, 4), F32)}
+    model = open_model(saved(tmp_path / "x.onnx", [node], arrays))
+    assert "v" in model.tensors
+    assert "q" not in model.tensors
+    assert model.is_partial
+    assert "q" in {problem.what for problem in model.problems}
+
+
+def test_every_tensor_of_every_graph_of_a_list_has_a_name_of_its_own(tmp_path, rng):
+    arrays = [weights(rng, 4, 4) for _ in range(4)]
+    inner = [graph([], {"w": x}) for x in arrays[1:]]
+    node = helper.make_node("Own", ["c"], ["y"], "n", domain="own", several=inner)
+    model = open_model(saved(tmp_path / "x.onnx", [node], {"w": arrays[0]}))
+    found = {name: model.rows(name).tobytes() for name in model.tensors}
+    assert len(found) == 4
+    assert set(found.values()) == {x.tobytes() for x in arrays}
+    again = open_model(tmp_path / "x.onnx")
+    assert list(again.tensors) == list(model.tensors)
+    assert sum("~2" in name for name in found) == 1
+    assert sum("~3" in name for name in found) == 1

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from tests.formats.handmade import integer, mapping, program, tensor, torch_file
+from tests.formats.handmade import integer, mapping, program, refusal, tensor, torch_file
 from weightkin.formats import open_model
 
 ONES = {"0": struct.pack("<6f", *range(6)), "1": struct.pack("<6f", *range(6, 12))}
@@ -91,3 +91,28 @@ def test_very_many_numbers_beside_the_model_are_read(tmp_path):
 def test_a_file_of_compressed_entries_is_refused(tmp_path):
     with pytest.raises(Exception, match="compressed"):
         opened(tmp_path, mapping({"w": A, "v": B}), compression=zipfile.ZIP_DEFLATED)
+
+
+@pytest.mark.parametrize(("n", "is_read"), [(1000, True), (1001, False)])
+def test_names_have_at_most_a_thousand_characters(tmp_path, n, is_read):
+    import torch
+
+    path = tmp_path / "m.pt"
+    torch.save({"a" * (n - 2): {"b": torch.ones(4, 4)}, "w": torch.ones(4, 4)}, path)
+    if is_read:
+        assert "a" * (n - 2) + ".b" in open_model(path).tensors
+    else:
+        assert "at most 1000" in refusal(path)
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(64, True), (65, False)])
+def test_dicts_lie_in_each_other_at_most_64_times(tmp_path, depth, is_read):
+    import torch
+
+    held = torch.ones(4, 4)
+    for _ in range(depth):
+        held = {"a": held}
+    path = tmp_path / "m.pt"
+    torch.save({"w": torch.ones(4, 4), **held}, path)
+    names = list(open_model(path).tensors)
+    assert ("w" in names, len(names) == 2) == (True, is_read)
