@@ -207,7 +207,7 @@ def test_dimensions_kept_by_a_narrower_model_are_named(rng):
 
 
 def test_two_sorted_relatives_are_described_without_a_pvalue(rng):
-    from benchmarks.null_models import null_model, sorted_by_norm
+    from benchmarks.lib.null_models import null_model, sorted_by_norm
 
     a = null_model(sorted_by_norm, rng, hidden=64, blocks=4)
     arrays = {name: a.rows(name) for name in a.tensors}
@@ -319,15 +319,14 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     from dataclasses import replace
 
     part = replace(whole, problems=(Problem("shard 2", "missing"),))
-    monkeypatch.setattr("weightkin.api.compare.open_model", lambda source: part)
+    monkeypatch.setattr("weightkin.anatomy.side.open_model", lambda source: part)
     with pytest.raises(typer.Exit) as stop:
         command("a", "b")
     assert stop.value.exit_code == 2
 
 
 def test_large_matrices_are_mapped_from_few_rows():
-    from benchmarks.big_models import Shape
-    from benchmarks.localisation import made
+    from benchmarks.lib.big_models import Shape, made
 
     shape = Shape(width=1536, hidden=2048, blocks=2, heads=8, kv_heads=8, vocabulary=64)
     a, b = made(shape, 1)[0], made(shape, 1, 0.3)[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG
+from benchmarks.lib.null_models import CONFIG
 
 from tests import models
 from weightkin.anatomy import read_anatomy

@@ -3,7 +3,7 @@
 import numpy as np
 
 from weightkin.formats import Model, model_from_arrays
-from weightkin.lineage.draft import KEPT_PARENT, LIKELY
+from weightkin.lineage.candidates import KEPT_PARENT, LIKELY
 from weightkin.records.family import FamilyGraph
 
 WIDTH, UNITS, BLOCKS, TOKENS, HEADS = 32, 64, 3, 96, 4

@@ -72,7 +72,7 @@ def _axes_of(
             group=f"S_{n_units}",
             labels=f"{reading.name}.{block}.{own}",
             places=tuple(_places(members, n_units, index)),
-            is_gated=has_both and reading.family.is_odd and not is_clamped,
+            is_gated=has_both and reading.entry.is_odd and not is_clamped,
         )
 
 

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 
+MOST_FOUND = 10_000  # models in one folder
+Note = Callable[[str], None]
 
-def named(sources: list[str]) -> list[str]:
+
+def named(sources: list[str], *, is_recursive: bool = False, note: Note | None = None) -> list[str]:
     """The sources, or instead of a folder of models every model directly inside.
 
-    An adapter beside its base is that base with the adapter merged in. Models that lie deeper are
-    left out, and that is said. Of several sources a folder that may be a model is that model alone.
+    An adapter beside its base is that base with the adapter merged in. Models that lie one folder
+    deeper, as in ORG/NAME, count if ``is_recursive``; else they are left out, with a ``note``. Of
+    several sources a folder that may be a model is that model alone.
     """
     if len(sources) == 1:
-        return _named(sources[0])
-    return [x for source in sources for x in _one_of_many(source)]
+        return _named(sources[0], note, is_recursive=is_recursive)
+    return [x for source in sources for x in _one_of_many(source, note, is_recursive=is_recursive)]
 
 
-def _one_of_many(source: str) -> list[str]:
+def _one_of_many(source: str, note: Note | None, *, is_recursive: bool) -> list[str]:
     """A source; for a folder without files of weights the models inside, if there are any."""
-    from weightkin.formats.finder import holds_model
+    from weightkin.formats.finder import holds_model, models_in
 
     try:
         folder = Path(source)
         if "\0" in source or not folder.is_dir() or holds_model(folder):
             return [_with_base(source)]
-        if not any(holds_model(x) for x in folder.iterdir() if x.is_dir()):
+        found = models_in(folder)
+        if not any(x.is_dir() for x in found.models) and not (is_recursive and found.deeper):
             return [_with_base(source)]  # what is wrong with it is said beside the others
     except OSError:
         return [source]
-    return _named(source)
+    return _named(source, note, is_recursive=is_recursive)
 
 
-def _named(source: str) -> list[str]:
+def _named(source: str, note: Note | None, *, is_recursive: bool) -> list[str]:
     from weightkin.formats.finder import models_in
     from weightkin.formats.table import suffixes
 
@@ -46,15 +50,21 @@ def _named(source: str) -> list[str]:
         found = models_in(folder)
     except OSError as error:
         raise UnreadableModel(f"{folder}: cannot be listed ({error.strerror})") from None
-    left_out = _left_out(found.deeper)
-    if not found.models:
+    inside, deeper = list(found.models), list(found.deeper)
+    if is_recursive:
+        below = [x for x in deeper if x.parent not in inside]  # no parts of a model
+        inside, deeper = sorted({*inside, *below}), []
+    if len(inside) > MOST_FOUND:
+        raise UnreadableModel(f"{folder}: more than {MOST_FOUND:,} models: name fewer folders")
+    left_out = _left_out(deeper)
+    if not inside:
         said = f"found no model among {found.n_entries} entries"
-        said += f" ({left_out})" if found.deeper else ""
+        said += f" ({left_out}: use --recursive)" if deeper else ""
         wanted = f"subfolders with weights, or files ending in {', '.join(suffixes())}"
         raise UnreadableModel(f"{folder}: {said}, expected {wanted}")
-    if found.deeper:
-        print(f"weightkin: {left_out}: name their folder to see them", file=sys.stderr)
-    return [_with_base(str(x)) for x in found.models]
+    if deeper and note is not None:
+        note(f"{left_out}: use --recursive to include {'it' if len(deeper) == 1 else 'them'}")
+    return [_with_base(str(x)) for x in inside]
 
 
 def _left_out(deeper: Sequence[Path]) -> str:
@@ -63,7 +73,7 @@ def _left_out(deeper: Sequence[Path]) -> str:
     if not deeper:
         return ""
     count = "1 model lies" if len(deeper) == 1 else f"{len(deeper)} models lie"
-    return f"{count} one level deeper, not read, such as {printable(str(deeper[0]))}"
+    return f"{count} one folder deeper, not read, such as {printable(str(deeper[0]))}"
 
 
 def _with_base(source: str) -> str:

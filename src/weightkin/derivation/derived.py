@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weightkin.derivation.disguise import Undone
-from weightkin.derivation.equal import Shared
+from weightkin.derivation.disguise import Disguise
+from weightkin.derivation.equal import Shared, is_small, sketch_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
-from weightkin.derivation.seen import is_small, sketch_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
 
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
@@ -23,7 +22,7 @@ WHAT = "kind and direction"
 
 
 def derive(
-    models: tuple[Model, Model], undone: Undone, shared: Shared, *, frugal: bool = False
+    models: tuple[Model, Model], undone: Disguise, shared: Shared, *, frugal: bool = False
 ) -> tuple[Derivation | None, tuple[Skipped, ...]]:
     """Kind and direction of two dependent models, or why there are none.
 
@@ -60,7 +59,7 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 
 
 def _derive(
-    models: tuple[Model, Model], scheme: Scheme, undone: Undone, shared: Shared
+    models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
 ) -> Derivation | None:
     known = shared.sketches
     if known is not None and known[0].scheme == scheme:
@@ -90,7 +89,7 @@ def _as_far_as_read(
     derived: Derivation, models: tuple[Model, Model], *, is_full_equal: bool
 ) -> Derivation:
     """Say of equal values how much was looked at: all of both, a sample, what could be read."""
-    same = set(EQUAL_KINDS).intersection(derived.kind)
+    same = equal_kinds(derived.kind)
     lost = [p.what for model in models for p in model.problems if p.loses_tensors]
     if not same:
         return derived

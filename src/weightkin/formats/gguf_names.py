@@ -6,27 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# architectures that conversion names in this way and that were Llama-like before
-LLAMA_LIKE = frozenset(
-    ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3", "olmo2", "granite",
-     "minicpm", "stablelm", "internlm2", "exaone", "smollm3", "glm4", "baichuan")
-)  # fmt: skip
-REORDERED = frozenset(("llama", "granite", "minicpm", "mistral"))  # converted by Llama's rules
-_TOP = {"token_embd": "model.embed_tokens", "output": "lm_head", "output_norm": "model.norm"}
-_INSIDE = {
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_qkv": "self_attn.qkv_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
+from weightkin.catalogue import by_gguf
+
 _BLOCK = re.compile(r"blk\.([0-9]{1,6})\.([a-z_]+)\.(weight|bias)", re.ASCII)
 _SIZES = {
     "hidden_size": "embedding_length",
@@ -64,21 +45,25 @@ def config_of(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def original_name(facts: Mapping[str, Any], name: str) -> str:
     """Name that a tensor had before conversion, where that is known."""
-    if facts["general.architecture"] not in LLAMA_LIKE:
+    entry = by_gguf().get(facts["general.architecture"])
+    if entry is None:
         return name
     module, _, leaf = name.rpartition(".")
-    if module in _TOP:
-        return f"{_TOP[module]}.{leaf}"
-    if (found := _BLOCK.fullmatch(name)) and found[2] in _INSIDE:
-        return f"model.layers.{found[1]}.{_INSIDE[found[2]]}.{found[3]}"
+    if before := entry.gguf_names.get(module):
+        return f"{before}.{leaf}"
+    found = _BLOCK.fullmatch(name)
+    if found and (before := entry.gguf_names.get(f"blk.#.{found[2]}")):
+        return f"{before.replace('#', found[1])}.{found[3]}"
     return name
 
 
 def heads_of(facts: Mapping[str, Any], name: str) -> int:
     """Heads whose rows conversion reordered; 0 for a tensor that it left alone."""
     family = facts["general.architecture"]
-    found = _BLOCK.fullmatch(name)
-    if family not in REORDERED or not found or found[2] not in ("attn_q", "attn_k"):
+    entry, found = by_gguf().get(family), _BLOCK.fullmatch(name)
+    if not entry or not entry.gguf_reordered:
+        return 0
+    if not found or found[2] not in ("attn_q", "attn_k"):
         return 0
     heads = facts.get(f"{family}.attention.head_count")
     if found[2] == "attn_k":

@@ -10,7 +10,7 @@ import numpy as np
 
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
-from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
 from weightkin.lineage.orient import (
     UNRELATED,
@@ -24,12 +24,12 @@ from weightkin.lineage.orient import (
 from weightkin.lineage.relatives import Relatives
 from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
 from weightkin.lineage.twins import twin_edges, twins_of
+from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
 SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
-MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
 DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
@@ -44,7 +44,7 @@ MOVED = "the changes from here to all its relatives share a part: it has moved s
 class Tree:
     """Edges of one family of trained models, its root, and the ancestors nobody has."""
 
-    edges: tuple[Draft, ...]
+    edges: tuple[CandidateEdge, ...]
     root: int
     members: tuple[int, ...]
     n_unobserved: int
@@ -145,15 +145,15 @@ def _of_different(
         return Tree(tuple(_came(e, known_root, came) for e in edges), known_root, tuple(members), 0)
     products = grams(tensors).sum(axis=0)
     place = {i: k for k, i in enumerate(members)}
-    near: list[Draft] = []
-    distant: list[Draft] = []
-    lacking: list[Draft] = []
+    near: list[CandidateEdge] = []
+    distant: list[CandidateEdge] = []
+    lacking: list[CandidateEdge] = []
     n_beside = int((found.parents == root).sum())
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            told = (*edge.evidence, SIBLING)
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, SIBLING)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         is_timed = bool(group.pairwise.direction[u, v])
         if (
             u == root
@@ -161,14 +161,14 @@ def _of_different(
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
-            told = (*edge.evidence, PATH)
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, PATH)
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
             if u == root:
                 lacking.append(edge)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
-        is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
+        is_distant = kept < KEPT_LEAST and not KINDS[edge.kind].may_replace_parts
         (distant if is_distant else near).append(edge)
     unobserved = -1 - n_before
     if len(lacking) > 1 and not distant:
@@ -185,14 +185,16 @@ def _of_different(
     return Tree(tuple(near), members[root], tuple(members), 1)
 
 
-def _came(edge: Draft, root: int, said: str) -> Draft:
+def _came(edge: CandidateEdge, root: int, said: str) -> CandidateEdge:
     """An edge below a known root: those that leave it rest on what its copy lost."""
     if edge.parent != root:
         return edge
     return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
 
 
-def _beside(leaving: Sequence[Draft], root: int, unobserved: int, why: str) -> list[Draft]:
+def _beside(
+    leaving: Sequence[CandidateEdge], root: int, unobserved: int, why: str
+) -> list[CandidateEdge]:
     """Hang children and the root itself from an ancestor that nobody has."""
     ends = [*leaving, replace(leaving[0], child=root)]
     return [
@@ -244,7 +246,7 @@ def _has_moved(inheritance: Inheritance, found: Orientation, root: int) -> bool:
 
 def _joined(
     sketches: Sequence[Sketch], relatives: Relatives, others: Sequence[int], root: int
-) -> list[Draft]:
+) -> list[CandidateEdge]:
     """The edge between a model and its nearest relative of another layout, if one is related."""
     choices = []
     for other in others:
@@ -256,7 +258,7 @@ def _joined(
         return []
     distance, other, log10_p, derivation = min(choices, key=lambda c: c[:2])
     forward = derivation.parent != "b"
-    edge = Draft(
+    edge = CandidateEdge(
         parent=other if forward else root,
         child=root if forward else other,
         kind=first_kind(derivation.kind),

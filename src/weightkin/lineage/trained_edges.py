@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
 from weightkin.derivation.direction import ASK
-from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise
 from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch
@@ -30,7 +30,7 @@ def trained_edge(
     v: int,
     distance: float,
     known_root: int | None = None,
-) -> Draft:
+) -> CandidateEdge:
     """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
     undone = relatives.undone(members[u], members[v])
     derivation, _ = relatives.derive(members[u], members[v], undone)
@@ -54,7 +54,7 @@ def trained_edge(
         direction = min(direction, 0.5)
         evidence.append(FRAMES)
     evidence += _clock_words(own[u], own[v])
-    return Draft(
+    return CandidateEdge(
         parent=members[u],
         child=members[v],
         kind=first_kind(derivation.kind),

@@ -15,7 +15,7 @@ from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
 from weightkin.policy.reach import Candidate, Reach, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import equal_kinds
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
@@ -51,7 +51,7 @@ class Evidence:
     @property
     def is_same(self) -> bool:
         """Whether both hold the same values."""
-        return any(kind in EQUAL_KINDS for kind in self.kind)
+        return bool(equal_kinds(self.kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.form import from_text, to_text
+from weightkin.records.kinds import Kind
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -60,6 +62,11 @@ class Adding:
         """Return the record as JSON."""
         return to_text(ADDING_SCHEMA, asdict(self), indent)
 
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Adding:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, ADDING_SCHEMA, partial(built, Adding))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relative:
@@ -74,7 +81,7 @@ class Relative:
     basis: str
     log10_pvalue: float  # of the pair; held against ``paid_alpha`` of the search
     sentence: str
-    kind: tuple[str, ...] = ()
+    kind: tuple[Kind, ...] = ()
     kind_details: dict[str, Any] = field(default_factory=dict)
     cosine: float
     invariant_cosine: float
@@ -92,7 +99,7 @@ class Step:
     child_id: int = 0
     parent_digest: str = ""
     child_digest: str = ""
-    kind: str = "unknown"
+    kind: Kind = "unknown"
     weight: float = 1.0
     log10_pvalue: float = 0.0
     direction: str = "undetermined"
@@ -203,6 +210,17 @@ class Trace(InNotebooks):
         return from_text(text, where, TRACE_SCHEMA, partial(built, Trace))
 
 
-def listing_json(models: tuple[Registered, ...]) -> str:
-    """All registered models as one record."""
-    return to_text(LISTING_SCHEMA, {"models": [asdict(m) for m in models]}, 2)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All registered models."""
+
+    models: tuple[Registered, ...]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON."""
+        return to_text(LISTING_SCHEMA, asdict(self), indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Listing:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, LISTING_SCHEMA, partial(built, Listing))

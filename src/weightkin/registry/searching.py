@@ -69,31 +69,40 @@ class Compared:
     is_incomplete: bool = False  # a candidate's sketch could not be read
 
 
-def search(
-    store: SealedStore,
-    connection: sqlite3.Connection,
-    query: Prepared,
-    *,
-    own: Registered | None,
-    wanted: Sequence[int],
-    alpha: float,
-    seed: int,
-    most: int,
-    fresh: bool = False,
-) -> Compared:
-    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a search. ``own`` is no candidate; the models ``wanted`` are, in any case.
 
-    ``fresh`` remembers nothing.
+    With ``fresh`` nothing that was found before counts.
     """
+
+    own: Registered | None
+    wanted: Sequence[int]
+    alpha: float
+    seed: int
+    most: int
+    fresh: bool = False
+
+    @property
+    def number(self) -> int:
+        """That of the model itself in the registry, 0 where it has none."""
+        return self.own.id if self.own else 0
+
+
+def search(
+    store: SealedStore, connection: sqlite3.Connection, query: Prepared, request: Request
+) -> Compared:
+    """Propose and compare."""
+    own = request.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(n_scanned, alpha / max(1, n_scanned))
-    for candidate in _candidates(store, connection, query, found, wanted, most):
+    found = Compared(n_scanned, request.alpha / max(1, n_scanned))
+    for candidate in _candidates(store, connection, query, found, request):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
         kept = replace(candidate, models=others)
-        known = None if fresh else recalled(connection, own, kept.model, found.paid_alpha)
-        relative = _relative(query, kept, found, seed, known)
+        known = None if request.fresh else recalled(connection, own, kept.model, found.paid_alpha)
+        relative = _relative(query, kept, found, request.seed, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
         (found.relatives if is_related else found.others).append(relative)
@@ -105,10 +114,10 @@ def _candidates(
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
-    wanted: Sequence[int],
-    most: int,
+    request: Request,
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
+    wanted, most = request.wanted, request.most
     blocks = [
         (ALIGNED, query.aligned, LEAST_COSINE),
         (INVARIANT, query.invariant, LEAST_INVARIANT),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.formats.write_guard import refuse_inside
-from weightkin.registry.flat import FlatStore
+from weightkin.registry.file_backend import FileStore
 from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
 
@@ -38,7 +38,7 @@ def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = F
     """
     (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
     if not place:
-        return FlatStore(folder_of(path), to_write=to_write)
+        return FileStore(folder_of(path), to_write=to_write)
     try:
         where = address(str(place))
     except UsageError as error:

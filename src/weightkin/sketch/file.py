@@ -24,9 +24,9 @@ from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import SKETCH_KEY
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.sketch.facts import empty, raw_bytes
+from weightkin.sketch.parse_metadata import Entry, checked_entries, checked_facts
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
-from weightkin.sketch.stored import Entry, checked_entries, checked_facts
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.sources.local import LocalFile
