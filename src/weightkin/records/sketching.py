@@ -39,6 +39,9 @@ class Sketching:
     skipped: tuple[Skipped, ...]
     version: str
 
+    def __repr__(self) -> str:
+        return f"<Sketching {len(self.sketches)} written, {len(self.skipped)} skipped>"
+
     @property
     def incomplete(self) -> bool:
         """Whether anything that was asked for is missing."""
