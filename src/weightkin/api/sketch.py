@@ -16,6 +16,7 @@ from weightkin.api.models import open_model as opened
 from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.formats import absolute, open_model
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
@@ -238,9 +239,9 @@ def _write(
 def _target(folder: Path, name: str, taken: Mapping[str, str]) -> str:
     """A file named after the model, numbered where two models share a name."""
     stem = name.replace("/", "_").replace("\0", "_")
-    target = str(folder / f"{stem}{file.SUFFIX}")
+    target = str(folder / f"{stem}{SKETCH_SUFFIX}")
     n = 2
     while target in taken:
-        target = str(folder / f"{stem}-{n}{file.SUFFIX}")
+        target = str(folder / f"{stem}-{n}{SKETCH_SUFFIX}")
         n += 1
     return target

@@ -79,10 +79,10 @@ def check(
 
 def _is_model(source: str) -> bool:
     """Whether a source is no mere folder of folders, into which results may be written."""
-    from weightkin.policy.walk import is_weights
+    from weightkin.formats.finder import kind_of
 
     try:
-        return not Path(source).is_dir() or any(is_weights(x.name) for x in Path(source).iterdir())
+        return not Path(source).is_dir() or any(kind_of(x.name) for x in Path(source).iterdir())
     except (OSError, ValueError):
         return True
 
