@@ -20,7 +20,7 @@ class SketchFile:
     source: str
     name: str
     digest: str
-    full_digest: str | None
+    full_digest: str | None = None
     scheme: str
     file: str
     n_parameters: int
