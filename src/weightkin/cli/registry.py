@@ -108,7 +108,7 @@ def trace(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Find the lineage of a model, and check the parents that it declares."""
+    """Find the lineage of a model. Also checks the parents that it declares."""
     exclusive(json=as_json, format=form)
     check_page(html, (source,))
     home = _home(registry)
@@ -125,7 +125,7 @@ def trace(
 
 
 def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List the registered models: when, from where, and what each declares."""
+    """List the registered models. With date, source, and what each declares."""
     from weightkin.records.registry import Listing
     from weightkin.report.registry import listing_lines
 

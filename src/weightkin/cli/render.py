@@ -24,7 +24,7 @@ def render(
     form: AnyFormatOption = None,
     answer: Answer,
 ) -> None:
-    """Print a saved record, or write its HTML report, without computing anything again."""
+    """Print a saved result again. Nothing is computed; every format of its command is there."""
     from weightkin.cli.tree import DRAWING
     from weightkin.report.html.sections import Record
     from weightkin.report.rendering import ITEMISED, lines_of, read_any, written

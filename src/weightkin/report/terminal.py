@@ -27,6 +27,7 @@ MANY = 1_000_000
 UNBROKEN = "\u00a0"  # a space where no line ends
 MARK = "$ "  # before a command, whose line is never wrapped
 NARROW = 30  # columns that words have in any case
+LAST = 16  # columns that the last column of a table needs to be continued in place
 BLIND = "blind tests"
 ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW = 8  # units
@@ -70,7 +71,7 @@ def fitted(line: str, width: int) -> list[str]:
     """
     if len(line) <= width or line.lstrip().startswith(MARK):
         return [line]
-    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width // 2]
+    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width - LAST]
     hang = columns[-1] if columns else len(line) - len(line.lstrip()) + 2
     return textwrap.wrap(
         line,
