@@ -193,6 +193,13 @@ class Comparison(InNotebooks):
     version: str
     incomplete: bool = False  # part of a model could not be read
 
+    def __repr__(self) -> str:
+        kind = f", {' '.join(self.kind)}" if self.kind else ""
+        parent = f", parent {self.direction.parent}" if self.verdict == "dependent" else ""
+        counts = f"{len(self.tests)} tests, {len(self.skipped)} skipped"
+        log10_p = f"log10 p {self.log10_pvalue:.1f}"
+        return f"<Comparison {self.verdict} ({self.basis}, {log10_p}){kind}{parent}; {counts}>"
+
     @property
     def sentence(self) -> str:
         """The verdict as one line that can be quoted."""

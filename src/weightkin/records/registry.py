@@ -10,6 +10,7 @@ from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
 
 ADDING_SCHEMA = "weightkin/adding/1"
@@ -53,6 +54,10 @@ class Adding:
     seconds: float = 0.0
     version: str = ""
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.added)} added, {len(self.known)} known, {len(self.skipped)} skipped"
+        return f"<Adding {counts}>"
+
     @property
     def incomplete(self) -> bool:
         """Whether a model could not be read."""
@@ -88,6 +93,10 @@ class Relative:
     looked_at: Looked
     effect: Effect | None = None
 
+    def __repr__(self) -> str:
+        verdict = f"{self.verdict} ({self.basis}, log10 p {self.log10_pvalue:.1f})"
+        return f"<Relative #{self.model.id} {self.model.name!r}: {verdict}>"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -106,6 +115,10 @@ class Step:
     direction_probability: float = 0.5
     support: float = 0.0
     evidence: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        return f"<Step {self.parent!r} -> {self.child!r}: {how}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +157,15 @@ class Search(InNotebooks):
     version: str = ""
     incomplete: bool = False
     not_testable: str = ""  # why no test of it is known; equal contents are found all the same
+
+    def __repr__(self) -> str:
+        found = f"{len(self.relatives)} relatives among {self.n_scanned} models"
+        counts = f"{len(self.parents)} parents, {len(self.children)} children"
+        return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
+
+    def to_pandas(self) -> Any:
+        """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
+        return frame_of(self.relatives)
 
     @property
     def untested(self) -> tuple[Relative, ...]:
@@ -195,6 +217,10 @@ class Trace(InNotebooks):
     declared: tuple[DeclaredParent, ...] = ()
     licence: str = ""
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.path)} steps to its root, {len(self.declared)} declared parents"
+        return f"<Trace of {self.search.name!r}: {counts}>"
+
     @property
     def path(self) -> tuple[Step, ...]:
         """Edges from the model up to its root."""
@@ -215,6 +241,9 @@ class Listing:
     """All registered models."""
 
     models: tuple[Registered, ...]
+
+    def __repr__(self) -> str:
+        return f"<Listing of {len(self.models)} models>"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON."""
