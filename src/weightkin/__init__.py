@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from weightkin.records.location import Location
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
+    from weightkin.report.sentences import one_line
     from weightkin.sketch import read_sketch, write_sketch
     from weightkin.weights import Model, digest, full_digest, open_model
 
@@ -62,6 +63,7 @@ _HOMES = {
     "full_digest": "weightkin.weights",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
+    "one_line": "weightkin.report.sentences",
     "open_model": "weightkin.weights",
     "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
@@ -87,6 +89,7 @@ __all__ = [
     "full_digest",
     "locate",
     "notebook_html",
+    "one_line",
     "open_model",
     "read_anatomy",
     "read_policy",

@@ -9,6 +9,7 @@ from typing import Any
 
 from weightkin.papers import thorough
 from weightkin.records import Comparison, Test
+from weightkin.records.codes import TESTS
 from weightkin.records.location import Location
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
@@ -67,7 +68,12 @@ def _of_runs(old: Comparison, new: Comparison) -> list[str]:
     if not tests[0] and not tests[1]:
         return []
     if not tests[0] or not tests[1]:
-        why = [s.why for r in (old, new) for s in r.skipped if s.what == thorough.WHAT]
+        why = [
+            s.data.get("error", s.code)
+            for r in (old, new)
+            for s in r.skipped
+            if s.test == "activations"
+        ]
         counts = f"{len(tests[0])} in the record, {len(tests[1])} now"
         return [f"{thorough.WHAT}: {counts} ({why[0] if why else 'not run'})"]
     found = []
@@ -87,7 +93,7 @@ def _key(test: Test) -> tuple[str, str, str]:
 
 def _close(x: Test, y: Test) -> bool:
     """Equal but for what rounding may tip; chi-squared statistics carry their p-values' spread."""
-    is_sum = x.name.endswith("_fisher")
+    is_sum = TESTS[x.name].is_sum
     return (
         (x.axis, x.trusts, x.n_units, x.null) == (y.axis, y.trusts, y.n_units, y.null)
         and math.isclose(
@@ -104,7 +110,7 @@ def _without_runs(record: Comparison) -> Comparison:
     return replace(
         record,
         tests=tuple(t for t in record.tests if not thorough.is_from_running(t)),
-        skipped=tuple(s for s in record.skipped if not s.what.startswith(thorough.WHAT)),
+        skipped=tuple(s for s in record.skipped if s.test != "activations"),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from weightkin._version import __version__
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
@@ -79,9 +79,9 @@ def sketch_files(
                 seen = WorkerLost(f"{given[source]}: {seen.why}")
             if isinstance(seen, UnreadableModel):
                 errors.append(seen)
-                skipped.append(Skipped(what=given[source], why=str(seen)))
+                skipped.append(unread(given[source], seen))
             elif seen.is_sketch:
-                skipped.append(Skipped(what=given[source], why="is a sketch already"))
+                skipped.append(left_out(given[source], "is-sketch"))
             else:
                 targets[_target(folder, seen.name, targets)] = source
     if errors and len(skipped) == len(sources):
@@ -103,7 +103,7 @@ def sketch_files(
             try:
                 written.append(_write(next(results), Path(target), source, given[source]))
             except (UnreadableModel, UsageError) as error:
-                skipped.append(Skipped(what=given[source], why=str(error)))
+                skipped.append(unread(given[source], error))
     return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=__version__)
 
 

@@ -150,9 +150,9 @@ def family_differences(old: FamilyGraph, new: FamilyGraph) -> list[str]:
     names, found = {}, []
     for node in (x for x in old.nodes if x.observed):
         if (there := now.get(node.source)) is None:
-            why = [skip.why for skip in new.skipped if new.incomplete]
-            if why:
-                raise UnreadableModel(why[0])
+            lost = [x.data["error"] for x in new.skipped if x.code == "unread" and new.incomplete]
+            if lost:
+                raise UnreadableModel(lost[0])
             found.append(f"{node.id}: holds now what another model of the record holds")
         elif there.digest != node.digest:
             found.append(f"digest of {node.id}: {node.digest} in the record, {there.digest} now")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin.errors import UsageError
+from weightkin.report.reasons import why
 
 if TYPE_CHECKING:
     from weightkin.records.estimating import Estimate
@@ -38,6 +39,6 @@ def print_estimate(record: Estimate, *, as_json: bool) -> None:
 
     print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+        print(f"weightkin: {printable(why(skipped))}", file=sys.stderr)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

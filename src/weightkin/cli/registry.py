@@ -14,6 +14,7 @@ from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
+from weightkin.report.reasons import why
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
@@ -177,8 +178,8 @@ def _finish_adding(record: Adding, as_json: bool) -> None:
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel
-        raise kind(none_read([x.why for x in record.skipped]))
+        raise kind(none_read([why(x) for x in record.skipped]))
     print(record.to_json() if as_json else "\n".join(adding_lines(record)))
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+        print(f"weightkin: {printable(why(skipped))}", file=sys.stderr)
     _exit(record.incomplete)

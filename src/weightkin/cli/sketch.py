@@ -17,6 +17,7 @@ from weightkin.cli.options import (
     print_estimate,
 )
 from weightkin.cli.progress import progress_line
+from weightkin.report.reasons import why
 
 
 def sketch(
@@ -57,6 +58,6 @@ def sketch(
         )
     print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+        print(f"weightkin: {printable(why(skipped))}", file=sys.stderr)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
 from weightkin.stats.matching import Ints
-from weightkin.weights.model import Model, Problem
+from weightkin.weights.model import Model
 
 MAX_TOKENS = 512  # embedding rows that show the residual dimensions
 MIN_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports
@@ -50,8 +50,8 @@ def map_residual(
         if found:
             tested.append((found, n_rows))
     trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
-    if trusts is None and tested:
-        bench.note([Problem("residual axes", why)])
+    if why is not None and tested:
+        bench.note([replace(why, what="residual axes")])
     maps = []
     for t, n in tested:
         is_trusted = trusts is not None and bool(bench.without_ties([t]))

@@ -1,6 +1,7 @@
 """Which rows of which tensors are read: fixed by the shapes of the two models before reading any.
 
 A view is one tensor seen from one axis: one row a unit. Where units are rows, a run of whole rows
+from weightkin.records import Skipped, left_out
 from index 0 is read; where they are columns, a few whole rows are read and turned, so that every
 unit is seen in a few coordinates of the other dimension. Runs start at 0 because survivors of
 pruning overlap there and periodic twins do not (`methods`, section 2.1).
@@ -16,10 +17,11 @@ import numpy as np
 
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.records import Skipped, left_out
 from weightkin.sketch.scheme import Scheme
 from weightkin.stats.matching import Floats
 from weightkin.weights.dtypes import to_float32
-from weightkin.weights.model import Model, Problem, Rows
+from weightkin.weights.model import Model, Rows
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
@@ -84,7 +86,7 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
 
 def read_views(
     model: Model, axis: Axis, plan: Plan, n_vocabulary: int = 0, run: Run | None = None
-) -> tuple[dict[str, Floats], list[Problem]]:
+) -> tuple[dict[str, Floats], list[Skipped]]:
     """Read the views of one axis: role to matrix, one row a unit; and what had to be left out.
 
     ``n_vocabulary`` is the number of embedding rows the two models can be compared on; ``run``
@@ -96,9 +98,9 @@ def read_views(
     for place in view_places(model, axis):
         view = _read_place(model, axis, place, plan, n_vocabulary, run)
         if view.size and not np.isfinite(view).all():
-            problems.append(Problem(place.tensor, "non-finite values in the rows read"))
+            problems.append(left_out(place.tensor, "non-finite-rows"))
         elif view.size and not view.any():
-            problems.append(Problem(place.tensor, "all rows read are zero"))
+            problems.append(left_out(place.tensor, "zero-rows"))
         elif view.size:
             views[place.role] = view
     return views, problems

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from weightkin.records import Clue
+from weightkin.records.family import Unit
 from weightkin.records.kinds import KINDS
 
 LIKELY = 0.8  # probability of a direction under which a layout does not go by it
@@ -25,10 +27,10 @@ class Draft:
     direction: float = 0.5
     distance: float = 0.0
     support: float = 1.0
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Clue, ...] = ()
     runner_up: int | None = None
     behind: float = 0.0
-    unit: str = ""  # of `behind`
+    unit: Unit = ""  # of `behind`
 
     @property
     def is_claimed(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ from weightkin.stats.combining import holm
 from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
-from weightkin.weights.model import Problem
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -70,8 +69,8 @@ def scan_blocks(
         bench = Bench(a, b, plan, seed, seen_through)
         pieces = _Pieces(bench, kind)
         trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
-        if trusts is None and pieces.stacks:
-            bench.note([Problem(f"{kind} axes", why)])
+        if why is not None and pieces.stacks:
+            bench.note([replace(why, what=f"{kind} axes")])
         scans += [_scan(pieces, stack, trusts) for stack in pieces.stacks]
         skipped.update(dict.fromkeys(bench.skipped.values()))
     return [scan for scan in scans if scan.is_testable.any()], tuple(skipped)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from weightkin.records.comparison import Skipped
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/estimate/1"
+SCHEMA = "weightkin/estimate/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

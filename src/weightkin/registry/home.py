@@ -11,6 +11,7 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.records import left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import (
@@ -35,7 +36,6 @@ from weightkin.weights.source import full_name, full_name_of, may_be_elsewhere
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
-NO_AXIS = "no axis of it is known"
 
 
 class Registry:
@@ -185,7 +185,7 @@ class Registry:
             seed=seed,
             version=__version__,
             incomplete=query.sketch.is_partial or found.is_incomplete,
-            not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
+            not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
         )
         said = query.declared
         declared = declarations.check_declared(said.parents, matches, found, where, number)

@@ -6,13 +6,16 @@ import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.evidence.verdict import not_read
 from weightkin.records import Skipped
 from weightkin.records.form import to_text
+from weightkin.report.reasons import why
 from weightkin.report.terminal import file_size, printable
 from weightkin.weights import Model
 
-SCHEMA = "weightkin/model/1"
+SCHEMA = "weightkin/model/2"
 
 
 def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
@@ -39,8 +42,8 @@ def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
         lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} seen in")
     for (stack, _, words), blocks in shown.items():
         lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
-    for problem in (*model.problems, *anatomy.skipped):
-        lines.append(f"  skipped  {printable(problem.what)}: {printable(problem.why)}")
+    for x in not_read(Side(model, anatomy)):
+        lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
     return lines
 
 
@@ -93,7 +96,7 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
             )
             for name, role in anatomy.roles
         ),
-        skipped=tuple(Skipped(what=p.what, why=p.why) for p in (*model.problems, *anatomy.skipped)),
+        skipped=tuple(not_read(Side(model, anatomy))),
         bytes_read=model.bytes_read,
     )
 

@@ -7,6 +7,7 @@ import unicodedata
 from weightkin.records import Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.derived import derivation_lines
+from weightkin.report.reasons import why
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -20,7 +21,6 @@ AXIS_WORDS = {
 PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": "no evidence"}
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
-BLIND = "blind tests"
 ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW = 8  # units
 SIGNS = ("signs", "token signs")
@@ -60,7 +60,7 @@ def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
         return []
-    whys = [x.why for x in record.skipped if BLIND in x.what]
+    whys = [why(x) for x in record.skipped if x.test == "blind"]
     return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
 
 
@@ -107,11 +107,11 @@ def _notes(record: Comparison) -> list[str]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
     reasons: dict[str, list[str]] = {}
     for skip in record.skipped:
-        reasons.setdefault(skip.why, []).append(skip.what)
-    for why, whats in list(reasons.items())[:MAX_SKIPPED]:
+        reasons.setdefault(why(skip), []).append(skip.what)
+    for reason, whats in list(reasons.items())[:MAX_SKIPPED]:
         more = f" and {len(whats) - MAX_SKIPPED} more" if len(whats) > MAX_SKIPPED else ""
         lines.append(
-            f"  skipped  {printable(', '.join(whats[:MAX_SKIPPED]))}{more}: {printable(why)}"
+            f"  skipped  {printable(', '.join(whats[:MAX_SKIPPED]))}{more}: {printable(reason)}"
         )
     if n_left := sum(map(len, list(reasons.values())[MAX_SKIPPED:])):
         lines.append(f"  skipped  {n_left} more (--json lists them)")

@@ -9,6 +9,7 @@ from typing import Any
 from weightkin.records import Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.records.kinds import equal_kinds
+from weightkin.report.derived import identical_words
 
 NULLS = {
     "exact": "the law of the statistic is known",
@@ -92,7 +93,7 @@ def verdict_words(record: Comparison) -> Sequence[str]:
             "One model may have been arranged so as to match the other.",
         )
     if record.basis == "equal" or equal_kinds(record.kind):
-        said = record.kind_details.get("identical", "equal values")
+        said = identical_words(record.kind_details)
         return (f"The two hold the same weights: {said}.", *_equal_words(record))
     if record.basis == "calibrated" and record.calibration is not None:
         x = record.calibration
