@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
 
-from weightkin.scan import bits_of, chance_of_missing, n_differing, nearest
+from weightkin.scan import bits_of, n_differing, nearest
 
 
 def unit(x):
@@ -39,6 +40,13 @@ def test_relatives_among_many_strangers_are_found(rng):
     found, products = nearest(bits_of(x), x, q, 30)
     assert set(found.tolist()) == set(range(30))
     assert np.all(np.diff(products) <= 0)
+
+
+def chance_of_missing(cosine, n, n_dims, *, n_rescored):
+    """Normal approximation of the number of differing bits; dimensions as good as independent."""
+    cut = n_dims / 2 + np.sqrt(n_dims) / 2 * ndtri(n_rescored / n)
+    share = float(np.arccos(cosine) / np.pi)
+    return float(ndtr((n_dims * share - cut) / np.sqrt(n_dims * share * (1 - share))))
 
 
 def test_the_chance_of_missing_falls_with_the_cosine_and_holds(rng):

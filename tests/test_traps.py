@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG, gaussian, null_model, sorted_by_norm
-from benchmarks.tables import most_by_chance
+from benchmarks.lib.null_models import CONFIG, gaussian, null_model, sorted_by_norm
+from benchmarks.lib.tables import most_by_chance
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
@@ -18,15 +18,15 @@ from weightkin.evidence.blind import run_signs
 from weightkin.evidence.ladder import LADDER, total_log10
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.sample import Plan
-from weightkin.evidence.stage import Bench, Stage, run_stage
+from weightkin.evidence.stage import PairTester, Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames
+from weightkin.formats import model_from_arrays
 from weightkin.stats import signs
 from weightkin.stats.coincidences import log_evalues
 from weightkin.stats.combining import stopped_log_evalue
 from weightkin.stats.matching import match_rows
 from weightkin.stats.order import longest_in_order, order_log10_sf
-from weightkin.weights import model_from_arrays
 
 ALPHA = 0.05
 GATE, UP = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up"))
@@ -54,7 +54,7 @@ def log10_of(stage):
 
 def units_log10(a, b, through=None):
     name = "" if through is None else "token units"
-    return log10_of(run_units(Bench(a, b, Plan(64), 0, frames=through, name=name))[0])
+    return log10_of(run_units(PairTester(a, b, Plan(64), 0, frames=through, name=name))[0])
 
 
 def sign_log10(a, b, axis="mlp"):
@@ -272,7 +272,7 @@ def test_tokens_chosen_by_comparing_embeddings(rng):
             x["lm_head.weight"] = gaussian(rng, 600, 16)
         a, b = map(side, arrays)
         recipe = naive.chosen_tokens_log10(*rows(a, b, "model.embed_tokens.weight"), 64)
-        return recipe, log10_of(run_stage(Bench(a, b, Plan(64), 0), "residual", {}))
+        return recipe, log10_of(run_stage(PairTester(a, b, Plan(64), 0), "residual", {}))
 
     judge(draw, 150, rng)
 
@@ -306,7 +306,7 @@ def test_positions_that_are_sinusoids_under_a_learned_name(rng, drift):
         a, b = gpt(rng), gpt(rng)
         assert any(x.kind == "residual" for x in a.anatomy.axes)
         tables = [x.T for x in rows(a, b, "transformer.wpe.weight")]
-        stage = run_stage(Bench(a, b, Plan(64), 0), "residual", {})
+        stage = run_stage(PairTester(a, b, Plan(64), 0), "residual", {})
         assert "wpe.weight holds sinusoids" in stage.skipped[-1].sentence
         return naive.unguarded_log10(*tables), log10_of(stage)
 

@@ -1,17 +1,21 @@
 """Read model weights; say, with evidence anybody can recompute, whether two models share them.
 
-The way of a model through the house, each room importing only from those before it:
+What a model passes through, each part importing only from those before it:
 
-    errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    errors, text               what can go wrong; one line of a foreign text
+    records, stats             what leaves; laws of chance (arrays only)
+    notebooks                  records show and say themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
-    weights                    a source becomes a `Model`: rows of one tensor at a time
+    catalogue                  one entry per architecture: names, roles, norms, GGUF names
+    sources                    a source becomes its files: on this machine, or on a hub
+    formats                    files become a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, stages, calibrated tests, verdict
     derivation                 sketches: distances, kinds, mixtures, direction; a pair in full
-    locate, papers             which parts are alike; the tests of the two papers
+    localise, papers           which parts are alike; the tests of the two papers
     lineage                    many sketches become a family graph
     api                        the verbs on models: arguments are checked, a record comes back
     registry                   many models in one file, found again by their weights
@@ -28,15 +32,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from weightkin._version import __version__ as __version__
+from weightkin.notebooks import draw_records_with, say_records_with
 
 if TYPE_CHECKING:
-    from weightkin.anatomy import read_anatomy
     from weightkin.api.compare import Options, compare
+    from weightkin.api.estimate import estimate
     from weightkin.api.locate import locate
-    from weightkin.api.sketch import take_sketch
+    from weightkin.api.models import digest, full_digest, open_model, read_anatomy
+    from weightkin.api.sketch import read_sketch, take_sketch, write_sketch
+    from weightkin.api.tree import family_graph
     from weightkin.api.verify import verify
+    from weightkin.compute import Execution
     from weightkin.errors import WeightkinError
-    from weightkin.lineage.family import family_graph
+    from weightkin.formats import Model
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
@@ -44,37 +52,40 @@ if TYPE_CHECKING:
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.report.sentences import one_line
-    from weightkin.sketch import read_sketch, write_sketch
-    from weightkin.weights import Model, digest, full_digest, open_model
+    from weightkin.web.serving import serve
 
 _HOMES = {
     "Comparison": "weightkin.records",
+    "Execution": "weightkin.compute",
     "FamilyGraph": "weightkin.records.family",
-    "Model": "weightkin.weights",
-    "Registry": "weightkin.registry",
-    "WeightkinError": "weightkin.errors",
+    "Location": "weightkin.records.location",
+    "Model": "weightkin.formats",
     "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
+    "Registry": "weightkin.registry",
+    "WeightkinError": "weightkin.errors",
     "check": "weightkin.policy",
     "compare": "weightkin.api.compare",
-    "Location": "weightkin.records.location",
-    "digest": "weightkin.weights",
-    "family_graph": "weightkin.lineage.family",
-    "full_digest": "weightkin.weights",
+    "digest": "weightkin.api.models",
+    "estimate": "weightkin.api.estimate",
+    "family_graph": "weightkin.api.tree",
+    "full_digest": "weightkin.api.models",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
     "one_line": "weightkin.report.sentences",
-    "open_model": "weightkin.weights",
+    "open_model": "weightkin.api.models",
+    "read_anatomy": "weightkin.api.models",
     "read_policy": "weightkin.policy",
-    "read_anatomy": "weightkin.anatomy",
-    "read_sketch": "weightkin.sketch",
+    "read_sketch": "weightkin.api.sketch",
+    "serve": "weightkin.web.serving",
     "take_sketch": "weightkin.api.sketch",
     "verify": "weightkin.api.verify",
-    "write_sketch": "weightkin.sketch",
+    "write_sketch": "weightkin.api.sketch",
 }
 
 __all__ = [
     "Comparison",
+    "Execution",
     "FamilyGraph",
     "Location",
     "Model",
@@ -85,6 +96,7 @@ __all__ = [
     "check",
     "compare",
     "digest",
+    "estimate",
     "family_graph",
     "full_digest",
     "locate",
@@ -94,6 +106,7 @@ __all__ = [
     "read_anatomy",
     "read_policy",
     "read_sketch",
+    "serve",
     "take_sketch",
     "verify",
     "write_sketch",
@@ -101,10 +114,14 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'weightkin' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+draw_records_with(lambda record: str(__getattr__("notebook_html")(record)))
+say_records_with(lambda record: str(__getattr__("one_line")(record)))

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from benchmarks.zoo_laws import base_pairs
+from benchmarks.lib import claim
 from scipy.stats import binom
 from zoo import truth
 
@@ -12,10 +12,12 @@ from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
-from weightkin.evidence.blind import run_signs, total_log10_pvalue
+from weightkin.evidence.blind import run_signs
 from weightkin.evidence.views import frames, shared_tokens
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.stats.signs import agreements_log10_sf
-from weightkin.weights import model_from_arrays, open_model
+
+base_pairs = claim("zoo_laws").base_pairs
 
 
 def _side(name):
@@ -89,7 +91,8 @@ def test_hidden_strangers_stay_strangers(zoo):
 def test_flipped_signs_take_the_power_and_never_make_a_false_hit(zoo):
     a, b = _side("llama-a"), _side("llama-a-signs")
     _, matches = run_signs(a, b, 0)
-    assert total_log10_pvalue(matches) > -3
+    n_agree, n = sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches)
+    assert agreements_log10_sf(n_agree, n) > -3
 
 
 def test_recovered_permutations_undo_the_hiding(zoo, tmp_path):
@@ -158,7 +161,7 @@ def test_models_of_other_senses_say_so(zoo):
 
 
 def _model(arrays):
-    from benchmarks.null_models import CONFIG
+    from benchmarks.lib.null_models import CONFIG
 
     return model_from_arrays(arrays, config=CONFIG)
 
@@ -179,10 +182,10 @@ def test_weakly_alike_relatives_are_dependent(zoo, a, b):
 
 
 def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch):
-    from weightkin.api import compare as verb
+    from weightkin.derivation import pair
     from weightkin.report.terminal import comparison_lines
 
-    monkeypatch.setattr(verb, "load_controls", lambda own: ())
+    monkeypatch.setattr(pair, "load_controls", lambda own: ())
     record = compare(_path("llama-a-ft2"), _path("llama-a-ft2-disguised"))
     assert any("no exoneration" in line for line in comparison_lines(record))
     strangers = compare(_path("llama-a"), _path("llama-b"))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks.formula_starts import STARTS, cosines, identity, llama, noisy
-from benchmarks.null_models import CONFIG, gaussian
+from benchmarks.lib.formula_starts import STARTS, cosines, identity, llama, noisy
+from benchmarks.lib.null_models import CONFIG, gaussian
 
 from tests import models
 from weightkin.anatomy import read_anatomy
@@ -14,8 +14,8 @@ from weightkin.evidence.controls import Control, rank
 from weightkin.evidence.equal_rows import n_equal
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Bench
-from weightkin.weights import model_from_arrays
+from weightkin.evidence.stage import PairTester
+from weightkin.formats import model_from_arrays
 
 LAYER = "model.layers.{}.mlp.{}_proj.weight"
 
@@ -26,7 +26,7 @@ def _compare(a, b, **options):
 
 def _formulas(model):
     side = Side(model, read_anatomy(model))
-    bench = Bench(side, side, make_plan((model, side.anatomy), (model, side.anatomy)), 0)
+    bench = PairTester(side, side, make_plan((model, side.anatomy), (model, side.anatomy)), 0)
     for kind in ("units", "vo", "heads", "residual"):
         for axis in side.axes(kind):
             bench.read(axis, is_a=True, n_vocabulary=40)

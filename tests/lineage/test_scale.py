@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from benchmarks.scale import edges_of, forest
+from benchmarks.lib import claim
 
 from weightkin import family_graph
-from weightkin.lineage.growing import add_model, grown
 from weightkin.lineage.proposed import likeness, proposed
 from weightkin.lineage.relatives import ALIKE
 from weightkin.sketch.vectors import nearest, search_vectors
+
+edges_of = claim("scale").edges_of
+forest = claim("scale").forest
+inserted = claim("scale").inserted
 
 SIZES = (1, 4, 1, 2, 3, 1, 6, 8, 2, 12)
 
@@ -56,8 +59,8 @@ def test_an_addition_lands_where_a_full_run_puts_it(models, place):
     parents = {parent for _, parent, _ in some}
     name, _, sketch = [m for m in some if m[0] not in parents][place]
     rest = {other: s for other, _, s in some if other != name}
-    known = grown(family_graph(list(rest.values())), rest)
-    added = add_model(known, name, sketch).graph
+    vectors = search_vectors(list(rest.values()))
+    added = inserted(family_graph(list(rest.values())), rest, vectors, sketch)
     whole = family_graph([s for _, _, s in some])
     assert edges_of(added) == edges_of(whole)
     assert {frozenset(c) for c in added.components} == {frozenset(c) for c in whole.components}

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests import families
-from weightkin.report.html.drawn import drawing, family_drawing
+from weightkin.report.html.graph_model import drawing, family_drawing
 from weightkin.report.html.layout import COLUMN, ROW, Link, layout
 
 FORESTS = {

@@ -11,7 +11,13 @@ from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.html import body
-from weightkin.report.html.drawn import DrawnEdge, DrawnNode, drawing, family_drawing, trace_drawing
+from weightkin.report.html.graph_model import (
+    DrawnEdge,
+    DrawnNode,
+    drawing,
+    family_drawing,
+    trace_drawing,
+)
 from weightkin.report.html.layout import Link, closing_links
 
 

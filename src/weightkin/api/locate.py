@@ -6,33 +6,30 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from weightkin._version import __version__
 from weightkin.anatomy.side import MAX_EXPERTS, Side, open_side
 from weightkin.api.arguments import check_alpha, check_seed
+from weightkin.api.models import Source, as_source
 from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
-from weightkin.evidence.residualmap import map_residual
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import Bench
+from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.verdict import not_read
-from weightkin.evidence.views import Frame, frames
-from weightkin.locate.blockmap import Found, find_pairs, map_stack
-from weightkin.locate.localise import BlockScan, Doubles, correct, scan_blocks
-from weightkin.locate.tensorscan import scan_tensors
+from weightkin.evidence.views import TokenRows, frames
+from weightkin.localise.blockmap import Found, find_pairs, map_stack
+from weightkin.localise.blockscan import BlockScan, Doubles, correct, scan_blocks
+from weightkin.localise.residual import map_residual
+from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped, left_out
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
-from weightkin.weights import Model
 
 
-def locate(
-    a: Model | str | Path, b: Model | str | Path, *, alpha: float = ALPHA, seed: int = 0
-) -> Location:
+def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Location:
     """Say which blocks, units, residual dimensions and tensors of ``a`` are found in ``b``.
 
     Null hypothesis of every pair of blocks: as in `compare`. All pairs of hidden units and of V/O
@@ -41,7 +38,7 @@ def locate(
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    a, b : Model, str, Path or state dict
         Open models or sources. Swapping them mirrors the answer.
     alpha : float
         Level for the whole map: the chance that any pair of strangers' blocks is on it.
@@ -52,11 +49,18 @@ def locate(
     -------
     Location
         Matrices, block map, unit maps, residual dimensions, tensors.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or one of the two is a sketch.
+    UnreadableModel
+        A source cannot be read.
     """
     started = time.perf_counter()
     check_alpha(alpha)
     check_seed(seed)
-    side_a, side_b = open_side(a), open_side(b)
+    side_a, side_b = open_side(as_source("a", a)), open_side(as_source("b", b))
     for model in (side_a.model, side_b.model):
         if model.sketched is not None:
             raise UsageError(f"{model.source}: is a sketch, expected a whole model to locate in")
@@ -68,11 +72,11 @@ def locate(
     corrected, others = correct(scans, [r.log10_pvalue for r in residual if r.trusts])
     paid = iter(others.tolist())
     residual = [_repaid(r, next(paid)) if r.trusts else r for r in residual]
-    bench = Bench(side_a, side_b, plan, seed, seen_through)
-    found = find_pairs(bench, scans, corrected, math.log10(alpha))
+    tester = PairTester(side_a, side_b, plan, seed, seen_through)
+    found = find_pairs(tester, scans, corrected, math.log10(alpha))
     maps = [map_stack(stack, found, scans) for stack in dict.fromkeys(s.stack for s in scans)]
     tensors, unread = scan_tensors(side_a.model, side_b.model)
-    notes = [*_missing(side_a, side_b), *skipped, *refused, *bench.skipped.values(), *unread]
+    notes = [*_missing(side_a, side_b), *skipped, *refused, *tester.skipped.values(), *unread]
     notes += [] if found else [left_out("permuted or rotated blocks", "order-did-not-survive")]
     return Location(
         a=ref_a,
@@ -120,7 +124,7 @@ def _n_hypotheses(scans: Sequence[BlockScan], n_others: int) -> int:
     return n_others + sum(int(s.is_testable.sum()) for s in scans if s.trusts)
 
 
-def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[Frame, Frame] | None:
+def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[TokenRows, TokenRows] | None:
     """Tokens to see units through where residual widths differ: raw rows share no coordinates."""
     widths = [{x.n_units for x in side.axes("residual")} for side in (a, b)]
     if widths[0] == widths[1]:
@@ -133,7 +137,7 @@ def _unit_maps(
     a: Side,
     b: Side,
     found: Sequence[Found],
-    seen_through: tuple[Frame, Frame] | None,
+    seen_through: tuple[TokenRows, TokenRows] | None,
 ) -> tuple[UnitMap, ...]:
     maps = [map_units(a, b, x, y, seen_through) for f in found for x, y in f.axes]
     return tuple(m for m in maps if m is not None)

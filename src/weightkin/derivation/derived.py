@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weightkin.derivation.disguise import Undone
-from weightkin.derivation.equal import Shared
+from weightkin.derivation.disguise import Disguise
+from weightkin.derivation.equal import Shared, is_small, sketch_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
-from weightkin.derivation.seen import is_small, sketch_of
+from weightkin.formats import Model
+from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped, left_out
 from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
-from weightkin.weights import Model
-from weightkin.weights.dry_run import is_remote
 
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
@@ -23,7 +22,7 @@ WHAT = "kind and direction"
 
 
 def derive(
-    models: tuple[Model, Model], undone: Undone, shared: Shared, *, frugal: bool = False
+    models: tuple[Model, Model], undone: Disguise, shared: Shared, *, frugal: bool = False
 ) -> tuple[Derivation | None, tuple[Skipped, ...]]:
     """Kind and direction of two dependent models, or why there are none.
 
@@ -59,7 +58,7 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 
 
 def _derive(
-    models: tuple[Model, Model], scheme: Scheme, undone: Undone, shared: Shared
+    models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
 ) -> Derivation | None:
     known = shared.sketches
     if known is not None and known[0].scheme == scheme:

@@ -11,16 +11,16 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.errors import UsageError
-from weightkin.evidence.ladder import Climb, paid_log10, passes
-from weightkin.evidence.links import (
-    Link,
+from weightkin.derivation.matched_units import (
+    MatchedUnits,
     Residual,
     is_rotation,
-    link,
+    match_axes,
     match_experts,
     residual_between,
 )
+from weightkin.errors import UsageError
+from weightkin.evidence.ladder import StagesRun, paid_log10, passes
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
@@ -39,7 +39,7 @@ UNPAID = 3.0  # ... and how many times what row and column together changed
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Disguise:
     """Names of the evasions seen through, their numbers, and the maps that undo them."""
 
     kinds: tuple[str, ...]
@@ -47,16 +47,16 @@ class Undone:
     maps: dict[str, Ints | Floats]
 
 
-def undo(
+def find_disguise(
     a: Side,
     b: Side,
-    climbed: Climb,
+    ran: StagesRun,
     plan: Plan,
     alpha: float,
     *,
     with_maps: bool = False,
     is_settled: bool = False,
-) -> Undone:
+) -> Disguise:
     """Name what was done to hide the relation, where a relation was found (or is settled).
 
     `permuted`: matched units, heads, experts or residual dimensions stand out of order. `rotated`:
@@ -66,20 +66,20 @@ def undo(
     `sign-flipped`: both changed sign. None of these is evidence by itself. Maps of all units are
     only made when asked for: that reads everything.
     """
-    passing = {stage.name for stage in climbed.stages if passes(stage, alpha)}
+    passing = {stage.name for stage in ran.stages if passes(stage, alpha)}
     if not passing and not is_settled:
-        return Undone((), {}, {})
-    lined_up = {stage.name for stage in climbed.stages if paid_log10(stage) <= math.log10(alpha)}
+        return Disguise((), {}, {})
+    lined_up = {stage.name for stage in ran.stages if paid_log10(stage) <= math.log10(alpha)}
     residual = Residual()
     if not (passing or lined_up) & IN_ONE_BASIS:
         residual = residual_between(a, b, whole=with_maps)
     if not passing and residual.kind == "rotated" and not is_rotation(a, b):
-        return Undone((), {}, {})
+        return Disguise((), {}, {})
     kinds = [residual.kind] if residual.kind else []
     details: dict[str, float] = {}
-    experts = _experts(a, b, climbed, residual)
+    experts = _experts(a, b, ran, residual)
     plan_of = None if with_maps or residual.kind else plan
-    links = _links(a, b, climbed, residual, plan_of, experts, is_whole=with_maps)
+    links = _links(a, b, ran, residual, plan_of, experts, is_whole=with_maps)
     if any((match[0] != match[1]).any() for match in experts.values()):
         kinds.append("permuted")
     for kind, word in (("units", "units"), ("vo", "values")):
@@ -92,10 +92,10 @@ def undo(
     maps = _maps(links, residual, experts, kinds) if with_maps and kinds else {}
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)
-    return Undone(tuple(kinds), details, maps)
+    return Disguise(tuple(kinds), details, maps)
 
 
-def _name(links: Sequence[Link]) -> tuple[list[str], dict[str, float]]:
+def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
     """Names for one kind of axis, from all its matched units."""
     kinds, numbers = [], {}
     matched = [x for x in links if len(x.units_a) >= MATCHED * x.n_looked]
@@ -129,21 +129,21 @@ def _name(links: Sequence[Link]) -> tuple[list[str], dict[str, float]]:
 def _links(
     a: Side,
     b: Side,
-    climbed: Climb,
+    ran: StagesRun,
     residual: Residual,
     plan: Plan | None,
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     *,
     is_whole: bool,
-) -> list[Link]:
+) -> list[MatchedUnits]:
     """Matched units of all pairs of blocks; of one where a large model must be read again."""
     if not residual.is_known:
         return []
-    aligned = _aligned(climbed.stages) if plan is not None else {}
+    aligned = _aligned(ran.stages) if plan is not None else {}
     pairs = [
         (x, y)
         for kind in ("units", "vo")
-        for x, y in pair_axes(a.axes(kind), b.axes(kind), climbed.block_map)
+        for x, y in pair_axes(a.axes(kind), b.axes(kind), ran.block_map)
     ]
     pairs = [_through_experts(x, y, b, experts) for x, y in pairs]
     again = [pair for pair in pairs if pair not in aligned]
@@ -151,9 +151,9 @@ def _links(
     if is_large:
         middle = _middle([(x.stack, x.block) for x, _ in again])
         again = [p for p in again if (p[0].stack, p[0].block) == middle and p[0].kind == "units"]
-    found = [link(a, b, p, residual, plan, aligned[p]) for p in pairs if p in aligned]
+    found = [match_axes(a, b, p, residual, plan, aligned[p]) for p in pairs if p in aligned]
     in_part = is_large and not residual.kind
-    found += [link(a, b, pair, residual, in_part=in_part) for pair in again]
+    found += [match_axes(a, b, pair, residual, in_part=in_part) for pair in again]
     return [x for x in found if x is not None]
 
 
@@ -170,12 +170,12 @@ def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Int
 
 
 def _experts(
-    a: Side, b: Side, climbed: Climb, residual: Residual
+    a: Side, b: Side, ran: StagesRun, residual: Residual
 ) -> dict[tuple[str, int], tuple[Ints, Ints, int]]:
     """Experts of every block of a, matched by their routers: experts of a, of b, the block of b."""
     found = {}
     for stack, block in dict.fromkeys((x.stack, x.block) for x in a.axes("units")):
-        in_b = climbed.block_map.get((stack, block), block)
+        in_b = ran.block_map.get((stack, block), block)
         match = match_experts(a, b, (stack, block), in_b, residual)
         if match is not None and len(match.units_a) >= 2:
             found[stack, block] = match.units_a, match.units_b, in_b
@@ -201,7 +201,7 @@ def _middle(blocks: Sequence[tuple[str, int]]) -> tuple[str, int]:
 
 
 def _maps(
-    links: Sequence[Link],
+    links: Sequence[MatchedUnits],
     residual: Residual,
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     kinds: Sequence[str],
@@ -229,7 +229,7 @@ def _maps(
     return maps
 
 
-def _heads(values: Link) -> dict[str, Ints | Floats]:
+def _heads(values: MatchedUnits) -> dict[str, Ints | Floats]:
     """Heads that most of their value dimensions say belong together."""
     size = values.a.head_size
     n = max(values.a.n_units, values.b.n_units) // size
@@ -251,7 +251,7 @@ def _norms(a: Side, b: Side) -> dict[str, Ints | Floats]:
     }
 
 
-def write_maps(path: Path, undone: Undone) -> None:
+def write_maps(path: Path, undone: Disguise) -> None:
     """Write what was undone: units, signs, scales, residual basis; format in docs/methods.md."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file

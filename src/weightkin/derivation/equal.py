@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
-from weightkin.derivation.seen import is_small, sketch_of
+from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
-from weightkin.sketch import Scheme, Sketch
-from weightkin.weights import Model
+from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
+from weightkin.sketch.stand_in import SketchStorage
+
+WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
+
+
+def is_small(model: Model) -> bool:
+    """Whether all of a model is looked at."""
+    return model.n_bytes <= WHOLE
+
+
+def sketch_of(model: Model, scheme: Scheme) -> Sketch | None:
+    """The sketch of a model; None where the file of one is no longer at its source."""
+    if model.sketched is None:
+        return take_sketch(model, scheme)
+    if isinstance(model.storage, SketchStorage):
+        return model.storage.sketch
+    path = Path(model.source)
+    return read_sketch(path) if path.is_file() else None
+
 
 FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
 

@@ -16,8 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from weightkin.derivation.distances import PairRelation
-from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to
-from weightkin.derivation.rounded import is_rounded
+from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to, is_rounded
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor

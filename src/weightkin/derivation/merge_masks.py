@@ -18,8 +18,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.merge_atoms import MIN_ENTRIES, PRECISE, find_atom
-from weightkin.derivation.merge_parts import narrowest
+from weightkin.derivation.merge_parts import MIN_ENTRIES, PRECISE, find_atom, narrowest
 from weightkin.derivation.merges import Floats, Merge, Method, Values
 from weightkin.records import clue
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy
 
 from weightkin.derivation.merge_masks import find_masked_merge
-from weightkin.derivation.merge_parts import find_parts, layer_of
+from weightkin.derivation.merge_parts import find_parts
 from weightkin.derivation.merges import Floats, Merge, Method, Values, find_merge, gram_matrices
 from weightkin.records import clue
 
@@ -92,18 +92,6 @@ def name_method(merge: Merge, names: Sequence[str], inner: Floats) -> Merge:
     )
     is_exact = left <= IS_ROUNDING * float(inner[rows, merge.child, merge.child].sum())
     return replace(merge, method=method if is_exact else "mixture")
-
-
-def layer_weights(merge: Merge) -> tuple[tuple[int, tuple[float, ...]], ...]:
-    """Weights of the parents layer by layer: plain means over the tensors of a layer."""
-    layers: dict[int, list[tuple[float, ...]]] = {}
-    for name, row in merge.curve:
-        if (layer := layer_of(name)) is not None:
-            layers.setdefault(layer, []).append(row)
-    return tuple(
-        (layer, tuple(round(float(w), 6) for w in np.mean(rows, axis=0)))
-        for layer, rows in sorted(layers.items())
-    )
 
 
 def _spread(inner: Floats, parents: Sequence[int]) -> float:

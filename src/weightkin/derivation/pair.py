@@ -11,7 +11,7 @@ from typing import Any
 from weightkin._version import __version__
 from weightkin.anatomy.side import Side, open_side
 from weightkin.derivation.derived import derive, is_far
-from weightkin.derivation.disguise import Undone, undo, write_maps
+from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.evidence import verdict
@@ -25,15 +25,17 @@ from weightkin.evidence.ladder import (
     COPY_COSINE,
     EFFECT_CUT,
     LADDER,
-    Climb,
-    climb,
-    climb_quick,
+    StagesRun,
+    run_quick,
+    run_stages,
     total_log10,
 )
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share
 from weightkin.evidence.sample import Plan, make_plan, n_shared_rows, read_sample
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
+from weightkin.formats import Model, digest, full_digest
+from weightkin.formats.dry_run import read_ahead
 from weightkin.records import (
     AxisEvidence,
     Comparison,
@@ -44,8 +46,6 @@ from weightkin.records import (
     left_out,
 )
 from weightkin.records.comparison import Basis, Verdict
-from weightkin.weights import Model, digest, full_digest
-from weightkin.weights.dry_run import read_ahead
 
 ALPHA = 1e-6
 
@@ -111,11 +111,11 @@ def compare_pair(pair: Pair) -> Comparison:
     if not pair.is_quick:
         _read_ahead(pair)
     refs = _refs(pair)
-    climbed, other = _stages(pair, refs)
+    ran, other = _stages(pair, refs)
     shared = shared_values(pair.models, refs, quick=pair.is_quick)
-    concluded = _conclude(pair, refs, climbed, other, shared)
+    concluded = _conclude(pair, refs, ran, other, shared)
     is_elsewhere = other.best is not None and not shared.is_proof
-    undone, skipped = _undo(pair, climbed, other, concluded)
+    undone, skipped = _undo(pair, ran, other, concluded)
     skipped = concluded.skipped + skipped
     derived: Derivation | None = None
     if concluded.verdict == "dependent" and not pair.is_quick and not is_elsewhere:
@@ -134,16 +134,16 @@ def compare_pair(pair: Pair) -> Comparison:
         b=refs[1],
         verdict=concluded.verdict,
         basis=concluded.basis,
-        log10_pvalue=total_log10(climbed.stages),
+        log10_pvalue=total_log10(ran.stages),
         alpha=alpha,
         axes=concluded.axes,
-        tests=tuple(test for s in climbed.stages for test in s.tests) + concluded.ranked.tests,
+        tests=tuple(test for s in ran.stages for test in s.tests) + concluded.ranked.tests,
         skipped=skipped,
         kind=kind if derived else kind + undone.kinds,
         kind_details=details | undone.details,
         direction=derived.direction if derived else Direction(),
-        layers=verdict.layers(climbed, pair.b, other),
-        parts=verdict.parts(pair.a, pair.b, pair.plan, climbed.stages, alpha),
+        layers=verdict.layers(ran, pair.b, other),
+        parts=verdict.parts(pair.a, pair.b, pair.plan, ran.stages, alpha),
         calibration=concluded.ranked.calibration,
         equal=equal_of_sample(shared, derived.equality if derived else None),
         smallest_log10_pvalue=concluded.reach.log10_pvalue,
@@ -151,7 +151,7 @@ def compare_pair(pair: Pair) -> Comparison:
         bytes_read=sum(model.bytes_read for model in pair.models),
         seconds=round(time.perf_counter() - started, 3),
         method=f"weightkin-ladder/1 units={pair.plan.n_units}{' quick' if pair.is_quick else ''}",
-        parameters=_parameters(pair, climbed),
+        parameters=_parameters(pair, ran),
         seed=pair.settings.seed,
         version=__version__,
         incomplete=any(model.is_partial for model in pair.models) or other.is_capped,
@@ -195,15 +195,15 @@ def model_ref(model: Model, *, full: bool = False) -> ModelRef:
     )
 
 
-def _stages(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[Climb, OtherStacks]:
+def _stages(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[StagesRun, OtherStacks]:
     """Evidence in order of cost; stacks under other names too where nothing else settles it."""
     how = pair.settings
     names = " ".join(sorted(ref.digest for ref in refs))
 
-    def run(x: Side, y: Side, with_blind: bool) -> Climb:
+    def run(x: Side, y: Side, with_blind: bool) -> StagesRun:
         if pair.is_quick:
-            return climb_quick(x, y, pair.plan, how.seed, how.alpha, names)
-        return climb(
+            return run_quick(x, y, pair.plan, how.seed, how.alpha, names)
+        return run_stages(
             x,
             y,
             pair.plan,
@@ -221,20 +221,18 @@ def _stages(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[Climb, OtherSt
 def _conclude(
     pair: Pair,
     refs: tuple[ModelRef, ModelRef],
-    climbed: Climb,
+    ran: StagesRun,
     other: OtherStacks,
     shared: Shared,
 ) -> _Conclusion:
     """The verdict from exact and bound tests; calibrated evidence where they show nothing."""
     how = pair.settings
-    stages = climbed.stages
+    stages = ran.stages
     axes = tuple(verdict.axis_evidence(stage, how.alpha) for stage in stages if stage.tests)
-    skipped = verdict.skipped(pair.a, pair.b, climbed, other) + pair.missed
-    reach = Reach(
-        smallest_log10_pvalue(stages, other), tested_share(pair.a, pair.b, climbed, other)
-    )
+    skipped = verdict.skipped(pair.a, pair.b, ran, other) + pair.missed
+    reach = Reach(smallest_log10_pvalue(stages, other), tested_share(pair.a, pair.b, ran, other))
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    if decision == "not-testable" and axes and not verdict.has_units(climbed):
+    if decision == "not-testable" and axes and not verdict.has_units(ran):
         because = (verdict.NO_UNIT,)
     skipped = because + skipped
     ranked = Calibrated()
@@ -243,7 +241,7 @@ def _conclude(
         known = load_controls(how.controls)
         ranked = calibrate(pair.a, pair.b, refs, known, frugal=bool(how.frugal))
         skipped += ranked.skipped
-    if ranked.is_decisive and climbed.is_formula:
+    if ranked.is_decisive and ran.is_formula:
         skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
@@ -251,16 +249,16 @@ def _conclude(
 
 
 def _undo(
-    pair: Pair, climbed: Climb, other: OtherStacks, concluded: _Conclusion
-) -> tuple[Undone, tuple[Skipped, ...]]:
+    pair: Pair, ran: StagesRun, other: OtherStacks, concluded: _Conclusion
+) -> tuple[Disguise, tuple[Skipped, ...]]:
     """What one model was disguised by; its maps are written where they were asked for."""
     path = pair.settings.recover
-    undone = Undone((), {}, {})
+    undone = Disguise((), {}, {})
     if other.best is None and not pair.missed and (not pair.is_quick or path is not None):
-        undone = undo(
+        undone = find_disguise(
             pair.a,
             pair.b,
-            climbed,
+            ran,
             pair.plan,
             pair.settings.alpha,
             with_maps=path is not None,
@@ -283,7 +281,7 @@ def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...]
     return (), {}
 
 
-def _parameters(pair: Pair, climbed: Climb) -> dict[str, Any]:
+def _parameters(pair: Pair, ran: StagesRun) -> dict[str, Any]:
     """All that a rerun needs."""
     how = pair.settings
     return (
@@ -296,5 +294,5 @@ def _parameters(pair: Pair, climbed: Climb) -> dict[str, Any]:
             "controls": str(how.controls or ""),
         }
         | ({"frugal": True} if how.frugal else {})
-        | ({"views": climbed.rows} if climbed.rows else {})
+        | ({"views": ran.rows} if ran.rows else {})
     )

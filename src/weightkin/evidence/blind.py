@@ -20,7 +20,7 @@ from weightkin.evidence.coins import (
     unit_features,
     weights_of,
 )
-from weightkin.evidence.copies import Copies, key_of
+from weightkin.evidence.labels import Copies, key_of
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
@@ -28,8 +28,10 @@ from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name
 from weightkin.evidence.views import (
     CHUNK,
-    Frame,
+    TokenRows,
 )
+from weightkin.formats.dry_run import read_ahead
+from weightkin.formats.model import Model
 from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.copies import Groups
@@ -41,8 +43,6 @@ from weightkin.stats.signs import (
     mutual_matches,
 )
 from weightkin.stats.sums import logsumexp
-from weightkin.weights.dry_run import read_ahead
-from weightkin.weights.model import Model
 
 FIRST = Run(0, UNITS_OF_A)
 
@@ -90,7 +90,7 @@ def run_signs(
     a: Side,
     b: Side,
     seed: int,
-    seen_through: tuple[Frame, Frame] | None = None,
+    seen_through: tuple[TokenRows, TokenRows] | None = None,
     *,
     pairs: Sequence[tuple[Axis, Axis]] | None = None,
     runs: Mapping[Axis, Run] | None = None,
@@ -191,11 +191,6 @@ def _separate_coins(
     return tuple(m.one_of_each(side) for m in found), of_pair
 
 
-def total_log10_pvalue(matches: Sequence[SignMatch]) -> float:
-    """Exact binomial tail of all coins together."""
-    return agreements_log10_sf(sum(m.n_agree for m in matches), sum(len(m.signs) for m in matches))
-
-
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
@@ -211,7 +206,7 @@ def _match(
     axis_a: Axis,
     axis_b: Axis,
     seed: int,
-    seen_through: tuple[Frame, Frame] | None,
+    seen_through: tuple[TokenRows, TokenRows] | None,
     run: Run,
     seen: tuple[Copies, Copies],
 ) -> SignMatch | None:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.pairs import Views
+from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import LARGE, MAX_BLOCKS
-from weightkin.evidence.views import Frame, frames, token_views
-from weightkin.evidence.widening import widened
+from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import Ints, unit_rows
+from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.signs import mutual_matches
 
 SEED = 0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
@@ -87,11 +88,11 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), SEED)
     if isinstance(shared, Skipped):
         return shared
-    is_vision = shared[0].said is None
+    is_vision = shared[0].outputs is None
     seen = tuple(widened(s, f) if is_vision else f for s, f in zip((a, b), shared[:2], strict=True))
-    n_rows = len(seen[0].heard)
-    if n_rows < MIN_ROWS or n_rows != len(seen[1].heard):
-        return left_out("", "few-shared-rows", n_a=n_rows, n_b=len(seen[1].heard))
+    n_rows = len(seen[0].inputs)
+    if n_rows < MIN_ROWS or n_rows != len(seen[1].inputs):
+        return left_out("", "few-shared-rows", n_a=n_rows, n_b=len(seen[1].inputs))
     is_gated = str(kinds[0]).startswith("gated")
     views_a, views_b = (_views(s, f, is_gated) for s, f in zip((a, b), seen, strict=True))
     both = sorted(views_a.keys() & views_b.keys())
@@ -106,7 +107,7 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
         wrong_depth=float(np.mean(wrong)) if wrong else 0.0,
         matches=matches,
         n_units=min(m.n_units for m in matches),
-        width=min(f.heard.shape[1] for f in seen),
+        width=min(f.inputs.shape[1] for f in seen),
         n_rows=n_rows,
     )
 
@@ -144,7 +145,7 @@ def _kind(side: Side) -> str | None:
     return f"{'gated' if is_gated == {True} else 'plain'}{' experts' if has_experts else ''}"
 
 
-def _views(side: Side, frame: Frame, is_gated: bool) -> dict[Block, Views]:
+def _views(side: Side, frame: TokenRows, is_gated: bool) -> dict[Block, Views]:
     """Two views of every block; the experts of a block are one set of units."""
     by_block = _by_block(side)
     found = {}
@@ -185,3 +186,34 @@ def _match(block: Block, views_a: Views, views_b: Views, is_gated: bool) -> Matc
     first, second = partners
     units_a = np.flatnonzero((first == second) & (first >= 0))
     return Match(block, min(len(first), len(y)), units_a, first[units_a])
+
+
+def widened(side: Side, frame: TokenRows) -> TokenRows:
+    """A frame with the rows that each block's attention writes for each of its rows.
+
+    For models that read a few patches instead of many tokens. What a block writes when all of its
+    heads attend to one row, E (V O) summed over heads, is a vector of the stream too: it turns with
+    the stream, and does not change when heads are permuted, V/O dimensions are mixed or their signs
+    flipped. Both readers and writers are seen through these rows: a writer's inner product with a
+    vector of the stream is as blind to rotation as a reader's.
+    """
+    rows = [frame.inputs]
+    for axis in side.axes("vo"):
+        attended = _attended(side, axis, frame.inputs)
+        if attended is not None:
+            rows.append(attended)
+    everything = np.concatenate(rows)
+    return TokenRows(everything, everything)
+
+
+def _attended(side: Side, axis: Axis, rows: Floats) -> Floats | None:
+    """What one block writes for each row when all heads look at it; None without both matrices."""
+    places: dict[str, Place] = {p.role: p for p in view_places(side.model, axis)}
+    if "attn.v" not in places or "attn.o" not in places or places["attn.o"].repeat != 1:
+        return None
+    v, o = (unit_rows_of(side.model, places[r], 0, axis.n_units) for r in ("attn.v", "attn.o"))
+    width = rows.shape[1]
+    if v is None or o is None or v.shape[1] != width or o.shape[1] != width:
+        return None
+    gain = gain_before(side.model, axis.stack, places["attn.v"])
+    return np.asarray((rows * gain) @ v.T @ o, dtype=np.float32)

@@ -11,7 +11,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
 from weightkin.evidence.sample import Run, view_places
 from weightkin.evidence.signpairs import is_wanted
-from weightkin.evidence.views import CHUNK, Frame, token_views, unit_rows_of
+from weightkin.evidence.views import CHUNK, TokenRows, token_views, unit_rows_of
 from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
 from weightkin.stats.matching import Floats, Ints
 
@@ -69,7 +69,7 @@ def joined(pieces: Sequence[Views]) -> Views:
 
 
 def unit_features(
-    side: Side, axis: Axis, start: int, stop: int, frame: Frame | None
+    side: Side, axis: Axis, start: int, stop: int, frame: TokenRows | None
 ) -> dict[str, Floats]:
     """Rows of some units of one axis, role by role: as weights, or through tokens."""
     stop = min(stop, axis.n_units)

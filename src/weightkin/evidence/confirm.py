@@ -22,7 +22,7 @@ from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sa
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import CLEAR
-from weightkin.evidence.views import Frame, token_views
+from weightkin.evidence.views import TokenRows, token_views
 from weightkin.stats.coincidences import mix_log_evalue
 
 MIN_UNITS = 64  # of a run; twice as many where units were dropped
@@ -40,7 +40,7 @@ class Draw:
     plan: Plan
     seed: int
     names: str  # digests of the two models, in either order the same
-    frames: tuple[Frame, Frame] | None = None
+    frames: tuple[TokenRows, TokenRows] | None = None
 
     @property
     def n_units(self) -> int:

@@ -18,13 +18,13 @@ import numpy as np
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
+from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import Pattern
 from weightkin.records.comparison import Trusts
 from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
-from weightkin.weights.model import Model
 
 MAX_POSITIONS = 512  # rows of a position table that are looked at
 

@@ -21,9 +21,9 @@ from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
-from weightkin.evidence.stage import Bench, BlockMap, Stage, block_name, run_stage
+from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import N_TOKENS, Frame, frames
+from weightkin.evidence.views import N_TOKENS, TokenRows, frames
 from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
@@ -55,7 +55,7 @@ LOG10 = math.log(10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class StagesRun:
     """What the stages found, in the order they were run."""
 
     stages: tuple[Stage, ...]
@@ -75,16 +75,18 @@ class _Ladder:
     formulas: tuple[Formulas, Formulas] = field(default_factory=lambda: (Formulas(), Formulas()))
     guards: dict[str, tuple[Guard, Guard]] = field(default_factory=dict)  # by kind of axis
 
-    def bench(self, frames: tuple[Frame, Frame] | None = None, name: str = "") -> Bench:
-        """A bench whose guards know what other benches found of formulas."""
+    def tester(
+        self, frames: tuple[TokenRows, TokenRows] | None = None, name: str = ""
+    ) -> PairTester:
+        """A tester whose guards know what other testers found of formulas."""
         d = self.draw
         in_a, in_b = (Guard(formulas=formulas) for formulas in self.formulas)
-        return Bench(d.a, d.b, d.plan, d.seed, frames, name, guard_a=in_a, guard_b=in_b)
+        return PairTester(d.a, d.b, d.plan, d.seed, frames, name, guard_a=in_a, guard_b=in_b)
 
     def confirmed(
         self,
         stage: Stage | None,
-        frames: tuple[Frame, Frame] | None = None,
+        frames: tuple[TokenRows, TokenRows] | None = None,
         matches: Sequence[SignMatch] = (),
     ) -> Stage | None:
         """A stage with what units outside the sample say, where it passes on the sample."""
@@ -118,17 +120,17 @@ class _Ladder:
         return kept, tuple(skipped)
 
 
-def climb_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: str = "") -> Climb:
+def run_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: str = "") -> StagesRun:
     """Hidden units only, block by block, stopping at the first proof."""
     wanted = -math.log(alpha) - math.log(LADDER["units"])
     ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
-    stage = ladder.confirmed(run_units_quick(ladder.bench(), wanted))
+    stage = ladder.confirmed(run_units_quick(ladder.tester(), wanted))
     what = "V/O, heads, residual width, blind tests"
     skipped = (left_out(what, "quick-reads-units", "blind"),)
-    return Climb((stage,) if stage else (), {}, skipped=skipped)
+    return StagesRun((stage,) if stage else (), {}, skipped=skipped)
 
 
-def climb(
+def run_stages(
     a: Side,
     b: Side,
     plan: Plan,
@@ -139,20 +141,20 @@ def climb(
     names: str = "",
     with_blind: bool = True,
     frugal: bool = False,
-) -> Climb:
+) -> StagesRun:
     """Aligned stages, then the blind ones where no aligned axis settles it (or always, or never).
 
     ``frugal`` blind tests read little, and say what they left out. ``names`` are the digests of
     the models, from which second runs are drawn.
     """
     ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
-    benches = {kind: ladder.bench() for kind in KINDS}
-    units, block_map = run_units(benches["units"])
-    aligned = [units, *(run_stage(benches[kind], kind, block_map) for kind in KINDS[1:])]
-    ladder.guards.update({kind: (x.guard_a, x.guard_b) for kind, x in benches.items()})
+    testers = {kind: ladder.tester() for kind in KINDS}
+    units, block_map = run_units(testers["units"])
+    aligned = [units, *(run_stage(testers[kind], kind, block_map) for kind in KINDS[1:])]
+    ladder.guards.update({kind: (x.guard_a, x.guard_b) for kind, x in testers.items()})
     stages = [stage for stage in map(ladder.confirmed, aligned) if stage is not None]
     if not with_blind or (not thorough and is_settled(stages, alpha)):
-        return Climb(tuple(stages), block_map)
+        return StagesRun(tuple(stages), block_map)
     blind = _blind(ladder, block_map, frugal=frugal)
     is_formula = any(formulas.has_units for formulas in ladder.formulas)
     return replace(blind, stages=(*stages, *blind.stages), is_formula=is_formula)
@@ -200,7 +202,7 @@ def total_log10(stages: Sequence[Stage]) -> float:
     return min(0.0, -float(logsumexp(terms)) / LOG10) if terms else 0.0
 
 
-def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> Climb:
+def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     """Signs on weights; then units and signs through the tokens the models share."""
     a, b, seed = ladder.draw.a, ladder.draw.b, ladder.draw.seed
     every, tied = ladder.untied(sign_pairs(a, b))
@@ -212,16 +214,16 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> Climb:
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
     if isinstance(shared, Skipped):
         skipped = (replace(shared, what="units seen through tokens"),)
-        return Climb(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
+        return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
-    seen, seen_map = run_units(ladder.bench(pair, "token units"))
+    seen, seen_map = run_units(ladder.tester(pair, "token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
     found.append(ladder.confirmed(seen, pair))
     found.append(ladder.confirmed(through_tokens, pair, token_matches))
-    rows = {"n_rows": len(pair[0].heard), "rule": rule}
+    rows = {"n_rows": len(pair[0].inputs), "rule": rule}
     left = pair[0].n_left
     note = (left_out(f"{left} tokens beyond the sample", "tokens-beyond-sample", **rows),)
-    return Climb(
+    return StagesRun(
         tuple(stage for stage in found if stage is not None),
         block_map or seen_map,
         token_matches or matches,

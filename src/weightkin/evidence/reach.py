@@ -10,7 +10,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.ladder import LADDER, Climb
+from weightkin.evidence.ladder import LADDER, StagesRun
 from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
 from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import NAME as OTHER
@@ -30,7 +30,7 @@ def smallest_log10_pvalue(stages: Sequence[Stage], other: OtherStacks) -> float:
     Above alpha, a large p-value says nothing about the models.
     """
     best = _ladder(stages)
-    elsewhere = [x for p in other.tested for x in _ladder(p.climbed.stages)]
+    elsewhere = [x for p in other.tested for x in _ladder(p.ran.stages)]
     if elsewhere:
         best.append(
             float(logsumexp(elsewhere)) + math.log(LADDER[OTHER]) - math.log(other.n_pairings)
@@ -46,7 +46,7 @@ def _ladder(stages: Sequence[Stage]) -> list[float]:
     ]
 
 
-def tested_share(a: Side, b: Side, climbed: Climb, other: OtherStacks) -> float:
+def tested_share(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> float:
     """Share of the parameters of the smaller model on axes that were tested, sampled or not.
 
     Of the residual width only tables of tokens, patches and positions count.
@@ -54,16 +54,16 @@ def tested_share(a: Side, b: Side, climbed: Climb, other: OtherStacks) -> float:
     sizes = [sum(math.prod(t.shape) for t in side.model.tensors.values()) for side in (a, b)]
     side = (a, b)[int(sizes[1] < sizes[0])]
     is_b = side is b
-    tested = {(pair[is_b].kind, pair[is_b].stack) for pair in _pairs(climbed)}
+    tested = {(pair[is_b].kind, pair[is_b].stack) for pair in _pairs(ran)}
     for pairing in other.tested:
-        tested |= {(pair[is_b].kind, pairing.names[is_b]) for pair in _pairs(pairing.climbed)}
+        tested |= {(pair[is_b].kind, pairing.names[is_b]) for pair in _pairs(pairing.ran)}
     total = sum(_reached(side, tested).values())
     return min(1.0, total / max(1, min(sizes)))
 
 
-def _pairs(climbed: Climb) -> Iterator[tuple[Axis, Axis]]:
-    yield from ((t.a, t.b) for stage in climbed.stages for t in stage.tested)
-    yield from ((m.a, m.b) for m in climbed.matches)
+def _pairs(ran: StagesRun) -> Iterator[tuple[Axis, Axis]]:
+    yield from ((t.a, t.b) for stage in ran.stages for t in stage.tested)
+    yield from ((m.a, m.b) for m in ran.matches)
 
 
 def _best(stage: Stage) -> float:

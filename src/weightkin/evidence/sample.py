@@ -1,7 +1,6 @@
 """Which rows of which tensors are read: fixed by the shapes of the two models before reading any.
 
 A view is one tensor seen from one axis: one row a unit. Where units are rows, a run of whole rows
-from weightkin.records import Skipped, left_out
 from index 0 is read; where they are columns, a few whole rows are read and turned, so that every
 unit is seen in a few coordinates of the other dimension. Runs start at 0 because survivors of
 pruning overlap there and periodic twins do not (`methods`, section 2.1).
@@ -17,11 +16,11 @@ import numpy as np
 
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.formats.dtypes import to_float32
+from weightkin.formats.model import Model, Rows
 from weightkin.records import Skipped, left_out
 from weightkin.sketch.scheme import Scheme
 from weightkin.stats.matching import Floats
-from weightkin.weights.dtypes import to_float32
-from weightkin.weights.model import Model, Rows
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.pairs import Views
+from weightkin.formats.model import Model
 from weightkin.stats.matching import Floats
-from weightkin.weights.model import Model
 
 MIN_SHARE_OF_MEDIAN = 1e-3  # of the median out-column, under which a unit counts as unused
 WRITERS = ("mlp.down", "attn.o", "conv.in")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
-from weightkin.evidence.ladder import LADDER, Climb, is_settled, paid_log10
+from weightkin.evidence.ladder import LADDER, StagesRun, is_settled, paid_log10
 from weightkin.evidence.stage import Stage, block_name
 from weightkin.records import Skipped, Test, left_out
 from weightkin.stats.sums import logsumexp
@@ -24,7 +24,7 @@ MAX_PAIRINGS = 64  # that are looked at
 MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
 
 Names = tuple[str, str]  # a stack of a, a stack of b
-Ladder = Callable[[Side, Side, bool], Climb]
+Ladder = Callable[[Side, Side, bool], StagesRun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Pairing:
 
     names: Names
     sides: tuple[Side, Side]  # restricted to the two stacks, under the name of a's
-    climbed: Climb
+    ran: StagesRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class OtherStacks:
 
 
 def with_other_stacks(
-    a: Side, b: Side, climbed: Climb, climb: Ladder, alpha: float
-) -> tuple[Climb, OtherStacks]:
+    a: Side, b: Side, ran: StagesRun, climb: Ladder, alpha: float
+) -> tuple[StagesRun, OtherStacks]:
     """Add to a ladder what stacks under different names show, where they show anything.
 
     Null hypothesis: that of the ladder. The mean of the e-values over pairings fixed by shapes is
@@ -71,23 +71,23 @@ def with_other_stacks(
     alpha : float
         Level of the verdict.
     """
-    is_known = is_settled(climbed.stages, alpha)
+    is_known = is_settled(ran.stages, alpha)
     other = _other_stacks(a, b, climb, alpha, is_known=is_known)
-    stages = climbed.stages
+    stages = ran.stages
     if other.stage is not None:
         is_clear = paid_log10(other.stage) <= math.log10(alpha)
         if is_clear or not any(stage.tests for stage in stages):
             stages = (*stages, other.stage)
-        elif more := _tests_elsewhere(other.stage, climbed, b):
+        elif more := _tests_elsewhere(other.stage, ran, b):
             shown = replace(other.stage, log_evalue=-math.inf, by_stack={}, effect=None, tests=more)
             stages = (*stages, shown)
-    found = replace(climbed, stages=stages, skipped=(*climbed.skipped, *other.skipped))
+    found = replace(ran, stages=stages, skipped=(*ran.skipped, *other.skipped))
     return found, replace(other, best=None) if is_known else other
 
 
-def _tests_elsewhere(stage: Stage, climbed: Climb, b: Side) -> tuple[Test, ...]:
+def _tests_elsewhere(stage: Stage, ran: StagesRun, b: Side) -> tuple[Test, ...]:
     """Tests of stacks of b that no stack of equal name was compared with."""
-    paired = {tested.b.stack for found in climbed.stages for tested in found.tested}
+    paired = {tested.b.stack for found in ran.stages for tested in found.tested}
     blocks = {block_name(axis) for axis in b.anatomy.axes if axis.stack not in paired}
     return tuple(test for test in stage.tests if test.block_b in blocks)
 
@@ -111,7 +111,7 @@ def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bo
     if run and not with_blind and not is_known:
         what = f"blind tests of {len(run)} pairings of stacks"
         skipped.append(left_out(what, "most-blind-pairings", "blind", n=MAX_BLIND))
-    tested = [p for p in found if any(stage.tests for stage in p.climbed.stages)]
+    tested = [p for p in found if any(stage.tests for stage in p.ran.stages)]
     if not tested:
         return OtherStacks(None, None, frozenset(run), tuple(skipped), bool(left))
     stage, best = _combined(tested, len(every), alpha)
@@ -178,9 +178,9 @@ def _combined(
     record says which of them were looked at.
     """
     share = math.log(LADDER[NAME]) - math.log(n_pairings)
-    pieces = [(stage, p) for p in tested for stage in p.climbed.stages if stage.tests]
+    pieces = [(stage, p) for p in tested for stage in p.ran.stages if stage.tests]
     passing = [(s, p) for s, p in pieces if is_settled([s], alpha * math.exp(share))]
-    worth = {p.names: _log_evalue(p.climbed) for p in tested}
+    worth = {p.names: _log_evalue(p.ran) for p in tested}
     decisive, pairing = max(
         passing or pieces, key=lambda piece: piece[0].log_evalue + math.log(LADDER[piece[0].name])
     )
@@ -200,13 +200,13 @@ def _combined(
     return stage, pairing if passing else None
 
 
-def _log_evalue(climbed: Climb) -> float:
-    terms = [s.log_evalue + math.log(LADDER[s.name]) for s in climbed.stages if s.tests]
+def _log_evalue(ran: StagesRun) -> float:
+    terms = [s.log_evalue + math.log(LADDER[s.name]) for s in ran.stages if s.tests]
     return float(logsumexp(terms))
 
 
 def _tests(pairing: Pairing) -> Iterator[Test]:
-    for stage in pairing.climbed.stages:
+    for stage in pairing.ran.stages:
         for test in stage.tests:
             yield replace(test, block_b=renamed(test.block_b, pairing.names))
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.copies import Copies, copied_heads
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
-from weightkin.evidence.labels import Scanned, combine, labels_of
+from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, labels_of
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
@@ -24,7 +23,7 @@ from weightkin.evidence.pairs import (
 )
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
-from weightkin.evidence.views import Frame, token_views
+from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Confirmed, Trusts
 
@@ -66,7 +65,7 @@ class Stage:
 
 
 @dataclass
-class Bench:
+class PairTester:
     """Reads and tests pairs of axes, and remembers what the guard needs. One per stage.
 
     With ``frames`` every unit is read through the tokens the models share, under another ``name``.
@@ -76,7 +75,7 @@ class Bench:
     b: Side
     plan: Plan
     seed: int
-    frames: tuple[Frame, Frame] | None = None
+    frames: tuple[TokenRows, TokenRows] | None = None
     name: str = ""
     guard_a: Guard = field(default_factory=Guard)
     guard_b: Guard = field(default_factory=Guard)
@@ -139,32 +138,32 @@ class Bench:
             self.skipped.setdefault(x, x)
 
 
-def run_stage(bench: Bench, kind: AxisKind, block_map: BlockMap) -> Stage | None:
+def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage | None:
     """Test one kind of axis on the straight pairing, or on the map that the units stage found.
 
     Null hypothesis: see `pair_evidence`. The map may depend on the labels of other axes, whose
     relabellings are independent of these.
     """
-    pairs = pair_axes(bench.a.axes(kind), bench.b.axes(kind), block_map)
+    pairs = pair_axes(tester.a.axes(kind), tester.b.axes(kind), block_map)
     tested = []
     for axis_a, axis_b in pairs:
         n_vocabulary = 0
         if kind == "residual":
-            pair = ((bench.a, axis_a), (bench.b, axis_b))
+            pair = ((tester.a, axis_a), (tester.b, axis_b))
             n_vocabulary = min(n_embedding_rows(side.model, axis) for side, axis in pair)
-        views_a = bench.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
-        views_b = bench.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
-        found = bench.test(axis_a, axis_b, views_a, views_b)
+        views_a = tester.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
+        views_b = tester.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
+        found = tester.test(axis_a, axis_b, views_a, views_b)
         if found:
             tested.append(found)
-    tested = bench.without_ties(tested)
+    tested = tester.without_ties(tested)
     if not tested:
-        return None if not bench.skipped else refused(bench, kind)
-    return close_stage(bench, kind, tested, len(tested))
+        return None if not tester.skipped else refused(tester, kind)
+    return close_stage(tester, kind, tested, len(tested))
 
 
 def close_stage(
-    bench: Bench,
+    tester: PairTester,
     kind: AxisKind,
     tested: Sequence[Tested],
     n_pairs: int,
@@ -176,14 +175,14 @@ def close_stage(
     What shares labels in the model that is trusted is averaged; where either may be, it is the one
     with fewer copies. ``n_pairs`` is the number of pairs that could have been looked at.
     """
-    trusts, why = whom_to_trust(bench.guard_a, bench.guard_b)
+    trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
     if trusts is None:
-        bench.note([replace(why, what=f"{kind} axes")] if why else [])
-        return refused(bench, kind)
+        tester.note([replace(why, what=f"{kind} axes")] if why else [])
+        return refused(tester, kind)
     scanned = scanned or Scanned()
     sides = [
-        labels_of(0, bench.copies_a, [t.a for t in tested], scanned),
-        labels_of(1, bench.copies_b, [t.b for t in tested], scanned),
+        labels_of(0, tester.copies_a, [t.a for t in tested], scanned),
+        labels_of(1, tester.copies_b, [t.b for t in tested], scanned),
     ]
     if trusts == "either":
         chosen = max(sides, key=lambda side: (side.n_groups, side.are_scanned_separate))
@@ -198,22 +197,22 @@ def close_stage(
     shown = [*tested, *moved]
     decisive = [t.evidence for t in (moved or tested)]
     return Stage(
-        name=bench.name or kind,
+        name=tester.name or kind,
         log_evalue=everything,
         tests=tuple(test for t in shown for test in _tests(t, trusts)),
         tested=tuple(shown),
         effect=pooled_effect(decisive),
         trusts=trusts,
-        skipped=tuple(bench.skipped.values()),
+        skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
         has_views=any(len(e.tests) > 1 for e in decisive),
     )
 
 
-def refused(bench: Bench, kind: AxisKind) -> Stage:
+def refused(tester: PairTester, kind: AxisKind) -> Stage:
     """A stage in which nothing could be tested: counts one, and says why."""
-    return Stage(bench.name or kind, 0.0, (), (), None, "either", tuple(bench.skipped.values()))
+    return Stage(tester.name or kind, 0.0, (), (), None, "either", tuple(tester.skipped.values()))
 
 
 def pair_axes(

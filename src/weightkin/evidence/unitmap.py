@@ -18,11 +18,11 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import block_name
-from weightkin.evidence.views import Frame, token_views
+from weightkin.evidence.views import TokenRows, token_views
+from weightkin.formats.model import Model
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap
 from weightkin.stats.matching import Floats, Ints, unit_rows
-from weightkin.weights.model import Model
 
 Bools = npt.NDArray[np.bool_]
 LARGE = 1 << 21  # elements of one matrix above which not everything is read
@@ -94,7 +94,7 @@ def map_units(
     b: Side,
     axis_a: Axis,
     axis_b: Axis,
-    seen_through: tuple[Frame, Frame] | None = None,
+    seen_through: tuple[TokenRows, TokenRows] | None = None,
 ) -> UnitMap | None:
     """Which units of one axis are which of the other; None when no view can be compared."""
     is_large = any(is_large_axis(s.model, x) for s, x in ((a, axis_a), (b, axis_b)))

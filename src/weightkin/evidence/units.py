@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.copies import Key, key_of
 from weightkin.evidence.guard import tie
-from weightkin.evidence.labels import Scanned
+from weightkin.evidence.labels import Key, Scanned, key_of
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import (
     DROPPED,
-    Bench,
     BlockMap,
+    PairTester,
     Stage,
     Tested,
     close_stage,
@@ -46,14 +45,14 @@ class _Seen:
     a: dict[Key, Narrow] = field(default_factory=dict)
     b: dict[Key, Narrow] = field(default_factory=dict)
 
-    def add(self, bench: Bench, axis: Axis, views: Views, *, is_a: bool) -> None:
+    def add(self, tester: PairTester, axis: Axis, views: Views, *, is_a: bool) -> None:
         if views:
             widest = max(views.values(), key=lambda view: view.shape[1])
             side = self.a if is_a else self.b
-            side[key_of(axis)] = narrow(widest, axis.n_units, bench.rng(axis))
+            side[key_of(axis)] = narrow(widest, axis.n_units, tester.rng(axis))
 
 
-def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
+def run_units(tester: PairTester) -> tuple[Stage | None, BlockMap]:
     """Test the hidden units of all blocks; where blocks moved, find out where to.
 
     Null hypothesis: given the other model, unit labels of the trusted model are uniform and
@@ -64,9 +63,9 @@ def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
     tuple
         The stage (None if neither model has a unit axis that pairs up) and the blocks that moved.
     """
-    axes_a, axes_b = bench.a.axes("units"), bench.b.axes("units")
+    axes_a, axes_b = tester.a.axes("units"), tester.b.axes("units")
     seen = _Seen()
-    tested, n_pairs = _straight(bench, axes_a, axes_b, seen)
+    tested, n_pairs = _straight(tester, axes_a, axes_b, seen)
     blocks_a, blocks_b = _blocks(axes_a), _blocks(axes_b)
     common = [stack for stack in blocks_a if stack in blocks_b]
     n_pairs = max(n_pairs, sum(len(blocks_a[s]) * len(blocks_b[s]) for s in common))
@@ -76,64 +75,66 @@ def run_units(bench: Bench) -> tuple[Stage | None, BlockMap]:
     moved: list[Tested] = []
     block_map: BlockMap = {}
     if n_pairs and not (tested and is_clear and same_depth):
-        _read_rest(bench, axes_a, axes_b, seen)
+        _read_rest(tester, axes_a, axes_b, seen)
         for stack in common:
-            found = _scan(bench, blocks_a[stack], blocks_b[stack], seen, tested)
+            found = _scan(tester, blocks_a[stack], blocks_b[stack], seen, tested)
             scanned.stacks[stack] = found[:2]
             scanned.axes[0].extend(key_of(x) for x in blocks_a[stack])
             scanned.axes[1].extend(key_of(x) for x in blocks_b[stack])
             block_map.update(found[2])
-        moved = bench.without_ties(_test_moved(bench, axes_a, axes_b, block_map))
-    tested = bench.without_ties(tested)
+        moved = tester.without_ties(_test_moved(tester, axes_a, axes_b, block_map))
+    tested = tester.without_ties(tested)
     everything = [*tested, *moved]
     if not everything:
-        return (refused(bench, "units") if bench.skipped else None), {}
-    return close_stage(bench, "units", tested, n_pairs, scanned, moved), block_map
+        return (refused(tester, "units") if tester.skipped else None), {}
+    return close_stage(tester, "units", tested, n_pairs, scanned, moved), block_map
 
 
-def run_units_quick(bench: Bench, log_threshold: float) -> Stage | None:
+def run_units_quick(tester: PairTester, log_threshold: float) -> Stage | None:
     """Test blocks one by one, ends first; stop at the first proof, or after four blocks without.
 
     p = 1/max_t E_t over a fixed mixture of products is valid at any stopping time. Reaching
     ``log_threshold`` (natural log of the e-value wanted) is the proof.
     """
-    pairs = pair_axes(bench.a.axes("units"), bench.b.axes("units"), {})
+    pairs = pair_axes(tester.a.axes("units"), tester.b.axes("units"), {})
     order = sorted(range(len(pairs)), key=lambda i: (i * 0.618033988749895) % 1.0)
     tested: list[Tested] = []
     seen = _Seen()
     for n_read, i in enumerate(order):
-        tested += _test_pair(bench, *pairs[i], seen)
+        tested += _test_pair(tester, *pairs[i], seen)
         done = LOG_STRAIGHT + stopped_log_evalue([t.evidence.grid for t in tested])
         if done >= log_threshold or n_read + 1 >= QUICK_BLOCKS:
             break
-    tested = bench.without_ties(tested)
+    tested = tester.without_ties(tested)
     if not tested:
-        return refused(bench, "units") if bench.skipped else None
-    return close_stage(bench, "units", tested, len(pairs))
+        return refused(tester, "units") if tester.skipped else None
+    return close_stage(tester, "units", tested, len(pairs))
 
 
 def _straight(
-    bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
+    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
 ) -> tuple[list[Tested], int]:
     pairs = pair_axes(axes_a, axes_b, {})
-    return [t for pair in pairs for t in _test_pair(bench, *pair, seen)], len(pairs)
+    return [t for pair in pairs for t in _test_pair(tester, *pair, seen)], len(pairs)
 
 
-def _test_pair(bench: Bench, axis_a: Axis, axis_b: Axis, seen: _Seen) -> list[Tested]:
-    views_a = bench.read(axis_a, is_a=True)
-    views_b = bench.read(axis_b, is_a=False)
-    seen.add(bench, axis_a, views_a, is_a=True)
-    seen.add(bench, axis_b, views_b, is_a=False)
-    found = bench.test(axis_a, axis_b, views_a, views_b)
+def _test_pair(tester: PairTester, axis_a: Axis, axis_b: Axis, seen: _Seen) -> list[Tested]:
+    views_a = tester.read(axis_a, is_a=True)
+    views_b = tester.read(axis_b, is_a=False)
+    seen.add(tester, axis_a, views_a, is_a=True)
+    seen.add(tester, axis_b, views_b, is_a=False)
+    found = tester.test(axis_a, axis_b, views_a, views_b)
     return [found] if found else []
 
 
-def _read_rest(bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen) -> None:
+def _read_rest(
+    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
+) -> None:
     """Blocks without a straight partner are read for the scan."""
     for axes, done, is_a in ((axes_a, seen.a, True), (axes_b, seen.b, False)):
         for axis in axes:
             if key_of(axis) not in done:
-                seen.add(bench, axis, bench.read(axis, is_a=is_a), is_a=is_a)
+                seen.add(tester, axis, tester.read(axis, is_a=is_a), is_a=is_a)
 
 
 def _blocks(axes: Sequence[Axis]) -> dict[str, list[Axis]]:
@@ -148,7 +149,7 @@ def _blocks(axes: Sequence[Axis]) -> dict[str, list[Axis]]:
 
 
 def _scan(
-    bench: Bench, axes_a: list[Axis], axes_b: list[Axis], seen: _Seen, tested: list[Tested]
+    tester: PairTester, axes_a: list[Axis], axes_b: list[Axis], seen: _Seen, tested: list[Tested]
 ) -> tuple[Grid, float, BlockMap]:
     """All block pairs of one stack: monotone e-values, log sum of singles, where blocks went."""
     nothing = Narrow(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), 0, -1)
@@ -160,7 +161,7 @@ def _scan(
         for j, y in enumerate(axes_b):
             if (x.stack, x.block, y.block) in straight:
                 table[i, j], is_testable[i, j] = straight[x.stack, x.block, y.block], True
-            if is_testable[i, j] and tie(bench.guard_a, x, bench.guard_b, y):
+            if is_testable[i, j] and tie(tester.guard_a, x, tester.guard_b, y):
                 table[i, j], is_testable[i, j] = 0.0, False
     single = np.array([[mix_log_evalue(cell) for cell in row] for row in table])
     log10_p = np.where(is_testable, np.minimum(-single / LOG10, 0.0), 0.0)
@@ -174,10 +175,10 @@ def _scan(
 
 
 def _test_moved(
-    bench: Bench, axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
+    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
 ) -> list[Tested]:
     """Full views of the pairs that moved, for their effect: their chance is already counted."""
     moved = [x for x in axes_a if block_map.get((x.stack, x.block), x.block) != x.block]
     pairs = pair_axes(moved, axes_b, block_map)
-    quiet = Bench(bench.a, bench.b, bench.plan, bench.seed, bench.frames)
+    quiet = PairTester(tester.a, tester.b, tester.plan, tester.seed, tester.frames)
     return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]

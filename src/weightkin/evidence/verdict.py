@@ -11,7 +11,7 @@ from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
     COPIED_BY_LOSSES,
     LADDER,
-    Climb,
+    StagesRun,
     is_real,
     is_settled,
     paid_log10,
@@ -87,18 +87,18 @@ def _only_aligned(axes: Sequence[AxisEvidence]) -> Iterator[Skipped]:
             yield left_out(axis.axis, "losses-copy")
 
 
-def has_units(climbed: Climb) -> bool:
+def has_units(ran: StagesRun) -> bool:
     """Whether any test had units to match: without one, "no evidence" would say too much."""
-    return any(test.n_units for stage in climbed.stages for test in stage.tests)
+    return any(test.n_units for stage in ran.stages for test in stage.tests)
 
 
-def skipped(a: Side, b: Side, climbed: Climb, other: OtherStacks) -> tuple[Skipped, ...]:
+def skipped(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> tuple[Skipped, ...]:
     """Everything that was not tested, with its reason."""
     found = [*not_read(a, "a"), *not_read(b, "b")]
-    for stage in climbed.stages:
+    for stage in ran.stages:
         found += stage.skipped
     found += _unpaired(a, b, other)
-    return tuple(dict.fromkeys([*found, *climbed.skipped]))
+    return tuple(dict.fromkeys([*found, *ran.skipped]))
 
 
 def not_read(side: Side, name: str = "") -> list[Skipped]:
@@ -139,23 +139,19 @@ def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
     return found
 
 
-def layers(climbed: Climb, b: Side, other: OtherStacks) -> tuple[BlockRelation, ...]:
+def layers(ran: StagesRun, b: Side, other: OtherStacks) -> tuple[BlockRelation, ...]:
     """What became of each block, as far as the units stage saw it."""
     if other.best is None:
-        return _layers(climbed, b)
+        return _layers(ran, b)
     names = other.best.names
-    found = _layers(other.best.climbed, other.best.sides[1])
+    found = _layers(other.best.ran, other.best.sides[1])
     return tuple(replace(x, block_b=renamed(x.block_b, names)) for x in found)
 
 
-def _layers(climbed: Climb, b: Side) -> tuple[BlockRelation, ...]:
-    block_map: BlockMap = climbed.block_map
+def _layers(ran: StagesRun, b: Side) -> tuple[BlockRelation, ...]:
+    block_map: BlockMap = ran.block_map
     units = next(
-        (
-            stage
-            for stage in climbed.stages
-            if stage.name in ("units", "token units") and stage.tested
-        ),
+        (stage for stage in ran.stages if stage.name in ("units", "token units") and stage.tested),
         None,
     )
     if units is None:

@@ -18,9 +18,9 @@ from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
+from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import Floats
-from weightkin.weights.model import Model
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
@@ -33,11 +33,11 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class TokenRows:
     """What one model's tokens look like: embedding rows, and unembedding rows if there are any."""
 
-    heard: Floats  # (n_tokens, width), what blocks read
-    said: Floats | None  # (n_tokens, width), the final gain folded in; what blocks write towards
+    inputs: Floats  # (n_tokens, width), what blocks read
+    outputs: Floats | None  # (n_tokens, width), the final gain folded in; what blocks write towards
     n_left: int = 0  # tokens that both models have and that were not drawn
 
 
@@ -76,7 +76,7 @@ def shared_tokens(
 
 def frames(
     a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int, n_tokens: int = N_TOKENS
-) -> tuple[Frame, Frame, Rule] | Skipped:
+) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Frames of two models over shared tokens and the rule, or why there are none."""
     tables_a, tables_b = _tables(*a), _tables(*b)
     if tables_a is None or tables_b is None:
@@ -93,22 +93,26 @@ def frames(
             _token_frame(b[0], tables_b, chosen.rows_b, chosen.n_left),
             chosen.rule,
         )
-    heard = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
-    if heard[0].shape[0] != heard[1].shape[0]:
+    inputs = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
+    if inputs[0].shape[0] != inputs[1].shape[0]:
         return left_out("", "patches-differ")
-    if not len(heard[0]):
+    if not len(inputs[0]):
         return left_out("", "no-shared-patch")
-    return Frame(heard[0], None), Frame(heard[1], None), {"by": "pixels"}
+    return (
+        TokenRows(inputs[0], None),
+        TokenRows(inputs[1], None),
+        {"by": "pixels"},
+    )
 
 
 def token_views(
-    model: Model, anatomy: Anatomy, axis: Axis, frame: Frame, stop: int, first: int = 0
+    model: Model, anatomy: Anatomy, axis: Axis, frame: TokenRows, stop: int, first: int = 0
 ) -> dict[str, Floats]:
     """Units from ``first`` to ``stop`` seen through tokens: role to ``(n, n_tokens)``."""
     views = {}
     for place in view_places(model, axis):
         is_reader = place.role in READERS
-        table = frame.heard if is_reader else frame.said
+        table = frame.inputs if is_reader else frame.outputs
         is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES
         if table is None or (not is_reader and (place.repeat > 1 or is_large)):
             continue
@@ -179,11 +183,11 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     return _Tables(found, axis.n_units, gain)
 
 
-def _token_frame(model: Model, tables: _Tables, rows: Indices, n_left: int) -> Frame:
-    heard = model.rows(tables.tokens["embed"].place.tensor, rows)
+def _token_frame(model: Model, tables: _Tables, rows: Indices, n_left: int) -> TokenRows:
+    inputs = model.rows(tables.tokens["embed"].place.tensor, rows)
     out = tables.tokens.get("unembed", tables.tokens["embed"]).place
-    said = model.rows(out.tensor, rows) * tables.last_gain
-    return Frame(heard, said.astype(np.float32), n_left)
+    outputs = model.rows(out.tensor, rows) * tables.last_gain
+    return TokenRows(inputs, outputs.astype(np.float32), n_left)
 
 
 def _patch_rows(model: Model, tables: _Tables) -> Floats:

@@ -2,23 +2,17 @@
 
 Chu-Liu/Edmonds as a growing path: follow the cheapest edge backwards from a node, contract the
 cycle it runs into, stop at what already hangs on the artificial root. Dense costs take O(n^2) in
-vectorised rows; candidate edges alone take O(m log m), heaps of sorted runs being merged small into
-large.
+vectorised rows.
 
 References
 ----------
 .. [1] Chu and Liu, On the shortest arborescence of a directed graph, Scientia Sinica 14 (1965).
 .. [2] Edmonds, Optimum branchings, J. Res. NBS 71B (1967).
-.. [3] Gabow, Galil, Spencer and Tarjan, Efficient algorithms for finding minimum spanning trees in
-   undirected and directed graphs, Combinatorica 6 (1986).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -61,28 +55,6 @@ def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None)
     return _grow(_Matrix(weights, prices, are_roots_few), n)
 
 
-def arborescence_of_edges(
-    parents: npt.ArrayLike,
-    children: npt.ArrayLike,
-    costs: npt.ArrayLike,
-    n_nodes: int,
-    root_prices: npt.ArrayLike | None = None,
-) -> Ints:
-    """The same from candidate edges alone, ``parents[k] -> children[k]`` at ``costs[k]``."""
-    source, target = (np.array(x, dtype=np.int64) for x in (parents, children))
-    weights = np.array(costs, dtype=np.float64)
-    if not source.shape == target.shape == weights.shape or source.ndim != 1:
-        raise ValueError(f"{len(source)} parents, {len(target)} children, {len(weights)} costs")
-    if len(source) and not (
-        min(source.min(), target.min()) >= 0 and max(source.max(), target.max()) < n_nodes
-    ):
-        raise ValueError(f"edges name nodes outside 0 to {n_nodes - 1}")
-    prices, are_roots_few = _checked(weights, root_prices, n_nodes)
-    kept = np.isfinite(weights) & (source != target)
-    pool = _Runs(source[kept], target[kept], weights[kept], prices, are_roots_few)
-    return _grow(pool, n_nodes)
-
-
 def _checked(
     weights: Floats, root_prices: npt.ArrayLike | None, n_nodes: int
 ) -> tuple[Floats, bool]:
@@ -94,17 +66,7 @@ def _checked(
     return prices, root_prices is None
 
 
-class _Pool(Protocol):
-    """Edges into nodes and contracted cycles; both are numbered, in order of appearance."""
-
-    def cheapest(self, node: int) -> tuple[int, float, int, int]:
-        """Node it comes from (or ROOT), its cost as adjusted, and the edge: parent and child."""
-
-    def contract(self, cycle: Sequence[int], costs: Sequence[float], new: int) -> None:
-        """Make one node of a cycle whose own edges cost ``costs``."""
-
-
-def _grow(pool: _Pool, n: int) -> Ints:
+def _grow(pool: _Matrix, n: int) -> Ints:
     """Grow paths backwards until everything hangs on the root, then undo the contractions."""
     inside = [ROOT] * n  # the contracted cycle each node went into
     entry: list[tuple[int, int]] = [(ROOT, ROOT)] * n  # the edge chosen into each node
@@ -200,77 +162,6 @@ class _Matrix:
         self.weights[keep, keep] = np.inf
         self.row.append(int(keep))
         self.node[keep] = new
-
-
-@dataclass(slots=True)
-class _Heap:
-    """Runs of edges into one node, each by its cheapest edge left; costs are less ``shift``."""
-
-    runs: list[tuple[float, int, int]]  # cost plus shift, place of the edge, end of its run
-    shift: float = 0.0
-    price: float = 0.0
-    entered: int = 0
-
-
-class _Runs:
-    """Candidate edges, sorted by cost within each child."""
-
-    def __init__(
-        self, source: Ints, target: Ints, weights: Floats, prices: Floats, are_roots_few: bool
-    ) -> None:
-        n = len(prices)
-        order = np.lexsort((source, weights, target))
-        self.source = source[order].tolist()
-        self.target = target[order].tolist()
-        self.weights = weights[order].tolist()
-        self.are_roots_few = are_roots_few
-        ends = np.searchsorted(target[order], np.arange(n + 1)).tolist()
-        self.heaps = [
-            _Heap([(self.weights[i], i, j)] if i < j else [], 0.0, float(prices[x]), x)
-            for x, (i, j) in enumerate(zip(ends[:-1], ends[1:], strict=True))
-        ]
-        self.leader = list(range(n))  # union-find over nodes and cycles
-
-    def cheapest(self, node: int) -> tuple[int, float, int, int]:
-        heap = self.heaps[node]
-        while heap.runs:
-            key, i, end = heap.runs[0]
-            source = self._find(self.source[i])
-            if source != node:
-                break
-            if i + 1 < end:  # an edge inside the cycle: the run goes on with its next one
-                later = key + (self.weights[i + 1] - self.weights[i])
-                heapq.heapreplace(heap.runs, (later, i + 1, end))
-            else:
-                heapq.heappop(heap.runs)
-        cost = heap.runs[0][0] - heap.shift if heap.runs else np.inf
-        if cost == np.inf or (heap.price <= cost and not self.are_roots_few):
-            return ROOT, _finite(heap.price, heap.entered), ROOT, heap.entered
-        return source, cost, self.source[i], self.target[i]
-
-    def contract(self, cycle: Sequence[int], costs: Sequence[float], new: int) -> None:
-        heaps = [self.heaps[x] for x in cycle]
-        for x, heap, cost in zip(cycle, heaps, costs, strict=True):
-            heap.shift += cost
-            heap.price -= cost
-            self.leader[x] = new
-            self.heaps[x] = _Heap([])
-        largest = max(heaps, key=lambda heap: len(heap.runs))
-        first = min(heaps, key=lambda heap: heap.price)
-        price, entered = first.price, first.entered
-        for heap in heaps:
-            if heap is not largest:
-                for key, i, end in heap.runs:
-                    heapq.heappush(largest.runs, (key - heap.shift + largest.shift, i, end))
-        self.heaps.append(_Heap(largest.runs, largest.shift, price, entered))
-        self.leader.append(new)
-
-    def _find(self, node: int) -> int:
-        leader = self.leader
-        while leader[node] != node:
-            leader[node] = leader[leader[node]]
-            node = leader[node]
-        return node
 
 
 def _finite(price: float, node: int) -> float:

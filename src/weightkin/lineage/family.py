@@ -10,78 +10,51 @@ from typing import Literal
 
 import numpy as np
 
-from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.lineage.collection import Collection, Progress, Source, gather
-from weightkin.lineage.draft import Draft
-from weightkin.lineage.graph import graph_record
+from weightkin.compute import HERE, Execution, Progress
+from weightkin.errors import UnreadableModel, WorkerLost
+from weightkin.lineage.candidates import CandidateEdge
+from weightkin.lineage.collection import Collection, Source, gather
+from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.hidden import Found, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
-from weightkin.lineage.leaves import lossy_edges
+from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import Likeness, proposed
-from weightkin.lineage.relatives import Relatives, Told, components
+from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
-from weightkin.records import Skipped, clue, left_out
+from weightkin.records import clue, left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import written
 from weightkin.records.kinds import KINDS, disguises
 from weightkin.sketch import Sketch
 
-ALPHA = 1e-6
+Method = Literal["weightkin", "mother"]
+
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 
 
-def family_graph(
+def find_family(
     sources: Sequence[Source],
     *,
-    alpha: float = ALPHA,
-    seed: int = 0,
-    method: Literal["weightkin", "mother"] = "weightkin",
+    alpha: float,
+    seed: int,
+    method: Method = "weightkin",
     cache: Path | None = None,
-    progress: Progress | None = None,
-    workers: int = 1,
-    cluster: str | None = None,
+    execution: Execution = HERE,
 ) -> FamilyGraph:
-    """Recover who was made from whom among many models.
+    """The family graph of models, sketches or sources; `api.tree.family_graph` says it in full.
 
-    Null hypothesis of every join: the two models come from independent initialisations; the level
-    is paid for all n(n-1)/2 pairs. Directions carry a probability of their own and are claimed from
-    0.8 on.
-
-    Parameters
-    ----------
-    sources : sequence
-        Models, sketches or what `open_model` takes.
-    alpha : float
-        Level at which any two strangers are joined.
-    seed : int
-        Breaks ties and draws resamples; recorded.
-    method : str
-        ``mother`` is the second paper's recipe on the same models, for comparison.
-    cache : Path, optional
-        Keep sketches here between runs.
-    progress : callable, optional
-        Called with what is done, number done, number in all and bytes read: before each model is
-        sketched, then in each phase of the comparing, counted from 0 again.
-    workers : int
-        Processes that sketch; what they answer does not depend on it.
-    cluster : str, optional
-        Address of a dask scheduler whose workers sketch instead.
-
-    Returns
-    -------
-    FamilyGraph
-        Nodes with none, one or several parents. Models that could not be read are in ``skipped``.
+    Raises
+    ------
+    UnreadableModel
+        None of them could be read.
     """
     started = time.perf_counter()
-    if not sources:
-        raise UsageError("no model was named, expected at least one")
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
-    collection = gather(sources, cache, progress, workers=workers, cluster=cluster)
+    progress = execution.progress
+    collection = gather(sources, cache, execution)
     if not collection.members:
         kind = WorkerLost if collection.n_lost else UnreadableModel
         raise kind(none_read([x.data["error"] for x in collection.skipped]))
@@ -90,19 +63,11 @@ def family_graph(
 
         families = _families(collection, alpha, seed, progress)[2]
         edges, skipped = mother_edges(collection.members, families)
-        n_unobserved = 0
+        drawn = Drawn(edges, 0, skipped)
     else:
-        edges, n_unobserved, skipped = _found(collection, alpha, seed, progress)
-    return graph_record(
-        collection,
-        edges,
-        n_unobserved,
-        skipped,
-        alpha=alpha,
-        seed=seed,
-        method=method,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+        drawn = _found(collection, alpha, seed, progress)
+    graph = graph_record(collection, drawn, alpha=alpha, seed=seed, method=method)
+    return replace(graph, seconds=round(time.perf_counter() - started, 3))
 
 
 def none_read(whys: Sequence[str]) -> str:
@@ -118,8 +83,8 @@ def _families(
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
-    told = _phase(progress, "comparing pairs", collection)
-    families = components(relatives, z, range(len(sketches)), told)
+    on_progress = _phase(progress, "comparing pairs", collection)
+    families = components(relatives, z, range(len(sketches)), on_progress)
     if isinstance(z, np.ndarray) and len(families) > 1:
         relatives.equal = equal_pairs(sketches, families)
     for i, j in relatives.equal:
@@ -131,35 +96,33 @@ def _families(
 
 def _phase(
     progress: Progress | None, what: str, collection: Collection, n_before: int = 0, n_all: int = 0
-) -> Told | None:
+) -> OnProgress | None:
     """How a phase says how far it is; of one done in parts, ``n_before`` of ``n_all`` are over."""
     if progress is None:
         return None
 
-    def told(n_done: int, n_total: int) -> None:
+    def on_progress(n_done: int, n_total: int) -> None:
         progress(what, n_before + n_done, n_all or n_total, collection.bytes_read)
 
-    return told
+    return on_progress
 
 
-def _found(
-    collection: Collection, alpha: float, seed: int, progress: Progress | None
-) -> tuple[list[Draft], int, list[Skipped]]:
+def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
     """Everything in turn: families, lossy leaves, mixtures, trained trees, hidden models."""
     members = collection.members
     sketches = [m.sketch for m in members]
     relatives, z, families = _families(collection, alpha, seed, progress)
     n_related = sum(len(family) for family in families if len(family) > 1)
-    edges: list[Draft] = []
+    edges: list[CandidateEdge] = []
     roots: list[int] = []
     kin: list[list[int]] = []  # of each root
     n_unobserved = n_laid_out = 0
     for family in families:
         if len(family) < 2:
             continue
-        told = _phase(progress, "laying out families", collection, n_laid_out, n_related)
+        on_progress = _phase(progress, "laying out families", collection, n_laid_out, n_related)
         n_laid_out += len(family)
-        own = lossy_edges(relatives, z, family, told)
+        own = lossy_edges(relatives, z, family, on_progress)
         made = {edge.child for edge in own}
         rest = [i for i in family if i not in made]
         mixed = merge_edges(sketches, relatives, rest)
@@ -194,7 +157,7 @@ def _found(
     edges += [_hidden_edge(found) for found in hidden]
     skipped = [left_out(members[i].id, "no-weights") for i in alone if members[i].model is None]
     skipped += [left_out(members[i].id, "too-many-alone") for i in unseen]
-    return edges, n_unobserved, skipped
+    return Drawn(edges, n_unobserved, skipped)
 
 
 def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[int]) -> list[int]:
@@ -210,8 +173,8 @@ def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[in
 
 
 def _or_tied(
-    sketches: Sequence[Sketch], edge: Draft, lossy: Sequence[Draft], homes: Homes
-) -> Draft:
+    sketches: Sequence[Sketch], edge: CandidateEdge, lossy: Sequence[CandidateEdge], homes: Homes
+) -> CandidateEdge:
     """The edge, open where a copy of the parent may be the parent as well."""
     copies = [e.child for e in lossy if e.parent == edge.parent]
     rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
@@ -223,7 +186,7 @@ def _or_tied(
     )
 
 
-def _hidden_edge(found: Found) -> Draft:
+def _hidden_edge(found: Found) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
     Only where nothing but the disguise lies between the two, and one model alone is that near; what
@@ -231,7 +194,7 @@ def _hidden_edge(found: Found) -> Draft:
     """
     record = found.record
     kinds = sorted(disguises(record.kind), key=lambda kind: -KINDS[kind].disguise)
-    return Draft(
+    return CandidateEdge(
         parent=found.parent,
         child=found.child,
         kind=kinds[0] if kinds else "unknown",

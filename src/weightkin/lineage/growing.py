@@ -13,18 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.family import family_graph
-from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
+from weightkin.lineage.family import find_family
 from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
-from weightkin.sketch.vectors import nearest, search_vector, search_vectors
-from weightkin.stats.matching import Floats
-from weightkin.weights import Model
 
 MOST_AGAIN = 64  # members of a family that is laid out again as a whole
 MOST_NEAR = 8  # members of a larger one among which a newcomer is placed
@@ -32,45 +27,21 @@ N_NEAR = "n_near"  # parameter of a graph: newcomers that were placed so
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """Sketches by the name of their node, their search vectors in that order, and their graph."""
+class Proposed:
+    """Nodes that a newcomer may be related to."""
 
-    sketches: Mapping[str, Sketch]
-    vectors: Floats  # (n, 1024)
-    graph: FamilyGraph
-
-
-def grown(graph: FamilyGraph, sketches: Mapping[str, Sketch]) -> Grown:
-    """Prepare a graph for additions; ``sketches`` are those of its observed nodes, by their id."""
-    return Grown(sketches, search_vectors(list(sketches.values())), graph)
+    close: Sequence[str] = ()  # by its sketch, the nearest first
+    hidden: Sequence[str] = ()  # by its weights alone: no test of sketches shows it
 
 
-def add_model(known: Grown, name: str, sketch: Sketch) -> Grown:
-    """Place one more model.
-
-    Null hypothesis of the joins: that of `family_graph`; the level is paid for all pairs there are.
-    Edges of other families, and of members of large families that are not near, stay as they are.
-    """
-    vector = search_vector(sketch)[None]
-    names = list(known.sketches)
-    _, near, cosine = next(nearest(known.vectors, N_NEAREST, of=vector))
-    close = [names[k] for k, c in zip(near[0], cosine[0], strict=True) if c >= LEAST_COSINE]
-    graph = hung(known.graph, known.sketches, name, sketch, close)
-    vectors = np.concatenate([known.vectors, vector])
-    return Grown({**known.sketches, name: sketch}, vectors, graph)
-
-
-def hung(
+def insert_model(
     graph: FamilyGraph,
     sketches: Mapping[str, Sketch],
-    name: str,
-    sketch: Sketch,
-    close: Sequence[str],
-    *,
-    hidden: Sequence[str] = (),
+    newcomer: Sketch,
+    proposed: Proposed,
     weights: Callable[[str], Model | None] = lambda _: None,
 ) -> FamilyGraph:
-    """Hang one more model into a graph.
+    """Insert one more model into a graph.
 
     Parameters
     ----------
@@ -78,27 +49,34 @@ def hung(
         What is known.
     sketches : mapping
         Of its observed nodes, by their id; only those of the newcomer's families are looked up.
-    name : str
-        The newcomer's id, which no node has.
-    sketch : Sketch
-        The newcomer.
-    close : sequence of str
-        Nodes that may be related, the nearest first.
-    hidden : sequence of str
-        Nodes that may be related though no test of sketches shows it.
+    newcomer : Sketch
+        Named by its id, which no node has.
+    proposed : Proposed
+        Nodes that may be related.
     weights : callable
-        The weights behind an id, if they are at hand; asked only because of ``hidden``.
+        The weights behind an id, if they are at hand; looked at only because of hidden nodes.
+
+    Returns
+    -------
+    FamilyGraph
+        With the newcomer as a node, or among the duplicates of one.
+
+    Raises
+    ------
+    ValueError
+        The graph has a node of that id.
     """
+    name = newcomer.name
     if any(node.id == name for node in graph.nodes):
         raise ValueError(f"{name} is in the graph already")
-    family, is_whole, with_weights = _family(graph, sketches, sketch, close, hidden)
+    family, is_whole, with_weights = _family(graph, sketches, newcomer, proposed)
     n, m = len(sketches) + 1, len(family) + 1
     share = m * (m - 1) / max(1, n * (n - 1)) if family else 1.0
     members: list[Sketch | Model] = []
-    for x, own in (*((x, sketches[x]) for x in family), (name, sketch)):
+    for x, own in (*((x, sketches[x]) for x in family), (name, newcomer)):
         model = weights(x) if with_weights else None
         members.append(replace(own if model is None else model, name=x))
-    part = family_graph(members, alpha=graph.alpha * share, seed=graph.seed)
+    part = find_family(members, alpha=graph.alpha * share, seed=graph.seed)
     if not is_whole:
         part = opened(part, name)
         n_near = int(graph.parameters.get(N_NEAR, 0)) + 1
@@ -132,11 +110,7 @@ def are_related(a: Sketch, b: Sketch, alpha: float) -> bool:
 
 
 def _family(
-    graph: FamilyGraph,
-    sketches: Mapping[str, Sketch],
-    sketch: Sketch,
-    close: Sequence[str],
-    hidden: Sequence[str],
+    graph: FamilyGraph, sketches: Mapping[str, Sketch], newcomer: Sketch, proposed: Proposed
 ) -> tuple[list[str], bool, bool]:
     """Members of all families that a close model proves it belongs to, and whether these are all.
 
@@ -147,15 +121,15 @@ def _family(
     n = len(sketches) + 1
     paid = graph.alpha / (n * (n - 1) / 2)
     joined: set[int] = set()
-    for x in close:
-        if home[x] not in joined and are_related(sketches[x], sketch, paid):
+    for x in proposed.close:
+        if home[x] not in joined and are_related(sketches[x], newcomer, paid):
             joined.add(home[x])
-    unproven = {home[x] for x in hidden} - joined
+    unproven = {home[x] for x in proposed.hidden} - joined
     joined |= unproven
     members = [x for k in sorted(joined) for x in graph.components[k] if x in sketches]
     if len(members) <= MOST_AGAIN:
         return members, True, bool(unproven)
-    near = [x for x in dict.fromkeys((*close, *hidden)) if home[x] in joined]
+    near = [x for x in dict.fromkeys((*proposed.close, *proposed.hidden)) if home[x] in joined]
     return near[:MOST_NEAR], False, bool(unproven)
 
 

@@ -14,10 +14,9 @@ from weightkin.anatomy.types import Axis
 from weightkin.derivation.pair import Settings, compare_pair, pair_of
 from weightkin.derivation.shared import Doubles
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.views import Frame, frames, unit_rows_of
-from weightkin.lineage.member import Member
-from weightkin.lineage.relatives import Told
-from weightkin.lineage.support import support_of
+from weightkin.evidence.views import TokenRows, frames, unit_rows_of
+from weightkin.lineage.candidates import Member, support_of
+from weightkin.lineage.relatives import OnProgress
 from weightkin.records import Comparison, Skipped
 from weightkin.sketch.invariant import token_likeness
 
@@ -58,14 +57,15 @@ def find_hidden(
     roots: Sequence[int],
     alpha: float,
     seed: int,
-    told: Told | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[list[Found], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with those families.
 
     ``families[k]`` are all possible parents that are relatives of ``roots[k]``. Models that are
     alone are compared with each other too. Pairs are proposed by the likeness of tokens to each
     other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values are
-    those of `compare`; ``alpha`` is paid by the caller. ``told`` hears how many pairs are done.
+    those of `compare`; ``alpha`` is paid by the caller. ``on_progress`` is called with
+    the number of pairs that are done.
 
     Returns
     -------
@@ -98,8 +98,8 @@ def find_hidden(
             left.add(child)
             continue
         n_looks += 1
-        if told is not None:
-            told(n_done, len(proposed))
+        if on_progress is not None:
+            on_progress(n_done, len(proposed))
         record = _compared(members, other, child, alpha, seed)
         if record is not None and record.verdict == "dependent":
             related.setdefault(child, []).append((-likeness, other, record))
@@ -208,16 +208,16 @@ class Looks:
         )
 
 
-def _units(side: Side, axis: Axis, frame: Frame) -> dict[str, Doubles]:
+def _units(side: Side, axis: Axis, frame: TokenRows) -> dict[str, Doubles]:
     """Rows of units through tokens, in double precision and not centred: copies are exact."""
     found = {}
     for place in view_places(side.model, axis):
         if place.role in SEEN:
             rows = unit_rows_of(side.model, place, 0, min(MAX_UNITS, place.size))
-            if rows is not None and rows.shape[1] == frame.heard.shape[1]:
+            if rows is not None and rows.shape[1] == frame.inputs.shape[1]:
                 gain = gain_before(side.model, axis.stack, place).astype(np.float64)
                 if np.isfinite(rows).all():
-                    found[place.role] = (rows * gain) @ frame.heard.astype(np.float64).T
+                    found[place.role] = (rows * gain) @ frame.inputs.astype(np.float64).T
     return found
 
 

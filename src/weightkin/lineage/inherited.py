@@ -20,7 +20,7 @@ from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import MIN_ZEROS
 from weightkin.derivation.pairing import TABLES
 from weightkin.derivation.shared import Doubles, common_values
-from weightkin.lineage.draft import Draft
+from weightkin.lineage.candidates import CandidateEdge
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import Lattice, SketchedTensor
 
@@ -54,7 +54,7 @@ class Homes:
 
 def homes_of(
     sketches: Sequence[Sketch],
-    edges: Sequence[Draft],
+    edges: Sequence[CandidateEdge],
     pool: Sequence[int],
     known: KnownLevels,
 ) -> Homes:

@@ -13,7 +13,7 @@ import numpy as np
 
 from weightkin.derivation.equality import equality, is_rounded_copy
 from weightkin.derivation.vectors import Keys, keys_of, views_of
-from weightkin.lineage.member import Member
+from weightkin.lineage.candidates import Member
 from weightkin.sketch import Sketch
 
 N_KEYS = 64  # rows of a model by which it is found: those of the smallest keys

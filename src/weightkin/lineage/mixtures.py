@@ -12,9 +12,8 @@ from weightkin.derivation.merge_methods import explain_merge
 from weightkin.derivation.merge_parts import layer_of
 from weightkin.derivation.merges import Merge, Values, gram_matrices
 from weightkin.derivation.shared import Doubles
-from weightkin.lineage.draft import Draft
+from weightkin.lineage.candidates import CandidateEdge, support_of
 from weightkin.lineage.relatives import Relatives
-from weightkin.lineage.support import support_of
 from weightkin.sketch import Sketch
 
 KIND = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
@@ -23,7 +22,7 @@ MIN_POOL = 3  # a child and two parents
 
 def merge_edges(
     sketches: Sequence[Sketch], relatives: Relatives, pool: Sequence[int]
-) -> list[Draft]:
+) -> list[CandidateEdge]:
     """Edges from the parents of every model of a pool that is a mixture of others in it.
 
     Mixtures are nobody's parent here where they can be left out: the pool shrinks by each that is
@@ -82,7 +81,7 @@ def _edges(
     members: Sequence[int],
     merge: Merge,
     support: float,
-) -> list[Draft]:
+) -> list[CandidateEdge]:
     child = members[merge.child]
     details: dict[str, Any] = {
         "method": merge.method,
@@ -95,7 +94,7 @@ def _edges(
     for k, weight in zip(merge.parents, merge.weights, strict=True):
         parent = members[k]
         drawn.append(
-            Draft(
+            CandidateEdge(
                 parent=parent,
                 child=child,
                 kind=KIND.get(merge.method, "merged"),

@@ -24,7 +24,7 @@ from weightkin.derivation.shared import (
     without_zeros,
 )
 from weightkin.lineage.arborescence import arborescence
-from weightkin.lineage.support import N_RESAMPLES
+from weightkin.lineage.candidates import N_RESAMPLES
 
 Ints = npt.NDArray[np.int64]
 

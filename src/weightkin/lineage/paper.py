@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from weightkin.derivation.shared import Doubles
 from weightkin.lineage.arborescence import ROOT
-from weightkin.lineage.draft import Draft
-from weightkin.lineage.member import Member
+from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.mother import common_square, distances, mother
 from weightkin.lineage.trained import by_layout
 from weightkin.records import Skipped, clue, left_out
@@ -48,7 +47,7 @@ class Squares(Mapping[str, npt.NDArray[np.float32]]):
 
 def mother_edges(
     members: Sequence[Member], families: Sequence[Sequence[int]]
-) -> tuple[list[Draft], list[Skipped]]:
+) -> tuple[list[CandidateEdge], list[Skipped]]:
     """Edges of the recipe inside known families, layout by layout (it needs equal shapes).
 
     The stage is taken as specialisation, the one of fine-tuning, which the paper must be told.
@@ -72,7 +71,7 @@ def mother_edges(
             parents = mother(squares, 1)
             far: Doubles = distances(squares, names, "l_FT")
             edges += [
-                Draft(
+                CandidateEdge(
                     parent=layout[int(u)],
                     child=layout[v],
                     kind="unknown",

@@ -1,7 +1,8 @@
 """Who is related to whom: a cheap screen of all pairs, then exact tests of the pairs that matter.
 
 The screen is one inner product per pair, over all tensors of equal name and shape: it proposes. A
-pair counts as related when `climb` rejects independence at a level paid for all n(n-1)/2 pairs.
+pair counts as related when `run_stages` rejects independence at a level paid for all n(n-1)/2
+pairs.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
-from weightkin.derivation.disguise import undo
+from weightkin.derivation.disguise import find_disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
-from weightkin.evidence.ladder import Climb, climb, climb_quick, is_settled, total_log10
+from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
 from weightkin.evidence.sample import Plan, make_plan
 from weightkin.evidence.stacks import with_other_stacks
 from weightkin.lineage.proposed import Likeness, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 
 T = TypeVar("T", bound=Hashable)
-Told = Callable[[int, int], None]  # how many are done, of how many
+OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
 ALIKE = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
@@ -97,20 +98,20 @@ class Relatives:
             plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
             is_quick = len(self.sketches) > THOROUGH
             alpha = self.paid_alpha / (2 if is_quick else 1)  # two tries are paid for
-            climbed = Climb((), {})
+            ran = StagesRun((), {})
             if is_quick:
-                climbed = climb_quick(a, b, plan, self.seed, alpha)
-            if not is_settled(climbed.stages, alpha):
-                climbed = self._climb(a, b, plan, alpha)
-            is_related = is_settled(climbed.stages, alpha) or pair in self.equal
-            self._tested[pair] = total_log10(climbed.stages), is_related
+                ran = run_quick(a, b, plan, self.seed, alpha)
+            if not is_settled(ran.stages, alpha):
+                ran = self._climb(a, b, plan, alpha)
+            is_related = is_settled(ran.stages, alpha) or pair in self.equal
+            self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
-                self._undone[pair] = undo(a, b, climbed, plan, alpha).kinds
+                self._undone[pair] = find_disguise(a, b, ran, plan, alpha).kinds
         return self._tested[pair]
 
-    def _climb(self, a: Side, b: Side, plan: Plan, alpha: float) -> Climb:
-        def run_ladder(x: Side, y: Side, with_blind: bool) -> Climb:
-            return climb(x, y, plan, self.seed, alpha, thorough=False, with_blind=False)
+    def _climb(self, a: Side, b: Side, plan: Plan, alpha: float) -> StagesRun:
+        def run_ladder(x: Side, y: Side, with_blind: bool) -> StagesRun:
+            return run_stages(x, y, plan, self.seed, alpha, thorough=False, with_blind=False)
 
         return with_other_stacks(a, b, run_ladder(a, b, False), run_ladder, alpha)[0]
 
@@ -158,12 +159,12 @@ def cut(sketch: Sketch) -> Sketch:
 
 
 def components(
-    relatives: Relatives, z: Likeness, among: Sequence[int], told: Told | None = None
+    relatives: Relatives, z: Likeness, among: Sequence[int], on_progress: OnProgress | None = None
 ) -> list[list[int]]:
     """Families among some models: joined by a proposed pair only where the test rejects.
 
     Pairs are tried from the most alike on, and only where they would join two families: about one
-    test for each model. ``told`` hears before each test how many pairs are settled.
+    test for each model. ``on_progress`` is called before each test.
     """
     groups = Groups(among)
     index = sorted(among)
@@ -172,8 +173,8 @@ def components(
         i, j = index[rows[k]], index[columns[k]]
         if groups.are_one(i, j):
             continue
-        if told is not None:
-            told(n_settled, len(alike))
+        if on_progress is not None:
+            on_progress(n_settled, len(alike))
         if relatives.test(i, j)[1]:
             groups.join(i, j)
     return sorted(sorted(members) for members in groups.all())

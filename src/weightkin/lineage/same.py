@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy
-from weightkin.lineage.member import Member
+from weightkin.lineage.candidates import Member
 from weightkin.sketch import Sketch
 
 MOST_ALIKE = 0.8  # share of the matrices in blocks that must have a partner by role and shape

@@ -10,7 +10,7 @@ import numpy as np
 
 from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
-from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
 from weightkin.lineage.orient import (
     UNRELATED,
@@ -38,7 +38,7 @@ FEW = 2  # children of a root, from which it cannot be told from one of them wit
 class Tree:
     """Edges of one family of trained models, its root, and the ancestors nobody has."""
 
-    edges: tuple[Draft, ...]
+    edges: tuple[CandidateEdge, ...]
     root: int
     members: tuple[int, ...]
     n_unobserved: int
@@ -139,15 +139,15 @@ def _of_different(
         return Tree(tuple(_came(e, known_root, came) for e in edges), known_root, tuple(members), 0)
     products = grams(tensors).sum(axis=0)
     place = {i: k for k, i in enumerate(members)}
-    near: list[Draft] = []
-    distant: list[Draft] = []
-    lacking: list[Draft] = []
+    near: list[CandidateEdge] = []
+    distant: list[CandidateEdge] = []
+    lacking: list[CandidateEdge] = []
     n_beside = int((found.parents == root).sum())
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            told = (*edge.evidence, clue("older-sibling"))
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, clue("older-sibling"))
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         is_timed = bool(group.pairwise.direction[u, v])
         if (
             u == root
@@ -155,8 +155,8 @@ def _of_different(
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
-            told = (*edge.evidence, clue("few-children"))
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=told)
+            evidence = (*edge.evidence, clue("few-children"))
+            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
             if u == root:
@@ -179,14 +179,16 @@ def _of_different(
     return Tree(tuple(near), members[root], tuple(members), 1)
 
 
-def _came(edge: Draft, root: int, said: Clue) -> Draft:
+def _came(edge: CandidateEdge, root: int, said: Clue) -> CandidateEdge:
     """An edge below a known root: those that leave it rest on what its copy lost."""
     if edge.parent != root:
         return edge
     return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
 
 
-def _beside(leaving: Sequence[Draft], root: int, unobserved: int, code: str) -> list[Draft]:
+def _beside(
+    leaving: Sequence[CandidateEdge], root: int, unobserved: int, code: str
+) -> list[CandidateEdge]:
     """Hang children and the root itself from an ancestor that nobody has."""
     ends = [*leaving, replace(leaving[0], child=root)]
     return [
@@ -238,7 +240,7 @@ def _has_moved(inheritance: Inheritance, found: Orientation, root: int) -> bool:
 
 def _joined(
     sketches: Sequence[Sketch], relatives: Relatives, others: Sequence[int], root: int
-) -> list[Draft]:
+) -> list[CandidateEdge]:
     """The edge between a model and its nearest relative of another layout, if one is related."""
     choices = []
     for other in others:
@@ -250,7 +252,7 @@ def _joined(
         return []
     distance, other, log10_p, derivation = min(choices, key=lambda c: c[:2])
     forward = derivation.parent != "b"
-    edge = Draft(
+    edge = CandidateEdge(
         parent=other if forward else root,
         child=root if forward else other,
         kind=first_kind(derivation.kind),

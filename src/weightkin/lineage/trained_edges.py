@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
-from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise
 from weightkin.lineage.relatives import Relatives
 from weightkin.records import Clue, clue
@@ -29,7 +29,7 @@ def trained_edge(
     v: int,
     distance: float,
     known_root: int | None = None,
-) -> Draft:
+) -> CandidateEdge:
     """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
     undone = relatives.undone(members[u], members[v])
     derivation, _ = relatives.derive(members[u], members[v], undone)
@@ -53,7 +53,7 @@ def trained_edge(
         direction = min(direction, 0.5)
         evidence.append(clue("rewritten-undetermined"))
     evidence += _clock_clues(own[u], own[v])
-    return Draft(
+    return CandidateEdge(
         parent=members[u],
         child=members[v],
         kind=first_kind(derivation.kind),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from weightkin.derivation.distances import relate
 from weightkin.derivation.shared import shared_tensors
-from weightkin.lineage.draft import Draft, first_kind
+from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.relatives import Relatives
 from weightkin.records import clue
 from weightkin.sketch import Sketch
@@ -38,8 +38,8 @@ def twins_of(
 
 
 def twin_edges(
-    relatives: Relatives, twins: dict[int, list[int]], edges: Sequence[Draft]
-) -> list[Draft]:
+    relatives: Relatives, twins: dict[int, list[int]], edges: Sequence[CandidateEdge]
+) -> list[CandidateEdge]:
     """Edges between twins, and edges from them with the twin that a child belongs to."""
     found = [_settled(relatives.sketches, twins.get(e.parent, []), e) for e in edges]
     for first, others in twins.items():
@@ -47,7 +47,7 @@ def twin_edges(
             derivation, relation = relatives.derive(first, other)
             is_known = derivation.parent == "a"
             found.append(
-                Draft(
+                CandidateEdge(
                     parent=first,
                     child=other,
                     kind=first_kind(derivation.kind),
@@ -61,7 +61,9 @@ def twin_edges(
     return found
 
 
-def _settled(sketches: Sequence[Sketch], others: Sequence[int], edge: Draft) -> Draft:
+def _settled(
+    sketches: Sequence[Sketch], others: Sequence[int], edge: CandidateEdge
+) -> CandidateEdge:
     """The edge from whichever twin has the child's names and shapes, or from the first, open."""
     if not others:
         return edge

@@ -8,6 +8,8 @@ from typing import Literal
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.formats import Model
+from weightkin.formats.declared import Declared, declared
 from weightkin.policy.equal_values import LEAST, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
 from weightkin.policy.reach import Candidate, Reach, n_parameters
@@ -18,8 +20,6 @@ from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
-from weightkin.weights import Model
-from weightkin.weights.declared import Declared, declared
 
 Parent = Literal["other", "model", "undetermined"]
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from weightkin.notebooks import InOneLine
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Summary
-from weightkin.records.form import InOneLine, from_text, to_text
+from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind
 from weightkin.records.notes import Skipped
 

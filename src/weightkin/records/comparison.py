@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from weightkin.notebooks import InNotebooks, InOneLine
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
-from weightkin.records.form import InNotebooks, InOneLine, from_text, to_text
+from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind
 from weightkin.records.notes import Clue, Skipped
 

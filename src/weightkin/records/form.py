@@ -15,30 +15,6 @@ T = TypeVar("T")
 MOST_SAID = 300  # characters of what is wrong with a field
 
 
-class InOneLine:
-    """Records that can be said in one line."""
-
-    __slots__ = ()
-
-    @property
-    def sentence(self) -> str:
-        """What was found, as one line that can be quoted."""
-        import weightkin  # at its door: records themselves know nothing of reports
-
-        return weightkin.one_line(self)
-
-
-class InNotebooks(InOneLine):
-    """Records that a notebook shows as their page."""
-
-    __slots__ = ()
-
-    def _repr_html_(self: Any) -> str:
-        import weightkin  # at its door: records themselves know nothing of reports
-
-        return str(weightkin.notebook_html(self))
-
-
 def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
     """Return JSON with its schema first; refuses NaN and infinity."""
     data = _without_none({"schema": schema, **values})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from weightkin.notebooks import InOneLine
 from weightkin.records.codes import EvidenceCode, Reason, TestGroup
-from weightkin.records.form import InOneLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
+from weightkin.records.built import built
+from weightkin.records.form import from_text
 from weightkin.records.notes import Skipped
 
 SCHEMA = "weightkin/sketching/2"
@@ -48,3 +51,8 @@ class Sketching:
             if sketch["full_digest"] is None:
                 del sketch["full_digest"]
         return json.dumps({"schema": SCHEMA, **fields}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Sketching:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, partial(built, Sketching))

@@ -107,6 +107,7 @@ _RECORDS: dict[str, Callable[[Data], Data]] = {
     "trace": _trace,
     "check": _check,
     "adding": _listed,
+    "model": _listed,
     "sketching": _listed,
     "estimate": _listed,
 }

@@ -6,6 +6,6 @@ turns a source into what is kept; `entries` writes and removes what is sealed (`
 proposes, compares and places; `moving` exports and imports; `home` is `Registry`, which joins them.
 """
 
-from weightkin.registry.home import Registry
+from weightkin.registry.registry import Registry
 
 __all__ = ["Registry"]

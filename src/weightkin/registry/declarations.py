@@ -8,16 +8,16 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from weightkin.records.registry import DeclaredParent, Relative, State, Step
-from weightkin.registry.placing import Place
+from weightkin.registry.placing import Placement
 from weightkin.registry.searching import Compared
-from weightkin.weights.hub import SCHEME
+from weightkin.sources.hub import SCHEME
 
 
 def check_declared(
     declared: Sequence[str],
     matches: Mapping[str, Sequence[int]],
     found: Compared,
-    place: Place,
+    place: Placement,
     own: int = 0,
 ) -> tuple[DeclaredParent, ...]:
     """State of every declared parent, and of every inferred one that is not declared.

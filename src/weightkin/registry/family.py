@@ -17,25 +17,25 @@ from pathlib import Path
 import numpy as np
 
 from weightkin._version import __version__
+from weightkin.compute import Execution, Progress
 from weightkin.errors import UnreadableModel, UnusableRegistry
-from weightkin.lineage.collection import Progress
-from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, hung
+from weightkin.formats import Model
+from weightkin.lineage.family import find_family
+from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped, unread
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
 from weightkin.registry.entries import now
-from weightkin.registry.held import Held, Sketches, by_node, holdings, unused
 from weightkin.registry.prepared import held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import check, seal
 from weightkin.registry.searching import LEAST_INVARIANT
+from weightkin.registry.slots import Sketches, Slot, by_node, slots_of, unused
 from weightkin.registry.store import writing
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 from weightkin.stats.matching import Floats
-from weightkin.weights import Model
 
 MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers
 GROWN = 0.25  # share of newcomers from which everything is laid out anew
@@ -58,7 +58,7 @@ def family(
     UnreadableModel
         None of the sketches can be read.
     """
-    held = holdings(connection)
+    held = slots_of(connection)
     if not held:
         raise UnusableRegistry(f"{path}: no model is registered, expected at least one")
     store = store_of(path, connection)
@@ -89,7 +89,7 @@ def current(
         old = None  # `tree` shows it as such; a place in it is nothing that was found here
     if old is None and before is not None and (before.alpha, before.seed) == (alpha, seed):
         old = before
-    held = holdings(connection)
+    held = slots_of(connection)
     graph = None
     if old is not None and len(newcomers(old, held)) <= MOST_GROWN:
         graph = grown(store, old, held)
@@ -102,7 +102,7 @@ def current(
     return graph, Sketches(store, known), graph != old
 
 
-def newcomers(graph: FamilyGraph, held: Mapping[int, Held]) -> list[Held]:
+def newcomers(graph: FamilyGraph, held: Mapping[int, Slot]) -> list[Slot]:
     """What is registered and stands behind no node of a graph."""
     there = {number for node in graph.nodes for number in node.registered}
     return [x for x in held.values() if not there & set(x.ids)]
@@ -137,7 +137,7 @@ def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
         connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
 
 
-def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Held]) -> FamilyGraph | None:
+def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Slot]) -> FamilyGraph | None:
     """The graph with the models that were added since; None where that is not enough."""
     known = by_node(graph, held)
     if known is None:
@@ -161,28 +161,23 @@ def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Held]) -> F
     if new:
         n_grown -= len(lost)
         graph = replace(graph, parameters={**graph.parameters, "n_grown": n_grown})
-    return _told(graph, known, held, lost)
+    return _with_numbers(graph, known, held, lost)
 
 
 def _with(
-    store: SealedStore, graph: FamilyGraph, sketches: Sketches, own: Held, name: str, sketch: Sketch
+    store: SealedStore, graph: FamilyGraph, sketches: Sketches, own: Slot, name: str, sketch: Sketch
 ) -> FamilyGraph:
     """Hang one newcomer, near whatever the vectors propose."""
-    close, hidden = proposals(store, sketches.held, own.slot)
-    return hung(
+    return insert_model(
         graph,
         sketches,
-        name,
-        sketch,
-        close,
-        hidden=hidden,
-        weights=lambda x: weights_at_hand(sketch if x == name else sketches[x]),
+        replace(sketch, name=name),
+        proposals(store, sketches.held, own.slot),
+        lambda x: weights_at_hand(sketch if x == name else sketches[x]),
     )
 
 
-def proposals(
-    store: SealedStore, held: Mapping[str, Held], slot: int
-) -> tuple[list[str], list[str]]:
+def proposals(store: SealedStore, held: Mapping[str, Slot], slot: int) -> Proposed:
     """Nodes that registered contents may be related to: by sketches, and by weights alone."""
     nodes = {x.slot: node for node, x in held.items()}
     found: list[list[str]] = []
@@ -191,13 +186,13 @@ def proposals(
         at, cosine = store.nearest(block, own, N_NEAREST + 1)
         close = [k for k, c in zip(at.tolist(), cosine, strict=True) if c >= least]
         found.append([nodes[k] for k in close if k in nodes])
-    return found[0], [x for x in found[1] if x not in found[0]]
+    return Proposed(found[0], [x for x in found[1] if x not in found[0]])
 
 
 def _rebuilt(
-    store: SealedStore, held: Mapping[int, Held], alpha: float, seed: int, progress: Progress | None
+    store: SealedStore, held: Mapping[int, Slot], alpha: float, seed: int, progress: Progress | None
 ) -> FamilyGraph:
-    names: dict[str, Held] = {}
+    names: dict[str, Slot] = {}
     for own in held.values():
         names[unused(own.models[0].name, names)] = own
     sketches = Sketches(store, names)
@@ -215,13 +210,13 @@ def _rebuilt(
     if not sources:
         first = lost[0].data["error"]
         raise UnreadableModel(f"none of {len(lost)} sketches could be read: {first}")
-    graph = family_graph(sources, alpha=alpha, seed=seed, progress=progress)
+    graph = find_family(sources, alpha=alpha, seed=seed, execution=Execution(progress=progress))
     said = {name for name, own in names.items() if own.slot in hidden}
     skipped = tuple(x for x in graph.skipped if x.code != "no-weights" or x.what in said)
-    return _told(replace(graph, skipped=skipped), names, held, lost)
+    return _with_numbers(replace(graph, skipped=skipped), names, held, lost)
 
 
-def _may_hide(store: SealedStore, held: Mapping[int, Held]) -> set[int]:
+def _may_hide(store: SealedStore, held: Mapping[int, Slot]) -> set[int]:
     """Slots of models whose invariant vectors are alike and whose aligned ones are not."""
     slots = list(held)
     rows = {b.name: store.rows(b, slots) for b in (ALIGNED, INVARIANT)}
@@ -244,17 +239,17 @@ def _products(rows: Halves, some: slice, other: slice) -> Floats:
     return x @ y.T
 
 
-def _told(
+def _with_numbers(
     graph: FamilyGraph,
-    known: Mapping[str, Held],
-    held: Mapping[int, Held],
+    known: Mapping[str, Slot],
+    held: Mapping[int, Slot],
     lost: Iterable[Skipped],
 ) -> FamilyGraph:
     """The graph with what the registry knows about its nodes: all that holds their values."""
     gone = tuple(lost)
     slot_of = {m.id: x.slot for x in held.values() for m in x.models}
 
-    def told(node: FamilyNode) -> FamilyNode:
+    def registered_node(node: FamilyNode) -> FamilyNode:
         if not node.observed:
             return node
         numbers = node.registered or tuple(
@@ -273,13 +268,13 @@ def _told(
 
     return replace(
         graph,
-        nodes=tuple(map(told, graph.nodes)),
+        nodes=tuple(map(registered_node, graph.nodes)),
         skipped=(*(x for x in graph.skipped if x not in gone), *gone),
         incomplete=graph.incomplete or bool(gone),
     )
 
 
-def _joined(graph: FamilyGraph, name: str, own: Held) -> FamilyGraph:
+def _joined(graph: FamilyGraph, name: str, own: Slot) -> FamilyGraph:
     """The graph, a newcomer that became no node of its own counted to that of its values."""
     if any(node.id == name for node in graph.nodes):
         return graph

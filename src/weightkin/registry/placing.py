@@ -10,25 +10,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from weightkin.lineage.family import family_graph
-from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, are_related, hung, opened
+from weightkin.formats import Model
+from weightkin.lineage.family import find_family
+from weightkin.lineage.growing import (
+    MOST_AGAIN,
+    N_NEAR,
+    Proposed,
+    are_related,
+    insert_model,
+    opened,
+)
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import Among, Step
 from weightkin.registry.family import proposals
-from weightkin.registry.held import Held, Sketches, unused
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import Compared
+from weightkin.registry.searching import Compared, Request
+from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 OWN = "query"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Edges around a model."""
 
     parents: tuple[Step, ...] = ()
@@ -40,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class NodeFacts:
     """What a node stands for: its name, its number in the registry (0: none), its digest."""
 
     name: str
@@ -48,14 +55,14 @@ class Known:
     digest: str
 
 
-def hung_in(
+def place_in_graph(
     graph: FamilyGraph,
     sketches: Sketches,
     query: Prepared,
     slot: int | None,
     found: Compared,
     number: int = 0,
-) -> Place:
+) -> Placement:
     """Find a model in the graph of the registry, or hang it there near its relatives.
 
     ``slot`` is where its contents are registered, None where they are not; ``number`` is its own,
@@ -66,74 +73,73 @@ def hung_in(
     among: Among = "registry"
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if at is None and not near:
-        return Place(among=among)
+        return Placement(among=among)
     if at is None:
         node_of = {held.slot: node for node, held in sketches.held.items()}
         slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
         at = unused(OWN, (node.id for node in graph.nodes))
         before = graph
-        graph = hung(
+        close, hidden = (
+            [nodes[x.model.id] for x in near if x.looked_at == how and x.model.id in nodes]
+            for how in ("sketch", "weights")
+        )
+        graph = insert_model(
             graph,
             sketches,
-            at,
-            query.sketch,
-            [nodes[x.model.id] for x in near if x.looked_at == "sketch" and x.model.id in nodes],
-            hidden=[
-                nodes[x.model.id] for x in near if x.looked_at == "weights" and x.model.id in nodes
-            ],
-            weights=lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
+            replace(query.sketch, name=at),
+            Proposed(close, hidden),
+            lambda node: weights_at_hand(query.sketch if node == at else sketches[node]),
         )
         if graph.parameters.get(N_NEAR) != before.parameters.get(N_NEAR):
             among = "nearest"
         at = next((x.id for x in graph.nodes if at in x.duplicates), at)
     facts = {
-        node.id: Known(node.name, node.registered[0] if node.registered else 0, node.digest)
+        node.id: NodeFacts(node.name, node.registered[0] if node.registered else 0, node.digest)
         for node in graph.nodes
         if node.observed
     }
-    facts[at] = Known(query.sketch.name, number, query.sketch.digest)
+    facts[at] = NodeFacts(query.sketch.name, number, query.sketch.digest)
     return _place(graph, at, facts, among)
 
 
-def placed(
+def place_among_nearest(
     store: SealedStore,
-    held: Mapping[int, Held],
+    held: Mapping[int, Slot],
     query: Prepared,
     found: Compared,
-    number: int,
-    alpha: float,
-    seed: int,
-) -> Place:
-    """Lay out the family of a model; ``number`` is its own in the registry, 0 where it has none."""
+    request: Request,
+) -> Placement:
+    """Lay out the family of a model."""
+    number, alpha = request.number, request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
-        return Place()
+        return Placement()
     slots = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
     own = next((x.slot for x in held.values() if number in x.ids), None)
     family = relatives_of(store, held, slots, own, found.n_scanned, alpha)
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden)]
-    facts = {OWN: Known(query.sketch.name, number, query.sketch.digest)}
+    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden=is_hidden)]
+    facts = {OWN: NodeFacts(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
         first = held[slot].models[0]
         sketch = sketch_of(store, held[slot])
-        sources.append(_source(sketch, f"#{first.id}", with_weights or is_hidden))
-        facts[f"#{first.id}"] = Known(first.name, first.id, first.digest)
+        sources.append(_source(sketch, f"#{first.id}", is_hidden=with_weights or is_hidden))
+        facts[f"#{first.id}"] = NodeFacts(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = family_graph(sources, alpha=alpha * share, seed=seed)
+    graph = find_family(sources, alpha=alpha * share, seed=request.seed)
     graph = graph if is_whole else opened(graph)
     return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
 
 
 def relatives_of(
     store: SealedStore,
-    held: Mapping[int, Held],
+    held: Mapping[int, Slot],
     start: Mapping[int, bool],
     own: int | None,
     n: int,
@@ -151,25 +157,25 @@ def relatives_of(
     while waiting:
         slot = waiting.pop()
         sketch = sketch_of(store, held[slot])
-        close, hidden = proposals(store, names, slot)
-        for other in (int(x[1:]) for x in close):
+        near = proposals(store, names, slot)
+        for other in (int(x[1:]) for x in near.close):
             if other in found or other == own:
                 continue
             if are_related(sketch, sketch_of(store, held[other]), paid):
                 found[other] = False
                 waiting.append(other)
-        found |= {s: True for x in hidden if (s := int(x[1:])) not in found and s != own}
+        found |= {s: True for x in near.hidden if (s := int(x[1:])) not in found and s != own}
         if len(found) > MOST_AGAIN:
             return None
     return found
 
 
-def sketch_of(store: SealedStore, held: Held) -> Sketch:
+def sketch_of(store: SealedStore, held: Slot) -> Sketch:
     """The sketch in a slot, under the name of the model that was registered first."""
     return Sketches(store, {"": held})[""]
 
 
-def _place(graph: FamilyGraph, own: str, facts: Mapping[str, Known], among: Among) -> Place:
+def _place(graph: FamilyGraph, own: str, facts: Mapping[str, NodeFacts], among: Among) -> Placement:
     """What a graph says about one of its nodes."""
     path: list[Step] = []
     at = own
@@ -178,7 +184,7 @@ def _place(graph: FamilyGraph, own: str, facts: Mapping[str, Known], among: Amon
         at = into[0].parent
     parents = tuple(_step(e, facts) for e in graph.parents_of(own))
     around = {own, *(e.parent for e in graph.parents_of(own))}
-    return Place(
+    return Placement(
         parents=parents,
         children=tuple(_step(e, facts) for e in graph.edges if e.parent == own),
         path=tuple(path),
@@ -207,14 +213,14 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     return found
 
 
-def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:
+def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
     """What is laid out: everything there is of a small model, the weights of a hidden one."""
     model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)
 
 
-def _step(edge: FamilyEdge, facts: Mapping[str, Known]) -> Step:
-    parent, child = (facts.get(x, Known(x, 0, "")) for x in (edge.parent, edge.child))
+def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts]) -> Step:
+    parent, child = (facts.get(x, NodeFacts(x, 0, "")) for x in (edge.parent, edge.child))
     return Step(
         parent=parent.name,
         child=child.name,

@@ -10,19 +10,19 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
+from weightkin.formats import Model, open_model
+from weightkin.formats.declared import Declared, declared
+from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import SMALL, contents_of, is_of
 from weightkin.records import Skipped, left_out, unread
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
-from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_DIMS, invariant_vector
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
+from weightkin.sources.hub import SCHEME
 from weightkin.stats.matching import Floats
-from weightkin.weights import Model, open_model
-from weightkin.weights.declared import Declared, declared
-from weightkin.weights.hub import SCHEME
-from weightkin.weights.source import full_name_of
 
 MAX_SKETCH = 1 << 28  # bytes of a file
 
@@ -70,7 +70,7 @@ def sketch_in(data: bytes, where: str) -> Sketch:
         They are damaged, or no sketch.
     """
     with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / f"one{SUFFIX}"
+        draft = Path(folder) / f"one{SKETCH_SUFFIX}"
         draft.write_bytes(data)
         try:
             return read_sketch(draft)

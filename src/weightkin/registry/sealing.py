@@ -24,7 +24,7 @@ SEED = 0x574B  # of the weights of a mark: any will do, for good
 
 
 class Altered(sqlite3.DatabaseError):
-    """Something here is not what the registry wrote; `store.told` makes one line of it."""
+    """Something here is not what the registry wrote; `store.file_errors` makes one line of it."""
 
 
 def seal(*values: object) -> str:

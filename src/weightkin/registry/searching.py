@@ -16,6 +16,7 @@ import numpy as np
 from weightkin._version import __version__
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel
+from weightkin.formats import Model
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Skipped, left_out, unread
@@ -32,7 +33,6 @@ from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
-from weightkin.weights import Model
 
 LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
 MOST_ROUNDED = 1e-3  # of one number of a vector, which is kept in half precision
@@ -69,31 +69,40 @@ class Compared:
     is_incomplete: bool = False  # a candidate's sketch could not be read
 
 
-def search(
-    store: SealedStore,
-    connection: sqlite3.Connection,
-    query: Prepared,
-    *,
-    own: Registered | None,
-    wanted: Sequence[int],
-    alpha: float,
-    seed: int,
-    most: int,
-    fresh: bool = False,
-) -> Compared:
-    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a search. ``own`` is no candidate; the models ``wanted`` are, in any case.
 
-    ``fresh`` remembers nothing.
+    With ``fresh`` nothing that was found before counts.
     """
+
+    own: Registered | None
+    wanted: Sequence[int]
+    alpha: float
+    seed: int
+    most: int
+    fresh: bool = False
+
+    @property
+    def number(self) -> int:
+        """That of the model itself in the registry, 0 where it has none."""
+        return self.own.id if self.own else 0
+
+
+def search(
+    store: SealedStore, connection: sqlite3.Connection, query: Prepared, request: Request
+) -> Compared:
+    """Propose and compare."""
+    own = request.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(n_scanned, alpha / max(1, n_scanned))
-    for candidate in _candidates(store, connection, query, found, wanted, most):
+    found = Compared(n_scanned, request.alpha / max(1, n_scanned))
+    for candidate in _candidates(store, connection, query, found, request):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
         kept = replace(candidate, models=others)
-        known = None if fresh else recalled(connection, own, kept.model, found.paid_alpha)
-        relative = _relative(query, kept, found, seed, known)
+        known = None if request.fresh else recalled(connection, own, kept.model, found.paid_alpha)
+        relative = _relative(query, kept, found, request.seed, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
         (found.relatives if is_related else found.others).append(relative)
@@ -105,10 +114,10 @@ def _candidates(
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
-    wanted: Sequence[int],
-    most: int,
+    request: Request,
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
+    wanted, most = request.wanted, request.most
     blocks = [
         (ALIGNED, query.aligned, LEAST_COSINE),
         (INVARIANT, query.invariant, LEAST_INVARIANT),

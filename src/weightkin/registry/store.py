@@ -19,10 +19,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
 from weightkin.registry.sealing import Altered, check
-from weightkin.weights.outside import refuse_inside
 
 SCHEMA = 4
 OLD = 3  # of weightkin 0.1.0
@@ -86,7 +86,7 @@ def folder_of(path: Path) -> Path:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one line."""
     try:
         yield
@@ -97,8 +97,8 @@ def told(path: Path) -> Iterator[None]:
         raise UnusableRegistry(f"{path}: {said}, expected a registry that can be used") from None
     except OSError as error:
         where = error.filename or path
-        if isinstance(told := unwritable(where, error), DiskFull):
-            raise told from None
+        if isinstance(file_errors := unwritable(where, error), DiskFull):
+            raise file_errors from None
         raise UnusableRegistry(f"{where}: cannot be used ({error.strerror})") from None
 
 
@@ -111,7 +111,7 @@ def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[
     """
     if to_write:
         refuse_inside(path)
-    with told(path):
+    with file_errors(path):
         if path.exists() and not path.is_file():
             raise UnusableRegistry(f"{path}: no regular file, expected one that `add` made")
         if to_write:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightkin.errors import UnusableRegistry, UsageError
-from weightkin.registry.flat import FlatStore
+from weightkin.formats.write_guard import refuse_inside
+from weightkin.registry.file_backend import FileStore
 from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
-from weightkin.weights.outside import refuse_inside
 
 LANCE = "lance:"
 ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address
@@ -38,7 +38,7 @@ def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = F
     """
     (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
     if not place:
-        return FlatStore(folder_of(path), to_write=to_write)
+        return FileStore(folder_of(path), to_write=to_write)
     try:
         where = address(str(place))
     except UsageError as error:

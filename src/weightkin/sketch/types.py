@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy
+from weightkin.formats.dtypes import to_float32
 from weightkin.sketch.scheme import Indices, Scheme
 from weightkin.stats.matching import Floats
-from weightkin.weights.dtypes import to_float32
 
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"

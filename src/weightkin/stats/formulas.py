@@ -32,32 +32,23 @@ N_LOOKS = len(STRIDES) + len(LAGS)
 N_SMOOTH = 1 + len(LAGS)
 
 
-def hits_log10_sf(k: int, rate: float) -> float:
-    """Log10 of a bound on the chance that ``k`` units stand where a formula puts them.
+def hits_log_sf(k: Ints, rate: Doubles) -> Doubles:
+    """Log of a bound on the chance that ``k`` units stand where a formula puts them.
 
     Null hypothesis: the labels of the units are uniform (inside each run of labels, if there are
     several). A unit may be right in ``c`` places of its run at most, c of 1 where no two rows of
     the formula are alike, so E[C(K, k)] <= c^k / k! for one run and (sum c)^k / k! for independent
-    ones, and P(K >= k) is no more. With n units and d different rows of a formula that repeats,
-    c is n / d rounded *up*: n / d itself is too small where d does not divide n.
-
-    Parameters
-    ----------
-    k : int
-        Units in their place.
-    rate : float
-        Sum of c over the runs.
+    ones (``rate`` is that sum), and P(K >= k) is no more. With n units and d different rows of a
+    formula that repeats, c is n / d rounded *up*: n / d itself is too small where d does not
+    divide n.
 
     Examples
     --------
-    >>> round(hits_log10_sf(8, 1.0), 3)  # 1/8!
-    -4.606
-    >>> round(hits_log10_sf(8, 3.0), 3)  # 3^8/8!
-    -0.789
+    >>> hits_log_sf(np.array([8, 8, 2]), np.array([1.0, 3.0, 2.0])).round(2).tolist()
+    [-10.6, -1.82, 0.0]
     """
-    if k <= rate:
-        return 0.0
-    return min(0.0, (k * math.log(rate) - math.lgamma(k + 1)) / LOG10) if rate > 0 else 0.0
+    log_p = k * np.log(np.maximum(rate, 1e-9)) - gammaln(k + 1)
+    return np.where((k > rate) & (rate > 0), log_p, 0.0)
 
 
 @dataclass(slots=True)
@@ -97,9 +88,7 @@ class Readings:
         m = np.array([self.sizes[name] for name in names])
         rates = np.array([self.rates[name] for name in names])  # (n_readings, N_LOOKS)
         most = np.array([_most(self.hits[name], self.sizes[name]) for name in names])
-        with np.errstate(divide="ignore"):
-            log_p = most * np.log(np.maximum(rates, 1e-9)) - gammaln(most + 1)
-        log_p = np.where((most > rates) & (rates > 0), log_p, 0.0) + np.log(m)[:, None]
+        log_p = hits_log_sf(most, rates) + np.log(m)[:, None]
         z = np.array([self.smooth[name] for name in names]) / math.sqrt(max(1, self.n_views))
         z[:, 0] = np.abs(z[:, 0])  # rising or falling; at a lag only likeness is a rule
         log_p = np.concatenate([log_p, log_ndtr(-z) + math.log(2.0)], axis=1)
@@ -136,7 +125,7 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     named = [one for one in _readings(x / peak, taps) if one[2] > 1]
     reading = np.stack([np.where(is_live, one, -1) for _, one, _ in named])
     m = np.array([n_values for _, _, n_values in named])
-    hits, rates, smooth = _looks(reading.reshape(len(named), -1, size), m)
+    hits, rates, smooth = count_looks(reading.reshape(len(named), -1, size), m)
     names = [name for name, _, _ in named]
     return Readings(
         sizes=dict(zip(names, m.tolist(), strict=True)),
@@ -171,7 +160,7 @@ def _readings(x: Floats, taps: tuple[int, ...]) -> Iterator[tuple[str, Ints, int
     if d >= MIN_UNITS:
         padded = np.zeros((n, 1 << (d - 1).bit_length()), dtype=np.float32)
         padded[:, :d] = quiet
-        yield "Hadamard rows", np.abs(_walsh(padded)).argmax(axis=1), padded.shape[1]
+        yield "Hadamard rows", np.abs(walsh_transform(padded)).argmax(axis=1), padded.shape[1]
         yield "Haar rows", np.abs(_haar(padded)).argmax(axis=1), padded.shape[1]
     if len(taps) == 2 and min(taps) >= 3 and d % math.prod(taps) == 0:
         kernels = x.reshape(n, -1, *taps)
@@ -191,7 +180,7 @@ def _wave(x: Floats) -> tuple[Ints, int]:
     return power.argmax(axis=1), power.shape[1]
 
 
-def _walsh(x: Floats) -> Floats:
+def walsh_transform(x: Floats) -> Floats:
     """Walsh-Hadamard transform of rows whose length is a power of two."""
     n, d = x.shape
     near = min(d, 16)  # entries so near are moved apart first: long runs are added faster
@@ -221,7 +210,7 @@ def _haar(x: Floats) -> Floats:
     return np.concatenate([x, *found[::-1]], axis=1)
 
 
-def _looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
+def count_looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
     """Hits and smoothness of some readings, ``(n_readings, n_runs, size)``, of ``m`` values each.
 
     -1 is a unit without reading. Returns, for each reading, its hits as ``look * m + offset``, the

@@ -13,8 +13,8 @@ from weightkin.records import Comparison
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
-from weightkin.web.desk import Desk
 from weightkin.web.facts import ModelFacts, facts_of
+from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job, JobKind, JobState
 
 MOST_ON_PAGE = 200
@@ -83,23 +83,23 @@ class Pair:
     b: Annotated[int, Query(ge=1, le=1 << 53), BeforeValidator(_number)]
 
 
-def seen(desk: Desk, job: Job) -> JobSeen:
+def seen(service: JobService, job: Job) -> JobSeen:
     """A job as it is told to visitors: without paths of this machine."""
     kept = {f.name: getattr(job, f.name) for f in fields(JobSeen) if hasattr(job, f.name)}
-    return JobSeen(**kept, is_young=desk.is_young(job), page=f"/jobs/{job.id}")
+    return JobSeen(**kept, is_young=service.is_young(job), page=f"/jobs/{job.id}")
 
 
-def model_or_404(desk: Desk, number: int) -> Registered:
+def model_or_404(service: JobService, number: int) -> Registered:
     """A registered model by its number."""
-    model = browsing.one(desk.registry, number)
+    model = browsing.one(service.registry, number)
     if model is None:
         raise HTTPException(404, f"#{number}: no such model")
     return model
 
 
-def listing(desk: Desk, text: str, page: int, size: int) -> Listing:
+def listing(service: JobService, text: str, page: int, size: int) -> Listing:
     """One page of models; a page after the last is empty."""
-    found = browsing.browse(desk.registry, text, start=(page - 1) * size, most=size)
+    found = browsing.browse(service.registry, text, start=(page - 1) * size, most=size)
     n_pages = max(1, math.ceil(found.n_found / size))
     return Listing(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
 
@@ -131,7 +131,7 @@ EVER = (401, 421, 422, 431, 503)
 ASKING = (400, 403, 413, 429)
 
 
-def router(desk: Desk) -> APIRouter:
+def router(service: JobService) -> APIRouter:
     """All routes of the API on one desk."""
     api = APIRouter(prefix="/api")
 
@@ -144,56 +144,56 @@ def router(desk: Desk) -> APIRouter:
         size: Annotated[int, Query(ge=1, le=MOST_ON_PAGE)] = 50,
     ) -> Listing:
         """Registered models in the order they were added."""
-        return listing(desk, query, page, size)
+        return listing(service, query, page, size)
 
     @api.get("/models/{number}", tags=["models"], responses=_answers(404))
     def model(number: Number) -> ModelFacts:
         """One registered model, with what its sketch shows."""
-        return facts_of(desk.registry, model_or_404(desk, number))
+        return facts_of(service.registry, model_or_404(service, number))
 
     @api.get("/models/{number}/trace", tags=["models"], responses=_answers(404, model=Trace))
     def trace(number: Number) -> Response:
         """The newest record of relatives, path to the root and declared parents."""
-        model_or_404(desk, number)
-        return _record(desk.answered("trace", model=number))
+        model_or_404(service, number)
+        return _record(service.answered("trace", model=number))
 
     @api.post(
         "/models/{number}/trace", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING)
     )
     def ask_trace(number: Number) -> JobSeen:
         """Find relatives, path and declared parents of a model."""
-        return seen(desk, desk.trace(model_or_404(desk, number)))
+        return seen(service, service.trace(model_or_404(service, number)))
 
     @api.post("/compare", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING))
     def compare(pair: Pair) -> JobSeen:
         """Compare two registered models."""
-        a, b = (model_or_404(desk, number) for number in (pair.a, pair.b))
-        return seen(desk, desk.compare(a, b))
+        a, b = (model_or_404(service, number) for number in (pair.a, pair.b))
+        return seen(service, service.compare(a, b))
 
     @api.post("/search", tags=["jobs"], status_code=202, responses=_answers(*ASKING))
     def search(sketch: UploadFile) -> JobSeen:
         """Find the relatives of an uploaded sketch (a file of `weightkin sketch`; no weights)."""
-        return seen(desk, desk.search(sketch.file, sketch.filename or ""))
+        return seen(service, service.search(sketch.file, sketch.filename or ""))
 
     @api.get("/family", tags=["family"], responses=_answers(404, model=FamilyGraph))
     def family() -> Response:
         """The newest family graph of all registered models."""
-        return _record(desk.answered("family"))
+        return _record(service.answered("family"))
 
     @api.post("/family", tags=["family"], status_code=202, responses=_answers(*ASKING))
     def ask_family() -> JobSeen:
         """Draw the family graph of all registered models."""
-        return seen(desk, desk.family())
+        return seen(service, service.family())
 
     @api.get("/jobs", tags=["jobs"], responses=_answers())
     def jobs() -> JobsSeen:
         """The latest fifty jobs."""
-        return JobsSeen(jobs=tuple(seen(desk, job) for job in desk.jobs.newest()))
+        return JobsSeen(jobs=tuple(seen(service, job) for job in service.jobs.newest()))
 
     @api.get("/jobs/{number}", tags=["jobs"], responses=_answers(404))
     def job(number: JobNumber) -> JobSeen:
         """One job: its state, and how far it is."""
-        return seen(desk, job_or_404(desk, number))
+        return seen(service, job_or_404(service, number))
 
     @api.get(
         "/jobs/{number}/record",
@@ -202,18 +202,18 @@ def router(desk: Desk) -> APIRouter:
     )
     def record(number: JobNumber) -> Response:
         """The record of a job that is done."""
-        found = job_or_404(desk, number)
+        found = job_or_404(service, number)
         if found.state != "done":
             raise HTTPException(409, f"job {number} is {found.state}, expected one that is done")
-        return Response(desk.jobs.record(number), media_type=JSON)
+        return Response(service.jobs.record(number), media_type=JSON)
 
     @api.post("/jobs/{number}/cancel", tags=["jobs"], responses=_answers(403, 404, 409))
     def cancel(number: JobNumber) -> JobSeen:
         """Cancel a job that waits, or kill one that runs."""
-        found = job_or_404(desk, number)
-        if not desk.runner.cancel(number):
+        found = job_or_404(service, number)
+        if not service.runner.cancel(number):
             raise HTTPException(409, f"job {number} is {found.state}, expected one not over")
-        return seen(desk, job_or_404(desk, number))
+        return seen(service, job_or_404(service, number))
 
     @api.post(
         "/jobs/{number}/rerun",
@@ -223,17 +223,17 @@ def router(desk: Desk) -> APIRouter:
     )
     def rerun(number: JobNumber) -> JobSeen:
         """Queue a job again that failed, was cancelled or interrupted."""
-        found = desk.jobs.rerun(number)
+        found = service.jobs.rerun(number)
         if found is None:
             raise HTTPException(404, f"job {number}: no such job")
-        return seen(desk, found)
+        return seen(service, found)
 
     return api
 
 
-def job_or_404(desk: Desk, number: int) -> Job:
+def job_or_404(service: JobService, number: int) -> Job:
     """A job by its number."""
-    job = desk.jobs.get(number)
+    job = service.jobs.get(number)
     if job is None:
         raise HTTPException(404, f"job {number}: no such job")
     return job

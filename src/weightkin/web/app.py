@@ -13,10 +13,10 @@ from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.report.terminal import printable
 from weightkin.web import api, pages
-from weightkin.web.desk import Desk
 from weightkin.web.guard import Guard
+from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
-from weightkin.web.shown import Shown
+from weightkin.web.page_templates import Templates
 
 STATUS: dict[type[WeightkinError], int] = {
     QueueFull: 429,
@@ -37,19 +37,19 @@ TITLES = {  # of pages that say why something was not done; others have the usua
 }
 
 
-def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = "") -> Guard:
+def make_app(service: JobService, *, names: frozenset[str] = frozenset(), token: str = "") -> Guard:
     """Everything that answers, behind its guard.
 
     Parameters
     ----------
-    desk : Desk
+    service : JobService
         The registry, and who does the work.
     names : frozenset of str
         Host names to answer to, beside addresses.
     token : str
         What visitors have to show; empty: nothing.
     """
-    shown = Shown(has_token=bool(token))
+    templates = Templates(has_token=bool(token))
     app = FastAPI(
         title="weightkin",
         version=__version__,
@@ -60,8 +60,8 @@ def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = ""
         telemetry={"auto_configure": False},  # nothing of this goes anywhere
     )
     guard = Guard(app, names=names, token=token)
-    app.include_router(api.router(desk))
-    app.include_router(pages.router(desk, shown, guard))
+    app.include_router(api.router(service))
+    app.include_router(pages.router(service, templates, guard))
 
     async def problem(request: Request, error: Exception) -> Response:
         status, text = _words(error)
@@ -73,7 +73,7 @@ def make_app(desk: Desk, *, names: frozenset[str] = frozenset(), token: str = ""
         title = TITLES.get(status, HTTPStatus(status).phrase)
         if isinstance(error, UnreadableModel):
             title = "No sketch"
-        page = shown.page("problem.html", status=status, title=title, text=text)
+        page = templates.page("problem.html", status=status, title=title, text=text)
         page.headers.update(headers)
         return page
 

@@ -10,16 +10,16 @@ from markupsafe import Markup
 
 from weightkin.records.family import FamilyGraph
 from weightkin.registry import browsing
-from weightkin.report.html.drawn import (
+from weightkin.report.html.graph import graph_view
+from weightkin.report.html.graph_model import (
     DrawnEdge,
     DrawnNode,
     drawing,
     family_drawing,
     is_above,
 )
-from weightkin.report.html.graph import graph_view
 from weightkin.report.reasons import why
-from weightkin.web.desk import Desk
+from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
 ON_PAGE = 200
@@ -66,21 +66,21 @@ class Table:
 class Families:
     """The drawings of a registry's family. Drawing 5,000 models takes about a second, once."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, service: JobService) -> None:
+        self._service = service
         self._lock = threading.Lock()
         self._known: Drawn | None = None
 
     def latest(self) -> Drawn | None:
         """The newest drawing, if a graph was ever asked for."""
-        found = self._desk.answered("family")
+        found = self._service.answered("family")
         return None if found is None else self._drawn(*found)
 
     def edge(self, job: Job, number: int) -> Row | None:
         """One edge of a graph."""
         if job.kind != "family" or job.state != "done":
             return None
-        drawn = self._drawn(job, self._desk.jobs.record(job.id))
+        drawn = self._drawn(job, self._service.jobs.record(job.id))
         return _row(drawn, number) if number < len(drawn.edges) else None
 
     def table(self, drawn: Drawn, kind: str, sure: str, page: int) -> Table:
@@ -126,7 +126,7 @@ class Families:
     def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:
         """What models say of themselves, where it names another node and closes no circle."""
         at = {k: node.id for node in graph.nodes for k in node.registered}
-        page = browsing.browse(self._desk.registry, most=MOST_DECLARED)
+        page = browsing.browse(self._service.registry, most=MOST_DECLARED)
         by_name: dict[str, str] = {}
         for model in page.models:
             if model.id in at:

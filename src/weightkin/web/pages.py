@@ -15,12 +15,12 @@ from weightkin.registry import browsing
 from weightkin.report import html
 from weightkin.report.html.build import data_script
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
-from weightkin.web.desk import Desk
 from weightkin.web.facts import facts_of
 from weightkin.web.familypage import Families
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, Guard, cookie_of
+from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
-from weightkin.web.shown import Shown
+from weightkin.web.page_templates import Templates
 
 ON_PAGE = 50
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
@@ -30,120 +30,126 @@ Given = Annotated[str, Form(max_length=1000)]
 NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
 
 
-def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
+def router(service: JobService, templates: Templates, guard: Guard) -> APIRouter:
     """All pages on one desk."""
     pages = APIRouter(include_in_schema=False)
-    families = Families(desk)
+    families = Families(service)
 
     @pages.get("/")
     def home(q: Text = "", page: PageNumber = 1) -> Response:
-        found = listing(desk, q.strip(), page, ON_PAGE)
-        return shown.page("models.html", found=found, q=q)
+        found = listing(service, q.strip(), page, ON_PAGE)
+        return templates.page("models.html", found=found, q=q)
 
     @pages.get("/models/{number}")
     def model(number: Number) -> Response:
-        known = model_or_404(desk, number)
-        answer = desk.answered("trace", model=number)
+        known = model_or_404(service, number)
+        answer = service.answered("trace", model=number)
         trace = Trace.from_json(answer[1]) if answer else None
-        return shown.page(
+        return templates.page(
             "model.html",
-            facts=facts_of(desk.registry, known),
+            facts=facts_of(service.registry, known),
             trace=trace,
-            job=_latest(desk, desk.latest("trace", model=number)),
-            asked=seen(desk, answer[0]) if answer else None,
-            remembered=browsing.remembered(desk.registry, known) if answer is None else (),
+            job=_latest(service, service.latest("trace", model=number)),
+            asked=seen(service, answer[0]) if answer else None,
+            remembered=browsing.remembered(service.registry, known) if answer is None else (),
         )
 
     @pages.post("/models/{number}/trace")
     def ask_trace(number: Number) -> Response:
-        desk.trace(model_or_404(desk, number))
+        service.trace(model_or_404(service, number))
         return _to(f"/models/{number}")
 
     @pages.get("/family")
     def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
         drawn = families.latest()
-        return shown.page(
+        return templates.page(
             "family.html",
             drawn=drawn,
             table=drawn and families.table(drawn, kind, sure, page),
-            job=_latest(desk, desk.latest("family")),
-            asked=drawn and seen(desk, drawn.job),
+            job=_latest(service, service.latest("family")),
+            asked=drawn and seen(service, drawn.job),
         )
 
     @pages.post("/family")
     def ask_family() -> Response:
-        desk.family()
+        service.family()
         return _to("/family")
 
     @pages.get("/family/edges/{job}/{number}")
     def edge(job: Number, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:
-        found = families.edge(job_or_404(desk, job), number)
+        found = families.edge(job_or_404(service, job), number)
         if found is None:
             raise HTTPException(404, "no such edge")
-        return shown.page("edge.html", edge=found)
+        return templates.page("edge.html", edge=found)
 
     @pages.get("/compare")
     def compare(a: Text = "", b: Text = "") -> Response:
-        return shown.page("compare.html", a=a, b=b, problems={}, choices={})
+        return templates.page("compare.html", a=a, b=b, problems={}, choices={})
 
     @pages.post("/compare")
     def ask_compare(a: Given = "", b: Given = "") -> Response:
-        found = {"a": _meant(desk, a), "b": _meant(desk, b)}
+        found = {"a": _meant(service, a), "b": _meant(service, b)}
         if all(len(models) == 1 for models in found.values()):
-            return _to(f"/jobs/{desk.compare(found['a'][0], found['b'][0]).id}")
+            return _to(f"/jobs/{service.compare(found['a'][0], found['b'][0]).id}")
         problems = {side: _problem(models) for side, models in found.items() if len(models) != 1}
         choices = {side: models for side, models in found.items() if len(models) > 1}
-        return shown.page("compare.html", a=a, b=b, problems=problems, choices=choices)
+        return templates.page("compare.html", a=a, b=b, problems=problems, choices=choices)
 
     @pages.get("/search")
     def search() -> Response:
-        return shown.page("search.html", most=MOST_UPLOAD, problem="")
+        return templates.page("search.html", most=MOST_UPLOAD, problem="")
 
     @pages.post("/search")
     def ask_search(sketch: UploadFile) -> Response:
-        return _to(f"/jobs/{desk.search(sketch.file, sketch.filename or '').id}")
+        return _to(f"/jobs/{service.search(sketch.file, sketch.filename or '').id}")
 
     @pages.get("/jobs")
     def jobs() -> Response:
-        return shown.page("jobs.html", jobs=[seen(desk, job) for job in desk.jobs.newest(100)])
+        return templates.page(
+            "jobs.html", jobs=[seen(service, job) for job in service.jobs.newest(100)]
+        )
 
     @pages.get("/jobs/{number}")
     def job(number: Number) -> Response:
-        found = job_or_404(desk, number)
+        found = job_or_404(service, number)
         if found.state != "done":
-            return shown.page("job.html", job=seen(desk, found))
+            return templates.page("job.html", job=seen(service, found))
         if found.kind == "trace":
             return _to(f"/models/{found.asked['model']}")
         if found.kind == "family":
             return _to("/family")
-        text = desk.jobs.record(number)
+        text = service.jobs.record(number)
         if found.kind == "search":
-            return shown.page("result.html", job=seen(desk, found), search=Search.from_json(text))
+            return templates.page(
+                "result.html", job=seen(service, found), search=Search.from_json(text)
+            )
         body = Markup(html.body(Comparison.from_json(text)))
-        pair = [browsing.one(desk.registry, found.asked[side]) for side in "ab"]
+        pair = [browsing.one(service.registry, found.asked[side]) for side in "ab"]
         record = Markup(data_script(text, id="record"))
-        return shown.page("report.html", job=seen(desk, found), body=body, pair=pair, record=record)
+        return templates.page(
+            "report.html", job=seen(service, found), body=body, pair=pair, record=record
+        )
 
     @pages.post("/jobs/{number}/cancel")
     def cancel(number: Number) -> Response:
-        job_or_404(desk, number)
-        desk.runner.cancel(number)
+        job_or_404(service, number)
+        service.runner.cancel(number)
         return _to(f"/jobs/{number}")
 
     @pages.post("/jobs/{number}/rerun")
     def rerun(number: Number) -> Response:
-        job_or_404(desk, number)
-        desk.jobs.rerun(number)
+        job_or_404(service, number)
+        service.jobs.rerun(number)
         return _to(f"/jobs/{number}")
 
     @pages.get("/login")
     def login() -> Response:
-        return shown.page("login.html", problem="")
+        return templates.page("login.html", problem="")
 
     @pages.post("/login")
     def ask_login(token: Given = "") -> Response:
         if not guard.is_token(token.strip()):
-            return shown.page("login.html", 403, problem="This is not the token.")
+            return templates.page("login.html", 403, problem="This is not the token.")
         answer = _to("/")
         answer.set_cookie(COOKIE, cookie_of(token.strip()), httponly=True, samesite="strict")
         return answer
@@ -156,12 +162,12 @@ def router(desk: Desk, shown: Shown, guard: Guard) -> APIRouter:
 
     @pages.get("/about")
     def about(request: Request) -> Response:
-        return shown.page("about.html", paths=request.app.openapi()["paths"])
+        return templates.page("about.html", paths=request.app.openapi()["paths"])
 
     @pages.get("/static/{mark}/{name}")
     def static(mark: str, name: str) -> Response:
-        found = shown.file(name)
-        if found is None or shown.address(name) != f"/static/{mark}/{name}":
+        found = templates.file(name)
+        if found is None or templates.address(name) != f"/static/{mark}/{name}":
             raise HTTPException(404, "no such file")
         return found
 
@@ -172,15 +178,15 @@ def _to(where: str) -> RedirectResponse:
     return RedirectResponse(where, status_code=303)
 
 
-def _latest(desk: Desk, job: Job | None) -> object:
+def _latest(service: JobService, job: Job | None) -> object:
     """The newest job of a question, unless it has been answered."""
-    return None if job is None or job.state == "done" else seen(desk, job)
+    return None if job is None or job.state == "done" else seen(service, job)
 
 
-def _meant(desk: Desk, text: str) -> tuple[Registered, ...]:
+def _meant(service: JobService, text: str) -> tuple[Registered, ...]:
     """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
     numbered = NUMBERED.fullmatch(text.strip())
-    return browsing.named(desk.registry, numbered[1] if numbered else text.strip())
+    return browsing.named(service.registry, numbered[1] if numbered else text.strip())
 
 
 def _problem(models: tuple[Registered, ...]) -> str:

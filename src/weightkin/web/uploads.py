@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightkin.errors import UnreadableModel, UnusableRegistry
-from weightkin.sketch.file import SUFFIX
+from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_KEY
 from weightkin.web.jobs import Jobs
-from weightkin.weights.model import SKETCH_KEY
 
 CHUNK = 1 << 20
 MOST_HEADER = 32 << 20  # bytes of the header of an uploaded sketch
@@ -22,12 +22,12 @@ def place_of(uploads: Path, file: BinaryIO) -> Path:
     while data := file.read(CHUNK):
         known.update(data)
     file.seek(0)
-    return uploads / f"{known.hexdigest()}{SUFFIX}"
+    return uploads / f"{known.hexdigest()}{SKETCH_SUFFIX}"
 
 
 def clean_of(upload: Path, job: int) -> Path:
     """Where a job puts an upload without its source: a place of its own."""
-    return upload.parent / "clean" / f"{job}{SUFFIX}"
+    return upload.parent / "clean" / f"{job}{SKETCH_SUFFIX}"
 
 
 def keep(file: BinaryIO, target: Path) -> None:

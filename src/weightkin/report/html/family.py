@@ -8,8 +8,8 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, rests_
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.clues import evidence_line
 from weightkin.report.html.build import Html, h
-from weightkin.report.html.drawn import family_drawing
 from weightkin.report.html.graph import graph_view, node_link, static_view
+from weightkin.report.html.graph_model import family_drawing
 from weightkin.report.html.sections import opening, section, skipped_section
 from weightkin.report.html.tables import table
 from weightkin.report.html.words import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from weightkin.report.html.build import Html, data_script, h, short, shown
-from weightkin.report.html.drawn import KIND, Drawing, DrawnEdge, DrawnNode
+from weightkin.report.html.graph_model import KIND, Drawing, DrawnEdge, DrawnNode
 
 WIDE = 960  # pixels from which a drawing takes more than the column of text
 TALL = 26  # of a node, in pixels

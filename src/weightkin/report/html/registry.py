@@ -8,8 +8,8 @@ from weightkin.records.form import probability_words
 from weightkin.records.registry import Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.build import Html, h, join
-from weightkin.report.html.drawn import trace_drawing
 from weightkin.report.html.graph import graph_view, static_view
+from weightkin.report.html.graph_model import trace_drawing
 from weightkin.report.html.sections import opening, section, skipped_section
 from weightkin.report.html.tables import facts, more, table
 from weightkin.report.html.words import (

@@ -1,0 +1,243 @@
+"""Matched units of two models in one residual basis: which is which, with which sign and scale.
+
+Descriptive: nothing here is evidence that two models are related. It is read once that is settled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.side import Side
+from weightkin.anatomy.types import Axis, Place
+from weightkin.evasions.recovered import completed
+from weightkin.evidence.ladder import EFFECT_CUT
+from weightkin.evidence.pairs import Views
+from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
+from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
+from weightkin.evidence.views import READERS
+from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.order import length_in_order
+from weightkin.stats.signs import mutual_matches
+
+MOST = 0.9  # share of residual dimensions that must find a partner for a permutation
+READS = ("mlp.up", "attn.v")  # rows that carry the sign and the scale of a unit
+WRITES = ("mlp.down", "attn.o")  # columns that make up for them
+HELD = 0.5  # median cosine of tokens that a rotation was not fitted to
+TOKENS_PER_DIMENSION = 4  # embedding rows that a rotation is fitted to
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """How the residual stream of b stands to that of a, as far as embeddings show it."""
+
+    kind: str = ""  # "" the same, "permuted", "rotated"
+    units_a: Ints | None = None
+    units_b: Ints | None = None
+    rotation: Floats | None = None  # stream of a @ rotation = stream of b
+    is_known: bool = True  # False where the widths differ or no embedding is there
+
+    def in_a(self, views: Views, width: int) -> Views:
+        """Whole rows of b over its residual dimensions, in the basis of a."""
+        return {role: self._turned(x.reshape(len(x), width, -1)) for role, x in views.items()}
+
+    def _turned(self, x: Floats) -> Floats:
+        if self.units_a is not None and self.units_b is not None:
+            x = x[:, completed(self.units_a, self.units_b, x.shape[1])]
+        elif self.rotation is not None:
+            x = np.einsum("ij,njr->nir", self.rotation, x, dtype=np.float32, optimize=True)
+        return np.ascontiguousarray(x.reshape(len(x), -1))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedUnits:
+    """Matched units of one pair of axes; factors are those of b against a, by least squares."""
+
+    a: Axis
+    b: Axis
+    units_a: Ints
+    units_b: Ints
+    n_looked: int  # units of a that looked for a partner
+    reads: Floats  # of up or V rows, gains folded in
+    writes: Floats  # of down or O columns
+    likeness: Floats  # the smaller of their absolute cosines
+    gains: float = 0.0  # median change of the norm's gains, in logs, where readers make up for it
+
+    @property
+    def share_moved(self) -> float:
+        """Share of units that stand out of order: survivors of pruning have not moved."""
+        return 1.0 - length_in_order(self.units_b) / max(1, len(self.units_b))
+
+
+def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
+    """Match residual dimensions on the embeddings; if they do not match, fit a rotation."""
+    tables = [_embedding(side, whole) for side in (a, b)]
+    if tables[0] is None or tables[1] is None or tables[0].shape[1] != tables[1].shape[1]:
+        return Residual("rotated", is_known=False)
+    x, y = tables[0], tables[1]  # (width, n_tokens)
+    values = np.abs(unit_rows(centred(x)) @ unit_rows(centred(y)).T)
+    rows, columns = mutual_matches(values, np.random.default_rng(0))
+    seen = values[rows, columns].copy()
+    values[rows, columns] = -1.0
+    others = values[rows].max(axis=1, initial=-1.0)
+    is_clear = seen > EFFECT_CUT * np.maximum(others, 0.01)
+    if len(rows) and is_clear.sum() >= MOST * min(len(x), len(y)):
+        rows, columns = rows[is_clear], columns[is_clear]
+        if len(x) == len(y) and (rows == columns).all():
+            return Residual()
+        return Residual("permuted", rows, columns, is_known=len(x) == len(y))
+    if len(x) != len(y) or x.shape[1] < len(x):
+        return Residual("rotated", is_known=False)  # fewer tokens than dimensions: not one rotation
+    if len(x) < max(axis.n_units for axis in a.axes("residual")):
+        return Residual(is_known=False)  # the sample shows too few dimensions to tell
+    return Residual("rotated", rotation=_procrustes(x, y))
+
+
+def is_rotation(a: Side, b: Side) -> bool:
+    """Whether a rotation fitted to every other token brings the rest together too."""
+    tables = [_embedding(side, whole=True) for side in (a, b)]
+    if tables[0] is None or tables[1] is None or tables[0].shape != tables[1].shape:
+        return False
+    x, y = tables[0], tables[1]
+    turned = _procrustes(x[:, ::2], y[:, ::2]).T @ x[:, 1::2]
+    return float(np.median((unit_rows(turned.T) * unit_rows(y[:, 1::2].T)).sum(axis=1))) > HELD
+
+
+def match_axes(
+    a: Side,
+    b: Side,
+    axes: tuple[Axis, Axis],
+    residual: Residual,
+    plan: Plan | None = None,
+    known: tuple[Ints, Ints] | None = None,
+    *,
+    in_part: bool = False,
+) -> MatchedUnits | None:
+    """Match the units of two axes, or take pairs already known, and compare them one by one.
+
+    With a ``plan`` its sample is read, which must lie in one residual basis; with ``in_part`` all
+    units in a few coordinates, which shows their order only; else everything.
+    """
+    raw, views = [], []
+    for i, (side, axis) in enumerate(zip((a, b), axes, strict=True)):
+        width = _width(side, axis)
+        seen = plan or Plan(8 * max(axis.n_units, width))
+        here = large_views(side.model, axis) if in_part else read_views(side.model, axis, seen)[0]
+        there = _with_gains(side, axis, here)
+        is_turned = i and residual.kind
+        raw.append(residual.in_a(here, width) if is_turned else here)
+        views.append(residual.in_a(there, width) if is_turned else there)
+    shared = [r for r in views[0] if r in views[1] and views[0][r].shape[1] == views[1][r].shape[1]]
+    if not shared:
+        return None
+    if known is None:
+        has_signs = axes[0].kind == "vo" or (axes[0].is_gated and axes[1].is_gated)
+        found = match_units(
+            {r: views[0][r] for r in shared},
+            {r: views[1][r] for r in shared},
+            lambda role: has_signs and role in COINS,
+        )
+        known = found.units_a, found.units_b
+    n_looked = len(views[0][shared[0]])
+    reads, like = _factors(views, [r for r in shared if r in READS], known)
+    writes, alike = _factors(views, [r for r in shared if r in WRITES], known)
+    before = _factors(raw, [r for r in shared if r in READS], known)[1]
+    gains = _gain_change(a, b, axes, residual) if np.median([*(like - before), 0]) > 0 else 0.0
+    return MatchedUnits(*axes, *known, n_looked, reads, writes, np.minimum(like, alike), gains)
+
+
+def _procrustes(x: Floats, y: Floats) -> Floats:
+    left, _, right = np.linalg.svd(x @ y.T)
+    return np.asarray(left @ right, dtype=np.float32)
+
+
+def match_experts(
+    a: Side, b: Side, block: tuple[str, int], in_b: int, residual: Residual
+) -> UnitMatch | None:
+    """Match the experts of one block by their router's rows; None without routers."""
+    tables = []
+    for side, number in ((a, block[1]), (b, in_b)):
+        places = [
+            Place(tensor, 0, 0, side.model.tensors[tensor].shape[0], "router")
+            for tensor, role in side.anatomy.roles
+            if role == "router" and f".{number}." in tensor and tensor.endswith("weight")
+        ]
+        if len(places) != 1:
+            return None
+        rows = side.model.rows(places[0].tensor)
+        tables.append({"router": rows * gain_before(side.model, block[0], places[0])})
+    if tables[0]["router"].shape[1] != tables[1]["router"].shape[1] or not residual.is_known:
+        return None
+    if residual.kind:
+        tables[1] = residual.in_a(tables[1], tables[1]["router"].shape[1])
+    return match_units(tables[0], tables[1], lambda role: False)
+
+
+def _factors(
+    views: list[Views], roles: list[str], pairs: tuple[Ints, Ints]
+) -> tuple[Floats, Floats]:
+    """Least-squares factor and absolute cosine of each pair; zeros where the role is missing."""
+    if not roles:
+        none = np.zeros(len(pairs[0]), dtype=np.float32)
+        return none, none
+    x, y = (v[roles[0]][units].astype(np.float64) for v, units in zip(views, pairs, strict=True))
+    product = np.einsum("ij,ij->i", x, y)
+    size_x, size_y = (np.einsum("ij,ij->i", v, v) for v in (x, y))
+    tiny = np.finfo(np.float32).tiny
+    factor = product / np.maximum(size_x, tiny)
+    cosine = np.abs(product) / np.maximum(np.sqrt(size_x * size_y), tiny)
+    return factor.astype(np.float32), cosine.astype(np.float32)
+
+
+def _gain_change(a: Side, b: Side, axes: tuple[Axis, Axis], residual: Residual) -> float:
+    """Median absolute log ratio of the gains before two axes; 0 where a rotation hides which."""
+    if residual.kind == "rotated":
+        return 0.0
+    gains = []
+    for side, axis in zip((a, b), axes, strict=True):
+        place = next((p for p in axis.places if p.role in READS), None)
+        if place is None:
+            return 0.0
+        gains.append(gain_before(side.model, axis.stack, place))
+    if gains[0].shape != gains[1].shape:
+        return 0.0
+    if residual.kind:
+        gains[1] = residual.in_a({"gain": gains[1][None]}, len(gains[1]))["gain"][0]
+    tiny = np.finfo(np.float32).tiny
+    x, y = (np.log(np.maximum(np.abs(g), tiny)) for g in gains)
+    return float(np.median(np.abs(x - y)))
+
+
+def _with_gains(side: Side, axis: Axis, views: Views) -> Views:
+    """Fold the gain of the norm before it into everything that reads the stream."""
+    folded = dict(views)
+    for place in view_places(side.model, axis):
+        if place.role in READERS and place.role in views:
+            gain = gain_before(side.model, axis.stack, place)
+            view = views[place.role]
+            folded[place.role] = view * gain[: view.shape[1]]
+    return folded
+
+
+def _width(side: Side, axis: Axis) -> int:
+    """Residual width, as the first matrix of an axis that units index shows it."""
+    place = next(p for p in view_places(side.model, axis) if p.role != "attn.o" or p.repeat == 1)
+    shape = side.model.tensors[place.tensor].shape
+    shape = shape if place.index is None else shape[1:]
+    return int(np.prod(shape)) // shape[place.dim]
+
+
+def _embedding(side: Side, whole: bool) -> Floats | None:
+    """Embedding columns over some tokens: residual dimensions as rows."""
+    for axis in side.axes("residual"):
+        n = max(1024, TOKENS_PER_DIMENSION * axis.n_units // 2 if whole else 0)
+        views, _ = read_views(side.model, axis, Plan(n), n_embedding_rows(side.model, axis))
+        if "embed" not in views:
+            continue
+        is_vision = any(p.role == "embed" and p.dim == 0 for p in axis.places)
+        names = [r for r in ("embed", "position", "position_grid") if r in views]
+        seen = [unit_rows(views[r].T).T for r in names] if is_vision else [views["embed"]]
+        return np.ascontiguousarray(np.concatenate(seen, axis=1))
+    return None

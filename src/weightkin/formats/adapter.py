@@ -1,0 +1,160 @@
+"""PEFT adapters: ``base+adapter`` is the base with every delta added, row by row.
+
+An adapter alone is no model: its delta is tied to the base's unit order, so that nothing in it can
+be tested without the base.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from weightkin.errors import UnreadableModel
+from weightkin.formats.adapter_merge import OWN, Replaced, recipes_of
+from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.finder import ADAPTER_CONFIG, ADAPTERS
+from weightkin.formats.folder import read_files
+from weightkin.formats.model import Model, Storage
+from weightkin.formats.safetensors_file import read_json
+from weightkin.formats.storage import FileStorage
+from weightkin.sources.files import Folder, Spans
+from weightkin.sources.local import LocalFile, readable
+from weightkin.text import shown, unreadable
+
+MAX_CONFIG = 1 << 20  # bytes
+_COMMON = re.compile(
+    r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The tensors of a base and, under ``adapter:``, those of its adapter."""
+
+    base: Storage
+    adapter: Storage
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Elements ``start:stop`` of the flattened tensor."""
+        return self.read_runs(name, [(start, stop)])
+
+    def read_runs(self, name: str, runs: Any) -> npt.NDArray[Any]:
+        """Elements of several ascending runs of the flattened tensor."""
+        if name.startswith(OWN):
+            return self.adapter.read_runs(name.removeprefix(OWN), runs)
+        return self.base.read_runs(name, runs)
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say so of both, which may be on servers."""
+        ours = [(n.removeprefix(OWN), runs) for n, runs in wanted if n.startswith(OWN)]
+        self.base.prefetch([x for x in wanted if not x[0].startswith(OWN)])
+        self.adapter.prefetch(ours)
+
+    @property
+    def bytes_touched(self) -> int:
+        """Bytes touched of both."""
+        return self.base.bytes_touched + self.adapter.bytes_touched
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Those of both, if both have some."""
+        both = self.base.stamps, self.adapter.stamps
+        return (*both[0], "+", *both[1]) if all(both) else ()
+
+
+def adapter_of(storage: Storage) -> Storage:
+    """Of a base with an adapter, what the adapter itself holds; any other storage as it is."""
+    if isinstance(storage, ComputedStorage) and isinstance(storage.inner, Joined):
+        return storage.inner.adapter
+    return storage
+
+
+def with_adapter(
+    base: Model, folder: Folder, name: str, parts: tuple[str, ...], file: str = ""
+) -> Model:
+    """Make the model that merging an adapter into its base would give.
+
+    ``name`` is that of the whole, ``parts`` are the sources of what it is made of. Of the folder
+    ``file`` is read where one was named, else the first that PEFT would look for.
+    """
+    source = "+".join(parts)
+    if base.sketched is not None:
+        raise unreadable(source, "a sketch as base", "a whole model")
+    held = file or next((x for x in ADAPTERS if x in folder.names), None)
+    if held == ADAPTER_CONFIG:
+        raise unreadable(folder.path / held, "the config of an adapter", f"{ADAPTERS[0]} beside it")
+    if held is None or ADAPTER_CONFIG not in folder.names:
+        inside = _adapters_inside(folder)
+        found = f"adapters in folders of their own ({inside})" if inside else "no adapter"
+        raise unreadable(
+            folder.path, found, "one of them" if inside else f"{ADAPTER_CONFIG} and {ADAPTERS[0]}"
+        )
+    config_file = folder.open_file(ADAPTER_CONFIG)
+    if config_file.size > MAX_CONFIG:
+        raise unreadable(config_file.path, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
+    config = read_json(config_file, "config", 0, config_file.size)
+    contents, files = read_files([held], folder.open_file)
+    recipes = recipes_of(base, contents.tensors, config, folder.path / held)
+    tensors = {name: base.tensors[name] for name in base.tensors}
+    for target, recipe in recipes.items():
+        if isinstance(recipe, Replaced):
+            info = contents.tensors[recipe.name.removeprefix(OWN)]
+            tensors[target] = replace(info, name=target)
+        else:
+            tensors[target] = replace(tensors[target], packed="")
+    adapter = FileStorage(contents.places, [*files, config_file])
+    return replace(
+        base,
+        source=source,
+        revision=None,  # of a part on a hub it is in the source, which can be opened again
+        name=name,
+        tensors={key: tensors[key] for key in sorted(tensors)},
+        storage=ComputedStorage(Joined(base.storage, adapter), recipes),
+        problems=(*base.problems, *contents.problems),
+        headers=(*base.headers, *contents.headers),
+        parts=parts,
+    )
+
+
+def _adapters_inside(folder: Folder) -> str:
+    """Folders in one on this machine that hold an adapter each, as names to show."""
+    here = folder.path
+    if not isinstance(here, Path):
+        return ""
+    with readable(here):
+        found = [name for name in folder.names if (here / name / ADAPTER_CONFIG).is_file()]
+    return shown(", ".join(f"{here.name}/{name}" for name in found))
+
+
+def label_of(folder: Path) -> str:
+    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+    is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
+    return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
+
+
+def base_beside(folder: Path) -> Path | None:
+    """The folder beside an adapter's that has the name of its base; None where there is none.
+
+    Only the last part of the name that the adapter gives is looked at: what lies elsewhere on this
+    machine, or on a hub, is for the user to name.
+    """
+    try:
+        file = LocalFile(folder / ADAPTER_CONFIG)
+        if file.size > MAX_CONFIG:
+            return None
+        wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")
+        name = wanted.rstrip("/").rpartition("/")[2] if isinstance(wanted, str) else ""
+        if name in ("", ".", "..") or "\0" in name:
+            return None
+        base = folder.parent / name
+        with readable(base):
+            is_whole = base.is_dir() and not (base / ADAPTER_CONFIG).exists()
+            is_adapter = any((folder / name).exists() for name in ADAPTERS)
+    except UnreadableModel:
+        return None
+    return base if is_whole and is_adapter else None

@@ -1,0 +1,85 @@
+"""The family while it is being found: edges between positions of members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from weightkin.derivation.shared import Doubles
+from weightkin.formats import Model
+from weightkin.records import Clue
+from weightkin.records.family import Unit
+from weightkin.records.kinds import KINDS
+from weightkin.sketch import Sketch
+
+LIKELY = 0.8  # probability of a direction under which a layout does not go by it
+KEPT_PARENT = 0.8  # share of resamples with this parent under which no direction is claimed
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateEdge:
+    """One edge. ``parent`` is -1 - k for the k-th unobserved ancestor."""
+
+    parent: int
+    child: int
+    kind: str
+    details: dict[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+    log10_pvalue: float = 0.0
+    direction: float = 0.5
+    distance: float = 0.0
+    support: float = 1.0
+    evidence: tuple[Clue, ...] = ()
+    runner_up: int | None = None
+    behind: float = 0.0
+    unit: Unit = ""  # of `behind`
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the direction is claimed: likely enough, and of a parent that resamples keep."""
+        cut = KINDS[self.kind].determined_from
+        return cut is not None and self.direction >= cut and self.support >= KEPT_PARENT
+
+
+def first_kind(kinds: Sequence[str]) -> str:
+    """The kind of an edge: the first of those found, or that nothing is known."""
+    return kinds[0] if kinds else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of a collection. ``model`` is None where only a sketch is at hand."""
+
+    id: str
+    sketch: Sketch
+    model: Model | None
+    duplicates: tuple[str, ...] = ()
+
+
+N_RESAMPLES = 50
+
+
+def support_of(chosen: Doubles, others: Doubles, seed: int) -> float:
+    """Share of resamples of the parts in which the chosen parent is as near as any other.
+
+    Parameters
+    ----------
+    chosen : (n_parts,) array
+        Squared distance of the child to the chosen parent (or mixture) in every part.
+    others : (n_others, n_parts) array
+        The same for the other candidates. Without any there is nothing to lose against: 1.
+    seed : int
+        Of the resamples.
+    """
+    n_parts = len(chosen)
+    if not len(others) or not n_parts:
+        return 1.0
+    rng = np.random.default_rng([seed, n_parts])
+    drawn = rng.integers(n_parts, size=(N_RESAMPLES, n_parts))
+    counts = np.stack([np.bincount(row, minlength=n_parts) for row in drawn])
+    own = counts @ chosen  # (N_RESAMPLES,)
+    best = (counts @ others.T).min(axis=1)
+    return float(np.mean(own <= best * (1 + 1e-9)))

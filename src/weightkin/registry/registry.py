@@ -1,0 +1,285 @@
+"""`Registry`: add, search, trace, list, remove, export and import, on one file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from weightkin._version import __version__
+from weightkin.api.arguments import (
+    check_alpha,
+    check_count,
+    check_execution,
+    check_flag,
+    check_kind,
+    check_path,
+    check_paths,
+    check_seed,
+)
+from weightkin.api.models import Source, as_source
+from weightkin.compute import HERE, Execution, Progress
+from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import left_out
+from weightkin.records.family import FamilyGraph
+from weightkin.records.registry import Adding, Registered, Search, Trace
+from weightkin.registry import (
+    adding,
+    declarations,
+    entries,
+    family,
+    placing,
+    queries,
+    searching,
+    slots,
+    transfer_archive,
+)
+from weightkin.registry.claims import is_text
+from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
+from weightkin.registry.stores import new_place, store_of
+
+ALPHA = 1e-6
+MOST = 32  # candidates that are compared
+
+
+class Registry:
+    """Many models in one file, found again by their weights.
+
+    Several processes may add and search at once. A stop at any moment leaves a file that opens.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The file; made by the first `add`. That of the user without it.
+    store : str, optional
+        Where vectors and sketches go when the file is made: ``lance:PATH`` or an address such as
+        ``lance:s3://bucket/path``, with the extra ``[lance]``. Beside the file without it. The
+        file remembers it.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
+        self.path = default_file() if path is None else check_path("path", path)
+        self._store = check_kind("store", store, str | None, "a text such as lance:PATH")
+        self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
+
+    def add(
+        self,
+        sources: Sequence[str | Path],
+        *,
+        resume: bool = False,
+        execution: Execution = HERE,
+    ) -> Adding:
+        """Register models; what cannot be read is in ``skipped``, the rest goes on.
+
+        Parameters
+        ----------
+        sources : sequence of str or Path
+            Models, by where they lie. None may be named to resume alone.
+        resume : bool
+            Also add what interrupted jobs left.
+        execution : Execution
+            Where models are read, and who hears of the progress.
+
+        Returns
+        -------
+        Adding
+            What was added, what was known already, and what was left out.
+
+        Raises
+        ------
+        UsageError
+            An argument has a value that it cannot have.
+        UnusableRegistry
+            The file is damaged, or cannot be written.
+        """
+        check_paths("sources", sources)
+        if not sources and not check_flag("resume", resume):
+            raise UsageError("sources is empty: at least one model is needed, or resume")
+        refuse_inside(self.path, sources)
+        return adding.add_all(
+            self.path,
+            sources,
+            resume=resume,
+            place=new_place(self.path, self._store, sources),
+            execution=check_execution(execution),
+        )
+
+    def search(
+        self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+    ) -> Search:
+        """Who is related to a model, among all that are registered.
+
+        Null hypothesis of every verdict: that of `compare`; the level is paid for all models that
+        were scanned, whether or not their vectors proposed them.
+
+        Parameters
+        ----------
+        source : Model, str, Path or state dict
+            An open model, a source, or the name or number (``#3``) of a registered model.
+        alpha : float
+            Level of the whole search.
+        seed : int
+            Breaks ties; recorded.
+        most : int
+            Candidates that are compared, the nearest by search vectors.
+        """
+        return self.trace(source, alpha=alpha, seed=seed, most=most).search
+
+    def trace(
+        self,
+        source: Source,
+        *,
+        alpha: float = ALPHA,
+        seed: int = 0,
+        most: int = MOST,
+        also: Sequence[int] = (),
+        fresh: bool = False,
+    ) -> Trace:
+        """The way of a model to its root, and what it declares held against that.
+
+        An open model is looked at as it is: nothing is opened again by its name. Registered models
+        whose numbers are in ``also`` are compared whatever their vectors say. With ``fresh``, as at
+        the gate, every comparison is made anew and nothing is written.
+        """
+        started = time.perf_counter()
+        check_alpha(alpha)
+        check_seed(seed)
+        check_count("most", most, least=1)
+        check_flag("fresh", fresh)
+        for number in check_kind("also", also, tuple | list, "a list of numbers"):
+            check_count("a number of also", number)
+        query, own = queries.prepared(self.path, as_source("source", source))
+        with opened(self.path, to_write=False) as connection:
+            store = store_of(self.path, connection)
+            parents = [p for p in query.declared.parents if is_text(p)]
+            matches = {p: declarations.matching(connection, p) for p in parents}
+            request = searching.Request(
+                own=own,
+                wanted=[
+                    i
+                    for i in (*also, *(x for ids in matches.values() for x in ids))
+                    if own is None or i != own.id
+                ],
+                alpha=alpha,
+                seed=seed,
+                most=most,
+                fresh=fresh,
+            )
+            found = searching.search(store, connection, query, request)
+            number = request.number
+            before = self._before if fresh else None
+            whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
+            if whole is None:
+                there = slots.slots_of(connection)
+                where = placing.place_among_nearest(store, there, query, found, request)
+            else:
+                slot = searching.slot_of(connection, query)
+                where = placing.place_in_graph(whole[0], whole[1], query, slot, found, number)
+            known = [x.model for x in found.relatives] + ([own] if own is not None else [])
+            first = entries.first_of(connection, known)
+        if fresh:
+            self._before = whole[0] if whole is not None else None
+        else:
+            writes: list[Callable[[sqlite3.Connection], None]] = []
+            if own is not None:
+                writes.append(partial(searching.remember, own=own, found=found))
+            if whole is not None and whole[2]:
+                writes.append(partial(family.keep, graph=whole[0]))
+            write_if_free(self.path, *writes)
+        record = Search(
+            name=query.sketch.name,
+            source=query.sketch.source,
+            digest=query.sketch.digest,
+            n_scanned=found.n_scanned,
+            n_compared=len(found.candidates),
+            alpha=alpha,
+            paid_alpha=found.paid_alpha,
+            relatives=tuple(found.relatives),
+            others=tuple(found.others),
+            parents=where.parents,
+            children=where.children,
+            path=where.path,
+            placed_among=where.among,
+            first_registered=first,
+            registered=own,
+            skipped=(*found.skipped, *where.skipped),
+            bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
+            seconds=round(time.perf_counter() - started, 3),
+            seed=seed,
+            version=__version__,
+            incomplete=query.sketch.is_partial or found.is_incomplete,
+            not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
+        )
+        said = query.declared
+        declared = declarations.check_declared(said.parents, matches, found, where, number)
+        return Trace(search=record, declared=declared, licence=said.licence)
+
+    def family(
+        self,
+        *,
+        alpha: float = ALPHA,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> FamilyGraph:
+        """The family graph of all registered models; each node says its numbers here.
+
+        Null hypothesis of every join: that of `family_graph`; the level is paid for all pairs.
+        The graph is kept in the file, and taken from there while the same models are registered.
+        Models that were only added are hung into it; otherwise all is laid out anew, which costs
+        what `family_graph` does.
+
+        Raises
+        ------
+        UnusableRegistry
+            There is no registry, or no model in it.
+        UnreadableModel
+            None of its sketches can be read.
+        """
+        check_alpha(alpha)
+        check_seed(seed)
+        with opened(self.path, to_write=False) as connection:
+            graph, is_new = family.family(
+                self.path, connection, alpha=alpha, seed=seed, progress=progress
+            )
+        if is_new:
+            write_if_free(self.path, partial(family.keep, graph=graph))
+        return graph
+
+    def list(self) -> tuple[Registered, ...]:
+        """All registered models, in the order they were added."""
+        with opened(self.path, to_write=False) as connection:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
+            return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
+
+    def remove(self, name: str) -> tuple[Registered, ...]:
+        """Forget every model of this name, number (``#3``) or source."""
+        check_kind("name", name, str, "a name, a number such as '#3' or a source")
+        if not self.path.exists():
+            raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
+        with opened(self.path, to_write=True) as connection:
+            store = store_of(self.path, connection, to_write=True)
+            with writing(connection):
+                gone = queries.named(connection, name)
+                unused = entries.forget(store, connection, [model.id for model in gone])
+            with writing(connection):  # under the lock: nobody adds these contents meanwhile
+                for slot, file in unused:
+                    row = connection.execute("SELECT 1 FROM contents WHERE sketch = ?", (file,))
+                    if row.fetchone() is None:
+                        store.forget(slot, file)
+        if not gone:
+            raise UsageError(f"{name}: no such model in {self.path}")
+        return tuple(gone)
+
+    def export(self, file: str | Path) -> int:
+        """Write everything but the weights into one file; how many models."""
+        return transfer_archive.export_to(self.path, check_path("file", file))
+
+    def import_(self, file: str | Path) -> Adding:
+        """Register the models of an exported file."""
+        path = check_path("file", file)
+        return transfer_archive.import_from(
+            self.path, path, place=new_place(self.path, self._store)
+        )

@@ -1,0 +1,216 @@
+"""A registry as one file that can be carried elsewhere: a zip of sketches and what is known.
+
+Weights are not in it. What is read is checked as any sketch is; what a sketch does not show (the
+invariant vector, what was declared, when it was registered) is taken on the word of the file, and
+marked as imported. So are comparisons, which a search makes anew, and the family graph, which is
+taken only into a registry that was empty.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import struct
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightkin._version import __version__
+from weightkin.errors import UnreadableModel, UsageError, unwritable
+from weightkin.formats.declared import Declared
+from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import Skipped, unread
+from weightkin.records.built import parsed
+from weightkin.records.registry import Adding, Registered
+from weightkin.registry import evidence
+from weightkin.registry.blocks import INVARIANT
+from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text
+from weightkin.registry.entries import keep, now
+from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
+from weightkin.registry.sealed import SealedStore
+from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.stores import store_of
+from weightkin.stats.matching import Floats
+from weightkin.text import shown
+
+LISTING = "models.json"
+SCHEMA = "weightkin/registry-export/1"
+MAX_LISTING = 1 << 27  # bytes: about 60,000 models
+LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
+FEW = 10_000
+PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
+
+
+def export_to(path: Path, target: Path) -> int:
+    """Write all models of a registry into one file; how many."""
+    if target.exists():
+        raise UsageError(f"{target}: exists already, and is not overwritten")
+    refuse_inside(target)
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
+            models = _all(connection)
+            store = store_of(path, connection)
+            rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
+            written = set()
+            listed = []
+            for row, (model, slot, sketch) in zip(rows, models, strict=True):
+                if sketch not in written:
+                    archive.writestr(f"sketches/{sketch}", store.sketch_bytes(slot, sketch))
+                    written.add(sketch)
+                vector = base64.b64encode(np.ascontiguousarray(row).tobytes()).decode()
+                listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
+            listing = {"schema": SCHEMA, "models": listed, **evidence.exported(connection)}
+            text = json.dumps(listing, allow_nan=False)
+            if len(text) > MAX_LISTING:
+                found = f"a listing of {len(text):,} bytes"
+                raise UsageError(f"{target}: {found}, expected at most {MAX_LISTING:,}")
+            archive.writestr(LISTING, text)
+        draft.replace(target)
+    except OSError as error:
+        raise unwritable(target, error) from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return len(models)
+
+
+def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding:
+    """Register every model of an exported file that is not known yet; ``place`` as in `opened`."""
+    started = time.perf_counter()
+    added: list[Registered] = []
+    known: list[Registered] = []
+    skipped: list[Skipped] = []
+    if source.exists() and not source.is_file():
+        raise UnreadableModel(f"{source}: no regular file, expected what `export` wrote")
+    try:
+        with (
+            zipfile.ZipFile(source) as archive,
+            opened(path, to_write=True, place=place) as connection,
+        ):
+            store = store_of(path, connection, to_write=True)
+            is_empty = connection.execute("SELECT count(*) FROM models").fetchone()[0] == 0
+            listing = _listed(archive, source)
+            numbers: dict[int, Registered] = {}  # by those in the file
+            for entry in listing["models"]:
+                name = shown(str(entry.get("name", ""))[:200])
+                try:
+                    model, is_new = _import_one(store, connection, archive, entry)
+                except UnreadableModel as error:
+                    skipped.append(unread(name, error))
+                    continue
+                (added if is_new else known).append(model)
+                numbers[entry["id"]] = model
+            skipped += evidence.imported(connection, listing, numbers, source, is_empty=is_empty)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, struct.error) as error:
+        raise UnreadableModel(f"{source}: {error}, expected what `export` wrote") from None
+    return Adding(
+        job=0,
+        added=tuple(added),
+        known=tuple(known),
+        skipped=tuple(skipped),
+        seconds=round(time.perf_counter() - started, 3),
+        version=__version__,
+    )
+
+
+def _all(connection: sqlite3.Connection) -> list[tuple[Registered, int, str]]:
+    columns = ", ".join(f"models.{c}" for c in COLUMNS.split(", "))
+    found = connection.execute(
+        f"SELECT models.slot, contents.sketch, {columns} FROM models"  # noqa: S608
+        " JOIN contents ON contents.slot = models.slot ORDER BY models.id"
+    )
+    return [(registered(row[2:]), row[0], row[1]) for row in found]
+
+
+def _facts(model: Registered) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "name": model.name,
+        "source": model.source,
+        "revision": model.revision,
+        "added": model.added,
+        "imported": model.imported,
+        "parents": list(model.declared_parents),
+        "licence": model.licence,
+    }
+
+
+def _listed(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
+    expected = f"{source}: no listing of models, expected what `export` wrote"
+    text = _member(archive, LISTING, MAX_LISTING)
+    if text is None or text.count(b"[") + text.count(b"{") > len(text) // LEAST_VALUE + FEW:
+        raise UnreadableModel(expected)  # or next to nothing but brackets, which take much memory
+    try:
+        data = parsed(text.decode())
+    except ValueError as error:
+        raise UnreadableModel(f"{expected} ({error})") from None
+    models = data.get("models") if isinstance(data, dict) else None
+    if not isinstance(models, list) or data.get("schema") != SCHEMA:
+        raise UnreadableModel(expected)
+    return {**data, "models": [x for x in models if isinstance(x, dict)]}
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
+    """A file in the archive as `export` writes it: stored, so no larger than it seems."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        return None
+    is_plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ~PLAIN_FLAGS
+    if not is_plain or info.file_size > most or info.file_size > info.compress_size:
+        return None
+    return archive.read(info)
+
+
+def _import_one(
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    archive: zipfile.ZipFile,
+    entry: dict[str, Any],
+) -> tuple[Registered, bool]:
+    match entry:
+        case {
+            "id": int(),
+            "sketch": str(file),
+            "name": str(name),
+            "source": str(source),
+            "revision": str(revision),
+            "added": str(when),
+            "licence": str(licence),
+            "parents": list(parents),
+            "invariant": str(invariant),
+        } if all(isinstance(p, str) for p in parents) and is_text(
+            json.dumps(entry, ensure_ascii=False)
+        ):
+            pass
+        case _:
+            raise UnreadableModel("a malformed entry, expected a model")
+    check_texts(name, source, revision, when, licence, file, *parents)
+    check_name(name)
+    member = f"sketches/{file}"
+    data = _member(archive, member, MAX_SKETCH)
+    if data is None:
+        raise UnreadableModel(
+            f"{shown(name)}: no sketch in the file that can be read, expected one"
+        )
+    sketch = replace(sketch_in(data, member), name=name, source=source, revision=revision or None)
+    what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
+    what = replace(what, claimed=is_claimed(sketch))
+    return keep(store, connection, what, added=when, imported=now())
+
+
+def _vector(name: str, text: str) -> Floats:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) == 2 * INVARIANT.n_dims:
+        vector = np.frombuffer(raw, dtype=np.float16).astype(np.float32)
+        if np.isfinite(vector).all() and float(vector @ vector) < 1.01:
+            return vector
+    raise UnreadableModel(f"{shown(name)}: a malformed vector, expected {INVARIANT.n_dims} numbers")

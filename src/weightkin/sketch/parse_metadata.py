@@ -1,0 +1,171 @@
+"""What the metadata of a sketch file says, checked before anything is computed from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.json_text import parse
+from weightkin.formats.shapes import checked_name, checked_shape
+from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Indices, Scheme
+from weightkin.sketch.types import matrix_shape
+from weightkin.text import quoted, shown, unreadable
+
+MAX_COUNT = 1 << 62
+MAX_PACKED = 40  # characters of the name of a packing
+MAX_WHOLE = 1 << 24  # rows or columns of a matrix that a sketch may claim to hold whole
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor as the metadata states it, with the indices that follow from it."""
+
+    name: str
+    role: str
+    stack: str
+    block: int
+    dtype: str
+    shape: tuple[int, ...]
+    row_starts: tuple[int, ...]
+    column_starts: tuple[int, ...]
+    run: Indices
+    scattered: Indices
+    columns: Indices
+    tail_rows: Indices
+    tail_columns: Indices
+    packed: str
+
+    @property
+    def parts(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, rows and columns of the pieces that the file must hold."""
+        return (
+            ("run", len(self.run), len(self.columns)),
+            ("scattered", len(self.scattered), len(self.columns)),
+            ("tail", len(self.tail_rows), len(self.tail_columns)),
+        )
+
+
+def checked_facts(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of a `Sketch` that nothing else in the file shows."""
+    match _parsed(path, metadata, "facts"):
+        case {
+            "source": str(source),
+            "n_parameters": int(n_parameters),
+            "n_bytes": int(n_bytes),
+            "family": str(family),
+            "stacks": list(stacks),
+            "bytes_read": int(bytes_read),
+            "problems": list(problems),
+            "is_partial": bool(is_partial),
+            "revision": str() | None as revision,
+        } if all(0 <= n < MAX_COUNT for n in (n_parameters, n_bytes, bytes_read)):
+            pass
+        case _:
+            raise unreadable(path, "malformed facts", "those of a sketch")
+    for pair, kinds in [*((s, (str, int)) for s in stacks), *((p, (str, str)) for p in problems)]:
+        if not isinstance(pair, list) or tuple(map(type, pair)) != kinds:
+            raise unreadable(path, f"{quoted(pair)} among stacks or problems", "a pair")
+    return {
+        "source": source,
+        "n_parameters": n_parameters,
+        "n_bytes": n_bytes,
+        "family": family,
+        "stacks": tuple((name, n) for name, n in stacks),
+        "bytes_read": bytes_read,
+        "problems": tuple((what, why) for what, why in problems),
+        "is_partial": is_partial,
+        "revision": revision,
+    }
+
+
+def checked_entries(path: Path, metadata: Mapping[str, str], scheme: Scheme) -> Iterator[Entry]:
+    """Tensors that the metadata lists, in its order, each name once."""
+    scattered = _parsed(path, metadata, "scattered")
+    entries = _parsed(path, metadata, "tensors")
+    if not isinstance(scattered, list) or not isinstance(entries, list):
+        raise unreadable(path, "malformed tensors", "a list")
+    sets = [_indices(path, index) for index in scattered]
+    seen = ""
+    for fields in entries:
+        entry = _entry(path, fields, sets, scheme)
+        if seen and entry.name <= seen:
+            raise unreadable(path, f"tensor {quoted(entry.name)}", "names in ascending order")
+        seen = entry.name
+        yield entry
+
+
+def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entry:
+    match fields:
+        case {
+            "name": str(name),
+            "role": str(role),
+            "stack": str(stack),
+            "block": int(block),
+            "dtype": str(dtype),
+            "shape": list(sizes),
+            "starts": [list(row_starts), list(column_starts)],
+            "scattered": int(ordinal),
+            "n_tail": int(n_tail),
+        } if dtype in NUMPY and -1 <= block < MAX_COUNT and 0 <= ordinal < len(sets):
+            pass
+        case _:
+            raise unreadable(path, "a malformed tensor in the metadata", "that of a sketch")
+    shape = checked_shape(f"{path}: {shown(checked_name(path, name))}", sizes)
+    n_rows, n_columns = matrix_shape(shape)
+    for starts, n in ((row_starts, n_rows), (column_starts, n_columns)):
+        if starts[:1] != [0] or len(starts) > MAX_STARTS or not _ascending(starts, max(n, 1)):
+            raise unreadable(path, f"runs of {shown(name)} outside it", "runs inside")
+    if scheme.is_whole and max(shape, default=0) > MAX_WHOLE:
+        raise unreadable(path, f"{shown(name)} of {quoted(math.prod(shape))} elements", "fewer")
+    is_vector = len(shape) < 2
+    row, column = tuple(row_starts), tuple(column_starts)
+    run = scheme.elements(n_rows) if is_vector else scheme.run(n_rows, row)
+    index = sets[ordinal]
+    if len(index) and (is_vector or index[-1] >= n_rows or np.isin(index, run).any()):
+        raise unreadable(path, f"scattered rows of {shown(name)}", "rows beyond its runs")
+    packed = fields.get("packed", "")
+    if not isinstance(packed, str) or len(packed) > MAX_PACKED:
+        raise unreadable(path, f"{quoted(packed)} as packing of {shown(name)}", "its name")
+    tail = scheme.tail(n_rows) if n_tail else run[:0]
+    if len(tail) != n_tail or (n_tail and is_vector):
+        raise unreadable(path, f"{quoted(n_tail)} last rows of {shown(name)}", str(len(tail)))
+    return Entry(
+        name=name,
+        role=role,
+        stack=stack,
+        block=block,
+        dtype=dtype,
+        shape=shape,
+        row_starts=row,
+        column_starts=column,
+        run=run,
+        scattered=index,
+        columns=np.arange(min(n_columns, 1)) if is_vector else scheme.columns(n_columns, column),
+        tail_rows=tail,
+        tail_columns=np.arange(min(n_columns, scheme.n_tail_columns) if n_tail else 0),
+        packed=packed,
+    )
+
+
+def _indices(path: Path, index: Any) -> Indices:
+    if not isinstance(index, list) or len(index) > MAX_VECTOR * MAX_VECTOR:
+        raise unreadable(path, "malformed scattered rows", "ascending row numbers")
+    if not _ascending(index, MAX_COUNT):
+        raise unreadable(path, "malformed scattered rows", "ascending row numbers")
+    return np.array(index, dtype=np.int64)
+
+
+def _ascending(numbers: list[Any], limit: int) -> bool:
+    if any(type(n) is not int or not 0 <= n < limit for n in numbers):
+        return False
+    return all(x < y for x, y in zip(numbers, numbers[1:], strict=False))
+
+
+def _parsed(path: Path, metadata: Mapping[str, str], key: str) -> Any:
+    return parse(metadata.get(key, "").encode("utf-8", "replace"), path, f"metadata {key!r}")

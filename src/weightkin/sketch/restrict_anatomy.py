@@ -1,0 +1,74 @@
+"""The anatomy of a sketch: the axes of the model, with places cut to what the sketch holds.
+
+Units are seen in their first rows (gate, up) and first columns (down), V/O dimensions in the rows
+of V alone, the residual width in its first columns of the token tables. Heads are left out: no
+whole head is held. The number of units of an axis stays that of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.formats.model import Problem
+from weightkin.sketch.scheme import Indices
+from weightkin.sketch.types import SketchedTensor
+
+HEADS = Problem("heads", "a sketch holds no whole head")
+KEPT_ROLES = {
+    "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
+    "vo": ("attn.v",),
+    "residual": ("embed", "unembed"),
+}
+
+
+def cut_anatomy(anatomy: Anatomy, tensors: Mapping[str, SketchedTensor]) -> Anatomy:
+    """Return what of an anatomy can be tested on the runs of a sketch."""
+    axes, lost = [], 0
+    for axis in anatomy.axes:
+        if axis.kind == "heads":
+            continue
+        places = tuple(p for place in axis.places if (p := _cut(axis, place, tensors)))
+        if places:
+            axes.append(replace(axis, places=places))
+        else:
+            lost += 1
+    skipped = list(anatomy.skipped)
+    if any(axis.kind == "heads" for axis in anatomy.axes):
+        skipped.append(HEADS)
+    if lost:
+        skipped.append(Problem(f"{lost} axes", "the sketch holds none of their matrices"))
+    return replace(
+        anatomy,
+        axes=tuple(axes),
+        roles=tuple((tensor.name, tensor.role) for tensor in tensors.values()),
+        skipped=tuple(skipped),
+    )
+
+
+def _cut(axis: Axis, place: Place, tensors: Mapping[str, SketchedTensor]) -> Place | None:
+    """Where a place begins in the runs of its tensor, and how much of it they hold."""
+    name = place.tensor if place.index is None else f"{place.tensor}[{place.index}]"
+    tensor = tensors.get(name)
+    if tensor is None or place.role not in KEPT_ROLES[axis.kind] or place.repeat != 1:
+        return None
+    if len(tensor.shape) < 2 or place.dim > 1 or (place.dim == 1 and len(tensor.shape) != 2):
+        return None
+    held = tensor.rows[: tensor.n_run] if place.dim == 0 else tensor.columns
+    start, size = _held(held, place)
+    if axis.kind == "vo" and place.dim == 1:
+        size -= size % axis.head_size  # whole heads, as views of columns are turned head by head
+    if not size:
+        return None
+    return replace(place, tensor=name, start=start, size=size, index=None)
+
+
+def _held(held: Indices, place: Place) -> tuple[int, int]:
+    """Position of the first index of a place among those held, and how many follow without gap."""
+    start = int(np.searchsorted(held, place.start))
+    wanted = held[start : start + place.size]
+    expected = place.start + np.arange(len(wanted))
+    return start, int(np.argmin(wanted == expected)) if (wanted != expected).any() else len(wanted)

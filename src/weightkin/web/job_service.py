@@ -1,0 +1,93 @@
+"""Where questions are asked: every one becomes a job, or finds the one that answers it already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from weightkin._version import __version__
+from weightkin.records.registry import Registered
+from weightkin.registry import browsing
+from weightkin.report.terminal import printable
+from weightkin.web.jobs import Job, JobKind, Jobs
+from weightkin.web.running import Runner
+from weightkin.web.uploads import check_head, keep, place_of
+
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class JobService:
+    """A registry with the jobs on it and the folder for uploads."""
+
+    registry: Path
+    jobs: Jobs
+    runner: Runner
+    uploads: Path
+
+    def asked(self, **asked: object) -> dict[str, Any]:
+        """What a job about this registry needs to know."""
+        return {"registry": str(self.registry), **asked}
+
+    def compare(self, a: Registered, b: Registered) -> Job:
+        """Compare two registered models."""
+        stamp = f"{a.digest} {b.digest} {__version__}"
+        title = f"{named(a)} with {named(b)}"
+        return self.jobs.add("compare", title, self.asked(a=a.id, b=b.id), stamp)
+
+    def trace(self, model: Registered) -> Job:
+        """Find the relatives of a registered model, and its way to the root."""
+        asked = self.asked(model=model.id)
+        return self.jobs.add("trace", f"relatives of {named(model)}", asked, self.stamp())
+
+    def family(self) -> Job:
+        """Draw the family graph of the whole registry."""
+        return self.jobs.add("family", "family graph", self.asked(), self.stamp())
+
+    def search(self, file: BinaryIO, name: str) -> Job:
+        """Search for an uploaded sketch, which is kept until that job is over.
+
+        Raises
+        ------
+        UnreadableModel
+            The file does not even begin as a sketch does; its job reads the rest.
+        QueueFull
+            Too many jobs wait; nothing is kept.
+        """
+        name = printable(name[:LONGEST_NAME]) or "a sketch"
+        stamp = self.stamp()
+        check_head(file, name)
+        target = place_of(self.uploads, file)
+        asked = self.asked(upload=str(target), name=name)
+        keeping = partial(keep, file, target)
+        return self.jobs.add("search", f"search for {name}", asked, stamp, before=keeping)
+
+    def stamp(self) -> str:
+        """Changes with the registry and the version."""
+        return f"{browsing.stamp(self.registry)} {__version__}"
+
+    def latest(self, kind: JobKind, **asked: object) -> Job | None:
+        """The newest job that asked this, whatever became of it."""
+        return self.jobs.latest(kind, self.asked(**asked), done=False)
+
+    def answered(self, kind: JobKind, **asked: object) -> tuple[Job, str] | None:
+        """The newest answer to this with its record."""
+        job = self.jobs.latest(kind, self.asked(**asked), done=True)
+        return None if job is None else (job, self.jobs.record(job.id))
+
+    def is_young(self, job: Job) -> bool:
+        """Whether nothing was added or removed since a job was asked."""
+        return job.kind == "compare" or job.stamp == self.stamp()
+
+
+def named(model: Registered) -> str:
+    """A model's name for a title: short, and nothing in it that moves text about."""
+    return short(model.name, LONGEST_NAME)
+
+
+def short(text: str, most: int) -> str:
+    """A foreign text, printable and cut."""
+    shown = printable(text[:most])
+    return shown if len(text) <= most and len(shown) <= most else f"{shown[: most - 1]}…"
