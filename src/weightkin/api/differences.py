@@ -27,6 +27,28 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
     which version ran; the revisions too where both ``is_there``, read where the record says. Other
     models are said first, and alone.
     """
+    found = _other_models(old, new, is_there=is_there)
+    if found:
+        return found
+    if isinstance(old, Comparison) and isinstance(new, Comparison):
+        found += _of_runs(old, new)
+        old, new = _without_runs(old), _without_runs(new)
+    return found + value_differences(asdict(old), asdict(new))
+
+
+def verdict_differences(old: Record, new: Record, *, is_there: bool = False) -> list[str]:
+    """What two records conclude differently; other models are said first, and alone."""
+    found = _other_models(old, new, is_there=is_there)
+    return found or value_differences(_conclusion(old), _conclusion(new))
+
+
+def _conclusion(record: Record) -> dict[str, Any]:
+    if isinstance(record, Comparison):
+        return {"verdict": record.verdict}
+    return {"blocks": sorted([x.block_a, x.block_b] for x in record.matched)}
+
+
+def _other_models(old: Record, new: Record, *, is_there: bool) -> list[str]:
     found = []
     for name, x, y in (("a", old.a, new.a), ("b", old.b, new.b)):
         values = {"digest": (x.digest, y.digest), "full digest": (x.full_digest, y.full_digest)}
@@ -35,12 +57,7 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
         for what, (before, now) in values.items():
             if before != now:
                 found.append(f"{what} of {name}: {_cut(before)} in the record, {_cut(now)} now")
-    if found:
-        return found
-    if isinstance(old, Comparison) and isinstance(new, Comparison):
-        found += _of_runs(old, new)
-        old, new = _without_runs(old), _without_runs(new)
-    return found + value_differences(asdict(old), asdict(new))
+    return found
 
 
 def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from weightkin.notebooks import InOneLine
+from weightkin.records.accounting import Ledger
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Summary
 from weightkin.records.form import from_text, to_text
@@ -163,6 +164,7 @@ class Checked:
     against: tuple[Against, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

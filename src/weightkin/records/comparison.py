@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from weightkin.notebooks import InNotebooks, InOneLine
+from weightkin.records.accounting import Accounting, Challenge, Extent
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
 from weightkin.records.form import from_text, to_text
@@ -17,14 +18,16 @@ SCHEMA = "weightkin/comparison/2"
 T = TypeVar("T")
 
 Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
-Basis = Literal["exact", "calibrated", "equal", "none"]  # equal: the values themselves
+Basis = Literal[
+    "exact", "exact-unconfirmed", "calibrated", "equal", "none"
+]  # equal: the values themselves
 EqualBasis = Literal["digest", "all", "sample"]
 Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
 # is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
-Confirmed = Literal["", "whole", "second-run", "sketch", "refuted"]
+Confirmed = Literal["", "whole", "second-run", "weights", "sketch", "refuted"]
 WhyAligned = Literal["not-confirmed", "losses-copy", "too-weak"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
 
@@ -209,6 +212,9 @@ class Comparison(InNotebooks):
     seed: int
     version: str
     incomplete: bool = False  # part of a model could not be read
+    accounting: Accounting | None = None
+    extent: Extent | None = None
+    challenge: Challenge | None = None
 
     @property
     def summary(self) -> Summary:

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.notebooks import InNotebooks
+from weightkin.records.accounting import PossibleParent
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import KINDS, Kind
@@ -75,6 +76,8 @@ class FamilyEdge:
     support: float = 0.0
     evidence: tuple[Clue, ...] = ()
     runner_up: RunnerUp | None = None
+    parent_probability: float | None = None  # of this parent among all candidates
+    parents: tuple[PossibleParent, ...] | None = None  # that hold 95 % of it together
 
 
 def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
@@ -172,6 +175,9 @@ def _check_edge(edge: FamilyEdge, ids: set[str]) -> None:
     _check_number(f"{where}: log10_pvalue", edge.log10_pvalue, -math.inf, 0.0)
     _check_number(f"{where}: distance", edge.distance, 0.0, math.inf)
     _check_number(f"{where}: direction_probability", edge.direction_probability, 0.0, 1.0)
+    chances = [x.probability for x in edge.parents or ()]
+    for p in (edge.parent_probability, *chances):
+        _check_number(f"{where}: parent_probability", 0.0 if p is None else p, 0.0, 1.0)
     _check_number(f"{where}: support", edge.support, 0.0, 1.0)
 
 

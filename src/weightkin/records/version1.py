@@ -12,6 +12,7 @@ Data = dict[str, Any]
 PREFIX = "weightkin/"
 GROUPS = {"blind tests": "blind", "calibrated": "calibrated", "activation tests": "activations"}
 TESTABLE = "not testable: "
+MARK = "record"  # parameter that says which version a record was read from
 BASES = {"same files": "files", "same full digest": "digest", "all values": "all"}
 
 
@@ -30,7 +31,10 @@ def translated(data: Data) -> Data:
     """
     name = str(data["schema"]).removeprefix(PREFIX).split("/")[0]
     try:
-        return {**_RECORDS[name](data), "schema": f"{PREFIX}{name}/2"}
+        found = {**_RECORDS[name](data), "schema": f"{PREFIX}{name}/2"}
+        if isinstance(found.get("parameters"), dict):
+            found["parameters"] = {**found["parameters"], MARK: 1}
+        return found
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"of version 1: {error}") from None
 
@@ -107,6 +111,7 @@ _RECORDS: dict[str, Callable[[Data], Data]] = {
     "trace": _trace,
     "check": _check,
     "adding": _listed,
+    "listing": dict,
     "model": _listed,
     "sketching": _listed,
     "estimate": _listed,

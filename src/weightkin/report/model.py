@@ -12,6 +12,7 @@ from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
 from weightkin.records import Skipped
+from weightkin.records.accounting import Ledger
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
 from weightkin.report.reasons import why
@@ -45,6 +46,7 @@ class ModelRecord:
     skipped: tuple[Skipped, ...]
     bytes_read: int
     n_bytes: int = 0  # of all tensors, as they are stored
+    ledger: Ledger | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""

@@ -133,6 +133,7 @@ def basis_words(record: Comparison) -> str:
     """What the verdict rests on."""
     return {
         "exact": "exact: tests whose error is known or bounded, without a fitted threshold",
+        "exact-unconfirmed": "exact, on a sample that nobody drew after the models were fixed",
         "calibrated": "calibrated: one statistic ranked among pairs known to be independent",
         "equal": "equal: the values themselves are the same, whatever a test can show",
         "none": "none: no test was run",
