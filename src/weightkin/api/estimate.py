@@ -15,7 +15,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
 from weightkin.formats import Model, digest
 from weightkin.formats.dry_run import Reading, dry_run
-from weightkin.records import Skipped
+from weightkin.records import Skipped, unread
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
 
@@ -68,7 +68,7 @@ def estimate_sketches(
             model = open_model(source)
         except UnreadableModel as error:
             first_error = first_error or error
-            skipped.append(Skipped(what=str(source), why=str(error)))
+            skipped.append(unread(str(source), error))
             continue
         kept = Scheme.whole() if model.n_bytes <= small else scheme
         costs.append(_cost(model, None, partial(take_sketch, scheme=kept)))

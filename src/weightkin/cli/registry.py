@@ -27,6 +27,7 @@ from weightkin.cli.options import (
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, WorkerLost
+from weightkin.report.reasons import why
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
@@ -196,13 +197,13 @@ def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel
-        raise kind(none_read([x.why for x in record.skipped]))
+        raise kind(none_read([why(x) for x in record.skipped]))
     if as_json:
         answer.text(record.to_json())
     else:
         lines = adding_lines(record)
         answer.items(lines[-1:] if answer.is_quiet else lines)
     for skipped in record.skipped:
-        answer.error(skipped.why)
+        answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -22,6 +22,7 @@ from weightkin.cli.options import (
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
+from weightkin.report.reasons import why
 
 
 def sketch(
@@ -65,6 +66,6 @@ def sketch(
     else:
         answer.items(sketching_lines(record))
     for skipped in record.skipped:
-        answer.error(skipped.why)
+        answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

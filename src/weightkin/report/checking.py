@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weightkin.records.checking import Check, Checked, Finding
+from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
@@ -17,7 +18,7 @@ def check_lines(record: Check) -> list[str]:
         lines += [line for x in model.findings for line in _finding(x, model, record)]
         lines += _compared(model)
         for x in model.skipped:
-            lines.append(f"  skipped  {printable(x.what)}: {printable(x.why)}")
+            lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
     off = [rule for rule, level in record.rules.items() if level == "off"]
     lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
     policy = printable(record.policy) or "default levels"
@@ -46,7 +47,7 @@ def _compared(model: Checked) -> list[str]:
     n = model.n_compared
     lines = []
     for x in model.against:
-        if x.verdict in ("no-evidence", "not-testable"):
+        if x.summary.verdict in ("no-evidence", "not-testable"):
             said = f"{x.sentence}; {x.tested:.0%} of the parameters in reach"
             lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *x.limits]))
     if not model.findings:

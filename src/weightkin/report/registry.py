@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from weightkin.records.form import probability_words
 from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
+from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 MOST_SHOWN = 20
@@ -65,11 +67,11 @@ def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
         lines.append(f"  {child} {'<-' if step.direction == 'determined' else '--'} {_step(step)}")
         if step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
-        lines += [f"    {printable(text)}" for text in step.evidence]
+        lines += [f"    {printable(evidence_line(y))}" for y in step.evidence]
     if not search.path:
         lines.append("  no parent found among the registered models")
     for x in record.declared:
-        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(x.why)})")
+        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(declared_words(x))})")
     if record.licence:
         lines.append(f"  licence declared: {printable(record.licence)}")
     return [*lines, *_end(search, registry)]
@@ -102,7 +104,7 @@ def _end(record: Search, registry: str) -> list[str]:
     lines = []
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
-    lines += [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
+    lines += [f"  skipped  {printable(x.what)}: {printable(why(x))}" for x in record.skipped]
     lines.append(
         f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"
         f" all, {record.paid_alpha:.1e} for each scanned; {record.seconds:.2f} s,"

@@ -10,6 +10,7 @@ import unicodedata
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.derived import derivation_lines
+from weightkin.report.reasons import why
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -28,7 +29,6 @@ UNBROKEN = "\u00a0"  # a space where no line ends
 MARK = "$ "  # before a command, whose line is never wrapped
 NARROW = 30  # columns that words have in any case
 LAST = 16  # columns that the last column of a table needs to be continued in place
-BLIND = "blind tests"
 ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW = 8  # units
 TOO_FEW = "too few to test"
@@ -96,7 +96,7 @@ def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
         return []
-    whys = [x.why for x in record.skipped if BLIND in x.what]
+    whys = [why(x) for x in record.skipped if x.test == "blind"]
     return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
 
 
@@ -146,10 +146,10 @@ def _notes(record: Comparison, most: int) -> list[str]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
     reasons: dict[str, list[str]] = {}
     for skip in record.skipped:
-        reasons.setdefault(skip.why, []).append(skip.what)
-    for why, whats in list(reasons.items())[:most]:
+        reasons.setdefault(why(skip), []).append(skip.what)
+    for reason, whats in list(reasons.items())[:most]:
         more = f" and {len(whats) - most} more" if len(whats) > most else ""
-        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(why)}")
+        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(reason)}")
     if n_left := sum(map(len, list(reasons.values())[most:])):
         lines.append(f"  skipped  {n_left} more (-v lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}

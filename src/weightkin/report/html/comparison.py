@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Test
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.clues import evidence_line
 from weightkin.report.derived import NUMBERS, detail_words, value_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.heat import numbered_map
@@ -178,7 +179,11 @@ def _derivation(record: Comparison) -> Html | None:
         said = f"{direction.parent} is the parent, {child} the child"
         note = h("p", PROBABILITIES, class_="note")
         said += f" (probability {probability_words(direction.probability)})."
-    evidence = h("ul", [h("li", x) for x in direction.evidence]) if direction.evidence else None
+    evidence = (
+        h("ul", [h("li", evidence_line(x)) for x in direction.evidence])
+        if direction.evidence
+        else None
+    )
     words = "How one was made from the other. This describes; the verdict does not rest on it."
     return section(
         "derivation", "Kind and direction", h("p", words), facts(numbers),
