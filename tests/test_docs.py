@@ -62,7 +62,12 @@ def desk(zoo, tmp_path_factory):
 def test_commands_do_what_is_shown(desk, command, shown):
     weightkin = f"{sys.executable} -m weightkin"
     line = re.sub(r"^weightkin\b", weightkin, command)
-    env = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT / "src")}
+    env = {
+        **os.environ,
+        "COLUMNS": "80",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": str(ROOT / "src"),
+    }
     done = subprocess.run(line, shell=True, cwd=desk, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert fits(shown, done.stdout), done.stdout

@@ -60,13 +60,6 @@ class Answer:
         for line in lines[:n_answer] if self.is_quiet else lines:
             print("\n".join(fitted(line, self.width)))
 
-    def items(self, lines: Sequence[str]) -> None:
-        """Print a line for each thing: it stays one line where no person reads it."""
-        if sys.stdout.isatty():
-            self.lines(lines, None)
-        else:
-            print("".join(f"{line}\n" for line in lines), end="")
-
     def note(self, line: str) -> None:
         """Print a remark on standard error, unless quiet."""
         if not self.is_quiet:

@@ -28,7 +28,7 @@ def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answ
     if as_json:
         answer.text(json.dumps([asdict(c) for c in found], indent=2, allow_nan=False))
     else:
-        answer.items(control_lines(found))
+        answer.lines(control_lines(found), None)
 
 
 @controls.command("add")
@@ -55,4 +55,4 @@ def add(
     if as_json:
         answer.text(json.dumps(asdict(control), indent=2, allow_nan=False))
     else:
-        answer.items(control_lines([control]))
+        answer.lines(control_lines([control]), None)

@@ -77,7 +77,7 @@ def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.items(estimate_lines(record))
+        answer.lines(estimate_lines(record), None)
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:

@@ -134,7 +134,7 @@ def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answe
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.items(listing_lines(record))
+        answer.lines(listing_lines(record), None)
 
 
 def remove(
@@ -147,7 +147,7 @@ def remove(
     from weightkin.report.terminal import printable
 
     gone = _home(registry).remove(name)
-    answer.items([f"removed #{model.id} {printable(model.name)}" for model in gone])
+    answer.lines([f"removed #{model.id} {printable(model.name)}" for model in gone], None)
 
 
 def export(
@@ -158,7 +158,7 @@ def export(
 ) -> None:
     """Write everything but the weights into one file."""
     n = _home(registry).export(file)
-    answer.items([f"{n} models in {file}"])
+    answer.lines([f"{n} models in {file}"], None)
 
 
 def import_models(
@@ -202,7 +202,7 @@ def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
         answer.text(record.to_json())
     else:
         lines = adding_lines(record)
-        answer.items(lines[-1:] if answer.is_quiet else lines)
+        answer.lines(lines[-1:] if answer.is_quiet else lines, None)
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:

@@ -40,7 +40,4 @@ def render(
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):
-        if isinstance(found, ITEMISED):
-            answer.items(lines)
-        else:
-            answer.lines(lines)
+        answer.lines(lines, None if isinstance(found, ITEMISED) else 1)

@@ -64,7 +64,7 @@ def sketch(
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.items(sketching_lines(record))
+        answer.lines(sketching_lines(record), None)
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:

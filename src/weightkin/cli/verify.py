@@ -40,6 +40,6 @@ def verify(
     lines = [printable(line) for line in differences[:most]]
     lines += [f"and {len(differences) - most} more"] if len(differences) > most else []
     outcome = "different" if differences else f"same: {what_agrees(old)}"
-    answer.items([outcome] if answer.is_quiet else [*lines, outcome])
+    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
     if differences:
         raise typer.Exit(EXIT_DIFFERS)

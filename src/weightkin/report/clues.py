@@ -106,7 +106,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "noise-in": "noise: white noise, correlated with {child} alone (z = {z:.1f})",
     "coarse-lattice": "lattice: what {child} left alone lies on the {lattice} lattice of {parent}",
     "unused-rows": _clock,
-    "ask-relatives": "use tree with its relatives",
+    "ask-relatives": "a pair alone does not tell which came first; relatives of the two may",
     "equal-has-no-direction": "equal values have no direction",
     "nothing-comparable": "no tensor can be compared",
     "white-difference": "the difference is white",

@@ -173,9 +173,8 @@ def _next_commands(record: Comparison) -> list[str]:
     is_equal = record.equal is not None and record.equal.share == 1.0
     if record.equal is not None and is_equal and record.equal.basis == "sample":
         return ["  to compare all values:", command_line("compare", *pair, "--full-digest")]
-    if record.verdict == "dependent" and record.direction.parent == "undetermined" and not is_equal:
-        line = command_line("compare", *pair, "--with")
-        return ["  relatives of the two may tell the direction:", f"{line} RELATIVE"]
+    if any(clue.code == "ask-relatives" for clue in record.direction.evidence):
+        return [f"{command_line('compare', *pair, '--with')} RELATIVE"]
     if record.verdict != "dependent" and record.parameters.get("effort") == "quick":
         return ["  for all tests:", command_line("compare", *pair)]
     return []
