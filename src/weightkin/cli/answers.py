@@ -127,7 +127,8 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     refuse_inside(output, sources)
     held = io.BytesIO()
     ended: typer.Exit | None = None
-    with redirect_stdout(io.TextIOWrapper(held, encoding="utf-8", write_through=True)):
+    text = io.TextIOWrapper(held, encoding="utf-8", write_through=True)
+    with redirect_stdout(text):
         try:
             yield
         except typer.Exit as error:  # with the result

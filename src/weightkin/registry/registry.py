@@ -23,6 +23,7 @@ from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import (
@@ -42,7 +43,6 @@ from weightkin.registry.stores import new_place, store_of
 
 ALPHA = 1e-6
 MOST = 32  # candidates that are compared
-NO_AXIS = "no axis of it is known"
 
 
 class Registry:
@@ -64,6 +64,9 @@ class Registry:
         self.path = default_file() if path is None else check_path("path", path)
         self._store = check_kind("store", store, str | None, "a text such as lance:PATH")
         self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
+
+    def __repr__(self) -> str:
+        return f"<Registry {str(self.path)!r}>"
 
     def add(
         self,
@@ -211,7 +214,7 @@ class Registry:
             seed=seed,
             version=__version__,
             incomplete=query.sketch.is_partial or found.is_incomplete,
-            not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
+            not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
         )
         said = query.declared
         declared = declarations.check_declared(said.parents, matches, found, where, number)
