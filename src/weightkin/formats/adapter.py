@@ -18,7 +18,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter_merge import OWN, Replaced, recipes_of
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ADAPTER_CONFIG, ADAPTERS
-from weightkin.formats.folder import read_files
+from weightkin.formats.folder import Chosen, read_files
 from weightkin.formats.model import Model, Storage
 from weightkin.formats.safetensors_file import read_json
 from weightkin.formats.storage import FileStorage
@@ -74,23 +74,17 @@ def adapter_of(storage: Storage) -> Storage:
     return storage
 
 
-def with_adapter(
-    base: Model, folder: Folder, name: str, parts: tuple[str, ...], file: str = ""
-) -> Model:
+def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     """Make the model that merging an adapter into its base would give.
 
     Parameters
     ----------
     base : Model
         An open model, no sketch.
-    folder : Folder
-        Where the adapter lies.
-    name : str
-        Name of the whole.
+    adapter : Chosen
+        The adapter; where no file is named, the first that PEFT would look for is read.
     parts : tuple of str
-        Sources of what the whole is made of.
-    file : str
-        The file of the adapter, where one was named; else the first that PEFT would look for.
+        Sources of what the base is made of.
 
     Returns
     -------
@@ -102,10 +96,11 @@ def with_adapter(
     UnreadableModel
         No adapter, one of a kind that is not computed, or one of another base.
     """
+    parts, folder = (*parts, adapter.source), adapter.folder
     source = "+".join(parts)
     if base.sketched is not None:
         raise unreadable(source, "a sketch as base", "a whole model")
-    held = file or next((x for x in ADAPTERS if x in folder.names), None)
+    held = adapter.file or next((x for x in ADAPTERS if x in folder.names), None)
     if held == ADAPTER_CONFIG:
         raise unreadable(folder.path / held, "the config of an adapter", f"{ADAPTERS[0]} beside it")
     if held is None or ADAPTER_CONFIG not in folder.names:
@@ -129,14 +124,14 @@ def with_adapter(
             tensors[target] = replace(info, name=target)
         else:
             tensors[target] = replace(tensors[target], packed="")
-    adapter = FileStorage(contents.places, [*files, config_file])
+    stored = FileStorage(contents.places, [*files, config_file])
     return replace(
         base,
         source=source,
         revision=None,  # of a part on a hub it is in the source, which can be opened again
-        name=name,
+        name=f"{base.name}+{adapter.name}",
         tensors={key: tensors[key] for key in sorted(tensors)},
-        storage=ComputedStorage(Joined(base.storage, adapter), recipes),
+        storage=ComputedStorage(Joined(base.storage, stored), recipes),
         problems=(*base.problems, *contents.problems),
         headers=(*base.headers, *contents.headers),
         parts=parts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,8 +23,26 @@ MAX_CONFIG = 16 << 20  # bytes
 MAX_SHARDS = 10_000  # files of one model
 
 
-def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
-    """Tensors of the files that count among those in a folder, and the files opened."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a source names: a folder, or one file in it. ``revision`` is the commit of a hub."""
+
+    source: str  # without the revision
+    name: str  # of the model
+    folder: Folder
+    file: str = ""
+    revision: str | None = None
+
+
+def read_chosen(chosen: Chosen) -> tuple[Contents, list[File]]:
+    """Tensors of what was named, and the files opened."""
+    if chosen.file:
+        return _read_named(chosen.file, chosen.folder)
+    return _read_folder(chosen.folder)
+
+
+def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
+    """Tensors of the files that count among those in a folder."""
     names = files_of_model(folder)
     if names:
         return _read(names, folder)
@@ -39,7 +58,7 @@ def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     raise unreadable(folder.path, found, f"{', '.join(suffixes())} or an index of them")
 
 
-def read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
+def _read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
     """Tensors of one file of a folder, or of all parts of a model that was split."""
     found = format_of(name)
     parts = found.parts_of(name) if found and found.parts_of else []

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
 from weightkin.errors import OutOfReach
 from weightkin.formats.finder import STANDARD_STEMS
+from weightkin.formats.folder import Chosen
 from weightkin.formats.table import format_of
 from weightkin.sources.files import File, Folder, Opener
 from weightkin.sources.hub import Repository, open_repository, repository_of
 from weightkin.text import shown, unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class HubPart:
-    """The files of a repository from which a model is read, all at one commit."""
-
-    source: str  # without the revision
-    name: str
-    commit: str
-    folder: Folder
-    file: str = ""  # the one file of the folder that was named
-
-
-def open_part(source: object) -> HubPart:
+def open_part(source: object) -> Chosen:
     """Find what ``[hf://]org/name[@revision][:file or folder]`` names, on the hub or in its cache.
 
     Raises
@@ -41,22 +30,22 @@ def open_part(source: object) -> HubPart:
     return _part(found)
 
 
-def _part(found: Repository) -> HubPart:
+def _part(found: Repository) -> Chosen:
     asked, commit, whole = found.asked, found.commit, found.folder
     name = asked.repository.rpartition("/")[2]
     if not asked.part:
-        return HubPart(asked.source, name, commit, _below(whole, ""))
+        return Chosen(asked.source, name, _below(whole, ""), revision=commit)
     inside, _, last = asked.part.rpartition("/")
     if asked.part in whole.names:
         stem = PurePosixPath(last).stem
         name = name if stem in STANDARD_STEMS else stem
-        return HubPart(asked.source, name, commit, _below(whole, inside), last)
+        return Chosen(asked.source, name, _below(whole, inside), last, commit)
     folder = _below(whole, asked.part)
     if not folder.names:
         weights = _weights(whole)
         wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
         raise unreadable(whole.path / asked.part, "nothing there", wanted)
-    return HubPart(asked.source, f"{name}-{last}", commit, folder)
+    return Chosen(asked.source, f"{name}-{last}", folder, revision=commit)
 
 
 def _weights(folder: Folder) -> list[str]:

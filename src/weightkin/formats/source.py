@@ -11,14 +11,13 @@ from weightkin.formats.adapter import label_of, with_adapter
 from weightkin.formats.adapter_merge import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
-from weightkin.formats.folder import read_config, read_folder, read_named
+from weightkin.formats.folder import Chosen, read_chosen, read_config
 from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
 from weightkin.formats.sketch_file import is_sketch, sketched_model
-from weightkin.formats.storage import Contents, FileStorage
-from weightkin.sources.files import File, Folder
+from weightkin.formats.storage import FileStorage
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
 from weightkin.sources.local import folder_around, folder_at, readable
 from weightkin.text import shown, unreadable
@@ -60,19 +59,10 @@ def open_model(source: str | Path) -> Model:
         return open_pair(*pair)
     path = _existing(source)
     if path is None:
-        found = open_part(source)
-        if found.file:
-            contents, files = read_named(found.file, found.folder)
-        else:
-            contents, files = read_folder(found.folder)
-        return _model(found.source, found.name, found.folder, contents, files, found.commit)
+        return _model(open_part(source))
     if path.is_dir():
-        folder = folder_at(path)
-        contents, files = read_folder(folder)
-    else:
-        folder = folder_around(path, BESIDE)
-        contents, files = read_named(path.name, folder)
-    return _model(str(source), _name(path), folder, contents, files, None)
+        return _model(Chosen(str(source), _name(path), folder_at(path)))
+    return _model(Chosen(str(source), _name(path), folder_around(path, BESIDE), path.name))
 
 
 def absolute(source: str | Path) -> str:
@@ -88,15 +78,10 @@ def absolute(source: str | Path) -> str:
     return text if is_on_hub else str(path.absolute())
 
 
-def _model(
-    source: str,
-    name: str,
-    folder: Folder,
-    contents: Contents,
-    files: Sequence[File],
-    revision: str | None,
-) -> Model:
-    """Put together what was read of the files and of the config beside them."""
+def _model(chosen: Chosen) -> Model:
+    """Read what was named, and put it together with the config beside it."""
+    source, folder = chosen.source, chosen.folder
+    contents, files = read_chosen(chosen)
     where = files[0].path if len(files) == 1 else folder.path
     if not contents.tensors:
         said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
@@ -120,11 +105,11 @@ def _model(
         raise UnreadableModel(unpacking[0].why)
     return Model(
         source=source,
-        name=name,
+        name=chosen.name,
         tensors={name: tensors[name] for name in sorted(tensors)},
         config=config,
         storage=ComputedStorage(stored, recipes) if recipes else stored,
-        revision=revision,
+        revision=chosen.revision,
         problems=_first((*contents.problems, *problems, *unpacking)),
         headers=contents.headers,
         beside=folder.read_beside,
@@ -146,16 +131,15 @@ def open_pair(base: str, adapter: str) -> Model:
     See `open_model`, which takes both as one text; here no name is cut.
     """
     model = open_model(base)
-    here = _existing(adapter)
-    if here is not None:
-        home, file = (here, "") if here.is_dir() else (here.parent, here.name)
-        folder, name, source = folder_at(home), label_of(home.absolute()), adapter
-    else:
+    path = _existing(adapter)
+    if path is None:
         found = open_part(adapter)
-        file, folder, name = found.file, found.folder, found.name
-        source = pinned(found.source, found.commit)
+        found = replace(found, source=pinned(found.source, found.revision))
+    else:
+        home, file = (path, "") if path.is_dir() else (path.parent, path.name)
+        found = Chosen(adapter, label_of(home.absolute()), folder_at(home), file)
     parts = model.parts or (pinned(model.source, model.revision),)
-    return with_adapter(model, folder, f"{model.name}+{name}", (*parts, source), file)
+    return with_adapter(model, found, parts)
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:
