@@ -82,7 +82,7 @@ def test_in_a_family_that_is_too_large_no_direction_is_stated(
     assert {step.direction for step in steps} == {"undetermined"}
     assert all(step.direction_probability <= 0.5 for step in steps)
     assert all(step.evidence[-1].code == "nearest-of-family" for step in steps)
-    assert any("run tree --registry" in line for line in search_lines(found))
+    assert any("$ weightkin tree --registry " in line for line in search_lines(found))
     assert model_card(of_trace(trace)).startswith("# no parent is claimed")
 
 

@@ -27,7 +27,7 @@ def estimate(a: Source, b: Source | None = None) -> Estimate:
     counted are the second run of units, up to a half more where the first shows something, and
     blind and calibrated tests, which may read a few matrices more where the aligned find nothing.
     """
-    models = [open_model(source) for source in (a, b) if source is not None]
+    models = [open_model(source) for source in ((a,) if b is None else (a, b))]
     if len(models) == 1:
         return _record([_cost(models[0])])
     pairs = [(model, read_anatomy(model)) for model in models]

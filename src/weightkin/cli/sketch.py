@@ -42,7 +42,7 @@ def sketch(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Write a small sample of each model, which every command accepts in its place."""
+    """Write a small sample of each model. Every command accepts it in place of the model."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.sketch import sketch_files
     from weightkin.report.sketching import sketching_lines

@@ -85,7 +85,13 @@ def check(
     is_one = isinstance(model, str | Path | Model | Mapping)
     sources = [as_source("model", model)] if is_one else as_sources("model", model)
     check_seed(seed)
-    rules = policy if isinstance(policy, Policy) else read_policy(policy) if policy else Policy()
+    rules = (
+        policy
+        if isinstance(policy, Policy)
+        else read_policy(policy)
+        if policy is not None
+        else Policy()
+    )
     home = _home(registry)
     rules = _with_named(rules, check_paths("expect", expect), check_paths("deny", deny))
     _check_asked(rules, home)

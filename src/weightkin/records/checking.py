@@ -183,6 +183,9 @@ class Check(InOneLine):
     seconds: float = 0.0
     version: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Check {self.outcome}: {len(self.findings)} findings in {len(self.models)} models>"
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Those of all models."""

@@ -216,6 +216,13 @@ class Comparison(InNotebooks):
     extent: Extent | None = None
     challenge: Challenge | None = None
 
+    def __repr__(self) -> str:
+        kind = f", {' '.join(self.kind)}" if self.kind else ""
+        parent = f", parent {self.direction.parent}" if self.verdict == "dependent" else ""
+        counts = f"{len(self.tests)} tests, {len(self.skipped)} skipped"
+        log10_p = f"log10 p {self.log10_pvalue:.1f}"
+        return f"<Comparison {self.verdict} ({self.basis}, {log10_p}){kind}{parent}; {counts}>"
+
     @property
     def summary(self) -> Summary:
         """What one line says of it."""

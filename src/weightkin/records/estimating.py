@@ -40,6 +40,10 @@ class Estimate:
     skipped: tuple[Skipped, ...] = ()
     version: str
 
+    def __repr__(self) -> str:
+        n_bytes = sum(model.n_bytes for model in self.models)
+        return f"<Estimate {n_bytes:,} bytes of {len(self.models)} models>"
+
     @property
     def incomplete(self) -> bool:
         """Whether a source could not be read."""

@@ -13,8 +13,10 @@ from weightkin.notebooks import InNotebooks
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of, needed
 from weightkin.records.kinds import KINDS, Kind
 from weightkin.records.notes import Clue, Skipped
+from weightkin.text import counted
 
 SCHEMA = "weightkin/family/2"
 
@@ -79,6 +81,10 @@ class FamilyEdge:
     parent_probability: float | None = None  # of this parent among all candidates
     parents: tuple[PossibleParent, ...] | None = None  # that hold 95 % of it together
 
+    def __repr__(self) -> str:
+        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        return f"<FamilyEdge {self.parent!r} -> {self.child!r}: {how}>"
+
 
 def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
     """Whether equal values join two models, rounded or not, where no test does."""
@@ -120,6 +126,14 @@ class FamilyGraph(InNotebooks):
         for name in ("alpha", "seconds", "bytes_read", "seed"):
             _check_number(name, getattr(self, name), 0.0, math.inf)
 
+    def __repr__(self) -> str:
+        n_hidden = sum(not node.observed for node in self.nodes)
+        n_open = sum(edge.direction == "undetermined" for edge in self.edges)
+        nodes = f"{counted(len(self.nodes), 'node')} ({n_hidden} unobserved)"
+        edges = f"{counted(len(self.edges), 'edge')} ({n_open} of undetermined direction)"
+        families = counted(len(self.families), "family")
+        return f"<FamilyGraph {nodes}, {edges}, {families}; {len(self.skipped)} skipped>"
+
     @property
     def untested(self) -> tuple[str, ...]:
         """Nodes without relatives of which that says nothing: they could not be tested."""
@@ -135,6 +149,22 @@ class FamilyGraph(InNotebooks):
         """Edges into a node, the one that counts most first."""
         into = [edge for edge in self.edges if edge.child == child]
         return tuple(sorted(into, key=lambda edge: -abs(edge.weight)))
+
+    def to_pandas(self) -> Any:
+        """Return the edges as a `pandas.DataFrame`, a row each."""
+        return frame_of(self.edges)
+
+    def to_networkx(self) -> Any:
+        """Return a `networkx.DiGraph` with edges from parent to child, and all their fields."""
+        networkx = needed("networkx", "to_networkx")
+        graph = networkx.DiGraph()
+        for node in self.nodes:
+            fields = asdict(node)
+            graph.add_node(fields.pop("id"), **fields)
+        for edge in self.edges:
+            fields = asdict(edge)
+            graph.add_edge(fields.pop("parent"), fields.pop("child"), **fields)
+        return graph
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""

@@ -131,6 +131,11 @@ class Location(InNotebooks):
         cells = [p for m in self.matrices for row in m.log10_pvalues for p in row]
         return min([0.0, *cells, *(r.log10_pvalue for r in self.residual)])
 
+    def __repr__(self) -> str:
+        maps = f"{len(self.unit_maps)} unit maps, {len(self.residual)} residual maps"
+        counts = f"{len(self.tensors)} of {self.n_tensors_b} tensors, {len(self.skipped)} skipped"
+        return f"<Location: {len(self.matched)} pairs of blocks, {maps}; {counts}>"
+
     @property
     def matched(self) -> tuple[BlockRelation, ...]:
         """Pairs of blocks that belong together."""

@@ -11,6 +11,7 @@ from weightkin.records.built import built
 from weightkin.records.codes import DeclaredCode
 from weightkin.records.comparison import Basis, Effect, Summary, Verdict
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
 from weightkin.records.notes import Clue, Skipped
 
@@ -54,6 +55,10 @@ class Adding:
     n_lost: int = 0  # of those skipped, what no worker finished: killed, or failed by a bug
     seconds: float = 0.0
     version: str = ""
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.added)} added, {len(self.known)} known, {len(self.skipped)} skipped"
+        return f"<Adding {counts}>"
 
     @property
     def incomplete(self) -> bool:
@@ -106,6 +111,10 @@ class Relative(InOneLine):
         """That of the pair."""
         return self.summary.log10_pvalue
 
+    def __repr__(self) -> str:
+        verdict = f"{self.verdict} ({self.basis}, log10 p {self.log10_pvalue:.1f})"
+        return f"<Relative #{self.model.id} {self.model.name!r}: {verdict}>"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -124,6 +133,10 @@ class Step:
     direction_probability: float = 0.5
     support: float = 0.0
     evidence: tuple[Clue, ...] = ()
+
+    def __repr__(self) -> str:
+        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        return f"<Step {self.parent!r} -> {self.child!r}: {how}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +181,15 @@ class Search(InNotebooks):
     incomplete: bool = False
     not_testable: Skipped | None = None  # why no test of it is known; equal contents are found
 
+    def __repr__(self) -> str:
+        found = f"{len(self.relatives)} relatives among {self.n_scanned} models"
+        counts = f"{len(self.parents)} parents, {len(self.children)} children"
+        return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
+
+    def to_pandas(self) -> Any:
+        """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
+        return frame_of(self.relatives)
+
     @property
     def untested(self) -> tuple[Relative, ...]:
         """Models that were compared and could not be tested."""
@@ -201,6 +223,10 @@ class Trace(InNotebooks):
     declared: tuple[DeclaredParent, ...] = ()
     licence: str = ""
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.path)} steps to its root, {len(self.declared)} declared parents"
+        return f"<Trace of {self.search.name!r}: {counts}>"
+
     @property
     def path(self) -> tuple[Step, ...]:
         """Edges from the model up to its root."""
@@ -221,6 +247,9 @@ class Listing:
     """All registered models."""
 
     models: tuple[Registered, ...]
+
+    def __repr__(self) -> str:
+        return f"<Listing of {len(self.models)} models>"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON."""

@@ -20,7 +20,7 @@ class SketchFile:
     source: str
     name: str
     digest: str
-    full_digest: str | None
+    full_digest: str | None = None
     scheme: str
     file: str
     n_parameters: int
@@ -38,6 +38,9 @@ class Sketching:
     sketches: tuple[SketchFile, ...]
     skipped: tuple[Skipped, ...]
     version: str
+
+    def __repr__(self) -> str:
+        return f"<Sketching {len(self.sketches)} written, {len(self.skipped)} skipped>"
 
     @property
     def incomplete(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from weightkin.records.checking import Check, Checked, Finding
 from weightkin.report.reasons import why
-from weightkin.report.terminal import printable
+from weightkin.report.terminal import command_line, printable
+
+DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
 
 def check_lines(record: Check) -> list[str]:
@@ -13,7 +15,7 @@ def check_lines(record: Check) -> list[str]:
     for model in record.models:
         digest = f"  {model.digest[:20]}" if model.digest else ""
         lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
-        lines += [line for finding in model.findings for line in _finding(finding)]
+        lines += [line for x in model.findings for line in _finding(x, model, record)]
         lines += _compared(model)
         for x in model.skipped:
             lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
@@ -30,10 +32,14 @@ def check_lines(record: Check) -> list[str]:
     return lines
 
 
-def _finding(x: Finding) -> list[str]:
+def _finding(x: Finding, model: Checked, record: Check) -> list[str]:
     word = "unverifiable" if x.state == "unverifiable" else x.level
     rule = f" {x.rule}" if x.rule != word else ""
-    return [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+    lines = [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+    if x.rule in DECLARING:
+        where = ("--registry", record.registry) if record.registry else ()
+        lines.append(command_line("trace", model.source, *where, "--format", "model-card"))
+    return lines
 
 
 def _compared(model: Checked) -> list[str]:

@@ -6,12 +6,10 @@ from weightkin.records.form import probability_words
 from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
-from weightkin.report.terminal import printable
+from weightkin.report.terminal import command_line, printable
 
 MOST_SHOWN = 20
-NEAREST = (
-    "placed among its nearest relatives alone, every direction open: run tree --registry for all"
-)
+NEAREST = "placed among its nearest relatives alone, every direction open; to place all models:"
 
 
 def adding_lines(record: Adding) -> list[str]:
@@ -35,8 +33,8 @@ def listing_lines(record: Listing) -> list[str]:
     return lines or ["no models"]
 
 
-def search_lines(record: Search) -> list[str]:
-    """The sentence, the relatives nearest first, and where the model hangs."""
+def search_lines(record: Search, registry: str = "FILE") -> list[str]:
+    """The sentence, the relatives nearest first, and where the model stands."""
     lines = [printable(record.sentence), *_own(record)]
     for x in record.relatives[:MOST_SHOWN]:
         lines.append(f"  {_relative(x)}")
@@ -51,11 +49,16 @@ def search_lines(record: Search) -> list[str]:
         word = "parent" if step.direction == "determined" else "related, perhaps the parent"
         lines.append(f"  {word}: {_step(step)}")
     lines += path_lines(record)
-    lines += _end(record)
+    lines += _end(record, registry)
     return lines
 
 
-def trace_lines(record: Trace) -> list[str]:
+def relative_lines(record: Search) -> list[str]:
+    """The sentence and the relatives, nearest first, without details."""
+    return [printable(record.sentence), *(f"  {_relative(x)}" for x in record.relatives)]
+
+
+def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
     """The path to the root, every edge with what it rests on, and what is declared."""
     search = record.search
     lines = [printable(search.sentence), *_own(search), *path_lines(search)]
@@ -71,7 +74,7 @@ def trace_lines(record: Trace) -> list[str]:
         lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(declared_words(x))})")
     if record.licence:
         lines.append(f"  licence declared: {printable(record.licence)}")
-    return [*lines, *_end(search)]
+    return [*lines, *_end(search, registry)]
 
 
 def path_lines(record: Search) -> list[str]:
@@ -97,8 +100,10 @@ def _is_first(record: Search) -> bool:
     )
 
 
-def _end(record: Search) -> list[str]:
-    lines = [f"  {NEAREST}"] if record.placed_among == "nearest" else []
+def _end(record: Search, registry: str) -> list[str]:
+    lines = []
+    if record.placed_among == "nearest":
+        lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
     lines += [f"  skipped  {printable(x.what)}: {printable(why(x))}" for x in record.skipped]
     lines.append(
         f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"

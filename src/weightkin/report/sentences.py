@@ -14,6 +14,7 @@ from weightkin.records.location import Location
 from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
+from weightkin.text import counted
 
 NOTHING = "nothing the two models have in common"
 ALIGNED = {
@@ -164,10 +165,3 @@ def _(record: Check) -> str:
     parts += [counted(n_warnings, "warning")] if n_warnings else []
     found = ", ".join(parts) or "nothing found"
     return f"{OUTCOMES[record.outcome]}: {found} ({counted(len(record.models), 'model')})"
-
-
-def counted(n: int, word: str) -> str:
-    """A number of things."""
-    if n == 1:
-        return f"1 {word}"
-    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"

@@ -22,7 +22,7 @@ from weightkin.report.html.words import (
     names,
     verdict_words,
 )
-from weightkin.report.terminal import AXIS_WORDS, PART_WORDS
+from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, TOO_FEW, is_too_few
 
 NOT_SHOWN_BY = (
     "“Not shown” is nothing against shared weights: an axis of few units, such as heads, cannot "
@@ -117,6 +117,8 @@ def _shown(axis: AxisEvidence, record: Comparison) -> str:
         return "not outside the sample"
     if axis.passes and record.verdict == "aligned-only":
         return "the residual basis only"
+    if is_too_few(record, axis):
+        return TOO_FEW
     return "shown" if axis.passes else "not shown"
 
 
