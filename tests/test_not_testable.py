@@ -95,7 +95,8 @@ def test_a_copy_is_found_in_a_registry(home):
         command("search", "copy.safetensors", "--registry", "r.sqlite", "--json").stdout
     )
     (relative,) = found["relatives"]
-    assert (relative["verdict"], relative["kind"]) == ("dependent", ["identical"])
+    summary = relative["summary"]
+    assert (summary["verdict"], summary["kind"]) == ("dependent", ["identical"])
     assert not found.get("parents")
     assert (
         command("check", "copy.safetensors", "--registry", "r.sqlite", "--deny", "#1").returncode

@@ -86,8 +86,10 @@ FIELDS: dict[str, dict[str, Callable[[Data], Any]]] = {
     },
     "search": {
         "relatives": lambda r: [x["model"]["name"] for x in r["relatives"]],
-        "kinds": lambda r: {x["model"]["name"]: x["kind"] for x in r["relatives"]},
-        "log10 p": lambda r: {x["model"]["name"]: x["log10_pvalue"] for x in r["relatives"]},
+        "kinds": lambda r: {x["model"]["name"]: x["summary"]["kind"] for x in r["relatives"]},
+        "log10 p": lambda r: {
+            x["model"]["name"]: x["summary"]["log10_pvalue"] for x in r["relatives"]
+        },
         "parents": lambda r: {x["parent"]: x["kind"] for x in r["parents"]},
         "path": lambda r: [[x["parent"], x["child"], x["direction"]] for x in r["path"]],
         "vectors": lambda r: {

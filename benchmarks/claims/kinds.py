@@ -75,8 +75,9 @@ def _directions(truth: dict[str, Any]) -> list[str]:
             counts[level, "right" if derived.parent == true else "wrong"] += 1
         else:
             counts[level, "siblings" if true == "siblings" else "in line"] += 1
-        older = "a" if any("a is older" in line for line in derived.evidence) else "b"
-        if any(line.startswith("clock") for line in derived.evidence):
+        clock = next((x for x in derived.evidence if x.code == "unused-rows"), None)
+        if clock is not None:
+            older = "a" if clock.data["c"] < 1 else "b"
             clocks["siblings" if true == "siblings" else "right" if true == older else "wrong"] += 1
     columns = ("right", "wrong", "in line", "siblings")
     levels = sorted({level for level, _ in counts})

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from benchmarks.lib.tables import markdown
+from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.registry.store import opened
 from weightkin.web.app import make_app
@@ -100,7 +101,10 @@ def _edge(child: str, parent: str, n_parents: int, rng: np.random.Generator) -> 
         direction_probability=sure,
         distance=float(rng.uniform(0.01, 0.3)),
         support=float(rng.uniform(0.5, 1.0)),
-        evidence=("relative distance 0.1", "clock: 200 unused token rows shrank by 0.99"),
+        evidence=(
+            clue("relative-distance", distance=0.1),
+            clue("unused-rows-shrank", n_rows=200, c=0.99, log_odds=6.0),
+        ),
     )
 
 

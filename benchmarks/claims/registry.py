@@ -191,11 +191,11 @@ def _why(name: str, record: Search) -> str:
         sure = (
             f"{step.kind}, direction {step.direction_probability:.2f}, support {step.support:.2f}"
         )
-        return "; ".join((sure, *step.evidence[:1]))
+        return "; ".join((sure, *(x.sentence for x in step.evidence[:1])))
     children = [s.child for s in record.children]
     if children:
         return f"laid out as the parent of {', '.join(children[:3])}"
-    return record.skipped[0].why if record.skipped else "no relative that can be laid out"
+    return record.skipped[0].sentence if record.skipped else "no relative that can be laid out"
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def compare_pair(pair: tuple[str, str]) -> Outcome:
             (x.axis, x.log10_pvalue, x.effect.ratio if x.effect else 0.0) for x in record.axes
         ),
         views=tuple((t.axis, t.name, t.log10_pvalue) for t in record.tests),
-        skipped=tuple(f"{s.what}: {s.why}" for s in record.skipped),
+        skipped=tuple(f"{s.what}: {s.sentence}" for s in record.skipped),
     )
 
 

@@ -358,7 +358,7 @@ def test_what_no_test_reached_must_be_too_small_to_be_the_forbidden_model(small,
     record = check(where, deny=[small / "root"])
     assert record.outcome == "pass"
     (against,) = record.models[0].against
-    assert against.verdict == "no-evidence"
+    assert against.summary.verdict == "no-evidence"
     assert against.tested > 0.8
     assert against.log10_reach < -6
 

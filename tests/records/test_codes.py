@@ -6,9 +6,15 @@ import string
 import pytest
 
 from tests.conftest import ROOT
+from tests.report.records import comparison
+from weightkin.errors import UnreadableModel
+from weightkin.lineage.candidates import CandidateEdge
+from weightkin.records import Comparison
 from weightkin.records.codes import DECLARED, EVIDENCE, PATTERNS, REASONS
-from weightkin.records.kinds import KINDS
+from weightkin.records.kinds import KINDS, KindFacts
 from weightkin.report.clues import DECLARED_WORDS, EVIDENCE_WORDS
+from weightkin.report.model_card import model_card
+from weightkin.report.parentage import of_comparison
 from weightkin.report.reasons import PATTERN_WORDS, REASON_WORDS, in_words
 
 SOURCE = ROOT / "src" / "weightkin"
@@ -73,6 +79,19 @@ def test_every_code_is_found_by_something(name, texts):
 
 def test_every_kind_is_found_by_something(texts):
     assert not KINDS.keys() - texts
+
+
+def test_a_kind_is_added_by_one_line_of_its_table(monkeypatch):
+    record = comparison(kind=("toy",))
+    with pytest.raises(UnreadableModel, match=r"kind\.0: found 'toy', expected a kind"):
+        Comparison.from_json(record.to_json())
+    toy = KindFacts(is_lossy=True, determined_from=0.9, hub="quantized")
+    monkeypatch.setitem(KINDS, "toy", toy)
+    again = Comparison.from_json(record.to_json())
+    assert again == record
+    assert "base_model_relation: quantized" in model_card(of_comparison(again))
+    edge = CandidateEdge(0, 1, "toy", direction=0.9)
+    assert edge.is_claimed
 
 
 def test_what_is_noted_has_the_data_of_its_code():

@@ -32,7 +32,7 @@ def test_search_and_trace_print_their_records(file, family):
     assert found.returncode == 0
     assert record["schema"] == "weightkin/search/2"
     assert record["relatives"][0]["model"]["name"] == "child"
-    assert record["relatives"][0]["verdict"] == "dependent"
+    assert record["relatives"][0]["summary"]["verdict"] == "dependent"
     traced = json.loads(run("trace", "child", "--registry", file, "--json").stdout)
     assert traced["schema"] == "weightkin/trace/2"
     assert [s["parent"] for s in traced["search"]["path"]] in (["root"], [])

@@ -62,7 +62,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     }
     assert all(e.evidence[-1].code == "imported" for e in graph.edges)
     here.trace("child")  # compares anew
-    assert not any("imported" in json.loads(row[-2]) for row in rows(here.path, "edges"))
+    assert not any(json.loads(row[-2])["imported"] for row in rows(here.path, "edges"))
 
 
 def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family, tmp_path):
@@ -175,9 +175,9 @@ def test_an_imported_family_is_shown_and_places_nothing(exported, tmp_path):
 
 def test_evidence_that_pages_cannot_show_is_left_out(exported, tmp_path):
     def odd(listing):
-        for entry, wrong in zip(listing["comparisons"], ({"log10_pvalue": "x"}, {"kind": 5}),
+        for entry, wrong in zip(listing["comparisons"], ({"log10_pvalue": 1.0}, {"kind": ["x"]}),
                                 strict=True):  # fmt: skip
-            entry["evidence"].update(wrong)
+            entry["evidence"]["summary"].update(wrong)
 
     here = Registry(tmp_path / "r.sqlite")
     here.import_(rewritten(exported[0], tmp_path / "odd.zip", odd))

@@ -90,6 +90,8 @@ def _known(said: Mapping[str, Any]) -> Known | None:
         known = known_from(said)
     except ValueError:
         return None
+    if known.summary.log10_pvalue > 0:
+        return None
     summary = replace(known.summary, reason=None)
     return Known(summary=summary, looked_at=known.looked_at, imported=True)
 

@@ -14,7 +14,7 @@ from weightkin.records.location import Location
 from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
-from weightkin.text import counted as counted
+from weightkin.text import counted
 
 NOTHING = "nothing the two models have in common"
 ALIGNED = {
