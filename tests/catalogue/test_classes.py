@@ -13,7 +13,7 @@ from tests.anatomy.test_symmetry import completed, relabelled
 from tests.anatomy.tiny import MAKERS, built, of_class
 from weightkin.anatomy import read_anatomy
 from weightkin.catalogue import Entry, entries, layouts
-from weightkin.weights.memory import model_from_arrays
+from weightkin.formats.memory import model_from_arrays
 
 SIZES = {"d": 16, "u": 24, "kv": 2, "v": 8}  # kv heads, if r says how many read each of them
 MADE = {maker()[0].__name__: name for name, maker in MAKERS.items()}

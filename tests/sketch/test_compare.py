@@ -117,7 +117,7 @@ def test_kind_and_direction_are_named_beside_a_folder_a_file_and_a_model_in_memo
     others = (b, b / "model.safetensors", model_from_arrays(child))
     records = [compare(path, other) for other in others]
     assert [record.kind for record in records] == [("fine-tuned",)] * 3
-    assert not any("source" in x.why for record in records for x in record.skipped)
+    assert not any("source" in x.sentence for record in records for x in record.skipped)
 
 
 def test_what_a_sketch_cannot_find_is_said_below_the_verdict(zoo, sketch_of):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightkin.anatomy.side import Side, open_side
+from weightkin.api.arguments import check_kind, check_path
 from weightkin.api.compare import Options, compare
+from weightkin.api.models import Source, as_source
 from weightkin.errors import UsageError
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import (
@@ -18,11 +20,12 @@ from weightkin.evidence.controls import (
 )
 from weightkin.formats import Model, digest
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import Skipped
 
 
 def add_control(
-    a: Model | str | Path,
-    b: Model | str | Path,
+    a: Source,
+    b: Source,
     *,
     model_class: str | None = None,
     documented: str = "by the user",
@@ -35,7 +38,7 @@ def add_control(
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    a, b : Model, str, Path or state dict
         Two models documented to come from independent initialisations.
     model_class : str, optional
         The class they are expected to be of, such as ``gated language``.
@@ -43,8 +46,23 @@ def add_control(
         How their independence is known.
     own : Path, optional
         The file of controls to add to; made if it is not there.
+
+    Returns
+    -------
+    Control
+        What was written.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or the pair is refused.
+    UnreadableModel
+        A source cannot be read.
     """
-    path = own if own is not None else user_file()
+    a, b = as_source("a", a), as_source("b", b)
+    for name, text in (("model_class", model_class), ("documented", documented)):
+        check_kind(name, text, str | None, "a text")
+    path = check_path("own", own) if own is not None else user_file()
     refuse_inside(path, [x for x in (a, b) if not isinstance(x, Model)])
     side_a, side_b = open_side(a), open_side(b)
     control = _measured(side_a, side_b, documented)
@@ -57,7 +75,7 @@ def add_control(
             raise UsageError(f"model {name}, {side.model.source}: stands in another control")
     record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
     if record.verdict != "no-evidence":
-        raise UsageError(f"not a control, compare says: {record.sentence}")
+        raise UsageError(f"not a control, compare says: {record.verdict}")
     write_controls(path, [*mine, control])
     return control
 
@@ -67,8 +85,8 @@ def _measured(a: Side, b: Side, documented: str) -> Control:
     if digests[0] == digests[1]:
         raise UsageError("a and b are one model")
     found = agreement(a, b)
-    if isinstance(found, str):
-        raise UsageError(f"not a control: {found}")
+    if isinstance(found, Skipped):
+        raise UsageError(f"not a control: {found.code}")
     return as_control(found, *digests, documented)
 
 

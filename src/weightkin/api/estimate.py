@@ -8,24 +8,26 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.anatomy import read_anatomy
+from weightkin.api.arguments import check_count, check_kind, check_paths
+from weightkin.api.models import Source, open_model
 from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
-from weightkin.formats import Model, digest, open_model
+from weightkin.formats import Model, digest
 from weightkin.formats.dry_run import Reading, dry_run
-from weightkin.records import Skipped
+from weightkin.records import Skipped, unread
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
 
 
-def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
+def estimate(a: Source, b: Source | None = None) -> Estimate:
     """Bytes that `show` would read of one model, or `compare` of two; reads headers only.
 
     Counted are the digests, the sample of the aligned tests and that for kind and direction. Not
     counted are the second run of units, up to a half more where the first shows something, and
     blind and calibrated tests, which may read a few matrices more where the aligned find nothing.
     """
-    models = [open_model(source) for source in (a, b) if source is not None]
+    models = [open_model(source) for source in ((a,) if b is None else (a, b))]
     if len(models) == 1:
         return _record([_cost(models[0])])
     pairs = [(model, read_anatomy(model)) for model in models]
@@ -55,6 +57,10 @@ def estimate_sketches(
     UnreadableModel
         None could be read.
     """
+    check_paths("sources", sources)
+    check_count("small", small)
+    if scheme is not None:
+        check_kind("scheme", scheme, Scheme, "a Scheme")
     costs, skipped = [], []
     first_error: UnreadableModel | None = None
     for source in sources:
@@ -62,7 +68,7 @@ def estimate_sketches(
             model = open_model(source)
         except UnreadableModel as error:
             first_error = first_error or error
-            skipped.append(Skipped(what=str(source), why=str(error)))
+            skipped.append(unread(str(source), error))
             continue
         kept = Scheme.whole() if model.n_bytes <= small else scheme
         costs.append(_cost(model, None, partial(take_sketch, scheme=kept)))

@@ -29,7 +29,29 @@ def is_sketch(contents: Contents) -> bool:
 
 
 def sketched_model(source: str, path: PurePath, contents: Contents, files: Sequence[File]) -> Model:
-    """Make the model of a sketch's runs. Its anatomy and scheme are checked where they are used."""
+    """Make the model of a sketch's runs. Its anatomy and scheme are checked where they are used.
+
+    Parameters
+    ----------
+    source : str
+        As it was named.
+    path : PurePath
+        The sketch, for messages.
+    contents : Contents
+        What the file holds.
+    files : sequence of File
+        The file.
+
+    Returns
+    -------
+    Model
+        The runs under the names of the tensors they were taken from.
+
+    Raises
+    ------
+    UnreadableModel
+        Another version, or malformed facts.
+    """
     metadata = contents.metadata
     if metadata[SKETCH_KEY] != "1":
         raise unreadable(path, f"a sketch of version {quoted(metadata[SKETCH_KEY])}", "version 1")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from weightkin.formats.dtypes import BITS, NUMPY
+from weightkin.formats.headers import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.shapes import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import TensorRecord
-from weightkin.sources.files import File, Place
+from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_DEPTH = 64  # dicts within dicts
@@ -34,9 +34,28 @@ Path = tuple[str, ...]
 def state_contents(
     file: File, root: object, span: Callable[[str], tuple[int, int]], storages: Iterable[str]
 ) -> Contents:
-    """Tensors of what was unpickled; ``span`` says which bytes a storage has, by its key.
+    """Tensors of what was unpickled.
 
-    ``storages`` are the keys of all that the file holds.
+    Parameters
+    ----------
+    file : File
+        The file.
+    root : object
+        What its pickle made.
+    span : callable
+        First byte of a storage and the one behind its last, by its key.
+    storages : iterable of str
+        Keys of all storages that the file holds.
+
+    Returns
+    -------
+    Contents
+        The tensors, and what of the file is not read.
+
+    Raises
+    ------
+    UnreadableModel
+        It is no state dict, or malformed.
     """
     if not isinstance(root, dict):
         raise unreadable(file.path, f"{quoted(root)} at the top", "a state dict")
@@ -148,7 +167,7 @@ def _names(found: list[tuple[Path, TensorRecord]], prefix: Path) -> list[str]:
     return names if len(set(names)) == len(names) else [".".join(path) for path, _ in found]
 
 
-def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> Place:
+def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> TensorLocation:
     """Where a view's elements lie, if all of them are inside its storage."""
     shape = checked_shape(where, record.shape)
     strides = checked_strides(where, record.strides, len(shape))
@@ -162,7 +181,7 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
         raise unreadable(where, f"a storage of {stop - start} bytes", quoted(stated))
     n = math.prod(shape)
     if n == 0:
-        return Place(file, dtype, start, shape)
+        return TensorLocation(file, dtype, start, shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if (last + 1) * dtype.itemsize > stop - start:
         held = (stop - start) // dtype.itemsize
@@ -170,7 +189,9 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
     if n * dtype.itemsize > file.size:  # an expanded view costs no bytes on disk
         raise unreadable(where, f"{n} elements of an expanded view", "no more than the file holds")
     begin = start + offset * dtype.itemsize
-    return Place(file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides)
+    return TensorLocation(
+        file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides
+    )
 
 
 def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

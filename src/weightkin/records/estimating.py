@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
-from weightkin.records.comparison import Skipped
+from weightkin.records.built import built
+from weightkin.records.form import from_text
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/estimate/1"
+SCHEMA = "weightkin/estimate/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,10 @@ class Estimate:
     skipped: tuple[Skipped, ...] = ()
     version: str
 
+    def __repr__(self) -> str:
+        n_bytes = sum(model.n_bytes for model in self.models)
+        return f"<Estimate {n_bytes:,} bytes of {len(self.models)} models>"
+
     @property
     def incomplete(self) -> bool:
         """Whether a source could not be read."""
@@ -45,3 +52,8 @@ class Estimate:
     def to_json(self) -> str:
         """Return the record as JSON."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Estimate:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, partial(built, Estimate))

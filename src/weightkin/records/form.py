@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from weightkin.errors import UnreadableModel
+from weightkin.records import version1
 from weightkin.records.built import parsed
 
 T = TypeVar("T")
 MOST_SAID = 300  # characters of what is wrong with a field
-
-
-class InNotebooks:
-    """Records that a notebook shows as their page."""
-
-    __slots__ = ()
-
-    def _repr_html_(self: Any) -> str:
-        import weightkin  # at its door: records themselves know nothing of reports
-
-        return str(weightkin.notebook_html(self))
 
 
 def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
@@ -37,8 +28,9 @@ def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any
 
 def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
     """The same of JSON that has been parsed."""
-    schema_of(data, where, (schema,))
+    found = schema_of(data, where, (schema, version1.schema_of(schema)))
     try:
+        data = data if found == schema else version1.translated(data)
         return build({key: value for key, value in data.items() if key != "schema"})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnreadableModel(f"{where}: malformed field {str(error)[:MOST_SAID]}") from None
@@ -73,6 +65,11 @@ def probability_words(probability: float) -> str:
     if probability > 0.99:
         return ">0.99"
     return "<0.01" if probability < 0.01 else f"{probability:.2f}"
+
+
+def written(value: Any) -> Any:
+    """A frozen value as it stands in JSON: what is None is not written."""
+    return _without_none(asdict(value))
 
 
 def _without_none(value: Any) -> Any:

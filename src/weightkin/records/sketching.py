@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
-from weightkin.records.comparison import Skipped
+from weightkin.records.built import built
+from weightkin.records.form import from_text
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/sketching/1"
+SCHEMA = "weightkin/sketching/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,7 @@ class SketchFile:
     source: str
     name: str
     digest: str
-    full_digest: str | None
+    full_digest: str | None = None
     scheme: str
     file: str
     n_parameters: int
@@ -36,6 +39,9 @@ class Sketching:
     skipped: tuple[Skipped, ...]
     version: str
 
+    def __repr__(self) -> str:
+        return f"<Sketching {len(self.sketches)} written, {len(self.skipped)} skipped>"
+
     @property
     def incomplete(self) -> bool:
         """Whether anything that was asked for is missing."""
@@ -48,3 +54,8 @@ class Sketching:
             if sketch["full_digest"] is None:
                 del sketch["full_digest"]
         return json.dumps({"schema": SCHEMA, **fields}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Sketching:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, partial(built, Sketching))

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin._version import __version__
-from weightkin.compute import Lost, run
-from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
+from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.errors import OutOfReach, UnreadableModel, WeightkinError
 from weightkin.formats.source import full_name
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.store import COLUMNS, opened, registered, writing
 from weightkin.registry.stores import store_of
-
-Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,13 @@ def add_all(
     path: Path,
     sources: Sequence[str | Path],
     *,
-    workers: int = 1,
-    cluster: str | None = None,
     resume: bool = False,
     place: str | None = None,
-    progress: Progress | None = None,
+    execution: Execution = HERE,
 ) -> Adding:
-    """Add sources, or take up every job that was stopped; ``place`` is that of `opened`."""
+    """Add sources, or what interrupted jobs left; ``place`` is that of `opened`."""
     started = time.perf_counter()
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, expected at least 1")
-    if not sources and not resume:
-        raise UsageError("no model was named, expected at least one, or resume")
+    workers, cluster, progress = execution.workers, execution.cluster, execution.progress
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
@@ -65,7 +58,7 @@ def add_all(
             registered(row)  # nothing is added to what was altered
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
-            skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
+            skipped.append(left_out(ascii(name), "name-no-text"))
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
         n_bytes = n_waiting = n_lost = 0
@@ -78,7 +71,7 @@ def add_all(
                     n_lost += 1
                     result = Failed(f"{item.source}: {result.why}", may_wait=False)
                 if isinstance(result, Failed):
-                    skipped.append(Skipped(what=item.source, why=result.why))
+                    skipped.append(unread(item.source, result.why))
                     n_waiting += result.may_wait
                     with writing(connection):
                         state = "waiting" if result.may_wait else "failed"
@@ -88,13 +81,13 @@ def add_all(
                 try:
                     model, is_new = keep(store, connection, result, item.places)
                 except UnreadableModel as error:
-                    skipped.append(Skipped(what=item.source, why=str(error)))
+                    skipped.append(unread(item.source, error))
                     with writing(connection):
                         settle(connection, item.places, "failed", str(error))
                     continue
                 (added if is_new else known).append(model)
                 skipped += [
-                    Skipped(what=f"{result.sketch.name}: {what}", why=why)
+                    unread(f"{result.sketch.name}: {what}", why)
                     for what, why in result.sketch.problems
                     if result.sketch.is_partial
                 ]

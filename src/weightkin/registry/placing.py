@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from weightkin.formats import Model
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import (
     MOST_AGAIN,
     N_NEAR,
@@ -26,7 +26,7 @@ from weightkin.records.registry import Among, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import Compared
+from weightkin.registry.searching import Compared, Request
 from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Sketch
 
@@ -108,11 +108,10 @@ def place_among_nearest(
     held: Mapping[int, Slot],
     query: Prepared,
     found: Compared,
-    number: int,
-    alpha: float,
-    seed: int,
+    request: Request,
 ) -> Placement:
-    """Lay out the family of a model; ``number`` is its own in the registry, 0 where it has none."""
+    """Lay out the family of a model."""
+    number, alpha = request.number, request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
         return Placement()
@@ -122,18 +121,18 @@ def place_among_nearest(
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden)]
+    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden=is_hidden)]
     facts = {OWN: NodeFacts(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
         first = held[slot].models[0]
         sketch = sketch_of(store, held[slot])
-        sources.append(_source(sketch, f"#{first.id}", with_weights or is_hidden))
+        sources.append(_source(sketch, f"#{first.id}", is_hidden=with_weights or is_hidden))
         facts[f"#{first.id}"] = NodeFacts(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = family_graph(sources, alpha=alpha * share, seed=seed)
+    graph = find_family(sources, alpha=alpha * share, seed=request.seed)
     graph = graph if is_whole else opened(graph)
     return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
 
@@ -214,7 +213,7 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     return found
 
 
-def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:
+def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
     """What is laid out: everything there is of a small model, the weights of a hidden one."""
     model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)

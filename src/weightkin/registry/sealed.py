@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves
 from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
 from weightkin.scan import Bits, Floats, Ints, bits_of, rescored, scored
 from weightkin.sketch import Sketch
-from weightkin.sketch.file import SUFFIX, sketch_bytes
+from weightkin.sketch.file import sketch_bytes
 
-NAME = re.compile(f"[0-9a-f]{{64}}{re.escape(SUFFIX)}", re.ASCII)  # of a sketch
+NAME = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
 MOST_ASKED = 500  # slots in one question to the database
 COLUMN = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
 

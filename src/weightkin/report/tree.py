@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import (
-    FamilyEdge,
-    FamilyGraph,
-    FamilyNode,
-    RunnerUp,
-    rests_on_values,
-)
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
-from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
+from weightkin.report.clues import evidence_line
+from weightkin.report.reasons import why
+from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
 
 LONGEST = 60  # characters of a name
+WIDE = 1 << 30  # columns: no line is too long
 UNOBSERVED = "(unobserved ancestor)"
 # the number of a kind that says most about it
 MAIN_NUMBER = {
@@ -59,8 +56,19 @@ UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
 PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
-def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
-    """The sentence, a tree for each family, models without relatives, what was skipped."""
+def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
+    """The drawing, then what its signs mean, the proof and what was skipped.
+
+    Lines of the drawing are no longer than ``width``, as far as names allow.
+    """
+    drawn = UNICODE if is_unicode else PLAIN
+    notes = [f"  {line}" for line in _notes(graph, drawn)]
+    notes = notes if is_unicode else [_ascii(line) for line in notes]
+    return [*drawing_lines(graph, is_unicode=is_unicode, width=width), "", *notes]
+
+
+def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
+    """The sentence, a tree for each family, models without relatives."""
     drawn = UNICODE if is_unicode else PLAIN
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
@@ -74,12 +82,11 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
     for component in sorted(graph.families, key=len, reverse=True):
         lines.append("")
         for root in [x for x in component if x not in above]:
-            lines += _tree(root, nodes, above, below, drawn, graph.alpha)
+            lines += _tree(root, nodes, above, below, drawn, graph.alpha, width)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     open_ = dict.fromkeys(graph.untested, "  not testable with any other model here")
     titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
     lines += ["", *titles] if alone else []
-    lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
@@ -106,7 +113,9 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
         lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
         lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
-        lines += [f"    evidence   {_cut(printable(line), 200, drawn)}" for line in edge.evidence]
+        lines += [
+            f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}" for x in edge.evidence
+        ]
         if edge.runner_up is None:
             lines.append("    second     no other candidate")
         else:
@@ -145,6 +154,7 @@ def _tree(
     below: Mapping[str, list[FamilyEdge]],
     drawn: _Lines,
     alpha: float,
+    width: int,
 ) -> Iterator[str]:
     """Depth first with a stack: chains may be longer than Python recurses."""
     yield _title(nodes[root], drawn)
@@ -156,12 +166,13 @@ def _tree(
         line = sure if edge.direction == "determined" else unsure
         corner = drawn.last if is_last else drawn.branch
         title = _title(nodes[edge.child], drawn)
-        yield f"{indent}{corner}{line}{title}  {_words(edge, alpha)}"
         inner = indent + (" " if is_last else drawn.pass_by) + "   "
         bar = drawn.pass_by if children else " "
+        under = f"{inner}{bar} "
+        yield from with_words(f"{indent}{corner}{line}{title}  ", _words(edge, alpha), under, width)
         for other in above[edge.child][1:]:
-            also = _name(nodes[other.parent], drawn)
-            yield f"{inner}{bar} + also from {also}  {_words(other, alpha)}"
+            head = f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  "
+            yield from with_words(head, _words(other, alpha), under, width)
         stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
 
 
@@ -179,7 +190,8 @@ def _related(edge: FamilyEdge, alpha: float) -> str:
         return pvalue_words(edge.log10_pvalue)
     if rests_on_values(edge, alpha):
         return "equal values"
-    is_calibrated = any(line.startswith("dependent (calibrated") for line in edge.evidence)
+    compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
+    is_calibrated = any(x["basis"] == "calibrated" for x in compared)
     return "calibrated evidence" if is_calibrated else "not proven at alpha"
 
 
@@ -230,7 +242,7 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if graph.edges:
         lines.append(_proof(graph, drawn))
     for skip in graph.skipped[:MAX_SKIPPED]:
-        lines.append(f"skipped  {printable(skip.what)}: {printable(skip.why)}")
+        lines.append(f"skipped  {printable(skip.what)}: {printable(why(skip))}")
     if len(graph.skipped) > MAX_SKIPPED:
         lines.append(f"skipped  {len(graph.skipped) - MAX_SKIPPED} more (--json lists them)")
     lines.append(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.json_text import parse
-from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Indices, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.text import quoted, shown, unreadable

@@ -57,6 +57,10 @@ class SketchedTensor:
     fourth_moment: float  # mean of the fourth powers of (value - mean)
     packed: str = ""  # how the original stores what `stored` holds unpacked
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return f"<SketchedTensor {self.name!r}: {self.stored.size} values of {shape} {self.dtype}>"
+
     @property
     def values(self) -> Floats:
         """The sample as float32, ``(len(rows), len(columns))``: exact up to float32."""
@@ -114,6 +118,10 @@ class Sketch:
             name: replace(keys[whole], role=keys[whole].role + number)
             for name, (whole, number) in homes.items()
         }
+
+    def __repr__(self) -> str:
+        size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"
+        return f"<Sketch of {self.name!r}: {size}>"
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
