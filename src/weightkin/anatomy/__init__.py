@@ -1,7 +1,8 @@
 """Tensor names and shapes to blocks, roles and unit axes with their symmetry groups.
 
 `types` says what an anatomy is; `naming` splits names into stacks of blocks and chooses the entry
-of the catalogue that explains them; `units`, `heads` and `residual` assemble the axes; `infer` and
+of the catalogue that explains them, `stacks` all of one network; `roles` gives every tensor its key,
+by which those of two models are paired; `gains` looks up norms; `units`, `heads` and `residual` assemble the axes; `infer` and
 `conv` read what no entry knows; `read` is the way through.
 """
 
