@@ -2,7 +2,7 @@
 
 `types` says what an anatomy is; `naming` splits names into stacks of blocks and chooses the entry
 of the catalogue that explains them, `stacks` does so for a whole network; `units`, `heads` and
-`residual` assemble the axes; `infer` and `conv` read what no entry knows; `read` is the way through.
+`residual` assemble the axes; `infer` and `conv` read what no entry knows; `read` joins it all.
 `roles` gives every tensor a key, by which tensors of two models are paired; `gains` looks up norms.
 """
 
