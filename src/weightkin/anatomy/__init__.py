@@ -1,8 +1,9 @@
 """Tensor names and shapes to blocks, roles and unit axes with their symmetry groups.
 
 `types` says what an anatomy is; `naming` splits names into stacks of blocks and chooses the entry
-of the catalogue that explains them; `units`, `heads` and `residual` assemble the axes; `infer` and
-`conv` read what no entry knows; `read` is the way through.
+of the catalogue that explains them, `stacks` does so for a whole network; `units`, `heads` and
+`residual` assemble the axes; `infer` and `conv` read what no entry knows; `read` joins it all.
+`roles` gives every tensor a key, by which tensors of two models are paired; `gains` looks up norms.
 """
 
 from weightkin.anatomy.read import read_anatomy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,15 +39,39 @@ def gain_before(model: Model, stack: str, place: Place) -> Floats:
     shape = model.tensors[place.tensor].shape
     matrix = shape if place.index is None else shape[1:]
     width = matrix[1 - place.dim]
+
+    def fits(name: str) -> bool:
+        info = model.tensors.get(name)
+        return info is not None and info.shape == (width,)
+
+    tensor = norm_before(place.tensor, fits, is_attention=place.role == "attn.v")
+    return _stretched(model, stack, tensor) if tensor else np.ones(width, dtype=np.float32)
+
+
+def norm_before(tensor: str, is_norm: Callable[[str], bool], *, is_attention: bool) -> str:
+    """Name of the norm through which a matrix of a block reads the stream; empty where none fits.
+
+    Parameters
+    ----------
+    tensor : str
+        Name of the matrix.
+    is_norm : callable
+        Whether there is a norm under a name.
+    is_attention : bool
+        Whether attention reads it, else an MLP.
+
+    Returns
+    -------
+    str
+        The first name, from the innermost module out, that any entry of the catalogue knows.
+    """
     names = norm_names()
-    wanted = names.attn if place.role == "attn.v" else (*names.mlp, *names.attn)
-    for path in _modules(place.tensor):
+    wanted = names.attn if is_attention else (*names.mlp, *names.attn)
+    for path in _modules(tensor):
         for name in wanted:
-            tensor = f"{path}.{name}.weight"
-            info = model.tensors.get(tensor)
-            if info is not None and info.shape == (width,):
-                return _stretched(model, stack, tensor)
-    return np.ones(width, dtype=np.float32)
+            if is_norm(norm := f"{path}.{name}.weight"):
+                return norm
+    return ""
 
 
 def last_gain(model: Model, stack: str, norms: Iterator[str], width: int) -> Floats:

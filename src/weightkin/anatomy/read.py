@@ -9,17 +9,16 @@ from typing import Any
 from weightkin.anatomy.conv import conv_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
-from weightkin.anatomy.naming import MAX_STACKS, Reading, read_stack, split_names
+from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
-from weightkin.anatomy.residual import assign_top, residual_axes
+from weightkin.anatomy.residual import residual_axes
+from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.catalogue.config import PARTS
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
-
-MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -55,19 +54,13 @@ def _network(
     tensors: Mapping[str, TensorInfo], config: Mapping[str, Any], outside: Iterable[TensorInfo]
 ) -> Anatomy:
     """Read the tensors of one network; those ``outside`` may belong to it, which none can tell."""
-    stacks, top, left = split_names(tensors.values())
-    notes = _Notes()
-    readings, unread = [], list(top)
-    for stack in stacks:
-        if len(stack.blocks) > MAX_BLOCKS:
-            why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
-            notes.problems.append(Problem(stack.prefix, why))
-        elif (reading := read_stack(stack)) is not None:
-            readings.append(reading)
-        else:
-            unread.extend(info for block in stack.blocks for info in block.tensors.values())
-    _name_stacks(readings, tensors)
-    assign_top(readings, top)
+    stacks = read_stacks(tensors)
+    readings, notes = stacks.readings, _Notes()
+    for stack in stacks.too_long:
+        why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
+        notes.problems.append(Problem(stack.prefix, why))
+    unread = [*stacks.top]
+    unread += [x for stack in stacks.unread for b in stack.blocks for x in b.tensors.values()]
     for reading in readings:
         reading.top_strangers += [x for x in outside if reading.width in x.shape]
 
@@ -91,9 +84,9 @@ def _network(
     if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
-    if left:
+    if stacks.n_left:
         why = f"only the {MAX_STACKS} largest stacks of blocks are looked at"
-        skipped.append(Problem(f"{left} stacks of blocks", why))
+        skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why))
     if not axes and not skipped:
         skipped.append(Problem("model", "no block with a known or inferable unit axis was found"))
     return Anatomy(
@@ -183,20 +176,6 @@ def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
         if isinstance(nested := config.get(key), Mapping):
             return nested
     return config
-
-
-def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> None:
-    """Name towers by what stands beside them, and number stacks that share a name."""
-    seen: dict[str, int] = {}
-    for reading in readings:
-        for module, name in reading.entry.towers.items():
-            if any(f"{root}{module}.weight" in tensors for root in reading.stack.roots[:-1]) or (
-                len(readings) == 1 and f"{module}.weight" in tensors
-            ):
-                reading.name = name
-        seen[reading.name] = seen.get(reading.name, 0) + 1
-        if seen[reading.name] > 1:
-            reading.name = f"{reading.name}.{seen[reading.name]}"
 
 
 def _family(readings: list[Reading], axes: list[Axis]) -> str:

@@ -1,16 +1,15 @@
 """Which tensor of one sketch is which of the other, and their common sample, unit by unit.
 
 Blocks of equally deep stacks are paired by number. Where depths differ, each block of the deeper
-one is given the block of the shallower one that it is nearest to, if it is near one at all. Names
-are compared without the number of the block; what one model has under another name (experts made
-from one MLP) is paired by role.
+one is given the block of the shallower one that it is nearest to, if it is near one at all. Inside
+of blocks, and outside of all, tensors of equal role keys are paired, whatever their names are; and
+experts that were made from one MLP with that MLP.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,6 @@ TABLES = ("embed", "unembed")
 NEAR = 0.5  # cosine of two matrices that makes blocks of unequal depth a pair
 ALIKE = 0.9  # cosine at which rows of unequally many units are one unit
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]{1,9}(?![A-Za-z0-9_])", re.ASCII)
-N_LONGEST = 8  # names that are asked where the other model has them
 MLP_ROLES = ("mlp.gate", "mlp.up", "mlp.down")
 
 
@@ -77,23 +75,25 @@ def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
 
 
 def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.NDArray[np.float64]:
-    """Median cosine of like-named matrices of all pairs of blocks of one stack: ``(n_a, n_b)``."""
+    """Median cosine of matrices of one role of all pairs of blocks of one stack: ``(n_a, n_b)``."""
     blocks = [_by_rest(x, stack, n) for x, n in ((a, n_a), (b, n_b))]
     table = np.zeros((n_a, n_b))
-    names = sorted(set.intersection(*(set(block) for side in blocks for block in side)))
+    roles = sorted(set.intersection(*(set(block) for side in blocks for block in side)))
     for i in range(n_a):
         for j in range(n_b):
-            cosines = [_cosine(blocks[0][i][rest], blocks[1][j][rest]) for rest in names]
+            cosines = [_cosine(blocks[0][i][role], blocks[1][j][role]) for role in roles]
             table[i, j] = float(np.median(cosines)) if cosines else 0.0
     return table
 
 
-def rest_of_name(tensor: SketchedTensor) -> str:
-    """Return the name without the number of its block."""
+def _role_in_block(x: Sketch, tensor: SketchedTensor) -> str:
+    """Return the role key without its stack and block; of a name, without the block's number."""
+    key = x.keys[tensor.name]
     if tensor.block < 0:
-        return tensor.name
-    parts = tensor.name.split(".")
-    number = str(tensor.block)
+        return str(key)
+    if key.block >= 0:
+        return key.role
+    parts, number = str(key).split("."), str(tensor.block)
     place = parts.index(number) if number in parts else -1
     return ".".join("#" if k == place else part for k, part in enumerate(parts))
 
@@ -102,7 +102,7 @@ def _by_rest(x: Sketch, stack: str, n: int) -> list[dict[str, SketchedTensor]]:
     blocks: list[dict[str, SketchedTensor]] = [{} for _ in range(n)]
     for tensor in x.tensors.values():
         if tensor.stack == stack and 0 <= tensor.block < n and len(tensor.shape) > 1:
-            blocks[tensor.block][rest_of_name(tensor)] = tensor
+            blocks[tensor.block][_role_in_block(x, tensor)] = tensor
     return blocks
 
 
@@ -118,8 +118,7 @@ def _cosine(x: SketchedTensor, y: SketchedTensor) -> float:
 def _partners(
     a: Sketch, b: Sketch, pairs: Sequence[BlockPair]
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
-    cut_a, cut_b = _prefixes(a, b)
-    keyed = {(t.stack, t.block, rest_of_name(t).removeprefix(cut_b)): t for t in b.tensors.values()}
+    keyed = {(t.stack, t.block, _role_in_block(b, t)): t for t in b.tensors.values()}
     to_b: dict[tuple[str, int], list[int]] = {}
     for stack, i, j in pairs:
         to_b.setdefault((stack, i), []).append(j)
@@ -127,53 +126,39 @@ def _partners(
     used_b: set[str] = set()
     for x in a.tensors.values():
         blocks = [-1] if x.block < 0 else to_b.get((x.stack, x.block), [])
-        here = [(x.stack, j, rest_of_name(x).removeprefix(cut_a)) for j in blocks]
+        here = [(x.stack, j, _role_in_block(a, x)) for j in blocks]
         partners = [keyed[key] for key in here if key in keyed]
         used_b.update(y.name for y in partners)
         yield from ((x, y) for y in partners)
         if not partners:
             left_a += [(x, j) for j in blocks]
-    left_b: dict[tuple[str, int, str], list[SketchedTensor]] = {}
+    left_b: dict[tuple[str, int, str], dict[SketchedTensor, int]] = {}
     for y in b.tensors.values():
         if y.name not in used_b and y.role in MLP_ROLES:
-            left_b.setdefault((y.stack, y.block, y.role), []).append(y)
-    those: dict[tuple[str, int, str], list[SketchedTensor]] = {}
+            left_b.setdefault((y.stack, y.block, y.role), {})[y] = _expert(b, y)
+    those: dict[tuple[str, int, str], dict[SketchedTensor, int]] = {}
     for x, j in left_a:
         if x.role in MLP_ROLES:
-            those.setdefault((x.stack, j, x.role), []).append(x)
+            those.setdefault((x.stack, j, x.role), {})[x] = _expert(a, x)
     for key, xs in those.items():
-        yield from _of_one_role(xs, left_b.get(key, []))
+        yield from _of_one_role(xs, left_b.get(key, {}))
 
 
 def _of_one_role(
-    xs: Sequence[SketchedTensor], ys: Sequence[SketchedTensor]
+    xs: Mapping[SketchedTensor, int], ys: Mapping[SketchedTensor, int]
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
     """Experts of both models by their number; one MLP with each expert made from it."""
-    experts = [{_expert(t): t for t in side} for side in (xs, ys)]
+    experts = [{number: t for t, number in side.items()} for side in (xs, ys)]
     if all(len(side) > 1 and -1 not in side for side in experts):
         yield from ((x, experts[1][k]) for k, x in experts[0].items() if k in experts[1])
         return
     yield from ((x, y) for x in xs for y in ys)
 
 
-def _expert(tensor: SketchedTensor) -> int:
-    """The last number in a name but that of its block; -1 where there is none."""
-    numbers = [int(x) for x in _NUMBER.findall(rest_of_name(tensor))]
+def _expert(x: Sketch, tensor: SketchedTensor) -> int:
+    """Number of the expert that a tensor belongs to; -1 where there is none."""
+    numbers = [int(n) for n in _NUMBER.findall(_role_in_block(x, tensor))]
     return numbers[-1] if numbers else -1
-
-
-def _prefixes(a: Sketch, b: Sketch) -> tuple[str, str]:
-    """What to cut off all names of a, or of b, where one is the other inside a larger module."""
-    if a.tensors.keys() & b.tensors.keys():
-        return "", ""
-    found: Counter[tuple[str, str]] = Counter()
-    for inner, outer, is_b in ((a, b, True), (b, a, False)):
-        for name in sorted(inner.tensors, key=len)[-N_LONGEST:]:
-            for other in outer.tensors:
-                if other.endswith(f".{name}"):
-                    cut = other.removesuffix(name)
-                    found["" if is_b else cut, cut if is_b else ""] += 1
-    return found.most_common(1)[0][0] if found else ("", "")
 
 
 def _align(x: SketchedTensor, y: SketchedTensor) -> TensorPair | None:

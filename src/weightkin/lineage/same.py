@@ -75,18 +75,20 @@ def _facts(sketch: Sketch) -> int:
 def new_names(own: Sketch, other: Sketch, *, only_sure: bool = False) -> dict[str, str]:
     """Names of the tensors of one sketch in another of the same blocks, where that is clear.
 
-    ``only_sure``: where one name is the other in a module, not where roles and shapes agree alone.
+    ``only_sure``: where the role keys are equal, not where roles and shapes agree alone.
     """
     rest = [tensor for name, tensor in other.tensors.items() if name not in own.tensors]
+    by_key = {other.keys[tensor.name]: tensor for tensor in rest}
     found: dict[str, str] = {}
     for name, tensor in own.tensors.items():
         if name in other.tensors:
             continue
         near = [x for x in rest if x.block == tensor.block and len(x.shape) == len(tensor.shape)]
-        ends = [x for x in near if x.name.endswith(f".{name}") or name.endswith(f".{x.name}")]
+        alike = by_key.get(own.keys[name])
+        exact = [alike] if alike is not None and alike in near else []
         same = [x for x in near if (x.stack, x.role) == (tensor.stack, tensor.role)]
         tails = [x for x in same if _tail(x.name) == _tail(name)]
-        for some in (ends,) if only_sure else (ends, tails, same):
+        for some in (exact,) if only_sure else (exact, tails, same):
             if len(some) == 1:
                 found[name] = some[0].name
                 break

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.roles import RoleKey, role_keys
 from weightkin.anatomy.types import Anatomy
 from weightkin.formats.dtypes import to_float32
+from weightkin.formats.model import TensorInfo
 from weightkin.sketch.scheme import Indices, Scheme
 from weightkin.stats.matching import Floats
 
+_STACKED = re.compile(r"(.*)(\[[0-9]{1,9}\])", re.DOTALL)  # matrix of one expert
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
 ]
@@ -72,7 +77,7 @@ class SketchedTensor:
         return matrix_shape(self.shape)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sketch:
     """A sample of every tensor of a model, with what is needed to test, measure and file it.
 
@@ -96,6 +101,23 @@ class Sketch:
     problems: tuple[tuple[str, str], ...] = ()  # what of the model could not be read, and why
     is_partial: bool = False
     revision: str | None = None
+
+    @cached_property
+    def keys(self) -> Mapping[str, RoleKey]:
+        """What every tensor does, by its name: equal keys of two models stand for each other."""
+        infos: dict[str, TensorInfo] = {}
+        homes: dict[str, tuple[str, str]] = {}  # of a name: whole tensor, number of the expert
+        for name, x in self.tensors.items():
+            found = _STACKED.fullmatch(name)
+            whole, number = (found[1], found[2]) if found else (name, "")
+            n_experts = (int(number[1:-1]) + 1,) if number else ()
+            infos[whole] = TensorInfo(whole, x.dtype, (*n_experts, *x.shape), 0)
+            homes[name] = whole, number
+        keys = role_keys(infos)
+        return {
+            name: replace(keys[whole], role=keys[whole].role + number)
+            for name, (whole, number) in homes.items()
+        }
 
     def __repr__(self) -> str:
         size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"

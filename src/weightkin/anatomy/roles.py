@@ -1,0 +1,217 @@
+"""One key for every tensor, by what it does: ``decoder.3.mlp.up``, whoever named it.
+
+Publishers, GGUF files and exporters call one tensor by many names, store models inside of modules,
+and fuse matrices or split them. A key has the stack, the rank of the block, and the role; experts
+are numbered (``mlp.up[3]``), further attentions named (``cross.attn.q``). What no entry of the
+catalogue knows is left over by its name, after what the names of its model begin with is taken off
+(``decoder.3:adapter.down``, ``:extra.weight``). Keys depend on names and shapes alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from weightkin.anatomy.gains import norm_before
+from weightkin.anatomy.naming import Bound, Reading
+from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.stacks import Stacks, read_stacks
+from weightkin.anatomy.types import Place
+from weightkin.formats.model import TensorInfo
+
+OUTSIDE = -1  # block of what is in none
+_SEVERAL = ("norm", "head", "token", "scale", "attn.latent", "projector")  # are told by name too
+_PIECES = {"g": "mlp.gate", "u": "mlp.up", "q": "attn.q", "k": "attn.k", "v": "attn.v"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RoleKey:
+    """What a tensor does, or a run of one: equal keys of two models stand for each other."""
+
+    stack: str
+    block: int  # rank in the stack, or `OUTSIDE`
+    role: str  # a role of the catalogue; or, after a colon, what is left of a name
+
+    def __str__(self) -> str:
+        where = [self.stack, *([str(self.block)] if self.block != OUTSIDE else [])]
+        head = ".".join(filter(None, where))
+        return f"{head}{'' if self.role.startswith(':') or not head else '.'}{self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One tensor: its key, what is left of its name, and what it is to an entry, if it is known."""
+
+    info: TensorInfo
+    key: RoleKey
+    rest: str
+    bound: Bound | None = None
+
+
+def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
+    """Return the key of every tensor; no two are equal."""
+    return {seen.info.name: seen.key for seen in _all(tensors)}
+
+
+def role_pieces(tensors: Mapping[str, TensorInfo]) -> dict[RoleKey, Place]:
+    """Return where every role stands: fused matrices in their parts, stacked experts one by one.
+
+    A tensor that cannot be taken apart with certainty is one piece under its own key.
+    """
+    found: dict[RoleKey, Place] = {}
+    seen = list(_all(tensors))
+    outs = {
+        (x.key.stack, x.key.block, x.bound.group): size
+        for x in seen
+        if x.bound and len(x.info.shape) > 1
+        for size in x.bound.sizes("o")
+    }
+    for x in seen:
+        n_out = outs.get((x.key.stack, x.key.block, x.bound.group if x.bound else ""), 0)
+        found.update(_pieces(x, n_out))
+    return found
+
+
+def _pieces(seen: _Seen, n_out: int) -> Iterator[tuple[RoleKey, Place]]:
+    """Parts of one tensor; ``n_out`` is what the attention of its block writes from."""
+    info, key, bound = seen.info, seen.key, seen.bound
+    shape = info.shape or (1,)
+    if bound is None or not any("+" in dim or dim == "e" for dim in bound.dims):
+        yield key, Place(info.name, 0, 0, shape[0], bound.part.role if bound else "other")
+        return
+    n_experts = shape[0] if bound.dims[0] == "e" else 0
+    dims, sizes = bound.dims[n_experts > 0 :], shape[n_experts > 0 :]
+    dim = next((i for i, word in enumerate(dims) if "+" in word), None)
+    runs = [(bound.part.role, 0, sizes[0])] if dim is None else _runs(dims[dim], sizes[dim], n_out)
+    if not runs:
+        yield key, Place(info.name, 0, 0, shape[0], bound.part.role)
+        return
+    for index in range(n_experts) if n_experts else (None,):
+        for role, start, size in runs:
+            number = "" if index is None else f"[{index}]"
+            own = replace(key, role=f"{key.role.replace(bound.part.role, role, 1)}{number}")
+            yield own, Place(info.name, dim or 0, start, size, role, index=index)
+
+
+def _runs(word: str, size: int, n_out: int) -> list[tuple[str, int, int]]:
+    """Role, begin and size of what is fused along one dimension, empty where sizes do not fit."""
+    words = word.split("+")
+    first = size // 2 if len(words) == 2 else n_out
+    others, odd = divmod(size - first, len(words) - 1)
+    if odd or first < 1 or others < 1 or (len(words) == 2 and size % 2):
+        return []
+    starts = [0, *(first + i * others for i in range(len(words) - 1))]
+    return [(_PIECES[w], at, others if at else first) for w, at in zip(words, starts, strict=True)]
+
+
+def _all(tensors: Mapping[str, TensorInfo]) -> list[_Seen]:
+    """Every tensor with a key of its own."""
+    networks, outside = split_networks(tensors)
+    seen = [
+        replace(x, key=replace(x.key, stack=f"{prefix}{x.key.stack}"))
+        for prefix, own in networks.items()
+        for x in _network(own)
+    ]
+    seen += [_left("", OUTSIDE, info.name, info) for info in outside]
+    counts = Counter(x.key for x in seen)
+    seen = [_longer(x, f"{x.key.role}:{x.rest}") if counts[x.key] > 1 else x for x in seen]
+    counts = Counter(x.key for x in seen)
+    return [_longer(x, f":{x.info.name}") if counts[x.key] > 1 else x for x in seen]
+
+
+def _longer(seen: _Seen, role: str) -> _Seen:
+    return replace(seen, key=replace(seen.key, role=role))
+
+
+def _network(tensors: Mapping[str, TensorInfo]) -> Iterator[_Seen]:
+    stacks = read_stacks(tensors)
+    roots = _roots(stacks, tensors)
+    known: set[str] = set()
+    for reading in stacks.readings:
+        for rank in range(len(reading.stack.blocks)):
+            yield from _block(reading, rank)
+        for bound in reading.top:
+            known.add(bound.info.name)
+            yield _top(reading, bound, _without(bound.info.name, roots))
+    for stack in (*stacks.unread, *stacks.too_long):
+        for rank, block in enumerate(stack.blocks):
+            for rest, info in block.tensors.items():
+                yield _left(_without(stack.prefix, roots), rank, rest, info)
+    for info in stacks.top:
+        if info.name not in known:
+            yield _left("", OUTSIDE, _without(info.name, roots), info)
+
+
+def _block(reading: Reading, rank: int) -> Iterator[_Seen]:
+    """The tensors of one block; norms are called by what reads the stream through them."""
+    block = reading.stack.blocks[rank]
+    bound = {b.info.name: b for b in reading.bound[rank]}
+    norms: dict[str, str] = {}
+    for b in bound.values():
+        is_attention = b.part.role in ("attn.v", "attn.qkv")
+        if is_attention or b.part.role in ("mlp.up", "mlp.gate_up", "mlp.up_gate"):
+            name = norm_before(b.info.name, bound.__contains__, is_attention=is_attention)
+            group = f"{b.group}." if b.group == "cross" else ""
+            norms.setdefault(name, f"{group}norm.{'attn' if is_attention else 'mlp'}")
+    for rest, info in block.tensors.items():
+        if info.name not in bound:
+            yield _left(reading.name, rank, rest, info)
+            continue
+        module, _, leaf = info.name.rpartition(".")
+        norm = norms.get(f"{module}.weight")
+        role = _norm(norm, leaf) if norm else _role(bound[info.name], rest)
+        yield _Seen(info, RoleKey(reading.name, rank, role), rest, bound[info.name])
+
+
+def _role(bound: Bound, rest: str) -> str:
+    """Role of a known tensor, with its attention or expert, and whether it is a bias."""
+    group = bound.group
+    number = f"[{group}]" if group.isdecimal() else ""
+    named = f"{group}." if group and not number else ""
+    is_bias = bound.info.name.endswith((".bias", ".beta", "_bias"))
+    role = bound.part.role
+    if role in _SEVERAL:
+        return f"{named}{role}:{rest}"
+    return f"{named}{role}{'.bias' if is_bias else ''}{number}"
+
+
+def _top(reading: Reading, bound: Bound, rest: str) -> _Seen:
+    """A known tensor outside the blocks; of its norms the last one has a role of its own."""
+    *_, name, leaf = ("", *rest.split("."))
+    is_last = bound.part.role == "norm" and name in reading.entry.norms.last
+    role = _norm("norm.last", leaf) if is_last else _role(bound, rest)
+    return _Seen(bound.info, RoleKey(reading.name, OUTSIDE, role), rest, bound)
+
+
+def _norm(role: str, leaf: str) -> str:
+    return f"{role}.bias" if leaf in ("bias", "beta") else role
+
+
+def _roots(stacks: Stacks, tensors: Mapping[str, TensorInfo]) -> list[str]:
+    """What names begin with that says where a network lies in a larger one; the longest first.
+
+    It is every module above a stack that is read. Where none is, it is what more than half of the
+    names begin with, up to the first number.
+    """
+    if stacks.readings:
+        found = {root for reading in stacks.readings for root in reading.stack.roots}
+        return sorted(filter(None, found), key=lambda root: (-len(root), root))
+    names, root, found = [name.split(".") for name in tensors], "", set()
+    for depth in range(max(map(len, names), default=0)):
+        words = Counter(words[depth] for words in names if len(words) > depth + 1)
+        word, n = words.most_common(1)[0] if words else ("", 0)
+        if 2 * n <= len(tensors) or any(letter.isdigit() for letter in word):
+            break
+        root += f"{word}."
+        found.add(root)
+        names = [words for words in names if words[depth] == word]
+    return sorted(found, key=len, reverse=True)
+
+
+def _without(name: str, roots: Iterable[str]) -> str:
+    return name.removeprefix(next((root for root in roots if name.startswith(root)), ""))
+
+
+def _left(stack: str, block: int, rest: str, info: TensorInfo) -> _Seen:
+    return _Seen(info, RoleKey(stack, block, f":{rest}"), rest)
