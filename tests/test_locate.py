@@ -319,7 +319,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     from dataclasses import replace
 
     part = replace(whole, problems=(Problem("shard 2", "missing"),))
-    monkeypatch.setattr("weightkin.api.compare.open_model", lambda source: part)
+    monkeypatch.setattr("weightkin.anatomy.side.open_model", lambda source: part)
     with pytest.raises(typer.Exit) as stop:
         command("a", "b")
     assert stop.value.exit_code == 2

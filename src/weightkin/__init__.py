@@ -11,7 +11,7 @@ The way of a model through the house, each room importing only from those before
     evasions                   function-preserving rewrites and framing: how a copy may hide
     evidence                   two models: sample, guard, stages, calibrated tests, verdict
     derivation                 sketches: distances, kinds, mixtures, direction; a pair in full
-    locate, papers             which parts are alike; the tests of the two papers
+    localise, papers           which parts are alike; the tests of the two papers
     lineage                    many sketches become a family graph
     api                        the verbs on models: arguments are checked, a record comes back
     registry                   many models in one file, found again by their weights

@@ -13,10 +13,10 @@ from zoo import truth
 from tests import models
 from weightkin import evasions
 from weightkin.anatomy.side import open_side
-from weightkin.api import compare as verb
 from weightkin.api.compare import compare
 from weightkin.api.differences import differences
 from weightkin.api.verify import verify
+from weightkin.derivation import pair as verb
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE

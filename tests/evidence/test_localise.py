@@ -8,8 +8,8 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.unitmap import CHUNK, match_units
-from weightkin.locate.localise import correct, scan_blocks
-from weightkin.locate.tensorscan import scan_tensors
+from weightkin.localise.blockscan import correct, scan_blocks
+from weightkin.localise.tensorscan import scan_tensors
 from weightkin.stats.matching import unit_rows
 from weightkin.weights import model_from_arrays
 

@@ -20,10 +20,10 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import TokenRows, frames
-from weightkin.locate.blockmap import Found, find_pairs, map_stack
-from weightkin.locate.localise import BlockScan, Doubles, correct, scan_blocks
-from weightkin.locate.residual import map_residual
-from weightkin.locate.tensorscan import scan_tensors
+from weightkin.localise.blockmap import Found, find_pairs, map_stack
+from weightkin.localise.blockscan import BlockScan, Doubles, correct, scan_blocks
+from weightkin.localise.residual import map_residual
+from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.weights import Model

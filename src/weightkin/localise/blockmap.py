@@ -15,7 +15,7 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
-from weightkin.locate.localise import BlockScan, Doubles
+from weightkin.localise.blockscan import BlockScan, Doubles
 from weightkin.records import BlockRelation, Effect
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map
