@@ -20,7 +20,7 @@ from weightkin.derivation import pair as verb
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE
-from weightkin.evidence.calibrated import CLASSES, agreement
+from weightkin.evidence.calibrated import CONTROL_CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
 from weightkin.records import Comparison
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
@@ -205,7 +205,7 @@ def test_shipped_controls_are_disjoint_and_enough():
         mine = [c for c in shipped if c.model_class == name]
         assert sum(not c.documented.startswith("zoo:") for c in mine) >= N_CONTROLS
         assert max(c.statistic for c in mine) < LEAST_SHARE / 5
-    assert {c.model_class for c in shipped} <= set(CLASSES)
+    assert {c.model_class for c in shipped} <= set(CONTROL_CLASSES)
 
 
 def test_a_pair_is_never_its_own_control(zoo):

@@ -58,9 +58,9 @@ def thorough_record(monkeypatch, capsys, a, b):
 
 def reasons(record):
     """Why tests that run models were skipped."""
-    found = [s for s in record.skipped if s.what.startswith(thorough.WHAT)]
+    found = [s for s in record.skipped if s.what.startswith(thorough.ACTIVATION_TESTS)]
     assert all("\n" not in s.why for s in found)
-    return {s.what.removeprefix(thorough.WHAT).removeprefix(": "): s.why for s in found}
+    return {s.what.removeprefix(thorough.ACTIVATION_TESTS).removeprefix(": "): s.why for s in found}
 
 
 def copied(name, folder, change=None, **config):
@@ -118,8 +118,10 @@ def test_a_run_that_is_missing_is_one_difference_with_its_reason(record):
     kept = tuple(t for t in record.tests if not thorough.is_from_running(t))
     why = "activation tests need torch and transformers: pip install 'weightkin[torch]'"
     note = next(s for s in record.skipped)
-    bare = replace(record, tests=kept, skipped=(replace(note, what=thorough.WHAT, why=why),))
-    (line,) = [x for x in differences(record, bare) if x.startswith(thorough.WHAT)]
+    bare = replace(
+        record, tests=kept, skipped=(replace(note, what=thorough.ACTIVATION_TESTS, why=why),)
+    )
+    (line,) = [x for x in differences(record, bare) if x.startswith(thorough.ACTIVATION_TESTS)]
     assert "0 now" in line
     assert "weightkin[torch]" in line
 

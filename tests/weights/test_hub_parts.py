@@ -70,7 +70,7 @@ def far(hub, monkeypatch):
     """Limits as small as these models are: they count as large, and rows lie far apart."""
     for module in ("ranges", "dry_run"):
         monkeypatch.setattr(f"weightkin.weights.{module}.GAP", 1 << 10)
-    monkeypatch.setattr("weightkin.derivation.equal.WHOLE", 1 << 20)
+    monkeypatch.setattr("weightkin.derivation.equal.WHOLE_MODEL_BYTES", 1 << 20)
     monkeypatch.setattr("weightkin.evidence.sample.MIN_BYTES", 1 << 18)
     for module in ("evidence.signpairs", "evidence.calibrate"):
         monkeypatch.setattr(f"weightkin.{module}.FRUGAL", 1 << 20)
@@ -193,7 +193,7 @@ def test_a_frugal_look_still_sees_through_a_disguise(zoo, kind):
 
 
 def test_what_may_be_an_adapter_is_looked_at_again(zoo, monkeypatch):
-    monkeypatch.setattr("weightkin.derivation.equal.WHOLE", 1 << 20)
+    monkeypatch.setattr("weightkin.derivation.equal.WHOLE_MODEL_BYTES", 1 << 20)
     record = compare(
         zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", options=Options(frugal=True)
     )

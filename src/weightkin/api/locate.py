@@ -20,7 +20,7 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import TokenRows, frames
-from weightkin.localise.blockmap import Found, find_pairs, map_stack
+from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
 from weightkin.localise.blockscan import BlockScan, Doubles, correct, scan_blocks
 from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
@@ -133,7 +133,7 @@ def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[TokenRows, TokenRows
 def _unit_maps(
     a: Side,
     b: Side,
-    found: Sequence[Found],
+    found: Sequence[StackScan],
     seen_through: tuple[TokenRows, TokenRows] | None,
 ) -> tuple[UnitMap, ...]:
     maps = [map_units(a, b, x, y, seen_through) for f in found for x, y in f.axes]

@@ -108,7 +108,7 @@ def sketch_files(
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Opened:
     """What has to be known of a model before anything is written."""
 
     name: str
@@ -125,12 +125,12 @@ class _Taken:
     seconds: float
 
 
-def _seen(source: str) -> _Seen | UnreadableModel:
+def _seen(source: str) -> _Opened | UnreadableModel:
     try:
         model = open_model(source)
     except UnreadableModel as error:
         return error
-    return _Seen(model.name, model.sketched is not None)
+    return _Opened(model.name, model.sketched is not None)
 
 
 def _taken(source: str, scheme: Scheme | None, *, full: bool) -> _Taken | UnreadableModel:

@@ -97,7 +97,7 @@ def tree(
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
     from weightkin.api.estimate import estimate_sketches
-    from weightkin.lineage.collection import SMALL, cache_folder
+    from weightkin.lineage.collection import WHOLE_UP_TO, cache_folder
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
@@ -116,7 +116,7 @@ def tree(
         raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
     models = named(sources) if sources else []
     if estimate:
-        print_estimate(estimate_sketches(models, small=SMALL), as_json=as_json)
+        print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), as_json=as_json)
         return
     check_page(html, models)
     if explain is not None:

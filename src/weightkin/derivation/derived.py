@@ -17,8 +17,8 @@ from weightkin.weights.dry_run import is_remote
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
 DEEPER = replace(AFAR, n_rows=32)  # a rank up to half as many shows: where it may be an adapter
-TOKENS = ("embed", "unembed")  # roles that adapters seldom change
-WHAT = "kind and direction"
+TOKEN_TABLE_ROLES = ("embed", "unembed")  # roles that adapters seldom change
+KIND_AND_DIRECTION = "kind and direction"
 
 
 def derive(
@@ -35,12 +35,14 @@ def derive(
         scheme = DEEPER
         derived = _derive(models, scheme, undone, shared)
     if derived is None:
-        return None, (Skipped(what=WHAT, why="the file of a sketch is no longer at its source"),)
+        return None, (
+            Skipped(what=KIND_AND_DIRECTION, why="the file of a sketch is no longer at its source"),
+        )
     derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
     why = f"rest on a smaller sample ({scheme.name}), as a large model is read from a hub"
-    return derived, (Skipped(what=WHAT, why=f"{why}; a downloaded copy shows more"),)
+    return derived, (Skipped(what=KIND_AND_DIRECTION, why=f"{why}; a downloaded copy shows more"),)
 
 
 def is_far(models: tuple[Model, Model]) -> bool:
@@ -82,7 +84,7 @@ def _derive(
 def _may_be_adapter(derived: Derivation) -> bool:
     """Whether some roles were left as they are, as adapters do and other training seldom."""
     changed = set(derived.details.get("roles", ()))
-    return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKENS)
+    return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKEN_TABLE_ROLES)
 
 
 def _as_far_as_read(

@@ -24,16 +24,16 @@ from weightkin.evidence.ladder import StagesRun, paid_log10, passes
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
-from weightkin.evidence.units import CLEAR
+from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.stats.matching import Floats, Ints
 
 ORDER = ("permuted", "rotated", "rescaled", "sign-flipped")
 IN_ONE_BASIS = frozenset({"units", "vo", "heads", "residual", "signs"})  # stages that say so
 MATCHED = 0.5  # share of the units looked at that must find a partner for a name
-MOVED = 0.1  # share of matched units out of order that counts as a permutation
+MIN_MOVED_SHARE = 0.1  # share of matched units out of order that counts as a permutation
 FLIPPED = 0.1  # share of matched units whose row and column both changed sign
 MIXED = 0.2  # of those flipped, as many may have changed sign on one side only
-ALIKE = 0.5  # absolute cosine of row and column at which sign and scale can be read
+MIN_COSINE_SIGN = 0.5  # absolute cosine of row and column at which sign and scale can be read
 TRADED = 0.2  # median change, in logs, that counts as rescaled ...
 UNPAID = 3.0  # ... and how many times what row and column together changed
 
@@ -105,9 +105,9 @@ def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
     moved = float(n @ [x.share_moved for x in matched] / n.sum())
     if moved > 0:
         numbers["share_moved"] = moved
-    if moved > MOVED:
+    if moved > MIN_MOVED_SHARE:
         kinds.append("permuted")
-    is_alike = np.concatenate([x.likeness for x in matched]) >= ALIKE
+    is_alike = np.concatenate([x.likeness for x in matched]) >= MIN_COSINE_SIGN
     reads = np.concatenate([x.reads for x in matched])[is_alike]
     writes = np.concatenate([x.writes for x in matched])[is_alike]
     if len(reads) and len(reads) >= MATCHED * n.sum():
@@ -163,7 +163,9 @@ def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Int
     for stage in stages:
         for t in stage.tested if stage.name in ("units", "vo") else ():
             n = min((test.n_units for test in t.evidence.tests), default=0)
-            if t.evidence.log10_pvalue < CLEAR and len(t.evidence.units) >= max(1, MATCHED * n):
+            if t.evidence.log10_pvalue < STRAIGHT_FAILS and len(t.evidence.units) >= max(
+                1, MATCHED * n
+            ):
                 units = np.array(sorted(t.evidence.units), dtype=np.int64)
                 found[t.a, t.b] = units[:, 0], units[:, 1]
     return found
@@ -211,7 +213,7 @@ def _maps(
     for x in links:
         key = f"{block_name(x.b)}.{x.b.name}"
         maps |= {f"{key}.a": x.units_a, f"{key}.b": x.units_b}
-        is_clear = x.likeness >= ALIKE
+        is_clear = x.likeness >= MIN_COSINE_SIGN
         if "sign-flipped" in kinds:
             both = is_clear & (x.reads < 0) & (x.writes < 0)
             maps[f"{key}.sign"] = np.where(both, -1, 1).astype(np.float32)

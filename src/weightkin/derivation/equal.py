@@ -13,12 +13,12 @@ from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.stand_in import SketchStorage
 from weightkin.weights import Model
 
-WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
+WHOLE_MODEL_BYTES = 16 << 20  # bytes of a model up to which all of it is looked at
 
 
 def is_small(model: Model) -> bool:
     """Whether all of a model is looked at."""
-    return model.n_bytes <= WHOLE
+    return model.n_bytes <= WHOLE_MODEL_BYTES
 
 
 def sketch_of(model: Model, scheme: Scheme) -> Sketch | None:

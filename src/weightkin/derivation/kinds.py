@@ -19,7 +19,7 @@ from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
 from weightkin.derivation.structure import unrelated_blocks
-from weightkin.derivation.unchanged import Named, kind_of_equal, may_be_equal, without_partner
+from weightkin.derivation.unchanged import NamedKind, kind_of_equal, may_be_equal, without_partner
 from weightkin.records import Direction
 from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.sketch.types import Sketch
@@ -27,9 +27,9 @@ from weightkin.sketch.types import Sketch
 LONG_WAY = 0.42  # typical relative distance past which training was no fine-tune
 SAME_WEIGHTS = 0.6  # typical cosine under which only an initialisation may be shared
 REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
-KEPT = 0.2  # share of matrices that must be related before the others count as replaced
+MIN_KEPT = 0.2  # share of matrices that must be related before the others count as replaced
 DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
-MAX_RANK = 0.5  # of the smaller side of a sample
+MAX_RANK_SHARE = 0.5  # of the smaller side of a sample
 ROUNDING = 1e-6  # relative distance of tensors that one sum of float32 in another order explains
 
 
@@ -124,7 +124,7 @@ def _named(
     noise: Noise | None,
     undone: tuple[tuple[str, ...], dict[str, Any]],
     not_finite: set[str],
-) -> Named:
+) -> NamedKind:
     if not relation.tensors:
         return undone[0] or ("unknown",), undone[1], ("no tensor can be compared",)
     explained, child = better
@@ -178,7 +178,7 @@ def _better(
     return found[0] if found else (None, names[1])
 
 
-def _trained(relation: PairRelation) -> Named:
+def _trained(relation: PairRelation) -> NamedKind:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
     numbers = _numbers(relation)
     unpaired = without_partner(relation)
@@ -191,7 +191,7 @@ def _trained(relation: PairRelation) -> Named:
     lost, whole, partly = unrelated_blocks(relation)
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
-    if lost and len(rest) >= KEPT * n and np.median(rest) >= REST_ALIKE:
+    if lost and len(rest) >= MIN_KEPT * n and np.median(rest) >= REST_ALIKE:
         return _replaced(relation, whole, partly)
     lora = _low_rank(relation)
     if lora is not None:
@@ -207,7 +207,7 @@ def _trained(relation: PairRelation) -> Named:
     return ("fine-tuned",), numbers | {"roles": changed}, (said,)
 
 
-def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Named:
+def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> NamedKind:
     """Part of one model is unrelated: another model's blocks, or an initialisation trained anew.
 
     Whole blocks whose norms are those of the blocks they stand for were trained as long, in another
@@ -229,7 +229,7 @@ def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Name
     return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (said,)
 
 
-def _low_rank(relation: PairRelation) -> Named | None:
+def _low_rank(relation: PairRelation) -> NamedKind | None:
     """Every changed tensor is a matrix that changed by low rank, and others did not change."""
     ranks: list[int] = []
     modules: Counter[str] = Counter()
@@ -237,7 +237,7 @@ def _low_rank(relation: PairRelation) -> Named | None:
         if t.is_equal:
             continue
         rank = _rank(pair) if len(pair.a.shape) == 2 and pair.is_same_shape else None
-        if rank is None or rank > MAX_RANK * min(pair.both.values_a.shape):
+        if rank is None or rank > MAX_RANK_SHARE * min(pair.both.values_a.shape):
             return None
         ranks.append(rank)
         modules[_module(pair.b.name)] += 1

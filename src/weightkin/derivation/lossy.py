@@ -24,7 +24,7 @@ from weightkin.stats.matching import Floats
 Image = Literal[
     "equal", "cast", "quantised", "levels", "pruned", "near", "scaled", "finer", "changed"
 ]
-DTYPES = {
+NUMPY_FORMATS = {
     "bf16": "bfloat16",
     "fp16": "float16",
     "fp8_e4m3": "float8_e4m3fn",
@@ -120,7 +120,7 @@ def explain(
     details = dict(structure.details)
     details |= _level_details(levels) if levels else {}
     details |= {"packed": packed.most_common(1)[0][0]} if packed else {}
-    details |= {"dtype": DTYPES[formats.most_common(1)[0][0]]} if formats else {}
+    details |= {"dtype": NUMPY_FORMATS[formats.most_common(1)[0][0]]} if formats else {}
     details |= _pruning_details(zeros) if zeros else {}
     return Explained(
         images=images,

@@ -17,12 +17,12 @@ from weightkin.evidence.ladder import EFFECT_CUT
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
-from weightkin.evidence.views import READERS
+from weightkin.evidence.views import READING_ROLES
 from weightkin.stats.matching import Floats, Ints, unit_rows
 from weightkin.stats.order import length_in_order
 from weightkin.stats.signs import mutual_matches
 
-MOST = 0.9  # share of residual dimensions that must find a partner for a permutation
+MIN_PERMUTED_SHARE = 0.9  # share of residual dimensions that must find a partner for a permutation
 READS = ("mlp.up", "attn.v")  # rows that carry the sign and the scale of a unit
 WRITES = ("mlp.down", "attn.o")  # columns that make up for them
 HELD = 0.5  # median cosine of tokens that a rotation was not fitted to
@@ -83,7 +83,7 @@ def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
     values[rows, columns] = -1.0
     others = values[rows].max(axis=1, initial=-1.0)
     is_clear = seen > EFFECT_CUT * np.maximum(others, 0.01)
-    if len(rows) and is_clear.sum() >= MOST * min(len(x), len(y)):
+    if len(rows) and is_clear.sum() >= MIN_PERMUTED_SHARE * min(len(x), len(y)):
         rows, columns = rows[is_clear], columns[is_clear]
         if len(x) == len(y) and (rows == columns).all():
             return Residual()
@@ -214,7 +214,7 @@ def _with_gains(side: Side, axis: Axis, views: Views) -> Views:
     """Fold the gain of the norm before it into everything that reads the stream."""
     folded = dict(views)
     for place in view_places(side.model, axis):
-        if place.role in READERS and place.role in views:
+        if place.role in READING_ROLES and place.role in views:
             gain = gain_before(side.model, axis.stack, place)
             view = views[place.role]
             folded[place.role] = view * gain[: view.shape[1]]

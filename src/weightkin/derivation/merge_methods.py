@@ -15,7 +15,14 @@ import scipy
 
 from weightkin.derivation.merge_masks import find_masked_merge
 from weightkin.derivation.merge_parts import find_parts
-from weightkin.derivation.merges import Floats, Merge, Method, Values, find_merge, gram_matrices
+from weightkin.derivation.merges import (
+    Floats,
+    Merge,
+    Method,
+    NamedArrays,
+    find_merge,
+    gram_matrices,
+)
 
 MIN_DIRECTION = 0.8
 IS_CONSTANT = 0.02  # spread of the weights over tensors
@@ -27,7 +34,7 @@ SLERP_GAIN = 5.0  # how much better an arc must fit than a chord
 def explain_merge(
     child: int,
     candidates: Sequence[int],
-    models: Sequence[Values],
+    models: Sequence[NamedArrays],
     *,
     labels: Sequence[str] | None = None,
     grams: tuple[Sequence[str], npt.ArrayLike] | None = None,

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Values = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
+NamedArrays = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
 Method = Literal[
     "linear",
     "layer-wise",
@@ -82,7 +82,7 @@ class _Fit:
     closure: float
 
 
-def gram_matrices(models: Sequence[Values]) -> tuple[tuple[str, ...], Floats]:
+def gram_matrices(models: Sequence[NamedArrays]) -> tuple[tuple[str, ...], Floats]:
     """Names of all tensors, and their inner products, ``(n_tensors, n_models, n_models)``.
 
     A model without the tensor, or with another shape than most, gets NaN there.

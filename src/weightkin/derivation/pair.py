@@ -15,7 +15,7 @@ from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.evidence import verdict
-from weightkin.evidence.calibrate import WHAT as CALIBRATED
+from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
 from weightkin.evidence.controls import load_controls
 from weightkin.evidence.footing import on_one_footing

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.derivation.distances import PairRelation, TensorRelation
-from weightkin.derivation.pairing import MLP_ROLES, TABLES, TensorPair, block_cosines
+from weightkin.derivation.distances import PairRelation, TensorDistance
+from weightkin.derivation.pairing import MLP_ROLES, TOKEN_TABLES, TensorPair, block_cosines
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 REPEATED = 0.5  # cosine of two blocks of one model, one made from the other
@@ -135,7 +135,7 @@ def _width(pairs: Oriented, is_turned: bool) -> _Found:
 
 
 def _vocabulary(pairs: Oriented) -> _Found:
-    tables = [(p, c) for p, c, _ in pairs if c.role in TABLES and len(c.shape) == 2]
+    tables = [(p, c) for p, c, _ in pairs if c.role in TOKEN_TABLES and len(c.shape) == 2]
     if any(c.shape[0] < p.shape[0] for p, c in tables):
         return _Found(against="fewer token rows than the parent")
     grown = [(p, c) for p, c in tables if c.shape[0] > p.shape[0]]
@@ -192,7 +192,7 @@ def _size(t: SketchedTensor) -> int:
     return t.matrix_shape[0] * t.matrix_shape[1]
 
 
-def unrelated_blocks(relation: PairRelation) -> tuple[list[TensorRelation], set[int], set[int]]:
+def unrelated_blocks(relation: PairRelation) -> tuple[list[TensorDistance], set[int], set[int]]:
     """Matrices that share nothing, the blocks of b that are wholly so, and those only in part."""
     lost = list(relation.unrelated)
     names = {t.name_b for t in lost}

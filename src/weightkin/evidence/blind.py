@@ -27,7 +27,7 @@ from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name
 from weightkin.evidence.views import (
-    CHUNK,
+    UNITS_AT_ONCE,
     TokenRows,
 )
 from weightkin.records import Test
@@ -44,7 +44,7 @@ from weightkin.stats.sums import logsumexp
 from weightkin.weights.dry_run import read_ahead
 from weightkin.weights.model import Model
 
-FIRST = Run(0, UNITS_OF_A)
+FIRST_RUN = Run(0, UNITS_OF_A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,9 @@ def run_signs(
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
     runs = runs or {}
     seen = (Copies(), Copies())
-    matched = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST), seen) for x, y in pairs]
+    matched = [
+        _match(a, b, x, y, seed, seen_through, runs.get(x, FIRST_RUN), seen) for x, y in pairs
+    ]
     found = [m for m in matched if m is not None and len(m.signs)]
     if not found:
         return None, ()
@@ -195,8 +197,8 @@ def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) ->
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
         silent_of_all(model, axis)
-        for start in range(0, most or axis.n_units, CHUNK):
-            stop = min(start + CHUNK, most or axis.n_units)
+        for start in range(0, most or axis.n_units, UNITS_AT_ONCE):
+            stop = min(start + UNITS_AT_ONCE, most or axis.n_units)
             unit_features(Side(model, side.anatomy), axis, start, stop, None)
 
 
@@ -213,7 +215,7 @@ def _match(
     frame_a, frame_b = seen_through or (None, None)
     rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
-    step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    step = UNITS_AT_ONCE if frame_b is None else axis_b.n_units  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
     scores, cosines = [], []
     chunks: list[Views] = []

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
-from weightkin.evidence.signpairs import FRUGAL, unread
+from weightkin.evidence.signpairs import FRUGAL_BYTES, unread
 from weightkin.records import Calibration, ModelRef, Skipped, Test
 from weightkin.stats.calibrated import N_CONTROLS, exceeds
 
 LEAST_SHARE = 0.1  # of the units: "universal" units of strangers are a few per cent
-WHAT = "calibrated evidence"
+CALIBRATED_EVIDENCE = "calibrated evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ def calibrate(
     above their median, and at least a tenth of the units. Exact p-values are left alone. With
     ``frugal`` this is left out where it takes more than 64 MiB.
     """
-    if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL:
-        return Calibrated(skipped=(unread(WHAT, n_bytes),))
+    if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
+        return Calibrated(skipped=(unread(CALIBRATED_EVIDENCE, n_bytes),))
     alike = agreement(a, b)
     if isinstance(alike, str):
-        return Calibrated(skipped=(Skipped(what=WHAT, why=alike),))
+        return Calibrated(skipped=(Skipped(what=CALIBRATED_EVIDENCE, why=alike),))
     ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
     found = ranked.rank
     pvalue = found.pvalue if found else 1.0
@@ -68,7 +68,7 @@ def calibrate(
     )
     skipped: tuple[Skipped, ...] = ()
     if ranked.n_controls < N_CONTROLS:
-        skipped = (Skipped(what=WHAT, why=_too_few(alike, ranked.n_controls)),)
+        skipped = (Skipped(what=CALIBRATED_EVIDENCE, why=_too_few(alike, ranked.n_controls)),)
     return Calibrated(calibration, (_test(alike, pvalue),), skipped)
 
 

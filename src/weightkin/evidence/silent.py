@@ -13,7 +13,7 @@ from weightkin.weights.model import Model
 MIN_SHARE_OF_MEDIAN = 1e-3  # of the median out-column, under which a unit counts as unused
 WRITERS = ("mlp.down", "attn.o", "conv.in")
 N_ROWS = 64  # whole rows read of a matrix whose columns are the units
-MAX_BYTES = 1 << 24  # of a matrix whose rows are the units, which is read whole
+MAX_WHOLE_BYTES = 1 << 24  # of a matrix whose rows are the units, which is read whole
 MAX_CHANCE = 1e-4  # that the few entries read of a sparse column are zero all the same
 
 Ints = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ def out_columns(model: Model, axis: Axis) -> Floats | None:
         if place.index is not None or len(info.shape) < 2:
             continue
         if place.dim == 0:
-            if info.n_bytes > MAX_BYTES:
+            if info.n_bytes > MAX_WHOLE_BYTES:
                 continue
             rows = model.rows(place.tensor, slice(place.start, place.start + place.size))
             columns = rows.reshape(len(rows), -1)

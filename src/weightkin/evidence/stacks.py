@@ -19,7 +19,7 @@ from weightkin.evidence.stage import Stage, block_name
 from weightkin.records import Skipped, Test
 from weightkin.stats.sums import logsumexp
 
-NAME = "other stacks"  # key of the ladder
+OTHER_STACKS = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at
 MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
 
@@ -177,7 +177,7 @@ def _combined(
     Shown are the pairings that pass; where none does, the best of every stack of b, so that the
     record says which of them were looked at.
     """
-    share = math.log(LADDER[NAME]) - math.log(n_pairings)
+    share = math.log(LADDER[OTHER_STACKS]) - math.log(n_pairings)
     pieces = [(stage, p) for p in tested for stage in p.ran.stages if stage.tests]
     passing = [(s, p) for s, p in pieces if is_settled([s], alpha * math.exp(share))]
     worth = {p.names: _log_evalue(p.ran) for p in tested}
@@ -189,7 +189,7 @@ def _combined(
     shown = {p.names: p for p in ([p for _, p in passing] or best.values())}
     stage = replace(
         decisive,
-        name=NAME,
+        name=OTHER_STACKS,
         log_evalue=float(logsumexp(list(worth.values()))) - math.log(n_pairings),
         tests=tuple(test for p in shown.values() for test in _tests(p)),
         tested=(),

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 ROOT = -1
-MOST_DENSE = 46_340  # nodes: pairs of them are numbered in 32 bits
+MAX_NODES = 46_340  # nodes: pairs of them are numbered in 32 bits
 
 
 def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None) -> Ints:
@@ -48,8 +48,8 @@ def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None)
     """
     weights = np.array(costs, dtype=np.float64)
     n = len(weights)
-    if weights.shape != (n, n) or n > MOST_DENSE:
-        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MOST_DENSE}")
+    if weights.shape != (n, n) or n > MAX_NODES:
+        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MAX_NODES}")
     np.fill_diagonal(weights, np.inf)
     prices, are_roots_few = _checked(weights, root_prices, n)
     return _grow(_Matrix(weights, prices, are_roots_few), n)

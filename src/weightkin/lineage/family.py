@@ -14,12 +14,12 @@ from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Progress, Source, gather
 from weightkin.lineage.graph import graph_record
-from weightkin.lineage.hidden import Found, find_hidden
+from weightkin.lineage.hidden import HiddenPair, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
-from weightkin.lineage.proposed import Likeness, proposed
+from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
@@ -28,7 +28,7 @@ from weightkin.sketch import Sketch
 
 ALPHA = 1e-6
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
-EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
+EQUAL_LIKENESS = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
@@ -113,7 +113,7 @@ def none_read(whys: Sequence[str]) -> str:
 
 def _families(
     collection: Collection, alpha: float, seed: int, progress: Progress | None
-) -> tuple[Relatives, Likeness, list[list[int]]]:
+) -> tuple[Relatives, LikenessMatrix, list[list[int]]]:
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
@@ -122,7 +122,7 @@ def _families(
     if isinstance(z, np.ndarray) and len(families) > 1:
         relatives.equal = equal_pairs(sketches, families)
     for i, j in relatives.equal:
-        z[i, j] = z[j, i] = max(z[i, j], EQUAL)
+        z[i, j] = z[j, i] = max(z[i, j], EQUAL_LIKENESS)
     if relatives.equal:
         families = components(relatives, z, range(len(sketches)))
     return relatives, z, families
@@ -229,7 +229,7 @@ def _or_tied(
     )
 
 
-def _hidden_edge(found: Found) -> CandidateEdge:
+def _hidden_edge(found: HiddenPair) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
     Only where nothing but the disguise lies between the two, and one model alone is that near; what

@@ -21,21 +21,21 @@ from weightkin.records import Comparison
 from weightkin.sketch.invariant import token_likeness
 
 SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
-MAX_UNITS = 1024
+MAX_HIDDEN_UNITS = 1024
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
 AS_LIKELY = 0.05  # of that correlation: how far other roots may be behind that are asked too
 COPY = 1e-8  # distance of units up to which a model is a copy in disguise, and no more
-AS_NEAR = 10.0  # times the distance of the nearest, within which others are as near
-ROUNDING = 1e-12  # distance that rounding makes
-MOST = 0.99  # share of the units for which something must hold
+TIED_RATIO = 10.0  # times the distance of the nearest, within which others are as near
+TINY_DISTANCE = 1e-12  # distance that rounding makes
+MIN_UNIT_SHARE = 0.99  # share of the units for which something must hold
 SAME_SIZE = 1e-3  # relative, of the norms of a unit
-FEW = 4  # matrices whose values are compared in any order
+N_MATRICES = 4  # matrices whose values are compared in any order
 NOTHING_SEEN = 2.0  # distance where no block can be seen
 MAX_LOOKS = 200  # pairs compared from their weights
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HiddenPair:
     """A hidden relative: whom it is nearest to, how near, and the record that says so."""
 
     child: int
@@ -58,7 +58,7 @@ def find_hidden(
     alpha: float,
     seed: int,
     on_progress: OnProgress | None = None,
-) -> tuple[list[Found], list[int]]:
+) -> tuple[list[HiddenPair], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with those families.
 
     ``families[k]`` are all possible parents that are relatives of ``roots[k]``. Models that are
@@ -104,13 +104,13 @@ def find_hidden(
         if record is not None and record.verdict == "dependent":
             related.setdefault(child, []).append((-likeness, other, record))
     looks = Looks(members)
-    found: list[Found] = []
+    found: list[HiddenPair] = []
     for child, those in related.items():
         roots_of = [other for _, other, _ in those if other in family_of]
         if not roots_of:
             _, other, record = those[0]
             far = _mean(looks.distances(other, child))
-            found.append(Found(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
+            found.append(HiddenPair(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
             continue
         kin = [x for x, others in related.items() if {o for _, o, _ in others} & set(roots_of)]
         choices = dict.fromkeys((*(u for r in roots_of for u in family_of[r]), *kin))
@@ -156,9 +156,11 @@ class Looks:
         for _, (cosine, sizes) in self._seen(parent, child):
             best = np.abs(cosine).argmax(axis=1)
             at = np.arange(len(best))
-            is_plain &= bool((cosine[at, best] > 0).mean() > MOST)
-            is_plain &= bool((np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MOST)
-            is_ordered &= bool((best == at).mean() > MOST)
+            is_plain &= bool((cosine[at, best] > 0).mean() > MIN_UNIT_SHARE)
+            is_plain &= bool(
+                (np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MIN_UNIT_SHARE
+            )
+            is_ordered &= bool((best == at).mean() > MIN_UNIT_SHARE)
         shapes = [
             sorted(t.shape for t in self.members[i].sketch.tensors.values())
             for i in (parent, child)
@@ -201,7 +203,7 @@ class Looks:
             for name, x in a.tensors.items()
             if name in b.tensors and x.shape == b.tensors[name].shape and len(x.shape) == 2
         ]
-        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:FEW]
+        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:N_MATRICES]
         return bool(small) and all(
             np.array_equal(np.sort(a.rows(n), axis=None), np.sort(b.rows(n), axis=None))
             for n in small
@@ -213,7 +215,7 @@ def _units(side: Side, axis: Axis, frame: TokenRows) -> dict[str, Doubles]:
     found = {}
     for place in view_places(side.model, axis):
         if place.role in SEEN:
-            rows = unit_rows_of(side.model, place, 0, min(MAX_UNITS, place.size))
+            rows = unit_rows_of(side.model, place, 0, min(MAX_HIDDEN_UNITS, place.size))
             if rows is not None and rows.shape[1] == frame.inputs.shape[1]:
                 gain = gain_before(side.model, axis.stack, place).astype(np.float64)
                 if np.isfinite(rows).all():
@@ -233,14 +235,14 @@ def _nearest(
     record: Comparison,
     alpha: float,
     seed: int,
-) -> Found:
+) -> HiddenPair:
     """The nearest of many; of those as near the one whose rewriting into the child is simplest.
 
     Models that are ``hidden`` themselves make a tie where they are as near, and are no parents.
     """
     seen = {u: looks.distances(u, child) for u in choices}
     far = {u: _mean(medians) for u, medians in seen.items()}
-    limit = AS_NEAR * max(min(far.values()), ROUNDING)
+    limit = TIED_RATIO * max(min(far.values()), TINY_DISTANCE)
     near = [u for u in choices if far[u] <= limit]
     simple = {u: looks.simplicity(u, child) for u in near}
     best = [u for u in near if simple[u] == max(simple.values())]
@@ -253,11 +255,11 @@ def _nearest(
     runner_up = rivals[0] if rivals else min(others, key=lambda u: far[u], default=-1)
     same = [seen[u] for u in others if seen[u].keys() == seen[parent].keys()]
     support = support_of(
-        np.array(list(seen[parent].values())) - ROUNDING,
+        np.array(list(seen[parent].values())) - TINY_DISTANCE,
         np.array([list(medians.values()) for medians in same]),
         seed,
     )
-    return Found(
+    return HiddenPair(
         child,
         parent,
         distance,

@@ -24,13 +24,13 @@ from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
 from weightkin.evidence.sample import Plan, make_plan
 from weightkin.evidence.stacks import with_other_stacks
-from weightkin.lineage.proposed import Likeness, pairs_above
+from weightkin.lineage.proposed import LikenessMatrix, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
-ALIKE = 6.0  # standard deviations of an inner product between strangers that propose a pair
+MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
 
 class Groups(Generic[T]):
@@ -159,7 +159,10 @@ def cut(sketch: Sketch) -> Sketch:
 
 
 def components(
-    relatives: Relatives, z: Likeness, among: Sequence[int], on_progress: OnProgress | None = None
+    relatives: Relatives,
+    z: LikenessMatrix,
+    among: Sequence[int],
+    on_progress: OnProgress | None = None,
 ) -> list[list[int]]:
     """Families among some models: joined by a proposed pair only where the test rejects.
 
@@ -168,7 +171,7 @@ def components(
     """
     groups = Groups(among)
     index = sorted(among)
-    rows, columns, alike = pairs_above(z, index, ALIKE)
+    rows, columns, alike = pairs_above(z, index, MIN_LIKENESS)
     for n_settled, k in enumerate(np.argsort(-alike, kind="stable")):
         i, j = index[rows[k]], index[columns[k]]
         if groups.are_one(i, j):

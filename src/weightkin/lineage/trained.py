@@ -13,7 +13,7 @@ from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
 from weightkin.lineage.orient import (
-    UNRELATED,
+    REPLACED_DISTANCE,
     Group,
     Orientation,
     descendants,
@@ -34,7 +34,9 @@ DISTANT = "both hold less than 0.6 of each other: a common initialisation or ear
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
 COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
-FEW = 2  # children of a root, from which it cannot be told from one of them without a clock
+MAX_AMBIGUOUS_CHILDREN = (
+    2  # children of a root, from which it cannot be told from one of them without a clock
+)
 PATH = "no clock, and a root of few children: this one may be its parent as well"
 NEW_PART = "the nearest of them has a new part, and these share the old one: from another ancestor"
 MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
@@ -157,7 +159,7 @@ def _of_different(
         is_timed = bool(group.pairwise.direction[u, v])
         if (
             u == root
-            and n_beside <= FEW
+            and n_beside <= MAX_AMBIGUOUS_CHILDREN
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
@@ -214,7 +216,7 @@ def _beside(
 
 def _lacks_new_part(group: Group, u: int, v: int) -> bool:
     """Whether u alone replaced a matrix that v shares with others: v was hardly made from u."""
-    related = group.squares <= UNRELATED  # (n_tensors, n, n)
+    related = group.squares <= REPLACED_DISTANCE  # (n_tensors, n, n)
     n_u, n_v = (related[:, x].sum(axis=1) - 1 for x in (u, v))
     return bool(((n_u == 0) & (n_v > 0) & ~related[:, u, v]).any())
 

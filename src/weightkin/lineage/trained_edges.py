@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
+from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.derivation.direction import ASK
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise
@@ -93,7 +93,7 @@ def _is_clock(line: str) -> bool:
 
 def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
     found = collinear_rows(parent, child)
-    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
+    if found.n_rows < MIN_CLOCK_ROWS or abs(found.c - 1.0) <= STILL:
         return []
     is_for = found.c < 1.0
     said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
@@ -110,7 +110,7 @@ def pairwise(own: Sequence[Sketch]) -> Pairwise:
             found = collinear_rows(own[i], own[j])
             if found.n_sampled:
                 rows[i, j] = rows[j, i] = found.n_rows
-            if found.n_rows >= MIN_ROWS and abs(found.c - 1.0) > STILL:
+            if found.n_rows >= MIN_CLOCK_ROWS and abs(found.c - 1.0) > STILL:
                 odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
                 odds[j, i] = -odds[i, j]
     return Pairwise(odds, rows)

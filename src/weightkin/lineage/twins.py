@@ -19,7 +19,7 @@ from weightkin.sketch import Sketch
 
 EQUAL = "all matrices that both have are equal: nothing tells which came first"
 TIED = "tied: as near to {} and equal to its parent in every matrix"
-AS_NEAR = 1e-9  # relative distance
+TIED_DISTANCE = 1e-9  # relative distance
 
 
 def twins_of(
@@ -71,7 +71,7 @@ def _settled(
     wanted = _shapes(sketches[edge.child])
     those = [u for u in (edge.parent, *others) if _shapes(sketches[u]) == wanted]
     far = {u: relate(sketches[u], sketches[edge.child]).relative_distance for u in those}
-    nearest = [u for u in those if far[u] <= min(far.values()) + AS_NEAR]
+    nearest = [u for u in those if far[u] <= min(far.values()) + TIED_DISTANCE]
     if len(nearest) == 1:
         return replace(edge, parent=nearest[0])
     rival = next(u for u in (*nearest, *others) if u != edge.parent)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from weightkin.errors import UsageError
-from weightkin.papers.activations import N_TOKENS, phi_match
+from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
 from weightkin.papers.loading import ffn, find_mlps, load, running, width_of
@@ -24,7 +24,7 @@ from weightkin.records import Test
 from weightkin.stats.matching import Floats
 
 N_STEPS = 3000
-BATCH = 256
+N_PER_BATCH = 256
 RATE = 1e-2
 N_SCALE = 4096  # vectors that give the scale of the function, and the error at the end
 
@@ -72,7 +72,7 @@ def generalised_match(
     *,
     n_units: int | None = None,
     n_steps: int = N_STEPS,
-    n_tokens: int = N_TOKENS,
+    n_tokens: int = N_POSITIONS,
     seed: int = 0,
     device: str | None = None,
 ) -> list[Test]:
@@ -133,7 +133,7 @@ def fit_glu(
     n_units: int,
     seed: int | list[int],
     n_steps: int = N_STEPS,
-    batch: int = BATCH,
+    batch: int = N_PER_BATCH,
     rate: float = RATE,
     device: str = "cpu",
 ) -> GluFit:

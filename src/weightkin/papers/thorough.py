@@ -12,10 +12,12 @@ from weightkin.anatomy.types import Axis
 from weightkin.errors import WeightkinError
 from weightkin.records import Skipped, Test
 
-MAX_BYTES = 16 << 30  # of one model in float32, as transformers holds it
+MAX_MODEL_BYTES = 16 << 30  # of one model in float32, as transformers holds it
 MAX_REFIT = 1 << 22  # width times units: a fit then takes minutes on one core
 REFIT_STEPS = 1000
-WHAT = "activation tests"  # begins every skipped entry from here, and so tells them apart
+ACTIVATION_TESTS = (
+    "activation tests"  # begins every skipped entry from here, and so tells them apart
+)
 NAMES = ("phi_H", "phi_MATCH", "phi_JSD", "generalised_")
 
 
@@ -26,7 +28,7 @@ def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Ski
     raised for models that cannot be run: one entry says why.
     """
     if reason := _why_not(a, b):
-        return (), (Skipped(what=WHAT, why=reason),)
+        return (), (Skipped(what=ACTIVATION_TESTS, why=reason),)
     from weightkin.papers.activations import activation_tests
 
     tests, skipped = activation_tests(a.model.source, b.model.source, seed=seed)
@@ -46,8 +48,9 @@ def _why_not(a: Side, b: Side) -> str:
         if not Path(side.model.source).is_dir():
             return f"{name} is no folder with a config, which running a model needs"
         n_bytes = 4 * sum(math.prod(t.shape) for t in side.model.tensors.values())
-        if n_bytes > MAX_BYTES:
-            return f"{name} takes {n_bytes >> 30} GiB in float32, at most {MAX_BYTES >> 30} are run"
+        if n_bytes > MAX_MODEL_BYTES:
+            most = MAX_MODEL_BYTES >> 30
+            return f"{name} takes {n_bytes >> 30} GiB in float32, at most {most} are run"
     try:
         library("torch")
         library("transformers")
@@ -91,5 +94,5 @@ def _width(side: Side, axis: Axis) -> int:
 
 
 def _named(skipped: Skipped) -> Skipped:
-    is_own = skipped.what.startswith(WHAT)
-    return skipped if is_own else replace(skipped, what=f"{WHAT}: {skipped.what}")
+    is_own = skipped.what.startswith(ACTIVATION_TESTS)
+    return skipped if is_own else replace(skipped, what=f"{ACTIVATION_TESTS}: {skipped.what}")

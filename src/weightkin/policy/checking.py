@@ -15,10 +15,10 @@ from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
-from weightkin.policy.rules import Bench
+from weightkin.policy.rules import RuleContext
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
-from weightkin.policy.walk import Found
+from weightkin.policy.walk import FoundSource
 from weightkin.records import Skipped
 from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
@@ -219,7 +219,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     return (replace(first, skipped=(*first.skipped, *states), findings=findings), *rest)
 
 
-def _tried(found: Found, room: Room, seed: int) -> Weighed | WeightkinError:
+def _tried(found: FoundSource, room: Room, seed: int) -> Weighed | WeightkinError:
     if isinstance(found.model, WeightkinError):
         return found.model
     return tried(found.source, partial(_check_one, found.model, room, seed))
@@ -235,7 +235,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     except UnusableRegistry as error:  # damaged where it was not looked at before
         room = replace(room, registry=None, families={}, problem=str(error))
         known = look_at(None)
-    bench = Bench(policy, known, room.families, room.is_full)
+    bench = RuleContext(policy, known, room.families, room.is_full)
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
     if room.problem:
         open_.append(open_finding(own, "registry", room.problem))

@@ -9,10 +9,10 @@ from weightkin.weights.files import LocalFile
 from weightkin.weights.safetensors_file import MAX_HEADER, read_json
 from weightkin.weights.shards import SUFFIXES
 
-ALWAYS = (".safetensors", ".gguf")
+MODEL_SUFFIXES = (".safetensors", ".gguf")
 TORCH = (".bin", ".pt", ".pth", ".ckpt")
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
-MAGIC = (b"GGUF", b"PK\x03\x04", b"\x89HDF\r\n", LEGACY)
+WEIGHTS_MAGIC = (b"GGUF", b"PK\x03\x04", b"\x89HDF\r\n", LEGACY)
 
 
 def is_own_model(path: Path) -> bool:
@@ -25,7 +25,7 @@ def is_own_model(path: Path) -> bool:
         head = file.read(16)
     is_pickle = suffix in TORCH and head.startswith(b"\x80")
     is_header = 0 < int.from_bytes(head[:8], "little") < 1 << 32 and head[8:9] == b"{"
-    return suffix in ALWAYS or is_pickle or is_header or head.startswith(MAGIC)
+    return suffix in MODEL_SUFFIXES or is_pickle or is_header or head.startswith(WEIGHTS_MAGIC)
 
 
 def lists_weights(path: Path) -> bool:

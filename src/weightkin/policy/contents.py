@@ -27,19 +27,19 @@ from weightkin.weights.shards import SUFFIXES
 MOST_TEXT = 40 << 20  # bytes: tokenizers have 35 MB
 MOST_OPEN, MOST_COMMAS = 1_500_000, 8_000_000  # brackets and commas of a JSON text
 MOST_STATE = 1 << 16  # bytes of a trainer's small state
-WEIGHTS = (
+WEIGHT_SUFFIXES = (
     *SUFFIXES, ".sft", ".distcp", ".npy", ".npz", ".h5", ".hdf5", ".keras", ".msgpack",
     ".pb", ".pkl", ".pickle", ".joblib", ".pt2", ".ot", ".nemo", ".th", ".tar", ".gz", ".zip",
     ".dduf", ".tflite", ".mlmodel", ".engine", ".plan", ".ggml", ".llamafile", ".data", ".pte",
 )  # fmt: skip
 IMAGES = (".png", ".jpg", ".jpeg")
-STATE = re.compile(
+TRAINER_FILE = re.compile(
     r"(training_args|optimizer|scheduler|scaler|rng_state)(_\d+)?\.(bin|pt|pth)", re.ASCII
 )
 LFS = b"version https://git-lfs.github.com/spec/"
 JOIN = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
 TO_SAFETENSORS = "not read (convert it to safetensors)"
-WHAT = {  # by suffix: what such files are, and what to do about them
+FOREIGN_WEIGHTS = {  # by suffix: what such files are, and what to do about them
     ".distcp": f"a part of a distributed checkpoint of torch, not read (join its folder: {JOIN})",
     ".h5": f"weights in HDF5, {TO_SAFETENSORS}",
     ".hdf5": f"weights in HDF5, {TO_SAFETENSORS}",
@@ -48,7 +48,7 @@ WHAT = {  # by suffix: what such files are, and what to do about them
     ".npz": f"arrays of numpy, {TO_SAFETENSORS}",
     ".msgpack": f"weights of Flax, {TO_SAFETENSORS}",
 }
-MAGIC = (
+FOREIGN_MAGIC = (
     (b"GGUF", "a GGUF file under another name"),
     (b"PK\x03\x04", "a zip archive, such as torch writes"),
     (b"\x89HDF\r\n", "an HDF5 file"), (b"\x93NUMPY", "an array of numpy"),
@@ -73,10 +73,16 @@ def why_not_passed(path: Path) -> str:
         head = file.read(16 + len(LFS))
     if head.startswith(LFS):
         return "a pointer of Git LFS: the file itself is not here"
-    if STATE.fullmatch(path.name) and size <= MOST_STATE and head.startswith((b"PK\3\4", b"\x80")):
+    if (
+        TRAINER_FILE.fullmatch(path.name)
+        and size <= MOST_STATE
+        and head.startswith((b"PK\3\4", b"\x80"))
+    ):
         return ""
-    if suffix in WEIGHTS:
-        return WHAT.get(suffix) or _named(head, "no file of the format that its name says")
+    if suffix in WEIGHT_SUFFIXES:
+        return FOREIGN_WEIGHTS.get(suffix) or _named(
+            head, "no file of the format that its name says"
+        )
     if suffix in IMAGES:
         return "" if is_image(path, size) else "no image, though its name says so"
     if size > MOST_TEXT:
@@ -92,7 +98,7 @@ def _named(head: bytes, otherwise: str) -> str:
     """What the first bytes of a file say it is."""
     if 0 < int.from_bytes(head[:8], "little") < 1 << 32 and head[8:9] == b"{":
         return "safetensors under a name that is not read"
-    return next((what for magic, what in MAGIC if head.startswith(magic)), otherwise)
+    return next((what for magic, what in FOREIGN_MAGIC if head.startswith(magic)), otherwise)
 
 
 def _of_text(raw: bytes, suffix: str) -> str:

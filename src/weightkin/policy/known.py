@@ -8,9 +8,9 @@ from typing import Literal
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.policy.equal_values import LEAST, equal_share
-from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
-from weightkin.policy.reach import Candidate, Reach, n_parameters
+from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
+from weightkin.policy.naming import CLAIMED, Meant, Resolved, Unknown
+from weightkin.policy.reach import CheckedCandidate, UnreachedBytes, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import EQUAL_KINDS
@@ -24,7 +24,7 @@ from weightkin.weights.declared import Declared, declared
 Parent = Literal["other", "model", "undetermined"]
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 SKETCHED = "compared with its sketch, a sample of it: blind tests were not run"
-FRUGAL = "read from a hub: blind tests looked at a part of it"
+FRUGAL_LIMIT = "read from a hub: blind tests looked at a part of it"
 CAPPED = "the two hold more stacks of blocks than are compared with each other"
 
 
@@ -46,7 +46,7 @@ class Evidence:
     parts: tuple[str, ...] = ()  # where weights are shared, if not in all parts
     is_own: bool = False  # the entry of the very model in the registry
     against: Against | None = None  # of a comparison made here
-    reach: Reach | None = None
+    reach: UnreachedBytes | None = None
 
     @property
     def is_same(self) -> bool:
@@ -61,14 +61,14 @@ class Known:
     declared: Declared
     digest: str
     by_name: Mapping[str, Evidence | Unknown]
-    candidate: Candidate
+    candidate: CheckedCandidate
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
 
 
 def look(
     model: Model,
-    named: Mapping[str, Named],
+    named: Mapping[str, Resolved],
     registry: Registry | None,
     *,
     digest: str,
@@ -88,7 +88,7 @@ def look(
         wanted = sorted({x.id for x in known} | set(also))
         trace = registry.trace(model, alpha=alpha, seed=seed, also=wanted, fresh=True)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
-    bench = _Bench(Candidate(model), alpha / max(1, len(named)), seed)
+    bench = _PairTester(CheckedCandidate(model), alpha / max(1, len(named)), seed)
     own = trace.search.registered if trace is not None else None
     if own is not None and own.id in {x.id for x in known}:
         e = _of_registered(own, by_id, bench, registry)
@@ -115,10 +115,10 @@ def look(
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class _PairTester:
     """The model at the gate, and how it is compared with each model that is named."""
 
-    candidate: Candidate
+    candidate: CheckedCandidate
     alpha: float
     seed: int
 
@@ -129,11 +129,11 @@ class _Bench:
         except WeightkinError as error:
             return error
 
-    def lacking(self, record: Comparison, other: Model, reach: Reach) -> str:
+    def lacking(self, record: Comparison, other: Model, reach: UnreachedBytes) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
         if record.verdict == "dependent":
             return ""
-        if (share := equal_share(other, self.candidate.model)) >= LEAST:
+        if (share := equal_share(other, self.candidate.model)) >= MIN_EQUAL_SHARE:
             return f"{share:.0%} of the values looked at are the same, bit for bit, at their places"
         return reach.lacking(record.alpha)
 
@@ -194,7 +194,7 @@ def _is_sure_above(number: int, trace: Trace) -> bool:
 def _of_registered(
     registered: Registered,
     by_id: Mapping[int, Evidence],
-    bench: _Bench,
+    bench: _PairTester,
     registry: Registry | None,
 ) -> Evidence:
     """What the registry found, or a comparison with what it holds: the graver of both."""
@@ -215,7 +215,7 @@ def _of_registered(
     return replace(worst, against=direct.against, reach=direct.reach)
 
 
-def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evidence:
+def _of_model(other: Model, bench: _PairTester, known: Ancestor | None = None) -> Evidence:
     """A comparison with a model that the policy names, and what it could have shown."""
     record = bench.compare(other)
     if isinstance(record, WeightkinError):
@@ -259,7 +259,10 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
             sentence=record.sentence,
             tested=round(reach.share, 4),
             log10_reach=round(reach.log10_pvalue, 3),
-            limits=(*([SKETCHED] * is_sketch), *([FRUGAL] * bool(record.parameters.get("frugal")))),
+            limits=(
+                *([SKETCHED] * is_sketch),
+                *([FRUGAL_LIMIT] * bool(record.parameters.get("frugal"))),
+            ),
         ),
     )
 
@@ -270,7 +273,7 @@ def _not_testable(other: Ancestor, why: str) -> Evidence:
     )
 
 
-def _is_equal(record: Comparison, other: Model, bench: _Bench) -> bool:
+def _is_equal(record: Comparison, other: Model, bench: _PairTester) -> bool:
     """Whether every value of both models was read and is equal, though nothing could be tested."""
     if record.equal is None or record.equal.basis == "sample" or record.incomplete:
         return False

@@ -28,7 +28,7 @@ LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
 LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in use: four bits
 FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
-FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
+PLAIN_FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
 A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
 NO_PROOF = ("residual", "heads")  # axes that show a copy only beside others
@@ -36,7 +36,7 @@ OWN_AXES = ("units", "vo")
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class UnreachedBytes:
     """Of one model against another; ``log10_pvalue`` is the smallest in reach."""
 
     hidden: int  # bytes that what no test reached may hold, those outside tensors among them
@@ -62,7 +62,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CheckedCandidate:
     """The model at the gate, with what is asked of its anatomy again and again."""
 
     model: Model
@@ -89,7 +89,7 @@ class Candidate:
         floats = {
             name: math.prod(self.model.tensors[name].shape)
             for name, role in self._anatomy.roles
-            if role != "other" and self.model.tensors[name].dtype in FLOATS
+            if role != "other" and self.model.tensors[name].dtype in PLAIN_FLOATS
         }
         return {**self._sizes, **floats}
 
@@ -110,7 +110,7 @@ class Candidate:
         on_axes = {x.tensor for axis in self._anatomy.axes for x in axis.places}
         return self._beside + sum(n for x, n in self._holds.items() if x not in on_axes)
 
-    def reach(self, record: Comparison, other: Model) -> Reach:
+    def reach(self, record: Comparison, other: Model) -> UnreachedBytes:
         """Of a comparison in which this model was ``b``."""
         ran = {(t.block_b, t.axis) for t in record.tests if t.n_units}
         views = {t.view for t in record.tests if t.axis == "residual"}
@@ -130,7 +130,7 @@ class Candidate:
             n, most = self.model.tensors[name].shape[0], _rows_of(other, role)
             left[name] = holds[name] = self._sizes[name] * max(0, n - most) // max(1, n)
         total = sum(self._sizes.values())
-        return Reach(
+        return UnreachedBytes(
             hidden=sum(holds.values()) + self._beside,
             share=1.0 - sum(left.values()) / max(1, total),
             of_other=n_parameters(other),

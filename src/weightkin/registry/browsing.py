@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.records.registry import Registered
-from weightkin.registry.edges import EDGE, edge_evidence
+from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
 from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 
-LONGEST = 1000  # characters of a text to look for
+LONGEST_QUERY = 1000  # characters of a text to look for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Pag
 
     Cost: one pass over the names; notes are looked up for the models returned alone.
     """
-    where, values = _condition(text[:LONGEST])
+    where, values = _condition(text[:LONGEST_QUERY])
     with opened(path, to_write=False) as connection:
         n = connection.execute(f"SELECT count(*) FROM models {where}", values).fetchone()[0]  # noqa: S608
         rows = connection.execute(
@@ -83,7 +83,7 @@ def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
     """What earlier searches found between a model and others, most certain first."""
     with opened(path, to_write=False) as connection:
         rows = connection.execute(
-            f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND digest_a = ?",  # noqa: S608
+            f"SELECT {EDGE_COLUMNS}, seal FROM edges WHERE a = ? AND digest_a = ?",  # noqa: S608
             (model.id, model.digest),
         ).fetchall()
         found = []

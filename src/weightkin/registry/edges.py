@@ -11,7 +11,7 @@ from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry.sealing import check, seal
 
-EDGE = "a, b, digest_a, digest_b, version, found, evidence"
+EDGE_COLUMNS = "a, b, digest_a, digest_b, version, found, evidence"
 Edge = tuple[int, int, str, str, str, str, str]
 
 
@@ -26,8 +26,8 @@ def recalled(
     if own is None:
         return None
     row = connection.execute(
-        f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"  # noqa: S608
-        " AND version = ?",
+        f"SELECT {EDGE_COLUMNS}, seal FROM edges"  # noqa: S608
+        " WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ? AND version = ?",
         (own.id, other.id, own.digest, other.digest, __version__),
     ).fetchone()
     if row is None:
@@ -39,7 +39,7 @@ def recalled(
 
 
 def edge_evidence(row: Sequence[Any]) -> dict[str, Any]:
-    """What a row of `edges` says, in the order of `EDGE` with its seal last."""
+    """What a row of `edges` says, in the order of `EDGE_COLUMNS` with its seal last."""
     check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
     found: dict[str, Any] = json.loads(row[-2])
     return found

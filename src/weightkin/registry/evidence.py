@@ -18,21 +18,21 @@ from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import Registered
 from weightkin.registry import family
-from weightkin.registry.claims import LONGEST, is_text
-from weightkin.registry.edges import EDGE, Edge, edge_evidence, write_edges
+from weightkin.registry.claims import LONGEST_CLAIM, is_text
+from weightkin.registry.edges import EDGE_COLUMNS, Edge, edge_evidence, write_edges
 from weightkin.registry.store import writing
 
 IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"
 MAX_SEED = 1 << 62
-KEYS = ("verdict", "basis", "log10_pvalue", "sentence", "kind", "looked_at")
+EDGE_KEYS = ("verdict", "basis", "log10_pvalue", "sentence", "kind", "looked_at")
 
 
 def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     """Comparisons and the family graph, as they go into the file."""
     rows = connection.execute(
-        f"SELECT {EDGE}, seal FROM edges ORDER BY a, b"  # noqa: S608
+        f"SELECT {EDGE_COLUMNS}, seal FROM edges ORDER BY a, b"  # noqa: S608
     ).fetchall()
-    keys = EDGE.split(", ")[:-1]
+    keys = EDGE_COLUMNS.split(", ")[:-1]
     compared = [
         {**dict(zip(keys, row[:-2], strict=True)), "evidence": edge_evidence(row)} for row in rows
     ]
@@ -78,7 +78,9 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
                 "evidence": dict(evidence),
             } if a in models and b in models and _is_evidence(evidence):
                 x, y = models[a], models[b]
-                text = json.dumps({key: evidence.get(key) for key in KEYS} | {"imported": True})
+                text = json.dumps(
+                    {key: evidence.get(key) for key in EDGE_KEYS} | {"imported": True}
+                )
                 is_theirs = (x.digest, y.digest) == (digest_a, digest_b) and x.id != y.id
                 if is_theirs and is_text(version + found):
                     yield x.id, y.id, digest_a, digest_b, version, found, text
@@ -89,9 +91,9 @@ def _is_evidence(said: Mapping[str, Any]) -> bool:
     texts = [said.get(key) for key in ("verdict", "basis", "sentence", "looked_at")]
     kind, p = said.get("kind"), said.get("log10_pvalue")
     return (
-        all(isinstance(x, str) and len(x) <= LONGEST and is_text(x) for x in texts)
+        all(isinstance(x, str) and len(x) <= LONGEST_CLAIM and is_text(x) for x in texts)
         and isinstance(kind, list)
-        and all(isinstance(x, str) and len(x) <= LONGEST for x in kind)
+        and all(isinstance(x, str) and len(x) <= LONGEST_CLAIM for x in kind)
         and isinstance(p, float | int)
         and p <= 0
     )

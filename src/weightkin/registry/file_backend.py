@@ -7,9 +7,9 @@ from pathlib import Path
 from weightkin.registry.blocks import (
     ALIGNED,
     INVARIANT,
-    Block,
     Check,
     Halves,
+    VectorBlock,
     read_rows,
     write_rows,
 )
@@ -36,7 +36,7 @@ class FileStore:
         write_rows(self._folder, ALIGNED, slot, [aligned])
         write_rows(self._folder, INVARIANT, slot, [invariant])
 
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+    def vectors(self, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
         """The first ``n`` rows, mapped from disk."""
         return read_rows(self._folder, block, n)
 

@@ -31,7 +31,7 @@ from weightkin.sketch import Sketch
 from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
-OWN = "query"
+QUERY_NODE = "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def place_in_graph(
         node_of = {held.slot: node for node, held in sketches.held.items()}
         slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
-        at = unused(OWN, (node.id for node in graph.nodes))
+        at = unused(QUERY_NODE, (node.id for node in graph.nodes))
         before = graph
         close, hidden = (
             [nodes[x.model.id] for x in near if x.looked_at == how and x.model.id in nodes]
@@ -122,8 +122,8 @@ def place_among_nearest(
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden)]
-    facts = {OWN: NodeFacts(query.sketch.name, number, query.sketch.digest)}
+    sources: list[Sketch | Model] = [_source(query.sketch, QUERY_NODE, is_hidden)]
+    facts = {QUERY_NODE: NodeFacts(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
@@ -135,7 +135,7 @@ def place_among_nearest(
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
     graph = family_graph(sources, alpha=alpha * share, seed=seed)
     graph = graph if is_whole else opened(graph)
-    return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
+    return _place(graph, QUERY_NODE, facts, "registry" if is_whole else "nearest")
 
 
 def relatives_of(

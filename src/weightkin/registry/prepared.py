@@ -10,11 +10,11 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel
-from weightkin.lineage.collection import SMALL, contents_of, is_of
+from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.file import SUFFIX
-from weightkin.sketch.invariant import N_DIMS, invariant_vector
+from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
 from weightkin.stats.matching import Floats
@@ -47,7 +47,7 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
     if model.sketched is not None:
         sketch = read_sketch(Path(model.source))
         return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
-    sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())
+    sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme())
     return _prepared(replace(sketch, source=full_name_of(model)), model, said)
 
 
@@ -112,6 +112,6 @@ def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:
         sketch,
         contents_of(sketch),
         np.nan_to_num(aligned),
-        np.zeros(N_DIMS, dtype=np.float32) if vector is None else vector,
+        np.zeros(N_INVARIANT, dtype=np.float32) if vector is None else vector,
         said,
     )

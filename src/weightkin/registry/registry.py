@@ -34,7 +34,7 @@ from weightkin.weights.outside import refuse_inside
 from weightkin.weights.source import full_name, full_name_of, may_be_elsewhere
 
 ALPHA = 1e-6
-MOST = 32  # candidates that are compared
+N_COMPARED = 32  # candidates that are compared
 NO_AXIS = "no axis of it is known"
 
 
@@ -84,7 +84,7 @@ class Registry:
         )
 
     def search(
-        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
     ) -> Search:
         """Who is related to a model, among all that are registered.
 
@@ -110,7 +110,7 @@ class Registry:
         *,
         alpha: float = ALPHA,
         seed: int = 0,
-        most: int = MOST,
+        most: int = N_COMPARED,
         also: Sequence[int] = (),
         fresh: bool = False,
     ) -> Trace:

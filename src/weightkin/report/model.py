@@ -12,7 +12,7 @@ from weightkin.records.form import to_text
 from weightkin.report.terminal import file_size, printable
 from weightkin.weights import Model
 
-SCHEMA = "weightkin/model/1"
+MODEL_SCHEMA = "weightkin/model/1"
 
 
 def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
@@ -45,7 +45,7 @@ def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRecord:
+class TensorEntry:
     """One tensor as its header states it, with the role it was given."""
 
     name: str
@@ -65,13 +65,13 @@ class ModelRecord:
     family: str
     stacks: dict[str, int]
     axes: tuple[Axis, ...]
-    tensors: tuple[TensorRecord, ...]
+    tensors: tuple[TensorEntry, ...]
     skipped: tuple[Skipped, ...]
     bytes_read: int
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
-        return to_text(SCHEMA, asdict(self), 2)
+        return to_text(MODEL_SCHEMA, asdict(self), 2)
 
 
 def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
@@ -85,7 +85,7 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
         stacks=dict(anatomy.stacks),
         axes=anatomy.axes,
         tensors=tuple(
-            TensorRecord(
+            TensorEntry(
                 name=name,
                 dtype=model.tensors[name].dtype,
                 shape=model.tensors[name].shape,

@@ -8,7 +8,7 @@ from weightkin.records.form import probability_words
 from weightkin.records.registry import Adding, Registered, Relative, Search, Step, Trace
 from weightkin.report.terminal import printable
 
-MOST_SHOWN = 20
+MAX_LINES = 20
 NEAREST = (
     "placed among its nearest relatives alone, every direction open: run tree --registry for all"
 )
@@ -38,11 +38,11 @@ def listing_lines(models: Sequence[Registered]) -> list[str]:
 def search_lines(record: Search) -> list[str]:
     """The sentence, the relatives nearest first, and where the model hangs."""
     lines = [printable(record.sentence), *_own(record)]
-    for x in record.relatives[:MOST_SHOWN]:
+    for x in record.relatives[:MAX_LINES]:
         lines.append(f"  {_relative(x)}")
-    if len(record.relatives) > MOST_SHOWN:
-        lines.append(f"  {len(record.relatives) - MOST_SHOWN} more (--json lists them)")
-    for x in record.untested[:MOST_SHOWN]:
+    if len(record.relatives) > MAX_LINES:
+        lines.append(f"  {len(record.relatives) - MAX_LINES} more (--json lists them)")
+    for x in record.untested[:MAX_LINES]:
         lines.append(f"  not testable with {_relative(x)}")
     if record.first_registered:
         of_all = " (itself)" if _is_first(record) else ""

@@ -20,9 +20,9 @@ AXIS_WORDS = {
 PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": "no evidence"}
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
-BLIND = "blind tests"
-ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
-FEW = 8  # units
+BLIND_TESTS = "blind tests"
+NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
+FEW_UNITS = 8  # units
 SIGNS = ("signs", "token signs")
 
 
@@ -60,7 +60,7 @@ def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
         return []
-    whys = [x.why for x in record.skipped if BLIND in x.what]
+    whys = [x.why for x in record.skipped if BLIND_TESTS in x.what]
     return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
 
 
@@ -69,10 +69,10 @@ def _few(record: Comparison) -> list[str]:
     few: list[str] = []
     by_luck: list[str] = []
     for axis in record.axes:
-        is_alike = axis.effect is not None and axis.effect.observed >= ALIKE
+        is_alike = axis.effect is not None and axis.effect.observed >= NOTABLE_COSINE
         if is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS:
             n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
-            is_small = 0 < max(n_units, default=0) <= FEW
+            is_small = 0 < max(n_units, default=0) <= FEW_UNITS
             (few if is_small else by_luck).append(AXIS_WORDS.get(axis.axis, axis.axis))
     lines = []
     if few:

@@ -18,7 +18,7 @@ from weightkin.records.family import (
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 
-LONGEST = 60  # characters of a name
+LONGEST_NODE_NAME = 60  # characters of a name
 UNOBSERVED = "(unobserved ancestor)"
 # the number of a kind that says most about it
 MAIN_NUMBER = {
@@ -56,12 +56,12 @@ class _Lines:
 
 
 UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
-PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), "...")
+ASCII_LINES = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
 def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
     """The sentence, a tree for each family, models without relatives, what was skipped."""
-    drawn = UNICODE if is_unicode else PLAIN
+    drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
     for edge in graph.edges:
@@ -91,7 +91,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     UsageError
         No model, or more than one, goes by that id, name or source.
     """
-    drawn = UNICODE if is_unicode else PLAIN
+    drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
     node = _wanted(graph, child)
     lines = [_title(node, drawn)]
@@ -190,12 +190,12 @@ def _direction(edge: FamilyEdge) -> str:
 
 
 def _title(node: FamilyNode, drawn: _Lines) -> str:
-    same = ", ".join(_cut(printable(x), LONGEST, drawn) for x in node.duplicates)
+    same = ", ".join(_cut(printable(x), LONGEST_NODE_NAME, drawn) for x in node.duplicates)
     return _name(node, drawn) + (f" = {same}" if same else "")
 
 
 def _name(node: FamilyNode, drawn: _Lines) -> str:
-    return _cut(printable(node.id), LONGEST, drawn) if node.observed else UNOBSERVED
+    return _cut(printable(node.id), LONGEST_NODE_NAME, drawn) if node.observed else UNOBSERVED
 
 
 def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
@@ -264,7 +264,7 @@ def _main_number(details: Mapping[str, Any]) -> str:
         if isinstance(value, float):
             return words.format(_number(value))
         if isinstance(value, int | str) and not isinstance(value, bool):
-            return words.format(printable(str(value))[:LONGEST])
+            return words.format(printable(str(value))[:LONGEST_NODE_NAME])
         if isinstance(value, list | tuple):
             return words.format(len(value))
     return ""

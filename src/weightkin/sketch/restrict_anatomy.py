@@ -17,7 +17,7 @@ from weightkin.sketch.scheme import Indices
 from weightkin.sketch.types import SketchedTensor
 from weightkin.weights.model import Problem
 
-HEADS = Problem("heads", "a sketch holds no whole head")
+NO_WHOLE_HEAD = Problem("heads", "a sketch holds no whole head")
 KEPT_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v",),
@@ -38,7 +38,7 @@ def cut_anatomy(anatomy: Anatomy, tensors: Mapping[str, SketchedTensor]) -> Anat
             lost += 1
     skipped = list(anatomy.skipped)
     if any(axis.kind == "heads" for axis in anatomy.axes):
-        skipped.append(HEADS)
+        skipped.append(NO_WHOLE_HEAD)
     if lost:
         skipped.append(Problem(f"{lost} axes", "the sketch holds none of their matrices"))
     return replace(

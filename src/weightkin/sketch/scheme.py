@@ -23,10 +23,10 @@ from weightkin.errors import UsageError
 Indices = npt.NDArray[np.int64]
 
 MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
-MAX_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
+N_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
 MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
 MAX_NUMBER = 1 << 20  # of any parameter in a name
-WHOLE = "ws1-whole"
+WHOLE_SCHEME = "ws1-whole"
 _NAME = re.compile(r"ws1-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
 
 
@@ -49,12 +49,14 @@ class Scheme:
     @classmethod
     def from_name(cls, name: str) -> Scheme:
         """Return the scheme that a name spells out."""
-        if name == WHOLE:
+        if name == WHOLE_SCHEME:
             return cls.whole()
         match = _NAME.fullmatch(name)
         numbers = [int(text) for text in match.groups()] if match else []
         if not numbers or not numbers[0] or not numbers[2] or max(numbers) > MAX_NUMBER:
-            raise UsageError(f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE}")
+            raise UsageError(
+                f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE_SCHEME}"
+            )
         n_rows, n_scattered, n_columns, n_tail, n_tail_columns = numbers
         return cls(n_rows, n_scattered, n_columns, n_tail, n_tail_columns)
 
@@ -62,7 +64,7 @@ class Scheme:
     def name(self) -> str:
         """The version of the rules and every parameter."""
         if self.is_whole:
-            return WHOLE
+            return WHOLE_SCHEME
         kept = f"r{self.n_rows}-s{self.n_scattered}-c{self.n_columns}"
         return f"ws1-{kept}-t{self.n_tail}x{self.n_tail_columns}"
 

@@ -25,7 +25,7 @@ Answers = dict[int | str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ErrorAnswer:
     """Why something was not done, in one line."""
 
     error: str
@@ -76,7 +76,7 @@ def _number(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class PairRequest:
     """Numbers of two registered models."""
 
     a: Annotated[int, Query(ge=1, le=1 << 53), BeforeValidator(_number)]
@@ -120,7 +120,7 @@ def _answers(*codes: int, model: Any = None) -> Answers:
         503: "The registry cannot be used.",
     }
     said: Answers = {
-        code: {"model": Problem, "description": words[code]} for code in sorted({*codes, *EVER})
+        code: {"model": ErrorAnswer, "description": words[code]} for code in sorted({*codes, *EVER})
     }
     if model is not None:
         said[200] = {"model": model}
@@ -165,7 +165,7 @@ def router(service: JobService) -> APIRouter:
         return seen(service, service.trace(model_or_404(service, number)))
 
     @api.post("/compare", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING))
-    def compare(pair: Pair) -> JobSeen:
+    def compare(pair: PairRequest) -> JobSeen:
         """Compare two registered models."""
         a, b = (model_or_404(service, number) for number in (pair.a, pair.b))
         return seen(service, service.compare(a, b))

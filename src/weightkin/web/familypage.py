@@ -21,7 +21,7 @@ from weightkin.report.html.graph_model import (
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
-ON_PAGE = 200
+EDGES_ON_PAGE = 200
 SURE = (0.8, 0.95, 0.99)
 MOST_DECLARED = 100_000  # registered models whose declarations are drawn
 
@@ -90,14 +90,14 @@ class Families:
             for i, edge in enumerate(drawn.edges)
             if (not kind or edge.kind == kind) and (not least or edge.probability >= least)
         ]
-        start = (page - 1) * ON_PAGE
+        start = (page - 1) * EDGES_ON_PAGE
         return Table(
-            rows=tuple(_row(drawn, i) for i in found[start : start + ON_PAGE]),
+            rows=tuple(_row(drawn, i) for i in found[start : start + EDGES_ON_PAGE]),
             kinds=tuple(sorted({edge.kind for edge in drawn.edges})),
             kind=kind,
             sure=sure,
             page=page,
-            n_pages=max(1, math.ceil(len(found) / ON_PAGE)),
+            n_pages=max(1, math.ceil(len(found) / EDGES_ON_PAGE)),
             n_found=len(found),
         )
 

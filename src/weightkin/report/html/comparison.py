@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Test
 from weightkin.records.form import probability_words, pvalue_words
-from weightkin.report.derived import NUMBERS, detail_words, value_words
+from weightkin.report.derived import DETAIL_KEYS, detail_words, value_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.heat import numbered_map
 from weightkin.report.html.sections import models_section, opening, section, skipped_section
@@ -167,7 +167,7 @@ def _derivation(record: Comparison) -> Html | None:
     if not record.kind and not direction.evidence and not details:
         return None
     numbers: list[tuple[str, object]] = [("Kind", ", ".join(record.kind))]
-    order = [*NUMBERS, *(key for key in details if key not in NUMBERS)]
+    order = [*DETAIL_KEYS, *(key for key in details if key not in DETAIL_KEYS)]
     numbers += [(detail_words(k), value_words(details[k])) for k in order if k in details]
     note = None
     said = "Which of the two came first is undetermined from these two alone."
