@@ -21,12 +21,12 @@ from tests.lineage.simulated import Arrays, base, model
 from benchmarks.big_models import LLAMA_1B, write_model
 from benchmarks.tables import markdown
 from weightkin import family_graph
+from weightkin.arrays import Floats
 from weightkin.lineage.growing import Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Scheme, Sketch, take_sketch
 from weightkin.sketch.vectors import nearest, search_vector, search_vectors
-from weightkin.stats.matching import Floats
 from weightkin.weights import open_model
 
 SIZES = (100, 1000)  # 10_000 takes long: name it on the command line

@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
     "errors": -1,
     "_version": -1,
+    "arrays": -1,
     "records": 0,
     "stats": 0,
     "scan": 0,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.types import Place
-from weightkin.stats.matching import Floats
+from weightkin.arrays import Floats
 from weightkin.weights.model import Model
 
 _FIRST = (

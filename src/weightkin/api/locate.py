@@ -13,6 +13,7 @@ import numpy as np
 from weightkin._version import __version__
 from weightkin.anatomy.side import MAX_EXPERTS, Side, open_side
 from weightkin.api.arguments import check_alpha, check_seed
+from weightkin.arrays import Doubles
 from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
@@ -21,7 +22,7 @@ from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import TokenRows, frames
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
-from weightkin.localise.blockscan import BlockScan, Doubles, correct, scan_blocks
+from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
 from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped

@@ -11,6 +11,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
 from weightkin.derivation.matched_units import (
     MatchedUnits,
     Residual,
@@ -25,7 +26,6 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import STRAIGHT_FAILS
-from weightkin.stats.matching import Floats, Ints
 
 ORDER = ("permuted", "rotated", "rescaled", "sign-flipped")
 IN_ONE_BASIS = frozenset({"units", "vo", "heads", "residual", "signs"})  # stages that say so

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.pairing import BlockPair, TensorPair, match_blocks, pair_tensors
 from weightkin.sketch.overlap import Common
 from weightkin.sketch.types import Sketch
-
-Doubles = npt.NDArray[np.float64]
 
 MIN_RELATED_COSINE = 0.25  # cosine of two matrices under which they share nothing
 

@@ -13,17 +13,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
 from weightkin.sketch.types import Sketch
-from weightkin.stats.matching import Floats
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
 FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
-
-Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +189,8 @@ class _Pool:
 
     keys: Mapping[int, Keys]
     values: Mapping[int, Floats]
-    homes: Mapping[int, Index]  # position of the view
-    ranks: Mapping[int, Index]  # position inside the view
+    homes: Mapping[int, Ints]  # position of the view
+    ranks: Mapping[int, Ints]  # position inside the view
     views: tuple[View, ...]
 
     @classmethod
@@ -213,7 +210,7 @@ class _Pool:
             ranks[length] = np.concatenate([np.arange(n) for n in sizes])[order]
         return cls(keys, values, homes, ranks, views)
 
-    def look_up(self, view: View) -> tuple[Flags, Flags, Index, Index]:
+    def look_up(self, view: View) -> tuple[Flags, Flags, Ints, Ints]:
         """Which vectors are here as well, which of them once; view and place of the first."""
         length = view.vectors.shape[1]
         none = np.zeros(len(view.vectors), dtype=np.int64)

@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.shared import Doubles, SharedTensor
+from weightkin.arrays import Doubles
+from weightkin.derivation.shared import SharedTensor
 
 DRIFT = 0.3  # share of the singular directions that count as drift
 MAX_INHERITED_TENSORS = 16  # matrices looked at, spread evenly over the depth

@@ -14,10 +14,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Doubles, Floats
 from weightkin.sketch.types import Lattice, SketchedTensor
-from weightkin.stats.matching import Floats
-
-Doubles = npt.NDArray[np.float64]
 
 GROUPS = (256, 128, 64, 32, 16)
 MAX_LEVELS = 256  # eight bits

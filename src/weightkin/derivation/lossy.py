@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to, is_rounded
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats
 
 Image = Literal[
     "equal", "cast", "quantised", "levels", "pruned", "near", "scaled", "finer", "changed"

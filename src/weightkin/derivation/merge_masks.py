@@ -18,8 +18,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.merge_parts import MIN_PRECISE_ENTRIES, PRECISE, find_atom, narrowest
-from weightkin.derivation.merges import Floats, Merge, Method, NamedArrays
+from weightkin.derivation.merges import Merge, Method, NamedArrays
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,8 +40,8 @@ class _Masked:
 
     base: int
     parents: tuple[int, ...]  # positions among the candidates, like the base
-    atoms: Floats  # (n_parents,)
-    weights: Floats  # (n_parents,)
+    atoms: Doubles  # (n_parents,)
+    weights: Doubles  # (n_parents,)
     kept: Mask  # (n_parents, n_entries)
     active: Mask  # (n_parents, n_entries): the parent differs from the base
     explained: float  # share of the changed entries
@@ -93,7 +94,7 @@ def find_masked_merge(
     return _merge(child, fits, reading, single)
 
 
-def rounding(values: Floats) -> float:
+def rounding(values: Doubles) -> float:
     """Relative spacing of the narrowest common format that holds all values."""
     return {"bfloat16": 2.0**-8, "float16": 2.0**-11}.get(narrowest(values).name, 2.0**-22)
 
@@ -102,12 +103,12 @@ def _has(model: NamedArrays, own: NamedArrays, names: Sequence[str]) -> bool:
     return all(name in model and model[name].shape == own[name].shape for name in names)
 
 
-def _entries(model: NamedArrays, names: Sequence[str], step: int) -> Floats:
+def _entries(model: NamedArrays, names: Sequence[str], step: int) -> Doubles:
     flat = np.concatenate([np.ravel(model[name]) for name in names])
     return flat[:: max(step, 1)].astype(np.float64)
 
 
-def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
+def _read(y: Doubles, x: Doubles, unit: Doubles, base: int) -> _Masked | None:
     """Collect parents by their atoms on what is still unexplained, then weigh combinations."""
     change = y - x[base]
     deltas = x - x[base]
@@ -130,12 +131,12 @@ def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
 
 
 def _weigh(
-    change: Floats,
-    deltas: Floats,
-    unit: Floats,
+    change: Doubles,
+    deltas: Doubles,
+    unit: Doubles,
     base: int,
     parents: tuple[int, ...],
-    atoms: Floats,
+    atoms: Doubles,
 ) -> _Masked | None:
     """Explain entries by sums, and by weighted means, of kept task vectors; keep the better."""
     n = len(parents)
@@ -184,8 +185,8 @@ def _weigh(
 
 
 def _assign(
-    change: Floats, deltas: Floats, unit: Floats, atoms: Floats, shares: Floats | None
-) -> tuple[Floats, Mask]:
+    change: Doubles, deltas: Doubles, unit: Doubles, atoms: Doubles, shares: Doubles | None
+) -> tuple[Doubles, Mask]:
     """Nearest combination of kept task vectors to every entry, and who was kept; fewest first."""
     n = len(deltas)
     model = np.zeros_like(change)
@@ -205,7 +206,7 @@ def _assign(
     return model, kept
 
 
-def _shares_of_two(change: Floats, deltas: Floats, unit: Floats, atoms: Floats) -> Floats:
+def _shares_of_two(change: Doubles, deltas: Doubles, unit: Doubles, atoms: Doubles) -> Doubles:
     """Weights of two parents where both were kept: least squares, trimmed to what fits."""
     alone = [np.abs(change - s * d) <= 2 * unit for s, d in zip(atoms, deltas, strict=True)]
     both = (deltas[0] * deltas[1] > 0) & ~alone[0] & ~alone[1] & (np.abs(change) > unit)
@@ -220,7 +221,7 @@ def _shares_of_two(change: Floats, deltas: Floats, unit: Floats, atoms: Floats) 
     return np.array([share, 1 - share])
 
 
-def _order(delta: Floats, kept: Mask, active: Mask) -> float:
+def _order(delta: Doubles, kept: Mask, active: Mask) -> float:
     """Probability that a kept entry of a task vector is larger than a dropped one."""
     size = np.abs(delta[active])
     is_kept = kept[active]

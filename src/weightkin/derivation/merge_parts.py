@@ -21,7 +21,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.merges import MAX_PARENTS, Floats, Merge, NamedArrays
+from weightkin.arrays import Doubles
+from weightkin.derivation.merges import MAX_PARENTS, Merge, NamedArrays
 
 MIN_COVERED = 0.95  # of the entries
 MIN_PART_SHARE = 0.02
@@ -155,7 +156,7 @@ PRECISE = 50  # rounding units that a difference must have
 MAX_RATIO = 8.0
 
 
-def find_atom(change: Floats, delta: Floats, unit: Floats) -> tuple[float, float]:
+def find_atom(change: Doubles, delta: Doubles, unit: Doubles) -> tuple[float, float]:
     """The number where ratios pile up, and the share of entries there beyond the local level."""
     precise = np.abs(delta) > PRECISE * unit
     if precise.sum() < MIN_PRECISE_ENTRIES:
@@ -176,7 +177,7 @@ def find_atom(change: Floats, delta: Floats, unit: Floats) -> tuple[float, float
     return share, _sharpened(_mode(ratio[near]), ratio, error)
 
 
-def _mode(values: Floats) -> float:
+def _mode(values: Doubles) -> float:
     """Half-sample mode: the shortest half, of that the shortest half, until few are left."""
     left = np.sort(values)
     while len(left) > 8:
@@ -186,7 +187,7 @@ def _mode(values: Floats) -> float:
     return float(np.median(left))
 
 
-def _sharpened(atom: float, ratio: Floats, error: Floats) -> float:
+def _sharpened(atom: float, ratio: Doubles, error: Doubles) -> float:
     """Precision-weighted mean of the ratios that agree with an atom, to the last digits."""
     for _ in range(4):
         agree = np.abs(ratio - atom) <= 2 * error

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.distances import PairRelation
-
-Doubles = npt.NDArray[np.float64]
 
 MAX_EQUAL = 0.01  # share of equal entries above which nothing was added everywhere
 NOISE_EDGE = 1.15  # of the spectrum of white noise: (sqrt m + sqrt n) sigma

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.overlap import Common, common
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.matching import unit_rows
 
 BlockPair = tuple[str, int, int]  # stack, block of a, block of b
 TOKEN_TABLES = ("embed", "unembed")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.types import Lattice
-from weightkin.stats.matching import Floats
 
 MARGIN = 1.05  # over the edge of the spectrum of rounding errors
 # significant bits and smallest exponent of a normal number, by the narrowest lattice of a tensor

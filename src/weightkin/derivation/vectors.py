@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.types import SketchedTensor
-from weightkin.stats.matching import Floats
 
 N_PER_PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
 LEAST_BITS = 40.0  # of a vector that two models do not share by chance

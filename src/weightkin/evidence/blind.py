@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.coins import (
     coin_sets,
     joined,
@@ -33,7 +34,7 @@ from weightkin.evidence.views import (
 from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.copies import Groups
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
     log_evalues,

@@ -15,11 +15,12 @@ import numpy as np
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
 from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
 CALIBRATED_SEED = (

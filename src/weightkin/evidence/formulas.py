@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Floats
 from weightkin.evidence.pairs import Views
 from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
-from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model
 
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views

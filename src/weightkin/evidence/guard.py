@@ -16,10 +16,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
 from weightkin.records.comparison import Trusts
-from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
 from weightkin.weights.model import Model, Problem

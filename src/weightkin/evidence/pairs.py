@@ -11,12 +11,13 @@ import numpy.typing as npt
 from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats
 from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average, product
 from weightkin.stats.copies import MIN_FEATURES_COPY, Groups, copied_runs, copied_units
-from weightkin.stats.matching import Floats, match_rows, unit_rows
+from weightkin.stats.matching import match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
 COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it

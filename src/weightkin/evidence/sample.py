@@ -16,8 +16,8 @@ import numpy as np
 
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Floats
 from weightkin.sketch.scheme import Scheme
-from weightkin.stats.matching import Floats
 from weightkin.weights.dtypes import to_float32
 from weightkin.weights.model import Model, Problem, Rows
 

@@ -11,20 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Bools, Floats, Ints
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.weights.model import Model
 
-Bools = npt.NDArray[np.bool_]
 LARGE_MATRIX = 1 << 21  # elements of one matrix above which not everything is read
 COORDINATES = 256  # whole rows read of a large matrix whose columns are the units
 MAX_MAPPED_UNITS = 4096  # units read where no such matrix is there

@@ -11,13 +11,12 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
-from weightkin.stats.matching import Floats
 from weightkin.weights.model import Model
 
 N_TOKENS = 512
@@ -26,7 +25,6 @@ MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never 
 UNITS_AT_ONCE = 2048  # units held at a time
 MAX_TOKENIZER_BYTES = 1 << 26
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class TokenRows:
 class SharedTokens:
     """Rows of the two embeddings that stand for the same tokens, and by which rule."""
 
-    rows_a: Indices
-    rows_b: Indices
+    rows_a: Ints
+    rows_b: Ints
     rule: str
     n_left: int  # that were not drawn
 
@@ -182,7 +180,7 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     return _Tables(found, axis.n_units, gain)
 
 
-def _token_frame(model: Model, tables: _Tables, rows: Indices, n_left: int) -> TokenRows:
+def _token_frame(model: Model, tables: _Tables, rows: Ints, n_left: int) -> TokenRows:
     inputs = model.rows(tables.tokens["embed"].place.tensor, rows)
     out = tables.tokens.get("unembed", tables.tokens["embed"]).place
     outputs = model.rows(out.tensor, rows) * tables.last_gain

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.derivation.shared import Doubles
+from weightkin.arrays import Doubles
 from weightkin.sketch import Sketch
 from weightkin.weights import Model
 

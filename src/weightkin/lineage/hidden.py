@@ -11,8 +11,8 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Doubles
 from weightkin.derivation.pair import Settings, compare_pair, pair_of
-from weightkin.derivation.shared import Doubles
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.views import TokenRows, frames, unit_rows_of
 from weightkin.lineage.candidates import Member, support_of

@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.distances import MIN_RELATED_COSINE, relate
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import MIN_ZEROS
 from weightkin.derivation.pairing import TOKEN_TABLES
-from weightkin.derivation.shared import Doubles, common_values
+from weightkin.derivation.shared import common_values
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import Lattice, SketchedTensor

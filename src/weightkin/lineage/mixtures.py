@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.distances import relate
 from weightkin.derivation.merge_methods import explain_merge
 from weightkin.derivation.merge_parts import layer_of
 from weightkin.derivation.merges import Merge, NamedArrays, gram_matrices
-from weightkin.derivation.shared import Doubles
 from weightkin.lineage.candidates import CandidateEdge, support_of
 from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch

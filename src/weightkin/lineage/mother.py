@@ -38,7 +38,8 @@ from scipy.cluster.hierarchy import fcluster, linkage  # type: ignore[import-unt
 from scipy.spatial.distance import squareform  # type: ignore[import-untyped,unused-ignore]
 from scipy.stats import kurtosis  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.lineage.arborescence import ROOT, Floats, Ints, arborescence
+from weightkin.arrays import Doubles, Ints
+from weightkin.lineage.arborescence import ROOT, arborescence
 
 Stage = Literal["specialisation", "generalisation"]
 DistanceName = Literal["l_FT", "l_FT written", "l2", "l_LoRA"]
@@ -106,7 +107,7 @@ def mother(
 
 
 def spanning_tree(
-    distance: Floats, scores: Floats, *, stage: Stage = "specialisation", lam: float = LAMBDA
+    distance: Doubles, scores: Doubles, *, stage: Stage = "specialisation", lam: float = LAMBDA
 ) -> Ints:
     """Minimum directed spanning tree of M = D + lambda mean(D) T; T marks edges against kurtosis.
 
@@ -119,7 +120,7 @@ def spanning_tree(
     return arborescence(distance + lam * distance.mean() * against)
 
 
-def clusters(distance: Floats, n_trees: int) -> Ints:
+def clusters(distance: Doubles, n_trees: int) -> Ints:
     """Tree of each model: Ward's linkage cut into ``n_trees``, numbered from 0."""
     n = len(distance)
     if not 1 <= n_trees <= n:
@@ -141,14 +142,14 @@ def common_square(models: Sequence[Matrices]) -> list[str]:
     )
 
 
-def kurtoses(models: Sequence[Matrices], names: Sequence[str]) -> Floats:
+def kurtoses(models: Sequence[Matrices], names: Sequence[str]) -> Doubles:
     """Excess kurtosis of every matrix's entries, summed over the matrices."""
     return np.array(
         [sum(float(kurtosis(np.ravel(_real(m[name])))) for name in names) for m in models]
     )
 
 
-def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -> Floats:
+def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -> Doubles:
     """All pairs of models; ``mean absolute`` is what the released code clusters by."""
     parts = [_of_matrix([_real(m[name]) for m in models], distance) for name in names]
     stack = np.stack(parts)  # (n_matrices, n, n)
@@ -158,7 +159,7 @@ def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -
     return np.asarray(np.sqrt(total) if distance == "l2" else total)
 
 
-def _of_matrix(matrices: list[npt.NDArray[Any]], distance: str) -> Floats:
+def _of_matrix(matrices: list[npt.NDArray[Any]], distance: str) -> Doubles:
     n = len(matrices)
     values, lowest, highest = np.zeros((n, n)), np.inf, -np.inf
     for i, j in combinations(range(n), 2):

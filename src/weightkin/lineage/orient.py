@@ -15,18 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, expit, logsumexp
 
+from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.inheritance import Inheritance, descent_log_odds
-from weightkin.derivation.shared import (
-    Doubles,
-    SharedTensor,
-    grams,
-    squared_distances,
-    without_zeros,
-)
+from weightkin.derivation.shared import SharedTensor, grams, squared_distances, without_zeros
 from weightkin.lineage.arborescence import arborescence
 from weightkin.lineage.candidates import N_RESAMPLES
-
-Ints = npt.NDArray[np.int64]
 
 DISTANCE = 2.0  # cost of a factor e in squared distance
 REPLACED_DISTANCE = (

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from weightkin.derivation.shared import Doubles, common_values
+from weightkin.arrays import Doubles, Ints
+from weightkin.derivation.shared import common_values
 from weightkin.sketch import Sketch
 from weightkin.sketch.vectors import nearest, search_vectors
 
-Ints = npt.NDArray[np.int64]
 LikenessMatrix = Doubles | csr_array
 MAX_DENSE = 2000  # models of which all pairs are looked at
 N_NEAREST = 64  # by vector, of each of more models

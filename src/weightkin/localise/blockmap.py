@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Doubles
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
-from weightkin.localise.blockscan import BlockScan, Doubles
+from weightkin.localise.blockscan import BlockScan
 from weightkin.records import BlockRelation, Effect
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Bools, Doubles
 from weightkin.evidence.guard import tie, whom_to_trust
 from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
 from weightkin.evidence.sample import Plan
@@ -29,8 +29,6 @@ from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
 from weightkin.weights.model import Problem
 
-Doubles = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 KINDS: tuple[AxisKind, ...] = ("units", "vo")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Ints
 from weightkin.evidence.guard import whom_to_trust
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import (
@@ -23,7 +24,6 @@ from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, n
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
-from weightkin.stats.matching import Ints
 from weightkin.weights.model import Model, Problem
 
 N_RESIDUAL_TOKENS = 512  # embedding rows that show the residual dimensions

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from weightkin.anatomy.naming import is_buffer
+from weightkin.arrays import Floats
 from weightkin.records import Skipped
 from weightkin.records.location import Likeness, TensorRelation
-from weightkin.stats.matching import Floats
 from weightkin.weights.dtypes import to_float32
 from weightkin.weights.model import Model, TensorInfo
 

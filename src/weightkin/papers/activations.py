@@ -17,13 +17,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import WeightkinError
 from weightkin.evidence.pairs import effect_of
 from weightkin.papers.forward import Activations, BlockActivations, record_activations
 from weightkin.papers.inputs import shared_inputs
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Null, Trusts
-from weightkin.stats.matching import Floats, Ints, Matching, match_rows
+from weightkin.stats.matching import Matching, match_rows
 from weightkin.stats.published import fisher, match, spearman, spearman_monte_carlo
 
 N_POSITIONS = 1024

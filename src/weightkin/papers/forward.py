@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.types import Place
+from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.inputs import CannotRun, Inputs, library
 from weightkin.papers.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
 from weightkin.records import Skipped
-from weightkin.stats.matching import Floats
 
 LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits
 KEPT_OUTPUTS = 1 << 26  # numbers of the output distributions kept, 256 MiB

@@ -12,10 +12,11 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.stage import block_name, pair_axes
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Null
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.published import (
     InvariantStatistic,
     fisher,

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
 from weightkin.papers.loading import ffn, find_mlps, load, running, width_of
 from weightkin.records import Test
-from weightkin.stats.matching import Floats
 
 N_STEPS = 3000
 N_PER_BATCH = 256

@@ -10,7 +10,7 @@ from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Resolved, Unknown
-from weightkin.policy.reach import CheckedCandidate, UnreachedBytes, n_parameters
+from weightkin.policy.reach import Submitted, Unreached, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import EQUAL_KINDS
@@ -46,7 +46,7 @@ class Evidence:
     parts: tuple[str, ...] = ()  # where weights are shared, if not in all parts
     is_own: bool = False  # the entry of the very model in the registry
     against: Against | None = None  # of a comparison made here
-    reach: UnreachedBytes | None = None
+    reach: Unreached | None = None
 
     @property
     def is_same(self) -> bool:
@@ -61,7 +61,7 @@ class Known:
     declared: Declared
     digest: str
     by_name: Mapping[str, Evidence | Unknown]
-    candidate: CheckedCandidate
+    candidate: Submitted
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
 
@@ -88,7 +88,7 @@ def look(
         wanted = sorted({x.id for x in known} | set(also))
         trace = registry.trace(model, alpha=alpha, seed=seed, also=wanted, fresh=True)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
-    bench = _PairTester(CheckedCandidate(model), alpha / max(1, len(named)), seed)
+    bench = _Tester(Submitted(model), alpha / max(1, len(named)), seed)
     own = trace.search.registered if trace is not None else None
     if own is not None and own.id in {x.id for x in known}:
         e = _of_registered(own, by_id, bench, registry)
@@ -105,7 +105,7 @@ def look(
         else:
             found[name] = other
     return Known(
-        declared=said_by(model),
+        declared=declared(model),
         digest=digest,
         by_name=found,
         candidate=bench.candidate,
@@ -115,10 +115,10 @@ def look(
 
 
 @dataclass(frozen=True, slots=True)
-class _PairTester:
+class _Tester:
     """The model at the gate, and how it is compared with each model that is named."""
 
-    candidate: CheckedCandidate
+    candidate: Submitted
     alpha: float
     seed: int
 
@@ -129,18 +129,13 @@ class _PairTester:
         except WeightkinError as error:
             return error
 
-    def lacking(self, record: Comparison, other: Model, reach: UnreachedBytes) -> str:
+    def lacking(self, record: Comparison, other: Model, reach: Unreached) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
         if record.verdict == "dependent":
             return ""
         if (share := equal_share(other, self.candidate.model)) >= MIN_EQUAL_SHARE:
             return f"{share:.0%} of the values looked at are the same, bit for bit, at their places"
         return reach.lacking(record.alpha)
-
-
-def said_by(model: Model) -> Declared:
-    """What a model declares, wherever it lies."""
-    return declared(model)
 
 
 def members_of(registered: Registered, registry: Registry, alpha: float, seed: int) -> set[int]:
@@ -194,7 +189,7 @@ def _is_sure_above(number: int, trace: Trace) -> bool:
 def _of_registered(
     registered: Registered,
     by_id: Mapping[int, Evidence],
-    bench: _PairTester,
+    bench: _Tester,
     registry: Registry | None,
 ) -> Evidence:
     """What the registry found, or a comparison with what it holds: the graver of both."""
@@ -215,7 +210,7 @@ def _of_registered(
     return replace(worst, against=direct.against, reach=direct.reach)
 
 
-def _of_model(other: Model, bench: _PairTester, known: Ancestor | None = None) -> Evidence:
+def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Evidence:
     """A comparison with a model that the policy names, and what it could have shown."""
     record = bench.compare(other)
     if isinstance(record, WeightkinError):
@@ -225,7 +220,7 @@ def _of_model(other: Model, bench: _PairTester, known: Ancestor | None = None) -
         name=other.name,
         source=other.source,
         digest=record.a.digest,
-        licence=said_by(other).licence,
+        licence=declared(other).licence,
     )
     if record.verdict != "dependent" and _is_equal(record, other, bench):
         return _itself(ancestor)
@@ -273,7 +268,7 @@ def _not_testable(other: Ancestor, why: str) -> Evidence:
     )
 
 
-def _is_equal(record: Comparison, other: Model, bench: _PairTester) -> bool:
+def _is_equal(record: Comparison, other: Model, bench: _Tester) -> bool:
     """Whether every value of both models was read and is equal, though nothing could be tested."""
     if record.equal is None or record.equal.basis == "sample" or record.incomplete:
         return False

@@ -36,7 +36,7 @@ OWN_AXES = ("units", "vo")
 
 
 @dataclass(frozen=True, slots=True)
-class UnreachedBytes:
+class Unreached:
     """Of one model against another; ``log10_pvalue`` is the smallest in reach."""
 
     hidden: int  # bytes that what no test reached may hold, those outside tensors among them
@@ -62,7 +62,7 @@ class UnreachedBytes:
 
 
 @dataclass(frozen=True)
-class CheckedCandidate:
+class Submitted:
     """The model at the gate, with what is asked of its anatomy again and again."""
 
     model: Model
@@ -110,7 +110,7 @@ class CheckedCandidate:
         on_axes = {x.tensor for axis in self._anatomy.axes for x in axis.places}
         return self._beside + sum(n for x, n in self._holds.items() if x not in on_axes)
 
-    def reach(self, record: Comparison, other: Model) -> UnreachedBytes:
+    def reach(self, record: Comparison, other: Model) -> Unreached:
         """Of a comparison in which this model was ``b``."""
         ran = {(t.block_b, t.axis) for t in record.tests if t.n_units}
         views = {t.view for t in record.tests if t.axis == "residual"}
@@ -130,7 +130,7 @@ class CheckedCandidate:
             n, most = self.model.tensors[name].shape[0], _rows_of(other, role)
             left[name] = holds[name] = self._sizes[name] * max(0, n - most) // max(1, n)
         total = sum(self._sizes.values())
-        return UnreachedBytes(
+        return Unreached(
             hidden=sum(holds.values()) + self._beside,
             share=1.0 - sum(left.values()) / max(1, total),
             of_other=n_parameters(other),

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.registry.blocks import VectorBlock, write_rows
-from weightkin.scan import Floats
 
 KEYS_FILE = "copied.keys"
 KEY = 32  # bytes; zeros where nothing is copied

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from weightkin._version import __version__
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.lineage.collection import Progress
 from weightkin.lineage.family import family_graph
@@ -34,7 +35,6 @@ from weightkin.registry.slots import Sketches, Slot, by_node, slots_of, unused
 from weightkin.registry.store import writing
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
-from weightkin.stats.matching import Floats
 from weightkin.weights import Model
 
 MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers

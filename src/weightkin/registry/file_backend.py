@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weightkin.arrays import Floats
 from weightkin.registry.blocks import (
     ALIGNED,
     INVARIANT,
@@ -14,7 +15,7 @@ from weightkin.registry.blocks import (
     write_rows,
 )
 from weightkin.registry.prepared import MAX_SKETCH
-from weightkin.scan import Bits, Floats
+from weightkin.scan import Bits
 from weightkin.sketch import Sketch, read_sketch, write_sketch
 from weightkin.weights.files import LocalFile
 from weightkin.weights.messages import unreadable

@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.errors import DiskFull, UnreadableModel, UnusableRegistry, UsageError
 from weightkin.registry import copies
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock, read_rows
 from weightkin.registry.prepared import sketch_in
-from weightkin.scan import Bits, Floats
+from weightkin.scan import Bits
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import sketch_bytes
 

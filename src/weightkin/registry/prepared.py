@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.registry.claims import is_claimed
@@ -17,7 +18,6 @@ from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
-from weightkin.stats.matching import Floats
 from weightkin.weights import Model, open_model
 from weightkin.weights.declared import Declared, declared
 from weightkin.weights.hub import SCHEME

@@ -12,10 +12,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import UnreadableModel
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
 from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
-from weightkin.scan import Bits, Floats, Ints, bits_of, rescored, scored
+from weightkin.scan import Bits, bits_of, rescored, scored
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import SUFFIX, sketch_bytes
 

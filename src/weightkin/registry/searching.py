@@ -16,6 +16,7 @@ import numpy as np
 
 from weightkin._version import __version__
 from weightkin.api.compare import compare
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
@@ -28,7 +29,6 @@ from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS, writing
-from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from weightkin._version import __version__
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.records import Skipped
 from weightkin.records.built import parsed
@@ -33,7 +34,6 @@ from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
-from weightkin.stats.matching import Floats
 from weightkin.weights.declared import Declared
 from weightkin.weights.messages import shown
 from weightkin.weights.outside import refuse_inside

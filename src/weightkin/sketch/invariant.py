@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Doubles, Floats
 from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.weights import Model
 
 N_INVARIANT = 512
@@ -33,7 +33,6 @@ N_SINGULAR_VALUES = 32  # singular values at each depth, by relative rank
 MAX_INVARIANT_BYTES = 1 << 24  # V and O above this size are left out: they would be read whole
 SHARE_SPECTRA = 0.25  # of the squared length
 NORMS = ("input_layernorm", "ln_1", "layernorm_before", "layer_norm1", "norm1")
-Doubles = npt.NDArray[np.float64]
 
 
 def invariant_vector(model: Model, anatomy: Anatomy, sketch: Sketch) -> Floats | None:

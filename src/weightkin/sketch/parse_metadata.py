@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Indices, Scheme
+from weightkin.arrays import Ints
+from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.weights.dtypes import NUMPY
 from weightkin.weights.json_text import parse
@@ -34,11 +35,11 @@ class Entry:
     shape: tuple[int, ...]
     row_starts: tuple[int, ...]
     column_starts: tuple[int, ...]
-    run: Indices
-    scattered: Indices
-    columns: Indices
-    tail_rows: Indices
-    tail_columns: Indices
+    run: Ints
+    scattered: Ints
+    columns: Ints
+    tail_rows: Ints
+    tail_columns: Ints
     packed: str
 
     @property
@@ -100,7 +101,7 @@ def checked_entries(path: Path, metadata: Mapping[str, str], scheme: Scheme) -> 
         yield entry
 
 
-def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entry:
+def _entry(path: Path, fields: Any, sets: list[Ints], scheme: Scheme) -> Entry:
     match fields:
         case {
             "name": str(name),
@@ -153,7 +154,7 @@ def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entr
     )
 
 
-def _indices(path: Path, index: Any) -> Indices:
+def _indices(path: Path, index: Any) -> Ints:
     if not isinstance(index, list) or len(index) > MAX_VECTOR * MAX_VECTOR:
         raise unreadable(path, "malformed scattered rows", "ascending row numbers")
     if not _ascending(index, MAX_COUNT):

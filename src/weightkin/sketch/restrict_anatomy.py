@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
-from weightkin.sketch.scheme import Indices
+from weightkin.arrays import Ints
 from weightkin.sketch.types import SketchedTensor
 from weightkin.weights.model import Problem
 
@@ -66,7 +66,7 @@ def _cut(axis: Axis, place: Place, tensors: Mapping[str, SketchedTensor]) -> Pla
     return replace(place, tensor=name, start=start, size=size, index=None)
 
 
-def _held(held: Indices, place: Place) -> tuple[int, int]:
+def _held(held: Ints, place: Place) -> tuple[int, int]:
     """Position of the first index of a place among those held, and how many follow without gap."""
     start = int(np.searchsorted(held, place.start))
     wanted = held[start : start + place.size]

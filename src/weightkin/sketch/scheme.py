@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Ints
 from weightkin.errors import UsageError
-
-Indices = npt.NDArray[np.int64]
 
 MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
 N_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
@@ -68,15 +67,15 @@ class Scheme:
         kept = f"r{self.n_rows}-s{self.n_scattered}-c{self.n_columns}"
         return f"ws1-{kept}-t{self.n_tail}x{self.n_tail_columns}"
 
-    def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Rows of the runs of a matrix of n rows: one from each start, in ascending order."""
         return _runs(n, starts, n if self.is_whole else self.n_rows)
 
-    def columns(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def columns(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Columns kept of a matrix of n columns, in ascending order."""
         return _runs(n, starts, n if self.is_whole else self.n_columns)
 
-    def scattered(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def scattered(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Rows beyond the runs with the smallest hashes of their index, in ascending order.
 
         Of the rows below the smaller of two sizes, both sizes keep those whose hash is among the
@@ -90,18 +89,18 @@ class Scheme:
         smallest = np.argpartition(hashed(beyond), self.n_scattered)[: self.n_scattered]
         return np.sort(beyond[smallest])
 
-    def tail(self, n: int) -> Indices:
+    def tail(self, n: int) -> Ints:
         """Last rows of a token table, as far as they lie beyond its run."""
         if self.is_whole:
             return np.zeros(0, dtype=np.int64)
         return np.arange(max(n - self.n_tail, min(self.n_rows, n)), n)
 
-    def elements(self, n: int) -> Indices:
+    def elements(self, n: int) -> Ints:
         """Elements kept of a vector of n."""
         return np.arange(n if self.is_whole else min(n, MAX_VECTOR))
 
 
-def hashed(index: Indices) -> npt.NDArray[np.uint64]:
+def hashed(index: Ints) -> npt.NDArray[np.uint64]:
     """Hash row indices: the output function of SplitMix64, a bijection of 64 bits.
 
     References
@@ -115,6 +114,6 @@ def hashed(index: Indices) -> npt.NDArray[np.uint64]:
     return mixed
 
 
-def _runs(n: int, starts: tuple[int, ...], length: int) -> Indices:
+def _runs(n: int, starts: tuple[int, ...], length: int) -> Ints:
     runs = [np.arange(start, min(start + length, n)) for start in (0, *starts) if start < n]
     return np.unique(np.concatenate(runs)) if runs else np.zeros(0, dtype=np.int64)

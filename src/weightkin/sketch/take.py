@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
+from weightkin.arrays import Ints
 from weightkin.errors import UsageError
 from weightkin.sketch.facts import empty, facts_of, sample_digest
 from weightkin.sketch.restrict_anatomy import cut_anatomy
-from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Indices, Scheme
+from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 from weightkin.weights import Model, TensorInfo, digest, full_digest
 from weightkin.weights.dry_run import read_ahead
@@ -194,7 +195,7 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme) -> SketchedTensor:
     )
 
 
-def _read(model: Model, layout: _Sampled, rows: Indices, columns: Indices) -> npt.NDArray[Any]:
+def _read(model: Model, layout: _Sampled, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
     """Elements of a submatrix, as stored: as few pieces as there are."""
     if not rows.size or not columns.size:
         return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
@@ -213,7 +214,7 @@ def _read(model: Model, layout: _Sampled, rows: Indices, columns: Indices) -> np
     return read
 
 
-def _pieces(index: Indices) -> tuple[Indices, Indices]:
+def _pieces(index: Ints) -> tuple[Ints, Ints]:
     """First and end of every run without gap in ascending indices."""
     breaks = np.flatnonzero(np.diff(index) != 1)
     first = index[np.concatenate(([0], breaks + 1))]

@@ -19,18 +19,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from weightkin.sketch.scheme import Indices, hashed
+from weightkin.arrays import Floats, Ints
+from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats
 
 N_ALIGNED = 1024
 ALIGNED_VERSION = (
     "wv1-aligned-1024-r32-c32"  # version, what it sees, its size, rows and columns of a tensor
 )
 MAX_PROJECTED = 32  # rows and columns of each tensor that are projected
-Ints = npt.NDArray[np.int64]
 
 
 def search_vector(sketch: Sketch) -> Floats:
@@ -80,12 +78,12 @@ def nearest(
         yield start, chosen, np.take_along_axis(cosine, chosen, axis=1)
 
 
-def _first(index: Indices) -> Ints:
+def _first(index: Ints) -> Ints:
     """Positions of the smallest indices."""
     return np.argsort(index, kind="stable")[:MAX_PROJECTED]
 
 
-def _places(name: str, rows: Indices, columns: Indices) -> tuple[Ints, Floats]:
+def _places(name: str, rows: Ints, columns: Ints) -> tuple[Ints, Floats]:
     """Coordinate and sign of every entry, by a hash of where it stands."""
     seed = zlib.crc32(name.encode())
     keys = hashed((np.int64(seed) << 20) + rows)[:, None] ^ hashed(columns)[None, :]

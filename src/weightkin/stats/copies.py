@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.arrays import Floats
+from weightkin.stats.matching import unit_rows
 
 LEVEL = 1e-3  # chance that any two runs of one model are taken for copies wrongly
 FEATURES = 256  # kept of a row: a fixed projection acts alike on all units

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, log_ndtr  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.matching import Floats, Ints
+from weightkin.arrays import Doubles, Floats, Ints
 from weightkin.stats.sums import tied
 
-Doubles = npt.NDArray[np.float64]
 LOG10 = math.log(10.0)
 STRIDES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 25, 49, -1, -2, -3, -4, -8)  # taps of kernels among them
 LAGS = (1, 2, 3, 4, 8, 16, 32)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.arrays import Floats
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.sums import tied
 
 Z_TREND = 4.5  # two-sided 7e-6 a look: an honest model is seldom flagged, sorted ones always are
