@@ -38,20 +38,20 @@ claims: .venv/.dev
 # the core with the oldest dependencies that pyproject.toml allows
 floors: .venv/.core
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python -m benchmarks.floors
+	$(BIN)/python -m benchmarks.claims.floors
 
 # all that is said of the zoo, against what 0.1.0 said; PART=tree, ONLY=llama-a and WORKERS=2 narrow it
 frozen: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python -m benchmarks.frozen compare $(PART:%=--part %) $(ONLY:%=--only %) $(WORKERS:%=--workers %)
+	$(BIN)/python -m benchmarks.claims.frozen compare $(PART:%=--part %) $(ONLY:%=--only %) $(WORKERS:%=--workers %)
 
 # CLAIM=zoo runs that section of docs/results.md; AGAIN=1 also what is up to date
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
-	$(BIN)/python -m benchmarks.results $(CLAIM) $(if $(AGAIN),--again)
+	$(BIN)/python -m benchmarks.lib.results $(CLAIM) $(if $(AGAIN),--again)
 
 bench: .venv/.dev
-	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.claims.speed
 
 docs: .venv/.dev
 	$(BIN)/python docs/cli_page.py

@@ -8,7 +8,7 @@ import time
 
 from zoo import truth
 
-from benchmarks import family
+from benchmarks.claims import family
 from weightkin.api.compare import compare
 from weightkin.cli.progress import progress_line
 from weightkin.report.html import page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from benchmarks.null_models import CONFIG, noisy, null_arrays
+from benchmarks.lib.null_models import CONFIG, noisy, null_arrays
 from safetensors.numpy import save_file
 
 base = null_arrays  # independent normal weights

@@ -202,7 +202,7 @@ def cheapest_forest(costs, prices):
     n = len(costs)
     best = math.inf
     for parents in product(range(-1, n), repeat=n):
-        if all(_reaches_root(parents, x) for x in range(n)):
+        if all(reaches_root(parents, x) for x in range(n)):
             total = sum(prices[x] if p < 0 else costs[p][x] for x, p in enumerate(parents))
             best = min(best, total)
     return best
@@ -214,12 +214,12 @@ def fewest_roots(costs):
     best = (n, 0.0)
     for parents in product(range(-1, n), repeat=n):
         total = sum(costs[p][x] for x, p in enumerate(parents) if p >= 0)
-        if total < math.inf and all(_reaches_root(parents, x) for x in range(n)):
+        if total < math.inf and all(reaches_root(parents, x) for x in range(n)):
             best = min(best, (parents.count(-1), total))
     return best
 
 
-def _reaches_root(parents, node):
+def reaches_root(parents, node):
     for _ in parents:
         node = parents[node]
         if node < 0:

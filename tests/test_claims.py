@@ -3,13 +3,19 @@
 from itertools import combinations
 
 import pytest
-from benchmarks import minilm, speed, validity, zoo_laws, zoo_pairs
-from benchmarks.big_models import Shape
-from benchmarks.null_models import COPIED
-from benchmarks.tables import most_by_chance
+from benchmarks.lib import claim
+from benchmarks.lib.big_models import Shape
+from benchmarks.lib.null_models import COPIED
+from benchmarks.lib.tables import most_by_chance
 from zoo import truth
 
 from weightkin.evidence.ladder import EFFECT_CUT
+
+minilm = claim("minilm")
+speed = claim("speed")
+validity = claim("validity")
+zoo_laws = claim("zoo_laws")
+zoo_pairs = claim("zoo_pairs")
 
 SAMPLE = (
     "llama-a", "llama-b", "llama-c", "llama-c-twin", "llama-distilled", "llama-a-long",

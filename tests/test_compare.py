@@ -5,14 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG
+from benchmarks.lib.null_models import CONFIG
 from safetensors.numpy import load_file
 
 from tests import models
 from weightkin.api.compare import Options, compare
 from weightkin.evidence.ladder import LADDER
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
-from weightkin.weights import model_from_arrays
 
 
 def _model(arrays, name="m"):
@@ -146,7 +146,7 @@ def test_framed_strangers_are_aligned_only(rng):
 
 
 def test_both_models_sorted_skip_the_axis_and_one_sorted_trusts_the_other(rng):
-    from benchmarks.null_models import null_model, sorted_by_norm
+    from benchmarks.lib.null_models import null_model, sorted_by_norm
 
     a, b = (null_model(sorted_by_norm, rng, hidden=64, blocks=4) for _ in range(2))
     both = compare(a, b)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import save_file
 
-from tests import formats
+from tests import writers
 from weightkin.api.compare import compare
 from weightkin.api.estimate import estimate
+from weightkin.formats import open_model
 from weightkin.sketch import read_sketch, take_sketch, write_sketch
-from weightkin.weights import open_model
 
 pytestmark = pytest.mark.claim
 MODELS = Path(__file__).parents[1] / "zoo" / "models"
@@ -41,20 +41,20 @@ def write(name, folder):
         return f"{LLAMA}+{MODELS / 'llama-a-lora16-adapter'}"
     if name.startswith("gguf"):
         pytest.importorskip("gguf")
-        return formats.gguf(LLAMA, folder / "llama.gguf", name.removeprefix("gguf-"))
+        return writers.gguf(LLAMA, folder / "llama.gguf", name.removeprefix("gguf-"))
     if name == "sharded":
-        formats.sharded(LLAMA, folder / "m")
+        writers.sharded(LLAMA, folder / "m")
     elif name in ("bin", "legacy"):
         pytest.importorskip("torch")
-        formats.torch_file(LLAMA, folder / "m", is_legacy=name == "legacy")
+        writers.torch_file(LLAMA, folder / "m", is_legacy=name == "legacy")
     elif name == "onnx":
         pytest.importorskip("onnx")
-        formats.onnx(LLAMA, folder / "m")
+        writers.onnx(LLAMA, folder / "m")
     elif name.startswith("bnb"):
         pytest.importorskip("bitsandbytes")
-        formats.bitsandbytes(LLAMA, folder / "m", {"int8": 8, "nf4": 4, "fp4": -4}[name[4:]])
+        writers.bitsandbytes(LLAMA, folder / "m", {"int8": 8, "nf4": 4, "fp4": -4}[name[4:]])
     else:
-        formats.by_layout(LLAMA, folder / "m", name)
+        writers.by_layout(LLAMA, folder / "m", name)
     return folder / "m"
 
 

@@ -6,10 +6,14 @@ A sample, another one with each commit; `make results CLAIM=frozen` compares eve
 import copy
 
 import pytest
-from benchmarks import frozen, frozen_moves
-from benchmarks.frozen_moves import Accepted, Move
+from benchmarks.lib import claim
 
 from tests.conftest import commit
+
+frozen = claim("frozen")
+frozen_moves = claim("frozen_moves")
+Accepted = claim("frozen_moves").Accepted
+Move = claim("frozen_moves").Move
 
 N_PAIRS = 40
 SAMPLE = frozen.sample(N_PAIRS, commit())

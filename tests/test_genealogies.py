@@ -9,13 +9,15 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from benchmarks import genealogies
-from benchmarks.genealogy_scores import Nodes, Stated, score, sibling_pairs
+from benchmarks.lib import claim
+from benchmarks.lib.genealogy_scores import Nodes, Stated, score, sibling_pairs
 from zoo.genealogies.__main__ import read_lock, truth_digest
 from zoo.genealogies.chance import Draws, mix, seeds
 from zoo.genealogies.draw import draw
 from zoo.genealogies.kept import Kept, KeptFamily, decode, encode, read_half, write_archive
 from zoo.genealogies.steps import TRAINED, Layout, applies, step
+
+genealogies = claim("genealogies")
 
 HALVES = ("test", "calibration", "fit")
 
@@ -166,11 +168,11 @@ def test_training_lowers_the_loss_and_gives_the_same_bits_again(net):
 
 @pytest.mark.parametrize("net", NETS)
 def test_every_step_that_applies_makes_a_model_that_runs(net):
-    from zoo.genealogies.making import _applied, named
+    from zoo.genealogies.making import apply_step, named
     from zoo.genealogies.training import measured
 
     from weightkin.anatomy import read_anatomy
-    from weightkin.weights import model_from_arrays
+    from weightkin.formats import model_from_arrays
 
     made, _ = base_of(net)
     sizes = SIZES[net]
@@ -187,7 +189,7 @@ def test_every_step_that_applies_makes_a_model_that_runs(net):
     for op in mix()["operations"]:
         if applies(op, at):
             said, after = step(op, Draws(3), at)
-            child = _applied(made["m00"], short(said), [])
+            child = apply_step(made["m00"], short(said), [])
             assert np.isfinite(measured(child, domains)), op
             stored = named(child, after.naming)
             model = model_from_arrays(stored.tensors, config=stored.config)
@@ -197,13 +199,13 @@ def test_every_step_that_applies_makes_a_model_that_runs(net):
 
 
 def test_disguises_leave_the_function_of_a_llama_as_it_was():
-    from zoo.genealogies.making import _applied
+    from zoo.genealogies.making import apply_step
     from zoo.genealogies.training import measured
 
     made, _ = base_of("llama")
     loss = measured(made["m00"], ["tables"])
     for op in ("permute", "rotate", "rescale", "signs", "disguise"):
-        changed = _applied(made["m00"], {"op": op, "seed": 9}, [])
+        changed = apply_step(made["m00"], {"op": op, "seed": 9}, [])
         assert measured(changed, ["tables"]) == pytest.approx(loss, abs=1e-4)
         assert not np.allclose(
             changed.tensors["model.layers.0.mlp.up_proj.weight"],

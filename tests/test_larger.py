@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.lib import claim, generator
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from benchmarks.growing import adapt, fold, in_place  # noqa: E402 (needs torch)
-from benchmarks.larger import misplaced, pruned  # noqa: E402
-from benchmarks.larger_trees import UNETS, layout  # noqa: E402
-from benchmarks.minilm_families import joined  # noqa: E402
-from benchmarks.minilm_trees import STEPS_OF_ALL, families  # noqa: E402
-from benchmarks.tree_scores import score_parents, tally  # noqa: E402
+from benchmarks.lib.growing import adapt, fold, in_place  # noqa: E402 (needs torch)
+from benchmarks.lib.tree_scores import score_parents, tally  # noqa: E402
+
+misplaced = claim("larger").misplaced
+pruned = claim("larger").pruned
+UNETS = generator("larger_trees").UNETS
+layout = generator("larger_trees").layout
+joined = claim("minilm_families").joined
+STEPS_OF_ALL = generator("minilm_trees").STEPS_OF_ALL
+families = generator("minilm_trees").families
 
 TRUTH = {"a": None, "b": "a", "c": "a", "d": "c", "e": "c"}
 WHOLE = [frozenset(TRUTH)]

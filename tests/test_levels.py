@@ -9,29 +9,32 @@ import weightkin
 
 SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
-    "errors": -1,
-    "_version": -1,
-    "arrays": -1,
+    "errors": -2,
+    "_version": -2,
+    "arrays": -2,
+    "text": -1,
     "records": 0,
     "stats": 0,
     "scan": 0,
     "compute": 0,
-    "weights": 1,
-    "anatomy": 2,
-    "sketch": 3,
-    "evasions": 3,
-    "evidence": 4,
-    "derivation": 5,
-    "localise": 5,
-    "papers": 6,
-    "lineage": 6,
-    "api": 7,
-    "registry": 8,
-    "report": 8,
-    "web": 9,
-    "policy": 9,
-    "cli": 10,
-    "__main__": 11,
+    "catalogue": 0,
+    "sources": 1,
+    "formats": 2,
+    "anatomy": 3,
+    "sketch": 4,
+    "evasions": 4,
+    "evidence": 5,
+    "derivation": 6,
+    "localise": 6,
+    "papers": 7,
+    "lineage": 8,
+    "api": 9,
+    "registry": 10,
+    "report": 10,
+    "web": 11,
+    "policy": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip
@@ -80,8 +83,7 @@ def test_heavy_packages_are_never_imported_at_the_top(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_modules_stay_readable(path):
-    most = 400 if path.name == "families.py" else 300  # one table, best read in one piece
-    assert len(path.read_text().splitlines()) <= most
+    assert len(path.read_text().splitlines()) <= 300
 
 
 def test_no_room_hides_a_public_name():

@@ -8,9 +8,9 @@ import pytest
 from tests import models
 from weightkin.api.locate import locate
 from weightkin.errors import UnreadableModel
+from weightkin.formats import model_from_arrays
 from weightkin.records.location import Location
 from weightkin.report.heatmap import ASCII_SHADES, heat_lines, location_lines, map_words
-from weightkin.weights import model_from_arrays
 
 KEPT = {i: [i] for i in range(6)}
 # parent, child, blocks of b that each block of a went to (none: dropped)
@@ -207,7 +207,7 @@ def test_dimensions_kept_by_a_narrower_model_are_named(rng):
 
 
 def test_two_sorted_relatives_are_described_without_a_pvalue(rng):
-    from benchmarks.null_models import null_model, sorted_by_norm
+    from benchmarks.lib.null_models import null_model, sorted_by_norm
 
     a = null_model(sorted_by_norm, rng, hidden=64, blocks=4)
     arrays = {name: a.rows(name) for name in a.tensors}
@@ -313,7 +313,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
     import typer
 
     from weightkin.cli.locate import locate as command
-    from weightkin.weights.model import Problem
+    from weightkin.formats.model import Problem
 
     whole = _model(models.base(rng))
     from dataclasses import replace
@@ -326,8 +326,7 @@ def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
 
 
 def test_large_matrices_are_mapped_from_few_rows():
-    from benchmarks.big_models import Shape
-    from benchmarks.localisation import made
+    from benchmarks.lib.big_models import Shape, made
 
     shape = Shape(width=1536, hidden=2048, blocks=2, heads=8, kv_heads=8, vocabulary=64)
     a, b = made(shape, 1)[0], made(shape, 1, 0.3)[0]

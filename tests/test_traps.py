@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG, gaussian, null_model, sorted_by_norm
-from benchmarks.tables import most_by_chance
+from benchmarks.lib.null_models import CONFIG, gaussian, null_model, sorted_by_norm
+from benchmarks.lib.tables import most_by_chance
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
@@ -21,12 +21,12 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import PairTester, Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames
+from weightkin.formats import model_from_arrays
 from weightkin.stats import signs
 from weightkin.stats.coincidences import log_evalues
 from weightkin.stats.combining import stopped_log_evalue
 from weightkin.stats.matching import match_rows
 from weightkin.stats.order import longest_in_order, order_log10_sf
-from weightkin.weights import model_from_arrays
 
 ALPHA = 0.05
 GATE, UP = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up"))

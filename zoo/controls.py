@@ -2,8 +2,8 @@
 
 Short runs on the zoo's data, in one order, from seeds that nothing else uses: the zoo's image
 models, and language models of its architectures at half the units, two blocks each. They are not
-part of the zoo: `benchmarks/controls.py FOLDER` measures pairs of them, and only those numbers are
-kept. What is there already is not trained again.
+part of the zoo: `benchmarks/generate/controls.py FOLDER` measures pairs of them, and only those
+numbers are kept. What is there already is not trained again.
 """
 
 import sys

@@ -11,7 +11,7 @@ import json
 import types
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from weightkin.evidence.controls import Control
 from weightkin.records import checking, comparison, estimating, family, location, sketching
@@ -78,7 +78,7 @@ def _document(name: str, about: str, body: dict[str, Any], definitions: dict[str
 
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     """A dataclass: what has no default must be there, what is optional only with a value."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     properties = {}
     required = []
     for field in fields(kind):
@@ -107,6 +107,8 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[kind.__name__] = _object(kind, definitions)
         return {"$ref": f"#/$defs/{kind.__name__}"}
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return {"enum": list(kind.__metadata__[0].table)}
     if origin is Literal:
         return {"enum": list(inner)}
     if origin in (Union, types.UnionType):

@@ -2,10 +2,13 @@
 
 The way of a model through the house, each room importing only from those before it:
 
-    errors, records, stats     what can go wrong; what leaves; laws of chance (arrays only)
+    errors, text               what can go wrong; one line of a foreign text
+    records, stats             what leaves; laws of chance (arrays only)
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
-    weights                    a source becomes a `Model`: rows of one tensor at a time
+    catalogue                  one entry per architecture: names, roles, norms, GGUF names
+    sources                    a source becomes its files: on this machine, or on a hub
+    formats                    files become a `Model`: rows of one tensor at a time
     anatomy                    tensor names and shapes become blocks, roles and unit axes
     sketch                     a model becomes a small consistent sample that can stand in for it
     evasions                   function-preserving rewrites and framing: how a copy may hide
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from weightkin.api.sketch import take_sketch
     from weightkin.api.verify import verify
     from weightkin.errors import WeightkinError
+    from weightkin.formats import Model, digest, full_digest, open_model
     from weightkin.lineage.family import family_graph
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
@@ -44,12 +48,11 @@ if TYPE_CHECKING:
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.sketch import read_sketch, write_sketch
-    from weightkin.weights import Model, digest, full_digest, open_model
 
 _HOMES = {
     "Comparison": "weightkin.records",
     "FamilyGraph": "weightkin.records.family",
-    "Model": "weightkin.weights",
+    "Model": "weightkin.formats",
     "Registry": "weightkin.registry",
     "WeightkinError": "weightkin.errors",
     "Options": "weightkin.api.compare",
@@ -57,12 +60,12 @@ _HOMES = {
     "check": "weightkin.policy",
     "compare": "weightkin.api.compare",
     "Location": "weightkin.records.location",
-    "digest": "weightkin.weights",
+    "digest": "weightkin.formats",
     "family_graph": "weightkin.lineage.family",
-    "full_digest": "weightkin.weights",
+    "full_digest": "weightkin.formats",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
-    "open_model": "weightkin.weights",
+    "open_model": "weightkin.formats",
     "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",

@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.anatomy.test_read import header, noisy
 from weightkin.anatomy import Anatomy, read_anatomy
-from weightkin.weights.memory import model_from_arrays
+from weightkin.formats.memory import model_from_arrays
 
 IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(5))
 

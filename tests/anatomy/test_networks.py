@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG
+from benchmarks.lib.null_models import CONFIG
 
 from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.naming import MAX_STACKS
 from weightkin.anatomy.networks import MAX_NETWORKS
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 
 def _anatomy(*networks):

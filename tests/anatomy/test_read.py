@@ -12,8 +12,8 @@ import transformers as hf
 from tests.anatomy.test_symmetry import distance, relabelled
 from tests.anatomy.tiny import TOKENS, make
 from weightkin.anatomy import read_anatomy
-from weightkin.weights.memory import model_from_arrays
-from weightkin.weights.model import Model, TensorInfo
+from weightkin.formats.memory import model_from_arrays
+from weightkin.formats.model import Model, TensorInfo
 
 SIZES = {
     "hidden_size": 16,

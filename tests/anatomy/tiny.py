@@ -14,8 +14,8 @@ import torch
 import transformers as hf
 from safetensors.numpy import load_file, save_file
 
-from weightkin.weights.memory import model_from_arrays
-from weightkin.weights.model import Model
+from weightkin.formats.memory import model_from_arrays
+from weightkin.formats.model import Model
 
 Arrays = dict[str, np.ndarray]
 

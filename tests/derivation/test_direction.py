@@ -31,7 +31,7 @@ def test_no_direction_is_wrong_among_lossy_children(zoo):
 
 
 def test_no_direction_is_wrong_where_one_model_lost_something(zoo):
-    """Related pairs, siblings included, on small samples; `benchmarks.kinds` runs all."""
+    """Related pairs, siblings included, on small samples; `benchmarks.claims.kinds` runs all."""
     chosen = [pair for pair in RELATED if any(TRUTH[name]["kind"] in LOSSY for name in pair)]
     wrong = [(a, b) for a, b in chosen[::3] if not is_right(a, b, Scheme())]
     assert not wrong

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.hiding import _rewritten as rewritten
+from benchmarks.lib import claim
 from safetensors.numpy import load_file
 from zoo import truth
 
@@ -15,7 +15,9 @@ from weightkin.derivation.matched_units import residual_between
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import run_stages
 from weightkin.evidence.sample import make_plan
-from weightkin.weights import model_from_arrays, open_model
+from weightkin.formats import model_from_arrays, open_model
+
+rewritten = claim("hiding").apply_rewrite
 
 HIDING = {"permuted", "rotated", "rescaled", "sign-flipped"}
 

@@ -6,8 +6,8 @@ import pytest
 
 from weightkin.derivation.equality import equality, is_rounded_copy
 from weightkin.derivation.kinds import kind_of
+from weightkin.formats import model_from_arrays
 from weightkin.sketch import Scheme, take_sketch
-from weightkin.weights import model_from_arrays
 
 WIDTH = 24
 

@@ -10,7 +10,7 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 from weightkin.anatomy import read_anatomy
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()

@@ -1,11 +1,13 @@
 """Claim: framed strangers are never dependent, and say why: aligned only."""
 
 import pytest
-from benchmarks.hiding import framed
+from benchmarks.lib import claim
 from zoo import truth
 
 from weightkin.api.compare import compare
-from weightkin.weights import open_model
+from weightkin.formats import open_model
+
+framed = claim("hiding").framed
 
 
 def _open(name):

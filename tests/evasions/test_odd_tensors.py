@@ -6,7 +6,7 @@ import pytest
 from tests.lineage.simulated import CONFIG, base
 from weightkin import evasions, read_anatomy
 from weightkin.errors import UsageError
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 REWRITES = [getattr(evasions, name) for name in evasions.__all__
             if name not in ("Rewritten", "frame", "apply_maps", "change_all")]  # fmt: skip

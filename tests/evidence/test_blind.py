@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from benchmarks.zoo_laws import base_pairs
+from benchmarks.lib import claim
 from scipy.stats import binom
 from zoo import truth
 
@@ -14,8 +14,10 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.views import frames, shared_tokens
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.stats.signs import agreements_log10_sf
-from weightkin.weights import model_from_arrays, open_model
+
+base_pairs = claim("zoo_laws").base_pairs
 
 
 def _side(name):
@@ -159,7 +161,7 @@ def test_models_of_other_senses_say_so(zoo):
 
 
 def _model(arrays):
-    from benchmarks.null_models import CONFIG
+    from benchmarks.lib.null_models import CONFIG
 
     return model_from_arrays(arrays, config=CONFIG)
 

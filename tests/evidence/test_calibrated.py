@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import hiding
-from benchmarks.null_models import CONFIG
-from benchmarks.zoo_laws import base_pairs
+from benchmarks.lib import claim
+from benchmarks.lib.null_models import CONFIG
 from zoo import truth
 
 from tests import models
@@ -22,9 +21,12 @@ from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import CONTROL_CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
+from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
-from weightkin.weights import model_from_arrays
+
+hiding = claim("hiding")
+base_pairs = claim("zoo_laws").base_pairs
 
 SHIPPED = Path(controls.__file__).with_name("controls.json")
 DISGUISED = "llama-a-ft2-disguised"
@@ -39,7 +41,7 @@ def _side(name):
 
 
 def _hidden(name):
-    return hiding._rewritten(_side(name).model, evasions.change_all)
+    return hiding.apply_rewrite(_side(name).model, evasions.change_all)
 
 
 def _naive_share(x, y, is_gated):

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from benchmarks.null_models import COPIED
+from benchmarks.lib.null_models import COPIED
 
 from tests import models, naive
 from weightkin.anatomy import read_anatomy
@@ -16,8 +16,8 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.silent import silent_of_all, silent_units
 from weightkin.evidence.stage import PairTester, run_stage
 from weightkin.evidence.units import run_units
+from weightkin.formats import model_from_arrays
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
-from weightkin.weights import model_from_arrays
 
 
 def _axis(n, kind="units", head_size=0):
@@ -32,7 +32,7 @@ def _rows(rng, n, d=32):
 
 
 def _side(arrays):
-    from benchmarks.null_models import CONFIG
+    from benchmarks.lib.null_models import CONFIG
 
     model = model_from_arrays(arrays, config=CONFIG)
     return Side(model, read_anatomy(model))

@@ -9,12 +9,14 @@ import pytest
 
 from tests.anatomy.tiny import MAKERS, make
 from tests.models import CONFIG, base, child
-from weightkin import compare, evasions
+from weightkin import compare, evasions, take_sketch
 from weightkin.anatomy import read_anatomy
-from weightkin.anatomy.gains import ONE_PLUS, gain_before
+from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Place
-from weightkin.weights import model_from_arrays
-from weightkin.weights.gguf_names import config_of
+from weightkin.catalogue import by_model_type, layouts, norm_names
+from weightkin.formats import model_from_arrays
+from weightkin.formats.gguf_names import config_of
+from weightkin.sketch.invariant import invariant_vector
 
 GEMMA = CONFIG | {"model_type": "gemma"}
 OF_GEMMA = dict.fromkeys(("paligemma", "colpali", "shieldgemma2"), "gemma")  # their text model
@@ -64,7 +66,7 @@ def test_the_published_code_of_every_type_named_multiplies_by_one_plus_weight():
     )
 
     models = Path(transformers.__file__).parent / "models"
-    known = [t for t in ONE_PLUS if t in CONFIG_MAPPING_NAMES]
+    known = [t for t, x in by_model_type().items() if x.gain_offset and t in CONFIG_MAPPING_NAMES]
     assert len(known) > 10
     for model_type in known:
         module = OF_GEMMA.get(model_type, model_type_to_module_name(model_type))
@@ -119,3 +121,32 @@ def test_every_family_is_compared_with_a_relative_to_the_end(family, tmp_path, r
     unlike = {k: rng.permutation(v.ravel()).reshape(v.shape) for k, v in noisy.items()}
     record = compare(made.model, model_from_arrays(unlike, config=made.config, name="unlike"))
     assert record.verdict in ("no-evidence", "not-testable")
+
+
+def test_the_last_norm_may_store_its_gains_otherwise(rng):
+    arrays = gemma_like(rng)
+    stored = arrays["model.norm.weight"]
+    for model_type, expected in (("gemma", stored + 1), ("muse_glimmer", stored)):
+        model = model_from_arrays(arrays, config={"model_type": model_type})
+        found = last_gain(model, "decoder", iter(["model.norm.weight"]), len(stored))
+        np.testing.assert_array_equal(found, expected)
+        first = gain_before(model, "decoder", Place(UP, 0, 0, 256, "mlp.up"))
+        second = arrays["model.layers.0.post_attention_layernorm.weight"]
+        np.testing.assert_array_equal(first, second + 1)
+
+
+def test_spectra_see_through_gains_that_are_stored_less_one(rng):
+    """The invariant vector of a rotated Gemma is that of the original."""
+    arrays = gemma_like(rng)
+    vectors = []
+    for model in (model_from_arrays(arrays, config=GEMMA), rotated(arrays, rng)):
+        vectors.append(invariant_vector(model, read_anatomy(model), take_sketch(model)))
+    assert vectors[0] @ vectors[1] > 0.999
+
+
+def test_norm_names_are_in_an_order_that_every_entry_agrees_with():
+    for attr in ("attn", "mlp", "last"):
+        joined = getattr(norm_names(), attr)
+        for entry in layouts():
+            places = [joined.index(name) for name in getattr(entry.norms, attr)]
+            assert places == sorted(places), entry.name

@@ -8,10 +8,10 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.unitmap import SCORES_AT_ONCE, match_units
+from weightkin.formats import model_from_arrays
 from weightkin.localise.blockscan import correct, scan_blocks
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.stats.matching import unit_rows
-from weightkin.weights import model_from_arrays
 
 
 def _side(arrays):

@@ -35,7 +35,7 @@ PAIRS = {
 def seeds(monkeypatch):
     """Every seed that a generator is made from, as it is made."""
     seen = set()
-    copies._signs.cache_clear()
+    copies.fixed_signs.cache_clear()
     make = np.random.default_rng
 
     def listen(seed=None):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.null_models import CONFIG
+from benchmarks.lib.null_models import CONFIG
 
 from tests import models
 from weightkin.anatomy import read_anatomy
@@ -10,7 +10,7 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import compare
 from weightkin.evidence.ladder import LADDER
 from weightkin.evidence.stacks import MAX_PAIRINGS, other_pairings, restricted
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 
 def _model(arrays):
@@ -70,7 +70,7 @@ def test_what_other_stacks_show_is_paid_for(rng):
 
 def test_stacks_of_equal_names_alone_keep_their_figures(rng):
     """A tower of other shapes is nothing that the decoder could be compared with."""
-    from benchmarks.null_models import gaussian, llama_arrays
+    from benchmarks.lib.null_models import gaussian, llama_arrays
 
     a = models.base(rng)
     b = models.child(a, rng)

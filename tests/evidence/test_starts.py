@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks.formula_starts import STARTS, cosines, identity, llama, noisy
-from benchmarks.null_models import CONFIG, gaussian
+from benchmarks.lib.formula_starts import STARTS, cosines, identity, llama, noisy
+from benchmarks.lib.null_models import CONFIG, gaussian
 
 from tests import models
 from weightkin.anatomy import read_anatomy
@@ -15,7 +15,7 @@ from weightkin.evidence.equal_rows import n_equal
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
-from weightkin.weights import model_from_arrays
+from weightkin.formats import model_from_arrays
 
 LAYER = "model.layers.{}.mlp.{}_proj.weight"
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from weightkin.formats import Model, model_from_arrays
 from weightkin.lineage.candidates import KEPT_PARENT, LIKELY
 from weightkin.records.family import FamilyGraph
-from weightkin.weights import Model, model_from_arrays
 
 WIDTH, UNITS, BLOCKS, TOKENS, HEADS = 32, 64, 3, 96, 4
 CONFIG = {

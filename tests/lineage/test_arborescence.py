@@ -16,7 +16,7 @@ def total(costs, parents, prices=0.0):
 
 
 def is_forest(parents):
-    return all(naive._reaches_root(parents, x) for x in range(len(parents)))
+    return all(naive.reaches_root(parents, x) for x in range(len(parents)))
 
 
 def of_networkx(costs, prices):

@@ -65,9 +65,9 @@ def test_every_step_of_a_way_is_named_the_open_ones_first():
     sure = replace(sure, parent="b", child="c", direction="determined", evidence=("x",))
     unsure = replace(sure, parent="a", child="b", direction="undetermined",
                      direction_probability=0.75, evidence=("y",))  # fmt: skip
-    said = list(direction_among._said_of([unsure, sure], 0.7))
+    said = list(direction_among.evidence_of_path([unsure, sure], 0.7))
     assert said == ["a to b: which came first is undetermined (0.75)", "a to b: y", "b to c: x"]
-    assert list(direction_among._said_of([sure], 0.9)) == ["x"]
+    assert list(direction_among.evidence_of_path([sure], 0.9)) == ["x"]
 
 
 def test_strangers_are_what_compare_says(models):

@@ -7,8 +7,8 @@ from scipy.stats import kurtosis
 
 from tests.lineage.simulated import CONFIG, base, trained_on
 from weightkin import family_graph
+from weightkin.formats import model_from_arrays
 from weightkin.lineage.mother import clusters, common_square, distances, kurtoses, mother
-from weightkin.weights import model_from_arrays
 
 TRUTH = [-1, 0, 0, 1, 1, 2, 2]
 

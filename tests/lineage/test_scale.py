@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
-from benchmarks.scale import edges_of, forest, inserted
+from benchmarks.lib import claim
 
 from weightkin import family_graph
 from weightkin.lineage.proposed import likeness, proposed
 from weightkin.lineage.relatives import MIN_LIKENESS
 from weightkin.sketch.vectors import nearest, search_vectors
+
+edges_of = claim("scale").edges_of
+forest = claim("scale").forest
+inserted = claim("scale").inserted
 
 SIZES = (1, 4, 1, 2, 3, 1, 6, 8, 2, 12)
 

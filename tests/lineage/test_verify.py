@@ -7,9 +7,9 @@ import pytest
 from weightkin import family_graph, verify, write_sketch
 from weightkin.api.verify import family_differences, what_agrees
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.formats import open_model
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import take_sketch
-from weightkin.weights import open_model
 
 NAMES = ("vit-a", "vit-a-ft1")
 

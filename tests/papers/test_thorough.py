@@ -14,9 +14,9 @@ from weightkin.api.compare import compare
 from weightkin.api.differences import differences, what_agrees
 from weightkin.api.verify import verify
 from weightkin.cli.main import main
+from weightkin.formats import model_from_arrays
 from weightkin.papers import inputs, thorough
 from weightkin.records import Comparison
-from weightkin.weights import model_from_arrays
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 TOKENIZER = MODELS.parent / "tokenizer.json"

@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.cases import bytes as cases
-from benchmarks.cases.gate import _arrays, _write
+from benchmarks.lib import claim
 from safetensors.numpy import save_file
 
 from weightkin import check, compare
 from weightkin.errors import UnreadableModel
+from weightkin.formats import open_model
 from weightkin.policy.covered import coverage_of, n_beside
 from weightkin.policy.equal_values import equal_share
 from weightkin.policy.reach import Submitted
-from weightkin.weights import open_model
 
+cases = claim("cases.bytes")
+arrays_of, write = cases.arrays_of, cases.write
 NOISE = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
 
 
@@ -29,22 +30,22 @@ def why(path):
 @pytest.mark.parametrize(
     ("name", "put"),
     [
-        ("gguf", lambda folder: cases._gguf(False, folder, b"", {"x": np.zeros(0, "f4")})),
-        ("onnx", lambda folder: cases._onnx(folder, b"", {"x": np.zeros(0, "f4")})),
+        ("gguf", lambda folder: cases.gguf_file(False, folder, b"", {"x": np.zeros(0, "f4")})),
+        ("onnx", lambda folder: cases.onnx_file(folder, b"", {"x": np.zeros(0, "f4")})),
         ("pt", lambda folder: None),
     ],
 )
 def test_the_same_files_with_nothing_beside_are_covered(tmp_path, name, put):
-    folder = _write(tmp_path / "m", _arrays(2))
+    folder = write(tmp_path / "m", arrays_of(2))
     put(folder)
     if name == "pt":
         import torch
 
-        state = {k: torch.from_numpy(v) for k, v in _arrays(2).items()}
+        state = {k: torch.from_numpy(v) for k, v in arrays_of(2).items()}
         (folder / "model.safetensors").unlink()
         torch.save(state, folder / "pytorch_model.bin")
     assert set(coverage_of(open_model(folder).storage).values()) == {""}
-    denied = _write(tmp_path / "denied", _arrays(1))
+    denied = write(tmp_path / "denied", arrays_of(1))
     assert check(folder, deny=[denied]).outcome == "pass"
 
 
@@ -91,8 +92,8 @@ def test_tensors_without_elements_are_bounded(tmp_path):
 
 
 def test_padding_of_zeros_holds_nothing(tmp_path):
-    folder = _write(tmp_path / "m", _arrays(2))
-    cases._onnx(folder, b"", {"x": np.zeros(0, "f4")})
+    folder = write(tmp_path / "m", arrays_of(2))
+    cases.onnx_file(folder, b"", {"x": np.zeros(0, "f4")})
     with (folder / "w.data").open("ab") as file:
         file.write(bytes(8 << 20))
     assert set(coverage_of(open_model(folder).storage).values()) == {""}
@@ -122,18 +123,18 @@ def test_layers_that_share_one_storage_are_bounded(tmp_path):
 @pytest.mark.parametrize("shape", [[0, 2**59], [2**59, 0], [0, 1_500_000_000]])
 def test_a_side_without_elements_costs_nothing(tmp_path, shape):
     entries, body = {}, b""
-    for name, value in _arrays(2).items():
+    for name, value in arrays_of(2).items():
         is_side = name.endswith("0.self_attn.v_proj.weight")
         data = b"" if is_side else value.tobytes()
         sizes = shape if is_side else list(value.shape)
         span = [len(body), len(body) + len(data)]
         entries[name] = {"dtype": "F32", "shape": sizes, "data_offsets": span}
         body += data
-    folder = _write(tmp_path / "m", _arrays(2))
+    folder = write(tmp_path / "m", arrays_of(2))
     head = json.dumps(entries).encode()
     raw = struct.pack("<Q", len(head)) + head + body
     (folder / "model.safetensors").write_bytes(raw)
-    record = compare(_write(tmp_path / "denied", _arrays(1)), folder)
+    record = compare(write(tmp_path / "denied", arrays_of(1)), folder)
     assert any("without elements" in x.why for x in record.skipped)
 
 
@@ -149,7 +150,7 @@ class Broken:
 
 
 def test_what_goes_wrong_in_one_model_is_its_own_finding(tmp_path):
-    denied = _write(tmp_path / "denied", _arrays(1))
+    denied = write(tmp_path / "denied", arrays_of(1))
     broken = replace(open_model(denied), storage=Broken(), source="broken")
     record = check([broken, denied], deny=[denied])
     assert record.outcome == "incomplete"
@@ -159,23 +160,23 @@ def test_what_goes_wrong_in_one_model_is_its_own_finding(tmp_path):
 
 
 def test_rows_beyond_those_of_the_other_model_are_not_in_reach(tmp_path):
-    a, clean = open_model(_write(tmp_path / "a", _arrays(1))), _arrays(2)
-    b = open_model(_write(tmp_path / "b", clean))
+    a, clean = open_model(write(tmp_path / "a", arrays_of(1))), arrays_of(2)
+    b = open_model(write(tmp_path / "b", clean))
     assert Submitted(b).reach(compare(a, b), a).share > 0.99
     table = clean[cases.EMBEDDING]
     longer = {**clean, cases.EMBEDDING: np.concatenate([table, table + 1, table - 1])}
-    c = open_model(_write(tmp_path / "c", longer))
+    c = open_model(write(tmp_path / "c", longer))
     reach = Submitted(c).reach(compare(a, c), a)
     assert reach.hidden >= 2 * table.nbytes
     assert reach.share < 0.95
 
 
 def test_equal_values_are_seen_where_rows_point_elsewhere(tmp_path):
-    a, b = _arrays(1), _arrays(2)
+    a, b = arrays_of(1), arrays_of(2)
     changed = {k: v.copy() for k, v in a.items()}
     for value in changed.values():
         if value.ndim == 2:
             value[:, 0] = 300.0
-    models = [open_model(_write(tmp_path / str(i), x)) for i, x in enumerate((a, b, changed))]
+    models = [open_model(write(tmp_path / str(i), x)) for i, x in enumerate((a, b, changed))]
     assert equal_share(models[0], models[2]) > 0.8
     assert equal_share(models[0], models[1]) < 0.01

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tests.weights.handmade import mapping, program, torch_file
+from tests.formats.handmade import mapping, program, torch_file
 from weightkin.policy.contents import why_not_passed
 
 NOISE = np.random.default_rng(3).standard_normal(60_000).astype(np.float32)

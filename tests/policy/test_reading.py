@@ -6,7 +6,7 @@ import pytest
 
 from weightkin.errors import UsageError
 from weightkin.policy import Policy, read_policy
-from weightkin.policy.licences import _NAMES, CLASSES, class_of, looser
+from weightkin.policy.licences import CLASSES, LICENCES, class_of, looser
 from weightkin.records.checking import ALWAYS, RULES
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "policy.toml"
@@ -74,8 +74,8 @@ def test_files_that_are_no_text_or_not_there_are_refused_too(tmp_path):
 
 
 def test_licences_are_known_by_their_names_in_one_class_each():
-    assert set(_NAMES) == set(CLASSES)
-    names = [name for names in _NAMES.values() for name in names]
+    assert set(LICENCES) == set(CLASSES)
+    names = [name for names in LICENCES.values() for name in names]
     assert len(names) == len(set(names))
     assert all(name == name.strip().lower() for name in names)
     for licence, kind in (

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.commands import command
 from tests.conftest import ROOT
-from tests.weights.handmade import mapping, program, tensor, torch_file
+from tests.formats.handmade import mapping, program, tensor, torch_file
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel
 from weightkin.policy import walk

@@ -6,15 +6,17 @@ import sqlite3
 
 import numpy as np
 import pytest
-from benchmarks.cases.identities import with_rows_of
+from benchmarks.lib import claim
 from safetensors.numpy import load_file, save_file
 
 from tests.registry.conftest import write
 from tests.registry.sealed import change
 from weightkin import Registry, check, compare
+from weightkin.formats import digest, model_from_arrays, open_model
 from weightkin.registry.searching import slot_of
 from weightkin.registry.store import opened
-from weightkin.weights import digest, model_from_arrays, open_model
+
+with_rows_of = claim("cases.identities").with_rows_of
 
 
 def held(folder):

@@ -23,7 +23,7 @@ def hub(family, tmp_path, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", served.address)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        monkeypatch.setattr("weightkin.weights.transfer.BACKOFF", 0.001)
+        monkeypatch.setattr("weightkin.sources.transfer.BACKOFF", 0.001)
         yield served
 
 

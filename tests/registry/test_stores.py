@@ -225,7 +225,7 @@ def test_malformed_vectors_are_refused(tmp_path, sketch):
 
 
 def test_a_full_place_is_told_as_one():
-    with pytest.raises(DiskFull, match="No space left"), lance._told("somewhere"):
+    with pytest.raises(DiskFull, match="No space left"), lance.lance_errors("somewhere"):
         raise RuntimeError("lance error: LanceError(IO): No space left on device, /a/b.rs:1:2")
 
 

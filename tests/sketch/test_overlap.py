@@ -3,9 +3,9 @@
 import numpy as np
 
 from tests import models
+from weightkin.formats import model_from_arrays
 from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.overlap import common, overlap, overlap_tail
-from weightkin.weights import model_from_arrays
 
 SMALL = Scheme(n_rows=8, n_scattered=12, n_columns=10, n_tail=4, n_tail_columns=4)
 

@@ -6,11 +6,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from benchmarks.formula_starts import cosines, identity, noisy, walsh, waves
+from benchmarks.lib.formula_starts import cosines, identity, noisy, walsh, waves
 from scipy import linalg, stats
 
 from tests import naive
-from weightkin.stats.formulas import N_LOOKS, _looks, _walsh, hits_log_sf, read_rows
+from weightkin.stats.formulas import (
+    N_LOOKS,
+    count_looks,
+    hits_log_sf,
+    read_rows,
+    walsh_transform,
+)
 
 N, D = 256, 96
 ROW, COLUMN = np.mgrid[:N, :D]
@@ -125,7 +131,7 @@ def test_hits_and_rates_are_those_of_the_definition(n_runs, size, m, rng):
         reading = rng.integers(0, m, (n_runs, size))
         reading[rng.random(reading.shape) < share] = -1
         other = rng.integers(0, m + 5, reading.shape)  # looked at together
-        hits, rates, _ = _looks(np.stack([reading, other]), np.array([m, m + 5]))
+        hits, rates, _ = count_looks(np.stack([reading, other]), np.array([m, m + 5]))
         found = [Counter((hits[0][hits[0] // m == i] % m).tolist()) for i in range(N_LOOKS)]
         lists = [[None if v < 0 else v for v in run] for run in reading.tolist()]
         assert (found, rates[0].tolist()) == naive.hits_of_rules(lists, m)
@@ -134,7 +140,7 @@ def test_hits_and_rates_are_those_of_the_definition(n_runs, size, m, rng):
 @pytest.mark.parametrize("d", [4, 16, 32, 256])
 def test_walsh_transform_is_that_of_its_matrix(d, rng):
     x = rng.integers(-9, 9, (5, d)).astype(np.float32)
-    assert np.array_equal(_walsh(x), x @ linalg.hadamard(d))
+    assert np.array_equal(walsh_transform(x), x @ linalg.hadamard(d))
 
 
 def test_ranks_inside_runs_are_those_of_each_run(rng):
@@ -148,11 +154,11 @@ def test_ranks_inside_runs_are_those_of_each_run(rng):
 def test_smoothness_is_the_rank_correlation_of_each_run(rng):
     reading = rng.integers(0, 9, (2, 3, 20))
     reading[1, 1] = 4  # says nothing
-    found = _looks(reading, np.array([9, 9]))[2]
+    found = count_looks(reading, np.array([9, 9]))[2]
     for one, z in zip(reading, found, strict=True):
         varied = [stats.zscore(stats.rankdata(run)) for run in one if np.ptp(run)]
         n = len(varied)
         rising = sum(stats.zscore(np.arange(20)) @ q for q in varied) / math.sqrt(n * 20)
         alike = sum(q[2:] @ q[:-2] + 18 / 19 for q in varied) / math.sqrt(n * 18)
         assert (z[0], z[2]) == pytest.approx((rising, alike))
-    assert not _looks(np.full((1, 2, 20), 3), np.array([9]))[2].any()
+    assert not count_looks(np.full((1, 2, 20), 3), np.array([9]))[2].any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weightkin.stats.trend import _lag_z, is_structured, judge_trends, measure_trend
+from weightkin.stats.trend import is_structured, judge_trends, lag_z, measure_trend
 
 
 def _judge(blocks):
@@ -87,4 +87,4 @@ def test_likeness_at_every_lag_is_that_of_the_definition(n, rng):
         sum(centred[i, i + lag] for i in range(n - lag)) / (n - lag) ** 0.5 / spread
         for lag in range(1, max(2, n - 7))
     ]
-    assert _lag_z(x) == pytest.approx(expected, abs=1e-5)
+    assert lag_z(x) == pytest.approx(expected, abs=1e-5)

@@ -9,11 +9,11 @@ from tests.web import slow
 from tests.web.conftest import copy_of, until
 from weightkin import Registry
 from weightkin.errors import UnusableRegistry
+from weightkin.formats.model import SKETCH_KEY
 from weightkin.web.jobs import MOST_WAITING, Jobs, QueueFull, WrongState
 from weightkin.web.serving import open_desk
 from weightkin.web.uploads import clean_of, keep
 from weightkin.web.work import work
-from weightkin.weights.model import SKETCH_KEY
 
 HEAD = json.dumps({"__metadata__": {SKETCH_KEY: "1"}}).encode()
 BEGUN = len(HEAD).to_bytes(8, "little") + HEAD  # as a sketch begins

@@ -40,9 +40,9 @@ def make(truth: Mapping[str, Any]) -> tuple[Made, dict[str, list[float]]]:
         elif first["op"] == "merge":
             folder = _merged([made[p["name"]] for p in member["parents"]], first, made)
         else:
-            folder = _applied(made[member["parents"][0]["name"]], first, own)
+            folder = apply_step(made[member["parents"][0]["name"]], first, own)
         for said in more:
-            folder = _applied(folder, said, own)
+            folder = apply_step(folder, said, own)
         made[name] = _stored(folder, member["dtype"])
         if own:
             losses[name] = own
@@ -70,7 +70,8 @@ def _full(folder: Folder) -> Folder:
     return replace(folder, tensors=tensors)
 
 
-def _applied(folder: Folder, said: Operation, losses: list[float]) -> Folder:
+def apply_step(folder: Folder, said: Operation, losses: list[float]) -> Folder:
+    """The folder after one operation; what training says of its loss goes into ``losses``."""
     folder, details = _full(folder), dict(folder.details)
     if said["op"] in _TRAINED:
         folder, only = _TRAINED[said["op"]](folder, said)

@@ -18,7 +18,7 @@ from weightkin.anatomy.infer import Found
 from weightkin.anatomy.naming import natural
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
-from weightkin.weights.model import Problem, TensorInfo
+from weightkin.formats.model import Problem, TensorInfo
 
 MAX_CONVOLUTIONS = 4096
 

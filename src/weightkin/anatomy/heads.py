@@ -9,14 +9,10 @@ from typing import Any
 from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import MAX_STRANGERS, Refusal, block_width
+from weightkin.catalogue.config import keys_of, whole_number
 
 _ATTENTION_WORDS = ("q", "k", "v", "o", "qkv", "q+k+v", "H", "Dq", "Dk")
 _UNCERTAIN = "fused layout is not certain"
-
-_N_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
-_N_KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
-_HEAD_DIM = ("head_dim", "d_kv")
-_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ def head_axes(
     """Yield the `vo` and `heads` axes of one block, or (axis name, reason)."""
     groups: dict[str, list[Bound]] = {}
     for bound in reading.bound[block]:
-        if any(word in _ATTENTION_WORDS for word in bound.dims) or bound.part.refuses:
+        if any(word in _ATTENTION_WORDS for word in bound.dims) or bound.part.fixed:
             groups.setdefault(bound.group, []).append(bound)
     for group, members in groups.items():
         suffix = f".{group}" if group else ""
@@ -75,17 +71,17 @@ def _heads_axis(
     heads: _Heads,
     config: Mapping[str, Any],
 ) -> Axis:
-    family = reading.family
-    reasons = [family.heads_refused, *(b.part.refuses_heads for b in members)]
+    entry = reading.entry
+    reasons = [entry.label("kv").get("fixed", ""), *(b.part.heads_fixed for b in members)]
     if reason := next(filter(None, reasons), ""):
         raise Refusal(reason)
-    if family.positions == "stored" and not reading.has_positions:
+    if entry.positions == "stored" and not reading.has_positions:
         raise Refusal("no position table was found: heads may carry positions of their own")
     if "alibi" in str(config.get("position_embedding_type")) or config.get("alibi"):
         raise Refusal("heads carry fixed position slopes (ALiBi), says the config")
     if heads.n < 2:
         raise Refusal("there is one key-value head")
-    is_shared = family.shared_heads and name == "heads"
+    is_shared = entry.shares_heads and name == "heads"
     where = f"{reading.name}.{name}" if is_shared else f"{reading.name}.{block}.{name}"
     words = ("q", "k", "v", "o", "H", "Dq", "Dk")
     return Axis(
@@ -125,7 +121,7 @@ def _places(members: list[Bound], heads: _Heads, words: tuple[str, ...]) -> Iter
 
 def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[str, Any]) -> _Heads:
     """Establish the heads of one attention from shapes and config, or refuse."""
-    if reason := next((b.part.refuses for b in members if b.part.refuses), ""):
+    if reason := next((b.part.fixed for b in members if b.part.fixed), ""):
         raise Refusal(reason)
     _check_strangers(reading, block, members)
     width = block_width(reading.bound[block])
@@ -139,9 +135,9 @@ def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[s
     if value % dim or key != value or out % value:
         raise Refusal(f"{key} key rows and {value} value rows do not fit heads of {dim}")
     n_kv = value // dim
-    stated = _integer(config, _N_KV_HEADS)
+    stated = whole_number(config, keys_of("kv_heads"))
     is_fused = any("qkv" in b.dims for b in members)
-    if stated and stated != n_kv and not is_fused and reading.family.head_facts_in_config:
+    if stated and stated != n_kv and not is_fused and reading.entry.has_heads_in_config:
         raise Refusal(f"the config says {stated} key-value heads, the shapes say {n_kv}")
     if dim < 2:
         raise Refusal("its heads have one dimension")
@@ -195,7 +191,7 @@ def _established(
     it; a config that contradicts them refuses the axis, as does one without anything to say.
     """
     tables = {n for b in members for n in b.sizes("H")}
-    if not tables and reading.family.shared_heads:
+    if not tables and reading.entry.shares_heads:
         tables = {n for row in reading.bound for b in row for n in b.sizes("H")}
     norms = {n for b in members for w in ("Dq", "Dk") for n in b.sizes(w)}
     norms -= {query, *(n for b in members for n in b.sizes("k"))}
@@ -203,9 +199,7 @@ def _established(
     facts |= {(out // n, n) for n in norms if n and out % n == 0}
     if tables and len(tables) > 1 or norms and len(norms) > 1 or len(facts) > 1:
         raise Refusal("its shapes disagree about the number of heads")
-    if reading.family.head_facts_in_config and (
-        stated := _stated(config, reading.name, width, out)
-    ):
+    if reading.entry.has_heads_in_config and (stated := _stated(config, reading.name, width, out)):
         facts.add(stated)
     if len(facts) > 1:
         raise Refusal("config and shapes disagree about the number of heads")
@@ -216,11 +210,11 @@ def _established(
 
 def _stated(config: Mapping[str, Any], stack: str, width: int, out: int) -> tuple[int, int] | None:
     """Heads and head size as a config says, unless it contradicts the width."""
-    if (hidden := _integer(config, _WIDTH)) and hidden != width:
+    if (hidden := whole_number(config, keys_of("width"))) and hidden != width:
         return None
     sided = {"encoder": "encoder_attention_heads", "decoder": "decoder_attention_heads"}
-    n_heads = _integer(config, (sided.get(stack, ""),)) or _integer(config, _N_HEADS)
-    dim = _integer(config, _HEAD_DIM)
+    keys = (sided.get(stack, ""), *keys_of("heads"))
+    n_heads, dim = whole_number(config, keys), whole_number(config, keys_of("head_dim"))
     if n_heads:
         return n_heads, dim or width // n_heads
     return (out // dim, dim) if dim else None
@@ -250,12 +244,3 @@ def _check_width(members: list[Bound], width: int) -> None:
         if any(size != width for size in bound.sizes("d")):
             shape = "x".join(map(str, bound.info.shape))
             raise Refusal(f"{bound.info.name} has shape {shape}, but the width is {width}")
-
-
-def _integer(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
-    """Return the first positive integer under one of the keys, else 0."""
-    for key in keys:
-        value = config.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return 0

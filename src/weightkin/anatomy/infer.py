@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from weightkin.anatomy.naming import is_buffer, natural
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
-from weightkin.weights.model import Problem, TensorInfo
+from weightkin.formats.model import Problem, TensorInfo
 
 MIN_BLOCKS = 2
 MAX_TENSORS = 64  # in one block: more is no MLP with its attention

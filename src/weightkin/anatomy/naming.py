@@ -1,4 +1,4 @@
-"""From tensor names to stacks of blocks, and from one name to the part of a family it is."""
+"""From tensor names to stacks of blocks, and from one name to the part of an entry it is."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
-from weightkin.anatomy.families import FAMILIES
-from weightkin.anatomy.parts import Family, Part, expression
-from weightkin.weights.model import TensorInfo
+from weightkin.catalogue import Entry, Part, entries, layouts
+from weightkin.formats.model import TensorInfo
 
 MAX_STACKS = 32  # real models have a handful
-MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose a family
+MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose an entry
 
-# "model.layers.7.mlp.up_proj.weight": everything before, the container, the number, the rest
-_BLOCK = re.compile(
-    r"(?:^|\.)((?:layers\.[0-9]+\.)?blocks|layers|layer|h|block|resblocks|transformer_blocks)"
-    r"\.([0-9]+)\."
-)
 _UNET = re.compile(r"(?:^|(?<=\.))(?:down_blocks|up_blocks|mid_block)\.")
 _NUMBER_SPLIT = re.compile(r"([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+")
@@ -83,11 +77,11 @@ class Bound:
 
 @dataclass(slots=True)
 class Reading:
-    """A stack read with one row of the table."""
+    """A stack read with one entry of the catalogue."""
 
     stack: Stack
     name: str
-    family: Family
+    entry: Entry
     width: int  # residual width; 0 when the parts do not show it
     bound: list[list[Bound]] = field(default_factory=list)  # by block
     strangers: list[list[TensorInfo]] = field(default_factory=list)  # by block: not understood
@@ -118,8 +112,9 @@ def split_names(
     """Sort tensors into stacks of numbered blocks and the rest; count stacks beyond ``most``."""
     stacks: dict[str, dict[str, dict[str, TensorInfo]]] = {}
     rest = []
+    pattern = _block()
     for info in tensors:
-        found = _BLOCK.search(info.name)
+        found = pattern.search(info.name)
         if found is None:
             rest.append(info)
             continue
@@ -154,18 +149,18 @@ def is_scale(info: TensorInfo) -> bool:
     return info.name.endswith(("_scale", "_scale_inv"))
 
 
-def bind(family: Family, rest: str, info: TensorInfo, parts: str = "parts") -> Bound | None:
-    """Say what a tensor is to a family, or None: no pattern, or another number of dimensions."""
+def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bound | None:
+    """Say what a tensor is by an entry, or None: no pattern, or another number of dimensions."""
     expert = _EXPERT.search(rest)
     template = _EXPERT.sub("0", rest, count=1) if expert else rest
     module, leaf = template, ""
     if cut := _LEAF.search(template):
         module, leaf = template[: cut.start()], cut[1]
-    part = _find(family, parts, module)
+    part = _find(entry, parts, module)
     if part is None:
         return None
     is_bias = leaf in ("bias", "beta") or rest.endswith("bias")
-    dims = _dimensions(part, len(info.shape), is_bias, family.is_transposed)
+    dims = _dimensions(part, len(info.shape), is_bias, entry.is_transposed)
     if dims is None:
         return None
     group = expert[0] if part.group == "#" and expert else part.group
@@ -173,17 +168,33 @@ def bind(family: Family, rest: str, info: TensorInfo, parts: str = "parts") -> B
 
 
 @lru_cache(maxsize=1 << 14)
-def _find(family: Family, parts: str, module: str) -> Part | None:
-    rows: tuple[Part, ...] = getattr(family, parts)
-    found = _pattern(family, parts).fullmatch(module)
+def _find(entry: Entry, parts: str, module: str) -> Part | None:
+    rows: tuple[Part, ...] = getattr(entry, parts)
+    found = _pattern(entry, parts).fullmatch(module)
     return rows[int(found.lastgroup[1:])] if found and found.lastgroup else None
 
 
 @cache
-def _pattern(family: Family, parts: str) -> re.Pattern[str]:
-    rows: tuple[Part, ...] = getattr(family, parts)
-    choices = (f"(?P<p{i}>{expression(part.pattern)})" for i, part in enumerate(rows))
+def _pattern(entry: Entry, parts: str) -> re.Pattern[str]:
+    rows: tuple[Part, ...] = getattr(entry, parts)
+    choices = (f"(?P<p{i}>{_expression(part.pattern)})" for i, part in enumerate(rows))
     return re.compile("|".join(choices) or r"(?!)")
+
+
+def _expression(pattern: str) -> str:
+    """Return the regular expression of a pattern of an entry, without capturing groups."""
+    steps = ((".", r"\."), ("*", "[A-Za-z0-9_]*"), ("#", "[0-9]+"), ("(", "(?:"))
+    for sign, meaning in steps:
+        pattern = pattern.replace(sign, meaning)
+    return pattern
+
+
+@cache
+def _block() -> re.Pattern[str]:
+    """In ``model.layers.7.mlp.up_proj.weight``: the list of blocks, and the number of one."""
+    lists = {_expression(name) for entry in entries().values() for name in entry.blocks}
+    longest_first = sorted(lists, key=lambda name: (-len(name), name))
+    return re.compile(rf"(?:^|\.)({'|'.join(longest_first)})\.([0-9]+)\.")
 
 
 @lru_cache(maxsize=1 << 12)
@@ -205,32 +216,32 @@ def _dimensions(
 
 
 def read_stack(stack: Stack) -> Reading | None:
-    """Choose the row of the table that explains most of a stack and read it, or return None."""
+    """Choose the entry that explains most of a stack and read it, or return None."""
     samples: dict[str, tuple[str, TensorInfo]] = {}
     for block in stack.blocks[:MAX_BLOCKS]:
         for rest, info in block.tensors.items():
             samples.setdefault(_EXPERT.sub("0", rest, count=1), (rest, info))
             if len(samples) >= MAX_TEMPLATES:
                 break
-    best: tuple[int, Family, int] | None = None
-    for family in FAMILIES:
-        bound = [b for rest, info in samples.values() if (b := bind(family, rest, info))]
+    best: tuple[int, Entry, int] | None = None
+    for entry in layouts():
+        bound = [b for rest, info in samples.values() if (b := bind(entry, rest, info))]
         score, width = _score(bound)
         if score and (best is None or score > best[0]):
-            best = (score, family, width)
+            best = (score, entry, width)
     if best is None:
         return None
-    _, family, width = best
-    reading = Reading(stack, _stack_name(stack.prefix, family), family, width)
+    _, entry, width = best
+    reading = Reading(stack, _stack_name(stack.prefix, entry), entry, width)
     for block in stack.blocks:
-        pairs = [(info, bind(family, rest, info)) for rest, info in block.tensors.items()]
+        pairs = [(info, bind(entry, rest, info)) for rest, info in block.tensors.items()]
         reading.bound.append([b for _, b in pairs if b])
         reading.strangers.append([i for i, b in pairs if b is None and not is_buffer(i)])
     return reading
 
 
 def _score(bound: list[Bound]) -> tuple[int, int]:
-    """How well a row fits, 0 without a whole MLP or attention; and the residual width."""
+    """How well an entry fits, 0 without a whole MLP or attention; and the residual width."""
     widths = Counter(n for b in bound for n in b.sizes("d"))
     if not widths:
         return 0, 0
@@ -248,8 +259,8 @@ def _score(bound: list[Bound]) -> tuple[int, int]:
     return 4 * len(fitting) + 2 * has_mlp + has_attention + (whole | halves == hidden), width
 
 
-def _stack_name(prefix: str, family: Family) -> str:
+def _stack_name(prefix: str, entry: Entry) -> str:
     for name, hint in _HINTS:
         if hint.search(prefix):
             return name
-    return family.stack
+    return entry.stack

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from weightkin.anatomy.naming import read_stack, split_names
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 MAX_NETWORKS = 64
 

@@ -15,17 +15,11 @@ from weightkin.anatomy.residual import assign_top, residual_axes
 from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
-from weightkin.weights.messages import quoted
-from weightkin.weights.model import Model, Problem, TensorInfo
+from weightkin.catalogue.config import PARTS
+from weightkin.formats.model import Model, Problem, TensorInfo
+from weightkin.text import quoted
 
 MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
-_SUB_CONFIGS = {
-    "vision": ("vision_config",),
-    "audio": ("audio_config",),
-    "text": ("text_config",),
-    "decoder": ("text_config", "llm_config", "language_config", "decoder"),
-    "encoder": ("encoder",),
-}
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -185,7 +179,7 @@ class _Notes:
 
 def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
     """The part of a config that speaks of one stack: the nested one if there is one."""
-    for key in _SUB_CONFIGS.get(stack, ()):
+    for key in PARTS.get(stack, ()):
         if isinstance(nested := config.get(key), Mapping):
             return nested
     return config
@@ -195,7 +189,7 @@ def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> 
     """Name towers by what stands beside them, and number stacks that share a name."""
     seen: dict[str, int] = {}
     for reading in readings:
-        for module, name in reading.family.towers:
+        for module, name in reading.entry.towers.items():
             if any(f"{root}{module}.weight" in tensors for root in reading.stack.roots[:-1]) or (
                 len(readings) == 1 and f"{module}.weight" in tensors
             ):
@@ -208,7 +202,7 @@ def _name_stacks(readings: list[Reading], tensors: Mapping[str, TensorInfo]) -> 
 def _family(readings: list[Reading], axes: list[Axis]) -> str:
     """The families of a model's stacks, largest stack first."""
     sized = sorted(readings, key=lambda r: -len(r.stack.blocks))
-    names = dict.fromkeys(reading.family.name for reading in sized)
+    names = dict.fromkeys(reading.entry.name for reading in sized)
     if names:
         return "+".join(names)
     return "conv" if any(axis.stack == "conv" for axis in axes) else "unknown"

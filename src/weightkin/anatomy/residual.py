@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 _FIRST = ("embed", "unembed", "position")
 
@@ -31,7 +31,7 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
     for info in infos:
         root = _longest_root(info.name, owners)
         rest = info.name[len(root) :]
-        found = [(r, b) for r in owners.get(root, ()) if (b := bind(r.family, rest, info, "top"))]
+        found = [(r, b) for r in owners.get(root, ()) if (b := bind(r.entry, rest, info, "top"))]
         fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
         if fitting and len({_stream(r) for r, _ in fitting}) == 1:
             fitting[0][0].top.append(fitting[0][1])
@@ -50,7 +50,7 @@ def residual_axes(readings: list[Reading]) -> Iterator[Axis | tuple[str, str]]:
         streams.setdefault(_stream(reading), []).append(reading)
     names: set[str] = set()
     for members in streams.values():
-        name = members[0].family.joins or members[0].name
+        name = members[0].entry.joins or members[0].name
         while name in names:
             name += "'"
         names.add(name)
@@ -69,7 +69,7 @@ def _axis(members: list[Reading], name: str) -> Axis:
         raise Refusal("the residual width is not shown by any matrix")
     bound = [b for r in members for row in [r.top, *r.bound] for b in row]
     places = sorted(_places(bound), key=_rank)  # the rest stays in the order of the blocks
-    if not any(place.role == "embed" for place in places) and members[0].family.joins:
+    if not any(place.role == "embed" for place in places) and members[0].entry.joins:
         raise Refusal("the shared embedding that joins its stacks was not found")
     return Axis(
         name="residual",
@@ -92,17 +92,17 @@ def _check_others(members: list[Reading], readings: list[Reading]) -> None:
 
 
 def _check(reading: Reading, width: int) -> None:
-    family = reading.family
-    if family.positions == "unsure":
+    entry = reading.entry
+    if entry.positions == "unsure":
         raise Refusal(
             "in this family the width may be tied to sinusoids, to grouped or to other channels"
         )
-    if family.positions == "stored" and not reading.has_positions:
+    if entry.positions == "stored" and not reading.has_positions:
         raise Refusal("no position table was found: positions may be sinusoids tied to the width")
     for info in [*reading.top_strangers, *(i for row in reading.strangers for i in row)]:
         raise Refusal(f"{info.name} is not understood and may run along the width")
     for bound in [*reading.top, *(b for row in reading.bound for b in row)]:
-        if bound.group == "cross" and not family.joins and bound.sizes("d"):
+        if bound.group == "cross" and not entry.joins and bound.sizes("d"):
             raise Refusal("cross attention reads another stream; what joins the two is not certain")
         if any(size != width for size in bound.sizes("d")):
             shape = "x".join(map(str, bound.info.shape))
@@ -122,8 +122,8 @@ def _rank(place: Place) -> int:
 
 def _stream(reading: Reading) -> tuple[str, str]:
     """Stacks with equal keys share one residual stream."""
-    if reading.family.joins:
-        return reading.family.joins, reading.stack.roots[min(1, len(reading.stack.roots) - 1)]
+    if reading.entry.joins:
+        return reading.entry.joins, reading.stack.roots[min(1, len(reading.stack.roots) - 1)]
     return reading.name, reading.stack.prefix
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from weightkin.anatomy.read import read_anatomy
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
-from weightkin.weights import Model, open_model
+from weightkin.formats import Model, open_model
 
 MAX_EXPERTS = 4  # of a block whose units are sampled
 

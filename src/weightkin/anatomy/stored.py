@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
-from weightkin.weights.json_text import parse
-from weightkin.weights.messages import quoted, shown, unreadable
-from weightkin.weights.model import Problem, TensorInfo
+from weightkin.formats.json_text import parse
+from weightkin.formats.model import Problem, TensorInfo
+from weightkin.text import quoted, shown, unreadable
 
 KINDS: tuple[AxisKind, ...] = ("units", "vo", "residual")  # of heads a sketch holds nothing
 MAX_UNITS = 1 << 32

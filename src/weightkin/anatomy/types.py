@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from weightkin.weights.model import Problem
+from weightkin.formats.model import Problem
 
 AxisKind = Literal["units", "vo", "heads", "residual"]
 
@@ -56,7 +56,7 @@ class Axis:
 class Anatomy:
     """What is known about the layout of one model."""
 
-    family: str  # a row of the table, or "unknown" (axes inferred by shape)
+    family: str  # an entry of the catalogue, or "unknown" (axes inferred by shape)
     stacks: tuple[tuple[str, int], ...]  # (stack, number of blocks)
     axes: tuple[Axis, ...]
     roles: tuple[tuple[str, str], ...]  # (tensor, role) for every tensor, "other" where unknown

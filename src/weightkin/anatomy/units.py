@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
-from weightkin.weights.model import TensorInfo
+from weightkin.formats.model import TensorInfo
 
 MAX_EXPERTS = 1 << 16
 MAX_STRANGERS = 64
@@ -72,7 +72,7 @@ def _axes_of(
             group=f"S_{n_units}",
             labels=f"{reading.name}.{block}.{own}",
             places=tuple(_places(members, n_units, index)),
-            is_gated=has_both and reading.family.is_odd and not is_clamped,
+            is_gated=has_both and reading.entry.is_odd and not is_clamped,
         )
 
 

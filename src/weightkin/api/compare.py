@@ -17,10 +17,10 @@ from weightkin.api.arguments import (
 from weightkin.api.direction_among import with_relatives
 from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
 from weightkin.errors import UsageError
+from weightkin.formats import Model
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models
 from weightkin.records import Comparison, Effort
-from weightkin.weights import Model
 
 MOST_PUBLISHED = 10_000  # relabellings of the first paper's tests
 

@@ -16,8 +16,8 @@ from weightkin.evidence.controls import (
     user_file,
     write_controls,
 )
-from weightkin.weights import Model, digest
-from weightkin.weights.outside import refuse_inside
+from weightkin.formats import Model, digest
+from weightkin.formats.write_guard import refuse_inside
 
 
 def add_control(

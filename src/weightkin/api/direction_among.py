@@ -8,12 +8,12 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from weightkin.formats import Model, open_model
 from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
-from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.weights import Model, open_model
+from weightkin.records.kinds import equal_kinds
 
 
 def with_relatives(
@@ -42,7 +42,7 @@ def with_relatives(
     others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
     sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
     record = replace(record, parameters=record.parameters | {"relatives": sources})
-    if record.verdict != "dependent" or set(EQUAL_KINDS) & set(record.kind):
+    if record.verdict != "dependent" or equal_kinds(record.kind):
         return record
     graph = family_graph([*pair, *others], alpha=record.alpha, seed=record.seed)
     return replace(
@@ -72,13 +72,13 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         return Direction(
             parent=parent if is_claimed else "undetermined",
             probability=round(probability, 4),
-            evidence=(said, *_said_of(way, probability)),
+            evidence=(said, *evidence_of_path(way, probability)),
         )
     said = f"among {n} models: neither hangs below the other"
     return Direction(evidence=(said,))
 
 
-def _said_of(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
+def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
     """The evidence of each edge, under the names of its ends where there are several."""
     if len(way) == 1:
         yield from way[0].evidence

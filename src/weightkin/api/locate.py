@@ -21,13 +21,13 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import TokenRows, frames
+from weightkin.formats import Model
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
 from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
 from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
-from weightkin.weights import Model
 
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"
 

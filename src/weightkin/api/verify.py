@@ -13,12 +13,12 @@ from weightkin.api.differences import MAX_VALUE_LENGTH, differences, value_diffe
 from weightkin.api.differences import what_agrees as pair_agrees
 from weightkin.api.locate import locate
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.formats import Model
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Effort, ModelRef
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
-from weightkin.weights import Model
-from weightkin.weights.hub import pinned as at_commit
+from weightkin.sources.hub import pinned as at_commit
 
 METHODS: dict[str, Literal["weightkin", "mother"]] = {
     "weightkin/1": "weightkin",

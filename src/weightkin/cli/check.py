@@ -42,10 +42,10 @@ def check(
     seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
 ) -> None:
     """Hold models against a policy: exit 0 passed, 1 hit, 2 something could not be checked."""
+    from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines
     from weightkin.report.sarif import sarif as written
-    from weightkin.weights.outside import refuse_inside
 
     if seed < 0:
         raise UsageError("--seed must not be negative")

@@ -24,7 +24,7 @@ SUFFIXES = (".html", ".htm")
 
 def check_page(target: Path | None, sources: Sequence[str]) -> None:
     """A page goes where it cannot hurt: a name of a page, in a folder that is no model."""
-    from weightkin.weights.outside import refuse_inside
+    from weightkin.formats.write_guard import refuse_inside
 
     if target is None:
         return

@@ -157,8 +157,8 @@ def show(
 ) -> None:
     """Print what is in a model: family, blocks, unit axes, dtypes, digest."""
     from weightkin.anatomy import read_anatomy
+    from weightkin.formats import digest, open_model
     from weightkin.report.model import model_lines, model_record
-    from weightkin.weights import digest, open_model
 
     if estimate:
         from weightkin.api.estimate import estimate as run
@@ -218,7 +218,7 @@ def compare(
     from weightkin.api.compare import Options
     from weightkin.api.compare import compare as run
     from weightkin.evidence.controls import load_controls
-    from weightkin.weights.outside import refuse_inside
+    from weightkin.formats.write_guard import refuse_inside
 
     check_form(form, as_json, estimate)
     if recover is not None:

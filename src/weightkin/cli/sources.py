@@ -84,7 +84,7 @@ def _left_out(deeper: list[Path]) -> str:
 
 def _with_base(source: str) -> str:
     """``base+adapter`` for an adapter whose base lies beside it."""
-    from weightkin.weights.adapter_base import base_beside
+    from weightkin.formats.adapter_base import base_beside
 
     base = base_beside(Path(source)) if "\0" not in source else None
     return source if base is None else f"{base}+{source}"

@@ -13,7 +13,7 @@ class _OneLine(logging.Handler):
     """Writes each word over the one before; the last one of an errand leaves an empty line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a word of `weightkin.weights`, whose texts hold nothing that moves a cursor."""
+        """Show a word of `weightkin.formats`, whose texts hold nothing that moves a cursor."""
         width = shutil.get_terminal_size().columns - 1
         is_last = getattr(record, "is_last", False)
         words = "" if is_last else record.getMessage()[:width]

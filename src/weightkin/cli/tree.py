@@ -46,8 +46,8 @@ class Format(StrEnum):
 
 def _check_child(child: str, sources: list[str]) -> None:
     """Refuse a child of no such name before all the work, where headers here say all names."""
+    from weightkin.formats import open_model
     from weightkin.report.terminal import printable
-    from weightkin.weights import open_model
 
     names = []
     named_so = re.sub(r"~\d+$", "", child)  # numbers tell models of one name apart
@@ -97,11 +97,11 @@ def tree(
 ) -> None:
     """Find the family of many models: who was made from whom, and how."""
     from weightkin.api.estimate import estimate_sketches
+    from weightkin.formats.write_guard import refuse_inside
     from weightkin.lineage.collection import WHOLE_UP_TO, cache_folder
     from weightkin.report.graph_formats import FORMATS
     from weightkin.report.tree import explain as explained
     from weightkin.report.tree import family_lines
-    from weightkin.weights.outside import refuse_inside
 
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")

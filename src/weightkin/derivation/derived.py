@@ -8,11 +8,11 @@ from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.equal import Shared, is_small, sketch_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.formats import Model
+from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
-from weightkin.weights import Model
-from weightkin.weights.dry_run import is_remote
 
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
@@ -91,7 +91,7 @@ def _as_far_as_read(
     derived: Derivation, models: tuple[Model, Model], *, is_full_equal: bool
 ) -> Derivation:
     """Say of equal values how much was looked at: all of both, a sample, what could be read."""
-    same = set(EQUAL_KINDS).intersection(derived.kind)
+    same = equal_kinds(derived.kind)
     lost = [p.what for model in models for p in model.problems if p.loses_tensors]
     if not same:
         return derived

@@ -26,8 +26,8 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import STRAIGHT_FAILS
+from weightkin.records.kinds import disguises
 
-ORDER = ("permuted", "rotated", "rescaled", "sign-flipped")
 IN_ONE_BASIS = frozenset({"units", "vo", "heads", "residual", "signs"})  # stages that say so
 MATCHED = 0.5  # share of the units looked at that must find a partner for a name
 MIN_MOVED_SHARE = 0.1  # share of matched units out of order that counts as a permutation
@@ -88,7 +88,7 @@ def find_disguise(
             named, numbers = _name(here)
             kinds += named
             details |= {f"{key}_{word}": round(value, 4) for key, value in numbers.items()}
-    kinds = [kind for kind in ORDER if kind in kinds]
+    kinds = disguises(kinds)
     maps = _maps(links, residual, experts, kinds) if with_maps and kinds else {}
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
+from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.stand_in import SketchStorage
-from weightkin.weights import Model
 
 WHOLE_MODEL_BYTES = 16 << 20  # bytes of a model up to which all of it is looked at
 

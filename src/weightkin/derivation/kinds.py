@@ -21,7 +21,7 @@ from weightkin.derivation.rank import rank_of_difference
 from weightkin.derivation.structure import unrelated_blocks
 from weightkin.derivation.unchanged import NamedKind, kind_of_equal, may_be_equal, without_partner
 from weightkin.records import Direction
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import KINDS
 from weightkin.sketch.types import Sketch
 
 LONG_WAY = 0.42  # typical relative distance past which training was no fine-tune
@@ -106,7 +106,7 @@ def kind_of(
         (tuple(undone), undone_details or {}),
         _not_finite(relation, a, b),
     )
-    if {*EQUAL_KINDS, "rounding"}.intersection(kind) or kind == ("part",):
+    if kind == ("part",) or not all(KINDS[x].has_direction for x in kind):
         direction = Direction(evidence=("equal values have no direction",))
     return Derivation(
         kind=kind,

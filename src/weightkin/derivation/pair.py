@@ -34,10 +34,10 @@ from weightkin.evidence.reach import smallest_log10_pvalue, tested_share
 from weightkin.evidence.sample import Plan, make_plan, n_shared_rows, read_sample
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
+from weightkin.formats import Model, digest, full_digest
+from weightkin.formats.dry_run import read_ahead
 from weightkin.records import AxisEvidence, Comparison, Direction, Effort, ModelRef, Skipped
 from weightkin.records.comparison import Basis, Verdict
-from weightkin.weights import Model, digest, full_digest
-from weightkin.weights.dry_run import read_ahead
 
 ALPHA = 1e-6
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.catalogue import entries
 from weightkin.errors import UsageError
 from weightkin.evasions.places import (
     Arrays,
@@ -175,9 +176,17 @@ def _layout(anatomy: Anatomy) -> Rotary:
     roles = {role for _, role in anatomy.roles}
     if roles & {"position", "position_grid"}:
         return "none"
-    tensors = [tensor for tensor, _ in anatomy.roles]
-    is_llama = any("post_attention_layernorm" in t for t in tensors)  # not Cohere: interleaved
-    is_glm = any("mlp.gate_up_proj" in t for t in tensors)  # interleaved, half of the head
-    if anatomy.family == "llama-like" and is_llama and not is_glm:
+    entry = entries().get(anatomy.family)
+    planes = entry.label("p") if entry else {}
+    if planes.get("turn") == "half" and _is_there(planes.get("when", ""), anatomy):
         return "half-split"
     raise UsageError(f"a {anatomy.family} model: how positions act on its heads is not known")
+
+
+def _is_there(wanted: str, anatomy: Anatomy) -> bool:
+    """Whether tensors are there, or not there, as a label of the catalogue wants it."""
+    for name in filter(None, wanted.split(", ")):
+        module = name.removeprefix("not ")
+        if any(module in tensor for tensor, _ in anatomy.roles) != (module == name):
+            return False
+    return True

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.catalogue import entries
 from weightkin.errors import UsageError
 from weightkin.evasions.attention import change_values
 from weightkin.evasions.places import (
@@ -120,8 +121,10 @@ def _plain_vectors(stream: Stream) -> dict[str, Floats]:
 def _fitted(anatomy: Anatomy, n: int, blocks: Collection[int] | None) -> set[str]:
     """Names of the tensors that round ``n`` fits the stream on."""
     tables = {tensor for tensor, role in anatomy.roles if role in _LABELLED}
+    if entry := entries().get(anatomy.family):
+        tables.add(entry.unembedding)  # it may have been tied
     if n == 0:
-        return tables | {"lm_head.weight"}  # it may have been tied
+        return tables
     kinds = ("units", "vo") if blocks is None else ("units",)
     inside = {
         place.tensor
@@ -129,7 +132,7 @@ def _fitted(anatomy: Anatomy, n: int, blocks: Collection[int] | None) -> set[str
         for place in axis.places
         if axis.kind in kinds and (blocks is None or axis.block in blocks)
     }
-    return inside if blocks is not None else {*inside, *tables, "lm_head.weight"}
+    return inside if blocks is not None else inside | tables
 
 
 def _turn_stream(wide: Wide, target: Wide, stream: Stream, used: set[str], offset: float) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Place
+from weightkin.catalogue import Entry, entries
+from weightkin.catalogue.entry import Norms
 from weightkin.errors import UsageError
 from weightkin.evasions.places import Floats, Wide, along, axes_of, check_float, values_along
 
@@ -16,23 +18,6 @@ _AFTER_SECOND = ("mlp.gate", "mlp.up", "mlp.gate_up", "router")
 _AFTER_LAST = ("unembed", "head")
 TABLES = ("embed", "position", "position_grid", "token", "token_type")
 _WRITERS = ("attn.o", "mlp.down", *TABLES)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Names of the norms before attention, before the MLP and at the end of a family."""
-
-    first: str
-    second: str
-    last: str
-    is_centred: bool  # its norms subtract the mean, whether or not they have biases
-
-
-_LAYOUTS = {
-    "llama-like": _Layout("input_layernorm", "post_attention_layernorm", "norm", False),
-    "gpt2": _Layout("ln_1", "ln_2", "ln_f", True),
-    "vit-like": _Layout("layernorm_before", "layernorm_after", "layernorm", True),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +41,24 @@ class Stream:
 
 def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
     """Find the stream, or refuse; an unembedding tied to the embedding is written out in `wide`."""
-    layout = _LAYOUTS.get(anatomy.family)
-    if layout is None:
+    entry = entries().get(anatomy.family)
+    if entry is None or entry.norms.centred is None:
         raise UsageError(f"a {anatomy.family} model: which matrix reads which norm is not known")
     axes = axes_of(anatomy, "residual")
     if len(axes) != 1:
         raise UsageError(f"{len(axes)} residual streams: expected one")
     width, places = axes[0].n_units, list(axes[0].places)
     if not any(place.role in _AFTER_LAST for place in places):
-        places.append(_untie(wide, places, width))
+        places.append(_untie(wide, places, width, entry))
     gains = [p.tensor for p in places if p.role == "norm" and not p.tensor.endswith(".bias")]
-    norms = tuple(_norm(wide, gain, layout, gains, places) for gain in gains)
+    readers = _readers(entry.norms, gains)
+    norms = tuple(_norm(wide, gain, readers, gains, places) for gain in gains)
     writers = tuple(place for place in places if place.role in _WRITERS)
     claimed = {*writers, *(place for norm in norms for place in norm.readers)}
     strays = [p.tensor for p in places if p.role != "norm" and p not in claimed]
     if strays:
         raise UsageError(f"{strays[0]}: its part in the residual stream is not known")
-    is_centred = layout.is_centred or any(norm.bias for norm in norms)
+    is_centred = entry.norms.centred or any(norm.bias for norm in norms)
     return Stream(width, norms, writers, is_centred)
 
 
@@ -115,14 +101,26 @@ def _turn_norm(
         wide[norm.bias] = new_shift
 
 
-def _norm(wide: Wide, gain: str, layout: _Layout, gains: list[str], places: list[Place]) -> Norm:
+def _readers(names: Norms, gains: list[str]) -> dict[str, tuple[str, ...]]:
+    """Roles that read the stream through a norm, by its name: of every list the first there is."""
+    stems = {gain.removesuffix(".weight").rpartition(".")[2] for gain in gains}
+    lists = ((names.attn, _AFTER_FIRST), (names.mlp, _AFTER_SECOND), (names.last, _AFTER_LAST))
+    return {next((x for x in some if x in stems), ""): roles for some, roles in lists}
+
+
+def _norm(
+    wide: Wide,
+    gain: str,
+    roles: Mapping[str, tuple[str, ...]],
+    gains: list[str],
+    places: list[Place],
+) -> Norm:
     """Name the readers of one norm by its name, its block and their roles."""
     module = gain.removesuffix(".weight")
     path, _, name = module.rpartition(".")
-    roles = {layout.first: _AFTER_FIRST, layout.second: _AFTER_SECOND, layout.last: _AFTER_LAST}
     if name not in roles:
         raise UsageError(f"{gain}: which matrices read this norm is not known")
-    scope = "" if name == layout.last else f"{path}."
+    scope = "" if roles[name] is _AFTER_LAST else f"{path}."
     readers = tuple(p for p in places if p.role in roles[name] and p.tensor.startswith(scope))
     if not readers or sum(g.endswith(f".{name}.weight") and g.startswith(scope) for g in gains) > 1:
         raise UsageError(f"{gain}: which matrices read this norm is not known")
@@ -133,14 +131,14 @@ def _norm(wide: Wide, gain: str, layout: _Layout, gains: list[str], places: list
     return Norm(gain, bias if has_bias else None, readers)
 
 
-def _untie(wide: Wide, places: list[Place], width: int) -> Place:
+def _untie(wide: Wide, places: list[Place], width: int, entry: Entry) -> Place:
     """Write the unembedding that a language model shares with its embedding as its own tensor."""
     tables = [p.tensor for p in places if p.role == "embed" and wide[p.tensor].ndim == 2]
     is_whole = [t for t in tables if t.startswith(("model.", "transformer."))]
     if len(tables) != 1 or not is_whole:
         raise UsageError("no head: a rotation would show in the output of the last norm")
-    wide["lm_head.weight"] = wide[tables[0]].copy()
-    return Place("lm_head.weight", 1, 0, width, "unembed")
+    wide[entry.unembedding] = wide[tables[0]].copy()
+    return Place(entry.unembedding, 1, 0, width, "unembed")
 
 
 def _bias_of(wide: Wide, place: Place) -> str | None:

@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.catalogue import entries
 from weightkin.errors import UsageError
 from weightkin.evasions.places import (
     Arrays,
@@ -20,13 +21,6 @@ from weightkin.evasions.places import (
     values_along,
     widen,
 )
-
-_WIDTH_KEYS = {
-    "llama-like": "intermediate_size",
-    "bert-like": "intermediate_size",
-    "vit-like": "intermediate_size",
-    "gpt2": "n_inner",
-}
 
 
 def split_units(
@@ -146,6 +140,8 @@ def _width_key(anatomy: Anatomy) -> str:
     """Name of the config entry that holds the number of units."""
     tensors = [p.tensor for a in anatomy.axes if "." in a.name for p in a.places]
     is_known = all("block_sparse_moe" in name for name in tensors)  # Mixtral
-    if anatomy.family not in _WIDTH_KEYS or not is_known:
+    entry = entries().get(anatomy.family)
+    key = entry.label("u").get("n") if entry else None
+    if key is None or not is_known:
         raise UsageError(f"a {anatomy.family} model: the config entry of its width is not known")
-    return _WIDTH_KEYS[anatomy.family]
+    return key

@@ -31,6 +31,8 @@ from weightkin.evidence.views import (
     UNITS_AT_ONCE,
     TokenRows,
 )
+from weightkin.formats.dry_run import read_ahead
+from weightkin.formats.model import Model
 from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.copies import Groups
@@ -42,8 +44,6 @@ from weightkin.stats.signs import (
     mutual_matches,
 )
 from weightkin.stats.sums import logsumexp
-from weightkin.weights.dry_run import read_ahead
-from weightkin.weights.model import Model
 
 FIRST_RUN = Run(0, UNITS_OF_A)
 

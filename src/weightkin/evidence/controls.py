@@ -1,7 +1,8 @@
 """Controls: pairs of models known to be independent, kept as small numbers.
 
-A set is shipped with the package (`controls.json`, written by `benchmarks/controls.py`) and a
-user's own set may stand beside it. A model appears in one pair only, so that pairs are independent.
+A set is shipped with the package (`controls.json`, written by `benchmarks/generate/controls.py`)
+and a user's own set may stand beside it. A model appears in one pair only, so that pairs are
+independent.
 """
 
 from __future__ import annotations

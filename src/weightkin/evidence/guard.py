@@ -19,10 +19,10 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
+from weightkin.formats.model import Model, Problem
 from weightkin.records.comparison import Trusts
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
-from weightkin.weights.model import Model, Problem
 
 MAX_POSITIONS = 512  # rows of a position table that are looked at
 

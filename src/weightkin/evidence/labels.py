@@ -12,11 +12,11 @@ import numpy as np
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import PairEvidence, Views, cut_windows, largest_window
 from weightkin.evidence.sample import Plan, read_views
+from weightkin.formats.model import Model
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import LOG_MONOTONE, LOG_SINGLE, LOG_STRAIGHT, Grid, product
 from weightkin.stats.copies import Run, copied_runs, groups_of, narrowed
 from weightkin.stats.sums import logsumexp
-from weightkin.weights.model import Model
 
 N_UNITS = 64  # first units of an axis that show whether it is a copy of another one
 

@@ -17,9 +17,9 @@ import numpy as np
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats
+from weightkin.formats.dtypes import to_float32
+from weightkin.formats.model import Model, Problem, Rows
 from weightkin.sketch.scheme import Scheme
-from weightkin.weights.dtypes import to_float32
-from weightkin.weights.model import Model, Problem, Rows
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20

@@ -7,7 +7,7 @@ import numpy as np
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
-from weightkin.weights.model import Model
+from weightkin.formats.model import Model
 
 MIN_SHARE_OF_MEDIAN = 1e-3  # of the median out-column, under which a unit counts as unused
 WRITERS = ("mlp.down", "attn.o", "conv.in")

@@ -24,9 +24,9 @@ from weightkin.evidence.pairs import (
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import TokenRows, token_views
+from weightkin.formats.model import Problem
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.comparison import Confirmed, Trusts
-from weightkin.weights.model import Problem
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
 DROPPED = -2  # no block of b

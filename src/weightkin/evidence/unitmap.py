@@ -19,10 +19,10 @@ from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import TokenRows, token_views
+from weightkin.formats.model import Model
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap
 from weightkin.stats.matching import unit_rows
-from weightkin.weights.model import Model
 
 LARGE_MATRIX = 1 << 21  # elements of one matrix above which not everything is read
 COORDINATES = 256  # whole rows read of a large matrix whose columns are the units

@@ -17,7 +17,7 @@ from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
-from weightkin.weights.model import Model
+from weightkin.formats.model import Model
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all

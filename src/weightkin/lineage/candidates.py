@@ -9,32 +9,12 @@ from typing import Any
 import numpy as np
 
 from weightkin.arrays import Doubles
+from weightkin.formats import Model
+from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 LIKELY = 0.8  # probability of a direction under which a layout does not go by it
 KEPT_PARENT = 0.8  # share of resamples with this parent under which no direction is claimed
-# From which probability on the direction of an edge is claimed. On random families that nobody
-# tuned on (the calibration half of zoo/genealogies), 95 % of the edges that these cuts determine
-# are right; for training no cut is, so no kind that is not listed is ever claimed.
-MAPS_FROM, MERGED_FROM = 0.98, 0.99
-DETERMINED_FROM = {
-    **dict.fromkeys(
-        (
-            *("cast", "quantised", "noise", "magnitude-pruned", "width-pruned", "depth-pruned"),
-            *("upcycled", "stacked", "hybrid", "lora"),
-            *("permuted", "rotated", "rescaled", "sign-flipped"),
-        ),
-        MAPS_FROM,
-    ),
-    "merged": MERGED_FROM,
-}
-LOSSY = frozenset(
-    {
-        *("cast", "quantised", "noise", "magnitude-pruned", "width-pruned", "depth-pruned"),
-        *("vocab-extended", "upcycled", "header-only"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +38,7 @@ class CandidateEdge:
     @property
     def is_claimed(self) -> bool:
         """Whether the direction is claimed: likely enough, and of a parent that resamples keep."""
-        cut = DETERMINED_FROM.get(self.kind)
+        cut = KINDS[self.kind].determined_from
         return cut is not None and self.direction >= cut and self.support >= KEPT_PARENT
 
 

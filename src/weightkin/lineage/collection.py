@@ -12,13 +12,13 @@ from pathlib import Path
 
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
+from weightkin.formats import Model, absolute, digest, open_model
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
 from weightkin.records import Skipped
 from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
 from weightkin.sketch.stand_in import as_model
-from weightkin.weights import Model, absolute, digest, open_model
 
 WHOLE_UP_TO = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch

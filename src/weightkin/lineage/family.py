@@ -24,13 +24,13 @@ from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
+from weightkin.records.kinds import KINDS, disguises
 from weightkin.sketch import Sketch
 
 ALPHA = 1e-6
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 EQUAL_LIKENESS = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
-DISGUISES = ("rotated", "permuted", "rescaled", "sign-flipped")  # the one that names an edge first
 
 
 def family_graph(
@@ -236,7 +236,7 @@ def _hidden_edge(found: HiddenPair) -> CandidateEdge:
     was trained before or after may have been made from another of them.
     """
     record = found.record
-    kinds = [k for k in DISGUISES if k in record.kind]
+    kinds = sorted(disguises(record.kind), key=lambda kind: -KINDS[kind].disguise)
     return CandidateEdge(
         parent=found.parent,
         child=found.child,

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 MOST_AGAIN = 64  # members of a family that is laid out again as a whole
 MOST_NEAR = 8  # members of a larger one among which a newcomer is placed

@@ -9,9 +9,10 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
-from weightkin.lineage.candidates import LIKELY, LOSSY, CandidateEdge, first_kind, support_of
+from weightkin.lineage.candidates import LIKELY, CandidateEdge, first_kind, support_of
 from weightkin.lineage.proposed import LikenessMatrix, square
 from weightkin.lineage.relatives import OnProgress, Relatives
+from weightkin.records.kinds import KINDS
 
 TIED = "tied: the same map of {} gives exactly these values as well"
 N_NEAREST_PARENTS = 8  # possible parents looked at for each model, the most alike first
@@ -117,7 +118,7 @@ def _is_lossy(derivation: Derivation) -> bool:
     return (
         derivation.parent == "a"
         and derivation.probability >= LIKELY
-        and bool(LOSSY.intersection(derivation.kind))
+        and any(KINDS[kind].is_lossy for kind in derivation.kind)
     )
 
 

@@ -24,12 +24,12 @@ from weightkin.lineage.orient import (
 from weightkin.lineage.relatives import Relatives
 from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
 from weightkin.lineage.twins import twin_edges, twins_of
+from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
 SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
-MAY_CHANGE_MUCH = ("lora", "fine-tuned")  # and still come from the parent: parts made anew
 DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
 THROUGH = "holds what {} lost of its original: came through it"
@@ -170,7 +170,7 @@ def _of_different(
             if u == root:
                 lacking.append(edge)
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
-        is_distant = kept < KEPT_LEAST and edge.kind not in MAY_CHANGE_MUCH
+        is_distant = kept < KEPT_LEAST and not KINDS[edge.kind].may_replace_parts
         (distant if is_distant else near).append(edge)
     unobserved = -1 - n_before
     if len(lacking) > 1 and not distant:

@@ -16,11 +16,11 @@ from weightkin.arrays import Doubles
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
+from weightkin.formats.model import Problem
 from weightkin.localise.blockscan import BlockScan
 from weightkin.records import BlockRelation, Effect
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map
-from weightkin.weights.model import Problem
 
 
 @dataclass(frozen=True, slots=True)

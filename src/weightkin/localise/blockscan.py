@@ -20,6 +20,7 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
+from weightkin.formats.model import Problem
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -27,7 +28,6 @@ from weightkin.stats.combining import holm
 from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
-from weightkin.weights.model import Problem
 
 KINDS: tuple[AxisKind, ...] = ("units", "vo")
 

@@ -21,10 +21,10 @@ from weightkin.evidence.sample import (
 )
 from weightkin.evidence.stage import PairTester, pair_axes
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
+from weightkin.formats.model import Model, Problem
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
-from weightkin.weights.model import Model, Problem
 
 N_RESIDUAL_TOKENS = 512  # embedding rows that show the residual dimensions
 MIN_MATCHED_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports

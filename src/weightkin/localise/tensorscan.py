@@ -13,10 +13,10 @@ import numpy as np
 
 from weightkin.anatomy.naming import is_buffer
 from weightkin.arrays import Floats
+from weightkin.formats.dtypes import to_float32
+from weightkin.formats.model import Model, TensorInfo
 from weightkin.records import Skipped
 from weightkin.records.location import Likeness, TensorRelation
-from weightkin.weights.dtypes import to_float32
-from weightkin.weights.model import Model, TensorInfo
 
 N_VALUES, N_RUNS = 4096, 4  # values read of one tensor, in so many runs spread evenly
 MAX_GROUP = 2048  # tensors of one shape and model beyond which only equal names are compared

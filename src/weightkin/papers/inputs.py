@@ -13,14 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.catalogue.config import LENGTHS, keys_of
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
-from weightkin.weights.files import LocalFile, home_of
-from weightkin.weights.json_text import parse_object
+from weightkin.formats.json_text import parse_object
+from weightkin.sources.files import LocalFile, home_of
 
 InputKind = Literal["uniform", "text", "images", "gaussian"]
 LENGTH = 64  # tokens of one sequence, unless a model reads fewer
-LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
-WIDTH_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 MAX_IMAGE_SIDE = 1 << 13  # pixels
 MAX_TOKENIZER_BYTES = 16 << 20  # bytes
 MAX_TOKENIZER = 1 << 27
@@ -66,10 +65,10 @@ def what_it_reads(folder: str | Path) -> Reads:
     config = read_config(Path(folder))
     text = config.get("text_config")
     own = [config, text] if isinstance(text, dict) else [config]
-    width = max(_whole(part, key) for part in own for key in WIDTH_KEYS)
+    width = max(_whole(part, key) for part in own for key in keys_of("width"))
     n_vocabulary = max(_whole(part, "vocab_size") for part in own)
     if n_vocabulary:
-        lengths = [_whole(part, key) for part in own for key in LENGTH_KEYS]
+        lengths = [_whole(part, key) for part in own for key in LENGTHS]
         return Reads("tokens", n_vocabulary, min([LENGTH, *(n for n in lengths if n)]), width=width)
     size = config.get("image_size")
     height, across = size if isinstance(size, list) and len(size) == 2 else (size, size)

@@ -10,19 +10,11 @@ from typing import Any
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Axis, Place
+from weightkin.catalogue.config import DEPTHS
+from weightkin.formats import model_from_arrays, open_model
 from weightkin.papers.inputs import CannotRun, library, read_config
 from weightkin.records import Skipped
-from weightkin.weights import model_from_arrays, open_model
 
-DEPTH_KEYS = {
-    "num_hidden_layers",
-    "num_layers",
-    "n_layers",
-    "n_layer",
-    "encoder_layers",
-    "decoder_layers",
-    "num_decoder_layers",
-}
 PAPER_ROLES = {"mlp.gate": "gate", "mlp.up": "up", "mlp.down": "hidden"}
 
 # The architecture's name in a config says which class has the right head.
@@ -148,7 +140,7 @@ def _check_depth(config: Mapping[str, Any], path: Path) -> None:
     """Refuse a config with more blocks than the file has tensors: they are built one by one."""
     n_tensors = len(open_model(path).tensors)
     for part in (config, *(v for v in config.values() if isinstance(v, dict))):
-        for key in DEPTH_KEYS & part.keys():
+        for key in DEPTHS & part.keys():
             if isinstance(part[key], int) and part[key] > n_tensors:
                 raise CannotRun(f"{path}: found {part[key]} {key} for {n_tensors} tensors")
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightkin.formats import Model
+from weightkin.formats.source import may_be_elsewhere
 from weightkin.policy.contents import MOST_STATE
 from weightkin.policy.covered import files_of
 from weightkin.policy.naming import (
@@ -21,9 +23,7 @@ from weightkin.policy.walk import FoundSource, is_weights, models_of
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
-from weightkin.weights import Model
-from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.source import may_be_elsewhere
+from weightkin.text import shown, unreadable
 
 Source = str | Path | Model
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
+from weightkin.formats import Model, digest
+from weightkin.formats.card import CARD
+from weightkin.formats.declared import folder_of
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
 from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
@@ -24,10 +27,7 @@ from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
-from weightkin.weights import Model, digest
-from weightkin.weights.card import CARD
-from weightkin.weights.declared import folder_of
-from weightkin.weights.messages import shown
+from weightkin.text import shown
 
 OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",
                "looser-licence", "unknown-licence")  # fmt: skip

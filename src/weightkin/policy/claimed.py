@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.weights.files import LocalFile
-from weightkin.weights.safetensors_file import MAX_HEADER, read_json
-from weightkin.weights.shards import SUFFIXES
+from weightkin.formats.safetensors_file import MAX_HEADER, read_json
+from weightkin.formats.shards import SUFFIXES
+from weightkin.sources.files import LocalFile
 
 MODEL_SUFFIXES = (".safetensors", ".gguf")
 TORCH = (".bin", ".pt", ".pth", ".ckpt")

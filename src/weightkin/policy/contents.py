@@ -13,6 +13,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from weightkin.formats.shards import SUFFIXES
 from weightkin.policy.images import is_image
 from weightkin.policy.texts import (
     MOST_ENCODED_SETTINGS,
@@ -22,7 +23,6 @@ from weightkin.policy.texts import (
     why_no_settings,
 )
 from weightkin.policy.vocabulary import is_vocabulary
-from weightkin.weights.shards import SUFFIXES
 
 MOST_TEXT = 40 << 20  # bytes: tokenizers have 35 MB
 MOST_OPEN, MOST_COMMAS = 1_500_000, 8_000_000  # brackets and commas of a JSON text

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.weights import Storage
-from weightkin.weights.adapter import Joined
-from weightkin.weights.computed import ComputedStorage
-from weightkin.weights.files import File, FileStorage, Place
-from weightkin.weights.shards import SUFFIXES
+from weightkin.formats import Storage
+from weightkin.formats.adapter import Joined
+from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.shards import SUFFIXES
+from weightkin.formats.storage import FileStorage
+from weightkin.sources.files import File, Place
 
 MOST_OTHER = 1 << 20  # compressed bytes beside tensors: names, shapes, a pickle, a graph
 MOST_VOCABULARY = 1 << 24  # of a GGUF file, which holds its tokens

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from weightkin.weights import Model
+from weightkin.formats import Model
 
 MIN_EQUAL_SHARE = 0.6  # share of equal values that no two models have that were trained apart
 LEAST_VALUES = 1000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.weights.messages import shown
+from weightkin.text import shown
 
 T = TypeVar("T")
 

@@ -8,18 +8,18 @@ from typing import Literal
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
+from weightkin.formats import Model
+from weightkin.formats.declared import Declared, declared
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Resolved, Unknown
 from weightkin.policy.reach import Submitted, Unreached, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import equal_kinds
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
-from weightkin.weights import Model
-from weightkin.weights.declared import Declared, declared
 
 Parent = Literal["other", "model", "undetermined"]
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
@@ -51,7 +51,7 @@ class Evidence:
     @property
     def is_same(self) -> bool:
         """Whether both hold the same values."""
-        return any(kind in EQUAL_KINDS for kind in self.kind)
+        return bool(equal_kinds(self.kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ CLASSES = (  # each permits less than the one before
     "no-derivatives",  # derived works are not passed on
 )
 
-_NAMES = {
+LICENCES = {
     "permissive": (
         *("apache-2.0", "mit", "mit-0", "bsd", "bsd-2-clause", "bsd-3-clause", "0bsd", "isc"),
         *("bsd-3-clause-clear", "bsl-1.0", "zlib", "ncsa", "unlicense", "wtfpl"),
@@ -53,7 +53,7 @@ _NAMES = {
 }
 Classes = Mapping[str, str]  # by licence; "" where no table knows it
 _JOINED = re.compile(r"[,;/|&()]|\s(?:and|or|with)\s", re.IGNORECASE)
-_TABLE = {name: kind for kind, names in _NAMES.items() for name in names}
+_TABLE = {name: kind for kind, names in LICENCES.items() for name in names}
 
 
 def class_of(licence: str, own: Mapping[str, str]) -> str:

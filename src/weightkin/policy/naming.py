@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
+from weightkin.formats import Model, open_model
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.registry.prepared import weights_of
-from weightkin.weights import Model, open_model
-from weightkin.weights.hub import SCHEME
-from weightkin.weights.messages import shown, unreadable
+from weightkin.sources.hub import SCHEME
+from weightkin.text import shown, unreadable
 
 MODEL_NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
 DIGEST = re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII)

@@ -16,13 +16,13 @@ from functools import cached_property
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.stage import block_name
+from weightkin.formats import Model, Storage
+from weightkin.formats.adapter import Joined, Merged
+from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison
 from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import SketchStorage
-from weightkin.weights import Model, Storage
-from weightkin.weights.adapter import Joined, Merged
-from weightkin.weights.computed import ComputedStorage
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from weightkin.errors import UsageError
 from weightkin.policy.licences import CLASSES, plain
 from weightkin.records.checking import ALWAYS, RULES, Setting
-from weightkin.weights.messages import quoted, shown
+from weightkin.text import quoted, shown
 
 MAX_POLICY_BYTES = 1 << 20
 MAX_NAMED_MODELS = 256  # models that a policy may name

@@ -12,7 +12,7 @@ from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy
 from weightkin.policy.words import called, direction_words, sure_words, with_evidence
 from weightkin.records.checking import NO_REGISTRY, RULES, Ancestor, Finding, Level, fingerprint
-from weightkin.weights.messages import shown
+from weightkin.text import shown
 
 STRICTNESS = ("off", "warning", "error")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from weightkin.formats import Model
+from weightkin.formats.declared import Declared
 from weightkin.records.checking import (
     ALWAYS,
     NO_REGISTRY,
@@ -14,8 +16,6 @@ from weightkin.records.checking import (
     Finding,
     fingerprint,
 )
-from weightkin.weights import Model
-from weightkin.weights.declared import Declared
 
 MOST_LOST = 5  # tensors and files of a model that are named in one finding
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.protobuf import Messages, Value
 from weightkin.policy.texts import why_no_settings
-from weightkin.weights.files import LocalFile
-from weightkin.weights.protobuf import Messages, Value
+from weightkin.sources.files import LocalFile
 
 MOST_PIECE = 1 << 10  # bytes of a piece
 MOST_SPEC = 1 << 17  # bytes of how the pieces were found, and of examples

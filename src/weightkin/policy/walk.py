@@ -17,20 +17,20 @@ from itertools import islice
 from pathlib import Path
 
 from weightkin.errors import WeightkinError
+from weightkin.formats import Model, open_model
+from weightkin.formats.adapter import FILES as ADAPTERS
+from weightkin.formats.adapter import adapter_of
+from weightkin.formats.adapter_base import base_beside
+from weightkin.formats.folder import COMPANIONS
+from weightkin.formats.shards import SUFFIXES, is_index
+from weightkin.formats.source import base_and_adapter, open_pair
 from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.contents import TRAINER_FILE, why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
-from weightkin.weights import Model, open_model
-from weightkin.weights.adapter import FILES as ADAPTERS
-from weightkin.weights.adapter import adapter_of
-from weightkin.weights.adapter_base import base_beside
-from weightkin.weights.files import home_of
-from weightkin.weights.folder import COMPANIONS
-from weightkin.weights.hub import SCHEME
-from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.shards import SUFFIXES, is_index
-from weightkin.weights.source import base_and_adapter, open_pair
+from weightkin.sources.files import home_of
+from weightkin.sources.hub import SCHEME
+from weightkin.text import shown, unreadable
 
 MAX_ENTRIES = 10_000  # entries of a folder and all below it
 MAX_NAMED_FILES = 20  # files of one folder that are named one by one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightkin.policy.known import Evidence
 from weightkin.records.checking import Ancestor
 from weightkin.records.form import probability_words, pvalue_words
-from weightkin.weights.messages import shown
+from weightkin.text import shown
 
 
 def called(other: Ancestor) -> str:

@@ -8,14 +8,23 @@ from __future__ import annotations
 import json
 import math
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 MOST_DIGITS = 19  # of a whole number
 DEEPEST = 64
 LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneOf:
+    """Beside `str` in an annotation: the text is a name in a table."""
+
+    what: str
+    table: Mapping[str, Any]
 
 
 def parsed(text: str) -> Any:
@@ -76,6 +85,10 @@ def _made(hint: Any, data: Any, where: str, is_strict: bool) -> Any:  # noqa: PL
     if origin is dict:
         _checked(data, where, isinstance(data, dict), "an object")
         return {key: _made(inner[1], x, f"{where}.{key}", is_strict) for key, x in data.items()}
+    if origin is Annotated:
+        (names,) = hint.__metadata__
+        is_known = isinstance(data, str) and data in names.table
+        return _checked(data, where, is_known, f"a {names.what} of this version")
     if is_dataclass(hint):
         return _value(hint, data, where, is_strict)
     if hint is float:
@@ -121,7 +134,7 @@ def _hints(kind: Any) -> tuple[dict[str, Any], dict[str, bool]]:
         for f in fields(kind)
         if f.init
     }
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     for name, is_needed in needed.items():  # what is None is not written
         needed[name] = is_needed and type(None) not in get_args(hints[name])
     return hints, needed

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
 from weightkin.records.form import from_text, to_text
+from weightkin.records.kinds import Kind
 
 SCHEMA = "weightkin/check/1"
 
@@ -142,7 +143,7 @@ class Finding:
     basis: str = ""
     log10_pvalue: float = 0.0
     effect: Effect | None = None
-    kind: tuple[str, ...] = ()
+    kind: tuple[Kind, ...] = ()
     direction: str = ""  # "determined", "undetermined", or empty where none was asked for
     direction_probability: float = 0.5
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from weightkin.records.built import built
 from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.kinds import Kind, equal_kinds
 
 SCHEMA = "weightkin/comparison/1"
 T = TypeVar("T")
@@ -22,7 +23,6 @@ Trusts = Literal["a", "b", "either"]
 # is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
 Confirmed = Literal["", "whole", "second-run", "sketch", "refuted"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
-EQUAL_KINDS = ("identical", "header-only", "equal-on-sample")  # nothing was changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ class Comparison(InNotebooks):
     axes: tuple[AxisEvidence, ...]
     tests: tuple[Test, ...]
     skipped: tuple[Skipped, ...]
-    kind: tuple[str, ...] = ()
+    kind: tuple[Kind, ...] = ()
     kind_details: dict[str, Any] = field(default_factory=dict)
     direction: Direction = field(default_factory=Direction)
     layers: tuple[BlockRelation, ...] = ()
@@ -201,7 +201,7 @@ class Comparison(InNotebooks):
             why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
             return f"not testable: {why}{self._equal_words}"
         p = pvalue_words(self.log10_pvalue)
-        same = [kind for kind in self.kind if kind in EQUAL_KINDS]
+        same = equal_kinds(self.kind)
         if self.verdict == "dependent" and self.basis == "equal":
             is_rounded = "cast" in self.kind and "part" not in self.kind
             how = "; equal after rounding" if is_rounded else self._equal_words

@@ -10,8 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.records.built import built
-from weightkin.records.comparison import EQUAL_KINDS, Skipped
+from weightkin.records.comparison import Skipped
 from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.kinds import KINDS, Kind
 
 SCHEMA = "weightkin/family/1"
 
@@ -62,7 +63,7 @@ class FamilyEdge:
 
     parent: str
     child: str
-    kind: str = "unknown"
+    kind: Kind = "unknown"
     kind_details: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     log10_pvalue: float = 0.0  # <= 0
@@ -76,7 +77,7 @@ class FamilyEdge:
 
 def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
     """Whether equal values join two models, rounded or not, where no test does."""
-    return 10**edge.log10_pvalue > alpha and edge.kind in (*EQUAL_KINDS, "part", "cast")
+    return 10**edge.log10_pvalue > alpha and KINDS[edge.kind].is_shown_by_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

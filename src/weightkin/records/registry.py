@@ -9,6 +9,7 @@ from typing import Any, Literal
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
 from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.kinds import Kind
 
 ADDING_SCHEMA = "weightkin/adding/1"
 LISTING_SCHEMA = "weightkin/listing/1"
@@ -74,7 +75,7 @@ class Relative:
     basis: str
     log10_pvalue: float  # of the pair; held against ``paid_alpha`` of the search
     sentence: str
-    kind: tuple[str, ...] = ()
+    kind: tuple[Kind, ...] = ()
     kind_details: dict[str, Any] = field(default_factory=dict)
     cosine: float
     invariant_cosine: float
@@ -92,7 +93,7 @@ class Step:
     child_id: int = 0
     parent_digest: str = ""
     child_digest: str = ""
-    kind: str = "unknown"
+    kind: Kind = "unknown"
     weight: float = 1.0
     log10_pvalue: float = 0.0
     direction: str = "undetermined"

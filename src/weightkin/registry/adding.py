@@ -17,6 +17,7 @@ from pathlib import Path
 from weightkin._version import __version__
 from weightkin.compute import Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
+from weightkin.formats.source import full_name
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text
@@ -24,7 +25,6 @@ from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.store import COLUMNS, opened, registered, writing
 from weightkin.registry.stores import store_of
-from weightkin.weights.source import full_name
 
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 

@@ -14,7 +14,7 @@ from weightkin.lineage.relatives import cut
 from weightkin.registry.sealed import SealedStore
 from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import as_model
-from weightkin.weights.messages import shown
+from weightkin.text import shown
 
 LONGEST_CLAIM = 4096  # characters of a text
 MOST_TEXTS = 256
@@ -56,7 +56,7 @@ def is_claimed(sketch: Sketch) -> bool:
     UnreadableModel
         It holds all values, and they have another digest.
     """
-    from weightkin.weights import digest, full_digest
+    from weightkin.formats import digest, full_digest
 
     model = as_model(sketch)
     if model.sketched is not None:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from weightkin.records.registry import DeclaredParent, Relative, State, Step
 from weightkin.registry.placing import Placement
 from weightkin.registry.searching import Compared
-from weightkin.weights.hub import SCHEME
+from weightkin.sources.hub import SCHEME
 
 
 def check_declared(

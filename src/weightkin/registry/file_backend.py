@@ -17,8 +17,8 @@ from weightkin.registry.blocks import (
 from weightkin.registry.prepared import MAX_SKETCH
 from weightkin.scan import Bits
 from weightkin.sketch import Sketch, read_sketch, write_sketch
-from weightkin.weights.files import LocalFile
-from weightkin.weights.messages import unreadable
+from weightkin.sources.files import LocalFile
+from weightkin.text import unreadable
 
 
 class FileStore:

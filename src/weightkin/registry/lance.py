@@ -81,7 +81,7 @@ class LanceStore:
             pyarrow.array([sketch_bytes(sketch)], pyarrow.large_binary()),
         ]
         row = pyarrow.Table.from_arrays(arrays, schema=schema)
-        with _file_errors(self._uri):
+        with lance_errors(self._uri):
             table = self._table(slot, schema)
             table.add(row)
             if (slot + 1) % TIDY == 0:
@@ -111,7 +111,7 @@ class LanceStore:
 
     def forget(self, slot: int, file: str) -> None:
         """Remove one row. Its bytes leave the storage when a tenth of its table is removed."""
-        with _file_errors(self._uri):
+        with lance_errors(self._uri):
             table = self._database().open_table(_name(slot))
             table.delete(_is(slot, file))
             _tidy(table)
@@ -136,7 +136,7 @@ class LanceStore:
         """Columns of the table of a slot, as an arrow table."""
         for last in (*[False] * (READ_TRIES - 1), True):
             try:
-                with _file_errors(self._uri):
+                with lance_errors(self._uri):
                     table = self._database().open_table(_name(slot))
                     if table.schema != _schema():
                         raise UnusableRegistry(f"{self._uri}: {_name(slot)} is no table of vectors")
@@ -182,7 +182,7 @@ class LanceStore:
 def check_empty(uri: str) -> None:
     """Refuse a place that holds tables already; made, if it is a folder that is not there."""
     db = _connected(uri)
-    with _file_errors(uri):
+    with lance_errors(uri):
         names = db.list_tables().tables
     if names:
         raise UsageError(f"{uri}: holds the tables of a registry, expected an empty place")
@@ -195,7 +195,7 @@ def _connected(uri: str) -> DBConnection:
         raise UsageError(
             f"{uri}: a store of Lance tables needs lancedb: pip install 'weightkin[lance]'"
         ) from None
-    with _file_errors(uri):
+    with lance_errors(uri):
         return lancedb.connect(uri, session=lancedb.Session(*CACHES))
 
 
@@ -238,7 +238,7 @@ def _vectors(column: Any, block: VectorBlock, uri: str) -> Floats:
 
 
 @contextmanager
-def _file_errors(uri: str) -> Iterator[None]:
+def lance_errors(uri: str) -> Iterator[None]:
     """Turn what Lance and the storage say into one line."""
     try:
         yield

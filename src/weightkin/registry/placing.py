@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from weightkin.formats import Model
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import (
     MOST_AGAIN,
@@ -28,7 +29,6 @@ from weightkin.registry.sealed import SealedStore
 from weightkin.registry.searching import Compared
 from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Sketch
-from weightkin.weights import Model
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 QUERY_NODE = "query"

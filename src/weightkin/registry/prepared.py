@@ -11,6 +11,9 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
+from weightkin.formats import Model, open_model
+from weightkin.formats.declared import Declared, declared
+from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
@@ -18,10 +21,7 @@ from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
-from weightkin.weights import Model, open_model
-from weightkin.weights.declared import Declared, declared
-from weightkin.weights.hub import SCHEME
-from weightkin.weights.source import full_name_of
+from weightkin.sources.hub import SCHEME
 
 MAX_SKETCH = 1 << 28  # bytes of a file
 

@@ -11,6 +11,10 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.formats import Model, open_model
+from weightkin.formats.declared import Declared
+from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import (
@@ -27,11 +31,7 @@ from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
 from weightkin.registry.stores import new_place, store_of
-from weightkin.weights import Model, open_model
-from weightkin.weights.declared import Declared
-from weightkin.weights.messages import shown, unreadable
-from weightkin.weights.outside import refuse_inside
-from weightkin.weights.source import full_name, full_name_of, may_be_elsewhere
+from weightkin.text import shown, unreadable
 
 ALPHA = 1e-6
 N_COMPARED = 32  # candidates that are compared

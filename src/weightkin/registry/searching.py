@@ -18,6 +18,7 @@ from weightkin._version import __version__
 from weightkin.api.compare import compare
 from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
+from weightkin.formats import Model
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Effect, Skipped
@@ -32,7 +33,6 @@ from weightkin.registry.store import COLUMNS, writing
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
-from weightkin.weights import Model
 
 LEAST_INVARIANT = 0.5  # cosine of two invariant vectors from which weights are compared
 MOST_ROUNDED = 1e-3  # of one number of a vector, which is kept in half precision

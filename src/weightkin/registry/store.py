@@ -19,10 +19,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
 from weightkin.registry.sealing import Altered, check
-from weightkin.weights.outside import refuse_inside
 
 REGISTRY_SCHEMA = 4
 OLD = 3  # of weightkin 0.1.0

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.registry.file_backend import FileStore
 from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
-from weightkin.weights.outside import refuse_inside
 
 LANCE = "lance:"
 ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address

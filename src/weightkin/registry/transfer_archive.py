@@ -23,6 +23,8 @@ import numpy as np
 from weightkin._version import __version__
 from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel, UsageError, unwritable
+from weightkin.formats.declared import Declared
+from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
@@ -34,9 +36,7 @@ from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
-from weightkin.weights.declared import Declared
-from weightkin.weights.messages import shown
-from weightkin.weights.outside import refuse_inside
+from weightkin.text import shown
 
 LISTING = "models.json"
 ARCHIVE_SCHEMA = "weightkin/registry-export/1"

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.formats import Model
 from weightkin.records import Skipped
 from weightkin.records.form import to_text
 from weightkin.report.terminal import file_size, printable
-from weightkin.weights import Model
 
 MODEL_SCHEMA = "weightkin/model/1"
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 import json
 
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.kinds import KINDS
 from weightkin.report.parentage import Kin, Parentage
-
-RELATIONS = {  # kinds of ours: relations that a hub's model tree knows
-    **dict.fromkeys(("fine-tuned", "continued-pretraining", "vocab-extended"), "finetune"),
-    **dict.fromkeys(("quantised", "cast"), "quantized"),
-    **dict.fromkeys(("merged", "stacked", "hybrid"), "merge"),
-    "lora": "adapter",
-}
 
 
 def model_card(parentage: Parentage) -> str:
@@ -49,7 +43,7 @@ def relation_of(parentage: Parentage) -> str:
     """
     if len(parentage.parents) > 1:
         return "merge"
-    found = {RELATIONS.get(kind, "") for x in parentage.parents for kind in x.kind}
+    found = {KINDS[kind].hub for x in parentage.parents for kind in x.kind}
     if "adapter" in found and "+" not in parentage.child.source:
         found = found - {"adapter"} | {"finetune"}
     for word in ("merge", "quantized", "adapter", "finetune"):

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from weightkin.records import Comparison, Effect, ModelRef
-from weightkin.records.comparison import EQUAL_KINDS
+from weightkin.records.kinds import equal_kinds
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.terminal import printable
 
@@ -110,7 +110,7 @@ def of_trace(record: Trace) -> Parentage:
     related = [x for x in search.relatives if x.verdict == "dependent"]
     kin = tuple(_of_relative(x) for x in related if x.model.id not in placed)
     why = "" if parents else "no registered parent is determined"
-    same = [x.model.name for x in related if set(EQUAL_KINDS).intersection(x.kind)]
+    same = [x.model.name for x in related if equal_kinds(x.kind)]
     if same and not parents:
         why = f"it holds the same values as {printable(same[0])}, which is no parent of it"
     child = Named(

@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
+from weightkin.formats.declared import folder_of
+from weightkin.formats.shards import SUFFIXES
 from weightkin.records.checking import RULES, Check, Checked, Finding
 from weightkin.report.terminal import printable
-from weightkin.weights.declared import folder_of
-from weightkin.weights.shards import SUFFIXES
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "weightkin/v1"

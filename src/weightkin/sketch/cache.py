@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats import Model, digest
 from weightkin.sketch.file import SUFFIX, read_sketch, write_sketch
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.take import take_sketch
 from weightkin.sketch.types import Sketch
-from weightkin.weights import Model, digest
-from weightkin.weights.files import readable
+from weightkin.sources.files import readable
 
 
 def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | None = None) -> Sketch:

@@ -11,8 +11,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.formats.dtypes import NUMPY
 from weightkin.sketch.types import Lattice
-from weightkin.weights.dtypes import NUMPY
 
 LATTICES: tuple[tuple[Lattice, tuple[Any, ...]], ...] = (  # narrowest first
     ("fp8_e4m3", (ml_dtypes.float8_e4m3fn,)),

@@ -19,18 +19,18 @@ import numpy.typing as npt
 
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
 from weightkin.errors import UsageError, unwritable
+from weightkin.formats import open_model
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.model import SKETCH_KEY
+from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.sketch.facts import empty, raw_bytes
 from weightkin.sketch.parse_metadata import Entry, checked_entries, checked_facts
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.weights import open_model
-from weightkin.weights.dtypes import NUMPY
-from weightkin.weights.files import LocalFile
-from weightkin.weights.messages import quoted, unreadable
-from weightkin.weights.model import SKETCH_KEY
-from weightkin.weights.safetensors_file import read_safetensors
+from weightkin.sources.files import LocalFile
+from weightkin.text import quoted, unreadable
 
 SUFFIX = ".sketch.safetensors"
 PARTS = ("run", "scattered", "tail")

@@ -13,16 +13,15 @@ proposes, it never concludes. Needs the weights, or a sketch that holds everythi
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
+from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Doubles, Floats
+from weightkin.formats import Model
 from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch
 from weightkin.stats.matching import unit_rows
-from weightkin.weights import Model
 
 N_INVARIANT = 512
 INVARIANT_VERSION = "wi1-invariant-512-t64-d4"  # version, what it sees, its size, anchors, depths
@@ -32,7 +31,6 @@ N_DEPTHS = 4
 N_SINGULAR_VALUES = 32  # singular values at each depth, by relative rank
 MAX_INVARIANT_BYTES = 1 << 24  # V and O above this size are left out: they would be read whole
 SHARE_SPECTRA = 0.25  # of the squared length
-NORMS = ("input_layernorm", "ln_1", "layernorm_before", "layer_norm1", "norm1")
 
 
 def invariant_vector(model: Model, anatomy: Anatomy, sketch: Sketch) -> Floats | None:
@@ -99,7 +97,7 @@ def _singular_values(model: Model, axis: Axis) -> Doubles | None:
     v, o = (_units(model, places[role]) for role in ("attn.v", "attn.o"))
     if v is None or o is None or not (np.isfinite(v).all() and np.isfinite(o).all()):
         return None
-    gain = _gain(model, places["attn.v"], v.shape[1])
+    gain = gain_before(model, axis.stack, places["attn.v"])
     repeat = places["attn.o"].repeat
     if repeat > 1:  # one V dimension is written by several heads: their O rows add up in the Gram
         size = axis.head_size
@@ -124,17 +122,6 @@ def _units(model: Model, place: Place) -> Floats | None:
     else:
         rows = model.rows(place.tensor)[:, place.start : stop].T
     return rows if rows.shape[0] == place.size else None
-
-
-def _gain(model: Model, place: Place, width: int) -> Floats:
-    """Gain of the norm that V reads the stream through; ones where none is known."""
-    block = re.match(r"(.*?\.\d+)\.", place.tensor)
-    for name in NORMS if block else ():
-        tensor = f"{block[1] if block else ''}.{name}.weight"
-        info = model.tensors.get(tensor)
-        if info is not None and info.shape == (width,):
-            return np.asarray(model.rows(tensor), dtype=np.float32)
-    return np.ones(width, dtype=np.float32)
 
 
 def _without_common(cosines: Doubles) -> Doubles:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from weightkin.arrays import Ints
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.json_text import parse
+from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Scheme
 from weightkin.sketch.types import matrix_shape
-from weightkin.weights.dtypes import NUMPY
-from weightkin.weights.json_text import parse
-from weightkin.weights.messages import quoted, shown, unreadable
-from weightkin.weights.shapes import checked_name, checked_shape
+from weightkin.text import quoted, shown, unreadable
 
 MAX_COUNT = 1 << 62
 MAX_PACKED = 40  # characters of the name of a packing

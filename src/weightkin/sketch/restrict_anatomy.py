@@ -14,8 +14,8 @@ import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Ints
+from weightkin.formats.model import Problem
 from weightkin.sketch.types import SketchedTensor
-from weightkin.weights.model import Problem
 
 NO_WHOLE_HEAD = Problem("heads", "a sketch holds no whole head")
 KEPT_ROLES = {

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.stored import anatomy_text
+from weightkin.formats.model import Model, Problem, Sketched, TensorInfo
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.weights.model import Model, Problem, Sketched, Spans, TensorInfo
+from weightkin.sources.files import Spans
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,17 @@ import numpy.typing as npt
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
 from weightkin.arrays import Ints
+from weightkin.catalogue.config import PARTS
 from weightkin.errors import UsageError
+from weightkin.formats import Model, TensorInfo, digest, full_digest
+from weightkin.formats.dry_run import read_ahead
 from weightkin.sketch.facts import empty, facts_of, sample_digest
 from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
-from weightkin.weights import Model, TensorInfo, digest, full_digest
-from weightkin.weights.dry_run import read_ahead
 
 TOKEN_ROLES = ("embed", "unembed")
 MAX_FACT = 200  # characters of a declared fact
-SUB_CONFIGS = ("text_config", "vision_config", "audio_config", "llm_config", "encoder", "decoder")
 DECLARED = (
     *("architectures", "model_type", "torch_dtype", "dtype", "hidden_act", "activation_function"),
     *("hidden_size", "n_embd", "d_model", "intermediate_size", "n_inner", "d_ff", "head_dim"),
@@ -229,7 +229,7 @@ def _declared(config: Mapping[str, Any]) -> dict[str, Any]:
         is_plain = isinstance(value, str | int | float | bool | list | dict)
         if is_plain and len(str(value)) <= MAX_FACT:
             facts[key] = value
-    for key in SUB_CONFIGS:
+    for key in (key for keys in PARTS.values() for key in keys):
         if isinstance(nested := config.get(key), Mapping) and (inner := _declared(nested)):
             facts[key] = inner
     return facts

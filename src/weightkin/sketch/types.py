@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy
 from weightkin.arrays import Floats, Ints
+from weightkin.formats.dtypes import to_float32
 from weightkin.sketch.scheme import Scheme
-from weightkin.weights.dtypes import to_float32
 
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"

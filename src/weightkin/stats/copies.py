@@ -108,14 +108,14 @@ def narrowed(rows: Floats) -> Floats:
     if n_features <= FEATURES:
         return rows
     padded = np.zeros((n, -(-n_features // FEATURES) * FEATURES), dtype=np.float32)
-    np.multiply(rows, _signs(n_features), out=padded[:, :n_features])
+    np.multiply(rows, fixed_signs(n_features), out=padded[:, :n_features])
     return unit_rows(
         np.asarray(padded.reshape(n, padded.shape[1] // FEATURES, FEATURES).sum(axis=1))
     )
 
 
 @lru_cache(maxsize=64)
-def _signs(n_features: int) -> Floats:
+def fixed_signs(n_features: int) -> Floats:
     """Fixed random signs of so many features."""
     choices = np.array([-1, 1], dtype=np.float32)
     return np.random.default_rng(n_features).choice(choices, n_features)
@@ -148,15 +148,15 @@ def _copies(table: Floats, cut: float, *, is_sign_blind: bool) -> Iterator[tuple
         tables = flat.reshape(stop - at, n_rows, stop, n_rows).swapaxes(1, 2)
         cosine = np.ascontiguousarray(tables)
         size = np.abs(cosine)
-        found = _trace_z(size) >= cut
+        found = trace_z(size) >= cut
         if not is_sign_blind:
-            found |= _trace_z(cosine) >= cut
+            found |= trace_z(cosine) >= cut
         if n_features >= MIN_FEATURES_COPY:
             found |= np.median(size.max(axis=-1), axis=-1) >= MIN_COSINE_COPY
         yield from ((at + i, j) for i, j in np.argwhere(np.tril(found, at - 1)).tolist())
 
 
-def _trace_z(tables: Floats) -> npt.NDArray[np.float64]:
+def trace_z(tables: Floats) -> npt.NDArray[np.float64]:
     """Trace of each square table in standard deviations over all relabellings of its rows."""
     x = np.asarray(tables, dtype=np.float64)
     n = x.shape[-1]

@@ -124,7 +124,7 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     named = [one for one in _readings(x / peak, taps) if one[2] > 1]
     reading = np.stack([np.where(is_live, one, -1) for _, one, _ in named])
     m = np.array([n_values for _, _, n_values in named])
-    hits, rates, smooth = _looks(reading.reshape(len(named), -1, size), m)
+    hits, rates, smooth = count_looks(reading.reshape(len(named), -1, size), m)
     names = [name for name, _, _ in named]
     return Readings(
         sizes=dict(zip(names, m.tolist(), strict=True)),
@@ -159,7 +159,7 @@ def _readings(x: Floats, taps: tuple[int, ...]) -> Iterator[tuple[str, Ints, int
     if d >= MIN_FORMULA_UNITS:
         padded = np.zeros((n, 1 << (d - 1).bit_length()), dtype=np.float32)
         padded[:, :d] = quiet
-        yield "Hadamard rows", np.abs(_walsh(padded)).argmax(axis=1), padded.shape[1]
+        yield "Hadamard rows", np.abs(walsh_transform(padded)).argmax(axis=1), padded.shape[1]
         yield "Haar rows", np.abs(_haar(padded)).argmax(axis=1), padded.shape[1]
     if len(taps) == 2 and min(taps) >= 3 and d % math.prod(taps) == 0:
         kernels = x.reshape(n, -1, *taps)
@@ -179,7 +179,7 @@ def _wave(x: Floats) -> tuple[Ints, int]:
     return power.argmax(axis=1), power.shape[1]
 
 
-def _walsh(x: Floats) -> Floats:
+def walsh_transform(x: Floats) -> Floats:
     """Walsh-Hadamard transform of rows whose length is a power of two."""
     n, d = x.shape
     near = min(d, 16)  # entries so near are moved apart first: long runs are added faster
@@ -209,7 +209,7 @@ def _haar(x: Floats) -> Floats:
     return np.concatenate([x, *found[::-1]], axis=1)
 
 
-def _looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
+def count_looks(reading: Ints, m: Ints) -> tuple[list[Ints], Doubles, Doubles]:
     """Hits and smoothness of some readings, ``(n_readings, n_runs, size)``, of ``m`` values each.
 
     -1 is a unit without reading. Returns, for each reading, its hits as ``look * m + offset``, the

@@ -110,7 +110,7 @@ def spearman(matched: Ints, reference: Ints) -> tuple[float, float]:
     t = r * math.sqrt((n - 2) / (1.0 - r * r)) if r > -1.0 else -math.inf
     tail = float(scipy.stats.t.logsf(t, n - 2))
     if not math.isfinite(tail):  # the library underflows far out
-        tail = _student_t_log_tail(t, n - 2)
+        tail = student_t_log_tail(t, n - 2)
     return r, min(0.0, tail / LOG10)
 
 
@@ -150,7 +150,7 @@ def trace_z(similarity: npt.NDArray[np.float64]) -> float:
     return (float(np.trace(similarity)) - float(similarity.sum()) / n) / spread if spread else 0.0
 
 
-def _student_t_log_tail(t: float, df: float) -> float:
+def student_t_log_tail(t: float, df: float) -> float:
     """Natural log of P(T > t), t > 0, where the library underflows: the incomplete beta series."""
     x = df / (df + t * t)
     a = df / 2

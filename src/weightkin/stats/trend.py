@@ -39,7 +39,7 @@ def measure_trend(x: Floats) -> Trend | None:
         return None
     if len(rows) < MIN_TREND_UNITS:
         return Trend(norm=_norm_z(rows), neighbour=0.0, lag=0.0)
-    at_lag = _lag_z(rows)
+    at_lag = lag_z(rows)
     excess = float(at_lag.max()) - math.sqrt(2 * math.log(len(at_lag) + 1))
     return Trend(norm=_norm_z(rows), neighbour=float(at_lag[0]), lag=excess)
 
@@ -102,7 +102,7 @@ def _norm_z(rows: Floats) -> float:
     return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
 
 
-def _lag_z(rows: Floats) -> npt.NDArray[np.float64]:
+def lag_z(rows: Floats) -> npt.NDArray[np.float64]:
     """How alike units ``lag`` apart are, in standard deviations, for every lag up to n - 8."""
     n = len(rows)
     unit = unit_rows(rows)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightkin.errors import UnreadableModel, UnusableRegistry
+from weightkin.formats.model import SKETCH_KEY
 from weightkin.sketch.file import SUFFIX
 from weightkin.web.jobs import Jobs
-from weightkin.weights.model import SKETCH_KEY
 
 UPLOAD_CHUNK = 1 << 20
 MOST_HEADER = 32 << 20  # bytes of the header of an uploaded sketch

@@ -13,6 +13,7 @@ from typing import Any
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.formats import Model
 from weightkin.records import Skipped
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry, browsing
@@ -21,7 +22,6 @@ from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
 from weightkin.web.running import Say
 from weightkin.web.uploads import clean_of
-from weightkin.weights import Model
 
 MOST_MEMORY = 4 << 30  # bytes that a job on a visitor's file may use
 BETWEEN = 0.5  # seconds from one word on the progress to the next

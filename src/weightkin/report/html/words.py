@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from weightkin.records import Comparison, Effect
-from weightkin.records.comparison import EQUAL_KINDS
 from weightkin.records.form import pvalue_words
+from weightkin.records.kinds import equal_kinds
 
 NULLS = {
     "exact": "the law of the statistic is known",
@@ -91,7 +91,7 @@ def verdict_words(record: Comparison) -> Sequence[str]:
             "are too weakly alike to say that weights were shared.",
             "One model may have been arranged so as to match the other.",
         )
-    if record.basis == "equal" or set(EQUAL_KINDS).intersection(record.kind):
+    if record.basis == "equal" or equal_kinds(record.kind):
         said = record.kind_details.get("identical", "equal values")
         return (f"The two hold the same weights: {said}.", *_equal_words(record))
     if record.basis == "calibrated" and record.calibration is not None:

@@ -1,0 +1,1 @@
+"""Programs that make what is measured: trained models, controls, answers about families."""

@@ -1,0 +1,66 @@
+"""One entry per architecture: a file in ``entries/`` holds everything that is known about it.
+
+`entry` says what an entry is; `table` reads all files and finds an entry by name, model type or
+GGUF architecture; `config` is the words of configs. Whoever adds an architecture adds one file; no
+other source file names an architecture. All fields, each left out where there is nothing to say:
+
+==================  ===========================================================================
+``about``           one sentence for people
+``like``            the entry from which every field is taken that is not given here, but for
+                    those that say which architecture it is (up to ``gguf_reordered``)
+``model_types``     values of ``model_type`` in its config.json
+``classes``         library classes that prove it, as ``library.Class``
+``gguf``            names of the architecture in GGUF files
+``gguf_reordered``  conversion to GGUF puts rows of queries and keys in another order
+``gguf_names``      modules of GGUF, and what they are called in its own layout
+``stack``           name of its stack of blocks, where the prefix says nothing else
+``blocks``          how the numbered list of its blocks is called
+``positions``       ``relative`` (rotary, biased or none) or ``stored`` tables keep the residual
+                    width exchangeable; ``unsure`` does not
+``stored``          ``in out`` where matrices are stored transposed
+``joins``           name of the residual stream that all its stacks share
+``towers``          modules that name the stack beside which they stand
+``labels``          the units that its dimensions run along, see below
+``norms``           ``attn``, ``mlp``, ``last``: how the norm is called that attention, the MLP and
+                    the head read through, the first that is there (an MLP without one reads
+                    through that of attention); ``centred``: whether they subtract the mean
+``gain_offset``     what the code adds to the gains that are stored; ``last_gain_offset``: the
+                    same for the last norm, where it differs
+``tensors``         the modules: role and dimensions, see below
+==================  ===========================================================================
+
+**Tensors.** A key is a pattern of a module (or bare parameter) without its prefix; the leaf
+``.weight`` or ``.bias`` is left out, and what begins with ``#.`` stands inside a block. ``.`` is a
+dot, ``#`` a number, ``*`` any run of letters, digits and underscores, ``(a|b)`` a choice. The value
+is ``role: dimensions``, or ``group role: dimensions`` where a block has several attentions or MLPs
+(``cross``, ``shared``; ``#`` is the number of an expert). Further facts stand beside it, which is
+``is`` then: ``fixed`` (why V/O dimensions and heads of its attention are not relabelled freely),
+``heads_fixed`` (the same for heads alone), ``stack`` (the only one it belongs to), ``behind`` (a
+module that feeds it, if present, instead of the residual stream). Dimensions, one word each in the
+order of the stored shape:
+
+=========  =============================================================================
+``d``      residual width
+``g u h``  MLP units: gate rows, up rows, and the same units where ``down`` reads them
+``q k v``  query, key and value dimensions; ``o``: the same as ``v``, repeated for every query head
+``qkv``    queries, keys and values in an order that names and shapes do not settle
+``gu``     gate and up in such an order
+``H``      one entry for each query head
+``Dq Dk``  a norm of queries or keys: one entry for each dimension of a head, or of all heads
+``e``      experts
+``a+b``    several of them, one after the other
+``-``      anything else; ``...`` any number of such dimensions
+=========  =============================================================================
+
+**Labels**: ``d`` residual width, ``u`` MLP units, ``kv`` key-value heads, ``r`` query heads that
+read one of them, ``v`` value dimensions and ``p`` query and key dimensions of a head. ``[i]`` after
+the name: every block has labels of its own. Each has ``n`` (key of the config that says how many;
+``a/b`` is a ratio), ``in`` (free inside of each of those), ``sign`` (places that flip together),
+``turn`` (``half`` or ``interleaved``: which dimensions of a head are a rotary plane), ``when``
+(tensors that must be there for that, or ``not`` be there), ``fixed`` (why it is not free).
+"""
+
+from weightkin.catalogue.entry import Entry, Part
+from weightkin.catalogue.table import by_gguf, by_model_type, entries, layouts, norm_names
+
+__all__ = ["Entry", "Part", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]

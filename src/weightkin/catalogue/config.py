@@ -1,0 +1,62 @@
+"""What a config.json calls its sizes and its parts. An entry adds keys with ``n`` of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from weightkin.catalogue.table import layouts
+
+Size = Literal["width", "heads", "kv_heads", "head_dim"]
+PARTS = {  # nested configs that speak of one stack
+    "vision": ("vision_config",),
+    "audio": ("audio_config",),
+    "text": ("text_config",),
+    "decoder": ("text_config", "llm_config", "language_config", "decoder"),
+    "encoder": ("encoder",),
+}
+DEPTHS = frozenset(
+    {
+        *("num_hidden_layers", "num_layers", "n_layers", "n_layer"),
+        *("encoder_layers", "decoder_layers", "num_decoder_layers"),
+    }
+)
+LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+_COMMON: Mapping[Size, tuple[str, ...]] = {
+    "width": ("hidden_size", "n_embd", "d_model", "dim"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_kv_heads"),
+    "head_dim": ("head_dim", "d_kv"),
+}
+
+
+@cache
+def keys_of(size: Size) -> tuple[str, ...]:
+    """Keys under which configs state a size, the commonest first."""
+    keys = dict.fromkeys(_COMMON[size])
+    for entry in layouts():
+        n = {name: entry.label(name).get("n", "") for name in ("d", "kv", "r", "v")}
+        heads = n["r"].partition("/")[0] or n["kv"]
+        own = {"width": n["d"], "heads": heads, "kv_heads": n["r"] and n["kv"], "head_dim": n["v"]}
+        keys[own[size]] = None
+    keys.pop("", None)
+    return tuple(keys)
+
+
+def whole_number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
+    """Return the first positive integer under one of the keys, else 0."""
+    for key in keys:
+        value = config.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return 0
+
+
+def language_model_type(config: Mapping[str, Any]) -> str:
+    """Model type of the language model that a config speaks of, empty where it says none."""
+    for key in PARTS["decoder"]:
+        nested = config.get(key)
+        if isinstance(nested, Mapping) and isinstance(nested.get("model_type"), str):
+            return str(nested["model_type"])
+    return str(config.get("model_type", ""))

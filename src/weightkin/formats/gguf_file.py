@@ -1,0 +1,290 @@
+"""GGUF: metadata, a table of tensors, then their blocks; under the names the model had before.
+
+The header is parsed here and hostile until checked; blocks of quantised types are unpacked by the
+package `gguf` (extra ``[gguf]``), only for the rows asked for. Conversion stores the rows of
+queries and keys of a Llama in another order, which is undone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weightkin.formats.computed import Recipe
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
+from weightkin.formats.gguf_names import config_of, heads_of, original_name
+from weightkin.formats.model import Problem, TensorInfo
+from weightkin.formats.shapes import checked_name, checked_shape
+from weightkin.formats.storage import Contents
+from weightkin.sources.files import File, Place
+from weightkin.text import located, quoted, shown, unreadable
+
+MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
+MAX_ITEMS = 1 << 24  # numbers of an array
+MAX_TENSORS = 1 << 17
+MAX_FACTS = 1 << 16
+MAX_TEXTS = 1 << 21  # texts of all arrays; tokenisers have hundreds of thousands
+MAX_TEXT = 1 << 16  # bytes of a text that is kept
+MAX_LISTED = 1 << 14  # numbers in arrays of one file that describe no tokens
+MAX_CHARSMAP = 1 << 20  # bytes of the table by which a tokeniser writes characters in one way
+TOKENS, CHARSMAP = "tokenizer.ggml.tokens", "tokenizer.ggml.precompiled_charsmap"
+OF_TOKENS = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")  # a number for each
+WINDOW = 1 << 16  # bytes read at a time
+NO_MODEL = {  # by type or architecture
+    "adapter": ("a LoRA adapter alone", "its base with the adapter merged in"),
+    "imatrix": ("an importance matrix, which holds no weights", "a model"),
+    "controlvector": ("a control vector, which holds no weights", "a model"),
+}
+_SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+_TEXT, _ARRAY = 8, 9
+MAX_PARTS = 1000  # of a split file
+_PART = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})(\.gguf)", re.ASCII | re.IGNORECASE | re.DOTALL)
+STORED = "stored:"  # before the name of what a recipe reads
+
+
+def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
+    """Tensors of a GGUF file, each with its place or with what is computed from it.
+
+    ``first`` is what the first part of a split file says, for the parts that follow it.
+    """
+    cursor = _Cursor(file)
+    if cursor.take(4) != b"GGUF":
+        raise unreadable(file.path, "another beginning", "the letters GGUF")
+    version, n_tensors, n_facts = cursor.numbers("<IQQ")
+    if version not in (2, 3):
+        raise unreadable(file.path, f"GGUF version {version}", "2 or 3, little-endian")
+    if n_tensors > MAX_TENSORS or n_facts > MAX_FACTS:
+        found = f"{n_tensors} tensors and {n_facts} facts"
+        raise unreadable(file.path, found, f"at most {MAX_TENSORS} and {MAX_FACTS}")
+    facts: dict[str, Any] = {}
+    for _ in range(n_facts):
+        key = cursor.text()
+        if key in facts:
+            raise unreadable(file.path, f"{quoted(key)} twice", "it once")
+        facts[key] = cursor.value(key, *cursor.numbers("<I"))
+    _check_kind(file, facts)
+    if "general.architecture" not in facts:
+        if "general.architecture" not in first:
+            found = "no architecture (a later part of a split file?)"
+            raise unreadable(file.path, found, "the first part before it")
+        facts = {**first, **facts}
+    table = [cursor.tensor() for _ in range(n_tensors)]
+    alignment = facts.get("general.alignment", 32)
+    if type(alignment) is not int or not 0 < alignment <= 1 << 16:
+        raise unreadable(file.path, f"{quoted(alignment)} as alignment", "a small number")
+    base = -(-cursor.at // alignment) * alignment
+    contents = Contents(config=config_of(facts), facts=facts)
+    contents.problems += [Problem("metadata", why) for why in cursor.unknown()]
+    end: int | None = base
+    for name, shape, kind, start in _checked(file, table, base):
+        contents.problems += _hole(end, start, alignment)
+        _add(file, contents, facts, name, shape, kind, start)
+        n_bytes = _n_bytes(shape, kind)
+        end = None if n_bytes < 0 else start + n_bytes
+    contents.problems += _hole(end, file.size, alignment)
+    return contents
+
+
+def _hole(end: int | None, start: int, alignment: int) -> list[Problem]:
+    """Say so where more lies between two tensors than their alignment asks for."""
+    if end is None or start - end < alignment:
+        return []
+    return [Problem("file", f"{start - end} bytes at byte {end} that belong to no tensor")]
+
+
+def _check_kind(file: File, facts: Mapping[str, Any]) -> None:
+    """Refuse what llama.cpp stores in its own format and is no model."""
+    for key in ("general.type", "general.architecture"):
+        if (kind := facts.get(key)) in NO_MODEL:
+            raise unreadable(file.path, *NO_MODEL[kind])
+
+
+def lost_of_split(contents: Contents) -> list[Problem]:
+    """Say how many tensors of a file in several parts are in none of them."""
+    stated = contents.facts.get("split.tensors.count")
+    n = len(contents.tensors) + len(contents.problems)
+    if not isinstance(stated, int) or n >= stated:
+        return []
+    return [Problem("split file", f"{stated - n} of its {stated} tensors are in no part found")]
+
+
+def parts_of(name: str) -> list[str]:
+    """Names of all parts of a split file, by the name of one; none if it is whole."""
+    found = _PART.fullmatch(name)
+    if found is None or not 1 <= int(found[3]) <= MAX_PARTS:
+        return []
+    return [f"{found[1]}-{i:05d}-of-{found[3]}{found[4]}" for i in range(1, int(found[3]) + 1)]
+
+
+class _Cursor:
+    """Reads a header from its beginning, a window at a time."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.at = 0
+        self.start = 0
+        self.window = b""
+        self.texts = 0  # in arrays, passed over so far
+        self.arrays: dict[str, tuple[int, int]] = {}  # key -> how many, bytes where numbers
+
+    def take(self, n: int) -> bytes:
+        """Return the next bytes."""
+        if self.at + n > min(self.file.size, MAX_HEADER):
+            expected = "it whole" if self.at + n > self.file.size else f"at most {MAX_HEADER}"
+            raise unreadable(self.file.path, f"a header of over {self.at} bytes", expected)
+        first = self.at - self.start
+        if first < 0 or first + n > len(self.window):
+            stop = min(self.file.size, self.at + max(n, WINDOW))
+            self.window = self.file.read([(self.at, stop)]).tobytes()
+            self.start, first = self.at, 0
+        self.at += n
+        return self.window[first : first + n]
+
+    def skip(self, n: int) -> None:
+        """Leave bytes unread."""
+        if self.at + n > min(self.file.size, MAX_HEADER):
+            raise unreadable(self.file.path, f"an array of {n} bytes", "one inside the header")
+        self.at += n
+
+    def numbers(self, form: str) -> tuple[Any, ...]:
+        """Numbers by a `struct` format."""
+        return struct.unpack(form, self.take(struct.calcsize(form)))
+
+    def text(self) -> str:
+        """Return a text of bounded length."""
+        (n,) = self.numbers("<Q")
+        if n > MAX_TEXT:
+            raise unreadable(self.file.path, f"a name of {n} bytes", f"at most {MAX_TEXT}")
+        return self.take(n).decode("utf-8", "replace")
+
+    def unknown(self) -> Iterator[str]:
+        """Why arrays of numbers may be something else than facts about tokens and layers."""
+        n_tokens = self.arrays.get(TOKENS, (0, 0))[0]
+        listed = 0
+        for key, (n, n_bytes) in self.arrays.items():
+            is_known = key == TOKENS or (key == CHARSMAP and n_bytes <= MAX_CHARSMAP)
+            if not is_known and not (key in OF_TOKENS and n <= n_tokens):
+                listed += n if n_bytes else 0
+        if listed > MAX_LISTED:
+            yield f"{listed} numbers in arrays that describe no tokens"
+
+    def value(self, key: str, kind: int) -> Any:
+        """Return a value; arrays and long texts are passed over and become None."""
+        if kind in _SCALARS:
+            return self.numbers(_SCALARS[kind])[0]
+        if kind == _TEXT:
+            (n,) = self.numbers("<Q")
+            if n <= MAX_TEXT:
+                return self.take(n).decode("utf-8", "replace")
+            self.skip(n)
+            return None
+        if kind != _ARRAY:
+            raise unreadable(self.file.path, f"a value of kind {kind}", "0 to 12")
+        inner, n = self.numbers("<IQ")
+        if n > MAX_ITEMS or inner == _ARRAY:
+            raise unreadable(self.file.path, f"an array of {n} of kind {inner}", "a plain one")
+        self.arrays[key] = n, 0
+        if inner in _SCALARS:
+            self.arrays[key] = n, n * struct.calcsize(_SCALARS[inner])
+            self.skip(self.arrays[key][1])
+            return None
+        if inner != _TEXT:
+            raise unreadable(self.file.path, f"values of kind {inner}", "0 to 12")
+        self.texts += n
+        if self.texts > MAX_TEXTS:
+            raise unreadable(
+                self.file.path, f"{self.texts} texts in arrays", f"at most {MAX_TEXTS}"
+            )
+        for _ in range(n):
+            self.skip(int.from_bytes(self.take(8), "little"))
+        return None
+
+    def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
+        """Name, shape with rows first, type and offset of one tensor."""
+        name = checked_name(self.file.path, self.text())
+        (n_dimensions,) = self.numbers("<I")
+        if n_dimensions > 4:
+            found = f"{n_dimensions} dimensions"
+            raise unreadable(located(self.file.path, name), found, "at most 4")
+        sizes = self.numbers(f"<{n_dimensions}Q")
+        kind, offset = self.numbers("<IQ")
+        return name, checked_shape(located(self.file.path, name), sizes[::-1]), kind, offset
+
+
+def _checked(
+    file: File, table: list[tuple[str, tuple[int, ...], int, int]], base: int
+) -> Iterator[tuple[str, tuple[int, ...], int, int]]:
+    """Tensors with the byte each begins at; refuse overlaps, repeats and what lies outside."""
+    end = base
+    seen = set()
+    for name, shape, kind, offset in sorted(table, key=lambda row: row[3]):
+        where, start = located(file.path, name), base + offset
+        if name in seen:
+            raise unreadable(where, "it twice", "it once")
+        seen.add(name)
+        n_bytes = _n_bytes(shape, kind)
+        if start < end or start + max(0, n_bytes) > file.size:
+            raise unreadable(where, f"its data at byte {start}", "it inside, after the one before")
+        end = start + max(0, n_bytes)
+        yield name, shape, kind, start
+
+
+def _n_bytes(shape: tuple[int, ...], kind: int) -> int:
+    """Bytes of a tensor; -1 when its type or its rows are not known."""
+    if kind in PLAIN:
+        return math.prod(shape) * NUMPY[PLAIN[kind]].itemsize
+    if kind not in PACKED or len(shape) < 2 or shape[-1] % PACKED[kind][1]:
+        return -1
+    return math.prod(shape) // PACKED[kind][1] * PACKED[kind][2]
+
+
+def _add(
+    file: File,
+    contents: Contents,
+    facts: dict[str, Any],
+    stored: str,
+    shape: tuple[int, ...],
+    kind: int,
+    start: int,
+) -> None:
+    name = original_name(facts, stored)
+    if name in contents.tensors:
+        raise unreadable(located(file.path, stored), f"the name {quoted(name)} again", "it once")
+    n_bytes = _n_bytes(shape, kind)
+    if n_bytes < 0:
+        label = PACKED[kind][0] if kind in PACKED else str(kind)
+        contents.problems.append(Problem(shown(name), f"type {label} is not read for this shape"))
+        return
+    heads = heads_of(facts, stored)
+    is_reordered = bool(heads) and bool(shape) and shape[0] % (2 * heads) == 0
+    if kind in PLAIN:
+        dtype = PLAIN[kind]
+        place = Place(file, NUMPY[dtype], start, shape)
+        contents.tensors[name] = TensorInfo(name, dtype, shape, n_bytes)
+        if not is_reordered:
+            contents.places[name] = place
+            return
+        recipe: Recipe | None = None
+    else:
+        label, _, _ = PACKED[kind]
+        n_rows = shape[0]
+        width = n_bytes // max(1, n_rows)
+        place = Place(file, np.dtype("u1"), start, (n_rows, width))
+        n = math.prod(shape)
+        contents.tensors[name] = TensorInfo(name, "F32", shape, 4 * n, label)
+        recipe = Blocks(shape, STORED + name, kind, width)
+    contents.places[STORED + name] = place
+    if is_reordered:
+        recipe = Reordered(shape, STORED + name, heads, recipe)
+    if recipe is not None:
+        contents.recipes[name] = recipe

@@ -1,0 +1,64 @@
+"""A model held in memory: what rewrites produce, and what tests of other rooms compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.errors import UsageError
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.model import Model, TensorInfo
+from weightkin.sources.files import Spans
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayStorage:
+    """Arrays standing in for files; reading them touches no page."""
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Elements ``start:stop`` of the flattened tensor."""
+        return self.arrays[name].reshape(-1)[start:stop]
+
+    def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of several ascending runs of the flattened tensor, joined."""
+        return np.concatenate([self.read(name, start, stop) for start, stop in runs])
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Nothing: memory answers at once."""
+
+    @property
+    def bytes_touched(self) -> int:
+        """No file, no bytes."""
+        return 0
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """No file, nothing that tells one state from another."""
+        return ()
+
+
+def model_from_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    *,
+    name: str = "memory",
+    config: Mapping[str, Any] | None = None,
+) -> Model:
+    """Make a model of named arrays, whose digests are those of the same arrays in a file."""
+    names = {dtype: code for code, dtype in NUMPY.items()}
+    held: dict[str, npt.NDArray[Any]] = {}
+    tensors: dict[str, TensorInfo] = {}
+    for key in sorted(arrays):
+        array = np.asarray(arrays[key], order="C")
+        if array.dtype not in names:
+            raise UsageError(f"tensor {key!r}: found dtype {array.dtype}, expected a known one")
+        held[key] = array
+        tensors[key] = TensorInfo(key, names[array.dtype], array.shape, array.nbytes)
+    return Model(
+        source=name, name=name, tensors=tensors, config=config or {}, storage=ArrayStorage(held)
+    )

@@ -1,0 +1,245 @@
+"""Every tensor that an ONNX file holds, wherever it stands, and the nodes that use it.
+
+Initialisers and sparse ones, of the graph, of graphs inside it (branches, loops, scans) and of
+functions; tensors and lists of floats in attributes, those of constants among them. Values are
+located, not read, but for short lists of numbers that are not stored as plain bytes. Field numbers
+are those of ``onnx.proto``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from weightkin.formats.onnx_names import Graph, Node
+from weightkin.formats.protobuf import Messages, Value
+from weightkin.formats.shapes import MAX_DIMENSIONS
+from weightkin.sources.files import File
+from weightkin.text import located, unreadable
+
+MAX_DEPTH = 8  # graphs within graphs
+MAX_NUMBERS = 1 << 20  # of one tensor that are stored one by one
+FLOAT, INT64 = 1, 7  # types of elements
+_MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTION = 7, 20, 25
+_TRAINING_GRAPHS = (1, 2)
+_NAME, _FUNCTION_NODES = 1, 7
+_NODES, _INITIALISERS, _SPARSE = 1, 5, 15  # of a graph
+_NUMBER_FIELDS = (4, 5, 7, 10, 11)  # of a tensor: floats, int32, int64, doubles, uint64
+
+
+@dataclass(slots=True)
+class Stored:
+    """A tensor as stored: plain bytes here or in a file beside, or numbers read one by one."""
+
+    name: str = ""
+    kind: int = 0
+    sizes: tuple[int, ...] = ()
+    span: tuple[int, int] | None = None  # bytes in this file
+    beside: dict[str, str] | None = None  # location, offset, length
+    numbers: list[float] | None = None
+    why: str = ""  # why its values are not read
+
+
+@dataclass(slots=True)
+class Held:
+    """What a file holds: its tensors by a name that each has alone, in the order of the file."""
+
+    graph: Graph = field(default_factory=Graph)
+    tensors: dict[str, Stored] = field(default_factory=dict)
+
+    def add(self, tensor: Stored, scope: str) -> str:
+        """Keep a tensor; two graphs inside one may each have one of the same name."""
+        wanted = tensor.name or "unnamed"
+        name = wanted if wanted not in self.tensors else f"{scope}/{wanted}"
+        n = 1
+        while name in self.tensors:
+            n += 1
+            name = f"{scope}/{wanted}~{n}"
+        self.tensors[name] = tensor
+        return name
+
+
+def read_held(file: File) -> Held:
+    """All tensors of an ONNX file."""
+    reader, n_graphs = _Reader(file), 0
+    for number, value in reader.messages.fields(0, file.size):
+        if number == _MODEL_GRAPH:
+            n_graphs += 1
+            reader.read_graph(value, "", 0)
+        elif number == _MODEL_TRAINING:
+            for part, inner in reader.messages.fields(*reader.messages.span(value)):
+                if part in _TRAINING_GRAPHS:
+                    reader.read_graph(inner, "training", 0)
+        elif number == _MODEL_FUNCTION:
+            reader.read_function(value)
+    if n_graphs != 1:
+        raise unreadable(file.path, f"{n_graphs} graphs", "an ONNX model")
+    return reader.held
+
+
+class _Reader:
+    """Walks the graphs of one file."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.messages = Messages(file)
+        self.held = Held()
+
+    def fields(self, value: Value) -> Iterator[tuple[int, Value]]:
+        return self.messages.fields(*self.messages.span(value))
+
+    def read_graph(self, value: Value, scope: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise unreadable(self.file.path, f"over {MAX_DEPTH} graphs in each other", "fewer")
+        seen: set[str] = set()
+        for number, part in self.fields(value):
+            if number == _NODES:
+                self.read_node(part, scope, depth)
+            elif number in (_INITIALISERS, _SPARSE):
+                tensor = self.read_sparse(part) if number == _SPARSE else self.read_tensor(part)
+                if tensor.name in seen:
+                    raise unreadable(located(self.file.path, tensor.name), "it twice", "it once")
+                seen.add(tensor.name)
+                self.held.add(tensor, scope)
+
+    def read_function(self, value: Value) -> None:
+        """A function has nodes, and its constants are tensors."""
+        parts = list(self.fields(value))
+        name = next((self.messages.text(part) for n, part in parts if n == _NAME), "function")
+        for number, part in parts:
+            if number == _FUNCTION_NODES:
+                self.read_node(part, name, 0)
+            elif number == 11:  # values of attributes that a call may leave out
+                self.read_attribute(part, name, name, 0)
+
+    def read_node(self, value: Value, scope: str, depth: int) -> None:
+        messages = self.messages
+        inputs, outputs, texts = [], [], {3: "", 4: ""}
+        scopes, attributes = "", []
+        for number, part in self.fields(value):
+            if number == 1:
+                inputs.append(messages.text(part))
+            elif number == 2:
+                outputs.append(messages.text(part))
+            elif number in texts:
+                texts[number] = messages.text(part)
+            elif number == 5:
+                attributes.append(part)
+            elif number == 9:
+                entry = {n: p for n, p in self.fields(part) if n in (1, 2)}
+                if len(entry) == 2 and messages.text(entry[1]).endswith("name_scopes"):
+                    scopes = messages.text(entry[2])
+        name, op = texts[3], texts[4]
+        where = outputs[0] if op == "Constant" and len(outputs) == 1 else ""
+        inner = "/".join(filter(None, (scope, name or (outputs or [op])[0])))
+        ints: dict[str, int] = {}
+        for part in attributes:
+            ints |= self.read_attribute(part, where, inner, depth)
+        is_turned = not ints.get("transB", 0)
+        axis = ints.get("axis", 1)
+        node = Node(op, name, tuple(inputs), tuple(outputs), scopes, is_turned, axis)
+        self.held.graph.note(node)
+
+    def read_attribute(self, value: Value, constant: str, scope: str, depth: int) -> dict[str, int]:
+        """Tensors, graphs and lists of floats of one attribute; its number, if it is one."""
+        messages = self.messages
+        name, whole = "", None
+        tensors: list[Stored] = []
+        graphs: list[Value] = []
+        numbers: list[float] = []
+        is_floats = False
+        for number, part in self.fields(value):
+            if number == 1:
+                name = messages.text(part)
+            elif number == 3:
+                whole = messages.number(part)
+            elif number in (5, 10):
+                tensors.append(self.read_tensor(part))
+            elif number in (22, 23):
+                tensors.append(self.read_sparse(part))
+            elif number in (6, 11):
+                graphs.append(part)
+            elif number in (2, 7):  # one float, or several
+                is_floats = is_floats or number == 7
+                numbers += messages.floats(part, MAX_NUMBERS)
+            elif number == 8 and constant:
+                numbers += messages.numbers(part, MAX_NUMBERS)
+            if len(numbers) > MAX_NUMBERS:
+                found = f"over {MAX_NUMBERS} numbers in an attribute"
+                raise unreadable(self.file.path, found, "a tensor")
+        for graph in graphs:
+            self.read_graph(graph, f"{scope}.{name}", depth + 1)
+        if constant and whole is not None:
+            numbers.append(whole)
+        if numbers and (constant or (is_floats and len(numbers) > 1)):
+            kind = FLOAT if isinstance(numbers[0], float) else INT64
+            sizes = (len(numbers),) if name.endswith("s") else ()
+            tensors.append(Stored(kind=kind, sizes=sizes, numbers=numbers))
+        for tensor in tensors:
+            tensor.name = constant or f"{scope}.{name}" + f"/{tensor.name}" * bool(tensor.name)
+            self.held.add(tensor, scope)
+        return {} if whole is None else {name: whole}
+
+    def read_sparse(self, value: Value) -> Stored:
+        """A sparse tensor is named, and not read."""
+        for number, part in self.fields(value):
+            if number == 1:
+                return Stored(name=self.read_tensor(part).name, why="sparse tensors are not read")
+        return Stored(why="sparse tensors are not read")
+
+    def read_tensor(self, value: Value) -> Stored:
+        messages, tensor, is_beside = self.messages, Stored(), False
+        sizes: list[int] = []
+        numbers: list[tuple[int, Value]] = []
+        for number, part in self.fields(value):
+            if number == 1:
+                sizes += messages.numbers(part, MAX_DIMENSIONS)
+            elif number == 2:
+                tensor.kind = messages.number(part)
+            elif number == 8:
+                tensor.name = messages.text(part)
+            elif number == 9:
+                tensor.span = messages.span(part)
+            elif number in _NUMBER_FIELDS and len(numbers) <= MAX_NUMBERS:
+                numbers.append((number, part))
+            elif number == 13:
+                entry = dict(self.fields(part))
+                if 1 in entry and 2 in entry:
+                    tensor.beside = tensor.beside or {}
+                    tensor.beside[messages.text(entry[1])] = messages.text(entry[2])
+            elif number == 14:
+                is_beside = messages.number(part) == 1
+        tensor.sizes = tuple(sizes)
+        if not is_beside:
+            tensor.beside = None
+        self.read_numbers(tensor, numbers)
+        return tensor
+
+    def read_numbers(self, tensor: Stored, fields: list[tuple[int, Value]]) -> None:
+        """Values that are not raw bytes: packed floats are plain bytes, others are read."""
+        if not fields or tensor.beside is not None:
+            return
+        if tensor.span is not None:
+            where = located(self.file.path, tensor.name)
+            raise unreadable(where, "its values in two fields", "in one")
+        number, value = fields[0]
+        if len(fields) == 1 and number in (4, 10) and not isinstance(value, int):
+            tensor.span = value
+            return
+        if len(fields) > MAX_NUMBERS or any(n != number for n, _ in fields):
+            tensor.why = "its values are not stored as plain bytes"
+            return
+        tensor.numbers = self.one_by_one(fields)
+        if tensor.numbers is None:
+            tensor.why = "its values are not stored as plain bytes"
+
+    def one_by_one(self, fields: list[tuple[int, Value]]) -> list[float] | None:
+        """Numbers of repeated fields; None where there are too many, or doubles."""
+        numbers: list[float] = []
+        for number, value in fields:
+            n_bytes = 0 if isinstance(value, int) else value[1] - value[0]
+            if number == 10 or n_bytes > 4 * MAX_NUMBERS or len(numbers) > MAX_NUMBERS:
+                return None
+            read = self.messages.floats if number == 4 else self.messages.numbers
+            numbers += read(value, 4 * MAX_NUMBERS)
+        return numbers

@@ -1,0 +1,82 @@
+"""What the parts of a packed layer must be, whatever the format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weightkin.formats.computed import Recipe
+from weightkin.formats.model import Storage, TensorInfo
+from weightkin.text import quoted, unreadable
+
+FLOATS = ("F16", "BF16", "F32")
+LEAST_GROUP = 8  # codes of one scale: fewer, and the scales could be the model
+Tensors = Mapping[str, TensorInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where packed layers are looked for: all tensors, their storage, the model's config."""
+
+    tensors: Tensors
+    storage: Storage
+    config: Mapping[str, Any]
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """What the config says about quantisation, hints only."""
+        found = self.config.get("quantization_config") or self.config.get("quantization")
+        return found if isinstance(found, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """One packed layer: the tensor it stands for, how it is unpacked, the parts it is made of."""
+
+    name: str
+    packed: str
+    recipe: Recipe
+    parts: tuple[str, ...]
+
+
+def size_in(values: Mapping[str, Any], key: str, where: str) -> int:
+    """A positive size among stated values."""
+    size = values.get(key)
+    if type(size) is not int or not 0 < size <= 1 << 20:
+        raise unreadable(where, f"{quoted(size)} as {key}", "a positive number")
+    return size
+
+
+def check_part(tensors: Tensors, name: str, dtype: str, n: int) -> None:
+    """Refuse a part with another type or another number of elements."""
+    if name not in tensors:
+        raise unreadable(name, "nothing", f"{n} of {dtype}")
+    info = tensors[name]
+    held = math.prod(info.shape)
+    if info.dtype != dtype or held != n:
+        raise unreadable(name, f"{held} of {info.dtype}", f"{n} of {dtype}")
+
+
+def check_scales(name: str, n_codes: int, n_scales: int) -> None:
+    """Refuse scales that are so many that they could hold other weights than the codes."""
+    if n_scales > 1 and n_scales * LEAST_GROUP > n_codes:
+        found = f"{n_scales} scales for {n_codes} codes, stored in an unknown way"
+        raise unreadable(name, found, f"at least {LEAST_GROUP} codes for each")
+
+
+def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int, int]:
+    """Shape of a part that must be a matrix with elements."""
+    if name not in tensors:
+        raise unreadable(name, "nothing", "a matrix")
+    info = tensors[name]
+    if info.dtype not in dtypes or len(info.shape) != 2 or 0 in info.shape:
+        found = f"{info.dtype} of {len(info.shape)} dimensions"
+        raise unreadable(name, found, f"a matrix of {' or '.join(dtypes)}")
+    return info.shape[0], info.shape[1]
+
+
+def is_single(tensors: Tensors, name: str) -> bool:
+    """Whether there is such a tensor, with one element."""
+    return name in tensors and math.prod(tensors[name].shape) == 1

@@ -1,0 +1,77 @@
+"""Which part of a repository on a hub is the model: its top, or the file or folder named in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+from weightkin.errors import OutOfReach
+from weightkin.formats.folder import STANDARD_STEMS
+from weightkin.formats.shards import SUFFIXES
+from weightkin.sources.files import File, Folder, Opener
+from weightkin.sources.hub import Repository, open_repository, repository_of
+from weightkin.text import shown, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The files of a repository from which a model is read, all at one commit."""
+
+    source: str  # without the revision
+    name: str
+    commit: str
+    folder: Folder
+    file: str = ""  # the one file of the folder that was named
+
+
+def open_part(source: object) -> Part:
+    """Find what ``[hf://]org/name[@revision][:file or folder]`` names, on the hub or in its cache.
+
+    Raises
+    ------
+    UnreadableModel
+        It is no such name, or names nothing in the repository.
+    OutOfReach
+        The hub cannot be asked, and its cache has no weights of the repository.
+    """
+    found = open_repository(repository_of(source))
+    if found.out_of_reach and not _weights(found.folder):
+        raise OutOfReach(found.out_of_reach)
+    return _part(found)
+
+
+def _part(found: Repository) -> Part:
+    asked, commit, whole = found.asked, found.commit, found.folder
+    name = asked.repository.rpartition("/")[2]
+    if not asked.part:
+        return Part(asked.source, name, commit, _below(whole, ""))
+    inside, _, last = asked.part.rpartition("/")
+    if asked.part in whole.names:
+        stem = PurePosixPath(last).stem
+        name = name if stem in STANDARD_STEMS else stem
+        return Part(asked.source, name, commit, _below(whole, inside), last)
+    folder = _below(whole, asked.part)
+    if not folder.names:
+        weights = _weights(whole)
+        wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
+        raise unreadable(whole.path / asked.part, "nothing there", wanted)
+    return Part(asked.source, f"{name}-{last}", commit, folder)
+
+
+def _weights(folder: Folder) -> list[str]:
+    return [name for name in folder.names if name.lower().endswith(SUFFIXES)]
+
+
+def _below(whole: Folder, inside: str) -> Folder:
+    """A folder of a repository."""
+    if not inside:
+        return Folder(whole.path, [x for x in whole.names if "/" not in x], whole.open_file)
+    start = f"{inside}/"
+    names = [x.removeprefix(start) for x in whole.names if x.startswith(start)]
+    here = [x for x in names if "/" not in x]
+    return Folder(whole.path / inside, here, partial(_open_below, whole.open_file, start))
+
+
+def _open_below(open_file: Opener, start: str, name: str) -> File:
+    return open_file(start + name)

@@ -1,0 +1,106 @@
+"""Safetensors: eight bytes of header length, a JSON header, then the elements without holes.
+
+The header is hostile until checked. The rules of layout are those of the reference library;
+repeated keys, more than 32 dimensions and sizes beyond 64 bits are refused as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+from weightkin.formats.dtypes import BITS, NUMPY
+from weightkin.formats.json_text import MAX_BYTES, parse_object
+from weightkin.formats.model import Problem, TensorInfo
+from weightkin.formats.shapes import check_empty, checked_name, checked_shape
+from weightkin.formats.storage import Contents
+from weightkin.sources.files import File, Place
+from weightkin.text import located, quoted, shown, unreadable
+
+MAX_HEADER = MAX_BYTES
+
+
+def read_safetensors(file: File) -> Contents:
+    """Tensors that a safetensors file declares, each with its place in the file."""
+    header, base = _header(file)
+    raw = file.read([(0, base)]).tobytes()
+    contents = Contents(headers=(hashlib.sha256(raw).hexdigest(),))
+    taken: list[tuple[int, int, str]] = []
+    for name, entry in header.items():
+        if name == "__metadata__":
+            contents.metadata = _checked_metadata(file, entry)
+            continue
+        where = located(file.path, checked_name(file.path, name))
+        dtype, shape, begin, end = _checked_entry(where, entry)
+        taken.append((begin, end, name))
+        if dtype not in NUMPY:
+            contents.problems.append(Problem(shown(name), f"dtype {dtype} is not supported"))
+            continue
+        contents.tensors[name] = TensorInfo(name, dtype, shape, end - begin)
+        contents.places[name] = Place(file, NUMPY[dtype], base + begin, shape)
+    _check_layout(file, taken, file.size - base)
+    check_empty(file.path, (info.shape for info in contents.tensors.values()))
+    return contents
+
+
+def read_json(
+    file: File, what: str, start: int, stop: int, *, is_hint: bool = False
+) -> dict[str, Any]:
+    """Parse bytes ``start:stop`` of a file as one JSON object without repeated keys."""
+    raw = file.read([(start, stop)]).tobytes()
+    return parse_object(raw, file.path, what, is_hint=is_hint)
+
+
+def _header(file: File) -> tuple[dict[str, Any], int]:
+    """Parse the header; the second value is the byte at which the elements begin."""
+    if file.size < 8:
+        raise unreadable(file.path, f"{file.size} bytes", "at least the 8 of the header length")
+    length = int.from_bytes(file.read([(0, 8)]).tobytes(), "little")
+    if length > MAX_HEADER:
+        found = f"a header length of {length} bytes, so no safetensors file"
+        raise unreadable(file.path, found, f"at most {MAX_HEADER}")
+    if 8 + length > file.size:
+        what = f"{8 + length} for the header alone"
+        raise unreadable(file.path, f"{file.size} bytes", what)
+    return read_json(file, "header", 8, 8 + length), 8 + length
+
+
+def _checked_metadata(file: File, entry: object) -> dict[str, str]:
+    if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+        raise unreadable(file.path, "a __metadata__ of another kind", "texts by name")
+    return entry
+
+
+def _checked_entry(where: str, entry: object) -> tuple[str, tuple[int, ...], int, int]:
+    """Dtype, shape, begin and end of one tensor, if they fit together."""
+    if not isinstance(entry, dict):
+        raise unreadable(where, quoted(entry), "an object")
+    dtype, offsets = entry.get("dtype"), entry.get("data_offsets")
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise unreadable(where, f"dtype {quoted(dtype)}", f"one of {', '.join(BITS)}")
+    shape = checked_shape(where, entry.get("shape"))
+    match offsets:
+        case [int(begin), int(end)] if 0 <= begin <= end and bool not in map(type, offsets):
+            pass
+        case _:
+            raise unreadable(where, "no valid data_offsets", "two ascending integers")
+    n_bits = BITS[dtype] * math.prod(shape)
+    if n_bits != 8 * (end - begin):
+        needed = f"{-(-n_bits // 8)} for {dtype} of shape {shown(shape)}"
+        raise unreadable(where, f"{quoted(end - begin)} bytes", needed)
+    return dtype, shape, begin, end
+
+
+def _check_layout(file: File, taken: list[tuple[int, int, str]], n_bytes: int) -> None:
+    """Refuse tensors that overlap, leave holes, end outside the file or before its end."""
+    expected = 0
+    for begin, end, name in sorted(taken):
+        if begin != expected:
+            what = "overlapping" if begin < expected else "leaving a hole after"
+            found = f"its data at byte {quoted(begin)} ({what} the tensor before it)"
+            raise unreadable(located(file.path, name), found, f"them at {quoted(expected)}")
+        expected = end
+    if expected != n_bytes:
+        what = "truncated" if n_bytes < expected else "trailing bytes"
+        raise unreadable(file.path, f"{n_bytes} bytes of data ({what})", quoted(expected))

@@ -1,0 +1,54 @@
+"""Tensor names and shapes as files state them, checked before anything is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from weightkin.text import quoted, unreadable
+
+MAX_DIMENSIONS = 32  # the smallest limit among the numpy versions we run on
+MAX_EMPTY = 1 << 14  # tensors without elements of one file: they cost time and hold nothing
+MAX_ELEMENTS = 2**60  # so that no product of sizes leaves 64 bits, zero-size tensors included
+
+
+def checked_shape(where: str, sizes: object) -> tuple[int, ...]:
+    """Return the sizes if they are non-negative integers with a product that fits 64 bits."""
+    if not isinstance(sizes, list | tuple):
+        raise unreadable(where, f"{quoted(sizes)} as shape", "integers")
+    if len(sizes) > MAX_DIMENSIONS:
+        raise unreadable(where, f"{len(sizes)} dimensions", f"at most {MAX_DIMENSIONS}")
+    n_elements = 1
+    for size in sizes:
+        if type(size) is not int or size < 0:  # True is an int, and no size
+            raise unreadable(where, f"{quoted(size)} in the shape", "non-negative integers")
+        n_elements *= max(size, 1)
+        if n_elements > MAX_ELEMENTS:
+            raise unreadable(where, f"a shape of {quoted(n_elements)} elements", "at most 2**60")
+    return tuple(sizes)
+
+
+def checked_strides(where: str, strides: object, n_dimensions: int) -> tuple[int, ...]:
+    """Return the strides if they are as many non-negative integers as there are dimensions."""
+    if not isinstance(strides, list | tuple) or len(strides) != n_dimensions:
+        raise unreadable(where, f"{quoted(strides)} as strides", f"{n_dimensions} integers")
+    for stride in strides:
+        if type(stride) is not int or stride < 0:
+            raise unreadable(where, f"stride {quoted(stride)}", "a non-negative integer")
+    return tuple(strides)
+
+
+def checked_name(path: PurePath, name: str) -> str:
+    """Return the name if it can be written as UTF-8, which digests need."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise unreadable(path, f"tensor name {quoted(name)}", "valid Unicode") from None
+    return name
+
+
+def check_empty(path: PurePath, shapes: Iterable[tuple[int, ...]]) -> None:
+    """Refuse a file of very many tensors without elements."""
+    n = sum(0 in shape for shape in shapes)
+    if n > MAX_EMPTY:
+        raise unreadable(path, f"{n} tensors without elements", f"at most {MAX_EMPTY}")

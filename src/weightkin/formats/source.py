@@ -1,0 +1,289 @@
+"""From what the user names to an open model: a path on this machine, else a name on a hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from weightkin.errors import UnreadableModel
+from weightkin.formats.adapter import ALONE, is_adapter, label_of, with_adapter
+from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.folder import STANDARD_STEMS, read_config, read_folder
+from weightkin.formats.gguf_file import parts_of
+from weightkin.formats.model import Model, Problem
+from weightkin.formats.packed import unpack
+from weightkin.formats.ranks import refuse_pieces
+from weightkin.formats.repository import open_part
+from weightkin.formats.shards import is_index, read_files, read_index
+from weightkin.formats.sketch_file import is_sketch, sketched_model
+from weightkin.formats.storage import Contents, FileStorage
+from weightkin.formats.wrappers import plain_names
+from weightkin.sources.files import File, Folder, LocalFile, home_of, readable
+from weightkin.sources.hub import SCHEME, is_hub_name, pinned
+from weightkin.text import shown, unreadable
+
+MAX_PROBLEMS = 100  # that are named one by one
+MAX_MARKS = 16  # plus signs of a name at which it may be cut
+BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
+
+
+def open_model(source: str | Path) -> Model:
+    """Open a model that lies on this machine or on a hub; reads headers only.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder (in this order: a safetensors index, safetensors files, a torch index, torch
+        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.ckpt``,
+        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A
+        file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
+        ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
+        which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
+        merged into it, both here or on a hub; an adapter that is a file is that file.
+
+    Returns
+    -------
+    Model
+        Tensors in sorted name order. What could not be read is in ``problems``; ``revision`` is
+        the commit of a hub.
+
+    Raises
+    ------
+    UnreadableModel
+        Nothing could be read, or the source is malformed in a way that is refused.
+    OutOfReach
+        It is on a hub that cannot be asked, and not in the cache.
+    """
+    if (pair := base_and_adapter(str(source))) is not None:
+        return open_pair(*pair)
+    path = _existing(source)
+    if path is None:
+        found = open_part(source)
+        if found.file:
+            contents, files = _read_one(found.file, found.folder)
+        else:
+            contents, files = read_folder(found.folder)
+        return _model(found.source, found.name, found.folder, contents, files, found.commit)
+    if path.is_dir():
+        folder = _local(path)
+        contents, files = read_folder(folder)
+    else:
+        folder = _beside(path)
+        contents, files = _read_one(path.name, folder)
+    return _model(str(source), _name(path), folder, contents, files, None)
+
+
+def absolute(source: str | Path) -> str:
+    """The same source as it can be named in any folder: a path absolute, a hub's name as it is."""
+    text = str(source)
+    if (pair := base_and_adapter(text)) is not None:
+        return "+".join(map(absolute, pair))
+    path = Path(text)
+    if "\0" in text or text.startswith(SCHEME):
+        return text
+    with readable(path):
+        is_on_hub = is_hub_name(text) and not path.exists() and not path.parent.is_dir()
+    return text if is_on_hub else str(path.absolute())
+
+
+def _model(
+    source: str,
+    name: str,
+    folder: Folder,
+    contents: Contents,
+    files: Sequence[File],
+    revision: str | None,
+) -> Model:
+    """Put together what was read of the files and of the config beside them."""
+    where = files[0].path if len(files) == 1 else folder.path
+    if not contents.tensors:
+        said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
+        raise unreadable(where, " ".join(["no tensors", *said]), "at least one")
+    if is_adapter(contents.tensors):
+        raise unreadable(where, *ALONE)
+    if is_sketch(contents):
+        return sketched_model(source, files[0].path, contents, files)
+    beside, config_files, problems = read_config(folder)
+    config = contents.config or beside
+    renamed = {} if contents.recipes else plain_names(contents.tensors)
+    infos = {
+        renamed.get(key, key): replace(info, name=renamed.get(key, key))
+        for key, info in contents.tensors.items()
+    }
+    places = {renamed.get(key, key): place for key, place in contents.places.items()}
+    stored = FileStorage(places, [*files, *config_files])
+    tensors, recipes, unpacking = unpack(infos, stored, config)
+    recipes |= contents.recipes
+    if not tensors:
+        raise UnreadableModel(unpacking[0].why)
+    return Model(
+        source=source,
+        name=name,
+        tensors={name: tensors[name] for name in sorted(tensors)},
+        config=config,
+        storage=ComputedStorage(stored, recipes) if recipes else stored,
+        revision=revision,
+        problems=_first((*contents.problems, *problems, *unpacking)),
+        headers=contents.headers,
+        beside=folder.read_beside,
+    )
+
+
+def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The first problems, and how many more there are: a file can make any number of them."""
+    kept, rest = tuple(problems[:MAX_PROBLEMS]), problems[MAX_PROBLEMS:]
+    if not rest:
+        return kept
+    is_lost = any(problem.loses_tensors for problem in rest)
+    return (*kept, Problem("further ones", f"{len(rest)} more problems", loses_tensors=is_lost))
+
+
+def open_pair(base: str, adapter: str) -> Model:
+    """Open a base with an adapter merged into it, each of them here or on a hub.
+
+    See `open_model`, which takes both as one text; here no name is cut.
+    """
+    model = open_model(base)
+    here = _existing(adapter)
+    if here is not None:
+        home, file = (here, "") if here.is_dir() else (here.parent, here.name)
+        folder, name, source = _local(home), label_of(home.absolute()), adapter
+    else:
+        found = open_part(adapter)
+        file, folder, name = found.file, found.folder, found.name
+        source = pinned(found.source, found.commit)
+    parts = model.parts or (pinned(model.source, model.revision),)
+    return with_adapter(model, folder, f"{model.name}+{name}", (*parts, source), file)
+
+
+def _local(path: Path) -> Folder:
+    with readable(path):
+        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+    return Folder(path, sorted(names), partial(_open_in, path, (home_of(path),)))
+
+
+def _beside(path: Path) -> Folder:
+    """The folder of a file that was named alone, with what may be read beside it.
+
+    The file itself may be a link to anywhere, as it was named; beside it, or beside what it links
+    to, links stay inside the folder.
+    """
+    near = path.parent
+    with readable(path):
+        names = [name for name in BESIDE if os.path.lexists(near / name)]
+    homes = home_of(near), home_of(Path(os.path.realpath(path)).parent)
+    return Folder(near, names, partial(_open_beside, path.name, near, homes))
+
+
+def base_and_adapter(source: str) -> tuple[str, str] | None:
+    """Cut ``base+adapter`` at the plus with something on both sides, here or on a hub.
+
+    Where there is no base, the last plus with an adapter behind it tells what was meant.
+
+    Raises
+    ------
+    UnreadableModel
+        It can be cut at several: another pair than was meant could be opened.
+    """
+    if "\0" in source or "+" not in source or _is_here(source):
+        return None
+    marks = [at for at, letter in enumerate(source) if letter == "+" and at]
+    cuts = [(source[:at], source[at + 1 :]) for at in reversed(marks[-MAX_MARKS:])]
+    near = [(base, adapter) for base, adapter in cuts if adapter and _is_something(adapter)]
+    whole = [(base, adapter) for base, adapter in near if _is_something(base)]
+    if len(whole) > 1:
+        found = f"a name that stands for {len(whole)} pairs of a base and an adapter"
+        raise unreadable(shown(source), found, "folders without + in their names")
+    if not whole:  # a base that is a pair itself
+        whole = [x for x in near if "+" in x[0] and base_and_adapter(x[0])]
+    return next(iter(whole or near), None)
+
+
+def _is_here(source: str) -> bool:
+    with readable(Path(source)):
+        return Path(source).exists()
+
+
+def _is_something(source: str) -> bool:
+    """Whether a part of a pair lies here, or is to be asked of a hub."""
+    return _is_here(source) or _is_on_hub(source)
+
+
+def full_name(source: str | Path) -> str:
+    """The source so that it means the same from everywhere: paths absolute, hub names marked."""
+    try:
+        if (pair := base_and_adapter(str(source))) is not None:
+            return "+".join(map(full_name, pair))
+        path = _existing(source)
+    except UnreadableModel:  # it is told when it is opened
+        return str(source) if "\0" in str(source) else str(Path(source).absolute())
+    if path is not None:
+        return str(path.resolve())
+    return str(source) if str(source).startswith(SCHEME) else f"{SCHEME}{source}"
+
+
+def full_name_of(model: Model) -> str:
+    """The full name of what was opened as a model."""
+    return "+".join(map(full_name, model.parts)) if model.parts else full_name(model.source)
+
+
+def _existing(source: str | Path) -> Path | None:
+    """Return the path if there is anything at it, None if it may be a name on a hub."""
+    path = Path(source)
+    if str(source) and "\0" not in str(source):
+        if str(source).startswith(SCHEME):
+            return None
+        with readable(path):
+            if path.exists():
+                return path
+        if _is_on_hub(str(source)):
+            return None
+    wanted = "a local file or folder, or org/name on a hub"
+    raise unreadable(shown(source), "nothing at this path", wanted)
+
+
+def _is_on_hub(source: str) -> bool:
+    """Whether a name that is no path is to be asked of a hub.
+
+    Below a folder that exists here, a path was meant: nobody else is told of it.
+    """
+    if source.startswith(SCHEME):
+        return True
+    repository = source.partition("@")[0].partition(":")[0]
+    return is_hub_name(source) and not Path(repository).parent.is_dir()
+
+
+def may_be_elsewhere(source: str) -> bool:
+    """Whether what is no path here can be opened all the same: on a hub, or with an adapter."""
+    return base_and_adapter(source) is not None or (
+        "\0" not in source and (source.startswith(SCHEME) or is_hub_name(source))
+    )
+
+
+def _open_in(folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, homes)
+
+
+def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, () if name == named else homes)
+
+
+def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
+    if is_index(name):
+        return read_index(folder.open_file(name), folder.open_file)
+    refuse_pieces(folder.path, [name])
+    return read_files(parts_of(name) or [name], folder.open_file)
+
+
+def _name(path: Path) -> str:
+    """Name a model by its folder, or by its file unless that has a standard name."""
+    with readable(path):
+        whole = path.resolve() if path.name in ("", "..") else path.absolute()
+    if path.is_dir():
+        return whole.name or str(whole)
+    stem = whole.name.split(".")[0] if whole.name.endswith(".index.json") else whole.stem
+    return whole.parent.name if stem in STANDARD_STEMS and whole.parent.name else stem

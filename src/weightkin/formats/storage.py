@@ -1,0 +1,78 @@
+"""What files turned out to hold, and the elements of a model that lie in files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from weightkin.formats.computed import Recipe
+from weightkin.formats.model import Problem, TensorInfo
+from weightkin.sources.files import File, Place, Spans
+from weightkin.sources.ranges import RemoteFile, fetch
+
+
+@dataclass(slots=True)
+class Contents:
+    """What one file turned out to hold."""
+
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
+    config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of a GGUF file, for its later parts
+    recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
+    headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
+
+
+@dataclass(frozen=True, slots=True)
+class FileStorage:
+    """The elements of a model that lie in files, here or on a server."""
+
+    places: Mapping[str, Place]
+    files: Sequence[File]
+
+    def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Elements ``start:stop`` of the flattened tensor, in its stored dtype."""
+        return self.read_runs(name, [(start, stop)])
+
+    def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of several ascending runs of the flattened tensor, joined."""
+        place = self.places[name]
+        n = math.prod(place.shape)
+        if any(not 0 <= start <= stop <= n for start, stop in runs):
+            raise IndexError(f"runs outside the {n} elements of {name!r}")
+        if place.strides:
+            return place.file.gather(place, runs)
+        width, base = place.dtype.itemsize, place.offset
+        spans = [(base + start * width, base + stop * width) for start, stop in runs]
+        return place.file.read(spans).view(place.dtype)
+
+    def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
+        """Say that these runs are read soon, so that a server is asked for them together."""
+        spans: dict[int, list[tuple[int, int]]] = {}
+        files: dict[int, RemoteFile] = {}
+        for name, runs in wanted:
+            place = self.places[name]
+            if isinstance(place.file, RemoteFile) and not place.strides:
+                width, base = place.dtype.itemsize, place.offset
+                files[id(place.file)] = place.file
+                spans.setdefault(id(place.file), []).extend(
+                    (base + start * width, base + stop * width) for start, stop in runs
+                )
+        fetch([(file, sorted(spans[key])) for key, file in files.items()])
+
+    @property
+    def bytes_touched(self) -> int:
+        """Distinct bytes touched so far, headers included: whole pages here, ranges on a server."""
+        return sum(file.bytes_touched for file in self.files)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Those of the files, in their order."""
+        found = tuple(file.stamp for file in self.files)
+        return found if all(found) else ()

@@ -1,0 +1,90 @@
+"""PyTorch files from before 1.6: five pickles, then the storages one behind the other.
+
+The pickles are a magic number, a version, facts about the machine, the state dict, and the order of
+the storages. They are run by the same machine as those of newer files; see `torch_pickle`. The tar
+files of 2016 are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+from weightkin.errors import UnreadableModel
+from weightkin.formats.dtypes import BITS
+from weightkin.formats.storage import Contents
+from weightkin.formats.torch_globals import StorageRecord
+from weightkin.formats.torch_pickle import unpickle_next
+from weightkin.formats.torch_state import state_contents
+from weightkin.formats.torch_zip import LOCAL_HEADER, MAX_PICKLE, read_torch_zip
+from weightkin.sources.files import File
+from weightkin.text import located, quoted, unreadable
+
+MAGIC = 0x1950A86A20F9469CFC6C
+VERSION = 1001
+BEGINNING = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."
+FIRST = 1 << 16  # bytes in which most pickles end
+WIDER = {"C128": 128, "QINT32": 32}  # bits of storages of which no tensor is read
+
+
+def read_torch(file: File) -> Contents:
+    """Tensors of a torch file of either format, as its first bytes say."""
+    start = file.read([(0, min(512, file.size))]).tobytes()
+    if start.startswith(LOCAL_HEADER):
+        return read_torch_zip(file)
+    if start.startswith(BEGINNING):
+        return _read_legacy(file)
+    if start[257:262] == b"ustar":
+        found = "a tar, as torch wrote in 2016"
+        raise unreadable(file.path, found, "a file that torch 0.2 or later wrote")
+    raise unreadable(file.path, f"a file that begins with {start[:4]!r}", "one of torch.save")
+
+
+def _read_legacy(file: File) -> Contents:
+    root, storages, keys, at = _pickles(file)
+    spans: dict[str, tuple[int, int]] = {}
+    for key in keys:
+        if key not in storages or key in spans:
+            raise unreadable(file.path, f"storage {quoted(key)}", "each of the state dict once")
+        n = storages[key].n
+        if at + 8 > file.size:
+            raise unreadable(file.path, "its end before the last storage", "it whole")
+        stated = struct.unpack("<q", file.read([(at, at + 8)]).tobytes())[0]
+        bits = BITS.get(storages[key].dtype, WIDER.get(storages[key].dtype, 8))
+        start, stop = at + 8, at + 8 + n * bits // 8
+        if stated != n or stop > file.size:
+            found = f"a storage of {stated} elements at byte {at}"
+            raise unreadable(file.path, found, f"{quoted(n)}, inside the file")
+        spans[key] = start, stop
+        at = stop
+
+    def span(key: str) -> tuple[int, int]:
+        if key not in spans:
+            raise unreadable(file.path, f"no storage {quoted(key)}", "every one in the list")
+        return spans[key]
+
+    return state_contents(file, root, span, keys)
+
+
+def _pickles(file: File) -> tuple[object, dict[str, StorageRecord], list[str], int]:
+    """State dict, storages, their order, and the byte behind the pickles; reads little beyond."""
+    head, n = located(file.path), FIRST
+    while True:
+        data = file.read([(0, min(n, file.size))]).tobytes()
+        stream = io.BytesIO(data)
+        try:
+            facts = [unpickle_next(stream, head)[0] for _ in range(3)]
+            root, storages = unpickle_next(stream, head)
+            keys, _ = unpickle_next(stream, head)
+            break
+        except UnreadableModel:
+            if stream.tell() < len(data) or len(data) == file.size or n >= MAX_PICKLE:
+                raise
+        n *= 8
+    if facts[:2] != [MAGIC, VERSION]:
+        raise unreadable(head, f"version {quoted(facts[1])}", str(VERSION))
+    if not isinstance(facts[2], dict) or facts[2].get("little_endian") is not True:
+        raise unreadable(head, "another byte order", "little-endian")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise unreadable(head, "a list of storages that is none", "their keys")
+    return root, storages, keys, stream.tell()

@@ -1,0 +1,177 @@
+"""PyTorch files (``torch.save`` since 1.6): a zip of one pickle and one plain entry per storage.
+
+Storages are read in place, so entries must be stored, not compressed. Nothing is imported and
+nothing in the file is called; see `torch_pickle`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from dataclasses import dataclass
+from typing import IO, cast
+
+from weightkin.formats.model import Problem
+from weightkin.formats.storage import Contents
+from weightkin.formats.torch_pickle import unpickle
+from weightkin.formats.torch_state import state_contents
+from weightkin.sources.files import File, readable
+from weightkin.text import located, quoted, shown, unreadable
+
+MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
+MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
+TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
+NEAR_HEADER = 256  # bytes that hold most local headers whole
+DATA = "data/"  # before the key of a storage
+BESIDE = (  # what torch writes beside the storages
+    "data.pkl", "byteorder", "version", ".format_version", ".storage_alignment",
+    ".data/serialization_id",
+)  # fmt: skip
+LOCAL_HEADER = b"PK\x03\x04"
+BROKEN_ZIP = (  # what zipfile raises on one
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """The entries of the zip by their name below the archive's folder."""
+
+    file: File
+    entries: dict[str, zipfile.ZipInfo]
+
+
+def read_torch_zip(file: File) -> Contents:
+    """Tensors of the state dict in a torch file, each with its place in the file."""
+    archive = _archive(file)
+    order = _bytes_of(archive, "byteorder", 16) if "byteorder" in archive.entries else b"little"
+    if order != b"little":
+        found = f"byte order {quoted(order.decode('latin-1'))}"
+        raise unreadable(file.path, found, "'little'")
+    root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
+    spans: dict[str, tuple[int, int]] = {}
+
+    def span(key: str) -> tuple[int, int]:
+        if key not in spans:
+            spans[key] = _span(archive, f"{DATA}{key}")
+        return spans[key]
+
+    storages = [x.removeprefix(DATA) for x in archive.entries if x.startswith(DATA)]
+    contents = state_contents(file, root, span, storages)
+    others = [x for x in archive.entries if not x.startswith(DATA) and x not in BESIDE]
+    if others:
+        why = f"zip entries beside the state dict are not read, first {quoted(min(others))}"
+        contents.problems.append(Problem(shown(f"{len(others)} entries"), why))
+    return contents
+
+
+class _Handle(io.RawIOBase):
+    """What `zipfile` reads through: the ledger of the file sees it, and it is bounded."""
+
+    def __init__(self, file: File) -> None:
+        super().__init__()
+        self.file, self.at = file, 0
+
+    def seekable(self) -> bool:
+        """Any byte can be reached."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move; before the beginning is an error, as in a file."""
+        at = (0, self.at, self.file.size)[whence] + offset
+        if at < 0:
+            raise OSError(f"seek to byte {at}")
+        self.at = at
+        return at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most `MAX_DIRECTORY` bytes; a central directory beyond that is refused."""
+        wanted = self.file.size - self.at if size is None or size < 0 else size
+        if wanted > MAX_DIRECTORY:
+            found = f"a zip directory of {wanted} bytes"
+            raise unreadable(self.file.path, found, f"at most {MAX_DIRECTORY}")
+        stop = max(self.at, min(self.at + wanted, self.file.size))
+        data = self.file.read([(self.at, stop)]).tobytes() if stop > self.at else b""
+        self.at = stop
+        return data
+
+
+def _archive(file: File) -> _Archive:
+    """List the zip's entries below the folder of its pickle; refuse what torch does not write."""
+    infos = _directory(file)
+    starts = sorted({min(max(0, info.header_offset), file.size) for info in infos})
+    file.prefetch([(start, min(start + NEAR_HEADER, file.size)) for start in starts])
+    pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise unreadable(file.path, f"{len(pickles)} pickles in the zip", "one data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        name = info.filename.removeprefix(folder)
+        if name in entries or info.orig_filename != info.filename:
+            found = f"a repeated or unclean zip entry {quoted(info.orig_filename)}"
+            raise unreadable(file.path, found, "distinct names")
+        entries[name] = info
+    if "constants.pkl" in entries:
+        raise unreadable(file.path, "a TorchScript program", "a state dict")
+    return _Archive(file, entries)
+
+
+def _directory(file: File) -> list[zipfile.ZipInfo]:
+    start = file.read([(0, min(4, file.size))]).tobytes()
+    if start != LOCAL_HEADER:
+        found = f"a file that begins with {start!r}"
+        raise unreadable(file.path, found, "a zip")
+    file.prefetch([(max(0, file.size - TAIL), file.size)])
+    try:
+        with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
+            return archive.infolist()
+    except BROKEN_ZIP as error:
+        found = f"a broken or cut zip ({shown(error)})"
+        raise unreadable(file.path, found, "a whole one") from None
+
+
+def _span(archive: _Archive, name: str) -> tuple[int, int]:
+    """Bytes of an uncompressed entry, found through its local header."""
+    file = archive.file
+    where = f"{located(file.path)}: zip entry {quoted(name)}"
+    if name not in archive.entries:
+        raise unreadable(where, "nothing", "a storage")
+    info = archive.entries[name]
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        raise unreadable(where, "compressed or encrypted data", "plain bytes")
+    if info.compress_size != info.file_size:
+        raise unreadable(where, "two sizes", "one, as plain bytes have")
+    at = info.header_offset
+    if not 0 <= at <= file.size - 30:
+        raise unreadable(where, "its header outside the file", "it inside")
+    local = file.read([(at, at + 30)]).tobytes()
+    # APPNOTE 4.3.7: signature, 22 bytes repeated in the directory, lengths of name and extra field
+    n_name, n_extra = struct.unpack("<HH", local[26:])
+    start = at + 30 + n_name + n_extra
+    stop = start + info.file_size
+    if local[:4] != LOCAL_HEADER or stop > file.size:
+        raise unreadable(where, "a local header that does not fit", "one that keeps to the file")
+    written = file.read([(at + 30, at + 30 + n_name)]).tobytes()
+    if written not in (info.filename.encode("utf-8"), info.filename.encode("cp437", "replace")):
+        raise unreadable(where, "another name in its local header", "the same")
+    return start, stop
+
+
+def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
+    start, stop = _span(archive, name)
+    if stop - start > limit:
+        found = f"{stop - start} bytes in {name}"
+        raise unreadable(archive.file.path, found, f"at most {limit}")
+    return archive.file.read([(start, stop)]).tobytes()

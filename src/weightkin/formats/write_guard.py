@@ -1,0 +1,66 @@
+"""A model's folder stays as it is: what is written goes somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from weightkin.errors import UsageError
+from weightkin.formats.adapter import CONFIG
+from weightkin.formats.adapter import FILES as ADAPTERS
+from weightkin.formats.folder import STANDARD_STEMS
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx")
+CONFIGS = ("config.json", CONFIG)
+ENDINGS = (".safetensors", ".bin", ".onnx", ".safetensors.index.json", ".bin.index.json")
+WEIGHTS = (*(f"{stem}{suffix}" for stem in STANDARD_STEMS for suffix in ENDINGS), *ADAPTERS)
+
+
+def refuse_inside(target: Path, sources: Sequence[str | Path] = ()) -> None:
+    """Refuse to write a file or folder into the folder of a model, one named or any other.
+
+    Parameters
+    ----------
+    target : Path
+        A file, or a folder for files; it need not be there yet.
+    sources : sequence
+        What models are named by; those that are not on this machine have no folder here.
+
+    Raises
+    ------
+    UsageError
+        It would lie in or below a folder among ``sources``, in one that holds weights under a
+        standard name, or in or below one that holds a config beside weights; or it is to be the
+        very folder in which a file among ``sources`` lies.
+    """
+    try:
+        place = target.resolve()
+        home = _named_around(place, sources) or _model_around(place)
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise UsageError(f"{target}: cannot be written ({error})") from None
+    if home is not None:
+        raise UsageError(f"{target}: lies inside the model {home}, expected another folder")
+
+
+def _named_around(place: Path, sources: Sequence[str | Path]) -> Path | None:
+    """The folder of a source that a path lies in; a base and its adapter have one each."""
+    for source in map(str, sources):
+        for path in map(Path, dict.fromkeys((source, *filter(None, source.split("+"))))):
+            with suppress(OSError, ValueError):
+                if path.is_dir() and place.is_relative_to(path.resolve()):
+                    return path.resolve()
+                if path.is_file() and place == path.resolve().parent:
+                    return place
+    return None
+
+
+def _model_around(place: Path) -> Path | None:
+    """The folder of a model that a path lies in, by the files there."""
+    around = [x for x in (place, *place.parents) if x.is_dir()]
+    for position, folder in enumerate(around):
+        is_standard = position == 0 and any((folder / name).exists() for name in WEIGHTS)
+        has_config = any((folder / name).exists() for name in CONFIGS)
+        if is_standard or (has_config and any(x.suffix in SUFFIXES for x in folder.iterdir())):
+            return folder
+    return None

@@ -1,0 +1,107 @@
+"""How a model can be made from another: the closed set of kinds, and all that is known of each.
+
+Words for people are in `report`; whoever adds a kind adds a line here and the code that finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from weightkin.records.built import OneOf
+
+HubRelation = Literal["", "merge", "quantized", "adapter", "finetune"]
+# From which probability on the direction of an edge is claimed. On random families that nobody
+# tuned on (the calibration half of zoo/genealogies), 95 % of the edges that these cuts determine
+# are right; for training no cut is, so no kind without one is ever claimed.
+MAPS_FROM, MERGED_FROM = 0.98, 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindFacts:
+    """What is known of one kind.
+
+    Attributes
+    ----------
+    is_equal : bool
+        Nothing was changed.
+    has_direction : bool
+        One of the two may be the older one.
+    is_shown_by_values : bool
+        Equal values show that two models are related, where no test does.
+    is_lossy : bool
+        A map that one model alone is the image of.
+    is_trained : bool
+        Values moved in many small steps.
+    may_replace_parts : bool
+        Parts may be made anew, so that two such models can lie far apart.
+    is_merge : bool
+        Made from several models.
+    disguise : int
+        The model computes the same, its weights look otherwise; the largest number names an edge.
+    determined_from : float, optional
+        Probability from which an edge has a direction; None: never.
+    hub : str
+        What the model tree of a hub calls it, "" where it has no word.
+    """
+
+    is_equal: bool = False
+    has_direction: bool = True
+    is_shown_by_values: bool = False
+    is_lossy: bool = False
+    is_trained: bool = False
+    may_replace_parts: bool = False
+    is_merge: bool = False
+    disguise: int = 0
+    determined_from: float | None = None
+    hub: HubRelation = ""
+
+
+_EQUAL = KindFacts(is_equal=True, has_direction=False, is_shown_by_values=True)
+_LOSSY = KindFacts(is_lossy=True, determined_from=MAPS_FROM)
+_DISGUISE = KindFacts(disguise=1, determined_from=MAPS_FROM)
+KINDS: Mapping[str, KindFacts] = {
+    "unknown": KindFacts(),
+    "identical": _EQUAL,
+    "header-only": KindFacts(
+        is_equal=True, has_direction=False, is_shown_by_values=True, is_lossy=True
+    ),
+    "equal-on-sample": _EQUAL,
+    "rounding": KindFacts(has_direction=False),
+    "part": KindFacts(is_shown_by_values=True),
+    "cast": KindFacts(
+        is_lossy=True, is_shown_by_values=True, determined_from=MAPS_FROM, hub="quantized"
+    ),
+    "quantised": KindFacts(is_lossy=True, determined_from=MAPS_FROM, hub="quantized"),
+    "noise": _LOSSY,
+    "magnitude-pruned": _LOSSY,
+    "width-pruned": _LOSSY,
+    "depth-pruned": _LOSSY,
+    "upcycled": _LOSSY,
+    "vocab-extended": KindFacts(is_lossy=True, hub="finetune"),
+    "fine-tuned": KindFacts(is_trained=True, may_replace_parts=True, hub="finetune"),
+    "continued-pretraining": KindFacts(is_trained=True, hub="finetune"),
+    "stacked": KindFacts(is_merge=True, determined_from=MAPS_FROM, hub="merge"),
+    "hybrid": KindFacts(is_merge=True, determined_from=MAPS_FROM, hub="merge"),
+    "lora": KindFacts(
+        is_trained=True, may_replace_parts=True, determined_from=MAPS_FROM, hub="adapter"
+    ),
+    "permuted": _DISGUISE,
+    "rotated": KindFacts(disguise=2, determined_from=MAPS_FROM),
+    "rescaled": _DISGUISE,
+    "sign-flipped": _DISGUISE,
+    "merged": KindFacts(is_merge=True, determined_from=MERGED_FROM, hub="merge"),
+}
+Kind = Annotated[str, OneOf("kind", KINDS)]
+
+
+def equal_kinds(kinds: Iterable[str]) -> list[str]:
+    """Those of some kinds that say that nothing was changed."""
+    return [kind for kind in kinds if KINDS[kind].is_equal]
+
+
+def disguises(kinds: Iterable[str]) -> list[str]:
+    """Those of some kinds that are disguises, in the order of the table."""
+    found = set(kinds)
+    return [kind for kind, facts in KINDS.items() if facts.disguise and kind in found]
