@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from weightkin.api.sketch import take_sketch
     from weightkin.api.verify import verify
     from weightkin.errors import WeightkinError
-    from weightkin.formats import Model, digest, full_digest, open_model
+    from weightkin.formats import Model, digest, full_digest
     from weightkin.lineage.family import family_graph
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.sketch import read_sketch, write_sketch
+    from weightkin.sketch.source import open_model
 
 _HOMES = {
     "Comparison": "weightkin.records",
@@ -65,7 +66,7 @@ _HOMES = {
     "full_digest": "weightkin.formats",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
-    "open_model": "weightkin.formats",
+    "open_model": "weightkin.sketch.source",
     "read_policy": "weightkin.policy",
     "read_anatomy": "weightkin.anatomy",
     "read_sketch": "weightkin.sketch",

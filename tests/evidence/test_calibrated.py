@@ -11,7 +11,6 @@ from zoo import truth
 
 from tests import models
 from weightkin import evasions
-from weightkin.anatomy.side import open_side
 from weightkin.api.compare import compare
 from weightkin.api.differences import differences
 from weightkin.api.verify import verify
@@ -23,6 +22,7 @@ from weightkin.evidence.calibrated import CONTROL_CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
 from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
+from weightkin.sketch.source import open_side
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
 
 hiding = claim("hiding")

@@ -10,9 +10,10 @@ from tests.lineage.simulated import base
 from tests.registry.conftest import write
 from weightkin import Registry
 from weightkin.errors import UnreadableModel
-from weightkin.formats import digest, open_model
+from weightkin.formats import digest
 from weightkin.registry.claims import check_texts, is_claimed
 from weightkin.sketch import Scheme, take_sketch, write_sketch
+from weightkin.sketch.source import open_model
 
 
 def sketched(source, target, *, is_whole=False, **changes):

@@ -12,9 +12,10 @@ from weightkin.api.compare import Options, compare
 from weightkin.api.locate import locate
 from weightkin.api.verify import verify
 from weightkin.errors import UsageError
-from weightkin.formats import digest, model_from_arrays, open_model
+from weightkin.formats import digest, model_from_arrays
 from weightkin.report.terminal import comparison_lines
 from weightkin.sketch import Scheme, cached_sketch, read_sketch, take_sketch, write_sketch
+from weightkin.sketch.source import open_model
 from weightkin.sketch.stand_in import stand_in
 
 sys.path.insert(0, str(ROOT / "zoo"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.errors import UsageError
 from weightkin.evidence.calibrated import agreement
@@ -18,6 +18,7 @@ from weightkin.evidence.controls import (
 )
 from weightkin.formats import Model, digest
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.sketch.source import open_side
 
 
 def add_control(

@@ -8,12 +8,13 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.family import family_graph
 from weightkin.records import Comparison, Direction
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.kinds import equal_kinds
+from weightkin.sketch.source import open_model
 
 
 def with_relatives(

@@ -11,11 +11,12 @@ from weightkin.anatomy import read_anatomy
 from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
-from weightkin.formats import Model, digest, open_model
+from weightkin.formats import Model, digest
 from weightkin.formats.dry_run import Reading, dry_run
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
+from weightkin.sketch.source import open_model
 
 
 def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from weightkin._version import __version__
-from weightkin.anatomy.side import MAX_EXPERTS, Side, open_side
+from weightkin.anatomy.side import MAX_EXPERTS, Side
 from weightkin.api.arguments import check_alpha, check_seed
 from weightkin.arrays import Doubles
 from weightkin.derivation.pair import ALPHA, model_ref
@@ -28,6 +28,7 @@ from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.sketch.source import open_side
 
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from weightkin._version import __version__
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.formats import Model, absolute, open_model
+from weightkin.formats import Model, absolute
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
+from weightkin.sketch.source import open_model
 from weightkin.sketch.types import Sketch
 
 Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far

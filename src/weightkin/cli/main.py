@@ -157,8 +157,9 @@ def show(
 ) -> None:
     """Print what is in a model: family, blocks, unit axes, dtypes, digest."""
     from weightkin.anatomy import read_anatomy
-    from weightkin.formats import digest, open_model
+    from weightkin.formats import digest
     from weightkin.report.model import model_lines, model_record
+    from weightkin.sketch.source import open_model
 
     if estimate:
         from weightkin.api.estimate import estimate as run

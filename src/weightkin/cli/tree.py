@@ -46,8 +46,8 @@ class Format(StrEnum):
 
 def _check_child(child: str, sources: list[str]) -> None:
     """Refuse a child of no such name before all the work, where headers here say all names."""
-    from weightkin.formats import open_model
     from weightkin.report.terminal import printable
+    from weightkin.sketch.source import open_model
 
     names = []
     named_so = re.sub(r"~\d+$", "", child)  # numbers tell models of one name apart

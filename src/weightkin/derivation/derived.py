@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
-from weightkin.derivation.equal import Shared, is_small, sketch_of
+from weightkin.derivation.equal import Shared, is_small, schemes_held, sketch_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, kind_of
 from weightkin.formats import Model
@@ -23,21 +23,17 @@ KIND_AND_DIRECTION = "kind and direction"
 
 def derive(
     models: tuple[Model, Model], undone: Disguise, shared: Shared, *, frugal: bool = False
-) -> tuple[Derivation | None, tuple[Skipped, ...]]:
-    """Kind and direction of two dependent models, or why there are none.
+) -> tuple[Derivation, tuple[Skipped, ...]]:
+    """Kind and direction of two dependent models, and what they rest on where that is little.
 
     ``shared`` is what was found equal before; equal digests of everything mean equal models. With
     ``frugal`` a smaller sample is looked at, and that is said.
     """
     scheme = scheme_for(models, frugal=frugal)
     derived = _derive(models, scheme, undone, shared)
-    if scheme == AFAR and derived is not None and _may_be_adapter(derived):
+    if scheme == AFAR and _may_be_adapter(derived):
         scheme = DEEPER
         derived = _derive(models, scheme, undone, shared)
-    if derived is None:
-        return None, (
-            Skipped(what=KIND_AND_DIRECTION, why="the file of a sketch is no longer at its source"),
-        )
     derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
@@ -52,9 +48,8 @@ def is_far(models: tuple[Model, Model]) -> bool:
 
 def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
     """How much of two models is looked at."""
-    schemes = {m.sketched.scheme for m in models if m.sketched is not None}
-    if schemes:
-        return Scheme.from_name(min(schemes))
+    if held := schemes_held(models):
+        return min(held, key=lambda scheme: scheme.name)
     if all(map(is_small, models)):
         return Scheme.whole()
     return AFAR if frugal else FEW_ROWS
@@ -62,15 +57,11 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 
 def _derive(
     models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
-) -> Derivation | None:
-    known = shared.sketches
-    if known is not None and known[0].scheme == scheme:
-        (a, b), found = known, shared.found
-    else:
-        one, other = (sketch_of(model, scheme) for model in models)
-        if one is None or other is None:
-            return None
-        (a, b), found = (one, other), equality(one, other)
+) -> Derivation:
+    (a, b), found = shared.sketches, shared.found
+    if a.scheme != scheme:
+        a, b = (sketch_of(model, scheme) for model in models)
+        found = equality(a, b)
     return kind_of(
         a,
         b,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from weightkin._version import __version__
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import derive, is_far
 from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
+from weightkin.derivation.same_scheme import with_same_scheme
 from weightkin.evidence import verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
 from weightkin.evidence.controls import load_controls
-from weightkin.evidence.footing import on_one_footing
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
     CONFIRMED,
@@ -38,6 +38,7 @@ from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.records import AxisEvidence, Comparison, Direction, Effort, ModelRef, Skipped
 from weightkin.records.comparison import Basis, Verdict
+from weightkin.sketch.source import open_side
 
 ALPHA = 1e-6
 
@@ -86,7 +87,7 @@ class Pair:
 
 def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) -> Pair:
     """Open two models for a comparison; where one is a sketch, the other is sketched alike."""
-    sides = on_one_footing(open_side(a), open_side(b), full=settings.full_digest)
+    sides = with_same_scheme(open_side(a), open_side(b), full=settings.full_digest)
     side_a, side_b, missed = sides
     if settings.frugal is None:
         is_frugal = settings.effort != "thorough" and is_far((side_a.model, side_b.model))

@@ -156,8 +156,6 @@ def with_adapter(
     ``file`` is read where one was named, else the first that PEFT would look for.
     """
     source = "+".join(parts)
-    if base.sketched is not None:
-        raise unreadable(source, "a sketch as base", "a whole model")
     held = file or next((x for x in FILES if x in folder.names), None)
     if held == CONFIG:
         raise unreadable(folder.path / held, "the config of an adapter", f"{FILES[0]} beside it")

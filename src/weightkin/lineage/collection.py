@@ -12,13 +12,14 @@ from pathlib import Path
 
 from weightkin.compute import Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
-from weightkin.formats import Model, absolute, digest, open_model
+from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
 from weightkin.records import Skipped
-from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
+from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import as_model, sketch_behind
 
 WHOLE_UP_TO = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch
@@ -136,8 +137,8 @@ def _sketched(source: Source, cache: Path | None) -> SketchResult:
         return source, None, 0
     try:
         model = source if isinstance(source, Model) else open_model(source)
-        if model.sketched is not None:
-            return replace(read_sketch(Path(model.source)), source=model.source), None, 0
+        if (sketch := sketch_behind(model)) is not None:
+            return replace(sketch, source=model.source), None, 0
         scheme = Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme()
         if cache is None:
             return take_sketch(model, scheme), model, model.bytes_read

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.registry.prepared import weights_of
+from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
 

@@ -21,8 +21,7 @@ from weightkin.formats.adapter import Joined, Merged
 from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison
-from weightkin.sketch import Sketch
-from weightkin.sketch.stand_in import SketchStorage
+from weightkin.sketch.stand_in import sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
@@ -148,7 +147,7 @@ class Submitted:
 
 def _rows_of(model: Model, role: str) -> int:
     """Rows of the longest table of a role: of rows beyond them, none was compared."""
-    sketch = model.storage.sketch if isinstance(model.storage, SketchStorage) else None
+    sketch = sketch_behind(model)
     rows = [0]
     for axis in read_anatomy(model).axes:
         for place in axis.places if axis.kind == "residual" else ():
@@ -168,8 +167,7 @@ def _in_factors(storage: Storage) -> int:
 
 def n_parameters(model: Model) -> int:
     """Of a model, or of that which a sketch stands in for."""
-    if isinstance(model.storage, SketchStorage):
-        sketch: Sketch = model.storage.sketch
+    if (sketch := sketch_behind(model)) is not None:
         return sketch.n_parameters
     return sum(math.prod(info.shape) for info in model.tensors.values())
 

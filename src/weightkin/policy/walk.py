@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from weightkin.errors import WeightkinError
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.adapter import FILES as ADAPTERS
 from weightkin.formats.adapter import adapter_of
 from weightkin.formats.adapter_base import base_beside
@@ -28,6 +28,7 @@ from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.contents import TRAINER_FILE, why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
+from weightkin.sketch.source import open_model
 from weightkin.sources.files import home_of
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable

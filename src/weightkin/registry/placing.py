@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from weightkin._version import __version__
 from weightkin.formats import Model
 from weightkin.lineage.family import family_graph
 from weightkin.lineage.growing import (
@@ -22,7 +23,7 @@ from weightkin.lineage.growing import (
 )
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, Step
+from weightkin.records.registry import Among, Search, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
@@ -32,6 +33,7 @@ from weightkin.sketch import Sketch
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 QUERY_NODE = "query"
+NO_AXIS = "no axis of it is known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,12 @@ def place_in_graph(
     query: Prepared,
     slot: int | None,
     found: Compared,
-    number: int = 0,
 ) -> Placement:
     """Find a model in the graph of the registry, or hang it there near its relatives.
 
-    ``slot`` is where its contents are registered, None where they are not; ``number`` is its own,
-    0 where it has none.
+    ``slot`` is where its contents are registered, None where they are not.
     """
+    number = found.number
     at = next((x.id for x in graph.nodes if number and number in x.registered), None)
     at = at or next((node for node, held in sketches.held.items() if held.slot == slot), None)
     among: Among = "registry"
@@ -108,11 +109,9 @@ def place_among_nearest(
     held: Mapping[int, Slot],
     query: Prepared,
     found: Compared,
-    number: int,
-    alpha: float,
-    seed: int,
 ) -> Placement:
-    """Lay out the family of a model; ``number`` is its own in the registry, 0 where it has none."""
+    """Lay out the family of a model, where no graph of the registry is kept."""
+    alpha, number = found.asked.alpha, found.number
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
         return Placement()
@@ -133,9 +132,39 @@ def place_among_nearest(
         facts[f"#{first.id}"] = NodeFacts(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = family_graph(sources, alpha=alpha * share, seed=seed)
+    graph = family_graph(sources, alpha=alpha * share, seed=found.asked.seed)
     graph = graph if is_whole else opened(graph)
     return _place(graph, QUERY_NODE, facts, "registry" if is_whole else "nearest")
+
+
+def search_record(
+    query: Prepared, found: Compared, where: Placement, first: str, seconds: float
+) -> Search:
+    """The record of a search. ``first`` names the related model registered first."""
+    return Search(
+        name=query.sketch.name,
+        source=query.sketch.source,
+        digest=query.sketch.digest,
+        n_scanned=found.n_scanned,
+        n_compared=len(found.candidates),
+        alpha=found.asked.alpha,
+        paid_alpha=found.paid_alpha,
+        relatives=tuple(found.relatives),
+        others=tuple(found.others),
+        parents=where.parents,
+        children=where.children,
+        path=where.path,
+        placed_among=where.among,
+        first_registered=first,
+        registered=found.asked.own,
+        skipped=(*found.skipped, *where.skipped),
+        bytes_read=found.bytes_read + (0 if found.asked.own else query.sketch.bytes_read),
+        seconds=seconds,
+        seed=found.asked.seed,
+        version=__version__,
+        incomplete=query.sketch.is_partial or found.is_incomplete,
+        not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
+    )
 
 
 def relatives_of(

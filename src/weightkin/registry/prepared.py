@@ -11,7 +11,7 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.declared import Declared, declared
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
@@ -19,7 +19,8 @@ from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import as_model, sketch_behind
 from weightkin.sketch.vectors import search_vector
 from weightkin.sources.hub import SCHEME
 
@@ -44,8 +45,7 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
         return of_sketch(source, Declared())
     model = source if isinstance(source, Model) else open_model(source)
     said = declared(model)
-    if model.sketched is not None:
-        sketch = read_sketch(Path(model.source))
+    if (sketch := sketch_behind(model)) is not None:
         return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme())
     return _prepared(replace(sketch, source=full_name_of(model)), model, said)

@@ -9,9 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from weightkin._version import __version__
 from weightkin.errors import UnusableRegistry, UsageError
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
 from weightkin.formats.write_guard import refuse_inside
@@ -31,11 +30,11 @@ from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
 from weightkin.registry.stores import new_place, store_of
+from weightkin.sketch.source import open_model
 from weightkin.text import shown, unreadable
 
 ALPHA = 1e-6
 N_COMPARED = 32  # candidates that are compared
-NO_AXIS = "no axis of it is known"
 
 
 class Registry:
@@ -128,30 +127,17 @@ class Registry:
             store = store_of(self.path, connection)
             parents = [p for p in query.declared.parents if is_text(p)]
             matches = {p: declarations.matching(connection, p) for p in parents}
-            found = searching.search(
-                store,
-                connection,
-                query,
-                own=own,
-                wanted=[
-                    i
-                    for i in (*also, *(x for ids in matches.values() for x in ids))
-                    if own is None or i != own.id
-                ],
-                alpha=alpha,
-                seed=seed,
-                most=most,
-                fresh=fresh,
-            )
-            number = own.id if own else 0
+            named = (*also, *(x for ids in matches.values() for x in ids))
+            wanted = [i for i in named if own is None or i != own.id]
+            asked = searching.Asked(own, alpha, seed, most, fresh)
+            found = searching.search(store, connection, query, wanted, asked)
             before = self._before if fresh else None
             whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
-                there = slots.slots_of(connection)
-                where = placing.place_among_nearest(store, there, query, found, number, alpha, seed)
+                where = placing.place_among_nearest(store, slots.slots_of(connection), query, found)
             else:
                 slot = searching.slot_of(connection, query)
-                where = placing.place_in_graph(whole[0], whole[1], query, slot, found, number)
+                where = placing.place_in_graph(whole[0], whole[1], query, slot, found)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
         if fresh:
@@ -163,32 +149,10 @@ class Registry:
             if whole is not None and whole[2]:
                 writes.append(partial(family.keep, graph=whole[0]))
             write_if_free(self.path, *writes)
-        record = Search(
-            name=query.sketch.name,
-            source=query.sketch.source,
-            digest=query.sketch.digest,
-            n_scanned=found.n_scanned,
-            n_compared=len(found.candidates),
-            alpha=alpha,
-            paid_alpha=found.paid_alpha,
-            relatives=tuple(found.relatives),
-            others=tuple(found.others),
-            parents=where.parents,
-            children=where.children,
-            path=where.path,
-            placed_among=where.among,
-            first_registered=first,
-            registered=own,
-            skipped=(*found.skipped, *where.skipped),
-            bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
-            seconds=round(time.perf_counter() - started, 3),
-            seed=seed,
-            version=__version__,
-            incomplete=query.sketch.is_partial or found.is_incomplete,
-            not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
-        )
+        seconds = round(time.perf_counter() - started, 3)
+        record = placing.search_record(query, found, where, first, seconds)
         said = query.declared
-        declared = declarations.check_declared(said.parents, matches, found, where, number)
+        declared = declarations.check_declared(said.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=said.licence)
 
     def family(

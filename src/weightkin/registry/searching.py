@@ -55,12 +55,23 @@ class Candidate:
         return self.models[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a search is made: ``alpha`` is the level of all of it, ``fresh`` recalls nothing."""
+
+    own: Registered | None  # what the query is registered as
+    alpha: float
+    seed: int
+    most: int  # candidates of each vector
+    fresh: bool
+
+
 @dataclass
 class Compared:
     """What became of the candidates."""
 
+    asked: Asked
     n_scanned: int
-    paid_alpha: float
     relatives: list[Relative] = field(default_factory=list)
     others: list[Relative] = field(default_factory=list)
     candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
@@ -68,32 +79,52 @@ class Compared:
     bytes_read: int = 0
     is_incomplete: bool = False  # a candidate's sketch could not be read
 
+    @property
+    def number(self) -> int:
+        """The number of the query in the registry, 0 where it has none."""
+        return self.asked.own.id if self.asked.own is not None else 0
+
+    @property
+    def paid_alpha(self) -> float:
+        """The level of one comparison: all that were scanned share that of the search."""
+        return self.asked.alpha / max(1, self.n_scanned)
+
 
 def search(
     store: SealedStore,
     connection: sqlite3.Connection,
     query: Prepared,
-    *,
-    own: Registered | None,
     wanted: Sequence[int],
-    alpha: float,
-    seed: int,
-    most: int,
-    fresh: bool = False,
+    asked: Asked,
 ) -> Compared:
-    """Propose and compare. ``own`` is no candidate; the models ``wanted`` are, in any case.
+    """Propose and compare candidates.
 
-    ``fresh`` remembers nothing.
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry.
+    query : Prepared
+        The model that is searched for.
+    wanted : sequence of int
+        Numbers of registered models that are compared whatever their vectors say.
+    asked : Asked
+        The level, and what else the search goes by.
+
+    Returns
+    -------
+    Compared
+        Related models and others, in the order they were compared.
     """
+    own = asked.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(n_scanned, alpha / max(1, n_scanned))
-    for candidate in _candidates(store, connection, query, found, wanted, most):
+    found = Compared(asked, n_scanned)
+    for candidate in _candidates(store, connection, query, found, wanted):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
         kept = replace(candidate, models=others)
-        known = None if fresh else recalled(connection, own, kept.model, found.paid_alpha)
-        relative = _relative(query, kept, found, seed, known)
+        known = None if asked.fresh else recalled(connection, own, kept.model, found.paid_alpha)
+        relative = _relative(query, kept, found, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
         (found.relatives if is_related else found.others).append(relative)
@@ -106,13 +137,13 @@ def _candidates(
     query: Prepared,
     found: Compared,
     wanted: Sequence[int],
-    most: int,
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
     blocks = [
         (ALIGNED, query.aligned, LEAST_COSINE),
         (INVARIANT, query.invariant, LEAST_INVARIANT),
     ]
+    most = found.asked.most
     near: set[int] = set()
     for block, vector, least in blocks:
         if vector.any():
@@ -120,15 +151,15 @@ def _candidates(
             near.update(at[cosines >= least].tolist())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
-    asked = {row[0] for row in connection.execute(named, tuple(wanted))}
+    named_slots = {row[0] for row in connection.execute(named, tuple(wanted))}
     same = slot_of(connection, query)  # equal contents, whatever vectors can show of them
     if same is not None:
-        asked.add(same)
-    slots = sorted(near | asked)
+        named_slots.add(same)
+    slots = sorted(near | named_slots)
     scores = [np.asarray(store.rows(b, slots), np.float32) @ vector for b, vector, _ in blocks]
     both = {slot: (float(x), float(y)) for slot, x, y in zip(slots, *scores, strict=True)}
     order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
-    for slot in [*order, *sorted(asked - set(order))]:
+    for slot in [*order, *sorted(named_slots - set(order))]:
         models = _models(connection, slot)
         if not models:
             raise Altered("models were removed by something other than weightkin")
@@ -181,11 +212,11 @@ def _sketch(store: SealedStore, connection: sqlite3.Connection, slot: int) -> Sk
 
 
 def _relative(
-    query: Prepared, candidate: Candidate, found: Compared, seed: int, known: dict[str, Any] | None
+    query: Prepared, candidate: Candidate, found: Compared, known: dict[str, Any] | None
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
-        record, looked_at = _compare(query.sketch, candidate, found, seed)
+        record, looked_at = _compare(query.sketch, candidate, found)
         known = {
             "verdict": record.verdict,
             "basis": record.basis,
@@ -213,9 +244,7 @@ def _relative(
     )
 
 
-def _compare(
-    sketch: Sketch, candidate: Candidate, found: Compared, seed: int
-) -> tuple[Comparison, Looked]:
+def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Comparison, Looked]:
     """On what the registry holds; on the weights where that shows nothing and vectors are alike."""
     a, b = as_model(candidate.sketch), as_model(sketch)
     if not (a.sketched is None and b.sketched is None):
@@ -223,7 +252,7 @@ def _compare(
         if x.scheme != y.scheme:
             x, y = cut(x), cut(y)
         a, b = stand_in(x), stand_in(y)
-    record = compare(a, b, alpha=found.paid_alpha, seed=seed)
+    record = compare(a, b, alpha=found.paid_alpha, seed=found.asked.seed)
     is_settled = record.verdict == "dependent" or a.sketched is None
     if is_settled or candidate.invariant_cosine < LEAST_INVARIANT:
         return record, "sketch"
@@ -237,7 +266,7 @@ def _compare(
             found.skipped.append(Skipped(what=x.name, why=why))
             return record, "sketch"
         whole.append(model)
-    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=seed), "weights"
+    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.asked.seed), "weights"
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
