@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # matrices here are small: one thread each is faster, and sums keep one order
 export OMP_NUM_THREADS := 1
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+QUIET := --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python -m pip install $(QUIET)
 
 # which claims `make test` samples: a third by the commit; or rest, all, 0, 1, 2 (tests/conftest.py)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors frozen results bench docs zoo genealogies clean
+.PHONY: demo test lint types units claims floors wheel frozen results bench docs zoo genealogies clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -39,6 +40,18 @@ claims: .venv/.dev
 floors: .venv/.core
 	$(BIN)/python zoo/derive.py
 	$(BIN)/python -m benchmarks.claims.floors
+
+# what would be published: built, checked, installed into an empty environment, and used once there
+wheel: .venv/.python
+	rm -rf dist build/wheel
+	$(BIN)/python -m venv build/wheel/tools
+	$(BIN)/python -m venv build/wheel/empty
+	build/wheel/tools/bin/python -m pip install $(QUIET) build twine
+	build/wheel/tools/bin/python -m build --outdir dist
+	build/wheel/tools/bin/twine check --strict dist/*
+	build/wheel/empty/bin/python -m pip install $(QUIET) dist/*.whl
+	cd build/wheel && empty/bin/weightkin compare ../../zoo/models/llama-a ../../zoo/models/llama-a-ft1 \
+	  | tee compared && grep -q '^dependent' compared
 
 # all that is said of the zoo, against what 0.1.0 said; PART=tree, ONLY=llama-a and WORKERS=2 narrow it
 frozen: .venv/.dev

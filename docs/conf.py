@@ -3,7 +3,7 @@
 import weightkin
 
 project = "weightkin"
-author = "the weightkin authors"
+author = "the weightkin contributors"
 copyright = author  # noqa: A001 (the name that Sphinx reads)
 version = release = weightkin.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

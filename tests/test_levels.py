@@ -1,6 +1,7 @@
 """Claim: rooms import only from lower levels, and the import graph has no cycle."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ LEVELS = {
     "errors": -2,
     "_version": -2,
     "arrays": -2,
+    "notebooks": -2,
     "text": -1,
     "records": 0,
     "stats": 0,
@@ -38,6 +40,8 @@ LEVELS = {
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or
                  path.parent != SOURCE)  # fmt: skip
+FILES = {".".join(("weightkin", *path.relative_to(SOURCE).with_suffix("").parts))
+         .removesuffix(".__init__"): path for path in SOURCE.rglob("*.py")}  # fmt: skip
 HEAVY = {"torch", "transformers", "huggingface_hub", "safetensors", "diffusers", "gguf",
          "distributed", "lancedb", "pyarrow"}  # fmt: skip
 
@@ -70,6 +74,28 @@ def test_a_room_imports_only_from_lower_rooms(path):
         room = _room(module) if module.startswith("weightkin.") else None
         if room and room != own:
             assert LEVELS[room] < LEVELS[own], f"{path.name} imports {module}"
+
+
+def _named(path):
+    """Every module of ours that a file names in an import, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in FILES else node.module for name in inner)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_module_imports_the_package_itself():
+    assert [name for name, path in FILES.items() if name != "weightkin" and
+            "weightkin" in _named(path)] == []  # fmt: skip
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Not even for type checking: what is needed on both sides belongs to a third module."""
+    needs = {name: {x for x in _named(path) if x in FILES and x != name}
+             for name, path in FILES.items() if name != "weightkin"}  # fmt: skip
+    TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))

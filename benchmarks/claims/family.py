@@ -12,8 +12,8 @@ from zoo import truth
 from benchmarks.lib import outside
 from benchmarks.lib.tables import markdown
 from weightkin import family_graph, open_model
+from weightkin.compute import Execution, Progress
 from weightkin.lineage.candidates import LIKELY
-from weightkin.lineage.collection import Progress
 from weightkin.lineage.mother import DistanceName, Stage, mother
 from weightkin.records.family import FamilyEdge, FamilyGraph
 
@@ -65,7 +65,7 @@ def recover(
         replace(open_model(truth.ROOT / entries[name]["path"]), name=neutral)
         for neutral, name in key.items()
     ]
-    return family_graph(models, seed=0, progress=progress), key
+    return family_graph(models, seed=0, execution=Execution(progress=progress)), key
 
 
 def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:

@@ -22,7 +22,7 @@ from benchmarks.lib.tables import markdown
 from weightkin import compare
 from weightkin.errors import WeightkinError
 from weightkin.sources import transfer
-from weightkin.sources.files import LocalFile
+from weightkin.sources.local import LocalFile
 
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
 PAIRS = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"), ("gpt-a", "gpt-a-long"),

@@ -100,6 +100,7 @@ SECTIONS = {
     "start": _section("Start-up", "start"),
     "pages": _section("A large family in a browser", "pages"),
     "speed": _section("Speed at the 1.1B shape", "speed"),
+    "mutants": _section("Tests that notice small changes", "mutants"),
     "code": _section("The source in numbers", "habits"),
     "floors": _section("The oldest dependencies", "floors"),
 }

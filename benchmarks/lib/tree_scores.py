@@ -12,7 +12,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 
 from weightkin import open_model
-from weightkin.lineage.family import family_graph
+from weightkin.api.tree import family_graph
 from weightkin.records.family import FamilyGraph
 
 SEED = 20240607

@@ -1,9 +1,10 @@
 """Read model weights; say, with evidence anybody can recompute, whether two models share them.
 
-The way of a model through the house, each room importing only from those before it:
+What a model passes through, each part importing only from those before it:
 
     errors, text               what can go wrong; one line of a foreign text
     records, stats             what leaves; laws of chance (arrays only)
+    notebooks                  records show themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
     catalogue                  one entry per architecture: names, roles, norms, GGUF names
@@ -31,52 +32,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from weightkin._version import __version__ as __version__
+from weightkin.notebooks import draw_records_with
 
 if TYPE_CHECKING:
-    from weightkin.anatomy import read_anatomy
     from weightkin.api.compare import Options, compare
+    from weightkin.api.estimate import estimate
     from weightkin.api.locate import locate
-    from weightkin.api.sketch import take_sketch
+    from weightkin.api.models import digest, full_digest, open_model, read_anatomy
+    from weightkin.api.sketch import read_sketch, take_sketch, write_sketch
+    from weightkin.api.tree import family_graph
     from weightkin.api.verify import verify
+    from weightkin.compute import Execution
     from weightkin.errors import WeightkinError
-    from weightkin.formats import Model, digest, full_digest
-    from weightkin.lineage.family import family_graph
+    from weightkin.formats import Model
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
-    from weightkin.sketch import read_sketch, write_sketch
-    from weightkin.sketch.source import open_model
+    from weightkin.web.serving import serve
 
 _HOMES = {
     "Comparison": "weightkin.records",
+    "Execution": "weightkin.compute",
     "FamilyGraph": "weightkin.records.family",
+    "Location": "weightkin.records.location",
     "Model": "weightkin.formats",
-    "Registry": "weightkin.registry",
-    "WeightkinError": "weightkin.errors",
     "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
+    "Registry": "weightkin.registry",
+    "WeightkinError": "weightkin.errors",
     "check": "weightkin.policy",
     "compare": "weightkin.api.compare",
-    "Location": "weightkin.records.location",
-    "digest": "weightkin.formats",
-    "family_graph": "weightkin.lineage.family",
-    "full_digest": "weightkin.formats",
+    "digest": "weightkin.api.models",
+    "estimate": "weightkin.api.estimate",
+    "family_graph": "weightkin.api.tree",
+    "full_digest": "weightkin.api.models",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
-    "open_model": "weightkin.sketch.source",
+    "open_model": "weightkin.api.models",
+    "read_anatomy": "weightkin.api.models",
     "read_policy": "weightkin.policy",
-    "read_anatomy": "weightkin.anatomy",
-    "read_sketch": "weightkin.sketch",
+    "read_sketch": "weightkin.api.sketch",
+    "serve": "weightkin.web.serving",
     "take_sketch": "weightkin.api.sketch",
     "verify": "weightkin.api.verify",
-    "write_sketch": "weightkin.sketch",
+    "write_sketch": "weightkin.api.sketch",
 }
 
 __all__ = [
     "Comparison",
+    "Execution",
     "FamilyGraph",
     "Location",
     "Model",
@@ -87,6 +94,7 @@ __all__ = [
     "check",
     "compare",
     "digest",
+    "estimate",
     "family_graph",
     "full_digest",
     "locate",
@@ -95,6 +103,7 @@ __all__ = [
     "read_anatomy",
     "read_policy",
     "read_sketch",
+    "serve",
     "take_sketch",
     "verify",
     "write_sketch",
@@ -102,10 +111,13 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'weightkin' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+draw_records_with(lambda record: str(__getattr__("notebook_html")(record)))

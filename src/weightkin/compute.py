@@ -36,6 +36,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+Progress = Callable[[str, int, int, int], None]  # what, number done, number in all, bytes read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Where many models are read, and a function that is called with the progress.
+
+    ``workers`` is a number of processes, 1 for this one; ``cluster`` the address of a dask
+    scheduler whose workers read instead. Results do not depend on either.
+    """
+
+    workers: int = 1
+    cluster: str | None = None
+    progress: Progress | None = None
+
+
+HERE = Execution()
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """What became of an item that no worker finished."""

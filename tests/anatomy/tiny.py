@@ -272,10 +272,20 @@ MAKERS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
 }
 
 
+def of_class(name: str, sizes: dict[str, int]) -> tuple[Any, Any, Any]:
+    """A language model of a class of transformers, by the keys that its config has for sizes."""
+    cls = getattr(hf, name)
+    return cls, cls.config_class(**{**_GROUPED, **sizes}), _text
+
+
 def make(name: str, folder: Path) -> Tiny:
     """Build a tiny model, fill every parameter with noise, save it as its library does."""
+    return built(*MAKERS[name](), folder)
+
+
+def built(cls: Any, config: Any, run: Callable[[Any], torch.Tensor], folder: Path) -> Tiny:
+    """Build a tiny model from its class, its config and what runs it."""
     torch.set_num_threads(1)
-    cls, config, run = MAKERS[name]()
     model = cls(**config) if isinstance(config, dict) else cls(config)
     noise = torch.Generator().manual_seed(7)
     with torch.no_grad():

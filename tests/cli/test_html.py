@@ -21,6 +21,7 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["weightkin", *map(str, words)])
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()

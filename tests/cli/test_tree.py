@@ -8,7 +8,6 @@ from dataclasses import replace
 import networkx
 import pytest
 
-import weightkin
 from tests import families
 from weightkin.cli.main import main
 from weightkin.cli.sources import named
@@ -23,20 +22,21 @@ def tree(monkeypatch, capsysbinary):
 
     def family_graph(sources, **options):
         asked.update(options, sources=sources)
-        if options["progress"] is not None:
-            options["progress"]("sketches", 1, 4, 2000)
+        if options["execution"].progress is not None:
+            options["execution"].progress("sketches", 1, 4, 2000)
         return asked["graph"]
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["weightkin", "tree", *map(str, arguments)])
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as left:
             main()
         printed = capsysbinary.readouterr()
         return left.value.code, printed.out.decode(), printed.err.decode(), asked
 
-    monkeypatch.setattr(weightkin, "family_graph", family_graph, raising=False)
+    monkeypatch.setattr("weightkin.api.tree.family_graph", family_graph)
     return run
 
 
@@ -91,9 +91,6 @@ def test_an_incomplete_family_exits_with_2(tree):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--alpha", "0"),
-        ("--alpha", "2"),
-        ("--seed", "-1"),
         ("--method", "nearest"),
         ("--format", "png"),
         ("--json", "--format", "dot"),
@@ -133,16 +130,31 @@ def touch(folder, *names):
         path.write_bytes(b"")
 
 
-def test_a_folder_means_every_model_directly_inside(tmp_path, capsys):
+def test_a_folder_means_every_model_directly_inside(tmp_path):
     touch(tmp_path, "b/model.safetensors", "a/pytorch_model.bin", "c.safetensors", "notes.txt",
           "logs/train.log", "d/deep/model.safetensors", ".cache/model.safetensors",
           "optimizer.pt", "x.sketch.safetensors")  # fmt: skip
     touch(tmp_path, "sketches/a.sketch.safetensors")
-    assert named([str(tmp_path)]) == [
-        str(tmp_path / x) for x in ("a", "b", "c.safetensors", "x.sketch.safetensors")
-    ]
-    said = f"weightkin: 1 model lies one level deeper, not read, such as {tmp_path / 'd' / 'deep'}"
-    assert capsys.readouterr().err == f"{said}: name their folder to see them\n"
+    notes = []
+    wanted = ["a", "b", "c.safetensors", "x.sketch.safetensors"]
+    assert named([str(tmp_path)], note=notes.append) == [str(tmp_path / x) for x in wanted]
+    deep = tmp_path / "d" / "deep"
+    said = f"1 model lies one folder deeper, not read, such as {deep}"
+    assert notes == [f"{said}: use --recursive to include it"]
+    wanted.insert(3, "d/deep")
+    assert named([str(tmp_path)], is_recursive=True) == [str(tmp_path / x) for x in wanted]
+
+
+def test_recursive_finds_folders_like_those_of_a_hub(tmp_path):
+    touch(tmp_path, "org/a/model.safetensors", "org/b/model.bin", "two/c/model.safetensors",
+          "two/c/original/model.pth", "two/d/e/model.safetensors")  # fmt: skip
+    wanted = [str(tmp_path / x) for x in ("org/a", "org/b", "two/c")]
+    assert named([str(tmp_path)], is_recursive=True) == wanted
+    both = [str(tmp_path), "org/name"]
+    assert named(both, is_recursive=True) == [*wanted, "org/name"]
+    assert named(both) == both
+    with pytest.raises(UnreadableModel, match="use --recursive"):
+        named([str(tmp_path)])
 
 
 def test_each_of_several_folders_of_models_means_the_models_inside(tmp_path):
@@ -155,7 +167,7 @@ def test_each_of_several_folders_of_models_means_the_models_inside(tmp_path):
 
 def test_models_that_all_lie_deeper_are_said_too(tmp_path):
     touch(tmp_path, "a/x/model.safetensors", "a/y/model.safetensors", "b\n/z/model.safetensors")
-    with pytest.raises(UnreadableModel, match=r"\(3 models lie one level deeper, .*x\)"):
+    with pytest.raises(UnreadableModel, match=r"\(3 models lie one folder deeper, .*x: "):
         named([str(tmp_path)])
 
 

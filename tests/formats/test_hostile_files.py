@@ -16,8 +16,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import model_from_arrays, open_model
 from weightkin.formats.declared import declared
 from weightkin.formats.json_text import MAX_ITEMS, parse, parse_object
-from weightkin.sources.files import LocalFile, home_of
-from weightkin.sources.pages import PAGE, PageLedger
+from weightkin.sources.local import PAGE, LocalFile, TouchedPages, home_of
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ def test_a_file_that_hardly_exists_is_refused(tmp_path):
 
 
 def test_the_account_of_pages_costs_nothing_for_the_size_of_a_file():
-    ledger = PageLedger()
+    ledger = TouchedPages()
     ledger.touch(1 << 60, (1 << 60) + 3 * PAGE)
     ledger.touch_each(np.array([0, 1 << 50]), 4)
     assert ledger.n_bytes == 5 * PAGE

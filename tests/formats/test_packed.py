@@ -11,7 +11,7 @@ from tests import writers
 from weightkin.errors import UnreadableModel
 from weightkin.formats import open_model
 from weightkin.formats.safetensors_file import read_safetensors
-from weightkin.sources.files import LocalFile
+from weightkin.sources.local import LocalFile
 
 LLAMA = Path(__file__).parents[2] / "zoo" / "models" / "llama-a"
 SHAPES = ((64, 96), (96, 256))

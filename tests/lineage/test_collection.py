@@ -7,6 +7,7 @@ import pytest
 
 from weightkin import family_graph, take_sketch
 from weightkin.cli.main import main
+from weightkin.compute import Execution
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.collection import gather
 
@@ -45,7 +46,7 @@ def test_one_model_is_a_graph_of_one(zoo):
 
 
 def test_no_model_at_all_is_a_wrong_call():
-    with pytest.raises(UsageError, match="no model"):
+    with pytest.raises(UsageError, match="sources is empty"):
         family_graph([])
 
 
@@ -88,7 +89,7 @@ def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path, monke
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gather(sources, cache, stop)
+        gather(sources, cache, Execution(progress=stop))
     kept = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
     assert len(kept) == 2
     assert len(gather(sources, cache).members) == 3
@@ -99,7 +100,7 @@ def test_an_interrupt_is_one_line_and_exit_2(zoo, run, capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weightkin.family_graph", stop)
+    monkeypatch.setattr("weightkin.api.tree.family_graph", stop)
     assert run("tree", zoo / "models/vit-a") == 2
     assert capsys.readouterr().err == "weightkin: stopped\n"
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
+from weightkin.compute import Execution
 from weightkin.errors import UsageError
 from weightkin.records.comparison import Effort
 
 MOST_SEED = 1 << 63
+MOST_WORKERS = 1024
 
 
 def check_alpha(alpha: Any) -> float:
@@ -29,19 +33,69 @@ def check_seed(seed: Any) -> int:
 
 def check_effort(effort: Any) -> Effort:
     """How much is looked at."""
-    if effort not in get_args(Effort):
-        known = ", ".join(map(repr, get_args(Effort)))
-        raise UsageError(f"effort must be one of {known}, not {_shown(effort)}")
-    return effort  # type: ignore[no-any-return]
+    return check_choice("effort", effort, Effort)  # type: ignore[no-any-return]
 
 
-def check_count(name: str, value: Any, most: int | None = None) -> int:
-    """A number of things: whole, from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UsageError(f"{name} must be a whole number from 0 on, not {_shown(value)}")
+def check_choice(name: str, value: Any, known: Any) -> Any:
+    """One of the texts of a `Literal`."""
+    if not isinstance(value, str) or value not in get_args(known):
+        wanted = ", ".join(map(repr, get_args(known)))
+        raise UsageError(f"{name} must be one of {wanted}, not {_shown(value)}")
+    return value
+
+
+def check_count(name: str, value: Any, most: int | None = None, least: int = 0) -> int:
+    """A number of things: whole, and not too large."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} must be a whole number from {least} on, not {_shown(value)}")
     if most is not None and value > most:
         raise UsageError(f"{name} must be at most {most}, not {_shown(value)}")
     return value
+
+
+def check_kind(name: str, value: Any, kind: Any, words: str) -> Any:
+    """A value of a type, or of one of a union; ``words`` name it with their article."""
+    is_right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if not is_right:
+        raise UsageError(f"{name} must be {words}, not {_shown(value)}")
+    return value
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """A truth value."""
+    return bool(check_kind(name, value, bool, "True or False"))
+
+
+def check_path(name: str, value: Any) -> Path:
+    """A path on this machine, as a text or a path."""
+    if isinstance(value, PathLike):
+        value = value.__fspath__()
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise UsageError(f"{name} must be a path, not {_shown(value)}")
+    return Path(value)
+
+
+def check_paths(name: str, values: Any) -> Sequence[str | Path]:
+    """Several sources by name; one text is not several."""
+    if isinstance(values, str | bytes | PathLike) or not isinstance(values, Sequence):
+        raise UsageError(f"{name} must be a list of sources, not {_shown(values)}")
+    for value in values:
+        if not isinstance(value, str | PathLike):
+            raise UsageError(f"{name} must hold paths or names on a hub, not {_shown(value)}")
+    return values
+
+
+def check_execution(execution: Any) -> Execution:
+    """Where work runs: at least one worker here, or a cluster."""
+    check_kind("execution", execution, Execution, "an Execution")
+    check_count("workers", execution.workers, MOST_WORKERS, least=1)
+    if execution.cluster is not None:
+        check_kind("cluster", execution.cluster, str, "the address of a dask scheduler")
+        if execution.workers > 1:
+            raise UsageError("workers and cluster exclude each other")
+    if execution.progress is not None and not callable(execution.progress):
+        raise UsageError(f"progress must be a function, not {_shown(execution.progress)}")
+    return execution  # type: ignore[no-any-return]
 
 
 def check_new_file(path: Path) -> Path:
@@ -52,4 +106,9 @@ def check_new_file(path: Path) -> Path:
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:80]
+    """A value on one line: itself where it is small, else its type."""
+    if value is None or isinstance(value, bool | int | float | str | bytes | PathLike):
+        return repr(value)[:80]
+    if isinstance(value, list | tuple | dict | set) and not value:
+        return repr(value)
+    return f"a {type(value).__name__}"

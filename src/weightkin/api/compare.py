@@ -11,13 +11,16 @@ from weightkin.api.arguments import (
     check_alpha,
     check_count,
     check_effort,
+    check_flag,
+    check_kind,
     check_new_file,
+    check_path,
     check_seed,
 )
 from weightkin.api.direction_among import with_relatives
+from weightkin.api.models import Source, as_source, as_sources
 from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
 from weightkin.errors import UsageError
-from weightkin.formats import Model
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models
 from weightkin.records import Comparison, Effort
@@ -31,7 +34,7 @@ class Options:
 
     Attributes
     ----------
-    relatives : sequence of Model, str or Path
+    relatives : sequence of Model, str, Path or state dict
         Further models of the family: the direction is that of the family graph of all of them.
     published : int
         Also run the first paper's own statistics with so many relabellings (0: do not). They are
@@ -48,7 +51,7 @@ class Options:
         the effort is not ``thorough``.
     """
 
-    relatives: Sequence[Model | str | Path] = ()
+    relatives: Sequence[Source] = ()
     published: int = 0
     full_digest: bool = False
     recover: Path | None = None
@@ -57,8 +60,8 @@ class Options:
 
 
 def compare(
-    a: Model | str | Path,
-    b: Model | str | Path,
+    a: Source,
+    b: Source,
     *,
     effort: Effort = "standard",
     alpha: float = ALPHA,
@@ -73,7 +76,7 @@ def compare(
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    a, b : Model, str, Path or state dict
         Open models or sources, sketches among them: if one is, both are tested on the sample
         that it holds. The answer is symmetric up to the names.
     effort : {"quick", "standard", "thorough"}
@@ -95,26 +98,40 @@ def compare(
     Raises
     ------
     UsageError
-        An argument is none, a file to be written exists, or two sketches are of two schemes.
+        An argument has a value that it cannot have, a file to be written exists, or two sketches
+        are of two schemes.
     UnreadableModel
         A source cannot be read.
     """
-    asked = options or Options()
+    asked = _checked(options or Options())
     settings = Settings(
         effort=check_effort(effort),
         alpha=check_alpha(alpha),
         seed=check_seed(seed),
         full_digest=asked.full_digest,
-        recover=asked.recover and check_new_file(asked.recover),
+        recover=asked.recover,
         controls=asked.controls,
         frugal=asked.frugal,
     )
     if asked.relatives and effort == "quick":
         raise UsageError("effort quick says no direction: leave it or the relatives out")
-    check_count("published", asked.published, MOST_PUBLISHED)
-    pair = pair_of(a, b, settings)
+    pair = pair_of(as_source("a", a), as_source("b", b), settings)
     record = _with_papers(compare_pair(pair), pair, asked.published)
     return with_relatives(record, pair.models, asked.relatives) if asked.relatives else record
+
+
+def _checked(options: Options) -> Options:
+    check_kind("options", options, Options, "an Options")
+    check_count("published", options.published, MOST_PUBLISHED)
+    check_flag("full_digest", options.full_digest)
+    if options.frugal is not None:
+        check_flag("frugal", options.frugal)
+    return replace(
+        options,
+        relatives=as_sources("relatives", options.relatives) if options.relatives else (),
+        recover=options.recover and check_new_file(check_path("recover", options.recover)),
+        controls=options.controls and check_path("controls", options.controls),
+    )
 
 
 def _with_papers(record: Comparison, pair: Pair, n_draws: int) -> Comparison:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightkin.anatomy.side import Side
+from weightkin.api.arguments import check_kind, check_path
 from weightkin.api.compare import Options, compare
+from weightkin.api.models import Source, as_source
 from weightkin.errors import UsageError
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import (
@@ -22,8 +24,8 @@ from weightkin.sketch.source import open_side
 
 
 def add_control(
-    a: Model | str | Path,
-    b: Model | str | Path,
+    a: Source,
+    b: Source,
     *,
     model_class: str | None = None,
     documented: str = "by the user",
@@ -36,7 +38,7 @@ def add_control(
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    a, b : Model, str, Path or state dict
         Two models documented to come from independent initialisations.
     model_class : str, optional
         The class they are expected to be of, such as ``gated language``.
@@ -44,8 +46,23 @@ def add_control(
         How their independence is known.
     own : Path, optional
         The file of controls to add to; made if it is not there.
+
+    Returns
+    -------
+    Control
+        What was written.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or the pair is refused.
+    UnreadableModel
+        A source cannot be read.
     """
-    path = own if own is not None else user_file()
+    a, b = as_source("a", a), as_source("b", b)
+    for name, text in (("model_class", model_class), ("documented", documented)):
+        check_kind(name, text, str | None, "a text")
+    path = check_path("own", own) if own is not None else user_file()
     refuse_inside(path, [x for x in (a, b) if not isinstance(x, Model)])
     side_a, side_b = open_side(a), open_side(b)
     control = _measured(side_a, side_b, documented)

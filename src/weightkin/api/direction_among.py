@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
-from pathlib import Path
 from typing import Literal
 
+from weightkin.api.models import Source, open_model
 from weightkin.formats import Model
 from weightkin.lineage.candidates import LIKELY
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.records import Comparison, Direction
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.kinds import equal_kinds
-from weightkin.sketch.source import open_model
 
 
 def with_relatives(
-    record: Comparison, pair: Sequence[Model], relatives: Sequence[Model | str | Path]
+    record: Comparison, pair: Sequence[Model], relatives: Sequence[Source]
 ) -> Comparison:
     """A record with the direction that relatives show.
 
@@ -32,20 +31,20 @@ def with_relatives(
         Of the two models alone.
     pair : sequence of Model
         The two models.
-    relatives : sequence of Model, str or Path
+    relatives : sequence of Model, str, Path or state dict
         Further models of the family.
 
     Returns
     -------
     Comparison
-        With ``relatives`` among the parameters. Cost: that of `family_graph`.
+        With ``relatives`` among the parameters. Cost: that of `find_family`.
     """
-    others = [x if isinstance(x, Model) else open_model(x) for x in relatives]
+    others = [open_model(x) for x in relatives]
     sources = [f"{x.source}@{x.revision}" if x.revision else x.source for x in others]
     record = replace(record, parameters=record.parameters | {"relatives": sources})
     if record.verdict != "dependent" or equal_kinds(record.kind):
         return record
-    graph = family_graph([*pair, *others], alpha=record.alpha, seed=record.seed)
+    graph = find_family([*pair, *others], alpha=record.alpha, seed=record.seed)
     return replace(
         record,
         direction=_direction(graph, record.direction, pair[0].source, pair[1].source),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.anatomy import read_anatomy
+from weightkin.api.arguments import check_count, check_kind, check_paths
+from weightkin.api.models import Source, open_model
 from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
@@ -16,10 +18,9 @@ from weightkin.formats.dry_run import Reading, dry_run
 from weightkin.records import Skipped
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
-from weightkin.sketch.source import open_model
 
 
-def estimate(a: str | Path, b: str | Path | None = None) -> Estimate:
+def estimate(a: Source, b: Source | None = None) -> Estimate:
     """Bytes that `show` would read of one model, or `compare` of two; reads headers only.
 
     Counted are the digests, the sample of the aligned tests and that for kind and direction. Not
@@ -56,6 +57,10 @@ def estimate_sketches(
     UnreadableModel
         None could be read.
     """
+    check_paths("sources", sources)
+    check_count("small", small)
+    if scheme is not None:
+        check_kind("scheme", scheme, Scheme, "a Scheme")
     costs, skipped = [], []
     first_error: UnreadableModel | None = None
     for source in sources:

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from weightkin._version import __version__
 from weightkin.anatomy.side import MAX_EXPERTS, Side
 from weightkin.api.arguments import check_alpha, check_seed
+from weightkin.api.models import Source, as_source
 from weightkin.arrays import Doubles
 from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
@@ -21,7 +21,6 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.views import TokenRows, frames
-from weightkin.formats import Model
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
 from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
 from weightkin.localise.residual import map_residual
@@ -33,9 +32,7 @@ from weightkin.sketch.source import open_side
 BLIND = "located only where the order of units survived; compare has tests that are blind to it"
 
 
-def locate(
-    a: Model | str | Path, b: Model | str | Path, *, alpha: float = ALPHA, seed: int = 0
-) -> Location:
+def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Location:
     """Say which blocks, units, residual dimensions and tensors of ``a`` are found in ``b``.
 
     Null hypothesis of every pair of blocks: as in `compare`. All pairs of hidden units and of V/O
@@ -44,7 +41,7 @@ def locate(
 
     Parameters
     ----------
-    a, b : Model, str or Path
+    a, b : Model, str, Path or state dict
         Open models or sources. Swapping them mirrors the answer.
     alpha : float
         Level for the whole map: the chance that any pair of strangers' blocks is on it.
@@ -55,11 +52,18 @@ def locate(
     -------
     Location
         Matrices, block map, unit maps, residual dimensions, tensors.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or one of the two is a sketch.
+    UnreadableModel
+        A source cannot be read.
     """
     started = time.perf_counter()
     check_alpha(alpha)
     check_seed(seed)
-    side_a, side_b = open_side(a), open_side(b)
+    side_a, side_b = open_side(as_source("a", a)), open_side(as_source("b", b))
     for model in (side_a.model, side_b.model):
         if model.sketched is not None:
             raise UsageError(f"{model.source}: is a sketch, expected a whole model to locate in")

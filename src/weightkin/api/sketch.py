@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from weightkin._version import __version__
-from weightkin.compute import Lost, run
+from weightkin.api.arguments import check_execution, check_flag, check_kind, check_path, check_paths
+from weightkin.api.models import Source
+from weightkin.api.models import open_model as opened
+from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.formats import Model, absolute
+from weightkin.formats import absolute
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.sketching import SketchFile, Sketching
@@ -21,25 +25,69 @@ from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.source import open_model
 from weightkin.sketch.types import Sketch
 
-Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
-
 
 def take_sketch(
-    source: Model | str | Path, scheme: Scheme | None = None, *, with_full_digest: bool = False
+    source: Source, scheme: Scheme | None = None, *, with_full_digest: bool = False
 ) -> Sketch:
     """Sketch a model: a small consistent sample of every tensor, which can stand in for it.
 
     Parameters
     ----------
-    source : Model, str or Path
+    source : Model, str, Path or state dict
         An open model or a source, no sketch.
     scheme : Scheme, optional
         What to keep; the default scheme without it.
     with_full_digest : bool
         Also digest every byte.
+
+    Returns
+    -------
+    Sketch
+        The sample, with the digest of the model.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or the source is a sketch.
+    UnreadableModel
+        The source cannot be read.
     """
-    model = source if isinstance(source, Model) else open_model(source)
-    return take.take_sketch(model, scheme, with_full_digest=with_full_digest)
+    if scheme is not None:
+        check_kind("scheme", scheme, Scheme, "a Scheme")
+    check_flag("with_full_digest", with_full_digest)
+    return take.take_sketch(opened(source), scheme, with_full_digest=with_full_digest)
+
+
+def read_sketch(path: str | Path) -> Sketch:
+    """Read a sketch from the file that `write_sketch` wrote."""
+    return file.read_sketch(check_path("path", path))
+
+
+def write_sketch(sketch: Sketch, path: str | Path, *, overwrite: bool = False) -> int:
+    """Write a sketch into a file ``NAME.sketch.safetensors``; return its size in bytes.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        What `take_sketch` made.
+    path : str or Path
+        The file.
+    overwrite : bool
+        Replace a sketch that is there.
+
+    Returns
+    -------
+    int
+        Bytes of the file.
+
+    Raises
+    ------
+    UsageError
+        An argument has a value that it cannot have, or the file is there already.
+    """
+    check_kind("sketch", sketch, Sketch, "a Sketch")
+    target = check_path("path", path)
+    return file.write_sketch(sketch, target, overwrite=check_flag("overwrite", overwrite))
 
 
 def sketch_files(
@@ -48,14 +96,29 @@ def sketch_files(
     *,
     scheme: Scheme | None = None,
     with_full_digest: bool = False,
-    workers: int = 1,
-    cluster: str | None = None,
-    progress: Progress | None = None,
+    execution: Execution = HERE,
 ) -> Sketching:
     """Write the sketch of each source into a folder, as ``NAME.sketch.safetensors``.
 
-    What cannot be read or written is in ``skipped``, unless it is everything. Several ``workers``,
-    or those of a dask ``cluster``, read; the files are written here, one after the other.
+    What cannot be read or written is in ``skipped``, unless it is everything.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Models that are no sketches.
+    folder : Path
+        Where the files go; made if it is not there.
+    scheme : Scheme, optional
+        What to keep; the default scheme without it.
+    with_full_digest : bool
+        Also digest every byte.
+    execution : Execution
+        Where models are read; the files are written here, one after the other.
+
+    Returns
+    -------
+    Sketching
+        The files that were written, and what was left out.
 
     Raises
     ------
@@ -66,6 +129,8 @@ def sketch_files(
     OutOfReach
         The cluster cannot be asked, or not any more.
     """
+    check_paths("sources", sources)
+    workers, cluster = check_execution(execution).workers, execution.cluster
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is no folder")
     refuse_inside(folder, sources)
@@ -98,9 +163,9 @@ def sketch_files(
     work = partial(_taken, scheme=scheme, full=with_full_digest)
     with closing(run(work, list(targets.values()), workers=workers, cluster=cluster)) as results:
         for done, (target, source) in enumerate(targets.items()):
-            if progress is not None:
+            if execution.progress is not None:
                 n_bytes = sum(x.bytes_read for x in written)
-                progress(Path(source).name, done, len(targets), n_bytes)
+                execution.progress(Path(source).name, done, len(targets), n_bytes)
             try:
                 written.append(_write(next(results), Path(target), source, given[source]))
             except (UnreadableModel, UsageError) as error:
@@ -175,9 +240,9 @@ def _write(
 def _target(folder: Path, name: str, taken: Mapping[str, str]) -> str:
     """A file named after the model, numbered where two models share a name."""
     stem = name.replace("/", "_").replace("\0", "_")
-    target = str(folder / f"{stem}{file.SUFFIX}")
+    target = str(folder / f"{stem}{SKETCH_SUFFIX}")
     n = 2
     while target in taken:
-        target = str(folder / f"{stem}-{n}{file.SUFFIX}")
+        target = str(folder / f"{stem}-{n}{SKETCH_SUFFIX}")
         n += 1
     return target

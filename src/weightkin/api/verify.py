@@ -7,14 +7,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from weightkin.api.arguments import check_alpha, check_count, check_effort, check_seed
+from weightkin.api.arguments import check_alpha, check_count, check_effort, check_kind, check_seed
 from weightkin.api.compare import MOST_PUBLISHED, Options, compare
 from weightkin.api.differences import MAX_VALUE_LENGTH, differences, value_differences
 from weightkin.api.differences import what_agrees as pair_agrees
 from weightkin.api.locate import locate
+from weightkin.api.models import Source, as_source
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.formats import Model
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.records import Comparison, Effort, ModelRef
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
@@ -26,7 +26,6 @@ METHODS: dict[str, Literal["weightkin", "mother"]] = {
 }
 
 Record = Comparison | Location | FamilyGraph
-Source = Model | str | Path
 
 
 def verify(record: Record, a: Source | None = None, b: Source | None = None) -> list[str]:
@@ -36,7 +35,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
     ----------
     record : Comparison, Location or FamilyGraph
         What `compare`, `locate` or `tree` said.
-    a, b : Model, str or Path, optional
+    a, b : Model, str, Path or state dict, optional
         Where the two models of a pair are now; a family is read where its nodes say.
 
     Returns
@@ -52,8 +51,10 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
     UnreadableModel
         A model cannot be read where the record says, or the record was not written by this tool.
     UsageError
-        Models are named for a record of `tree`.
+        The record is of another verb, or models are named for one of `tree`.
     """
+    check_kind("record", record, Record, "a record of compare, locate or tree")
+    a, b = (x if x is None else as_source(name, x) for name, x in (("a", a), ("b", b)))
     _check_level(record.alpha, record.seed)
     if isinstance(record, FamilyGraph):
         return _of_family(record, a, b)
@@ -134,7 +135,7 @@ def _of_family(record: FamilyGraph, a: Source | None, b: Source | None) -> list[
     sources = [node.source for node in record.nodes if node.observed]
     if not sources:
         raise UnreadableModel("record: no model in it, expected at least one")
-    again = family_graph(
+    again = find_family(
         sources, alpha=record.alpha, seed=record.seed, method=METHODS[record.method]
     )
     return family_differences(record, again)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from weightkin.cli.answers import Answer
+from weightkin.cli.options import AsJson, RegistryFile, Seed
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
@@ -18,37 +19,38 @@ def check(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Models; of a folder, all weights below; or registered names, #numbers.",
+            help="Models, folders with everything below, or registered names and #numbers.",
         ),
     ],
+    *,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A policy; default levels without it.")
+        Path | None, typer.Option(metavar="FILE", help="Policy file (default: default levels).")
     ] = None,
-    registry: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Not the user's own registry.")
-    ] = None,
+    registry: RegistryFile = None,
     expect_parent: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE|#ID", help="A parent that the weights must show. Repeatable."),
+        typer.Option(metavar="SOURCE|#ID", help="A parent that the weights must show; repeat."),
     ] = None,
     deny: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE|#ID", help="No weights may be shared with it. Repeatable."),
+        typer.Option(
+            metavar="SOURCE|#ID", help="A model that no weights may be shared with; repeat."
+        ),
     ] = None,
     sarif: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0 there; - for stdout.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write SARIF 2.1.0 to this file; - for standard output."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
-    seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    as_json: AsJson = False,
+    seed: Seed = 0,
+    answer: Answer,
 ) -> None:
-    """Hold models against a policy: exit 0 passed, 1 hit, 2 something could not be checked."""
+    """Check models against a policy: exit 0 passed, 1 hit, 2 not everything could be checked."""
     from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines
     from weightkin.report.sarif import sarif as written
 
-    if seed < 0:
-        raise UsageError("--seed must not be negative")
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")
     if sarif is not None and sarif != "-":
@@ -64,31 +66,30 @@ def check(
         seed=seed,
     )
     if sarif is not None and sarif != "-":
-        _write(Path(sarif), written(record, Path.cwd()) + "\n")
+        _write(Path(sarif), written(record, Path.cwd()) + "\n", answer)
     if as_json:
-        print(record.to_json())
+        answer.text(record.to_json())
+    elif sarif == "-":
+        answer.text(written(record, Path.cwd()))
     else:
-        print(written(record, Path.cwd()) if sarif == "-" else "\n".join(check_lines(record)))
+        answer.lines(check_lines(record))
     if EXIT_CODES[record.outcome]:
         raise typer.Exit(EXIT_CODES[record.outcome])
 
 
 def _is_model(source: str) -> bool:
     """Whether a source is no mere folder of folders, into which results may be written."""
-    from weightkin.policy.walk import is_weights
+    from weightkin.formats.finder import kind_of
 
     try:
-        return not Path(source).is_dir() or any(is_weights(x.name) for x in Path(source).iterdir())
+        return not Path(source).is_dir() or any(kind_of(x.name) for x in Path(source).iterdir())
     except (OSError, ValueError):
         return True
 
 
-def _write(path: Path, text: str) -> None:
-    from weightkin.report.terminal import printable
-
+def _write(path: Path, text: str, answer: Answer) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        said = f"{printable(str(path))}: cannot be written ({error.strerror})"
-        print(f"weightkin: {said}", file=sys.stderr)
+        answer.error(f"{path}: cannot be written ({error.strerror})")
         raise typer.Exit(EXIT_CODES["incomplete"]) from None

@@ -1,4 +1,4 @@
-"""The option `--html FILE`: the record as one page, beside what is printed."""
+"""The option `--html FILE`: the result as an HTML report, beside what is printed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from weightkin.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
+    from weightkin.cli.answers import Answer
     from weightkin.report.html.sections import Record
 
-ToHtml = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for people.")
-]
 SUFFIXES = (".html", ".htm")
+ALONE = ("--json", "-q", "--quiet", "-v", "--verbose")
 
 
 def check_page(target: Path | None, sources: Sequence[str]) -> None:
@@ -36,28 +33,29 @@ def check_page(target: Path | None, sources: Sequence[str]) -> None:
 
 
 @contextmanager
-def page_beside(target: Path | None, record: Record) -> Iterator[None]:
-    """Write the page of a record, with the command line it came from, before it is printed.
+def page_beside(
+    target: Path | None, record: Record, answer: Answer, *, command: str | None = None
+) -> Iterator[None]:
+    """Write the report of a record before it is printed; ``command`` is this one by default.
 
     Raises
     ------
     OutOfReach
         After the printing: the disk is full, or the file cannot be written.
     """
-    from weightkin.report.terminal import printable
-
-    failed = "" if target is None else _write(target, record)
+    if command is None:
+        command = shlex.join(["weightkin", *_asked(sys.argv[1:])])
+    failed = "" if target is None else _write(target, record, command)
     yield
     if failed:
         raise OutOfReach(failed)
     if target is not None:
-        print(f"weightkin: wrote {printable(str(target))}", file=sys.stderr)
+        answer.note(f"wrote {target}")
 
 
-def _write(target: Path, record: Record) -> str:
+def _write(target: Path, record: Record, command: str) -> str:
     from weightkin.report.html import page
 
-    command = shlex.join(["weightkin", *_asked(sys.argv[1:])])
     try:
         target.write_text(page(record, command=command), encoding="utf-8")
     except OSError as error:
@@ -72,7 +70,7 @@ def _asked(words: Sequence[str]) -> Iterator[str]:
         if word == "--":
             yield word
             yield from left
-        elif word == "--html":
+        elif word in ("--html", "--output"):
             next(left, None)
-        elif word != "--json" and not word.startswith("--html="):
+        elif word not in ALONE and not word.startswith(("--html=", "--output=")):
             yield word

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
-from weightkin.cli.html import ToHtml, check_page, page_beside
-from weightkin.errors import UsageError
-
-EXIT_INCOMPLETE = 2
+from weightkin.cli.answers import Answer
+from weightkin.cli.html import check_page, page_beside
+from weightkin.cli.options import EXIT_INCOMPLETE, A, Alpha, AsJson, B, Seed, ToHtml
 
 
 def locate(
-    a: Annotated[str, typer.Argument(metavar="A", help="A model folder or file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="A model folder or file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
+    a: A,
+    b: B,
+    *,
+    as_json: AsJson = False,
     html: ToHtml = None,
-    alpha: Annotated[float, typer.Option(help="Level of the whole map.")] = 1e-6,
-    seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
+    alpha: Alpha = 1e-6,
+    seed: Seed = 0,
+    answer: Answer,
 ) -> None:
-    """Say which blocks, units, dimensions and tensors of A are found in B."""
+    """Find which blocks, units, dimensions and tensors of A are in B."""
     from weightkin.api.locate import locate as run
     from weightkin.report.heatmap import SHADES, location_lines
 
-    if not 0 < alpha < 1:
-        raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
-    if seed < 0:
-        raise UsageError("--seed must not be negative")
     check_page(html, (a, b))
     record = run(a, b, alpha=alpha, seed=seed)
-    is_unicode = can_print(SHADES)
-    lines = [record.to_json()] if as_json else location_lines(record, is_unicode=is_unicode)
-    with page_beside(html, record):
-        print("\n".join(lines))
+    with page_beside(html, record, answer):
+        if as_json:
+            answer.text(record.to_json())
+        else:
+            answer.lines(location_lines(record, is_unicode=can_print(SHADES)))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -5,36 +5,34 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from weightkin._version import __version__
+from weightkin.cli.answers import shared
 from weightkin.cli.check import check
+from weightkin.cli.compare import compare
 from weightkin.cli.controls import controls as controls_app
-from weightkin.cli.hand_over import AsForm, check_form, print_form
-from weightkin.cli.html import ToHtml, check_page, page_beside
 from weightkin.cli.locate import locate
-from weightkin.cli.options import OnlyEstimate, print_estimate
+from weightkin.cli.options import EXIT_INCOMPLETE
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
+from weightkin.cli.render import render
 from weightkin.cli.serve import serve
+from weightkin.cli.show import show
 from weightkin.cli.sketch import sketch
 from weightkin.cli.streams import guard_streams
 from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
 from weightkin.cli.verify import verify
-from weightkin.errors import UsageError, WeightkinError
-
-if TYPE_CHECKING:
-    from weightkin.records import Comparison
+from weightkin.errors import WeightkinError
 
 # typer carries its own copy of click; this is the base of everything a command line can get wrong
 CommandLineError: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
-EXIT_DIFFERS, EXIT_INCOMPLETE, EXIT_USAGE = 1, 2, 4
+EXIT_USAGE = 4
 INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
@@ -45,23 +43,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
-
-
-class FailIf(StrEnum):
-    """Verdicts that can make `compare` exit with 1."""
-
-    DEPENDENT = "dependent"
-
-
-class EffortChoice(StrEnum):
-    """How much `compare` looks at."""
-
-    QUICK = "quick"
-    STANDARD = "standard"
-    THOROUGH = "thorough"
 
 
 def main() -> None:
@@ -147,135 +130,12 @@ def root(
         raise typer.Exit
 
 
-@app.command()
-def show(
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A model folder, file or org/name on a hub.")
-    ],
-    as_json: AsJson = False,
-    estimate: OnlyEstimate = False,
-) -> None:
-    """Print what is in a model: family, blocks, unit axes, dtypes, digest."""
-    from weightkin.anatomy import read_anatomy
-    from weightkin.formats import digest
-    from weightkin.report.model import model_lines, model_record
-    from weightkin.sketch.source import open_model
-
-    if estimate:
-        from weightkin.api.estimate import estimate as run
-
-        print_estimate(run(source), as_json=as_json)
-        return
-    model = open_model(source)
-    anatomy = read_anatomy(model)
-    if as_json:
-        print(model_record(model, anatomy, digest(model)).to_json())
-    else:
-        print("\n".join(model_lines(model, anatomy, digest(model))))
-    if model.is_partial:
-        raise typer.Exit(EXIT_INCOMPLETE)
-
-
-@app.command()
-def compare(
-    a: Annotated[
-        str, typer.Argument(metavar="A", help="A model folder, file or org/name on a hub.")
-    ],
-    b: Annotated[
-        str, typer.Argument(metavar="B", help="A model folder, file or org/name on a hub.")
-    ],
-    as_json: AsJson = False,
-    html: ToHtml = None,
-    estimate: OnlyEstimate = False,
-    alpha: Annotated[float, typer.Option(help="Level of the verdict.")] = 1e-6,
-    fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
-    effort: Annotated[
-        EffortChoice,
-        typer.Option(
-            help="quick: hidden units only, stops at the first proof. thorough: every test, also"
-            " those that run the models (with [torch])."
-        ),
-    ] = EffortChoice.STANDARD,
-    published: Annotated[
-        int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
-    ] = 0,
-    full_digest: Annotated[
-        bool, typer.Option("--full-digest", help="Also digest every byte of both.")
-    ] = False,
-    recover: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the maps that undo an evasion.")
-    ] = None,
-    controls: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Controls to use instead of your own.")
-    ] = None,
-    relatives: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="MODEL", help="Judge the direction among these; repeat."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
-    form: AsForm = None,
-) -> None:
-    """Test whether two models share weights: a verdict with its p-value, effect and null."""
-    from weightkin.api.compare import Options
-    from weightkin.api.compare import compare as run
-    from weightkin.evidence.controls import load_controls
-    from weightkin.formats.write_guard import refuse_inside
-
-    check_form(form, as_json, estimate)
-    if recover is not None:
-        refuse_inside(recover, (a, b))
-        if not recover.parent.is_dir():
-            raise UsageError(f"{recover}: its folder does not exist")
-    if controls is not None:
-        load_controls(controls)  # a bad file is said before anything is read
-    check_page(html, (a, b))
-    if estimate:
-        from weightkin.api.estimate import estimate as estimated
-
-        print_estimate(estimated(a, b), as_json=as_json)
-        return
-    options = Options(
-        relatives=relatives or (),
-        published=published,
-        full_digest=full_digest,
-        recover=recover,
-        controls=controls,
-    )
-    record = run(a, b, effort=effort.value, alpha=alpha, seed=seed, options=options)
-    with page_beside(html, record):
-        if form is not None:
-            from weightkin.report.parentage import of_comparison
-
-            print_form(of_comparison(record), form)
-        else:
-            _print_comparison(record, as_json)
-    if recover is not None and recover.exists():
-        how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
-        _say(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")
-    if record.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
-    if fail_if is not None and record.verdict == fail_if.value:
-        _say(f"--fail-if {fail_if.value}: a hit, exit code {EXIT_DIFFERS}")
-        raise typer.Exit(EXIT_DIFFERS)
-
-
-app.command()(verify)
-app.command()(locate)
-app.command()(check)
-app.command()(sketch)
-app.command()(tree)
-app.command()(add)
-app.command()(search)
-app.command()(trace)
-app.command(name="list")(list_models)
-app.command()(remove)
-app.command()(export)
-app.command(name="import")(import_models)
+for command in (show, compare, verify, locate, check, sketch, tree, add, search, trace):
+    app.command()(shared(command))
+app.command(name="list")(shared(list_models))
+app.command()(shared(remove))
+app.command()(shared(export))
+app.command(name="import")(shared(import_models))
+app.command()(shared(render))
 app.command()(serve)
 app.add_typer(controls_app, name="controls")
-
-
-def _print_comparison(record: Comparison, as_json: bool) -> None:
-    from weightkin.report.terminal import comparison_lines
-
-    print(record.to_json() if as_json else "\n".join(comparison_lines(record)))

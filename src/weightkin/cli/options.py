@@ -1,8 +1,8 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share: each has one meaning and one help text."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,34 +10,74 @@ import typer
 from weightkin.errors import UsageError
 
 if TYPE_CHECKING:
+    from weightkin.cli.answers import Answer
+    from weightkin.compute import Execution, Progress
     from weightkin.records.estimating import Estimate
 
-EXIT_INCOMPLETE = 2
-OnlyEstimate = Annotated[
-    bool, typer.Option("--estimate", help="Only say how many bytes would be read.")
+EXIT_DIFFERS, EXIT_INCOMPLETE = 1, 2
+
+_MODEL = "A model: folder, file, or org/name on a hub."
+A = Annotated[str, typer.Argument(metavar="A", help=_MODEL)]
+B = Annotated[str, typer.Argument(metavar="B", help=_MODEL)]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help=_MODEL)]
+Models = typer.Argument(metavar="SOURCE", help="Models, or folders of models.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ToHtml = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML report.")
 ]
-Workers = Annotated[int, typer.Option(help="Processes that read models.")]
+Alpha = Annotated[float, typer.Option(help="Significance level of the whole result.")]
+Seed = Annotated[int, typer.Option(help="Random seed; stands in the result.")]
+Workers = Annotated[int, typer.Option(help="Number of processes that do the work.")]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers read them instead."),
+    typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the models instead."),
+]
+Recursive = Annotated[
+    bool,
+    typer.Option("--recursive", help="Also find models two folders deep, such as ORG/NAME."),
+]
+RegistryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry",
+        metavar="FILE",
+        envvar="WEIGHTKIN_REGISTRY",
+        help="Registry file (default: your own).",
+    ),
+]
+OnlyEstimate = Annotated[bool, typer.Option("--estimate", help="Dry run: print the bytes to read.")]
+Controls = Annotated[
+    Path | None,
+    typer.Option("--controls", metavar="FILE", help="File of controls (default: your own)."),
+]
+FullDigest = Annotated[
+    bool, typer.Option("--full-digest", help="Also compute a digest of all bytes.")
 ]
 
 
-def check_where(workers: int, cluster: str | None) -> None:
-    """Refuse what says nothing about where to work, or two things."""
-    if workers < 1:
-        raise UsageError(f"--workers is {workers}, expected at least 1")
-    if cluster is not None and workers > 1:
-        raise UsageError("--workers and --cluster exclude each other")
+def execution_of(workers: int, cluster: str | None, progress: Progress | None) -> Execution:
+    """Where models are read."""
+    from weightkin.compute import Execution
+
+    return Execution(workers=workers, cluster=cluster, progress=progress)
 
 
-def print_estimate(record: Estimate, *, as_json: bool) -> None:
-    """Say what would be read; sources that cannot be are said on standard error."""
+def exclusive(**given: object) -> None:
+    """Refuse options that exclude each other."""
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} exclude each other")
+
+
+def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
+    """Print what would be read; sources that cannot be read are named on standard error."""
     from weightkin.report.estimating import estimate_lines
-    from weightkin.report.terminal import printable
 
-    print(record.to_json() if as_json else "\n".join(estimate_lines(record)))
+    if as_json:
+        answer.text(record.to_json())
+    else:
+        answer.items(estimate_lines(record))
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+        answer.error(skipped.why)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

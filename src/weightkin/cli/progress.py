@@ -6,20 +6,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from weightkin.cli.answers import Answer
 
 CLEAR = "\r\x1b[K"
 MOST_NAMED = 30  # characters of a name on a line that is written over
 
 
 @contextmanager
-def progress_line() -> Iterator[Callable[[str, int, int, int], None] | None]:
-    """One line that is written over, on a terminal: what, how far, bytes read, time left.
+def progress_line(answer: Answer) -> Iterator[Callable[[str, int, int, int], None] | None]:
+    """What is being done, how far it is, bytes read, time left: a line that is written over.
+
+    Where standard error is no terminal, nothing, or with ``-v`` a line each. With ``-q`` nothing.
 
     The time left is that of a phase, which begins where nothing is done.
     """
     from weightkin.report.terminal import file_size, printable
 
     started = time.monotonic()
+    is_terminal = sys.stderr.isatty()
 
     def show(what: str, n_done: int, n_total: int, n_bytes: int) -> None:
         nonlocal started
@@ -28,15 +35,19 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None] | None]:
         spent = now - started
         left = f", {time_left(spent / n_done * (n_total - n_done))} left" if n_done else ""
         line = f"{printable(what)[:MOST_NAMED]} {n_done}/{n_total}, read {file_size(n_bytes)}{left}"
-        print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
+        if is_terminal:
+            print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
+        else:
+            print(f"weightkin: {line}", file=sys.stderr, flush=True)
 
-    if not sys.stderr.isatty():
+    if answer.is_quiet or not (is_terminal or answer.is_verbose):
         yield None
         return
     try:
         yield show
     finally:
-        print(CLEAR, end="", file=sys.stderr, flush=True)
+        if is_terminal:
+            print(CLEAR, end="", file=sys.stderr, flush=True)
 
 
 def time_left(seconds: float) -> str:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightkin.cli.hand_over import AsForm, check_form, print_form
-from weightkin.cli.html import ToHtml, check_page, page_beside
-from weightkin.cli.options import EXIT_INCOMPLETE, Cluster, Workers, check_where
+from weightkin.cli.answers import Answer
+from weightkin.cli.formats import PairFormatOption
+from weightkin.cli.html import check_page, page_beside
+from weightkin.cli.options import (
+    EXIT_INCOMPLETE,
+    Alpha,
+    AsJson,
+    Cluster,
+    Models,
+    Recursive,
+    RegistryFile,
+    Seed,
+    ToHtml,
+    Workers,
+    exclusive,
+    execution_of,
+)
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
-from weightkin.errors import UnreadableModel, UsageError, WorkerLost
+from weightkin.errors import UnreadableModel, WorkerLost
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
     from weightkin.registry import Registry
 
-File = Annotated[
-    Path | None, typer.Option("--registry", metavar="FILE", help="Not the user's own registry.")
-]
 Where = Annotated[
     str | None,
     typer.Option(
@@ -29,125 +39,134 @@ Where = Annotated[
         help="Where a new registry keeps vectors and sketches: a folder, or s3://BUCKET/PATH.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print exactly the record.")]
-Alpha = Annotated[float, typer.Option(help="Level of the whole search.")]
-Seed = Annotated[int, typer.Option(help="Breaks ties; recorded.")]
-Most = Annotated[int, typer.Option(help="Candidates that are compared, the nearest.")]
+Most = Annotated[int, typer.Option(help="Number of candidates to compare, the nearest.")]
 Query = Annotated[
     str,
-    typer.Argument(metavar="SOURCE", help="A model, or the name or #number of a registered one."),
+    typer.Argument(metavar="SOURCE", help="A model, or the name or number of a registered one."),
 ]
 
 
 def add(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SOURCE", help="Models, or folders of models."),
-    ] = None,
-    registry: File = None,
-    workers: Workers = 1,
-    cluster: Cluster = None,
+    sources: Annotated[list[str] | None, Models] = None,
+    *,
+    recursive: Recursive = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Also take up what stopped jobs left.")
+        bool, typer.Option("--resume", help="Resume interrupted jobs as well.")
     ] = False,
     store: Where = None,
+    registry: RegistryFile = None,
     as_json: AsJson = False,
+    workers: Workers = 1,
+    cluster: Cluster = None,
+    answer: Answer,
 ) -> None:
     """Register models, so that relatives are found among them."""
-    check_where(workers, cluster)
-    if not sources and not resume:
-        raise UsageError("no model was named, expected SOURCE... or --resume")
-    with progress_line() as progress:
+    models = named(sources, is_recursive=recursive, note=answer.note) if sources else []
+    with progress_line(answer) as progress:
         record = _home(registry, store).add(
-            named(sources) if sources else [],
-            workers=workers,
-            cluster=cluster,
-            resume=resume,
-            progress=progress,
+            models, resume=resume, execution=execution_of(workers, cluster, progress)
         )
-    _finish_adding(record, as_json)
+    _finish_adding(record, answer, as_json=as_json)
 
 
 def search(
     source: Query,
-    registry: File = None,
-    alpha: Alpha = 1e-6,
+    *,
+    registry: RegistryFile = None,
     most: Most = 32,
-    seed: Seed = 0,
-    html: ToHtml = None,
     as_json: AsJson = False,
+    html: ToHtml = None,
+    alpha: Alpha = 1e-6,
+    seed: Seed = 0,
+    answer: Answer,
 ) -> None:
-    """Find who is related to a model, among all that are registered."""
+    """Find the registered models that are related to a model."""
     from weightkin.report.registry import search_lines
 
     check_page(html, (source,))
-    record = _traced(source, registry, alpha, most, seed).search
-    with page_beside(html, record):
-        print(record.to_json() if as_json else "\n".join(search_lines(record)))
-    _exit(record.incomplete)
+    record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
+    with page_beside(html, record, answer):
+        if as_json:
+            answer.text(record.to_json())
+        else:
+            answer.lines(search_lines(record), 1 + len(record.relatives))
+    if record.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def trace(
     source: Query,
-    registry: File = None,
-    alpha: Alpha = 1e-6,
+    *,
+    registry: RegistryFile = None,
     most: Most = 32,
-    seed: Seed = 0,
-    html: ToHtml = None,
     as_json: AsJson = False,
-    form: AsForm = None,
+    html: ToHtml = None,
+    form: PairFormatOption = None,
+    alpha: Alpha = 1e-6,
+    seed: Seed = 0,
+    answer: Answer,
 ) -> None:
-    """Follow a model to its root, and hold what it declares against that."""
-    from weightkin.report.parentage import of_trace
-    from weightkin.report.registry import trace_lines
-
-    check_form(form, as_json)
+    """Find the lineage of a model, and check the parents that it declares."""
+    exclusive(json=as_json, format=form)
     check_page(html, (source,))
-    record = _traced(source, registry, alpha, most, seed)
-    with page_beside(html, record):
+    record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+    with page_beside(html, record, answer):
         if form is not None:
-            print_form(of_trace(record), form)
+            from weightkin.report.rendering import written
+
+            answer.data(written(record, form.value))
         else:
-            print(record.to_json() if as_json else "\n".join(trace_lines(record)))
-    _exit(record.search.incomplete)
+            _print_trace(record, answer, as_json=as_json)
+    if record.search.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def list_models(registry: File = None, as_json: AsJson = False) -> None:
-    """List what is registered: when, from where, and what it declares."""
-    from weightkin.records.registry import listing_json
+def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
+    """List the registered models: when, from where, and what each declares."""
+    from weightkin.records.registry import Listing
     from weightkin.report.registry import listing_lines
 
-    models = _home(registry).list()
-    print(listing_json(models) if as_json else "\n".join(listing_lines(models)))
+    record = Listing(models=_home(registry).list())
+    if as_json:
+        answer.text(record.to_json())
+    else:
+        answer.items(listing_lines(record))
 
 
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name, #number or source.")],
-    registry: File = None,
+    *,
+    registry: RegistryFile = None,
+    answer: Answer,
 ) -> None:
-    """Forget every registered model of a name."""
+    """Remove every registered model of a name."""
     from weightkin.report.terminal import printable
 
-    for model in _home(registry).remove(name):
-        print(f"removed #{model.id} {printable(model.name)}")
+    gone = _home(registry).remove(name)
+    answer.items([f"removed #{model.id} {printable(model.name)}" for model in gone])
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes.")],
-    registry: File = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    *,
+    registry: RegistryFile = None,
+    answer: Answer,
 ) -> None:
-    """Write all but the weights into one file."""
-    print(f"{_home(registry).export(file)} models in {file}")
+    """Write everything but the weights into one file."""
+    n = _home(registry).export(file)
+    answer.items([f"{n} models in {file}"])
 
 
 def import_models(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` wrote.")],
-    registry: File = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `export` wrote.")],
+    *,
     store: Where = None,
+    registry: RegistryFile = None,
     as_json: AsJson = False,
+    answer: Answer,
 ) -> None:
     """Register the models of an exported file."""
-    _finish_adding(_home(registry, store).import_(file), as_json)
+    _finish_adding(_home(registry, store).import_(file), answer, as_json=as_json)
 
 
 def _home(path: Path | None, store: str | None = None) -> Registry:
@@ -156,29 +175,31 @@ def _home(path: Path | None, store: str | None = None) -> Registry:
     return Registry(path, store=store)
 
 
-def _traced(source: str, registry: Path | None, alpha: float, most: int, seed: int) -> Trace:
-    if not 0 < alpha < 1:
-        raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
-    if most < 1 or seed < 0:
-        raise UsageError("--most must be at least 1 and --seed not negative")
-    return _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+def _print_trace(record: Trace, answer: Answer, *, as_json: bool) -> None:
+    from weightkin.report.registry import path_lines, trace_lines
+
+    if as_json:
+        answer.text(record.to_json())
+    elif answer.is_quiet:
+        answer.lines(path_lines(record.search) or trace_lines(record)[:1])
+    else:
+        answer.lines(trace_lines(record))
 
 
-def _exit(is_incomplete: bool) -> None:
-    if is_incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
-
-
-def _finish_adding(record: Adding, as_json: bool) -> None:
+def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
     """Print; exit 2 where a part is missing, 3 where all is."""
     from weightkin.lineage.family import none_read
     from weightkin.report.registry import adding_lines
-    from weightkin.report.terminal import printable
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel
         raise kind(none_read([x.why for x in record.skipped]))
-    print(record.to_json() if as_json else "\n".join(adding_lines(record)))
+    if as_json:
+        answer.text(record.to_json())
+    else:
+        lines = adding_lines(record)
+        answer.items(lines[-1:] if answer.is_quiet else lines)
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
-    _exit(record.incomplete)
+        answer.error(skipped.why)
+    if record.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)

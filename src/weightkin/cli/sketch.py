@@ -2,61 +2,69 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from weightkin.cli.answers import Answer
 from weightkin.cli.options import (
     EXIT_INCOMPLETE,
+    AsJson,
     Cluster,
+    FullDigest,
+    Models,
     OnlyEstimate,
+    Recursive,
     Workers,
-    check_where,
+    execution_of,
     print_estimate,
 )
 from weightkin.cli.progress import progress_line
+from weightkin.cli.sources import named
 
 
 def sketch(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Models.")],
+    sources: Annotated[list[str], Models],
+    *,
+    recursive: Recursive = False,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Where the sketches go.")
     ] = Path(),
-    whole: Annotated[bool, typer.Option("--whole", help="Keep everything.")] = False,
-    full_digest: Annotated[
-        bool, typer.Option("--full-digest", help="Also digest every byte.")
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Keep all values instead of a sample.")
     ] = False,
+    full_digest: FullDigest = False,
+    as_json: AsJson = False,
     workers: Workers = 1,
     cluster: Cluster = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
     estimate: OnlyEstimate = False,
+    answer: Answer,
 ) -> None:
-    """Write a small sample of each model, accepted wherever a source is."""
+    """Write a small sample of each model, which every command accepts in its place."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.sketch import sketch_files
     from weightkin.report.sketching import sketching_lines
-    from weightkin.report.terminal import printable
     from weightkin.sketch.scheme import Scheme
 
-    check_where(workers, cluster)
     scheme = Scheme.whole() if whole else Scheme()
+    models = named(sources, is_recursive=recursive, note=answer.note)
     if estimate:
-        print_estimate(estimate_sketches(sources, scheme=scheme), as_json=as_json)
+        print_estimate(estimate_sketches(models, scheme=scheme), answer, as_json=as_json)
         return
-    with progress_line() as progress:
+    with progress_line(answer) as progress:
         record = sketch_files(
-            sources,
+            models,
             out,
             scheme=scheme,
             with_full_digest=full_digest,
-            workers=workers,
-            cluster=cluster,
-            progress=progress,
+            execution=execution_of(workers, cluster, progress),
         )
-    print(record.to_json() if as_json else "\n".join(sketching_lines(record)))
+    if as_json:
+        answer.text(record.to_json())
+    else:
+        answer.items(sketching_lines(record))
     for skipped in record.skipped:
-        print(f"weightkin: {printable(skipped.why)}", file=sys.stderr)
+        answer.error(skipped.why)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import weightkin
-from weightkin.cli.html import ToHtml, check_page, page_beside
+from weightkin.cli.answers import Answer
+from weightkin.cli.formats import GraphFormat, GraphFormatOption
+from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import (
     EXIT_INCOMPLETE,
+    Alpha,
+    AsJson,
     Cluster,
+    Models,
     OnlyEstimate,
+    Recursive,
+    RegistryFile,
+    Seed,
+    ToHtml,
     Workers,
-    check_where,
+    exclusive,
+    execution_of,
     print_estimate,
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UsageError, WeightkinError
+
+if TYPE_CHECKING:
+    from weightkin.records.family import FamilyGraph
+
+DRAWING = "├└│─▶…"
 
 
 class Method(StrEnum):
@@ -34,19 +47,101 @@ class Method(StrEnum):
     MOTHER = "mother"
 
 
-class Format(StrEnum):
-    """Files of graph tools."""
+def tree(
+    context: typer.Context,
+    sources: Annotated[list[str] | None, Models] = None,
+    *,
+    recursive: Recursive = False,
+    as_json: AsJson = False,
+    html: ToHtml = None,
+    form: GraphFormatOption = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="CHILD", help="Explain the parent of this model.")
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="This tool's own method, or the second paper's recipe.")
+    ] = Method.WEIGHTKIN,
+    registry: RegistryFile = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of sketches (default: the user's cache)."),
+    ] = None,
+    alpha: Alpha = 1e-6,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    cluster: Cluster = None,
+    estimate: OnlyEstimate = False,
+    answer: Answer,
+) -> None:
+    """Find which of many models was derived from which; of SOURCE..., or of a registry."""
+    from weightkin.api.estimate import estimate_sketches
+    from weightkin.api.tree import family_graph
+    from weightkin.formats.write_guard import refuse_inside
+    from weightkin.lineage.collection import WHOLE_UP_TO, cache_folder
+    from weightkin.registry import Registry
 
-    DOT = "dot"
-    MERMAID = "mermaid"
-    GRAPHML = "graphml"
-    GEXF = "gexf"
-    NEWICK = "newick"
+    exclusive(json=as_json, format=form, explain=explain)
+    if sources and _is_from_environment(context):
+        registry = None  # a default is for where nothing else is named
+    if (registry is not None) == bool(sources):
+        raise UsageError("name either SOURCE... or --registry FILE")
+    if registry is not None and (method is not Method.WEIGHTKIN or cache is not None or estimate):
+        raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
+    models = named(sources, is_recursive=recursive, note=answer.note) if sources else []
+    if estimate:
+        print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), answer, as_json=as_json)
+        return
+    check_page(html, models)
+    if explain is not None:
+        _check_child(explain, models)
+    if cache is not None:
+        refuse_inside(cache, models)
+    with progress_line(answer) as progress:
+        if registry is not None:
+            graph = Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
+        else:
+            graph = family_graph(
+                models,
+                alpha=alpha,
+                seed=seed,
+                method=method.value,
+                cache=cache_folder(cache),
+                execution=execution_of(workers, cluster, progress),
+            )
+    with page_beside(html, graph, answer):
+        if as_json:
+            answer.text(graph.to_json())
+        else:
+            _print(graph, form, explain, answer)
+    if graph.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _print(
+    graph: FamilyGraph, form: GraphFormat | None, explain: str | None, answer: Answer
+) -> None:
+    from weightkin.report.rendering import written
+    from weightkin.report.tree import drawing_lines, family_lines
+    from weightkin.report.tree import explain as explain_lines
+
+    is_unicode = can_print(DRAWING)
+    if form is not None:
+        answer.data(written(graph, form.value))
+    elif explain is not None:
+        answer.lines(explain_lines(graph, explain, is_unicode=is_unicode), None)
+    elif answer.is_quiet:
+        answer.lines(drawing_lines(graph, is_unicode=is_unicode, width=answer.width), None)
+    else:
+        answer.lines(family_lines(graph, is_unicode=is_unicode, width=answer.width))
+
+
+def _is_from_environment(context: typer.Context) -> bool:
+    source = context.get_parameter_source("registry")
+    return source is not None and source.name == "ENVIRONMENT"
 
 
 def _check_child(child: str, sources: list[str]) -> None:
     """Refuse a child of no such name before all the work, where headers here say all names."""
-    from weightkin.report.terminal import printable
     from weightkin.sketch.source import open_model
 
     names = []
@@ -62,91 +157,5 @@ def _check_child(child: str, sources: list[str]) -> None:
             continue  # said when it is read
     if child not in names and named_so not in names:
         near = difflib.get_close_matches(child, names, n=3)
-        hint = f", expected one such as {', '.join(map(printable, near))}" if near else ""
-        raise UsageError(f"no model here is called {printable(child)!r}{hint}")
-
-
-def tree(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SOURCE", help="Models, or folders of models."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print exactly the record.")] = False,
-    html: ToHtml = None,
-    graph_format: Annotated[
-        Format | None, typer.Option("--format", help="Print a file for a graph tool.")
-    ] = None,
-    explain: Annotated[
-        str | None, typer.Option(metavar="CHILD", help="Say why this model has its parent.")
-    ] = None,
-    method: Annotated[
-        Method, typer.Option(help="Ours, or the second paper's recipe.")
-    ] = Method.WEIGHTKIN,
-    alpha: Annotated[float, typer.Option(help="Level of the whole family.")] = 1e-6,
-    seed: Annotated[int, typer.Option(help="Breaks ties; recorded.")] = 0,
-    registry: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="All models of this registry instead.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Keep sketches here, not in the user's cache."),
-    ] = None,
-    workers: Workers = 1,
-    cluster: Cluster = None,
-    estimate: OnlyEstimate = False,
-) -> None:
-    """Find the family of many models: who was made from whom, and how."""
-    from weightkin.api.estimate import estimate_sketches
-    from weightkin.formats.write_guard import refuse_inside
-    from weightkin.lineage.collection import WHOLE_UP_TO, cache_folder
-    from weightkin.report.graph_formats import FORMATS
-    from weightkin.report.tree import explain as explained
-    from weightkin.report.tree import family_lines
-
-    if not 0 < alpha < 1:
-        raise UsageError(f"--alpha is {alpha}, expected a number between 0 and 1")
-    if seed < 0:
-        raise UsageError("--seed must not be negative")
-    if as_json + (graph_format is not None) + (explain is not None) > 1:
-        raise UsageError("--json, --format and --explain exclude each other")
-    check_where(workers, cluster)
-    if (registry is not None) == bool(sources):
-        raise UsageError("expected either SOURCE... or --registry FILE")
-    if registry is not None and (method is not Method.WEIGHTKIN or cache is not None or estimate):
-        raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
-    models = named(sources) if sources else []
-    if estimate:
-        print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), as_json=as_json)
-        return
-    check_page(html, models)
-    if explain is not None:
-        _check_child(explain, models)
-    if cache is not None:
-        refuse_inside(cache, models)
-    with progress_line() as progress:
-        graph = (
-            weightkin.Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
-            if registry is not None
-            else weightkin.family_graph(
-                models,
-                alpha=alpha,
-                seed=seed,
-                method=method.value,
-                cache=cache_folder(cache),
-                progress=progress,
-                workers=workers,
-                cluster=cluster,
-            )
-        )
-    is_unicode = can_print("├└│─▶…")
-    with page_beside(html, graph):
-        if as_json:
-            print(graph.to_json())
-        elif graph_format is not None:  # always UTF-8: XML says so in its first line
-            sys.stdout.buffer.write(FORMATS[graph_format.value](graph).encode())
-        elif explain is not None:
-            print("\n".join(explained(graph, explain, is_unicode=is_unicode)))
-        else:
-            print("\n".join(family_lines(graph, is_unicode=is_unicode)))
-    if graph.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise UsageError(f"no model here is called {child!r}{hint}")

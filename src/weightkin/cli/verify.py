@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.cli.answers import Answer
+from weightkin.cli.options import EXIT_DIFFERS
+from weightkin.cli.records import read_file
+from weightkin.errors import UsageError
 
-EXIT_DIFFERS = 1
 MOST_SHOWN = 10
-MOST_BYTES = 1 << 28  # of a record
 
 
 def verify(
     record: Annotated[
         str,
-        typer.Argument(metavar="RECORD", help="What compare, locate or tree printed with --json."),
+        typer.Argument(
+            metavar="RECORD", help="A file that compare, locate or tree wrote with --json."
+        ),
     ],
     a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
+    *,
+    answer: Answer,
 ) -> None:
-    """Rerun a record with its own parameters: exit 0 if all is the same, 1 if anything differs."""
+    """Rerun a saved record with its parameters: exit 0 if the result is the same, else 1."""
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees
     from weightkin.records.reading import read_record
@@ -30,20 +34,12 @@ def verify(
 
     if (a is None) != (b is None):
         raise UsageError("verify takes both models or neither")
-    try:
-        with Path(record).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise UnreadableModel(f"{record}: found more than {MOST_BYTES:,} bytes")
-        text = data.decode()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UnreadableModel(f"{record}: cannot be read as a record ({error})") from None
-    old = read_record(text, record)
+    old = read_record(read_file(record), record)
     differences = run(old, a, b)
-    for line in differences[:MOST_SHOWN]:
-        print(printable(line))
-    if len(differences) > MOST_SHOWN:
-        print(f"and {len(differences) - MOST_SHOWN} more")
-    print("different" if differences else f"same: {what_agrees(old)}")
+    most = len(differences) if answer.is_verbose else MOST_SHOWN
+    lines = [printable(line) for line in differences[:most]]
+    lines += [f"and {len(differences) - most} more"] if len(differences) > most else []
+    outcome = "different" if differences else f"same: {what_agrees(old)}"
+    answer.items([outcome] if answer.is_quiet else [*lines, outcome])
     if differences:
         raise typer.Exit(EXIT_DIFFERS)

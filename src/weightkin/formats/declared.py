@@ -14,13 +14,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.formats.adapter import CONFIG as ADAPTER_CONFIG
 from weightkin.formats.card import CARD, MAX_BYTES, said_in
+from weightkin.formats.finder import ADAPTER_CONFIG, CONFIG
 from weightkin.formats.folder import MAX_CONFIG
 from weightkin.formats.json_text import parse_object
 from weightkin.formats.model import Model, Problem
-from weightkin.sources.files import LocalFile, home_of
 from weightkin.sources.hub import SCHEME
+from weightkin.sources.local import LocalFile, home_of
 from weightkin.text import quoted, unreadable
 
 MOST = 64  # parents
@@ -77,7 +77,7 @@ def folder_of(path: Path) -> Path:
 
 def _of_folder(folder: Path, config: Mapping[str, Any]) -> Declared:
     texts = _Texts(lambda name, limit: _local(folder, name, limit))
-    return _of_texts(texts, {**texts.config("config.json"), **config})
+    return _of_texts(texts, {**texts.config(CONFIG), **config})
 
 
 def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
@@ -87,7 +87,7 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
         *texts.values(texts.config(ADAPTER_CONFIG), "base_model_name_or_path", ADAPTER_CONFIG),
         *card["base_model"],
         *_of_gguf(config.get("declared_base_models")),
-        *texts.values(config, "_name_or_path", "config.json"),
+        *texts.values(config, "_name_or_path", CONFIG),
     ]
     named = card["license_name"]
     licences = [x for x in card["license"] if not (named and x == "other")]

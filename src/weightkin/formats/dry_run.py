@@ -18,8 +18,8 @@ from weightkin.formats.adapter import Joined
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.model import Model, Storage
 from weightkin.formats.storage import FileStorage
-from weightkin.sources.files import GATHER, File, LocalFile, Place, Spans
-from weightkin.sources.pages import PAGE
+from weightkin.sources.files import File, Spans, TensorLocation
+from weightkin.sources.local import GATHER, PAGE, LocalFile
 from weightkin.sources.ranges import GAP, Intervals, RemoteFile, add, fetch, missing, pieces_of
 
 Reading = Callable[[Model], object]  # reads a part of a model; its result is thrown away
@@ -54,7 +54,7 @@ class DryFile:
         self.asked.extend(spans)
         return np.zeros(sum(stop - start for start, stop in spans), dtype=np.uint8)
 
-    def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
+    def gather(self, place: TensorLocation, runs: Spans) -> npt.NDArray[Any]:
         """Zeros in place of elements of a strided tensor: their pages, or from a server all."""
         if isinstance(self.real, LocalFile):
             self.asked.extend(_pages(place, runs))
@@ -153,7 +153,7 @@ def _twin(storage: Storage, stands_in: dict[int, DryFile]) -> Storage | None:
     return None
 
 
-def _pages(place: Place, runs: Spans) -> list[tuple[int, int]]:
+def _pages(place: TensorLocation, runs: Spans) -> list[tuple[int, int]]:
     """The pages that hold elements of a strided tensor, ascending."""
     pages = [np.zeros(0, dtype=np.int64)]
     for run_start, run_stop in runs:

@@ -1,81 +1,144 @@
-"""Which files of a folder count, and in what order; the same here and on a server."""
+"""The files of a folder, here or in a repository, that make one model; broken ones are left out."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.adapter import ALONE
+from weightkin.formats.finder import ALONE, CONFIG, files_of_model, is_index, kind_of
+from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
 from weightkin.formats.ranks import refuse_pieces
-from weightkin.formats.safetensors_file import read_json
-from weightkin.formats.shards import read_files, read_index
+from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
-from weightkin.sources.files import File, Folder
-from weightkin.text import shown, unreadable
+from weightkin.formats.table import format_of, read_file, suffixes
+from weightkin.sources.files import File, Folder, Opener
+from weightkin.text import located, quoted, shown, unreadable
 
 MAX_CONFIG = 16 << 20  # bytes
-TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
-# What trainers write beside the weights: never part of a model.
-COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
-STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
+MAX_SHARDS = 10_000  # files of one model
 
 
 def read_folder(folder: Folder) -> tuple[Contents, list[File]]:
-    """Tensors of the files that count among those in a folder."""
-    names, open_file = folder.names, folder.open_file
-    for suffixes in ((".safetensors",), TORCH_SUFFIXES, (".gguf",), (".onnx",)):
-        ending = f"{suffixes[0]}.index.json"
-        index = _index(folder.path, [name for name in names if name.endswith(ending)])
-        if index is not None:
-            return read_index(open_file(index), open_file)
-        weights = _weights([name for name in names if name.lower().endswith(suffixes)])
-        if weights:
-            refuse_pieces(folder.path, weights)
-            return read_files(weights, open_file)
-    refuse_pieces(folder.path, names)
-    if any(name.startswith("adapter_model.") for name in names):
+    """Tensors of the files that count among those in a folder, and the files opened."""
+    names = files_of_model(folder)
+    if names:
+        return _read(names, folder)
+    refuse_pieces(folder.path, folder.names)
+    if any(kind_of(name) == "adapter" for name in folder.names):
         raise unreadable(folder.path, *ALONE)
-    if "model_index.json" in names:
+    if "model_index.json" in folder.names:
         here = folder.path if isinstance(folder.path, Path) else None
-        parts = [name for name in names if here and (here / name).is_dir()]
+        parts = [name for name in folder.names if here and (here / name).is_dir()]
         found = f"a pipeline of {shown(', '.join(parts))}" if parts else "a pipeline"
         raise unreadable(folder.path, found, "one of its components, which are models apart")
-    wanted = f".safetensors, {', '.join(TORCH_SUFFIXES)}, .gguf, .onnx or an index of them"
-    raise unreadable(folder.path, f"no weights among {len(names)} entries", wanted)
+    found = f"no weights among {len(folder.names)} entries"
+    raise unreadable(folder.path, found, f"{', '.join(suffixes())} or an index of them")
 
 
-def _index(folder: PurePath, names: Sequence[str]) -> str | None:
-    """Choose the one index, or the one with a standard name among several."""
-    standard = [name for name in names if name.split(".")[0] in STANDARD_STEMS]
-    plain = [name for name in standard if name.count(".") == 3]  # no variant such as .fp16.
-    chosen = names if len(names) <= 1 else plain
-    if len(chosen) == 1:
-        return chosen[0]
-    if names:
-        raise unreadable(folder, f"{len(names)} indexes", "one (name the one to read)")
-    return None
+def read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
+    """Tensors of one file of a folder, or of all parts of a model that was split."""
+    found = format_of(name)
+    parts = found.parts_of(name) if found and found.parts_of else []
+    return _read(parts or [name], folder)
 
 
-def _weights(names: Sequence[str]) -> list[str]:
-    """Choose a model's files: one with a standard name alone, else all but companions."""
-    for stem in STANDARD_STEMS:
-        standard = [name for name in names if PurePath(name).stem == stem]
-        if standard:
-            return standard[:1]
-    return [name for name in names if not name.startswith(("adapter_model.", *COMPANIONS))]
+def _read(names: Sequence[str], folder: Folder) -> tuple[Contents, list[File]]:
+    if is_index(names[0]):
+        return read_index(folder.open_file(names[0]), folder.open_file)
+    refuse_pieces(folder.path, names)
+    return read_files(names, folder.open_file)
 
 
 def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Problem]]:
     """Read the config beside the weights: a hint, so a broken one is a problem and no failure."""
-    if "config.json" not in folder.names:
+    if CONFIG not in folder.names:
         return {}, [], []
     try:
-        file = folder.open_file("config.json")
+        file = folder.open_file(CONFIG)
         if file.size > MAX_CONFIG:
             raise unreadable(file.path, f"{file.size} bytes", f"at most {MAX_CONFIG}")
         return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
-        return {}, [], [Problem("config.json", str(error), loses_tensors=False)]
+        return {}, [], [Problem(CONFIG, str(error), loses_tensors=False)]
+
+
+def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[File]]:
+    """Tensors of several files. A broken one is a problem, unless no other has a tensor."""
+    joined = Contents()
+    files: list[File] = []
+    first_error: UnreadableModel | None = None
+    for name in names:
+        try:
+            file = open_file(name)
+            files.append(file)
+            part = read_file(file, open_file, joined)
+            files += part.files
+        except UnreadableModel as error:
+            first_error = first_error or error
+            joined.problems.append(Problem(shown(PurePath(name).name), str(error)))
+            continue
+        again = joined.tensors.keys() & part.tensors.keys()
+        if again:
+            found = f"duplicate tensor name {quoted(min(again))}"
+            raise unreadable(
+                file.path, found, "each name in one file (name a file to read it alone)"
+            )
+        joined.tensors |= part.tensors
+        joined.places |= part.places
+        joined.problems += part.problems
+        joined.recipes |= part.recipes
+        joined.config = joined.config or part.config
+        joined.facts = joined.facts or part.facts
+        joined.headers += part.headers
+        if len(names) == 1:
+            joined.metadata = part.metadata
+    if first_error and not joined.tensors:
+        raise first_error
+    if not first_error:
+        joined.problems += lost_of_split(joined)
+    return joined, files
+
+
+def read_index(index: File, open_file: Opener) -> tuple[Contents, list[File]]:
+    """Tensors of the shards that an index names, and the files opened."""
+    shards = _shards_of(index)
+    contents, files = read_files(sorted(shards), open_file)
+    shard_of = {name: place.file.path.name for name, place in contents.places.items()}
+    said = {problem.what for problem in contents.problems}
+    for shard in sorted(shards):
+        missing = [
+            name
+            for name in sorted(shards[shard])
+            if shard_of.get(name) != shard and shown(name) not in said
+        ]
+        if missing and shown(shard) not in said:
+            why = f"{len(missing)} tensors of the index are not in it, first {quoted(missing[0])}"
+            lost = any(name not in contents.tensors for name in missing)
+            contents.problems.append(Problem(shown(shard), why, loses_tensors=lost))
+    return contents, [index, *files]
+
+
+def _shards_of(index: File) -> dict[str, list[str]]:
+    """Tensor names by shard; a shard is a plain file name beside the index, or is refused."""
+    if index.size > MAX_HEADER:
+        raise unreadable(index.path, f"an index of {index.size} bytes", f"at most {MAX_HEADER}")
+    names = read_json(index, "index", 0, index.size).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise unreadable(index.path, f"{quoted(names)} as weight_map", "shards by tensor name")
+    shards: defaultdict[str, list[str]] = defaultdict(list)
+    for name, shard in names.items():
+        is_plain = isinstance(shard, str) and shard not in ("", ".", "..")
+        if not is_plain or any(character in shard for character in "/\\\0:"):
+            raise UnreadableModel(
+                f"{located(index.path)}: refused shard {quoted(shard)}, "
+                "expected the name of a file in the same folder"
+            )
+        shards[shard].append(name)
+    if len(shards) > MAX_SHARDS:
+        found = f"an index of {len(shards)} files"
+        raise unreadable(index.path, found, f"at most {MAX_SHARDS}")
+    return dict(shards)

@@ -22,9 +22,10 @@ from weightkin.formats.gguf_names import config_of, heads_of, original_name
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.formats.storage import Contents
-from weightkin.sources.files import File, Place
+from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
+MAGIC = b"GGUF"
 MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
 MAX_ITEMS = 1 << 24  # numbers of an array
 MAX_TENSORS = 1 << 17
@@ -58,7 +59,7 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     ``first`` is what the first part of a split file says, for the parts that follow it.
     """
     cursor = _Cursor(file)
-    if cursor.take(4) != b"GGUF":
+    if cursor.take(4) != MAGIC:
         raise unreadable(file.path, "another beginning", "the letters GGUF")
     version, n_tensors, n_facts = cursor.numbers("<IQQ")
     if version not in (2, 3):
@@ -269,7 +270,7 @@ def _add(
     is_reordered = bool(heads) and bool(shape) and shape[0] % (2 * heads) == 0
     if kind in PLAIN:
         dtype = PLAIN[kind]
-        place = Place(file, NUMPY[dtype], start, shape)
+        place = TensorLocation(file, NUMPY[dtype], start, shape)
         contents.tensors[name] = TensorInfo(name, dtype, shape, n_bytes)
         if not is_reordered:
             contents.places[name] = place
@@ -279,7 +280,7 @@ def _add(
         label, _, _ = PACKED[kind]
         n_rows = shape[0]
         width = n_bytes // max(1, n_rows)
-        place = Place(file, np.dtype("u1"), start, (n_rows, width))
+        place = TensorLocation(file, np.dtype("u1"), start, (n_rows, width))
         n = math.prod(shape)
         contents.tensors[name] = TensorInfo(name, "F32", shape, 4 * n, label)
         recipe = Blocks(shape, STORED + name, kind, width)

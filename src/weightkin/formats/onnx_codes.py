@@ -14,7 +14,7 @@ from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Storage
 from weightkin.formats.onnx_graph import Held
 from weightkin.formats.packed_parts import LEAST_GROUP
-from weightkin.sources.files import Place
+from weightkin.sources.files import TensorLocation
 
 ROLES = ("codes", "scale", "zero")
 
@@ -42,7 +42,9 @@ class Codes:
     parts: Mapping[str, str]  # name of a stored tensor -> which part it is
     axis: int
 
-    def recipe(self, name: str, places: Mapping[str, Place], *, is_turned: bool) -> Unpacked | None:
+    def recipe(
+        self, name: str, places: Mapping[str, TensorLocation], *, is_turned: bool
+    ) -> Unpacked | None:
         """How the values follow; None where scales are neither one nor one for each channel."""
         shape = places["codes"].shape
         axis = self.axis + len(shape) if self.axis < 0 else self.axis
@@ -57,7 +59,7 @@ class Codes:
             return None
         return Unpacked(shape, name, axis if is_each and n > 1 else -1, n, zero is not None)
 
-    def packed(self, places: Mapping[str, Place]) -> str:
+    def packed(self, places: Mapping[str, TensorLocation]) -> str:
         """What the codes are, in words."""
         return f"onnx {places['codes'].dtype.name}"
 

@@ -21,7 +21,8 @@ from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
 from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.formats.storage import Contents
-from weightkin.sources.files import File, LocalFile, Place, readable
+from weightkin.sources.files import File, TensorLocation
+from weightkin.sources.local import LocalFile, readable
 from weightkin.text import located, quoted, shown, unreadable
 
 DTYPES = {
@@ -33,8 +34,8 @@ MAX_PATH = 1000  # characters of the name of a file beside
 _CODES = ("U8", "I8")  # of two dimensions or more: of a quantised layer
 
 
-def read_onnx(file: File, open_file: Callable[[str], File]) -> tuple[Contents, list[File]]:
-    """Tensors of an ONNX file, and the files beside it that hold their values."""
+def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
+    """Tensors of an ONNX file, whose values may lie in files beside it."""
     held = read_held(file)
     contents, beside = Contents(), _Beside(file, open_file)
     layers = codes_of(held)
@@ -44,7 +45,8 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> tuple[Contents, l
             _add_codes(contents, file, beside, name, held, layers[stored], is_turned=is_turned)
         elif stored not in inside:
             _add(contents, file, beside, name, tensor, is_turned=is_turned)
-    return contents, list(beside.files.values())
+    contents.files = list(beside.files.values())
+    return contents
 
 
 def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Stored, bool]]:
@@ -161,7 +163,7 @@ def _add_codes(
 
 def _place(
     file: File, beside: _Beside, where: str, tensor: Stored, dtype: str, *, is_turned: bool
-) -> Place | None:
+) -> TensorLocation | None:
     """Where plain values lie; None where they are not stored so."""
     shape = checked_shape(where, tensor.sizes)
     n_bytes = math.prod(shape) * BITS[dtype] // 8
@@ -173,8 +175,8 @@ def _place(
     if stop - start != n_bytes:
         raise unreadable(where, f"{stop - start} bytes", f"{n_bytes} of {dtype}")
     if is_turned:
-        return Place(home, NUMPY[dtype], start, shape[::-1], (1, shape[1]))
-    return Place(home, NUMPY[dtype], start, shape)
+        return TensorLocation(home, NUMPY[dtype], start, shape[::-1], (1, shape[1]))
+    return TensorLocation(home, NUMPY[dtype], start, shape)
 
 
 class _Beside:

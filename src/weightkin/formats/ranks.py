@@ -17,10 +17,11 @@ _STATES = re.compile(r".*(?:_model_states|_optim_states)\.pt", re.ASCII)
 _SHARD = re.compile(r"consolidated\.[0-9]{2}\.(?:pth|pt|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"mp_rank_[0-9]{2,3}(?:_[0-9]{3})*", re.ASCII)
 MEGATRON = ("model_optim_rng.pt", "model_rng.pt", "distrib_optim.pt")
+JOIN_DCP = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
 JOINED = {
     "dcp": (
         "a distributed checkpoint of torch (DCP)",
-        "one file: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt",
+        f"one file: {JOIN_DCP} FOLDER FILE.pt",
     ),
     "rank": (
         "one rank of a sharded model (FSDP, as verl saves it)",

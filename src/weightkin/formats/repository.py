@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from weightkin.errors import OutOfReach
-from weightkin.formats.folder import STANDARD_STEMS
-from weightkin.formats.shards import SUFFIXES
+from weightkin.formats.finder import STANDARD_STEMS
+from weightkin.formats.table import format_of
 from weightkin.sources.files import File, Folder, Opener
 from weightkin.sources.hub import Repository, open_repository, repository_of
 from weightkin.text import shown, unreadable
@@ -60,7 +60,7 @@ def _part(found: Repository) -> Part:
 
 
 def _weights(folder: Folder) -> list[str]:
-    return [name for name in folder.names if name.lower().endswith(SUFFIXES)]
+    return [name for name in folder.names if format_of(name)]
 
 
 def _below(whole: Folder, inside: str) -> Folder:

@@ -15,7 +15,7 @@ from weightkin.formats.json_text import MAX_BYTES, parse_object
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.shapes import check_empty, checked_name, checked_shape
 from weightkin.formats.storage import Contents
-from weightkin.sources.files import File, Place
+from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_HEADER = MAX_BYTES
@@ -38,7 +38,7 @@ def read_safetensors(file: File) -> Contents:
             contents.problems.append(Problem(shown(name), f"dtype {dtype} is not supported"))
             continue
         contents.tensors[name] = TensorInfo(name, dtype, shape, end - begin)
-        contents.places[name] = Place(file, NUMPY[dtype], base + begin, shape)
+        contents.places[name] = TensorLocation(file, NUMPY[dtype], base + begin, shape)
     _check_layout(file, taken, file.size - base)
     check_empty(file.path, (info.shape for info in contents.tensors.values()))
     return contents

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.adapter import ALONE, is_adapter, label_of, with_adapter
+from weightkin.formats.adapter import label_of, with_adapter
+from weightkin.formats.adapter_merge import is_adapter
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.folder import STANDARD_STEMS, read_config, read_folder
-from weightkin.formats.gguf_file import parts_of
+from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
+from weightkin.formats.folder import read_config, read_folder, read_named
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
-from weightkin.formats.ranks import refuse_pieces
 from weightkin.formats.repository import open_part
-from weightkin.formats.shards import is_index, read_files, read_index
 from weightkin.formats.storage import Contents, FileStorage, SketchFile, is_sketch
 from weightkin.formats.wrappers import plain_names
-from weightkin.sources.files import File, Folder, LocalFile, home_of, readable
+from weightkin.sources.files import File, Folder
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
+from weightkin.sources.local import folder_around, folder_at, readable
 from weightkin.text import shown, unreadable
 
 MAX_PROBLEMS = 100  # that are named one by one
 MAX_MARKS = 16  # plus signs of a name at which it may be cut
-BESIDE = ("config.json", "tokenizer.json")  # what is read beside a file that was named alone
+BESIDE = (CONFIG, "tokenizer.json")  # what is read beside a file that was named alone
 
 
 def open_model(source: str | Path) -> Model:
@@ -64,16 +62,16 @@ def open_model(source: str | Path) -> Model:
     if path is None:
         found = open_part(source)
         if found.file:
-            contents, files = _read_one(found.file, found.folder)
+            contents, files = read_named(found.file, found.folder)
         else:
             contents, files = read_folder(found.folder)
         return _model(found.source, found.name, found.folder, contents, files, found.commit)
     if path.is_dir():
-        folder = _local(path)
+        folder = folder_at(path)
         contents, files = read_folder(folder)
     else:
-        folder = _beside(path)
-        contents, files = _read_one(path.name, folder)
+        folder = folder_around(path, BESIDE)
+        contents, files = read_named(path.name, folder)
     return _model(str(source), _name(path), folder, contents, files, None)
 
 
@@ -154,32 +152,13 @@ def open_pair(base: str, adapter: str) -> Model:
     here = _existing(adapter)
     if here is not None:
         home, file = (here, "") if here.is_dir() else (here.parent, here.name)
-        folder, name, source = _local(home), label_of(home.absolute()), adapter
+        folder, name, source = folder_at(home), label_of(home.absolute()), adapter
     else:
         found = open_part(adapter)
         file, folder, name = found.file, found.folder, found.name
         source = pinned(found.source, found.commit)
     parts = model.parts or (pinned(model.source, model.revision),)
     return with_adapter(model, folder, f"{model.name}+{name}", (*parts, source), file)
-
-
-def _local(path: Path) -> Folder:
-    with readable(path):
-        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
-    return Folder(path, sorted(names), partial(_open_in, path, (home_of(path),)))
-
-
-def _beside(path: Path) -> Folder:
-    """The folder of a file that was named alone, with what may be read beside it.
-
-    The file itself may be a link to anywhere, as it was named; beside it, or beside what it links
-    to, links stay inside the folder.
-    """
-    near = path.parent
-    with readable(path):
-        names = [name for name in BESIDE if os.path.lexists(near / name)]
-    homes = home_of(near), home_of(Path(os.path.realpath(path)).parent)
-    return Folder(near, names, partial(_open_beside, path.name, near, homes))
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:
@@ -265,21 +244,6 @@ def may_be_elsewhere(source: str) -> bool:
     return base_and_adapter(source) is not None or (
         "\0" not in source and (source.startswith(SCHEME) or is_hub_name(source))
     )
-
-
-def _open_in(folder: Path, homes: Sequence[Path], name: str) -> File:
-    return LocalFile(folder / name, homes)
-
-
-def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> File:
-    return LocalFile(folder / name, () if name == named else homes)
-
-
-def _read_one(name: str, folder: Folder) -> tuple[Contents, list[File]]:
-    if is_index(name):
-        return read_index(folder.open_file(name), folder.open_file)
-    refuse_pieces(folder.path, [name])
-    return read_files(parts_of(name) or [name], folder.open_file)
 
 
 def _name(path: Path) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Recipe
 from weightkin.formats.model import SKETCH_KEY, Problem, TensorInfo
-from weightkin.sources.files import File, Place, Spans
+from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
 
@@ -24,13 +24,14 @@ class Contents:
     """What one file turned out to hold."""
 
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, TensorLocation] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)  # of a single safetensors file
     config: Mapping[str, Any] = field(default_factory=dict)  # of a file that holds its own
     facts: Mapping[str, Any] = field(default_factory=dict)  # of a GGUF file, for its later parts
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
+    files: list[File] = field(default_factory=list)  # beside it, which hold values
 
 
 class SketchFile(UnreadableModel):
@@ -53,7 +54,7 @@ def is_sketch(contents: Contents) -> bool:
 class FileStorage:
     """The elements of a model that lie in files, here or on a server."""
 
-    places: Mapping[str, Place]
+    places: Mapping[str, TensorLocation]
     files: Sequence[File]
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:

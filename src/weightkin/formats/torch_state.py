@@ -16,7 +16,7 @@ from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.shapes import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import TensorRecord
-from weightkin.sources.files import File, Place
+from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_DEPTH = 64  # dicts within dicts
@@ -148,7 +148,7 @@ def _names(found: list[tuple[Path, TensorRecord]], prefix: Path) -> list[str]:
     return names if len(set(names)) == len(names) else [".".join(path) for path, _ in found]
 
 
-def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> Place:
+def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> TensorLocation:
     """Where a view's elements lie, if all of them are inside its storage."""
     shape = checked_shape(where, record.shape)
     strides = checked_strides(where, record.strides, len(shape))
@@ -162,7 +162,7 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
         raise unreadable(where, f"a storage of {stop - start} bytes", quoted(stated))
     n = math.prod(shape)
     if n == 0:
-        return Place(file, dtype, start, shape)
+        return TensorLocation(file, dtype, start, shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if (last + 1) * dtype.itemsize > stop - start:
         held = (stop - start) // dtype.itemsize
@@ -170,7 +170,9 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
     if n * dtype.itemsize > file.size:  # an expanded view costs no bytes on disk
         raise unreadable(where, f"{n} elements of an expanded view", "no more than the file holds")
     begin = start + offset * dtype.itemsize
-    return Place(file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides)
+    return TensorLocation(
+        file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides
+    )
 
 
 def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -16,7 +16,8 @@ from weightkin.formats.model import Problem
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_pickle import unpickle
 from weightkin.formats.torch_state import state_contents
-from weightkin.sources.files import File, readable
+from weightkin.sources.files import File
+from weightkin.sources.local import readable
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB

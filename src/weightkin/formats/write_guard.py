@@ -7,14 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from weightkin.errors import UsageError
-from weightkin.formats.adapter import CONFIG
-from weightkin.formats.adapter import FILES as ADAPTERS
-from weightkin.formats.folder import STANDARD_STEMS
-
-SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx")
-CONFIGS = ("config.json", CONFIG)
-ENDINGS = (".safetensors", ".bin", ".onnx", ".safetensors.index.json", ".bin.index.json")
-WEIGHTS = (*(f"{stem}{suffix}" for stem in STANDARD_STEMS for suffix in ENDINGS), *ADAPTERS)
+from weightkin.formats.finder import CONFIGS, has_standard_name, is_models_folder
 
 
 def refuse_inside(target: Path, sources: Sequence[str | Path] = ()) -> None:
@@ -59,8 +52,10 @@ def _model_around(place: Path) -> Path | None:
     """The folder of a model that a path lies in, by the files there."""
     around = [x for x in (place, *place.parents) if x.is_dir()]
     for position, folder in enumerate(around):
-        is_standard = position == 0 and any((folder / name).exists() for name in WEIGHTS)
-        has_config = any((folder / name).exists() for name in CONFIGS)
-        if is_standard or (has_config and any(x.suffix in SUFFIXES for x in folder.iterdir())):
+        if position and not any((folder / name).exists() for name in CONFIGS):
+            continue
+        names = [x.name for x in folder.iterdir()]
+        has_standard = position == 0 and any(has_standard_name(name) for name in names)
+        if has_standard or is_models_folder(names):
             return folder
     return None

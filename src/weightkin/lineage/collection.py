@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from weightkin.compute import Lost, run
+from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
@@ -23,7 +23,6 @@ from weightkin.sketch.stand_in import as_model, sketch_behind
 
 WHOLE_UP_TO = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch
-Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 SketchResult = (
     tuple[Sketch, Model | None, int] | str | Lost
 )  # with the bytes read; or why there is none
@@ -43,26 +42,22 @@ class Collection:
 def gather(
     sources: Sequence[Source],
     cache: Path | None = None,
-    progress: Progress | None = None,
-    *,
-    workers: int = 1,
-    cluster: str | None = None,
+    execution: Execution = HERE,
 ) -> Collection:
     """Sketch every source; one that cannot be read is reported and the rest goes on.
 
     Sources of equal contents become one member, the first; the others are its ``duplicates``, also
     where names of tensors or dtypes differ. Tensors of one part have one name in all members.
-    Several ``workers``, or those of a dask ``cluster``, read the sources that are named; the result
-    is the same.
+    Sources that are named are read where ``execution`` says; the result is the same.
     """
     found = Collection()
     first: dict[str, int] = {}  # contents to position
     taken: set[str] = set()
-    results = _results(sources, cache, workers, cluster)
+    results = _results(sources, cache, execution)
     with closing(results):
         for done, source in enumerate(sources):
-            if progress is not None:
-                progress(_label(source), done, len(sources), found.bytes_read)
+            if execution.progress is not None:
+                execution.progress(_label(source), done, len(sources), found.bytes_read)
             _keep(found, source, next(results), first, taken)
     found.members = collapsed(under_one_spelling(found.members))
     return found
@@ -112,9 +107,10 @@ def cache_folder(wanted: Path | None) -> Path | None:
 
 
 def _results(
-    sources: Sequence[Source], cache: Path | None, workers: int, cluster: str | None
+    sources: Sequence[Source], cache: Path | None, execution: Execution
 ) -> Generator[SketchResult]:
     """What became of each source, in order; only paths and names are handed to others."""
+    workers, cluster = execution.workers, execution.cluster
     if workers == 1 and cluster is None:
         yield from (_sketched(source, cache) for source in sources)
         return

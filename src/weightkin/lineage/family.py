@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from weightkin.errors import UnreadableModel, UsageError, WorkerLost
+from weightkin.compute import HERE, Execution, Progress
+from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
-from weightkin.lineage.collection import Collection, Progress, Source, gather
-from weightkin.lineage.graph import graph_record
+from weightkin.lineage.collection import Collection, Source, gather
+from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.hidden import HiddenPair, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
@@ -27,60 +28,32 @@ from weightkin.records.family import FamilyGraph
 from weightkin.records.kinds import KINDS, disguises
 from weightkin.sketch import Sketch
 
-ALPHA = 1e-6
+Method = Literal["weightkin", "mother"]
+
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 EQUAL_LIKENESS = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 
 
-def family_graph(
+def find_family(
     sources: Sequence[Source],
     *,
-    alpha: float = ALPHA,
-    seed: int = 0,
-    method: Literal["weightkin", "mother"] = "weightkin",
+    alpha: float,
+    seed: int,
+    method: Method = "weightkin",
     cache: Path | None = None,
-    progress: Progress | None = None,
-    workers: int = 1,
-    cluster: str | None = None,
+    execution: Execution = HERE,
 ) -> FamilyGraph:
-    """Recover who was made from whom among many models.
+    """The family graph of models, sketches or sources; `api.tree.family_graph` says it in full.
 
-    Null hypothesis of every join: the two models come from independent initialisations; the level
-    is paid for all n(n-1)/2 pairs. Directions carry a probability of their own and are claimed from
-    0.8 on.
-
-    Parameters
-    ----------
-    sources : sequence
-        Models, sketches or what `open_model` takes.
-    alpha : float
-        Level at which any two strangers are joined.
-    seed : int
-        Breaks ties and draws resamples; recorded.
-    method : str
-        ``mother`` is the second paper's recipe on the same models, for comparison.
-    cache : Path, optional
-        Keep sketches here between runs.
-    progress : callable, optional
-        Called with what is done, number done, number in all and bytes read: before each model is
-        sketched, then in each phase of the comparing, counted from 0 again.
-    workers : int
-        Processes that sketch; what they answer does not depend on it.
-    cluster : str, optional
-        Address of a dask scheduler whose workers sketch instead.
-
-    Returns
-    -------
-    FamilyGraph
-        Nodes with none, one or several parents. Models that could not be read are in ``skipped``.
+    Raises
+    ------
+    UnreadableModel
+        None of them could be read.
     """
     started = time.perf_counter()
-    if not sources:
-        raise UsageError("no model was named, expected at least one")
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
-    collection = gather(sources, cache, progress, workers=workers, cluster=cluster)
+    progress = execution.progress
+    collection = gather(sources, cache, execution)
     if not collection.members:
         kind = WorkerLost if collection.n_lost else UnreadableModel
         raise kind(none_read([x.why for x in collection.skipped]))
@@ -89,19 +62,11 @@ def family_graph(
 
         families = _families(collection, alpha, seed, progress)[2]
         edges, skipped = mother_edges(collection.members, families)
-        n_unobserved = 0
+        drawn = Drawn(edges, 0, skipped)
     else:
-        edges, n_unobserved, skipped = _found(collection, alpha, seed, progress)
-    return graph_record(
-        collection,
-        edges,
-        n_unobserved,
-        skipped,
-        alpha=alpha,
-        seed=seed,
-        method=method,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+        drawn = _found(collection, alpha, seed, progress)
+    graph = graph_record(collection, drawn, alpha=alpha, seed=seed, method=method)
+    return replace(graph, seconds=round(time.perf_counter() - started, 3))
 
 
 def none_read(whys: Sequence[str]) -> str:
@@ -141,9 +106,7 @@ def _phase(
     return on_progress
 
 
-def _found(
-    collection: Collection, alpha: float, seed: int, progress: Progress | None
-) -> tuple[list[CandidateEdge], int, list[Skipped]]:
+def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
     """Everything in turn: families, lossy leaves, mixtures, trained trees, hidden models."""
     members = collection.members
     sketches = [m.sketch for m in members]
@@ -200,7 +163,7 @@ def _found(
         Skipped(what=members[i].id, why="too many models without relatives to compare all weights")
         for i in unseen
     ]
-    return edges, n_unobserved, skipped
+    return Drawn(edges, n_unobserved, skipped)
 
 
 def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from weightkin._version import __version__
 from weightkin.lineage.candidates import CandidateEdge, Member
@@ -14,28 +15,29 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, Runner
 from weightkin.sketch import Scheme
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Edges between members, by position; unobserved ancestors are -1, -2, ..."""
+
+    edges: Sequence[CandidateEdge]
+    n_unobserved: int
+    skipped: Sequence[Skipped]
+
+
 def graph_record(
-    collection: Collection,
-    edges: Sequence[CandidateEdge],
-    n_unobserved: int,
-    skipped: Sequence[Skipped],
-    *,
-    alpha: float,
-    seed: int,
-    method: str,
-    seconds: float,
+    collection: Collection, drawn: Drawn, *, alpha: float, seed: int, method: str
 ) -> FamilyGraph:
     """The record of a collection and the edges found in it."""
     members = collection.members
     taken = {m.id for m in members}
-    unobserved = [_free(f"unobserved-{k + 1}", taken) for k in range(n_unobserved)]
+    unobserved = [_free(f"unobserved-{k + 1}", taken) for k in range(drawn.n_unobserved)]
 
     def name(i: int) -> str:
         return members[i].id if i >= 0 else unobserved[-1 - i]
 
     nodes = [_node(m) for m in members]
     nodes += [FamilyNode(id=x, observed=False) for x in unobserved]
-    drawn = tuple(
+    edges = tuple(
         FamilyEdge(
             parent=name(e.parent),
             child=name(e.child),
@@ -52,18 +54,17 @@ def graph_record(
             if e.runner_up is None
             else RunnerUp(parent=name(e.runner_up), behind=max(0.0, e.behind), unit=e.unit),
         )
-        for e in edges
+        for e in drawn.edges
     )
     return FamilyGraph(
         nodes=tuple(nodes),
-        edges=drawn,
-        components=_components([n.id for n in nodes], drawn),
+        edges=edges,
+        components=_components([n.id for n in nodes], edges),
         alpha=alpha,
         method=f"{method}/1",
         parameters={"scheme": Scheme().name, "n_pairs": len(members) * (len(members) - 1) // 2},
-        skipped=(*collection.skipped, *skipped),
+        skipped=(*collection.skipped, *drawn.skipped),
         seed=seed,
-        seconds=seconds,
         bytes_read=collection.bytes_read,
         version=__version__,
         incomplete=collection.is_incomplete,

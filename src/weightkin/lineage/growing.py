@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
@@ -75,7 +75,7 @@ def insert_model(
     for x, own in (*((x, sketches[x]) for x in family), (name, newcomer)):
         model = weights(x) if with_weights else None
         members.append(replace(own if model is None else model, name=x))
-    part = family_graph(members, alpha=graph.alpha * share, seed=graph.seed)
+    part = find_family(members, alpha=graph.alpha * share, seed=graph.seed)
     if not is_whole:
         part = opened(part, name)
         n_near = int(graph.parameters.get(N_NEAR, 0)) + 1

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from weightkin.catalogue.config import LENGTHS, keys_of
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats.json_text import parse_object
-from weightkin.sources.files import LocalFile, home_of
+from weightkin.sources.local import LocalFile, home_of
 
 InputKind = Literal["uniform", "text", "images", "gaussian"]
 LENGTH = 64  # tokens of one sequence, unless a model reads fewer

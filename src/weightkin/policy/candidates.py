@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.formats import Model
+from weightkin.formats.finder import kind_of
 from weightkin.formats.source import may_be_elsewhere
 from weightkin.policy.contents import MOST_STATE
 from weightkin.policy.covered import files_of
@@ -19,7 +20,7 @@ from weightkin.policy.naming import (
     why_not_as_registered,
 )
 from weightkin.policy.reading import Policy
-from weightkin.policy.walk import FoundSource, is_weights, models_of
+from weightkin.policy.walk import FoundSource, models_of
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -77,6 +78,6 @@ def held_by_trainer(found: FoundSource, told: Checked) -> int:
         return 0
     files = [Path(found.source)]
     if isinstance(found.model, Model):
-        files = [file for file in files_of(found.model.storage) if is_weights(file.name)]
+        files = [file for file in files_of(found.model.storage) if kind_of(file.name)]
     n_bytes = sum(file.stat().st_size for file in files)
     return n_bytes if n_bytes <= MOST_STATE else 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from weightkin._version import __version__
+from weightkin.api.arguments import check_paths, check_seed
+from weightkin.api.models import Source as Checkable
+from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.formats import Model, digest
 from weightkin.formats.card import CARD
@@ -36,7 +39,7 @@ Place = str | Path
 
 
 def check(
-    model: Source | Sequence[Source],
+    model: Checkable | Sequence[Checkable],
     policy: Policy | Place | None = None,
     *,
     registry: Registry | Place | None = None,
@@ -51,7 +54,7 @@ def check(
 
     Parameters
     ----------
-    model : str, Path, Model, or a sequence of them
+    model : str, Path, Model, state dict, or a sequence of them
         What is checked: sources, or names and numbers (``#3``) of registered models, of which the
         source is read; of a folder, all weights in and below it (`policy.walk`). One source of
         which nothing can be read raises; what cannot be read among others becomes a finding.
@@ -76,15 +79,15 @@ def check(
     UnreadableModel
         There is one source, and nothing of it could be read.
     UsageError
-        The policy is malformed, or nothing is asked.
+        An argument has a value that it cannot have, the policy is malformed, or nothing is asked.
     """
     started = time.perf_counter()
-    sources = [model] if isinstance(model, str | Path | Model) else list(model)
+    is_one = isinstance(model, str | Path | Model | Mapping)
+    sources = [as_source("model", model)] if is_one else as_sources("model", model)
+    check_seed(seed)
     rules = policy if isinstance(policy, Policy) else read_policy(policy) if policy else Policy()
     home = _home(registry)
-    rules = _with_named(rules, expect, deny)
-    if not sources:
-        raise UsageError("no model was named, expected at least one")
+    rules = _with_named(rules, check_paths("expect", expect), check_paths("deny", deny))
     _check_asked(rules, home)
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
     checked = _check_all(sources, room, seed)

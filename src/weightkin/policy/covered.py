@@ -19,9 +19,9 @@ import numpy.typing as npt
 from weightkin.formats import Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.shards import SUFFIXES
 from weightkin.formats.storage import FileStorage
-from weightkin.sources.files import File, Place
+from weightkin.formats.table import HEAD, begun_as, format_of
+from weightkin.sources.files import File, TensorLocation
 
 MOST_OTHER = 1 << 20  # compressed bytes beside tensors: names, shapes, a pickle, a graph
 MOST_VOCABULARY = 1 << 24  # of a GGUF file, which holds its tokens
@@ -67,10 +67,10 @@ def information(file: File, gaps: Bytes) -> int:
 def _ledger(storage: Storage) -> dict[Path, tuple[File, Bytes]]:
     """Each file of weights with the pieces of it that no tensor touches."""
     files: dict[Path, File] = {}
-    places: dict[Path, list[Place]] = {}
+    places: dict[Path, list[TensorLocation]] = {}
     for stored in _stores(storage):
         for file in stored.files:
-            if isinstance(file.path, Path) and file.path.suffix.lower() in SUFFIXES:
+            if isinstance(file.path, Path) and format_of(file.path.suffix):
                 files[file.path] = file
         for place in stored.places.values():
             if isinstance(place.file.path, Path):
@@ -88,9 +88,8 @@ def _stores(storage: Storage) -> list[FileStorage]:
 
 
 def _why(file: File, gaps: Bytes) -> str:
-    most = MOST_OTHER
-    if file.size > 4 and file.read([(0, 4)]).tobytes() == b"GGUF":
-        most = MOST_VOCABULARY
+    begun = begun_as(file.read([(0, min(HEAD, file.size))]).tobytes())
+    most = MOST_VOCABULARY if begun and begun.holds_tokens else MOST_OTHER
     if information(file, gaps) <= most:
         return ""
     return f"{_length(gaps):,} of {file.size:,} bytes that belong to no tensor"
@@ -100,7 +99,7 @@ def _length(pieces: Bytes) -> int:
     return int((pieces[:, 1] - pieces[:, 0]).sum())
 
 
-def _gaps(size: int, places: Iterable[Place]) -> Bytes:
+def _gaps(size: int, places: Iterable[TensorLocation]) -> Bytes:
     """Pieces of a file that no tensor touches."""
     left = MOST_PIECES
     found = [np.zeros((1, 2), dtype=np.int64)]
@@ -115,7 +114,7 @@ def _gaps(size: int, places: Iterable[Place]) -> Bytes:
     return gaps[gaps[:, 0] < gaps[:, 1]]
 
 
-def _touched(place: Place, most: int) -> Bytes:
+def _touched(place: TensorLocation, most: int) -> Bytes:
     """The pieces that a tensor touches; only the first of them where there are more than ``most``.
 
     Dimensions that repeat elements (stride 0) add nothing, and those that follow on one another

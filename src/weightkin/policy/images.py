@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+
+from weightkin.sources.files import File
 
 MOST_IMAGE, MOST_BESIDE = 8 << 20, 1 << 17  # bytes of a picture, and of all but its pixels
 MOST_PIXELS = 1 << 27  # bytes of pixels, unpacked
@@ -26,11 +27,11 @@ JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # headers of plain and progressive JPEG
 JPEG_TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))  # of JPEG, and what lies beside it
 
 
-def is_image(path: Path, size: int) -> bool:
+def is_image(file: File) -> bool:
     """Whether a file is a picture and nothing else."""
-    if not 32 <= size <= MOST_IMAGE:
+    if not 32 <= file.size <= MOST_IMAGE:
         return False
-    raw = path.read_bytes()
+    raw = file.read([(0, file.size)]).tobytes()
     return _is_png(raw) if raw.startswith(PNG) else _is_jpeg(raw)
 
 

@@ -17,7 +17,8 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.stage import block_name
 from weightkin.formats import Model, Storage
-from weightkin.formats.adapter import Joined, Merged
+from weightkin.formats.adapter import Joined
+from weightkin.formats.adapter_merge import Merged
 from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from weightkin.api.arguments import check_path
 from weightkin.errors import UsageError
 from weightkin.policy.licences import CLASSES, plain
 from weightkin.records.checking import ALWAYS, RULES, Setting
@@ -55,9 +56,10 @@ def read_policy(path: str | Path) -> Policy:
     UsageError
         Missing, empty, no TOML, an unknown key, a wrong type or an unknown level or class.
     """
+    path = check_path("policy", path)
     where = shown(path)
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             raw = file.read(MAX_POLICY_BYTES + 1)
         if len(raw) > MAX_POLICY_BYTES:
             raise UsageError(f"{where}: more than {MAX_POLICY_BYTES} bytes, expected a policy")

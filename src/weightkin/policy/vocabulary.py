@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from weightkin.errors import UnreadableModel
 from weightkin.formats.protobuf import Messages, Value
 from weightkin.policy.texts import why_no_settings
-from weightkin.sources.files import LocalFile
+from weightkin.sources.files import File
 
 MOST_PIECE = 1 << 10  # bytes of a piece
 MOST_SPEC = 1 << 17  # bytes of how the pieces were found, and of examples
@@ -16,13 +14,13 @@ PIECE_FIELD, TRAINER, NORMALIZER, EXAMPLES, DENORMALIZER = range(1, 6)
 MOST_KIND = 6  # of a piece
 
 
-def is_vocabulary(path: Path) -> bool:
+def is_vocabulary(file: File) -> bool:
     """Whether a file holds pieces with falling scores, and each of the other parts once."""
     scores: list[float] = []
     seen: set[int] = set()
     try:
-        messages = Messages(LocalFile(path))
-        for number, value in messages.fields(0, messages.file.size):
+        messages = Messages(file)
+        for number, value in messages.fields(0, file.size):
             if number == PIECE_FIELD:
                 scores.append(_score(messages, value))
                 continue

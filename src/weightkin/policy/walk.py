@@ -8,7 +8,6 @@ that says why: nothing is left out in silence.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,38 +15,24 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from weightkin.errors import WeightkinError
+from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats import Model
-from weightkin.formats.adapter import FILES as ADAPTERS
-from weightkin.formats.adapter import adapter_of
-from weightkin.formats.adapter_base import base_beside
-from weightkin.formats.folder import COMPANIONS
-from weightkin.formats.shards import SUFFIXES, is_index
+from weightkin.formats.adapter import adapter_of, base_beside
+from weightkin.formats.finder import ADAPTERS, PARTS, TRAINER_STATE, is_index, is_one_model, kind_of
 from weightkin.formats.source import base_and_adapter, open_pair
+from weightkin.formats.table import format_of, suffixes
 from weightkin.policy.claimed import is_own_model, lists_weights
-from weightkin.policy.contents import TRAINER_FILE, why_not_passed
+from weightkin.policy.contents import why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
 from weightkin.sketch.source import open_model
-from weightkin.sources.files import home_of
 from weightkin.sources.hub import SCHEME
+from weightkin.sources.local import KINDS, home_of
 from weightkin.text import shown, unreadable
 
 MAX_ENTRIES = 10_000  # entries of a folder and all below it
 MAX_NAMED_FILES = 20  # files of one folder that are named one by one
 WANTED = "weights that can be opened, or a file that holds none"
-FILE_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-# files by which a folder is itself one model
-IS_PART = re.compile(
-    r"-\d+-of-\d+\.\w+$|\.index(\..*)?\.json$"
-    r"|^(model|pytorch_model|diffusion_pytorch_model)\.(safetensors|bin|gguf|onnx|pt|pth)$",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +74,11 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
             is_empty = False
             yield found
         if is_empty:
-            wanted = f"weights in it or below, files ending in {', '.join(SUFFIXES)}"
+            wanted = f"weights in it or below, files ending in {', '.join(suffixes())}"
             yield FoundSource(text, unreadable(Path(text), "no model", wanted))
     else:
         yield _opened(text, read)
         yield from _open(read)
-
-
-def is_weights(name: str) -> bool:
-    """Whether a file is opened as weights, by its name."""
-    return name.lower().endswith(SUFFIXES) or is_index(name)
 
 
 @dataclass(slots=True)
@@ -117,13 +97,13 @@ class _Read:
         """
         storage = adapter_of(model.storage)
         files = files_of(storage)
-        weights = [file for file in files if is_weights(file.name)]
-        is_onnx = any(file.suffix.lower() == ".onnx" for file in weights)
+        weights = [file for file in files if kind_of(file.name)]
+        has_beside = any(_has_beside(file.name) for file in weights)
         is_one = len(weights) == 1 or any(is_index(file.name) for file in weights)
         for file, why in coverage_of(storage).items():
-            if is_onnx and is_own_model(file):
+            if has_beside and is_own_model(file):
                 continue
-            if is_onnx or is_one or IS_PART.search(file.name):
+            if has_beside or is_one or kind_of(file.name) in PARTS:
                 self.partly.pop(_real(file), None)
                 if why and not model.is_partial:  # else what is missing is named already
                     self.partly[_real(file)] = why
@@ -189,7 +169,7 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
                 yield FoundSource(
                     str(path), unreadable(path, refused, "a file or a folder (name it)")
                 )
-        yield from _in_folder(folder, [x.name for x in here if is_weights(x.name)], read)
+        yield from _in_folder(folder, [x.name for x in here if kind_of(x.name)], read)
         files += here
         if n > MAX_ENTRIES:
             found = f"more than {MAX_ENTRIES} entries, not all of them looked at"
@@ -218,25 +198,30 @@ def _refused(path: Path, root: Path) -> str | None:
         return "a link that leads outside the folder, which is not followed"
     if is_folder:
         return ""  # a link to a folder below the root, which is visited by its own name
-    return None if stat.S_ISREG(kind) else FILE_KINDS.get(stat.S_IFMT(kind), "no file")
+    return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "no file")
 
 
 def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[FoundSource]:
     """The folder as one model where its names say so; then every file that was not read."""
     left = [name for name in names if not read.is_settled(folder / name)]
-    seen = [x for x in left if not x.startswith((".", "adapter_model.", *COMPANIONS))]
-    if len(seen) == 1 or any(IS_PART.search(name) for name in seen):
+    seen = [x for x in left if not x.startswith(".") and kind_of(x) not in ("adapter", "trainer")]
+    if len(seen) == 1 or is_one_model(seen):
         found = _opened(str(folder), read)
         if isinstance(found.model, Model):
             yield found  # what is wrong with it is said of each file else
-    for name in sorted(left, key=lambda x: (x.startswith(COMPANIONS), _rank(x), x)):
+    for name in sorted(left, key=lambda x: (kind_of(x) == "trainer", _rank(x), x)):
         if not read.is_settled(folder / name) and _real(folder / name) not in read.partly:
             yield from _alone(folder, name, read)
 
 
 def _rank(name: str) -> int:
     """Files that point at others come first."""
-    return 0 if is_index(name) else 1 if name.lower().endswith(".onnx") else 2
+    return 0 if is_index(name) else 1 if _has_beside(name) else 2
+
+
+def _has_beside(name: str) -> bool:
+    found = format_of(name)
+    return found is not None and found.has_beside
 
 
 def _alone(folder: Path, name: str, read: _Read) -> Iterator[FoundSource]:
@@ -255,8 +240,15 @@ def _alone(folder: Path, name: str, read: _Read) -> Iterator[FoundSource]:
         return  # a text, looked at with the rest
     if _real(path) not in read.partly:
         read.settled.add(_real(path))  # opened, or named here
-    is_state = TRAINER_FILE.fullmatch(name) is not None and (is_model or not why_not_passed(path))
-    yield FoundSource(found.source, found.model, is_state)
+    is_state = TRAINER_STATE.fullmatch(name) is not None
+    yield FoundSource(found.source, found.model, is_state and (is_model or _is_passed(path)))
+
+
+def _is_passed(path: Path) -> bool:
+    try:
+        return not why_not_passed(path)
+    except UnreadableModel:
+        return False
 
 
 def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
@@ -269,8 +261,9 @@ def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
         elif not read.is_settled(path):
             try:
                 why = why_not_passed(path)
-            except OSError as problem:
-                why = f"a file that cannot be read ({problem.strerror})"
+            except UnreadableModel as unread:
+                yield FoundSource(str(path), unread)
+                continue
             if why:
                 by_folder.setdefault(path.parent, []).append((path, why))
     for folder, named in by_folder.items():

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
-from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.form import from_text, pvalue_words, to_text
 from weightkin.records.kinds import Kind, equal_kinds
 
 SCHEMA = "weightkin/comparison/1"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Skipped
+from weightkin.records.form import from_text
 
 SCHEMA = "weightkin/estimate/1"
 
@@ -45,3 +48,8 @@ class Estimate:
     def to_json(self) -> str:
         """Return the record as JSON."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Estimate:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, partial(built, Estimate))

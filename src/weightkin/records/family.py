@@ -9,9 +9,10 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
+from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
 from weightkin.records.comparison import Skipped
-from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import KINDS, Kind
 
 SCHEMA = "weightkin/family/1"

@@ -13,17 +13,6 @@ T = TypeVar("T")
 MOST_SAID = 300  # characters of what is wrong with a field
 
 
-class InNotebooks:
-    """Records that a notebook shows as their page."""
-
-    __slots__ = ()
-
-    def _repr_html_(self: Any) -> str:
-        import weightkin  # at its door: records themselves know nothing of reports
-
-        return str(weightkin.notebook_html(self))
-
-
 def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
     """Return JSON with its schema first; refuses NaN and infinity."""
     data = _without_none({"schema": schema, **values})

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
+from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
 from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Skipped, Trusts
-from weightkin.records.form import InNotebooks, from_text, pvalue_words, to_text
+from weightkin.records.form import from_text, pvalue_words, to_text
 
 SCHEMA = "weightkin/location/1"
 

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
 from weightkin.records.comparison import Effect, Skipped
-from weightkin.records.form import InNotebooks, from_text, to_text
+from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind
 
 ADDING_SCHEMA = "weightkin/adding/1"
@@ -60,6 +61,11 @@ class Adding:
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON."""
         return to_text(ADDING_SCHEMA, asdict(self), indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Adding:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, ADDING_SCHEMA, partial(built, Adding))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +210,17 @@ class Trace(InNotebooks):
         return from_text(text, where, TRACE_SCHEMA, partial(built, Trace))
 
 
-def listing_json(models: tuple[Registered, ...]) -> str:
-    """All registered models as one record."""
-    return to_text(LISTING_SCHEMA, {"models": [asdict(m) for m in models]}, 2)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All registered models."""
+
+    models: tuple[Registered, ...]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the record as JSON."""
+        return to_text(LISTING_SCHEMA, asdict(self), indent)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Listing:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, LISTING_SCHEMA, partial(built, Listing))

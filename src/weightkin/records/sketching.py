@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 
+from weightkin.records.built import built
 from weightkin.records.comparison import Skipped
+from weightkin.records.form import from_text
 
 SCHEMA = "weightkin/sketching/1"
 
@@ -48,3 +51,8 @@ class Sketching:
             if sketch["full_digest"] is None:
                 del sketch["full_digest"]
         return json.dumps({"schema": SCHEMA, **fields}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Sketching:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, SCHEMA, partial(built, Sketching))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin._version import __version__
-from weightkin.compute import Lost, run
-from weightkin.errors import OutOfReach, UnreadableModel, UsageError, WeightkinError
+from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.errors import OutOfReach, UnreadableModel, WeightkinError
 from weightkin.formats.source import full_name
 from weightkin.records import Skipped
 from weightkin.records.registry import Adding, Registered
@@ -25,8 +25,6 @@ from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.store import COLUMNS, opened, registered, writing
 from weightkin.registry.stores import store_of
-
-Progress = Callable[[str, int, int, int], None]  # name, done, in all, bytes read so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,13 @@ def add_all(
     path: Path,
     sources: Sequence[str | Path],
     *,
-    workers: int = 1,
-    cluster: str | None = None,
     resume: bool = False,
     place: str | None = None,
-    progress: Progress | None = None,
+    execution: Execution = HERE,
 ) -> Adding:
-    """Add sources, or take up every job that was stopped; ``place`` is that of `opened`."""
+    """Add sources, or what interrupted jobs left; ``place`` is that of `opened`."""
     started = time.perf_counter()
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, expected at least 1")
-    if not sources and not resume:
-        raise UsageError("no model was named, expected at least one, or resume")
+    workers, cluster, progress = execution.workers, execution.cluster, execution.progress
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []

@@ -35,7 +35,7 @@ def check_declared(
     tuple of DeclaredParent
         One for each declared name, then one for each inferred parent that is not declared.
     """
-    own = found.number
+    own = found.request.number
     stated = []
     meant: set[int] = set()
     tested = {x.model.id: x for x in (*found.relatives, *found.others)}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from weightkin._version import __version__
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.records.registry import Registered
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
@@ -16,7 +17,6 @@ from weightkin.registry.sealed import SealedStore, with_mark
 from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import COLUMNS, registered, writing
 from weightkin.sketch import invariant, vectors
-from weightkin.sketch.file import SUFFIX
 
 
 def keep(
@@ -78,7 +78,7 @@ def keep(
 
 def file_of(contents: str, scheme: str) -> str:
     """Name of the file of a sketch."""
-    return f"{hashlib.sha256(f'{contents} {scheme}'.encode()).hexdigest()}{SUFFIX}"
+    return f"{hashlib.sha256(f'{contents} {scheme}'.encode()).hexdigest()}{SKETCH_SUFFIX}"
 
 
 def forget(

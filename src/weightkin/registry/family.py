@@ -18,10 +18,10 @@ import numpy as np
 
 from weightkin._version import __version__
 from weightkin.arrays import Floats
+from weightkin.compute import Execution, Progress
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.formats import Model
-from weightkin.lineage.collection import Progress
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped
@@ -210,7 +210,7 @@ def _rebuilt(
         sources.append(replace(sketch if whole is None else whole, name=name))
     if not sources:
         raise UnreadableModel(f"none of {len(lost)} sketches could be read: {lost[0].why}")
-    graph = family_graph(sources, alpha=alpha, seed=seed, progress=progress)
+    graph = find_family(sources, alpha=alpha, seed=seed, execution=Execution(progress=progress))
     said = {name for name, own in names.items() if own.slot in hidden}
     skipped = tuple(x for x in graph.skipped if x.why != NO_WEIGHTS or x.what in said)
     return _with_numbers(replace(graph, skipped=skipped), names, held, lost)

@@ -17,7 +17,7 @@ from weightkin.registry.blocks import (
 from weightkin.registry.prepared import MAX_SKETCH
 from weightkin.scan import Bits
 from weightkin.sketch import Sketch, read_sketch, write_sketch
-from weightkin.sources.files import LocalFile
+from weightkin.sources.local import LocalFile
 from weightkin.text import unreadable
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from weightkin._version import __version__
 from weightkin.formats import Model
-from weightkin.lineage.family import family_graph
+from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import (
     MOST_AGAIN,
     N_NEAR,
@@ -68,7 +68,7 @@ def place_in_graph(
 
     ``slot`` is where its contents are registered, None where they are not.
     """
-    number = found.number
+    number = found.request.number
     at = next((x.id for x in graph.nodes if number and number in x.registered), None)
     at = at or next((node for node, held in sketches.held.items() if held.slot == slot), None)
     among: Among = "registry"
@@ -110,8 +110,8 @@ def place_among_nearest(
     query: Prepared,
     found: Compared,
 ) -> Placement:
-    """Lay out the family of a model, where no graph of the registry is kept."""
-    alpha, number = found.asked.alpha, found.number
+    """Lay out the family of a model."""
+    number, alpha = found.request.number, found.request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
         return Placement()
@@ -121,18 +121,18 @@ def place_among_nearest(
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, QUERY_NODE, is_hidden)]
+    sources: list[Sketch | Model] = [_source(query.sketch, QUERY_NODE, is_hidden=is_hidden)]
     facts = {QUERY_NODE: NodeFacts(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
         first = held[slot].models[0]
         sketch = sketch_of(store, held[slot])
-        sources.append(_source(sketch, f"#{first.id}", with_weights or is_hidden))
+        sources.append(_source(sketch, f"#{first.id}", is_hidden=with_weights or is_hidden))
         facts[f"#{first.id}"] = NodeFacts(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = family_graph(sources, alpha=alpha * share, seed=found.asked.seed)
+    graph = find_family(sources, alpha=alpha * share, seed=found.request.seed)
     graph = graph if is_whole else opened(graph)
     return _place(graph, QUERY_NODE, facts, "registry" if is_whole else "nearest")
 
@@ -147,7 +147,7 @@ def search_record(
         digest=query.sketch.digest,
         n_scanned=found.n_scanned,
         n_compared=len(found.candidates),
-        alpha=found.asked.alpha,
+        alpha=found.request.alpha,
         paid_alpha=found.paid_alpha,
         relatives=tuple(found.relatives),
         others=tuple(found.others),
@@ -156,11 +156,11 @@ def search_record(
         path=where.path,
         placed_among=where.among,
         first_registered=first,
-        registered=found.asked.own,
+        registered=found.request.own,
         skipped=(*found.skipped, *where.skipped),
-        bytes_read=found.bytes_read + (0 if found.asked.own else query.sketch.bytes_read),
+        bytes_read=found.bytes_read + (0 if found.request.own else query.sketch.bytes_read),
         seconds=seconds,
-        seed=found.asked.seed,
+        seed=found.request.seed,
         version=__version__,
         incomplete=query.sketch.is_partial or found.is_incomplete,
         not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
@@ -243,7 +243,7 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     return found
 
 
-def _source(sketch: Sketch, name: str, is_hidden: bool) -> Sketch | Model:
+def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
     """What is laid out: everything there is of a small model, the weights of a hidden one."""
     model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)

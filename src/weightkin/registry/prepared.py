@@ -13,11 +13,11 @@ from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared, declared
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
-from weightkin.sketch.file import SUFFIX
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
 from weightkin.sketch.source import open_model
 from weightkin.sketch.stand_in import as_model, sketch_behind
@@ -69,7 +69,7 @@ def sketch_in(data: bytes, where: str) -> Sketch:
         They are damaged, or no sketch.
     """
     with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / f"one{SUFFIX}"
+        draft = Path(folder) / f"one{SKETCH_SUFFIX}"
         draft.write_bytes(data)
         try:
             return read_sketch(draft)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from weightkin.api.arguments import (
+    check_alpha,
+    check_count,
+    check_execution,
+    check_flag,
+    check_kind,
+    check_path,
+    check_paths,
+    check_seed,
+)
+from weightkin.api.models import Source, as_source
+from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UnusableRegistry, UsageError
-from weightkin.formats import Model
-from weightkin.formats.declared import Declared
-from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -22,16 +30,14 @@ from weightkin.registry import (
     entries,
     family,
     placing,
+    queries,
     searching,
     slots,
     transfer_archive,
 )
-from weightkin.registry.claims import is_path, is_text
-from weightkin.registry.prepared import Prepared, of_sketch, prepare
+from weightkin.registry.claims import is_text
 from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
 from weightkin.registry.stores import new_place, store_of
-from weightkin.sketch.source import open_model
-from weightkin.text import shown, unreadable
 
 ALPHA = 1e-6
 N_COMPARED = 32  # candidates that are compared
@@ -53,37 +59,54 @@ class Registry:
     """
 
     def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
-        self.path = default_file() if path is None else Path(path)
-        self._store = store
+        self.path = default_file() if path is None else check_path("path", path)
+        self._store = check_kind("store", store, str | None, "a text such as lance:PATH")
         self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
 
     def add(
         self,
         sources: Sequence[str | Path],
         *,
-        workers: int = 1,
-        cluster: str | None = None,
         resume: bool = False,
-        progress: adding.Progress | None = None,
+        execution: Execution = HERE,
     ) -> Adding:
         """Register models; what cannot be read is in ``skipped``, the rest goes on.
 
-        With ``resume``, also takes up whatever stopped jobs left over. ``workers`` processes read
-        models, or the workers of a ``cluster``: the address of a dask scheduler.
+        Parameters
+        ----------
+        sources : sequence of str or Path
+            Models, by where they lie. None may be named to resume alone.
+        resume : bool
+            Also add what interrupted jobs left.
+        execution : Execution
+            Where models are read, and who hears of the progress.
+
+        Returns
+        -------
+        Adding
+            What was added, what was known already, and what was left out.
+
+        Raises
+        ------
+        UsageError
+            An argument has a value that it cannot have.
+        UnusableRegistry
+            The file is damaged, or cannot be written.
         """
+        check_paths("sources", sources)
+        if not sources and not check_flag("resume", resume):
+            raise UsageError("sources is empty: at least one model is needed, or resume")
         refuse_inside(self.path, sources)
         return adding.add_all(
             self.path,
             sources,
-            workers=workers,
-            cluster=cluster,
             resume=resume,
             place=new_place(self.path, self._store, sources),
-            progress=progress,
+            execution=check_execution(execution),
         )
 
     def search(
-        self, source: str | Path, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
+        self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
     ) -> Search:
         """Who is related to a model, among all that are registered.
 
@@ -92,8 +115,8 @@ class Registry:
 
         Parameters
         ----------
-        source : str or Path
-            A source, or the name or number (``#3``) of a registered model.
+        source : Model, str, Path or state dict
+            An open model, a source, or the name or number (``#3``) of a registered model.
         alpha : float
             Level of the whole search.
         seed : int
@@ -105,7 +128,7 @@ class Registry:
 
     def trace(
         self,
-        source: str | Path | Model,
+        source: Source,
         *,
         alpha: float = ALPHA,
         seed: int = 0,
@@ -120,21 +143,35 @@ class Registry:
         the gate, every comparison is made anew and nothing is written.
         """
         started = time.perf_counter()
-        if not 0 < alpha < 1 or most < 1:
-            raise UsageError("alpha must lie between 0 and 1, and most be at least 1")
-        query, own = self._query(source)
+        check_alpha(alpha)
+        check_seed(seed)
+        check_count("most", most, least=1)
+        check_flag("fresh", fresh)
+        for number in check_kind("also", also, tuple | list, "a list of numbers"):
+            check_count("a number of also", number)
+        query, own = queries.prepared(self.path, as_source("source", source))
         with opened(self.path, to_write=False) as connection:
             store = store_of(self.path, connection)
             parents = [p for p in query.declared.parents if is_text(p)]
             matches = {p: declarations.matching(connection, p) for p in parents}
-            named = (*also, *(x for ids in matches.values() for x in ids))
-            wanted = [i for i in named if own is None or i != own.id]
-            asked = searching.Asked(own, alpha, seed, most, fresh)
-            found = searching.search(store, connection, query, wanted, asked)
+            request = searching.Request(
+                own=own,
+                wanted=[
+                    i
+                    for i in (*also, *(x for ids in matches.values() for x in ids))
+                    if own is None or i != own.id
+                ],
+                alpha=alpha,
+                seed=seed,
+                most=most,
+                fresh=fresh,
+            )
+            found = searching.search(store, connection, query, request)
             before = self._before if fresh else None
             whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
-                where = placing.place_among_nearest(store, slots.slots_of(connection), query, found)
+                there = slots.slots_of(connection)
+                where = placing.place_among_nearest(store, there, query, found)
             else:
                 slot = searching.slot_of(connection, query)
                 where = placing.place_in_graph(whole[0], whole[1], query, slot, found)
@@ -160,7 +197,7 @@ class Registry:
         *,
         alpha: float = ALPHA,
         seed: int = 0,
-        progress: adding.Progress | None = None,
+        progress: Progress | None = None,
     ) -> FamilyGraph:
         """The family graph of all registered models; each node says its numbers here.
 
@@ -176,8 +213,8 @@ class Registry:
         UnreadableModel
             None of its sketches can be read.
         """
-        if not 0 < alpha < 1:
-            raise UsageError(f"alpha is {alpha}, expected a number between 0 and 1")
+        check_alpha(alpha)
+        check_seed(seed)
         with opened(self.path, to_write=False) as connection:
             graph, is_new = family.family(
                 self.path, connection, alpha=alpha, seed=seed, progress=progress
@@ -194,12 +231,13 @@ class Registry:
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Forget every model of this name, number (``#3``) or source."""
+        check_kind("name", name, str, "a name, a number such as '#3' or a source")
         if not self.path.exists():
             raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
         with opened(self.path, to_write=True) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
-                gone = self._named(connection, name)
+                gone = queries.named(connection, name)
                 unused = entries.forget(store, connection, [model.id for model in gone])
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
                 for slot, file in unused:
@@ -212,53 +250,11 @@ class Registry:
 
     def export(self, file: str | Path) -> int:
         """Write everything but the weights into one file; how many models."""
-        return transfer_archive.export_to(self.path, Path(file))
+        return transfer_archive.export_to(self.path, check_path("file", file))
 
     def import_(self, file: str | Path) -> Adding:
         """Register the models of an exported file."""
+        path = check_path("file", file)
         return transfer_archive.import_from(
-            self.path, Path(file), place=new_place(self.path, self._store)
+            self.path, path, place=new_place(self.path, self._store)
         )
-
-    def _query(self, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
-        """A model to search for; and which registered one it is, if it is one."""
-        with opened(self.path, to_write=False) as connection:
-            if isinstance(source, Model) or is_path(str(source)):
-                model = source if isinstance(source, Model) else open_model(source)
-                query = prepare(model)
-                slot = searching.slot_of(connection, query)
-                if slot is None or not is_text(query.sketch.source):
-                    return query, None
-                rows = connection.execute(  # a digest is a sample: the contents must be the same
-                    f"SELECT {COLUMNS} FROM models WHERE source = ? AND slot = ?",  # noqa: S608
-                    (full_name_of(model), slot),
-                ).fetchall()
-                return query, entries.with_notes(connection, rows[-1]) if rows else None
-            found = self._named(connection, str(source))
-            if not found:
-                if not may_be_elsewhere(str(source)):
-                    nowhere = f"neither a path nor a model of that name or number in {self.path}"
-                    raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
-                return prepare(source), None
-            own = found[-1]
-            file, slot = connection.execute(
-                "SELECT contents.sketch, contents.slot FROM contents JOIN models"
-                " ON models.slot = contents.slot WHERE models.id = ?",
-                (own.id,),
-            ).fetchone()
-            store = store_of(self.path, connection)
-            vector = searching.invariant_at(store, slot)
-            sketch = store.sketch(slot, file)
-        sketch = replace(sketch, name=own.name, source=own.source, digest=own.digest)
-        return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
-
-    def _named(self, connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
-        if not is_text(name) or "\0" in name:
-            return ()
-        number = int(name[1:]) if name.startswith("#") and name[1:].isdecimal() else -1
-        rows = connection.execute(
-            f"SELECT {COLUMNS} FROM models WHERE name = ? OR id = ? OR source = ?"  # noqa: S608
-            " ORDER BY id",
-            (name, number, full_name(name)),
-        ).fetchall()
-        return tuple(entries.with_notes(connection, row) for row in rows)

@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from weightkin.arrays import Floats, Ints
 from weightkin.errors import UnreadableModel
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
 from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
 from weightkin.scan import Bits, bits_of, rescored, scored
 from weightkin.sketch import Sketch
-from weightkin.sketch.file import SUFFIX, sketch_bytes
+from weightkin.sketch.file import sketch_bytes
 
-SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SUFFIX)}", re.ASCII)  # of a sketch
+SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
 MOST_ASKED = 500  # slots in one question to the database
 SEAL_COLUMNS = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
 

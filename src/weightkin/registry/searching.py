@@ -55,22 +55,31 @@ class Candidate:
         return self.models[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """How a search is made: ``alpha`` is the level of all of it, ``fresh`` recalls nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a search. ``own`` is no candidate; the models ``wanted`` are, in any case.
 
-    own: Registered | None  # what the query is registered as
+    With ``fresh`` nothing that was found before counts.
+    """
+
+    own: Registered | None
+    wanted: Sequence[int]
     alpha: float
     seed: int
-    most: int  # candidates of each vector
-    fresh: bool
+    most: int
+    fresh: bool = False
+
+    @property
+    def number(self) -> int:
+        """That of the model itself in the registry, 0 where it has none."""
+        return self.own.id if self.own else 0
 
 
 @dataclass
 class Compared:
     """What became of the candidates."""
 
-    asked: Asked
+    request: Request
     n_scanned: int
     relatives: list[Relative] = field(default_factory=list)
     others: list[Relative] = field(default_factory=list)
@@ -80,22 +89,13 @@ class Compared:
     is_incomplete: bool = False  # a candidate's sketch could not be read
 
     @property
-    def number(self) -> int:
-        """The number of the query in the registry, 0 where it has none."""
-        return self.asked.own.id if self.asked.own is not None else 0
-
-    @property
     def paid_alpha(self) -> float:
         """The level of one comparison: all that were scanned share that of the search."""
-        return self.asked.alpha / max(1, self.n_scanned)
+        return self.request.alpha / max(1, self.n_scanned)
 
 
 def search(
-    store: SealedStore,
-    connection: sqlite3.Connection,
-    query: Prepared,
-    wanted: Sequence[int],
-    asked: Asked,
+    store: SealedStore, connection: sqlite3.Connection, query: Prepared, request: Request
 ) -> Compared:
     """Propose and compare candidates.
 
@@ -105,9 +105,7 @@ def search(
         An open registry.
     query : Prepared
         The model that is searched for.
-    wanted : sequence of int
-        Numbers of registered models that are compared whatever their vectors say.
-    asked : Asked
+    request : Request
         The level, and what else the search goes by.
 
     Returns
@@ -115,15 +113,15 @@ def search(
     Compared
         Related models and others, in the order they were compared.
     """
-    own = asked.own
+    own = request.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(asked, n_scanned)
-    for candidate in _candidates(store, connection, query, found, wanted):
+    found = Compared(request, n_scanned)
+    for candidate in _candidates(store, connection, query, found):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
         kept = replace(candidate, models=others)
-        known = None if asked.fresh else recalled(connection, own, kept.model, found.paid_alpha)
+        known = None if request.fresh else recalled(connection, own, kept.model, found.paid_alpha)
         relative = _relative(query, kept, found, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
@@ -136,14 +134,13 @@ def _candidates(
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
-    wanted: Sequence[int],
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
+    wanted, most = found.request.wanted, found.request.most
     blocks = [
         (ALIGNED, query.aligned, LEAST_COSINE),
         (INVARIANT, query.invariant, LEAST_INVARIANT),
     ]
-    most = found.asked.most
     near: set[int] = set()
     for block, vector, least in blocks:
         if vector.any():
@@ -252,7 +249,7 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
         if x.scheme != y.scheme:
             x, y = cut(x), cut(y)
         a, b = stand_in(x), stand_in(y)
-    record = compare(a, b, alpha=found.paid_alpha, seed=found.asked.seed)
+    record = compare(a, b, alpha=found.paid_alpha, seed=found.request.seed)
     is_settled = record.verdict == "dependent" or a.sketched is None
     if is_settled or candidate.invariant_cosine < LEAST_INVARIANT:
         return record, "sketch"
@@ -266,7 +263,7 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
             found.skipped.append(Skipped(what=x.name, why=why))
             return record, "sketch"
         whole.append(model)
-    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.asked.seed), "weights"
+    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.request.seed), "weights"
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:

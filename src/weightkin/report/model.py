@@ -5,43 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.formats import Model
 from weightkin.records import Skipped
-from weightkin.records.form import to_text
+from weightkin.records.built import built
+from weightkin.records.form import from_text, to_text
 from weightkin.report.terminal import file_size, printable
 
 MODEL_SCHEMA = "weightkin/model/1"
-
-
-def model_lines(model: Model, anatomy: Anatomy, model_digest: str) -> list[str]:
-    """What is in a model: family, blocks, axes with their symmetries, dtypes, digest."""
-    revision = f" @ {printable(model.revision)}" if model.revision else ""
-    n_values = sum(math.prod(info.shape) for info in model.tensors.values())
-    dtypes = Counter(info.dtype for info in model.tensors.values())
-    stacks = ", ".join(f"{printable(name)} {n}" for name, n in anatomy.stacks) or "none found"
-    lines = [
-        f"{printable(model.name)}: {anatomy.family}",
-        f"  source   {printable(model.source)}{revision}",
-        f"  digest   {model_digest}",
-        f"  tensors  {len(model.tensors)}, {n_values:,} values, {file_size(model.n_bytes)}"
-        f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
-        f"  blocks   {stacks}",
-        "",
-    ]
-    shown: dict[tuple[str, str, str], list[int]] = {}
-    for axis in anatomy.axes:
-        roles = sorted({p.role for p in axis.places})
-        words = f"{axis.name:<10} {axis.group:<28} {' '.join(roles)}"
-        shown.setdefault((axis.stack, axis.kind, words), []).append(axis.block)
-    if shown:
-        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} seen in")
-    for (stack, _, words), blocks in shown.items():
-        lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
-    for problem in (*model.problems, *anatomy.skipped):
-        lines.append(f"  skipped  {printable(problem.what)}: {printable(problem.why)}")
-    return lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +41,16 @@ class ModelRecord:
     tensors: tuple[TensorEntry, ...]
     skipped: tuple[Skipped, ...]
     bytes_read: int
+    n_bytes: int = 0  # of all tensors, as they are stored
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
         return to_text(MODEL_SCHEMA, asdict(self), 2)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> ModelRecord:
+        """Read a record back; one line says what is wrong with a text that is none."""
+        return from_text(text, where, MODEL_SCHEMA, partial(built, ModelRecord))
 
 
 def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
@@ -95,7 +74,40 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
         ),
         skipped=tuple(Skipped(what=p.what, why=p.why) for p in (*model.problems, *anatomy.skipped)),
         bytes_read=model.bytes_read,
+        n_bytes=model.n_bytes,
     )
+
+
+def model_lines(record: ModelRecord) -> list[str]:
+    """What is in a model: family, blocks, axes with their symmetries, dtypes, digest."""
+    revision = f" @ {printable(record.revision)}" if record.revision else ""
+    n_values = sum(math.prod(x.shape) for x in record.tensors)
+    dtypes = Counter(x.dtype for x in record.tensors)
+    size = f", {file_size(record.n_bytes)}" if record.n_bytes else ""
+    stacks = (
+        ", ".join(f"{printable(name)} {n}" for name, n in record.stacks.items()) or "none found"
+    )
+    lines = [
+        f"{printable(record.name)}: {printable(record.family)}",
+        f"  source   {printable(record.source)}{revision}",
+        f"  digest   {printable(record.digest)}",
+        f"  tensors  {len(record.tensors)}, {n_values:,} values{size}"
+        f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
+        f"  blocks   {stacks}",
+        "",
+    ]
+    shown: dict[tuple[str, str, str], list[int]] = {}
+    for axis in record.axes:
+        roles = sorted({p.role for p in axis.places})
+        words = f"{axis.name:<10} {axis.group:<28} {' '.join(roles)}"
+        shown.setdefault((axis.stack, axis.kind, words), []).append(axis.block)
+    if shown:
+        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} seen in")
+    for (stack, _, words), blocks in shown.items():
+        lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
+    for problem in record.skipped:
+        lines.append(f"  skipped  {printable(problem.what)}: {printable(problem.why)}")
+    return lines
 
 
 def _span(blocks: list[int]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from weightkin.records.form import probability_words
-from weightkin.records.registry import Adding, Registered, Relative, Search, Step, Trace
+from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
 from weightkin.report.terminal import printable
 
 MAX_LINES = 20
@@ -23,10 +21,10 @@ def adding_lines(record: Adding) -> list[str]:
     return [*lines, f"{said}, in {record.seconds:.1f} s"]
 
 
-def listing_lines(models: Sequence[Registered]) -> list[str]:
+def listing_lines(record: Listing) -> list[str]:
     """One line for each model, with what it declares."""
     lines = []
-    for m in models:
+    for m in record.models:
         parents = ", ".join(m.declared_parents)
         said = f"; declares {printable(parents)}" if parents else ""
         said += f"; licence {printable(m.licence)}" if m.licence else ""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from weightkin.formats.declared import folder_of
-from weightkin.formats.shards import SUFFIXES
+from weightkin.formats.table import format_of
 from weightkin.records.checking import RULES, Check, Checked, Finding
 from weightkin.report.terminal import printable
 
@@ -137,7 +137,7 @@ def _file(source: str) -> str:
         folder = folder_of(Path(source))
         if Path(source).is_file() or not folder.is_dir():
             return source
-        inside = sorted(x for x in folder.iterdir() if x.name.endswith(SUFFIXES) and x.is_file())
+        inside = sorted(x for x in folder.iterdir() if format_of(x.name) and x.is_file())
     except (OSError, ValueError):
         return source
     return str(inside[0]) if inside else source

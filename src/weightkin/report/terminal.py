@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import unicodedata
 
-from weightkin.records import Calibration, Comparison, Effect
+from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.derived import derivation_lines
 
@@ -20,31 +22,33 @@ AXIS_WORDS = {
 PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": "no evidence"}
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
+MANY = 1_000_000
+NARROW = 30  # columns that words have in any case
 BLIND_TESTS = "blind tests"
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW_UNITS = 8  # units
+TOO_FEW = "too few to test"
 SIGNS = ("signs", "token signs")
 
 
-def comparison_lines(record: Comparison) -> list[str]:
-    """The verdict first, then who was compared, the evidence by axis, what was skipped."""
+def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
+    """The verdict first, then who was compared, the evidence by axis, what was skipped.
+
+    With ``is_full`` everything that was skipped is listed, and every test.
+    """
     lines = [printable(record.sentence), *_not_run(record), ""]
     for name, ref in (("a", record.a), ("b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
     if record.axes:
-        lines += ["", f"  {'axis':<16}{'p':>12}  {'blocks':>6}  median cosine (chance level)"]
+        lines += ["", f"  {'axis':<16}{'p':>15}  {'blocks':>6}  median cosine (chance level)"]
     for axis in record.axes:
-        p = (
-            f"<= 1e-{int(-axis.log10_pvalue)}"
-            if axis.log10_pvalue <= -2
-            else _plain(axis.log10_pvalue)
-        )
+        p = TOO_FEW if _is_too_few(record, axis) else _pvalue(axis.log10_pvalue)
         words = AXIS_WORDS.get(axis.axis, axis.axis)
-        lines.append(f"  {words:<16}{p:>12}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
-    lines += _few(record)
-    lines += ["", *_notes(record)]
-    return lines
+        lines.append(f"  {words:<16}{p:>15}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
+    lines += _by_luck(record)
+    lines += ["", *_notes(record, MANY if is_full else MAX_SKIPPED)]
+    return lines + (_tests(record) if is_full else [])
 
 
 def printable(text: str) -> str:
@@ -56,6 +60,32 @@ def printable(text: str) -> str:
     )
 
 
+def fitted(line: str, width: int) -> list[str]:
+    """A line cut at spaces into lines of a width; what follows stands below the last column.
+
+    A word that is longer than a line, such as a path, stays whole.
+    """
+    if len(line) <= width:
+        return [line]
+    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width // 2]
+    hang = columns[-1] if columns else len(line) - len(line.lstrip()) + 2
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def with_words(head: str, words: str, under: str, width: int) -> list[str]:
+    """A name and words about it: on one line, or the words below it, each line after ``under``."""
+    if len(head) + len(words) <= width:
+        return [head + words]
+    room = max(width - len(under), NARROW)
+    return [head.rstrip(), *(under + x for x in textwrap.wrap(words, room))]
+
+
 def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
@@ -64,26 +94,28 @@ def _not_run(record: Comparison) -> list[str]:
     return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
 
 
-def _few(record: Comparison) -> list[str]:
-    """Why a cosine is high where the p-value is not small: it is that of very few units."""
-    few: list[str] = []
-    by_luck: list[str] = []
-    for axis in record.axes:
-        is_alike = axis.effect is not None and axis.effect.observed >= NOTABLE_COSINE
-        if is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS:
-            n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
-            is_small = 0 < max(n_units, default=0) <= FEW_UNITS
-            (few if is_small else by_luck).append(AXIS_WORDS.get(axis.axis, axis.axis))
-    lines = []
-    if few:
-        lines.append(f"  {', '.join(few)}: so few units carry almost no evidence, however alike")
-    if by_luck:
-        why = "the cosine is that of the few units that fell on their own number"
-        lines.append(f"  {', '.join(by_luck)}: {why}")
-    return lines
+def _is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
+    """Whether units are so few that none of them being unlike gives no small p-value."""
+    n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
+    return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
 
 
-def _notes(record: Comparison) -> list[str]:
+def _is_alike(axis: AxisEvidence) -> bool:
+    """Whether matched units are alike where the p-value is not small."""
+    is_alike = axis.effect is not None and axis.effect.observed >= NOTABLE_COSINE
+    return is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS
+
+
+def _by_luck(record: Comparison) -> list[str]:
+    """Why a cosine is high where the p-value is not small."""
+    found = [x for x in record.axes if _is_alike(x) and not _is_too_few(record, x)]
+    if not found:
+        return []
+    names = ", ".join(AXIS_WORDS.get(x.axis, x.axis) for x in found)
+    return [f"  {names}: the cosine is that of the few units that match by their index"]
+
+
+def _notes(record: Comparison, most: int) -> list[str]:
     lines = []
     lines.append("  null: independent initialisations, the unit order of one model not arranged,")
     lines.append("        no common formula or fixed seed behind the start of an axis")
@@ -108,13 +140,11 @@ def _notes(record: Comparison) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for skip in record.skipped:
         reasons.setdefault(skip.why, []).append(skip.what)
-    for why, whats in list(reasons.items())[:MAX_SKIPPED]:
-        more = f" and {len(whats) - MAX_SKIPPED} more" if len(whats) > MAX_SKIPPED else ""
-        lines.append(
-            f"  skipped  {printable(', '.join(whats[:MAX_SKIPPED]))}{more}: {printable(why)}"
-        )
-    if n_left := sum(map(len, list(reasons.values())[MAX_SKIPPED:])):
-        lines.append(f"  skipped  {n_left} more (--json lists them)")
+    for why, whats in list(reasons.items())[:most]:
+        more = f" and {len(whats) - most} more" if len(whats) > most else ""
+        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(why)}")
+    if n_left := sum(map(len, list(reasons.values())[most:])):
+        lines.append(f"  skipped  {n_left} more (-v lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}
     for model in sorted(trusts):
         lines.append(f"  relies on the unit order of {model} alone")
@@ -122,6 +152,21 @@ def _notes(record: Comparison) -> list[str]:
         f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
         f" {record.method}, seed {record.seed}, weightkin {record.version}"
     )
+    return lines
+
+
+def _tests(record: Comparison) -> list[str]:
+    """Every test, a line each."""
+    if not record.tests:
+        return []
+    lines = ["", f"  {'test':<14}{'blocks':<26}{'units':>6}{'statistic':>12}{'log10 p':>10}  null"]
+    for t in record.tests:
+        blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
+        name = f"{t.axis} {t.view}" if t.view else t.axis
+        lines.append(
+            f"  {printable(name):<14}{printable(blocks):<26}{t.n_units:>6}"
+            f"{t.statistic:>12.5g}{t.log10_pvalue:>10.2f}  {t.null}"
+        )
     return lines
 
 
@@ -180,8 +225,8 @@ def _effect(effect: Effect | None) -> str:
     return f"{effect.observed:.2f} ({level:.2f}){ratio}"
 
 
-def _plain(log10_p: float) -> str:
-    return f"{10**log10_p:.2f}"
+def _pvalue(log10_p: float) -> str:
+    return f"<= 1e-{int(-log10_p)}" if log10_p <= -2 else f"{10**log10_p:.2f}"
 
 
 def file_size(n_bytes: int) -> str:

@@ -16,9 +16,10 @@ from weightkin.records.family import (
     rests_on_values,
 )
 from weightkin.records.form import probability_words, pvalue_words
-from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
+from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
 
 LONGEST_NODE_NAME = 60  # characters of a name
+WIDE = 1 << 30  # columns: no line is too long
 UNOBSERVED = "(unobserved ancestor)"
 # the number of a kind that says most about it
 MAIN_NUMBER = {
@@ -59,8 +60,19 @@ UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
 ASCII_LINES = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
-def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
-    """The sentence, a tree for each family, models without relatives, what was skipped."""
+def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
+    """The drawing, then what its signs mean, the proof and what was skipped.
+
+    Lines of the drawing are no longer than ``width``, as far as names allow.
+    """
+    drawn = UNICODE if is_unicode else ASCII_LINES
+    notes = [f"  {line}" for line in _notes(graph, drawn)]
+    notes = notes if is_unicode else [_ascii(line) for line in notes]
+    return [*drawing_lines(graph, is_unicode=is_unicode, width=width), "", *notes]
+
+
+def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
+    """The sentence, a tree for each family, models without relatives."""
     drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
@@ -74,12 +86,11 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True) -> list[str]:
     for component in sorted(graph.families, key=len, reverse=True):
         lines.append("")
         for root in [x for x in component if x not in above]:
-            lines += _tree(root, nodes, above, below, drawn, graph.alpha)
+            lines += _tree(root, nodes, above, below, drawn, graph.alpha, width)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     open_ = dict.fromkeys(graph.untested, "  not testable with any other model here")
     titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
     lines += ["", *titles] if alone else []
-    lines += ["", *(f"  {line}" for line in _notes(graph, drawn))]
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
@@ -145,6 +156,7 @@ def _tree(
     below: Mapping[str, list[FamilyEdge]],
     drawn: _Lines,
     alpha: float,
+    width: int,
 ) -> Iterator[str]:
     """Depth first with a stack: chains may be longer than Python recurses."""
     yield _title(nodes[root], drawn)
@@ -156,12 +168,13 @@ def _tree(
         line = sure if edge.direction == "determined" else unsure
         corner = drawn.last if is_last else drawn.branch
         title = _title(nodes[edge.child], drawn)
-        yield f"{indent}{corner}{line}{title}  {_words(edge, alpha)}"
         inner = indent + (" " if is_last else drawn.pass_by) + "   "
         bar = drawn.pass_by if children else " "
+        under = f"{inner}{bar} "
+        yield from with_words(f"{indent}{corner}{line}{title}  ", _words(edge, alpha), under, width)
         for other in above[edge.child][1:]:
-            also = _name(nodes[other.parent], drawn)
-            yield f"{inner}{bar} + also from {also}  {_words(other, alpha)}"
+            head = f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  "
+            yield from with_words(head, _words(other, alpha), under, width)
         stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
 
 

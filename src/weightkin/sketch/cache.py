@@ -9,11 +9,12 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats import Model, digest
-from weightkin.sketch.file import SUFFIX, read_sketch, write_sketch
+from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.sketch.file import read_sketch, write_sketch
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.take import take_sketch
 from weightkin.sketch.types import Sketch
-from weightkin.sources.files import readable
+from weightkin.sources.local import readable
 
 
 def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | None = None) -> Sketch:
@@ -41,7 +42,7 @@ def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | Non
     folder = default_folder() if folder is None else folder
     identity = digest(model)
     key = hashlib.sha256("\0".join((identity, scheme.name, *stamps)).encode()).hexdigest()
-    path = folder / f"{key}{SUFFIX}"
+    path = folder / f"{key}{SKETCH_SUFFIX}"
     with readable(path):
         is_there = path.exists()
     if is_there:

@@ -29,10 +29,10 @@ from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.sources.files import File, LocalFile
+from weightkin.sources.files import File
+from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
 
-SUFFIX = ".sketch.safetensors"
 PARTS = ("run", "scattered", "tail")
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import quote
 
 from weightkin.errors import OutOfReach
-from weightkin.sources.files import File, Folder, LocalFile, home_of, readable
+from weightkin.sources.files import File, Folder
+from weightkin.sources.local import LocalFile, home_of, readable
 from weightkin.sources.ranges import RemoteFile
 from weightkin.sources.transfer import Transfer
 from weightkin.text import located, quoted, shown, unreadable

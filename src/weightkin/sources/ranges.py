@@ -13,18 +13,15 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import OutOfReach
-from weightkin.sources.files import Spans
+from weightkin.sources.files import Spans, TensorLocation
 from weightkin.sources.transfer import LOGGER, Transfer
 from weightkin.text import located, unreadable
-
-if TYPE_CHECKING:
-    from weightkin.sources.files import Place
 
 GAP = 1 << 16  # bytes between two ranges up to which they are fetched as one
 OPENING = 1 << 16  # bytes fetched to learn the size: most headers whole
@@ -81,7 +78,7 @@ class RemoteFile:
         """Fetch what is missing of ascending spans, which may overlap."""
         fetch([(self, spans)])
 
-    def gather(self, place: Place, runs: Spans) -> npt.NDArray[Any]:
+    def gather(self, place: TensorLocation, runs: Spans) -> npt.NDArray[Any]:
         """Elements of a strided tensor, where the bytes between them are not too many."""
         width = place.dtype.itemsize
         extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))

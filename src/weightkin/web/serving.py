@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 
+from weightkin.api.arguments import MOST_WORKERS, check_count, check_kind, check_path, check_paths
 from weightkin.errors import UsageError
 from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
@@ -28,42 +29,48 @@ from weightkin.web.running import Runner, Work
 from weightkin.web.uploads import tidy
 from weightkin.web.work import work
 
+MOST_PORT = 65535
+
 
 def serve(
-    registry: Path,
+    registry: str | Path,
     *,
     host: str = "127.0.0.1",
     port: int = 8321,
     names: Sequence[str] = (),
     workers: int = 1,
     work: Work = work,
-    say: Callable[[str], None] = print,
 ) -> None:
     """Serve the pages and the API of a registry until stopped by SIGINT or SIGTERM.
 
+    The address is printed, and the token if there is one.
+
     Parameters
     ----------
-    registry : Path
+    registry : str or Path
         Its file; must be there.
     host, port : str, int
         Where to listen; port 0 takes a free one. Elsewhere than on the loopback address a random
-        token is made, said once, and asked of every visitor.
+        token is made, printed once, and asked of every visitor.
     names : sequence of str
         Host names that visitors may use, beside ``host``, ``localhost`` and addresses.
     workers : int
         Jobs that run at once.
     work : callable
         What does a job, in a process of its own.
-    say : callable
-        Where the address and the token are said.
 
     Raises
     ------
     UnusableRegistry
         No registry, or another server has it.
     UsageError
-        The address cannot be listened at.
+        An argument has a value that it cannot have, or the address cannot be listened at.
     """
+    registry = check_path("registry", registry)
+    check_kind("host", host, str, "an address")
+    check_count("port", port, MOST_PORT)
+    check_paths("names", names)
+    check_count("workers", workers, MOST_WORKERS, least=1)
     browsing.stamp(registry)
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(host, port))
@@ -72,9 +79,9 @@ def serve(
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
         config = configured(make_app(service, names=known, token=token))
         shown = f"[{host}]" if ":" in host else host
-        say(f"http://{shown}:{listener.getsockname()[1]}/")
+        print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if token:
-            say(f"token, needed by every visitor and not shown again: {token}")
+            print(f"token, needed by every visitor and not shown again: {token}", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
             signal.signal(number, _stopped)
         uvicorn.Server(config).run(sockets=[listener])

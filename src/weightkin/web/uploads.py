@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightkin.errors import UnreadableModel, UnusableRegistry
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.model import SKETCH_KEY
-from weightkin.sketch.file import SUFFIX
 from weightkin.web.jobs import Jobs
 
 UPLOAD_CHUNK = 1 << 20
@@ -22,12 +22,12 @@ def place_of(uploads: Path, file: BinaryIO) -> Path:
     while data := file.read(UPLOAD_CHUNK):
         known.update(data)
     file.seek(0)
-    return uploads / f"{known.hexdigest()}{SUFFIX}"
+    return uploads / f"{known.hexdigest()}{SKETCH_SUFFIX}"
 
 
 def clean_of(upload: Path, job: int) -> Path:
     """Where a job puts an upload without its source: a place of its own."""
-    return upload.parent / "clean" / f"{job}{SUFFIX}"
+    return upload.parent / "clean" / f"{job}{SKETCH_SUFFIX}"
 
 
 def keep(file: BinaryIO, target: Path) -> None:

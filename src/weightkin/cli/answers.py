@@ -1,0 +1,150 @@
+"""How a command prints its result: how much of it, how wide, and where it goes.
+
+`shared` gives a command the options ``--output``, ``-q`` and ``-v``, and hands it an `Answer`.
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from enum import Enum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from weightkin.errors import UsageError, unwritable
+
+NARROWEST = 40
+Output = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the result to a new file, not to standard output."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer, and errors.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print all details; log to standard error.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one result is printed."""
+
+    is_quiet: bool
+    is_verbose: bool
+    width: int  # columns
+
+    def text(self, text: str) -> None:
+        """Print what programs read, as it is."""
+        print(text)
+
+    def data(self, text: str) -> None:
+        """Print what other tools read: always UTF-8, whatever the terminal."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+
+    def lines(self, lines: Sequence[str], n_answer: int | None = 1) -> None:
+        """Print lines for people within the width; if quiet, only the first ``n_answer``."""
+        from weightkin.report.terminal import fitted
+
+        for line in lines[:n_answer] if self.is_quiet else lines:
+            print("\n".join(fitted(line, self.width)))
+
+    def items(self, lines: Sequence[str]) -> None:
+        """Print a line for each thing: it stays one line where no person reads it."""
+        if sys.stdout.isatty():
+            self.lines(lines, None)
+        else:
+            print("".join(f"{line}\n" for line in lines), end="")
+
+    def note(self, line: str) -> None:
+        """Print a remark on standard error, unless quiet."""
+        if not self.is_quiet:
+            self.error(line)
+
+    def error(self, line: str) -> None:
+        """Print a line on standard error, whatever is in it."""
+        from weightkin.report.terminal import printable
+
+        print(f"weightkin: {printable(line)}", file=sys.stderr)
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--output``, ``-q`` and ``-v`` in place of its argument ``answer``."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.name != "answer"]
+    more = (("output", Output, None), ("quiet", Quiet, False), ("verbose", Verbose, False))
+    kind = inspect.Parameter.KEYWORD_ONLY
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        output, is_quiet, is_verbose = (given.pop(name) for name, _, _ in more)
+        if is_quiet and is_verbose:
+            raise UsageError("-q and -v exclude each other")
+        if is_verbose:
+            _log()
+        width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
+        with _written_to(output, list(_sources(given))):
+            command(**given, answer=Answer(is_quiet, is_verbose, width))
+
+    parameters = [
+        *(p.replace(kind=kind) for p in own),
+        *(inspect.Parameter(name, kind, default=x, annotation=hint) for name, hint, x in more),
+    ]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@contextmanager
+def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
+    """Collect standard output for a new file, which is written where there is a result."""
+    if output is None:
+        yield
+        return
+    from weightkin.formats.write_guard import refuse_inside
+
+    if output.exists() or output.is_symlink():
+        raise UsageError(f"{output}: exists already, and is not overwritten")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: its folder does not exist")
+    refuse_inside(output, sources)
+    held = io.BytesIO()
+    ended: typer.Exit | None = None
+    with redirect_stdout(io.TextIOWrapper(held, encoding="utf-8", write_through=True)):
+        try:
+            yield
+        except typer.Exit as error:  # with the result
+            ended = error
+    try:
+        with output.open("xb") as file:
+            file.write(held.getvalue())
+    except OSError as error:
+        raise unwritable(output, error) from None
+    if ended is not None:
+        raise ended
+
+
+def _sources(given: Mapping[str, Any]) -> Iterator[str]:
+    """Texts among the arguments that may name models."""
+    for value in given.values():
+        for x in value if isinstance(value, list) else [value]:
+            if isinstance(x, str) and not isinstance(x, Enum):
+                yield x
+
+
+def _log() -> None:
+    """Log to standard error, a line each."""
+    logger = logging.getLogger("weightkin")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("weightkin: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,154 @@
+"""Which files of a folder are models, by their names: one answer for everybody who looks.
+
+Opening a folder, listing one for a command, guarding one against writes, checking one and looking
+through the files of a repository all ask here. Which suffixes are read is in `table`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+from weightkin.formats.table import format_of, read_formats
+from weightkin.sources.files import Folder
+from weightkin.text import unreadable
+
+Kind = Literal["", "index", "standard", "shard", "weights", "sketch", "adapter", "trainer"]
+PARTS = ("index", "standard", "shard")  # by which a folder is itself one model
+OWN = (*PARTS[1:], "weights", "sketch")  # files that are models, alone or with others
+STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
+# What trainers write beside the weights: never part of a model.
+COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
+TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re.ASCII)
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+ALONE = (  # of such a file without its base: what is found, what is expected
+    "an adapter alone (its delta is tied to the base's unit order)",
+    "base+adapter, such as path/to/base+path/to/adapter",
+)
+SKETCH_SUFFIX = ".sketch.safetensors"
+_SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
+_INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
+
+
+def kind_of(name: str) -> Kind:
+    """What a file is to a model, by its name; empty where it holds no weights that are read."""
+    is_list = is_index(name)
+    if not is_list and format_of(name) is None:
+        return ""
+    if name.startswith("adapter_model."):
+        return "adapter"
+    if name.startswith(COMPANIONS):
+        return "trainer"
+    if is_list:
+        return "index"
+    if _SHARD.search(name):
+        return "shard"
+    if PurePath(name).stem.lower() in STANDARD_STEMS:
+        return "standard"
+    return "sketch" if name.lower().endswith(SKETCH_SUFFIX) else "weights"
+
+
+def is_index(name: str) -> bool:
+    """Whether a file says by its name that it lists the shards of a model."""
+    return _INDEX.search(name) is not None and name.lower().endswith(".json")
+
+
+def is_one_model(names: Iterable[str]) -> bool:
+    """Whether a folder of such files is itself one model: an index, shards, a standard name."""
+    return any(kind_of(name) in PARTS for name in names)
+
+
+def is_models_folder(names: Sequence[str]) -> bool:
+    """Whether a folder belongs to a model: a config beside weights."""
+    return any(x in names for x in CONFIGS) and any(format_of(name) for name in names)
+
+
+def has_standard_name(name: str) -> bool:
+    """Whether a file is a model, an index or an adapter under the name that libraries write."""
+    is_standard = name.split(".")[0] in STANDARD_STEMS and kind_of(name) in ("index", "standard")
+    return is_standard or kind_of(name) == "adapter"
+
+
+def files_of_model(folder: Folder) -> list[str]:
+    """The files that make the model of a folder: one index, or its weights; none if there are none.
+
+    The first format that is there counts. Of its files, one with a standard name alone does, else
+    all that are neither adapters nor what trainers write.
+
+    Raises
+    ------
+    UnreadableModel
+        Several indexes, none of which has a standard name.
+    """
+    for suffixes in (x.suffixes for x in read_formats()):
+        ending = f"{suffixes[0]}.index.json"
+        index = _index(folder.path, [name for name in folder.names if name.endswith(ending)])
+        if index is not None:
+            return [index]
+        weights = _weights([name for name in folder.names if name.lower().endswith(suffixes)])
+        if weights:
+            return weights
+    return []
+
+
+def _index(folder: PurePath, names: Sequence[str]) -> str | None:
+    """Choose the one index, or the one with a standard name among several."""
+    standard = [name for name in names if name.split(".")[0] in STANDARD_STEMS]
+    plain = [name for name in standard if name.count(".") == 3]  # no variant such as .fp16.
+    chosen = names if len(names) <= 1 else plain
+    if len(chosen) == 1:
+        return chosen[0]
+    if names:
+        raise unreadable(folder, f"{len(names)} indexes", "one (name the one to read)")
+    return None
+
+
+def _weights(names: Sequence[str]) -> list[str]:
+    """Choose a model's files: one with a standard name alone, else all but companions."""
+    for stem in STANDARD_STEMS:
+        standard = [name for name in names if PurePath(name).stem == stem]
+        if standard:
+            return standard[:1]
+    return [name for name in names if kind_of(name) not in ("adapter", "trainer")]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in a folder that is named for the models in it; hidden entries are left out."""
+
+    models: tuple[Path, ...]  # directly inside; the folder in place of its files if it is one model
+    deeper: tuple[Path, ...]  # one level further down
+    n_entries: int
+
+
+def models_in(folder: Path) -> Listing:
+    """The models in a folder, by names alone; the folder must be one that can be listed."""
+    entries = _entries(folder)
+    inside = [x for x in entries if holds_model(x)]
+    if is_one_model(x.name for x in entries if x.is_file()):
+        inside = [folder, *(x for x in inside if x.is_dir())]
+    deeper = [y for x in entries if x.is_dir() for y in _models_below(x)]
+    return Listing(tuple(inside), tuple(deeper), len(entries))
+
+
+def _models_below(folder: Path) -> list[Path]:
+    """Models in the folders of a folder; one that cannot be listed is not looked into."""
+    try:
+        return [x for x in _entries(folder) if x.is_dir() and holds_model(x)]
+    except OSError:
+        return []
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(x for x in folder.iterdir() if not x.name.startswith("."))
+
+
+def holds_model(path: Path) -> bool:
+    """A file of weights, or a folder with one directly inside; sketches in a folder are none."""
+    if path.is_dir():
+        return any(format_of(x.name) and kind_of(x.name) != "sketch" for x in path.iterdir())
+    return kind_of(path.name) in OWN

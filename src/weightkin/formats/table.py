@@ -1,0 +1,188 @@
+"""The table of file formats: suffix, first bytes, reader. Nothing else in the package lists them.
+
+A new format is a reader and one row here. Rows with a reader stand in the order in which the files
+of a folder are looked for; those without are known by name or beginning, and not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from weightkin.formats import gguf_file, torch_legacy, torch_zip
+from weightkin.formats.gguf_file import read_gguf
+from weightkin.formats.onnx_file import read_onnx
+from weightkin.formats.ranks import JOIN_DCP
+from weightkin.formats.safetensors_file import read_safetensors
+from weightkin.formats.storage import Contents
+from weightkin.formats.torch_legacy import read_torch
+from weightkin.sources.files import File, Opener
+from weightkin.text import quoted, unreadable
+
+# a file, how to open others beside it, and what the files before it held
+Reader = Callable[[File, Opener, Contents], Contents]
+HEAD = 16  # first bytes of a file that tell its format
+CONVERT = "not read (convert it to safetensors)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format of files that hold weights, or may.
+
+    ``magic`` is a regular expression for the first `HEAD` bytes. With ``is_sure`` a file that
+    begins so is a model under any name; one with the suffix is if it begins like ``named_magic``
+    (None: the suffix proves nothing; empty: it is enough).
+    """
+
+    suffixes: tuple[str, ...] = ()  # lower case, with the dot; the first one names the index
+    read: Reader | None = None
+    magic: bytes | None = None
+    is_sure: bool = False
+    named_magic: bytes | None = None
+    parts_of: Callable[[str], list[str]] | None = None  # names of all parts, by that of one
+    has_beside: bool = False  # values may lie in other files, which it names
+    holds_tokens: bool = False  # the vocabulary is in the file
+    named: str = ""  # what a file with the suffix is, where it is not read
+    begun: str = ""  # what a file with the magic is, under a name that says otherwise
+
+    def is_begun(self, head: bytes, *, is_named: bool = False) -> bool:
+        """Whether a file may be of this format, by its first bytes (and its suffix)."""
+        patterns = (self.magic, self.named_magic if is_named else None)
+        return any(x is not None and re.match(x, head, re.DOTALL) for x in patterns)
+
+
+def _alone(read: Callable[[File], Contents]) -> Reader:
+    """A reader that needs nothing but the file."""
+    return lambda file, _open_file, _before: read(file)
+
+
+FORMATS = (
+    Format(
+        suffixes=(".safetensors",),
+        read=_alone(read_safetensors),
+        magic=rb"(?!\0{4}).{4}\0{4}\{",  # a header of under 4 GiB, and its beginning
+        is_sure=True,
+        named_magic=b"",
+        begun="safetensors under a name that is not read",
+    ),
+    Format(
+        suffixes=(".bin", ".pt", ".pth", ".ckpt"),
+        read=_alone(read_torch),
+        magic=re.escape(torch_zip.LOCAL_HEADER),
+        is_sure=True,
+        named_magic=rb"\x80",
+        begun="a zip archive, such as torch writes",
+    ),
+    Format(
+        suffixes=(".gguf",),
+        read=lambda file, _, before: read_gguf(file, before.facts),
+        magic=gguf_file.MAGIC,
+        is_sure=True,
+        named_magic=b"",
+        parts_of=gguf_file.parts_of,
+        holds_tokens=True,
+        begun="a GGUF file under another name",
+    ),
+    Format(
+        suffixes=(".onnx",),
+        read=lambda file, open_file, _: read_onnx(file, open_file),
+        has_beside=True,
+    ),
+    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
+    Format(
+        suffixes=(".h5", ".hdf5"),
+        magic=rb"\x89HDF\r\n",
+        is_sure=True,
+        named=f"weights in HDF5, {CONVERT}",
+        begun="an HDF5 file",
+    ),
+    Format(suffixes=(".keras",), named=f"a Keras archive, {CONVERT}"),
+    Format(
+        suffixes=(".npy",),
+        magic=rb"\x93NUMPY",
+        named=f"an array of numpy, {CONVERT}",
+        begun="an array of numpy",
+    ),
+    Format(suffixes=(".npz",), named=f"arrays of numpy, {CONVERT}"),
+    Format(suffixes=(".msgpack",), named=f"weights of Flax, {CONVERT}"),
+    Format(
+        suffixes=(".distcp",),
+        named="a part of a distributed checkpoint of torch, not read"
+        f" (join its folder: {JOIN_DCP})",
+    ),
+    Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
+    Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
+    Format(magic=rb"BZh", begun="a bzip2 archive"),
+    Format(magic=rb"\xfd7zXZ", begun="an xz archive"),
+    Format(magic=rb"7z\xbc\xaf", begun="a 7z archive"),
+    Format(magic=rb"\(\xb5/\xfd", begun="a zstd archive"),
+    Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
+    Format(
+        suffixes=(
+            *(".sft", ".th", ".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
+        )
+    ),
+)
+
+
+def format_of(name: str) -> Format | None:
+    """The format that is read under the suffix of a name or path; None where there is none."""
+    lower = name.lower()
+    return next((x for x in read_formats() if lower.endswith(x.suffixes)), None)
+
+
+def read_formats() -> tuple[Format, ...]:
+    """The formats that are read, in the order in which a folder is searched for them."""
+    return tuple(x for x in FORMATS if x.read)
+
+
+def known_as(suffix: str) -> Format | None:
+    """The format of a suffix, read or not."""
+    return next((x for x in FORMATS if suffix in x.suffixes), None)
+
+
+def begun_as(head: bytes) -> Format | None:
+    """The first format whose files begin like this, whatever their names."""
+    return next((x for x in FORMATS if x.is_begun(head)), None)
+
+
+def is_model(name: str, head: bytes) -> bool:
+    """Whether a file is a model in itself, by its suffix or its first bytes.
+
+    Bytes of tensors alone, as they lie beside an ONNX graph, begin with anything.
+    """
+    named = format_of(name)
+    if named is not None and named.is_begun(head, is_named=True):
+        return True
+    return any(x.is_sure and x.is_begun(head) for x in FORMATS)
+
+
+def suffixes() -> tuple[str, ...]:
+    """All suffixes that are read."""
+    return tuple(suffix for x in read_formats() for suffix in x.suffixes)
+
+
+def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
+    """Tensors of one file, by the format that its suffix names.
+
+    Parameters
+    ----------
+    file : File
+        The file.
+    open_file : callable
+        Opens a file beside it, by its name.
+    before : Contents
+        What the parts before it held.
+
+    Raises
+    ------
+    UnreadableModel
+        No such format, or a file that is malformed.
+    """
+    suffix = file.path.suffix.lower()
+    found = format_of(suffix)
+    if found is None or found.read is None:
+        raise unreadable(file.path, f"suffix {quoted(suffix)}", f"one of {', '.join(suffixes())}")
+    return found.read(file, open_file, before)

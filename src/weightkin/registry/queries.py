@@ -1,0 +1,80 @@
+"""What a query names: a model here or on a hub, or a registered one by name, number or source."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+from weightkin.formats import Model
+from weightkin.formats.declared import Declared
+from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
+from weightkin.records.registry import Registered
+from weightkin.registry import entries, searching
+from weightkin.registry.claims import is_path, is_text
+from weightkin.registry.prepared import Prepared, of_sketch, prepare
+from weightkin.registry.store import COLUMNS, opened
+from weightkin.registry.stores import store_of
+from weightkin.sketch.source import open_model
+from weightkin.text import shown, unreadable
+
+MOST_DIGITS = 18  # of a number that a registry can have given
+
+
+def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
+    """A model to search for in the registry at a path; and which registered one it is, if any."""
+    with opened(path, to_write=False) as connection:
+        if isinstance(source, Model) or is_path(str(source)):
+            return _of_model(connection, source)
+        found = named(connection, str(source))
+        if not found:
+            if not may_be_elsewhere(str(source)):
+                nowhere = f"neither a path nor a model of that name or number in {path}"
+                raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
+            return prepare(source), None
+        own = found[-1]
+        file, slot = connection.execute(
+            "SELECT contents.sketch, contents.slot FROM contents JOIN models"
+            " ON models.slot = contents.slot WHERE models.id = ?",
+            (own.id,),
+        ).fetchone()
+        store = store_of(path, connection)
+        vector = searching.invariant_at(store, slot)
+        sketch = store.sketch(slot, file)
+    sketch = replace(sketch, name=own.name, source=own.source, digest=own.digest)
+    return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
+
+
+def named(connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
+    """Registered models of a name, a number (``#3``, or ``3`` where it is one) or a source."""
+    if not is_text(name) or "\0" in name:
+        return ()
+    digits = name.removeprefix("#")
+    number = int(digits) if digits.isdecimal() and len(digits) <= MOST_DIGITS else -1
+    found = _where(connection, "id = ?", number)
+    if not found:
+        found = _where(connection, "name = ? OR source = ?", name, full_name(name))
+    return found
+
+
+def _of_model(
+    connection: sqlite3.Connection, source: str | Path | Model
+) -> tuple[Prepared, Registered | None]:
+    model = source if isinstance(source, Model) else open_model(source)
+    query = prepare(model)
+    slot = searching.slot_of(connection, query)
+    if slot is None or not is_text(query.sketch.source):
+        return query, None
+    # a digest is a sample: the contents must be the same
+    found = _where(connection, "source = ? AND slot = ?", full_name_of(model), slot)
+    return query, found[-1] if found else None
+
+
+def _where(
+    connection: sqlite3.Connection, condition: str, *values: str | int
+) -> tuple[Registered, ...]:
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM models WHERE {condition} ORDER BY id",  # noqa: S608
+        values,
+    ).fetchall()
+    return tuple(entries.with_notes(connection, row) for row in rows)

@@ -1,0 +1,119 @@
+"""Any saved record, read and drawn again in every form that its command can print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from weightkin.errors import UsageError
+from weightkin.records import Comparison
+from weightkin.records.checking import Check
+from weightkin.records.estimating import Estimate
+from weightkin.records.family import FamilyGraph
+from weightkin.records.form import data_of, schema_of
+from weightkin.records.location import Location
+from weightkin.records.registry import Adding, Listing, Search, Trace
+from weightkin.records.sketching import Sketching
+from weightkin.report import graph_formats
+from weightkin.report.checking import check_lines
+from weightkin.report.cyclonedx import cyclonedx
+from weightkin.report.estimating import estimate_lines
+from weightkin.report.heatmap import location_lines
+from weightkin.report.in_toto import in_toto
+from weightkin.report.model import ModelRecord, model_lines
+from weightkin.report.model_card import model_card
+from weightkin.report.parentage import Parentage, of_comparison, of_trace
+from weightkin.report.registry import adding_lines, listing_lines, search_lines, trace_lines
+from weightkin.report.sarif import sarif
+from weightkin.report.sketching import sketching_lines
+from weightkin.report.terminal import comparison_lines
+from weightkin.report.tree import family_lines
+
+KINDS: Mapping[str, Any] = {
+    "comparison": Comparison,
+    "location": Location,
+    "family": FamilyGraph,
+    "search": Search,
+    "trace": Trace,
+    "check": Check,
+    "adding": Adding,
+    "listing": Listing,
+    "model": ModelRecord,
+    "sketching": Sketching,
+    "estimate": Estimate,
+}
+VERSIONS = (1, 2)
+OF_PARENTS: Mapping[str, Callable[[Parentage], str]] = {
+    "cyclonedx": cyclonedx,
+    "in-toto": in_toto,
+    "model-card": model_card,
+}
+
+
+def read_any(text: str, where: str = "record") -> Any:
+    """Read a record of any command.
+
+    Raises
+    ------
+    UnreadableModel
+        No JSON, another schema, or a malformed field.
+    """
+    known = {f"weightkin/{name}/{n}": kind for name, kind in KINDS.items() for n in VERSIONS}
+    schema = schema_of(data_of(text, where), where, tuple(known))
+    return known[schema].from_json(text, where)
+
+
+def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False) -> list[str]:
+    """A record as the command that made it prints it."""
+    match record:
+        case Comparison():
+            return comparison_lines(record, is_full=is_full)
+        case Location():
+            return location_lines(record, is_unicode=is_unicode)
+        case FamilyGraph():
+            return family_lines(record, is_unicode=is_unicode, width=width)
+    plain: Mapping[type, Callable[[Any], list[str]]] = {
+        Search: search_lines,
+        Trace: trace_lines,
+        Check: check_lines,
+        Adding: adding_lines,
+        Listing: listing_lines,
+        ModelRecord: model_lines,
+        Sketching: sketching_lines,
+        Estimate: estimate_lines,
+    }
+    return plain[type(record)](record)
+
+
+def written(record: Any, form: str) -> str:
+    """A record in a format of other tools.
+
+    Raises
+    ------
+    UsageError
+        Records of this command have no such format.
+    """
+    writers = _writers(record)
+    if form not in writers:
+        some = f"one of {', '.join(writers)}" if writers else "none"
+        raise UsageError(f"--format {form}: a {type(record).__name__} has {some}")
+    return writers[form](record).rstrip("\n") + "\n"
+
+
+def _writers(record: Any) -> Mapping[str, Callable[[Any], str]]:
+    match record:
+        case Comparison():
+            return {name: partial(_of_parents, of_comparison, name) for name in OF_PARENTS}
+        case Trace():
+            return {name: partial(_of_parents, of_trace, name) for name in OF_PARENTS}
+        case FamilyGraph():
+            return graph_formats.FORMATS
+        case Check():
+            return {"sarif": lambda x: sarif(x, Path.cwd())}
+    return {}
+
+
+def _of_parents(parentage: Callable[[Any], Parentage], form: str, record: Any) -> str:
+    return OF_PARENTS[form](parentage(record))

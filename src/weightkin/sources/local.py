@@ -1,0 +1,270 @@
+"""Files on this machine, read-only and in pieces: nothing stays open or mapped between two reads.
+
+Bytes are read, not mapped, so that memory stays bounded by what was asked for and a file cut short
+under the reader is an error message rather than a bus error. Only tensors stored as strided views
+are gathered through a mapping, which ends with the call. `opened` is the one place where a file of
+a model is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.sources.files import File, Folder, Spans, TensorLocation
+from weightkin.text import unreadable
+
+PAGE = 4096
+REGION = 1 << 16  # pages whose flags stand together
+BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
+GATHER = 1 << 16  # elements of a strided tensor gathered at a time
+SPARSE, SPARSENESS = 1 << 36, 1000  # a file beyond this size exists to more than one part in 1000
+OTHER_KIND = "neither a file nor a folder"
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+class LocalFile:
+    """One regular file: its path, its size when opened, the pages touched since.
+
+    With ``homes`` the path may be a link, but only to a file inside one of these folders.
+    """
+
+    __slots__ = ("pages", "path", "size", "stamp")
+
+    def __init__(self, path: Path, homes: Sequence[Path] = ()) -> None:
+        if homes:
+            _check_link(path, homes)
+        with opened(path) as handle:
+            status, self.stamp = os.fstat(handle.fileno()), stamp_of(handle.fileno())
+        if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
+            found = f"a sparse file, {status.st_size} bytes of which {status.st_blocks * 512} exist"
+            raise unreadable(path, found, "a file with its contents")
+        self.path = path
+        self.size = status.st_size
+        self.pages = TouchedPages()
+
+    def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
+        """Bytes of ascending spans, joined; pieces less than a page apart share one read."""
+        joined = np.empty(sum(stop - start for start, stop in spans), dtype=np.uint8)
+        filled = 0
+        with opened(self.path) as handle:
+            for near in _neighbours(spans):
+                start, stop = near[0][0], near[-1][1]
+                if len(near) == 1:
+                    block = joined[filled : filled + stop - start]
+                    self._fill(handle, start, block)
+                    filled += stop - start
+                    continue
+                block = np.empty(stop - start, dtype=np.uint8)
+                self._fill(handle, start, block)
+                for a, b in near:
+                    joined[filled : filled + b - a] = block[a - start : b - start]
+                    filled += b - a
+            if stamp_of(handle.fileno()) != self.stamp:
+                self.stamp = ""
+        return joined
+
+    @property
+    def bytes_touched(self) -> int:
+        """Distinct bytes touched so far, in whole pages."""
+        return self.pages.n_bytes
+
+    def prefetch(self, spans: Spans) -> None:
+        """Nothing: a local file answers at once."""
+
+    def _fill(self, handle: io.FileIO, start: int, block: npt.NDArray[np.uint8]) -> None:
+        handle.seek(start)
+        left = memoryview(block.data)
+        while left:
+            n = handle.readinto(left)
+            if not n:
+                found = f"the end at byte {handle.tell()}"
+                raise unreadable(self.path, found, f"{self.size} bytes as when it was opened")
+            left = left[n:]
+        self.pages.touch(start, start + len(block))
+
+    def gather(self, place: TensorLocation, runs: Spans) -> npt.NDArray[Any]:
+        """Elements of a strided tensor in the order of its flattened indices."""
+        width = place.dtype.itemsize
+        extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
+        out = np.empty(sum(stop - start for start, stop in runs), dtype=f"<u{width}")
+        filled = 0
+        cells = self._mapped(out.dtype, place.offset, extent)
+        for run_start, run_stop in runs:
+            for start in range(run_start, run_stop, GATHER):
+                flat = np.arange(start, min(start + GATHER, run_stop))
+                corners = np.unravel_index(flat, place.shape)
+                cell = np.zeros(len(flat), dtype=np.int64)
+                for corner, stride in zip(corners, place.strides, strict=True):
+                    cell += corner * stride
+                out[filled : filled + len(flat)] = cells[cell]
+                filled += len(flat)
+                self.pages.touch_each(place.offset + cell * width, width)
+        return out.view(place.dtype)
+
+    def _mapped(self, dtype: np.dtype[Any], offset: int, n: int) -> npt.NDArray[Any]:
+        with opened(self.path) as handle:
+            if stamp_of(handle.fileno()) != self.stamp:
+                self.stamp = ""
+            try:
+                return np.memmap(handle, dtype, "r", offset, shape=(n,))
+            except ValueError:  # longer than the file is now
+                found = "fewer bytes than when it was opened"
+                raise unreadable(self.path, found, str(self.size)) from None
+
+
+class TouchedPages:
+    """One flag per page of a file; marking twice counts once.
+
+    Flags exist for regions of the file in which something was touched: a file of any size costs
+    no more than what is read of it.
+    """
+
+    __slots__ = ("_touched",)
+
+    def __init__(self) -> None:
+        self._touched: dict[int, npt.NDArray[np.bool_]] = {}
+
+    def touch(self, start: int, stop: int) -> None:
+        """Mark the pages of bytes ``start:stop``."""
+        if stop <= start:
+            return
+        first, last = start // PAGE, (stop - 1) // PAGE
+        for number in range(first // REGION, last // REGION + 1):
+            begin = number * REGION
+            self._region(number)[max(0, first - begin) : last - begin + 1] = True
+
+    def touch_each(self, starts: npt.NDArray[np.int64], width: int) -> None:
+        """Mark the pages of elements of ``width`` bytes that begin at ``starts``."""
+        pages = np.unique(np.concatenate([starts // PAGE, (starts + width - 1) // PAGE]))
+        for number in np.unique(pages // REGION).tolist():
+            here = pages[pages // REGION == number]
+            self._region(number)[here - number * REGION] = True
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in the pages marked so far."""
+        return PAGE * sum(int(np.count_nonzero(flags)) for flags in self._touched.values())
+
+    def _region(self, number: int) -> npt.NDArray[np.bool_]:
+        if number not in self._touched:
+            self._touched[number] = np.zeros(REGION, dtype=np.bool_)
+        return self._touched[number]
+
+
+def folder_at(path: Path) -> Folder:
+    """A folder and what lies in it, hidden files left out."""
+    with readable(path):
+        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+    return Folder(path, sorted(names), partial(_open_in, path, (home_of(path),)))
+
+
+def folder_around(path: Path, beside: Sequence[str]) -> Folder:
+    """The folder of a file that was named alone, with what may be read beside it.
+
+    The file itself may be a link to anywhere, as it was named; beside it, or beside what it links
+    to, links stay inside the folder.
+    """
+    near = path.parent
+    with readable(path):
+        names = [name for name in beside if os.path.lexists(near / name)]
+    homes = home_of(near), home_of(_real(path).parent)
+    return Folder(near, names, partial(_open_beside, path.name, near, homes))
+
+
+def _open_in(folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, homes)
+
+
+def _open_beside(named: str, folder: Path, homes: Sequence[Path], name: str) -> File:
+    return LocalFile(folder / name, () if name == named else homes)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.FileIO]:
+    """Open a regular file for reading. A pipe, a socket or a device is refused, never waited for.
+
+    Where the path is a link, the caller has checked where it leads (see `LocalFile`).
+    """
+    with readable(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        kind = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(kind):
+            os.close(descriptor)
+            raise unreadable(path, KINDS.get(stat.S_IFMT(kind), OTHER_KIND), "a regular file")
+        with io.FileIO(descriptor) as handle:
+            yield handle
+
+
+def home_of(folder: Path) -> Path:
+    """The folder inside which links beside a model may lead: its own.
+
+    A snapshot in the cache of a hub may point at the blobs of its repository.
+    """
+    here = _real(folder)
+    for place in here.parents:
+        if place.name == "snapshots" and (place.parent / "blobs").is_dir():
+            return place.parent
+    return here
+
+
+def _check_link(path: Path, homes: Sequence[Path]) -> None:
+    """Refuse a path that leads outside some folders."""
+    target = _real(path)
+    if not any(target.is_relative_to(home) for home in homes):
+        found = "refused link that leads outside the folder"
+        raise unreadable(path, found, "a file inside it (or name the file itself)")
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a link that leads round in a circle stays, and fails later."""
+    return Path(os.path.realpath(path))
+
+
+@contextmanager
+def readable(path: PurePath) -> Iterator[None]:
+    """Turn what the operating system says about a path into one line for the caller."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise unreadable(path, "nothing there", "a file") from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise unreadable(path, f"'{why}'", "a readable file") from None
+
+
+def stamp_of(descriptor: int) -> str:
+    """Which file it is and when it was last changed, to the nanosecond.
+
+    The time of the last change of its state (ctime) is set by the system alone: who sets back the
+    time of modification moves it.
+    """
+    x = os.fstat(descriptor)
+    return ":".join(map(str, (x.st_dev, x.st_ino, x.st_size, x.st_mtime_ns, x.st_ctime_ns)))
+
+
+def _neighbours(spans: Spans) -> Iterator[Spans]:
+    """Group spans so near to one another that reading the gaps touches no further page."""
+    near: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if near and not (0 <= start - near[-1][1] <= PAGE and stop - near[0][0] <= BLOCK):
+            yield near
+            near = []
+        near.append((start, stop))
+    if near:
+        yield near
