@@ -13,6 +13,7 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.matched_units import (
+    AxisReading,
     MatchedUnits,
     Residual,
     is_rotation,
@@ -21,8 +22,8 @@ from weightkin.derivation.matched_units import (
     residual_between,
 )
 from weightkin.errors import UsageError
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, paid_log10, passes
-from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import STRAIGHT_FAILS
@@ -48,10 +49,8 @@ class Disguise:
 
 
 def find_disguise(
-    a: Side,
-    b: Side,
+    draw: Draw,
     ran: StagesRun,
-    plan: Plan,
     alpha: float,
     *,
     with_maps: bool = False,
@@ -63,9 +62,27 @@ def find_disguise(
     only tokens tie the residual streams, and their dimensions do not match one to one; the rotation
     is the orthogonal map between the embeddings. `rescaled`: rows of up or V grew by what columns
     of down or O shrank, unit by unit, or gains of norms by what their readers shrank.
-    `sign-flipped`: both changed sign. None of these is evidence by itself. Maps of all units are
-    only made when asked for: that reads everything.
+    `sign-flipped`: both changed sign. None of these is evidence by itself.
+
+    Parameters
+    ----------
+    draw : Draw
+        The two models, and what is read of them.
+    ran : StagesRun
+        The stages that ran on them.
+    alpha : float
+        Level of the verdict.
+    with_maps : bool
+        Also make the maps of all units that undo it, which reads everything.
+    is_settled : bool
+        The relation was found by other tests than these stages.
+
+    Returns
+    -------
+    Disguise
+        Without kinds where no relation was found, or nothing was done.
     """
+    a, b = draw.a, draw.b
     passing = {stage.name for stage in ran.stages if passes(stage, alpha)}
     if not passing and not is_settled:
         return Disguise((), {}, {})
@@ -78,8 +95,7 @@ def find_disguise(
     kinds = [residual.kind] if residual.kind else []
     details: dict[str, float] = {}
     experts = _experts(a, b, ran, residual)
-    plan_of = None if with_maps or residual.kind else plan
-    links = _links(a, b, ran, residual, plan_of, experts, is_whole=with_maps)
+    links = _links(draw, ran, residual, experts, is_whole=with_maps)
     if any((match[0] != match[1]).any() for match in experts.values()):
         kinds.append("permuted")
     for kind, word in (("units", "units"), ("vo", "values")):
@@ -127,11 +143,9 @@ def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
 
 
 def _links(
-    a: Side,
-    b: Side,
+    draw: Draw,
     ran: StagesRun,
     residual: Residual,
-    plan: Plan | None,
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     *,
     is_whole: bool,
@@ -139,7 +153,9 @@ def _links(
     """Matched units of all pairs of blocks; of one where a large model must be read again."""
     if not residual.is_known:
         return []
-    aligned = _aligned(ran.stages) if plan is not None else {}
+    a, b = draw.a, draw.b
+    in_sample = not (is_whole or residual.kind)
+    aligned = _aligned(ran.stages) if in_sample else {}
     pairs = [
         (x, y)
         for kind in ("units", "vo")
@@ -151,9 +167,10 @@ def _links(
     if is_large:
         middle = _middle([(x.stack, x.block) for x, _ in again])
         again = [p for p in again if (p[0].stack, p[0].block) == middle and p[0].kind == "units"]
-    found = [match_axes(a, b, p, residual, plan, aligned[p]) for p in pairs if p in aligned]
-    in_part = is_large and not residual.kind
-    found += [match_axes(a, b, pair, residual, in_part=in_part) for pair in again]
+    known = {p: AxisReading(draw.plan, aligned[p]) for p in pairs if p in aligned}
+    found = [match_axes(a, b, p, residual, how) for p, how in known.items()]
+    how = AxisReading(in_part=is_large and not residual.kind)
+    found += [match_axes(a, b, pair, residual, how) for pair in again]
     return [x for x in found if x is not None]
 
 

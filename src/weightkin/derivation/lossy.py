@@ -85,7 +85,7 @@ def explain(
     packed: Counter[str] = Counter()
     is_quantised = any(t.packed for t in child.tensors.values())
     is_awq = any(t.packed.startswith("awq") for t in child.tensors.values())
-    for p, c, x, y in _oriented(relation, is_turned):
+    for p, c, x, y in _oriented(relation, is_turned=is_turned):
         is_packed = bool(c.packed) and c.packed != p.packed
         # one tensor changed otherwise already rules quantisation out
         is_open = not images["changed"] or "stacked" in structure.kinds
@@ -199,7 +199,7 @@ def evidence_lines(explained: Explained, child: str) -> tuple[str, ...]:
 
 
 def _oriented(
-    relation: PairRelation, is_turned: bool
+    relation: PairRelation, *, is_turned: bool
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor, Floats, Floats]]:
     """Parent's tensor, child's tensor, and their common samples."""
     for pair in relation.pairs:

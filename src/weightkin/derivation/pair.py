@@ -18,6 +18,7 @@ from weightkin.derivation.same_scheme import with_same_scheme
 from weightkin.evidence import verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.controls import load_controls
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
@@ -25,6 +26,7 @@ from weightkin.evidence.ladder import (
     COPY_COSINE,
     EFFECT_CUT,
     LADDER,
+    Blind,
     StagesRun,
     run_quick,
     run_stages,
@@ -192,23 +194,17 @@ def _stages(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[StagesRun, Oth
     """Evidence in order of cost; stacks under other names too where nothing else settles it."""
     how = pair.settings
     names = " ".join(sorted(ref.digest for ref in refs))
+    wanted: Blind = "always" if how.effort == "thorough" else "as-needed"
 
-    def run(x: Side, y: Side, with_blind: bool) -> StagesRun:
+    def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+        draw = Draw(a, b, pair.plan, how.seed, names)
         if pair.is_quick:
-            return run_quick(x, y, pair.plan, how.seed, how.alpha, names)
-        return run_stages(
-            x,
-            y,
-            pair.plan,
-            how.seed,
-            how.alpha,
-            thorough=how.effort == "thorough",
-            names=names,
-            with_blind=with_blind and not pair.missed,
-            frugal=bool(how.frugal),
-        )
+            return run_quick(draw, how.alpha)
+        blind = wanted if with_blind and not pair.missed else "never"
+        return run_stages(draw, how.alpha, blind=blind, frugal=bool(how.frugal))
 
-    return with_other_stacks(pair.a, pair.b, run(pair.a, pair.b, True), run, how.alpha)
+    ran = run(pair.a, pair.b, with_blind=True)
+    return with_other_stacks(pair.a, pair.b, ran, run, how.alpha)
 
 
 def _conclude(
@@ -250,10 +246,8 @@ def _undo(
     undone = Disguise((), {}, {})
     if other.best is None and not pair.missed and (not pair.is_quick or path is not None):
         undone = find_disguise(
-            pair.a,
-            pair.b,
+            Draw(pair.a, pair.b, pair.plan, pair.settings.seed),
             ran,
-            pair.plan,
             pair.settings.alpha,
             with_maps=path is not None,
             is_settled=concluded.basis == "calibrated",

@@ -43,7 +43,7 @@ def structure_of(
     unexplained = [name for name in only_child if child.tensors[name].role != "router"]
     for found in (
         _depth(block_map, parent, child),
-        _width(pairs, is_turned),
+        _width(pairs, is_turned=is_turned),
         _vocabulary(pairs),
         _experts(pairs, only_child, child),
     ):
@@ -109,7 +109,7 @@ def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, i
     return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
 
 
-def _width(pairs: Oriented, is_turned: bool) -> _Found:
+def _width(pairs: Oriented, *, is_turned: bool) -> _Found:
     units = [(p, c, pair) for p, c, pair in pairs if pair.units is not None]
     ups = [(p, c, pair) for p, c, pair in units if c.role in MLP_ROLES and len(c.shape) == 2]
     fewer = [x for x in ups if _size(x[1]) < _size(x[0])]

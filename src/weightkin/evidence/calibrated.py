@@ -96,13 +96,13 @@ def agreement(a: Side, b: Side) -> Alike | str:
     if n_rows < MIN_SHARED_ROWS or n_rows != len(seen[1].inputs):
         return f"{n_rows} and {len(seen[1].inputs)} rows of the embeddings are shared"
     is_gated = str(kinds[0]).startswith("gated")
-    views_a, views_b = (_views(s, f, is_gated) for s, f in zip((a, b), seen, strict=True))
+    views_a, views_b = (_views(s, f, is_gated=is_gated) for s, f in zip((a, b), seen, strict=True))
     both = sorted(views_a.keys() & views_b.keys())
-    matches = tuple(_match(x, views_a[x], views_b[x], is_gated) for x in both)
+    matches = tuple(_match(x, views_a[x], views_b[x], is_gated=is_gated) for x in both)
     if not matches:
         return "no block of equal depth whose two views can be read"
     shifted = [(x, y) for x, y in zip(both, both[1:] + both[:1], strict=True) if x != y]
-    wrong = [_match(x, views_a[x], views_b[y], is_gated).share for x, y in shifted]
+    wrong = [_match(x, views_a[x], views_b[y], is_gated=is_gated).share for x, y in shifted]
     return Alike(
         model_class=f"{kinds[0]} {'vision' if is_vision else 'language'}",
         statistic=float(np.mean([m.share for m in matches])),
@@ -147,7 +147,7 @@ def _kind(side: Side) -> str | None:
     return f"{'gated' if is_gated == {True} else 'plain'}{' experts' if has_experts else ''}"
 
 
-def _views(side: Side, frame: TokenRows, is_gated: bool) -> dict[Block, Views]:
+def _views(side: Side, frame: TokenRows, *, is_gated: bool) -> dict[Block, Views]:
     """Two views of every block; the experts of a block are one set of units."""
     by_block = _by_block(side)
     found = {}
@@ -176,7 +176,7 @@ def _chosen(side: Side, by_block: dict[Block, list[Axis]]) -> list[Block]:
     ]
 
 
-def _match(block: Block, views_a: Views, views_b: Views, is_gated: bool) -> Match:
+def _match(block: Block, views_a: Views, views_b: Views, *, is_gated: bool) -> Match:
     partners = []
     for role in VIEW_PAIRS[is_gated]:
         x, y = views_a[role][:MOST_UNITS], views_b[role]

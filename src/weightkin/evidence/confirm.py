@@ -39,7 +39,7 @@ class Draw:
     b: Side
     plan: Plan
     seed: int
-    names: str  # digests of the two models, in either order the same
+    names: str = ""  # digests of the two models, in either order the same
     frames: tuple[TokenRows, TokenRows] | None = None
 
     @property

@@ -51,7 +51,7 @@ def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None)
         raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MAX_NODES}")
     np.fill_diagonal(weights, np.inf)
     prices, are_roots_few = _checked(weights, root_prices, n)
-    return _grow(_Matrix(weights, prices, are_roots_few), n)
+    return _grow(_Matrix(weights, prices, are_roots_few=are_roots_few), n)
 
 
 def _checked(
@@ -123,7 +123,7 @@ def _expanded(inside: Sequence[int], entry: Sequence[tuple[int, int]], n: int) -
 class _Matrix:
     """All edges as a dense matrix, a row for each child; a cycle takes over its first row."""
 
-    def __init__(self, weights: Doubles, prices: Doubles, are_roots_few: bool) -> None:
+    def __init__(self, weights: Doubles, prices: Doubles, *, are_roots_few: bool) -> None:
         n = len(weights)
         self.n = n
         self.weights = np.ascontiguousarray(weights.T)  # (child, parent)

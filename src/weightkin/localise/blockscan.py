@@ -101,7 +101,7 @@ class _Pieces:
     stacks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        axes = {is_a: self._side(is_a).axes(self.kind) for is_a in (True, False)}
+        axes = {is_a: self._side(is_a=is_a).axes(self.kind) for is_a in (True, False)}
         self.stacks = sorted({x.stack for x in axes[True]} & {x.stack for x in axes[False]})
         for stack in self.stacks:
             here = [(is_a, x) for is_a in axes for x in axes[is_a] if x.stack == stack]
@@ -109,12 +109,12 @@ class _Pieces:
             for is_a, axis in here:
                 self._read(axis, window, is_a=is_a)
 
-    def _side(self, is_a: bool) -> Side:
+    def _side(self, *, is_a: bool) -> Side:
         return self.tester.a if is_a else self.tester.b
 
     def axes(self, stack: str, *, is_a: bool) -> list[Axis]:
         """Sampled axes of one stack, by block."""
-        axes = [x for x in self._side(is_a).axes(self.kind) if x.stack == stack]
+        axes = [x for x in self._side(is_a=is_a).axes(self.kind) if x.stack == stack]
         return sorted(axes, key=lambda x: x.block)
 
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:

@@ -145,11 +145,11 @@ class Families:
                 if not is_above(child, parent, above):
                     known.add((parent, child))
                     above.setdefault(child, set()).add(parent)
-                    found.append(_said(parent, child, home[parent] == home[child]))
+                    found.append(_said(parent, child, is_kin=home[parent] == home[child]))
         return found
 
 
-def _said(parent: str, child: str, is_kin: bool) -> DrawnEdge:
+def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
     shown = "hang from another parent" if is_kin else "join the two to no common family"
     why = f"the model names this parent; weights {shown}"
     return DrawnEdge(

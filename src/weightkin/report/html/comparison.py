@@ -44,7 +44,7 @@ def comparison_body(record: Comparison) -> list[Html | None]:
         _layers(record),
         _parts(record),
         _tests(record),
-        skipped_section(record.skipped, record.incomplete),
+        skipped_section(record.skipped, incomplete=record.incomplete),
         models_section((("a", record.a), ("b", record.b))),
     ]
 
