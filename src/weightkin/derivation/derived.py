@@ -7,7 +7,7 @@ from dataclasses import replace
 from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.equal import Shared, is_small, schemes_held, sketch_of
 from weightkin.derivation.equality import equality
-from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped
@@ -62,14 +62,8 @@ def _derive(
     if a.scheme != scheme:
         a, b = (sketch_of(model, scheme) for model in models)
         found = equality(a, b)
-    return kind_of(
-        a,
-        b,
-        undone=undone.kinds,
-        undone_details=dict(undone.details),
-        is_other_file=_is_other_file(*models),
-        shared=found,
-    )
+    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), shared=found)
+    return kind_of(a, b, known)
 
 
 def _may_be_adapter(derived: Derivation) -> bool:

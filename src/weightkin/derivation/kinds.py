@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
+from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.equality import Equality, equality
 from weightkin.derivation.lattice import KnownLevels
@@ -50,17 +50,25 @@ class Derivation:
         return Direction(parent=self.parent, probability=self.probability, evidence=self.evidence)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPair:
+    """What was found about two models before their kind is named."""
+
+    disguise: Disguise = Disguise((), {}, {})  # hides the entries from everything here
+    is_other_file: bool = False  # headers, metadata or configs differ, whatever the values
+    relation: PairRelation | None = None  # of the two, in their order
+    levels: KnownLevels | None = None  # of single tensors, where many pairs are asked about
+    shared: Equality | None = None  # what the two hold that is equal
+
+
+NOTHING_KNOWN = KnownPair()
+
+
 def kind_of(
     a: Sketch,
     b: Sketch,
-    *,
-    undone: Sequence[str] = (),
-    undone_details: dict[str, Any] | None = None,
-    is_other_file: bool = False,
-    relation: PairRelation | None = None,
-    known: KnownLevels | None = None,
+    known: KnownPair = NOTHING_KNOWN,
     names: tuple[str, str] = ("a", "b"),
-    shared: Equality | None = None,
 ) -> Derivation:
     """Name the derivation between two related models.
 
@@ -70,40 +78,36 @@ def kind_of(
     ----------
     a, b : Sketch
         Of one scheme. The answer is symmetric up to the names.
-    undone : sequence of str
-        Kinds that `evidence.undone` found: they hide the entries from everything here.
-    is_other_file : bool
-        Headers, metadata or configs differ although all values may be equal.
-    relation : PairRelation, optional
-        That of (a, b), if it is known already.
-    known : KnownLevels, optional
-        What was found about single tensors before, where many pairs are asked about.
+    known : Known
+        What was found about the two before.
     names : tuple of str
         What the evidence calls the two.
-    shared : Equality, optional
-        What the two hold that is equal, if it is known already.
 
     Returns
     -------
     Derivation
         Kinds of the closed set, their numbers, and the parent where it can be told.
     """
-    relation = relation or relate(a, b)
-    known = known or KnownLevels()
-    forward = explain(relation, a, b, known=known)
-    backward = explain(relation, b, a, is_turned=True, known=known)
+    relation = known.relation or relate(a, b)
+    levels = known.levels or KnownLevels()
+    forward = explain(relation, a, b, known=levels)
+    backward = explain(relation, b, a, is_turned=True, known=levels)
     noise = white_noise(relation)
     direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b), names))
-    shared = shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
+    shared = known.shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
     better = _better(forward, backward, names)
     found = None
-    if shared is not None and not (better[0] and better[0].is_complete) and not undone:
-        found = kind_of_equal(shared, a, b, is_other_file=is_other_file)
+    if (
+        shared is not None
+        and not (better[0] and better[0].is_complete)
+        and not known.disguise.kinds
+    ):
+        found = kind_of_equal(shared, a, b, is_other_file=known.is_other_file)
     kind, details, said = found or _named(
         relation,
         better,
         noise,
-        (tuple(undone), undone_details or {}),
+        known.disguise,
         _not_finite(relation, a, b),
     )
     if kind == ("part",) or not all(KINDS[x].has_direction for x in kind):
@@ -122,16 +126,20 @@ def _named(
     relation: PairRelation,
     better: tuple[Explained | None, str],
     noise: Noise | None,
-    undone: tuple[tuple[str, ...], dict[str, Any]],
+    disguise: Disguise,
     not_finite: set[str],
 ) -> NamedKind:
     if not relation.tensors:
-        return undone[0] or ("unknown",), undone[1], ("no tensor can be compared",)
+        return (
+            disguise.kinds or ("unknown",),
+            dict(disguise.details),
+            ("no tensor can be compared",),
+        )
     explained, child = better
     if explained is not None and explained.is_complete:
         return explained.kinds, explained.details, evidence_lines(explained, child)
-    if undone[0]:
-        return undone[0], undone[1] | _numbers(relation), ()
+    if disguise.kinds:
+        return disguise.kinds, disguise.details | _numbers(relation), ()
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
     if explained is None and relation.share_equal == 1.0 and not_finite:

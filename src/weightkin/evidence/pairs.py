@@ -103,7 +103,7 @@ def pair_evidence(
             measured.append(_order(role, x, y, n_candidates, rng))
         else:
             size = window or min(len(x), len(y))
-            measured.append(_coincidences(role, x, y, size, n_candidates, groups, rng))
+            measured.append(_coincidences(role, (x, y), size, n_candidates, groups, rng))
     widest = measured[0]
     is_gated = axis_a.is_gated and axis_b.is_gated
     others = [
@@ -168,14 +168,14 @@ class _View:
 
 def _coincidences(
     role: str,
-    x: Floats,
-    y: Floats,
+    rows: tuple[Floats, Floats],
     size: int,
     n_candidates: int,
     groups: tuple[Groups, Groups],
     rng: np.random.Generator,
 ) -> _View:
     """Coincidences of one view in windows of ``size`` units (one window: the whole axis)."""
+    x, y = rows
     counts = [
         count_coincidences(match_rows(x[at : at + size], y[at : at + size], rng))
         for at in range(0, min(len(x), len(y)) - size + 1, size)

@@ -15,7 +15,7 @@ from weightkin.formats.folder import read_config, read_folder, read_named
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
-from weightkin.formats.storage import Contents, FileStorage, SketchFile, is_sketch
+from weightkin.formats.storage import Contents, FileStorage, SketchFound, is_sketch
 from weightkin.formats.wrappers import plain_names
 from weightkin.sources.files import File, Folder
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
@@ -104,7 +104,7 @@ def _model(
     if is_adapter(contents.tensors):
         raise unreadable(where, *ALONE)
     if is_sketch(contents):
-        raise SketchFile(source, files[0], contents)
+        raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
     renamed = {} if contents.recipes else plain_names(contents.tensors)
@@ -147,7 +147,7 @@ def open_pair(base: str, adapter: str) -> Model:
     """
     try:
         model = open_model(base)
-    except SketchFile:
+    except SketchFound:
         raise unreadable(f"{base}+{adapter}", "a sketch as base", "a whole model") from None
     here = _existing(adapter)
     if here is not None:

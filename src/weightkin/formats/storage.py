@@ -34,7 +34,7 @@ class Contents:
     files: list[File] = field(default_factory=list)  # beside it, which hold values
 
 
-class SketchFile(UnreadableModel):
+class SketchFound(UnreadableModel):
     """A source is the file of a sketch, which `sketch.open_model` reads: no model lies in it."""
 
     def __init__(self, source: str, file: File, contents: Contents) -> None:

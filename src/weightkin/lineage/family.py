@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from weightkin.compute import HERE, Execution, Progress
+from weightkin.derivation.pair import Settings
 from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
@@ -147,10 +148,8 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     hidden, unseen = find_hidden(
         members,
         alone,
-        kin,
-        roots,
-        relatives.paid_alpha,
-        seed,
+        dict(zip(roots, kin, strict=True)),
+        Settings(alpha=relatives.paid_alpha, seed=seed),
         _phase(progress, "looking for disguised copies", collection),
     )
     edges += [_hidden_edge(found) for found in hidden]

@@ -53,19 +53,28 @@ class HiddenPair:
 def find_hidden(
     members: Sequence[Member],
     alone: Sequence[int],
-    families: Sequence[Sequence[int]],
-    roots: Sequence[int],
-    alpha: float,
-    seed: int,
+    family_of: Mapping[int, Sequence[int]],
+    settings: Settings,
     on_progress: OnProgress | None = None,
 ) -> tuple[list[HiddenPair], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with those families.
 
-    ``families[k]`` are all possible parents that are relatives of ``roots[k]``. Models that are
-    alone are compared with each other too. Pairs are proposed by the likeness of tokens to each
-    other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values are
-    those of `compare`; ``alpha`` is paid by the caller. ``on_progress`` is called with
-    the number of pairs that are done.
+    Models that are alone are compared with each other too. Pairs are proposed by the likeness of
+    tokens to each other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The
+    p-values are those of `compare`.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All models.
+    alone : sequence of int
+        Those without relatives.
+    family_of : mapping
+        All possible parents that are relatives of a root, by the root.
+    settings : Settings
+        Of the comparisons; the level is paid by the caller.
+    on_progress : callable, optional
+        Called with the number of pairs that are done.
 
     Returns
     -------
@@ -74,13 +83,12 @@ def find_hidden(
     """
     tokens = {
         i: None if (model := members[i].model) is None else token_likeness(model, members[i].sketch)
-        for i in (*alone, *roots)
+        for i in (*alone, *family_of)
     }
-    family_of = dict(zip(roots, families, strict=True))
     proposed = sorted(  # roots first: a model that is alone may be a hidden relative itself
         (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
         for k, child in enumerate(alone)
-        for other in (*roots, *alone[:k])
+        for other in (*family_of, *alone[:k])
         if members[other].model
         and members[child].model  # a sketch cannot be looked at again
         and _may_be_kin(members[other], members[child])
@@ -100,7 +108,7 @@ def find_hidden(
         n_looks += 1
         if on_progress is not None:
             on_progress(n_done, len(proposed))
-        record = _compared(members, other, child, alpha, seed)
+        record = _compared(members, other, child, settings)
         if record is not None and record.verdict == "dependent":
             related.setdefault(child, []).append((-likeness, other, record))
     looks = Looks(members)
@@ -115,7 +123,7 @@ def find_hidden(
         kin = [x for x, others in related.items() if {o for _, o, _ in others} & set(roots_of)]
         choices = dict.fromkeys((*(u for r in roots_of for u in family_of[r]), *kin))
         others = [u for u in choices if u != child]
-        found.append(_nearest(looks, others, set(kin), child, those[0][2], alpha, seed))
+        found.append(_nearest(looks, others, set(kin), child, those[0][2], settings))
     return found, sorted(left - related.keys())
 
 
@@ -233,8 +241,7 @@ def _nearest(
     hidden: Set[int],
     child: int,
     record: Comparison,
-    alpha: float,
-    seed: int,
+    settings: Settings,
 ) -> HiddenPair:
     """The nearest of many; of those as near the one whose rewriting into the child is simplest.
 
@@ -257,13 +264,13 @@ def _nearest(
     support = support_of(
         np.array(list(seen[parent].values())) - TINY_DISTANCE,
         np.array([list(medians.values()) for medians in same]),
-        seed,
+        settings.seed,
     )
     return HiddenPair(
         child,
         parent,
         distance,
-        _compared(looks.members, parent, child, alpha, seed) or record,
+        _compared(looks.members, parent, child, settings) or record,
         runner_up,
         0.0 if rivals or runner_up < 0 else max(0.0, far[runner_up] - distance),
         support,
@@ -273,13 +280,11 @@ def _nearest(
     )
 
 
-def _compared(
-    members: Sequence[Member], a: int, b: int, alpha: float, seed: int
-) -> Comparison | None:
+def _compared(members: Sequence[Member], a: int, b: int, settings: Settings) -> Comparison | None:
     x, y = members[a], members[b]
     if x.model is None or y.model is None or not _may_be_kin(x, y):
         return None
-    return compare_pair(pair_of(x.model, y.model, Settings(alpha=alpha, seed=seed)))
+    return compare_pair(pair_of(x.model, y.model, settings))
 
 
 def _may_be_kin(a: Member, b: Member) -> bool:

@@ -55,8 +55,7 @@ def mother(
     stage: Stage = "specialisation",
     distance: DistanceName = "l_FT",
     lam: float = LAMBDA,
-    distance_in: str = "",
-    kurtosis_in: str = "",
+    within: tuple[str, str] = ("", ""),
 ) -> Ints:
     """Parent of every model by the second paper's recipe; -1 for the root of each tree.
 
@@ -74,10 +73,10 @@ def mother(
         ``l_FT``, ``l_FT written``, ``l2`` or ``l_LoRA``: see the head of this module.
     lam : float
         What an edge against the direction of kurtosis costs, in mean distances.
-    distance_in, kurtosis_in : str
-        Part of a name: only such matrices count. Released: all of attention and ``output.dense``
-        for full fine-tuning, ``value`` and ``value`` for LoRA, everything and ``self_attn.o_proj``
-        for Llama, everything for Stable Diffusion.
+    within : tuple of str
+        Parts of names: only such matrices count, in distances and in kurtosis. Released: all of
+        attention and ``output.dense`` for full fine-tuning, ``value`` and ``value`` for LoRA,
+        everything and ``self_attn.o_proj`` for Llama, everything for Stable Diffusion.
 
     Returns
     -------
@@ -94,7 +93,7 @@ def mother(
     names = common_square(square_matrices)
     if not names:
         raise ValueError(f"{len(square_matrices)} models have no square matrix in common")
-    near, peaked = (_those_with(part, names) for part in (distance_in, kurtosis_in))
+    near, peaked = (_those_with(part, names) for part in within)
     labels = _labels(square_matrices, names, trees, distance)
     scores = kurtoses(square_matrices, peaked)
     parents = np.full(len(square_matrices), ROOT, dtype=np.int64)

@@ -16,9 +16,9 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
-from weightkin.derivation.disguise import find_disguise
+from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.distances import PairRelation, relate
-from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.confirm import Draw
@@ -127,9 +127,10 @@ class Relatives:
         """How j was made from i (or i from j), and their distances."""
         a, b = self._pair(i, j)
         relation = relate(a, b)
-        derived = kind_of(
-            a, b, undone=undone, relation=relation, known=self.known, names=(a.name, b.name)
+        known = KnownPair(
+            disguise=Disguise(tuple(undone), {}, {}), relation=relation, levels=self.known
         )
+        derived = kind_of(a, b, known, names=(a.name, b.name))
         return derived, relation
 
     def may_be_made(self, i: int, j: int) -> bool:

@@ -138,8 +138,7 @@ def _of_different(
     far = np.sqrt(distances(group))
     root = int(np.flatnonzero(found.parents < 0)[0])
     edges = [
-        trained_edge(own, relatives, members, found, int(found.parents[v]), int(v),
-              float(far[found.parents[v], v]), known_root)
+        trained_edge(relatives, members, found, int(v), float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:

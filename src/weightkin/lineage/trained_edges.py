@@ -22,16 +22,36 @@ HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as li
 
 
 def trained_edge(
-    own: Sequence[Sketch],
     relatives: Relatives,
     members: Sequence[int],
     found: Orientation,
-    u: int,
     v: int,
     distance: float,
     known_root: int | None = None,
 ) -> CandidateEdge:
-    """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
+    """The edge into a model, as sure as its direction, and as this parent rather than the next.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models, and what is known of pairs of them.
+    members : sequence of int
+        Those of the tree.
+    found : Orientation
+        The tree: parents and directions by position among the members.
+    v : int
+        Position of the child; it has a parent.
+    distance : float
+        Relative distance of the child to its parent.
+    known_root : int, optional
+        The model that is known to be the root of the tree.
+
+    Returns
+    -------
+    CandidateEdge
+        Between models, not positions.
+    """
+    u = int(found.parents[v])
     undone = relatives.undone(members[u], members[v])
     derivation, _ = relatives.derive(members[u], members[v], undone)
     evidence = [f"relative distance {distance:.4f}"]
@@ -53,7 +73,7 @@ def trained_edge(
     ):
         direction = min(direction, 0.5)
         evidence.append(FRAMES)
-    evidence += _clock_words(own[u], own[v])
+    evidence += _clock_words(*(relatives.sketches[members[k]] for k in (u, v)))
     return CandidateEdge(
         parent=members[u],
         child=members[v],

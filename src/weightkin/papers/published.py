@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -131,7 +132,8 @@ def _phi_u(
         r, log10_p = spearman(matched, np.arange(n))
         logs.append(log10_p)
         name = block_name(axis_a)
-        yield _test("phi_U", name, n, r, log10_p, "asymptotic", _effect(x, y, matched))
+        found = _test("phi_U", name, n, r, log10_p, "asymptotic")
+        yield replace(found, effect=_effect(x, y, matched))
         exact = spearman_monte_carlo(r, n, n_draws=n_draws, rng=rng)
         yield _test("phi_U_monte_carlo", name, n, r, exact, "monte-carlo")
     if logs:
@@ -153,7 +155,6 @@ def _test(
     statistic: float,
     log10_p: float,
     null: Null,
-    effect: Effect = NO_EFFECT,
 ) -> Test:
     return Test(
         name=name,
@@ -165,7 +166,7 @@ def _test(
         statistic=float(statistic),
         log10_pvalue=float(log10_p),
         null=null,
-        effect=effect,
+        effect=NO_EFFECT,
     )
 
 

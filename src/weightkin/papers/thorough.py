@@ -66,7 +66,7 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
         return (), ()
     if all(map(_is_gated, mlps)) and mlps[0].n_units == mlps[1].n_units:
         return (), ()
-    from weightkin.papers.refit import generalised_match
+    from weightkin.papers.refit import Fit, generalised_match
 
     what = "refitted MLPs"
     n_units = max(mlps[0].n_units, mlps[1].n_units)
@@ -74,7 +74,9 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
     if size > MAX_REFIT:
         return (), (Skipped(what=what, why=f"{size} weights in one matrix are slow to fit"),)
     try:
-        tests = generalised_match(a.model.source, b.model.source, n_steps=REFIT_STEPS, seed=seed)
+        tests = generalised_match(
+            a.model.source, b.model.source, fit=Fit(n_steps=REFIT_STEPS), seed=seed
+        )
     except WeightkinError as error:
         return (), (Skipped(what=what, why=str(error)),)
     return tuple(tests), (Skipped(what=what, why="of the first block only, as fits are slow"),)

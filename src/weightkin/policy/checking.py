@@ -13,7 +13,7 @@ from weightkin.api.arguments import check_paths, check_seed
 from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
-from weightkin.formats import Model, digest
+from weightkin.formats import Model
 from weightkin.formats.card import CARD
 from weightkin.formats.declared import folder_of
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
@@ -230,8 +230,7 @@ def _tried(found: FoundSource, room: Room, seed: int) -> Weighed | WeightkinErro
 
 def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     policy = room.policy
-    own = digest(model)
-    look_at = partial(look, model, room.named, digest=own, alpha=policy.alpha, seed=seed)
+    look_at = partial(look, model, room.named, alpha=policy.alpha, seed=seed)
     try:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
@@ -239,6 +238,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         room = replace(room, registry=None, families={}, problem=str(error))
         known = look_at(None)
     bench = RuleContext(policy, known, room.families, room.is_full)
+    own = known.digest
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
     if room.problem:
         open_.append(open_finding(own, "registry", room.problem))

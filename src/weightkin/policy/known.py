@@ -8,7 +8,7 @@ from typing import Literal
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.formats import Model
+from weightkin.formats import Model, digest
 from weightkin.formats.declared import Declared, declared
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import CLAIMED, Meant, Resolved, Unknown
@@ -71,7 +71,6 @@ def look(
     named: Mapping[str, Resolved],
     registry: Registry | None,
     *,
-    digest: str,
     also: Collection[int] = (),
     alpha: float,
     seed: int,
@@ -106,7 +105,7 @@ def look(
             found[name] = other
     return Known(
         declared=declared(model),
-        digest=digest,
+        digest=digest(model),
         by_name=found,
         candidate=bench.candidate,
         trace=trace,

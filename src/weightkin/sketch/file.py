@@ -24,7 +24,12 @@ from weightkin.formats.model import SKETCH_KEY
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents, is_sketch
 from weightkin.sketch.facts import empty, raw_bytes
-from weightkin.sketch.parse_metadata import Entry, checked_entries, checked_facts, checked_identity
+from weightkin.sketch.parse_metadata import (
+    StatedTensor,
+    checked_entries,
+    checked_facts,
+    checked_identity,
+)
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
@@ -210,7 +215,7 @@ def _scheme(path: PurePath, name: str) -> Scheme:
         raise unreadable(path, str(error), "a known scheme") from None
 
 
-def _tensor(entry: Entry, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
+def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
     run, scattered, tail = pieces
     return sketched_tensor(
         np.concatenate([run, scattered]),

@@ -31,7 +31,7 @@ MAX_WHOLE = 1 << 24  # rows or columns of a matrix that a sketch may claim to ho
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatedTensor:
     """One tensor as the metadata states it, with the indices that follow from it."""
 
     name: str
@@ -111,7 +111,9 @@ def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]
     }
 
 
-def checked_entries(path: PurePath, metadata: Mapping[str, str], scheme: Scheme) -> Iterator[Entry]:
+def checked_entries(
+    path: PurePath, metadata: Mapping[str, str], scheme: Scheme
+) -> Iterator[StatedTensor]:
     """Tensors that the metadata lists, in its order, each name once."""
     scattered = _parsed(path, metadata, "scattered")
     entries = _parsed(path, metadata, "tensors")
@@ -127,7 +129,7 @@ def checked_entries(path: PurePath, metadata: Mapping[str, str], scheme: Scheme)
         yield entry
 
 
-def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> Entry:
+def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> StatedTensor:
     match fields:
         case {
             "name": str(name),
@@ -162,7 +164,7 @@ def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> Ent
     tail = scheme.tail(n_rows) if n_tail else run[:0]
     if len(tail) != n_tail or (n_tail and is_vector):
         raise unreadable(path, f"{quoted(n_tail)} last rows of {shown(name)}", str(len(tail)))
-    return Entry(
+    return StatedTensor(
         name=name,
         role=role,
         stack=stack,

@@ -10,7 +10,7 @@ from weightkin.anatomy.side import Side
 from weightkin.formats.memory import ArrayStorage
 from weightkin.formats.model import Model
 from weightkin.formats.source import open_model as open_whole
-from weightkin.formats.storage import SketchFile
+from weightkin.formats.storage import SketchFound
 from weightkin.sketch.file import sketch_in
 from weightkin.sketch.stand_in import run_of, stand_in
 
@@ -40,7 +40,7 @@ def open_model(source: str | Path) -> Model:
     """
     try:
         return open_whole(source)
-    except SketchFile as found:
+    except SketchFound as found:
         sketch = sketch_in(found.file, found.contents)
         arrays = {name: run_of(tensor) for name, tensor in sketch.tensors.items()}
         stamps = (found.file.stamp,) if found.file.stamp else ()

@@ -32,7 +32,7 @@ class ErrorAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ListingAnswer:
     """One page of the models that were asked for."""
 
     n_found: int
@@ -97,11 +97,11 @@ def model_or_404(service: JobService, number: int) -> Registered:
     return model
 
 
-def listing(service: JobService, text: str, page: int, size: int) -> Listing:
+def listing(service: JobService, text: str, page: int, size: int) -> ListingAnswer:
     """One page of models; a page after the last is empty."""
     found = browsing.browse(service.registry, text, start=(page - 1) * size, most=size)
     n_pages = max(1, math.ceil(found.n_found / size))
-    return Listing(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
+    return ListingAnswer(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
 
 
 def _answers(*codes: int, model: Any = None) -> Answers:
@@ -142,7 +142,7 @@ def router(service: JobService) -> APIRouter:
         ] = "",
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
         size: Annotated[int, Query(ge=1, le=MOST_ON_PAGE)] = 50,
-    ) -> Listing:
+    ) -> ListingAnswer:
         """Registered models in the order they were added."""
         return listing(service, query, page, size)
 

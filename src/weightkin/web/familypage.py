@@ -27,7 +27,7 @@ MOST_DECLARED = 100_000  # registered models whose declarations are drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnFamily:
     """A family graph that was asked for: the sentence, the drawing, its edges with links."""
 
     job: Job
@@ -68,9 +68,9 @@ class Families:
     def __init__(self, service: JobService) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._known: Drawn | None = None
+        self._known: DrawnFamily | None = None
 
-    def latest(self) -> Drawn | None:
+    def latest(self) -> DrawnFamily | None:
         """The newest drawing, if a graph was ever asked for."""
         found = self._service.answered("family")
         return None if found is None else self._drawn(*found)
@@ -82,7 +82,7 @@ class Families:
         drawn = self._drawn(job, self._service.jobs.record(job.id))
         return _row(drawn, number) if number < len(drawn.edges) else None
 
-    def table(self, drawn: Drawn, kind: str, sure: str, page: int) -> Table:
+    def table(self, drawn: DrawnFamily, kind: str, sure: str, page: int) -> Table:
         """The edges of a kind whose direction is as sure as wanted, one page of them."""
         least = float(sure) if sure in map(str, SURE) else 0.0
         found = [
@@ -101,19 +101,19 @@ class Families:
             n_found=len(found),
         )
 
-    def _drawn(self, job: Job, record: str) -> Drawn:
+    def _drawn(self, job: Job, record: str) -> DrawnFamily:
         with self._lock:
             if self._known is None or self._known.job.id != job.id:
                 self._known = self._draw(job, record)
             return self._known
 
-    def _draw(self, job: Job, record: str) -> Drawn:
+    def _draw(self, job: Job, record: str) -> DrawnFamily:
         graph = FamilyGraph.from_json(record)
         links = {n.id: f"/models/{n.registered[0]}" for n in graph.nodes if n.registered}
         inferred = family_drawing(graph, links)
         edges = (*inferred.edges, *self._declared(graph, inferred.edges))
         whole = drawing(inferred.nodes, edges)
-        return Drawn(
+        return DrawnFamily(
             job=job,
             sentence=graph.sentence,
             view=Markup(graph_view(whole, name="Family graph of the registry")),
@@ -164,7 +164,7 @@ def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
     )
 
 
-def _row(drawn: Drawn, number: int) -> Row:
+def _row(drawn: DrawnFamily, number: int) -> Row:
     edge = drawn.edges[number]
     ends = drawn.nodes[edge.parent], drawn.nodes[edge.child]
     return Row(number, edge, *ends, drawn.job.id)
