@@ -213,6 +213,6 @@ def test_what_is_no_folder_is_not_run(monkeypatch, capsys, tmp_path, rng):
 
 
 def test_models_too_large_to_hold_are_not_run(monkeypatch):
-    monkeypatch.setattr(thorough, "MAX_BYTES", 1000)
+    monkeypatch.setattr(thorough, "MAX_MODEL_BYTES", 1000)
     record = compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", effort="thorough")
     assert "in float32" in reasons(record)[""]
