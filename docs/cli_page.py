@@ -28,9 +28,12 @@ a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gg
 | 3 | no source could be read |
 | 4 | wrong command line |
 
-Results go to standard output, progress and warnings to standard error; `--json` prints exactly the
-record. A reader that goes away (`| head`) changes no exit code; an output that cannot be written
-is 2.
+Results go to standard output, progress and logs to standard error. `--output FILE` writes to a new
+file what standard output would have got; `-q` prints only the answer, `-v` all details. Answers for
+people are as wide as the terminal (`COLUMNS` says otherwise); where there is no terminal no line is
+broken. `render` prints a saved result (`--json`) again. `WEIGHTKIN_REGISTRY` is the default of
+every `--registry`. A reader that goes away (`| head`)
+changes no exit code; an output that cannot be written is 2.
 """
 
 

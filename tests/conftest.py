@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+os.environ.pop("COLUMNS", None)  # xdist sets it: nothing here is a terminal
+
 ROOT = Path(__file__).parents[1]
 THIRDS = 3
 QUIET = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightkin.records import Skipped
+from weightkin.records import clue, unread
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 
 
@@ -17,7 +17,9 @@ def graph(nodes, edges, components=None, **more):
 def named(name):
     """Two models, the name of the child being hostile."""
     nodes = [FamilyNode(id="base", name="base"), FamilyNode(id=name, name=name, source=name)]
-    edge = FamilyEdge(parent="base", child=name, kind="fine-tuned", evidence=(name,))
+    edge = FamilyEdge(
+        parent="base", child=name, kind="fine-tuned", evidence=(clue("text", text=name),)
+    )
     return graph(nodes, [edge])
 
 
@@ -30,9 +32,10 @@ def small():
     nodes += [FamilyNode(id="ancestor-1", observed=False)]
     nodes += [FamilyNode(id="stranger", name="stranger", source="models/stranger")]
     sure = {"direction": "determined", "log10_pvalue": -431.2}
+    far = clue("relative-distance", distance=0.125)
     edges = [
         FamilyEdge(parent="base-a", child="ft", kind="fine-tuned", direction_probability=0.97,
-                   distance=0.125, support=0.9, evidence=("orthogonal increments: +3.1",),
+                   distance=0.125, support=0.9, evidence=(far,),
                    runner_up=RunnerUp(parent="base-b", behind=0.31), **sure),
         FamilyEdge(parent="ft", child="ft-int4", kind="quantised", kind_details={"bits": 4},
                    direction_probability=1.0, distance=0.05, support=1.0, **sure),
@@ -47,5 +50,5 @@ def small():
     ]  # fmt: skip
     family = tuple(node.id for node in nodes[:-1])
     return graph(nodes, edges, [family, ("stranger",)],
-                 skipped=(Skipped(what="models/broken", why="no tensors"),), seconds=1.5,
+                 skipped=(unread("models/broken", "no tensors"),), seconds=1.5,
                  bytes_read=5000, version="0.1.0")  # fmt: skip

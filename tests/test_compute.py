@@ -16,7 +16,7 @@ from tests.registry.conftest import write
 from tests.work import double, touch
 from weightkin import Registry, family_graph
 from weightkin.api.sketch import sketch_files
-from weightkin.compute import AHEAD, Lost, run
+from weightkin.compute import AHEAD, Execution, Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, UsageError
 from weightkin.lineage import collection
 
@@ -166,7 +166,9 @@ def test_a_killed_worker_changes_nothing_in_the_tree(mortal, models, monkeypatch
             os.kill(doomed.pop(), signal.SIGKILL)
 
     _refuse_here(monkeypatch)  # as on a machine that sees none of them
-    graph = family_graph(models, cluster=mortal.scheduler_address, progress=kill_one)
+    graph = family_graph(
+        models, execution=Execution(cluster=mortal.scheduler_address, progress=kill_one)
+    )
     assert replace(graph, seconds=0.0) == replace(alone, seconds=0.0)
     assert not doomed  # it was killed on the way
 
@@ -189,7 +191,7 @@ def _refuse_here(monkeypatch):
 def test_several_processes_and_a_cluster_write_the_same_sketches(cluster, models, tmp_path):
     sources = models[:2]
     sketch_files([*sources, tmp_path / "no"], tmp_path / "here")
-    sketch_files([*sources, tmp_path / "no"], tmp_path / "beside", workers=2)
+    sketch_files([*sources, tmp_path / "no"], tmp_path / "beside", execution=Execution(workers=2))
     where = ("--cluster", cluster.scheduler_address)
     done = command("sketch", *sources, tmp_path / "no", "--out", tmp_path / "far", *where)
     assert done.returncode == 2
@@ -206,7 +208,7 @@ def test_a_cluster_adds_to_a_registry_what_one_process_adds(cluster, models, tmp
     here = Registry(tmp_path / "here.sqlite")
     far = Registry(tmp_path / "far.sqlite")
     here.add(sources)
-    record = far.add(sources, cluster=cluster.scheduler_address)
+    record = far.add(sources, execution=Execution(cluster=cluster.scheduler_address))
     assert len(record.skipped) == 1
     assert [(m.name, m.source, m.digest) for m in far.list()] == [
         (m.name, m.source, m.digest) for m in here.list()

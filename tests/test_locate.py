@@ -146,12 +146,12 @@ def test_the_record_survives_json(located):
     record = located["stacked"]
     assert Location.from_json(record.to_json()) == record
     data = json.loads(record.to_json())
-    assert data["schema"] == "weightkin/location/1"
+    assert data["schema"] == "weightkin/location/2"
     assert {x["relation"] for x in data["layers"]} == {"kept", "moved", "repeated"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": "other"}',
-                                  '{"schema": "weightkin/location/1"}'])  # fmt: skip
+                                  '{"schema": "weightkin/location/2"}'])  # fmt: skip
 def test_a_text_that_is_no_record_is_refused_in_one_line(text):
     with pytest.raises(UnreadableModel, match="^record: "):
         Location.from_json(text)
@@ -216,7 +216,7 @@ def test_two_sorted_relatives_are_described_without_a_pvalue(rng):
     assert units.trusts == ""
     assert not np.any(units.log10_pvalues)
     assert "units of decoder" in record.descriptive
-    assert any("order carries meaning in both" in s.why for s in record.skipped)
+    assert any("order carries meaning in both" in s.sentence for s in record.skipped)
     assert any(m.axis == "units" for m in record.unit_maps)
 
 
@@ -241,7 +241,7 @@ def test_framed_strangers_are_not_on_the_map(rng):
     assert record.log10_pvalue < -6
     assert record.layers == ()
     assert "no more alike than chance" in record.sentence
-    assert any("no more alike than chance" in s.why for s in record.skipped)
+    assert any("no more alike than chance" in s.sentence for s in record.skipped)
 
 
 def test_nothing_in_common_is_not_testable(rng):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.lib.tables import markdown
-from weightkin import family_graph
+from weightkin import Execution, family_graph
 from weightkin.records.family import FamilyGraph
 
 ZOO = Path(__file__).parents[2] / "zoo" / "models"
@@ -27,7 +27,8 @@ def run() -> list[str]:
     rows = []
     alone = family_graph(sources)
     rows.append(("one process", len(alone.nodes), len(alone.edges), "-"))
-    rows.append(("two processes", *_row(family_graph(sources, workers=2), alone)))
+    both = family_graph(sources, execution=Execution(workers=2))
+    rows.append(("two processes", *_row(both, alone)))
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
@@ -39,7 +40,7 @@ def run() -> list[str]:
             if done == KILLED_AFTER:
                 os.kill(min(first), signal.SIGKILL)
 
-        graph = family_graph(sources, cluster=address, progress=kill_one)
+        graph = family_graph(sources, execution=Execution(cluster=address, progress=kill_one))
 
         said = f"two dask workers, one killed after {KILLED_AFTER} models"
         rows.append((said, *_row(graph, alone)))

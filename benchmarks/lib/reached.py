@@ -49,7 +49,7 @@ class Recorder:
         """Write the tests of each line."""
         self.coverage.stop()
         data = self.coverage.get_data()
-        passed = self.seconds.keys() - self.failed
+        passed = set(self.seconds) - self.failed
         files = {
             Path(path).relative_to(self.source).as_posix(): {
                 line: sorted(passed.intersection(tests))
@@ -57,7 +57,7 @@ class Recorder:
             }
             for path in data.measured_files()
         }
-        answer = {"seconds": self.seconds, "files": files}
+        answer = {"seconds": {test: self.seconds[test] for test in passed}, "files": files}
         Path(os.environ["REACHED"]).write_text(json.dumps(answer), encoding="utf-8")
 
 

@@ -68,7 +68,7 @@ def _record(name: str, schema: str, kind: type) -> dict[str, Any]:
 def _document(name: str, about: str, body: dict[str, Any], definitions: dict[str, Any]) -> Any:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:weightkin:{name}:1",
+        "$id": f"urn:weightkin:{name}:2",
         "title": f"weightkin {name}",
         "description": about,
         **body,

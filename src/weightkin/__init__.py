@@ -4,7 +4,7 @@ What a model passes through, each part importing only from those before it:
 
     errors, text               what can go wrong; one line of a foreign text
     records, stats             what leaves; laws of chance (arrays only)
-    notebooks                  records show themselves; how is registered below
+    notebooks                  records show and say themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
     compute                    where work runs: here, in processes, on a dask cluster
     catalogue                  one entry per architecture: names, roles, norms, GGUF names
@@ -32,7 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from weightkin._version import __version__ as __version__
-from weightkin.notebooks import draw_records_with
+from weightkin.notebooks import draw_records_with, say_records_with
 
 if TYPE_CHECKING:
     from weightkin.api.compare import Options, compare
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from weightkin.records.location import Location
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
+    from weightkin.report.sentences import one_line
     from weightkin.web.serving import serve
 
 _HOMES = {
@@ -71,6 +72,7 @@ _HOMES = {
     "full_digest": "weightkin.api.models",
     "locate": "weightkin.api.locate",
     "notebook_html": "weightkin.report.html",
+    "one_line": "weightkin.report.sentences",
     "open_model": "weightkin.api.models",
     "read_anatomy": "weightkin.api.models",
     "read_policy": "weightkin.policy",
@@ -99,6 +101,7 @@ __all__ = [
     "full_digest",
     "locate",
     "notebook_html",
+    "one_line",
     "open_model",
     "read_anatomy",
     "read_policy",
@@ -121,3 +124,4 @@ def __getattr__(name: str) -> Any:
 
 
 draw_records_with(lambda record: str(__getattr__("notebook_html")(record)))
+say_records_with(lambda record: str(__getattr__("one_line")(record)))

@@ -137,12 +137,12 @@ def _in_processes(function: Callable[[T], R], items: Sequence[T], n: int) -> Gen
                     elif worker.process.is_alive():
                         continue
                     del crew[worker]
-                    said = _ended(worker)
+                    code = _ended(worker)
                     if not own:
                         continue
                     item = own.popleft()
-                    if item in tried or said.startswith("failed"):
-                        done[item] = Lost(f"the process that read it {said}")
+                    if item in tried or code >= 0:
+                        done[item] = Lost(f"the process that read it {_how_ended(code)}")
                     else:
                         tried.add(item)
                         own.appendleft(item)  # once more, in another process
@@ -184,8 +184,8 @@ def _serve(connection: Connection[Any, Any], function: bytes) -> None:
             connection.send(result)
 
 
-def _ended(worker: _Worker) -> str:
-    """How a process ended; it is made to, if it does not."""
+def _ended(worker: _Worker) -> int:
+    """Exit code of a process, less than 0 where a signal killed it; it is ended if it has not."""
     worker.connection.close()
     worker.process.join(LOOK_SECONDS)
     if worker.process.is_alive():
@@ -193,6 +193,10 @@ def _ended(worker: _Worker) -> str:
         worker.process.join()
     code = worker.process.exitcode or 0
     worker.process.close()
+    return code
+
+
+def _how_ended(code: int) -> str:
     return f"was killed ({signal.Signals(-code).name}), twice" if code < 0 else f"failed ({code})"
 
 

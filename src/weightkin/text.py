@@ -42,3 +42,10 @@ def quoted(value: object) -> str:
     if isinstance(value, int):
         return repr(value) if abs(value) < 10**40 else f"an integer of {value.bit_length()} bits"
     return f"a {type(value).__name__}"
+
+
+def counted(n: int, word: str) -> str:
+    """A number of things."""
+    if n == 1:
+        return f"1 {word}"
+    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"

@@ -19,6 +19,7 @@ SOURCE = Path(weightkin.__file__).parent
 OTHER_WORDS = {
     "policy/licences.py": {"gemma", "llama4"},  # names of licences
     "papers": {"torch"},  # the library that is imported
+    "api": {"torch"},
 }
 N_BLOCKS, WIDTH, UNITS, TOKENS = 3, 48, 160, 700
 

@@ -39,7 +39,7 @@ def test_one_line_for_each_model(shelf, tmp_path):
 def test_json_is_exactly_the_record(shelf, tmp_path):
     found = run("sketch", shelf / "a", "--out", tmp_path, "--json", "--full-digest", "--whole")
     record = json.loads(found.stdout)
-    assert record["schema"] == "weightkin/sketching/1"
+    assert record["schema"] == "weightkin/sketching/2"
     (sketch,) = record["sketches"]
     assert sketch["scheme"] == "ws1-whole"
     assert sketch["full_digest"].startswith("wkfull1-")

@@ -51,13 +51,13 @@ def test_a_formula_in_one_model_is_enough_and_said(rng):
     assert plain.shape == (64, 32)
     assert "formula" in formula_behind(in_strong, axis_a, in_weak, axis_b)
     record = compare(strong, weak)
-    assert any("follows its index" in s.why for s in record.skipped)
+    assert any("follows its index" in s.sentence for s in record.skipped)
     assert not [axis for axis in record.axes if axis.axis == "units"]
 
 
 def test_signs_are_no_coins_where_values_began_as_the_identity(rng):
     record = compare(*(llama(rng, values=identity) for _ in range(2)))
-    assert any(s.what.startswith("signs of") and "no coins" in s.why for s in record.skipped)
+    assert any(s.what.startswith("signs of") and "no coins" in s.sentence for s in record.skipped)
     assert not [t for t in record.tests if t.name == "signs" and t.axis == "vo"]
     assert not [axis for axis in record.axes if axis.axis == "heads"]
 
@@ -165,7 +165,7 @@ def test_models_that_share_only_an_embedding_are_aligned_and_the_part_dependent(
     assert "residual width" in record.sentence
     parts = {part.name: part.verdict for part in record.parts}
     assert parts["decoder embedding"] == "dependent"
-    assert any("hidden states" in s.why for s in record.skipped)
+    assert any("hidden states" in s.sentence for s in record.skipped)
 
 
 def test_an_embedding_that_only_resembles_another_is_aligned(rng):
@@ -232,5 +232,5 @@ def test_vocabularies_without_a_common_token_are_not_testable_through_tokens(tmp
         (folder / "tokenizer.json").write_text('{"model": {"vocab": {' + words + "}}}")
         sides.append(folder)
     record = compare(*sides)
-    assert any(s.why == "the vocabularies share no token" for s in record.skipped)
+    assert any(s.sentence == "the vocabularies share no token" for s in record.skipped)
     assert not [axis for axis in record.axes if axis.axis.startswith("token")]

@@ -9,7 +9,7 @@ from weightkin import compare, verify
 from weightkin.api import direction_among
 from weightkin.api.compare import Options
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.records import Comparison
+from weightkin.records import Comparison, clue
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
     alone = compare(a, b)
     assert (alone.direction.parent, record.direction.parent) == ("undetermined", "undetermined")
     assert record.direction.probability > 0.8
-    assert record.direction.evidence[0] == "among 6 models: llama-a-ft1 hangs below llama-a"
+    assert record.direction.evidence[0].sentence == "among 6 models: llama-a-ft1 is below llama-a"
     same = {"direction": alone.direction, "parameters": alone.parameters, "seconds": alone.seconds}
     assert replace(record, **same, bytes_read=alone.bytes_read) == alone
     again = Comparison.from_json(record.to_json())
@@ -38,10 +38,10 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
 @pytest.mark.parametrize(
     ("a", "b", "parent", "probability", "said"),
     [
-        ("base-a", "ft", "a", 0.97, "among 7 models: ft hangs below base-a"),
-        ("mix", "base-a", "b", 0.9603, "among 7 models: mix hangs below base-a, through ft"),
-        ("mix", "base-b", "b", 0.99, "among 7 models: mix hangs below base-b"),
-        ("mix", "ft-int4", "undetermined", 0.5, "among 7 models: neither hangs below the other"),
+        ("base-a", "ft", "a", 0.97, "among 7 models: ft is below base-a"),
+        ("mix", "base-a", "b", 0.9603, "among 7 models: mix is below base-a, through ft"),
+        ("mix", "base-b", "b", 0.99, "among 7 models: mix is below base-b"),
+        ("mix", "ft-int4", "undetermined", 0.5, "among 7 models: neither is below the other"),
     ],
 )
 def test_the_way_between_two_models_gives_the_direction(
@@ -52,22 +52,24 @@ def test_the_way_between_two_models_gives_the_direction(
     sources = {a: pair[0], b: pair[1]}
     nodes = [replace(n, source=sources[n.id]) if n.id in sources else n for n in graph.nodes]
     graph = replace(graph, nodes=tuple(nodes), incomplete=True)
-    monkeypatch.setattr(direction_among, "family_graph", lambda *_, **__: graph)
+    monkeypatch.setattr(direction_among, "find_family", lambda *_, **__: graph)
     record = compare(*pair, options=Options(relatives=[pair[0]]))
     direction = record.direction
     assert (direction.parent, direction.probability) == (parent, probability)
-    assert direction.evidence[0] == said
+    assert direction.evidence[0].sentence == said
     assert (record.incomplete, record.skipped[-1:]) == (True, graph.skipped)
 
 
 def test_every_step_of_a_way_is_named_the_open_ones_first():
     sure = families.small().edges[0]
-    sure = replace(sure, parent="b", child="c", direction="determined", evidence=("x",))
+    sure = replace(
+        sure, parent="b", child="c", direction="determined", evidence=(clue("text", text="x"),)
+    )
     unsure = replace(sure, parent="a", child="b", direction="undetermined",
-                     direction_probability=0.75, evidence=("y",))  # fmt: skip
-    said = list(direction_among.evidence_of_path([unsure, sure], 0.7))
+                     direction_probability=0.75, evidence=(clue("text", text="y"),))  # fmt: skip
+    said = [x.sentence for x in direction_among.evidence_of_path([unsure, sure], 0.7)]
     assert said == ["a to b: which came first is undetermined (0.75)", "a to b: y", "b to c: x"]
-    assert list(direction_among.evidence_of_path([sure], 0.9)) == ["x"]
+    assert [x.sentence for x in direction_among.evidence_of_path([sure], 0.9)] == ["x"]
 
 
 def test_strangers_are_what_compare_says(models):

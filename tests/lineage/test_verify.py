@@ -8,6 +8,7 @@ from weightkin import family_graph, verify, write_sketch
 from weightkin.api.verify import family_differences, what_agrees
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.formats import open_model
+from weightkin.records import clue
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import take_sketch
 
@@ -42,7 +43,7 @@ def test_other_contents_are_said_first_and_alone(record):
         {"kind": "noise"},
         {"log10_pvalue": -9999.0},
         {"direction_probability": 0.5},
-        {"evidence": ("because",)},
+        {"evidence": (clue("twins"),)},
         {"runner_up": None},
         {"kind_details": {}},
     ],

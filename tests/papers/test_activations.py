@@ -306,8 +306,8 @@ def why(a, b, **more):
     tests, skipped = activation_tests(a, b, **{"n_tokens": 128, **more})
     assert tests == ()
     (one,) = skipped
-    assert "\n" not in one.why
-    return one.why
+    assert "\n" not in one.sentence
+    return one.sentence
 
 
 def test_plain_models_say_why_match_is_left_out():
@@ -394,7 +394,7 @@ def test_non_finite_activations_are_left_out(tmp_path):
     tests, skipped = activation_tests(MODELS / "gpt-a", folder, n_tokens=128)
     tested = {t.block_a for t in of(tests, "phi_H")}
     assert tested == {"decoder.0", "decoder.1"}
-    reasons = [s.why for s in skipped if s.what.startswith("b: ")]
+    reasons = [s.sentence for s in skipped if s.what.startswith("b: ")]
     assert sum("non-finite activations" in text for text in reasons) == 2
     assert any("non-finite output" in text for text in reasons)
     assert all(np.isfinite(t.statistic) for t in tests)

@@ -16,7 +16,7 @@ from weightkin.api.verify import verify
 from weightkin.cli.main import main
 from weightkin.formats import model_from_arrays
 from weightkin.papers import inputs, thorough
-from weightkin.records import Comparison
+from weightkin.records import Comparison, left_out
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 TOKENIZER = MODELS.parent / "tokenizer.json"
@@ -59,8 +59,10 @@ def thorough_record(monkeypatch, capsys, a, b):
 def reasons(record):
     """Why tests that run models were skipped."""
     found = [s for s in record.skipped if s.what.startswith(thorough.ACTIVATION_TESTS)]
-    assert all("\n" not in s.why for s in found)
-    return {s.what.removeprefix(thorough.ACTIVATION_TESTS).removeprefix(": "): s.why for s in found}
+    assert all("\n" not in s.sentence for s in found)
+    return {
+        s.what.removeprefix(thorough.ACTIVATION_TESTS).removeprefix(": "): s.sentence for s in found
+    }
 
 
 def copied(name, folder, change=None, **config):
@@ -117,10 +119,8 @@ def test_rounding_of_a_run_is_forgiven_and_another_number_is_not(record):
 def test_a_run_that_is_missing_is_one_difference_with_its_reason(record):
     kept = tuple(t for t in record.tests if not thorough.is_from_running(t))
     why = "activation tests need torch and transformers: pip install 'weightkin[torch]'"
-    note = next(s for s in record.skipped)
-    bare = replace(
-        record, tests=kept, skipped=(replace(note, what=thorough.ACTIVATION_TESTS, why=why),)
-    )
+    note = left_out(thorough.ACTIVATION_TESTS, "cannot-run", "activations", error=why)
+    bare = replace(record, tests=kept, skipped=(note,))
     (line,) = [x for x in differences(record, bare) if x.startswith(thorough.ACTIVATION_TESTS)]
     assert "0 now" in line
     assert "weightkin[torch]" in line
@@ -171,7 +171,7 @@ def test_non_finite_weights_and_activations_are_left_out_and_said_so(monkeypatch
     folder = copied("gpt-a", tmp_path / "m", spoil)
     record = thorough_record(monkeypatch, capsys, MODELS / "gpt-a", folder)
     assert record.verdict == "dependent"
-    assert any("non-finite values" in s.why for s in record.skipped)
+    assert any("non-finite values" in s.sentence for s in record.skipped)
     assert any("non-finite activations" in why for why in reasons(record).values())
     assert {t.block_a for t in record.tests if t.name == "phi_H"} == {"decoder.0", "decoder.1"}
 
@@ -181,7 +181,7 @@ def test_models_of_images_see_patches(monkeypatch, capsys):
     assert "equal patch pixels and positions" in record.parameters["views"]
     assert {t.view for t in record.tests if t.name == "phi_H"} == {"images"}
     mixed = thorough_record(monkeypatch, capsys, MODELS / "vit-a", MODELS / "gpt-a")
-    assert any(s.why == "one model reads tokens, the other images" for s in mixed.skipped)
+    assert any(s.sentence == "one model reads tokens, the other images" for s in mixed.skipped)
     assert reasons(mixed)[""] == "a reads images, b reads tokens"
 
 
@@ -191,7 +191,7 @@ def test_models_without_an_embedding_say_so(monkeypatch, capsys, tmp_path, rng):
     b = models.write(tmp_path / "b", models.child(arrays, rng))
     record = thorough_record(monkeypatch, capsys, a, b)
     assert record.verdict == "dependent"
-    assert any("no embedding of tokens" in s.why for s in record.skipped)
+    assert any("no embedding of tokens" in s.sentence for s in record.skipped)
 
 
 def test_tied_embeddings_serve_as_both(monkeypatch, capsys, tmp_path, rng):

@@ -13,7 +13,7 @@ from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, Runner
 def test_json_is_the_contract_and_comes_back():
     graph = families.small()
     data = json.loads(graph.to_json())
-    assert data["schema"] == "weightkin/family/1"
+    assert data["schema"] == "weightkin/family/2"
     assert {"nodes", "edges", "components"} <= data.keys()
     assert data["nodes"][0].keys() == {"id", "name", "source", "digest", "observed", "duplicates",
                                       "registered"}  # fmt: skip

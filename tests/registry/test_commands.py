@@ -30,11 +30,11 @@ def test_search_and_trace_print_their_records(file, family):
     found = run("search", family / "grandchild", "--registry", file, "--json")
     record = json.loads(found.stdout)
     assert found.returncode == 0
-    assert record["schema"] == "weightkin/search/1"
+    assert record["schema"] == "weightkin/search/2"
     assert record["relatives"][0]["model"]["name"] == "child"
     assert record["relatives"][0]["verdict"] == "dependent"
     traced = json.loads(run("trace", "child", "--registry", file, "--json").stdout)
-    assert traced["schema"] == "weightkin/trace/1"
+    assert traced["schema"] == "weightkin/trace/2"
     assert [s["parent"] for s in traced["search"]["path"]] in (["root"], [])
 
 

@@ -60,7 +60,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     assert {(e.parent, e.child) for e in graph.edges} == {
         (e.parent, e.child) for e in there.family().edges
     }
-    assert all("on the word of the file" in e.evidence[-1] for e in graph.edges)
+    assert all(e.evidence[-1].code == "imported" for e in graph.edges)
     here.trace("child")  # compares anew
     assert not any("imported" in json.loads(row[-2]) for row in rows(here.path, "edges"))
 
@@ -76,7 +76,7 @@ def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family
 def test_a_lying_verdict_is_not_believed(exported, family, tmp_path):
     def lie(listing):
         for entry in listing["comparisons"]:
-            entry["evidence"]["verdict"] = "no-evidence"
+            entry["evidence"]["summary"]["verdict"] = "no-evidence"
             entry["evidence"]["alpha"] = 0.0
 
     file = rewritten(exported[0], tmp_path / "lie.zip", lie)
@@ -88,7 +88,7 @@ def test_a_lying_verdict_is_not_believed(exported, family, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"family": {"schema": "weightkin/family/1"}},
+        {"family": {"schema": "weightkin/family/2"}},
         {"family": []},
         {"family": {"nodes": 1}},
         {"comparisons": [{"a": 1}, 3, {"a": "x"}]},
@@ -110,7 +110,7 @@ def test_a_graph_of_other_models_is_refused(exported, tmp_path):
 
     here = Registry(tmp_path / "r.sqlite")
     record = here.import_(rewritten(exported[0], tmp_path / "bad.zip", forge))
-    assert "expected a model of this file" in record.skipped[0].why
+    assert "expected a model of this file" in record.skipped[0].sentence
     assert rows(here.path, "family") == []
 
 
@@ -143,7 +143,7 @@ def test_a_file_that_costs_more_than_it_holds_is_refused(exported, tmp_path, how
         rewritten(exported[0], file, lengthen)
         record = here.import_(file)
         assert len(record.added) == 1
-        assert all(len(x.why) < 500 for x in record.skipped)
+        assert all(len(x.sentence) < 500 for x in record.skipped)
         return
     else:
         text = b'{"schema":"weightkin/registry-export/1","models":[' + b"[]," * 100_000 + b"{}]}"

@@ -81,8 +81,8 @@ def test_in_a_family_that_is_too_large_no_direction_is_stated(
     steps = (*found.parents, *found.children)
     assert {step.direction for step in steps} == {"undetermined"}
     assert all(step.direction_probability <= 0.5 for step in steps)
-    assert all("tree --registry" in step.evidence[-1] for step in steps)
-    assert any("run tree --registry" in line for line in search_lines(found))
+    assert all(step.evidence[-1].code == "nearest-of-family" for step in steps)
+    assert any("$ weightkin tree --registry " in line for line in search_lines(found))
     assert model_card(of_trace(trace)).startswith("# no parent is claimed")
 
 

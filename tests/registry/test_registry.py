@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.registry.sealed import reseal
-from weightkin import Registry, read_sketch, take_sketch, write_sketch
+from weightkin import Execution, Registry, read_sketch, take_sketch, write_sketch
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError
 from weightkin.records.registry import Search, Trace
 from weightkin.registry.adding import begin
@@ -133,7 +133,8 @@ def test_one_bad_model_never_stops_the_rest(family, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"no model")
     record = Registry(tmp_path / "r.sqlite").add(
-        [family / "root", tmp_path / "broken", tmp_path / "missing", family / "child"], workers=2
+        [family / "root", tmp_path / "broken", tmp_path / "missing", family / "child"],
+        execution=Execution(workers=2),
     )
     assert [m.name for m in record.added] == ["root", "child"]
     assert len(record.skipped) == 2

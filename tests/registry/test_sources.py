@@ -9,6 +9,7 @@ import pytest
 from tests.hub_server import COMMIT, serving
 from tests.registry.test_commands import run
 from weightkin import Registry, open_model
+from weightkin.records.registry import Listing
 from weightkin.report.registry import listing_lines, trace_lines
 
 CARD = "---\nlicense: mit\nbase_model: org/root\n---\n"
@@ -103,7 +104,9 @@ def test_licences_are_in_listing_trace_and_export(family, tmp_path):
     (tmp_path / "root" / "README.md").write_text('---\nlicense: "<b>odd</b>\\e[31m"\n---\n')
     registry = Registry(tmp_path / "r.sqlite")
     registry.add([tmp_path / "root"])
-    assert "licence <b>odd</b>\\x1b[31m" in "\n".join(listing_lines(registry.list()))
+    assert "licence <b>odd</b>\\x1b[31m" in "\n".join(
+        listing_lines(Listing(models=registry.list()))
+    )
     traced = registry.trace("root")
     assert "licence declared: <b>odd</b>\\x1b[31m" in "\n".join(trace_lines(traced))
     registry.export(tmp_path / "all.zip")

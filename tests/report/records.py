@@ -12,9 +12,11 @@ from weightkin.records import (
     Effect,
     ModelRef,
     Part,
-    Skipped,
     Test,
+    clue,
+    unread,
 )
+from weightkin.records.comparison import Summary
 from weightkin.records.location import (
     Location,
     Matrix,
@@ -47,10 +49,10 @@ def comparison(text="block.0", **more):
         "alpha": 1e-6,
         "axes": (axis,),
         "tests": (test,),
-        "skipped": (Skipped(what=text, why=text),),
+        "skipped": (unread(text, text),),
         "kind": ("quantised",),
         "kind_details": {"bits": 4, "roles": [text]},
-        "direction": Direction(parent="a", probability=0.99, evidence=(text,)),
+        "direction": Direction(parent="a", probability=0.99, evidence=(clue("text", text=text),)),
         "layers": (BlockRelation(relation="moved", log10_pvalue=-9.0, effect=EFFECT, **ends),),
         "parts": (Part(name=text, verdict="dependent", log10_pvalue=-504.0),),
         "calibration": calibration,
@@ -86,7 +88,7 @@ def location(text="block.0", n=2):
         a=ModelRef(source=text, digest="wk1-a"), b=ModelRef(source="b", digest="wk1-b"),
         alpha=1e-6, n_hypotheses=9, matrices=(matrix,), layers=(layer,), descriptive=(),
         monotone_map=(), is_monotone=True, unit_maps=(units,), residual=(residual,),
-        tensors=(tensor,), n_tensors_a=1, n_tensors_b=1, skipped=(Skipped(what=text, why=text),),
+        tensors=(tensor,), n_tensors_a=1, n_tensors_b=1, skipped=(unread(text, text),),
         bytes_read=1, seconds=0.1, method="weightkin-locate/1", parameters={}, seed=0, version="0",
     )  # fmt: skip
 
@@ -95,12 +97,12 @@ def search(text="child"):
     """A model with one relative, one other, and a path of one step."""
     model = Registered(id=1, name=text, source=text, revision="", digest="wk1-a", full_digest="",
                        added="2026-11-22T10:00:00+00:00")  # fmt: skip
-    found = Relative(model=model, verdict="dependent", basis="exact", log10_pvalue=-100.0,
-                     sentence=f"dependent, {text}", kind=("fine-tuned",), cosine=0.9,
-                     invariant_cosine=0.9, looked_at="sketch")  # fmt: skip
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-100.0, kind=("fine-tuned",))
+    found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9,
+                     looked_at="sketch")  # fmt: skip
     step = Step(parent="base", child=text, parent_id=1, kind="fine-tuned", log10_pvalue=-100.0,
                 direction="determined", direction_probability=0.97, support=1.0,
-                evidence=(text, "second line"))  # fmt: skip
+                evidence=(clue("text", text=text), clue("twins")))  # fmt: skip
     return Search(name=text, source=text, digest="wk1-c", n_scanned=2, n_compared=2, alpha=1e-6,
                   paid_alpha=5e-7, relatives=(found,), others=(found,), parents=(step,),
                   path=(step,), first_registered=text, version="0.1.0")  # fmt: skip
@@ -108,7 +110,8 @@ def search(text="child"):
 
 def trace(text="child"):
     """The same with a declared parent that is not there."""
-    said = DeclaredParent(name=f"declared {text}", state="unverifiable", why=text)
+    said = DeclaredParent(name=f"declared {text}", state="unverifiable", code="text",
+                          data={"text": text})  # fmt: skip
     return Trace(search=search(text), declared=(said,), licence=text)
 
 

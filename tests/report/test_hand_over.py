@@ -8,7 +8,8 @@ import yaml
 
 from tests.report.test_graph_formats import SYNTAX
 from tests.report.test_tree import HOSTILE
-from weightkin.records import Comparison, Direction, Effect, ModelRef
+from weightkin.records import Comparison, Direction, Effect, ModelRef, clue
+from weightkin.records.comparison import Summary
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Search, Step, Trace
 from weightkin.report.cyclonedx import cyclonedx
 from weightkin.report.in_toto import PREDICATE, STATEMENT, in_toto
@@ -26,8 +27,9 @@ def registered(number, name, **more):
 
 
 def relative(model, **more):
-    facts = {"verdict": "dependent", "basis": "exact", "log10_pvalue": -431.25,
-             "sentence": "dependent (p <= 1e-431, exact, 6 blocks)", "kind": ("fine-tuned",),
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-431.25, n_blocks=6,
+                      kind=("fine-tuned",))  # fmt: skip
+    facts = {"summary": summary,
              "cosine": 0.9, "invariant_cosine": 0.9, "looked_at": "sketch",
              "effect": EFFECT}  # fmt: skip
     return Relative(model=model, **{**facts, **more})
@@ -40,14 +42,18 @@ def traced(name="child", parent="org/base", **more):
     root, sibling = registered(2, "root", licence=f"acme {parent}"), registered(3, "sibling")
     sure = {"direction": "determined", "direction_probability": 0.97, "log10_pvalue": -431.25}
     first = Step(parent=parent, child=name, parent_id=1, kind="fine-tuned", support=1.0,
-                 evidence=(f"relative distance of {name}",), **sure)  # fmt: skip
+                 evidence=(clue("tied-map", model=name),), **sure)  # fmt: skip
     second = Step(parent="root", child=parent, parent_id=2, kind="quantised", **sure)
     search = Search(
         name=name, source=f"/candidates/{name}", digest=f"wk1-{HEX}", n_scanned=3, n_compared=3,
         alpha=1e-6, paid_alpha=3e-7, relatives=tuple(map(relative, (base, root, sibling))),
         parents=(first,), path=(first, second), version="0.1.0",
     )  # fmt: skip
-    declared = (DeclaredParent(name=parent, state="undeclared", why="inferred"),)
+    declared = (
+        DeclaredParent(
+            name=parent, state="undeclared", code="inferred", data={"kind": "fine-tuned"}
+        ),
+    )
     return Trace(search=replace(search, **more), declared=declared, licence="mit")
 
 
@@ -58,7 +64,8 @@ def compared(parent="a", verdict="dependent", **more):
         "verdict": verdict, "basis": "exact", "log10_pvalue": -431.25, "alpha": 1e-6, "axes": (),
         "tests": (), "skipped": (), "kind": ("quantised",), "bytes_read": 1, "seconds": 1.0,
         "method": "weightkin-ladder/1", "parameters": {}, "seed": 0, "version": "0.1.0",
-        "direction": Direction(parent=parent, probability=0.98, evidence=("bits are lost",)),
+        "direction": Direction(parent=parent, probability=0.98,
+                               evidence=(clue("white-difference"),)),
     }  # fmt: skip
     return Comparison(**{**facts, **more})
 
@@ -123,7 +130,8 @@ def test_a_statement_keeps_inferred_and_declared_apart():
     assert parent["model"]["digest"] == {"wk1": f"{1:064x}", "wkfull1": HEX}
     assert (parent["log10Pvalue"], parent["basis"]) == (-431.25, "exact")
     assert made["predicate"]["declared"] == []
-    assert made["predicate"]["undeclared"] == [{"name": "org/base", "why": "inferred"}]
+    why = "inferred as a parent (fine-tuned), and not declared"
+    assert made["predicate"]["undeclared"] == [{"name": "org/base", "why": why}]
     partial = traced(digest=f"wk1-{HEX}-partial")
     assert json.loads(in_toto(of_trace(partial)))["subject"][0]["digest"] == {"wk1-partial": HEX}
 
@@ -163,7 +171,7 @@ def test_several_parents_are_a_merge():
 
 def test_what_is_declared_already_is_not_printed_again():
     trace = traced()
-    confirmed = (DeclaredParent(name="org/base", state="confirmed", why="on the path"),)
+    confirmed = (DeclaredParent(name="org/base", state="confirmed", code="on-path"),)
     text = model_card(of_trace(replace(trace, declared=confirmed)))
     assert text.endswith("# declared already: nothing to add\n")
 

@@ -124,7 +124,7 @@ def test_every_verdict_is_put_in_plain_words():
     assert "nothing excluded" in said["not-testable"]
     calibrated = records.comparison(basis="calibrated", axes=(), log10_pvalue=0.0)
     assert "weaker than an exact verdict" in str(body(calibrated))
-    identical = records.comparison(kind=("identical",), kind_details={"identical": "same files"})
+    identical = records.comparison(kind=("identical",), kind_details={"identical": "files"})
     assert "hold the same weights: same files" in str(body(identical))
     for text in (*said.values(), str(body(calibrated))):
         assert "stolen" not in text

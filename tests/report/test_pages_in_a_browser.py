@@ -69,7 +69,7 @@ def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     with tab.expect_download() as saved:
         tab.locator(".save").first.click()
-    assert '"schema": "weightkin/comparison/1"' in saved.value.path().read_text()
+    assert '"schema": "weightkin/comparison/2"' in saved.value.path().read_text()
 
 
 def test_the_family_graph_is_drawn_read_and_filtered(visit):

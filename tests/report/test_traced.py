@@ -6,6 +6,7 @@ import pytest
 
 from tests import families
 from tests.report import records
+from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
@@ -28,7 +29,7 @@ def step(parent, child, **more):
 
 
 def said(name, state, number=0):
-    return DeclaredParent(name=name, state=state, why="because", id=number)
+    return DeclaredParent(name=name, state=state, code="text", data={"text": "because"}, id=number)
 
 
 def trace_of(*, path=(), children=(), declared=(), relatives=(), name="m2"):
@@ -40,8 +41,8 @@ def trace_of(*, path=(), children=(), declared=(), relatives=(), name="m2"):
 def relative(number, name, digest, notes=()):
     model = Registered(id=number, name=name, source=name, revision="", digest=digest,
                        full_digest="", added="2026", notes=notes)  # fmt: skip
-    return Relative(model=model, verdict="dependent", basis="exact", log10_pvalue=-9.0,
-                    sentence="dependent", cosine=1.0, invariant_cosine=1.0,
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-9.0)
+    return Relative(model=model, summary=summary, cosine=1.0, invariant_cosine=1.0,
                     looked_at="sketch")  # fmt: skip
 
 

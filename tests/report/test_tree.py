@@ -6,6 +6,7 @@ import pytest
 
 from tests import families
 from weightkin.errors import UsageError
+from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.report.tree import explain, family_lines
 
@@ -56,7 +57,7 @@ def test_an_edge_that_no_exact_test_proves_says_so_in_place_of_a_pvalue():
     graph = families.small()
     for evidence, words in (
         ((), "not proven at alpha"),
-        (("dependent (calibrated: above all 21 controls)",), "calibrated evidence"),
+        ((clue("compared", summary={"basis": "calibrated"}),), "calibrated evidence"),
     ):
         edges = tuple(replace(x, log10_pvalue=0.0, evidence=evidence) for x in graph.edges)
         lines = family_lines(replace(graph, edges=edges))
@@ -154,7 +155,7 @@ def test_explain_says_why_and_what_came_second():
         "    related    p <= 1e-431, relative distance 0.125",
         "    direction  0.97",
         "    support    0.90 of the resamples have this parent",
-        "    evidence   orthogonal increments: +3.1",
+        "    evidence   relative distance 0.1250",
         "    second     base-b, 0.31 behind",
         "",
         "  parent of ft-int4: quantised (4 bits)",

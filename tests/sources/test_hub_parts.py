@@ -74,7 +74,7 @@ def far(hub, monkeypatch):
     monkeypatch.setattr("weightkin.derivation.equal.WHOLE_MODEL_BYTES", 1 << 20)
     monkeypatch.setattr("weightkin.evidence.sample.MIN_BYTES", 1 << 18)
     for module in ("evidence.signpairs", "evidence.calibrate"):
-        monkeypatch.setattr(f"weightkin.{module}.FRUGAL", 1 << 20)
+        monkeypatch.setattr(f"weightkin.{module}.FRUGAL_BYTES", 1 << 20)
 
 
 @pytest.mark.parametrize("kind", ["F32", "Q8_0"])
@@ -172,7 +172,7 @@ def test_a_large_pair_is_asked_for_in_few_errands(hub, far, middling, monkeypatc
 
 def test_a_large_stranger_is_not_read_without_saying_so(hub, far, middling):
     there = compare("org/base", "org/stranger")
-    left = {s.what: s.why for s in there.skipped}
+    left = {s.what: s.sentence for s in there.skipped}
     assert "hidden units" in " ".join(left)
     assert "effort thorough does" in left["calibrated evidence"]
     assert any(test.name == "signs" for test in there.tests)
@@ -199,7 +199,7 @@ def test_what_may_be_an_adapter_is_looked_at_again(zoo, monkeypatch):
         zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", options=Options(frugal=True)
     )
     assert (record.kind, record.kind_details["rank"]) == (("lora",), 16)
-    assert "ws1-r32-s0" in record.skipped[-1].why
+    assert "ws1-r32-s0" in record.skipped[-1].sentence
 
 
 def test_the_cost_of_sketches_is_known_before(hub):

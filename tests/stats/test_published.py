@@ -97,3 +97,10 @@ def test_perm_test_refuses_an_invariant_statistic(rng):
 
 def test_monte_carlo_floor_is_one_over_t_plus_one(rng):
     assert spearman_monte_carlo(1.0, 50, n_draws=99, rng=rng) == pytest.approx(-2.0)
+
+
+def test_spearman_says_nothing_of_two_units_and_something_of_three():
+    assert spearman(np.array([0, 1]), np.array([1, 0])) == (0.0, 0.0)
+    r, log10_p = spearman(np.array([1, 2, 0]), np.array([0, 2, 1]))
+    assert r == pytest.approx(spearmanr([1, 2, 0], [0, 2, 1]).statistic)
+    assert log10_p == pytest.approx(student_t.logsf(r * (1 / (1 - r * r)) ** 0.5, 1) / math.log(10))

@@ -15,6 +15,7 @@ from tests.registry.sealed import reseal
 from tests.web import slow
 from tests.web.conftest import TIMEOUT, copy_of, finished
 from weightkin import Registry, read_sketch, take_sketch, write_sketch
+from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.sketch import Scheme
@@ -61,15 +62,24 @@ def hostile(filled, name, tmp_path_factory):
 
 
 def _records(name):
-    step = Step(parent=name, child=name, parent_id=1, child_id=1, kind=name, evidence=(name,))
+    step = Step(
+        parent=name,
+        child=name,
+        parent_id=1,
+        child_id=1,
+        kind="fine-tuned",
+        evidence=(clue("text", text=name),),
+    )
     search = Search(
         name=name, source=name, digest="wk1-0", n_scanned=1, n_compared=1, alpha=1e-6,
         paid_alpha=1e-6, relatives=(), parents=(step,), path=(step,), first_registered=name,
     )  # fmt: skip
-    declared = (DeclaredParent(name=name, state="unverifiable", why=name),)
+    declared = (DeclaredParent(name=name, state="unverifiable", code="text", data={"text": name}),)
     yield Trace(search=search, declared=declared, licence=name).to_json()
     nodes = (FamilyNode(id=name, name=name, source=name, registered=(1,)), FamilyNode(id="b"))
-    edge = FamilyEdge(parent=name, child="b", kind="fine-tuned", evidence=(name,))
+    edge = FamilyEdge(
+        parent=name, child="b", kind="fine-tuned", evidence=(clue("text", text=name),)
+    )
     yield FamilyGraph(
         nodes=nodes, edges=(edge,), components=((name, "b"),), alpha=1e-6, method="m"
     ).to_json()

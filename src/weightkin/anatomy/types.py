@@ -61,3 +61,8 @@ class Anatomy:
     axes: tuple[Axis, ...]
     roles: tuple[tuple[str, str], ...]  # (tensor, role) for every tensor, "other" where unknown
     skipped: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        stacks = ", ".join(f"{name} {n}" for name, n in self.stacks)
+        counts = f"{len(self.axes)} axes, {len(self.roles)} tensors"
+        return f"<Anatomy {self.family!r}: blocks {stacks or 'none'}; {counts}>"

@@ -103,7 +103,7 @@ def compare(
     UnreadableModel
         A source cannot be read.
     """
-    asked = _checked(options or Options())
+    asked = _checked(Options() if options is None else options)
     settings = Settings(
         effort=check_effort(effort),
         alpha=check_alpha(alpha),

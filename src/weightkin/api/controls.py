@@ -20,6 +20,7 @@ from weightkin.evidence.controls import (
 )
 from weightkin.formats import Model, digest
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import Skipped
 from weightkin.sketch.source import open_side
 
 
@@ -75,7 +76,7 @@ def add_control(
             raise UsageError(f"model {name}, {side.model.source}: stands in another control")
     record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
     if record.verdict != "no-evidence":
-        raise UsageError(f"not a control, compare says: {record.sentence}")
+        raise UsageError(f"not a control, compare says: {record.verdict}")
     write_controls(path, [*mine, control])
     return control
 
@@ -85,8 +86,8 @@ def _measured(a: Side, b: Side, documented: str) -> Control:
     if digests[0] == digests[1]:
         raise UsageError("a and b are one model")
     found = agreement(a, b)
-    if isinstance(found, str):
-        raise UsageError(f"not a control: {found}")
+    if isinstance(found, Skipped):
+        raise UsageError(f"not a control: {found.code}")
     return as_control(found, *digests, documented)
 
 

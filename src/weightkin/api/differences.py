@@ -9,6 +9,7 @@ from typing import Any
 
 from weightkin.papers import thorough
 from weightkin.records import Comparison, Test
+from weightkin.records.codes import TESTS
 from weightkin.records.location import Location
 
 IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b are compared apart
@@ -26,6 +27,28 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
     which version ran; the revisions too where both ``is_there``, read where the record says. Other
     models are said first, and alone.
     """
+    found = _other_models(old, new, is_there=is_there)
+    if found:
+        return found
+    if isinstance(old, Comparison) and isinstance(new, Comparison):
+        found += _of_runs(old, new)
+        old, new = _without_runs(old), _without_runs(new)
+    return found + value_differences(asdict(old), asdict(new))
+
+
+def verdict_differences(old: Record, new: Record, *, is_there: bool = False) -> list[str]:
+    """What two records conclude differently; other models are said first, and alone."""
+    found = _other_models(old, new, is_there=is_there)
+    return found or value_differences(_conclusion(old), _conclusion(new))
+
+
+def _conclusion(record: Record) -> dict[str, Any]:
+    if isinstance(record, Comparison):
+        return {"verdict": record.verdict}
+    return {"blocks": sorted([x.block_a, x.block_b] for x in record.matched)}
+
+
+def _other_models(old: Record, new: Record, *, is_there: bool) -> list[str]:
     found = []
     for name, x, y in (("a", old.a, new.a), ("b", old.b, new.b)):
         values = {"digest": (x.digest, y.digest), "full digest": (x.full_digest, y.full_digest)}
@@ -34,12 +57,7 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
         for what, (before, now) in values.items():
             if before != now:
                 found.append(f"{what} of {name}: {_cut(before)} in the record, {_cut(now)} now")
-    if found:
-        return found
-    if isinstance(old, Comparison) and isinstance(new, Comparison):
-        found += _of_runs(old, new)
-        old, new = _without_runs(old), _without_runs(new)
-    return found + value_differences(asdict(old), asdict(new))
+    return found
 
 
 def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -67,7 +85,12 @@ def _of_runs(old: Comparison, new: Comparison) -> list[str]:
     if not tests[0] and not tests[1]:
         return []
     if not tests[0] or not tests[1]:
-        why = [s.why for r in (old, new) for s in r.skipped if s.what == thorough.ACTIVATION_TESTS]
+        why = [
+            s.data.get("error", s.code)
+            for r in (old, new)
+            for s in r.skipped
+            if s.test == "activations"
+        ]
         counts = f"{len(tests[0])} in the record, {len(tests[1])} now"
         return [f"{thorough.ACTIVATION_TESTS}: {counts} ({why[0] if why else 'not run'})"]
     found = []
@@ -87,7 +110,7 @@ def _key(test: Test) -> tuple[str, str, str]:
 
 def _close(x: Test, y: Test) -> bool:
     """Equal but for what rounding may tip; chi-squared statistics carry their p-values' spread."""
-    is_sum = x.name.endswith("_fisher")
+    is_sum = TESTS[x.name].is_sum
     return (
         (x.axis, x.trusts, x.n_units, x.null) == (y.axis, y.trusts, y.n_units, y.null)
         and math.isclose(
@@ -104,9 +127,7 @@ def _without_runs(record: Comparison) -> Comparison:
     return replace(
         record,
         tests=tuple(t for t in record.tests if not thorough.is_from_running(t)),
-        skipped=tuple(
-            s for s in record.skipped if not s.what.startswith(thorough.ACTIVATION_TESTS)
-        ),
+        skipped=tuple(s for s in record.skipped if s.test != "activations"),
     )
 
 

@@ -11,7 +11,7 @@ from weightkin.api.models import Source, open_model
 from weightkin.formats import Model
 from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.family import find_family
-from weightkin.records import Comparison, Direction
+from weightkin.records import Clue, Comparison, Direction, clue
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.kinds import equal_kinds
 
@@ -58,7 +58,7 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
     ids = {node.source: node.id for node in graph.nodes}
     n = sum(node.observed for node in graph.nodes)
     if a not in ids or b not in ids:
-        return replace(alone, evidence=(*alone.evidence, f"among {n} models: equal contents"))
+        return replace(alone, evidence=(*alone.evidence, clue("among-equal", n=n)))
     ends: tuple[tuple[Literal["a", "b"], str, str], ...] = (("a", a, b), ("b", b, a))
     for parent, source, target in ends:
         way = _way(graph, ids[source], ids[target])
@@ -67,31 +67,31 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         probability = prod(edge.direction_probability for edge in way)
         is_claimed = all(e.direction == "determined" for e in way) and probability >= LIKELY
         through = [edge.child for edge in way[:-1]]
-        said = f"among {n} models: {ids[target]} hangs below {ids[source]}"
-        said += f", through {', '.join(through)}" if through else ""
+        found = {"child": ids[target], "parent": ids[source], "through": through}
+        said = clue("among-below", n=n, **found)
         return Direction(
             parent=parent if is_claimed else "undetermined",
             probability=round(probability, 4),
             evidence=(said, *evidence_of_path(way, probability)),
         )
-    said = f"among {n} models: neither hangs below the other"
-    return Direction(evidence=(said,))
+    return Direction(evidence=(clue("among-neither", n=n),))
 
 
-def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[str]:
+def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[Clue]:
     """The evidence of each edge, under the names of its ends where there are several."""
     if len(way) == 1:
         yield from way[0].evidence
         return
     is_open = [edge.direction != "determined" for edge in way]
     if not any(is_open) and probability < LIKELY:
-        yield f"every step is determined, all of them together with probability {probability:.2f}"
+        yield clue("together", probability=round(probability, 4))
     steps = [f"{edge.parent} to {edge.child}" for edge in way]
     for step, edge, undetermined in zip(steps, way, is_open, strict=True):
         if undetermined:
-            yield f"{step}: which came first is undetermined ({edge.direction_probability:.2f})"
+            found = clue("step-undetermined", probability=edge.direction_probability)
+            yield replace(found, step=step)
     for step, edge in zip(steps, way, strict=True):
-        yield from (f"{step}: {line}" for line in edge.evidence)
+        yield from (replace(x, step=step) for x in edge.evidence)
 
 
 def _way(graph: FamilyGraph, above: str, below: str) -> list[FamilyEdge] | None:

@@ -15,7 +15,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
 from weightkin.formats import Model, digest
 from weightkin.formats.dry_run import Reading, dry_run
-from weightkin.records import Skipped
+from weightkin.records import Skipped, unread
 from weightkin.records.estimating import Cost, Estimate
 from weightkin.sketch import Scheme, take_sketch
 
@@ -27,7 +27,7 @@ def estimate(a: Source, b: Source | None = None) -> Estimate:
     counted are the second run of units, up to a half more where the first shows something, and
     blind and calibrated tests, which may read a few matrices more where the aligned find nothing.
     """
-    models = [open_model(source) for source in (a, b) if source is not None]
+    models = [open_model(source) for source in ((a,) if b is None else (a, b))]
     if len(models) == 1:
         return _record([_cost(models[0])])
     pairs = [(model, read_anatomy(model)) for model in models]
@@ -68,7 +68,7 @@ def estimate_sketches(
             model = open_model(source)
         except UnreadableModel as error:
             first_error = first_error or error
-            skipped.append(Skipped(what=str(source), why=str(error)))
+            skipped.append(unread(str(source), error))
             continue
         kept = Scheme.whole() if model.n_bytes <= small else scheme
         costs.append(_cost(model, None, partial(take_sketch, scheme=kept)))

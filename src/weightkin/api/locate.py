@@ -20,16 +20,15 @@ from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
+from weightkin.evidence.verdict import not_read
 from weightkin.evidence.views import TokenRows, frames
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
 from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
 from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.sketch.source import open_side
-
-BLIND = "located only where the order of units survived; compare has tests that are blind to it"
 
 
 def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Location:
@@ -80,7 +79,7 @@ def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Loca
     maps = [map_stack(stack, found, scans) for stack in dict.fromkeys(s.stack for s in scans)]
     tensors, unread = scan_tensors(side_a.model, side_b.model)
     notes = [*_missing(side_a, side_b), *skipped, *refused, *tester.skipped.values(), *unread]
-    notes += [] if found else [Skipped(what="permuted or rotated blocks", why=BLIND)]
+    notes += [] if found else [left_out("permuted or rotated blocks", "order-did-not-survive")]
     return Location(
         a=ref_a,
         b=ref_b,
@@ -133,7 +132,7 @@ def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[TokenRows, TokenRows
     if widths[0] == widths[1]:
         return None
     seen = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
-    return None if isinstance(seen, str) else seen[:2]
+    return None if isinstance(seen, Skipped) else seen[:2]
 
 
 def _unit_maps(
@@ -150,14 +149,13 @@ def _missing(a: Side, b: Side) -> list[Skipped]:
     """What one of the models lacks, could not read, or has too much of."""
     notes = []
     for name, side in (("a", a), ("b", b)):
-        for p in (*side.model.problems, *side.anatomy.skipped):
-            notes.append(Skipped(what=f"{name}: {p.what}", why=p.why))
+        notes += not_read(side, name)
         n_left_out = sum(x.kind == "units" for x in side.anatomy.axes) - len(side.axes("units"))
         if n_left_out:
-            why = f"only the first {MAX_EXPERTS} experts of a block are looked at"
-            notes.append(Skipped(what=f"{name}: {n_left_out} experts", why=why))
+            what = f"{name}: {n_left_out} experts"
+            notes.append(left_out(what, "first-experts", n=MAX_EXPERTS))
     stacks_a, stacks_b = (dict(side.anatomy.stacks) for side in (a, b))
     for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
         lacks = "b" if stack in stacks_a else "a"
-        notes.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no {stack} stack"))
+        notes.append(left_out(f"stack {stack}", "no-such-stack", stack=stack, model=lacks))
     return notes

@@ -18,7 +18,7 @@ from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.formats import absolute
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
@@ -145,9 +145,9 @@ def sketch_files(
                 seen = WorkerLost(f"{given[source]}: {seen.why}")
             if isinstance(seen, UnreadableModel):
                 errors.append(seen)
-                skipped.append(Skipped(what=given[source], why=str(seen)))
+                skipped.append(unread(given[source], seen))
             elif seen.is_sketch:
-                skipped.append(Skipped(what=given[source], why="is a sketch already"))
+                skipped.append(left_out(given[source], "is-sketch"))
             else:
                 targets[_target(folder, seen.name, targets)] = source
     if errors and len(skipped) == len(sources):
@@ -169,7 +169,7 @@ def sketch_files(
             try:
                 written.append(_write(next(results), Path(target), source, given[source]))
             except (UnreadableModel, UsageError) as error:
-                skipped.append(Skipped(what=given[source], why=str(error)))
+                skipped.append(unread(given[source], error))
     return Sketching(sketches=tuple(written), skipped=tuple(skipped), version=__version__)
 
 

@@ -9,13 +9,18 @@ from typing import Any, Literal
 
 from weightkin.api.arguments import check_alpha, check_count, check_effort, check_kind, check_seed
 from weightkin.api.compare import MOST_PUBLISHED, Options, compare
-from weightkin.api.differences import MAX_VALUE_LENGTH, differences, value_differences
+from weightkin.api.differences import (
+    MAX_VALUE_LENGTH,
+    differences,
+    value_differences,
+    verdict_differences,
+)
 from weightkin.api.differences import what_agrees as pair_agrees
 from weightkin.api.locate import locate
 from weightkin.api.models import Source, as_source
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.lineage.family import find_family
-from weightkin.records import Comparison, Effort, ModelRef
+from weightkin.records import Comparison, Effort, ModelRef, version1
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
 from weightkin.sources.hub import pinned as at_commit
@@ -58,14 +63,23 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
     _check_level(record.alpha, record.seed)
     if isinstance(record, FamilyGraph):
         return _of_family(record, a, b)
+    is_old = is_of_version_1(record)
     sources = pinned(record.a) if a is None else a, pinned(record.b) if b is None else b
     is_there = a is None and b is None
     if isinstance(record, Location):
         location = locate(*sources, alpha=record.alpha, seed=record.seed)
-        return differences(record, location, is_there=is_there)
+        compared = verdict_differences if is_old else differences
+        return compared(record, location, is_there=is_there)
     effort, options = _asked(record.parameters)
     again = compare(*sources, effort=effort, alpha=record.alpha, seed=record.seed, options=options)
+    if is_old:
+        return verdict_differences(record, again, is_there=is_there)
     return differences(_in_words_of_now(record, effort), again, is_there=is_there)
+
+
+def is_of_version_1(record: Record) -> bool:
+    """Whether a record is one of 0.1.0, whose numbers need not come out again."""
+    return record.parameters.get(version1.MARK) == 1
 
 
 def pinned(ref: ModelRef) -> str:
@@ -151,9 +165,9 @@ def family_differences(old: FamilyGraph, new: FamilyGraph) -> list[str]:
     names, found = {}, []
     for node in (x for x in old.nodes if x.observed):
         if (there := now.get(node.source)) is None:
-            why = [skip.why for skip in new.skipped if new.incomplete]
-            if why:
-                raise UnreadableModel(why[0])
+            lost = [x.data["error"] for x in new.skipped if x.code == "unread" and new.incomplete]
+            if lost:
+                raise UnreadableModel(lost[0])
             found.append(f"{node.id}: holds now what another model of the record holds")
         elif there.digest != node.digest:
             found.append(f"digest of {node.id}: {node.digest} in the record, {there.digest} now")
@@ -161,11 +175,16 @@ def family_differences(old: FamilyGraph, new: FamilyGraph) -> list[str]:
             names[there.id] = node.id
     if found:
         return found
-    return value_differences(_values(old, {}), _values(new, names))
+    before, now_ = _values(old, {}), _values(new, names)
+    if is_of_version_1(old):
+        before, now_ = ({"components": x["components"]} for x in (before, now_))
+    return value_differences(before, now_)
 
 
 def what_agrees(record: Record) -> str:
     """What an empty list of differences means for this record."""
+    if is_of_version_1(record):
+        return f"the verdict; made by {record.version or '0.1.0'}: method differs"
     if not isinstance(record, FamilyGraph):
         return pair_agrees(record)
     counts = {"duplicates": sum(len(node.duplicates) for node in record.nodes)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ import typer
 
 from weightkin.errors import UsageError, unwritable
 
-NARROWEST = 40
+NARROWEST, NO_LIMIT = 40, 1 << 30  # columns
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the result to a new file, not to standard output."),
@@ -92,7 +93,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
             raise UsageError("-q and -v exclude each other")
         if is_verbose:
             _log()
-        width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
+        width = _width()
         with _written_to(output, list(_sources(given))):
             command(**given, answer=Answer(is_quiet, is_verbose, width))
 
@@ -102,6 +103,13 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     ]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return run
+
+
+def _width() -> int:
+    """Columns of the terminal; what other programs read is never broken into lines."""
+    if "COLUMNS" not in os.environ and not sys.stdout.isatty():
+        return NO_LIMIT
+    return max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
 
 
 @contextmanager
@@ -119,7 +127,8 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     refuse_inside(output, sources)
     held = io.BytesIO()
     ended: typer.Exit | None = None
-    with redirect_stdout(io.TextIOWrapper(held, encoding="utf-8", write_through=True)):
+    text = io.TextIOWrapper(held, encoding="utf-8", write_through=True)
+    with redirect_stdout(text):
         try:
             yield
         except typer.Exit as error:  # with the result

@@ -45,7 +45,7 @@ def check(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Check models against a policy: exit 0 passed, 1 hit, 2 not everything could be checked."""
+    """Check models against a policy. Exits with 0 passed, 1 hit, 2 not all could be checked."""
     from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines

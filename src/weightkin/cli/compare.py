@@ -80,7 +80,7 @@ def compare(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Test whether two models share weights: a verdict with p-value, effect size and null."""
+    """Test whether two models share weights. Prints a verdict with p-value and effect sizes."""
     from weightkin.api.compare import Options
     from weightkin.api.compare import compare as run
     from weightkin.evidence.controls import load_controls

@@ -12,7 +12,7 @@ from weightkin.cli.answers import Answer, shared
 from weightkin.cli.options import A, AsJson, B, Controls
 
 controls = typer.Typer(
-    help="Pairs of models known to be unrelated, which calibrated evidence is ranked among.",
+    help="Pairs of models known to be unrelated. Calibrated evidence is ranked among them.",
     no_args_is_help=True,
 )
 

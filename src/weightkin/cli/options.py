@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weightkin.errors import UsageError
+from weightkin.report.reasons import why
 
 if TYPE_CHECKING:
     from weightkin.cli.answers import Answer
@@ -78,6 +79,6 @@ def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
     else:
         answer.items(estimate_lines(record))
     for skipped in record.skipped:
-        answer.error(skipped.why)
+        answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

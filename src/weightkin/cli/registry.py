@@ -27,6 +27,7 @@ from weightkin.cli.options import (
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, WorkerLost
+from weightkin.report.reasons import why
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
@@ -81,15 +82,17 @@ def search(
     answer: Answer,
 ) -> None:
     """Find the registered models that are related to a model."""
-    from weightkin.report.registry import search_lines
+    from weightkin.report.registry import relative_lines, search_lines
 
     check_page(html, (source,))
-    record = _home(registry).search(source, alpha=alpha, most=most, seed=seed)
+    home = _home(registry)
+    record = home.search(source, alpha=alpha, most=most, seed=seed)
     with page_beside(html, record, answer):
         if as_json:
             answer.text(record.to_json())
         else:
-            answer.lines(search_lines(record), 1 + len(record.relatives))
+            short = relative_lines(record) if answer.is_quiet else None
+            answer.lines(short or search_lines(record, str(home.path)), None)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -106,23 +109,24 @@ def trace(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Find the lineage of a model, and check the parents that it declares."""
+    """Find the lineage of a model. Also checks the parents that it declares."""
     exclusive(json=as_json, format=form)
     check_page(html, (source,))
-    record = _home(registry).trace(source, alpha=alpha, most=most, seed=seed)
+    home = _home(registry)
+    record = home.trace(source, alpha=alpha, most=most, seed=seed)
     with page_beside(html, record, answer):
         if form is not None:
             from weightkin.report.rendering import written
 
             answer.data(written(record, form.value))
         else:
-            _print_trace(record, answer, as_json=as_json)
+            _print_trace(record, home, answer, as_json=as_json)
     if record.search.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List the registered models: when, from where, and what each declares."""
+    """List the registered models. With date, source, and what each declares."""
     from weightkin.records.registry import Listing
     from weightkin.report.registry import listing_lines
 
@@ -175,7 +179,7 @@ def _home(path: Path | None, store: str | None = None) -> Registry:
     return Registry(path, store=store)
 
 
-def _print_trace(record: Trace, answer: Answer, *, as_json: bool) -> None:
+def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool) -> None:
     from weightkin.report.registry import path_lines, trace_lines
 
     if as_json:
@@ -183,7 +187,7 @@ def _print_trace(record: Trace, answer: Answer, *, as_json: bool) -> None:
     elif answer.is_quiet:
         answer.lines(path_lines(record.search) or trace_lines(record)[:1])
     else:
-        answer.lines(trace_lines(record))
+        answer.lines(trace_lines(record, str(home.path)))
 
 
 def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
@@ -193,13 +197,13 @@ def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel
-        raise kind(none_read([x.why for x in record.skipped]))
+        raise kind(none_read([why(x) for x in record.skipped]))
     if as_json:
         answer.text(record.to_json())
     else:
         lines = adding_lines(record)
         answer.items(lines[-1:] if answer.is_quiet else lines)
     for skipped in record.skipped:
-        answer.error(skipped.why)
+        answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

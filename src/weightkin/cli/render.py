@@ -24,10 +24,10 @@ def render(
     form: AnyFormatOption = None,
     answer: Answer,
 ) -> None:
-    """Print a saved record, or write its HTML report, without computing anything again."""
+    """Print a saved result again. Nothing is computed; every format of its command is there."""
     from weightkin.cli.tree import DRAWING
     from weightkin.report.html.sections import Record
-    from weightkin.report.rendering import lines_of, read_any, written
+    from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
 
     exclusive(html=html, format=form)
     check_page(html, ())
@@ -40,4 +40,7 @@ def render(
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):
-        answer.lines(lines)
+        if isinstance(found, ITEMISED):
+            answer.items(lines)
+        else:
+            answer.lines(lines)

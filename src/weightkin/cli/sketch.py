@@ -22,6 +22,7 @@ from weightkin.cli.options import (
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
+from weightkin.report.reasons import why
 
 
 def sketch(
@@ -41,7 +42,7 @@ def sketch(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Write a small sample of each model, which every command accepts in its place."""
+    """Write a small sample of each model. Every command accepts it in place of the model."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.sketch import sketch_files
     from weightkin.report.sketching import sketching_lines
@@ -65,6 +66,6 @@ def sketch(
     else:
         answer.items(sketching_lines(record))
     for skipped in record.skipped:
-        answer.error(skipped.why)
+        answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -73,7 +73,7 @@ def tree(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Find which of many models was derived from which; of SOURCE..., or of a registry."""
+    """Find which of many models was derived from which. They are SOURCE..., or a registry."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.tree import family_graph
     from weightkin.formats.write_guard import refuse_inside

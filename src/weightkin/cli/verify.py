@@ -26,7 +26,7 @@ def verify(
     *,
     answer: Answer,
 ) -> None:
-    """Rerun a saved record with its parameters: exit 0 if the result is the same, else 1."""
+    """Run a saved comparison again. Exits with 0 if the result is the same, else with 1."""
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees
     from weightkin.records.reading import read_record

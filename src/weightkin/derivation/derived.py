@@ -10,7 +10,7 @@ from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
 
@@ -37,8 +37,7 @@ def derive(
     derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
-    why = f"rest on a smaller sample ({scheme.name}), as a large model is read from a hub"
-    return derived, (Skipped(what=KIND_AND_DIRECTION, why=f"{why}; a downloaded copy shows more"),)
+    return derived, (left_out(KIND_AND_DIRECTION, "smaller-sample", scheme=scheme.name),)
 
 
 def is_far(models: tuple[Model, Model]) -> bool:
@@ -81,14 +80,14 @@ def _as_far_as_read(
     if not same:
         return derived
     if lost:
-        said = f"what could be read; {len(lost)} not read, first {lost[0]}"
-        return replace(derived, kind=("part",), details=derived.details | {"identical": said})
+        found = {"identical": "readable", "n_unread": len(lost), "first_unread": lost[0]}
+        return replace(derived, kind=("part",), details=derived.details | found)
     if is_full_equal:
         is_renamed = _is_other_file(*models)
         kind = "header-only" if is_renamed else "identical"
-        return replace(derived, kind=(kind,), details=derived.details | {"identical": "all values"})
-    said = "a sample; --full-digest reads everything" if "equal-on-sample" in same else "all values"
-    return replace(derived, details=derived.details | {"identical": said})
+        return replace(derived, kind=(kind,), details=derived.details | {"identical": "all"})
+    seen = "sample" if "equal-on-sample" in same else "all"
+    return replace(derived, details=derived.details | {"identical": seen})
 
 
 def _is_other_file(a: Model, b: Model) -> bool:

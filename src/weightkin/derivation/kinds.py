@@ -14,13 +14,13 @@ from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.equality import Equality, equality
 from weightkin.derivation.lattice import KnownLevels
-from weightkin.derivation.lossy import Explained, evidence_lines, explain
+from weightkin.derivation.lossy import Explained, clues_of_kind, explain
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
 from weightkin.derivation.structure import unrelated_blocks
 from weightkin.derivation.unchanged import NamedKind, kind_of_equal, may_be_equal, without_partner
-from weightkin.records import Direction
+from weightkin.records import Clue, Direction, clue
 from weightkin.records.kinds import KINDS
 from weightkin.sketch.types import Sketch
 
@@ -41,7 +41,7 @@ class Derivation:
     details: dict[str, Any] = field(default_factory=dict)
     parent: Literal["a", "b", "undetermined"]
     probability: float
-    evidence: tuple[str, ...]
+    evidence: tuple[Clue, ...]
     equality: Equality | None = field(default=None, repr=False)
 
     @property
@@ -111,7 +111,7 @@ def kind_of(
         _not_finite(relation, a, b),
     )
     if kind == ("part",) or not all(KINDS[x].has_direction for x in kind):
-        direction = Direction(evidence=("equal values have no direction",))
+        direction = Direction(evidence=(clue("equal-has-no-direction"),))
     return Derivation(
         kind=kind,
         details=details,
@@ -130,30 +130,25 @@ def _named(
     not_finite: set[str],
 ) -> NamedKind:
     if not relation.tensors:
-        return (
-            disguise.kinds or ("unknown",),
-            dict(disguise.details),
-            ("no tensor can be compared",),
-        )
+        return disguise.kinds or ("unknown",), dict(disguise.details), (clue("nothing-comparable"),)
     explained, child = better
     if explained is not None and explained.is_complete:
-        return explained.kinds, explained.details, evidence_lines(explained, child)
+        return explained.kinds, explained.details, clues_of_kind(explained, child)
     if disguise.kinds:
         return disguise.kinds, disguise.details | _numbers(relation), ()
     if noise is not None:
-        return ("noise",), {"share": round(noise.share, 5)}, ("the difference is white",)
+        return ("noise",), {"share": round(noise.share, 5)}, (clue("white-difference"),)
     if explained is None and relation.share_equal == 1.0 and not_finite:
-        n = len(not_finite)
-        said = f"equal but for {n} tensor{'s' * (n > 1)} with values that are not finite"
-        return ("unknown",), _numbers(relation), (said,)
+        found = clue("equal-but-not-finite", n=len(not_finite))
+        return ("unknown",), _numbers(relation), (found,)
     if explained is not None and explained.is_map:  # of all that both hold
-        lines = evidence_lines(explained, child)
+        lines = clues_of_kind(explained, child)
         return (*explained.kinds, "part"), explained.details | without_partner(relation), lines
     kind, details, trained = _trained(relation)
     if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
-        lines = evidence_lines(explained, child)
+        lines = clues_of_kind(explained, child)
         rest = () if "quantised" in explained.kinds else kind
         return explained.kinds + rest, details | explained.details, (*lines, *trained)
     return kind, details, trained
@@ -191,11 +186,9 @@ def _trained(relation: PairRelation) -> NamedKind:
     numbers = _numbers(relation)
     unpaired = without_partner(relation)
     if relation.share_equal == 1.0 and unpaired:
-        said = "all that both hold under the same names is equal"
-        return ("part",), numbers | unpaired, (said,)
+        return ("part",), numbers | unpaired, (clue("equal-names-equal"),)
     if relation.share_equal == 1.0 or _is_rounding(relation):
-        said = "equal up to rounding of the last digits of float32"
-        return ("rounding",), numbers, (said,)
+        return ("rounding",), numbers, (clue("equal-up-to-rounding"),)
     lost, whole, partly = unrelated_blocks(relation)
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
@@ -205,14 +198,13 @@ def _trained(relation: PairRelation) -> NamedKind:
     if lora is not None:
         return lora
     typical, cosine = relation.typical_distance, relation.typical_cosine
-    said = f"typical relative distance {typical:.3f}, cosine {cosine:.3f}"
+    figures = {"distance": round(typical, 4), "cosine": round(cosine, 4)}
     if cosine < SAME_WEIGHTS:
-        why = "siblings far apart, or one initialisation trained twice"
-        return ("unknown",), numbers, (said, why)
+        return ("unknown",), numbers, (clue("distance", **figures), clue("far-apart"))
     if typical > LONG_WAY and not relation.share_equal_tensors:
-        return ("continued-pretraining",), numbers, (f"{said}: every tensor moved far",)
+        return ("continued-pretraining",), numbers, (clue("moved-far", **figures),)
     changed = sorted({t.role for t in relation.tensors if not t.is_equal})
-    return ("fine-tuned",), numbers | {"roles": changed}, (said,)
+    return ("fine-tuned",), numbers | {"roles": changed}, (clue("distance", **figures),)
 
 
 def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> NamedKind:
@@ -230,11 +222,11 @@ def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Name
     numbers = _numbers(relation) | {"log_norm_ratio": round(shift, 4)}
     is_equal = bool(rest) and all(t.is_equal for t in rest)
     if is_equal and whole and not partly and shift < DONOR:
-        said = f"{len(whole)} blocks share nothing, the others are equal"
-        return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (said,)
+        found = clue("blocks-share-nothing", n=len(whole))
+        return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (found,)
     where = {"blocks": sorted(whole)} if whole and not partly else {"roles": roles}
-    said = f"{len(names)} matrices share nothing, the others do"
-    return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (said,)
+    found = clue("matrices-share-nothing", n=len(names))
+    return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (found,)
 
 
 def _low_rank(relation: PairRelation) -> NamedKind | None:
@@ -253,8 +245,8 @@ def _low_rank(relation: PairRelation) -> NamedKind | None:
         return None
     rank = Counter(ranks).most_common(1)[0][0]
     details = {"rank": rank, "modules": sorted(modules)} | _numbers(relation)
-    said = f"{len(ranks)} matrices changed by rank {rank}, {len(relation.tensors) - len(ranks)}"
-    return ("lora",), details, (f"{said} tensors are equal",)
+    n_equal = len(relation.tensors) - len(ranks)
+    return ("lora",), details, (clue("low-rank", n=len(ranks), rank=rank, n_equal=n_equal),)
 
 
 def _rank(pair: TensorPair) -> int | None:

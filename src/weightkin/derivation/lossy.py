@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from weightkin.arrays import Floats
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to, is_rounded
 from weightkin.derivation.structure import Structure, structure_of
+from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 Image = Literal[
@@ -205,23 +206,13 @@ def image_of(
     return "changed", None
 
 
-def evidence_lines(explained: Explained, child: str) -> tuple[str, ...]:
-    """Say what was found, as sentences that name the child."""
-    words = {
-        "equal": "equal",
-        "cast": f"equal after casting to {explained.details.get('dtype', '')}",
-        "quantised": "on few levels, within half a step",
-        "levels": "on few levels",
-        "pruned": "equal but for new zeros",
-        "near": "near copies",
-        "finer": "equal before the other was cast",
-        "scaled": "vectors that take back the scales of channels",
-        "changed": "changed otherwise",
-    }
-    n = sum(explained.images.values())
-    parts = [f"{explained.images[k]} {words[k]}" for k in words if explained.images[k]]
-    lines = [f"of {n} tensors of {child}: {', '.join(parts)}"]
-    return (*lines, *(f"{child}: {line}" for line in explained.structure.sentences))
+def clues_of_kind(explained: Explained, child: str) -> tuple[Clue, ...]:
+    """What was found, by codes that name the child."""
+    images = {image: n for image in get_args(Image) if (n := explained.images[image])}
+    dtype = explained.details.get("dtype", "")
+    found = clue("images", child=child, images=images, dtype=dtype)
+    structure = explained.structure.clues
+    return (found, *(replace(x, data={"child": child, **x.data}) for x in structure))
 
 
 def _oriented(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from weightkin.arrays import Doubles
 from weightkin.derivation.merge_parts import MIN_PRECISE_ENTRIES, PRECISE, find_atom, narrowest
 from weightkin.derivation.merges import Merge, Method, NamedArrays
+from weightkin.records import clue
 
 Mask = npt.NDArray[np.bool_]
 
@@ -250,10 +251,9 @@ def _merge(child: int, fits: Sequence[int], reading: _Masked, single: float) -> 
         closure=0.0,
         direction=0.99,  # the atoms stand at the child alone
         evidence=(
-            f"{100 * reading.explained:.1f} % of the changed entries are exact combinations of"
-            f" {len(order)} masked task vectors",
-            "kept: " + ", ".join(f"{100 * rates[k]:.0f} %" for k in order),
-            "factors: " + ", ".join(f"{reading.atoms[k]:.4g}" for k in order),
+            clue("masked-vectors", share=round(float(reading.explained), 5), n=len(order)),
+            clue("masked-kept", shares=[round(float(rates[k]), 4) for k in order]),
+            clue("masked-factors", factors=[round(float(reading.atoms[k]), 6) for k in order]),
         ),
     )
 

@@ -16,7 +16,14 @@ import scipy
 from weightkin.arrays import Doubles
 from weightkin.derivation.merge_masks import find_masked_merge
 from weightkin.derivation.merge_parts import find_parts
-from weightkin.derivation.merges import Merge, Method, NamedArrays, find_merge, gram_matrices
+from weightkin.derivation.merges import (
+    Merge,
+    Method,
+    NamedArrays,
+    find_merge,
+    gram_matrices,
+)
+from weightkin.records import clue
 
 MIN_DIRECTION = 0.8
 IS_CONSTANT = 0.02  # spread of the weights over tensors
@@ -165,16 +172,19 @@ def _left(inner: Doubles, child: int, parents: Sequence[int], weights: Sequence[
 
 
 def _described(merge: Merge, names: Sequence[str]) -> Merge:
-    """Add the sentences that any method shares."""
-    mix = " + ".join(
-        f"{w:.3f} {names[p]}" for p, w in zip(merge.parents, merge.weights, strict=True)
+    """Add the evidence that any method has."""
+    first = clue(
+        "mixture",
+        child=names[merge.child],
+        parents=[names[p] for p in merge.parents],
+        weights=[round(w, 4) for w in merge.weights],
+        base="" if merge.base is None else names[merge.base],
+        method=merge.method,
     )
-    on = f" on {names[merge.base]}" if merge.base is not None else ""
-    first = f"{names[merge.child]} = {mix}{on} ({merge.method})"
-    second = f"leaves {100 * merge.residual:.2g} % of the squared distance to the best single model"
-    warnings = list(merge.warnings)
+    second = clue("mixture-leaves", share=round(merge.residual, 6))
+    doubts = []
     if merge.method == "mixture":
-        warnings.append("not exact: changed after merging, or a parent is missing")
+        doubts.append(clue("mixture-not-exact"))
     if merge.direction < MIN_DIRECTION:
-        warnings.append("direction undetermined: the relation reads alike from another side")
-    return replace(merge, evidence=(first, second, *merge.evidence), warnings=tuple(warnings))
+        doubts.append(clue("mixture-undetermined"))
+    return replace(merge, evidence=(first, second, *merge.evidence, *doubts))

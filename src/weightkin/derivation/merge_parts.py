@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from weightkin.arrays import Doubles
 from weightkin.derivation.merges import MAX_PARENTS, Merge, NamedArrays
+from weightkin.records import clue
 
 MIN_COVERED = 0.95  # of the entries
 MIN_PART_SHARE = 0.02
@@ -76,11 +77,12 @@ def find_parts(
     depth = _depth(models[child])
     is_deeper = depth > max(_depth(models[k]) for k in parents)
     order = sorted(range(len(parents)), key=lambda i: -weights[i])
-    evidence = [f"{len(covered)} of {len(keys)} tensors are copies, each of one of {len(parents)}"]
+    n_all, n_parents = len(keys), len(parents)
+    evidence = [clue("tensors-copied", n=len(covered), n_tensors=n_all, n_parents=n_parents)]
     if is_deeper:
-        evidence.append(f"{depth} layers, more than any parent has")
+        evidence.append(clue("more-layers", n=depth))
     if common:
-        evidence.append(f"{len(common)} tensors are the same in all parents: may be their ancestor")
+        evidence.append(clue("same-in-all", n=len(common)))
     return Merge(
         child=child,
         parents=tuple(parents[i] for i in order),

@@ -11,10 +11,9 @@ tells them apart is the **closure**
     closure = |sum w_i (P_i - M)|^2 / sum w_i^2 |P_i - M|^2
 
 which is 0 where the differences cancel (a mixture), 1 where they are orthogonal (an ancestor, a
-chain) and more where they share a drift (siblings trained alike).
-
-Limitations: masked merges (TIES, DARE) need `merge_masks`, merges that change depth `merge_parts`.
-An affine relation has no direction of its own: the child is taken to be the model in the middle.
+chain) and more where they share a drift (siblings trained alike). An affine relation has no
+direction of its own: the child is taken to be the model in the middle. Masked merges (TIES, DARE)
+need `merge_masks`, merges that change depth `merge_parts`.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Doubles
+from weightkin.records import Clue
 
 NamedArrays = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
 Method = Literal[
@@ -40,7 +40,7 @@ Method = Literal[
     "trimmed",
     "hybrid",
     "stacked",
-    "mixture",  # approximate: made by none of these, or changed afterwards
+    "mixture",  # approximate
 ]
 
 MAX_CLOSURE = 0.5  # decoys of the zoo: 0.96 and more
@@ -68,8 +68,7 @@ class Merge:
     closure: float  # 0 a mixture, 1 an ancestor of its "parents"
     direction: float  # probability that the child is the child, not calibrated
     curve: tuple[tuple[str, tuple[float, ...]], ...] = ()  # tensor to weights in order of parents
-    evidence: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    evidence: tuple[Clue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,15 @@ from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
 from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
-from weightkin.records import AxisEvidence, Comparison, Direction, Effort, ModelRef, Skipped
+from weightkin.records import (
+    AxisEvidence,
+    Comparison,
+    Direction,
+    Effort,
+    ModelRef,
+    Skipped,
+    left_out,
+)
 from weightkin.records.comparison import Basis, Verdict
 from weightkin.sketch.source import open_side
 
@@ -231,8 +239,7 @@ def _conclude(
         ranked = calibrate(pair.a, pair.b, refs, known, frugal=bool(how.frugal))
         skipped += ranked.skipped
     if ranked.is_decisive and ran.is_formula:
-        why = "hidden units began as a formula, those of the controls at random: listed only"
-        skipped += (Skipped(what=CALIBRATED, why=why),)
+        skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
     return _Conclusion(decision, basis, axes, reach, ranked, skipped)
@@ -257,16 +264,15 @@ def _undo(
     if undone.maps:
         write_maps(path, undone)
         return undone, ()
-    return undone, (Skipped(what=str(path), why="nothing was undone, so no maps were written"),)
+    return undone, (left_out(str(path), "nothing-undone"),)
 
 
 def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...], dict[str, Any]]:
     """What equal digests say before anything else was looked at."""
     if shared.is_all:
-        same = "same files" if shared.is_same_file else "same full digest"
-        return ("identical",), {"identical": same}
+        return ("identical",), {"identical": "files" if shared.is_same_file else "digest"}
     if a.digest == b.digest and (shared.found is None or shared.found.is_whole):
-        return (), {"identical": "a sample; --full-digest reads everything"}
+        return (), {"identical": "sample"}
     return (), {}
 
 

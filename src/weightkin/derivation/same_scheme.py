@@ -5,17 +5,18 @@ from __future__ import annotations
 from weightkin.anatomy.side import Side
 from weightkin.derivation.equal import schemes_held
 from weightkin.errors import UsageError
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
+from weightkin.records.codes import TestGroup
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import stand_in
 from weightkin.sketch.take import take_sketch
 
-BEYOND = (
-    "blind tests (signs, units seen through tokens)",
-    "activations",
-    "published statistics",
-    "calibrated tests",
-    "maps that undo an evasion",
+BEYOND: tuple[tuple[str, TestGroup], ...] = (
+    ("blind tests (signs, units seen through tokens)", "blind"),
+    ("activations", "activations"),
+    ("published statistics", ""),
+    ("calibrated tests", "calibrated"),
+    ("maps that undo an evasion", ""),
 )
 
 
@@ -34,7 +35,7 @@ def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple
         )
     name = schemes.pop()
     scheme = Scheme.from_name(name)
-    missed = [Skipped(what=what, why=f"a sketch holds only a sample ({name})") for what in BEYOND]
+    missed = [left_out(what, "sketch-sample", test, scheme=name) for what, test in BEYOND]
     sides = []
     for label, side in (("a", a), ("b", b)):
         model = side.model
@@ -44,6 +45,5 @@ def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple
         else:
             sides.append(side)
             if full and model.sketched.full_digest is None:
-                why = "the sketch was taken without it"
-                missed.append(Skipped(what=f"full digest of {label}", why=why))
+                missed.append(left_out(f"full digest of {label}", "taken-without-full-digest"))
     return sides[0], sides[1], tuple(missed)

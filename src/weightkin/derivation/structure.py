@@ -10,6 +10,7 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation, TensorDistance
 from weightkin.derivation.pairing import MLP_ROLES, TOKEN_TABLES, TensorPair, block_cosines
+from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 REPEATED = 0.5  # cosine of two blocks of one model, one made from the other
@@ -22,9 +23,9 @@ class Structure:
 
     kinds: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
-    sentences: tuple[str, ...] = ()
+    clues: tuple[Clue, ...] = ()
     open: tuple[str, ...] = ()  # kinds that the other way round are as likely: cut or added
-    against: tuple[str, ...] = ()  # what the child has that only the other direction explains
+    against: tuple[Clue, ...] = ()  # what the child has that only the other direction explains
     unexplained: tuple[str, ...] = ()  # names of the child without partner
 
 
@@ -37,9 +38,9 @@ def structure_of(
     only_child = relation.only_a if is_turned else relation.only_b
     kinds: list[str] = []
     details: dict[str, Any] = {}
-    sentences: list[str] = []
+    clues: list[Clue] = []
     open_: list[str] = []
-    against: list[str] = []
+    against: list[Clue] = []
     unexplained = [name for name in only_child if child.tensors[name].role != "router"]
     for found in (
         _depth(block_map, parent, child),
@@ -51,14 +52,14 @@ def structure_of(
             kinds.append(found.kind)
             open_ += [found.kind] if found.is_open else []
             details |= found.details
-            sentences.append(found.sentence)
+            clues += [found.clue] if found.clue else []
         against += [found.against] if found.against else []
     if "upcycled" not in kinds:
         unexplained = list(only_child)
     return Structure(
         kinds=tuple(kinds),
         details=details,
-        sentences=tuple(sentences),
+        clues=tuple(clues),
         open=tuple(open_),
         against=tuple(against),
         unexplained=tuple(unexplained),
@@ -71,8 +72,8 @@ class _Found:
 
     kind: str = ""
     details: dict[str, Any] = field(default_factory=dict)
-    sentence: str = ""
-    against: str = ""
+    clue: Clue | None = None
+    against: Clue | None = None
     is_open: bool = False
 
 
@@ -89,17 +90,18 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
             continue
         if other < depth and len(mapped) == other and kept == sorted(set(kept)):
             if repeated_blocks(parent, stack, depth):
-                return _Found(against="the parent repeats blocks that the child has once")
+                return _Found(against=clue("against-repeats"))
             return _Found(
                 "depth-pruned",
                 {"kept_layers": kept, "stack": stack},
-                f"{other} of {depth} blocks, in order",
+                clue("blocks-kept", n=other, n_parent=depth),
                 is_open=kept in (list(range(other)), list(range(depth - other, depth))),
             )
         if other > depth and len(mapped) == other and max(Counter(kept).values()) > 1:
             details = {"layers": kept, "stack": stack}
-            return _Found("stacked", details, f"{other} blocks from {depth}, some repeated")
-        return _Found(against=f"{other} blocks where the parent has {depth}")
+            found = clue("blocks-repeated", n=other, n_parent=depth)
+            return _Found("stacked", details, found)
+        return _Found(against=clue("against-depth", n=other, n_parent=depth))
     return _Found()
 
 
@@ -114,7 +116,7 @@ def _width(pairs: Oriented, *, is_turned: bool) -> _Found:
     ups = [(p, c, pair) for p, c, pair in units if c.role in MLP_ROLES and len(c.shape) == 2]
     fewer = [x for x in ups if _size(x[1]) < _size(x[0])]
     if units and len(fewer) < len(ups):
-        return _Found(against="more units than the parent")
+        return _Found(against=clue("against-units"))
     if not fewer:
         return _Found()
     kept: dict[int, list[int]] = {}
@@ -128,16 +130,15 @@ def _width(pairs: Oriented, *, is_turned: bool) -> _Found:
     is_ordered = all(list(index) == sorted(index) for index in kept.values())
     details = {"n_units": n_units, "kept_units": [kept[block] for block in sorted(kept)]}
     if not is_ordered:
-        said = f"{n_units} hidden units of more, in another order"
-        return _Found("width-pruned", details, said, "units in another order")
-    said = f"{n_units} hidden units of more, in order"
-    return _Found("width-pruned", details, said, is_open=is_prefix)
+        found = clue("units-kept-unordered", n=n_units)
+        return _Found("width-pruned", details, found, clue("against-order"))
+    return _Found("width-pruned", details, clue("units-kept", n=n_units), is_open=is_prefix)
 
 
 def _vocabulary(pairs: Oriented) -> _Found:
     tables = [(p, c) for p, c, _ in pairs if c.role in TOKEN_TABLES and len(c.shape) == 2]
     if any(c.shape[0] < p.shape[0] for p, c in tables):
-        return _Found(against="fewer token rows than the parent")
+        return _Found(against=clue("against-rows"))
     grown = [(p, c) for p, c in tables if c.shape[0] > p.shape[0]]
     if not grown:
         return _Found()
@@ -145,7 +146,7 @@ def _vocabulary(pairs: Oriented) -> _Found:
     return _Found(
         "vocab-extended",
         {"n_rows_before": before, "n_rows": after},
-        f"{after} token rows, {before} before",
+        clue("rows-added", n=after, n_before=before),
         is_open=not any(_is_new(c, p.shape[0]) for p, c in grown),
     )
 
@@ -180,12 +181,12 @@ def _experts(pairs: Oriented, only_child: tuple[str, ...], child: Sketch) -> _Fo
     partners = Counter(p for p, _ in inside)
     of_child = Counter(c for _, c in inside)
     if of_child and max(of_child.values()) > 1 and max(partners.values()) == 1:
-        return _Found(against="experts of the parent that the child has not")
+        return _Found(against=clue("against-experts"))
     has_router = any(child.tensors[name].role == "router" for name in only_child)
     if not has_router or not partners or min(partners.values()) < 2:
         return _Found()
     n = min(partners.values())
-    return _Found("upcycled", {"n_experts": n}, f"{n} experts for each MLP of the parent")
+    return _Found("upcycled", {"n_experts": n}, clue("experts-from-mlps", n=n))
 
 
 def _size(t: SketchedTensor) -> int:

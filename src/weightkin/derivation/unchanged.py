@@ -6,11 +6,12 @@ from typing import Any
 
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.equality import FREE_ORDER, Equality
+from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch
 
 CLOSE = 0.9  # cosine of two matrices under which one may be the other in another order
 
-NamedKind = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]  # kinds, numbers, sentences
+NamedKind = tuple[tuple[str, ...], dict[str, Any], tuple[Clue, ...]]  # kinds, numbers, evidence
 
 
 def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
@@ -28,8 +29,7 @@ def kind_of_equal(
     """What equal values make of two models; None where values differ."""
     is_same = all(x.is_same for side in (shared.a, shared.b) for x in side.values())
     if _is_turned(shared, a) and not is_same:
-        said = ("all values of the sample are equal, rows of queries and keys in another order",)
-        return ("equal-on-sample",), {"layout": ["rows in another order"]}, said
+        return ("equal-on-sample",), {"layout": ["rows in another order"]}, (clue("turned-rows"),)
     if not (is_same or shared.is_part):
         return None
     is_all = a.scheme.is_whole and b.scheme.is_whole
@@ -37,16 +37,15 @@ def kind_of_equal(
     details: dict[str, Any] = {"layout": list(layout)} if layout else {}
     moved = set(shared.reordered) - {*FREE_ORDER, "other"}
     if shared.is_whole and moved:
-        said = (f"the same rows in another order: {', '.join(sorted(moved))}",)
-        return ("permuted",), details | {"roles": sorted(moved)}, said
+        roles = sorted(moved)
+        return ("permuted",), details | {"roles": roles}, (clue("rows-reordered", roles=roles),)
     if not (is_same or shared.is_whole):
-        said = ("all that one of the two holds is in the other",)
-        return ("part",), details | _only(shared), said
+        return ("part",), details | _only(shared), (clue("one-holds-other"),)
     if not is_all:
-        return ("equal-on-sample",), details, ("all values of the sample are equal",)
+        return ("equal-on-sample",), details, (clue("equal-sample"),)
     is_same = is_same and all(a.tensors[n].dtype == b.tensors[n].dtype for n in a.tensors)
     kind = "identical" if is_same and not is_other_file else "header-only"
-    return (kind,), details, ("all values are equal",)
+    return (kind,), details, (clue("equal-all"),)
 
 
 def _is_turned(shared: Equality, a: Sketch) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
-from weightkin.evidence.signpairs import FRUGAL_BYTES, unread
-from weightkin.records import Calibration, ModelRef, Skipped, Test
+from weightkin.evidence.signpairs import FRUGAL_BYTES, too_dear
+from weightkin.records import Calibration, ModelRef, Skipped, Test, left_out
 from weightkin.stats.calibrated import N_CONTROLS, exceeds
 
 LEAST_SHARE = 0.1  # of the units: "universal" units of strangers are a few per cent
@@ -46,10 +46,10 @@ def calibrate(
     ``frugal`` this is left out where it takes more than 64 MiB.
     """
     if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
-        return Calibrated(skipped=(unread(CALIBRATED_EVIDENCE, n_bytes),))
+        return Calibrated(skipped=(too_dear(CALIBRATED_EVIDENCE, n_bytes, "calibrated"),))
     alike = agreement(a, b)
-    if isinstance(alike, str):
-        return Calibrated(skipped=(Skipped(what=CALIBRATED_EVIDENCE, why=alike),))
+    if isinstance(alike, Skipped):
+        return Calibrated(skipped=(replace(alike, what=CALIBRATED_EVIDENCE, test="calibrated"),))
     ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
     found = ranked.rank
     pvalue = found.pvalue if found else 1.0
@@ -68,16 +68,22 @@ def calibrate(
     )
     skipped: tuple[Skipped, ...] = ()
     if ranked.n_controls < N_CONTROLS:
-        skipped = (Skipped(what=CALIBRATED_EVIDENCE, why=_too_few(alike, ranked.n_controls)),)
+        skipped = (_too_few(alike, ranked.n_controls),)
     return Calibrated(calibration, (_test(alike, pvalue),), skipped)
 
 
-def _too_few(alike: Alike, n_controls: int) -> str:
-    return (
-        f"{n_controls} controls of {alike.model_class} models with {alike.n_rows} shared rows and"
-        f" within a factor {SIZE_FACTOR} of {alike.n_units} units and width {alike.width},"
-        f" {N_CONTROLS} are needed: listed only"
-        " (weightkin controls add)"
+def _too_few(alike: Alike, n_controls: int) -> Skipped:
+    return left_out(
+        CALIBRATED_EVIDENCE,
+        "too-few-controls",
+        "calibrated",
+        n=n_controls,
+        model_class=alike.model_class,
+        n_rows=alike.n_rows,
+        factor=SIZE_FACTOR,
+        n_units=alike.n_units,
+        width=alike.width,
+        n_needed=N_CONTROLS,
     )
 
 

@@ -20,6 +20,7 @@ from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
 from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
+from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
@@ -65,7 +66,7 @@ class Alike:
     n_rows: int  # of the embeddings, through which units are seen
 
 
-def agreement(a: Side, b: Side) -> Alike | str:
+def agreement(a: Side, b: Side) -> Alike | Skipped:
     """Share of units that two views of a block, each matched alone, pair with the same partner.
 
     Every unit is seen through the tokens (or patches) both models share, on two views: gate and up
@@ -79,28 +80,28 @@ def agreement(a: Side, b: Side) -> Alike | str:
 
     Returns
     -------
-    Alike or str
+    Alike or Skipped
         What was found, or why nothing can be said.
     """
     kinds = [_kind(side) for side in (a, b)]
     if None in kinds:
-        return "no MLP whose gate, up and down are known in both models"
+        return left_out("", "no-mlp-in-both")
     if kinds[0] != kinds[1]:
-        return f"a is {kinds[0]}, b is {kinds[1]}: not of one class"
+        return left_out("", "classes-differ", a=kinds[0], b=kinds[1])
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), CALIBRATED_SEED)
-    if isinstance(shared, str):
+    if isinstance(shared, Skipped):
         return shared
     is_vision = shared[0].outputs is None
     seen = tuple(widened(s, f) if is_vision else f for s, f in zip((a, b), shared[:2], strict=True))
     n_rows = len(seen[0].inputs)
     if n_rows < MIN_SHARED_ROWS or n_rows != len(seen[1].inputs):
-        return f"{n_rows} and {len(seen[1].inputs)} rows of the embeddings are shared"
+        return left_out("", "few-shared-rows", n_a=n_rows, n_b=len(seen[1].inputs))
     is_gated = str(kinds[0]).startswith("gated")
     views_a, views_b = (_views(s, f, is_gated=is_gated) for s, f in zip((a, b), seen, strict=True))
     both = sorted(views_a.keys() & views_b.keys())
     matches = tuple(_match(x, views_a[x], views_b[x], is_gated=is_gated) for x in both)
     if not matches:
-        return "no block of equal depth whose two views can be read"
+        return left_out("", "no-equal-depth")
     shifted = [(x, y) for x, y in zip(both, both[1:] + both[:1], strict=True) if x != y]
     wrong = [_match(x, views_a[x], views_b[y], is_gated=is_gated).share for x, y in shifted]
     return Alike(

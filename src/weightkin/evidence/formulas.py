@@ -17,6 +17,8 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
+from weightkin.records import Skipped, left_out
+from weightkin.records.codes import Pattern
 from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
 
@@ -28,11 +30,13 @@ Pool = tuple[AxisKind, str, int, int]  # kind, role, features, run of labels
 class Formulas:
     """What the axes of one model show when each is looked at alone."""
 
-    tied: dict[tuple[AxisKind, str], str] = field(default_factory=dict)  # kind, labels: reason
-    of_heads: dict[tuple[str, int], str] = field(default_factory=dict)  # stack, block: reason
+    tied: dict[tuple[AxisKind, str], Pattern] = field(default_factory=dict)  # kind, labels
+    of_heads: dict[tuple[str, int], Pattern] = field(default_factory=dict)  # stack, block
     seen: set[tuple[AxisKind, str, int, str, str]] = field(default_factory=set)  # views
     pooled: dict[Pool, Readings] = field(default_factory=dict)
-    known: dict[AxisKind, tuple[int, str]] = field(default_factory=dict)  # `of_kind`, at a size
+    known: dict[AxisKind, tuple[int, Pattern | None]] = field(
+        default_factory=dict
+    )  # `of_kind`, at a size
 
     def look(self, model: Model, axis: Axis, views: Views, n_views: int) -> None:
         """Read the views of one axis, out of ``n_views`` of its kind; each is read once."""
@@ -55,12 +59,12 @@ class Formulas:
             if not others.is_copy(readings):
                 others.add(readings)
 
-    def of_kind(self, kind: AxisKind) -> str:
+    def of_kind(self, kind: AxisKind) -> Pattern | None:
         """What all views of a role show only together; or nothing."""
         if kind not in self.known or self.known[kind][0] != len(self.seen):
             pools = [(role, x) for (name, role, *_), x in self.pooled.items() if name == kind]
             found = [_reason(role, x, 2 * len(pools)) for role, x in pools if x.n_views > 1]
-            self.known[kind] = len(self.seen), next(filter(None, found), "")
+            self.known[kind] = len(self.seen), next(filter(None, found), None)
         return self.known[kind][1]
 
     @property
@@ -68,20 +72,21 @@ class Formulas:
         """Whether hidden units anywhere follow a formula."""
         return bool(self.of_kind("units")) or any(kind == "units" for kind, _ in self.tied)
 
-    def of_axis(self, axis: Axis) -> str:
+    def of_axis(self, axis: Axis) -> Pattern | None:
         """Why the labels of one axis may follow a formula; or nothing."""
-        found = self.tied.get((axis.kind, axis.labels), "") or self.of_kind(axis.kind)
+        found = self.tied.get((axis.kind, axis.labels)) or self.of_kind(axis.kind)
         if axis.kind == "heads" and not found:
-            return self.of_heads.get((axis.stack, axis.block), "") or self.of_kind("vo")
+            return self.of_heads.get((axis.stack, axis.block)) or self.of_kind("vo")
         return found
 
 
-def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> str:
+def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> Skipped | None:
     """Why the labels of both models may follow one formula on a pair of axes; or nothing."""
-    for name, reason in (("a", a.of_axis(axis_a)), ("b", b.of_axis(axis_b))):
-        if reason:
-            return f"{reason} ({name}): the other may have begun as the same formula"
-    return ""
+    for name, found in (("a", a.of_axis(axis_a)), ("b", b.of_axis(axis_b))):
+        if found:
+            role, rule = found["role"], found["rule"]
+            return left_out("", "formula-behind", role=role, rule=rule, model=name)
+    return None
 
 
 def _distinct_heads(view: Floats, size: int) -> Floats:
@@ -91,8 +96,8 @@ def _distinct_heads(view: Floats, size: int) -> Floats:
     return view if len(kept) == len(heads) else np.concatenate([heads[i] for i in kept])
 
 
-def _reason(role: str, readings: Readings, n_looks: int) -> str:
+def _reason(role: str, readings: Readings, n_looks: int) -> Pattern | None:
     log10_p, name = readings.best()
     if log10_p + math.log10(max(1, n_looks)) > LOG10_LEVEL:
-        return ""
-    return f"{role} follows its index in {name}, as a start by formula does"
+        return None
+    return {"pattern": "formula", "role": role, "rule": name}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,7 +19,9 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
-from weightkin.formats.model import Model, Problem
+from weightkin.formats.model import Model
+from weightkin.records import Skipped, left_out
+from weightkin.records.codes import Pattern
 from weightkin.records.comparison import Trusts
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
@@ -34,7 +36,7 @@ class Guard:
     trends: dict[str, list[Trend]] = field(default_factory=lambda: defaultdict(list))
     sinusoids: str = ""  # the position table that holds them
     formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
-    copied_heads: str = ""  # which heads are copies of each other
+    copied_heads: Pattern | None = None  # which heads are copies of each other
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -58,16 +60,16 @@ class Guard:
                     self.formulas.look(model, axis, table, n_views=len(axis.places))
 
     @property
-    def finding(self) -> str | None:
+    def finding(self) -> Pattern | None:
         """What the index of the whole kind of axis gives away, None when nothing."""
         if self.sinusoids:
-            return f"{self.sinusoids} holds sinusoids of the index"
+            return {"pattern": "sinusoids", "tensor": self.sinusoids}
         if self.copied_heads:
             return self.copied_heads
         for role, trends in sorted(self.trends.items()):
             trend = judge_trends(trends)
             if trend:
-                return f"{role}: {trend}"
+                return {"pattern": trend, "role": role}
         return None
 
     @property
@@ -76,15 +78,15 @@ class Guard:
         return bool(self.finding) and not self.likeness and not self.sinusoids
 
     @property
-    def likeness(self) -> str:
+    def likeness(self) -> Pattern | None:
         """Which units are alike by their index, whatever their norms; nothing where none are."""
         for role, trends in sorted(self.trends.items()):
             if alike := judge_likeness(trends):
-                return f"{role}: {alike}"
-        return ""
+                return {"pattern": alike, "role": role}
+        return None
 
 
-def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
+def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> Skipped | None:
     """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
     in_a = a.finding or a.formulas.of_axis(axis_a)
     in_b = b.finding or b.formulas.of_axis(axis_b)
@@ -92,7 +94,7 @@ def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> str:
         return _both(in_a, in_b)
     # Sorting explains a rule of the index too, and leaves the other model clean.
     if (in_a and a.is_sorted) or (in_b and b.is_sorted):
-        return ""
+        return None
     return formula_behind(a.formulas, axis_a, b.formulas, axis_b)
 
 
@@ -106,31 +108,31 @@ class _Pair(Protocol):
 P = TypeVar("P", bound=_Pair)
 
 
-def untied(a: Guard, b: Guard, pairs: Sequence[P]) -> tuple[list[P], list[Problem]]:
+def untied(a: Guard, b: Guard, pairs: Sequence[P]) -> tuple[list[P], list[Skipped]]:
     """Pairs of axes on which one model's labels may be trusted; the others, with the reason."""
     kept, tied = [], []
     for pair in pairs:
         why = tie(a, pair.a, b, pair.b)
-        if why:
+        if why is not None:
             where = pair.a.stack if pair.a.block < 0 else f"{pair.a.stack}.{pair.a.block}"
-            tied.append(Problem(f"{where} {pair.a.name}", why))
+            tied.append(replace(why, what=f"{where} {pair.a.name}"))
         else:
             kept.append(pair)
     return kept, tied
 
 
-def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, str]:
+def whom_to_trust(a: Guard, b: Guard) -> tuple[Trusts | None, Skipped | None]:
     """Whose labels may be taken as uniform, or None with the reason when neither's may."""
     in_a, in_b = a.finding, b.finding
     if in_a and in_b:
         return None, _both(in_a, in_b)
     if in_a:
-        return "b", ""
-    return ("a" if in_b else "either"), ""
+        return "b", None
+    return ("a" if in_b else "either"), None
 
 
-def _both(in_a: str, in_b: str) -> str:
-    return f"the unit order carries meaning in both models (a: {in_a}; b: {in_b})"
+def _both(in_a: Pattern, in_b: Pattern) -> Skipped:
+    return left_out("", "order-carries-meaning", a=in_a, b=in_b)
 
 
 def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[str]:

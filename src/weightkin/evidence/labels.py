@@ -13,6 +13,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.pairs import PairEvidence, Views, cut_windows, largest_window
 from weightkin.evidence.sample import Plan, read_views
 from weightkin.formats.model import Model
+from weightkin.records.codes import Pattern
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import LOG_MONOTONE, LOG_SINGLE, LOG_STRAIGHT, Grid, product
 from weightkin.stats.copies import Run, copied_runs, groups_of, narrowed
@@ -51,8 +52,10 @@ class Copies:
         return dict(zip(self.rows, groups_of(len(axes), edges), strict=True))
 
 
-def copied_heads(model: Model, heads: Axis, dimensions: Sequence[Axis], plan: Plan) -> str:
-    """Say how many heads of one attention are copies of others; empty if none are.
+def copied_heads(
+    model: Model, heads: Axis, dimensions: Sequence[Axis], plan: Plan
+) -> Pattern | None:
+    """Say how many heads of one attention are copies of others; None if none are.
 
     ``dimensions`` are the axes of V/O dimensions of the model, whose rows show it.
     """
@@ -61,8 +64,8 @@ def copied_heads(model: Model, heads: Axis, dimensions: Sequence[Axis], plan: Pl
     views = read_views(model, axis, plan)[0] if axis else {}
     groups = copied_runs(list(cut_windows(views, heads.head_size)))
     n_copies = len(groups) - len(set(groups))
-    where = f"{heads.stack}.{heads.block}"
-    return f"{n_copies} of the heads in {where} are copies of others" if n_copies else ""
+    block = f"{heads.stack}.{heads.block}"
+    return {"pattern": "copied-heads", "n": n_copies, "block": block} if n_copies else None
 
 
 def key_of(axis: Axis) -> AxisKey:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
@@ -19,11 +19,11 @@ from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.signpairs import affordable, cost, sign_pairs, unread
+from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, TokenRows, frames
-from weightkin.records import Effect, Skipped
+from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
 
@@ -64,7 +64,7 @@ class StagesRun:
     block_map: BlockMap
     matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
     skipped: tuple[Skipped, ...] = ()
-    rows: str = ""  # what units were seen through, if they were
+    rows: dict[str, Any] = field(default_factory=dict)  # what units were seen through
     is_formula: bool = False  # whether hidden units of a model began as a formula: see calibrated
 
 
@@ -111,11 +111,12 @@ class _Ladder:
         for x, y in pairs:
             a, b = self.guards[x.kind]
             why = formula_behind(a.formulas, x, b.formulas, y)
-            if a.likeness and b.likeness:
-                why = why or f"units are alike by their index (a: {a.likeness}; b: {b.likeness})"
-            if why:
+            if why is None and a.likeness and b.likeness:
+                why = left_out("", "alike-by-index", a=a.likeness, b=b.likeness)
+            if why is not None:
                 what = f"signs of {block_name(x)} {x.name}"
-                skipped.append(Skipped(what=what, why=f"they are no coins: {why}"))
+                reason = {"code": why.code, **why.data}
+                skipped.append(left_out(what, "no-coins", "blind", reason=reason))
             else:
                 kept.append((x, y))
         return kept, tuple(skipped)
@@ -126,8 +127,8 @@ def run_quick(draw: Draw, alpha: float) -> StagesRun:
     wanted = -math.log(alpha) - math.log(LADDER["units"])
     ladder = _Ladder(draw, alpha)
     stage = ladder.confirmed(run_units_quick(ladder.tester(), wanted))
-    why = "effort quick reads hidden units only"
-    skipped = (Skipped(what="V/O, heads, residual width, blind tests", why=why),)
+    what = "V/O, heads, residual width, blind tests"
+    skipped = (left_out(what, "quick-reads-units", "blind"),)
     return StagesRun((stage,) if stage else (), {}, skipped=skipped)
 
 
@@ -217,17 +218,17 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
-    if isinstance(shared, str):
-        skipped = (Skipped(what="units seen through tokens", why=shared),)
+    if isinstance(shared, Skipped):
+        skipped = (replace(shared, what="units seen through tokens"),)
         return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(ladder.tester(pair, "token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
     found.append(ladder.confirmed(seen, pair))
     found.append(ladder.confirmed(through_tokens, pair, token_matches))
-    rows = f"{len(pair[0].inputs)} rows, paired by {rule}"
+    rows = {"n_rows": len(pair[0].inputs), "rule": rule}
     left = pair[0].n_left
-    note = (Skipped(what=f"{left} tokens beyond the sample", why=f"views use {rows}"),)
+    note = (left_out(f"{left} tokens beyond the sample", "tokens-beyond-sample", **rows),)
     return StagesRun(
         tuple(stage for stage in found if stage is not None),
         block_map or seen_map,
@@ -243,4 +244,4 @@ def _unread(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> tuple[Skipp
         return ()
     names = sorted({"V/O dimensions" if x.kind == "vo" else "hidden units" for x, _ in pairs})
     what = f"signs of {' and '.join(names)} in {len(pairs)} places"
-    return (unread(what, sum(cost(a, b, pair) for pair in pairs)),)
+    return (too_dear(what, sum(cost(a, b, pair) for pair in pairs), "blind"),)

@@ -18,7 +18,8 @@ from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats
 from weightkin.formats.dtypes import to_float32
-from weightkin.formats.model import Model, Problem, Rows
+from weightkin.formats.model import Model, Rows
+from weightkin.records import Skipped, left_out
 from weightkin.sketch.stand_in import sketch_behind
 
 MIN_UNITS, MAX_UNITS = 64, 1024
@@ -84,7 +85,7 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
 
 def read_views(
     model: Model, axis: Axis, plan: Plan, n_vocabulary: int = 0, run: Run | None = None
-) -> tuple[dict[str, Floats], list[Problem]]:
+) -> tuple[dict[str, Floats], list[Skipped]]:
     """Read the views of one axis: role to matrix, one row a unit; and what had to be left out.
 
     ``n_vocabulary`` is the number of embedding rows the two models can be compared on; ``run``
@@ -96,9 +97,9 @@ def read_views(
     for place in view_places(model, axis):
         view = _read_place(model, axis, place, plan, n_vocabulary, run)
         if view.size and not np.isfinite(view).all():
-            problems.append(Problem(place.tensor, "non-finite values in the rows read"))
+            problems.append(left_out(place.tensor, "non-finite-rows"))
         elif view.size and not view.any():
-            problems.append(Problem(place.tensor, "all rows read are zero"))
+            problems.append(left_out(place.tensor, "zero-rows"))
         elif view.size:
             views[place.role] = view
     return views, problems

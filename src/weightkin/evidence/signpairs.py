@@ -12,7 +12,8 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
+from weightkin.records.codes import TestGroup
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 MAX_SIGN_BLOCKS = 3  # blocks looked at in large models
@@ -62,10 +63,9 @@ def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
     return total
 
 
-def unread(what: str, n_bytes: int) -> Skipped:
-    """What was not read because it lies on a hub, and how to have it read."""
-    why = f"would read {n_bytes / 1e6:.0f} MB where a large model lies on a hub"
-    return Skipped(what=what, why=f"{why}; effort thorough does, or download the model")
+def too_dear(what: str, n_bytes: int, test: TestGroup) -> Skipped:
+    """What was not read because it lies on a hub and takes too many bytes."""
+    return left_out(what, "costs-bytes", test, n_bytes=n_bytes)
 
 
 def is_wanted(place: Place) -> bool:

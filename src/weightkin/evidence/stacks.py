@@ -17,7 +17,7 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, StagesRun, is_settled, paid_log10
 from weightkin.evidence.stage import Stage, block_name
-from weightkin.records import Skipped, Test
+from weightkin.records import Skipped, Test, left_out
 from weightkin.stats.sums import logsumexp
 
 OTHER_STACKS = "other stacks"  # key of the ladder
@@ -112,14 +112,14 @@ def _other_stacks(
         found.append(Pairing(names, sides, run_ladder(*sides, with_blind=with_blind)))
     skipped = []
     if left:
-        why = f"only {MAX_PAIRINGS} pairings of stacks under different names are looked at"
-        skipped.append(Skipped(what=f"{len(left)} pairings of stacks", why=why))
+        what = f"{len(left)} pairings of stacks"
+        skipped.append(left_out(what, "most-pairings", n=MAX_PAIRINGS))
     if run and not is_known:
-        why = "only stacks of equal names are ranked among controls"
-        skipped.append(Skipped(what="calibrated evidence of other stacks", why=why))
+        what = "calibrated evidence of other stacks"
+        skipped.append(left_out(what, "only-equal-names-ranked", "calibrated"))
     if run and not with_blind and not is_known:
-        why = f"signs and views through tokens are looked at for up to {MAX_BLIND} pairings"
-        skipped.append(Skipped(what=f"blind tests of {len(run)} pairings of stacks", why=why))
+        what = f"blind tests of {len(run)} pairings of stacks"
+        skipped.append(left_out(what, "most-blind-pairings", "blind", n=MAX_BLIND))
     tested = [p for p in found if any(stage.tests for stage in p.ran.stages)]
     if not tested:
         return OtherStacks(None, None, frozenset(run), tuple(skipped), bool(left))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,8 +24,7 @@ from weightkin.evidence.pairs import (
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import TokenRows, token_views
-from weightkin.formats.model import Problem
-from weightkin.records import Effect, Skipped, Test
+from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Confirmed, Trusts
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
@@ -82,7 +81,7 @@ class PairTester:
     guard_b: Guard = field(default_factory=Guard)
     copies_a: Copies = field(default_factory=Copies)
     copies_b: Copies = field(default_factory=Copies)
-    skipped: dict[tuple[str, str], Skipped] = field(default_factory=dict)
+    skipped: dict[Skipped, Skipped] = field(default_factory=dict)
 
     def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
         """Views of one axis; what is left out is noted."""
@@ -111,15 +110,13 @@ class PairTester:
     def test(self, axis_a: Axis, axis_b: Axis, views_a: Views, views_b: Views) -> Tested | None:
         """Evidence from one pair; None, noted, when no view can be compared."""
         for role in drop_structured_views(axis_a, views_a, views_b):
-            why = f"{role} is grouped along the unit axis in both models"
-            self.note([Problem(f"{block_name(axis_a)} {axis_a.name} {role}", why)])
+            what = f"{block_name(axis_a)} {axis_a.name} {role}"
+            self.note([left_out(what, "grouped-along-axis", role=role)])
         evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
         if evidence is None:
-            what = (
-                "has the same features in both models" if views_a and views_b else "could be read"
-            )
-            why = f"no view {what}"
-            self.note([Problem(f"{block_name(axis_a)} {axis_a.name}", why)])
+            is_read = views_a and views_b
+            what = f"{block_name(axis_a)} {axis_a.name}"
+            self.note([left_out(what, "no-view-differs" if is_read else "no-view-read")])
             return None
         return Tested(axis_a, axis_b, evidence)
 
@@ -134,11 +131,11 @@ class PairTester:
         name = f"{axis.stack}/{axis.block}/{axis.name}".encode()
         return np.random.default_rng([self.seed, zlib.crc32(name)])
 
-    def note(self, problems: Iterable[Problem], model: str = "") -> None:
+    def note(self, skipped: Iterable[Skipped], model: str = "") -> None:
         """Remember what was left out, once."""
-        for p in problems:
-            what = f"{model}: {p.what}" if model else p.what
-            self.skipped[what, p.why] = Skipped(what=what, why=p.why)
+        for x in skipped:
+            x = replace(x, what=f"{model}: {x.what}") if model else x
+            self.skipped.setdefault(x, x)
 
 
 def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage | None:
@@ -180,7 +177,7 @@ def close_stage(
     """
     trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
     if trusts is None:
-        tester.note([Problem(f"{kind} axes", why)])
+        tester.note([replace(why, what=f"{kind} axes")] if why else [])
         return refused(tester, kind)
     scanned = scanned or Scanned()
     sides = [

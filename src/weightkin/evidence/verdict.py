@@ -22,14 +22,11 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
 from weightkin.evidence.units import STRAIGHT_FAILS
-from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped
+from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out, unread
 from weightkin.records.comparison import Basis, Relation, Verdict
 
 LEAST_SHARE_TESTED = 0.5
-NO_UNIT = Skipped(
-    what="every axis",
-    why="no unit could be matched: in one model all that were read are zero, equal or not finite",
-)
+NO_UNIT = left_out("every axis", "no-unit")
 
 
 def axis_evidence(stage: Stage, alpha: float) -> AxisEvidence:
@@ -72,11 +69,12 @@ def decide(
     if any(axis.log10_pvalue <= log10_alpha for axis in axes):
         return "aligned-only", "exact", tuple(_only_aligned(axes))
     if reach.log10_pvalue > log10_alpha:
-        why = f"every unit tested alike would give p = {10**reach.log10_pvalue:.1g}, not {alpha:g}"
-        return "not-testable", "none", (Skipped(what="the verdict", why=why),)
+        pvalue = 10**reach.log10_pvalue
+        why = left_out("the verdict", "out-of-reach", pvalue=pvalue, alpha=alpha)
+        return "not-testable", "none", (why,)
     if reach.share < LEAST_SHARE_TESTED:
-        why = f"tests reach {reach.share:.0%} of the parameters of the smaller model"
-        return "not-testable", "none", (Skipped(what="the verdict", why=why),)
+        why = left_out("the verdict", "share-too-small", share=round(reach.share, 4))
+        return "not-testable", "none", (why,)
     return "no-evidence", "exact", ()
 
 
@@ -84,10 +82,9 @@ def _only_aligned(axes: Sequence[AxisEvidence]) -> Iterator[Skipped]:
     """Why axes that lined up settle nothing, beyond the effect cut."""
     for axis in axes:
         if axis.confirmed == "refuted":
-            yield Skipped(what=axis.axis, why="units outside the sample do not show it")
+            yield left_out(axis.axis, "not-confirmed")
         elif axis.passes:
-            why = "losses that compare hidden states copy the residual width, seed or no seed"
-            yield Skipped(what=axis.axis, why=f"{why}: it settles nothing alone")
+            yield left_out(axis.axis, "losses-copy")
 
 
 def has_units(ran: StagesRun) -> bool:
@@ -97,22 +94,26 @@ def has_units(ran: StagesRun) -> bool:
 
 def skipped(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> tuple[Skipped, ...]:
     """Everything that was not tested, with its reason."""
-    found = []
-    for name, side in (("a", a), ("b", b)):
-        for p in (*side.model.problems, *side.anatomy.skipped):
-            found.append(Skipped(what=f"{name}: {p.what}", why=p.why))
+    found = [*not_read(a, "a"), *not_read(b, "b")]
     for stage in ran.stages:
         found += stage.skipped
     found += _unpaired(a, b, other)
     return tuple(dict.fromkeys([*found, *ran.skipped]))
 
 
+def not_read(side: Side, name: str = "") -> list[Skipped]:
+    """What of one model could not be read, and which of its tensors no axis is known of."""
+    head = f"{name}: " if name else ""
+    found = [unread(f"{head}{p.what}", p.why) for p in side.model.problems]
+    for p in side.anatomy.skipped:
+        found.append(left_out(f"{head}{p.what}", "axis-unknown", error=p.why))
+    return found
+
+
 def other_stacks(names: Names) -> Skipped:
     """Why two models of which only stacks under different names are related have no kind."""
-    why = f"only stack {names[0]} of a and stack {names[1]} of b are known to be related"
-    return Skipped(
-        what="kind and direction", why=f"{why}; compare files that hold one network each"
-    )
+    a, b = names
+    return left_out("kind and direction", "only-other-stacks", stack_a=a, stack_b=b)
 
 
 def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
@@ -124,17 +125,17 @@ def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
     kinds_a, kinds_b = ({axis.kind for axis in side.anatomy.axes} for side in (a, b))
     for kind in sorted(kinds_a ^ kinds_b):
         lacks = "b" if kind in kinds_a else "a"
-        found.append(Skipped(what=f"{kind} axes", why=f"no {kind} axis of model {lacks} is known"))
+        found.append(left_out(f"{kind} axes", "no-such-axis", kind=kind, model=lacks))
     stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
     compared = {name for names in other.names for name in names}
     for stack in sorted((stacks_a.keys() ^ stacks_b.keys()) - compared):
         lacks = "b" if stack in stacks_a else "a"
-        found.append(Skipped(what=f"stack {stack}", why=f"model {lacks} has no {stack} stack"))
+        found.append(left_out(f"stack {stack}", "no-such-stack", stack=stack, model=lacks))
     for stack in sorted(stacks_a.keys() & stacks_b.keys()):
         extra = stacks_a[stack] - stacks_b[stack]
         if extra:
-            why = f"a has {stacks_a[stack]} blocks, b has {stacks_b[stack]}"
-            found.append(Skipped(what=f"{abs(extra)} blocks of {stack}", why=why))
+            what, n_a, n_b = f"{abs(extra)} blocks of {stack}", stacks_a[stack], stacks_b[stack]
+            found.append(left_out(what, "depths-differ", n_a=n_a, n_b=n_b))
     return found
 
 

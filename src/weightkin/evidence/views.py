@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from weightkin.arrays import Floats, Ints
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
 from weightkin.formats.model import Model
+from weightkin.records import Skipped, left_out
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
@@ -25,6 +27,7 @@ MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never 
 UNITS_AT_ONCE = 2048  # units held at a time
 MAX_TOKENIZER_BYTES = 1 << 26
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
+Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class SharedTokens:
 
     rows_a: Ints
     rows_b: Ints
-    rule: str
+    rule: Rule
     n_left: int  # that were not drawn
 
 
@@ -62,27 +65,27 @@ def shared_tokens(
         chosen = sorted(rng.choice(len(common), min(n_tokens, len(common)), replace=False).tolist())
         rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
         rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
-        rule = f"{len(common)} tokens of equal text"
+        rule: Rule = {"by": "text", "n": len(common)}
         return SharedTokens(rows_a, rows_b, rule, len(common) - len(chosen))
     n = min(n_a, n_b)
     rows = np.sort(rng.choice(n, min(n_tokens, n), replace=False))
-    return SharedTokens(rows, rows, "equal rows of the embedding", n - len(rows))
+    return SharedTokens(rows, rows, {"by": "rows"}, n - len(rows))
 
 
 def frames(
     a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int, n_tokens: int = N_TOKENS
-) -> tuple[TokenRows, TokenRows, str] | str:
+) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Frames of two models over shared tokens and the rule, or why there are none."""
     tables_a, tables_b = _tables(*a), _tables(*b)
     if tables_a is None or tables_b is None:
-        return "no embedding of tokens, patches or positions was found in both models"
+        return left_out("", "no-embedding")
     if ("embed" in tables_a.tokens) != ("embed" in tables_b.tokens):
-        return "one model reads tokens, the other images"
+        return left_out("", "tokens-and-images")
     if "embed" in tables_a.tokens:
         sizes = [t.n_tokens for t in (tables_a, tables_b)]
         chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
         if not len(chosen.rows_a):
-            return "the vocabularies share no token"
+            return left_out("", "no-shared-token")
         return (
             _token_frame(a[0], tables_a, chosen.rows_a, chosen.n_left),
             _token_frame(b[0], tables_b, chosen.rows_b, chosen.n_left),
@@ -90,13 +93,13 @@ def frames(
         )
     inputs = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
     if inputs[0].shape[0] != inputs[1].shape[0]:
-        return "patches and positions of different number"
+        return left_out("", "patches-differ")
     if not len(inputs[0]):
-        return "no patch or position is shared"
+        return left_out("", "no-shared-patch")
     return (
         TokenRows(inputs[0], None),
         TokenRows(inputs[1], None),
-        "equal patch pixels and positions",
+        {"by": "pixels"},
     )
 
 

@@ -1,11 +1,14 @@
 """Model weights: the files of a source become a `Model`, read row by row and never executed.
 
-`source.open_model` chooses the files (`folder`, and `repository` on a hub); `shards` joins several;
-`safetensors_file`, `torch_zip`, `torch_legacy`, `gguf_file` and `onnx_file` read one each
-(`torch_pickle` runs a pickle without calling anything, `onnx_graph` walks graphs, `protobuf`
-messages without a schema); `packed` and `adapter` say what is computed from what is stored;
-`storage` reads elements; `model` gives rows as float32; `digests` names the contents; `memory`
-holds a model without files.
+`source.open_model` takes a source; `finder` says which files are models, by their names, and
+`table` which formats there are and what reads each; `folder` joins the files of one model,
+`repository` finds them on a hub.
+
+One file per format: `safetensors_file`, `gguf_file`, `onnx_file`, and for torch `torch_zip` and
+`torch_legacy` (`torch_pickle` runs a pickle without calling anything, `torch_state` names what it
+describes). `packed` and `adapter` say what is computed from what is stored; `storage` reads
+elements; `model` gives rows as float32; `memory` holds a model without files; `digests` names the
+contents; `declared` reads what a model says of itself; `write_guard` keeps its folder as it is.
 """
 
 from weightkin.formats.digests import digest, full_digest

@@ -26,7 +26,7 @@ from weightkin.sources.files import Folder, Spans
 from weightkin.sources.local import LocalFile, readable
 from weightkin.text import shown, unreadable
 
-MAX_CONFIG = 1 << 20  # bytes
+MAX_ADAPTER_CONFIG = 1 << 20  # bytes
 _COMMON = re.compile(
     r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
 )
@@ -79,8 +79,28 @@ def with_adapter(
 ) -> Model:
     """Make the model that merging an adapter into its base would give.
 
-    ``name`` is that of the whole, ``parts`` are the sources of what it is made of. Of the folder
-    ``file`` is read where one was named, else the first that PEFT would look for.
+    Parameters
+    ----------
+    base : Model
+        An open model, no sketch.
+    folder : Folder
+        Where the adapter lies.
+    name : str
+        Name of the whole.
+    parts : tuple of str
+        Sources of what the whole is made of.
+    file : str
+        The file of the adapter, where one was named; else the first that PEFT would look for.
+
+    Returns
+    -------
+    Model
+        The base with every delta computed when rows are read.
+
+    Raises
+    ------
+    UnreadableModel
+        No adapter, one of a kind that is not computed, or one of another base.
     """
     source = "+".join(parts)
     held = file or next((x for x in ADAPTERS if x in folder.names), None)
@@ -93,8 +113,10 @@ def with_adapter(
             folder.path, found, "one of them" if inside else f"{ADAPTER_CONFIG} and {ADAPTERS[0]}"
         )
     config_file = folder.open_file(ADAPTER_CONFIG)
-    if config_file.size > MAX_CONFIG:
-        raise unreadable(config_file.path, f"{config_file.size} bytes", f"at most {MAX_CONFIG}")
+    if config_file.size > MAX_ADAPTER_CONFIG:
+        raise unreadable(
+            config_file.path, f"{config_file.size} bytes", f"at most {MAX_ADAPTER_CONFIG}"
+        )
     config = read_json(config_file, "config", 0, config_file.size)
     contents, files = read_files([held], folder.open_file)
     recipes = recipes_of(base, contents.tensors, config, folder.path / held)
@@ -143,7 +165,7 @@ def base_beside(folder: Path) -> Path | None:
     """
     try:
         file = LocalFile(folder / ADAPTER_CONFIG)
-        if file.size > MAX_CONFIG:
+        if file.size > MAX_ADAPTER_CONFIG:
             return None
         wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")
         name = wanted.rstrip("/").rpartition("/")[2] if isinstance(wanted, str) else ""

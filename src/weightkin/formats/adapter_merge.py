@@ -90,7 +90,26 @@ def recipes_of(
 ) -> dict[str, Recipe]:
     """One recipe for each tensor of the base that an adapter changes.
 
-    ``file`` is that of the adapter; its config lies beside it.
+    Parameters
+    ----------
+    base : Model
+        The base.
+    held : mapping
+        The tensors that the adapter holds, by name.
+    config : mapping
+        The adapter's config.
+    file : PurePath
+        The file of the adapter, for messages; its config lies beside it.
+
+    Returns
+    -------
+    dict
+        Recipes by the names of tensors of the base.
+
+    Raises
+    ------
+    UnreadableModel
+        Anything that is not computed here, or does not fit the base.
     """
     if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
         kind = "DoRA" if config.get("use_dora") else config.get("peft_type")

@@ -77,7 +77,24 @@ class ComputedStorage:
 
 
 def stored_rows(storage: Storage, name: str, rows: Index, width: int) -> npt.NDArray[Any]:
-    """Rows of a stored matrix of ``width`` columns, as stored."""
+    """Read rows of a stored matrix.
+
+    Parameters
+    ----------
+    storage : Storage
+        What holds it.
+    name : str
+        The matrix.
+    rows : array of int
+        Which rows, ascending.
+    width : int
+        Columns of the matrix.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(len(rows), width)``, as stored.
+    """
     runs = [(a * width, b * width) for a, b in runs_of(rows)]
     return storage.read_runs(name, runs).reshape(len(rows), width)
 
@@ -85,14 +102,46 @@ def stored_rows(storage: Storage, name: str, rows: Index, width: int) -> npt.NDA
 def stored_columns(
     storage: Storage, name: str, columns: Index, shape: tuple[int, int]
 ) -> npt.NDArray[Any]:
-    """Columns of a stored matrix, as stored: pieces of every row."""
+    """Read columns of a stored matrix: pieces of every row.
+
+    Parameters
+    ----------
+    storage : Storage
+        What holds it.
+    name : str
+        The matrix.
+    columns : array of int
+        Which columns, ascending.
+    shape : tuple of int
+        Rows and columns of the matrix.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(shape[0], len(columns))``, as stored.
+    """
     pieces = runs_of(columns)
     runs = [(r * shape[1] + a, r * shape[1] + b) for r in range(shape[0]) for a, b in pieces]
     return storage.read_runs(name, runs).reshape(shape[0], len(columns))
 
 
 def stored_whole(storage: Storage, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """All of a small stored tensor."""
+    """Read all of a small stored tensor.
+
+    Parameters
+    ----------
+    storage : Storage
+        What holds it.
+    name : str
+        The tensor.
+    shape : tuple of int
+        Its shape.
+
+    Returns
+    -------
+    ndarray
+        Shape ``shape``, as stored.
+    """
     return storage.read(name, 0, math.prod(shape)).reshape(shape)
 
 

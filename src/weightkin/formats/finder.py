@@ -17,8 +17,8 @@ from weightkin.sources.files import Folder
 from weightkin.text import unreadable
 
 Kind = Literal["", "index", "standard", "shard", "weights", "sketch", "adapter", "trainer"]
-PARTS = ("index", "standard", "shard")  # by which a folder is itself one model
-OWN = (*PARTS[1:], "weights", "sketch")  # files that are models, alone or with others
+ONE_MODEL_KINDS = ("index", "standard", "shard")  # by which a folder is itself one model
+OWN = (*ONE_MODEL_KINDS[1:], "weights", "sketch")  # files that are models, alone or with others
 STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What trainers write beside the weights: never part of a model.
 COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
@@ -59,7 +59,7 @@ def is_index(name: str) -> bool:
 
 def is_one_model(names: Iterable[str]) -> bool:
     """Whether a folder of such files is itself one model: an index, shards, a standard name."""
-    return any(kind_of(name) in PARTS for name in names)
+    return any(kind_of(name) in ONE_MODEL_KINDS for name in names)
 
 
 def is_models_folder(names: Sequence[str]) -> bool:
@@ -117,7 +117,7 @@ def _weights(names: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ModelsInFolder:
     """What lies in a folder that is named for the models in it; hidden entries are left out."""
 
     models: tuple[Path, ...]  # directly inside; the folder in place of its files if it is one model
@@ -125,14 +125,14 @@ class Listing:
     n_entries: int
 
 
-def models_in(folder: Path) -> Listing:
+def models_in(folder: Path) -> ModelsInFolder:
     """The models in a folder, by names alone; the folder must be one that can be listed."""
     entries = _entries(folder)
     inside = [x for x in entries if holds_model(x)]
     if is_one_model(x.name for x in entries if x.is_file()):
         inside = [folder, *(x for x in inside if x.is_dir())]
     deeper = [y for x in entries if x.is_dir() for y in _models_below(x)]
-    return Listing(tuple(inside), tuple(deeper), len(entries))
+    return ModelsInFolder(tuple(inside), tuple(deeper), len(entries))
 
 
 def _models_below(folder: Path) -> list[Path]:

@@ -19,13 +19,13 @@ from weightkin.formats.computed import Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
 from weightkin.formats.gguf_names import config_of, heads_of, original_name
+from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.formats.storage import Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
-MAGIC = b"GGUF"
+GGUF_MAGIC = b"GGUF"
 MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
 MAX_ITEMS = 1 << 24  # numbers of an array
 MAX_TENSORS = 1 << 17
@@ -59,7 +59,7 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     ``first`` is what the first part of a split file says, for the parts that follow it.
     """
     cursor = _Cursor(file)
-    if cursor.take(4) != MAGIC:
+    if cursor.take(4) != GGUF_MAGIC:
         raise unreadable(file.path, "another beginning", "the letters GGUF")
     version, n_tensors, n_facts = cursor.numbers("<IQQ")
     if version not in (2, 3):
@@ -89,7 +89,7 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     end: int | None = base
     for name, shape, kind, start in _checked(file, table, base):
         contents.problems += _hole(end, start, alignment)
-        _add(file, contents, facts, name, shape, kind, start)
+        _add(file, contents, name, shape, kind, start)
         n_bytes = _n_bytes(shape, kind)
         end = None if n_bytes < 0 else start + n_bytes
     contents.problems += _hole(end, file.size, alignment)
@@ -252,13 +252,12 @@ def _n_bytes(shape: tuple[int, ...], kind: int) -> int:
 def _add(
     file: File,
     contents: Contents,
-    facts: dict[str, Any],
     stored: str,
     shape: tuple[int, ...],
     kind: int,
     start: int,
 ) -> None:
-    name = original_name(facts, stored)
+    name = original_name(contents.facts, stored)
     if name in contents.tensors:
         raise unreadable(located(file.path, stored), f"the name {quoted(name)} again", "it once")
     n_bytes = _n_bytes(shape, kind)
@@ -266,7 +265,7 @@ def _add(
         label = PACKED[kind][0] if kind in PACKED else str(kind)
         contents.problems.append(Problem(shown(name), f"type {label} is not read for this shape"))
         return
-    heads = heads_of(facts, stored)
+    heads = heads_of(contents.facts, stored)
     is_reordered = bool(heads) and bool(shape) and shape[0] % (2 * heads) == 0
     if kind in PLAIN:
         dtype = PLAIN[kind]

@@ -26,7 +26,29 @@ def parse_object(
     is_hint: bool = False,
     most: int = MAX_ITEMS,
 ) -> dict[str, Any]:
-    """Parse one JSON object; see `parse`."""
+    """Parse one JSON object, as `parse` does a value.
+
+    Parameters
+    ----------
+    raw : bytes
+        UTF-8 text.
+    where, what : str
+        The file and what the text is, for messages.
+    is_hint : bool
+        See `parse`.
+    most : int
+        Lists and objects, or commas, that the text may have.
+
+    Returns
+    -------
+    dict
+        The object.
+
+    Raises
+    ------
+    UnreadableModel
+        It is no JSON, no object, or more than any file of a model needs.
+    """
     value = parse(raw, where, what, is_hint=is_hint, most=most)
     if not isinstance(value, dict):
         raise unreadable(where, f"{quoted(value)} as {what}", "a JSON object")
@@ -54,6 +76,11 @@ def parse(
         half surrogate pairs, which no file or database takes, a question mark.
     most : int
         Lists and objects, or commas, that the text may have.
+
+    Returns
+    -------
+    object
+        The value: dicts, lists, texts, numbers, truth values and None.
 
     Raises
     ------

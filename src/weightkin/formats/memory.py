@@ -41,7 +41,27 @@ def model_from_arrays(
     name: str = "memory",
     config: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Make a model of named arrays, whose digests are those of the same arrays in a file."""
+    """Make a model of named arrays, whose digests are those of the same arrays in a file.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Arrays of known element types, by the names of tensors.
+    name : str
+        Name and source of the model.
+    config : mapping, optional
+        What ``config.json`` would say.
+
+    Returns
+    -------
+    Model
+        A model without files.
+
+    Raises
+    ------
+    UsageError
+        An array of another element type.
+    """
     names = {dtype: code for code, dtype in NUMPY.items()}
     held: dict[str, npt.NDArray[Any]] = {}
     tensors: dict[str, TensorInfo] = {}

@@ -98,6 +98,10 @@ class Model:
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 
+    def __repr__(self) -> str:
+        size = f"{len(self.tensors)} tensors, {self.n_bytes:,} bytes"
+        return f"<Model {self.name!r}: {size}, {len(self.problems)} problems>"
+
     def rows(self, name: str, index: Rows | None = None) -> npt.NDArray[np.float32]:
         """Rows of one tensor as float32, reading no other rows.
 

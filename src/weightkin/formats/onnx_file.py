@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from weightkin.formats.dtypes import BITS, NUMPY
+from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.onnx_codes import Codes, Numbers, codes_of
 from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
-from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.formats.storage import Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.sources.local import LocalFile, readable
@@ -42,9 +42,9 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
     inside = {part for layer in layers.values() for part in layer.parts}
     for stored, name, tensor, is_turned in _named(held, layers):
         if stored in layers:
-            _add_codes(contents, file, beside, name, held, layers[stored], is_turned=is_turned)
+            _add_codes(contents, beside, name, held, layers[stored], is_turned=is_turned)
         elif stored not in inside:
-            _add(contents, file, beside, name, tensor, is_turned=is_turned)
+            _add(contents, beside, name, tensor, is_turned=is_turned)
     contents.files = list(beside.files.values())
     return contents
 
@@ -74,7 +74,6 @@ def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Sto
 
 def _add(
     contents: Contents,
-    file: File,
     beside: _Beside,
     name: str,
     tensor: Stored,
@@ -82,7 +81,7 @@ def _add(
     is_turned: bool,
 ) -> None:
     """Show one tensor, or say why it cannot be read."""
-    where = located(file.path, checked_name(file.path, name))
+    where = located(beside.file.path, checked_name(beside.file.path, name))
     dtype = DTYPES.get(tensor.kind, "")
     why = tensor.why
     if not why and dtype in _CODES and len(tensor.sizes) > 1:
@@ -97,7 +96,7 @@ def _add(
     if tensor.numbers is not None:
         _add_numbers(contents, where, name, dtype, shape, tensor.numbers)
         return
-    place = _place(file, beside, where, tensor, dtype, is_turned=is_turned)
+    place = _place(beside, where, tensor, dtype, is_turned=is_turned)
     if place is None:
         why = "its values are not stored as plain bytes"
         contents.problems.append(Problem(shown(name), why))
@@ -128,7 +127,6 @@ def _add_numbers(
 
 def _add_codes(
     contents: Contents,
-    file: File,
     beside: _Beside,
     name: str,
     held: Held,
@@ -140,12 +138,12 @@ def _add_codes(
     places = {}
     for part, stored in layer.parts.items():
         tensor = held.tensors[part]
-        where = located(file.path, checked_name(file.path, part))
+        where = located(beside.file.path, checked_name(beside.file.path, part))
         dtype = DTYPES.get(tensor.kind, "")
         turned = is_turned and stored == "codes"
         place = None
         if dtype in NUMPY and not tensor.why:
-            place = _place(file, beside, where, tensor, dtype, is_turned=turned)
+            place = _place(beside, where, tensor, dtype, is_turned=turned)
         if place is None:
             contents.problems.append(Problem(shown(name), f"{shown(part)} cannot be read"))
             return
@@ -162,14 +160,14 @@ def _add_codes(
 
 
 def _place(
-    file: File, beside: _Beside, where: str, tensor: Stored, dtype: str, *, is_turned: bool
+    beside: _Beside, where: str, tensor: Stored, dtype: str, *, is_turned: bool
 ) -> TensorLocation | None:
     """Where plain values lie; None where they are not stored so."""
     shape = checked_shape(where, tensor.sizes)
     n_bytes = math.prod(shape) * BITS[dtype] // 8
     if tensor.beside is None and tensor.span is None and n_bytes:
         return None
-    home, (start, stop) = (file, tensor.span or (0, 0))
+    home, (start, stop) = (beside.file, tensor.span or (0, 0))
     if tensor.beside is not None:
         home, start, stop = beside.place(where, tensor.beside, n_bytes)
     if stop - start != n_bytes:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from weightkin.formats.headers import MAX_DIMENSIONS
 from weightkin.formats.onnx_names import Graph, Node
 from weightkin.formats.protobuf import Messages, Value
-from weightkin.formats.shapes import MAX_DIMENSIONS
 from weightkin.sources.files import File
 from weightkin.text import located, unreadable
 

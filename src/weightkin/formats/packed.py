@@ -14,6 +14,7 @@ from typing import Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Recipe
+from weightkin.formats.headers import checked_shape
 from weightkin.formats.json_text import parse_object
 from weightkin.formats.model import Problem, Storage, TensorInfo
 from weightkin.formats.packed_bytes import FourBits, Int8, Scaled
@@ -29,7 +30,6 @@ from weightkin.formats.packed_parts import (
 )
 from weightkin.formats.packed_rows import compressed, mlx
 from weightkin.formats.packed_words import Words
-from weightkin.formats.shapes import checked_shape
 from weightkin.text import quoted, shown, unreadable
 
 STATE = ".quant_state.bitsandbytes__"  # and nf4 or fp4
@@ -46,7 +46,23 @@ def unpack(
 ) -> tuple[dict[str, TensorInfo], dict[str, Recipe], list[Problem]]:
     """Replace the parts of packed layers by what they stand for.
 
-    Parts that do not fit together are left out, and are a problem.
+    Parameters
+    ----------
+    tensors : mapping
+        Stored tensors by name.
+    storage : Storage
+        What holds their elements.
+    config : mapping
+        The config, which some layouts need.
+
+    Returns
+    -------
+    tensors : dict
+        The tensors as they are shown.
+    recipes : dict
+        How those that are computed follow from what is stored.
+    problems : list
+        Layers whose parts do not fit together; these are left out.
     """
     source = Source(tensors, storage, config)
     shown_tensors = dict(tensors)
@@ -57,11 +73,9 @@ def unpack(
             continue  # known by another part already; this one stays a tensor
         read, parts = _READERS[mark]
         try:
-            found = read(source, stem)
+            found = _once(read(source, stem), tensors)
             if found is None:
                 continue
-            if found.name in tensors and found.name not in found.parts:
-                raise unreadable(found.name, "it packed and plain at once", "one of them")
         except UnreadableModel as error:
             problems.append(Problem(shown(stem), str(error)))
             for part in parts:
@@ -80,6 +94,13 @@ def unpack(
             why = f"{len(codes)} tensors of whole numbers, and method {quoted(method)} is not read"
             problems.append(Problem("quantization_config", why))
     return shown_tensors, recipes, problems
+
+
+def _once(found: Unpacked | None, tensors: Tensors) -> Unpacked | None:
+    """Refuse a layer that is there packed and plain."""
+    if found and found.name in tensors and found.name not in found.parts:
+        raise unreadable(found.name, "it packed and plain at once", "one of them")
+    return found
 
 
 def _layers(tensors: Tensors) -> Iterator[tuple[str, str]]:
@@ -148,7 +169,6 @@ def _words(source: Source, stem: str) -> Unpacked:
     is_gptq = width == n
     bits = zero_words * 32 // n
     n_in = n_words * 32 // bits if is_gptq and bits else n_words
-    _check_words(tensors, names, bits, n, n_in, n_groups, is_gptq=is_gptq)
     index = names[3] if names[3] in tensors and tensors[names[3]].shape != (0,) else ""
     is_v2 = "v2" in str(source.stated.get("checkpoint_format", ""))
     recipe = Words(
@@ -160,20 +180,14 @@ def _words(source: Source, stem: str) -> Unpacked:
         zero_offset=1 if is_gptq and not is_v2 else 0,
         is_gptq=is_gptq,
     )
+    _check_words(tensors, names, recipe)
     packed = f"{'gptq' if is_gptq else 'awq'} {bits} bits"
     return Unpacked(f"{stem}.weight", packed, recipe, tuple(names))
 
 
-def _check_words(
-    tensors: Tensors,
-    names: list[str],
-    bits: int,
-    n: int,
-    n_in: int,
-    n_groups: int,
-    *,
-    is_gptq: bool,
-) -> None:
+def _check_words(tensors: Tensors, names: list[str], words: Words) -> None:
+    """Refuse parts of another size than their words would have."""
+    (n, n_in), bits, n_groups, is_gptq = words.shape, words.bits, words.n_groups, words.is_gptq
     if bits not in GROUPED_BITS or (not is_gptq and bits != 4):
         raise unreadable(names[0], f"{bits} bits", "2, 3, 4 or 8 (4 for AWQ)")
     n_packed = n * n_in * bits // 32

@@ -42,7 +42,27 @@ class Unpacked:
 
 
 def size_in(values: Mapping[str, Any], key: str, where: str) -> int:
-    """A positive size among stated values."""
+    """Return a positive size among stated values.
+
+    Parameters
+    ----------
+    values : mapping
+        What is stated.
+    key : str
+        Under which the size is.
+    where : str
+        What it is about, for messages.
+
+    Returns
+    -------
+    int
+        1 to 2**20.
+
+    Raises
+    ------
+    UnreadableModel
+        It is missing, or anything else.
+    """
     size = values.get(key)
     if type(size) is not int or not 0 < size <= 1 << 20:
         raise unreadable(where, f"{quoted(size)} as {key}", "a positive number")
@@ -50,7 +70,24 @@ def size_in(values: Mapping[str, Any], key: str, where: str) -> int:
 
 
 def check_part(tensors: Tensors, name: str, dtype: str, n: int) -> None:
-    """Refuse a part with another type or another number of elements."""
+    """Refuse a part with another type or another number of elements.
+
+    Parameters
+    ----------
+    tensors : mapping
+        Stored tensors by name.
+    name : str
+        The part.
+    dtype : str
+        The type of its elements, by the name of safetensors.
+    n : int
+        How many elements it must have.
+
+    Raises
+    ------
+    UnreadableModel
+        It is missing, or anything else.
+    """
     if name not in tensors:
         raise unreadable(name, "nothing", f"{n} of {dtype}")
     info = tensors[name]
@@ -60,14 +97,47 @@ def check_part(tensors: Tensors, name: str, dtype: str, n: int) -> None:
 
 
 def check_scales(name: str, n_codes: int, n_scales: int) -> None:
-    """Refuse scales that are so many that they could hold other weights than the codes."""
+    """Refuse scales that are so many that they could hold other weights than the codes.
+
+    Parameters
+    ----------
+    name : str
+        The tensor of scales, for messages.
+    n_codes, n_scales : int
+        How many codes and scales a layer has.
+
+    Raises
+    ------
+    UnreadableModel
+        Fewer codes for each scale than any layout has.
+    """
     if n_scales > 1 and n_scales * LEAST_GROUP > n_codes:
         found = f"{n_scales} scales for {n_codes} codes, stored in an unknown way"
         raise unreadable(name, found, f"at least {LEAST_GROUP} codes for each")
 
 
 def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int, int]:
-    """Shape of a part that must be a matrix with elements."""
+    """Return the shape of a part that must be a matrix with elements.
+
+    Parameters
+    ----------
+    tensors : mapping
+        Stored tensors by name.
+    name : str
+        The part.
+    dtypes : tuple of str
+        Types that its elements may have.
+
+    Returns
+    -------
+    tuple of int
+        Rows and columns, none of them 0.
+
+    Raises
+    ------
+    UnreadableModel
+        It is missing, or anything else.
+    """
     if name not in tensors:
         raise unreadable(name, "nothing", "a matrix")
     info = tensors[name]

@@ -15,7 +15,7 @@ from weightkin.text import shown, unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HubPart:
     """The files of a repository from which a model is read, all at one commit."""
 
     source: str  # without the revision
@@ -25,7 +25,7 @@ class Part:
     file: str = ""  # the one file of the folder that was named
 
 
-def open_part(source: object) -> Part:
+def open_part(source: object) -> HubPart:
     """Find what ``[hf://]org/name[@revision][:file or folder]`` names, on the hub or in its cache.
 
     Raises
@@ -41,22 +41,22 @@ def open_part(source: object) -> Part:
     return _part(found)
 
 
-def _part(found: Repository) -> Part:
+def _part(found: Repository) -> HubPart:
     asked, commit, whole = found.asked, found.commit, found.folder
     name = asked.repository.rpartition("/")[2]
     if not asked.part:
-        return Part(asked.source, name, commit, _below(whole, ""))
+        return HubPart(asked.source, name, commit, _below(whole, ""))
     inside, _, last = asked.part.rpartition("/")
     if asked.part in whole.names:
         stem = PurePosixPath(last).stem
         name = name if stem in STANDARD_STEMS else stem
-        return Part(asked.source, name, commit, _below(whole, inside), last)
+        return HubPart(asked.source, name, commit, _below(whole, inside), last)
     folder = _below(whole, asked.part)
     if not folder.names:
         weights = _weights(whole)
         wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
         raise unreadable(whole.path / asked.part, "nothing there", wanted)
-    return Part(asked.source, f"{name}-{last}", commit, folder)
+    return HubPart(asked.source, f"{name}-{last}", commit, folder)
 
 
 def _weights(folder: Folder) -> list[str]:

@@ -11,9 +11,9 @@ import math
 from typing import Any
 
 from weightkin.formats.dtypes import BITS, NUMPY
+from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.json_text import MAX_BYTES, parse_object
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.shapes import check_empty, checked_name, checked_shape
 from weightkin.formats.storage import Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
@@ -47,7 +47,24 @@ def read_safetensors(file: File) -> Contents:
 def read_json(
     file: File, what: str, start: int, stop: int, *, is_hint: bool = False
 ) -> dict[str, Any]:
-    """Parse bytes ``start:stop`` of a file as one JSON object without repeated keys."""
+    """Parse a piece of a file as one JSON object without repeated keys.
+
+    Parameters
+    ----------
+    file : File
+        The file.
+    what : str
+        What the text is, for messages.
+    start, stop : int
+        First byte of the text, and the one behind its last.
+    is_hint : bool
+        Nothing rests on it; see `parse`.
+
+    Returns
+    -------
+    dict
+        The object.
+    """
     raw = file.read([(start, stop)]).tobytes()
     return parse_object(raw, file.path, what, is_hint=is_hint)
 

@@ -12,11 +12,11 @@ from weightkin.formats.adapter_merge import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import read_config, read_folder, read_named
+from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
 from weightkin.formats.storage import Contents, FileStorage, SketchFound, is_sketch
-from weightkin.formats.wrappers import plain_names
 from weightkin.sources.files import File, Folder
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
 from weightkin.sources.local import folder_around, folder_at, readable

@@ -52,7 +52,7 @@ class Format:
         return any(x is not None and re.match(x, head, re.DOTALL) for x in patterns)
 
 
-def _alone(read: Callable[[File], Contents]) -> Reader:
+def alone(read: Callable[[File], Contents]) -> Reader:
     """A reader that needs nothing but the file."""
     return lambda file, _open_file, _before: read(file)
 
@@ -60,7 +60,7 @@ def _alone(read: Callable[[File], Contents]) -> Reader:
 FORMATS = (
     Format(
         suffixes=(".safetensors",),
-        read=_alone(read_safetensors),
+        read=alone(read_safetensors),
         magic=rb"(?!\0{4}).{4}\0{4}\{",  # a header of under 4 GiB, and its beginning
         is_sure=True,
         named_magic=b"",
@@ -68,7 +68,7 @@ FORMATS = (
     ),
     Format(
         suffixes=(".bin", ".pt", ".pth", ".ckpt"),
-        read=_alone(read_torch),
+        read=alone(read_torch),
         magic=re.escape(torch_zip.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
@@ -77,7 +77,7 @@ FORMATS = (
     Format(
         suffixes=(".gguf",),
         read=lambda file, _, before: read_gguf(file, before.facts),
-        magic=gguf_file.MAGIC,
+        magic=gguf_file.GGUF_MAGIC,
         is_sure=True,
         named_magic=b"",
         parts_of=gguf_file.parts_of,
@@ -175,6 +175,11 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
         Opens a file beside it, by its name.
     before : Contents
         What the parts before it held.
+
+    Returns
+    -------
+    Contents
+        The tensors, and the files beside it that hold their values.
 
     Raises
     ------

@@ -4,7 +4,50 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from weightkin.formats.dtypes import TORCH_DTYPES, TORCH_STORAGES
+TORCH_DTYPES = {  # what torch calls the types of elements
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "uint32": "U32",
+    "int32": "I32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+    "float4_e2m1fn_x2": "F4",
+    "complex32": "C32",
+    "complex64": "C64",
+    "complex128": "C128",
+}
+
+TORCH_STORAGES = {  # and its classes of storages
+    "BoolStorage": "BOOL",
+    "ByteStorage": "U8",
+    "CharStorage": "I8",
+    "ShortStorage": "I16",
+    "IntStorage": "I32",
+    "LongStorage": "I64",
+    "HalfStorage": "F16",
+    "BFloat16Storage": "BF16",
+    "FloatStorage": "F32",
+    "DoubleStorage": "F64",
+    "ComplexFloatStorage": "C64",
+    "ComplexDoubleStorage": "C128",
+    "QInt8Storage": "QINT8",
+    "QUInt8Storage": "QUINT8",
+    "QInt32Storage": "QINT32",
+    "QUInt4x2Storage": "QUINT4X2",
+    "QUInt2x4Storage": "QUINT2X4",
+}
 
 
 class StorageRecord(NamedTuple):

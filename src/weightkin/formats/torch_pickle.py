@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.shapes import MAX_DIMENSIONS
+from weightkin.formats.headers import MAX_DIMENSIONS
 from weightkin.formats.torch_globals import ALLOWED, Global, StorageRecord, TensorRecord
 from weightkin.text import shown, unreadable
 

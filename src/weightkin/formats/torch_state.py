@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from weightkin.formats.dtypes import BITS, NUMPY
+from weightkin.formats.headers import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.shapes import check_empty, checked_name, checked_shape, checked_strides
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import TensorRecord
 from weightkin.sources.files import File, TensorLocation
@@ -34,9 +34,28 @@ Path = tuple[str, ...]
 def state_contents(
     file: File, root: object, span: Callable[[str], tuple[int, int]], storages: Iterable[str]
 ) -> Contents:
-    """Tensors of what was unpickled; ``span`` says which bytes a storage has, by its key.
+    """Tensors of what was unpickled.
 
-    ``storages`` are the keys of all that the file holds.
+    Parameters
+    ----------
+    file : File
+        The file.
+    root : object
+        What its pickle made.
+    span : callable
+        First byte of a storage and the one behind its last, by its key.
+    storages : iterable of str
+        Keys of all storages that the file holds.
+
+    Returns
+    -------
+    Contents
+        The tensors, and what of the file is not read.
+
+    Raises
+    ------
+    UnreadableModel
+        It is no state dict, or malformed.
     """
     if not isinstance(root, dict):
         raise unreadable(file.path, f"{quoted(root)} at the top", "a state dict")

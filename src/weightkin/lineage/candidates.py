@@ -10,6 +10,8 @@ import numpy as np
 
 from weightkin.arrays import Doubles
 from weightkin.formats import Model
+from weightkin.records import Clue
+from weightkin.records.family import Unit
 from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
@@ -30,10 +32,10 @@ class CandidateEdge:
     direction: float = 0.5
     distance: float = 0.0
     support: float = 1.0
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Clue, ...] = ()
     runner_up: int | None = None
     behind: float = 0.0
-    unit: str = ""  # of `behind`
+    unit: Unit = ""  # of `behind`
 
     @property
     def is_claimed(self) -> bool:

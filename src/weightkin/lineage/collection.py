@@ -15,7 +15,7 @@ from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
 from weightkin.sketch.source import open_model
@@ -69,7 +69,7 @@ def _keep(
     name = _label(source)
     if isinstance(result, str | Lost):
         why = result if isinstance(result, str) else f"{source}: {result.why}"
-        found.skipped.append(Skipped(what=name, why=why))
+        found.skipped.append(unread(name, why))
         found.n_lost += isinstance(result, Lost)
         found.is_incomplete = True
         return
@@ -79,10 +79,10 @@ def _keep(
         found.is_incomplete = True
     n_lost = sum(t.n_finite < t.stored.size for t in sketch.tensors.values())
     if n_lost:
-        why = f"{n_lost} of {len(sketch.tensors)} tensors hold non-finite values: left out"
-        found.skipped.append(Skipped(what=name, why=why))
+        n = len(sketch.tensors)
+        found.skipped.append(left_out(name, "non-finite-tensors", n=n_lost, n_tensors=n))
     for what, why in sketch.problems:
-        found.skipped.append(Skipped(what=f"{name}: {what}", why=why))
+        found.skipped.append(unread(f"{name}: {what}", why))
     member_id = _unique(sketch.name or name, taken)
     contents = contents_of(sketch)
     if contents in first:

@@ -24,8 +24,9 @@ from weightkin.lineage.mixtures import merge_edges
 from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
-from weightkin.records import Skipped
+from weightkin.records import clue, left_out
 from weightkin.records.family import FamilyGraph
+from weightkin.records.form import written
 from weightkin.records.kinds import KINDS, disguises
 from weightkin.sketch import Sketch
 
@@ -57,7 +58,7 @@ def find_family(
     collection = gather(sources, cache, execution)
     if not collection.members:
         kind = WorkerLost if collection.n_lost else UnreadableModel
-        raise kind(none_read([x.why for x in collection.skipped]))
+        raise kind(none_read([x.data["error"] for x in collection.skipped]))
     if method == "mother":
         from weightkin.lineage.paper import mother_edges
 
@@ -153,15 +154,8 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
         _phase(progress, "looking for disguised copies", collection),
     )
     edges += [_hidden_edge(found) for found in hidden]
-    skipped = [
-        Skipped(what=members[i].id, why="no relatives on the sketch, and no weights to look again")
-        for i in alone
-        if members[i].model is None
-    ]
-    skipped += [
-        Skipped(what=members[i].id, why="too many models without relatives to compare all weights")
-        for i in unseen
-    ]
+    skipped = [left_out(members[i].id, "no-weights") for i in alone if members[i].model is None]
+    skipped += [left_out(members[i].id, "too-many-alone") for i in unseen]
     return Drawn(edges, n_unobserved, skipped)
 
 
@@ -185,7 +179,7 @@ def _or_tied(
     rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
     if not rivals:
         return edge
-    said = f"tied: nothing tells its parent from {sketches[rivals[0]].name}, a copy of it"
+    said = clue("tied-copy", model=sketches[rivals[0]].name)
     return replace(
         edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=rivals[0], behind=0.0
     )
@@ -209,9 +203,9 @@ def _hidden_edge(found: HiddenPair) -> CandidateEdge:
         distance=found.distance,
         support=found.support,
         evidence=(
-            record.sentence,
-            f"units seen through tokens differ by {found.distance:.2e}",
-            *(["tied: another model is as near"] if found.is_tied else []),
+            clue("compared", summary=written(record.summary)),
+            clue("units-by-tokens", distance=found.distance),
+            *([clue("tied-near")] if found.is_tied else []),
         ),
         runner_up=found.runner_up if found.runner_up >= 0 else None,
         behind=found.behind,

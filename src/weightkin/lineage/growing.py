@@ -17,6 +17,7 @@ from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
 from weightkin.lineage.family import find_family
 from weightkin.lineage.relatives import Groups, Relatives
+from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.sketch import Sketch
 
@@ -86,7 +87,7 @@ def insert_model(
 def opened(graph: FamilyGraph, name: str = "") -> FamilyGraph:
     """Leave directions open, of all edges or of one model's: a part of its family was laid out."""
     n = sum(node.observed for node in graph.nodes) - 1
-    said = f"placed among the {n} nearest of a larger family: tree --registry lays out all of it"
+    said = clue("nearest-of-family", n=n)
 
     def left_open(edge: FamilyEdge) -> FamilyEdge:
         if name and name not in (edge.parent, edge.child):

@@ -17,7 +17,7 @@ from weightkin.evidence.sample import view_places
 from weightkin.evidence.views import TokenRows, frames, unit_rows_of
 from weightkin.lineage.candidates import Member, support_of
 from weightkin.lineage.relatives import OnProgress
-from weightkin.records import Comparison
+from weightkin.records import Comparison, Skipped
 from weightkin.sketch.invariant import token_likeness
 
 SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
@@ -184,7 +184,7 @@ class Looks:
         if a is None or b is None:
             return
         shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
-        if isinstance(shared, str):
+        if isinstance(shared, Skipped):
             return
         both = (*b.axes("units"), *b.axes("vo"))
         there = {(x.stack, x.block, x.name): x for x in both}

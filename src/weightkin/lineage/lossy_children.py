@@ -12,9 +12,9 @@ from weightkin.derivation.kinds import Derivation
 from weightkin.lineage.candidates import LIKELY, CandidateEdge, first_kind, support_of
 from weightkin.lineage.proposed import LikenessMatrix, square
 from weightkin.lineage.relatives import OnProgress, Relatives
+from weightkin.records import clue
 from weightkin.records.kinds import KINDS
 
-TIED = "tied: the same map of {} gives exactly these values as well"
 N_NEAREST_PARENTS = 8  # possible parents looked at for each model, the most alike first
 
 
@@ -97,7 +97,7 @@ def _edge(
     if second is None:
         return edge
     if first.is_exact and second.is_exact and first.in_common == second.in_common:
-        said = TIED.format(relatives.sketches[second.parent].name)
+        said = clue("tied-map", model=relatives.sketches[second.parent].name)
         return replace(
             edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=second.parent
         )

@@ -104,7 +104,7 @@ def _edges(
                 direction=merge.direction,
                 support=support,
                 distance=relate(sketches[parent], sketches[child]).relative_distance,
-                evidence=(*merge.evidence, *merge.warnings),
+                evidence=merge.evidence,
             )
         )
     return drawn

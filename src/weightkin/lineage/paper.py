@@ -12,9 +12,7 @@ from weightkin.lineage.arborescence import ROOT
 from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.mother import common_square, distances, mother
 from weightkin.lineage.trained import by_layout
-from weightkin.records import Skipped
-
-BLIND = "the second paper's recipe gives no probability; its direction is that of kurtosis"
+from weightkin.records import Skipped, clue, left_out
 
 
 class Squares(Mapping[str, npt.NDArray[np.float32]]):
@@ -60,15 +58,15 @@ def mother_edges(
         for layout in layouts:
             if len(layout) < 2:
                 if len(layouts) > 1:
-                    skipped.append(_skipped(members, layout, "no relative of its shape"))
+                    skipped.append(_skipped(members, layout, "no-relative-of-shape"))
                 continue
             if any(not members[i].sketch.scheme.is_whole and not members[i].model for i in layout):
-                skipped.append(_skipped(members, layout, "whole matrices are needed"))
+                skipped.append(_skipped(members, layout, "whole-matrices-needed"))
                 continue
             squares = [Squares(members[i]) for i in layout]
             names = common_square(squares)
             if not names:
-                skipped.append(_skipped(members, layout, "no square matrix in common"))
+                skipped.append(_skipped(members, layout, "no-common-square"))
                 continue
             parents = mother(squares, 1)
             far: Doubles = distances(squares, names, "l_FT")
@@ -79,7 +77,7 @@ def mother_edges(
                     kind="unknown",
                     distance=max(0.0, float(far[u, v])),
                     direction=0.5,
-                    evidence=(BLIND,),
+                    evidence=(clue("recipe"),),
                 )
                 for v, u in enumerate(parents)
                 if u != ROOT
@@ -87,5 +85,5 @@ def mother_edges(
     return edges, skipped
 
 
-def _skipped(members: Sequence[Member], layout: Sequence[int], why: str) -> Skipped:
-    return Skipped(what=", ".join(members[i].id for i in layout), why=why)
+def _skipped(members: Sequence[Member], layout: Sequence[int], code: str) -> Skipped:
+    return left_out(", ".join(members[i].id for i in layout), code)

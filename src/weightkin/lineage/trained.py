@@ -24,22 +24,16 @@ from weightkin.lineage.orient import (
 from weightkin.lineage.relatives import Relatives
 from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
 from weightkin.lineage.twins import twin_edges, twins_of
+from weightkin.records import Clue, clue
 from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
-SIBLING = "nothing here tells a parent from an older sibling: add more relatives"
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
-DISTANT = "both hold less than 0.6 of each other: a common initialisation or early ancestor"
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
-THROUGH = "holds what {} lost of its original: came through it"
-COARSE = "tied: stored so coarsely that it may have been made from {} as well, and rounded after"
 MAX_AMBIGUOUS_CHILDREN = (
     2  # children of a root, from which it cannot be told from one of them without a clock
 )
-PATH = "no clock, and a root of few children: this one may be its parent as well"
-NEW_PART = "the nearest of them has a new part, and these share the old one: from another ancestor"
-MOVED = "the changes from here to all its relatives share a part: it has moved since they left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +55,7 @@ def tree_below(
 
 def left_open(sketches: Sequence[Sketch], tree: Tree, coarse: Set[int], original: int) -> Tree:
     """A tree below a copy, its own children open where they are stored as coarsely as it is."""
-    said = COARSE.format(sketches[original].name)
+    said = clue("coarse", model=sketches[original].name)
     edges = [
         replace(e, direction=0.5, evidence=(*e.evidence[:-1], said), runner_up=original, behind=0.0)
         if e.parent == tree.root and e.child in coarse
@@ -142,7 +136,7 @@ def _of_different(
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:
-        came = THROUGH.format(own[root].name)
+        came = clue("came-through", model=own[root].name)
         return Tree(tuple(_came(e, known_root, came) for e in edges), known_root, tuple(members), 0)
     products = grams(tensors).sum(axis=0)
     place = {i: k for k, i in enumerate(members)}
@@ -153,7 +147,7 @@ def _of_different(
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
         if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            evidence = (*edge.evidence, SIBLING)
+            evidence = (*edge.evidence, clue("older-sibling"))
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         is_timed = bool(group.pairwise.direction[u, v])
         if (
@@ -162,7 +156,7 @@ def _of_different(
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
-            evidence = (*edge.evidence, PATH)
+            evidence = (*edge.evidence, clue("few-children"))
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
@@ -174,19 +168,19 @@ def _of_different(
     unobserved = -1 - n_before
     if len(lacking) > 1 and not distant:
         near = [edge for edge in near if edge not in lacking]
-        near += _beside(lacking, members[root], unobserved, NEW_PART)
+        near += _beside(lacking, members[root], unobserved, "new-part")
     elif distant:
-        near += _beside(distant, members[root], unobserved, DISTANT)
+        near += _beside(distant, members[root], unobserved, "distant")
     elif _has_moved(group.inheritance, found, root):
         leaving = [edge for edge in near if edge.parent == members[root]]
         near = [edge for edge in near if edge.parent != members[root]]
-        near += _beside(leaving, members[root], unobserved, MOVED)
+        near += _beside(leaving, members[root], unobserved, "has-moved")
     else:
         return Tree(tuple(near), members[root], tuple(members), 0)
     return Tree(tuple(near), members[root], tuple(members), 1)
 
 
-def _came(edge: CandidateEdge, root: int, said: str) -> CandidateEdge:
+def _came(edge: CandidateEdge, root: int, said: Clue) -> CandidateEdge:
     """An edge below a known root: those that leave it rest on what its copy lost."""
     if edge.parent != root:
         return edge
@@ -194,7 +188,7 @@ def _came(edge: CandidateEdge, root: int, said: str) -> CandidateEdge:
 
 
 def _beside(
-    leaving: Sequence[CandidateEdge], root: int, unobserved: int, why: str
+    leaving: Sequence[CandidateEdge], root: int, unobserved: int, code: str
 ) -> list[CandidateEdge]:
     """Hang children and the root itself from an ancestor that nobody has."""
     ends = [*leaving, replace(leaving[0], child=root)]
@@ -204,8 +198,8 @@ def _beside(
             parent=unobserved,
             kind="unknown",
             details={},
-            direction=1.0 if why == DISTANT else MERELY_OLDER,
-            evidence=(why,),
+            direction=1.0 if code == "distant" else MERELY_OLDER,
+            evidence=(clue(code),),
             runner_up=None,
             behind=0.0,
         )

@@ -8,16 +8,15 @@ import numpy as np
 from scipy.special import expit
 
 from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
-from weightkin.derivation.direction import ASK
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise
 from weightkin.lineage.relatives import Relatives
+from weightkin.records import Clue, clue
 from weightkin.sketch import Sketch
 
 MERELY_OLDER = 0.75  # probability of a direction that only says who is older
 CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
-SMALL = "the difference is noise: which of the two it was added to is not shown"
-FRAMES = "both have relatives that are written as they are: nothing tells which was rewritten"
+OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
 HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as likely
 
 
@@ -54,10 +53,10 @@ def trained_edge(
     u = int(found.parents[v])
     undone = relatives.undone(members[u], members[v])
     derivation, _ = relatives.derive(members[u], members[v], undone)
-    evidence = [f"relative distance {distance:.4f}"]
+    evidence = [clue("relative-distance", distance=round(distance, 6))]
     held, direction = float(found.held[v]), float(found.direction[v])
     if not np.isnan(held):
-        evidence.append(f"holds {held:.2f} of what its parent learned (siblings: under 0.5)")
+        evidence.append(clue("inherits", share=round(held, 4)))
         direction = min(direction, MERELY_OLDER) if held < HELD_LEAST else direction
     second = int(found.runner_up[v])
     is_seen = not undone  # by distances
@@ -65,15 +64,15 @@ def trained_edge(
         direction *= float(expit(found.margin[v]))  # that parent rather than the next one
     if "noise" in derivation.kind and derivation.parent == "undetermined":
         direction = min(direction, MERELY_OLDER)
-        evidence.append(SMALL)
+        evidence.append(clue("noise-undetermined"))
     if (
         undone
         and members[u] != known_root
         and not _is_odd_one(relatives, members, members[u], members[v])
     ):
         direction = min(direction, 0.5)
-        evidence.append(FRAMES)
-    evidence += _clock_words(*(relatives.sketches[members[k]] for k in (u, v)))
+        evidence.append(clue("rewritten-undetermined"))
+    evidence += _clock_clues(*(relatives.sketches[members[k]] for k in (u, v)))
     return CandidateEdge(
         parent=members[u],
         child=members[v],
@@ -83,7 +82,7 @@ def trained_edge(
         direction=round(direction, 4),
         distance=distance,
         support=float(found.support[v]),
-        evidence=(*evidence, *(x for x in derivation.evidence if x != ASK and not _is_clock(x))),
+        evidence=(*evidence, *(x for x in derivation.evidence if x.code not in OF_PAIRS)),
         runner_up=members[second] if second >= 0 else None,
         behind=round(float(found.margin[v]), 3),
         unit="log-odds",
@@ -106,19 +105,12 @@ def _is_odd_one(relatives: Relatives, members: Sequence[int], u: int, v: int) ->
     return has_mate
 
 
-def _is_clock(line: str) -> bool:
-    """What a pair alone says of its clock; among relatives it counts, and is said again."""
-    return line.startswith("clock: ")
-
-
-def _clock_words(parent: Sketch, child: Sketch) -> list[str]:
+def _clock_clues(parent: Sketch, child: Sketch) -> list[Clue]:
     found = collinear_rows(parent, child)
     if found.n_rows < MIN_CLOCK_ROWS or abs(found.c - 1.0) <= STILL:
         return []
-    is_for = found.c < 1.0
-    said = f"{found.n_rows} token rows that training never used are {found.c:.6f} times as large as"
-    said += f" in the parent, by decay: counted {'for' if is_for else 'against'} this direction"
-    return [f"clock: {said} (log-odds {CLOCK if is_for else -CLOCK:+.1f})"]
+    log_odds = CLOCK if found.c < 1.0 else -CLOCK
+    return [clue("unused-rows-shrank", n_rows=found.n_rows, c=found.c, log_odds=log_odds)]
 
 
 def pairwise(own: Sequence[Sketch]) -> Pairwise:

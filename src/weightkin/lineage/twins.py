@@ -15,10 +15,9 @@ from weightkin.derivation.distances import relate
 from weightkin.derivation.shared import shared_tensors
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.relatives import Relatives
+from weightkin.records import clue
 from weightkin.sketch import Sketch
 
-EQUAL = "all matrices that both have are equal: nothing tells which came first"
-TIED = "tied: as near to {} and equal to its parent in every matrix"
 TIED_DISTANCE = 1e-9  # relative distance
 
 
@@ -56,7 +55,7 @@ def twin_edges(
                     log10_pvalue=relatives.test(first, other)[0],
                     direction=derivation.probability if is_known else 0.5,
                     distance=relation.relative_distance,
-                    evidence=derivation.evidence if is_known else (EQUAL,),
+                    evidence=derivation.evidence if is_known else (clue("twins"),),
                 )
             )
     return found
@@ -75,7 +74,7 @@ def _settled(
     if len(nearest) == 1:
         return replace(edge, parent=nearest[0])
     rival = next(u for u in (*nearest, *others) if u != edge.parent)
-    said = TIED.format(sketches[rival].name)
+    said = clue("tied-twin", model=sketches[rival].name)
     return replace(
         edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=rival, behind=0.0
     )

@@ -16,9 +16,8 @@ from weightkin.arrays import Doubles
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
-from weightkin.formats.model import Problem
 from weightkin.localise.blockscan import BlockScan
-from weightkin.records import BlockRelation, Effect
+from weightkin.records import BlockRelation, Effect, left_out
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map
 
@@ -64,9 +63,8 @@ def find_pairs(
             if found.effect is not None and block_is_real(scan.kind, found.effect):
                 merged.setdefault((found.stack, found.a, found.b), []).append(found)
             else:
-                why = "units line up, but are no more alike than chance"
                 what = f"{scan.kind} of {scan.stack} {found.a} and {found.b}"
-                tester.note([Problem(what, why)])
+                tester.note([left_out(what, "aligned-not-alike")])
     return [_join(pair) for _, pair in sorted(merged.items())]
 
 

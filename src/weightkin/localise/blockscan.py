@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
-from weightkin.formats.model import Problem
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -68,8 +67,8 @@ def scan_blocks(
         tester = PairTester(a, b, plan, seed, seen_through)
         pieces = _Pieces(tester, kind)
         trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
-        if trusts is None and pieces.stacks:
-            tester.note([Problem(f"{kind} axes", why)])
+        if why is not None and pieces.stacks:
+            tester.note([replace(why, what=f"{kind} axes")])
         scans += [_scan(pieces, stack, trusts) for stack in pieces.stacks]
         skipped.update(dict.fromkeys(tester.skipped.values()))
     return [scan for scan in scans if scan.is_testable.any()], tuple(skipped)

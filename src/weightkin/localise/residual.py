@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from weightkin.evidence.sample import (
 )
 from weightkin.evidence.stage import PairTester, pair_axes
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
-from weightkin.formats.model import Model, Problem
+from weightkin.formats.model import Model
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
@@ -50,8 +50,8 @@ def map_residual(
         if found:
             tested.append((found, n_rows))
     trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
-    if trusts is None and tested:
-        tester.note([Problem("residual axes", why)])
+    if why is not None and tested:
+        tester.note([replace(why, what="residual axes")])
     maps = []
     for t, n in tested:
         is_trusted = trusts is not None and bool(tester.without_ties([t]))

@@ -15,7 +15,7 @@ from weightkin.anatomy.naming import is_buffer
 from weightkin.arrays import Floats
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, TensorInfo
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.location import Likeness, TensorRelation
 
 N_VALUES, N_RUNS = 4096, 4  # values read of one tensor, in so many runs spread evenly
@@ -39,8 +39,7 @@ def scan_tensors(a: Model, b: Model) -> tuple[tuple[TensorRelation, ...], tuple[
         if max(len(names_a), len(names_b)) > MAX_GROUP or len(shape) < 2:
             if len(shape) >= 2:
                 what = f"tensors of shape {'x'.join(map(str, shape))}"
-                why = f"more than {MAX_GROUP} of them: only equal names are compared"
-                skipped.append(Skipped(what=what, why=why))
+                skipped.append(left_out(what, "large-group", n=MAX_GROUP))
             same = sorted(set(names_a) & set(names_b))
             for name in same:
                 found += _compare(a, b, [name], [name], math.prod(shape), skipped)
@@ -98,8 +97,7 @@ def _samples(
     for name in names:
         row = to_float32(model.storage.read_runs(name, runs))
         if not np.isfinite(row).all():
-            why = "non-finite values in the sample"
-            skipped.append(Skipped(what=f"{which}: {name}", why=why))
+            skipped.append(left_out(f"{which}: {name}", "non-finite-sample"))
         elif row.size > 1 and (row != row[0]).any():
             kept.append(name)
             rows.append(row)

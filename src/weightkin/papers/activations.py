@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ from weightkin.errors import WeightkinError
 from weightkin.evidence.pairs import effect_of
 from weightkin.papers.forward import Activations, BlockActivations, record_activations
 from weightkin.papers.inputs import shared_inputs
-from weightkin.records import Effect, Skipped, Test
+from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Null, Trusts
 from weightkin.stats.matching import Matching, match_rows
 from weightkin.stats.published import fisher, match, spearman, spearman_monte_carlo
@@ -66,7 +66,7 @@ def activation_tests(
         a = record_activations(source_a, given, device=device)
         b = record_activations(source_b, given, device=device)
     except WeightkinError as error:
-        return (), (Skipped(what="activation tests", why=str(error)),)
+        return (), (left_out("activation tests", "cannot-run", error=str(error)),)
     tests = [*phi_h(a, b, seed=seed), *phi_match(a, b, seed=seed)]
     jsd = phi_jsd(a, b)
     tests += [jsd] if jsd else []
@@ -191,23 +191,20 @@ def _match_pair(
 def _left_out(a: Activations, b: Activations, *, has_jsd: bool) -> Iterator[Skipped]:
     """What of two recorded models could not be compared."""
     for name, side in (("a", a), ("b", b)):
-        yield from (Skipped(what=f"{name}: {s.what}", why=s.why) for s in side.skipped)
+        yield from (replace(s, what=f"{name}: {s.what}") for s in side.skipped)
     in_b = {block.name for block in b.blocks}
     unpaired = [x.name for x in a.blocks if x.name not in in_b]
     if unpaired or len(in_b) > len(a.blocks):
-        why = f"a has {len(a.blocks)} blocks, b has {len(in_b)}; only equal names are paired"
-        yield Skipped(what="phi_H, phi_MATCH of the other blocks", why=why)
+        what = "phi_H, phi_MATCH of the other blocks"
+        yield left_out(what, "blocks-unpaired", n_a=len(a.blocks), n_b=len(in_b))
     pairs = list(_straight(a, b))
     if any(len(x.hidden) != len(y.hidden) for x, y in pairs):
-        yield Skipped(what="phi_H", why="hidden widths differ, so units have no common order")
+        yield left_out("phi_H", "widths-differ")
     if any(x.up is None or y.up is None for x, y in pairs):
-        why = "plain MLPs have no gate and up to match; the generalised test refits them"
-        yield Skipped(what="phi_MATCH", why=why)
+        yield left_out("phi_MATCH", "plain-mlps")
     if not has_jsd:
-        why = "no output distributions over the same vocabulary"
-        if a.inputs == "gaussian":
-            why = "MLPs were run by themselves, without outputs of the model"
-        yield Skipped(what="phi_JSD", why=why)
+        is_alone = a.inputs == "gaussian"
+        yield left_out("phi_JSD", "mlps-alone" if is_alone else "no-common-outputs")
 
 
 def _straight(

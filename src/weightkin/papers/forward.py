@@ -16,7 +16,7 @@ from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.inputs import CannotRun, Inputs, library
 from weightkin.papers.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 
 LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits
 KEPT_OUTPUTS = 1 << 26  # numbers of the output distributions kept, 256 MiB
@@ -100,8 +100,8 @@ def record_activations(
     model = load(folder)
     mlps, skipped = find_mlps(model)
     if not mlps:
-        why = skipped[0].why if skipped else "no MLP with known projections"
-        raise CannotRun(f"{folder}: {why}")
+        why = skipped[0].data.get("error", skipped[0].code) if skipped else "none is known"
+        raise CannotRun(f"{folder}: no MLP can be watched ({why})")
     _check_inputs(model, inputs, str(folder))
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     tables = {mlp.name: {k: _Table(p, k == "hidden") for k, p in mlp.tables.items()}
@@ -116,7 +116,7 @@ def record_activations(
         found = _close(mlp, tables.pop(mlp.name), n_batches)
         (blocks if isinstance(found, BlockActivations) else skipped).append(found)  # type: ignore[arg-type]
     if log_outputs is not None and not np.isfinite(log_outputs).all():
-        skipped.append(Skipped(what="outputs", why="non-finite output distributions"))
+        skipped.append(left_out("outputs", "non-finite-outputs"))
         log_outputs = None
     return Activations(str(folder), inputs.kind, tuple(blocks), log_outputs, tuple(skipped))
 
@@ -191,11 +191,10 @@ def _close(mlp: Mlp, tables: Mapping[str, _Table], n_batches: int) -> BlockActiv
     """Join the chunks of one block, if its modules ran once a batch and stayed finite."""
     calls = {len(table.chunks) for table in tables.values()}
     if calls != {n_batches}:
-        seen = ", ".join(str(n) for n in sorted(calls))
-        why = f"its projections ran {seen} times in {n_batches} batches, expected once in each"
-        return Skipped(what=mlp.name, why=why)
+        times = sorted(calls)
+        return left_out(mlp.name, "projections-ran", n_times=times, n_batches=n_batches)
     closed = {key: table.close() for key, table in tables.items()}
     n_bad = sum(int((~np.isfinite(x)).sum()) for x in closed.values())
     if n_bad:
-        return Skipped(what=mlp.name, why=f"{n_bad} non-finite activations")
+        return left_out(mlp.name, "non-finite-activations", n=n_bad)
     return BlockActivations(mlp.name, closed["gate"], closed.get("up"), closed["hidden"])

@@ -13,7 +13,7 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.catalogue.config import DEPTHS
 from weightkin.formats import model_from_arrays, open_model
 from weightkin.papers.inputs import CannotRun, library, read_config
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 
 PAPER_ROLES = {"mlp.gate": "gate", "mlp.up": "up", "mlp.down": "hidden"}
 
@@ -82,13 +82,12 @@ def find_mlps(model: Any) -> tuple[list[Mlp], list[Skipped]]:
         name = f"{axis.stack}.{axis.block}" + ("" if axis.name == "mlp" else f" {axis.name}")
         places = {PAPER_ROLES[p.role]: p for p in _weights(axis)}
         if any(module_of(p) not in modules for p in places.values()):
-            why = "its projections run inside one module (experts), which no hook can watch"
-            skipped.append(Skipped(what=name, why=why))
+            skipped.append(left_out(name, "inside-one-module"))
         elif "hidden" not in places or not {"gate", "up"} & places.keys():
-            skipped.append(Skipped(what=name, why="its projections are not all known"))
+            skipped.append(left_out(name, "projections-unknown"))
         else:
             mlps.append(Mlp(name, _plain_is_gate(places), {"gate", "up"} <= places.keys()))
-    skipped += [Skipped(what=p.what, why=p.why) for p in anatomy.skipped if not mlps]
+    skipped += [left_out(p.what, "axis-unknown", error=p.why) for p in anatomy.skipped if not mlps]
     return mlps, skipped
 
 

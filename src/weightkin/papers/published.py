@@ -15,7 +15,7 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.stage import block_name, pair_axes
-from weightkin.records import Effect, Skipped, Test
+from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Null
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.published import (
@@ -44,15 +44,14 @@ def published_tests(
     shapes_a = {name: info.shape for name, info in a.model.tensors.items()}
     shapes_b = {name: info.shape for name, info in b.model.tensors.items()}
     if shapes_a != shapes_b:
-        why = "the paper's statistics need equal names and shapes"
-        return (), (Skipped(what="phi_l2, phi_U", why=why),)
+        return (), (left_out("phi_l2, phi_U", "shapes-differ"),)
     rng = np.random.default_rng([seed, 1])
     tests: list[Test] = []
     skipped: list[Skipped] = []
     try:
         tests.append(_phi_l2(a, b, n_draws, rng))
     except InvariantStatistic as error:
-        skipped.append(Skipped(what="phi_l2", why=str(error)))
+        skipped.append(left_out("phi_l2", "cannot-run", error=str(error)))
     blocks = [pair for pair in pair_axes(a.axes("units"), b.axes("units"), {}) if _is_mlp(pair[0])]
     for axis_a, axis_b in blocks:
         tests.append(_trace(a, b, axis_a, axis_b))

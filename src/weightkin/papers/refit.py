@@ -218,7 +218,7 @@ def _one_ffn(folder: str | Path, block: int, device: str | None) -> _OneFfn:
     model = load(folder)
     mlps, skipped = find_mlps(model)
     if not 0 <= block < len(mlps):
-        why = f" ({skipped[0].why})" if skipped else ""
+        why = f" ({skipped[0].data.get('error', skipped[0].code)})" if skipped else ""
         raise UsageError(f"{folder}: found {len(mlps)} MLPs{why}, expected one numbered {block}")
     mlp = mlps[block]
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")

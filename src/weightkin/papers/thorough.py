@@ -10,15 +10,13 @@ from pathlib import Path
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.errors import WeightkinError
-from weightkin.records import Skipped, Test
+from weightkin.records import Skipped, Test, left_out
+from weightkin.records.codes import TESTS
 
 MAX_MODEL_BYTES = 16 << 30  # of one model in float32, as transformers holds it
 MAX_REFIT = 1 << 22  # width times units: a fit then takes minutes on one core
 REFIT_STEPS = 1000
-ACTIVATION_TESTS = (
-    "activation tests"  # begins every skipped entry from here, and so tells them apart
-)
-NAMES = ("phi_H", "phi_MATCH", "phi_JSD", "generalised_")
+ACTIVATION_TESTS = "activation tests"
 
 
 def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
@@ -28,7 +26,7 @@ def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Ski
     raised for models that cannot be run: one entry says why.
     """
     if reason := _why_not(a, b):
-        return (), (Skipped(what=ACTIVATION_TESTS, why=reason),)
+        return (), (replace(reason, test="activations"),)
     from weightkin.papers.activations import activation_tests
 
     tests, skipped = activation_tests(a.model.source, b.model.source, seed=seed)
@@ -38,25 +36,25 @@ def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Ski
 
 def is_from_running(test: Test) -> bool:
     """Whether a test of a record came from running the models."""
-    return test.name.startswith(NAMES)
+    return TESTS[test.name].runs_models
 
 
-def _why_not(a: Side, b: Side) -> str:
+def _why_not(a: Side, b: Side) -> Skipped | None:
     from weightkin.papers.inputs import library
 
     for name, side in (("a", a), ("b", b)):
         if not Path(side.model.source).is_dir():
-            return f"{name} is no folder with a config, which running a model needs"
+            return left_out(ACTIVATION_TESTS, "no-folder", model=name)
         n_bytes = 4 * sum(math.prod(t.shape) for t in side.model.tensors.values())
         if n_bytes > MAX_MODEL_BYTES:
-            most = MAX_MODEL_BYTES >> 30
-            return f"{name} takes {n_bytes >> 30} GiB in float32, at most {most} are run"
+            gib, most = n_bytes >> 30, MAX_MODEL_BYTES >> 30
+            return left_out(ACTIVATION_TESTS, "too-large-to-run", model=name, gib=gib, most=most)
     try:
         library("torch")
         library("transformers")
     except WeightkinError as error:
-        return str(error)
-    return ""
+        return left_out(ACTIVATION_TESTS, "cannot-run", error=str(error))
+    return None
 
 
 def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
@@ -72,14 +70,14 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
     n_units = max(mlps[0].n_units, mlps[1].n_units)
     size = n_units * max(_width(side, mlp) for side, mlp in zip((a, b), mlps, strict=True) if mlp)
     if size > MAX_REFIT:
-        return (), (Skipped(what=what, why=f"{size} weights in one matrix are slow to fit"),)
+        return (), (left_out(what, "slow-to-fit", n=size),)
     try:
         tests = generalised_match(
             a.model.source, b.model.source, fit=Fit(n_steps=REFIT_STEPS), seed=seed
         )
     except WeightkinError as error:
-        return (), (Skipped(what=what, why=str(error)),)
-    return tuple(tests), (Skipped(what=what, why="of the first block only, as fits are slow"),)
+        return (), (left_out(what, "cannot-run", error=str(error)),)
+    return tuple(tests), (left_out(what, "first-block-only"),)
 
 
 def _mlps(side: Side) -> Iterator[Axis]:
@@ -96,5 +94,9 @@ def _width(side: Side, axis: Axis) -> int:
 
 
 def _named(skipped: Skipped) -> Skipped:
-    is_own = skipped.what.startswith(ACTIVATION_TESTS)
-    return skipped if is_own else replace(skipped, what=f"{ACTIVATION_TESTS}: {skipped.what}")
+    what = (
+        ACTIVATION_TESTS
+        if skipped.what == ACTIVATION_TESTS
+        else f"{ACTIVATION_TESTS}: {skipped.what}"
+    )
+    return replace(skipped, what=what, test="activations")

@@ -25,7 +25,7 @@ from weightkin.policy.rules import RuleContext
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import FoundSource
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -85,7 +85,13 @@ def check(
     is_one = isinstance(model, str | Path | Model | Mapping)
     sources = [as_source("model", model)] if is_one else as_sources("model", model)
     check_seed(seed)
-    rules = policy if isinstance(policy, Policy) else read_policy(policy) if policy else Policy()
+    rules = (
+        policy
+        if isinstance(policy, Policy)
+        else read_policy(policy)
+        if policy is not None
+        else Policy()
+    )
     home = _home(registry)
     rules = _with_named(rules, check_paths("expect", expect), check_paths("deny", deny))
     _check_asked(rules, home)
@@ -202,8 +208,8 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
             else:
                 told = one
             if n_bytes := held_by_trainer(found, told.checked):
-                why = f"of a trainer, {n_bytes:,} bytes, too few for weights"
-                states.append(Skipped(what=shown(found.source), why=why))
+                what = shown(found.source)
+                states.append(left_out(what, "too-few-for-weights", n_bytes=n_bytes))
                 n_beside += n_bytes
                 continue
             looked.append(told)
@@ -254,7 +260,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         n_compared=len(known.by_id or {}) + _n_direct(known),
         against=tuple(against),
         findings=(*open_, *bench.findings()),
-        skipped=tuple(Skipped(what=x.what, why=x.why) for x in model.problems),
+        skipped=tuple(left_out(x.what, "unread", error=x.why) for x in model.problems),
     )
     evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}
     reached = {name: e.reach for name, e in evidence.items() if e.reach}

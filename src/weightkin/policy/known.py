@@ -44,6 +44,7 @@ class Evidence:
     missing: str = ""  # what of the other model could not be read, or is not known
     lacking: str = ""  # why "no evidence" says too little
     parts: tuple[str, ...] = ()  # where weights are shared, if not in all parts
+    is_error: bool = False  # the sentence is an error, which names the model
     is_own: bool = False  # the entry of the very model in the registry
     against: Against | None = None  # of a comparison made here
     reach: Unreached | None = None
@@ -199,7 +200,7 @@ def _of_registered(
     try:
         sketch = None if registry is None else sketch_of(registry.path, registered)
     except UnreadableModel as error:
-        return _not_testable(other, str(error))
+        return _not_testable(other, str(error), is_error=True)
     if sketch is None:
         why = "the registry that holds it cannot be read" if registry is None else "it was removed"
         return _not_testable(other, why)
@@ -214,7 +215,7 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
     record = bench.compare(other)
     if isinstance(record, WeightkinError):
         named = Ancestor(name=other.name, source=other.source)
-        return _not_testable(known or named, str(record))
+        return _not_testable(known or named, str(record), is_error=True)
     ancestor = known or Ancestor(
         name=other.name,
         source=other.source,
@@ -248,9 +249,7 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
         parts=shared if len(shared) < len(record.parts) else (),
         against=Against(
             name=ancestor.name,
-            verdict=record.verdict,
-            log10_pvalue=record.log10_pvalue,
-            sentence=record.sentence,
+            summary=record.summary,
             tested=round(reach.share, 4),
             log10_reach=round(reach.log10_pvalue, 3),
             limits=(
@@ -261,10 +260,11 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
     )
 
 
-def _not_testable(other: Ancestor, why: str) -> Evidence:
-    return Evidence(
+def _not_testable(other: Ancestor, why: str, *, is_error: bool = False) -> Evidence:
+    found = Evidence(
         other=other, verdict="not-testable", basis="none", log10_pvalue=0.0, sentence=why
     )
+    return replace(found, is_error=is_error)
 
 
 def _is_equal(record: Comparison, other: Model, bench: _Tester) -> bool:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
-from weightkin.formats import Model
+from weightkin.formats import Model, open_model
+from weightkin.records import Skipped
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.registry.prepared import weights_of
-from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
 
@@ -31,10 +31,14 @@ CLAIMED = "its digest is what a sketch says of itself, and nothing here computed
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A name that means nothing that can be looked at, and why. ``is_absent``: not registered."""
+    """A name that means nothing that can be looked at, and why. ``is_absent``: not registered.
+
+    ``is_error``: an error, which names what it is about itself.
+    """
 
     why: str
     is_absent: bool = False
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,12 @@ def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | 
         if not found:
             return None
         said = f"is both a path here and registered as #{found[-1].id}"
-        return Unknown(f"{shown(name)}: {said}, expected #{found[-1].id} or an absolute path")
+        return Unknown(f"{said}, expected #{found[-1].id} or an absolute path")
     if not found:
         return None
     if len({m.digest for m in found}) > 1:
         numbers = ", ".join(f"#{m.id}" for m in found[:8])
-        return Unknown(f"{shown(name)}: several registered models have this name, expected one of"
+        return Unknown(f"several registered models have this name, expected one of"
                        f" {numbers}")  # fmt: skip
     return _of_one_digest(found)
 
@@ -83,7 +87,7 @@ def _marked(name: str, models: Sequence[Registered]) -> Meant | Unknown:
     number = MODEL_NUMBER.fullmatch(name)
     if number is None and DIGEST.fullmatch(name) is None:
         wanted = "#NUMBER, or a digest as `weightkin list` prints it"
-        return Unknown(f"{shown(name)}: neither a number nor a whole digest, expected {wanted}")
+        return Unknown(f"neither a number nor a whole digest, expected {wanted}")
     if number:
         found = [m for m in models if str(m.id) == number[1]]
         meant = Meant(tuple(found)) if found else None
@@ -110,7 +114,11 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
     revision = known.revision or None
     found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
     wanted = f"what is registered as #{known.id} (`weightkin add` registers what is there now)"
-    return unreadable(shown(known.source), found, wanted) if isinstance(found, str) else None
+    return (
+        unreadable(shown(known.source), found.sentence, wanted)
+        if isinstance(found, Skipped)
+        else None
+    )
 
 
 def named(
@@ -137,7 +145,7 @@ def _opened(name: str) -> Model | Unknown:
     try:
         return open_model(name)
     except WeightkinError as error:
-        return Unknown(str(error))
+        return Unknown(str(error), is_error=True)
 
 
 def is_path(name: str) -> bool:

@@ -92,10 +92,12 @@ class RuleContext:
         forbidden = {*self.policy.forbidden_ancestors, *self.policy.forbidden_families}
         for name, e in self.known.by_name.items():
             if isinstance(e, Unknown):
-                finding = self._unverifiable(name, e.why, Ancestor(name=name))
+                finding = self._unverifiable(name, e.why, Ancestor(name=name), is_error=e.is_error)
                 yield replace(finding, advice=NO_REGISTRY) if e.is_absent else finding
             elif e.missing or e.verdict == "not-testable":
-                yield self._unverifiable(name, e.missing or e.sentence, e.other)
+                is_error = e.is_error and not e.missing
+                why = e.missing or e.sentence
+                yield self._unverifiable(name, why, e.other, is_error=is_error)
             elif e.lacking and name in forbidden:
                 yield self._unverifiable(name, f"{e.sentence}, but {e.lacking}", e.other)
         for name, members in self.families.items():
@@ -107,12 +109,14 @@ class RuleContext:
         if trace and not trace.search.is_tested and not trace.search.relatives:
             yield self._made("unverifiable", trace.search.sentence, Ancestor(name="registry"))
         for skipped in trace.search.skipped if trace else ():
-            why = f"registered model {shown(skipped.what)}: {skipped.why}"
-            yield self._made("unverifiable", why, Ancestor(name=skipped.what))
+            text = f"registered model {shown(skipped.what)}: {skipped.sentence}"
+            yield self._made("unverifiable", text, Ancestor(name=skipped.what))
 
-    def _unverifiable(self, name: str, why: str, other: Ancestor) -> Finding:
-        is_named = name in why or shown(name) in why
-        return self._made("unverifiable", why if is_named else f"{shown(name)}: {why}", other)
+    def _unverifiable(
+        self, name: str, why: str, other: Ancestor, *, is_error: bool = False
+    ) -> Finding:
+        """A finding that names what is meant; an error does so by itself."""
+        return self._made("unverifiable", why if is_error else f"{shown(name)}: {why}", other)
 
     def undeclared(self) -> Iterator[Finding]:
         """Parents and copies in the registry, and expected parents, that nothing declares."""
@@ -177,7 +181,7 @@ class RuleContext:
             if state is None or state.state == "unverifiable":
                 if direct is None:
                     if self.known.trace or "unverified-parent" in self.policy.stated:
-                        why = state.why if state else "there is no registry to look in"
+                        why = state.sentence if state else "there is no registry to look in"
                         yield from self._unverified(name, why)
                     continue
                 is_shown = direct.verdict == "dependent" and direct.parent != "model"
@@ -186,7 +190,7 @@ class RuleContext:
                     yield from self._found("contradicted-parent", direct, text, caps=False)
             elif state.state == "contradicted":
                 e = next((e for e in by_id.values() if is_meant(name, e.other)), None)
-                text = f"declares {shown(name)}: {state.why}"
+                text = f"declares {shown(name)}: {state.sentence}"
                 if e is not None:
                     yield from self._found("contradicted-parent", e, text, caps=False)
 

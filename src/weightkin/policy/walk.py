@@ -18,7 +18,14 @@ from pathlib import Path
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats import Model
 from weightkin.formats.adapter import adapter_of, base_beside
-from weightkin.formats.finder import ADAPTERS, PARTS, TRAINER_STATE, is_index, is_one_model, kind_of
+from weightkin.formats.finder import (
+    ADAPTERS,
+    ONE_MODEL_KINDS,
+    TRAINER_STATE,
+    is_index,
+    is_one_model,
+    kind_of,
+)
 from weightkin.formats.source import base_and_adapter, open_pair
 from weightkin.formats.table import format_of, suffixes
 from weightkin.policy.claimed import is_own_model, lists_weights
@@ -103,7 +110,7 @@ class _Read:
         for file, why in coverage_of(storage).items():
             if has_beside and is_own_model(file):
                 continue
-            if has_beside or is_one or kind_of(file.name) in PARTS:
+            if has_beside or is_one or kind_of(file.name) in ONE_MODEL_KINDS:
                 self.partly.pop(_real(file), None)
                 if why and not model.is_partial:  # else what is missing is named already
                     self.partly[_real(file)] = why

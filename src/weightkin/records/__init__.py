@@ -11,14 +11,15 @@ from weightkin.records.comparison import (
     Equal,
     ModelRef,
     Part,
-    Skipped,
     Test,
 )
+from weightkin.records.notes import Clue, Skipped, clue, left_out, unread
 
 __all__ = [
     "AxisEvidence",
     "BlockRelation",
     "Calibration",
+    "Clue",
     "Comparison",
     "Direction",
     "Effect",
@@ -28,4 +29,7 @@ __all__ = [
     "Part",
     "Skipped",
     "Test",
+    "clue",
+    "left_out",
+    "unread",
 ]

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from weightkin.notebooks import InOneLine
+from weightkin.records.accounting import Ledger
 from weightkin.records.built import built
-from weightkin.records.comparison import Effect, Skipped
+from weightkin.records.comparison import Effect, Summary
 from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/check/1"
+SCHEMA = "weightkin/check/2"
 
 Setting = Literal["error", "warning", "off"]
 Level = Literal["error", "warning"]
@@ -108,7 +111,7 @@ class Ancestor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Against(InOneLine):
     """One model that the policy names, and what a comparison with it showed, or could have shown.
 
     ``tested`` is the share of the parameters in blocks and embeddings that entered a test,
@@ -116,9 +119,7 @@ class Against:
     """
 
     name: str
-    verdict: str
-    log10_pvalue: float
-    sentence: str
+    summary: Summary
     tested: float
     log10_reach: float
     limits: tuple[str, ...] = ()
@@ -163,10 +164,11 @@ class Checked:
     against: tuple[Against, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(InOneLine):
     """What one call of `check` found. ``rules`` are the levels that were in force."""
 
     models: tuple[Checked, ...]
@@ -181,6 +183,9 @@ class Check:
     seconds: float = 0.0
     version: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Check {self.outcome}: {len(self.findings)} findings in {len(self.models)} models>"
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Those of all models."""
@@ -193,22 +198,6 @@ class Check:
         if "unverifiable" in counted:
             return "incomplete"
         return "hit" if counted else "pass"
-
-    @property
-    def sentence(self) -> str:
-        """What was found, as one line."""
-        n = len(self.models)
-        count = {
-            "finding": sum(x.level == "error" and x.state == "hit" for x in self.findings),
-            "thing unverifiable": sum(
-                x.level == "error" and x.state == "unverifiable" for x in self.findings
-            ),
-            "warning": sum(x.level == "warning" for x in self.findings),
-        }
-        said = [_counted(k, word) for word, k in count.items() if k]
-        word = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could be checked"}
-        where = f"{n} model{'s' * (n != 1)}"
-        return f"{word[self.outcome]}: {', '.join(said) or 'nothing found'} ({where})"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
@@ -225,8 +214,3 @@ def fingerprint(rule: str, digest: str, other: str) -> str:
     """Name of a finding: 32 hex digits of SHA-256 over the rule and both models."""
     text = "\0".join((rule, digest, other))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-def _counted(n: int, word: str) -> str:
-    first, _, rest = word.partition(" ")
-    return f"{n} {first}{'s' * (n != 1)}{' ' * bool(rest)}{rest}"

@@ -6,23 +6,29 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from weightkin.notebooks import InNotebooks
+from weightkin.notebooks import InNotebooks, InOneLine
+from weightkin.records.accounting import Accounting, Challenge, Extent
 from weightkin.records.built import built
-from weightkin.records.form import from_text, pvalue_words, to_text
-from weightkin.records.kinds import Kind, equal_kinds
+from weightkin.records.codes import TestName
+from weightkin.records.form import from_text, to_text
+from weightkin.records.kinds import Kind
+from weightkin.records.notes import Clue, Skipped
 
-SCHEMA = "weightkin/comparison/1"
+SCHEMA = "weightkin/comparison/2"
 T = TypeVar("T")
 
 Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
-Basis = Literal["exact", "calibrated", "equal", "none"]  # equal: the values themselves
+Basis = Literal[
+    "exact", "exact-unconfirmed", "calibrated", "equal", "none"
+]  # equal: the values themselves
 EqualBasis = Literal["digest", "all", "sample"]
 Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
 # is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
-Confirmed = Literal["", "whole", "second-run", "sketch", "refuted"]
+Confirmed = Literal["", "whole", "second-run", "weights", "sketch", "refuted"]
+WhyAligned = Literal["not-confirmed", "losses-copy", "too-weak"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
 
 
@@ -55,7 +61,7 @@ class Test:
 
     __test__ = False  # a name pytest would collect
 
-    name: str
+    name: TestName
     axis: str
     trusts: Trusts
     block_a: str
@@ -85,14 +91,6 @@ class AxisEvidence:
     effect: Effect | None = None
     confirmed: Confirmed = ""
     second_effect: Effect | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """Something that was not tested, and why."""
-
-    what: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +140,7 @@ class Direction:
 
     parent: Literal["a", "b", "undetermined"] = "undetermined"
     probability: float = 0.5
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Clue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +159,28 @@ class Equal:
     def share(self) -> float:
         """Equal parameters among all."""
         return (self.same_name + self.other_name) / max(1, self.n_parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(InOneLine):
+    """What one line says of a comparison: verdict, basis and numbers, and what keeps it from more.
+
+    ``n_blocks`` is that of the axis with most; ``reason`` is why nothing could be tested.
+    """
+
+    verdict: Verdict
+    basis: Basis
+    log10_pvalue: float
+    n_blocks: int = 0
+    kind: tuple[Kind, ...] = ()
+    incomplete: bool = False
+    equal_share: float | None = None
+    equal_basis: EqualBasis | None = None
+    aligned: WhyAligned | None = None
+    n_controls: int | None = None
+    calibrated_pvalue: float | None = None
+    margin: float | None = None
+    reason: Skipped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,51 +212,43 @@ class Comparison(InNotebooks):
     seed: int
     version: str
     incomplete: bool = False  # part of a model could not be read
+    accounting: Accounting | None = None
+    extent: Extent | None = None
+    challenge: Challenge | None = None
+
+    def __repr__(self) -> str:
+        kind = f", {' '.join(self.kind)}" if self.kind else ""
+        parent = f", parent {self.direction.parent}" if self.verdict == "dependent" else ""
+        counts = f"{len(self.tests)} tests, {len(self.skipped)} skipped"
+        log10_p = f"log10 p {self.log10_pvalue:.1f}"
+        return f"<Comparison {self.verdict} ({self.basis}, {log10_p}){kind}{parent}; {counts}>"
 
     @property
-    def sentence(self) -> str:
-        """The verdict as one line that can be quoted."""
-        n = max((axis.n_blocks for axis in self.axes), default=0)
-        blocks = f"{n} block{'s' if n != 1 else ''}"
-        if self.verdict == "not-testable":
-            why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
-            return f"not testable: {why}{self._equal_words}"
-        p = pvalue_words(self.log10_pvalue)
-        same = equal_kinds(self.kind)
-        if self.verdict == "dependent" and self.basis == "equal":
-            is_rounded = "cast" in self.kind and "part" not in self.kind
-            how = "; equal after rounding" if is_rounded else self._equal_words
-            return f"dependent ({', '.join(self.kind) or 'equal values'}{how})"
-        if self.verdict == "dependent" and same:
-            tested = f"; {p}, {self.basis}, {blocks}" if self.axes else self._equal_words
-            return f"dependent ({same[0]}{tested})"
-        if self.verdict == "dependent" and self.basis == "calibrated" and self.calibration:
-            x = self.calibration
-            above = f"above all {x.n_controls} controls, p = {x.calibrated_pvalue:.3f}"
-            return f"dependent (calibrated: {above}, margin {x.margin:.1f})"
-        if self.verdict == "dependent":
-            return f"dependent ({p}, {self.basis}, {blocks})"
-        if self.verdict == "aligned-only":
-            return f"aligned only ({p}, {blocks}): {self._why_aligned}"
-        return f"no evidence of shared weights ({p}, {blocks})"
+    def summary(self) -> Summary:
+        """What one line says of it."""
+        x = self.calibration if self.basis == "calibrated" else None
+        return Summary(
+            verdict=self.verdict,
+            basis=self.basis,
+            log10_pvalue=self.log10_pvalue,
+            n_blocks=max((axis.n_blocks for axis in self.axes), default=0),
+            kind=self.kind,
+            incomplete=self.incomplete,
+            equal_share=None if self.equal is None else self.equal.share,
+            equal_basis=None if self.equal is None else self.equal.basis,
+            aligned=self._why_aligned if self.verdict == "aligned-only" else None,
+            n_controls=None if x is None else x.n_controls,
+            calibrated_pvalue=None if x is None else x.calibrated_pvalue,
+            margin=None if x is None else x.margin,
+            reason=self.skipped[0] if self.verdict == "not-testable" and self.skipped else None,
+        )
 
     @property
-    def _why_aligned(self) -> str:
+    def _why_aligned(self) -> WhyAligned:
         """What keeps an axis that lines up from settling the matter."""
         if any(axis.confirmed == "refuted" for axis in self.axes):
-            return "units outside the sample do not show it"
-        if any(axis.passes for axis in self.axes):
-            return "the residual width alone, which losses on hidden states copy"
-        return "too weakly alike to exclude an arranged order"
-
-    @property
-    def _equal_words(self) -> str:
-        """How much is equal, rounded down; nothing in a record that does not say."""
-        if self.equal is None:
-            return ""
-        seen = "sampled parameters" if self.equal.basis == "sample" else "parameters"
-        seen = f"the {seen} that could be read" if self.incomplete else seen
-        return f"; {int(100 * self.equal.share)} % of {seen} are equal"
+            return "not-confirmed"
+        return "losses-copy" if any(axis.passes for axis in self.axes) else "too-weak"
 
     @property
     def effect(self) -> Effect | None:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from weightkin.records.built import built
-from weightkin.records.comparison import Skipped
 from weightkin.records.form import from_text
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/estimate/1"
+SCHEMA = "weightkin/estimate/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,10 @@ class Estimate:
     models: tuple[Cost, ...]
     skipped: tuple[Skipped, ...] = ()
     version: str
+
+    def __repr__(self) -> str:
+        n_bytes = sum(model.n_bytes for model in self.models)
+        return f"<Estimate {n_bytes:,} bytes of {len(self.models)} models>"
 
     @property
     def incomplete(self) -> bool:

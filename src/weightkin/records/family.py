@@ -10,13 +10,17 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
 from weightkin.notebooks import InNotebooks
+from weightkin.records.accounting import PossibleParent
 from weightkin.records.built import built
-from weightkin.records.comparison import Skipped
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of, needed
 from weightkin.records.kinds import KINDS, Kind
+from weightkin.records.notes import Clue, Skipped
+from weightkin.text import counted
 
-SCHEMA = "weightkin/family/1"
+SCHEMA = "weightkin/family/2"
 
+Unit = Literal["", "log-odds", "log distance", "distance"]
 Determined = Literal["determined", "undetermined"]
 
 
@@ -49,7 +53,7 @@ class RunnerUp:
 
     parent: str
     behind: float
-    unit: str = ""
+    unit: Unit = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +76,14 @@ class FamilyEdge:
     direction_probability: float = 0.5
     distance: float = 0.0
     support: float = 0.0
-    evidence: tuple[str, ...] = ()  # sentences
+    evidence: tuple[Clue, ...] = ()
     runner_up: RunnerUp | None = None
+    parent_probability: float | None = None  # of this parent among all candidates
+    parents: tuple[PossibleParent, ...] | None = None  # that hold 95 % of it together
+
+    def __repr__(self) -> str:
+        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        return f"<FamilyEdge {self.parent!r} -> {self.child!r}: {how}>"
 
 
 def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
@@ -116,23 +126,13 @@ class FamilyGraph(InNotebooks):
         for name in ("alpha", "seconds", "bytes_read", "seed"):
             _check_number(name, getattr(self, name), 0.0, math.inf)
 
-    @property
-    def sentence(self) -> str:
-        """What the family looks like, as one line."""
+    def __repr__(self) -> str:
         n_hidden = sum(not node.observed for node in self.nodes)
-        n_same = sum(len(node.duplicates) for node in self.nodes)
-        n_untested = len(self.untested)
-        n_alone = sum(len(x) == 1 for x in self.components) - n_untested
-        n_models = len(self.nodes) - n_hidden + n_same
-        parts = [_counted(len(self.families), "family")] if self.families else ["no family"]
-        parts += [f"{n_alone} without relatives here"] if n_alone else []
-        parts += [f"{n_untested} not testable"] if n_untested else []
-        parts += [_counted(n_same, "duplicate")] if n_same else []
-        parts += [_counted(n_hidden, "unobserved ancestor")] if n_hidden else []
-        if self.edges:
-            n_open = sum(edge.direction == "undetermined" for edge in self.edges)
-            parts.append(f"{_counted(len(self.edges), 'edge')}, {n_open} of undetermined direction")
-        return f"{_counted(n_models, 'model')}: {', '.join(parts)}"
+        n_open = sum(edge.direction == "undetermined" for edge in self.edges)
+        nodes = f"{counted(len(self.nodes), 'node')} ({n_hidden} unobserved)"
+        edges = f"{counted(len(self.edges), 'edge')} ({n_open} of undetermined direction)"
+        families = counted(len(self.families), "family")
+        return f"<FamilyGraph {nodes}, {edges}, {families}; {len(self.skipped)} skipped>"
 
     @property
     def untested(self) -> tuple[str, ...]:
@@ -149,6 +149,22 @@ class FamilyGraph(InNotebooks):
         """Edges into a node, the one that counts most first."""
         into = [edge for edge in self.edges if edge.child == child]
         return tuple(sorted(into, key=lambda edge: -abs(edge.weight)))
+
+    def to_pandas(self) -> Any:
+        """Return the edges as a `pandas.DataFrame`, a row each."""
+        return frame_of(self.edges)
+
+    def to_networkx(self) -> Any:
+        """Return a `networkx.DiGraph` with edges from parent to child, and all their fields."""
+        networkx = needed("networkx", "to_networkx")
+        graph = networkx.DiGraph()
+        for node in self.nodes:
+            fields = asdict(node)
+            graph.add_node(fields.pop("id"), **fields)
+        for edge in self.edges:
+            fields = asdict(edge)
+            graph.add_edge(fields.pop("parent"), fields.pop("child"), **fields)
+        return graph
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
@@ -181,14 +197,17 @@ def _check_edge(edge: FamilyEdge, ids: set[str]) -> None:
     for end in ends:
         if end not in ids:
             raise ValueError(f"{where}: there is no node {end!r}")
-    _check_texts(where, (edge.kind, *edge.evidence))
-    _check_texts(where, [edge.runner_up.unit] if edge.runner_up else [])
+    if edge.kind not in KINDS:
+        raise ValueError(f"{where}: kind {edge.kind!r}")
     if edge.direction not in get_args(Determined):
         raise ValueError(f"{where}: direction {edge.direction!r}")
     _check_number(f"{where}: weight", edge.weight, -math.inf, math.inf)
     _check_number(f"{where}: log10_pvalue", edge.log10_pvalue, -math.inf, 0.0)
     _check_number(f"{where}: distance", edge.distance, 0.0, math.inf)
     _check_number(f"{where}: direction_probability", edge.direction_probability, 0.0, 1.0)
+    chances = [x.probability for x in edge.parents or ()]
+    for p in (edge.parent_probability, *chances):
+        _check_number(f"{where}: parent_probability", 0.0 if p is None else p, 0.0, 1.0)
     _check_number(f"{where}: support", edge.support, 0.0, 1.0)
 
 
@@ -233,9 +252,3 @@ def _check_number(name: str, value: float, low: float, high: float) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")
-
-
-def _counted(n: int, word: str) -> str:
-    if n == 1:
-        return f"1 {word}"
-    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from weightkin.errors import UnreadableModel
+from weightkin.records import version1
 from weightkin.records.built import parsed
 
 T = TypeVar("T")
@@ -26,8 +28,9 @@ def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any
 
 def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
     """The same of JSON that has been parsed."""
-    schema_of(data, where, (schema,))
+    found = schema_of(data, where, (schema, version1.schema_of(schema)))
     try:
+        data = data if found == schema else version1.translated(data)
         return build({key: value for key, value in data.items() if key != "schema"})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnreadableModel(f"{where}: malformed field {str(error)[:MOST_SAID]}") from None
@@ -62,6 +65,11 @@ def probability_words(probability: float) -> str:
     if probability > 0.99:
         return ">0.99"
     return "<0.01" if probability < 0.01 else f"{probability:.2f}"
+
+
+def written(value: Any) -> Any:
+    """A frozen value as it stands in JSON: what is None is not written."""
+    return _without_none(asdict(value))
 
 
 def _without_none(value: Any) -> Any:

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from weightkin.notebooks import InNotebooks
 from weightkin.records.built import built
-from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Skipped, Trusts
-from weightkin.records.form import from_text, pvalue_words, to_text
+from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Trusts
+from weightkin.records.form import from_text, to_text
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/location/1"
+SCHEMA = "weightkin/location/2"
 
 Likeness = Literal["equal", "close", "other"]
 
@@ -130,37 +131,20 @@ class Location(InNotebooks):
         cells = [p for m in self.matrices for row in m.log10_pvalues for p in row]
         return min([0.0, *cells, *(r.log10_pvalue for r in self.residual)])
 
+    def __repr__(self) -> str:
+        maps = f"{len(self.unit_maps)} unit maps, {len(self.residual)} residual maps"
+        counts = f"{len(self.tensors)} of {self.n_tensors_b} tensors, {len(self.skipped)} skipped"
+        return f"<Location: {len(self.matched)} pairs of blocks, {maps}; {counts}>"
+
     @property
     def matched(self) -> tuple[BlockRelation, ...]:
         """Pairs of blocks that belong together."""
         return tuple(x for x in self.layers if x.block_a and x.block_b)
 
     @property
-    def sentence(self) -> str:
-        """Where B's blocks come from, as one line."""
-        n_a = len({name for m in self.matrices for name in m.blocks_a})
-        if not self.n_hypotheses and not self.matched:
-            why = self.skipped[0].why if self.skipped else "nothing the two models have in common"
-            return f"not testable: {why}"
-        paid = f"Holm over {self.n_hypotheses} hypotheses"
-        if not self.matched:
-            where = " but the residual width is" if self._residual_found else ""
-            cells = [p for m in self.matrices for row in m.log10_pvalues for p in row]
-            if not where and any(10**p <= self.alpha for p in cells):
-                words = "units line up, but are no more alike than chance"
-                return f"no block of a was found in b: {words} ({self._smallest}, {paid})"
-            return f"no block of a was found in b{where} ({self._smallest}, {paid})"
-        n_found = len({x.block_a for x in self.matched})
-        order = "in order" if self.is_monotone else "not in order"
-        return f"{n_found} of {n_a} blocks of a found in b, {order} ({self._smallest}, {paid})"
-
-    @property
-    def _residual_found(self) -> bool:
+    def residual_is_found(self) -> bool:
+        """Whether the residual width of a is in b."""
         return any(10**r.log10_pvalue <= self.alpha for r in self.residual)
-
-    @property
-    def _smallest(self) -> str:
-        return pvalue_words(self.log10_pvalue)
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the record as JSON; one line by default, as unit maps are long."""

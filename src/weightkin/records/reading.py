@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from weightkin.errors import UsageError
-from weightkin.records import comparison, family, location, registry
+from weightkin.records import comparison, family, location, registry, version1
 from weightkin.records.built import built
 from weightkin.records.comparison import Comparison
 from weightkin.records.family import FamilyGraph
@@ -33,7 +33,9 @@ def read_record(text: str, where: str = "record") -> Record:
         A record of `search` or `trace`: it depends on a registry as it was then.
     """
     data = data_of(text, where)
-    schema = schema_of(data, where, (*_KINDS, *_OF_A_REGISTRY))
+    known = (*_KINDS, *_OF_A_REGISTRY)
+    found = schema_of(data, where, (*known, *map(version1.schema_of, known)))
+    schema = next(x for x in known if found in (x, version1.schema_of(x)))
     if verb := _OF_A_REGISTRY.get(schema):
         wanted = "a record of compare, locate or tree"
         why = f"a record of {verb} needs the registry as it was then: run {verb} again"

@@ -6,16 +6,19 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from weightkin.notebooks import InNotebooks
+from weightkin.notebooks import InNotebooks, InOneLine
 from weightkin.records.built import built
-from weightkin.records.comparison import Effect, Skipped
+from weightkin.records.codes import DeclaredCode
+from weightkin.records.comparison import Basis, Effect, Summary, Verdict
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
+from weightkin.records.notes import Clue, Skipped
 
-ADDING_SCHEMA = "weightkin/adding/1"
-LISTING_SCHEMA = "weightkin/listing/1"
-SEARCH_SCHEMA = "weightkin/search/1"
-TRACE_SCHEMA = "weightkin/trace/1"
+ADDING_SCHEMA = "weightkin/adding/2"
+LISTING_SCHEMA = "weightkin/listing/2"
+SEARCH_SCHEMA = "weightkin/search/2"
+TRACE_SCHEMA = "weightkin/trace/2"
 
 Among = Literal["", "registry", "nearest"]
 Looked = Literal["sketch", "weights"]
@@ -53,6 +56,10 @@ class Adding:
     seconds: float = 0.0
     version: str = ""
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.added)} added, {len(self.known)} known, {len(self.skipped)} skipped"
+        return f"<Adding {counts}>"
+
     @property
     def incomplete(self) -> bool:
         """Whether a model could not be read."""
@@ -69,7 +76,7 @@ class Adding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relative:
+class Relative(InOneLine):
     """A registered model that was compared, with the verdict of `compare`.
 
     ``cosine`` and ``invariant_cosine`` are those of the search vectors, which proposed it and are
@@ -77,16 +84,36 @@ class Relative:
     """
 
     model: Registered
-    verdict: str
-    basis: str
-    log10_pvalue: float  # of the pair; held against ``paid_alpha`` of the search
-    sentence: str
-    kind: tuple[Kind, ...] = ()
+    summary: Summary  # its p-value is that of the pair, compared with ``paid_alpha`` of the search
     kind_details: dict[str, Any] = field(default_factory=dict)
     cosine: float
     invariant_cosine: float
     looked_at: Looked
     effect: Effect | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the comparison."""
+        return self.summary.verdict
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """How the two were made from each other."""
+        return self.summary.kind
+
+    @property
+    def basis(self) -> Basis:
+        """What the verdict rests on."""
+        return self.summary.basis
+
+    @property
+    def log10_pvalue(self) -> float:
+        """That of the pair."""
+        return self.summary.log10_pvalue
+
+    def __repr__(self) -> str:
+        verdict = f"{self.verdict} ({self.basis}, log10 p {self.log10_pvalue:.1f})"
+        return f"<Relative #{self.model.id} {self.model.name!r}: {verdict}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +132,25 @@ class Step:
     direction: str = "undetermined"
     direction_probability: float = 0.5
     support: float = 0.0
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Clue, ...] = ()
+
+    def __repr__(self) -> str:
+        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        return f"<Step {self.parent!r} -> {self.child!r}: {how}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredParent:
-    """A parent that a model declares, or does not: held against what its weights say."""
+class DeclaredParent(InOneLine):
+    """A parent that a model declares, or does not, and what its weights say.
+
+    ``summary`` is that of the comparison with it, where one tells the state.
+    """
 
     name: str
     state: State
-    why: str
+    code: DeclaredCode
+    data: dict[str, Any] = field(default_factory=dict)
+    summary: Summary | None = None
     id: int = 0  # in the registry: the model that was held against it; 0: not there
 
 
@@ -143,7 +179,16 @@ class Search(InNotebooks):
     seed: int = 0
     version: str = ""
     incomplete: bool = False
-    not_testable: str = ""  # why no test of it is known; equal contents are found all the same
+    not_testable: Skipped | None = None  # why no test of it is known; equal contents are found
+
+    def __repr__(self) -> str:
+        found = f"{len(self.relatives)} relatives among {self.n_scanned} models"
+        counts = f"{len(self.parents)} parents, {len(self.children)} children"
+        return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
+
+    def to_pandas(self) -> Any:
+        """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
+        return frame_of(self.relatives)
 
     @property
     def untested(self) -> tuple[Relative, ...]:
@@ -159,23 +204,6 @@ class Search(InNotebooks):
     def is_tested(self) -> bool:
         """Whether that nothing was found says anything."""
         return not self.not_testable and len(self.untested) < max(1, self.n_scanned)
-
-    @property
-    def sentence(self) -> str:
-        """What was found, as one line."""
-        left = ", not all could be compared" if self.incomplete else ""
-        if not self.relatives and not self.is_tested:
-            why = self.not_testable or self.untested[0].sentence.removeprefix("not testable: ")
-            n_others = self.n_scanned - (self.registered is not None)
-            others = f"{n_others} other model{'s' * (n_others != 1)}"
-            return f"{self.name}: not testable: {why} (the same values as none of {others}){left}"
-        if not self.relatives:
-            n_left = self.n_scanned - len(self.untested)
-            open_ = f", {len(self.untested)} not testable" if self.untested else ""
-            said = f"no evidence of shared weights with {n_left} models{open_}"
-            return f"{self.name}: {said}{left}"
-        n = len(self.relatives)
-        return f"{self.name}: {n} relative{'s' * (n != 1)} among {self.n_scanned} models{left}"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
@@ -194,6 +222,10 @@ class Trace(InNotebooks):
     search: Search
     declared: tuple[DeclaredParent, ...] = ()
     licence: str = ""
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.path)} steps to its root, {len(self.declared)} declared parents"
+        return f"<Trace of {self.search.name!r}: {counts}>"
 
     @property
     def path(self) -> tuple[Step, ...]:
@@ -215,6 +247,9 @@ class Listing:
     """All registered models."""
 
     models: tuple[Registered, ...]
+
+    def __repr__(self) -> str:
+        return f"<Listing of {len(self.models)} models>"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON."""

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from weightkin.records.built import built
-from weightkin.records.comparison import Skipped
 from weightkin.records.form import from_text
+from weightkin.records.notes import Skipped
 
-SCHEMA = "weightkin/sketching/1"
+SCHEMA = "weightkin/sketching/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class SketchFile:
     source: str
     name: str
     digest: str
-    full_digest: str | None
+    full_digest: str | None = None
     scheme: str
     file: str
     n_parameters: int
@@ -38,6 +38,9 @@ class Sketching:
     sketches: tuple[SketchFile, ...]
     skipped: tuple[Skipped, ...]
     version: str
+
+    def __repr__(self) -> str:
+        return f"<Sketching {len(self.sketches)} written, {len(self.skipped)} skipped>"
 
     @property
     def incomplete(self) -> bool:

@@ -18,7 +18,7 @@ from weightkin._version import __version__
 from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import OutOfReach, UnreadableModel, WeightkinError
 from weightkin.formats.source import full_name
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
@@ -58,7 +58,7 @@ def add_all(
             registered(row)  # nothing is added to what was altered
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
-            skipped.append(Skipped(what=ascii(name), why="found a name that is no UTF-8 text"))
+            skipped.append(left_out(ascii(name), "name-no-text"))
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
         n_bytes = n_waiting = n_lost = 0
@@ -71,7 +71,7 @@ def add_all(
                     n_lost += 1
                     result = Failed(f"{item.source}: {result.why}", may_wait=False)
                 if isinstance(result, Failed):
-                    skipped.append(Skipped(what=item.source, why=result.why))
+                    skipped.append(unread(item.source, result.why))
                     n_waiting += result.may_wait
                     with writing(connection):
                         state = "waiting" if result.may_wait else "failed"
@@ -81,13 +81,13 @@ def add_all(
                 try:
                     model, is_new = keep(store, connection, result, item.places)
                 except UnreadableModel as error:
-                    skipped.append(Skipped(what=item.source, why=str(error)))
+                    skipped.append(unread(item.source, error))
                     with writing(connection):
                         settle(connection, item.places, "failed", str(error))
                     continue
                 (added if is_new else known).append(model)
                 skipped += [
-                    Skipped(what=f"{result.sketch.name}: {what}", why=why)
+                    unread(f"{result.sketch.name}: {what}", why)
                     for what, why in result.sketch.problems
                     if result.sketch.is_partial
                 ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from weightkin.records.registry import Registered
-from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
+from weightkin.registry.edges import EDGE_COLUMNS, Known, edge_evidence
 from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
@@ -31,7 +30,7 @@ class Remembered:
 
     model: Registered
     found: str  # when, UTC
-    evidence: dict[str, Any]  # verdict, basis, log10_pvalue, sentence, kind, looked_at, alpha
+    evidence: Known
 
 
 def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:
@@ -92,7 +91,7 @@ def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
             if row is not None:
                 known, evidence = with_notes(connection, row), edge_evidence(edge)
                 found.append(Remembered(model=known, found=edge[5], evidence=evidence))
-    return tuple(sorted(found, key=lambda x: (x.evidence["log10_pvalue"], x.model.id)))
+    return tuple(sorted(found, key=lambda x: (x.evidence.summary.log10_pvalue, x.model.id)))
 
 
 def stamp(path: Path) -> str:

@@ -46,17 +46,19 @@ def check_declared(
         ids = [i for i in matches.get(name, ()) if i in tested]
         meant.update(ids)
         if not ids and own and own in matches.get(name, ()):
-            why = "the model itself, by its values"
-            stated.append(DeclaredParent(name=name, state="confirmed", why=why, id=own))
+            stated.append(DeclaredParent(name=name, state="confirmed", code="itself", id=own))
             continue
         stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
-            is_sure = step.direction == "determined"
-            why = f"inferred as a parent ({step.kind})" if is_sure else f"related ({step.kind})"
-            why += ", and not declared" if is_sure else ", perhaps a parent, and not declared"
             stated.append(
-                DeclaredParent(name=step.parent, state="undeclared", why=why, id=step.parent_id)
+                DeclaredParent(
+                    name=step.parent,
+                    state="undeclared",
+                    code="inferred" if step.direction == "determined" else "perhaps",
+                    data={"kind": step.kind},
+                    id=step.parent_id,
+                )
             )
     return tuple(stated)
 
@@ -81,20 +83,20 @@ def _state(
     on_path: Mapping[int, Step],
     below: frozenset[int],
 ) -> DeclaredParent:
-    related = [i for i in ids if tested[i].verdict == "dependent"]
     if not ids:
-        return DeclaredParent(name=name, state="unverifiable", why="not in this registry")
-    if not related:
-        why = tested[ids[0]].sentence
-        is_open = tested[ids[0]].verdict == "not-testable"
-        state: State = "unverifiable" if is_open else "contradicted"
-        return DeclaredParent(name=name, state=state, why=why, id=ids[0])
+        return DeclaredParent(name=name, state="unverifiable", code="not-registered")
+    related = [i for i in ids if tested[i].verdict == "dependent"]
     above = next((i for i in related if i in on_path), None)
-    if above is not None:
-        why = f"on the path to the root; {tested[above].sentence}"
-        return DeclaredParent(name=name, state="confirmed", why=why, id=above)
-    if all(i in below for i in related):
-        why = f"shares weights, but was made from this model; {tested[related[0]].sentence}"
-        return DeclaredParent(name=name, state="contradicted", why=why, id=related[0])
-    why = f"shares weights, its place as a parent is not shown; {tested[related[0]].sentence}"
-    return DeclaredParent(name=name, state="confirmed", why=why, id=related[0])
+    meant = above or next(iter(related or ids))
+    state: State = "confirmed"
+    if not related:
+        code = "compared"
+        state = "unverifiable" if tested[meant].verdict == "not-testable" else "contradicted"
+    elif above is not None:
+        code = "on-path"
+    elif all(i in below for i in related):
+        code, state = "made-from-it", "contradicted"
+    else:
+        code = "place-not-shown"
+    summary = tested[meant].summary
+    return DeclaredParent(name=name, state=state, code=code, summary=summary, id=meant)

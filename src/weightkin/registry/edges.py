@@ -5,11 +5,28 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from weightkin._version import __version__
-from weightkin.records.registry import Registered
-from weightkin.registry.sealing import check, seal
+from weightkin.records import Effect, version1
+from weightkin.records.built import built
+from weightkin.records.comparison import Summary
+from weightkin.records.registry import Looked, Registered
+from weightkin.registry.sealing import Altered, check, seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a comparison of two registered models found; ``alpha`` is the level it was made at."""
+
+    summary: Summary
+    looked_at: Looked
+    alpha: float = 0.0
+    kind_details: dict[str, Any] = field(default_factory=dict)
+    effect: Effect | None = None
+    imported: bool = False
+
 
 EDGE_COLUMNS = "a, b, digest_a, digest_b, version, found, evidence"
 Edge = tuple[int, int, str, str, str, str, str]
@@ -17,7 +34,7 @@ Edge = tuple[int, int, str, str, str, str, str]
 
 def recalled(
     connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
-) -> dict[str, Any] | None:
+) -> Known | None:
     """What an earlier search found between two registered models, at this level or a stricter one.
 
     The two are the same contents as then, since a number stands for the same contents for good.
@@ -33,16 +50,23 @@ def recalled(
     if row is None:
         return None
     known = edge_evidence(row)
-    if known.get("imported") or known["looked_at"] != "sketch":
+    if known.imported or known.looked_at != "sketch":
         return None  # what was found in the weights themselves is not what is registered
-    return known if known["verdict"] == "dependent" and known["alpha"] <= alpha else None
+    return known if known.summary.verdict == "dependent" and known.alpha <= alpha else None
 
 
-def edge_evidence(row: Sequence[Any]) -> dict[str, Any]:
+def edge_evidence(row: Sequence[Any]) -> Known:
     """What a row of `edges` says, in the order of `EDGE_COLUMNS` with its seal last."""
     check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
-    found: dict[str, Any] = json.loads(row[-2])
-    return found
+    try:
+        return known_from(json.loads(row[-2]))
+    except ValueError as error:
+        raise Altered(f"the comparison of #{row[0]} with #{row[1]}: {error}") from None
+
+
+def known_from(data: Any) -> Known:
+    """What a row holds, of this version or of 0.1.0; raises ValueError where it holds nothing."""
+    return built(Known, version1.edge(data))
 
 
 def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:

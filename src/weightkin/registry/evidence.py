@@ -14,17 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.records import Skipped
+from weightkin.records import Skipped, clue, unread
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.form import written
 from weightkin.records.registry import Registered
 from weightkin.registry import family
-from weightkin.registry.claims import LONGEST_CLAIM, is_text
-from weightkin.registry.edges import EDGE_COLUMNS, Edge, edge_evidence, write_edges
+from weightkin.registry.claims import is_text
+from weightkin.registry.edges import (
+    EDGE_COLUMNS,
+    Edge,
+    Known,
+    edge_evidence,
+    known_from,
+    write_edges,
+)
 from weightkin.registry.store import writing
 
-IMPORTED = "imported: found by weightkin {} elsewhere, on the word of the file"
 MAX_SEED = 1 << 62
-EDGE_KEYS = ("verdict", "basis", "log10_pvalue", "sentence", "kind", "looked_at")
 
 
 def exported(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -34,7 +40,8 @@ def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     ).fetchall()
     keys = EDGE_COLUMNS.split(", ")[:-1]
     compared = [
-        {**dict(zip(keys, row[:-2], strict=True)), "evidence": edge_evidence(row)} for row in rows
+        {**dict(zip(keys, row[:-2], strict=True)), "evidence": written(edge_evidence(row))}
+        for row in rows
     ]
     record = family.stored(connection)
     return {"comparisons": compared, "family": None if record is None else json.loads(record)}
@@ -60,7 +67,7 @@ def imported(
         graph = FamilyGraph.from_json(json.dumps(record), f"{source}: family graph")
         family.keep(connection, _renumbered(graph, models, source))
     except UnreadableModel as error:
-        return [Skipped(what="family graph", why=str(error))]
+        return [unread("family graph", error)]
     return []
 
 
@@ -76,34 +83,29 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
                 "version": str(version),
                 "found": str(found),
                 "evidence": dict(evidence),
-            } if a in models and b in models and _is_evidence(evidence):
+            } if a in models and b in models and (known := _known(evidence)) is not None:
                 x, y = models[a], models[b]
-                text = json.dumps(
-                    {key: evidence.get(key) for key in EDGE_KEYS} | {"imported": True}
-                )
+                text = json.dumps(written(known))
                 is_theirs = (x.digest, y.digest) == (digest_a, digest_b) and x.id != y.id
                 if is_theirs and is_text(version + found):
                     yield x.id, y.id, digest_a, digest_b, version, found, text
 
 
-def _is_evidence(said: Mapping[str, Any]) -> bool:
-    """Whether pages and lists can show a comparison: it is believed in any case by none."""
-    texts = [said.get(key) for key in ("verdict", "basis", "sentence", "looked_at")]
-    kind, p = said.get("kind"), said.get("log10_pvalue")
-    return (
-        all(isinstance(x, str) and len(x) <= LONGEST_CLAIM and is_text(x) for x in texts)
-        and isinstance(kind, list)
-        and all(isinstance(x, str) and len(x) <= LONGEST_CLAIM for x in kind)
-        and isinstance(p, float | int)
-        and p <= 0
-    )
+def _known(said: Mapping[str, Any]) -> Known | None:
+    """What pages and lists can show of a comparison: it is believed in any case by none."""
+    try:
+        known = known_from(said)
+    except ValueError:
+        return None
+    summary = replace(known.summary, reason=None)
+    return Known(summary=summary, looked_at=known.looked_at, imported=True)
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:
     """A graph with the numbers of this registry, every edge marked."""
     by_old = {k: model.id for k, model in models.items()}
     digests = {model.id: model.digest for model in models.values()}
-    note = IMPORTED.format(graph.version)
+    note = clue("imported", version=graph.version)
 
     def node(x: FamilyNode) -> FamilyNode:
         ids = tuple(by_old.get(k, 0) for k in x.registered)

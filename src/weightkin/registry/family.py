@@ -24,7 +24,7 @@ from weightkin.formats import Model
 from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import MOST_AGAIN, N_NEAR, Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
-from weightkin.records import Skipped
+from weightkin.records import Skipped, unread
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
 from weightkin.registry.entries import now
@@ -39,7 +39,6 @@ from weightkin.sketch import Sketch
 
 MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers
 GROWN = 0.25  # share of newcomers from which everything is laid out anew
-NO_WEIGHTS = "no relatives on the sketch, and no weights to look again"
 
 
 def family(
@@ -155,7 +154,7 @@ def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Slot]) -> F
             sketch = Sketches(store, {name: own})[name]
             graph = _joined(_with(store, graph, sketches, own, name, sketch), name, own)
         except UnreadableModel as error:
-            lost.append(Skipped(what=name, why=str(error)))
+            lost.append(unread(name, error))
             continue
         if any(node.id == name for node in graph.nodes):
             known = {**known, name: own}
@@ -204,15 +203,16 @@ def _rebuilt(
         try:
             sketch = sketches[name]
         except UnreadableModel as error:
-            lost.append(Skipped(what=name, why=str(error)))
+            lost.append(unread(name, error))
             continue
         whole = weights_at_hand(sketch) if own.slot in hidden else held_whole(sketch)
         sources.append(replace(sketch if whole is None else whole, name=name))
     if not sources:
-        raise UnreadableModel(f"none of {len(lost)} sketches could be read: {lost[0].why}")
+        first = lost[0].data["error"]
+        raise UnreadableModel(f"none of {len(lost)} sketches could be read: {first}")
     graph = find_family(sources, alpha=alpha, seed=seed, execution=Execution(progress=progress))
     said = {name for name, own in names.items() if own.slot in hidden}
-    skipped = tuple(x for x in graph.skipped if x.why != NO_WEIGHTS or x.what in said)
+    skipped = tuple(x for x in graph.skipped if x.code != "no-weights" or x.what in said)
     return _with_numbers(replace(graph, skipped=skipped), names, held, lost)
 
 

@@ -21,7 +21,7 @@ from weightkin.lineage.growing import (
     insert_model,
     opened,
 )
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import Among, Search, Step
 from weightkin.registry.family import proposals
@@ -33,7 +33,6 @@ from weightkin.sketch import Sketch
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
 QUERY_NODE = "query"
-NO_AXIS = "no axis of it is known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ def search_record(
         seed=found.request.seed,
         version=__version__,
         incomplete=query.sketch.is_partial or found.is_incomplete,
-        not_testable="" if query.sketch.anatomy.axes else NO_AXIS,
+        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
     )
 
 

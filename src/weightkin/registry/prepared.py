@@ -16,6 +16,7 @@ from weightkin.formats.declared import Declared, declared
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
+from weightkin.records import Skipped, left_out, unread
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
@@ -87,10 +88,10 @@ def weights_at_hand(sketch: Sketch) -> Model | None:
     """The model, held whole or still where it was registered from."""
     whole = held_whole(sketch)
     found = weights_of(sketch) if whole is None else whole
-    return None if isinstance(found, str) else found
+    return None if isinstance(found, Skipped) else found
 
 
-def weights_of(sketch: Sketch) -> Model | str:
+def weights_of(sketch: Sketch) -> Model | Skipped:
     """The weights a model was registered from, or why they cannot be looked at."""
     source = sketch.source
     repository, colon, file = source.removeprefix(SCHEME).partition(":")
@@ -99,10 +100,10 @@ def weights_of(sketch: Sketch) -> Model | str:
     try:
         model = open_model(source)
     except UnreadableModel as error:
-        return str(error)
+        return unread(sketch.name, error)
     if model.sketched is not None:
-        return "only a sketch is at hand"
-    return model if is_of(sketch, model) else "its weights changed since it was registered"
+        return left_out(sketch.name, "only-sketch")
+    return model if is_of(sketch, model) else left_out(sketch.name, "weights-changed")
 
 
 def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:

@@ -63,6 +63,9 @@ class Registry:
         self._store = check_kind("store", store, str | None, "a text such as lance:PATH")
         self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
 
+    def __repr__(self) -> str:
+        return f"<Registry {str(self.path)!r}>"
+
     def add(
         self,
         sources: Sequence[str | Path],

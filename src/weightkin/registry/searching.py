@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,10 +20,11 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
-from weightkin.records import Comparison, Effect, Skipped
+from weightkin.records import Comparison, Skipped, left_out, unread
+from weightkin.records.form import written
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
-from weightkin.registry.edges import recalled, write_edges
+from weightkin.registry.edges import Known, recalled, write_edges
 from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
@@ -161,8 +161,8 @@ def _candidates(
         if not models:
             raise Altered("models were removed by something other than weightkin")
         sketch = _sketch(store, connection, slot)
-        if isinstance(sketch, str):
-            found.skipped.append(Skipped(what=models[0].name, why=sketch))
+        if isinstance(sketch, UnreadableModel):
+            found.skipped.append(unread(models[0].name, sketch))
             found.is_incomplete = True
             continue
         check_vector(store, slot, sketch)
@@ -200,44 +200,38 @@ def _models(connection: sqlite3.Connection, slot: int) -> tuple[Registered, ...]
     return tuple(with_notes(connection, row) for row in rows)
 
 
-def _sketch(store: SealedStore, connection: sqlite3.Connection, slot: int) -> Sketch | str:
+def _sketch(
+    store: SealedStore, connection: sqlite3.Connection, slot: int
+) -> Sketch | UnreadableModel:
     name = connection.execute("SELECT sketch FROM contents WHERE slot = ?", (slot,)).fetchone()[0]
     try:
         return store.sketch(slot, name)
     except UnreadableModel as error:
-        return str(error)
+        return error
 
 
 def _relative(
-    query: Prepared, candidate: Candidate, found: Compared, known: dict[str, Any] | None
+    query: Prepared, candidate: Candidate, found: Compared, known: Known | None
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found)
-        known = {
-            "verdict": record.verdict,
-            "basis": record.basis,
-            "log10_pvalue": record.log10_pvalue,
-            "sentence": record.sentence,
-            "kind": list(record.kind),
-            "kind_details": record.kind_details,
-            "looked_at": looked_at,
-            "effect": asdict(record.effect) if record.effect else None,
-            "alpha": found.paid_alpha,
-        }
+        known = Known(
+            summary=record.summary,
+            looked_at=looked_at,
+            alpha=found.paid_alpha,
+            kind_details=record.kind_details,
+            effect=record.effect,
+        )
         found.bytes_read += record.bytes_read if looked_at == "weights" else 0
     return Relative(
         model=candidate.model,
-        verdict=known["verdict"],
-        basis=known["basis"],
-        log10_pvalue=known["log10_pvalue"],
-        sentence=known["sentence"],
-        kind=tuple(known["kind"]),
-        kind_details=known["kind_details"],
+        summary=known.summary,
+        kind_details=known.kind_details,
         cosine=round(candidate.cosine, 4),
         invariant_cosine=round(candidate.invariant_cosine, 4),
-        looked_at=known["looked_at"],
-        effect=Effect(**x) if (x := known.get("effect")) else None,
+        looked_at=known.looked_at,
+        effect=known.effect,
     )
 
 
@@ -255,12 +249,12 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
         return record, "sketch"
     whole: list[Model] = []
     for x in (candidate.sketch, sketch):
-        model: Model | str = as_model(x)
+        model: Model | Skipped = as_model(x)
         if isinstance(model, Model) and model.sketched is not None:
             model = weights_of(x)
-        if isinstance(model, str):
-            why = f"nothing shown by its sketch, and no weights to look again: {model}"
-            found.skipped.append(Skipped(what=x.name, why=why))
+        if isinstance(model, Skipped):
+            reason = {"code": model.code, **model.data}
+            found.skipped.append(left_out(x.name, "sketch-shows-nothing", reason=reason))
             return record, "sketch"
         whole.append(model)
     return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.request.seed), "weights"
@@ -268,30 +262,17 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
     """Keep what was found about a registered model, with digests and version."""
-    rows = [
-        (
-            own.id,
-            x.model.id,
-            own.digest,
-            x.model.digest,
-            __version__,
-            now(),
-            json.dumps(
-                {
-                    "verdict": x.verdict,
-                    "basis": x.basis,
-                    "log10_pvalue": x.log10_pvalue,
-                    "sentence": x.sentence,
-                    "kind": list(x.kind),
-                    "kind_details": x.kind_details,
-                    "looked_at": x.looked_at,
-                    "effect": asdict(x.effect) if x.effect else None,
-                    "alpha": found.paid_alpha,
-                },
-                allow_nan=False,
-            ),
+    rows = []
+    for x in (*found.relatives, *found.others):
+        known = Known(
+            summary=x.summary,
+            looked_at=x.looked_at,
+            alpha=found.paid_alpha,
+            kind_details=x.kind_details,
+            effect=x.effect,
         )
-        for x in (*found.relatives, *found.others)
-    ]
+        text = json.dumps(written(known), allow_nan=False)
+        digests = own.digest, x.model.digest
+        rows.append((own.id, x.model.id, *digests, __version__, now(), text))
     with writing(connection):
         write_edges(connection, rows, over=True)

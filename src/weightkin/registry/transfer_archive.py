@@ -25,7 +25,7 @@ from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.formats.declared import Declared
 from weightkin.formats.write_guard import refuse_inside
-from weightkin.records import Skipped
+from weightkin.records import Skipped, unread
 from weightkin.records.built import parsed
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry import evidence
@@ -101,7 +101,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
                 try:
                     model, is_new = _import_one(store, connection, archive, entry)
                 except UnreadableModel as error:
-                    skipped.append(Skipped(what=name, why=str(error)))
+                    skipped.append(unread(name, error))
                     continue
                 (added if is_new else known).append(model)
                 numbers[entry["id"]] = model

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from weightkin.records.checking import Check, Checked, Finding
-from weightkin.report.terminal import printable
+from weightkin.report.reasons import why
+from weightkin.report.terminal import command_line, printable
+
+DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
 
 def check_lines(record: Check) -> list[str]:
@@ -12,10 +15,10 @@ def check_lines(record: Check) -> list[str]:
     for model in record.models:
         digest = f"  {model.digest[:20]}" if model.digest else ""
         lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
-        lines += [line for finding in model.findings for line in _finding(finding)]
+        lines += [line for x in model.findings for line in _finding(x, model, record)]
         lines += _compared(model)
         for x in model.skipped:
-            lines.append(f"  skipped  {printable(x.what)}: {printable(x.why)}")
+            lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
     off = [rule for rule, level in record.rules.items() if level == "off"]
     lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
     policy = printable(record.policy) or "default levels"
@@ -29,10 +32,14 @@ def check_lines(record: Check) -> list[str]:
     return lines
 
 
-def _finding(x: Finding) -> list[str]:
+def _finding(x: Finding, model: Checked, record: Check) -> list[str]:
     word = "unverifiable" if x.state == "unverifiable" else x.level
     rule = f" {x.rule}" if x.rule != word else ""
-    return [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+    lines = [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+    if x.rule in DECLARING:
+        where = ("--registry", record.registry) if record.registry else ()
+        lines.append(command_line("trace", model.source, *where, "--format", "model-card"))
+    return lines
 
 
 def _compared(model: Checked) -> list[str]:
@@ -40,7 +47,7 @@ def _compared(model: Checked) -> list[str]:
     n = model.n_compared
     lines = []
     for x in model.against:
-        if x.verdict in ("no-evidence", "not-testable"):
+        if x.summary.verdict in ("no-evidence", "not-testable"):
             said = f"{x.sentence}; {x.tested:.0%} of the parameters in reach"
             lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *x.limits]))
     if not model.findings:

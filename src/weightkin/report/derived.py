@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from weightkin.records import Comparison
 from weightkin.records.form import probability_words
+from weightkin.report.clues import evidence_line
 
 DETAIL_KEYS = (  # what is worth a word, in this order
     *("dtype", "bits", "group", "scope", "scheme", "pattern", "share", "rank", "modules"),
@@ -13,6 +15,13 @@ DETAIL_KEYS = (  # what is worth a word, in this order
     *("reinitialised", "typical_distance", "share_equal"),
 )
 MAX_LISTED = 8
+IDENTICAL = {
+    "files": "same files",
+    "digest": "same full digest",
+    "all": "all values",
+    "sample": "a sample; --full-digest reads everything",
+    "readable": "what could be read",
+}
 
 
 def derivation_lines(record: Comparison) -> list[str]:
@@ -28,7 +37,7 @@ def derivation_lines(record: Comparison) -> list[str]:
         rest = f" ({', '.join(numbers)})" if numbers else ""
         lines.append(f"  kind: {' and '.join(record.kind)}{rest}")
     if "identical" in details:
-        lines.append(f"  equal: {details['identical']}")
+        lines.append(f"  equal: {identical_words(details)}")
     direction = record.direction
     if direction.parent != "undetermined":
         child = "b" if direction.parent == "a" else "a"
@@ -37,8 +46,16 @@ def derivation_lines(record: Comparison) -> list[str]:
         lines.append(f"  direction: {said} (probability {sure})")
     elif direction.evidence:
         lines.append("  direction: undetermined")
-    lines += [f"    {line}" for line in direction.evidence]
+    lines += [f"    {evidence_line(x)}" for x in direction.evidence]
     return lines
+
+
+def identical_words(details: Mapping[str, Any]) -> str:
+    """What of two models was looked at and is equal; nothing where they differ."""
+    words = IDENTICAL.get(str(details.get("identical")), "equal values")
+    if "n_unread" not in details:
+        return words
+    return f"{words}; {details['n_unread']} not read, first {details['first_unread']}"
 
 
 def detail_words(key: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from weightkin.records import BlockRelation
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.report.reasons import why
 from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
 
 SHADES, ASCII_SHADES = "·░▒▓█", ".:+%#"
@@ -38,7 +39,7 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
     lines += [f"  {line}" for r in record.residual for line in residual_words(r, record.alpha)]
     lines += [f"  {line}" for line in _tensor_words(record)]
     for skip in record.skipped[:MAX_SKIPPED]:
-        lines.append(f"  skipped  {printable(skip.what)}: {printable(skip.why)}")
+        lines.append(f"  skipped  {printable(skip.what)}: {printable(why(skip))}")
     if len(record.skipped) > MAX_SKIPPED:
         lines.append(f"  skipped  {len(record.skipped) - MAX_SKIPPED} more (--json lists them)")
     lines.append(

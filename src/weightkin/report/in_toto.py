@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from weightkin.report.clues import declared_words
 from weightkin.report.parentage import Kin, Named, Parentage
 from weightkin.report.terminal import printable
 
@@ -28,7 +29,7 @@ def in_toto(parentage: Parentage) -> str:
             "related": [_kin(x, is_parent=False) for x in parentage.kin],
         },
         "declared": [
-            {"name": printable(x.name), "state": x.state, "why": printable(x.why)}
+            {"name": printable(x.name), "state": x.state, "why": printable(declared_words(x))}
             for x in parentage.declared
             if x.state != "undeclared"
         ],
@@ -36,7 +37,7 @@ def in_toto(parentage: Parentage) -> str:
     undeclared = [x for x in parentage.declared if x.state == "undeclared"]
     if undeclared:
         predicate["undeclared"] = [
-            {"name": printable(x.name), "why": printable(x.why)} for x in undeclared
+            {"name": printable(x.name), "why": printable(declared_words(x))} for x in undeclared
         ]
     if parentage.child.licence:
         predicate["declaredLicence"] = parentage.child.licence

@@ -7,14 +7,18 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
 from weightkin.records import Skipped
+from weightkin.records.accounting import Ledger
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
+from weightkin.report.reasons import why
 from weightkin.report.terminal import file_size, printable
 
-MODEL_SCHEMA = "weightkin/model/1"
+MODEL_SCHEMA = "weightkin/model/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class ModelRecord:
     skipped: tuple[Skipped, ...]
     bytes_read: int
     n_bytes: int = 0  # of all tensors, as they are stored
+    ledger: Ledger | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
@@ -72,7 +77,7 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
             )
             for name, role in anatomy.roles
         ),
-        skipped=tuple(Skipped(what=p.what, why=p.why) for p in (*model.problems, *anatomy.skipped)),
+        skipped=tuple(not_read(Side(model, anatomy))),
         bytes_read=model.bytes_read,
         n_bytes=model.n_bytes,
     )
@@ -106,7 +111,7 @@ def model_lines(record: ModelRecord) -> list[str]:
     for (stack, _, words), blocks in shown.items():
         lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
     for problem in record.skipped:
-        lines.append(f"  skipped  {printable(problem.what)}: {printable(problem.why)}")
+        lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from weightkin.records import Comparison, Effect, ModelRef
 from weightkin.records.kinds import equal_kinds
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
+from weightkin.report.clues import evidence_line
 from weightkin.report.terminal import printable
 
 PLACES = ("controls", "relatives")  # parameters that hold paths of this machine
@@ -79,7 +80,7 @@ def of_comparison(record: Comparison) -> Parentage:
         sentence=printable(record.sentence),
         effect=record.effect,
         probability=record.direction.probability,
-        evidence=tuple(map(printable, record.direction.evidence)),
+        evidence=tuple(printable(evidence_line(x)) for x in record.direction.evidence),
     )
     is_related = record.verdict == "dependent"
     is_parent = is_related and parent != "undetermined"
@@ -191,7 +192,7 @@ def _of_step(step: Step, by_id: Mapping[int, Relative], above: tuple[Kin, ...]) 
         effect=relative.effect if relative else None,
         probability=step.direction_probability,
         support=step.support,
-        evidence=tuple(map(printable, step.evidence)),
+        evidence=tuple(printable(evidence_line(x)) for x in step.evidence),
         above=above,
     )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from weightkin.records.form import probability_words
 from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
-from weightkin.report.terminal import printable
+from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.reasons import why
+from weightkin.report.terminal import command_line, printable
 
 MAX_LINES = 20
-NEAREST = (
-    "placed among its nearest relatives alone, every direction open: run tree --registry for all"
-)
+NEAREST = "placed among its nearest relatives alone, every direction open; to place all models:"
 
 
 def adding_lines(record: Adding) -> list[str]:
@@ -33,8 +33,8 @@ def listing_lines(record: Listing) -> list[str]:
     return lines or ["no models"]
 
 
-def search_lines(record: Search) -> list[str]:
-    """The sentence, the relatives nearest first, and where the model hangs."""
+def search_lines(record: Search, registry: str = "FILE") -> list[str]:
+    """The sentence, the relatives nearest first, and where the model stands."""
     lines = [printable(record.sentence), *_own(record)]
     for x in record.relatives[:MAX_LINES]:
         lines.append(f"  {_relative(x)}")
@@ -49,11 +49,16 @@ def search_lines(record: Search) -> list[str]:
         word = "parent" if step.direction == "determined" else "related, perhaps the parent"
         lines.append(f"  {word}: {_step(step)}")
     lines += path_lines(record)
-    lines += _end(record)
+    lines += _end(record, registry)
     return lines
 
 
-def trace_lines(record: Trace) -> list[str]:
+def relative_lines(record: Search) -> list[str]:
+    """The sentence and the relatives, nearest first, without details."""
+    return [printable(record.sentence), *(f"  {_relative(x)}" for x in record.relatives)]
+
+
+def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
     """The path to the root, every edge with what it rests on, and what is declared."""
     search = record.search
     lines = [printable(search.sentence), *_own(search), *path_lines(search)]
@@ -62,14 +67,14 @@ def trace_lines(record: Trace) -> list[str]:
         lines.append(f"  {child} {'<-' if step.direction == 'determined' else '--'} {_step(step)}")
         if step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
-        lines += [f"    {printable(text)}" for text in step.evidence]
+        lines += [f"    {printable(evidence_line(y))}" for y in step.evidence]
     if not search.path:
         lines.append("  no parent found among the registered models")
     for x in record.declared:
-        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(x.why)})")
+        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(declared_words(x))})")
     if record.licence:
         lines.append(f"  licence declared: {printable(record.licence)}")
-    return [*lines, *_end(search)]
+    return [*lines, *_end(search, registry)]
 
 
 def path_lines(record: Search) -> list[str]:
@@ -95,9 +100,11 @@ def _is_first(record: Search) -> bool:
     )
 
 
-def _end(record: Search) -> list[str]:
-    lines = [f"  {NEAREST}"] if record.placed_among == "nearest" else []
-    lines += [f"  skipped  {printable(x.what)}: {printable(x.why)}" for x in record.skipped]
+def _end(record: Search, registry: str) -> list[str]:
+    lines = []
+    if record.placed_among == "nearest":
+        lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
+    lines += [f"  skipped  {printable(x.what)}: {printable(why(x))}" for x in record.skipped]
     lines.append(
         f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"
         f" all, {record.paid_alpha:.1e} for each scanned; {record.seconds:.2f} s,"

@@ -45,6 +45,7 @@ KINDS: Mapping[str, Any] = {
     "estimate": Estimate,
 }
 VERSIONS = (1, 2)
+ITEMISED = (Adding, Listing, Sketching, Estimate)  # a line for each thing, which stays one
 OF_PARENTS: Mapping[str, Callable[[Parentage], str]] = {
     "cyclonedx": cyclonedx,
     "in-toto": in_toto,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 import unicodedata
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.derived import derivation_lines
+from weightkin.report.reasons import why
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -23,8 +25,10 @@ PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": 
 UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
 MAX_SKIPPED = 6
 MANY = 1_000_000
+UNBROKEN = "\u00a0"  # a space where no line ends
+MARK = "$ "  # before a command, whose line is never wrapped
 NARROW = 30  # columns that words have in any case
-BLIND_TESTS = "blind tests"
+LAST = 16  # columns that the last column of a table needs to be continued in place
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW_UNITS = 8  # units
 TOO_FEW = "too few to test"
@@ -43,7 +47,7 @@ def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
     if record.axes:
         lines += ["", f"  {'axis':<16}{'p':>15}  {'blocks':>6}  median cosine (chance level)"]
     for axis in record.axes:
-        p = TOO_FEW if _is_too_few(record, axis) else _pvalue(axis.log10_pvalue)
+        p = TOO_FEW if is_too_few(record, axis) else _pvalue(axis.log10_pvalue)
         words = AXIS_WORDS.get(axis.axis, axis.axis)
         lines.append(f"  {words:<16}{p:>15}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
     lines += _by_luck(record)
@@ -63,11 +67,11 @@ def printable(text: str) -> str:
 def fitted(line: str, width: int) -> list[str]:
     """A line cut at spaces into lines of a width; what follows stands below the last column.
 
-    A word that is longer than a line, such as a path, stays whole.
+    A word that is longer than a line, such as a path, stays whole, and so does a command.
     """
-    if len(line) <= width:
+    if len(line) <= width or line.lstrip().startswith(MARK):
         return [line]
-    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width // 2]
+    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width - LAST]
     hang = columns[-1] if columns else len(line) - len(line.lstrip()) + 2
     return textwrap.wrap(
         line,
@@ -83,18 +87,20 @@ def with_words(head: str, words: str, under: str, width: int) -> list[str]:
     if len(head) + len(words) <= width:
         return [head + words]
     room = max(width - len(under), NARROW)
-    return [head.rstrip(), *(under + x for x in textwrap.wrap(words, room))]
+    items = words.replace(" ", UNBROKEN).replace(f",{UNBROKEN}", ", ")  # lines end at commas
+    lines = textwrap.wrap(items, room, break_long_words=False, break_on_hyphens=False)
+    return [head.rstrip(), *(under + x.replace(UNBROKEN, " ") for x in lines)]
 
 
 def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
         return []
-    whys = [x.why for x in record.skipped if BLIND_TESTS in x.what]
+    whys = [why(x) for x in record.skipped if x.test == "blind"]
     return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
 
 
-def _is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
+def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
     """Whether units are so few that none of them being unlike gives no small p-value."""
     n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
     return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
@@ -108,7 +114,7 @@ def _is_alike(axis: AxisEvidence) -> bool:
 
 def _by_luck(record: Comparison) -> list[str]:
     """Why a cosine is high where the p-value is not small."""
-    found = [x for x in record.axes if _is_alike(x) and not _is_too_few(record, x)]
+    found = [x for x in record.axes if _is_alike(x) and not is_too_few(record, x)]
     if not found:
         return []
     names = ", ".join(AXIS_WORDS.get(x.axis, x.axis) for x in found)
@@ -123,6 +129,7 @@ def _notes(record: Comparison, most: int) -> list[str]:
     lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
+    lines += _next_commands(record)
     for part in record.parts if len(record.parts) > 1 else ():
         said = PART_WORDS.get(part.verdict, part.verdict)
         lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")
@@ -139,10 +146,10 @@ def _notes(record: Comparison, most: int) -> list[str]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
     reasons: dict[str, list[str]] = {}
     for skip in record.skipped:
-        reasons.setdefault(skip.why, []).append(skip.what)
-    for why, whats in list(reasons.items())[:most]:
+        reasons.setdefault(why(skip), []).append(skip.what)
+    for reason, whats in list(reasons.items())[:most]:
         more = f" and {len(whats) - most} more" if len(whats) > most else ""
-        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(why)}")
+        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(reason)}")
     if n_left := sum(map(len, list(reasons.values())[most:])):
         lines.append(f"  skipped  {n_left} more (-v lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}
@@ -153,6 +160,25 @@ def _notes(record: Comparison, most: int) -> list[str]:
         f" {record.method}, seed {record.seed}, weightkin {record.version}"
     )
     return lines
+
+
+def command_line(*words: str) -> str:
+    """A command to copy, on a line of its own."""
+    return f"    {MARK}{printable(shlex.join(['weightkin', *words]))}"
+
+
+def _next_commands(record: Comparison) -> list[str]:
+    """What to run where this comparison leaves open what another one would tell."""
+    pair = record.a.source, record.b.source
+    is_equal = record.equal is not None and record.equal.share == 1.0
+    if record.equal is not None and is_equal and record.equal.basis == "sample":
+        return ["  to compare all values:", command_line("compare", *pair, "--full-digest")]
+    if record.verdict == "dependent" and record.direction.parent == "undetermined" and not is_equal:
+        line = command_line("compare", *pair, "--with")
+        return ["  relatives of the two may tell the direction:", f"{line} RELATIVE"]
+    if record.verdict != "dependent" and record.parameters.get("effort") == "quick":
+        return ["  for all tests:", command_line("compare", *pair)]
+    return []
 
 
 def _tests(record: Comparison) -> list[str]:

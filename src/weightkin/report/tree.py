@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import (
-    FamilyEdge,
-    FamilyGraph,
-    FamilyNode,
-    RunnerUp,
-    rests_on_values,
-)
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.clues import evidence_line
+from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
 
 LONGEST_NODE_NAME = 60  # characters of a name
@@ -117,7 +113,9 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
         lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
         lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
-        lines += [f"    evidence   {_cut(printable(line), 200, drawn)}" for line in edge.evidence]
+        lines += [
+            f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}" for x in edge.evidence
+        ]
         if edge.runner_up is None:
             lines.append("    second     no other candidate")
         else:
@@ -192,7 +190,8 @@ def _related(edge: FamilyEdge, alpha: float) -> str:
         return pvalue_words(edge.log10_pvalue)
     if rests_on_values(edge, alpha):
         return "equal values"
-    is_calibrated = any(line.startswith("dependent (calibrated") for line in edge.evidence)
+    compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
+    is_calibrated = any(x["basis"] == "calibrated" for x in compared)
     return "calibrated evidence" if is_calibrated else "not proven at alpha"
 
 
@@ -243,7 +242,7 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if graph.edges:
         lines.append(_proof(graph, drawn))
     for skip in graph.skipped[:MAX_SKIPPED]:
-        lines.append(f"skipped  {printable(skip.what)}: {printable(skip.why)}")
+        lines.append(f"skipped  {printable(skip.what)}: {printable(why(skip))}")
     if len(graph.skipped) > MAX_SKIPPED:
         lines.append(f"skipped  {len(graph.skipped) - MAX_SKIPPED} more (--json lists them)")
     lines.append(

@@ -13,9 +13,9 @@ import numpy as np
 
 from weightkin.arrays import Ints
 from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.json_text import parse, parse_object
 from weightkin.formats.model import SKETCH_KEY
-from weightkin.formats.shapes import checked_name, checked_shape
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.text import quoted, shown, unreadable

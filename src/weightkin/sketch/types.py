@@ -52,6 +52,10 @@ class SketchedTensor:
     fourth_moment: float  # mean of the fourth powers of (value - mean)
     packed: str = ""  # how the original stores what `stored` holds unpacked
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return f"<SketchedTensor {self.name!r}: {self.stored.size} values of {shape} {self.dtype}>"
+
     @property
     def values(self) -> Floats:
         """The sample as float32, ``(len(rows), len(columns))``: exact up to float32."""
@@ -92,6 +96,10 @@ class Sketch:
     problems: tuple[tuple[str, str], ...] = ()  # what of the model could not be read, and why
     is_partial: bool = False
     revision: str | None = None
+
+    def __repr__(self) -> str:
+        size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"
+        return f"<Sketch of {self.name!r}: {size}>"
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from weightkin.errors import OutOfReach
 from weightkin.sources.files import File, Folder
-from weightkin.sources.local import LocalFile, home_of, readable
+from weightkin.sources.local import LocalFile, home_of, opened, readable
 from weightkin.sources.ranges import RemoteFile
 from weightkin.sources.transfer import Transfer
 from weightkin.text import located, quoted, shown, unreadable
@@ -143,7 +143,8 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
     ref = cache / "refs" / asked.revision
     with readable(ref):
         if ref.is_file():
-            commit = ref.read_bytes()[:64].decode("ascii", "replace").strip()
+            with opened(ref) as handle:
+                commit = handle.read(64).decode("ascii", "replace").strip()
     folder = cache / "snapshots" / commit
     names: list[str] = []
     if COMMIT.fullmatch(commit):

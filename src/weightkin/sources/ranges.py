@@ -179,7 +179,15 @@ def pieces_of(spans: Spans, gap: int) -> Intervals:
 
 
 def add(held: Intervals, start: int, stop: int) -> None:
-    """Add an interval to disjoint, ascending ones, joining those it touches."""
+    """Add an interval to others, joining those it touches.
+
+    Parameters
+    ----------
+    held : list of tuple
+        Disjoint, ascending intervals; changed in place.
+    start, stop : int
+        The interval, half-open.
+    """
     first = bisect_right(held, (start, -1.0))
     if first and held[first - 1][1] >= start:
         first -= 1

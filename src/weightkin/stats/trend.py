@@ -45,21 +45,25 @@ def measure_trend(x: Floats) -> Trend | None:
 
 
 def judge_trends(trends: Sequence[Trend]) -> str | None:
-    """Say which index trend the blocks of one model show, singly or summed, or None."""
+    """Say which index trend the blocks of one model show, singly or summed, or None.
+
+    ``sorted``: row norms follow the index; else what `judge_likeness` says.
+    """
     if _is_flagged([abs(t.norm) for t in trends], abs(sum(t.norm for t in trends))):
-        return "row norms follow the index (sorted or nested units)"
+        return "sorted"
     return judge_likeness(trends)
 
 
 def judge_likeness(trends: Sequence[Trend]) -> str | None:
-    """Say which units of one model resemble each other by their index, or None.
+    """Say which units of one model are alike by their index: ``neighbours``, ``twins`` or None.
 
+    Twins resemble each other at a fixed distance.
     Sorting does not make them so; smooth or repeated starts do, and fix their signs as well.
     """
     if _is_flagged([t.neighbour for t in trends], sum(t.neighbour for t in trends)):
-        return "neighbouring units resemble each other"
+        return "neighbours"
     if _is_flagged([t.lag for t in trends], sum(t.lag for t in trends)):
-        return "units resemble others at a fixed distance (twins)"
+        return "twins"
     return None
 
 

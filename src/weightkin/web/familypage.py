@@ -18,6 +18,7 @@ from weightkin.report.html.graph_model import (
     family_drawing,
     is_above,
 )
+from weightkin.report.reasons import why
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
@@ -119,7 +120,7 @@ class Families:
             view=Markup(graph_view(whole, name="Family graph of the registry")),
             nodes={node.id: node for node in whole.nodes},
             edges=whole.edges,
-            skipped=tuple((x.what, x.why) for x in graph.skipped),
+            skipped=tuple((x.what, why(x)) for x in graph.skipped),
         )
 
     def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:

@@ -275,7 +275,7 @@ class Jobs:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 found = f"{self._path}: held by another server, expected none on this registry"
                 raise UnusableRegistry(found) from None
             raise UnusableRegistry(f"{self._path}: {error}, expected a file of jobs") from None

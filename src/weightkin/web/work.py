@@ -14,7 +14,7 @@ from typing import Any
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.formats import Model
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry, browsing
 from weightkin.registry.prepared import weights_of
@@ -53,15 +53,15 @@ def _compare(path: Path, a: int, b: int, say: Say) -> str:
         if known is None:
             raise UsageError(f"#{number}: no such model any more, expected a registered one")
         say(f"opening {known.name[:80]}")
-        model, why = _held(path, known)
+        model, lost = _held(path, known)
         models.append(model)
-        missed += [Skipped(what=known.name, why=why)] if why else []
+        missed += [lost] if lost else []
     with _saying_bytes(models, say):
         record = compare(models[0], models[1])
     return replace(record, skipped=(*record.skipped, *missed)).to_json(None)
 
 
-def _held(path: Path, known: Registered) -> tuple[Model, str]:
+def _held(path: Path, known: Registered) -> tuple[Model, Skipped | None]:
     """A model to compare, and why it is not the weights themselves."""
     sketch = browsing.sketch_of(path, known)
     if sketch is None:
@@ -69,8 +69,9 @@ def _held(path: Path, known: Registered) -> tuple[Model, str]:
     sketch = replace(sketch, name=known.name, source=known.source, digest=known.digest)
     found = weights_of(replace(sketch, revision=known.revision or None))
     if isinstance(found, Model):
-        return replace(found, name=known.name), ""
-    return as_model(sketch), f"compared by its sketch: {found}"
+        return replace(found, name=known.name), None
+    reason = {"code": found.code, **found.data}
+    return as_model(sketch), left_out(known.name, "compared-by-sketch", reason=reason)
 
 
 def _search(path: Path, upload: Path, clean: Path, name: str, say: Say) -> str:

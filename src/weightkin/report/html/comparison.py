@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Test
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.clues import evidence_line
 from weightkin.report.derived import DETAIL_KEYS, detail_words, value_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.heat import numbered_map
@@ -21,7 +22,7 @@ from weightkin.report.html.words import (
     names,
     verdict_words,
 )
-from weightkin.report.terminal import AXIS_WORDS, PART_WORDS
+from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, TOO_FEW, is_too_few
 
 NOT_SHOWN_BY = (
     "“Not shown” is nothing against shared weights: an axis of few units, such as heads, cannot "
@@ -116,6 +117,8 @@ def _shown(axis: AxisEvidence, record: Comparison) -> str:
         return "not outside the sample"
     if axis.passes and record.verdict == "aligned-only":
         return "the residual basis only"
+    if is_too_few(record, axis):
+        return TOO_FEW
     return "shown" if axis.passes else "not shown"
 
 
@@ -176,7 +179,11 @@ def _derivation(record: Comparison) -> Html | None:
         said = f"{direction.parent} is the parent, {child} the child"
         note = h("p", PROBABILITIES, class_="note")
         said += f" (probability {probability_words(direction.probability)})."
-    evidence = h("ul", [h("li", x) for x in direction.evidence]) if direction.evidence else None
+    evidence = (
+        h("ul", [h("li", evidence_line(x)) for x in direction.evidence])
+        if direction.evidence
+        else None
+    )
     words = "How one was made from the other. This describes; the verdict does not rest on it."
     return section(
         "derivation", "Kind and direction", h("p", words), facts(numbers),

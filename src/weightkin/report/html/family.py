@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.clues import evidence_line
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.graph import graph_view, node_link, static_view
 from weightkin.report.html.graph_model import family_drawing
@@ -108,7 +109,11 @@ def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
     if ways := [BEHIND[x].removeprefix("{} behind, ") for x in BEHIND if x in units]:
         caption += f" Second best: how far the next parent is behind, {' or '.join(ways)}."
     evidence = [
-        (labels[edge.child], labels[edge.parent], h("ul", [h("li", x) for x in edge.evidence]))
+        (
+            labels[edge.child],
+            labels[edge.parent],
+            h("ul", [h("li", evidence_line(x)) for x in edge.evidence]),
+        )
         for edge in graph.edges
         if edge.evidence
     ]

@@ -10,6 +10,7 @@ from typing import Literal
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
+from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.build import short
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
 from weightkin.report.html.words import source_name
@@ -168,7 +169,7 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
         ("Support", f"{edge.support:.2f} of the resamples have this parent"),
     ]
     facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
-    facts += [("Evidence", line) for line in edge.evidence]
+    facts += [("Evidence", evidence_line(x)) for x in edge.evidence]
     return tuple(facts)
 
 
@@ -239,16 +240,15 @@ def _declared(said: DeclaredParent, nodes: Mapping[str, DrawnNode], search: Sear
 def _own_node(key: str, record: Trace) -> DrawnNode:
     search = record.search
     facts = _node_facts(search.source, search.digest, ())
-    facts += tuple(("Declares", f"{x.name}: {x.state}; {x.why}") for x in record.declared
-                   if x.state != "undeclared")  # fmt: skip
+    stated = [x for x in record.declared if x.state != "undeclared"]
+    facts += tuple(("Declares", f"{x.name}: {x.state}; {declared_words(x)}") for x in stated)
     return DrawnNode(id=key, label=search.name, also=_same(search, 0, search.digest), facts=facts)
 
 
 def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     """Another model, or an ancestor that was inferred, with what the registry says about it."""
     if not number:
-        is_hidden = key.startswith("name ") and name.startswith("unobs")
-        return DrawnNode(id=key, label=name, is_observed=not is_hidden)
+        return DrawnNode(id=key, label=name, is_observed=key != _key(0, "", name))
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))
@@ -276,7 +276,7 @@ def _said_edge(said: DeclaredParent, parent: str, child: str) -> DrawnEdge:
         style="declared",
         probability=0.5,
         weight=0.0,
-        facts=(("Declared", said.state), ("Why", said.why)),
+        facts=(("Declared", said.state), ("Why", declared_words(said))),
     )
 
 

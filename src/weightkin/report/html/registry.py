@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from weightkin.records.form import probability_words
 from weightkin.records.registry import Relative, Search, Step, Trace
+from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.build import Html, h, join
 from weightkin.report.html.graph import graph_view, static_view
 from weightkin.report.html.graph_model import trace_drawing
@@ -65,11 +66,15 @@ def trace_body(record: Trace) -> list[Html | None]:
 def _declared(record: Trace) -> Html | None:
     """What the model says of itself, held against its weights; then what it does not say."""
     declared = [
-        (numbered(x.name, x.id), x.state, STATES.get(x.state, ""), x.why)
+        (numbered(x.name, x.id), x.state, STATES.get(x.state, ""), declared_words(x))
         for x in record.declared
         if x.state != "undeclared"
     ]
-    found = [(numbered(x.name, x.id), x.why) for x in record.declared if x.state == "undeclared"]
+    found = [
+        (numbered(x.name, x.id), declared_words(x))
+        for x in record.declared
+        if x.state == "undeclared"
+    ]
     said = "Declared parents, held against the weights"
     unsaid = "Inferred parents that it does not declare"
     parts = [
@@ -123,7 +128,7 @@ def _steps(title: str, steps: Sequence[Step], search: Search) -> Html | None:
             log10_words(x.log10_pvalue),
             f"{x.direction}, {probability_words(x.direction_probability)}",
             f"{x.support:.2f}",
-            more(x.evidence),
+            more([evidence_line(y) for y in x.evidence]),
         )
         for x in steps
     ]

@@ -14,6 +14,7 @@ from weightkin.records.registry import Search, Trace
 from weightkin.report.html.build import Html, h, join
 from weightkin.report.html.tables import facts, table
 from weightkin.report.html.words import SAMPLED
+from weightkin.report.reasons import why
 from weightkin.report.terminal import file_size
 
 PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
@@ -36,7 +37,7 @@ def skipped_section(skipped: Sequence[Skipped], *, incomplete: bool = False) -> 
     """What was not tested or read, with reasons; nothing where there is nothing to say."""
     if not skipped and not incomplete:
         return None
-    rows = [(x.what, x.why) for x in skipped]
+    rows = [(x.what, why(x)) for x in skipped]
     note = h("p", "Part of the input could not be read: this record is incomplete.")
     listed = table("What was left out, and why", ("What", "Why"), rows) if rows else None
     return section("skipped", "Not tested", note if incomplete else None, listed)

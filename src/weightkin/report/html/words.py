@@ -9,6 +9,7 @@ from typing import Any
 from weightkin.records import Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.records.kinds import equal_kinds
+from weightkin.report.derived import identical_words
 
 NULLS = {
     "exact": "the law of the statistic is known",
@@ -92,7 +93,7 @@ def verdict_words(record: Comparison) -> Sequence[str]:
             "One model may have been arranged so as to match the other.",
         )
     if record.basis == "equal" or equal_kinds(record.kind):
-        said = record.kind_details.get("identical", "equal values")
+        said = identical_words(record.kind_details)
         return (f"The two hold the same weights: {said}.", *_equal_words(record))
     if record.basis == "calibrated" and record.calibration is not None:
         x = record.calibration
@@ -132,6 +133,7 @@ def basis_words(record: Comparison) -> str:
     """What the verdict rests on."""
     return {
         "exact": "exact: tests whose error is known or bounded, without a fitted threshold",
+        "exact-unconfirmed": "exact, on a sample that nobody drew after the models were fixed",
         "calibrated": "calibrated: one statistic ranked among pairs known to be independent",
         "equal": "equal: the values themselves are the same, whatever a test can show",
         "none": "none: no test was run",

@@ -1,4 +1,7 @@
-"""Tensor names and shapes as files state them, checked before anything is computed from them."""
+"""Tensor names and shapes as files state them: checked, and without what wrappers put into names.
+
+Wrappers of modules are those of torch.compile, DDP and FSDP.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from weightkin.text import quoted, unreadable
 MAX_DIMENSIONS = 32  # the smallest limit among the numpy versions we run on
 MAX_EMPTY = 1 << 14  # tensors without elements of one file: they cost time and hold nothing
 MAX_ELEMENTS = 2**60  # so that no product of sizes leaves 64 bits, zero-size tensors included
+# what torch.compile, FSDP and activation checkpointing put anywhere in a name
+INSIDE = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+OUTSIDE = "module."  # what DDP and DataParallel put before every name
 
 
 def checked_shape(where: str, sizes: object) -> tuple[int, ...]:
@@ -29,7 +35,27 @@ def checked_shape(where: str, sizes: object) -> tuple[int, ...]:
 
 
 def checked_strides(where: str, strides: object, n_dimensions: int) -> tuple[int, ...]:
-    """Return the strides if they are as many non-negative integers as there are dimensions."""
+    """Return the strides if they are as many non-negative integers as there are dimensions.
+
+    Parameters
+    ----------
+    where : str
+        File and tensor, for messages.
+    strides : object
+        What the file states, in elements.
+    n_dimensions : int
+        Dimensions of the tensor.
+
+    Returns
+    -------
+    tuple of int
+        The strides.
+
+    Raises
+    ------
+    UnreadableModel
+        They are anything else.
+    """
     if not isinstance(strides, list | tuple) or len(strides) != n_dimensions:
         raise unreadable(where, f"{quoted(strides)} as strides", f"{n_dimensions} integers")
     for stride in strides:
@@ -52,3 +78,23 @@ def check_empty(path: PurePath, shapes: Iterable[tuple[int, ...]]) -> None:
     n = sum(0 in shape for shape in shapes)
     if n > MAX_EMPTY:
         raise unreadable(path, f"{n} tensors without elements", f"at most {MAX_EMPTY}")
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """The names that wrappers changed, each with its name without them.
+
+    None at all where two tensors would come to have one name.
+    """
+    stored = list(names)
+    plain = [_without_inside(name) for name in stored]
+    while plain and all(name.startswith(OUTSIDE) and name != OUTSIDE for name in plain):
+        plain = [name.removeprefix(OUTSIDE) for name in plain]
+    if len(set(plain)) != len(plain):
+        return {}
+    return {a: b for a, b in zip(stored, plain, strict=True) if a != b}
+
+
+def _without_inside(name: str) -> str:
+    if not any(word in name for word in INSIDE):
+        return name
+    return ".".join(part for part in name.split(".") if part not in INSIDE) or name

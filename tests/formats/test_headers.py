@@ -2,7 +2,7 @@
 
 import pytest
 
-from weightkin.formats.wrappers import plain_names
+from weightkin.formats.headers import plain_names
 
 
 @pytest.mark.parametrize(

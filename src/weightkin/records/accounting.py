@@ -1,0 +1,82 @@
+"""How much of files and models was looked at, and how the sample was drawn.
+
+Fields of records hold these values only where something filled them in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weightkin.records.codes import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBytes:
+    """Every byte of one file, in exactly one state; ``codes`` say why bytes were left out."""
+
+    file: str
+    n_bytes: int
+    payload: int  # of stored tensors, each byte of one alone
+    container: int
+    not_weights: int
+    unread: int
+    codes: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Where every byte of a model's files went. Parameters count once for each stored tensor."""
+
+    files: tuple[FileBytes, ...]
+    n_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Parameters in one state, and why they are in it."""
+
+    n: int
+    codes: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounting:
+    """Parameters of the smaller of two models, each in exactly one state.
+
+    ``tested`` are on an axis that entered a test, sampled or not; ``compared`` are sampled under
+    one role without a test.
+    """
+
+    tested: Parameters
+    compared: Parameters
+    incomparable: Parameters
+    unread: Parameters
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Share of all drawn units that match, less that by chance, with its interval over runs."""
+
+    share: float
+    low: float
+    high: float
+    n_runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """The bytes that drew the sample, who drew them, and what binds them to the models."""
+
+    drawn: Literal["own", "joint", "beacon"]
+    hex: str
+    binding: Literal["full", "partial"] = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PossibleParent:
+    """One candidate of an edge: a node, ``unobserved`` or ``root``, with its probability."""
+
+    parent: str
+    probability: float

@@ -1,0 +1,238 @@
+"""Closed sets of codes that records carry in the place of sentences, with the names of their data.
+
+Words for people are in `report`: one table for each set. Whoever adds a code adds a line here, one
+there, and the code that finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from weightkin.records.built import OneOf
+
+Names = tuple[str, ...]
+Pattern = dict[str, Any]  # ``pattern``, one of `PATTERNS`, with its data
+TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that something left out
+
+# Why something was left out. ``error`` is the text of an error: those are sentences.
+REASONS: Mapping[str, Names] = {
+    # reading
+    "unread": ("error",),
+    "axis-unknown": ("error",),
+    "is-sketch": (),
+    "name-no-text": (),
+    "text": ("text",),  # a reason of 0.1.0, as it was written
+    # what a sample, a sketch or a budget does not hold
+    "sketch-sample": ("scheme",),
+    "sketch-file-gone": (),
+    "taken-without-full-digest": (),
+    "smaller-sample": ("scheme",),
+    "costs-bytes": ("n_bytes",),
+    "quick-reads-units": (),
+    "tokens-beyond-sample": ("n_rows", "rule"),
+    "first-experts": ("n",),
+    "large-group": ("n",),
+    "only-sketch": (),
+    "weights-changed": (),
+    "sketch-shows-nothing": ("reason",),
+    "compared-by-sketch": ("reason",),
+    "too-few-for-weights": ("n_bytes",),
+    # nothing to test
+    "no-unit": (),
+    "no-axis": (),
+    "no-such-axis": ("kind", "model"),
+    "no-such-stack": ("stack", "model"),
+    "depths-differ": ("n_a", "n_b"),
+    "only-other-stacks": ("stack_a", "stack_b"),
+    "no-view-differs": (),
+    "no-view-read": (),
+    "non-finite-rows": (),
+    "non-finite-sample": (),
+    "non-finite-tensors": ("n", "n_tensors"),
+    "zero-rows": (),
+    # tests that would prove nothing
+    "order-carries-meaning": ("a", "b"),
+    "formula-behind": ("role", "rule", "model"),
+    "alike-by-index": ("a", "b"),
+    "no-coins": ("reason",),
+    "grouped-along-axis": ("role",),
+    "not-confirmed": (),
+    "losses-copy": (),
+    "out-of-reach": ("pvalue", "alpha"),
+    "share-too-small": ("share",),
+    "aligned-not-alike": (),
+    "order-did-not-survive": (),
+    # stacks under other names
+    "most-pairings": ("n",),
+    "only-equal-names-ranked": (),
+    "most-blind-pairings": ("n",),
+    # tokens and calibrated evidence
+    "no-embedding": (),
+    "tokens-and-images": (),
+    "no-shared-token": (),
+    "patches-differ": (),
+    "no-shared-patch": (),
+    "no-mlp-in-both": (),
+    "classes-differ": ("a", "b"),
+    "few-shared-rows": ("n_a", "n_b"),
+    "no-equal-depth": (),
+    "too-few-controls": ("n", "model_class", "n_rows", "factor", "n_units", "width", "n_needed"),
+    "formula-start": (),
+    # kind and maps
+    "nothing-undone": (),
+    # the two papers
+    "shapes-differ": (),
+    "cannot-run": ("error",),
+    "no-folder": ("model",),
+    "too-large-to-run": ("model", "gib", "most"),
+    "slow-to-fit": ("n",),
+    "first-block-only": (),
+    "blocks-unpaired": ("n_a", "n_b"),
+    "widths-differ": (),
+    "plain-mlps": (),
+    "no-common-outputs": (),
+    "mlps-alone": (),
+    "projections-ran": ("n_times", "n_batches"),
+    "non-finite-activations": ("n",),
+    "non-finite-outputs": (),
+    "inside-one-module": (),
+    "projections-unknown": (),
+    "no-relative-of-shape": (),
+    "whole-matrices-needed": (),
+    "no-common-square": (),
+    # families
+    "no-weights": (),
+    "too-many-alone": (),
+}
+Reason = Annotated[str, OneOf("reason", REASONS)]
+
+# What tells kind, parent and direction. Those with ``log_odds`` count, with an ``error`` rate.
+EVIDENCE: Mapping[str, Names] = {
+    "text": ("text",),  # evidence of 0.1.0, as it was written
+    # direction of a pair
+    "image-of": ("child", "parent", "kinds", "log_odds", "error"),
+    "grown-or-cut": ("child", "parent", "kinds"),
+    "against-repeats": ("child", "log_odds", "error"),
+    "against-depth": ("child", "n", "n_parent", "log_odds", "error"),
+    "against-units": ("child", "log_odds", "error"),
+    "against-rows": ("child", "log_odds", "error"),
+    "against-order": ("child", "log_odds", "error"),
+    "against-experts": ("child", "log_odds", "error"),
+    "noise-in": ("child", "z", "log_odds", "error"),
+    "coarse-lattice": ("child", "parent", "lattice", "log_odds", "error"),
+    "unused-rows": ("n_rows", "c", "a", "b"),
+    "ask-relatives": (),
+    # kind of a pair
+    "equal-has-no-direction": (),
+    "nothing-comparable": (),
+    "white-difference": (),
+    "equal-but-not-finite": ("n",),
+    "equal-names-equal": (),
+    "equal-up-to-rounding": (),
+    "distance": ("distance", "cosine"),
+    "far-apart": (),
+    "moved-far": ("distance", "cosine"),
+    "blocks-share-nothing": ("n",),
+    "matrices-share-nothing": ("n",),
+    "low-rank": ("n", "rank", "n_equal"),
+    "images": ("child", "images", "dtype"),
+    "blocks-kept": ("child", "n", "n_parent"),
+    "blocks-repeated": ("child", "n", "n_parent"),
+    "units-kept": ("child", "n"),
+    "units-kept-unordered": ("child", "n"),
+    "rows-added": ("child", "n", "n_before"),
+    "experts-from-mlps": ("child", "n"),
+    "turned-rows": (),
+    "rows-reordered": ("roles",),
+    "one-holds-other": (),
+    "equal-sample": (),
+    "equal-all": (),
+    # merges
+    "mixture": ("child", "parents", "weights", "base", "method"),
+    "mixture-leaves": ("share",),
+    "tensors-copied": ("n", "n_tensors", "n_parents"),
+    "more-layers": ("n",),
+    "same-in-all": ("n",),
+    "masked-vectors": ("share", "n"),
+    "masked-kept": ("shares",),
+    "masked-factors": ("factors",),
+    "mixture-not-exact": (),
+    "mixture-undetermined": (),
+    # edges of a family
+    "relative-distance": ("distance",),
+    "inherits": ("share",),
+    "noise-undetermined": (),
+    "rewritten-undetermined": (),
+    "unused-rows-shrank": ("n_rows", "c", "log_odds"),
+    "older-sibling": (),
+    "few-children": (),
+    "distant": (),
+    "new-part": (),
+    "has-moved": (),
+    "came-through": ("model",),
+    "coarse": ("model",),
+    "tied-map": ("model",),
+    "tied-copy": ("model",),
+    "tied-twin": ("model",),
+    "tied-near": (),
+    "twins": (),
+    "compared": ("summary",),
+    "units-by-tokens": ("distance",),
+    "recipe": (),
+    "nearest-of-family": ("n",),
+    "imported": ("version",),
+    # a pair among its relatives
+    "among-equal": ("n",),
+    "among-below": ("n", "child", "parent", "through"),
+    "among-neither": ("n",),
+    "together": ("probability",),
+    "step-undetermined": ("probability",),
+}
+EvidenceCode = Annotated[str, OneOf("piece of evidence", EVIDENCE)]
+
+# What is known of a parent that a model declares, or does not.
+DECLARED: Mapping[str, Names] = {
+    "text": ("text",),  # a reason of 0.1.0
+    "itself": (),
+    "not-registered": (),
+    "compared": (),
+    "on-path": (),
+    "made-from-it": (),
+    "place-not-shown": (),
+    "inferred": ("kind",),
+    "perhaps": ("kind",),
+}
+DeclaredCode = Annotated[str, OneOf("reason", DECLARED)]
+
+# What the index of units gives away: their labels are not exchangeable.
+PATTERNS: Mapping[str, Names] = {
+    "sinusoids": ("tensor",),
+    "copied-heads": ("n", "block"),
+    "sorted": ("role",),
+    "neighbours": ("role",),
+    "twins": ("role",),
+    "formula": ("role", "rule"),
+}
+
+
+class TestFacts(NamedTuple):
+    """What is known of a test by its name."""
+
+    runs_models: bool = False  # and so agrees between machines to a few per cent only
+    is_sum: bool = False  # chi-squared: it carries the spread of its p-values
+
+
+_RUN, _RUN_SUM = TestFacts(runs_models=True), TestFacts(runs_models=True, is_sum=True)
+TESTS: Mapping[str, TestFacts] = {
+    **dict.fromkeys(("coincidences", "order", "signs", "agreement"), TestFacts()),
+    **dict.fromkeys(("phi_l2", "phi_l2_squared_z", "phi_U", "phi_U_monte_carlo"), TestFacts()),
+    "phi_U_fisher": TestFacts(is_sum=True),
+    **dict.fromkeys(("phi_H", "phi_H_monte_carlo", "phi_JSD"), _RUN),
+    **dict.fromkeys(("phi_MATCH", "phi_MATCH_agreement", "phi_MATCH_nearest"), _RUN),
+    "generalised_phi_MATCH": _RUN,
+    "generalised_phi_MATCH_agreement": _RUN,
+    "generalised_phi_MATCH_nearest": _RUN,
+    **dict.fromkeys(("phi_H_fisher", "phi_MATCH_fisher"), _RUN_SUM),
+}
+TestName = Annotated[str, OneOf("test", TESTS)]

@@ -1,0 +1,52 @@
+"""What a record notes beside its numbers: a code with its data, and no sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from weightkin.notebooks import InOneLine
+from weightkin.records.codes import EvidenceCode, Reason, TestGroup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped(InOneLine):
+    """Something that was not tested or read, and why: a reason with its numbers and names.
+
+    ``test`` says which tests were left out, where that is one group of them.
+    """
+
+    what: str
+    code: Reason
+    data: dict[str, Any] = field(default_factory=dict)
+    test: TestGroup = ""
+
+    def __hash__(self) -> int:
+        return hash((self.what, self.code, self.test))
+
+
+def left_out(what: str, code: str, test: TestGroup = "", /, **data: Any) -> Skipped:
+    """Note that something was left out, with the data that its reason asks for."""
+    return Skipped(what=what, code=code, data=data, test=test)
+
+
+def unread(what: str, error: object) -> Skipped:
+    """Note what could not be read, and the error that says so."""
+    return left_out(what, "unread", error=str(error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue(InOneLine):
+    """One piece of evidence of a kind, a parent or a direction, with its numbers and names.
+
+    ``step`` is the step of a path that it belongs to, where there are several.
+    """
+
+    code: EvidenceCode
+    data: dict[str, Any] = field(default_factory=dict)
+    step: str = ""
+
+
+def clue(code: str, /, **data: Any) -> Clue:
+    """Note a piece of evidence."""
+    return Clue(code=code, data=data)

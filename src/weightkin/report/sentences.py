@@ -1,0 +1,167 @@
+"""Every record as one line that can be quoted."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from weightkin.records import Clue, Comparison, Skipped
+from weightkin.records.checking import Against, Check
+from weightkin.records.comparison import Summary
+from weightkin.records.family import FamilyGraph
+from weightkin.records.form import pvalue_words
+from weightkin.records.kinds import equal_kinds
+from weightkin.records.location import Location
+from weightkin.records.registry import DeclaredParent, Relative, Search
+from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.reasons import why
+from weightkin.text import counted as counted
+
+NOTHING = "nothing the two models have in common"
+ALIGNED = {
+    "not-confirmed": "units outside the sample do not show it",
+    "losses-copy": "the residual width alone, which losses on hidden states copy",
+    "too-weak": "too weakly alike to exclude an arranged order",
+}
+OUTCOMES = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could be checked"}
+
+
+@singledispatch
+def one_line(record: object) -> str:
+    """What a record says, as one line."""
+    raise TypeError(f"{type(record).__name__} is no record that is said in one line")
+
+
+@one_line.register
+def _(record: Comparison) -> str:
+    return one_line(record.summary)
+
+
+@one_line.register
+def _(x: Summary) -> str:
+    if x.verdict == "not-testable":
+        return f"not testable: {why(x.reason) if x.reason else NOTHING}{_equal(x)}"
+    p = pvalue_words(x.log10_pvalue)
+    blocks = f", {counted(x.n_blocks, 'block')}" if x.n_blocks else ""
+    if x.verdict == "aligned-only":
+        return f"aligned only ({p}{blocks}){f': {ALIGNED[x.aligned]}' if x.aligned else ''}"
+    if x.verdict == "no-evidence":
+        return f"no evidence of shared weights ({p}{blocks})"
+    if x.basis == "equal":
+        is_rounded = "cast" in x.kind and "part" not in x.kind
+        how = "; equal after rounding" if is_rounded else _equal(x)
+        return f"dependent ({', '.join(x.kind) or 'equal values'}{how})"
+    if same := equal_kinds(x.kind):
+        tested = f"; {p}, {x.basis}{blocks}" if x.n_blocks else _equal(x)
+        return f"dependent ({same[0]}{tested})"
+    if x.basis == "calibrated":
+        return f"dependent (calibrated{_calibrated(x)})"
+    return f"dependent ({p}, {x.basis}{blocks})"
+
+
+def _calibrated(x: Summary) -> str:
+    if x.n_controls is None or x.calibrated_pvalue is None or x.margin is None:
+        return ""
+    above = f"above all {x.n_controls} controls, p = {x.calibrated_pvalue:.3f}"
+    return f": {above}, margin {x.margin:.1f}"
+
+
+def _equal(x: Summary) -> str:
+    """How much is equal, rounded down; nothing in a record that does not say."""
+    if x.equal_share is None:
+        return ""
+    seen = "sampled parameters" if x.equal_basis == "sample" else "parameters"
+    seen = f"the {seen} that could be read" if x.incomplete else seen
+    return f"; {int(100 * x.equal_share)} % of {seen} are equal"
+
+
+@one_line.register
+def _(x: Relative) -> str:
+    return one_line(x.summary)
+
+
+@one_line.register
+def _(x: Against) -> str:
+    return one_line(x.summary)
+
+
+@one_line.register
+def _(x: Skipped) -> str:
+    return why(x)
+
+
+@one_line.register
+def _(x: Clue) -> str:
+    return evidence_line(x)
+
+
+@one_line.register
+def _(x: DeclaredParent) -> str:
+    return declared_words(x)
+
+
+@one_line.register
+def _(record: Location) -> str:
+    n_a = len({name for m in record.matrices for name in m.blocks_a})
+    if not record.n_hypotheses and not record.matched:
+        return f"not testable: {why(record.skipped[0]) if record.skipped else NOTHING}"
+    smallest = pvalue_words(record.log10_pvalue)
+    paid = f"({smallest}, Holm over {record.n_hypotheses} hypotheses)"
+    if not record.matched:
+        where = " but the residual width is" if record.residual_is_found else ""
+        cells = [p for m in record.matrices for row in m.log10_pvalues for p in row]
+        if not where and any(10**p <= record.alpha for p in cells):
+            words = "units line up, but are no more alike than chance"
+            return f"no block of a was found in b: {words} {paid}"
+        return f"no block of a was found in b{where} {paid}"
+    n_found = len({x.block_a for x in record.matched})
+    order = "in order" if record.is_monotone else "not in order"
+    return f"{n_found} of {n_a} blocks of a found in b, {order} {paid}"
+
+
+@one_line.register
+def _(graph: FamilyGraph) -> str:
+    n_hidden = sum(not node.observed for node in graph.nodes)
+    n_same = sum(len(node.duplicates) for node in graph.nodes)
+    n_untested = len(graph.untested)
+    n_alone = sum(len(x) == 1 for x in graph.components) - n_untested
+    n_models = len(graph.nodes) - n_hidden + n_same
+    parts = [counted(len(graph.families), "family")] if graph.families else ["no family"]
+    parts += [f"{n_alone} without relatives here"] if n_alone else []
+    parts += [f"{n_untested} not testable"] if n_untested else []
+    parts += [counted(n_same, "duplicate")] if n_same else []
+    parts += [counted(n_hidden, "unobserved ancestor")] if n_hidden else []
+    if graph.edges:
+        n_open = sum(edge.direction == "undetermined" for edge in graph.edges)
+        parts.append(f"{counted(len(graph.edges), 'edge')}, {n_open} of undetermined direction")
+    return f"{counted(n_models, 'model')}: {', '.join(parts)}"
+
+
+@one_line.register
+def _(record: Search) -> str:
+    left = ", not all could be compared" if record.incomplete else ""
+    if not record.relatives and not record.is_tested:
+        reason = record.not_testable or record.untested[0].summary.reason
+        n_others = record.n_scanned - (record.registered is not None)
+        others = f"the same values as none of {counted(n_others, 'other model')}"
+        said = why(reason) if reason else NOTHING
+        return f"{record.name}: not testable: {said} ({others}){left}"
+    if not record.relatives:
+        n_left = record.n_scanned - len(record.untested)
+        open_ = f", {len(record.untested)} not testable" if record.untested else ""
+        said = f"no evidence of shared weights with {n_left} models{open_}"
+        return f"{record.name}: {said}{left}"
+    n = counted(len(record.relatives), "relative")
+    return f"{record.name}: {n} among {record.n_scanned} models{left}"
+
+
+@one_line.register
+def _(record: Check) -> str:
+    errors = [x for x in record.findings if x.level == "error"]
+    n_open = sum(x.state == "unverifiable" for x in errors)
+    n_hits = sum(x.state == "hit" for x in errors)
+    n_warnings = sum(x.level == "warning" for x in record.findings)
+    parts = [counted(n_hits, "finding")] if n_hits else []
+    parts += [f"{counted(n_open, 'item')} could not be verified"] if n_open else []
+    parts += [counted(n_warnings, "warning")] if n_warnings else []
+    found = ", ".join(parts) or "nothing found"
+    return f"{OUTCOMES[record.outcome]}: {found} ({counted(len(record.models), 'model')})"

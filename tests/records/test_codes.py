@@ -1,0 +1,100 @@
+"""Claim: every code of a record is found somewhere, has its data, and has words in a report."""
+
+import ast
+import string
+
+import pytest
+
+from tests.conftest import ROOT
+from weightkin.records.codes import DECLARED, EVIDENCE, PATTERNS, REASONS
+from weightkin.records.kinds import KINDS
+from weightkin.report.clues import DECLARED_WORDS, EVIDENCE_WORDS
+from weightkin.report.reasons import PATTERN_WORDS, REASON_WORDS, in_words
+
+SOURCE = ROOT / "src" / "weightkin"
+SETS = {
+    "reasons": (REASONS, REASON_WORDS),
+    "evidence": (EVIDENCE, EVIDENCE_WORDS),
+    "patterns": (PATTERNS, PATTERN_WORDS),
+    "declared": (DECLARED, DECLARED_WORDS),
+}
+TABLES = {"records/codes.py", "records/kinds.py", "report/reasons.py", "report/clues.py"}
+MAKERS = {"left_out": (1, REASONS), "clue": (0, EVIDENCE)}  # position of the code, its set
+SPEAK = ("report/", "policy/", "web/", "cli/", "records/form.py")  # where people read
+SAMPLES = {
+    "reason": {"code": "no-unit"}, "rule": {"by": "text", "n": 9}, "kinds": ["cast"],
+    "images": {"equal": 3}, "roles": ["mlp.up"], "parents": ["x"], "weights": [1.0],
+    "through": ["y"], "summary": {"basis": "exact", "log10_pvalue": -9.0}, "shares": [0.5],
+    "factors": [0.5], "n_times": [2], "base": "", "model": "b",
+}  # fmt: skip
+SORTED = {"pattern": "sorted", "role": "mlp.up"}
+
+
+def trees():
+    for path in SOURCE.rglob("*.py"):
+        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """Every text in the source but those of the tables."""
+    return {
+        node.value
+        for name, tree in trees()
+        if name not in TABLES
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_code_has_words_and_no_words_are_left_over(name):
+    codes, words = SETS[name]
+    assert codes.keys() == words.keys()
+    for code, line in words.items():
+        if isinstance(line, str):
+            assert {x for _, x, _, _ in string.Formatter().parse(line) if x} <= {*codes[code]}, code
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_code_can_be_said(name):
+    codes, words = SETS[name]
+    for code, names in codes.items():
+        data = {key: SAMPLES.get(key, 2.0) for key in names}
+        if code in ("order-carries-meaning", "alike-by-index"):
+            data = {"a": SORTED, "b": SORTED}
+        assert in_words(words, code, data) != code
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_code_is_found_by_something(name, texts):
+    assert not SETS[name][0].keys() - texts
+
+
+def test_every_kind_is_found_by_something(texts):
+    assert not KINDS.keys() - texts
+
+
+def test_what_is_noted_has_the_data_of_its_code():
+    n = 0
+    for name, tree in trees():
+        for node in ast.walk(tree):
+            called = node.func.id if isinstance(node, ast.Call) and hasattr(node.func, "id") else ""
+            if called not in MAKERS or any(x.arg is None for x in node.keywords):
+                continue
+            position, codes = MAKERS[called]
+            code = node.args[position]
+            if isinstance(code, ast.Constant):
+                n += 1
+                given = {x.arg for x in node.keywords}
+                wanted = {*codes[code.value]} - {"child", "log_odds", "error"} - given
+                assert not wanted, (name, code.value, wanted)
+                assert given <= {*codes[code.value]}, (name, code.value, given)
+    assert n > 100
+
+
+def test_nothing_below_the_reports_reads_a_sentence():
+    for name, tree in trees():
+        if not name.startswith(SPEAK):
+            read = [x for x in ast.walk(tree) if isinstance(x, ast.Attribute)]
+            assert not [x.lineno for x in read if x.attr == "sentence"], name
