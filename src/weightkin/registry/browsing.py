@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.records.registry import Registered
-from weightkin.registry.edges import EDGE_COLUMNS, Known, edge_evidence
+from weightkin.registry.edges import EDGE_COLUMNS, KnownEdge, edge_evidence
 from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
@@ -30,7 +30,7 @@ class Remembered:
 
     model: Registered
     found: str  # when, UTC
-    evidence: Known
+    evidence: KnownEdge
 
 
 def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:

@@ -23,7 +23,7 @@ from weightkin.registry.claims import is_text
 from weightkin.registry.edges import (
     EDGE_COLUMNS,
     Edge,
-    Known,
+    KnownEdge,
     edge_evidence,
     known_from,
     write_edges,
@@ -91,14 +91,14 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
                     yield x.id, y.id, digest_a, digest_b, version, found, text
 
 
-def _known(said: Mapping[str, Any]) -> Known | None:
+def _known(said: Mapping[str, Any]) -> KnownEdge | None:
     """What pages and lists can show of a comparison: it is believed in any case by none."""
     try:
         known = known_from(said)
     except ValueError:
         return None
     summary = replace(known.summary, reason=None)
-    return Known(summary=summary, looked_at=known.looked_at, imported=True)
+    return KnownEdge(summary=summary, looked_at=known.looked_at, imported=True)
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:

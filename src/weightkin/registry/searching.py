@@ -24,7 +24,7 @@ from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.form import written
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
-from weightkin.registry.edges import Known, recalled, write_edges
+from weightkin.registry.edges import KnownEdge, recalled, write_edges
 from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
@@ -211,12 +211,12 @@ def _sketch(
 
 
 def _relative(
-    query: Prepared, candidate: Candidate, found: Compared, known: Known | None
+    query: Prepared, candidate: Candidate, found: Compared, known: KnownEdge | None
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found)
-        known = Known(
+        known = KnownEdge(
             summary=record.summary,
             looked_at=looked_at,
             alpha=found.paid_alpha,
@@ -264,7 +264,7 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
     """Keep what was found about a registered model, with digests and version."""
     rows = []
     for x in (*found.relatives, *found.others):
-        known = Known(
+        known = KnownEdge(
             summary=x.summary,
             looked_at=x.looked_at,
             alpha=found.paid_alpha,
