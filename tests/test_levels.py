@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "weightkin"
 LEVELS = {
     "errors": -2,
     "_version": -2,
+    "arrays": -2,
     "notebooks": -2,
     "text": -1,
     "records": 0,

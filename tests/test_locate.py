@@ -10,7 +10,7 @@ from weightkin.api.locate import locate
 from weightkin.errors import UnreadableModel
 from weightkin.formats import model_from_arrays
 from weightkin.records.location import Location
-from weightkin.report.heatmap import PLAIN, heat_lines, location_lines, map_words
+from weightkin.report.heatmap import ASCII_SHADES, heat_lines, location_lines, map_words
 
 KEPT = {i: [i] for i in range(6)}
 # parent, child, blocks of b that each block of a went to (none: dropped)
@@ -272,7 +272,7 @@ def test_long_stacks_are_grouped_in_the_heat_map(located):
         located["stacked"].matrices[0],
         blocks_a=names, blocks_b=names, log10_pvalues=tuple(tuple(r) for r in table),
     )  # fmt: skip
-    lines = heat_lines(wide, PLAIN)
+    lines = heat_lines(wide, ASCII_SHADES)
     assert len(lines) == 2 + 44
     assert "3 x 3 pairs a character" in lines[0]
     assert [line[7:].index("#") for line in lines[2:]] == list(range(44))

@@ -13,7 +13,8 @@ import networkx
 import numpy as np
 
 from benchmarks.lib.tables import markdown
-from weightkin.lineage.arborescence import ROOT, Floats, arborescence
+from weightkin.arrays import Doubles
+from weightkin.lineage.arborescence import ROOT, arborescence
 
 
 class Costs:
@@ -23,7 +24,7 @@ class Costs:
         self.points = rng.normal(size=(n, 8))
         self.rank = rng.permutation(n)
 
-    def of(self, children: slice) -> Floats:
+    def of(self, children: slice) -> Doubles:
         """Costs of all parents of some children; infinity on the diagonal."""
         x, y = self.points, self.points[children]
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
@@ -34,7 +35,7 @@ class Costs:
         return costs
 
 
-def by_networkx(costs: Floats) -> float:
+def by_networkx(costs: Doubles) -> float:
     """Total cost of networkx's minimum spanning arborescence."""
     graph = networkx.DiGraph()
     n = len(costs)

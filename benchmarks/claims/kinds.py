@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.lib.tables import markdown
 from weightkin import open_model
-from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.sketch import Scheme, Sketch, take_sketch
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -32,7 +32,7 @@ def _sketch(path: str, scheme: Scheme) -> Sketch:
 
 def _derive(truth: dict[str, Any], a: str, b: str, scheme: Scheme) -> Derivation:
     x, y = (_sketch(truth[name]["path"], scheme) for name in (a, b))
-    return kind_of(x, y, is_other_file="llama-a-header" in (a, b))
+    return kind_of(x, y, KnownPair(is_other_file="llama-a-header" in (a, b)))
 
 
 def _kinds(truth: dict[str, Any]) -> list[str]:

@@ -100,8 +100,7 @@ def recipe(
         stage="specialisation",
         distance=distance or ("l_FT" if full else "l_LoRA"),
         lam=lam,
-        distance_in="attention" if full else "value",
-        kurtosis_in="output.dense" if full else "value",
+        within=("attention", "output.dense") if full else ("value", "value"),
     )
     return [int(u) for u in found]
 

@@ -106,8 +106,7 @@ def run(folder: Path | None = None) -> list[str]:
             parents = mother(
                 matrices,
                 distance=distance,
-                distance_in="attention",
-                kurtosis_in="output.dense",
+                within=("attention", "output.dense"),
             )
             answer = score_parents(list(chosen), [int(u) for u in parents], truth)
             rows.append((family, f"mother, {distance}", *answer.cells, ""))

@@ -12,7 +12,6 @@ from scipy.special import logsumexp
 
 from benchmarks.lib.paper_statistics import folder_of, held_out_text, named, zoo_script
 from benchmarks.lib.tables import markdown
-from weightkin.anatomy.side import open_side
 from weightkin.api.locate import locate
 from weightkin.evidence.scan import narrow, scan_pairs
 from weightkin.evidence.unitmap import match_units
@@ -20,6 +19,7 @@ from weightkin.evidence.views import frames, token_views
 from weightkin.papers.activations import phi_match
 from weightkin.papers.forward import record_activations
 from weightkin.records.location import Location
+from weightkin.sketch.source import open_side
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.combining import holm
 

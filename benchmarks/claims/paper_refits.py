@@ -24,7 +24,7 @@ from weightkin.papers.activations import phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import gaussian_vectors
 from weightkin.papers.loading import ffn, find_mlps, load
-from weightkin.papers.refit import GluFit, fit_glu
+from weightkin.papers.refit import Fit, GluFit, fit_glu
 from weightkin.records import Test
 
 WIDTH, N_VECTORS = 96, 1024
@@ -80,9 +80,9 @@ def refit_all(name: str, n_steps: int, blocks: Sequence[int] | None = None) -> l
         fit_glu(
             ffn(model, mlps[k]),
             WIDTH,
-            n_units=2 * mlps[k].tables["hidden"].size,
+            2 * mlps[k].tables["hidden"].size,
             seed=[0, k],
-            n_steps=n_steps,
+            fit=Fit(n_steps),
         )
         for k in chosen
     ]
@@ -191,7 +191,7 @@ def generalised_pairs(names: Sequence[str], n_steps: int) -> Mapping[tuple[str, 
     for k, name in enumerate(names):
         model = load(folder_of(name))
         function = ffn(model, find_mlps(model)[0][0])
-        fit = fit_glu(function, WIDTH, n_units=N_UNITS_GENERAL, seed=[1, k], n_steps=n_steps)
+        fit = fit_glu(function, WIDTH, N_UNITS_GENERAL, seed=[1, k], fit=Fit(n_steps))
         seen[name] = fit.activations(vectors, name)
     return {
         (a, b): _block(phi_match(seen[a], seen[b], pairs=[(0, 0)]))

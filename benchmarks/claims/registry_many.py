@@ -21,7 +21,7 @@ from zoo import truth
 
 from benchmarks.lib.tables import markdown
 from weightkin import Registry
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, read_rows, write_rows
+from weightkin.registry.blocks import ALIGNED, INVARIANT, VectorBlock, read_rows, write_rows
 from weightkin.registry.sealed import with_mark
 from weightkin.registry.sealing import mark_of, seal
 from weightkin.registry.store import folder_of, opened, writing
@@ -205,7 +205,9 @@ def _build(path: Path, n: int, rng: np.random.Generator) -> dict[str, np.ndarray
     return {name: np.stack(x) for name, x in kept.items()}
 
 
-def _members(rng: np.random.Generator, block: Block, n: int, cosine: np.ndarray) -> np.ndarray:
+def _members(
+    rng: np.random.Generator, block: VectorBlock, n: int, cosine: np.ndarray
+) -> np.ndarray:
     roots = rng.standard_normal((-(-n // FAMILY), block.n_dims), dtype=np.float32)
     roots = np.repeat(roots, FAMILY, axis=0)[:n]
     noise = rng.standard_normal((n, block.n_dims), dtype=np.float32)

@@ -21,13 +21,13 @@ from tests.lineage.simulated import Arrays, base, model
 from benchmarks.lib.big_models import LLAMA_1B, write_model
 from benchmarks.lib.tables import markdown
 from weightkin import family_graph
+from weightkin.arrays import Floats
 from weightkin.formats import open_model
 from weightkin.lineage.growing import Proposed, insert_model
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Scheme, Sketch, take_sketch
 from weightkin.sketch.vectors import nearest, search_vector, search_vectors
-from weightkin.stats.matching import Floats
 
 SIZES = (100, 1000)  # 10_000 takes long: name it on the command line
 FAMILIES = (1, 1, 1, 2, 1, 3, 1, 5, 2, 10, 1, 20, 3, 1, 2, 60)  # over and over again

@@ -17,6 +17,7 @@ from benchmarks.lib.tables import markdown, most_by_chance
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.api.compare import compare
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import run_stages
 from weightkin.evidence.sample import make_plan
 
@@ -125,7 +126,7 @@ def _run_copied(job: tuple[str, int, int]) -> list[Rejections]:
             Side(model, read_anatomy(model)) for model in (COPIED[name](rng), COPIED[name](rng))
         )
         plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
-        for stage in run_stages(a, b, plan, 0, 1e-6, thorough=True).stages:
+        for stage in run_stages(Draw(a, b, plan, 0), 1e-6, blind="always").stages:
             logs.setdefault(stage.name, []).append(min(0.0, -stage.log_evalue / LOG10))
             for test in stage.tests if "signs" in stage.name else ():
                 logs.setdefault(f"one test of {stage.name}", []).append(test.log10_pvalue)

@@ -20,10 +20,11 @@ from benchmarks.lib.fresh import fresh
 from benchmarks.lib.tables import markdown
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
+from weightkin.arrays import Floats
 from weightkin.evidence.sample import centred, make_plan, view_places
-from weightkin.evidence.views import CHUNK, TokenRows, frames, token_views
+from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, frames, token_views
 from weightkin.stats.coincidences import count_coincidences
-from weightkin.stats.matching import Floats, match_rows
+from weightkin.stats.matching import match_rows
 
 ONE_BLOCK = replace(LLAMA_7B, blocks=1)
 ROLES = ("mlp.gate", "mlp.up", "mlp.down")
@@ -97,9 +98,9 @@ def _view(side: Side, frame: TokenRows, n: int, role: str) -> Floats:
     view = np.zeros((n, len(frame.said)), dtype=np.float32)
     for start in range(0, ONE_BLOCK.width, ROWS):  # columns are the units: whole rows, few at once
         rows = side.model.rows(place.tensor, slice(start, start + ROWS))  # (ROWS, h)
-        for at in range(0, n, CHUNK):
-            view[at : at + CHUNK] += (
-                rows[:, at : min(n, at + CHUNK)].T @ frame.said[:, start : start + ROWS].T
+        for at in range(0, n, UNITS_AT_ONCE):
+            view[at : at + UNITS_AT_ONCE] += (
+                rows[:, at : min(n, at + UNITS_AT_ONCE)].T @ frame.said[:, start : start + ROWS].T
             )
     return centred(view)
 

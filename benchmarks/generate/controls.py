@@ -16,11 +16,12 @@ from statistics import median
 from zoo import truth
 
 from benchmarks.lib.tables import markdown
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import Control, as_control, load_controls, rank, write_controls
 from weightkin.formats import digest
+from weightkin.sketch.source import open_side
 from weightkin.stats.calibrated import exceeds
 
 SHIPPED = Path(__file__).parents[2] / "src" / "weightkin" / "evidence" / "controls.json"

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from zoo import truth
 
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.api.compare import compare
 from weightkin.papers.activations import phi_h, phi_jsd, phi_match
 from weightkin.papers.forward import Activations, record_activations
 from weightkin.papers.inputs import Inputs, uniform_tokens
 from weightkin.papers.published import published_tests
 from weightkin.records import Test
+from weightkin.sketch.source import open_side
 from weightkin.stats.published import fisher
 
 N_DRAWS = 99  # T of PERMTEST, so that its floor is 0.01

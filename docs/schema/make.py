@@ -35,7 +35,7 @@ RECORDS = {  # name: what its field `schema` says, and the dataclass
     "comparison": (comparison.SCHEMA, comparison.Comparison),
     "location": (location.SCHEMA, location.Location),
     "family": (family.SCHEMA, family.FamilyGraph),
-    "model": (model.SCHEMA, model.ModelRecord),
+    "model": (model.MODEL_SCHEMA, model.ModelRecord),
     "sketching": (sketching.SCHEMA, sketching.Sketching),
     "estimate": (estimating.SCHEMA, estimating.Estimate),
     "adding": (registering.ADDING_SCHEMA, registering.Adding),

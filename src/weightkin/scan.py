@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
+
 N_RESCORED = 2048  # vectors scored exactly
 N_THREADS = 2
 CHUNK = 16384  # rows whose bits are compared at a time: they stay in the processor's cache
 Bits = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 _EVERY_OTHER_BYTE = np.uint64(0x00FF00FF00FF00FF)
 _SUM_OF_LANES = np.uint64(0x0001000100010001)
 

@@ -13,6 +13,7 @@ from weightkin.api.compare import Options, compare
 from weightkin.derivation.disguise import find_disguise
 from weightkin.derivation.matched_units import residual_between
 from weightkin.evasions.recovered import completed
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import run_stages
 from weightkin.evidence.sample import make_plan
 from weightkin.formats import model_from_arrays, open_model
@@ -82,8 +83,8 @@ def test_a_disguise_is_undone_once_the_relation_is_settled(zoo, base):
     a, b = _open(base), _open("llama-a-ft2-disguised")
     sides = Side(a, read_anatomy(a)), Side(b, read_anatomy(b))
     plan = make_plan(*((s.model, s.anatomy) for s in sides))
-    climbed = run_stages(*sides, plan, 0, 1e-6, thorough=False)
-    found = find_disguise(*sides, climbed, plan, 1e-6, with_maps=True, is_settled=True)
+    climbed = run_stages(Draw(*sides, plan, 0), 1e-6)
+    found = find_disguise(Draw(*sides, plan, 0), climbed, 1e-6, with_maps=True, is_settled=True)
     assert set(found.kinds) == HIDING
     assert _lowest_cosine(a, b, found.maps) > (0.95 if base == "llama-a" else 0.9999)
 
@@ -91,8 +92,8 @@ def test_a_disguise_is_undone_once_the_relation_is_settled(zoo, base):
 def test_of_strangers_nothing_is_named_even_if_somebody_settled_it(zoo):
     sides = [Side(m, read_anatomy(m)) for m in (_open("llama-a"), _open("llama-b"))]
     plan = make_plan(*((s.model, s.anatomy) for s in sides))
-    climbed = run_stages(*sides, plan, 0, 1e-6, thorough=False)
-    assert find_disguise(*sides, climbed, plan, 1e-6, is_settled=True).kinds == ()
+    climbed = run_stages(Draw(*sides, plan, 0), 1e-6)
+    assert find_disguise(Draw(*sides, plan, 0), climbed, 1e-6, is_settled=True).kinds == ()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from weightkin.derivation.equality import equality, is_rounded_copy
-from weightkin.derivation.kinds import kind_of
+from weightkin.derivation.kinds import KnownPair, kind_of
 from weightkin.formats import model_from_arrays
 from weightkin.sketch import Scheme, take_sketch
 
@@ -85,7 +85,7 @@ def test_every_layout_of_the_same_values_is_found(rng, change, dtype):
         assert found.is_whole
         assert LAYOUTS[change] in found.layout
         assert found.n_same + found.n_other == found.n_parameters
-    derived = kind_of(a, b, is_other_file=True)
+    derived = kind_of(a, b, KnownPair(is_other_file=True))
     assert derived.kind == ("header-only",)
     assert derived.parent == "undetermined"
 
@@ -99,7 +99,7 @@ def test_one_other_number_anywhere_ends_it(rng, change):
         third[name].reshape(-1)[-1] += np.float32(0.5)
         found = equality(sketch(first), sketch(third))
         assert not found.is_whole, name
-        derived = kind_of(sketch(first), sketch(third), is_other_file=True)
+        derived = kind_of(sketch(first), sketch(third), KnownPair(is_other_file=True))
         assert not {"identical", "header-only"} & set(derived.kind), name
 
 
@@ -142,7 +142,7 @@ def test_equal_parameters_are_counted_under_any_name(rng):
 def test_a_part_is_found_in_a_larger_model(rng):
     first = arrays(rng)
     larger = {f"text.{n}": v for n, v in first.items()} | {"vision": arrays(rng)["experts"]}
-    derived = kind_of(sketch(first), sketch(larger), is_other_file=True)
+    derived = kind_of(sketch(first), sketch(larger), KnownPair(is_other_file=True))
     assert derived.kind == ("part",)
     assert derived.details["n_only_b"] == 1
 
@@ -158,7 +158,7 @@ def test_double_precision_is_not_single(rng):
 def test_a_sample_says_that_it_is_one(rng):
     first = {f"w{i}": rng.standard_normal((300, 200)).astype(np.float32) for i in range(3)}
     a, b = sketch(first, Scheme()), sketch(other_names(first), Scheme())
-    assert kind_of(a, b, is_other_file=True).kind == ("equal-on-sample",)
+    assert kind_of(a, b, KnownPair(is_other_file=True)).kind == ("equal-on-sample",)
 
 
 def test_a_rounded_copy_is_known_without_a_test(rng):

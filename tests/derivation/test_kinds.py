@@ -7,7 +7,8 @@ import re
 import pytest
 
 from tests.derivation.families import TRUTH, edges, sketch
-from weightkin.derivation.kinds import kind_of
+from weightkin.derivation.disguise import Disguise
+from weightkin.derivation.kinds import KnownPair, kind_of
 from weightkin.sketch import Scheme
 
 EDGES = list(edges())
@@ -17,7 +18,7 @@ PEFT_NAMES = {"query": "q_proj", "value": "v_proj"}  # how a ViT's layers are ca
 
 @pytest.mark.parametrize(("parent", "child", "kind"), EDGES, ids=[e[1] for e in EDGES])
 def test_every_edge_of_the_zoo_has_its_kind_and_numbers(zoo, parent, child, kind):
-    derived = kind_of(sketch(parent), sketch(child), is_other_file=kind == "header-only")
+    derived = kind_of(sketch(parent), sketch(child), KnownPair(is_other_file=kind == "header-only"))
     assert derived.kind == (kind,)
     assert derived.parent in ("a", "undetermined")
     check_details(derived.details, TRUTH[child]["kind_details"], kind, child)
@@ -60,7 +61,9 @@ def check_details(found, truth, kind, child):
 def test_a_small_sample_shows_the_same_kind(zoo, parent, child, kind):
     scheme = Scheme()
     derived = kind_of(
-        sketch(parent, scheme), sketch(child, scheme), is_other_file=kind == "header-only"
+        sketch(parent, scheme),
+        sketch(child, scheme),
+        KnownPair(is_other_file=kind == "header-only"),
     )
     is_same = kind in ("identical", "header-only")  # what a sample cannot tell apart
     assert derived.kind == (("equal-on-sample",) if is_same else (kind,))
@@ -84,5 +87,9 @@ def test_one_initialisation_trained_twice_is_unknown(zoo):
 
 
 def test_what_was_undone_names_the_kind(zoo):
-    derived = kind_of(sketch("llama-a"), sketch("llama-a-sorted"), undone=("permuted",))
+    derived = kind_of(
+        sketch("llama-a"),
+        sketch("llama-a-sorted"),
+        KnownPair(disguise=Disguise(("permuted",), {}, {})),
+    )
     assert derived.kind == ("permuted",)

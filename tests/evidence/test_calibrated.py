@@ -11,7 +11,6 @@ from zoo import truth
 
 from tests import models
 from weightkin import evasions
-from weightkin.anatomy.side import open_side
 from weightkin.api.compare import compare
 from weightkin.api.differences import differences
 from weightkin.api.verify import verify
@@ -19,10 +18,11 @@ from weightkin.derivation import pair as verb
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE
-from weightkin.evidence.calibrated import CLASSES, agreement
+from weightkin.evidence.calibrated import CONTROL_CLASSES, agreement
 from weightkin.evidence.views import frames, token_views
 from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison, Skipped
+from weightkin.sketch.source import open_side
 from weightkin.stats.calibrated import N_CONTROLS, exceeds, rank_among
 
 hiding = claim("hiding")
@@ -207,7 +207,7 @@ def test_shipped_controls_are_disjoint_and_enough():
         mine = [c for c in shipped if c.model_class == name]
         assert sum(not c.documented.startswith("zoo:") for c in mine) >= N_CONTROLS
         assert max(c.statistic for c in mine) < LEAST_SHARE / 5
-    assert {c.model_class for c in shipped} <= set(CLASSES)
+    assert {c.model_class for c in shipped} <= set(CONTROL_CLASSES)
 
 
 def test_a_pair_is_never_its_own_control(zoo):

@@ -7,7 +7,7 @@ from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.unitmap import CHUNK, match_units
+from weightkin.evidence.unitmap import SCORES_AT_ONCE, match_units
 from weightkin.formats import model_from_arrays
 from weightkin.localise.blockscan import correct, scan_blocks
 from weightkin.localise.tensorscan import scan_tensors
@@ -75,7 +75,7 @@ def test_units_of_strangers_hardly_match(rng):
 
 
 def test_matching_in_chunks_is_matching_at_once(rng):
-    n = CHUNK + 300
+    n = SCORES_AT_ONCE + 300
     x = rng.standard_normal((n, 40)).astype(np.float32)
     y = x[rng.permutation(n)] + 0.4 * rng.standard_normal((n, 40)).astype(np.float32)
     found = match_units({"w": x}, {"w": y}, _free)

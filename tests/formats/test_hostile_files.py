@@ -183,10 +183,10 @@ def test_names_of_files_that_are_no_text_survive(model):
 
 
 def test_a_sketch_that_also_holds_tensors_is_a_model(model, tmp_path):
-    from weightkin.sketch import take_sketch, write_sketch
+    from weightkin.sketch import read_sketch, take_sketch, write_sketch
 
     write_sketch(take_sketch(open_model(model)), tmp_path / "s.safetensors")
-    assert open_model(tmp_path / "s.safetensors").sketched is not None
+    assert read_sketch(tmp_path / "s.safetensors").tensors
     raw = (tmp_path / "s.safetensors").read_bytes()
     metadata = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
     both = {**load_file(tmp_path / "s.safetensors"), "hidden": np.ones((2, 2), np.float32)}

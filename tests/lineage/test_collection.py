@@ -80,7 +80,7 @@ def test_names_that_clash_are_told_apart(folder, zoo):
 
 
 def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("weightkin.lineage.collection.SMALL", 0)
+    monkeypatch.setattr("weightkin.lineage.collection.WHOLE_UP_TO", 0)
     sources = [folder / n for n in ("root", "child", "stranger")]
     cache = tmp_path / "cache"
 

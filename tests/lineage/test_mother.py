@@ -94,7 +94,7 @@ def test_a_lora_family_is_recovered_by_rank(rng):
     models = lora_family(rng)
     found = distances(models, ["value"], "l_LoRA")
     assert found[0].tolist() == [0, 2, 2, 4, 4, 4, 4]
-    assert mother(models, distance="l_LoRA", distance_in="value").shape == (7,)
+    assert mother(models, distance="l_LoRA", within=("value", "")).shape == (7,)
     undirected = {frozenset(e) for e in enumerate(mother(models, distance="l_LoRA", lam=0.0))}
     assert {frozenset(e) for e in enumerate(TRUTH) if e[1] >= 0} <= undirected
 
@@ -176,7 +176,7 @@ def test_kurtosis_counts_only_the_named_matrices(rng):
         ({"stage": "training"}, "unknown"),
         ({"trees": 9}, "9 trees of 7 models"),
         ({"trees": [0, 1]}, "2 known trees of 7 models"),
-        ({"kurtosis_in": "o_proj"}, "no square matrix has 'o_proj'"),
+        ({"within": ("", "o_proj")}, "no square matrix has 'o_proj'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, said, rng):

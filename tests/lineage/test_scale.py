@@ -6,7 +6,7 @@ from benchmarks.lib import claim
 
 from weightkin import family_graph
 from weightkin.lineage.proposed import likeness, proposed
-from weightkin.lineage.relatives import ALIKE
+from weightkin.lineage.relatives import MIN_LIKENESS
 from weightkin.sketch.vectors import nearest, search_vectors
 
 edges_of = claim("scale").edges_of
@@ -49,7 +49,7 @@ def test_vectors_do_not_depend_on_other_models(models):
 def test_pairs_from_vectors_are_those_of_all_pairs(models):
     sketches = [sketch for _, _, sketch in models[:60]]
     everything, few = likeness(sketches), proposed(sketches, max_dense=0).toarray()
-    assert np.array_equal(everything > 2 * ALIKE, few > 2 * ALIKE)
+    assert np.array_equal(everything > 2 * MIN_LIKENESS, few > 2 * MIN_LIKENESS)
     assert np.allclose(everything[few != 0], few[few != 0], rtol=1e-4)
 
 

@@ -122,7 +122,7 @@ def test_all_blocks_take_one_pass(monkeypatch):
 
 def test_several_batches_give_the_same_as_one(monkeypatch, recorded):
     whole = recorded("gpt-a")
-    monkeypatch.setattr("weightkin.papers.forward.BATCH", 3 * 512 * 64)
+    monkeypatch.setattr("weightkin.papers.forward.LOGITS_PER_BATCH", 3 * 512 * 64)
     parts = record_activations(MODELS / "gpt-a", TOKENS)
     for x, y in zip(whole.blocks, parts.blocks, strict=True):
         np.testing.assert_allclose(x.hidden, y.hidden, atol=1e-4)

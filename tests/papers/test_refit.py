@@ -7,7 +7,7 @@ import pytest
 
 from weightkin.errors import UsageError
 from weightkin.papers.inputs import CannotRun, gaussian_vectors
-from weightkin.papers.refit import fit_glu, generalised_match
+from weightkin.papers.refit import Fit, fit_glu, generalised_match
 from weightkin.stats.matching import match_rows
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
@@ -35,7 +35,7 @@ def glu(width, n_units, seed):
 
 def test_the_error_falls_with_the_steps():
     function, _ = glu(8, 16, seed=1)
-    fits = [fit_glu(function, 8, n_units=32, seed=3, n_steps=n, batch=128) for n in (1, 60, 600)]
+    fits = [fit_glu(function, 8, 32, seed=3, fit=Fit(n, 128)) for n in (1, 60, 600)]
     assert fits[0].first_error == fits[1].first_error == pytest.approx(1, abs=0.1)
     assert fits[0].error > fits[1].error > fits[2].error
     assert fits[2].error < 0.1
@@ -43,7 +43,7 @@ def test_the_error_falls_with_the_steps():
 
 def test_a_fit_is_the_function_it_was_fitted_to():
     function, gate = glu(8, 12, seed=2)
-    fit = fit_glu(function, 8, n_units=24, seed=0, n_steps=2000, batch=128)
+    fit = fit_glu(function, 8, 24, seed=0, fit=Fit(2000, 128))
     x = gaussian_vectors(8, 2000, seed=4).values
     z = x @ fit.gate.T + fit.gate_bias
     y = (z / (1 + np.exp(-z)) * (x @ fit.up.T + fit.up_bias)) @ fit.down.T + fit.down_bias
@@ -57,8 +57,8 @@ def test_a_fit_is_the_function_it_was_fitted_to():
 
 def test_the_seed_decides_the_fit():
     function, _ = glu(8, 8, seed=1)
-    same = [fit_glu(function, 8, n_units=8, seed=[0, 1], n_steps=5) for _ in "ab"]
-    other = fit_glu(function, 8, n_units=8, seed=[0, 2], n_steps=5)
+    same = [fit_glu(function, 8, 8, seed=[0, 1], fit=Fit(5)) for _ in "ab"]
+    other = fit_glu(function, 8, 8, seed=[0, 2], fit=Fit(5))
     np.testing.assert_array_equal(same[0].gate, same[1].gate)
     assert not np.allclose(same[0].gate, other.gate)
 
@@ -67,7 +67,7 @@ def test_signs_that_a_fit_is_free_to_choose_do_not_show():
     from dataclasses import replace
 
     function, _ = glu(8, 8, seed=1)
-    fit = fit_glu(function, 8, n_units=8, seed=0, n_steps=50)
+    fit = fit_glu(function, 8, 8, seed=0, fit=Fit(50))
     flipped = replace(fit, up=-fit.up, up_bias=-fit.up_bias, down=-fit.down)
     x = gaussian_vectors(8, 50, seed=0)
     for key in ("gate", "up", "hidden"):
@@ -82,7 +82,7 @@ def test_signs_that_a_fit_is_free_to_choose_do_not_show():
 def test_fits_of_kin_agree_and_those_of_strangers_do_not(a, child, stranger, n_steps, gap):
     shares = []
     for other in (child, stranger):
-        tests = generalised_match(MODELS / a, MODELS / other, n_steps=n_steps)
+        tests = generalised_match(MODELS / a, MODELS / other, fit=Fit(n_steps))
         names = [t.name.removeprefix("generalised_phi_MATCH") for t in tests]
         assert names == ["", "_agreement", "_nearest"]
         assert tests[1].null == "calibrated"
@@ -99,7 +99,7 @@ def test_a_common_start_would_make_strangers_match():
     x = gaussian_vectors(16, 500, seed=0)
     shares = []
     for seed in (0, 1):
-        fits = [fit_glu(f, 16, n_units=64, seed=s, n_steps=30)
+        fits = [fit_glu(f, 16, 64, seed=s, fit=Fit(30))
                 for f, s in ((first, 0), (second, seed))]  # fmt: skip
         gates = [f.activations(x).blocks[0].gate for f in fits]
         nearest = match_rows(gates[0], gates[1], np.random.default_rng(0)).forward
@@ -110,14 +110,14 @@ def test_a_common_start_would_make_strangers_match():
 
 def test_what_cannot_be_refitted_is_refused():
     with pytest.raises(CannotRun, match="vary by 0"):
-        fit_glu(torch.zeros_like, 4, n_units=4, seed=0, n_steps=1)
+        fit_glu(torch.zeros_like, 4, 4, seed=0, fit=Fit(1))
     with pytest.raises(CannotRun, match="vary by nan"):
-        fit_glu(lambda x: x * float("nan"), 4, n_units=4, seed=0, n_steps=1)
+        fit_glu(lambda x: x * float("nan"), 4, 4, seed=0, fit=Fit(1))
     with pytest.raises(UsageError, match="0 units"):
-        fit_glu(torch.zeros_like, 4, n_units=0, seed=0)
+        fit_glu(torch.zeros_like, 4, 0, seed=0)
     with pytest.raises(CannotRun, match="widths differ"):
-        generalised_match(MODELS / "gpt-a", MODELS / "vit-a", n_steps=1)
+        generalised_match(MODELS / "gpt-a", MODELS / "vit-a", fit=Fit(1))
     with pytest.raises(UsageError, match="found 4 MLPs"):
-        generalised_match(MODELS / "gpt-a", MODELS / "gpt-b", 0, 9, n_steps=1)
+        generalised_match(MODELS / "gpt-a", MODELS / "gpt-b", (0, 9), fit=Fit(1))
     with pytest.raises(UsageError, match="experts"):
-        generalised_match(MODELS / "moe-a", MODELS / "moe-b", n_steps=1)
+        generalised_match(MODELS / "moe-a", MODELS / "moe-b", fit=Fit(1))

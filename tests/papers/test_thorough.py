@@ -58,9 +58,11 @@ def thorough_record(monkeypatch, capsys, a, b):
 
 def reasons(record):
     """Why tests that run models were skipped."""
-    found = [s for s in record.skipped if s.what.startswith(thorough.WHAT)]
+    found = [s for s in record.skipped if s.what.startswith(thorough.ACTIVATION_TESTS)]
     assert all("\n" not in s.sentence for s in found)
-    return {s.what.removeprefix(thorough.WHAT).removeprefix(": "): s.sentence for s in found}
+    return {
+        s.what.removeprefix(thorough.ACTIVATION_TESTS).removeprefix(": "): s.sentence for s in found
+    }
 
 
 def copied(name, folder, change=None, **config):
@@ -117,9 +119,9 @@ def test_rounding_of_a_run_is_forgiven_and_another_number_is_not(record):
 def test_a_run_that_is_missing_is_one_difference_with_its_reason(record):
     kept = tuple(t for t in record.tests if not thorough.is_from_running(t))
     why = "activation tests need torch and transformers: pip install 'weightkin[torch]'"
-    note = left_out(thorough.WHAT, "cannot-run", "activations", error=why)
+    note = left_out(thorough.ACTIVATION_TESTS, "cannot-run", "activations", error=why)
     bare = replace(record, tests=kept, skipped=(note,))
-    (line,) = [x for x in differences(record, bare) if x.startswith(thorough.WHAT)]
+    (line,) = [x for x in differences(record, bare) if x.startswith(thorough.ACTIVATION_TESTS)]
     assert "0 now" in line
     assert "weightkin[torch]" in line
 
@@ -211,6 +213,6 @@ def test_what_is_no_folder_is_not_run(monkeypatch, capsys, tmp_path, rng):
 
 
 def test_models_too_large_to_hold_are_not_run(monkeypatch):
-    monkeypatch.setattr(thorough, "MAX_BYTES", 1000)
+    monkeypatch.setattr(thorough, "MAX_MODEL_BYTES", 1000)
     record = compare(MODELS / "gpt-a", MODELS / "gpt-a-ft1", effort="thorough")
     assert "in float32" in reasons(record)[""]

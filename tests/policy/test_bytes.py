@@ -14,7 +14,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import open_model
 from weightkin.policy.covered import coverage_of, n_beside
 from weightkin.policy.equal_values import equal_share
-from weightkin.policy.reach import Candidate
+from weightkin.policy.reach import Submitted
 
 cases = claim("cases.bytes")
 arrays_of, write = cases.arrays_of, cases.write
@@ -162,11 +162,11 @@ def test_what_goes_wrong_in_one_model_is_its_own_finding(tmp_path):
 def test_rows_beyond_those_of_the_other_model_are_not_in_reach(tmp_path):
     a, clean = open_model(write(tmp_path / "a", arrays_of(1))), arrays_of(2)
     b = open_model(write(tmp_path / "b", clean))
-    assert Candidate(b).reach(compare(a, b), a).share > 0.99
+    assert Submitted(b).reach(compare(a, b), a).share > 0.99
     table = clean[cases.EMBEDDING]
     longer = {**clean, cases.EMBEDDING: np.concatenate([table, table + 1, table - 1])}
     c = open_model(write(tmp_path / "c", longer))
-    reach = Candidate(c).reach(compare(a, c), a)
+    reach = Submitted(c).reach(compare(a, c), a)
     assert reach.hidden >= 2 * table.nbytes
     assert reach.share < 0.95
 

@@ -184,7 +184,7 @@ def test_an_adapter_stands_with_its_base_or_is_unverifiable(tmp_path):
 
 
 def test_a_folder_without_end_never_passes(tmp_path, monkeypatch):
-    monkeypatch.setattr(walk, "MOST", 8)
+    monkeypatch.setattr(walk, "MAX_ENTRIES", 8)
     root = put("gpt-b", tmp_path / "m")
     for i in range(3):
         (root / f"d{i}").mkdir()

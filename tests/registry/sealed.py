@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 
-from weightkin.registry.edges import EDGE
+from weightkin.registry.edges import EDGE_COLUMNS
 from weightkin.registry.sealing import seal
 from weightkin.registry.store import COLUMNS
 
@@ -21,6 +21,6 @@ def reseal(path):
         for row in connection.execute(f"SELECT {COLUMNS} FROM models").fetchall():
             given = (seal(*row[:-1]), row[0])
             connection.execute("UPDATE models SET seal = ? WHERE id = ?", given)
-        for row in connection.execute(f"SELECT {EDGE} FROM edges").fetchall():
+        for row in connection.execute(f"SELECT {EDGE_COLUMNS} FROM edges").fetchall():
             given = (seal(*row), row[0], row[1])
             connection.execute("UPDATE edges SET seal = ? WHERE a = ? AND b = ?", given)

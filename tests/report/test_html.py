@@ -13,7 +13,7 @@ from tests.report.test_tree import HOSTILE
 from weightkin.records import Calibration, Comparison
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.report.html import body, notebook_html, page
-from weightkin.report.html.build import LONGEST, VOID, Html, h, short
+from weightkin.report.html.build import LONGEST_CELL, VOID, Html, h, short
 from weightkin.report.html.shell import GRAPH_SCRIPTS, static_text
 from weightkin.report.terminal import printable
 
@@ -75,7 +75,7 @@ def test_a_name_is_text_wherever_it_stands(make, name):
     assert all(link.startswith("#") for link in links)
     text = "".join(found.text)
     shown = printable(name)
-    assert shown in text or shown[: LONGEST // 2] in text
+    assert shown in text or shown[: LONGEST_CELL // 2] in text
     assert printable(text.replace("\n", "")) == text.replace("\n", "")
     kept = json.loads(found.scripts[-1])
     assert type(record).from_json(json.dumps(kept)) == record

@@ -12,7 +12,7 @@ from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.evidence.sample import Plan, read_views
-from weightkin.formats import digest, model_from_arrays, open_model
+from weightkin.formats import digest, model_from_arrays
 from weightkin.sketch import (
     Scheme,
     cached_sketch,
@@ -23,6 +23,7 @@ from weightkin.sketch import (
 )
 from weightkin.sketch.cache import default_folder
 from weightkin.sketch.file import sketch_bytes
+from weightkin.sketch.source import open_model
 
 SMALL = Scheme(n_rows=6, n_scattered=3, n_columns=5, n_tail=4, n_tail_columns=3)
 N_MUTATIONS = 300

@@ -5,7 +5,7 @@ import pytest
 
 from weightkin.errors import UsageError
 from weightkin.sketch import Scheme
-from weightkin.sketch.scheme import WHOLE, hashed
+from weightkin.sketch.scheme import WHOLE_SCHEME, hashed
 
 SCHEMES = (Scheme(), Scheme(n_rows=8, n_scattered=4, n_columns=5, n_tail=3, n_tail_columns=2))
 
@@ -31,7 +31,7 @@ def test_a_name_spells_out_every_parameter(scheme):
 
 def test_names_of_no_scheme_are_refused():
     assert Scheme().name == "ws1-r48-s16-c96-t64x32"
-    assert Scheme.whole().name == WHOLE
+    assert Scheme.whole().name == WHOLE_SCHEME
     for name in ("", "ws2-r48-s16-c96-t64x32", "ws1-r0-s1-c1-t1x1", "ws1-r9999999-s1-c1-t1x1"):
         with pytest.raises(UsageError):
             Scheme.from_name(name)

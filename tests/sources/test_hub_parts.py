@@ -71,10 +71,10 @@ def far(hub, monkeypatch):
     """Limits as small as these models are: they count as large, and rows lie far apart."""
     for module in ("sources.ranges", "formats.dry_run"):
         monkeypatch.setattr(f"weightkin.{module}.GAP", 1 << 10)
-    monkeypatch.setattr("weightkin.derivation.equal.WHOLE", 1 << 20)
+    monkeypatch.setattr("weightkin.derivation.equal.WHOLE_MODEL_BYTES", 1 << 20)
     monkeypatch.setattr("weightkin.evidence.sample.MIN_BYTES", 1 << 18)
     for module in ("evidence.signpairs", "evidence.calibrate"):
-        monkeypatch.setattr(f"weightkin.{module}.FRUGAL", 1 << 20)
+        monkeypatch.setattr(f"weightkin.{module}.FRUGAL_BYTES", 1 << 20)
 
 
 @pytest.mark.parametrize("kind", ["F32", "Q8_0"])
@@ -194,7 +194,7 @@ def test_a_frugal_look_still_sees_through_a_disguise(zoo, kind):
 
 
 def test_what_may_be_an_adapter_is_looked_at_again(zoo, monkeypatch):
-    monkeypatch.setattr("weightkin.derivation.equal.WHOLE", 1 << 20)
+    monkeypatch.setattr("weightkin.derivation.equal.WHOLE_MODEL_BYTES", 1 << 20)
     record = compare(
         zoo / "models" / "llama-a", zoo / "derived" / "llama-a-lora16", options=Options(frugal=True)
     )

@@ -111,7 +111,7 @@ def test_a_body_that_does_not_come_ends(port):
 
 
 def test_silent_connections_make_room(desk, monkeypatch):
-    monkeypatch.setattr(connections, "MOST", 5)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
     with running(desk) as port:
         crowd = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(12)]
         assert asked(port) == 200

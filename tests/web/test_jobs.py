@@ -143,7 +143,7 @@ def test_a_file_of_jobs_that_fails_once_is_looked_at_again(jobs, run, monkeypatc
         return begin()
 
     monkeypatch.setattr(jobs, "begin", once)
-    monkeypatch.setattr(running, "PAUSE", 0.01)
+    monkeypatch.setattr(running, "RETRY_SECONDS", 0.01)
     job = jobs.add("trace", "a", {"model": 1}, "")
     run(slow.large)
     until(lambda: jobs.get(job.id).is_over)

@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from benchmarks.claims.cases import Answer, Case
 from weightkin.errors import WeightkinError
-from weightkin.formats import Model, digest, open_model
+from weightkin.formats import Model, digest
+from weightkin.sketch.source import open_model
 
 TITLE = "What a file holds"
 Arrays = Mapping[str, npt.NDArray[Any]]

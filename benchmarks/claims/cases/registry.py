@@ -18,8 +18,9 @@ from safetensors.numpy import save_file
 
 import weightkin
 from benchmarks.claims.cases import Answer, Case
-from weightkin.formats import digest, open_model
+from weightkin.formats import digest
 from weightkin.sketch import Scheme, take_sketch, write_sketch
+from weightkin.sketch.source import open_model
 
 TITLE = "Registries, sketches and records that were changed"
 N_BLOCKS, WIDTH, HIDDEN, TOKENS = 4, 32, 96, 64

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.types import Place
+from weightkin.arrays import Floats
 from weightkin.catalogue import by_model_type, norm_names
 from weightkin.catalogue.config import language_model_type
 from weightkin.formats.model import Model
-from weightkin.stats.matching import Floats
 
 _OTHER_TOWERS = frozenset({"vision", "audio"})
 

@@ -13,7 +13,6 @@ from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
-from weightkin.anatomy.stored import stored_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
 from weightkin.catalogue.config import PARTS
@@ -31,7 +30,8 @@ def read_anatomy(model: Model) -> Anatomy:
     (a teacher beside a student, an average of the weights) is read network by network.
     """
     if model.sketched is not None:
-        return stored_anatomy(model.sketched.anatomy, model.tensors, model.name)
+        known: Anatomy = model.sketched.anatomy
+        return known
     held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
     networks, outside = split_networks(held)
     read = {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from weightkin.anatomy.read import read_anatomy
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 
 MAX_EXPERTS = 4  # of a block whose units are sampled
 
@@ -22,12 +20,6 @@ class Side:
     def axes(self, kind: AxisKind) -> list[Axis]:
         """Axes of one kind that are sampled."""
         return [axis for axis in tested_axes(self.anatomy) if axis.kind == kind]
-
-
-def open_side(source: Model | str | Path) -> Side:
-    """A model with its anatomy, opened if it is a source."""
-    model = source if isinstance(source, Model) else open_model(source)
-    return Side(model, read_anatomy(model))
 
 
 def tested_axes(anatomy: Anatomy) -> list[Axis]:

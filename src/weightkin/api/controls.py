@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.api.arguments import check_kind, check_path
 from weightkin.api.compare import Options, compare
 from weightkin.api.models import Source, as_source
@@ -21,6 +21,7 @@ from weightkin.evidence.controls import (
 from weightkin.formats import Model, digest
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
+from weightkin.sketch.source import open_side
 
 
 def add_control(

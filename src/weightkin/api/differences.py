@@ -16,7 +16,7 @@ IGNORED = {"a", "b", "seconds", "bytes_read", "version"}  # digests of a and b a
 REL_TOL = 1e-3  # other machines sum in another order; counts and digests must agree exactly
 # What running a model gives differs more: near ties of a matching tip, fits of MLPs drift apart.
 RUN_TOL, RUN_LOG_TOL = 0.05, 0.2
-SHOWN = 200  # characters of a value
+MAX_VALUE_LENGTH = 200  # characters of a value
 Record = Comparison | Location
 
 
@@ -67,7 +67,7 @@ def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
     for path in sorted(before.keys() | now.keys()):
         x, y = before.get(path, "nothing"), now.get(path, "nothing")
         if path.split(".")[0] not in IGNORED and not _same(x, y):
-            found.append(f"{path[:SHOWN]}: {_cut(x)} in the record, {_cut(y)} now")
+            found.append(f"{path[:MAX_VALUE_LENGTH]}: {_cut(x)} in the record, {_cut(y)} now")
     return found
 
 
@@ -75,7 +75,7 @@ def what_agrees(record: Record) -> str:
     """What an empty list of differences means for this record."""
     words = "sample digests and all numbers agree"
     if isinstance(record, Comparison) and any(map(thorough.is_from_running, record.tests)):
-        return f"{words}, those of {thorough.WHAT} to {RUN_TOL:.0%}"
+        return f"{words}, those of {thorough.ACTIVATION_TESTS} to {RUN_TOL:.0%}"
     return words
 
 
@@ -92,7 +92,7 @@ def _of_runs(old: Comparison, new: Comparison) -> list[str]:
             if s.test == "activations"
         ]
         counts = f"{len(tests[0])} in the record, {len(tests[1])} now"
-        return [f"{thorough.WHAT}: {counts} ({why[0] if why else 'not run'})"]
+        return [f"{thorough.ACTIVATION_TESTS}: {counts} ({why[0] if why else 'not run'})"]
     found = []
     for key in sorted(tests[0].keys() | tests[1].keys()):
         x, y = tests[0].get(key), tests[1].get(key)
@@ -152,4 +152,4 @@ def _same(x: Any, y: Any) -> bool:
 
 def _cut(value: Any) -> str:
     text = "none" if value is None else str(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin._version import __version__
-from weightkin.anatomy.side import MAX_EXPERTS, Side, open_side
+from weightkin.anatomy.side import MAX_EXPERTS, Side
 from weightkin.api.arguments import check_alpha, check_seed
 from weightkin.api.models import Source, as_source
+from weightkin.arrays import Doubles
 from weightkin.derivation.pair import ALPHA, model_ref
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
@@ -21,12 +22,13 @@ from weightkin.evidence.stage import PairTester
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.verdict import not_read
 from weightkin.evidence.views import TokenRows, frames
-from weightkin.localise.blockmap import Found, find_pairs, map_stack
-from weightkin.localise.blockscan import BlockScan, Doubles, correct, scan_blocks
+from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
+from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
 from weightkin.localise.residual import map_residual
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped, left_out
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.sketch.source import open_side
 
 
 def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Location:
@@ -136,7 +138,7 @@ def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[TokenRows, TokenRows
 def _unit_maps(
     a: Side,
     b: Side,
-    found: Sequence[Found],
+    found: Sequence[StackScan],
     seen_through: tuple[TokenRows, TokenRows] | None,
 ) -> tuple[UnitMap, ...]:
     maps = [map_units(a, b, x, y, seen_through) for f in found for x, y in f.axes]

@@ -19,7 +19,7 @@ from weightkin.errors import UsageError
 from weightkin.formats import Model, model_from_arrays
 from weightkin.formats import digest as digest_of
 from weightkin.formats import full_digest as full_digest_of
-from weightkin.formats import open_model as opened
+from weightkin.sketch.source import open_model as opened
 
 Source = Model | str | Path | Mapping[str, Any]
 

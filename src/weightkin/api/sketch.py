@@ -15,13 +15,14 @@ from weightkin.api.models import Source
 from weightkin.api.models import open_model as opened
 from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
-from weightkin.formats import absolute, open_model
+from weightkin.formats import absolute
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped, left_out, unread
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
 from weightkin.sketch.scheme import Scheme
+from weightkin.sketch.source import open_model
 from weightkin.sketch.types import Sketch
 
 
@@ -173,7 +174,7 @@ def sketch_files(
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Opened:
     """What has to be known of a model before anything is written."""
 
     name: str
@@ -190,12 +191,12 @@ class _Taken:
     seconds: float
 
 
-def _seen(source: str) -> _Seen | UnreadableModel:
+def _seen(source: str) -> _Opened | UnreadableModel:
     try:
         model = open_model(source)
     except UnreadableModel as error:
         return error
-    return _Seen(model.name, model.sketched is not None)
+    return _Opened(model.name, model.sketched is not None)
 
 
 def _taken(source: str, scheme: Scheme | None, *, full: bool) -> _Taken | UnreadableModel:

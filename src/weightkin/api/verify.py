@@ -9,7 +9,12 @@ from typing import Any, Literal
 
 from weightkin.api.arguments import check_alpha, check_count, check_effort, check_kind, check_seed
 from weightkin.api.compare import MOST_PUBLISHED, Options, compare
-from weightkin.api.differences import SHOWN, differences, value_differences, verdict_differences
+from weightkin.api.differences import (
+    MAX_VALUE_LENGTH,
+    differences,
+    value_differences,
+    verdict_differences,
+)
 from weightkin.api.differences import what_agrees as pair_agrees
 from weightkin.api.locate import locate
 from weightkin.api.models import Source, as_source
@@ -139,7 +144,7 @@ def _of_family(record: FamilyGraph, a: Source | None, b: Source | None) -> list[
     if a is not None or b is not None:
         raise UsageError("a record of tree is read where its nodes say: name no models")
     if record.method not in METHODS:
-        found = record.method[:SHOWN]
+        found = record.method[:MAX_VALUE_LENGTH]
         raise UnreadableModel(f"record: method {found!r}, expected one of {[*METHODS]}")
     sources = [node.source for node in record.nodes if node.observed]
     if not sources:

@@ -17,8 +17,9 @@ def show(
 ) -> None:
     """Show what is in a model. Prints architecture, blocks, unit axes, dtypes and digest."""
     from weightkin.anatomy import read_anatomy
-    from weightkin.formats import digest, open_model
+    from weightkin.formats import digest
     from weightkin.report.model import model_lines, model_record
+    from weightkin.sketch.source import open_model
 
     if estimate:
         from weightkin.api.estimate import estimate as run

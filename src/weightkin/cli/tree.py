@@ -77,7 +77,7 @@ def tree(
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.tree import family_graph
     from weightkin.formats.write_guard import refuse_inside
-    from weightkin.lineage.collection import SMALL, cache_folder
+    from weightkin.lineage.collection import WHOLE_UP_TO, cache_folder
     from weightkin.registry import Registry
 
     exclusive(json=as_json, format=form, explain=explain)
@@ -89,7 +89,7 @@ def tree(
         raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
     models = named(sources, is_recursive=recursive, note=answer.note) if sources else []
     if estimate:
-        print_estimate(estimate_sketches(models, small=SMALL), answer, as_json=as_json)
+        print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), answer, as_json=as_json)
         return
     check_page(html, models)
     if explain is not None:
@@ -142,7 +142,7 @@ def _is_from_environment(context: typer.Context) -> bool:
 
 def _check_child(child: str, sources: list[str]) -> None:
     """Refuse a child of no such name before all the work, where headers here say all names."""
-    from weightkin.formats import open_model
+    from weightkin.sketch.source import open_model
 
     names = []
     named_so = re.sub(r"~\d+$", "", child)  # numbers tell models of one name apart

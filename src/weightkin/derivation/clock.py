@@ -12,7 +12,7 @@ from weightkin.sketch.types import Sketch, SketchedTensor
 
 COLLINEAR = 1e-9  # squared residual of a row, relative to its squared norm
 ONE_FACTOR = 1e-5  # relative spread of the factors of rows that share one
-MIN_ROWS, MIN_COLUMNS = 3, 8
+MIN_CLOCK_ROWS, MIN_COLUMNS = 3, 8
 STILL = 1e-6  # nearer to 1 than this, nothing decayed
 
 
@@ -48,7 +48,7 @@ def clock(a: Sketch, b: Sketch) -> ClockReading | None:
     two siblings: that one is older does not make it the other's parent.
     """
     found = collinear_rows(a, b)
-    if found.n_rows < MIN_ROWS:
+    if found.n_rows < MIN_CLOCK_ROWS:
         return None
     return ClockReading(found.c, found.n_rows, found.residual)
 

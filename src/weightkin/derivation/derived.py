@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
-from weightkin.derivation.equal import Shared, is_small, sketch_of
+from weightkin.derivation.equal import Shared, is_small, schemes_held, sketch_of
 from weightkin.derivation.equality import equality
-from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
 from weightkin.records import Skipped, left_out
@@ -17,29 +17,27 @@ from weightkin.sketch import Scheme
 FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
 DEEPER = replace(AFAR, n_rows=32)  # a rank up to half as many shows: where it may be an adapter
-TOKENS = ("embed", "unembed")  # roles that adapters seldom change
-WHAT = "kind and direction"
+TOKEN_TABLE_ROLES = ("embed", "unembed")  # roles that adapters seldom change
+KIND_AND_DIRECTION = "kind and direction"
 
 
 def derive(
     models: tuple[Model, Model], undone: Disguise, shared: Shared, *, frugal: bool = False
-) -> tuple[Derivation | None, tuple[Skipped, ...]]:
-    """Kind and direction of two dependent models, or why there are none.
+) -> tuple[Derivation, tuple[Skipped, ...]]:
+    """Kind and direction of two dependent models, and what they rest on where that is little.
 
     ``shared`` is what was found equal before; equal digests of everything mean equal models. With
     ``frugal`` a smaller sample is looked at, and that is said.
     """
     scheme = scheme_for(models, frugal=frugal)
     derived = _derive(models, scheme, undone, shared)
-    if scheme == AFAR and derived is not None and _may_be_adapter(derived):
+    if scheme == AFAR and _may_be_adapter(derived):
         scheme = DEEPER
         derived = _derive(models, scheme, undone, shared)
-    if derived is None:
-        return None, (left_out(WHAT, "sketch-file-gone"),)
     derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
-    return derived, (left_out(WHAT, "smaller-sample", scheme=scheme.name),)
+    return derived, (left_out(KIND_AND_DIRECTION, "smaller-sample", scheme=scheme.name),)
 
 
 def is_far(models: tuple[Model, Model]) -> bool:
@@ -49,9 +47,8 @@ def is_far(models: tuple[Model, Model]) -> bool:
 
 def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
     """How much of two models is looked at."""
-    schemes = {m.sketched.scheme for m in models if m.sketched is not None}
-    if schemes:
-        return Scheme.from_name(min(schemes))
+    if held := schemes_held(models):
+        return min(held, key=lambda scheme: scheme.name)
     if all(map(is_small, models)):
         return Scheme.whole()
     return AFAR if frugal else FEW_ROWS
@@ -59,29 +56,19 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 
 def _derive(
     models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
-) -> Derivation | None:
-    known = shared.sketches
-    if known is not None and known[0].scheme == scheme:
-        (a, b), found = known, shared.found
-    else:
-        one, other = (sketch_of(model, scheme) for model in models)
-        if one is None or other is None:
-            return None
-        (a, b), found = (one, other), equality(one, other)
-    return kind_of(
-        a,
-        b,
-        undone=undone.kinds,
-        undone_details=dict(undone.details),
-        is_other_file=_is_other_file(*models),
-        shared=found,
-    )
+) -> Derivation:
+    (a, b), found = shared.sketches, shared.found
+    if a.scheme != scheme:
+        a, b = (sketch_of(model, scheme) for model in models)
+        found = equality(a, b)
+    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), shared=found)
+    return kind_of(a, b, known)
 
 
 def _may_be_adapter(derived: Derivation) -> bool:
     """Whether some roles were left as they are, as adapters do and other training seldom."""
     changed = set(derived.details.get("roles", ()))
-    return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKENS)
+    return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKEN_TABLE_ROLES)
 
 
 def _as_far_as_read(

@@ -24,7 +24,7 @@ LOSSY_ERROR = 0.01
 NOISE_ERROR = 0.02
 LATTICE_ERROR = 0.12
 DECISIVE = 0.8
-MIN_ENTRIES = 64
+MIN_LATTICE_ENTRIES = 64
 
 
 def clues_of(
@@ -95,7 +95,7 @@ def _lattice_clues(relation: PairRelation, names: tuple[str, str]) -> list[Clue]
     """Equal tensors on a lattice that is coarser than that of the tensors one model touched."""
     matrices = [p for p in relation.pairs if len(p.a.shape) > 1 and p.both.values_a.size > 1]
     kept = [p for p, t in zip(relation.pairs, relation.tensors, strict=True) if t.is_equal]
-    kept = [p for p in kept if len(p.a.shape) > 1 and p.both.values_a.size >= MIN_ENTRIES]
+    kept = [p for p in kept if len(p.a.shape) > 1 and p.both.values_a.size >= MIN_LATTICE_ENTRIES]
     touched = [p for p in matrices if p not in kept]
     if not kept or not touched:
         return []

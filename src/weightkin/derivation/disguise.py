@@ -11,7 +11,9 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
 from weightkin.derivation.matched_units import (
+    AxisReading,
     MatchedUnits,
     Residual,
     is_rotation,
@@ -20,20 +22,19 @@ from weightkin.derivation.matched_units import (
     residual_between,
 )
 from weightkin.errors import UsageError
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, paid_log10, passes
-from weightkin.evidence.sample import Plan
 from weightkin.evidence.stage import Stage, block_name, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
-from weightkin.evidence.units import CLEAR
+from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records.kinds import disguises
-from weightkin.stats.matching import Floats, Ints
 
 IN_ONE_BASIS = frozenset({"units", "vo", "heads", "residual", "signs"})  # stages that say so
 MATCHED = 0.5  # share of the units looked at that must find a partner for a name
-MOVED = 0.1  # share of matched units out of order that counts as a permutation
+MIN_MOVED_SHARE = 0.1  # share of matched units out of order that counts as a permutation
 FLIPPED = 0.1  # share of matched units whose row and column both changed sign
 MIXED = 0.2  # of those flipped, as many may have changed sign on one side only
-ALIKE = 0.5  # absolute cosine of row and column at which sign and scale can be read
+MIN_COSINE_SIGN = 0.5  # absolute cosine of row and column at which sign and scale can be read
 TRADED = 0.2  # median change, in logs, that counts as rescaled ...
 UNPAID = 3.0  # ... and how many times what row and column together changed
 
@@ -48,10 +49,8 @@ class Disguise:
 
 
 def find_disguise(
-    a: Side,
-    b: Side,
+    draw: Draw,
     ran: StagesRun,
-    plan: Plan,
     alpha: float,
     *,
     with_maps: bool = False,
@@ -63,9 +62,27 @@ def find_disguise(
     only tokens tie the residual streams, and their dimensions do not match one to one; the rotation
     is the orthogonal map between the embeddings. `rescaled`: rows of up or V grew by what columns
     of down or O shrank, unit by unit, or gains of norms by what their readers shrank.
-    `sign-flipped`: both changed sign. None of these is evidence by itself. Maps of all units are
-    only made when asked for: that reads everything.
+    `sign-flipped`: both changed sign. None of these is evidence by itself.
+
+    Parameters
+    ----------
+    draw : Draw
+        The two models, and what is read of them.
+    ran : StagesRun
+        The stages that ran on them.
+    alpha : float
+        Level of the verdict.
+    with_maps : bool
+        Also make the maps of all units that undo it, which reads everything.
+    is_settled : bool
+        The relation was found by other tests than these stages.
+
+    Returns
+    -------
+    Disguise
+        Without kinds where no relation was found, or nothing was done.
     """
+    a, b = draw.a, draw.b
     passing = {stage.name for stage in ran.stages if passes(stage, alpha)}
     if not passing and not is_settled:
         return Disguise((), {}, {})
@@ -78,8 +95,7 @@ def find_disguise(
     kinds = [residual.kind] if residual.kind else []
     details: dict[str, float] = {}
     experts = _experts(a, b, ran, residual)
-    plan_of = None if with_maps or residual.kind else plan
-    links = _links(a, b, ran, residual, plan_of, experts, is_whole=with_maps)
+    links = _links(draw, ran, residual, experts, is_whole=with_maps)
     if any((match[0] != match[1]).any() for match in experts.values()):
         kinds.append("permuted")
     for kind, word in (("units", "units"), ("vo", "values")):
@@ -105,9 +121,9 @@ def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
     moved = float(n @ [x.share_moved for x in matched] / n.sum())
     if moved > 0:
         numbers["share_moved"] = moved
-    if moved > MOVED:
+    if moved > MIN_MOVED_SHARE:
         kinds.append("permuted")
-    is_alike = np.concatenate([x.likeness for x in matched]) >= ALIKE
+    is_alike = np.concatenate([x.likeness for x in matched]) >= MIN_COSINE_SIGN
     reads = np.concatenate([x.reads for x in matched])[is_alike]
     writes = np.concatenate([x.writes for x in matched])[is_alike]
     if len(reads) and len(reads) >= MATCHED * n.sum():
@@ -127,11 +143,9 @@ def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
 
 
 def _links(
-    a: Side,
-    b: Side,
+    draw: Draw,
     ran: StagesRun,
     residual: Residual,
-    plan: Plan | None,
     experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
     *,
     is_whole: bool,
@@ -139,7 +153,9 @@ def _links(
     """Matched units of all pairs of blocks; of one where a large model must be read again."""
     if not residual.is_known:
         return []
-    aligned = _aligned(ran.stages) if plan is not None else {}
+    a, b = draw.a, draw.b
+    in_sample = not (is_whole or residual.kind)
+    aligned = _aligned(ran.stages) if in_sample else {}
     pairs = [
         (x, y)
         for kind in ("units", "vo")
@@ -151,9 +167,10 @@ def _links(
     if is_large:
         middle = _middle([(x.stack, x.block) for x, _ in again])
         again = [p for p in again if (p[0].stack, p[0].block) == middle and p[0].kind == "units"]
-    found = [match_axes(a, b, p, residual, plan, aligned[p]) for p in pairs if p in aligned]
-    in_part = is_large and not residual.kind
-    found += [match_axes(a, b, pair, residual, in_part=in_part) for pair in again]
+    known = {p: AxisReading(draw.plan, aligned[p]) for p in pairs if p in aligned}
+    found = [match_axes(a, b, p, residual, how) for p, how in known.items()]
+    how = AxisReading(in_part=is_large and not residual.kind)
+    found += [match_axes(a, b, pair, residual, how) for pair in again]
     return [x for x in found if x is not None]
 
 
@@ -163,7 +180,9 @@ def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Int
     for stage in stages:
         for t in stage.tested if stage.name in ("units", "vo") else ():
             n = min((test.n_units for test in t.evidence.tests), default=0)
-            if t.evidence.log10_pvalue < CLEAR and len(t.evidence.units) >= max(1, MATCHED * n):
+            if t.evidence.log10_pvalue < STRAIGHT_FAILS and len(t.evidence.units) >= max(
+                1, MATCHED * n
+            ):
                 units = np.array(sorted(t.evidence.units), dtype=np.int64)
                 found[t.a, t.b] = units[:, 0], units[:, 1]
     return found
@@ -211,7 +230,7 @@ def _maps(
     for x in links:
         key = f"{block_name(x.b)}.{x.b.name}"
         maps |= {f"{key}.a": x.units_a, f"{key}.b": x.units_b}
-        is_clear = x.likeness >= ALIKE
+        is_clear = x.likeness >= MIN_COSINE_SIGN
         if "sign-flipped" in kinds:
             both = is_clear & (x.reads < 0) & (x.writes < 0)
             maps[f"{key}.sign"] = np.where(both, -1, 1).astype(np.float32)

@@ -11,19 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.pairing import BlockPair, TensorPair, match_blocks, pair_tensors
 from weightkin.sketch.overlap import Common
 from weightkin.sketch.types import Sketch
 
-Doubles = npt.NDArray[np.float64]
-
-UNRELATED = 0.25  # cosine of two matrices under which they share nothing
+MIN_RELATED_COSINE = 0.25  # cosine of two matrices under which they share nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRelation:
+class TensorDistance:
     """Two tensors compared: sums over the part that both have, estimated for the whole of it."""
 
     name_a: str
@@ -64,7 +62,7 @@ class TensorRelation:
 class PairRelation:
     """All comparable tensors of two models, and what has no partner."""
 
-    tensors: tuple[TensorRelation, ...]
+    tensors: tuple[TensorDistance, ...]
     pairs: tuple[TensorPair, ...] = field(repr=False)
     block_map: tuple[BlockPair, ...]
     only_a: tuple[str, ...]
@@ -100,16 +98,16 @@ class PairRelation:
         return sum(t.is_equal for t in self.tensors) / max(len(self.tensors), 1)
 
     @cached_property
-    def matrices(self) -> tuple[TensorRelation, ...]:
+    def matrices(self) -> tuple[TensorDistance, ...]:
         """Tensors of two dimensions or more inside blocks; outside them where there are none."""
         found = [t for t in self.tensors if t.n_dims > 1]
         inside = [t for t in found if t.block_a >= 0]
         return tuple(inside or found)
 
     @property
-    def unrelated(self) -> tuple[TensorRelation, ...]:
+    def unrelated(self) -> tuple[TensorDistance, ...]:
         """Matrices that share nothing."""
-        return tuple(t for t in self.matrices if t.cosine < UNRELATED and not t.is_equal)
+        return tuple(t for t in self.matrices if t.cosine < MIN_RELATED_COSINE and not t.is_equal)
 
 
 def relate(a: Sketch, b: Sketch, block_map: Sequence[BlockPair] | None = None) -> PairRelation:
@@ -139,7 +137,7 @@ def relate(a: Sketch, b: Sketch, block_map: Sequence[BlockPair] | None = None) -
     )
 
 
-def _tensor_relation(pair: TensorPair) -> TensorRelation:
+def _tensor_relation(pair: TensorPair) -> TensorDistance:
     both = pair.both
     x, y = both.values_a.astype(np.float64), both.values_b.astype(np.float64)
     n_rows, n_columns = x.shape
@@ -147,7 +145,7 @@ def _tensor_relation(pair: TensorPair) -> TensorRelation:
     widening = both.shape[1] / n_columns
     d, xx, yy = (x - y) ** 2, x * x, y * y  # (n_rows, n_columns)
     distance, norm_a, norm_b = (widening * float(weights @ t.sum(axis=1)) for t in (d, xx, yy))
-    return TensorRelation(
+    return TensorDistance(
         name_a=pair.a.name,
         name_b=pair.b.name,
         role=pair.b.role,
@@ -181,7 +179,7 @@ def _row_weights(both: Common) -> Doubles:
     return weights
 
 
-def _distance(tensors: Iterable[TensorRelation]) -> float:
+def _distance(tensors: Iterable[TensorDistance]) -> float:
     chosen = list(tensors)
     norms = [sum(getattr(t, f"squared_norm_{x}") for t in chosen) for x in "ab"]
     size = float(np.sqrt(norms[0] * norms[1]))

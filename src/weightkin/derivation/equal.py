@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
-from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
-from weightkin.sketch.stand_in import SketchStorage
+from weightkin.sketch import Scheme, Sketch, take_sketch
+from weightkin.sketch.stand_in import sketch_behind
 
-WHOLE = 16 << 20  # bytes of a model up to which all of it is looked at
+WHOLE_MODEL_BYTES = 16 << 20  # bytes of a model up to which all of it is looked at
 
 
 def is_small(model: Model) -> bool:
     """Whether all of a model is looked at."""
-    return model.n_bytes <= WHOLE
+    return model.n_bytes <= WHOLE_MODEL_BYTES
 
 
-def sketch_of(model: Model, scheme: Scheme) -> Sketch | None:
-    """The sketch of a model; None where the file of one is no longer at its source."""
-    if model.sketched is None:
-        return take_sketch(model, scheme)
-    if isinstance(model.storage, SketchStorage):
-        return model.storage.sketch
-    path = Path(model.source)
-    return read_sketch(path) if path.is_file() else None
+def sketch_of(model: Model, scheme: Scheme) -> Sketch:
+    """The sketch that a model stands in for, or one that is taken of it."""
+    return sketch_behind(model) or take_sketch(model, scheme)
+
+
+def schemes_held(models: Sequence[Model]) -> list[Scheme]:
+    """Schemes of the sketches among some models."""
+    return [sketch.scheme for model in models if (sketch := sketch_behind(model)) is not None]
 
 
 FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
@@ -38,9 +38,9 @@ FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read b
 class Shared:
     """What is equal, and what follows from it before any test."""
 
-    equal: Equal | None
-    sketches: tuple[Sketch, Sketch] | None = None
-    found: Equality | None = None
+    equal: Equal
+    sketches: tuple[Sketch, Sketch]
+    found: Equality
     is_same_file: bool = False
     is_all: bool = False  # every byte of both is the same, and all of it was read
     is_proof: bool = False  # one model holds the other, in more than chance could give
@@ -57,22 +57,18 @@ def shared_values(
     is_read = not any(model.is_partial for model in models)
     scheme = _scheme(models, quick=quick)
     one, other = (sketch_of(model, scheme) for model in models)
-    both = None if one is None or other is None else (one, other)
-    found = None if both is None else equality(*both)
+    both, found = (one, other), equality(one, other)
     if is_full or is_file:
         equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")
-        is_proof = found is None or found.is_telling
-        return Shared(equal, both, found, is_file, is_all=is_read, is_proof=is_proof)
-    if found is None:
-        return Shared(None)
+        return Shared(equal, both, found, is_file, is_all=is_read, is_proof=found.is_telling)
     equal = equal_record(found, n, is_all=scheme.is_whole)
-    is_proof = found.is_part or (both is not None and is_rounded_copy(*both))
+    is_proof = found.is_part or is_rounded_copy(*both)
     return Shared(equal, both, found, is_proof=is_proof)
 
 
-def equal_of_sample(shared: Shared, found: Equality | None) -> Equal | None:
+def equal_of_sample(shared: Shared, found: Equality | None) -> Equal:
     """The numbers of a record, from a larger sample where one was looked at since."""
-    if found is None or shared.equal is None or shared.equal.basis != "sample":
+    if found is None or shared.equal.basis != "sample":
         return shared.equal
     return equal_record(found, shared.equal.n_parameters, is_all=False)
 
@@ -89,15 +85,13 @@ def equal_record(found: Equality, n_parameters: int, *, is_all: bool) -> Equal:
 
 
 def _scheme(models: tuple[Model, Model], *, quick: bool) -> Scheme:
-    schemes = {m.sketched.scheme for m in models if m.sketched is not None}
-    if schemes:
-        return Scheme.from_name(min(schemes))
+    if held := schemes_held(models):
+        return min(held, key=lambda scheme: scheme.name)
     return Scheme.whole() if all(map(is_small, models)) and not quick else FIRST_ROWS
 
 
 def _n_parameters(model: Model) -> int:
-    sketch = sketch_of(model, FIRST_ROWS) if model.sketched is not None else None
-    if sketch is not None:
+    if (sketch := sketch_behind(model)) is not None:
         return sketch.n_parameters
     return sum(math.prod(info.shape) for info in model.tensors.values())
 

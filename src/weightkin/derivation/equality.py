@@ -13,21 +13,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
 from weightkin.sketch.types import Sketch
-from weightkin.stats.matching import Floats
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
 FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
 
-Index = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class TensorMatch:
     """How much of one tensor the other model holds, and where."""
 
     n_parameters: int
@@ -50,12 +47,12 @@ class Found:
 class Equality:
     """Equal parameters of two sketches of one scheme."""
 
-    a: Mapping[str, Found]
-    b: Mapping[str, Found]
+    a: Mapping[str, TensorMatch]
+    b: Mapping[str, TensorMatch]
     roles: Mapping[str, str] = field(repr=False)
 
     @cached_property
-    def smaller(self) -> Mapping[str, Found]:
+    def smaller(self) -> Mapping[str, TensorMatch]:
         """The side with fewer parameters."""
         return min((self.a, self.b), key=lambda side: _count(side.values()))
 
@@ -142,7 +139,7 @@ def equality(a: Sketch, b: Sketch) -> Equality:
         for name, tensor in own.tensors.items():
             n = math.prod(tensor.shape)
             if name in same or not n:
-                side[name] = Found(n_parameters=n, is_same=True, is_told=tells(tensor))
+                side[name] = TensorMatch(n_parameters=n, is_same=True, is_told=tells(tensor))
             else:
                 found = _found(n, views[i][name], pool)
                 side[name] = replace(found, is_other=name in other.tensors)
@@ -192,8 +189,8 @@ class _Pool:
 
     keys: Mapping[int, Keys]
     values: Mapping[int, Floats]
-    homes: Mapping[int, Index]  # position of the view
-    ranks: Mapping[int, Index]  # position inside the view
+    homes: Mapping[int, Ints]  # position of the view
+    ranks: Mapping[int, Ints]  # position inside the view
     views: tuple[View, ...]
 
     @classmethod
@@ -213,7 +210,7 @@ class _Pool:
             ranks[length] = np.concatenate([np.arange(n) for n in sizes])[order]
         return cls(keys, values, homes, ranks, views)
 
-    def look_up(self, view: View) -> tuple[Flags, Flags, Index, Index]:
+    def look_up(self, view: View) -> tuple[Flags, Flags, Ints, Ints]:
         """Which vectors are here as well, which of them once; view and place of the first."""
         length = view.vectors.shape[1]
         none = np.zeros(len(view.vectors), dtype=np.int64)
@@ -227,9 +224,9 @@ class _Pool:
         return is_here, is_here & is_once, self.homes[length][at], self.ranks[length][at]
 
 
-def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
+def _found(n: int, views: Sequence[View], pool: _Pool) -> TensorMatch:
     """Where the other model holds a tensor: seen along the dimension that shows most of it."""
-    best = Found(n_parameters=n, share=0.0)
+    best = TensorMatch(n_parameters=n, share=0.0)
     for view in views:
         is_here, is_once, homes, ranks = pool.look_up(view)
         share = float(is_here.mean())
@@ -252,5 +249,5 @@ def _found(n: int, views: Sequence[View], pool: _Pool) -> Found:
     return best
 
 
-def _count(found: Iterable[Found]) -> int:
+def _count(found: Iterable[TensorMatch]) -> int:
     return sum(x.n_parameters for x in found)

@@ -16,15 +16,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.shared import Doubles, SharedTensor
+from weightkin.arrays import Doubles
+from weightkin.derivation.shared import SharedTensor
 
 DRIFT = 0.3  # share of the singular directions that count as drift
-MAX_TENSORS = 16  # matrices looked at, spread evenly over the depth
+MAX_INHERITED_TENSORS = 16  # matrices looked at, spread evenly over the depth
 LEAST_BULK = 1e-2  # of a change: where less is left (adapters, also rounded), all is asked for
-KEPT, KEPT_SPREAD = 0.92, 0.13  # bulk that descendants keep, measured on the zoo
+KEPT_BULK, KEPT_SPREAD = 0.92, 0.13  # bulk that descendants keep, measured on the zoo
 SIBLING_SPREAD = 0.35  # bulk that siblings share by chance or drift
 FURTHER = 0.3  # share of relatives that are no descendants but went further the same way
-MOST, LEAST = 1.5, -4.0  # limits of one reading, in log-odds
+MAX_READING, MIN_READING = 1.5, -4.0  # limits of one reading, in log-odds
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Inheritance:
         """Positions of the matrices that are looked at: inside blocks where there are enough."""
         inside = [i for i, t in enumerate(self.tensors) if t.block >= 0 and min(t.values.shape) > 1]
         pool = inside or list(range(len(self.tensors)))
-        chosen = np.unique(np.linspace(0, len(pool) - 1, MAX_TENSORS).astype(int))
+        chosen = np.unique(np.linspace(0, len(pool) - 1, MAX_INHERITED_TENSORS).astype(int))
         return [pool[i] for i in chosen]
 
     def _read(self, origin: int, ancestor: int) -> tuple[Doubles, Doubles]:
@@ -81,14 +82,14 @@ class Inheritance:
 def descent_log_odds(held: npt.ArrayLike) -> Doubles:
     """Log-odds of descent against mere kinship, from the share of a bulk that is held.
 
-    Descendants: normal around `KEPT`. Others: mostly near zero, some anywhere up to four. Limited
-    on both sides, since the two laws were measured on few families. NaN counts nothing.
+    Descendants: normal around `KEPT_BULK`. Others: mostly near zero, some anywhere up to four.
+    Limited on both sides, since the two laws were measured on few families. NaN counts nothing.
     """
     x = np.asarray(held, dtype=np.float64)
-    descendants = _normal(x, KEPT, KEPT_SPREAD)
+    descendants = _normal(x, KEPT_BULK, KEPT_SPREAD)
     kin = (1 - FURTHER) * 2 * _normal(x, 0.0, SIBLING_SPREAD) + FURTHER / 4
     odds = np.log(np.maximum(descendants, 1e-30)) - np.log(kin)
-    limited: Doubles = np.where(np.isnan(x), 0.0, np.clip(odds, LEAST, MOST))
+    limited: Doubles = np.where(np.isnan(x), 0.0, np.clip(odds, MIN_READING, MAX_READING))
     return limited
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
+from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.equality import Equality, equality
 from weightkin.derivation.lattice import KnownLevels
@@ -19,7 +19,7 @@ from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
 from weightkin.derivation.structure import unrelated_blocks
-from weightkin.derivation.unchanged import Named, kind_of_equal, may_be_equal, without_partner
+from weightkin.derivation.unchanged import NamedKind, kind_of_equal, may_be_equal, without_partner
 from weightkin.records import Clue, Direction, clue
 from weightkin.records.kinds import KINDS
 from weightkin.sketch.types import Sketch
@@ -27,9 +27,9 @@ from weightkin.sketch.types import Sketch
 LONG_WAY = 0.42  # typical relative distance past which training was no fine-tune
 SAME_WEIGHTS = 0.6  # typical cosine under which only an initialisation may be shared
 REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
-KEPT = 0.2  # share of matrices that must be related before the others count as replaced
+MIN_KEPT = 0.2  # share of matrices that must be related before the others count as replaced
 DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
-MAX_RANK = 0.5  # of the smaller side of a sample
+MAX_RANK_SHARE = 0.5  # of the smaller side of a sample
 ROUNDING = 1e-6  # relative distance of tensors that one sum of float32 in another order explains
 
 
@@ -50,17 +50,25 @@ class Derivation:
         return Direction(parent=self.parent, probability=self.probability, evidence=self.evidence)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPair:
+    """What was found about two models before their kind is named."""
+
+    disguise: Disguise = Disguise((), {}, {})  # hides the entries from everything here
+    is_other_file: bool = False  # headers, metadata or configs differ, whatever the values
+    relation: PairRelation | None = None  # of the two, in their order
+    levels: KnownLevels | None = None  # of single tensors, where many pairs are asked about
+    shared: Equality | None = None  # what the two hold that is equal
+
+
+NOTHING_KNOWN = KnownPair()
+
+
 def kind_of(
     a: Sketch,
     b: Sketch,
-    *,
-    undone: Sequence[str] = (),
-    undone_details: dict[str, Any] | None = None,
-    is_other_file: bool = False,
-    relation: PairRelation | None = None,
-    known: KnownLevels | None = None,
+    known: KnownPair = NOTHING_KNOWN,
     names: tuple[str, str] = ("a", "b"),
-    shared: Equality | None = None,
 ) -> Derivation:
     """Name the derivation between two related models.
 
@@ -70,40 +78,36 @@ def kind_of(
     ----------
     a, b : Sketch
         Of one scheme. The answer is symmetric up to the names.
-    undone : sequence of str
-        Kinds that `evidence.undone` found: they hide the entries from everything here.
-    is_other_file : bool
-        Headers, metadata or configs differ although all values may be equal.
-    relation : PairRelation, optional
-        That of (a, b), if it is known already.
-    known : KnownLevels, optional
-        What was found about single tensors before, where many pairs are asked about.
+    known : Known
+        What was found about the two before.
     names : tuple of str
         What the evidence calls the two.
-    shared : Equality, optional
-        What the two hold that is equal, if it is known already.
 
     Returns
     -------
     Derivation
         Kinds of the closed set, their numbers, and the parent where it can be told.
     """
-    relation = relation or relate(a, b)
-    known = known or KnownLevels()
-    forward = explain(relation, a, b, known=known)
-    backward = explain(relation, b, a, is_turned=True, known=known)
+    relation = known.relation or relate(a, b)
+    levels = known.levels or KnownLevels()
+    forward = explain(relation, a, b, known=levels)
+    backward = explain(relation, b, a, is_turned=True, known=levels)
     noise = white_noise(relation)
     direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b), names))
-    shared = shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
+    shared = known.shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
     better = _better(forward, backward, names)
     found = None
-    if shared is not None and not (better[0] and better[0].is_complete) and not undone:
-        found = kind_of_equal(shared, a, b, is_other_file=is_other_file)
+    if (
+        shared is not None
+        and not (better[0] and better[0].is_complete)
+        and not known.disguise.kinds
+    ):
+        found = kind_of_equal(shared, a, b, is_other_file=known.is_other_file)
     kind, details, said = found or _named(
         relation,
         better,
         noise,
-        (tuple(undone), undone_details or {}),
+        known.disguise,
         _not_finite(relation, a, b),
     )
     if kind == ("part",) or not all(KINDS[x].has_direction for x in kind):
@@ -122,16 +126,16 @@ def _named(
     relation: PairRelation,
     better: tuple[Explained | None, str],
     noise: Noise | None,
-    undone: tuple[tuple[str, ...], dict[str, Any]],
+    disguise: Disguise,
     not_finite: set[str],
-) -> Named:
+) -> NamedKind:
     if not relation.tensors:
-        return undone[0] or ("unknown",), undone[1], (clue("nothing-comparable"),)
+        return disguise.kinds or ("unknown",), dict(disguise.details), (clue("nothing-comparable"),)
     explained, child = better
     if explained is not None and explained.is_complete:
         return explained.kinds, explained.details, clues_of_kind(explained, child)
-    if undone[0]:
-        return undone[0], undone[1] | _numbers(relation), ()
+    if disguise.kinds:
+        return disguise.kinds, disguise.details | _numbers(relation), ()
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, (clue("white-difference"),)
     if explained is None and relation.share_equal == 1.0 and not_finite:
@@ -177,7 +181,7 @@ def _better(
     return found[0] if found else (None, names[1])
 
 
-def _trained(relation: PairRelation) -> Named:
+def _trained(relation: PairRelation) -> NamedKind:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
     numbers = _numbers(relation)
     unpaired = without_partner(relation)
@@ -188,7 +192,7 @@ def _trained(relation: PairRelation) -> Named:
     lost, whole, partly = unrelated_blocks(relation)
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
-    if lost and len(rest) >= KEPT * n and np.median(rest) >= REST_ALIKE:
+    if lost and len(rest) >= MIN_KEPT * n and np.median(rest) >= REST_ALIKE:
         return _replaced(relation, whole, partly)
     lora = _low_rank(relation)
     if lora is not None:
@@ -203,7 +207,7 @@ def _trained(relation: PairRelation) -> Named:
     return ("fine-tuned",), numbers | {"roles": changed}, (clue("distance", **figures),)
 
 
-def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Named:
+def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> NamedKind:
     """Part of one model is unrelated: another model's blocks, or an initialisation trained anew.
 
     Whole blocks whose norms are those of the blocks they stand for were trained as long, in another
@@ -225,7 +229,7 @@ def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Name
     return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (found,)
 
 
-def _low_rank(relation: PairRelation) -> Named | None:
+def _low_rank(relation: PairRelation) -> NamedKind | None:
     """Every changed tensor is a matrix that changed by low rank, and others did not change."""
     ranks: list[int] = []
     modules: Counter[str] = Counter()
@@ -233,7 +237,7 @@ def _low_rank(relation: PairRelation) -> Named | None:
         if t.is_equal:
             continue
         rank = _rank(pair) if len(pair.a.shape) == 2 and pair.is_same_shape else None
-        if rank is None or rank > MAX_RANK * min(pair.both.values_a.shape):
+        if rank is None or rank > MAX_RANK_SHARE * min(pair.both.values_a.shape):
             return None
         ranks.append(rank)
         modules[_module(pair.b.name)] += 1

@@ -14,17 +14,15 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Doubles, Floats
 from weightkin.sketch.types import Lattice, SketchedTensor
-from weightkin.stats.matching import Floats
-
-Doubles = npt.NDArray[np.float64]
 
 GROUPS = (256, 128, 64, 32, 16)
 MAX_LEVELS = 256  # eight bits
 ENOUGH = 0.95  # share of the groups that must lie on levels
 DISTINCT = 0.97  # share of distinct values in a row above which nothing is looked for
-MAX_ROWS = 32  # rows looked at
-FEW = 8  # groups looked at before all are
+MAX_LEVEL_ROWS = 32  # rows looked at
+N_FIRST_GROUPS = 8  # groups looked at before all are
 TOLERANCE = 2e-3  # of a step
 FORMATS: dict[str, Any] = {
     "bf16": ml_dtypes.bfloat16,
@@ -106,7 +104,7 @@ def find_levels(tensor: SketchedTensor) -> Levels | None:
         return None
     for along, x in (("columns", run), ("rows", run.T)):
         whole = tensor.matrix_shape[1 if along == "columns" else 0]
-        found = _levels(x[:MAX_ROWS].astype(np.float64), whole, along)  # type: ignore[arg-type]
+        found = _levels(x[:MAX_LEVEL_ROWS].astype(np.float64), whole, along)  # type: ignore[arg-type]
         if found is not None:
             return found
     return None
@@ -122,7 +120,7 @@ def steps_of(values: npt.NDArray[np.float32], levels: Levels, *, n_along: int) -
     size = levels.group or n_along
     steps = np.full_like(x, np.nan)
     for start in range(0, x.shape[1], size):
-        for i, row in enumerate(x[:MAX_ROWS, start : start + size]):
+        for i, row in enumerate(x[:MAX_LEVEL_ROWS, start : start + size]):
             step = levels.step if levels.scope == "matrix" else _step(row)
             steps[i, start : start + size] = step or np.nan
     return steps if levels.along == "columns" else steps.T
@@ -130,7 +128,7 @@ def steps_of(values: npt.NDArray[np.float32], levels: Levels, *, n_along: int) -
 
 def _levels(x: Doubles, whole: int, along: Literal["columns", "rows"]) -> Levels | None:
     """Try rows of x as inputs of one output each: one step a row, then one a group."""
-    is_new = np.diff(np.sort(x[:FEW], axis=1), axis=1) > 0  # (n_rows, n_columns - 1)
+    is_new = np.diff(np.sort(x[:N_FIRST_GROUPS], axis=1), axis=1) > 0  # (n_rows, n_columns - 1)
     if float(np.median(is_new.sum(axis=1) + 1)) > DISTINCT * x.shape[1]:
         return None
     tries: list[tuple[int | None, int]] = [(None, x.shape[1])]
@@ -142,7 +140,10 @@ def _levels(x: Doubles, whole: int, along: Literal["columns", "rows"]) -> Levels
         if not len(parts):
             return None
         is_nf4 = _nf4(parts) if group else False
-        few = [_step(part) > 0 for part in parts[:: max(1, len(parts) // FEW)][:FEW]]
+        few = [
+            _step(part) > 0
+            for part in parts[:: max(1, len(parts) // N_FIRST_GROUPS)][:N_FIRST_GROUPS]
+        ]
         if not is_nf4 and np.mean(few) < ENOUGH / 2:
             continue
         steps = np.array([_step(part) for part in parts])
@@ -204,7 +205,7 @@ def _nf4(parts: Doubles) -> bool:
     return bool((np.minimum(nearest.max(axis=1), also.max(axis=1)) < 5e-3).mean() >= ENOUGH)
 
 
-SHARED = 16  # neighbours in a row that share their levels in every packed format
+N_SHARING_LEVELS = 16  # neighbours in a row that share their levels in every packed format
 ORDER_ROWS = 64  # rows of a matrix that are asked for their order
 DISORDER = 1e-3  # share of neighbours in order that may be exchanged: ties of narrow formats
 UNIFORM = 2.2  # kurtosis of errors, in runs of 16: 1.9 where uniform, 2.6 where normal
@@ -221,9 +222,12 @@ def is_rounded(x: Floats, y: Floats, child: SketchedTensor) -> bool:
         return False
     x, y = x[:ORDER_ROWS].astype(np.float64), y[:ORDER_ROWS].astype(np.float64)
     n_rows, n_columns = y.shape
-    if n_columns < SHARED:
+    if n_columns < N_SHARING_LEVELS:
         return False
-    runs = np.arange(n_rows)[:, None] * (child.shape[1] // SHARED + 1) + child.columns // SHARED
+    runs = (
+        np.arange(n_rows)[:, None] * (child.shape[1] // N_SHARING_LEVELS + 1)
+        + child.columns // N_SHARING_LEVELS
+    )
     order = np.lexsort((y.ravel(), x.ravel(), runs.ravel()))
     run, up, down = runs.ravel()[order], x.ravel()[order], y.ravel()[order]
     is_near = np.diff(run) == 0
@@ -234,7 +238,7 @@ def is_rounded(x: Floats, y: Floats, child: SketchedTensor) -> bool:
     size = np.diff([*start, len(run)])
     error = (up - down) - np.repeat(np.add.reduceat(up - down, start) / size, size)
     square = np.add.reduceat(error**2, start)
-    is_told = (square > 0) & (size == SHARED)
+    is_told = (square > 0) & (size == N_SHARING_LEVELS)
     if not is_told.any():
         return False
     kurtosis = size * np.add.reduceat(error**4, start) / np.maximum(square, 1e-300) ** 2

@@ -15,17 +15,17 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to, is_rounded
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats
 
 Image = Literal[
     "equal", "cast", "quantised", "levels", "pruned", "near", "scaled", "finer", "changed"
 ]
-DTYPES = {
+NUMPY_FORMATS = {
     "bf16": "bfloat16",
     "fp16": "float16",
     "fp8_e4m3": "float8_e4m3fn",
@@ -36,6 +36,20 @@ MIN_ZEROS = 0.02  # share of entries set to zero that counts as pruning
 EXPERT_DISTANCE = 0.2  # of an expert from the MLP that it was copied from
 LEVEL_DISTANCE = 0.5  # of levels from what they stand for, where rounding is not to the nearest
 PATTERNS = ((2, 4), (4, 8), (1, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a child is stored where its parent is not.
+
+    AWQ scales channels first, and takes the scales back in the vectors before them.
+    """
+
+    is_packed: bool = False  # on few levels
+    is_scaled: bool = False  # by AWQ
+
+
+NOT_PACKED = Packing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +100,12 @@ def explain(
     packed: Counter[str] = Counter()
     is_quantised = any(t.packed for t in child.tensors.values())
     is_awq = any(t.packed.startswith("awq") for t in child.tensors.values())
-    for p, c, x, y in _oriented(relation, is_turned):
+    for p, c, x, y in _oriented(relation, is_turned=is_turned):
         is_packed = bool(c.packed) and c.packed != p.packed
         # one tensor changed otherwise already rules quantisation out
         is_open = not images["changed"] or "stacked" in structure.kinds
         image, found = image_of(
-            x, y, c, known, with_levels=is_open, is_packed=is_packed, is_scaled=is_awq
+            x, y, c, known, with_levels=is_open, packing=Packing(is_packed, is_awq)
         )
         if image in ("changed", "levels") and is_packed and not p.packed and is_rounded(x, y, c):
             image = "quantised"
@@ -121,7 +135,7 @@ def explain(
     details = dict(structure.details)
     details |= _level_details(levels) if levels else {}
     details |= {"packed": packed.most_common(1)[0][0]} if packed else {}
-    details |= {"dtype": DTYPES[formats.most_common(1)[0][0]]} if formats else {}
+    details |= {"dtype": NUMPY_FORMATS[formats.most_common(1)[0][0]]} if formats else {}
     details |= _pruning_details(zeros) if zeros else {}
     return Explained(
         images=images,
@@ -139,15 +153,27 @@ def image_of(
     known: KnownLevels | None = None,
     *,
     with_levels: bool = True,
-    is_packed: bool = False,
-    is_scaled: bool = False,
+    packing: Packing = NOT_PACKED,
 ) -> tuple[Image, Levels | str | None]:
     """Which image of `parent` the values of `child` are; with levels or format where they have one.
 
-    `tensor` is the child's, for the lattice and the levels of its whole sample, which are looked
-    for (the slow part) only ``with_levels``; `is_packed` says that the child is stored on few
-    levels and the parent is not; `is_scaled` that it was packed by AWQ, which scales channels
-    first, and takes the scales back in the vectors before them.
+    Parameters
+    ----------
+    parent, child : (n_rows, n_columns) array
+        Values of both, in equal order.
+    tensor : SketchedTensor
+        The child's, for the lattice and the levels of its whole sample.
+    known : KnownLevels, optional
+        Levels that were found before.
+    with_levels : bool
+        Look for levels, which is the slow part.
+    packing : Packing
+        How the child is stored, and the parent is not.
+
+    Returns
+    -------
+    tuple
+        The image, with its levels or its format where it has one.
     """
     if np.array_equal(parent, child):
         return "equal", None
@@ -158,24 +184,24 @@ def image_of(
     is_pruned = len(tensor.shape) > 1 and is_new_zero.mean() >= MIN_ZEROS
     if is_pruned and np.array_equal(parent[~is_new_zero], child[~is_new_zero]):
         return "pruned", None
-    if is_scaled and len(tensor.shape) == 1:
+    if packing.is_scaled and len(tensor.shape) == 1:
         return "scaled", None
     if not with_levels or len(tensor.shape) != 2 or child.shape != tensor.stored.shape:
         return "changed", None
     known = known or KnownLevels()
     found = known.levels(tensor)
     is_close = _distance(parent, child) < LEVEL_DISTANCE
-    if is_scaled and not is_close:
+    if packing.is_scaled and not is_close:
         is_close = _distance(_scaled_like(parent, child), child) < LEVEL_DISTANCE
     if found is None:  # the levels of a packed tensor may be more than a sample can show
-        return ("levels" if is_packed and is_close else "changed"), None
+        return ("levels" if packing.is_packed and is_close else "changed"), None
     steps = known.steps(tensor, child, found)
     with np.errstate(invalid="ignore"):
         is_outside = np.abs(parent.astype(np.float64) - child) > HALF_STEP * steps
     is_known = np.isfinite(steps)
     if found.scheme != "nf4" and is_known.any() and not is_outside[is_known].any():
         return "quantised", found
-    if is_close and (is_packed or len(np.unique(parent)) > 2 * len(np.unique(child))):
+    if is_close and (packing.is_packed or len(np.unique(parent)) > 2 * len(np.unique(child))):
         return "levels", found
     return "changed", None
 
@@ -190,7 +216,7 @@ def clues_of_kind(explained: Explained, child: str) -> tuple[Clue, ...]:
 
 
 def _oriented(
-    relation: PairRelation, is_turned: bool
+    relation: PairRelation, *, is_turned: bool
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor, Floats, Floats]]:
     """Parent's tensor, child's tensor, and their common samples."""
     for pair in relation.pairs:

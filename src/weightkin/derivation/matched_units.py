@@ -12,17 +12,18 @@ import numpy as np
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import EFFECT_CUT
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
-from weightkin.evidence.views import READERS
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.evidence.views import READING_ROLES
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.order import length_in_order
 from weightkin.stats.signs import mutual_matches
 
-MOST = 0.9  # share of residual dimensions that must find a partner for a permutation
+MIN_PERMUTED_SHARE = 0.9  # share of residual dimensions that must find a partner for a permutation
 READS = ("mlp.up", "attn.v")  # rows that carry the sign and the scale of a unit
 WRITES = ("mlp.down", "attn.o")  # columns that make up for them
 HELD = 0.5  # median cosine of tokens that a rotation was not fitted to
@@ -71,9 +72,21 @@ class MatchedUnits:
         return 1.0 - length_in_order(self.units_b) / max(1, len(self.units_b))
 
 
+@dataclass(frozen=True, slots=True)
+class AxisReading:
+    """What is read of two axes: everything, unless something is named here."""
+
+    plan: Plan | None = None  # its sample alone, which must lie in one residual basis
+    known: tuple[Ints, Ints] | None = None  # units that are matched already
+    in_part: bool = False  # all units in a few coordinates, which shows their order only
+
+
+EVERYTHING = AxisReading()
+
+
 def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
     """Match residual dimensions on the embeddings; if they do not match, fit a rotation."""
-    tables = [_embedding(side, whole) for side in (a, b)]
+    tables = [_embedding(side, whole=whole) for side in (a, b)]
     if tables[0] is None or tables[1] is None or tables[0].shape[1] != tables[1].shape[1]:
         return Residual("rotated", is_known=False)
     x, y = tables[0], tables[1]  # (width, n_tokens)
@@ -83,7 +96,7 @@ def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
     values[rows, columns] = -1.0
     others = values[rows].max(axis=1, initial=-1.0)
     is_clear = seen > EFFECT_CUT * np.maximum(others, 0.01)
-    if len(rows) and is_clear.sum() >= MOST * min(len(x), len(y)):
+    if len(rows) and is_clear.sum() >= MIN_PERMUTED_SHARE * min(len(x), len(y)):
         rows, columns = rows[is_clear], columns[is_clear]
         if len(x) == len(y) and (rows == columns).all():
             return Residual()
@@ -110,21 +123,34 @@ def match_axes(
     b: Side,
     axes: tuple[Axis, Axis],
     residual: Residual,
-    plan: Plan | None = None,
-    known: tuple[Ints, Ints] | None = None,
-    *,
-    in_part: bool = False,
+    how: AxisReading = EVERYTHING,
 ) -> MatchedUnits | None:
     """Match the units of two axes, or take pairs already known, and compare them one by one.
 
-    With a ``plan`` its sample is read, which must lie in one residual basis; with ``in_part`` all
-    units in a few coordinates, which shows their order only; else everything.
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    axes : tuple of Axis
+        One of a and one of b, of one kind.
+    residual : Residual
+        How the residual stream of b stands to that of a.
+    how : AxisReading
+        What is read of both.
+
+    Returns
+    -------
+    MatchedUnits or None
+        None where the two share no view.
     """
+    plan, known = how.plan, how.known
     raw, views = [], []
     for i, (side, axis) in enumerate(zip((a, b), axes, strict=True)):
         width = _width(side, axis)
         seen = plan or Plan(8 * max(axis.n_units, width))
-        here = large_views(side.model, axis) if in_part else read_views(side.model, axis, seen)[0]
+        here = (
+            large_views(side.model, axis) if how.in_part else read_views(side.model, axis, seen)[0]
+        )
         there = _with_gains(side, axis, here)
         is_turned = i and residual.kind
         raw.append(residual.in_a(here, width) if is_turned else here)
@@ -214,7 +240,7 @@ def _with_gains(side: Side, axis: Axis, views: Views) -> Views:
     """Fold the gain of the norm before it into everything that reads the stream."""
     folded = dict(views)
     for place in view_places(side.model, axis):
-        if place.role in READERS and place.role in views:
+        if place.role in READING_ROLES and place.role in views:
             gain = gain_before(side.model, axis.stack, place)
             view = views[place.role]
             folded[place.role] = view * gain[: view.shape[1]]
@@ -229,7 +255,7 @@ def _width(side: Side, axis: Axis) -> int:
     return int(np.prod(shape)) // shape[place.dim]
 
 
-def _embedding(side: Side, whole: bool) -> Floats | None:
+def _embedding(side: Side, *, whole: bool) -> Floats | None:
     """Embedding columns over some tokens: residual dimensions as rows."""
     for axis in side.axes("residual"):
         n = max(1024, TOKENS_PER_DIMENSION * axis.n_units // 2 if whole else 0)

@@ -18,8 +18,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.merge_parts import MIN_ENTRIES, PRECISE, find_atom, narrowest
-from weightkin.derivation.merges import Floats, Merge, Method, Values
+from weightkin.arrays import Doubles
+from weightkin.derivation.merge_parts import MIN_PRECISE_ENTRIES, PRECISE, find_atom, narrowest
+from weightkin.derivation.merges import Merge, Method, NamedArrays
 from weightkin.records import clue
 
 Mask = npt.NDArray[np.bool_]
@@ -28,8 +29,8 @@ MAX_ENTRIES = 120_000
 MAX_VALUES = 20_000_000  # of all candidates together
 MIN_UNCHANGED = 0.02  # share of entries at the base
 MIN_ATOM = 0.03  # share of the changed entries in one atom, above what lies beside it
-MIN_EXPLAINED = 0.9
-MAX_PARENTS = 4
+MIN_MASKED = 0.9
+MAX_MASKED_PARENTS = 4
 N_BASES = 4
 IS_ORDERED = 0.75  # probability that a kept entry is larger than a dropped one
 
@@ -40,8 +41,8 @@ class _Masked:
 
     base: int
     parents: tuple[int, ...]  # positions among the candidates, like the base
-    atoms: Floats  # (n_parents,)
-    weights: Floats  # (n_parents,)
+    atoms: Doubles  # (n_parents,)
+    weights: Doubles  # (n_parents,)
     kept: Mask  # (n_parents, n_entries)
     active: Mask  # (n_parents, n_entries): the parent differs from the base
     explained: float  # share of the changed entries
@@ -52,7 +53,7 @@ class _Masked:
 
 
 def find_masked_merge(
-    child: int, candidates: Sequence[int], models: Sequence[Values]
+    child: int, candidates: Sequence[int], models: Sequence[NamedArrays]
 ) -> Merge | None:
     """Find a base and parents whose masked task vectors make the child, entry by entry.
 
@@ -75,7 +76,7 @@ def find_masked_merge(
         return None
     names = [n for n in names if not any(np.array_equal(own[n], models[k][n]) for k in fits)]
     size = sum(own[name].size for name in names)
-    if size < 2 * MIN_ENTRIES:
+    if size < 2 * MIN_PRECISE_ENTRIES:
         return None  # every tensor is a copy: no masks, see `merge_parts`
     step = -(-size // min(MAX_ENTRIES, MAX_VALUES // len(fits)))
     y = _entries(own, names, step)
@@ -84,7 +85,7 @@ def find_masked_merge(
     unchanged = np.mean(np.abs(x - y) <= unit, axis=1)  # (n_candidates,)
     bases = [int(k) for k in np.argsort(-unchanged, kind="stable")[:N_BASES]]
     readings = [_read(y, x, unit, base) for base in bases if unchanged[base] >= MIN_UNCHANGED]
-    found = [r for r in readings if r is not None and r.explained >= MIN_EXPLAINED]
+    found = [r for r in readings if r is not None and r.explained >= MIN_MASKED]
     if not found:
         return None
     most = max(r.explained for r in found)
@@ -94,21 +95,21 @@ def find_masked_merge(
     return _merge(child, fits, reading, single)
 
 
-def rounding(values: Floats) -> float:
+def rounding(values: Doubles) -> float:
     """Relative spacing of the narrowest common format that holds all values."""
     return {"bfloat16": 2.0**-8, "float16": 2.0**-11}.get(narrowest(values).name, 2.0**-22)
 
 
-def _has(model: Values, own: Values, names: Sequence[str]) -> bool:
+def _has(model: NamedArrays, own: NamedArrays, names: Sequence[str]) -> bool:
     return all(name in model and model[name].shape == own[name].shape for name in names)
 
 
-def _entries(model: Values, names: Sequence[str], step: int) -> Floats:
+def _entries(model: NamedArrays, names: Sequence[str], step: int) -> Doubles:
     flat = np.concatenate([np.ravel(model[name]) for name in names])
     return flat[:: max(step, 1)].astype(np.float64)
 
 
-def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
+def _read(y: Doubles, x: Doubles, unit: Doubles, base: int) -> _Masked | None:
     """Collect parents by their atoms on what is still unexplained, then weigh combinations."""
     change = y - x[base]
     deltas = x - x[base]
@@ -116,7 +117,7 @@ def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
     is_open = is_changed.copy()
     parents: list[int] = []
     atoms: list[float] = []
-    while len(parents) < MAX_PARENTS:
+    while len(parents) < MAX_MASKED_PARENTS:
         rest = [k for k in range(len(x)) if k != base and k not in parents]
         tried = [(*find_atom(change[is_open], deltas[k][is_open], unit[is_open]), k) for k in rest]
         share, atom, k = max(tried, default=(0.0, 0.0, -1))
@@ -131,12 +132,12 @@ def _read(y: Floats, x: Floats, unit: Floats, base: int) -> _Masked | None:
 
 
 def _weigh(
-    change: Floats,
-    deltas: Floats,
-    unit: Floats,
+    change: Doubles,
+    deltas: Doubles,
+    unit: Doubles,
     base: int,
     parents: tuple[int, ...],
-    atoms: Floats,
+    atoms: Doubles,
 ) -> _Masked | None:
     """Explain entries by sums, and by weighted means, of kept task vectors; keep the better."""
     n = len(parents)
@@ -151,7 +152,7 @@ def _weigh(
     shares = [None, even, *([fitted] if n == 2 else [])]
     # entries where rounding cannot imitate a combination
     is_telling = (np.abs(change) > unit) & (np.abs(deltas).max(axis=0) > PRECISE * unit)
-    if is_telling.sum() < MIN_ENTRIES:
+    if is_telling.sum() < MIN_PRECISE_ENTRIES:
         return None
     # the even mean must be beaten clearly by a fitted one, and a sum clearly by a mean
     scores = [
@@ -185,8 +186,8 @@ def _weigh(
 
 
 def _assign(
-    change: Floats, deltas: Floats, unit: Floats, atoms: Floats, shares: Floats | None
-) -> tuple[Floats, Mask]:
+    change: Doubles, deltas: Doubles, unit: Doubles, atoms: Doubles, shares: Doubles | None
+) -> tuple[Doubles, Mask]:
     """Nearest combination of kept task vectors to every entry, and who was kept; fewest first."""
     n = len(deltas)
     model = np.zeros_like(change)
@@ -206,11 +207,11 @@ def _assign(
     return model, kept
 
 
-def _shares_of_two(change: Floats, deltas: Floats, unit: Floats, atoms: Floats) -> Floats:
+def _shares_of_two(change: Doubles, deltas: Doubles, unit: Doubles, atoms: Doubles) -> Doubles:
     """Weights of two parents where both were kept: least squares, trimmed to what fits."""
     alone = [np.abs(change - s * d) <= 2 * unit for s, d in zip(atoms, deltas, strict=True)]
     both = (deltas[0] * deltas[1] > 0) & ~alone[0] & ~alone[1] & (np.abs(change) > unit)
-    if both.sum() < MIN_ENTRIES:
+    if both.sum() < MIN_PRECISE_ENTRIES:
         return np.full(2, 0.5)
     # u = (change/atom - d1) / (d0 - d1), robust: the median
     scaled = change[both] / atoms.mean()
@@ -221,7 +222,7 @@ def _shares_of_two(change: Floats, deltas: Floats, unit: Floats, atoms: Floats) 
     return np.array([share, 1 - share])
 
 
-def _order(delta: Floats, kept: Mask, active: Mask) -> float:
+def _order(delta: Doubles, kept: Mask, active: Mask) -> float:
     """Probability that a kept entry of a task vector is larger than a dropped one."""
     size = np.abs(delta[active])
     is_kept = kept[active]

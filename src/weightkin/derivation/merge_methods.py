@@ -13,9 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.merge_masks import find_masked_merge
 from weightkin.derivation.merge_parts import find_parts
-from weightkin.derivation.merges import Floats, Merge, Method, Values, find_merge, gram_matrices
+from weightkin.derivation.merges import (
+    Merge,
+    Method,
+    NamedArrays,
+    find_merge,
+    gram_matrices,
+)
 from weightkin.records import clue
 
 MIN_DIRECTION = 0.8
@@ -28,7 +35,7 @@ SLERP_GAIN = 5.0  # how much better an arc must fit than a chord
 def explain_merge(
     child: int,
     candidates: Sequence[int],
-    models: Sequence[Values],
+    models: Sequence[NamedArrays],
     *,
     labels: Sequence[str] | None = None,
     grams: tuple[Sequence[str], npt.ArrayLike] | None = None,
@@ -69,7 +76,7 @@ def explain_merge(
     return _described(merge, names)
 
 
-def name_method(merge: Merge, names: Sequence[str], inner: Floats) -> Merge:
+def name_method(merge: Merge, names: Sequence[str], inner: Doubles) -> Merge:
     """Name the method of a weighted sum by how its weights vary over tensors."""
     if merge.base is not None:
         return merge
@@ -94,7 +101,7 @@ def name_method(merge: Merge, names: Sequence[str], inner: Floats) -> Merge:
     return replace(merge, method=method if is_exact else "mixture")
 
 
-def _spread(inner: Floats, parents: Sequence[int]) -> float:
+def _spread(inner: Doubles, parents: Sequence[int]) -> float:
     """Sum of squared distances between parents in one tensor."""
     index = list(parents)
     norms = np.diagonal(inner)[index]
@@ -102,7 +109,7 @@ def _spread(inner: Floats, parents: Sequence[int]) -> float:
     return float(np.maximum(apart, 0.0).sum())
 
 
-def _arc(merge: Merge, inner: Floats, apart: Floats) -> Merge | None:
+def _arc(merge: Merge, inner: Doubles, apart: Doubles) -> Merge | None:
     """The same parents on an arc, if that leaves much less than the chord."""
     fits = [_on_arc(gram, merge.child, merge.parents) for gram in inner]
     own = float(inner[:, merge.child, merge.child].sum())
@@ -136,7 +143,7 @@ def _ends(t: float) -> tuple[float, ...]:
     return round(1 - t, 6), round(t, 6)
 
 
-def _on_arc(inner: Floats, child: int, parents: Sequence[int]) -> tuple[float, float]:
+def _on_arc(inner: Doubles, child: int, parents: Sequence[int]) -> tuple[float, float]:
     """Best position on the arc between two parents, and what it leaves."""
     a, b = parents
     cosine = inner[a, b] / np.sqrt(inner[a, a] * inner[b, b])
@@ -157,7 +164,7 @@ def _on_arc(inner: Floats, child: int, parents: Sequence[int]) -> tuple[float, f
     return float(best.x), float(best.fun)
 
 
-def _left(inner: Floats, child: int, parents: Sequence[int], weights: Sequence[float]) -> float:
+def _left(inner: Doubles, child: int, parents: Sequence[int], weights: Sequence[float]) -> float:
     """RSS of a weighted sum, from inner products."""
     index = [child, *parents]
     signed = np.array([1.0, *(-w for w in weights)])

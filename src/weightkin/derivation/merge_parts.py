@@ -21,18 +21,21 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.merges import MAX_PARENTS, Floats, Merge, Values
+from weightkin.arrays import Doubles
+from weightkin.derivation.merges import MAX_PARENTS, Merge, NamedArrays
 from weightkin.records import clue
 
 MIN_COVERED = 0.95  # of the entries
-MIN_SHARE = 0.02
+MIN_PART_SHARE = 0.02
 MIN_SIZE = 16  # entries: smaller tensors may agree by accident
 LAYER = re.compile(r"(?<=\.)\d+(?=\.)")  # the first number between dots counts layers
 
-Key = tuple[str, bytes]  # name without its layer, digest
+PartKey = tuple[str, bytes]  # name without its layer, digest
 
 
-def find_parts(child: int, candidates: Sequence[int], models: Sequence[Values]) -> Merge | None:
+def find_parts(
+    child: int, candidates: Sequence[int], models: Sequence[NamedArrays]
+) -> Merge | None:
     """Find the fewest candidates that hold every tensor of a model between them.
 
     Parameters
@@ -53,7 +56,7 @@ def find_parts(child: int, candidates: Sequence[int], models: Sequence[Values]) 
     format_ = narrowest(np.concatenate([np.ravel(x) for x in own.values()]))
     keys = {name: _key(name, x, format_) for name, x in own.items()}
     wanted = set(keys.values())
-    held: dict[int, dict[Key, str]] = {}
+    held: dict[int, dict[PartKey, str]] = {}
     for k in candidates:
         if k != child:
             found = {_key(n, x, format_): n for n, x in models[k].items() if x.size >= MIN_SIZE}
@@ -66,7 +69,7 @@ def find_parts(child: int, candidates: Sequence[int], models: Sequence[Values]) 
         return None
     source = {n: next(k for k in parents if keys[n] in held[k]) for n in covered}
     weights = _shares(source, size, parents)
-    if min(weights) < MIN_SHARE:
+    if min(weights) < MIN_PART_SHARE:
         return None
     common = [n for n in covered if all(keys[n] in held[k] for k in parents)]
     is_moved = any(name not in models[k] or held[k][keys[name]] != name
@@ -113,7 +116,7 @@ def narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32)
 
 
-def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> Key:
+def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> PartKey:
     with np.errstate(over="ignore", under="ignore"):
         rounded = np.ascontiguousarray(x.astype(np.float32).astype(format_))
     digest = hashlib.blake2b(str(x.shape).encode() + rounded.tobytes(), digest_size=16).digest()
@@ -121,7 +124,7 @@ def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> Key:
 
 
 def _cover(
-    keys: Mapping[str, Key], size: Mapping[str, int], held: Mapping[int, Mapping[Key, str]]
+    keys: Mapping[str, PartKey], size: Mapping[str, int], held: Mapping[int, Mapping[PartKey, str]]
 ) -> list[int]:
     """Greedy cover; among equals the candidate that has most in common with all the others."""
     count = Counter(key for own in held.values() for key in own)
@@ -146,25 +149,25 @@ def _shares(
     return [sum(size[n] for n in names if source[n] == k) / total for k in parents]
 
 
-def _depth(model: Values) -> int:
+def _depth(model: NamedArrays) -> int:
     return len({layer for name in model if (layer := layer_of(name)) is not None})
 
 
-MIN_ENTRIES = 200  # precise enough to have a ratio
+MIN_PRECISE_ENTRIES = 200  # precise enough to have a ratio
 PRECISE = 50  # rounding units that a difference must have
 MAX_RATIO = 8.0
 
 
-def find_atom(change: Floats, delta: Floats, unit: Floats) -> tuple[float, float]:
+def find_atom(change: Doubles, delta: Doubles, unit: Doubles) -> tuple[float, float]:
     """The number where ratios pile up, and the share of entries there beyond the local level."""
     precise = np.abs(delta) > PRECISE * unit
-    if precise.sum() < MIN_ENTRIES:
+    if precise.sum() < MIN_PRECISE_ENTRIES:
         return 0.0, 0.0
     error = unit[precise] / np.abs(delta[precise])
     ratio = change[precise] / delta[precise]
     width = max(1e-3, 2 * float(np.quantile(error, 0.25)))
     good = (error <= width / 2) & (ratio > 2 * width) & (ratio < MAX_RATIO)
-    if good.sum() < MIN_ENTRIES // 2:
+    if good.sum() < MIN_PRECISE_ENTRIES // 2:
         return 0.0, 0.0
     counts = np.bincount((ratio[good] / width).astype(np.int64), minlength=64)
     double = counts[1:] + counts[:-1]  # an atom may fall on the border of two bins
@@ -176,7 +179,7 @@ def find_atom(change: Floats, delta: Floats, unit: Floats) -> tuple[float, float
     return share, _sharpened(_mode(ratio[near]), ratio, error)
 
 
-def _mode(values: Floats) -> float:
+def _mode(values: Doubles) -> float:
     """Half-sample mode: the shortest half, of that the shortest half, until few are left."""
     left = np.sort(values)
     while len(left) > 8:
@@ -186,7 +189,7 @@ def _mode(values: Floats) -> float:
     return float(np.median(left))
 
 
-def _sharpened(atom: float, ratio: Floats, error: Floats) -> float:
+def _sharpened(atom: float, ratio: Doubles, error: Doubles) -> float:
     """Precision-weighted mean of the ratios that agree with an atom, to the last digits."""
     for _ in range(4):
         agree = np.abs(ratio - atom) <= 2 * error

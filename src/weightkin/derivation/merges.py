@@ -25,10 +25,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.records import Clue
 
-Floats = npt.NDArray[np.float64]
-Values = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
+NamedArrays = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
 Method = Literal[
     "linear",
     "layer-wise",
@@ -76,13 +76,13 @@ class _Fit:
     """Least squares in each tensor with weights that sum to one."""
 
     parents: tuple[int, ...]  # positions among the candidates
-    by_tensor: Floats  # (n_tensors, n_parents)
-    weights: Floats  # (n_parents,), tensors weighted by how much the parents differ there
+    by_tensor: Doubles  # (n_tensors, n_parents)
+    weights: Doubles  # (n_parents,), tensors weighted by how much the parents differ there
     rss: float
     closure: float
 
 
-def gram_matrices(models: Sequence[Values]) -> tuple[tuple[str, ...], Floats]:
+def gram_matrices(models: Sequence[NamedArrays]) -> tuple[tuple[str, ...], Doubles]:
     """Names of all tensors, and their inner products, ``(n_tensors, n_models, n_models)``.
 
     A model without the tensor, or with another shape than most, gets NaN there.
@@ -178,7 +178,7 @@ def find_merge(
 
 
 def _comparable(
-    child: int, candidates: Sequence[int], grams: Floats
+    child: int, candidates: Sequence[int], grams: Doubles
 ) -> tuple[list[int], npt.NDArray[np.bool_]]:
     """Candidates that hold nine tenths of what the fullest one shares, and their common tensors."""
     norms = np.diagonal(grams, axis1=1, axis2=2)[:, child]
@@ -189,7 +189,7 @@ def _comparable(
     return kept, shared[:, kept].all(axis=1) & (norms > 0)
 
 
-def _distances(child: int, kept: Sequence[int], grams: Floats) -> tuple[Floats, Floats, float]:
+def _distances(child: int, kept: Sequence[int], grams: Doubles) -> tuple[Doubles, Doubles, float]:
     """Squared distances to the child (n_tensors, n) and among candidates (n_tensors, n, n)."""
     norms = np.diagonal(grams, axis1=1, axis2=2)
     own = norms[:, [child]]
@@ -202,7 +202,7 @@ def _distances(child: int, kept: Sequence[int], grams: Floats) -> tuple[Floats, 
     return to_child, between, float(own.sum())
 
 
-def _grown(to_child: Floats, between: Floats, floor: float) -> Iterator[_Fit]:
+def _grown(to_child: Doubles, between: Doubles, floor: float) -> Iterator[_Fit]:
     """The best pairs inside the hull, each grown while another parent pays."""
     n = to_child.shape[1]
     rss, share = _pairs(to_child, between)
@@ -213,7 +213,7 @@ def _grown(to_child: Floats, between: Floats, floor: float) -> Iterator[_Fit]:
         yield _grow((int(rows[k]), int(columns[k])), to_child, between, floor, lowest=MIN_WEIGHT)
 
 
-def _pairs(to_child: Floats, between: Floats) -> tuple[Floats, Floats]:
+def _pairs(to_child: Doubles, between: Doubles) -> tuple[Doubles, Doubles]:
     """RSS of the best point of every segment, and the share of its end ``j``, both (n, n)."""
     n = to_child.shape[1]
     rss, moved, spread = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
@@ -227,7 +227,7 @@ def _pairs(to_child: Floats, between: Floats) -> tuple[Floats, Floats]:
 
 
 def _grow(
-    start: tuple[int, ...], to_child: Floats, between: Floats, floor: float, *, lowest: float
+    start: tuple[int, ...], to_child: Doubles, between: Doubles, floor: float, *, lowest: float
 ) -> _Fit:
     """Add parents while the residual shrinks enough; then drop those that are not missed."""
     fit = _fit(start, to_child, between)
@@ -250,7 +250,7 @@ def _grow(
     return fit
 
 
-def _fit(parents: tuple[int, ...], to_child: Floats, between: Floats) -> _Fit:
+def _fit(parents: tuple[int, ...], to_child: Doubles, between: Doubles) -> _Fit:
     """Sum-to-one least squares on differences from the first parent, tensor by tensor."""
     index = list(parents)
     near = to_child[:, index]  # (n_tensors, k)
@@ -275,7 +275,7 @@ def _score(fit: _Fit, floor: float) -> float:
     return float(np.log(max(fit.rss, floor)) - len(fit.parents) * np.log(SHRINK))
 
 
-def _arithmetic(to_child: Floats, between: Floats, floor: float, best_single: float) -> _Fit | None:
+def _arithmetic(to_child: Doubles, between: Doubles, floor: float, single: float) -> _Fit | None:
     """A sum of task vectors beyond the hull: one base with a negative weight, next to no residual.
 
     Weights here are one for all tensors. Sums that give another model a larger coefficient than the
@@ -290,11 +290,7 @@ def _arithmetic(to_child: Floats, between: Floats, floor: float, best_single: fl
     for k in order:
         fit = _grow((int(rows[k]), int(columns[k])), pooled, apart, floor, lowest=-1.0)
         plausible = np.abs(fit.weights).max() <= MAX_WEIGHT and (fit.weights < 0).sum() == 1
-        if (
-            plausible
-            and len(fit.parents) > 2
-            and fit.rss <= (1 - MIN_GAIN_ARITHMETIC) * best_single
-        ):
+        if plausible and len(fit.parents) > 2 and fit.rss <= (1 - MIN_GAIN_ARITHMETIC) * single:
             fits.append(fit)
     best = min(fits, key=lambda f: _score(f, floor), default=None)
     return best and _fit(best.parents, to_child, between)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.distances import PairRelation
 
-Doubles = npt.NDArray[np.float64]
-
-EQUAL = 0.01  # share of equal entries above which nothing was added everywhere
-EDGE = 1.15  # of the spectrum of white noise: (sqrt m + sqrt n) sigma
-SPREAD = 0.15  # of the relative size over matrices
+MAX_EQUAL = 0.01  # share of equal entries above which nothing was added everywhere
+NOISE_EDGE = 1.15  # of the spectrum of white noise: (sqrt m + sqrt n) sigma
+MAX_NOISE_SPREAD = 0.15  # of the relative size over matrices
 HEAVY = 0.3  # excess kurtosis of the difference
 DEPENDENT = 4.5  # standard deviations of the correlation of squares
-CLEAR = 6.0  # standard deviations by which one direction must be refuted
+MIN_REFUTED = 6.0  # standard deviations by which one direction must be refuted
 MAX_SIZE = 0.3  # relative
 MIN_SIDE = 16
 
@@ -38,7 +36,7 @@ def white_noise(relation: PairRelation) -> Noise | None:
     independent of the entries. Noise is uncorrelated with what it was added to, and correlated with
     the sum: that tells the direction, by a normal deviate.
     """
-    if relation.only_a or relation.only_b or relation.share_equal > EQUAL:
+    if relation.only_a or relation.only_b or relation.share_equal > MAX_EQUAL:
         return None
     shares, z_a, z_b, weights = [], [], [], []
     for pair in relation.pairs:
@@ -55,14 +53,14 @@ def white_noise(relation: PairRelation) -> Noise | None:
         z_a.append(float(np.sum(x * d)) / sigma**2)
         z_b.append(float(np.sum(y * d)) / sigma**2)
         weights.append(float(np.sum(x * x)) / sigma**2)
-    if not shares or np.std(shares) > SPREAD * np.mean(shares):
+    if not shares or np.std(shares) > MAX_NOISE_SPREAD * np.mean(shares):
         return None
     size = np.sqrt(np.sum(weights))
     at_a, at_b = float(np.sum(z_a) / size), float(np.sum(z_b) / size)
     child = ""
-    if abs(at_a) < CLEAR / 2 and at_b > CLEAR:
+    if abs(at_a) < MIN_REFUTED / 2 and at_b > MIN_REFUTED:
         child = "b"
-    elif abs(at_b) < CLEAR / 2 and at_a < -CLEAR:
+    elif abs(at_b) < MIN_REFUTED / 2 and at_a < -MIN_REFUTED:
         child = "a"
     return Noise(float(np.median(shares)), child, at_a, at_b)
 
@@ -78,7 +76,7 @@ def is_white(x: Doubles, y: Doubles) -> bool:
     if abs(_correlation(x * x, d * d)) * np.sqrt(d.size) > DEPENDENT:
         return False
     edge = sigma * (np.sqrt(x.shape[0]) + np.sqrt(x.shape[1]))
-    return bool(np.linalg.norm(d, 2) <= EDGE * edge)
+    return bool(np.linalg.norm(d, 2) <= NOISE_EDGE * edge)
 
 
 def _correlation(

@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from weightkin._version import __version__
-from weightkin.anatomy.side import Side, open_side
+from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import derive, is_far
 from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
+from weightkin.derivation.same_scheme import with_same_scheme
 from weightkin.evidence import verdict
-from weightkin.evidence.calibrate import WHAT as CALIBRATED
+from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.controls import load_controls
-from weightkin.evidence.footing import on_one_footing
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
     CONFIRMED,
     COPY_COSINE,
     EFFECT_CUT,
     LADDER,
+    Blind,
     StagesRun,
     run_quick,
     run_stages,
@@ -46,6 +48,7 @@ from weightkin.records import (
     left_out,
 )
 from weightkin.records.comparison import Basis, Verdict
+from weightkin.sketch.source import open_side
 
 ALPHA = 1e-6
 
@@ -94,7 +97,7 @@ class Pair:
 
 def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) -> Pair:
     """Open two models for a comparison; where one is a sketch, the other is sketched alike."""
-    sides = on_one_footing(open_side(a), open_side(b), full=settings.full_digest)
+    sides = with_same_scheme(open_side(a), open_side(b), full=settings.full_digest)
     side_a, side_b, missed = sides
     if settings.frugal is None:
         is_frugal = settings.effort != "thorough" and is_far((side_a.model, side_b.model))
@@ -199,23 +202,17 @@ def _stages(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[StagesRun, Oth
     """Evidence in order of cost; stacks under other names too where nothing else settles it."""
     how = pair.settings
     names = " ".join(sorted(ref.digest for ref in refs))
+    wanted: Blind = "always" if how.effort == "thorough" else "as-needed"
 
-    def run(x: Side, y: Side, with_blind: bool) -> StagesRun:
+    def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+        draw = Draw(a, b, pair.plan, how.seed, names)
         if pair.is_quick:
-            return run_quick(x, y, pair.plan, how.seed, how.alpha, names)
-        return run_stages(
-            x,
-            y,
-            pair.plan,
-            how.seed,
-            how.alpha,
-            thorough=how.effort == "thorough",
-            names=names,
-            with_blind=with_blind and not pair.missed,
-            frugal=bool(how.frugal),
-        )
+            return run_quick(draw, how.alpha)
+        blind = wanted if with_blind and not pair.missed else "never"
+        return run_stages(draw, how.alpha, blind=blind, frugal=bool(how.frugal))
 
-    return with_other_stacks(pair.a, pair.b, run(pair.a, pair.b, True), run, how.alpha)
+    ran = run(pair.a, pair.b, with_blind=True)
+    return with_other_stacks(pair.a, pair.b, ran, run, how.alpha)
 
 
 def _conclude(
@@ -256,10 +253,8 @@ def _undo(
     undone = Disguise((), {}, {})
     if other.best is None and not pair.missed and (not pair.is_quick or path is not None):
         undone = find_disguise(
-            pair.a,
-            pair.b,
+            Draw(pair.a, pair.b, pair.plan, pair.settings.seed),
             ran,
-            pair.plan,
             pair.settings.alpha,
             with_maps=path is not None,
             is_settled=concluded.basis == "calibrated",

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.overlap import Common, common
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.matching import unit_rows
 
 BlockPair = tuple[str, int, int]  # stack, block of a, block of b
-TABLES = ("embed", "unembed")
+TOKEN_TABLES = ("embed", "unembed")
 NEAR = 0.5  # cosine of two matrices that makes blocks of unequal depth a pair
-ALIKE = 0.9  # cosine at which rows of unequally many units are one unit
+MIN_COSINE_UNIT = 0.9  # cosine at which rows of unequally many units are one unit
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]{1,9}(?![A-Za-z0-9_])", re.ASCII)
 MLP_ROLES = ("mlp.gate", "mlp.up", "mlp.down")
 
@@ -165,7 +166,7 @@ def _align(x: SketchedTensor, y: SketchedTensor) -> TensorPair | None:
     """Common sample of two tensors; units are matched by their rows where the sizes differ."""
     if len(x.shape) != len(y.shape):
         return None
-    if x.shape == y.shape or x.role in TABLES:
+    if x.shape == y.shape or x.role in TOKEN_TABLES:
         both = common(x, y)
         return TensorPair(x, y, both, None) if _is_finite(both) else None
     (rows_a, columns_a), (rows_b, columns_b) = x.matrix_shape, y.matrix_shape
@@ -202,7 +203,9 @@ def _match_rows(p: Floats, q: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArra
     cosine = unit_rows(p) @ unit_rows(q).T  # (n_a, n_b)
     best_a = cosine.argmax(axis=0)
     columns = np.arange(cosine.shape[1])
-    is_pair = (cosine.argmax(axis=1)[best_a] == columns) & (cosine[best_a, columns] >= ALIKE)
+    is_pair = (cosine.argmax(axis=1)[best_a] == columns) & (
+        cosine[best_a, columns] >= MIN_COSINE_UNIT
+    )
     return best_a[is_pair], columns[is_pair]
 
 

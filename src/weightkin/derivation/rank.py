@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.types import Lattice
-from weightkin.stats.matching import Floats
 
 MARGIN = 1.05  # over the edge of the spectrum of rounding errors
 # significant bits and smallest exponent of a normal number, by the narrowest lattice of a tensor
@@ -24,7 +24,7 @@ BITS: dict[Lattice, tuple[int, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rank:
+class RankEstimate:
     """How many singular values stand above the rounding floor; None where it cannot be told."""
 
     rank: int | None
@@ -33,7 +33,9 @@ class Rank:
     why: str = ""
 
 
-def rank_of_difference(x: Floats, y: Floats, lattice_x: Lattice, lattice_y: Lattice) -> Rank:
+def rank_of_difference(
+    x: Floats, y: Floats, lattice_x: Lattice, lattice_y: Lattice
+) -> RankEstimate:
     """Estimate the rank of ``x - y`` when both were rounded.
 
     Counts singular values above ``1.05 (max_i sqrt(sum_j s_ij^2) + max_j sqrt(sum_i s_ij^2))``,
@@ -62,16 +64,20 @@ def rank_of_difference(x: Floats, y: Floats, lattice_x: Lattice, lattice_y: Latt
     largest = min(x.shape)
     changed = float(np.mean(x != y))
     if not changed:
-        return Rank(0, 0.0, largest)
+        return RankEstimate(0, 0.0, largest)
     if changed < 0.5:
-        return Rank(None, 0.0, largest, f"not resolvable: {changed:.0%} of the entries changed")
+        return RankEstimate(
+            None, 0.0, largest, f"not resolvable: {changed:.0%} of the entries changed"
+        )
     if lattice_x not in BITS or lattice_y not in BITS:
-        return Rank(None, 0.0, largest, "not resolvable: no rounding floor for these numbers")
+        return RankEstimate(
+            None, 0.0, largest, "not resolvable: no rounding floor for these numbers"
+        )
     variance = rounding_variance(x, lattice_x) + rounding_variance(y, lattice_y)
     by_row, by_column = (float(np.sqrt(variance.sum(axis=k).max())) for k in (1, 0))
     floor = MARGIN * (by_row + by_column)
     values = np.linalg.svd(x.astype(np.float64) - y, compute_uv=False)
-    return Rank(int(np.sum(values > floor)), floor, largest)
+    return RankEstimate(int(np.sum(values > floor)), floor, largest)
 
 
 def rounding_variance(x: Floats, lattice: Lattice) -> npt.NDArray[np.float64]:

@@ -9,10 +9,9 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Doubles, Floats
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats
 
-Doubles = npt.NDArray[np.float64]
 LEAST_KEPT = 0.02  # share of entries that must be left when zeros are taken out
 
 

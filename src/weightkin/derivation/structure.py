@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.derivation.distances import PairRelation, TensorRelation
-from weightkin.derivation.pairing import MLP_ROLES, TABLES, TensorPair, block_cosines
+from weightkin.derivation.distances import PairRelation, TensorDistance
+from weightkin.derivation.pairing import MLP_ROLES, TOKEN_TABLES, TensorPair, block_cosines
 from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
 
@@ -44,7 +44,7 @@ def structure_of(
     unexplained = [name for name in only_child if child.tensors[name].role != "router"]
     for found in (
         _depth(block_map, parent, child),
-        _width(pairs, is_turned),
+        _width(pairs, is_turned=is_turned),
         _vocabulary(pairs),
         _experts(pairs, only_child, child),
     ):
@@ -111,7 +111,7 @@ def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, i
     return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
 
 
-def _width(pairs: Oriented, is_turned: bool) -> _Found:
+def _width(pairs: Oriented, *, is_turned: bool) -> _Found:
     units = [(p, c, pair) for p, c, pair in pairs if pair.units is not None]
     ups = [(p, c, pair) for p, c, pair in units if c.role in MLP_ROLES and len(c.shape) == 2]
     fewer = [x for x in ups if _size(x[1]) < _size(x[0])]
@@ -136,7 +136,7 @@ def _width(pairs: Oriented, is_turned: bool) -> _Found:
 
 
 def _vocabulary(pairs: Oriented) -> _Found:
-    tables = [(p, c) for p, c, _ in pairs if c.role in TABLES and len(c.shape) == 2]
+    tables = [(p, c) for p, c, _ in pairs if c.role in TOKEN_TABLES and len(c.shape) == 2]
     if any(c.shape[0] < p.shape[0] for p, c in tables):
         return _Found(against=clue("against-rows"))
     grown = [(p, c) for p, c in tables if c.shape[0] > p.shape[0]]
@@ -193,7 +193,7 @@ def _size(t: SketchedTensor) -> int:
     return t.matrix_shape[0] * t.matrix_shape[1]
 
 
-def unrelated_blocks(relation: PairRelation) -> tuple[list[TensorRelation], set[int], set[int]]:
+def unrelated_blocks(relation: PairRelation) -> tuple[list[TensorDistance], set[int], set[int]]:
     """Matrices that share nothing, the blocks of b that are wholly so, and those only in part."""
     lost = list(relation.unrelated)
     names = {t.name_b for t in lost}

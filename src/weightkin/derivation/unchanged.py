@@ -11,7 +11,7 @@ from weightkin.sketch.types import Sketch
 
 CLOSE = 0.9  # cosine of two matrices under which one may be the other in another order
 
-Named = tuple[tuple[str, ...], dict[str, Any], tuple[Clue, ...]]  # kinds, numbers, evidence
+NamedKind = tuple[tuple[str, ...], dict[str, Any], tuple[Clue, ...]]  # kinds, numbers, evidence
 
 
 def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
@@ -23,7 +23,9 @@ def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
     return all(t.n_dims < 2 or t.cosine < CLOSE for t in changed)
 
 
-def kind_of_equal(shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool) -> Named | None:
+def kind_of_equal(
+    shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool
+) -> NamedKind | None:
     """What equal values make of two models; None where values differ."""
     is_same = all(x.is_same for side in (shared.a, shared.b) for x in side.values())
     if _is_turned(shared, a) and not is_same:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.types import SketchedTensor
-from weightkin.stats.matching import Floats
 
-PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
+N_PER_PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
 LEAST_BITS = 40.0  # of a vector that two models do not share by chance
 MOST_DISTINCT = 4096  # entries looked at to count how many values a tensor takes
 DIGITS = {"fp32": 16, "fp64": 16, "fp16": 7, "bf16": 5}  # of random values, carefully
@@ -46,9 +46,9 @@ def views_of(tensor: SketchedTensor) -> Iterator[View]:
     shape = tensor.shape if is_whole else x.shape
     if len(tensor.shape) < 2 or min(shape[0], x.size // shape[0]) == 1:
         flat = x.reshape(-1)
-        n = len(flat) // PIECE * PIECE
+        n = len(flat) // N_PER_PIECE * N_PER_PIECE
         if n:
-            yield _view(tensor, "pieces", flat[:n].reshape(-1, PIECE))
+            yield _view(tensor, "pieces", flat[:n].reshape(-1, N_PER_PIECE))
         if n < len(flat):
             yield _view(tensor, "pieces", flat[None, :])
         return

@@ -86,7 +86,7 @@ def frame(
         for axis in axes_of(anatomy, "units", "mlp.up", "mlp.down"):
             _match_units(wide, target, axis)
         for axis in (a for a in anatomy.axes if a.kind == "vo"):
-            _match_values(wide, target, axis, with_rotation)
+            _match_values(wide, target, axis, with_rotation=with_rotation)
     if stream is None:
         return finish(wide, "frame")
     turn(wide, stream, np.eye(stream.width), vectors, gain_offset)
@@ -216,7 +216,7 @@ def _cosines(x: Floats, y: Floats) -> Floats:
     return (unit_rows(x32) @ unit_rows(y32).T).astype(np.float64)
 
 
-def _match_values(wide: Wide, target: Wide, axis: Axis, with_rotation: bool) -> None:
+def _match_values(wide: Wide, target: Wide, axis: Axis, *, with_rotation: bool) -> None:
     """Change the basis of V/O in each head to agree with the reference's head of that index."""
     size = axis.head_size
     n_heads = axis.n_units // size

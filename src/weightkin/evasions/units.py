@@ -50,7 +50,7 @@ def rescale_units(
     Preserves the function of gated MLPs, whose up path is linear, and of plain ones if
     ``activation`` is ``"relu"`` or ``"leaky_relu"``. GELU and its kin are refused.
     """
-    axes = _linear_axes(anatomy, activation in _HOMOGENEOUS, "rescaled")
+    axes = _linear_axes(anatomy, "rescaled", plain_too=activation in _HOMOGENEOUS)
     wide = widen(arrays)
     for axis in axes:
         multiply_units(wide, axis, random_scales(rng, axis.n_units, spread))
@@ -62,7 +62,7 @@ def flip_unit_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
 
     Preserves the function of gated MLPs in which only odd operations act between up and down.
     """
-    axes = _linear_axes(anatomy, False, "flipped")
+    axes = _linear_axes(anatomy, "flipped", plain_too=False)
     wide = widen(arrays)
     for axis in axes:
         multiply_units(wide, axis, random_signs(rng, axis.n_units))
@@ -78,7 +78,7 @@ def multiply_units(wide: Wide, axis: Axis, factor: Floats) -> None:
             scale(wide, place, 1 / factor)
 
 
-def _linear_axes(anatomy: Anatomy, plain_too: bool, what: str) -> tuple[Axis, ...]:
+def _linear_axes(anatomy: Anatomy, what: str, *, plain_too: bool) -> tuple[Axis, ...]:
     axes = axes_of(anatomy, "units", "mlp.up", "mlp.down")
     chosen = tuple(axis for axis in axes if axis.is_gated or plain_too)
     if not chosen:

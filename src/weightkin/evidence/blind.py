@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.coins import (
     coin_sets,
     joined,
@@ -27,7 +28,7 @@ from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name
 from weightkin.evidence.views import (
-    CHUNK,
+    UNITS_AT_ONCE,
     TokenRows,
 )
 from weightkin.formats.dry_run import read_ahead
@@ -35,7 +36,7 @@ from weightkin.formats.model import Model
 from weightkin.records import Test
 from weightkin.stats.combining import product
 from weightkin.stats.copies import Groups
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
     log_evalues,
@@ -44,7 +45,7 @@ from weightkin.stats.signs import (
 )
 from weightkin.stats.sums import logsumexp
 
-FIRST = Run(0, UNITS_OF_A)
+FIRST_RUN = Run(0, UNITS_OF_A)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def run_signs(
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
     runs = runs or {}
     seen = (Copies(), Copies())
-    matched = [_match(a, b, x, y, seed, seen_through, runs.get(x, FIRST), seen) for x, y in pairs]
+    both = _SignPair(a, b, seed, seen_through or (None, None), seen)
+    matched = [_match(both, x, y, runs.get(x, FIRST_RUN)) for x, y in pairs]
     found = [m for m in matched if m is not None and len(m.signs)]
     if not found:
         return None, ()
@@ -195,25 +197,29 @@ def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) ->
     """Read what signs look at, and drop it: to rehearse it."""
     for axis in axes:
         silent_of_all(model, axis)
-        for start in range(0, most or axis.n_units, CHUNK):
-            stop = min(start + CHUNK, most or axis.n_units)
+        for start in range(0, most or axis.n_units, UNITS_AT_ONCE):
+            stop = min(start + UNITS_AT_ONCE, most or axis.n_units)
             unit_features(Side(model, side.anatomy), axis, start, stop, None)
 
 
-def _match(
-    a: Side,
-    b: Side,
-    axis_a: Axis,
-    axis_b: Axis,
-    seed: int,
-    seen_through: tuple[TokenRows, TokenRows] | None,
-    run: Run,
-    seen: tuple[Copies, Copies],
-) -> SignMatch | None:
-    frame_a, frame_b = seen_through or (None, None)
+@dataclass(frozen=True, slots=True)
+class _SignPair:
+    """Two models whose signs are compared, what they are seen through, and all that was seen."""
+
+    a: Side
+    b: Side
+    seed: int
+    through: tuple[TokenRows | None, TokenRows | None]
+    copies: tuple[Copies, Copies]
+
+
+def _match(both: _SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
+    """The units of two axes that find each other, with their signs; None without coins."""
+    a, b = both.a, both.b
+    frame_a, frame_b = both.through
     rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
     coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
-    step = CHUNK if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    step = UNITS_AT_ONCE if frame_b is None else axis_b.n_units  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
     scores, cosines = [], []
     chunks: list[Views] = []
@@ -239,7 +245,7 @@ def _match(
     unused = silent_of_all(a.model, axis_a) - run.start
     score[unused[(unused >= 0) & (unused < len(score))]] = -np.inf
     score[:, silent_of_all(b.model, axis_b)] = -np.inf
-    rng = np.random.default_rng([seed, 5, axis_a.block + 1])
+    rng = np.random.default_rng([both.seed, 5, axis_a.block + 1])
     units_a, units_b = mutual_matches(score, rng)
     values = coins[units_a, units_b]
     is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
@@ -252,8 +258,8 @@ def _match(
     else:  # clones are told by their weights, whatever they are seen through
         of_a = joined(weights_of(a, axis_a, run)) or narrowed_views(rows_a)
         of_b = joined(weights_of(b, axis_b, Run(0, axis_b.n_units))) or narrowed_views(rows_b)
-    seen[0].look(axis_a, of_a)
-    seen[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
+    both.copies[0].look(axis_a, of_a)
+    both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
         a=axis_a,
         b=axis_b,

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
-from weightkin.evidence.signpairs import FRUGAL, too_dear
+from weightkin.evidence.signpairs import FRUGAL_BYTES, too_dear
 from weightkin.records import Calibration, ModelRef, Skipped, Test, left_out
 from weightkin.stats.calibrated import N_CONTROLS, exceeds
 
 LEAST_SHARE = 0.1  # of the units: "universal" units of strangers are a few per cent
-WHAT = "calibrated evidence"
+CALIBRATED_EVIDENCE = "calibrated evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ def calibrate(
     above their median, and at least a tenth of the units. Exact p-values are left alone. With
     ``frugal`` this is left out where it takes more than 64 MiB.
     """
-    if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL:
-        return Calibrated(skipped=(too_dear(WHAT, n_bytes, "calibrated"),))
+    if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
+        return Calibrated(skipped=(too_dear(CALIBRATED_EVIDENCE, n_bytes, "calibrated"),))
     alike = agreement(a, b)
     if isinstance(alike, Skipped):
-        return Calibrated(skipped=(replace(alike, what=WHAT, test="calibrated"),))
+        return Calibrated(skipped=(replace(alike, what=CALIBRATED_EVIDENCE, test="calibrated"),))
     ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
     found = ranked.rank
     pvalue = found.pvalue if found else 1.0
@@ -74,7 +74,7 @@ def calibrate(
 
 def _too_few(alike: Alike, n_controls: int) -> Skipped:
     return left_out(
-        WHAT,
+        CALIBRATED_EVIDENCE,
         "too-few-controls",
         "calibrated",
         n=n_controls,

@@ -15,19 +15,22 @@ import numpy as np
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.signpairs import LARGE, MAX_BLOCKS
+from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
 from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
-SEED = 0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
+CALIBRATED_SEED = (
+    0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
+)
 MOST_UNITS = 2048  # units of a that look for a partner among all units of b
-MIN_ROWS = 16  # rows of the embeddings shared by the two models
-ROLES = {True: ("mlp.gate", "mlp.up"), False: ("mlp.up", "mlp.down")}  # by whether it is gated
-CLASSES = tuple(
+MIN_SHARED_ROWS = 16  # rows of the embeddings shared by the two models
+VIEW_PAIRS = {True: ("mlp.gate", "mlp.up"), False: ("mlp.up", "mlp.down")}  # by whether it is gated
+CONTROL_CLASSES = tuple(
     f"{kind} {sense}"
     for kind in ("gated", "plain", "gated experts", "plain experts")
     for sense in ("language", "vision")
@@ -85,22 +88,22 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
         return left_out("", "no-mlp-in-both")
     if kinds[0] != kinds[1]:
         return left_out("", "classes-differ", a=kinds[0], b=kinds[1])
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), SEED)
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), CALIBRATED_SEED)
     if isinstance(shared, Skipped):
         return shared
     is_vision = shared[0].outputs is None
     seen = tuple(widened(s, f) if is_vision else f for s, f in zip((a, b), shared[:2], strict=True))
     n_rows = len(seen[0].inputs)
-    if n_rows < MIN_ROWS or n_rows != len(seen[1].inputs):
+    if n_rows < MIN_SHARED_ROWS or n_rows != len(seen[1].inputs):
         return left_out("", "few-shared-rows", n_a=n_rows, n_b=len(seen[1].inputs))
     is_gated = str(kinds[0]).startswith("gated")
-    views_a, views_b = (_views(s, f, is_gated) for s, f in zip((a, b), seen, strict=True))
+    views_a, views_b = (_views(s, f, is_gated=is_gated) for s, f in zip((a, b), seen, strict=True))
     both = sorted(views_a.keys() & views_b.keys())
-    matches = tuple(_match(x, views_a[x], views_b[x], is_gated) for x in both)
+    matches = tuple(_match(x, views_a[x], views_b[x], is_gated=is_gated) for x in both)
     if not matches:
         return left_out("", "no-equal-depth")
     shifted = [(x, y) for x, y in zip(both, both[1:] + both[:1], strict=True) if x != y]
-    wrong = [_match(x, views_a[x], views_b[y], is_gated).share for x, y in shifted]
+    wrong = [_match(x, views_a[x], views_b[y], is_gated=is_gated).share for x, y in shifted]
     return Alike(
         model_class=f"{kinds[0]} {'vision' if is_vision else 'language'}",
         statistic=float(np.mean([m.share for m in matches])),
@@ -118,7 +121,7 @@ def bytes_of_views(a: Side, b: Side) -> int:
     for side in (a, b):
         by_block = _by_block(side)
         for block in _chosen(side, by_block) if by_block else ():
-            roles = ROLES[any(axis.is_gated for axis in by_block[block])]
+            roles = VIEW_PAIRS[any(axis.is_gated for axis in by_block[block])]
             tensors = {p.tensor for x in by_block[block] for p in x.places if p.role in roles}
             total += sum(side.model.tensors[name].n_bytes for name in tensors)
     return total
@@ -138,14 +141,14 @@ def _kind(side: Side) -> str | None:
     is_gated = {x.is_gated for x in axes}
     if len(is_gated) != 1:
         return None
-    wanted = set(ROLES[is_gated == {True}])
+    wanted = set(VIEW_PAIRS[is_gated == {True}])
     if not all(wanted <= {p.role for p in x.places} for x in axes):
         return None
     has_experts = len({(x.stack, x.block) for x in axes}) < len(axes)
     return f"{'gated' if is_gated == {True} else 'plain'}{' experts' if has_experts else ''}"
 
 
-def _views(side: Side, frame: TokenRows, is_gated: bool) -> dict[Block, Views]:
+def _views(side: Side, frame: TokenRows, *, is_gated: bool) -> dict[Block, Views]:
     """Two views of every block; the experts of a block are one set of units."""
     by_block = _by_block(side)
     found = {}
@@ -154,8 +157,8 @@ def _views(side: Side, frame: TokenRows, is_gated: bool) -> dict[Block, Views]:
             token_views(side.model, side.anatomy, axis, frame, axis.n_units)
             for axis in by_block[block]
         ]
-        if all(role in piece for piece in pieces for role in ROLES[is_gated]):
-            found[block] = {r: np.concatenate([p[r] for p in pieces]) for r in ROLES[is_gated]}
+        if all(role in piece for piece in pieces for role in VIEW_PAIRS[is_gated]):
+            found[block] = {r: np.concatenate([p[r] for p in pieces]) for r in VIEW_PAIRS[is_gated]}
     return found
 
 
@@ -167,18 +170,20 @@ def _chosen(side: Side, by_block: dict[Block, list[Axis]]) -> list[Block]:
         for axes in by_block.values()
         for axis in axes
     ]
-    if max(sizes) <= LARGE:
+    if max(sizes) <= LARGE_FOR_SIGNS:
         return blocks
-    return [blocks[i] for i in np.unique(np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int))]
+    return [
+        blocks[i] for i in np.unique(np.linspace(0, len(blocks) - 1, MAX_SIGN_BLOCKS).astype(int))
+    ]
 
 
-def _match(block: Block, views_a: Views, views_b: Views, is_gated: bool) -> Match:
+def _match(block: Block, views_a: Views, views_b: Views, *, is_gated: bool) -> Match:
     partners = []
-    for role in ROLES[is_gated]:
+    for role in VIEW_PAIRS[is_gated]:
         x, y = views_a[role][:MOST_UNITS], views_b[role]
         cosine = unit_rows(x) @ unit_rows(y).T  # (units of a, all units of b)
         is_coin = is_gated and role == "mlp.up"
-        rng = np.random.default_rng(SEED)
+        rng = np.random.default_rng(CALIBRATED_SEED)
         units_a, units_b = mutual_matches(np.abs(cosine) if is_coin else cosine, rng)
         partner = np.full(len(x), -1)
         partner[units_a] = units_b

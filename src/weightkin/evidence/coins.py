@@ -8,12 +8,12 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views, cut_windows, largest_window
 from weightkin.evidence.sample import Run, view_places
 from weightkin.evidence.signpairs import is_wanted
-from weightkin.evidence.views import CHUNK, TokenRows, token_views, unit_rows_of
+from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, token_views, unit_rows_of
 from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
-from weightkin.stats.matching import Floats, Ints
 
 # Cosines from which two units of one model share a coin. Units of trained models that are no clones
 # reach .60 on gate and up together, .81 on V rows (docs/methods.md).
@@ -51,9 +51,10 @@ def coin_sets(axis: Axis, views: Views, units: Ints) -> Groups:
 def weights_of(side: Side, axis: Axis, run: Run) -> list[Views]:
     """Weights of some units of an axis, in few features, piece by piece."""
     stop = min(run.start + run.n, axis.n_units)
-    steps = range(run.start, stop, CHUNK)
+    steps = range(run.start, stop, UNITS_AT_ONCE)
     return [
-        narrowed_views(unit_features(side, axis, at, min(at + CHUNK, stop), None)) for at in steps
+        narrowed_views(unit_features(side, axis, at, min(at + UNITS_AT_ONCE, stop), None))
+        for at in steps
     ]
 
 

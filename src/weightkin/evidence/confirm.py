@@ -21,12 +21,12 @@ from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_
 from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.stage import Stage, Tested
-from weightkin.evidence.units import CLEAR
+from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.stats.coincidences import mix_log_evalue
 
-MIN_UNITS = 64  # of a run; twice as many where units were dropped
-MAX_BLOCKS = 8
+MIN_CONFIRMED_UNITS = 64  # of a run; twice as many where units were dropped
+MAX_CONFIRMED_BLOCKS = 8
 LOG_SHOWN = math.log(100.0)  # e-value that the second run must reach: it is asked once
 SIGNS = ("signs", "token signs")
 
@@ -39,13 +39,13 @@ class Draw:
     b: Side
     plan: Plan
     seed: int
-    names: str  # digests of the two models, in either order the same
+    names: str = ""  # digests of the two models, in either order the same
     frames: tuple[TokenRows, TokenRows] | None = None
 
     @property
     def n_units(self) -> int:
         """Units of a run: a quarter of the sample of a block."""
-        return max(MIN_UNITS, self.plan.n_units // 4)
+        return max(MIN_CONFIRMED_UNITS, self.plan.n_units // 4)
 
     def rng(self, what: str) -> np.random.Generator:
         """Generator of one choice."""
@@ -60,11 +60,13 @@ def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> S
     """
     if stage.name in SIGNS:
         return _signs(draw, stage, matches)
-    clear = [t for t in stage.tested if t.evidence.log10_pvalue < CLEAR] or list(stage.tested)
+    clear = [t for t in stage.tested if t.evidence.log10_pvalue < STRAIGHT_FAILS] or list(
+        stage.tested
+    )
     wider = [t for t in clear if _rest(draw, t) > 0]
     if not wider:
         return None
-    chosen = draw.rng(stage.name).permutation(len(wider))[:MAX_BLOCKS]
+    chosen = draw.rng(stage.name).permutation(len(wider))[:MAX_CONFIRMED_BLOCKS]
     found = []
     for t in (wider[i] for i in sorted(chosen)):
         run_a, run_b = _runs(draw, stage.name, t)
@@ -93,7 +95,7 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
     wider = [m for m in matches if m.a.kind == kind and m.a.n_units > UNITS_OF_A]
     if not wider:
         return None
-    wider = sorted(wider, key=lambda m: -m.n_agree)[:MAX_BLOCKS]
+    wider = sorted(wider, key=lambda m: -m.n_agree)[:MAX_CONFIRMED_BLOCKS]
     runs = {}
     for m in wider:
         size = m.a.head_size or 1

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.evidence.calibrated import CLASSES, Alike
+from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike
 from weightkin.records.form import from_text, to_text
 from weightkin.stats.calibrated import Rank, rank_among
 
-SCHEMA = "weightkin/controls/1"
+CONTROLS_SCHEMA = "weightkin/controls/1"
 STATISTIC = "agreement/1"  # changes when the statistic does: old numbers are then refused
 SIZE_FACTOR = 3  # controls of other sizes say nothing
 
@@ -87,7 +87,7 @@ def write_controls(path: Path, controls: Sequence[Control]) -> None:
     draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = to_text(SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
+        text = to_text(CONTROLS_SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
@@ -143,11 +143,15 @@ def _read(text: str, where: str) -> tuple[Control, ...]:
         found = tuple(Control(**entry) for entry in data["controls"])
         for c in found:
             is_share = isinstance(c.statistic, int | float) and 0 <= c.statistic <= 1
-            if c.model_class not in CLASSES or not is_share or c.statistic_name != STATISTIC:
+            if (
+                c.model_class not in CONTROL_CLASSES
+                or not is_share
+                or c.statistic_name != STATISTIC
+            ):
                 raise ValueError(f"{c.model_class!r}, {c.statistic_name!r}, {c.statistic!r}")
         digests = [d for c in found for d in (c.digest_a, c.digest_b)]
         if len(set(digests)) < len(digests):
             raise ValueError("digest that stands in two pairs")
         return found
 
-    return from_text(text, where, SCHEMA, build)
+    return from_text(text, where, CONTROLS_SCHEMA, build)

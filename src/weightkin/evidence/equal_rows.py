@@ -12,9 +12,10 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats
 from weightkin.evidence.sample import Plan, Run, n_embedding_rows, read_views, view_places
 from weightkin.evidence.stage import pair_axes
-from weightkin.stats.matching import Floats, usable_rows
+from weightkin.stats.matching import usable_rows
 
 MIN_ROWS_EQUAL = 20
 MIN_VALUES = 16  # different sizes of entries in a row, that it be no formula and no constant

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Floats
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import Pattern
 from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
-from weightkin.stats.matching import Floats
 
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
 Pool = tuple[AxisKind, str, int, int]  # kind, role, features, run of labels

@@ -16,13 +16,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import Pattern
 from weightkin.records.comparison import Trusts
-from weightkin.stats.matching import Floats
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
 

@@ -21,14 +21,14 @@ from weightkin.stats.sums import logsumexp
 
 N_UNITS = 64  # first units of an axis that show whether it is a copy of another one
 
-Key = tuple[str, int, str]  # stack, block, name
+AxisKey = tuple[str, int, str]  # stack, block, name
 
 
 @dataclass(slots=True)
 class Copies:
     """The first units of every axis of one kind of one model, in few features."""
 
-    rows: dict[Key, tuple[Axis, Views]] = field(default_factory=dict)
+    rows: dict[AxisKey, tuple[Axis, Views]] = field(default_factory=dict)
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one axis, as they are stored."""
@@ -36,7 +36,7 @@ class Copies:
         if kept:
             self.rows[key_of(axis)] = axis, {r: narrowed(x[:kept]) for r, x in views.items()}
 
-    def groups(self, *, is_sign_blind: bool = False) -> dict[Key, int]:
+    def groups(self, *, is_sign_blind: bool = False) -> dict[AxisKey, int]:
         """Relabelling group of every axis seen: declared by the anatomy, or found by content."""
         axes = [axis for axis, _ in self.rows.values()]
         runs: list[Run] = []
@@ -68,7 +68,7 @@ def copied_heads(
     return {"pattern": "copied-heads", "n": n_copies, "block": block} if n_copies else None
 
 
-def key_of(axis: Axis) -> Key:
+def key_of(axis: Axis) -> AxisKey:
     """Name of an axis inside one model."""
     return axis.stack, axis.block, axis.name
 
@@ -88,7 +88,9 @@ class Scanned:
     """What all pairs of blocks showed, stack by stack, and the axes that were looked at."""
 
     stacks: dict[str, tuple[Grid, float]] = field(default_factory=dict)  # monotone, sum of singles
-    axes: tuple[list[Key], list[Key]] = field(default_factory=lambda: ([], []))  # of a, of b
+    axes: tuple[list[AxisKey], list[AxisKey]] = field(
+        default_factory=lambda: ([], [])
+    )  # of a, of b
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
@@ -19,7 +19,6 @@ from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.sample import Plan
 from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
@@ -52,6 +51,9 @@ LADDER = {
 }
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
+
+
+Blind = Literal["as-needed", "always", "never"]  # when the blind stages run
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,10 @@ class _Ladder:
         return kept, tuple(skipped)
 
 
-def run_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: str = "") -> StagesRun:
+def run_quick(draw: Draw, alpha: float) -> StagesRun:
     """Hidden units only, block by block, stopping at the first proof."""
     wanted = -math.log(alpha) - math.log(LADDER["units"])
-    ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
+    ladder = _Ladder(draw, alpha)
     stage = ladder.confirmed(run_units_quick(ladder.tester(), wanted))
     what = "V/O, heads, residual width, blind tests"
     skipped = (left_out(what, "quick-reads-units", "blind"),)
@@ -131,33 +133,37 @@ def run_quick(a: Side, b: Side, plan: Plan, seed: int, alpha: float, names: str 
 
 
 def run_stages(
-    a: Side,
-    b: Side,
-    plan: Plan,
-    seed: int,
-    alpha: float,
-    *,
-    thorough: bool,
-    names: str = "",
-    with_blind: bool = True,
-    frugal: bool = False,
+    draw: Draw, alpha: float, *, blind: Blind = "as-needed", frugal: bool = False
 ) -> StagesRun:
     """Aligned stages, then the blind ones where no aligned axis settles it (or always, or never).
 
-    ``frugal`` blind tests read little, and say what they left out. ``names`` are the digests of
-    the models, from which second runs are drawn.
+    Parameters
+    ----------
+    draw : Draw
+        The two models, what is read of them, and what second runs are drawn from.
+    alpha : float
+        Level of the verdict.
+    blind : {"as-needed", "always", "never"}
+        When the blind stages run.
+    frugal : bool
+        Blind tests read little, and say what they left out.
+
+    Returns
+    -------
+    StagesRun
+        The stages that ran, in order of cost.
     """
-    ladder = _Ladder(Draw(a, b, plan, seed, names), alpha)
+    ladder = _Ladder(draw, alpha)
     testers = {kind: ladder.tester() for kind in KINDS}
     units, block_map = run_units(testers["units"])
     aligned = [units, *(run_stage(testers[kind], kind, block_map) for kind in KINDS[1:])]
     ladder.guards.update({kind: (x.guard_a, x.guard_b) for kind, x in testers.items()})
     stages = [stage for stage in map(ladder.confirmed, aligned) if stage is not None]
-    if not with_blind or (not thorough and is_settled(stages, alpha)):
+    if blind == "never" or (blind == "as-needed" and is_settled(stages, alpha)):
         return StagesRun(tuple(stages), block_map)
-    blind = _blind(ladder, block_map, frugal=frugal)
+    further = _blind(ladder, block_map, frugal=frugal)
     is_formula = any(formulas.has_units for formulas in ladder.formulas)
-    return replace(blind, stages=(*stages, *blind.stages), is_formula=is_formula)
+    return replace(further, stages=(*stages, *further.stages), is_formula=is_formula)
 
 
 def paid_log10(stage: Stage) -> float:

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats
 from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average, product
 from weightkin.stats.copies import MIN_FEATURES_COPY, Groups, copied_runs, copied_units
-from weightkin.stats.matching import Floats, match_rows, unit_rows
+from weightkin.stats.matching import match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
 COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it
@@ -102,7 +103,7 @@ def pair_evidence(
             measured.append(_order(role, x, y, n_candidates, rng))
         else:
             size = window or min(len(x), len(y))
-            measured.append(_coincidences(role, x, y, size, n_candidates, groups, rng))
+            measured.append(_coincidences(role, (x, y), size, n_candidates, groups, rng))
     widest = measured[0]
     is_gated = axis_a.is_gated and axis_b.is_gated
     others = [
@@ -167,14 +168,14 @@ class _View:
 
 def _coincidences(
     role: str,
-    x: Floats,
-    y: Floats,
+    rows: tuple[Floats, Floats],
     size: int,
     n_candidates: int,
     groups: tuple[Groups, Groups],
     rng: np.random.Generator,
 ) -> _View:
     """Coincidences of one view in windows of ``size`` units (one window: the whole axis)."""
+    x, y = rows
     counts = [
         count_coincidences(match_rows(x[at : at + size], y[at : at + size], rng))
         for at in range(0, min(len(x), len(y)) - size + 1, size)

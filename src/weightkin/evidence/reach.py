@@ -13,7 +13,7 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, StagesRun
 from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
 from weightkin.evidence.sample import VIEW_ROLES
-from weightkin.evidence.stacks import NAME as OTHER
+from weightkin.evidence.stacks import OTHER_STACKS as OTHER
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.stats import order, signs

@@ -16,11 +16,11 @@ import numpy as np
 
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Floats
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, Rows
 from weightkin.records import Skipped, left_out
-from weightkin.sketch.scheme import Scheme
-from weightkin.stats.matching import Floats
+from weightkin.sketch.stand_in import sketch_behind
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
@@ -77,9 +77,9 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
     The budget is 0.6 % of a model's bytes or 16 MiB, whichever is more; the sample is a power of
     two between 64 and 1024 units a block. Only shapes enter. Of two sketches all rows are used.
     """
-    held = [model.sketched.scheme for model, _ in (a, b) if model.sketched is not None]
+    held = [sketch for model, _ in (a, b) if (sketch := sketch_behind(model)) is not None]
     if held:
-        return Plan(n_units=min(Scheme.from_name(name).n_rows or MAX_UNITS for name in held))
+        return Plan(n_units=min(sketch.scheme.n_rows or MAX_UNITS for sketch in held))
     return Plan(n_units=min(_largest_sample(*a), _largest_sample(*b)))
 
 

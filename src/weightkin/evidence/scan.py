@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.stats.coincidences import Z_GRID, log_evalues
 from weightkin.stats.combining import Grid, average
 from weightkin.stats.copies import narrowed
-from weightkin.stats.matching import Floats, Matching, usable_rows
+from weightkin.stats.matching import Matching, usable_rows
 from weightkin.stats.order import log_evalue, longest_in_order
 
 

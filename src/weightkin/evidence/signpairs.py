@@ -16,9 +16,9 @@ from weightkin.records import Skipped, left_out
 from weightkin.records.codes import TestGroup
 
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
-MAX_BLOCKS = 3  # blocks looked at in large models
-LARGE = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
-FRUGAL = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
+MAX_SIGN_BLOCKS = 3  # blocks looked at in large models
+LARGE_FOR_SIGNS = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+FRUGAL_BYTES = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
@@ -26,15 +26,15 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
     pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
     sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
-    if not pairs or max(sizes) <= LARGE:
+    if not pairs or max(sizes) <= LARGE_FOR_SIGNS:
         return pairs
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
-    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_BLOCKS).astype(int)}
+    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_SIGN_BLOCKS).astype(int)}
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
-    """The cheapest pairs, the middle of the model first, that fit `FRUGAL`; only shapes enter."""
+    """The cheapest pairs that fit `FRUGAL_BYTES`, middle of the model first; only shapes enter."""
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     middle = (len(blocks) - 1) / 2
 
@@ -45,7 +45,7 @@ def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tup
     kept, total = [], 0
     for pair in sorted(pairs, key=order):
         total += cost(a, b, pair)
-        if total <= FRUGAL:
+        if total <= FRUGAL_BYTES:
             kept.append(pair)
     return [pair for pair in pairs if pair in kept]
 

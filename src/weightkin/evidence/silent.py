@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
-from weightkin.stats.matching import Floats
 
 MIN_SHARE_OF_MEDIAN = 1e-3  # of the median out-column, under which a unit counts as unused
 WRITERS = ("mlp.down", "attn.o", "conv.in")
 N_ROWS = 64  # whole rows read of a matrix whose columns are the units
-MAX_BYTES = 1 << 24  # of a matrix whose rows are the units, which is read whole
+MAX_WHOLE_BYTES = 1 << 24  # of a matrix whose rows are the units, which is read whole
 MAX_CHANCE = 1e-4  # that the few entries read of a sparse column are zero all the same
-
-Ints = npt.NDArray[np.int64]
 
 
 def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
@@ -46,7 +43,7 @@ def out_columns(model: Model, axis: Axis) -> Floats | None:
         if place.index is not None or len(info.shape) < 2:
             continue
         if place.dim == 0:
-            if info.n_bytes > MAX_BYTES:
+            if info.n_bytes > MAX_WHOLE_BYTES:
                 continue
             rows = model.rows(place.tensor, slice(place.start, place.start + place.size))
             columns = rows.reshape(len(rows), -1)

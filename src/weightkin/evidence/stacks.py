@@ -9,8 +9,9 @@ share the weight of one stage. Only shapes decide what is comparable and what is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
@@ -19,12 +20,18 @@ from weightkin.evidence.stage import Stage, block_name
 from weightkin.records import Skipped, Test, left_out
 from weightkin.stats.sums import logsumexp
 
-NAME = "other stacks"  # key of the ladder
+OTHER_STACKS = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at
 MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
 
 Names = tuple[str, str]  # a stack of a, a stack of b
-Ladder = Callable[[Side, Side, bool], StagesRun]
+
+
+class Ladder(Protocol):
+    """Runs the stages on two restricted sides."""
+
+    def __call__(self, a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+        """``with_blind`` the blind ones too, where they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class OtherStacks:
 
 
 def with_other_stacks(
-    a: Side, b: Side, ran: StagesRun, climb: Ladder, alpha: float
+    a: Side, b: Side, ran: StagesRun, run_ladder: Ladder, alpha: float
 ) -> tuple[StagesRun, OtherStacks]:
     """Add to a ladder what stacks under different names show, where they show anything.
 
@@ -63,16 +70,16 @@ def with_other_stacks(
     ----------
     a, b : Side
         The two models.
-    climbed : Climb
+    ran : StagesRun
         What stacks of equal names showed. Where that settles the verdict, only stacks without a
         namesake in the other model are looked at, to say what else is shared.
-    climb : callable
-        Runs a ladder on two restricted sides; its last argument says whether blind tests too.
+    run_ladder : Ladder
+        Runs the stages on two restricted sides.
     alpha : float
         Level of the verdict.
     """
     is_known = is_settled(ran.stages, alpha)
-    other = _other_stacks(a, b, climb, alpha, is_known=is_known)
+    other = _other_stacks(a, b, run_ladder, alpha, is_known=is_known)
     stages = ran.stages
     if other.stage is not None:
         is_clear = paid_log10(other.stage) <= math.log10(alpha)
@@ -92,7 +99,9 @@ def _tests_elsewhere(stage: Stage, ran: StagesRun, b: Side) -> tuple[Test, ...]:
     return tuple(test for test in stage.tests if test.block_b in blocks)
 
 
-def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bool) -> OtherStacks:
+def _other_stacks(
+    a: Side, b: Side, run_ladder: Ladder, alpha: float, *, is_known: bool
+) -> OtherStacks:
     every = other_pairings(a, b)
     wanted = [names for names in every if not is_known or _is_single(names, a, b)]
     run, left = wanted[:MAX_PAIRINGS], wanted[MAX_PAIRINGS:]
@@ -100,7 +109,7 @@ def _other_stacks(a: Side, b: Side, climb: Ladder, alpha: float, *, is_known: bo
     found = []
     for names in run:
         sides = (restricted(a, names[0], names[0]), restricted(b, names[1], names[0]))
-        found.append(Pairing(names, sides, climb(*sides, with_blind)))
+        found.append(Pairing(names, sides, run_ladder(*sides, with_blind=with_blind)))
     skipped = []
     if left:
         what = f"{len(left)} pairings of stacks"
@@ -177,7 +186,7 @@ def _combined(
     Shown are the pairings that pass; where none does, the best of every stack of b, so that the
     record says which of them were looked at.
     """
-    share = math.log(LADDER[NAME]) - math.log(n_pairings)
+    share = math.log(LADDER[OTHER_STACKS]) - math.log(n_pairings)
     pieces = [(stage, p) for p in tested for stage in p.ran.stages if stage.tests]
     passing = [(s, p) for s, p in pieces if is_settled([s], alpha * math.exp(share))]
     worth = {p.names: _log_evalue(p.ran) for p in tested}
@@ -189,7 +198,7 @@ def _combined(
     shown = {p.names: p for p in ([p for _, p in passing] or best.values())}
     stage = replace(
         decisive,
-        name=NAME,
+        name=OTHER_STACKS,
         log_evalue=float(logsumexp(list(worth.values()))) - math.log(n_pairings),
         tests=tuple(test for p in shown.values() for test in _tests(p)),
         tested=(),

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Bools, Floats, Ints
 from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import block_name
@@ -22,15 +22,14 @@ from weightkin.evidence.views import TokenRows, token_views
 from weightkin.formats.model import Model
 from weightkin.records import Effect
 from weightkin.records.location import Scale, UnitMap
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 
-Bools = npt.NDArray[np.bool_]
-LARGE = 1 << 21  # elements of one matrix above which not everything is read
+LARGE_MATRIX = 1 << 21  # elements of one matrix above which not everything is read
 COORDINATES = 256  # whole rows read of a large matrix whose columns are the units
-MAX_UNITS = 4096  # units read where no such matrix is there
-CHUNK = 1024  # rows of the table of scores held at a time
+MAX_MAPPED_UNITS = 4096  # units read where no such matrix is there
+SCORES_AT_ONCE = 1024  # rows of the table of scores held at a time
 MAX_GAP = 8  # units of B between two clear neighbours, in which an unclear match may still fit
-CLEAR = 1.25  # how much more alike than its best other match a unit must be
+MIN_MARGIN = 1.25  # how much more alike than its best other match a unit must be
 COINS = {"mlp.up", "mlp.down", "attn.v", "attn.o"}  # views that change sign with their unit
 
 
@@ -47,10 +46,11 @@ class UnitMatch:
 def match_units(views_a: Views, views_b: Views, is_free: Callable[[str], bool]) -> UnitMatch:
     """Mutual best matches by the mean cosine over shared views, kept where they stand out.
 
-    Signs of the views that ``is_free`` names are ignored. A match stands out when it is `CLEAR`
-    times as alike as the best other match of either unit, and as nine in ten such of all units.
+    Signs of the views that ``is_free`` names are ignored. A match stands out when it is
+    `MIN_MARGIN` times as alike as the best other match of either unit, and as nine in ten such of
+    all units.
     When those that stand out are all in order, other mutual best matches that fit closely between
-    two of them are kept too. Memory is ``CHUNK`` rows of the table of scores at a time.
+    two of them are kept too. Memory is ``SCORES_AT_ONCE`` rows of the table of scores at a time.
     """
     shared = [r for r, x in views_a.items() if r in views_b and x.shape[1] == views_b[r].shape[1]]
     if not shared:
@@ -60,10 +60,10 @@ def match_units(views_a: Views, views_b: Views, is_free: Callable[[str], bool]) 
     best = np.zeros(n_a, np.int64)  # of each unit of a
     first, second_a = np.full(n_a, -2.0, np.float32), np.full(n_a, -2.0, np.float32)
     second_b = np.full(n_b, -2.0, np.float32)  # of each unit of b, without the best ones of a
-    for at in range(0, n_a, CHUNK):
-        score = np.zeros((min(CHUNK, n_a - at), n_b), dtype=np.float32)
+    for at in range(0, n_a, SCORES_AT_ONCE):
+        score = np.zeros((min(SCORES_AT_ONCE, n_a - at), n_b), dtype=np.float32)
         for role in shared:
-            cosine = a[role][at : at + CHUNK] @ b[role].T
+            cosine = a[role][at : at + SCORES_AT_ONCE] @ b[role].T
             score += np.abs(cosine, out=cosine) if is_free(role) else cosine
         score /= len(shared)
         here, own = slice(at, at + len(score)), np.arange(len(score))
@@ -78,7 +78,7 @@ def match_units(views_a: Views, views_b: Views, is_free: Callable[[str], bool]) 
     partner = best[mutual]
     chance = np.maximum(np.maximum(second_a[mutual], second_b[partner]), -1.0)
     level = np.maximum(chance, np.quantile(chance, 0.9))
-    is_clear = first[mutual] >= CLEAR * np.maximum(level, 0.01)
+    is_clear = first[mutual] >= MIN_MARGIN * np.maximum(level, 0.01)
     is_single = first[mutual] > chance + 1e-3  # of copies none is chosen
     kept = is_clear | (_fits_between(partner, is_clear, n_b) & is_single)
     return UnitMatch(
@@ -105,7 +105,7 @@ def map_units(
     )
     if seen_through is not None:
         views_a, views_b = (
-            token_views(s.model, s.anatomy, x, frame, min(x.n_units, MAX_UNITS))
+            token_views(s.model, s.anatomy, x, frame, min(x.n_units, MAX_MAPPED_UNITS))
             for s, x, frame in zip((a, b), (axis_a, axis_b), seen_through, strict=True)
         )
     shared = [r for r in views_a if r in views_b and views_a[r].shape[1] == views_b[r].shape[1]]
@@ -154,7 +154,7 @@ def large_views(model: Model, axis: Axis) -> Views:
         if np.isfinite(view).all():
             return {place.role: view}
     first = replace(axis, places=tuple(p for p in axis.places if p.dim == 0))
-    return read_views(model, first, Plan(n_units=MAX_UNITS))[0]
+    return read_views(model, first, Plan(n_units=MAX_MAPPED_UNITS))[0]
 
 
 def no_match() -> UnitMatch:
@@ -166,7 +166,7 @@ def no_match() -> UnitMatch:
 def is_large_axis(model: Model, axis: Axis) -> bool:
     """Whether a matrix of the axis is too large to be read whole."""
     sizes = [int(np.prod(model.tensors[p.tensor].shape)) for p in view_places(model, axis)]
-    return max(sizes, default=0) > LARGE
+    return max(sizes, default=0) > LARGE_MATRIX
 
 
 def _mutual(best: Ints, first: Floats, second: Floats) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.guard import tie
-from weightkin.evidence.labels import Key, Scanned, key_of
+from weightkin.evidence.labels import AxisKey, Scanned, key_of
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import (
@@ -34,7 +34,7 @@ from weightkin.stats.combining import (
 )
 from weightkin.stats.sums import logsumexp
 
-CLEAR = -2.0  # log10 p of one block above which its straight pairing is said to fail
+STRAIGHT_FAILS = -2.0  # log10 p of one block above which its straight pairing is said to fail
 QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up
 
 
@@ -42,8 +42,8 @@ QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up
 class _Seen:
     """Narrow rows of the axes read so far, by axis."""
 
-    a: dict[Key, Narrow] = field(default_factory=dict)
-    b: dict[Key, Narrow] = field(default_factory=dict)
+    a: dict[AxisKey, Narrow] = field(default_factory=dict)
+    b: dict[AxisKey, Narrow] = field(default_factory=dict)
 
     def add(self, tester: PairTester, axis: Axis, views: Views, *, is_a: bool) -> None:
         if views:
@@ -69,7 +69,7 @@ def run_units(tester: PairTester) -> tuple[Stage | None, BlockMap]:
     blocks_a, blocks_b = _blocks(axes_a), _blocks(axes_b)
     common = [stack for stack in blocks_a if stack in blocks_b]
     n_pairs = max(n_pairs, sum(len(blocks_a[s]) * len(blocks_b[s]) for s in common))
-    is_clear = all(t.evidence.log10_pvalue < CLEAR for t in tested)
+    is_clear = all(t.evidence.log10_pvalue < STRAIGHT_FAILS for t in tested)
     same_depth = all(len(blocks_a[s]) == len(blocks_b[s]) for s in common)
     scanned = Scanned()
     moved: list[Tested] = []
@@ -165,7 +165,7 @@ def _scan(
                 table[i, j], is_testable[i, j] = 0.0, False
     single = np.array([[mix_log_evalue(cell) for cell in row] for row in table])
     log10_p = np.where(is_testable, np.minimum(-single / LOG10, 0.0), 0.0)
-    clear = np.where(holm(log10_p) < CLEAR, -log10_p, 0.0)
+    clear = np.where(holm(log10_p) < STRAIGHT_FAILS, -log10_p, 0.0)
     kept = {axes_a[i].block: axes_b[j].block for i, j in best_monotone_map(clear)}
     log_sum = float(logsumexp(single[is_testable])) if is_testable.any() else -np.inf
     block_map: BlockMap = {}

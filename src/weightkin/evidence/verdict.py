@@ -21,7 +21,7 @@ from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
-from weightkin.evidence.units import CLEAR
+from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out, unread
 from weightkin.records.comparison import Basis, Relation, Verdict
 
@@ -160,7 +160,7 @@ def _layers(ran: StagesRun, b: Side) -> tuple[BlockRelation, ...]:
     reached = set()
     for t in units.tested:
         target = block_map.get((t.a.stack, t.a.block), t.a.block)
-        if t.b.block != target or t.evidence.log10_pvalue >= CLEAR:
+        if t.b.block != target or t.evidence.log10_pvalue >= STRAIGHT_FAILS:
             continue
         key = block_name(t.a), block_name(t.b)
         effect = next((x.effect for x in t.evidence.tests), None)

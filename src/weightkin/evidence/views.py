@@ -12,24 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import OutOfReach, UnreadableModel
 from weightkin.evidence.sample import centred, view_places
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import Floats
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
-CHUNK = 2048  # units held at a time
+UNITS_AT_ONCE = 2048  # units held at a time
 MAX_TOKENIZER_BYTES = 1 << 26
-READERS = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
+READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
 Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,8 @@ class TokenRows:
 class SharedTokens:
     """Rows of the two embeddings that stand for the same tokens, and by which rule."""
 
-    rows_a: Indices
-    rows_b: Indices
+    rows_a: Ints
+    rows_b: Ints
     rule: Rule
     n_left: int  # that were not drawn
 
@@ -111,15 +109,17 @@ def token_views(
     """Units from ``first`` to ``stop`` seen through tokens: role to ``(n, n_tokens)``."""
     views = {}
     for place in view_places(model, axis):
-        is_reader = place.role in READERS
+        is_reader = place.role in READING_ROLES
         table = frame.inputs if is_reader else frame.outputs
         is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES
         if table is None or (not is_reader and (place.repeat > 1 or is_large)):
             continue
         gain = gain_before(model, axis.stack, place) if is_reader else np.float32(1.0)
         pieces = []
-        for start in range(first, min(stop, place.size), CHUNK):  # bounded memory at any width
-            rows = unit_rows_of(model, place, start, min(stop, start + CHUNK))
+        for start in range(
+            first, min(stop, place.size), UNITS_AT_ONCE
+        ):  # bounded memory at any width
+            rows = unit_rows_of(model, place, start, min(stop, start + UNITS_AT_ONCE))
             if rows is None or rows.shape[1] != table.shape[1] or not np.isfinite(rows).all():
                 break
             pieces.append(np.asarray((rows * gain) @ table.T, dtype=np.float32))
@@ -142,7 +142,7 @@ def unit_rows_of(model: Model, place: Place, start: int, stop: int) -> Floats | 
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _TokenTable:
     place: Place
     n_rows: int
 
@@ -151,7 +151,7 @@ class _Table:
 class _Tables:
     """Tables that map tokens to the residual stream, and the final norm."""
 
-    tokens: dict[str, _Table]
+    tokens: dict[str, _TokenTable]
     width: int
     last_gain: Floats
 
@@ -169,11 +169,11 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     )
     if axis is None:
         return None
-    found: dict[str, _Table] = {}
+    found: dict[str, _TokenTable] = {}
     for place in axis.places:
         is_table = len(model.tensors[place.tensor].shape) > 1  # a bias of patches is none
         if is_table and place.role in ("embed", "unembed", "position", "position_grid"):
-            found.setdefault(place.role, _Table(place, model.tensors[place.tensor].shape[0]))
+            found.setdefault(place.role, _TokenTable(place, model.tensors[place.tensor].shape[0]))
     if "embed" in found and found["embed"].place.dim == 0:  # a patch projection
         found["patch"] = found.pop("embed")
     if not found:
@@ -183,7 +183,7 @@ def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
     return _Tables(found, axis.n_units, gain)
 
 
-def _token_frame(model: Model, tables: _Tables, rows: Indices, n_left: int) -> TokenRows:
+def _token_frame(model: Model, tables: _Tables, rows: Ints, n_left: int) -> TokenRows:
     inputs = model.rows(tables.tokens["embed"].place.tensor, rows)
     out = tables.tokens.get("unembed", tables.tokens["embed"]).place
     outputs = model.rows(out.tensor, rows) * tables.last_gain

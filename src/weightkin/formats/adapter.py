@@ -98,8 +98,6 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     """
     parts, folder = (*parts, adapter.source), adapter.folder
     source = "+".join(parts)
-    if base.sketched is not None:
-        raise unreadable(source, "a sketch as base", "a whole model")
     held = adapter.file or next((x for x in ADAPTERS if x in folder.names), None)
     if held == ADAPTER_CONFIG:
         raise unreadable(folder.path / held, "the config of an adapter", f"{ADAPTERS[0]} beside it")

@@ -17,9 +17,11 @@ from weightkin.sources.files import Spans
 
 @dataclass(frozen=True, slots=True)
 class ArrayStorage:
-    """Arrays standing in for files; reading them touches no page."""
+    """Arrays held in memory, and what was read of files to get them."""
 
     arrays: Mapping[str, npt.NDArray[Any]]
+    bytes_touched: int = 0
+    stamps: tuple[str, ...] = ()  # of these files; empty where nothing tells one state from another
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Elements ``start:stop`` of the flattened tensor."""
@@ -31,16 +33,6 @@ class ArrayStorage:
 
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
         """Nothing: memory answers at once."""
-
-    @property
-    def bytes_touched(self) -> int:
-        """No file, no bytes."""
-        return 0
-
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """No file, nothing that tells one state from another."""
-        return ()
 
 
 def model_from_arrays(

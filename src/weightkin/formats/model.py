@@ -42,14 +42,20 @@ class Problem:
     loses_tensors: bool = True  # False for a broken hint, such as config.json
 
 
-@dataclass(frozen=True, slots=True)
-class Sketched:
-    """What a sketch says about the model it stands in for; ``anatomy`` is text, not yet checked."""
+class Sketched(Protocol):
+    """The sketch whose runs a model holds: a `sketch.types.Sketch`, of a room above this one."""
 
-    digest: str
-    full_digest: str | None
-    scheme: str
-    anatomy: str
+    @property
+    def digest(self) -> str:
+        """Digest of the model it was taken of."""
+
+    @property
+    def full_digest(self) -> str | None:
+        """Full digest of that model, if it was taken."""
+
+    @property
+    def anatomy(self) -> Any:
+        """Anatomy of that model, cut to what the sketch holds."""
 
 
 class Storage(Protocol):

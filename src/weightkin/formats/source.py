@@ -16,8 +16,7 @@ from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
-from weightkin.formats.sketch_file import is_sketch, sketched_model
-from weightkin.formats.storage import FileStorage
+from weightkin.formats.storage import FileStorage, SketchFound, is_sketch
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
 from weightkin.sources.local import folder_around, folder_at, readable
 from weightkin.text import shown, unreadable
@@ -35,8 +34,7 @@ def open_model(source: str | Path) -> Model:
     source : str or Path
         A folder (in this order: a safetensors index, safetensors files, a torch index, torch
         files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.ckpt``,
-        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them. A
-        file that `write_sketch` wrote opens as the runs it holds, with ``sketched`` set.
+        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
@@ -54,6 +52,8 @@ def open_model(source: str | Path) -> Model:
         Nothing could be read, or the source is malformed in a way that is refused.
     OutOfReach
         It is on a hub that cannot be asked, and not in the cache.
+    SketchFile
+        It is the file of a sketch.
     """
     if (pair := base_and_adapter(str(source))) is not None:
         return open_pair(*pair)
@@ -89,7 +89,7 @@ def _model(chosen: Chosen) -> Model:
     if is_adapter(contents.tensors):
         raise unreadable(where, *ALONE)
     if is_sketch(contents):
-        return sketched_model(source, files[0].path, contents, files)
+        raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
     renamed = {} if contents.recipes else plain_names(contents.tensors)
@@ -130,7 +130,10 @@ def open_pair(base: str, adapter: str) -> Model:
 
     See `open_model`, which takes both as one text; here no name is cut.
     """
-    model = open_model(base)
+    try:
+        model = open_model(base)
+    except SketchFound:
+        raise unreadable(f"{base}+{adapter}", "a sketch as base", "a whole model") from None
     path = _existing(adapter)
     if path is None:
         found = open_part(adapter)

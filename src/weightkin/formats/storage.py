@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy.typing as npt
 
+from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Recipe
-from weightkin.formats.model import Problem, TensorInfo
+from weightkin.formats.model import SKETCH_KEY, Problem, TensorInfo
 from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
+from weightkin.text import shown
+
+SKETCH_PARTS = ("run/", "scattered/", "tail/")  # how the names in the file of a sketch begin
 
 
 @dataclass(slots=True)
@@ -28,6 +32,22 @@ class Contents:
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     files: list[File] = field(default_factory=list)  # beside it, which hold values
+
+
+class SketchFound(UnreadableModel):
+    """A source is the file of a sketch, which `sketch.open_model` reads: no model lies in it."""
+
+    def __init__(self, source: str, file: File, contents: Contents) -> None:
+        super().__init__(f"{shown(source)}: is a sketch, expected a whole model")
+        self.source = source
+        self.file = file
+        self.contents = contents
+
+
+def is_sketch(contents: Contents) -> bool:
+    """Whether a file is a sketch: it says so, and holds the parts of one and nothing else."""
+    is_stated = SKETCH_KEY in contents.metadata
+    return is_stated and all(name.startswith(SKETCH_PARTS) for name in contents.tensors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from weightkin.arrays import Doubles, Ints
 
 ROOT = -1
-MOST_DENSE = 46_340  # nodes: pairs of them are numbered in 32 bits
+MAX_NODES = 46_340  # nodes: pairs of them are numbered in 32 bits
 
 
 def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None) -> Ints:
@@ -48,16 +47,16 @@ def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None)
     """
     weights = np.array(costs, dtype=np.float64)
     n = len(weights)
-    if weights.shape != (n, n) or n > MOST_DENSE:
-        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MOST_DENSE}")
+    if weights.shape != (n, n) or n > MAX_NODES:
+        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MAX_NODES}")
     np.fill_diagonal(weights, np.inf)
     prices, are_roots_few = _checked(weights, root_prices, n)
-    return _grow(_Matrix(weights, prices, are_roots_few), n)
+    return _grow(_Matrix(weights, prices, are_roots_few=are_roots_few), n)
 
 
 def _checked(
-    weights: Floats, root_prices: npt.ArrayLike | None, n_nodes: int
-) -> tuple[Floats, bool]:
+    weights: Doubles, root_prices: npt.ArrayLike | None, n_nodes: int
+) -> tuple[Doubles, bool]:
     values = 0.0 if root_prices is None else root_prices
     prices = np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), n_nodes))
     for name, x in (("costs", weights), ("root prices", prices)):
@@ -124,7 +123,7 @@ def _expanded(inside: Sequence[int], entry: Sequence[tuple[int, int]], n: int) -
 class _Matrix:
     """All edges as a dense matrix, a row for each child; a cycle takes over its first row."""
 
-    def __init__(self, weights: Floats, prices: Floats, are_roots_few: bool) -> None:
+    def __init__(self, weights: Doubles, prices: Doubles, *, are_roots_few: bool) -> None:
         n = len(weights)
         self.n = n
         self.weights = np.ascontiguousarray(weights.T)  # (child, parent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.derivation.shared import Doubles
+from weightkin.arrays import Doubles
 from weightkin.formats import Model
 from weightkin.records import Clue
 from weightkin.records.family import Unit

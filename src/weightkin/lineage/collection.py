@@ -12,17 +12,20 @@ from pathlib import Path
 
 from weightkin.compute import HERE, Execution, Lost, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
-from weightkin.formats import Model, absolute, digest, open_model
+from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
 from weightkin.records import Skipped, left_out, unread
-from weightkin.sketch import Scheme, Sketch, cached_sketch, read_sketch, take_sketch
+from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import as_model, sketch_behind
 
-SMALL = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
+WHOLE_UP_TO = 8 << 20  # bytes of a model that is kept whole: its sketch would not be much smaller
 Source = str | Path | Model | Sketch
-Result = tuple[Sketch, Model | None, int] | str | Lost  # with the bytes read; or why there is none
+SketchResult = (
+    tuple[Sketch, Model | None, int] | str | Lost
+)  # with the bytes read; or why there is none
 
 
 @dataclass
@@ -61,7 +64,7 @@ def gather(
 
 
 def _keep(
-    found: Collection, source: Source, result: Result, first: dict[str, int], taken: set[str]
+    found: Collection, source: Source, result: SketchResult, first: dict[str, int], taken: set[str]
 ) -> None:
     name = _label(source)
     if isinstance(result, str | Lost):
@@ -105,7 +108,7 @@ def cache_folder(wanted: Path | None) -> Path | None:
 
 def _results(
     sources: Sequence[Source], cache: Path | None, execution: Execution
-) -> Generator[Result]:
+) -> Generator[SketchResult]:
     """What became of each source, in order; only paths and names are handed to others."""
     workers, cluster = execution.workers, execution.cluster
     if workers == 1 and cluster is None:
@@ -125,14 +128,14 @@ def _results(
                 yield _brought_back(source, *result, is_far=cluster is not None)
 
 
-def _sketched(source: Source, cache: Path | None) -> Result:
+def _sketched(source: Source, cache: Path | None) -> SketchResult:
     if isinstance(source, Sketch):
         return source, None, 0
     try:
         model = source if isinstance(source, Model) else open_model(source)
-        if model.sketched is not None:
-            return replace(read_sketch(Path(model.source)), source=model.source), None, 0
-        scheme = Scheme.whole() if model.n_bytes <= SMALL else Scheme()
+        if (sketch := sketch_behind(model)) is not None:
+            return replace(sketch, source=model.source), None, 0
+        scheme = Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme()
         if cache is None:
             return take_sketch(model, scheme), model, model.bytes_read
         return cached_sketch(model, cache, scheme), model, model.bytes_read

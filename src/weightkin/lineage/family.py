@@ -11,16 +11,17 @@ from typing import Literal
 import numpy as np
 
 from weightkin.compute import HERE, Execution, Progress
+from weightkin.derivation.pair import Settings
 from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
 from weightkin.lineage.graph import Drawn, graph_record
-from weightkin.lineage.hidden import Found, find_hidden
+from weightkin.lineage.hidden import HiddenPair, find_hidden
 from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.lossy_children import lossy_edges
 from weightkin.lineage.mixtures import merge_edges
-from weightkin.lineage.proposed import Likeness, proposed
+from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import clue, left_out
@@ -32,7 +33,7 @@ from weightkin.sketch import Sketch
 Method = Literal["weightkin", "mother"]
 
 COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
-EQUAL = 1000.0  # likeness of two models of which one holds all values of the other
+EQUAL_LIKENESS = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 
 
@@ -79,7 +80,7 @@ def none_read(whys: Sequence[str]) -> str:
 
 def _families(
     collection: Collection, alpha: float, seed: int, progress: Progress | None
-) -> tuple[Relatives, Likeness, list[list[int]]]:
+) -> tuple[Relatives, LikenessMatrix, list[list[int]]]:
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
@@ -88,7 +89,7 @@ def _families(
     if isinstance(z, np.ndarray) and len(families) > 1:
         relatives.equal = equal_pairs(sketches, families)
     for i, j in relatives.equal:
-        z[i, j] = z[j, i] = max(z[i, j], EQUAL)
+        z[i, j] = z[j, i] = max(z[i, j], EQUAL_LIKENESS)
     if relatives.equal:
         families = components(relatives, z, range(len(sketches)))
     return relatives, z, families
@@ -148,10 +149,8 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     hidden, unseen = find_hidden(
         members,
         alone,
-        kin,
-        roots,
-        relatives.paid_alpha,
-        seed,
+        dict(zip(roots, kin, strict=True)),
+        Settings(alpha=relatives.paid_alpha, seed=seed),
         _phase(progress, "looking for disguised copies", collection),
     )
     edges += [_hidden_edge(found) for found in hidden]
@@ -186,7 +185,7 @@ def _or_tied(
     )
 
 
-def _hidden_edge(found: Found) -> CandidateEdge:
+def _hidden_edge(found: HiddenPair) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
     Only where nothing but the disguise lies between the two, and one model alone is that near; what

@@ -11,8 +11,8 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Doubles
 from weightkin.derivation.pair import Settings, compare_pair, pair_of
-from weightkin.derivation.shared import Doubles
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.views import TokenRows, frames, unit_rows_of
 from weightkin.lineage.candidates import Member, support_of
@@ -21,21 +21,21 @@ from weightkin.records import Comparison, Skipped
 from weightkin.sketch.invariant import token_likeness
 
 SEEN = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")  # rows that are matched
-MAX_UNITS = 1024
+MAX_HIDDEN_UNITS = 1024
 PROPOSED = 0.5  # correlation of two models' token likeness from which they are compared
 AS_LIKELY = 0.05  # of that correlation: how far other roots may be behind that are asked too
 COPY = 1e-8  # distance of units up to which a model is a copy in disguise, and no more
-AS_NEAR = 10.0  # times the distance of the nearest, within which others are as near
-ROUNDING = 1e-12  # distance that rounding makes
-MOST = 0.99  # share of the units for which something must hold
+TIED_RATIO = 10.0  # times the distance of the nearest, within which others are as near
+TINY_DISTANCE = 1e-12  # distance that rounding makes
+MIN_UNIT_SHARE = 0.99  # share of the units for which something must hold
 SAME_SIZE = 1e-3  # relative, of the norms of a unit
-FEW = 4  # matrices whose values are compared in any order
+N_MATRICES = 4  # matrices whose values are compared in any order
 NOTHING_SEEN = 2.0  # distance where no block can be seen
 MAX_LOOKS = 200  # pairs compared from their weights
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HiddenPair:
     """A hidden relative: whom it is nearest to, how near, and the record that says so."""
 
     child: int
@@ -53,19 +53,28 @@ class Found:
 def find_hidden(
     members: Sequence[Member],
     alone: Sequence[int],
-    families: Sequence[Sequence[int]],
-    roots: Sequence[int],
-    alpha: float,
-    seed: int,
+    family_of: Mapping[int, Sequence[int]],
+    settings: Settings,
     on_progress: OnProgress | None = None,
-) -> tuple[list[Found], list[int]]:
+) -> tuple[list[HiddenPair], list[int]]:
     """Compare every model that is alone with the roots it may hang on, then with those families.
 
-    ``families[k]`` are all possible parents that are relatives of ``roots[k]``. Models that are
-    alone are compared with each other too. Pairs are proposed by the likeness of tokens to each
-    other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The p-values are
-    those of `compare`; ``alpha`` is paid by the caller. ``on_progress`` is called with
-    the number of pairs that are done.
+    Models that are alone are compared with each other too. Pairs are proposed by the likeness of
+    tokens to each other, which no relabelling or rotation changes, at most `MAX_LOOKS` of them. The
+    p-values are those of `compare`.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All models.
+    alone : sequence of int
+        Those without relatives.
+    family_of : mapping
+        All possible parents that are relatives of a root, by the root.
+    settings : Settings
+        Of the comparisons; the level is paid by the caller.
+    on_progress : callable, optional
+        Called with the number of pairs that are done.
 
     Returns
     -------
@@ -74,13 +83,12 @@ def find_hidden(
     """
     tokens = {
         i: None if (model := members[i].model) is None else token_likeness(model, members[i].sketch)
-        for i in (*alone, *roots)
+        for i in (*alone, *family_of)
     }
-    family_of = dict(zip(roots, families, strict=True))
     proposed = sorted(  # roots first: a model that is alone may be a hidden relative itself
         (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
         for k, child in enumerate(alone)
-        for other in (*roots, *alone[:k])
+        for other in (*family_of, *alone[:k])
         if members[other].model
         and members[child].model  # a sketch cannot be looked at again
         and _may_be_kin(members[other], members[child])
@@ -100,22 +108,22 @@ def find_hidden(
         n_looks += 1
         if on_progress is not None:
             on_progress(n_done, len(proposed))
-        record = _compared(members, other, child, alpha, seed)
+        record = _compared(members, other, child, settings)
         if record is not None and record.verdict == "dependent":
             related.setdefault(child, []).append((-likeness, other, record))
     looks = Looks(members)
-    found: list[Found] = []
+    found: list[HiddenPair] = []
     for child, those in related.items():
         roots_of = [other for _, other, _ in those if other in family_of]
         if not roots_of:
             _, other, record = those[0]
             far = _mean(looks.distances(other, child))
-            found.append(Found(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
+            found.append(HiddenPair(child, other, far, record, -1, 0.0, 1.0, is_rooted=False))
             continue
         kin = [x for x, others in related.items() if {o for _, o, _ in others} & set(roots_of)]
         choices = dict.fromkeys((*(u for r in roots_of for u in family_of[r]), *kin))
         others = [u for u in choices if u != child]
-        found.append(_nearest(looks, others, set(kin), child, those[0][2], alpha, seed))
+        found.append(_nearest(looks, others, set(kin), child, those[0][2], settings))
     return found, sorted(left - related.keys())
 
 
@@ -156,9 +164,11 @@ class Looks:
         for _, (cosine, sizes) in self._seen(parent, child):
             best = np.abs(cosine).argmax(axis=1)
             at = np.arange(len(best))
-            is_plain &= bool((cosine[at, best] > 0).mean() > MOST)
-            is_plain &= bool((np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MOST)
-            is_ordered &= bool((best == at).mean() > MOST)
+            is_plain &= bool((cosine[at, best] > 0).mean() > MIN_UNIT_SHARE)
+            is_plain &= bool(
+                (np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MIN_UNIT_SHARE
+            )
+            is_ordered &= bool((best == at).mean() > MIN_UNIT_SHARE)
         shapes = [
             sorted(t.shape for t in self.members[i].sketch.tensors.values())
             for i in (parent, child)
@@ -201,7 +211,7 @@ class Looks:
             for name, x in a.tensors.items()
             if name in b.tensors and x.shape == b.tensors[name].shape and len(x.shape) == 2
         ]
-        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:FEW]
+        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:N_MATRICES]
         return bool(small) and all(
             np.array_equal(np.sort(a.rows(n), axis=None), np.sort(b.rows(n), axis=None))
             for n in small
@@ -213,7 +223,7 @@ def _units(side: Side, axis: Axis, frame: TokenRows) -> dict[str, Doubles]:
     found = {}
     for place in view_places(side.model, axis):
         if place.role in SEEN:
-            rows = unit_rows_of(side.model, place, 0, min(MAX_UNITS, place.size))
+            rows = unit_rows_of(side.model, place, 0, min(MAX_HIDDEN_UNITS, place.size))
             if rows is not None and rows.shape[1] == frame.inputs.shape[1]:
                 gain = gain_before(side.model, axis.stack, place).astype(np.float64)
                 if np.isfinite(rows).all():
@@ -231,16 +241,15 @@ def _nearest(
     hidden: Set[int],
     child: int,
     record: Comparison,
-    alpha: float,
-    seed: int,
-) -> Found:
+    settings: Settings,
+) -> HiddenPair:
     """The nearest of many; of those as near the one whose rewriting into the child is simplest.
 
     Models that are ``hidden`` themselves make a tie where they are as near, and are no parents.
     """
     seen = {u: looks.distances(u, child) for u in choices}
     far = {u: _mean(medians) for u, medians in seen.items()}
-    limit = AS_NEAR * max(min(far.values()), ROUNDING)
+    limit = TIED_RATIO * max(min(far.values()), TINY_DISTANCE)
     near = [u for u in choices if far[u] <= limit]
     simple = {u: looks.simplicity(u, child) for u in near}
     best = [u for u in near if simple[u] == max(simple.values())]
@@ -253,15 +262,15 @@ def _nearest(
     runner_up = rivals[0] if rivals else min(others, key=lambda u: far[u], default=-1)
     same = [seen[u] for u in others if seen[u].keys() == seen[parent].keys()]
     support = support_of(
-        np.array(list(seen[parent].values())) - ROUNDING,
+        np.array(list(seen[parent].values())) - TINY_DISTANCE,
         np.array([list(medians.values()) for medians in same]),
-        seed,
+        settings.seed,
     )
-    return Found(
+    return HiddenPair(
         child,
         parent,
         distance,
-        _compared(looks.members, parent, child, alpha, seed) or record,
+        _compared(looks.members, parent, child, settings) or record,
         runner_up,
         0.0 if rivals or runner_up < 0 else max(0.0, far[runner_up] - distance),
         support,
@@ -271,13 +280,11 @@ def _nearest(
     )
 
 
-def _compared(
-    members: Sequence[Member], a: int, b: int, alpha: float, seed: int
-) -> Comparison | None:
+def _compared(members: Sequence[Member], a: int, b: int, settings: Settings) -> Comparison | None:
     x, y = members[a], members[b]
     if x.model is None or y.model is None or not _may_be_kin(x, y):
         return None
-    return compare_pair(pair_of(x.model, y.model, Settings(alpha=alpha, seed=seed)))
+    return compare_pair(pair_of(x.model, y.model, settings))
 
 
 def _may_be_kin(a: Member, b: Member) -> bool:

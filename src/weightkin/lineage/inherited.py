@@ -15,16 +15,17 @@ from typing import Literal
 
 import numpy as np
 
-from weightkin.derivation.distances import UNRELATED, relate
+from weightkin.arrays import Doubles
+from weightkin.derivation.distances import MIN_RELATED_COSINE, relate
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import MIN_ZEROS
-from weightkin.derivation.pairing import TABLES
-from weightkin.derivation.shared import Doubles, common_values
+from weightkin.derivation.pairing import TOKEN_TABLES
+from weightkin.derivation.shared import common_values
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import Lattice, SketchedTensor
 
-Reading = Literal["below", "beside", "coarse", "open"]
+PairReading = Literal["below", "beside", "coarse", "open"]
 HALF = 0.5  # of the loss: between what descendants of the copy and all others hold
 ERRORS = 3.0  # standard errors that a reading must be away from it
 FINER = 8.0  # times that the grid of a model must be finer than the median loss
@@ -32,7 +33,7 @@ SAME_MASK = 0.999  # share of the zeros of two models that are common where one 
 MIN_REST = 32  # entries, in a row or in all, that a copy left alone: decay is read from them
 LEAST_CHANGE = 0.1  # of the loss: a row that a model moved less shows no more
 MIN_SAME = 8  # entries that are exactly the original's where the copy differs
-ALIKE = 0.5  # cosine of what one cut left, in the copy and in a model made from it
+MIN_COSINE_CUT = 0.5  # cosine of what one cut left, in the copy and in a model made from it
 MAX_LOOKED_AT = 3  # tensors whose grid is looked at, those that lost most entries
 DIGITS: Mapping[Lattice, float] = {  # half a unit in the last place, relative
     "fp8_e4m3": 2.0**-4,
@@ -66,7 +67,7 @@ def homes_of(
     """
     found = Homes()
     for v in pool:
-        below: dict[int, Reading] = {}
+        below: dict[int, PairReading] = {}
         for edge in edges:
             reading = read(sketches[edge.parent], sketches[edge.child], sketches[v], known)
             if reading in ("below", "coarse"):
@@ -81,11 +82,11 @@ def homes_of(
     return found
 
 
-def read(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Reading:
+def read(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> PairReading:
     """Whether a model was made from a lossy copy, from its original, or nothing tells."""
     if layout_of(copy) != layout_of(original):
         is_same = layout_of(v) == layout_of(copy)
-        return "below" if is_same and relate(copy, v).typical_cosine >= ALIKE else "beside"
+        return "below" if is_same and relate(copy, v).typical_cosine >= MIN_COSINE_CUT else "beside"
     if layout_of(v) != layout_of(copy) or v.scheme != copy.scheme != original.scheme:
         return "beside"
     rows = _new_rows(original, copy, v)
@@ -99,12 +100,12 @@ def layout_of(sketch: Sketch) -> frozenset[tuple[str, tuple[int, ...]]]:
     return inside or frozenset((t.name, t.shape) for t in tensors)
 
 
-def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> Reading | None:
+def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> PairReading | None:
     """Whether a model has the token rows that a copy has beyond the original; None: no such."""
     cosines = []
     for name, x in copy.tensors.items():
         o, y = original.tensors.get(name), v.tensors.get(name)
-        if o is None or x.role not in TABLES or x.shape[0] <= o.shape[0]:
+        if o is None or x.role not in TOKEN_TABLES or x.shape[0] <= o.shape[0]:
             continue
         if y is None or y.shape[0] <= o.shape[0] or y.shape[1:] != x.shape[1:]:
             return "beside"
@@ -118,7 +119,7 @@ def _new_rows(original: Sketch, copy: Sketch, v: Sketch) -> Reading | None:
         )
     if not cosines:
         return None
-    return "below" if float(np.median(cosines)) >= ALIKE else "beside"
+    return "below" if float(np.median(cosines)) >= MIN_COSINE_CUT else "beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class _Lost:
     zeros: tuple[int, int, int]  # new ones of the copy, of the model, of both
 
 
-def _loss(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> Reading:
+def _loss(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> PairReading:
     lost = list(_losses(original, copy, v))
     if not lost:
         return "beside"
@@ -175,7 +176,7 @@ def _losses(original: Sketch, copy: Sketch, v: Sketch) -> Iterator[_Lost]:
             continue
         rest = ~is_lost if (~is_lost).sum() >= MIN_REST else np.ones_like(is_lost)
         kept = float(a[rest] @ c[rest]) / max(float(a[rest] @ a[rest]), 1e-300)
-        if kept < UNRELATED:
+        if kept < MIN_RELATED_COSINE:
             continue  # replaced: it says nothing
         products, squares = ((rest * a * z).sum(axis=1, keepdims=True) for z in (c, a))
         is_told = (rest.sum(axis=1, keepdims=True) >= MIN_REST) & (squares > 0)

@@ -10,16 +10,19 @@ import numpy as np
 from weightkin.derivation.distances import PairRelation
 from weightkin.derivation.kinds import Derivation
 from weightkin.lineage.candidates import LIKELY, CandidateEdge, first_kind, support_of
-from weightkin.lineage.proposed import Likeness, square
+from weightkin.lineage.proposed import LikenessMatrix, square
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import clue
 from weightkin.records.kinds import KINDS
 
-NEAREST = 8  # possible parents looked at for each model, the most alike first
+N_NEAREST_PARENTS = 8  # possible parents looked at for each model, the most alike first
 
 
 def lossy_edges(
-    relatives: Relatives, z: Likeness, family: Sequence[int], on_progress: OnProgress | None = None
+    relatives: Relatives,
+    z: LikenessMatrix,
+    family: Sequence[int],
+    on_progress: OnProgress | None = None,
 ) -> list[CandidateEdge]:
     """Edges to models that a deterministic map made from another, nearest parent first.
 
@@ -33,7 +36,7 @@ def lossy_edges(
         if on_progress is not None:
             on_progress(n_done, len(family))
         others = [u for u in family if u != child]
-        for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:NEAREST]:
+        for parent in sorted(others, key=lambda u: -alike[child][place[u]])[:N_NEAREST_PARENTS]:
             if not relatives.may_be_made(parent, child):
                 continue
             derivation, relation = relatives.derive(parent, child)

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from weightkin.arrays import Doubles
 from weightkin.derivation.distances import relate
 from weightkin.derivation.merge_methods import explain_merge
 from weightkin.derivation.merge_parts import layer_of
-from weightkin.derivation.merges import Merge, Values, gram_matrices
-from weightkin.derivation.shared import Doubles
+from weightkin.derivation.merges import Merge, NamedArrays, gram_matrices
 from weightkin.lineage.candidates import CandidateEdge, support_of
 from weightkin.lineage.relatives import Relatives
 from weightkin.sketch import Sketch
 
-KIND = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
+KIND_OF_METHOD = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
 MIN_POOL = 3  # a child and two parents
 
 
@@ -64,7 +64,7 @@ def _support(merge: Merge, inner: Doubles, seed: int) -> float:
     part = inner[used]
     norms = np.einsum("tii->ti", part)
     apart = norms + norms[:, [child]] - 2.0 * part[:, child]  # (n_tensors, n_models)
-    if merge.method in KIND:
+    if merge.method in KIND_OF_METHOD:
         mixed = apart[:, parents].min(axis=1)
     else:
         w = np.array(merge.weights)
@@ -97,7 +97,7 @@ def _edges(
             CandidateEdge(
                 parent=parent,
                 child=child,
-                kind=KIND.get(merge.method, "merged"),
+                kind=KIND_OF_METHOD.get(merge.method, "merged"),
                 details=details,
                 weight=weight,
                 log10_pvalue=relatives.test(parent, child)[0],
@@ -125,5 +125,5 @@ def _certainty(merge: Merge | None) -> float:
     return 1.0 if merge is None else -merge.direction
 
 
-def _values(sketch: Sketch) -> Values:
+def _values(sketch: Sketch) -> NamedArrays:
     return {name: tensor.values for name, tensor in sketch.tensors.items()}

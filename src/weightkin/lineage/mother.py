@@ -38,7 +38,8 @@ from scipy.cluster.hierarchy import fcluster, linkage  # type: ignore[import-unt
 from scipy.spatial.distance import squareform  # type: ignore[import-untyped,unused-ignore]
 from scipy.stats import kurtosis  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.lineage.arborescence import ROOT, Floats, Ints, arborescence
+from weightkin.arrays import Doubles, Ints
+from weightkin.lineage.arborescence import ROOT, arborescence
 
 Stage = Literal["specialisation", "generalisation"]
 DistanceName = Literal["l_FT", "l_FT written", "l2", "l_LoRA"]
@@ -54,8 +55,7 @@ def mother(
     stage: Stage = "specialisation",
     distance: DistanceName = "l_FT",
     lam: float = LAMBDA,
-    distance_in: str = "",
-    kurtosis_in: str = "",
+    within: tuple[str, str] = ("", ""),
 ) -> Ints:
     """Parent of every model by the second paper's recipe; -1 for the root of each tree.
 
@@ -73,10 +73,10 @@ def mother(
         ``l_FT``, ``l_FT written``, ``l2`` or ``l_LoRA``: see the head of this module.
     lam : float
         What an edge against the direction of kurtosis costs, in mean distances.
-    distance_in, kurtosis_in : str
-        Part of a name: only such matrices count. Released: all of attention and ``output.dense``
-        for full fine-tuning, ``value`` and ``value`` for LoRA, everything and ``self_attn.o_proj``
-        for Llama, everything for Stable Diffusion.
+    within : tuple of str
+        Parts of names: only such matrices count, in distances and in kurtosis. Released: all of
+        attention and ``output.dense`` for full fine-tuning, ``value`` and ``value`` for LoRA,
+        everything and ``self_attn.o_proj`` for Llama, everything for Stable Diffusion.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def mother(
     names = common_square(square_matrices)
     if not names:
         raise ValueError(f"{len(square_matrices)} models have no square matrix in common")
-    near, peaked = (_those_with(part, names) for part in (distance_in, kurtosis_in))
+    near, peaked = (_those_with(part, names) for part in within)
     labels = _labels(square_matrices, names, trees, distance)
     scores = kurtoses(square_matrices, peaked)
     parents = np.full(len(square_matrices), ROOT, dtype=np.int64)
@@ -106,7 +106,7 @@ def mother(
 
 
 def spanning_tree(
-    distance: Floats, scores: Floats, *, stage: Stage = "specialisation", lam: float = LAMBDA
+    distance: Doubles, scores: Doubles, *, stage: Stage = "specialisation", lam: float = LAMBDA
 ) -> Ints:
     """Minimum directed spanning tree of M = D + lambda mean(D) T; T marks edges against kurtosis.
 
@@ -119,7 +119,7 @@ def spanning_tree(
     return arborescence(distance + lam * distance.mean() * against)
 
 
-def clusters(distance: Floats, n_trees: int) -> Ints:
+def clusters(distance: Doubles, n_trees: int) -> Ints:
     """Tree of each model: Ward's linkage cut into ``n_trees``, numbered from 0."""
     n = len(distance)
     if not 1 <= n_trees <= n:
@@ -141,14 +141,14 @@ def common_square(models: Sequence[Matrices]) -> list[str]:
     )
 
 
-def kurtoses(models: Sequence[Matrices], names: Sequence[str]) -> Floats:
+def kurtoses(models: Sequence[Matrices], names: Sequence[str]) -> Doubles:
     """Excess kurtosis of every matrix's entries, summed over the matrices."""
     return np.array(
         [sum(float(kurtosis(np.ravel(_real(m[name])))) for name in names) for m in models]
     )
 
 
-def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -> Floats:
+def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -> Doubles:
     """All pairs of models; ``mean absolute`` is what the released code clusters by."""
     parts = [_of_matrix([_real(m[name]) for m in models], distance) for name in names]
     stack = np.stack(parts)  # (n_matrices, n, n)
@@ -158,7 +158,7 @@ def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -
     return np.asarray(np.sqrt(total) if distance == "l2" else total)
 
 
-def _of_matrix(matrices: list[npt.NDArray[Any]], distance: str) -> Floats:
+def _of_matrix(matrices: list[npt.NDArray[Any]], distance: str) -> Doubles:
     n = len(matrices)
     values, lowest, highest = np.zeros((n, n)), np.inf, -np.inf
     for i, j in combinations(range(n), 2):

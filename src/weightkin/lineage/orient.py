@@ -15,21 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, expit, logsumexp
 
+from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.inheritance import Inheritance, descent_log_odds
-from weightkin.derivation.shared import (
-    Doubles,
-    SharedTensor,
-    grams,
-    squared_distances,
-    without_zeros,
-)
+from weightkin.derivation.shared import SharedTensor, grams, squared_distances, without_zeros
 from weightkin.lineage.arborescence import arborescence
 from weightkin.lineage.candidates import N_RESAMPLES
 
-Ints = npt.NDArray[np.int64]
-
 DISTANCE = 2.0  # cost of a factor e in squared distance
-UNRELATED = 0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
+REPLACED_DISTANCE = (
+    0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
+)
 ONE_SIGN = 0.5  # both parameters of the Beta law of the share of edges along which norms grow
 CHILDREN = 2.0  # log-odds of a root for each factor e in its number of children
 TIE = 1e-3  # of the mean log distance to everybody: equals go to the more central parent
@@ -93,9 +88,9 @@ def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
         squares=squares,
         weights=np.median(norms, axis=1),
         log_norms=np.log(norms) / 2,
-        inheritance=Inheritance(tensors, squares > UNRELATED),
+        inheritance=Inheritance(tensors, squares > REPLACED_DISTANCE),
         pairwise=pairwise,
-        is_replaced=(squares > UNRELATED).any(axis=0),
+        is_replaced=(squares > REPLACED_DISTANCE).any(axis=0),
     )
 
 
@@ -135,7 +130,7 @@ def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
 def distances(group: Group, counts: Doubles | None = None) -> Doubles:
     """Relative squared distance of all pairs: a replaced tensor counts one, however large."""
     weights = group.weights if counts is None else group.weights * counts
-    capped = np.where(group.squares > UNRELATED, 1.0, group.squares)
+    capped = np.where(group.squares > REPLACED_DISTANCE, 1.0, group.squares)
     pooled: Doubles = np.einsum("tij,t->ij", capped, weights) / weights.sum()
     return np.maximum(pooled, 1e-12)
 
@@ -238,7 +233,7 @@ def _one_sign(group: Group, parents: Ints) -> float:
     for v in np.flatnonzero(parents >= 0):
         u = int(parents[v])
         squares = group.squares[:, u, v]
-        changed = (squares > 1e-9) & (squares < UNRELATED)
+        changed = (squares > 1e-9) & (squares < REPLACED_DISTANCE)
         growth = (group.log_norms[changed, v] - group.log_norms[changed, u]).sum()
         if growth:
             signs.append(growth > 0)

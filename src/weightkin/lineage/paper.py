@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.derivation.shared import Doubles
+from weightkin.arrays import Doubles
 from weightkin.lineage.arborescence import ROOT
 from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.mother import common_square, distances, mother

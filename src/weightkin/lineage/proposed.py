@@ -10,21 +10,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from weightkin.derivation.shared import Doubles, common_values
+from weightkin.arrays import Doubles, Ints
+from weightkin.derivation.shared import common_values
 from weightkin.sketch import Sketch
 from weightkin.sketch.vectors import nearest, search_vectors
 
-Ints = npt.NDArray[np.int64]
-Likeness = Doubles | csr_array
+LikenessMatrix = Doubles | csr_array
 MAX_DENSE = 2000  # models of which all pairs are looked at
 N_NEAREST = 64  # by vector, of each of more models
 LEAST_COSINE = 0.125  # of two vectors: four deviations between strangers
 
 
-def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> Likeness:
+def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> LikenessMatrix:
     """Inner products of pairs in standard deviations of strangers: ``(n, n)``, 0 where not taken.
 
     Over tensors inside blocks of equal name and shape, which strangers share only by chance.
@@ -44,7 +43,7 @@ def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> Likeness
     return csr_array(upper + upper.T)
 
 
-def square(z: Likeness, index: Sequence[int]) -> Doubles:
+def square(z: LikenessMatrix, index: Sequence[int]) -> Doubles:
     """The part of some models alone, dense."""
     if isinstance(z, np.ndarray):
         return z[np.ix_(index, index)]
@@ -52,7 +51,9 @@ def square(z: Likeness, index: Sequence[int]) -> Doubles:
     return part
 
 
-def pairs_above(z: Likeness, index: Sequence[int], least: float) -> tuple[Ints, Ints, Doubles]:
+def pairs_above(
+    z: LikenessMatrix, index: Sequence[int], least: float
+) -> tuple[Ints, Ints, Doubles]:
     """Pairs of some models that are alike, by positions in ``index``, with their likeness."""
     if isinstance(z, np.ndarray):
         part = z[np.ix_(index, index)]

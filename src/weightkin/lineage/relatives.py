@@ -16,21 +16,22 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
-from weightkin.derivation.disguise import find_disguise
+from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.distances import PairRelation, relate
-from weightkin.derivation.kinds import Derivation, kind_of
+from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.screen import may_be_made
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
-from weightkin.evidence.sample import Plan, make_plan
+from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
-from weightkin.lineage.proposed import Likeness, pairs_above
+from weightkin.lineage.proposed import LikenessMatrix, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
 
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
-ALIKE = 6.0  # standard deviations of an inner product between strangers that propose a pair
+MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
 
 class Groups(Generic[T]):
@@ -96,24 +97,26 @@ class Relatives:
             is_cut = not all(self.sketches[k].scheme.is_whole for k in pair)
             a, b = (self._side(k, is_cut=is_cut) for k in pair)
             plan = make_plan((a.model, a.anatomy), (b.model, b.anatomy))
+            draw = Draw(a, b, plan, self.seed)
             is_quick = len(self.sketches) > THOROUGH
             alpha = self.paid_alpha / (2 if is_quick else 1)  # two tries are paid for
             ran = StagesRun((), {})
             if is_quick:
-                ran = run_quick(a, b, plan, self.seed, alpha)
+                ran = run_quick(draw, alpha)
             if not is_settled(ran.stages, alpha):
-                ran = self._climb(a, b, plan, alpha)
+                ran = self._climb(draw, alpha)
             is_related = is_settled(ran.stages, alpha) or pair in self.equal
             self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
-                self._undone[pair] = find_disguise(a, b, ran, plan, alpha).kinds
+                self._undone[pair] = find_disguise(draw, ran, alpha).kinds
         return self._tested[pair]
 
-    def _climb(self, a: Side, b: Side, plan: Plan, alpha: float) -> StagesRun:
-        def run_ladder(x: Side, y: Side, with_blind: bool) -> StagesRun:
-            return run_stages(x, y, plan, self.seed, alpha, thorough=False, with_blind=False)
+    def _climb(self, draw: Draw, alpha: float) -> StagesRun:
+        def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+            return run_stages(replace(draw, a=a, b=b), alpha, blind="never")
 
-        return with_other_stacks(a, b, run_ladder(a, b, False), run_ladder, alpha)[0]
+        ran = run(draw.a, draw.b, with_blind=False)
+        return with_other_stacks(draw.a, draw.b, ran, run, alpha)[0]
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""
@@ -124,9 +127,10 @@ class Relatives:
         """How j was made from i (or i from j), and their distances."""
         a, b = self._pair(i, j)
         relation = relate(a, b)
-        derived = kind_of(
-            a, b, undone=undone, relation=relation, known=self.known, names=(a.name, b.name)
+        known = KnownPair(
+            disguise=Disguise(tuple(undone), {}, {}), relation=relation, levels=self.known
         )
+        derived = kind_of(a, b, known, names=(a.name, b.name))
         return derived, relation
 
     def may_be_made(self, i: int, j: int) -> bool:
@@ -159,7 +163,10 @@ def cut(sketch: Sketch) -> Sketch:
 
 
 def components(
-    relatives: Relatives, z: Likeness, among: Sequence[int], on_progress: OnProgress | None = None
+    relatives: Relatives,
+    z: LikenessMatrix,
+    among: Sequence[int],
+    on_progress: OnProgress | None = None,
 ) -> list[list[int]]:
     """Families among some models: joined by a proposed pair only where the test rejects.
 
@@ -168,7 +175,7 @@ def components(
     """
     groups = Groups(among)
     index = sorted(among)
-    rows, columns, alike = pairs_above(z, index, ALIKE)
+    rows, columns, alike = pairs_above(z, index, MIN_LIKENESS)
     for n_settled, k in enumerate(np.argsort(-alike, kind="stable")):
         i, j = index[rows[k]], index[columns[k]]
         if groups.are_one(i, j):

@@ -13,7 +13,7 @@ from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
 from weightkin.lineage.orient import (
-    UNRELATED,
+    REPLACED_DISTANCE,
     Group,
     Orientation,
     descendants,
@@ -31,7 +31,9 @@ from weightkin.sketch import Sketch
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
 CAME = 0.98  # probability that a model came through the copy whose loss it holds
-FEW = 2  # children of a root, from which it cannot be told from one of them without a clock
+MAX_AMBIGUOUS_CHILDREN = (
+    2  # children of a root, from which it cannot be told from one of them without a clock
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,7 @@ def _of_different(
     far = np.sqrt(distances(group))
     root = int(np.flatnonzero(found.parents < 0)[0])
     edges = [
-        trained_edge(own, relatives, members, found, int(found.parents[v]), int(v),
-              float(far[found.parents[v], v]), known_root)
+        trained_edge(relatives, members, found, int(v), float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:
@@ -151,7 +152,7 @@ def _of_different(
         is_timed = bool(group.pairwise.direction[u, v])
         if (
             u == root
-            and n_beside <= FEW
+            and n_beside <= MAX_AMBIGUOUS_CHILDREN
             and not is_timed
             and not relatives.undone(edge.parent, edge.child)
         ):
@@ -208,7 +209,7 @@ def _beside(
 
 def _lacks_new_part(group: Group, u: int, v: int) -> bool:
     """Whether u alone replaced a matrix that v shares with others: v was hardly made from u."""
-    related = group.squares <= UNRELATED  # (n_tensors, n, n)
+    related = group.squares <= REPLACED_DISTANCE  # (n_tensors, n, n)
     n_u, n_v = (related[:, x].sum(axis=1) - 1 for x in (u, v))
     return bool(((n_u == 0) & (n_v > 0) & ~related[:, u, v]).any())
 

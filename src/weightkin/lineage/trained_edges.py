@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from weightkin.derivation.clock import MIN_ROWS, STILL, collinear_rows
+from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.orient import Orientation, Pairwise
 from weightkin.lineage.relatives import Relatives
@@ -21,16 +21,36 @@ HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as li
 
 
 def trained_edge(
-    own: Sequence[Sketch],
     relatives: Relatives,
     members: Sequence[int],
     found: Orientation,
-    u: int,
     v: int,
     distance: float,
     known_root: int | None = None,
 ) -> CandidateEdge:
-    """The edge from u to v, as sure as its direction, and as this parent rather than the next."""
+    """The edge into a model, as sure as its direction, and as this parent rather than the next.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models, and what is known of pairs of them.
+    members : sequence of int
+        Those of the tree.
+    found : Orientation
+        The tree: parents and directions by position among the members.
+    v : int
+        Position of the child; it has a parent.
+    distance : float
+        Relative distance of the child to its parent.
+    known_root : int, optional
+        The model that is known to be the root of the tree.
+
+    Returns
+    -------
+    CandidateEdge
+        Between models, not positions.
+    """
+    u = int(found.parents[v])
     undone = relatives.undone(members[u], members[v])
     derivation, _ = relatives.derive(members[u], members[v], undone)
     evidence = [clue("relative-distance", distance=round(distance, 6))]
@@ -52,7 +72,7 @@ def trained_edge(
     ):
         direction = min(direction, 0.5)
         evidence.append(clue("rewritten-undetermined"))
-    evidence += _clock_clues(own[u], own[v])
+    evidence += _clock_clues(*(relatives.sketches[members[k]] for k in (u, v)))
     return CandidateEdge(
         parent=members[u],
         child=members[v],
@@ -87,7 +107,7 @@ def _is_odd_one(relatives: Relatives, members: Sequence[int], u: int, v: int) ->
 
 def _clock_clues(parent: Sketch, child: Sketch) -> list[Clue]:
     found = collinear_rows(parent, child)
-    if found.n_rows < MIN_ROWS or abs(found.c - 1.0) <= STILL:
+    if found.n_rows < MIN_CLOCK_ROWS or abs(found.c - 1.0) <= STILL:
         return []
     log_odds = CLOCK if found.c < 1.0 else -CLOCK
     return [clue("unused-rows-shrank", n_rows=found.n_rows, c=found.c, log_odds=log_odds)]
@@ -102,7 +122,7 @@ def pairwise(own: Sequence[Sketch]) -> Pairwise:
             found = collinear_rows(own[i], own[j])
             if found.n_sampled:
                 rows[i, j] = rows[j, i] = found.n_rows
-            if found.n_rows >= MIN_ROWS and abs(found.c - 1.0) > STILL:
+            if found.n_rows >= MIN_CLOCK_ROWS and abs(found.c - 1.0) > STILL:
                 odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
                 odds[j, i] = -odds[i, j]
     return Pairwise(odds, rows)

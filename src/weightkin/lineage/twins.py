@@ -18,7 +18,7 @@ from weightkin.lineage.relatives import Relatives
 from weightkin.records import clue
 from weightkin.sketch import Sketch
 
-AS_NEAR = 1e-9  # relative distance
+TIED_DISTANCE = 1e-9  # relative distance
 
 
 def twins_of(
@@ -70,7 +70,7 @@ def _settled(
     wanted = _shapes(sketches[edge.child])
     those = [u for u in (edge.parent, *others) if _shapes(sketches[u]) == wanted]
     far = {u: relate(sketches[u], sketches[edge.child]).relative_distance for u in those}
-    nearest = [u for u in those if far[u] <= min(far.values()) + AS_NEAR]
+    nearest = [u for u in those if far[u] <= min(far.values()) + TIED_DISTANCE]
     if len(nearest) == 1:
         return replace(edge, parent=nearest[0])
     rival = next(u for u in (*nearest, *others) if u != edge.parent)

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Doubles
 from weightkin.evidence.ladder import block_is_real
 from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
-from weightkin.localise.blockscan import BlockScan, Doubles
+from weightkin.localise.blockscan import BlockScan
 from weightkin.records import BlockRelation, Effect, left_out
 from weightkin.records.comparison import Relation
 from weightkin.stats.combining import best_monotone_map
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StackScan:
     """A pair of blocks that belong together, with the pairs of axes that say so."""
 
     stack: str
@@ -48,13 +49,13 @@ def find_pairs(
     scans: Sequence[BlockScan],
     corrected: Sequence[Doubles],
     log10_alpha: float,
-) -> list[Found]:
+) -> list[StackScan]:
     """Pairs of blocks past the level whose matched units are alike, not only lined up.
 
     A pair of an axis that the guard refused is kept when its uncorrected figure would pass and its
     effect does: such pairs are described, with p-value one.
     """
-    merged: dict[tuple[str, int, int], list[Found]] = {}
+    merged: dict[tuple[str, int, int], list[StackScan]] = {}
     for scan, table in zip(scans, corrected, strict=True):
         passing = (table if scan.trusts else scan.by_blocks) <= log10_alpha
         for i, j in np.argwhere(passing & scan.is_testable).tolist():
@@ -67,7 +68,7 @@ def find_pairs(
     return [_join(pair) for _, pair in sorted(merged.items())]
 
 
-def map_stack(stack: str, found: Sequence[Found], scans: Sequence[BlockScan]) -> StackMap:
+def map_stack(stack: str, found: Sequence[StackScan], scans: Sequence[BlockScan]) -> StackMap:
     """Say what became of every block of one stack that could be tested.
 
     The monotone map comes from dynamic programming over the pairs found; pairs outside it were
@@ -95,7 +96,7 @@ def map_stack(stack: str, found: Sequence[Found], scans: Sequence[BlockScan]) ->
 
 def _look(
     tester: PairTester, scan: BlockScan, i: int, j: int, log10_p: float, log10_alpha: float
-) -> Found:
+) -> StackScan:
     """Read the full views of a pair of blocks again for its effect; its chance is paid for."""
     a, b = scan.blocks_a[i], scan.blocks_b[j]
     pairs = [
@@ -109,19 +110,19 @@ def _look(
         seen = tester.test(x, y, tester.read(x, is_a=True), tester.read(y, is_a=False))
         tested += [seen] if seen else []
     axes = tuple((x, y) for _, x, y in pairs)
-    return Found(
+    return StackScan(
         scan.stack, a, b, log10_p, axes, pooled_effect([t.evidence for t in tested]), (scan.kind,)
     )
 
 
-def _join(found: Sequence[Found]) -> Found:
+def _join(found: Sequence[StackScan]) -> StackScan:
     best = min(found, key=lambda f: f.log10_pvalue)  # hidden units first where equal
     axes = tuple(pair for f in found for pair in f.axes)
     kinds = tuple(kind for f in found for kind in f.kinds)
-    return Found(best.stack, best.a, best.b, best.log10_pvalue, axes, best.effect, kinds)
+    return StackScan(best.stack, best.a, best.b, best.log10_pvalue, axes, best.effect, kinds)
 
 
-def _relation(f: Found, here: Sequence[Found]) -> BlockRelation:
+def _relation(f: StackScan, here: Sequence[StackScan]) -> BlockRelation:
     relation: Relation = "kept" if f.a == f.b else "moved"
     if sum(x.a == f.a for x in here) > 1 or sum(x.b == f.b for x in here) > 1:
         relation = "repeated"

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.arrays import Bools, Doubles
 from weightkin.evidence.guard import tie, whom_to_trust
 from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
 from weightkin.evidence.sample import Plan
@@ -28,8 +28,6 @@ from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.sums import logsumexp
 from weightkin.stats.trend import is_structured
 
-Doubles = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 KINDS: tuple[AxisKind, ...] = ("units", "vo")
 
 
@@ -102,7 +100,7 @@ class _Pieces:
     stacks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        axes = {is_a: self._side(is_a).axes(self.kind) for is_a in (True, False)}
+        axes = {is_a: self._side(is_a=is_a).axes(self.kind) for is_a in (True, False)}
         self.stacks = sorted({x.stack for x in axes[True]} & {x.stack for x in axes[False]})
         for stack in self.stacks:
             here = [(is_a, x) for is_a in axes for x in axes[is_a] if x.stack == stack]
@@ -110,12 +108,12 @@ class _Pieces:
             for is_a, axis in here:
                 self._read(axis, window, is_a=is_a)
 
-    def _side(self, is_a: bool) -> Side:
+    def _side(self, *, is_a: bool) -> Side:
         return self.tester.a if is_a else self.tester.b
 
     def axes(self, stack: str, *, is_a: bool) -> list[Axis]:
         """Sampled axes of one stack, by block."""
-        axes = [x for x in self._side(is_a).axes(self.kind) if x.stack == stack]
+        axes = [x for x in self._side(is_a=is_a).axes(self.kind) if x.stack == stack]
         return sorted(axes, key=lambda x: x.block)
 
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.arrays import Ints
 from weightkin.evidence.guard import whom_to_trust
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import (
@@ -24,10 +25,9 @@ from weightkin.formats.model import Model
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
-from weightkin.stats.matching import Ints
 
-MAX_TOKENS = 512  # embedding rows that show the residual dimensions
-MIN_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports
+N_RESIDUAL_TOKENS = 512  # embedding rows that show the residual dimensions
+MIN_MATCHED_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports
 
 
 def map_residual(
@@ -56,13 +56,13 @@ def map_residual(
     for t, n in tested:
         is_trusted = trusts is not None and bool(tester.without_ties([t]))
         log10_p = t.evidence.log10_pvalue if is_trusted else 0.0
-        axes = _Pair(a, b, t.a, t.b)
+        axes = _AxisPair(a, b, t.a, t.b)
         maps.append(_residual_map(axes, n, log10_p, trusts, log10_alpha))
     return maps, tuple(tester.skipped.values())
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _AxisPair:
     a: Side
     b: Side
     axis_a: Axis
@@ -70,13 +70,13 @@ class _Pair:
 
 
 def _residual_map(
-    pair: _Pair, n_rows: int, log10_p: float, trusts: Trusts | None, log10_alpha: float
+    pair: _AxisPair, n_rows: int, log10_p: float, trusts: Trusts | None, log10_alpha: float
 ) -> ResidualMap:
     axis_a, axis_b = pair.axis_a, pair.axis_b
     views_a = _dimension_views(pair.a.model, axis_a, n_rows)
     views_b = _dimension_views(pair.b.model, axis_b, n_rows)
     found = match_units(views_a, views_b, lambda role: False)
-    least = MIN_SHARE * min(axis_a.n_units, axis_b.n_units)
+    least = MIN_MATCHED_SHARE * min(axis_a.n_units, axis_b.n_units)
     if log10_p > log10_alpha and len(found.units_a) < least:
         found = no_match()  # strangers share a few dimensions by chance
     return ResidualMap(
@@ -111,7 +111,7 @@ def _dimension_views(model: Model, axis: Axis, n_rows: int) -> Views:
 
 def _spread(n: int) -> Ints:
     """Runs of rows spread evenly over a table: fixed by its size alone."""
-    if n <= MAX_TOKENS:
+    if n <= N_RESIDUAL_TOKENS:
         return np.arange(n)
-    starts = np.linspace(0, n - TOKEN_RUN, MAX_TOKENS // TOKEN_RUN).astype(np.int64)
+    starts = np.linspace(0, n - TOKEN_RUN, N_RESIDUAL_TOKENS // TOKEN_RUN).astype(np.int64)
     return np.unique(starts[:, None] + np.arange(TOKEN_RUN))

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from weightkin.anatomy.naming import is_buffer
+from weightkin.arrays import Floats
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, TensorInfo
 from weightkin.records import Skipped, left_out
 from weightkin.records.location import Likeness, TensorRelation
-from weightkin.stats.matching import Floats
 
 N_VALUES, N_RUNS = 4096, 4  # values read of one tensor, in so many runs spread evenly
 MAX_GROUP = 2048  # tensors of one shape and model beyond which only equal names are compared

@@ -17,17 +17,18 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import WeightkinError
 from weightkin.evidence.pairs import effect_of
 from weightkin.papers.forward import Activations, BlockActivations, record_activations
 from weightkin.papers.inputs import shared_inputs
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Null, Trusts
-from weightkin.stats.matching import Floats, Ints, Matching, match_rows
+from weightkin.stats.matching import Matching, match_rows
 from weightkin.stats.published import fisher, match, spearman, spearman_monte_carlo
 
-N_TOKENS = 1024
-CHUNK = 1024  # positions of the output distributions held in double precision at a time
+N_POSITIONS = 1024
+POSITIONS_AT_ONCE = 1024  # positions of the output distributions held in double precision at a time
 
 
 def activation_tests(
@@ -35,7 +36,7 @@ def activation_tests(
     source_b: str | Path,
     *,
     seed: int = 0,
-    n_tokens: int = N_TOKENS,
+    n_tokens: int = N_POSITIONS,
     inputs: Literal["uniform", "text", "gaussian"] = "uniform",
     device: str | None = None,
 ) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
@@ -157,9 +158,9 @@ def phi_jsd(a: Activations, b: Activations) -> Test | None:
     if p is None or q is None or p.shape != q.shape:
         return None
     total = 0.0
-    for start in range(0, len(p), CHUNK):
-        x = p[start : start + CHUNK].astype(np.float64)
-        y = q[start : start + CHUNK].astype(np.float64)
+    for start in range(0, len(p), POSITIONS_AT_ONCE):
+        x = p[start : start + POSITIONS_AT_ONCE].astype(np.float64)
+        y = q[start : start + POSITIONS_AT_ONCE].astype(np.float64)
         middle = np.logaddexp(x, y) - math.log(2.0)
         total += 0.5 * float((np.exp(x) * (x - middle)).sum() + (np.exp(y) * (y - middle)).sum())
     where = _Where("all", "all", len(p), a.inputs, "either")

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.types import Place
+from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.inputs import CannotRun, Inputs, library
 from weightkin.papers.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import Floats
 
-BATCH = 1 << 25  # numbers of one batch of logits
+LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits
 KEPT_OUTPUTS = 1 << 26  # numbers of the output distributions kept, 256 MiB
 
 
@@ -157,7 +157,7 @@ def _feed_model(model: Any, inputs: Inputs) -> tuple[int, Floats | None]:
     torch = library("torch")
     name = "pixel_values" if inputs.kind == "images" else "input_ids"
     n_wide = int(getattr(model.config.get_text_config(), "vocab_size", 0) or 1)
-    size = max(1, BATCH // (n_wide * math.prod(inputs.values.shape[1:])))
+    size = max(1, LOGITS_PER_BATCH // (n_wide * math.prod(inputs.values.shape[1:])))
     starts = range(0, len(inputs.values), size)
     kept: list[Floats] = []
     for start in starts:

@@ -20,10 +20,10 @@ from weightkin.sources.local import LocalFile, home_of
 
 InputKind = Literal["uniform", "text", "images", "gaussian"]
 LENGTH = 64  # tokens of one sequence, unless a model reads fewer
-MAX_SIDE = 1 << 13  # pixels
-MAX_CONFIG = 16 << 20  # bytes
+MAX_IMAGE_SIDE = 1 << 13  # pixels
+MAX_TOKENIZER_BYTES = 16 << 20  # bytes
 MAX_TOKENIZER = 1 << 27
-MAX_TOKENS = 4_000_000  # entries of a tokenizer's lists
+MAX_TOKENIZER_ENTRIES = 4_000_000  # entries of a tokenizer's lists
 
 
 class CannotRun(WeightkinError):
@@ -72,9 +72,9 @@ def what_it_reads(folder: str | Path) -> Reads:
         return Reads("tokens", n_vocabulary, min([LENGTH, *(n for n in lengths if n)]), width=width)
     size = config.get("image_size")
     height, across = size if isinstance(size, list) and len(size) == 2 else (size, size)
-    sides = [n for n in (height, across) if isinstance(n, int) and 0 < n <= MAX_SIDE]
+    sides = [n for n in (height, across) if isinstance(n, int) and 0 < n <= MAX_IMAGE_SIDE]
     channels = _whole(config, "num_channels") or 3
-    if len(sides) == 2 and channels <= MAX_SIDE:
+    if len(sides) == 2 and channels <= MAX_IMAGE_SIDE:
         patch = _whole(config, "patch_size") or 16
         n_patches = max(1, (sides[0] // patch) * (sides[1] // patch))
         return Reads("images", 0, 0, (channels, sides[0], sides[1]), n_patches, width)
@@ -195,7 +195,7 @@ def have_equal_tokenizers(folder_a: str | Path, folder_b: str | Path) -> bool | 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
     """Read config.json as plain JSON."""
-    return _read_json(folder / "config.json", MAX_CONFIG)
+    return _read_json(folder / "config.json", MAX_TOKENIZER_BYTES)
 
 
 def library(name: str) -> Any:
@@ -231,7 +231,7 @@ def _language_reference() -> str:
 def _read_json(path: Path, limit: int) -> Mapping[str, Any]:
     try:
         raw = _contents(path, limit)
-        return parse_object(raw, path, path.stem, is_hint=True, most=MAX_TOKENS)
+        return parse_object(raw, path, path.stem, is_hint=True, most=MAX_TOKENIZER_ENTRIES)
     except UnreadableModel as error:
         raise CannotRun(str(error)) from None
 

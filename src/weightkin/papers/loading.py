@@ -15,10 +15,10 @@ from weightkin.formats import model_from_arrays, open_model
 from weightkin.papers.inputs import CannotRun, library, read_config
 from weightkin.records import Skipped, left_out
 
-ROLES = {"mlp.gate": "gate", "mlp.up": "up", "mlp.down": "hidden"}
+PAPER_ROLES = {"mlp.gate": "gate", "mlp.up": "up", "mlp.down": "hidden"}
 
 # The architecture's name in a config says which class has the right head.
-HEADS = (
+HEAD_CLASSES = (
     ("ForCausalLM", "AutoModelForCausalLM"),
     ("LMHeadModel", "AutoModelForCausalLM"),
     ("ForMaskedLM", "AutoModelForMaskedLM"),
@@ -80,7 +80,7 @@ def find_mlps(model: Any) -> tuple[list[Mlp], list[Skipped]]:
         if axis.kind != "units" or not any(p.role == "mlp.down" for p in axis.places):
             continue
         name = f"{axis.stack}.{axis.block}" + ("" if axis.name == "mlp" else f" {axis.name}")
-        places = {ROLES[p.role]: p for p in _weights(axis)}
+        places = {PAPER_ROLES[p.role]: p for p in _weights(axis)}
         if any(module_of(p) not in modules for p in places.values()):
             skipped.append(left_out(name, "inside-one-module"))
         elif "hidden" not in places or not {"gate", "up"} & places.keys():
@@ -147,11 +147,11 @@ def _check_depth(config: Mapping[str, Any], path: Path) -> None:
 def _head(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
     name = str(names[0]) if isinstance(names, list) and names else ""
-    return next((auto for suffix, auto in HEADS if name.endswith(suffix)), "AutoModel")
+    return next((auto for suffix, auto in HEAD_CLASSES if name.endswith(suffix)), "AutoModel")
 
 
 def _weights(axis: Axis) -> Iterator[Place]:
-    return (p for p in axis.places if p.role in ROLES and not p.tensor.endswith("bias"))
+    return (p for p in axis.places if p.role in PAPER_ROLES and not p.tensor.endswith("bias"))
 
 
 def _plain_is_gate(places: dict[str, Place]) -> dict[str, Place]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.stage import block_name, pair_axes
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Null
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.published import (
     InvariantStatistic,
     fisher,
@@ -129,7 +131,8 @@ def _phi_u(
         r, log10_p = spearman(matched, np.arange(n))
         logs.append(log10_p)
         name = block_name(axis_a)
-        yield _test("phi_U", name, n, r, log10_p, "asymptotic", _effect(x, y, matched))
+        found = _test("phi_U", name, n, r, log10_p, "asymptotic")
+        yield replace(found, effect=_effect(x, y, matched))
         exact = spearman_monte_carlo(r, n, n_draws=n_draws, rng=rng)
         yield _test("phi_U_monte_carlo", name, n, r, exact, "monte-carlo")
     if logs:
@@ -151,7 +154,6 @@ def _test(
     statistic: float,
     log10_p: float,
     null: Null,
-    effect: Effect = NO_EFFECT,
 ) -> Test:
     return Test(
         name=name,
@@ -163,7 +165,7 @@ def _test(
         statistic=float(statistic),
         log10_pvalue=float(log10_p),
         null=null,
-        effect=effect,
+        effect=NO_EFFECT,
     )
 
 

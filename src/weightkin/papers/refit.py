@@ -15,20 +15,33 @@ from typing import Any
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.errors import UsageError
-from weightkin.papers.activations import N_TOKENS, phi_match
+from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
 from weightkin.papers.loading import ffn, find_mlps, load, running, width_of
 from weightkin.records import Test
-from weightkin.stats.matching import Floats
 
 N_STEPS = 3000
-BATCH = 256
+N_PER_BATCH = 256
 RATE = 1e-2
 N_SCALE = 4096  # vectors that give the scale of the function, and the error at the end
 
 Ffn = Callable[[Any], Any]  # torch tensors (n, width) to (n, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a fit is made: steps of Adam on fresh Gaussian vectors, and where."""
+
+    n_steps: int = N_STEPS
+    batch: int = N_PER_BATCH
+    rate: float = RATE
+    device: str | None = None  # a GPU when there is one
+
+
+USUAL_FIT = Fit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +80,11 @@ class GluFit:
 def generalised_match(
     folder_a: str | Path,
     folder_b: str | Path,
-    block_a: int = 0,
-    block_b: int = 0,
+    blocks: tuple[int, int] = (0, 0),
     *,
     n_units: int | None = None,
-    n_steps: int = N_STEPS,
-    n_tokens: int = N_TOKENS,
+    fit: Fit = USUAL_FIT,
     seed: int = 0,
-    device: str | None = None,
 ) -> list[Test]:
     """phi_MATCH between gated MLPs fitted to one MLP of each model.
 
@@ -82,19 +92,15 @@ def generalised_match(
     ----------
     folder_a, folder_b : str or Path
         Local models of equal residual width, in the same basis of it.
-    block_a, block_b : int
-        Which of the MLPs, counted through the whole model.
+    blocks : tuple of int
+        Which of the MLPs of each model, counted through the whole model.
     n_units : int, optional
         Hidden width of both fits; by default that of the wider MLP.
-    n_steps : int
-        Steps of Adam on fresh Gaussian vectors; `fit_glu` gives the cost.
-    n_tokens : int
-        Gaussian vectors on which the fits are matched.
+    fit : Fit
+        How long and where both are fitted; `fit_glu` gives the cost.
     seed : int
         Of everything drawn. The two fits start from different draws: with a common start, fits of
         unrelated functions would match each other.
-    device : str, optional
-        By default a GPU when there is one.
 
     Returns
     -------
@@ -107,17 +113,18 @@ def generalised_match(
     CannotRun, UsageError
         A model that does not run, different residual widths, no such block.
     """
-    first, second = _one_ffn(folder_a, block_a, device), _one_ffn(folder_b, block_b, device)
+    first, second = (
+        _one_ffn(folder, block, fit.device)
+        for folder, block in zip((folder_a, folder_b), blocks, strict=True)
+    )
     if first.width != second.width:
         raise CannotRun(f"residual widths differ: {first.width} and {second.width}")
     n = n_units or max(first.n_units, second.n_units)
     fits = [
-        fit_glu(
-            one.run, one.width, n_units=n, seed=[seed, side], n_steps=n_steps, device=one.device
-        )
+        fit_glu(one.run, one.width, n, seed=[seed, side], fit=replace(fit, device=one.device))
         for side, one in enumerate((first, second))
     ]
-    vectors = gaussian_vectors(first.width, n_tokens, seed)
+    vectors = gaussian_vectors(first.width, N_POSITIONS, seed)
     a, b = (f.activations(vectors, o.name) for f, o in zip(fits, (first, second), strict=True))
     view = f"refit with {n} units, errors {fits[0].error:.2g} and {fits[1].error:.2g}"
     tests = phi_match(a, b, pairs=[(0, 0)], seed=seed)
@@ -129,13 +136,10 @@ def generalised_match(
 def fit_glu(
     function: Ffn,
     width: int,
-    *,
     n_units: int,
+    *,
     seed: int | list[int],
-    n_steps: int = N_STEPS,
-    batch: int = BATCH,
-    rate: float = RATE,
-    device: str = "cpu",
+    fit: Fit = USUAL_FIT,
 ) -> GluFit:
     """Fit a fresh gated MLP to a function by regression on isotropic Gaussian vectors.
 
@@ -145,21 +149,27 @@ def fit_glu(
     Parameters
     ----------
     function : callable
-        From torch tensors ``(n, width)`` to ``(n, width)``, on ``device``.
+        From torch tensors ``(n, width)`` to ``(n, width)``, on the device of the fit.
     width, n_units : int
         Residual width, and hidden width of the fit.
     seed : int or list of int
         Of the start and of the vectors.
-    n_steps, batch, rate : number
+    fit : Fit
         Cost ``O(n_steps batch width n_units)``: 10 s on one core at 96, 384 and 1500 steps.
-    device : str
-        Where the function lives.
+
+    Returns
+    -------
+    GluFit
+        Weights of the fit, in the scale of the function, and its errors.
 
     Raises
     ------
+    UsageError
+        No unit, or no step.
     CannotRun
         A function that gives non-finite values, or a constant.
     """
+    n_steps, batch, rate, device = fit.n_steps, fit.batch, fit.rate, fit.device or "cpu"
     if min(width, n_units, n_steps, batch) < 1:
         raise UsageError(f"fit: found {n_units} units and {n_steps} steps, expected at least 1")
     torch = library("torch")

@@ -13,10 +13,10 @@ from weightkin.errors import WeightkinError
 from weightkin.records import Skipped, Test, left_out
 from weightkin.records.codes import TESTS
 
-MAX_BYTES = 16 << 30  # of one model in float32, as transformers holds it
+MAX_MODEL_BYTES = 16 << 30  # of one model in float32, as transformers holds it
 MAX_REFIT = 1 << 22  # width times units: a fit then takes minutes on one core
 REFIT_STEPS = 1000
-WHAT = "activation tests"
+ACTIVATION_TESTS = "activation tests"
 
 
 def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skipped, ...]]:
@@ -44,16 +44,16 @@ def _why_not(a: Side, b: Side) -> Skipped | None:
 
     for name, side in (("a", a), ("b", b)):
         if not Path(side.model.source).is_dir():
-            return left_out(WHAT, "no-folder", model=name)
+            return left_out(ACTIVATION_TESTS, "no-folder", model=name)
         n_bytes = 4 * sum(math.prod(t.shape) for t in side.model.tensors.values())
-        if n_bytes > MAX_BYTES:
-            gib, most = n_bytes >> 30, MAX_BYTES >> 30
-            return left_out(WHAT, "too-large-to-run", model=name, gib=gib, most=most)
+        if n_bytes > MAX_MODEL_BYTES:
+            gib, most = n_bytes >> 30, MAX_MODEL_BYTES >> 30
+            return left_out(ACTIVATION_TESTS, "too-large-to-run", model=name, gib=gib, most=most)
     try:
         library("torch")
         library("transformers")
     except WeightkinError as error:
-        return left_out(WHAT, "cannot-run", error=str(error))
+        return left_out(ACTIVATION_TESTS, "cannot-run", error=str(error))
     return None
 
 
@@ -64,7 +64,7 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
         return (), ()
     if all(map(_is_gated, mlps)) and mlps[0].n_units == mlps[1].n_units:
         return (), ()
-    from weightkin.papers.refit import generalised_match
+    from weightkin.papers.refit import Fit, generalised_match
 
     what = "refitted MLPs"
     n_units = max(mlps[0].n_units, mlps[1].n_units)
@@ -72,7 +72,9 @@ def _refitted(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Skip
     if size > MAX_REFIT:
         return (), (left_out(what, "slow-to-fit", n=size),)
     try:
-        tests = generalised_match(a.model.source, b.model.source, n_steps=REFIT_STEPS, seed=seed)
+        tests = generalised_match(
+            a.model.source, b.model.source, fit=Fit(n_steps=REFIT_STEPS), seed=seed
+        )
     except WeightkinError as error:
         return (), (left_out(what, "cannot-run", error=str(error)),)
     return tuple(tests), (left_out(what, "first-block-only"),)
@@ -92,5 +94,9 @@ def _width(side: Side, axis: Axis) -> int:
 
 
 def _named(skipped: Skipped) -> Skipped:
-    what = WHAT if skipped.what == WHAT else f"{WHAT}: {skipped.what}"
+    what = (
+        ACTIVATION_TESTS
+        if skipped.what == ACTIVATION_TESTS
+        else f"{ACTIVATION_TESTS}: {skipped.what}"
+    )
     return replace(skipped, what=what, test="activations")

@@ -13,14 +13,14 @@ from weightkin.policy.contents import MOST_STATE
 from weightkin.policy.covered import files_of
 from weightkin.policy.naming import (
     Meant,
-    Named,
+    Resolved,
     Unknown,
     is_path,
     registered_as,
     why_not_as_registered,
 )
 from weightkin.policy.reading import Policy
-from weightkin.policy.walk import Found, models_of
+from weightkin.policy.walk import FoundSource, models_of
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -36,16 +36,16 @@ class Room:
     policy: Policy
     registry: Registry | None
     models: tuple[Registered, ...]
-    named: dict[str, Named]
+    named: dict[str, Resolved]
     families: dict[str, set[int]]
     problem: str
     is_full: bool
 
 
-def candidates_of(source: Source, room: Room) -> Iterable[Found]:
+def candidates_of(source: Source, room: Room) -> Iterable[FoundSource]:
     """What a source holds; where it is no path, the registered model of that name or number."""
     if isinstance(source, Model):
-        return [Found(source.source, source)]
+        return [FoundSource(source.source, source)]
     text = str(source)
     if is_path(text) and not text.startswith("#"):
         return models_of(source)
@@ -53,21 +53,21 @@ def candidates_of(source: Source, room: Room) -> Iterable[Found]:
     if isinstance(known, Meant) and room.registry is not None:
         return _of_registered(known, room.registry)
     if isinstance(known, Unknown) and not known.is_absent:
-        return [Found(text, unreadable(shown(text), known.why, "one model"))]
+        return [FoundSource(text, unreadable(shown(text), known.why, "one model"))]
     if room.registry and "+" not in text and not may_be_elsewhere(text):
         nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
-        return [Found(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
+        return [FoundSource(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
     return models_of(source)
 
 
-def _of_registered(known: Meant, registry: Registry) -> Iterator[Found]:
+def _of_registered(known: Meant, registry: Registry) -> Iterator[FoundSource]:
     """All that lies where the model of a name was registered from, if that is still there."""
     for model in {m.source: m for m in known.models}.values():
         why = why_not_as_registered(model, registry)
-        yield from models_of(model.source) if why is None else [Found(model.source, why)]
+        yield from models_of(model.source) if why is None else [FoundSource(model.source, why)]
 
 
-def held_by_trainer(found: Found, told: Checked) -> int:
+def held_by_trainer(found: FoundSource, told: Checked) -> int:
     """Bytes of a trainer's own file that may be passed over, 0 if it may not.
 
     It is too small on disk for weights, whatever was or was not read of it. All such files of one

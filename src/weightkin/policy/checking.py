@@ -13,7 +13,7 @@ from weightkin.api.arguments import check_paths, check_seed
 from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
-from weightkin.formats import Model, digest
+from weightkin.formats import Model
 from weightkin.formats.card import CARD
 from weightkin.formats.declared import folder_of
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
@@ -21,10 +21,10 @@ from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
-from weightkin.policy.rules import Bench
+from weightkin.policy.rules import RuleContext
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
-from weightkin.policy.walk import Found
+from weightkin.policy.walk import FoundSource
 from weightkin.records import Skipped, left_out
 from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
@@ -228,7 +228,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     return (replace(first, skipped=(*first.skipped, *states), findings=findings), *rest)
 
 
-def _tried(found: Found, room: Room, seed: int) -> Weighed | WeightkinError:
+def _tried(found: FoundSource, room: Room, seed: int) -> Weighed | WeightkinError:
     if isinstance(found.model, WeightkinError):
         return found.model
     return tried(found.source, partial(_check_one, found.model, room, seed))
@@ -236,15 +236,15 @@ def _tried(found: Found, room: Room, seed: int) -> Weighed | WeightkinError:
 
 def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     policy = room.policy
-    own = digest(model)
-    look_at = partial(look, model, room.named, digest=own, alpha=policy.alpha, seed=seed)
+    look_at = partial(look, model, room.named, alpha=policy.alpha, seed=seed)
     try:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
     except UnusableRegistry as error:  # damaged where it was not looked at before
         room = replace(room, registry=None, families={}, problem=str(error))
         known = look_at(None)
-    bench = Bench(policy, known, room.families, room.is_full)
+    bench = RuleContext(policy, known, room.families, room.is_full)
+    own = known.digest
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
     if room.problem:
         open_.append(open_finding(own, "registry", room.problem))

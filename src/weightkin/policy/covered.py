@@ -28,7 +28,7 @@ MOST_VOCABULARY = 1 << 24  # of a GGUF file, which holds its tokens
 MOST_RAW = 1 << 28  # bytes beside tensors that are looked at
 MOST_PIECES = 1 << 22  # pieces of the strided tensors of one file
 MOST_GAPS = 1 << 17  # pieces between them that are looked at
-CHUNK = 1 << 22
+BYTES_AT_ONCE = 1 << 22
 Bytes = npt.NDArray[np.int64]  # (n, 2): first byte and the one behind the last of each piece
 
 
@@ -58,8 +58,8 @@ def information(file: File, gaps: Bytes) -> int:
         return _length(gaps)
     packer, n = zlib.compressobj(1), 0
     for start, stop in gaps.tolist():
-        for first in range(start, stop, CHUNK):
-            piece = file.read([(first, min(first + CHUNK, stop))])
+        for first in range(start, stop, BYTES_AT_ONCE):
+            piece = file.read([(first, min(first + BYTES_AT_ONCE, stop))])
             n += len(packer.compress(piece.tobytes()))
     return n + len(packer.flush())
 

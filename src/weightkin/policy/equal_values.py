@@ -12,9 +12,9 @@ import numpy as np
 
 from weightkin.formats import Model
 
-LEAST = 0.6  # share of equal values that no two models have that were trained apart
+MIN_EQUAL_SHARE = 0.6  # share of equal values that no two models have that were trained apart
 LEAST_VALUES = 1000
-MOST_ROWS, MOST_COLUMNS = 8, 4096  # of a tensor, looked at
+MAX_EQUAL_ROWS, MAX_EQUAL_COLUMNS = 8, 4096  # of a tensor, looked at
 MOST_WIDTH = 1 << 22  # of a row, which is read whole
 
 
@@ -33,8 +33,8 @@ def equal_share(a: Model, b: Model) -> float:
         width = math.prod(shape[1:])
         if width > MOST_WIDTH:
             continue
-        rows = np.unique(np.linspace(0, shape[0] - 1, MOST_ROWS).astype(np.int64))
-        x, y = (m.rows(name, rows).reshape(len(rows), width)[:, :MOST_COLUMNS] for m in (a, b))
+        rows = np.unique(np.linspace(0, shape[0] - 1, MAX_EQUAL_ROWS).astype(np.int64))
+        x, y = (m.rows(name, rows).reshape(len(rows), width)[:, :MAX_EQUAL_COLUMNS] for m in (a, b))
         is_value = np.isfinite(x) & np.isfinite(y) & (x != 0)
         n_equal += int((is_value & (x == y)).sum())
         n += int(is_value.sum())

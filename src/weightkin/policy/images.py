@@ -13,7 +13,7 @@ from weightkin.sources.files import File
 
 MOST_IMAGE, MOST_BESIDE = 8 << 20, 1 << 17  # bytes of a picture, and of all but its pixels
 MOST_PIXELS = 1 << 27  # bytes of pixels, unpacked
-MOST_SIDE = 1 << 14
+MAX_PIXELS = 1 << 14
 MOST_PALETTE = 768
 PNG = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by kind of colour
@@ -23,8 +23,8 @@ PASSES = (  # of interlaced pictures: first column and row, steps between column
     (0, 1, 1, 2),
 )  # fmt: skip
 SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-FRAMES = (0xC0, 0xC1, 0xC2)  # headers of plain and progressive JPEG
-TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))  # of JPEG, and what lies beside it
+JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # headers of plain and progressive JPEG
+JPEG_TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))  # of JPEG, and what lies beside it
 
 
 def is_image(file: File) -> bool:
@@ -76,7 +76,7 @@ def _n_pixel_bytes(header: bytes) -> int:
     depth, colour, packing, filtering, is_interlaced = header[8:]
     if depth not in DEPTHS.get(colour, ()) or (packing, filtering) != (0, 0) or is_interlaced > 1:
         return 0
-    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+    if not (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS):
         return 0
     n = 0
     for left, top, across, down in PASSES if is_interlaced else ((0, 0, 1, 1),):
@@ -95,13 +95,13 @@ def _is_jpeg(raw: bytes) -> bool:
         kind, n = raw[at + 1], int.from_bytes(raw[at + 2 : at + 4], "big")
         data, at = raw[at + 4 : at + 2 + n], at + 2 + n
         beside += n
-        if kind in FRAMES and not most:
+        if kind in JPEG_FRAMES and not most:
             most = _most_scanned(data)
         elif kind == 0xDA and most:  # pixels, in which 0xFF is followed by a zero or a restart
             found = SCAN_END.search(raw, at)
             end = found.start() if found else len(raw)
             scanned, at = scanned + end - at, end
-        elif kind not in TABLES:
+        elif kind not in JPEG_TABLES:
             return False
         if raw[at:] == b"\xff\xd9":
             return 0 < scanned <= most and beside <= MOST_BESIDE
@@ -118,7 +118,7 @@ def _most_scanned(frame: bytes) -> int:
     ):
         return 0
     height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (1, 3))
-    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+    if not (0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS):
         return 0
     blocks = -(-width // 16) * -(-height // 16)
     return 2 * 256 * blocks * frame[5]

@@ -8,11 +8,11 @@ from typing import Literal
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.formats import Model
+from weightkin.formats import Model, digest
 from weightkin.formats.declared import Declared, declared
-from weightkin.policy.equal_values import LEAST, equal_share
-from weightkin.policy.naming import CLAIMED, Meant, Named, Unknown
-from weightkin.policy.reach import Candidate, Reach, n_parameters
+from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
+from weightkin.policy.naming import CLAIMED, Meant, Resolved, Unknown
+from weightkin.policy.reach import Submitted, Unreached, n_parameters
 from weightkin.records import Comparison, Effect
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.kinds import equal_kinds
@@ -24,7 +24,7 @@ from weightkin.sketch.stand_in import as_model
 Parent = Literal["other", "model", "undetermined"]
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 SKETCHED = "compared with its sketch, a sample of it: blind tests were not run"
-FRUGAL = "read from a hub: blind tests looked at a part of it"
+FRUGAL_LIMIT = "read from a hub: blind tests looked at a part of it"
 CAPPED = "the two hold more stacks of blocks than are compared with each other"
 
 
@@ -47,7 +47,7 @@ class Evidence:
     is_error: bool = False  # the sentence is an error, which names the model
     is_own: bool = False  # the entry of the very model in the registry
     against: Against | None = None  # of a comparison made here
-    reach: Reach | None = None
+    reach: Unreached | None = None
 
     @property
     def is_same(self) -> bool:
@@ -62,17 +62,16 @@ class Known:
     declared: Declared
     digest: str
     by_name: Mapping[str, Evidence | Unknown]
-    candidate: Candidate
+    candidate: Submitted
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
 
 
 def look(
     model: Model,
-    named: Mapping[str, Named],
+    named: Mapping[str, Resolved],
     registry: Registry | None,
     *,
-    digest: str,
     also: Collection[int] = (),
     alpha: float,
     seed: int,
@@ -89,7 +88,7 @@ def look(
         wanted = sorted({x.id for x in known} | set(also))
         trace = registry.trace(model, alpha=alpha, seed=seed, also=wanted, fresh=True)
         by_id = {x.model.id: _of_relative(x, trace) for x in _compared(trace)}
-    bench = _Bench(Candidate(model), alpha / max(1, len(named)), seed)
+    bench = _Tester(Submitted(model), alpha / max(1, len(named)), seed)
     own = trace.search.registered if trace is not None else None
     if own is not None and own.id in {x.id for x in known}:
         e = _of_registered(own, by_id, bench, registry)
@@ -106,8 +105,8 @@ def look(
         else:
             found[name] = other
     return Known(
-        declared=said_by(model),
-        digest=digest,
+        declared=declared(model),
+        digest=digest(model),
         by_name=found,
         candidate=bench.candidate,
         trace=trace,
@@ -116,10 +115,10 @@ def look(
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class _Tester:
     """The model at the gate, and how it is compared with each model that is named."""
 
-    candidate: Candidate
+    candidate: Submitted
     alpha: float
     seed: int
 
@@ -130,18 +129,13 @@ class _Bench:
         except WeightkinError as error:
             return error
 
-    def lacking(self, record: Comparison, other: Model, reach: Reach) -> str:
+    def lacking(self, record: Comparison, other: Model, reach: Unreached) -> str:
         """Why "no evidence" would say too much, "" if it would not."""
         if record.verdict == "dependent":
             return ""
-        if (share := equal_share(other, self.candidate.model)) >= LEAST:
+        if (share := equal_share(other, self.candidate.model)) >= MIN_EQUAL_SHARE:
             return f"{share:.0%} of the values looked at are the same, bit for bit, at their places"
         return reach.lacking(record.alpha)
-
-
-def said_by(model: Model) -> Declared:
-    """What a model declares, wherever it lies."""
-    return declared(model)
 
 
 def members_of(registered: Registered, registry: Registry, alpha: float, seed: int) -> set[int]:
@@ -195,7 +189,7 @@ def _is_sure_above(number: int, trace: Trace) -> bool:
 def _of_registered(
     registered: Registered,
     by_id: Mapping[int, Evidence],
-    bench: _Bench,
+    bench: _Tester,
     registry: Registry | None,
 ) -> Evidence:
     """What the registry found, or a comparison with what it holds: the graver of both."""
@@ -216,7 +210,7 @@ def _of_registered(
     return replace(worst, against=direct.against, reach=direct.reach)
 
 
-def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evidence:
+def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Evidence:
     """A comparison with a model that the policy names, and what it could have shown."""
     record = bench.compare(other)
     if isinstance(record, WeightkinError):
@@ -226,7 +220,7 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
         name=other.name,
         source=other.source,
         digest=record.a.digest,
-        licence=said_by(other).licence,
+        licence=declared(other).licence,
     )
     if record.verdict != "dependent" and _is_equal(record, other, bench):
         return _itself(ancestor)
@@ -258,7 +252,10 @@ def _of_model(other: Model, bench: _Bench, known: Ancestor | None = None) -> Evi
             summary=record.summary,
             tested=round(reach.share, 4),
             log10_reach=round(reach.log10_pvalue, 3),
-            limits=(*([SKETCHED] * is_sketch), *([FRUGAL] * bool(record.parameters.get("frugal")))),
+            limits=(
+                *([SKETCHED] * is_sketch),
+                *([FRUGAL_LIMIT] * bool(record.parameters.get("frugal"))),
+            ),
         ),
     )
 
@@ -270,7 +267,7 @@ def _not_testable(other: Ancestor, why: str, *, is_error: bool = False) -> Evide
     return replace(found, is_error=is_error)
 
 
-def _is_equal(record: Comparison, other: Model, bench: _Bench) -> bool:
+def _is_equal(record: Comparison, other: Model, bench: _Tester) -> bool:
     """Whether every value of both models was read and is equal, though nothing could be tested."""
     if record.equal is None or record.equal.basis == "sample" or record.incomplete:
         return False

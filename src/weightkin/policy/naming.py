@@ -23,7 +23,7 @@ from weightkin.registry.prepared import weights_of
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
 
-NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
+MODEL_NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
 DIGEST = re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII)
 MARKS = ("#", "wk1-", "wkfull1-")  # no name begins with one of these
 CLAIMED = "its digest is what a sketch says of itself, and nothing here computed it"
@@ -54,7 +54,7 @@ class Meant:
         return self.models[0]
 
 
-Named = Meant | Model | Unknown
+Resolved = Meant | Model | Unknown
 
 
 def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | None:
@@ -84,7 +84,7 @@ def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | 
 
 def _marked(name: str, models: Sequence[Registered]) -> Meant | Unknown:
     """What a number or a digest means."""
-    number = NUMBER.fullmatch(name)
+    number = MODEL_NUMBER.fullmatch(name)
     if number is None and DIGEST.fullmatch(name) is None:
         wanted = "#NUMBER, or a digest as `weightkin list` prints it"
         return Unknown(f"neither a number nor a whole digest, expected {wanted}")
@@ -127,9 +127,9 @@ def named(
     models: Sequence[Registered],
     *,
     only_registered: bool = False,
-) -> dict[str, Named]:
+) -> dict[str, Resolved]:
     """Find every model that a policy names; opens those that are not registered."""
-    found: dict[str, Named] = {}
+    found: dict[str, Resolved] = {}
     for name in names:
         meant = registered_as(name, models)
         if meant is None and only_registered:

@@ -22,14 +22,13 @@ from weightkin.formats.adapter_merge import Merged
 from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison
-from weightkin.sketch import Sketch
-from weightkin.sketch.stand_in import SketchStorage
+from weightkin.sketch.stand_in import sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
 LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in use: four bits
 FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
-FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
+PLAIN_FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
 A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
 NO_PROOF = ("residual", "heads")  # axes that show a copy only beside others
@@ -37,7 +36,7 @@ OWN_AXES = ("units", "vo")
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Unreached:
     """Of one model against another; ``log10_pvalue`` is the smallest in reach."""
 
     hidden: int  # bytes that what no test reached may hold, those outside tensors among them
@@ -63,7 +62,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Submitted:
     """The model at the gate, with what is asked of its anatomy again and again."""
 
     model: Model
@@ -90,7 +89,7 @@ class Candidate:
         floats = {
             name: math.prod(self.model.tensors[name].shape)
             for name, role in self._anatomy.roles
-            if role != "other" and self.model.tensors[name].dtype in FLOATS
+            if role != "other" and self.model.tensors[name].dtype in PLAIN_FLOATS
         }
         return {**self._sizes, **floats}
 
@@ -111,7 +110,7 @@ class Candidate:
         on_axes = {x.tensor for axis in self._anatomy.axes for x in axis.places}
         return self._beside + sum(n for x, n in self._holds.items() if x not in on_axes)
 
-    def reach(self, record: Comparison, other: Model) -> Reach:
+    def reach(self, record: Comparison, other: Model) -> Unreached:
         """Of a comparison in which this model was ``b``."""
         ran = {(t.block_b, t.axis) for t in record.tests if t.n_units}
         views = {t.view for t in record.tests if t.axis == "residual"}
@@ -131,7 +130,7 @@ class Candidate:
             n, most = self.model.tensors[name].shape[0], _rows_of(other, role)
             left[name] = holds[name] = self._sizes[name] * max(0, n - most) // max(1, n)
         total = sum(self._sizes.values())
-        return Reach(
+        return Unreached(
             hidden=sum(holds.values()) + self._beside,
             share=1.0 - sum(left.values()) / max(1, total),
             of_other=n_parameters(other),
@@ -149,7 +148,7 @@ class Candidate:
 
 def _rows_of(model: Model, role: str) -> int:
     """Rows of the longest table of a role: of rows beyond them, none was compared."""
-    sketch = model.storage.sketch if isinstance(model.storage, SketchStorage) else None
+    sketch = sketch_behind(model)
     rows = [0]
     for axis in read_anatomy(model).axes:
         for place in axis.places if axis.kind == "residual" else ():
@@ -169,8 +168,7 @@ def _in_factors(storage: Storage) -> int:
 
 def n_parameters(model: Model) -> int:
     """Of a model, or of that which a sketch stands in for."""
-    if isinstance(model.storage, SketchStorage):
-        sketch: Sketch = model.storage.sketch
+    if (sketch := sketch_behind(model)) is not None:
         return sketch.n_parameters
     return sum(math.prod(info.shape) for info in model.tensors.values())
 

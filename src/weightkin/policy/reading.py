@@ -15,8 +15,8 @@ from weightkin.policy.licences import CLASSES, plain
 from weightkin.records.checking import ALWAYS, RULES, Setting
 from weightkin.text import quoted, shown
 
-MAX_BYTES = 1 << 20
-MOST = 256  # models that a policy may name
+MAX_POLICY_BYTES = 1 << 20
+MAX_NAMED_MODELS = 256  # models that a policy may name
 LEAST_ALPHA = 1e-100  # below it shares of alpha are lost to the precision of numbers
 BOM = b"\xef\xbb\xbf"
 SETTINGS = get_args(Setting)
@@ -60,9 +60,9 @@ def read_policy(path: str | Path) -> Policy:
     where = shown(path)
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise UsageError(f"{where}: more than {MAX_BYTES} bytes, expected a policy")
+            raw = file.read(MAX_POLICY_BYTES + 1)
+        if len(raw) > MAX_POLICY_BYTES:
+            raise UsageError(f"{where}: more than {MAX_POLICY_BYTES} bytes, expected a policy")
         if raw.startswith(BOM):
             wanted = "UTF-8 without one (save it again so)"
             raise UsageError(f"{where}: begins with a byte order mark, expected {wanted}")
@@ -135,9 +135,9 @@ def _check_keys(where: str, head: str, table: Mapping[str, Any], known: tuple[st
 
 def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
     is_list = isinstance(value, list) and all(isinstance(x, str) and x.strip() for x in value)
-    if not is_list or len(value) > MOST:
-        raise UsageError(f"{where}: {key} is {quoted(value)}, expected a list of at most {MOST}"
-                         " sources or registry numbers")  # fmt: skip
+    if not is_list or len(value) > MAX_NAMED_MODELS:
+        raise UsageError(f"{where}: {key} is {quoted(value)}, expected a list of at most"
+                         f" {MAX_NAMED_MODELS} sources or registry numbers")  # fmt: skip
     return tuple(dict.fromkeys(value))
 
 

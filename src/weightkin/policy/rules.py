@@ -18,7 +18,7 @@ STRICTNESS = ("off", "warning", "error")
 
 
 @dataclass(frozen=True)
-class Bench:
+class RuleContext:
     """One model on the bench: the policy, what is known, and the families by name."""
 
     policy: Policy

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from typing import Any
 
 PROSE = 1 << 14  # characters from which a text must not be a table
-MOST_DIGITS, MOST_ENCODED = 0.3, 0.2  # shares of its characters
-MOST_DENSE = 0.62  # compressed size of a text of people or of a vocabulary, as a share of its own
-RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}", re.ASCII)
+MAX_DIGIT_SHARE, MAX_ENCODED_SHARE = 0.3, 0.2  # shares of its characters
+MAX_DENSITY = 0.62  # compressed size of a text of people or of a vocabulary, as a share of its own
+ENCODED_RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}", re.ASCII)
 LONG, LEAST_DENSE = 256, 0.25  # a run so long is encoded bytes if it does not shrink to this share
-NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d{7,})([eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+", re.ASCII)
+PRINTED_NUMBER = re.compile(
+    r"[+-]?(\d+\.\d*|\.\d+|\d{7,})([eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+", re.ASCII
+)
 IN_ENCODED = tuple(re.compile(x) for x in ("[A-Z]", "[a-z]", "[0-9]"))  # all three, as in base64
 DIGIT = re.compile(r"[0-9]", re.ASCII)
 
@@ -38,9 +40,9 @@ def why_no_prose(text: str) -> str:
     """Why a text cannot be passed over, "" if it can."""
     if len(text) < PROSE:
         return ""
-    if len(DIGIT.findall(text)) > MOST_DIGITS * len(text):
+    if len(DIGIT.findall(text)) > MAX_DIGIT_SHARE * len(text):
         return "a text that is mostly numbers"
-    if n_encoded(text) > MOST_ENCODED * len(text):
+    if n_encoded(text) > MAX_ENCODED_SHARE * len(text):
         return "a text that is mostly encoded bytes"
     return why_dense(text)
 
@@ -48,14 +50,14 @@ def why_no_prose(text: str) -> str:
 def why_dense(text: str) -> str:
     """Why a text is none that people write: it does not shrink when it is compressed."""
     raw = text.encode("utf-8", "replace")
-    if len(raw) >= PROSE and len(zlib.compress(raw, 6)) > MOST_DENSE * len(raw):
+    if len(raw) >= PROSE and len(zlib.compress(raw, 6)) > MAX_DENSITY * len(raw):
         return "a text as dense as encoded bytes"
     return ""
 
 
 def n_encoded(text: str) -> int:
     """Characters in runs that look like encoded bytes."""
-    runs = RUN.findall(text)
+    runs = ENCODED_RUN.findall(text)
     return sum(len(run) for run in runs if _is_encoded(run))
 
 
@@ -89,7 +91,7 @@ def why_no_settings(value: Any) -> str:
 
 def _is_number(x: Any) -> bool:
     """A fraction, or a text that is a number of more digits than labels have."""
-    return type(x) is float or (isinstance(x, str) and bool(NUMBER.fullmatch(x)))
+    return type(x) is float or (isinstance(x, str) and bool(PRINTED_NUMBER.fullmatch(x)))
 
 
 def _is_digits(x: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from weightkin.policy.reach import MOST_OUTSIDE, Reach
+from weightkin.policy.reach import MOST_OUTSIDE, Unreached
 from weightkin.records.checking import Checked
 
 
@@ -14,7 +14,7 @@ class Weighed:
     """A model with what no test of it reached, for each model that is forbidden by name."""
 
     checked: Checked
-    reached: Mapping[str, Reach] = field(default_factory=dict)
+    reached: Mapping[str, Unreached] = field(default_factory=dict)
     n_outside: int = 0  # on no axis of any test
     n_bytes: int = 0
 

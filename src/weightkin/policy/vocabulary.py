@@ -10,7 +10,7 @@ from weightkin.sources.files import File
 MOST_PIECE = 1 << 10  # bytes of a piece
 MOST_SPEC = 1 << 17  # bytes of how the pieces were found, and of examples
 MOST_CHARSMAP = 1 << 19  # bytes of the table that writes characters in one way
-PIECE, TRAINER, NORMALIZER, EXAMPLES, DENORMALIZER = range(1, 6)
+PIECE_FIELD, TRAINER, NORMALIZER, EXAMPLES, DENORMALIZER = range(1, 6)
 MOST_KIND = 6  # of a piece
 
 
@@ -21,7 +21,7 @@ def is_vocabulary(file: File) -> bool:
     try:
         messages = Messages(file)
         for number, value in messages.fields(0, file.size):
-            if number == PIECE:
+            if number == PIECE_FIELD:
                 scores.append(_score(messages, value))
                 continue
             start, stop = messages.span(value)

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel, WeightkinError
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.adapter import adapter_of, base_beside
 from weightkin.formats.finder import (
     ADAPTERS,
@@ -32,17 +32,18 @@ from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.contents import why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
+from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
 from weightkin.sources.local import KINDS, home_of
 from weightkin.text import shown, unreadable
 
-MOST = 10_000  # entries of a folder and all below it
-MOST_NAMED = 20  # files of one folder that are named one by one
+MAX_ENTRIES = 10_000  # entries of a folder and all below it
+MAX_NAMED_FILES = 20  # files of one folder that are named one by one
 WANTED = "weights that can be opened, or a file that holds none"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSource:
     """A model as it is named, opened, or why that failed. ``is_state``: named as a trainer's."""
 
     source: str
@@ -50,22 +51,22 @@ class Found:
     is_state: bool = False
 
 
-def models_of(source: str | Path) -> Iterator[Found]:
+def models_of(source: str | Path) -> Iterator[FoundSource]:
     """Open what a source names and, of a folder, all weights in and below it; reads headers only.
 
     Files that opening a folder does not read are models of their own. An adapter stands with its
     base where that lies beside it, and the base alone as well. Every other file must show that it
     holds no weights. A link is followed to a file inside the folder, or inside the cache of a hub
-    that holds it, and nowhere else. After `MOST` entries one error says that there are more.
+    that holds it, and nowhere else. After `MAX_ENTRIES` entries one error says that there are more.
     """
     yield from _models(str(source), _Read())
 
 
-def _models(text: str, read: _Read) -> Iterator[Found]:
+def _models(text: str, read: _Read) -> Iterator[FoundSource]:
     try:
         pair = base_and_adapter(text)
     except WeightkinError as error:
-        yield Found(text, error)
+        yield FoundSource(text, error)
         return
     if pair is not None:
         base, adapter = pair
@@ -81,7 +82,7 @@ def _models(text: str, read: _Read) -> Iterator[Found]:
             yield found
         if is_empty:
             wanted = f"weights in it or below, files ending in {', '.join(suffixes())}"
-            yield Found(text, unreadable(Path(text), "no model", wanted))
+            yield FoundSource(text, unreadable(Path(text), "no model", wanted))
     else:
         yield _opened(text, read)
         yield from _open(read)
@@ -136,19 +137,19 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) -> Found:
+def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) -> FoundSource:
     model = tried(source, how or partial(open_model, source))
     if isinstance(model, Model):
         read.note(model)
-    return Found(source, model)
+    return FoundSource(source, model)
 
 
-def _open(read: _Read) -> Iterator[Found]:
-    yield from (Found(str(path), error) for path, error in read.open_questions())
+def _open(read: _Read) -> Iterator[FoundSource]:
+    yield from (FoundSource(str(path), error) for path, error in read.open_questions())
     read.partly.clear()
 
 
-def _below(root: Path, read: _Read) -> Iterator[Found]:
+def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
     """The models of a folder and of all folders in it, then every file that is none."""
     n, waiting, files = 0, [root], list[Path]()
     while waiting:
@@ -157,13 +158,13 @@ def _below(root: Path, read: _Read) -> Iterator[Found]:
         folders: list[Path] = []
         try:
             with os.scandir(folder) as scanned:
-                entries = sorted(islice(scanned, MOST + 1 - n), key=lambda x: x.name)
+                entries = sorted(islice(scanned, MAX_ENTRIES + 1 - n), key=lambda x: x.name)
         except OSError as error:
             why = f"cannot be listed ({error.strerror})"
-            yield Found(str(folder), unreadable(folder, why, "a folder that can be read"))
+            yield FoundSource(str(folder), unreadable(folder, why, "a folder that can be read"))
             continue
         n += len(entries)
-        for entry in entries[: len(entries) - (n > MOST)]:
+        for entry in entries[: len(entries) - (n > MAX_ENTRIES)]:
             path = folder / entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
@@ -172,12 +173,14 @@ def _below(root: Path, read: _Read) -> Iterator[Found]:
             if refused is None:
                 here.append(path)
             elif refused:
-                yield Found(str(path), unreadable(path, refused, "a file or a folder (name it)"))
+                yield FoundSource(
+                    str(path), unreadable(path, refused, "a file or a folder (name it)")
+                )
         yield from _in_folder(folder, [x.name for x in here if kind_of(x.name)], read)
         files += here
-        if n > MOST:
-            found = f"more than {MOST} entries, not all of them looked at"
-            yield Found(str(root), unreadable(root, found, "fewer (name its folders)"))
+        if n > MAX_ENTRIES:
+            found = f"more than {MAX_ENTRIES} entries, not all of them looked at"
+            yield FoundSource(str(root), unreadable(root, found, "fewer (name its folders)"))
             break
         waiting += reversed(folders)
     for base in read.bases:
@@ -205,7 +208,7 @@ def _refused(path: Path, root: Path) -> str | None:
     return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "no file")
 
 
-def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Found]:
+def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[FoundSource]:
     """The folder as one model where its names say so; then every file that was not read."""
     left = [name for name in names if not read.is_settled(folder / name)]
     seen = [x for x in left if not x.startswith(".") and kind_of(x) not in ("adapter", "trainer")]
@@ -228,7 +231,7 @@ def _has_beside(name: str) -> bool:
     return found is not None and found.has_beside
 
 
-def _alone(folder: Path, name: str, read: _Read) -> Iterator[Found]:
+def _alone(folder: Path, name: str, read: _Read) -> Iterator[FoundSource]:
     """One file that no other model of its folder read."""
     path = folder / name
     held = next((x for x in ADAPTERS if (folder / x).exists()), None)
@@ -245,7 +248,7 @@ def _alone(folder: Path, name: str, read: _Read) -> Iterator[Found]:
     if _real(path) not in read.partly:
         read.settled.add(_real(path))  # opened, or named here
     is_state = TRAINER_STATE.fullmatch(name) is not None
-    yield Found(found.source, found.model, is_state and (is_model or _is_passed(path)))
+    yield FoundSource(found.source, found.model, is_state and (is_model or _is_passed(path)))
 
 
 def _is_passed(path: Path) -> bool:
@@ -255,25 +258,25 @@ def _is_passed(path: Path) -> bool:
         return False
 
 
-def _rest(files: Sequence[Path], read: _Read) -> Iterator[Found]:
+def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
     """Files that were not opened and may hold weights; many of one folder are named together."""
     questions = dict(read.open_questions())
     by_folder: dict[Path, list[tuple[Path, str]]] = {}
     for path in files:
         if error := questions.pop(_real(path), None):
-            yield Found(str(path), error)
+            yield FoundSource(str(path), error)
         elif not read.is_settled(path):
             try:
                 why = why_not_passed(path)
             except UnreadableModel as unread:
-                yield Found(str(path), unread)
+                yield FoundSource(str(path), unread)
                 continue
             if why:
                 by_folder.setdefault(path.parent, []).append((path, why))
     for folder, named in by_folder.items():
-        for path, why in named[:MOST_NAMED]:
-            yield Found(str(path), unreadable(path, why, WANTED))
-        if more := named[MOST_NAMED:]:
+        for path, why in named[:MAX_NAMED_FILES]:
+            yield FoundSource(str(path), unreadable(path, why, WANTED))
+        if more := named[MAX_NAMED_FILES:]:
             found = f"{len(more)} more files that may hold weights, first {shown(more[0][0].name)}"
-            yield Found(str(folder), unreadable(folder, found, WANTED))
-    yield from (Found(str(path), error) for path, error in questions.items())
+            yield FoundSource(str(folder), unreadable(folder, found, WANTED))
+    yield from (FoundSource(str(path), error) for path, error in questions.items())

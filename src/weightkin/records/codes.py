@@ -25,7 +25,6 @@ REASONS: Mapping[str, Names] = {
     "text": ("text",),  # a reason of 0.1.0, as it was written
     # what a sample, a sketch or a budget does not hold
     "sketch-sample": ("scheme",),
-    "sketch-file-gone": (),
     "taken-without-full-digest": (),
     "smaller-sample": ("scheme",),
     "costs-bytes": ("n_bytes",),

@@ -35,7 +35,7 @@ class Failed:
     may_wait: bool
 
 
-Result = Prepared | Failed
+PreparedResult = Prepared | Failed
 
 
 def add_all(
@@ -146,7 +146,7 @@ def end(connection: sqlite3.Connection) -> None:
         )
 
 
-def _result(source: str) -> Result:
+def _result(source: str) -> PreparedResult:
     try:
         return prepare(source)
     except (WeightkinError, OSError) as error:

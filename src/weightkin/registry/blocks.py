@@ -24,19 +24,19 @@ Check = Callable[[bytes], None]  # refuses the bytes of a sketch that are not th
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class VectorBlock:
     """One kind of vector: two files, bits and half-precision numbers."""
 
     name: str
     n_dims: int
 
 
-ALIGNED = Block("aligned", vectors.N_DIMS)
-INVARIANT = Block("invariant", invariant.N_DIMS)
+ALIGNED = VectorBlock("aligned", vectors.N_ALIGNED)
+INVARIANT = VectorBlock("invariant", invariant.N_INVARIANT)
 
 
 def write_rows(
-    folder: Path, block: Block, first: int, rows: Sequence[npt.NDArray[np.float32]]
+    folder: Path, block: VectorBlock, first: int, rows: Sequence[npt.NDArray[np.float32]]
 ) -> None:
     """Write vectors at a position; the caller holds the lock. On disk when this returns."""
     x = np.stack(rows).astype(np.float16)
@@ -54,7 +54,7 @@ def write_rows(
             os.close(handle)
 
 
-def read_rows(folder: Path, block: Block, n: int) -> tuple[Bits, Halves]:
+def read_rows(folder: Path, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
     """The first ``n`` rows, mapped from disk.
 
     Raises
@@ -69,7 +69,7 @@ def read_rows(folder: Path, block: Block, n: int) -> tuple[Bits, Halves]:
     return bits, numbers
 
 
-def n_written(folder: Path, block: Block) -> int:
+def n_written(folder: Path, block: VectorBlock) -> int:
     """How many rows there are, known or not."""
     try:
         return (folder / f"{block.name}.bits").stat().st_size // (block.n_dims // 8)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.records.registry import Registered
-from weightkin.registry.edges import EDGE, Known, edge_evidence
+from weightkin.registry.edges import EDGE_COLUMNS, KnownEdge, edge_evidence
 from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 
-LONGEST = 1000  # characters of a text to look for
+LONGEST_QUERY = 1000  # characters of a text to look for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Remembered:
 
     model: Registered
     found: str  # when, UTC
-    evidence: Known
+    evidence: KnownEdge
 
 
 def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:
@@ -38,7 +38,7 @@ def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Pag
 
     Cost: one pass over the names; notes are looked up for the models returned alone.
     """
-    where, values = _condition(text[:LONGEST])
+    where, values = _condition(text[:LONGEST_QUERY])
     with opened(path, to_write=False) as connection:
         n = connection.execute(f"SELECT count(*) FROM models {where}", values).fetchone()[0]  # noqa: S608
         rows = connection.execute(
@@ -82,7 +82,7 @@ def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
     """What earlier searches found between a model and others, most certain first."""
     with opened(path, to_write=False) as connection:
         rows = connection.execute(
-            f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND digest_a = ?",  # noqa: S608
+            f"SELECT {EDGE_COLUMNS}, seal FROM edges WHERE a = ? AND digest_a = ?",  # noqa: S608
             (model.id, model.digest),
         ).fetchall()
         found = []

@@ -16,7 +16,7 @@ from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import as_model
 from weightkin.text import shown
 
-LONGEST = 4096  # characters of a text
+LONGEST_CLAIM = 4096  # characters of a text
 MOST_TEXTS = 256
 RESERVED = ("#", "wk1-", "wkfull1-", "hf:")  # no name that a policy may use begins so
 MOST_NAMESAKES = 16  # models of one digest that are looked at
@@ -34,9 +34,11 @@ def check_texts(*texts: str) -> None:
     for text in texts:
         if not is_text(text) or "\0" in text:
             raise UnreadableModel(f"{shown(text)}: found characters that are no text")
-        if len(text) > LONGEST:
+        if len(text) > LONGEST_CLAIM:
             found = f"found a text of {len(text):,} characters"
-            raise UnreadableModel(f"{shown(text[:80])}…: {found}, expected at most {LONGEST:,}")
+            raise UnreadableModel(
+                f"{shown(text[:80])}…: {found}, expected at most {LONGEST_CLAIM:,}"
+            )
 
 
 def check_name(name: str) -> None:

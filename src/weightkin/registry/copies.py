@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from weightkin.registry.blocks import Block, write_rows
-from weightkin.scan import Floats
+from weightkin.arrays import Floats
+from weightkin.registry.blocks import VectorBlock, write_rows
 
-KEYS = "copied.keys"
+KEYS_FILE = "copied.keys"
 KEY = 32  # bytes; zeros where nothing is copied
 
 
@@ -27,9 +27,9 @@ def missing(folder: Path, names: Mapping[int, str]) -> list[int]:
     """Slots that are not copied, among those with the names of their contents."""
     slots = np.fromiter(names, np.int64, len(names))
     wanted = np.frombuffer(b"".join(map(_key, names.values())), np.uint8).reshape(-1, KEY)
-    if not (folder / KEYS).is_file():  # a pipe is never waited for
+    if not (folder / KEYS_FILE).is_file():  # a pipe is never waited for
         return list(names)
-    raw = np.fromfile(folder / KEYS, np.uint8, KEY * (max(names, default=0) + 1))
+    raw = np.fromfile(folder / KEYS_FILE, np.uint8, KEY * (max(names, default=0) + 1))
     copied = raw[: len(raw) // KEY * KEY].reshape(-1, KEY)
     is_there = slots < len(copied)
     is_there[is_there] = (copied[slots[is_there]] == wanted[is_there]).all(axis=1)
@@ -39,7 +39,7 @@ def missing(folder: Path, names: Mapping[int, str]) -> list[int]:
 @contextmanager
 def locked(folder: Path) -> Iterator[int]:
     """The file of keys, which one process at a time writes."""
-    handle = os.open(folder / KEYS, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    handle = os.open(folder / KEYS_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
@@ -52,7 +52,7 @@ def keep(
     handle: int,
     slots: Sequence[int],
     names: Mapping[int, str],
-    rows: Mapping[Block, Floats],
+    rows: Mapping[VectorBlock, Floats],
 ) -> None:
     """Write vectors, one row of each block for each slot, in order; the caller holds the lock."""
     for _, pairs in groupby(enumerate(slots), lambda pair: pair[1] - pair[0]):

@@ -18,13 +18,24 @@ def check_declared(
     matches: Mapping[str, Sequence[int]],
     found: Compared,
     place: Placement,
-    own: int = 0,
 ) -> tuple[DeclaredParent, ...]:
     """State of every declared parent, and of every inferred one that is not declared.
 
-    ``matches`` are the registered models that a declared name may mean; ``own`` is the number of
-    the model itself, 0 where it has none.
+    Parameters
+    ----------
+    declared : sequence of str
+        The names that the model declares as its parents.
+    matches : mapping
+        Numbers of the registered models that a declared name may mean.
+    found, place : Compared, Placement
+        What was found about registered models, and the edges around this one.
+
+    Returns
+    -------
+    tuple of DeclaredParent
+        One for each declared name, then one for each inferred parent that is not declared.
     """
+    own = found.request.number
     stated = []
     meant: set[int] = set()
     tested = {x.model.id: x for x in (*found.relatives, *found.others)}

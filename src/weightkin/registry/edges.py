@@ -17,7 +17,7 @@ from weightkin.registry.sealing import Altered, check, seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownEdge:
     """What a comparison of two registered models found; ``alpha`` is the level it was made at."""
 
     summary: Summary
@@ -28,13 +28,13 @@ class Known:
     imported: bool = False
 
 
-EDGE = "a, b, digest_a, digest_b, version, found, evidence"
+EDGE_COLUMNS = "a, b, digest_a, digest_b, version, found, evidence"
 Edge = tuple[int, int, str, str, str, str, str]
 
 
 def recalled(
     connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
-) -> Known | None:
+) -> KnownEdge | None:
     """What an earlier search found between two registered models, at this level or a stricter one.
 
     The two are the same contents as then, since a number stands for the same contents for good.
@@ -43,8 +43,8 @@ def recalled(
     if own is None:
         return None
     row = connection.execute(
-        f"SELECT {EDGE}, seal FROM edges WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ?"  # noqa: S608
-        " AND version = ?",
+        f"SELECT {EDGE_COLUMNS}, seal FROM edges"  # noqa: S608
+        " WHERE a = ? AND b = ? AND digest_a = ? AND digest_b = ? AND version = ?",
         (own.id, other.id, own.digest, other.digest, __version__),
     ).fetchone()
     if row is None:
@@ -55,8 +55,8 @@ def recalled(
     return known if known.summary.verdict == "dependent" and known.alpha <= alpha else None
 
 
-def edge_evidence(row: Sequence[Any]) -> Known:
-    """What a row of `edges` says, in the order of `EDGE` with its seal last."""
+def edge_evidence(row: Sequence[Any]) -> KnownEdge:
+    """What a row of `edges` says, in the order of `EDGE_COLUMNS` with its seal last."""
     check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
     try:
         return known_from(json.loads(row[-2]))
@@ -64,9 +64,9 @@ def edge_evidence(row: Sequence[Any]) -> Known:
         raise Altered(f"the comparison of #{row[0]} with #{row[1]}: {error}") from None
 
 
-def known_from(data: Any) -> Known:
+def known_from(data: Any) -> KnownEdge:
     """What a row holds, of this version or of 0.1.0; raises ValueError where it holds nothing."""
-    return built(Known, version1.edge(data))
+    return built(KnownEdge, version1.edge(data))
 
 
 def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:

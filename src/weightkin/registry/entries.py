@@ -168,7 +168,7 @@ def _slot(connection: sqlite3.Connection, store: SealedStore, what: Prepared, fi
     slot, mark = connection.execute("SELECT next_slot, mark FROM totals").fetchone()
     vectors_of = (what.aligned, what.invariant)
     seals = store.write(slot, what.contents, file, what.sketch, vectors_of)
-    names = (what.sketch.scheme.name, vectors.NAME, invariant.NAME)
+    names = (what.sketch.scheme.name, vectors.ALIGNED_VERSION, invariant.INVARIANT_VERSION)
     row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     connection.execute(

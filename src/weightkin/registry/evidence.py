@@ -20,7 +20,14 @@ from weightkin.records.form import written
 from weightkin.records.registry import Registered
 from weightkin.registry import family
 from weightkin.registry.claims import is_text
-from weightkin.registry.edges import EDGE, Edge, Known, edge_evidence, known_from, write_edges
+from weightkin.registry.edges import (
+    EDGE_COLUMNS,
+    Edge,
+    KnownEdge,
+    edge_evidence,
+    known_from,
+    write_edges,
+)
 from weightkin.registry.store import writing
 
 MAX_SEED = 1 << 62
@@ -29,9 +36,9 @@ MAX_SEED = 1 << 62
 def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     """Comparisons and the family graph, as they go into the file."""
     rows = connection.execute(
-        f"SELECT {EDGE}, seal FROM edges ORDER BY a, b"  # noqa: S608
+        f"SELECT {EDGE_COLUMNS}, seal FROM edges ORDER BY a, b"  # noqa: S608
     ).fetchall()
-    keys = EDGE.split(", ")[:-1]
+    keys = EDGE_COLUMNS.split(", ")[:-1]
     compared = [
         {**dict(zip(keys, row[:-2], strict=True)), "evidence": written(edge_evidence(row))}
         for row in rows
@@ -84,7 +91,7 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
                     yield x.id, y.id, digest_a, digest_b, version, found, text
 
 
-def _known(said: Mapping[str, Any]) -> Known | None:
+def _known(said: Mapping[str, Any]) -> KnownEdge | None:
     """What pages and lists can show of a comparison: it is believed in any case by none."""
     try:
         known = known_from(said)
@@ -93,7 +100,7 @@ def _known(said: Mapping[str, Any]) -> Known | None:
     if known.summary.log10_pvalue > 0:
         return None
     summary = replace(known.summary, reason=None)
-    return Known(summary=summary, looked_at=known.looked_at, imported=True)
+    return KnownEdge(summary=summary, looked_at=known.looked_at, imported=True)
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:

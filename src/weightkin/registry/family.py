@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from weightkin._version import __version__
+from weightkin.arrays import Floats
 from weightkin.compute import Execution, Progress
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.formats import Model
@@ -35,7 +36,6 @@ from weightkin.registry.slots import Sketches, Slot, by_node, slots_of, unused
 from weightkin.registry.store import writing
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
-from weightkin.stats.matching import Floats
 
 MOST_GROWN = 16  # newcomers that a search hangs into the graph before it answers
 GROWN = 0.25  # share of newcomers from which everything is laid out anew

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weightkin.arrays import Floats
 from weightkin.registry.blocks import (
     ALIGNED,
     INVARIANT,
-    Block,
     Check,
     Halves,
+    VectorBlock,
     read_rows,
     write_rows,
 )
 from weightkin.registry.prepared import MAX_SKETCH
-from weightkin.scan import Bits, Floats
+from weightkin.scan import Bits
 from weightkin.sketch import Sketch, read_sketch, write_sketch
 from weightkin.sources.local import LocalFile
 from weightkin.text import unreadable
@@ -36,7 +37,7 @@ class FileStore:
         write_rows(self._folder, ALIGNED, slot, [aligned])
         write_rows(self._folder, INVARIANT, slot, [invariant])
 
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+    def vectors(self, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
         """The first ``n`` rows, mapped from disk."""
         return read_rows(self._folder, block, n)
 

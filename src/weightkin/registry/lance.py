@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weightkin.arrays import Floats
 from weightkin.errors import DiskFull, UnreadableModel, UnusableRegistry, UsageError
 from weightkin.registry import copies
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves, read_rows
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock, read_rows
 from weightkin.registry.prepared import sketch_in
-from weightkin.scan import Bits, Floats
+from weightkin.scan import Bits
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import sketch_bytes
 
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 SLOTS = 64  # of one table: with sketches of 3 MB it is compacted within a gigabyte of memory
 TIDY = 32  # appends after which a table is compacted
 CACHES = (1 << 20, 16 << 20)  # bytes: what was read and written is hardly asked for again
-TRIES = 3  # a compaction may take away what is being read; the next version has it
-NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
+READ_TRIES = 3  # a compaction may take away what is being read; the next version has it
+DISK_FULL_MESSAGES = ("No space left", "File too large", "Disk quota exceeded")
 WHERE_IN_RUST = re.compile(r",? /\S+\.rs:\d+:\d+")
 WHY_ELSEWHERE = re.compile(r'<Message>([^<]+)|message: "([^"]+)"')
 
@@ -86,7 +87,7 @@ class LanceStore:
             if (slot + 1) % TIDY == 0:
                 _tidy(table)
 
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+    def vectors(self, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
         """The first ``n`` rows of the local copies, after what is missing there was copied."""
         if n > self._n_copied:
             self._copy(n)
@@ -133,7 +134,7 @@ class LanceStore:
 
     def _rows(self, slot: int, columns: Sequence[str], where: str | None = None) -> Any:
         """Columns of the table of a slot, as an arrow table."""
-        for last in (*[False] * (TRIES - 1), True):
+        for last in (*[False] * (READ_TRIES - 1), True):
             try:
                 with lance_errors(self._uri):
                     table = self._database().open_table(_name(slot))
@@ -227,7 +228,7 @@ def _tidy(table: Table) -> None:
         table.optimize(cleanup_older_than=timedelta(0))
 
 
-def _vectors(column: Any, block: Block, uri: str) -> Floats:
+def _vectors(column: Any, block: VectorBlock, uri: str) -> Floats:
     """Vectors of a table as ``(n, d)``, none longer than one: others may write there."""
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     rows = np.asarray(values, np.float32).reshape(-1, block.n_dims)
@@ -247,7 +248,7 @@ def lance_errors(uri: str) -> Iterator[None]:
         ):
             raise
         said = _said(error)
-        if any(x in said for x in NO_ROOM):
+        if any(x in said for x in DISK_FULL_MESSAGES):
             raise DiskFull(f"{uri}: cannot be written ({said})") from None
         raise UnusableRegistry(f"{uri}: cannot be used ({said})") from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from weightkin._version import __version__
 from weightkin.formats import Model
 from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import (
@@ -20,18 +21,18 @@ from weightkin.lineage.growing import (
     insert_model,
     opened,
 )
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, Step
+from weightkin.records.registry import Among, Search, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import Compared, Request
+from weightkin.registry.searching import Compared
 from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Sketch
 
 MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
-OWN = "query"
+QUERY_NODE = "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,12 @@ def place_in_graph(
     query: Prepared,
     slot: int | None,
     found: Compared,
-    number: int = 0,
 ) -> Placement:
     """Find a model in the graph of the registry, or hang it there near its relatives.
 
-    ``slot`` is where its contents are registered, None where they are not; ``number`` is its own,
-    0 where it has none.
+    ``slot`` is where its contents are registered, None where they are not.
     """
+    number = found.request.number
     at = next((x.id for x in graph.nodes if number and number in x.registered), None)
     at = at or next((node for node, held in sketches.held.items() if held.slot == slot), None)
     among: Among = "registry"
@@ -78,7 +78,7 @@ def place_in_graph(
         node_of = {held.slot: node for node, held in sketches.held.items()}
         slots = {x.model.id: found.candidates[x.model.id].slot for x in near}
         nodes = {k: node_of[at] for k, at in slots.items() if at in node_of}
-        at = unused(OWN, (node.id for node in graph.nodes))
+        at = unused(QUERY_NODE, (node.id for node in graph.nodes))
         before = graph
         close, hidden = (
             [nodes[x.model.id] for x in near if x.looked_at == how and x.model.id in nodes]
@@ -108,10 +108,9 @@ def place_among_nearest(
     held: Mapping[int, Slot],
     query: Prepared,
     found: Compared,
-    request: Request,
 ) -> Placement:
     """Lay out the family of a model."""
-    number, alpha = request.number, request.alpha
+    number, alpha = found.request.number, found.request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
         return Placement()
@@ -121,8 +120,8 @@ def place_among_nearest(
     is_whole = family is not None
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
-    sources: list[Sketch | Model] = [_source(query.sketch, OWN, is_hidden=is_hidden)]
-    facts = {OWN: NodeFacts(query.sketch.name, number, query.sketch.digest)}
+    sources: list[Sketch | Model] = [_source(query.sketch, QUERY_NODE, is_hidden=is_hidden)]
+    facts = {QUERY_NODE: NodeFacts(query.sketch.name, number, query.sketch.digest)}
     for slot, with_weights in chosen.items():
         if slot == own:
             continue
@@ -132,9 +131,39 @@ def place_among_nearest(
         facts[f"#{first.id}"] = NodeFacts(first.name, first.id, first.digest)
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
-    graph = find_family(sources, alpha=alpha * share, seed=request.seed)
+    graph = find_family(sources, alpha=alpha * share, seed=found.request.seed)
     graph = graph if is_whole else opened(graph)
-    return _place(graph, OWN, facts, "registry" if is_whole else "nearest")
+    return _place(graph, QUERY_NODE, facts, "registry" if is_whole else "nearest")
+
+
+def search_record(
+    query: Prepared, found: Compared, where: Placement, first: str, seconds: float
+) -> Search:
+    """The record of a search. ``first`` names the related model registered first."""
+    return Search(
+        name=query.sketch.name,
+        source=query.sketch.source,
+        digest=query.sketch.digest,
+        n_scanned=found.n_scanned,
+        n_compared=len(found.candidates),
+        alpha=found.request.alpha,
+        paid_alpha=found.paid_alpha,
+        relatives=tuple(found.relatives),
+        others=tuple(found.others),
+        parents=where.parents,
+        children=where.children,
+        path=where.path,
+        placed_among=where.among,
+        first_registered=first,
+        registered=found.request.own,
+        skipped=(*found.skipped, *where.skipped),
+        bytes_read=found.bytes_read + (0 if found.request.own else query.sketch.bytes_read),
+        seconds=seconds,
+        seed=found.request.seed,
+        version=__version__,
+        incomplete=query.sketch.is_partial or found.is_incomplete,
+        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
+    )
 
 
 def relatives_of(

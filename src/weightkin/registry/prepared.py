@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.declared import Declared, declared
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.source import full_name_of
-from weightkin.lineage.collection import SMALL, contents_of, is_of
+from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.records import Skipped, left_out, unread
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
-from weightkin.sketch.invariant import N_DIMS, invariant_vector
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
+from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import as_model, sketch_behind
 from weightkin.sketch.vectors import search_vector
 from weightkin.sources.hub import SCHEME
-from weightkin.stats.matching import Floats
 
 MAX_SKETCH = 1 << 28  # bytes of a file
 
@@ -45,10 +46,9 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
         return of_sketch(source, Declared())
     model = source if isinstance(source, Model) else open_model(source)
     said = declared(model)
-    if model.sketched is not None:
-        sketch = read_sketch(Path(model.source))
+    if (sketch := sketch_behind(model)) is not None:
         return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
-    sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= SMALL else Scheme())
+    sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme())
     return _prepared(replace(sketch, source=full_name_of(model)), model, said)
 
 
@@ -113,6 +113,6 @@ def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:
         sketch,
         contents_of(sketch),
         np.nan_to_num(aligned),
-        np.zeros(N_DIMS, dtype=np.float32) if vector is None else vector,
+        np.zeros(N_INVARIANT, dtype=np.float32) if vector is None else vector,
         said,
     )

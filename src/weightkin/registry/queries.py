@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from weightkin.formats import Model, open_model
+from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
 from weightkin.records.registry import Registered
@@ -15,6 +15,7 @@ from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
+from weightkin.sketch.source import open_model
 from weightkin.text import shown, unreadable
 
 MOST_DIGITS = 18  # of a number that a registry can have given

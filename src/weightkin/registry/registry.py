@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from weightkin._version import __version__
 from weightkin.api.arguments import (
     check_alpha,
     check_count,
@@ -23,7 +22,6 @@ from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.formats.write_guard import refuse_inside
-from weightkin.records import left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import (
@@ -42,7 +40,7 @@ from weightkin.registry.store import COLUMNS, default_file, opened, write_if_fre
 from weightkin.registry.stores import new_place, store_of
 
 ALPHA = 1e-6
-MOST = 32  # candidates that are compared
+N_COMPARED = 32  # candidates that are compared
 
 
 class Registry:
@@ -111,7 +109,7 @@ class Registry:
         )
 
     def search(
-        self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = MOST
+        self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
     ) -> Search:
         """Who is related to a model, among all that are registered.
 
@@ -137,7 +135,7 @@ class Registry:
         *,
         alpha: float = ALPHA,
         seed: int = 0,
-        most: int = MOST,
+        most: int = N_COMPARED,
         also: Sequence[int] = (),
         fresh: bool = False,
     ) -> Trace:
@@ -172,15 +170,14 @@ class Registry:
                 fresh=fresh,
             )
             found = searching.search(store, connection, query, request)
-            number = request.number
             before = self._before if fresh else None
             whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
             if whole is None:
                 there = slots.slots_of(connection)
-                where = placing.place_among_nearest(store, there, query, found, request)
+                where = placing.place_among_nearest(store, there, query, found)
             else:
                 slot = searching.slot_of(connection, query)
-                where = placing.place_in_graph(whole[0], whole[1], query, slot, found, number)
+                where = placing.place_in_graph(whole[0], whole[1], query, slot, found)
             known = [x.model for x in found.relatives] + ([own] if own is not None else [])
             first = entries.first_of(connection, known)
         if fresh:
@@ -192,32 +189,10 @@ class Registry:
             if whole is not None and whole[2]:
                 writes.append(partial(family.keep, graph=whole[0]))
             write_if_free(self.path, *writes)
-        record = Search(
-            name=query.sketch.name,
-            source=query.sketch.source,
-            digest=query.sketch.digest,
-            n_scanned=found.n_scanned,
-            n_compared=len(found.candidates),
-            alpha=alpha,
-            paid_alpha=found.paid_alpha,
-            relatives=tuple(found.relatives),
-            others=tuple(found.others),
-            parents=where.parents,
-            children=where.children,
-            path=where.path,
-            placed_among=where.among,
-            first_registered=first,
-            registered=own,
-            skipped=(*found.skipped, *where.skipped),
-            bytes_read=found.bytes_read + (0 if own else query.sketch.bytes_read),
-            seconds=round(time.perf_counter() - started, 3),
-            seed=seed,
-            version=__version__,
-            incomplete=query.sketch.is_partial or found.is_incomplete,
-            not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
-        )
+        seconds = round(time.perf_counter() - started, 3)
+        record = placing.search_record(query, found, where, first, seconds)
         said = query.declared
-        declared = declarations.check_declared(said.parents, matches, found, where, number)
+        declared = declarations.check_declared(said.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=said.licence)
 
     def family(

@@ -12,17 +12,18 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats, Ints
 from weightkin.errors import UnreadableModel
 from weightkin.formats.finder import SKETCH_SUFFIX
-from weightkin.registry.blocks import ALIGNED, INVARIANT, Block, Check, Halves
+from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
 from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
-from weightkin.scan import Bits, Floats, Ints, bits_of, rescored, scored
+from weightkin.scan import Bits, bits_of, rescored, scored
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import sketch_bytes
 
-NAME = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
+SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
 MOST_ASKED = 500  # slots in one question to the database
-COLUMN = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
+SEAL_COLUMNS = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
 
 
 class Store(Protocol):
@@ -34,7 +35,7 @@ class Store(Protocol):
         """Keep what belongs to a slot, over what was there; on disk when this returns."""
         ...
 
-    def vectors(self, block: Block, n: int) -> tuple[Bits, Halves]:
+    def vectors(self, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
         """The first ``n`` vectors and their signs, mapped from disk; anything at unknown slots.
 
         Raises `UnusableRegistry` where some are missing or damaged.
@@ -73,7 +74,7 @@ class SealedStore:
     def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
         self._store = store
         self._connection = connection
-        self._seen: dict[Block, set[int]] = {ALIGNED: set(), INVARIANT: set()}
+        self._seen: dict[VectorBlock, set[int]] = {ALIGNED: set(), INVARIANT: set()}
         self._is_marked = False
 
     def write(
@@ -86,14 +87,14 @@ class SealedStore:
         mark = mark_of(np.array([slot]), *map(bits_of, rows), first=slot)
         return Seals(seal(contents, file, sketch_bytes(sketch)), aligned, invariant, mark)
 
-    def nearest(self, block: Block, query: Floats, k: int) -> tuple[Ints, Floats]:
+    def nearest(self, block: VectorBlock, query: Floats, k: int) -> tuple[Ints, Floats]:
         """The ``k`` slots nearest to a vector, and their cosines, nearest first."""
         bits, rows = self._vectors(block)
         slots = self._known(rescored(bits, query))
         self._check(block, rows, slots)
         return scored(rows, slots, query, k)
 
-    def rows(self, block: Block, slots: Sequence[int]) -> Halves:
+    def rows(self, block: VectorBlock, slots: Sequence[int]) -> Halves:
         """Vectors of some slots, in their order."""
         _, rows = self._vectors(block)
         at = np.asarray(slots, dtype=np.int64)
@@ -120,7 +121,7 @@ class SealedStore:
         blocks = [self._vectors(block)[0] for block in (ALIGNED, INVARIANT)]
         return mark_of(np.asarray(slots, dtype=np.int64), *blocks)
 
-    def _vectors(self, block: Block) -> tuple[Bits, Halves]:
+    def _vectors(self, block: VectorBlock) -> tuple[Bits, Halves]:
         """All vectors, after the signs of all were held against their mark."""
         n, mark = self._connection.execute("SELECT next_slot, mark FROM totals").fetchone()
         if not self._is_marked:
@@ -139,12 +140,12 @@ class SealedStore:
         known = np.fromiter((row[0] for row in found), np.int64)
         return known if among is None else among[np.isin(among, known)]
 
-    def _check(self, block: Block, rows: Halves, slots: npt.NDArray[np.int64]) -> None:
+    def _check(self, block: VectorBlock, rows: Halves, slots: npt.NDArray[np.int64]) -> None:
         new = [slot for slot in slots.tolist() if slot not in self._seen[block]]
         for start in range(0, len(new), MOST_ASKED):
             some = new[start : start + MOST_ASKED]
             marks = ", ".join("?" * len(some))
-            question = f"SELECT slot, contents, {COLUMN[block]} FROM contents"  # noqa: S608
+            question = f"SELECT slot, contents, {SEAL_COLUMNS[block]} FROM contents"  # noqa: S608
             found = self._connection.execute(f"{question} WHERE slot IN ({marks})", some).fetchall()
             for slot, contents, given in found:
                 check(f"the {block.name} vector {slot}", given, slot, contents,
@@ -164,7 +165,7 @@ class SealedStore:
 
 def checked_name(file: str) -> str:
     """The name of a sketch as the registry gives it; anything else might lead elsewhere."""
-    if not isinstance(file, str) or not NAME.fullmatch(file):
+    if not isinstance(file, str) or not SKETCH_FILE.fullmatch(file):
         raise Altered("the name of a sketch was changed by something other than weightkin")
     return file
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from weightkin.scan import Bits
 
-CHUNK = 16384  # slots at a time
+SLOTS_AT_ONCE = 16384  # slots at a time
 WORD = (1 << 64) - 1
-SEED = 0x574B  # of the weights of a mark: any will do, for good
+MARK_SEED = 0x574B  # of the weights of a mark: any will do, for good
 
 
 class Altered(sqlite3.DatabaseError):
@@ -44,12 +44,12 @@ def mark_of(slots: npt.NDArray[np.int64], *blocks: Bits, first: int = 0) -> int:
 
     Slots ascend; row 0 of each block is that of slot ``first``.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(MARK_SEED)
     weights = [rng.integers(0, WORD, b.shape[1], np.uint64, endpoint=True) | 1 for b in blocks]
     odd, second = rng.integers(0, WORD, 2, np.uint64, endpoint=True) | 1
     total = 0
-    for start in range(0, len(slots), CHUNK):
-        at = slots[start : start + CHUNK]
+    for start in range(0, len(slots), SLOTS_AT_ONCE):
+        at = slots[start : start + SLOTS_AT_ONCE]
         there = at - first
         x = (at.astype(np.uint64) + np.uint64(1)) * odd
         for bits, weight in zip(blocks, weights, strict=True):

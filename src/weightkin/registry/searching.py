@@ -15,6 +15,7 @@ import numpy as np
 
 from weightkin._version import __version__
 from weightkin.api.compare import compare
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.proposed import LEAST_COSINE
@@ -23,13 +24,12 @@ from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.form import written
 from weightkin.records.registry import Looked, Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
-from weightkin.registry.edges import Known, recalled, write_edges
+from weightkin.registry.edges import KnownEdge, recalled, write_edges
 from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS, writing
-from weightkin.scan import Floats
 from weightkin.sketch import Sketch, stand_in
 from weightkin.sketch.stand_in import as_model
 from weightkin.sketch.vectors import search_vector
@@ -55,20 +55,6 @@ class Candidate:
         return self.models[0]
 
 
-@dataclass
-class Compared:
-    """What became of the candidates."""
-
-    n_scanned: int
-    paid_alpha: float
-    relatives: list[Relative] = field(default_factory=list)
-    others: list[Relative] = field(default_factory=list)
-    candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
-    skipped: list[Skipped] = field(default_factory=list)
-    bytes_read: int = 0
-    is_incomplete: bool = False  # a candidate's sketch could not be read
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What is asked of a search. ``own`` is no candidate; the models ``wanted`` are, in any case.
@@ -89,20 +75,54 @@ class Request:
         return self.own.id if self.own else 0
 
 
+@dataclass
+class Compared:
+    """What became of the candidates."""
+
+    request: Request
+    n_scanned: int
+    relatives: list[Relative] = field(default_factory=list)
+    others: list[Relative] = field(default_factory=list)
+    candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
+    skipped: list[Skipped] = field(default_factory=list)
+    bytes_read: int = 0
+    is_incomplete: bool = False  # a candidate's sketch could not be read
+
+    @property
+    def paid_alpha(self) -> float:
+        """The level of one comparison: all that were scanned share that of the search."""
+        return self.request.alpha / max(1, self.n_scanned)
+
+
 def search(
     store: SealedStore, connection: sqlite3.Connection, query: Prepared, request: Request
 ) -> Compared:
-    """Propose and compare."""
+    """Propose and compare candidates.
+
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry.
+    query : Prepared
+        The model that is searched for.
+    request : Request
+        The level, and what else the search goes by.
+
+    Returns
+    -------
+    Compared
+        Related models and others, in the order they were compared.
+    """
     own = request.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(n_scanned, request.alpha / max(1, n_scanned))
-    for candidate in _candidates(store, connection, query, found, request):
+    found = Compared(request, n_scanned)
+    for candidate in _candidates(store, connection, query, found):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
             continue
         kept = replace(candidate, models=others)
         known = None if request.fresh else recalled(connection, own, kept.model, found.paid_alpha)
-        relative = _relative(query, kept, found, request.seed, known)
+        relative = _relative(query, kept, found, known)
         found.candidates[kept.model.id] = kept
         is_related = relative.verdict in RELATED
         (found.relatives if is_related else found.others).append(relative)
@@ -114,10 +134,9 @@ def _candidates(
     connection: sqlite3.Connection,
     query: Prepared,
     found: Compared,
-    request: Request,
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name."""
-    wanted, most = request.wanted, request.most
+    wanted, most = found.request.wanted, found.request.most
     blocks = [
         (ALIGNED, query.aligned, LEAST_COSINE),
         (INVARIANT, query.invariant, LEAST_INVARIANT),
@@ -129,15 +148,15 @@ def _candidates(
             near.update(at[cosines >= least].tolist())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
-    asked = {row[0] for row in connection.execute(named, tuple(wanted))}
+    named_slots = {row[0] for row in connection.execute(named, tuple(wanted))}
     same = slot_of(connection, query)  # equal contents, whatever vectors can show of them
     if same is not None:
-        asked.add(same)
-    slots = sorted(near | asked)
+        named_slots.add(same)
+    slots = sorted(near | named_slots)
     scores = [np.asarray(store.rows(b, slots), np.float32) @ vector for b, vector, _ in blocks]
     both = {slot: (float(x), float(y)) for slot, x, y in zip(slots, *scores, strict=True)}
     order = sorted(near, key=lambda slot: (-sum(max(0.0, c) for c in both[slot]), slot))[:most]
-    for slot in [*order, *sorted(asked - set(order))]:
+    for slot in [*order, *sorted(named_slots - set(order))]:
         models = _models(connection, slot)
         if not models:
             raise Altered("models were removed by something other than weightkin")
@@ -192,12 +211,12 @@ def _sketch(
 
 
 def _relative(
-    query: Prepared, candidate: Candidate, found: Compared, seed: int, known: Known | None
+    query: Prepared, candidate: Candidate, found: Compared, known: KnownEdge | None
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
-        record, looked_at = _compare(query.sketch, candidate, found, seed)
-        known = Known(
+        record, looked_at = _compare(query.sketch, candidate, found)
+        known = KnownEdge(
             summary=record.summary,
             looked_at=looked_at,
             alpha=found.paid_alpha,
@@ -216,9 +235,7 @@ def _relative(
     )
 
 
-def _compare(
-    sketch: Sketch, candidate: Candidate, found: Compared, seed: int
-) -> tuple[Comparison, Looked]:
+def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Comparison, Looked]:
     """On what the registry holds; on the weights where that shows nothing and vectors are alike."""
     a, b = as_model(candidate.sketch), as_model(sketch)
     if not (a.sketched is None and b.sketched is None):
@@ -226,7 +243,7 @@ def _compare(
         if x.scheme != y.scheme:
             x, y = cut(x), cut(y)
         a, b = stand_in(x), stand_in(y)
-    record = compare(a, b, alpha=found.paid_alpha, seed=seed)
+    record = compare(a, b, alpha=found.paid_alpha, seed=found.request.seed)
     is_settled = record.verdict == "dependent" or a.sketched is None
     if is_settled or candidate.invariant_cosine < LEAST_INVARIANT:
         return record, "sketch"
@@ -240,14 +257,14 @@ def _compare(
             found.skipped.append(left_out(x.name, "sketch-shows-nothing", reason=reason))
             return record, "sketch"
         whole.append(model)
-    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=seed), "weights"
+    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.request.seed), "weights"
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
     """Keep what was found about a registered model, with digests and version."""
     rows = []
     for x in (*found.relatives, *found.others):
-        known = Known(
+        known = KnownEdge(
             summary=x.summary,
             looked_at=x.looked_at,
             alpha=found.paid_alpha,

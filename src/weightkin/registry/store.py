@@ -24,18 +24,18 @@ from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
 from weightkin.registry.sealing import Altered, check
 
-SCHEMA = 4
+REGISTRY_SCHEMA = 4
 OLD = 3  # of weightkin 0.1.0
 APPLICATION = 0x574B494E  # "WKIN"
-MOST_SAID = 300  # characters of what SQLite says
+MAX_MESSAGE = 300  # characters of what SQLite says
 MOST_CHECKED = 1 << 26  # bytes of a file of which every page is checked when it is opened
 ONE_ROW = ("totals", "place")
 MARK = re.compile("[0-9a-f]{16}", re.ASCII)
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"  # of SQLite itself
 BUSY_SECONDS = 120.0  # how long to wait for another process that writes
 MOST_PATIENCE = 1000  # milliseconds, where waiting is not worth it
-NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-TABLES = """
+DISK_FULL_ERRORS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+CREATE_TABLES = """
 CREATE TABLE contents (
   slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
   scheme TEXT NOT NULL, aligned TEXT NOT NULL, invariant TEXT NOT NULL,
@@ -91,8 +91,8 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        said = " ".join(str(error).split())[:MOST_SAID]
-        if getattr(error, "sqlite_errorcode", 0) in NO_ROOM:
+        said = " ".join(str(error).split())[:MAX_MESSAGE]
+        if getattr(error, "sqlite_errorcode", 0) in DISK_FULL_ERRORS:
             raise DiskFull(f"{path}: cannot be written ({said})") from None
         raise UnusableRegistry(f"{path}: {said}, expected a registry that can be used") from None
     except OSError as error:
@@ -186,7 +186,7 @@ def _check_whole(path: Path, connection: sqlite3.Connection, n_rows: int) -> Non
         if found != "ok":
             raise Altered(" ".join(str(found).replace("*", "").split()))
     made = {x for (x,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")}
-    if made != {x.strip() for x in (*TABLES.split(";"), SEQUENCE) if x.strip()}:
+    if made != {x.strip() for x in (*CREATE_TABLES.split(";"), SEQUENCE) if x.strip()}:
         raise Altered("its tables were changed by something other than weightkin")
     is_checked = path.stat().st_size <= MOST_CHECKED
     _check_types(connection, (*ONE_ROW, *(("contents", "items", "models") if is_checked else ())))
@@ -229,25 +229,25 @@ def _check_or_make(
     version, application = (
         connection.execute(f"PRAGMA {x}").fetchone()[0] for x in ("user_version", "application_id")
     )
-    if version == SCHEMA and application == APPLICATION:
+    if version == REGISTRY_SCHEMA and application == APPLICATION:
         return
     if application == APPLICATION and version == OLD:
         how = "`export` it with weightkin 0.1.0, then `import` that file"
         raise UnusableRegistry(f"{path}: registry of version {OLD}, without seals: {how}")
     if application == APPLICATION:
-        raise UnusableRegistry(f"{path}: registry of version {version}, expected {SCHEMA}")
+        raise UnusableRegistry(f"{path}: registry of version {version}, expected {REGISTRY_SCHEMA}")
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not to_write or n_tables and (version, application) != (0, 0):
         raise UnusableRegistry(f"{path}: no registry, expected a file that `add` made")
     connection.execute("PRAGMA journal_mode = WAL")
     with writing(connection):
-        if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == REGISTRY_SCHEMA:
             return  # another process was faster
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise UnusableRegistry(f"{path}: another database, expected a registry")
-        for statement in TABLES.split(";"):
+        for statement in CREATE_TABLES.split(";"):
             connection.execute(statement)
         connection.execute("INSERT INTO place VALUES (?)", (place,))
         connection.execute("INSERT INTO totals VALUES (0, 0, 0, ?)", (f"{0:016x}",))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute(f"PRAGMA user_version = {REGISTRY_SCHEMA}")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from weightkin._version import __version__
+from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel, UsageError, unwritable
 from weightkin.formats.declared import Declared
 from weightkin.formats.write_guard import refuse_inside
@@ -35,14 +36,13 @@ from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
-from weightkin.stats.matching import Floats
 from weightkin.text import shown
 
 LISTING = "models.json"
-SCHEMA = "weightkin/registry-export/1"
-MAX_LISTING = 1 << 27  # bytes: about 60,000 models
+ARCHIVE_SCHEMA = "weightkin/registry-export/1"
+MAX_ARCHIVE_LISTING = 1 << 27  # bytes: about 60,000 models
 LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
-FEW = 10_000
+ROWS_AT_ONCE = 10_000
 PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
 
 
@@ -65,11 +65,11 @@ def export_to(path: Path, target: Path) -> int:
                     written.add(sketch)
                 vector = base64.b64encode(np.ascontiguousarray(row).tobytes()).decode()
                 listed.append({"sketch": sketch, "invariant": vector, **_facts(model)})
-            listing = {"schema": SCHEMA, "models": listed, **evidence.exported(connection)}
+            listing = {"schema": ARCHIVE_SCHEMA, "models": listed, **evidence.exported(connection)}
             text = json.dumps(listing, allow_nan=False)
-            if len(text) > MAX_LISTING:
+            if len(text) > MAX_ARCHIVE_LISTING:
                 found = f"a listing of {len(text):,} bytes"
-                raise UsageError(f"{target}: {found}, expected at most {MAX_LISTING:,}")
+                raise UsageError(f"{target}: {found}, expected at most {MAX_ARCHIVE_LISTING:,}")
             archive.writestr(LISTING, text)
         draft.replace(target)
     except OSError as error:
@@ -142,15 +142,18 @@ def _facts(model: Registered) -> dict[str, Any]:
 
 def _listed(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     expected = f"{source}: no listing of models, expected what `export` wrote"
-    text = _member(archive, LISTING, MAX_LISTING)
-    if text is None or text.count(b"[") + text.count(b"{") > len(text) // LEAST_VALUE + FEW:
+    text = _member(archive, LISTING, MAX_ARCHIVE_LISTING)
+    if (
+        text is None
+        or text.count(b"[") + text.count(b"{") > len(text) // LEAST_VALUE + ROWS_AT_ONCE
+    ):
         raise UnreadableModel(expected)  # or next to nothing but brackets, which take much memory
     try:
         data = parsed(text.decode())
     except ValueError as error:
         raise UnreadableModel(f"{expected} ({error})") from None
     models = data.get("models") if isinstance(data, dict) else None
-    if not isinstance(models, list) or data.get("schema") != SCHEMA:
+    if not isinstance(models, list) or data.get("schema") != ARCHIVE_SCHEMA:
         raise UnreadableModel(expected)
     return {**data, "models": [x for x in models if isinstance(x, dict)]}
 

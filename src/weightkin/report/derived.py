@@ -9,12 +9,12 @@ from weightkin.records import Comparison
 from weightkin.records.form import probability_words
 from weightkin.report.clues import evidence_line
 
-NUMBERS = (  # what is worth a word, in this order
+DETAIL_KEYS = (  # what is worth a word, in this order
     *("dtype", "bits", "group", "scope", "scheme", "pattern", "share", "rank", "modules"),
     *("kept_layers", "layers", "n_units", "n_rows_before", "n_rows", "n_experts", "blocks"),
     *("reinitialised", "typical_distance", "share_equal"),
 )
-MAX_ITEMS = 8
+MAX_LISTED = 8
 IDENTICAL = {
     "files": "same files",
     "digest": "same full digest",
@@ -30,7 +30,9 @@ def derivation_lines(record: Comparison) -> list[str]:
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
         numbers = [
-            f"{detail_words(key)} {value_words(details[key])}" for key in NUMBERS if key in details
+            f"{detail_words(key)} {value_words(details[key])}"
+            for key in DETAIL_KEYS
+            if key in details
         ]
         rest = f" ({', '.join(numbers)})" if numbers else ""
         lines.append(f"  kind: {' and '.join(record.kind)}{rest}")
@@ -70,6 +72,6 @@ def value_words(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{k} {value_words(v)}" for k, v in value.items() if k != "names")
     if isinstance(value, list | tuple):
-        shown = " ".join(str(x) for x in value[:MAX_ITEMS])
-        return f"{shown} …" if len(value) > MAX_ITEMS else shown
+        shown = " ".join(str(x) for x in value[:MAX_LISTED])
+        return f"{shown} …" if len(value) > MAX_LISTED else shown
     return f"{value:.3g}" if isinstance(value, float) else str(value)

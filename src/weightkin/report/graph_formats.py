@@ -21,8 +21,10 @@ GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 GEXF = "http://www.gexf.net/1.2draft"
 HEADER = '<?xml version="1.0" encoding="UTF-8"?>\n'
 XML_TYPES = {"bool": "boolean", "float": "double", "str": "string"}
-LONGEST = 200  # characters of a label that is drawn
-PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -_.,()=")
+LONGEST_LABEL = 200  # characters of a label that is drawn
+SAFE_CHARACTERS = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -_.,()="
+)
 
 
 def dot(graph: FamilyGraph) -> str:
@@ -192,12 +194,12 @@ def _dot_text(*lines: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def _mermaid_text(text: str) -> str:
     """Everything that could be syntax, Markdown or HTML as an entity code."""
-    return "".join(c if c in PLAIN else f"#{ord(c)};" for c in _cut(text))
+    return "".join(c if c in SAFE_CHARACTERS else f"#{ord(c)};" for c in _cut(text))
 
 
 def _attributes(graph: FamilyGraph) -> dict[str, dict[str, str]]:

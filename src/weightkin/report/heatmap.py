@@ -10,9 +10,9 @@ from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.report.reasons import why
 from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
 
-SHADES, PLAIN = "·░▒▓█", ".:+%#"
+SHADES, ASCII_SHADES = "·░▒▓█", ".:+%#"
 STEPS = (-6.0, -20.0, -50.0, -100.0)  # log10 p at which the next character begins
-MAX_SIDE = 64  # rows and columns; longer stacks are grouped
+MAX_HEATMAP_SIDE = 64  # rows and columns; longer stacks are grouped
 MAX_LINES = 12  # of unit maps
 
 
@@ -22,7 +22,7 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
     for name, ref in (("a", record.a), ("b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
-    shades = SHADES if is_unicode else PLAIN
+    shades = SHADES if is_unicode else ASCII_SHADES
     shown = [
         m for m in record.matrices if any(p <= STEPS[0] for row in m.log10_pvalues for p in row)
     ]
@@ -51,7 +51,7 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
 
 def heat_lines(matrix: Matrix, shades: str = SHADES) -> list[str]:
     """One character a pair of blocks: rows are blocks of a, columns blocks of b."""
-    step_a, step_b = (-(-len(x) // MAX_SIDE) for x in (matrix.blocks_a, matrix.blocks_b))
+    step_a, step_b = (-(-len(x) // MAX_HEATMAP_SIDE) for x in (matrix.blocks_a, matrix.blocks_b))
     words = AXIS_WORDS.get(matrix.axis, matrix.axis)
     trusts = f", relies on the unit order of {matrix.trusts}" if matrix.trusts in "ab" else ""
     n_columns = -(-len(matrix.blocks_b) // step_b)

@@ -18,11 +18,11 @@ from weightkin.records.form import from_text, to_text
 from weightkin.report.reasons import why
 from weightkin.report.terminal import file_size, printable
 
-SCHEMA = "weightkin/model/2"
+MODEL_SCHEMA = "weightkin/model/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRecord:
+class TensorEntry:
     """One tensor as its header states it, with the role it was given."""
 
     name: str
@@ -42,7 +42,7 @@ class ModelRecord:
     family: str
     stacks: dict[str, int]
     axes: tuple[Axis, ...]
-    tensors: tuple[TensorRecord, ...]
+    tensors: tuple[TensorEntry, ...]
     skipped: tuple[Skipped, ...]
     bytes_read: int
     n_bytes: int = 0  # of all tensors, as they are stored
@@ -50,12 +50,12 @@ class ModelRecord:
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
-        return to_text(SCHEMA, asdict(self), 2)
+        return to_text(MODEL_SCHEMA, asdict(self), 2)
 
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> ModelRecord:
         """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, SCHEMA, partial(built, ModelRecord))
+        return from_text(text, where, MODEL_SCHEMA, partial(built, ModelRecord))
 
 
 def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
@@ -69,7 +69,7 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
         stacks=dict(anatomy.stacks),
         axes=anatomy.axes,
         tensors=tuple(
-            TensorRecord(
+            TensorEntry(
                 name=name,
                 dtype=model.tensors[name].dtype,
                 shape=model.tensors[name].shape,

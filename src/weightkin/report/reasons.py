@@ -63,7 +63,6 @@ REASON_WORDS: Mapping[str, Words] = {
     "name-no-text": "the name is not UTF-8 text",
     "text": "{text}",
     "sketch-sample": "a sketch holds only a sample ({scheme})",
-    "sketch-file-gone": "the file of a sketch is no longer at its source",
     "taken-without-full-digest": "the sketch was taken without it",
     "smaller-sample": "rest on a smaller sample ({scheme}), as a large model is read from a hub; "
     "a downloaded copy shows more",

@@ -8,7 +8,7 @@ from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
-MOST_SHOWN = 20
+MAX_LINES = 20
 NEAREST = "placed among its nearest relatives alone, every direction open; to place all models:"
 
 
@@ -36,11 +36,11 @@ def listing_lines(record: Listing) -> list[str]:
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
     """The sentence, the relatives nearest first, and where the model stands."""
     lines = [printable(record.sentence), *_own(record)]
-    for x in record.relatives[:MOST_SHOWN]:
+    for x in record.relatives[:MAX_LINES]:
         lines.append(f"  {_relative(x)}")
-    if len(record.relatives) > MOST_SHOWN:
-        lines.append(f"  {len(record.relatives) - MOST_SHOWN} more (--json lists them)")
-    for x in record.untested[:MOST_SHOWN]:
+    if len(record.relatives) > MAX_LINES:
+        lines.append(f"  {len(record.relatives) - MAX_LINES} more (--json lists them)")
+    for x in record.untested[:MAX_LINES]:
         lines.append(f"  not testable with {_relative(x)}")
     if record.first_registered:
         of_all = " (itself)" if _is_first(record) else ""

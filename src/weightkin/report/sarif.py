@@ -15,9 +15,9 @@ from weightkin.formats.table import format_of
 from weightkin.records.checking import RULES, Check, Checked, Finding
 from weightkin.report.terminal import printable
 
-SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "weightkin/v1"
-NUMBERS = {rule: i for i, rule in enumerate(RULES)}
+RULE_INDEX = {rule: i for i, rule in enumerate(RULES)}
 
 
 def sarif(record: Check, base: Path | None = None) -> str:
@@ -47,7 +47,7 @@ def sarif(record: Check, base: Path | None = None) -> str:
                     {
                         "level": "error",
                         "message": {"text": _text(f"{model.name}: {finding.reason}")},
-                        "associatedRule": {"id": finding.rule, "index": NUMBERS[finding.rule]},
+                        "associatedRule": {"id": finding.rule, "index": RULE_INDEX[finding.rule]},
                     }
                     for model in record.models
                     for finding in model.findings
@@ -60,7 +60,7 @@ def sarif(record: Check, base: Path | None = None) -> str:
         ],
         "properties": {"alpha": record.alpha, "seed": record.seed, "outcome": record.outcome},
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2,
+    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2,
                       allow_nan=False)  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, An
         values["effect"] = {"observed": finding.effect.observed, "chance": finding.effect.chance}
     return {
         "ruleId": finding.rule,
-        "ruleIndex": NUMBERS[finding.rule],
+        "ruleIndex": RULE_INDEX[finding.rule],
         "level": finding.level,
         "kind": "fail",
         "message": {"text": _text(f"{model.name}: {finding.reason}. {finding.advice}")},

@@ -29,8 +29,8 @@ UNBROKEN = "\u00a0"  # a space where no line ends
 MARK = "$ "  # before a command, whose line is never wrapped
 NARROW = 30  # columns that words have in any case
 LAST = 16  # columns that the last column of a table needs to be continued in place
-ALIKE = 0.8  # cosine from which a p-value that is not small asks for a word
-FEW = 8  # units
+NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
+FEW_UNITS = 8  # units
 TOO_FEW = "too few to test"
 SIGNS = ("signs", "token signs")
 
@@ -103,12 +103,12 @@ def _not_run(record: Comparison) -> list[str]:
 def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
     """Whether units are so few that none of them being unlike gives no small p-value."""
     n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
-    return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW
+    return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
 
 
 def _is_alike(axis: AxisEvidence) -> bool:
     """Whether matched units are alike where the p-value is not small."""
-    is_alike = axis.effect is not None and axis.effect.observed >= ALIKE
+    is_alike = axis.effect is not None and axis.effect.observed >= NOTABLE_COSINE
     return is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS
 
 

@@ -14,7 +14,7 @@ from weightkin.report.clues import evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
 
-LONGEST = 60  # characters of a name
+LONGEST_NODE_NAME = 60  # characters of a name
 WIDE = 1 << 30  # columns: no line is too long
 UNOBSERVED = "(unobserved ancestor)"
 # the number of a kind that says most about it
@@ -53,7 +53,7 @@ class _Lines:
 
 
 UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
-PLAIN = _Lines("|", "`", "|", ("-> ", "-- "), "...")
+ASCII_LINES = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
 def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
@@ -61,7 +61,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WI
 
     Lines of the drawing are no longer than ``width``, as far as names allow.
     """
-    drawn = UNICODE if is_unicode else PLAIN
+    drawn = UNICODE if is_unicode else ASCII_LINES
     notes = [f"  {line}" for line in _notes(graph, drawn)]
     notes = notes if is_unicode else [_ascii(line) for line in notes]
     return [*drawing_lines(graph, is_unicode=is_unicode, width=width), "", *notes]
@@ -69,7 +69,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WI
 
 def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
     """The sentence, a tree for each family, models without relatives."""
-    drawn = UNICODE if is_unicode else PLAIN
+    drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
     for edge in graph.edges:
@@ -98,7 +98,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     UsageError
         No model, or more than one, goes by that id, name or source.
     """
-    drawn = UNICODE if is_unicode else PLAIN
+    drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
     node = _wanted(graph, child)
     lines = [_title(node, drawn)]
@@ -202,12 +202,12 @@ def _direction(edge: FamilyEdge) -> str:
 
 
 def _title(node: FamilyNode, drawn: _Lines) -> str:
-    same = ", ".join(_cut(printable(x), LONGEST, drawn) for x in node.duplicates)
+    same = ", ".join(_cut(printable(x), LONGEST_NODE_NAME, drawn) for x in node.duplicates)
     return _name(node, drawn) + (f" = {same}" if same else "")
 
 
 def _name(node: FamilyNode, drawn: _Lines) -> str:
-    return _cut(printable(node.id), LONGEST, drawn) if node.observed else UNOBSERVED
+    return _cut(printable(node.id), LONGEST_NODE_NAME, drawn) if node.observed else UNOBSERVED
 
 
 def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
@@ -276,7 +276,7 @@ def _main_number(details: Mapping[str, Any]) -> str:
         if isinstance(value, float):
             return words.format(_number(value))
         if isinstance(value, int | str) and not isinstance(value, bool):
-            return words.format(printable(str(value))[:LONGEST])
+            return words.format(printable(str(value))[:LONGEST_NODE_NAME])
         if isinstance(value, list | tuple):
             return words.format(len(value))
     return ""

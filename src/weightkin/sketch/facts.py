@@ -22,7 +22,7 @@ LATTICES: tuple[tuple[Lattice, tuple[Any, ...]], ...] = (  # narrowest first
     ("bf16", (ml_dtypes.bfloat16,)),
     ("fp32", (np.float32,)),
 )
-FEW = 64
+FEW_VALUES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def lattice_of(values: npt.NDArray[np.float64]) -> Lattice:
     with np.errstate(all="ignore"):
         for name, formats in LATTICES:
             # a few values already rule most formats out
-            if all(_fits(values[:FEW], f) and _fits(values, f) for f in formats):
+            if all(_fits(values[:FEW_VALUES], f) and _fits(values, f) for f in formats):
                 return name
     return "fp64"
 

@@ -1,7 +1,7 @@
 """The file of a sketch: safetensors with equal bytes for equal sketches, hostile when read.
 
 Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored; the metadata
-says everything else as JSON. `open_model` sees the runs. Whatever can be computed again (row
+says everything else as JSON. Whatever can be computed again (row
 indices of runs, digests of samples, facts of values) is not stored, so it cannot be forged apart
 from the values.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,22 @@ import numpy.typing as npt
 
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
 from weightkin.errors import UsageError, unwritable
-from weightkin.formats import open_model
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import SKETCH_KEY
 from weightkin.formats.safetensors_file import read_safetensors
+from weightkin.formats.storage import Contents, is_sketch
 from weightkin.sketch.facts import empty, raw_bytes
-from weightkin.sketch.parse_metadata import Entry, checked_entries, checked_facts
+from weightkin.sketch.parse_metadata import (
+    StatedTensor,
+    checked_entries,
+    checked_facts,
+    checked_identity,
+)
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
 
@@ -68,22 +74,39 @@ def read_sketch(path: Path | str) -> Sketch:
     UnreadableModel
         The file is missing, damaged, or no sketch.
     """
-    path = Path(path)
-    file = LocalFile(path)
+    file = LocalFile(Path(path))
     contents = read_safetensors(file)
-    if SKETCH_KEY not in contents.metadata or contents.problems:
+    if not is_sketch(contents):
+        raise unreadable(file.path, "no sketch", "a file that `weightkin sketch` wrote")
+    return sketch_in(file, contents)
+
+
+def sketch_in(file: File, contents: Contents) -> Sketch:
+    """Read the sketch in an open file, of which the header was read.
+
+    Raises
+    ------
+    UnreadableModel
+        It is damaged.
+    """
+    path, metadata = file.path, contents.metadata
+    if contents.problems:
         raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
-    model = open_model(path)  # checks what it shares with other sources
-    if model.sketched is None:
-        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
-    scheme = _scheme(path, model.sketched.scheme)
-    facts = checked_facts(path, contents.metadata)
+    stated = checked_identity(path, metadata)
+    scheme = _scheme(path, metadata.get("scheme", ""))
+    facts = checked_facts(path, metadata)
+    runs = {
+        key.removeprefix("run/"): info
+        for key, info in contents.tensors.items()
+        if key.startswith("run/")
+    }
+    left = dict(contents.tensors)
     tensors: dict[str, SketchedTensor] = {}
-    for entry in checked_entries(path, contents.metadata, scheme):
+    for entry in checked_entries(path, metadata, scheme):
         pieces = []
         for part, n_rows, n_columns in entry.parts:
             key = f"{part}/{entry.name}"
-            info = contents.tensors.pop(key, None)
+            info = left.pop(key, None)
             is_vector = part == "run" and len(entry.shape) < 2
             expected = (n_rows,) if is_vector else (n_rows, n_columns)
             if info is None and n_rows == 0 and part != "run":
@@ -97,16 +120,13 @@ def read_sketch(path: Path | str) -> Sketch:
                 raw = file.read([(place.offset, place.offset + info.n_bytes)])
                 pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
         tensors[entry.name] = _tensor(entry, pieces)
-    if contents.tensors:
-        raise unreadable(path, f"tensor {quoted(min(contents.tensors))}", "only known ones")
+    if left:
+        raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
     return Sketch(
-        name=model.name,
-        digest=model.sketched.digest,
-        full_digest=model.sketched.full_digest,
         scheme=scheme,
         tensors=tensors,
-        anatomy=stored_anatomy(model.sketched.anatomy, model.tensors, model.name),
-        config=model.config,
+        anatomy=stored_anatomy(metadata.get("anatomy", ""), runs, stated["name"]),
+        **stated,
         **facts,
     )
 
@@ -188,14 +208,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
-def _scheme(path: Path, name: str) -> Scheme:
+def _scheme(path: PurePath, name: str) -> Scheme:
     try:
         return Scheme.from_name(name)
     except UsageError as error:
         raise unreadable(path, str(error), "a known scheme") from None
 
 
-def _tensor(entry: Entry, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
+def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
     run, scattered, tail = pieces
     return sketched_tensor(
         np.concatenate([run, scattered]),

@@ -14,24 +14,23 @@ proposes, it never concludes. Needs the weights, or a sketch that holds everythi
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Doubles, Floats
 from weightkin.formats import Model
 from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.stats.matching import unit_rows
 
-N_DIMS = 512
-NAME = "wi1-invariant-512-t64-d4"  # version, what it sees, its size, anchors, depths
+N_INVARIANT = 512
+INVARIANT_VERSION = "wi1-invariant-512-t64-d4"  # version, what it sees, its size, anchors, depths
 N_ANCHORS = 64  # tokens whose likeness to each other is looked at
 MOST_TOKENS = 512  # anchors lie among the first so many, which larger vocabularies share
 N_DEPTHS = 4
-N_VALUES = 32  # singular values at each depth, by relative rank
-MAX_BYTES = 1 << 24  # V and O above this size are left out: they would be read whole
+N_SINGULAR_VALUES = 32  # singular values at each depth, by relative rank
+MAX_INVARIANT_BYTES = 1 << 24  # V and O above this size are left out: they would be read whole
 SHARE_SPECTRA = 0.25  # of the squared length
-Doubles = npt.NDArray[np.float64]
 
 
 def invariant_vector(model: Model, anatomy: Anatomy, sketch: Sketch) -> Floats | None:
@@ -85,7 +84,7 @@ def _spectra(model: Model, anatomy: Anatomy) -> Doubles | None:
         values = None if axis is None else _singular_values(model, axis)
         if values is None:
             return None
-        at = np.linspace(0, len(values) - 1, N_VALUES)
+        at = np.linspace(0, len(values) - 1, N_SINGULAR_VALUES)
         found.append(np.interp(at, np.arange(len(values)), np.log(values)))
     return np.stack(found)
 
@@ -115,7 +114,7 @@ def _singular_values(model: Model, axis: Axis) -> Doubles | None:
 def _units(model: Model, place: Place) -> Floats | None:
     """Dimensions of a place as rows in residual coordinates."""
     info = model.tensors.get(place.tensor)
-    if info is None or len(info.shape) != 2 or info.n_bytes > MAX_BYTES:
+    if info is None or len(info.shape) != 2 or info.n_bytes > MAX_INVARIANT_BYTES:
         return None
     stop = place.start + place.size
     if place.dim == 0:
@@ -148,6 +147,6 @@ def _projected(x: Doubles, part: int) -> Doubles:
     """Project to fewer numbers by signs that depend on the part and the position alone."""
     bits = hashed((np.int64(part) << 40) + np.arange(len(x), dtype=np.int64))
     signs = np.where(bits >> np.uint64(63), 1.0, -1.0)
-    at = (bits % np.uint64(N_DIMS)).astype(np.int64)
-    sums: Doubles = np.bincount(at, weights=signs * x, minlength=N_DIMS).astype(np.float64)
+    at = (bits % np.uint64(N_INVARIANT)).astype(np.int64)
+    sums: Doubles = np.bincount(at, weights=signs * x, minlength=N_INVARIANT).astype(np.float64)
     return sums

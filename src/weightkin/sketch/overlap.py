@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Floats
 from weightkin.sketch.types import SketchedTensor
-from weightkin.stats.matching import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
+from weightkin.arrays import Ints
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
-from weightkin.formats.json_text import parse
-from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Indices, Scheme
+from weightkin.formats.json_text import parse, parse_object
+from weightkin.formats.model import SKETCH_KEY
+from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.text import quoted, shown, unreadable
 
 MAX_COUNT = 1 << 62
+MAX_MODEL_NAME = 1000  # characters
+DIGESTS = {
+    "digest": re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII),
+    "full_digest": re.compile(r"(wkfull1-[0-9a-f]{64}(-partial)?)?", re.ASCII),
+}
 MAX_PACKED = 40  # characters of the name of a packing
 MAX_WHOLE = 1 << 24  # rows or columns of a matrix that a sketch may claim to hold whole
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatedTensor:
     """One tensor as the metadata states it, with the indices that follow from it."""
 
     name: str
@@ -34,11 +42,11 @@ class Entry:
     shape: tuple[int, ...]
     row_starts: tuple[int, ...]
     column_starts: tuple[int, ...]
-    run: Indices
-    scattered: Indices
-    columns: Indices
-    tail_rows: Indices
-    tail_columns: Indices
+    run: Ints
+    scattered: Ints
+    columns: Ints
+    tail_rows: Ints
+    tail_columns: Ints
     packed: str
 
     @property
@@ -51,7 +59,26 @@ class Entry:
         )
 
 
-def checked_facts(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+def checked_identity(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Name, digests and config of the model that was sketched."""
+    if metadata[SKETCH_KEY] != "1":
+        raise unreadable(path, f"a sketch of version {quoted(metadata[SKETCH_KEY])}", "version 1")
+    for key, pattern in DIGESTS.items():
+        if not pattern.fullmatch(metadata.get(key, "none")):
+            raise unreadable(path, f"{quoted(metadata.get(key))} as {key}", "a digest")
+    name = metadata.get("name", "")
+    if not 0 < len(name) <= MAX_MODEL_NAME:
+        raise unreadable(path, f"a name of {len(name)} characters", f"1 to {MAX_MODEL_NAME}")
+    raw = metadata.get("config", "").encode("utf-8", "replace")
+    return {
+        "name": name,
+        "digest": metadata["digest"],
+        "full_digest": metadata["full_digest"] or None,
+        "config": parse_object(raw, path, "metadata", is_hint=True),
+    }
+
+
+def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Fields of a `Sketch` that nothing else in the file shows."""
     match _parsed(path, metadata, "facts"):
         case {
@@ -84,7 +111,9 @@ def checked_facts(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def checked_entries(path: Path, metadata: Mapping[str, str], scheme: Scheme) -> Iterator[Entry]:
+def checked_entries(
+    path: PurePath, metadata: Mapping[str, str], scheme: Scheme
+) -> Iterator[StatedTensor]:
     """Tensors that the metadata lists, in its order, each name once."""
     scattered = _parsed(path, metadata, "scattered")
     entries = _parsed(path, metadata, "tensors")
@@ -100,7 +129,7 @@ def checked_entries(path: Path, metadata: Mapping[str, str], scheme: Scheme) -> 
         yield entry
 
 
-def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entry:
+def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> StatedTensor:
     match fields:
         case {
             "name": str(name),
@@ -135,7 +164,7 @@ def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entr
     tail = scheme.tail(n_rows) if n_tail else run[:0]
     if len(tail) != n_tail or (n_tail and is_vector):
         raise unreadable(path, f"{quoted(n_tail)} last rows of {shown(name)}", str(len(tail)))
-    return Entry(
+    return StatedTensor(
         name=name,
         role=role,
         stack=stack,
@@ -153,7 +182,7 @@ def _entry(path: Path, fields: Any, sets: list[Indices], scheme: Scheme) -> Entr
     )
 
 
-def _indices(path: Path, index: Any) -> Indices:
+def _indices(path: PurePath, index: Any) -> Ints:
     if not isinstance(index, list) or len(index) > MAX_VECTOR * MAX_VECTOR:
         raise unreadable(path, "malformed scattered rows", "ascending row numbers")
     if not _ascending(index, MAX_COUNT):
@@ -167,5 +196,5 @@ def _ascending(numbers: list[Any], limit: int) -> bool:
     return all(x < y for x, y in zip(numbers, numbers[1:], strict=False))
 
 
-def _parsed(path: Path, metadata: Mapping[str, str], key: str) -> Any:
+def _parsed(path: PurePath, metadata: Mapping[str, str], key: str) -> Any:
     return parse(metadata.get(key, "").encode("utf-8", "replace"), path, f"metadata {key!r}")

@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.arrays import Ints
 from weightkin.formats.model import Problem
-from weightkin.sketch.scheme import Indices
 from weightkin.sketch.types import SketchedTensor
 
-HEADS = Problem("heads", "a sketch holds no whole head")
+NO_WHOLE_HEAD = Problem("heads", "a sketch holds no whole head")
 KEPT_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v",),
@@ -38,7 +38,7 @@ def cut_anatomy(anatomy: Anatomy, tensors: Mapping[str, SketchedTensor]) -> Anat
             lost += 1
     skipped = list(anatomy.skipped)
     if any(axis.kind == "heads" for axis in anatomy.axes):
-        skipped.append(HEADS)
+        skipped.append(NO_WHOLE_HEAD)
     if lost:
         skipped.append(Problem(f"{lost} axes", "the sketch holds none of their matrices"))
     return replace(
@@ -66,7 +66,7 @@ def _cut(axis: Axis, place: Place, tensors: Mapping[str, SketchedTensor]) -> Pla
     return replace(place, tensor=name, start=start, size=size, index=None)
 
 
-def _held(held: Indices, place: Place) -> tuple[int, int]:
+def _held(held: Ints, place: Place) -> tuple[int, int]:
     """Position of the first index of a place among those held, and how many follow without gap."""
     start = int(np.searchsorted(held, place.start))
     wanted = held[start : start + place.size]

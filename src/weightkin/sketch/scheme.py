@@ -18,15 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.arrays import Ints
 from weightkin.errors import UsageError
 
-Indices = npt.NDArray[np.int64]
-
 MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
-MAX_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
+N_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
 MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
 MAX_NUMBER = 1 << 20  # of any parameter in a name
-WHOLE = "ws1-whole"
+WHOLE_SCHEME = "ws1-whole"
 _NAME = re.compile(r"ws1-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
 
 
@@ -49,12 +48,14 @@ class Scheme:
     @classmethod
     def from_name(cls, name: str) -> Scheme:
         """Return the scheme that a name spells out."""
-        if name == WHOLE:
+        if name == WHOLE_SCHEME:
             return cls.whole()
         match = _NAME.fullmatch(name)
         numbers = [int(text) for text in match.groups()] if match else []
         if not numbers or not numbers[0] or not numbers[2] or max(numbers) > MAX_NUMBER:
-            raise UsageError(f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE}")
+            raise UsageError(
+                f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE_SCHEME}"
+            )
         n_rows, n_scattered, n_columns, n_tail, n_tail_columns = numbers
         return cls(n_rows, n_scattered, n_columns, n_tail, n_tail_columns)
 
@@ -62,19 +63,19 @@ class Scheme:
     def name(self) -> str:
         """The version of the rules and every parameter."""
         if self.is_whole:
-            return WHOLE
+            return WHOLE_SCHEME
         kept = f"r{self.n_rows}-s{self.n_scattered}-c{self.n_columns}"
         return f"ws1-{kept}-t{self.n_tail}x{self.n_tail_columns}"
 
-    def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Rows of the runs of a matrix of n rows: one from each start, in ascending order."""
         return _runs(n, starts, n if self.is_whole else self.n_rows)
 
-    def columns(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def columns(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Columns kept of a matrix of n columns, in ascending order."""
         return _runs(n, starts, n if self.is_whole else self.n_columns)
 
-    def scattered(self, n: int, starts: tuple[int, ...] = (0,)) -> Indices:
+    def scattered(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Rows beyond the runs with the smallest hashes of their index, in ascending order.
 
         Of the rows below the smaller of two sizes, both sizes keep those whose hash is among the
@@ -88,18 +89,18 @@ class Scheme:
         smallest = np.argpartition(hashed(beyond), self.n_scattered)[: self.n_scattered]
         return np.sort(beyond[smallest])
 
-    def tail(self, n: int) -> Indices:
+    def tail(self, n: int) -> Ints:
         """Last rows of a token table, as far as they lie beyond its run."""
         if self.is_whole:
             return np.zeros(0, dtype=np.int64)
         return np.arange(max(n - self.n_tail, min(self.n_rows, n)), n)
 
-    def elements(self, n: int) -> Indices:
+    def elements(self, n: int) -> Ints:
         """Elements kept of a vector of n."""
         return np.arange(n if self.is_whole else min(n, MAX_VECTOR))
 
 
-def hashed(index: Indices) -> npt.NDArray[np.uint64]:
+def hashed(index: Ints) -> npt.NDArray[np.uint64]:
     """Hash row indices: the output function of SplitMix64, a bijection of 64 bits.
 
     References
@@ -113,6 +114,6 @@ def hashed(index: Indices) -> npt.NDArray[np.uint64]:
     return mixed
 
 
-def _runs(n: int, starts: tuple[int, ...], length: int) -> Indices:
+def _runs(n: int, starts: tuple[int, ...], length: int) -> Ints:
     runs = [np.arange(start, min(start + length, n)) for start in (0, *starts) if start < n]
     return np.unique(np.concatenate(runs)) if runs else np.zeros(0, dtype=np.int64)

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
+from weightkin.arrays import Ints
 from weightkin.catalogue.config import PARTS
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.sketch.facts import empty, facts_of, sample_digest
 from weightkin.sketch.restrict_anatomy import cut_anatomy
-from weightkin.sketch.scheme import MAX_EXPERTS, MAX_STARTS, MAX_VECTOR, Indices, Scheme
+from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 
 TOKEN_ROLES = ("embed", "unembed")
@@ -34,7 +35,7 @@ DECLARED = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _Sampled:
     """One matrix to sample: where its elements begin, and what is known about it."""
 
     info: TensorInfo
@@ -112,7 +113,7 @@ def sketched_tensor(
     )
 
 
-def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Layout]:
+def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Sampled]:
     """Every matrix to sample, in the order of the model's tensors."""
     roles = dict(anatomy.roles)
     homes = _homes(model, anatomy)
@@ -131,11 +132,11 @@ def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Layout
         )
         about = (roles.get(name, "other"), stack, block, row_starts, column_starts)
         if name not in stacked:
-            yield _Layout(info, name, info.shape, 0, *about)
+            yield _Sampled(info, name, info.shape, 0, *about)
             continue
         size = math.prod(info.shape[1:])
-        for e in range(info.shape[0] if scheme.is_whole else min(MAX_EXPERTS, info.shape[0])):
-            yield _Layout(info, f"{name}[{e}]", info.shape[1:], e * size, *about)
+        for e in range(info.shape[0] if scheme.is_whole else min(N_EXPERTS, info.shape[0])):
+            yield _Sampled(info, f"{name}[{e}]", info.shape[1:], e * size, *about)
 
 
 def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
@@ -157,7 +158,7 @@ def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
     return homes
 
 
-def _sample(model: Model, layout: _Layout, scheme: Scheme) -> SketchedTensor:
+def _sample(model: Model, layout: _Sampled, scheme: Scheme) -> SketchedTensor:
     n_rows, n_columns = matrix_shape(layout.shape)
     if 0 in layout.shape:  # nothing to keep, however long its sides are
         n_rows, n_columns = min(n_rows, MAX_VECTOR), min(n_columns, MAX_VECTOR)
@@ -194,7 +195,7 @@ def _sample(model: Model, layout: _Layout, scheme: Scheme) -> SketchedTensor:
     )
 
 
-def _read(model: Model, layout: _Layout, rows: Indices, columns: Indices) -> npt.NDArray[Any]:
+def _read(model: Model, layout: _Sampled, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
     """Elements of a submatrix, as stored: as few pieces as there are."""
     if not rows.size or not columns.size:
         return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
@@ -213,7 +214,7 @@ def _read(model: Model, layout: _Layout, rows: Indices, columns: Indices) -> npt
     return read
 
 
-def _pieces(index: Indices) -> tuple[Indices, Indices]:
+def _pieces(index: Ints) -> tuple[Ints, Ints]:
     """First and end of every run without gap in ascending indices."""
     breaks = np.flatnonzero(np.diff(index) != 1)
     first = index[np.concatenate(([0], breaks + 1))]

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from weightkin.anatomy.roles import RoleKey, role_keys
 from weightkin.anatomy.types import Anatomy
+from weightkin.arrays import Floats, Ints
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import TensorInfo
-from weightkin.sketch.scheme import Indices, Scheme
-from weightkin.stats.matching import Floats
+from weightkin.sketch.scheme import Scheme
 
 _STACKED = re.compile(r"(.*)(\[[0-9]{1,9}\])", re.DOTALL)  # matrix of one expert
 Lattice = Literal[
@@ -39,12 +39,12 @@ class SketchedTensor:
     block: int  # -1 outside the blocks
     shape: tuple[int, ...]  # of the original
     dtype: str  # safetensors name of the original
-    rows: Indices
-    columns: Indices
+    rows: Ints
+    columns: Ints
     n_run: int
     stored: npt.NDArray[Any]  # (len(rows), len(columns)), in the dtype of the original
-    tail_rows: Indices  # of a token table; empty elsewhere
-    tail_columns: Indices
+    tail_rows: Ints  # of a token table; empty elsewhere
+    tail_columns: Ints
     tail_stored: npt.NDArray[Any]  # (len(tail_rows), len(tail_columns))
     row_starts: tuple[int, ...]  # of the runs: 0, and where a fused part begins
     column_starts: tuple[int, ...]

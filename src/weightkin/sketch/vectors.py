@@ -19,33 +19,33 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from weightkin.sketch.scheme import Indices, hashed
+from weightkin.arrays import Floats, Ints
+from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.stats.matching import Floats
 
-N_DIMS = 1024
-NAME = "wv1-aligned-1024-r32-c32"  # version, what it sees, its size, rows and columns of a tensor
-MOST = 32  # rows and columns of each tensor that are projected
-Ints = npt.NDArray[np.int64]
+N_ALIGNED = 1024
+ALIGNED_VERSION = (
+    "wv1-aligned-1024-r32-c32"  # version, what it sees, its size, rows and columns of a tensor
+)
+MAX_PROJECTED = 32  # rows and columns of each tensor that are projected
 
 
 def search_vector(sketch: Sketch) -> Floats:
     """Project the normalised values of a sketch, role by role, to one vector of unit length."""
-    total = np.zeros(N_DIMS)
+    total = np.zeros(N_ALIGNED)
     by_role: dict[str, list[SketchedTensor]] = {}
     for tensor in sketch.tensors.values():
         if tensor.block >= 0 and len(tensor.shape) >= 2:
             by_role.setdefault(tensor.role, []).append(tensor)
     for _, tensors in sorted(by_role.items()):
-        part, square = np.zeros(N_DIMS), 0.0
+        part, square = np.zeros(N_ALIGNED), 0.0
         for tensor in tensors:
             rows, columns = _first(tensor.rows), _first(tensor.columns)
             x = tensor.values[np.ix_(rows, columns)].astype(np.float64)
             x = np.where(np.isfinite(x), x, 0.0).ravel()
             at, signs = _places(tensor.name, tensor.rows[rows], tensor.columns[columns])
-            part += np.bincount(at, weights=signs * x, minlength=N_DIMS)
+            part += np.bincount(at, weights=signs * x, minlength=N_ALIGNED)
             square += float(x @ x)
         total += part / np.sqrt(square) if square else 0.0
     length = float(np.sqrt(total @ total))
@@ -78,15 +78,15 @@ def nearest(
         yield start, chosen, np.take_along_axis(cosine, chosen, axis=1)
 
 
-def _first(index: Indices) -> Ints:
+def _first(index: Ints) -> Ints:
     """Positions of the smallest indices."""
-    return np.argsort(index, kind="stable")[:MOST]
+    return np.argsort(index, kind="stable")[:MAX_PROJECTED]
 
 
-def _places(name: str, rows: Indices, columns: Indices) -> tuple[Ints, Floats]:
+def _places(name: str, rows: Ints, columns: Ints) -> tuple[Ints, Floats]:
     """Coordinate and sign of every entry, by a hash of where it stands."""
     seed = zlib.crc32(name.encode())
     keys = hashed((np.int64(seed) << 20) + rows)[:, None] ^ hashed(columns)[None, :]
     bits = hashed(keys.ravel().view(np.int64))
     signs = np.where(bits >> np.uint64(63), np.float32(1), np.float32(-1))
-    return (bits % np.uint64(N_DIMS)).astype(np.int64), signs
+    return (bits % np.uint64(N_ALIGNED)).astype(np.int64), signs

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 
 N_CONTROLS = 19  # fewer can not reach p = 1/20
-SPREAD = 0.001  # least distance between the largest control and the median that is believed
+MIN_CONTROL_SPREAD = (
+    0.001  # least distance between the largest control and the median that is believed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def rank_among(statistic: float, controls: Sequence[float]) -> Rank:
     largest, middle = max(controls), float(median(controls))
     return Rank(
         pvalue=(1 + n_above) / (len(controls) + 1),
-        margin=(statistic - largest) / max(largest - middle, SPREAD),
+        margin=(statistic - largest) / max(largest - middle, MIN_CONTROL_SPREAD),
         largest=largest,
         median=middle,
     )

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.arrays import Floats
+from weightkin.stats.matching import unit_rows
 
 LEVEL = 1e-3  # chance that any two runs of one model are taken for copies wrongly
 FEATURES = 256  # kept of a row: a fixed projection acts alike on all units
-MAX_ROWS = 8192  # rows of all runs together that are compared
+MAX_COPY_ROWS = 8192  # rows of all runs together that are compared
 MAX_COSINES = 1 << 18  # computed at a time
-MIN_ROWS = 4  # of one run, however many runs there are
+MIN_RUN_ROWS = 4  # of one run, however many runs there are
 MIN_COSINE_COPY = 0.9  # median cosine of best partners: copies whose labels were moved as well
 MIN_FEATURES_COPY = 16  # under these, rows that are no copies come as near
 
@@ -123,7 +124,7 @@ def fixed_signs(n_features: int) -> Floats:
 def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:
     """Runs of equal view and shape, stacked: their numbers, and ``(n_runs, n_rows, n_features)``.
 
-    Of many or long runs the first rows are compared, at least `MIN_ROWS`.
+    Of many or long runs the first rows are compared, at least `MIN_RUN_ROWS`.
     """
     alike: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
@@ -131,7 +132,7 @@ def _tables(runs: Sequence[Run]) -> Iterator[tuple[list[int], Floats]]:
             alike[role, rows.shape].append(i)
     for (role, (n_rows, _)), members in alike.items():
         if len(members) > 1 and n_rows > 1:
-            kept = min(n_rows, max(MIN_ROWS, MAX_ROWS // len(members)))
+            kept = min(n_rows, max(MIN_RUN_ROWS, MAX_COPY_ROWS // len(members)))
             rows = np.concatenate([runs[i][role][:kept] for i in members])
             yield members, narrowed(rows).reshape(len(members), kept, -1)
 

@@ -17,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, log_ndtr  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.matching import Floats, Ints
+from weightkin.arrays import Doubles, Floats, Ints
 from weightkin.stats.sums import tied
 
-Doubles = npt.NDArray[np.float64]
 LOG10 = math.log(10.0)
 STRIDES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 25, 49, -1, -2, -3, -4, -8)  # taps of kernels among them
 LAGS = (1, 2, 3, 4, 8, 16, 32)
-MIN_UNITS = 4
+MIN_FORMULA_UNITS = 4
 MIN_SMOOTH = 8  # units from which ranks are near enough to normal
 MIN_SEGMENT = 16  # features of a quarter of a row in which waves are looked for too
 COPY_SHARE = 0.5  # of equal peaks, from which two views are copies and say nothing new
@@ -115,7 +114,7 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     """
     size = run or len(rows)
     n = len(rows) // size * size if size else 0
-    if size < MIN_UNITS or n == 0:
+    if size < MIN_FORMULA_UNITS or n == 0:
         return Readings()
     x = np.asarray(rows[:n], dtype=np.float32)
     peak = np.abs(x).max()
@@ -157,7 +156,7 @@ def _readings(x: Floats, taps: tuple[int, ...]) -> Iterator[tuple[str, Ints, int
     if d >= 4 * MIN_SEGMENT:
         for i, piece in enumerate(np.array_split(quiet, 4, axis=1)):
             yield f"waves in quarter {i + 1} of the row", *_wave(piece)
-    if d >= MIN_UNITS:
+    if d >= MIN_FORMULA_UNITS:
         padded = np.zeros((n, 1 << (d - 1).bit_length()), dtype=np.float32)
         padded[:, :d] = quiet
         yield "Hadamard rows", np.abs(walsh_transform(padded)).argmax(axis=1), padded.shape[1]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from weightkin.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

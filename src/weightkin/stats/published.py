@@ -16,7 +16,8 @@ import numpy.typing as npt
 import scipy  # type: ignore[import-untyped,unused-ignore]
 from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 
-from weightkin.stats.matching import Floats, Ints, unit_rows
+from weightkin.arrays import Floats, Ints
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)

@@ -11,15 +11,12 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from weightkin.stats.matching import Floats
+from weightkin.arrays import Doubles, Floats
 
 BASE = 10_000.0
 MIN_EXPLAINED = 0.25  # share of variance; waves explain 2/n of a random column of n positions
 MIN_DIMENSIONS = 4
-
-Doubles = npt.NDArray[np.float64]
 
 
 def is_sinusoidal(table: Floats) -> bool:

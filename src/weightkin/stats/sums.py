@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from weightkin.arrays import Doubles
 
 
 def logsumexp(x: npt.ArrayLike, axis: int | None = None) -> Doubles:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.stats.matching import Floats, unit_rows
+from weightkin.arrays import Floats
+from weightkin.stats.matching import unit_rows
 from weightkin.stats.sums import tied
 
 Z_TREND = 4.5  # two-sided 7e-6 a look: an honest model is seldom flagged, sorted ones always are
-MIN_UNITS = 8
+MIN_TREND_UNITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def measure_trend(x: Floats) -> Trend | None:
     rows = x[np.isfinite(peak) & (peak > 0)]
     if len(rows) < 2:
         return None
-    if len(rows) < MIN_UNITS:
+    if len(rows) < MIN_TREND_UNITS:
         return Trend(norm=_norm_z(rows), neighbour=0.0, lag=0.0)
     at_lag = lag_z(rows)
     excess = float(at_lag.max()) - math.sqrt(2 * math.log(len(at_lag) + 1))
@@ -100,7 +101,7 @@ def _norm_z(rows: Floats) -> float:
     if size == 0:
         return 0.0
     r = float(ranks @ index) / size
-    if len(rows) < MIN_UNITS:
+    if len(rows) < MIN_TREND_UNITS:
         return r * math.sqrt(len(rows) - 1)
     return math.atanh(min(max(r, -0.999999), 0.999999)) * math.sqrt((len(rows) - 3) / 1.06)
 
@@ -116,7 +117,7 @@ def lag_z(rows: Floats) -> npt.NDArray[np.float64]:
     spread = float(_off_diagonal(centred).std())
     if spread == 0.0:
         return np.zeros(1)
-    lags = np.arange(1, max(2, n - MIN_UNITS + 1))
+    lags = np.arange(1, max(2, n - MIN_TREND_UNITS + 1))
     return np.asarray(_diagonal_sums(centred)[: len(lags)] / np.sqrt(n - lags) / spread)
 
 

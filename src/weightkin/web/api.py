@@ -25,14 +25,14 @@ Answers = dict[int | str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class ErrorAnswer:
     """Why something was not done, in one line."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ListingAnswer:
     """One page of the models that were asked for."""
 
     n_found: int
@@ -76,7 +76,7 @@ def _number(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class PairRequest:
     """Numbers of two registered models."""
 
     a: Annotated[int, Query(ge=1, le=1 << 53), BeforeValidator(_number)]
@@ -97,11 +97,11 @@ def model_or_404(service: JobService, number: int) -> Registered:
     return model
 
 
-def listing(service: JobService, text: str, page: int, size: int) -> Listing:
+def listing(service: JobService, text: str, page: int, size: int) -> ListingAnswer:
     """One page of models; a page after the last is empty."""
     found = browsing.browse(service.registry, text, start=(page - 1) * size, most=size)
     n_pages = max(1, math.ceil(found.n_found / size))
-    return Listing(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
+    return ListingAnswer(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
 
 
 def _answers(*codes: int, model: Any = None) -> Answers:
@@ -120,7 +120,7 @@ def _answers(*codes: int, model: Any = None) -> Answers:
         503: "The registry cannot be used.",
     }
     said: Answers = {
-        code: {"model": Problem, "description": words[code]} for code in sorted({*codes, *EVER})
+        code: {"model": ErrorAnswer, "description": words[code]} for code in sorted({*codes, *EVER})
     }
     if model is not None:
         said[200] = {"model": model}
@@ -142,7 +142,7 @@ def router(service: JobService) -> APIRouter:
         ] = "",
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
         size: Annotated[int, Query(ge=1, le=MOST_ON_PAGE)] = 50,
-    ) -> Listing:
+    ) -> ListingAnswer:
         """Registered models in the order they were added."""
         return listing(service, query, page, size)
 
@@ -165,7 +165,7 @@ def router(service: JobService) -> APIRouter:
         return seen(service, service.trace(model_or_404(service, number)))
 
     @api.post("/compare", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING))
-    def compare(pair: Pair) -> JobSeen:
+    def compare(pair: PairRequest) -> JobSeen:
         """Compare two registered models."""
         a, b = (model_or_404(service, number) for number in (pair.a, pair.b))
         return seen(service, service.compare(a, b))

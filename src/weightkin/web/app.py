@@ -13,7 +13,7 @@ from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.report.terminal import printable
 from weightkin.web import api, pages
-from weightkin.web.guard import Guard
+from weightkin.web.guard import RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
 from weightkin.web.page_templates import Templates
@@ -37,7 +37,9 @@ TITLES = {  # of pages that say why something was not done; others have the usua
 }
 
 
-def make_app(service: JobService, *, names: frozenset[str] = frozenset(), token: str = "") -> Guard:
+def make_app(
+    service: JobService, *, names: frozenset[str] = frozenset(), token: str = ""
+) -> RequestGuard:
     """Everything that answers, behind its guard.
 
     Parameters
@@ -59,7 +61,7 @@ def make_app(service: JobService, *, names: frozenset[str] = frozenset(), token:
         redoc_url=None,
         telemetry={"auto_configure": False},  # nothing of this goes anywhere
     )
-    guard = Guard(app, names=names, token=token)
+    guard = RequestGuard(app, names=names, token=token)
     app.include_router(api.router(service))
     app.include_router(pages.router(service, templates, guard))
 

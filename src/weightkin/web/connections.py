@@ -11,11 +11,11 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST = 200  # connections
+MAX_CONNECTIONS = 200  # connections
 HEAD_SECONDS = 10.0  # from opening, or the end of an answer, to a whole head
 PAUSE_SECONDS = 10.0  # between two pieces of a body, or of an answer that is taken
 BODY_SECONDS = 300.0  # for a whole body
-LOOK_SECONDS = 1.0  # from one look at a connection to the next
+CONNECTION_LOOK_SECONDS = 1.0  # from one look at a connection to the next
 
 
 class Connection(H11Protocol):
@@ -26,10 +26,10 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._since = self._moved = self.loop.time()
         self._left = 0  # bytes of an answer that are not taken yet
-        if len(self.connections) > MOST:
+        if len(self.connections) > MAX_CONNECTIONS:
             silent = [x for x in self.connections if isinstance(x, Connection) and x.is_silent]
             min(silent, key=lambda x: x._since, default=self).transport.abort()
-        self._looking = self.loop.call_later(LOOK_SECONDS, self._look)
+        self._looking = self.loop.call_later(CONNECTION_LOOK_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no longer."""
@@ -69,4 +69,4 @@ class Connection(H11Protocol):
         if is_slow or ((is_owed or left) and now - self._moved > PAUSE_SECONDS):
             self.transport.abort()
             return
-        self._looking = self.loop.call_later(LOOK_SECONDS, self._look)
+        self._looking = self.loop.call_later(CONNECTION_LOOK_SECONDS, self._look)

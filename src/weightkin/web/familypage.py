@@ -22,13 +22,13 @@ from weightkin.report.reasons import why
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
-ON_PAGE = 200
+EDGES_ON_PAGE = 200
 SURE = (0.8, 0.95, 0.99)
 MOST_DECLARED = 100_000  # registered models whose declarations are drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnFamily:
     """A family graph that was asked for: the sentence, the drawing, its edges with links."""
 
     job: Job
@@ -69,9 +69,9 @@ class Families:
     def __init__(self, service: JobService) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._known: Drawn | None = None
+        self._known: DrawnFamily | None = None
 
-    def latest(self) -> Drawn | None:
+    def latest(self) -> DrawnFamily | None:
         """The newest drawing, if a graph was ever asked for."""
         found = self._service.answered("family")
         return None if found is None else self._drawn(*found)
@@ -83,7 +83,7 @@ class Families:
         drawn = self._drawn(job, self._service.jobs.record(job.id))
         return _row(drawn, number) if number < len(drawn.edges) else None
 
-    def table(self, drawn: Drawn, kind: str, sure: str, page: int) -> Table:
+    def table(self, drawn: DrawnFamily, kind: str, sure: str, page: int) -> Table:
         """The edges of a kind whose direction is as sure as wanted, one page of them."""
         least = float(sure) if sure in map(str, SURE) else 0.0
         found = [
@@ -91,30 +91,30 @@ class Families:
             for i, edge in enumerate(drawn.edges)
             if (not kind or edge.kind == kind) and (not least or edge.probability >= least)
         ]
-        start = (page - 1) * ON_PAGE
+        start = (page - 1) * EDGES_ON_PAGE
         return Table(
-            rows=tuple(_row(drawn, i) for i in found[start : start + ON_PAGE]),
+            rows=tuple(_row(drawn, i) for i in found[start : start + EDGES_ON_PAGE]),
             kinds=tuple(sorted({edge.kind for edge in drawn.edges})),
             kind=kind,
             sure=sure,
             page=page,
-            n_pages=max(1, math.ceil(len(found) / ON_PAGE)),
+            n_pages=max(1, math.ceil(len(found) / EDGES_ON_PAGE)),
             n_found=len(found),
         )
 
-    def _drawn(self, job: Job, record: str) -> Drawn:
+    def _drawn(self, job: Job, record: str) -> DrawnFamily:
         with self._lock:
             if self._known is None or self._known.job.id != job.id:
                 self._known = self._draw(job, record)
             return self._known
 
-    def _draw(self, job: Job, record: str) -> Drawn:
+    def _draw(self, job: Job, record: str) -> DrawnFamily:
         graph = FamilyGraph.from_json(record)
         links = {n.id: f"/models/{n.registered[0]}" for n in graph.nodes if n.registered}
         inferred = family_drawing(graph, links)
         edges = (*inferred.edges, *self._declared(graph, inferred.edges))
         whole = drawing(inferred.nodes, edges)
-        return Drawn(
+        return DrawnFamily(
             job=job,
             sentence=graph.sentence,
             view=Markup(graph_view(whole, name="Family graph of the registry")),
@@ -146,11 +146,11 @@ class Families:
                 if not is_above(child, parent, above):
                     known.add((parent, child))
                     above.setdefault(child, set()).add(parent)
-                    found.append(_said(parent, child, home[parent] == home[child]))
+                    found.append(_said(parent, child, is_kin=home[parent] == home[child]))
         return found
 
 
-def _said(parent: str, child: str, is_kin: bool) -> DrawnEdge:
+def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
     shown = "hang from another parent" if is_kin else "join the two to no common family"
     why = f"the model names this parent; weights {shown}"
     return DrawnEdge(
@@ -165,7 +165,7 @@ def _said(parent: str, child: str, is_kin: bool) -> DrawnEdge:
     )
 
 
-def _row(drawn: Drawn, number: int) -> Row:
+def _row(drawn: DrawnFamily, number: int) -> Row:
     edge = drawn.edges[number]
     ends = drawn.nodes[edge.parent], drawn.nodes[edge.child]
     return Row(number, edge, *ends, drawn.job.id)

@@ -40,7 +40,7 @@ HEADERS = {
 }
 
 
-class Guard:
+class RequestGuard:
     """An application behind its checks.
 
     Parameters

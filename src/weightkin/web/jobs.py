@@ -21,11 +21,11 @@ from weightkin.errors import UnusableRegistry, WeightkinError
 JobKind = Literal["compare", "trace", "search", "family"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
-SCHEMA = 1
+JOBS_SCHEMA = 1
 MOST_WAITING = 16  # jobs that may be queued
 MOST_KEPT = 500  # jobs that ended
-COLUMNS = "id, kind, title, asked, stamp, state, said, made, begun, ended"
-TABLES = """
+JOB_COLUMNS = "id, kind, title, asked, stamp, state, said, made, begun, ended"
+CREATE_JOBS = """
 CREATE TABLE IF NOT EXISTS jobs (
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, title TEXT NOT NULL,
   asked TEXT NOT NULL, stamp TEXT NOT NULL, state TEXT NOT NULL, said TEXT NOT NULL,
@@ -236,11 +236,13 @@ class Jobs:
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA):
-            raise UnusableRegistry(f"{self._path}: version {version}, expected at most {SCHEMA}")
-        for statement in TABLES.split(";"):
+        if version not in (0, JOBS_SCHEMA):
+            raise UnusableRegistry(
+                f"{self._path}: version {version}, expected at most {JOBS_SCHEMA}"
+            )
+        for statement in CREATE_JOBS.split(";"):
             self._connection.execute(statement)
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._connection.execute(f"PRAGMA user_version = {JOBS_SCHEMA}")
         self._connection.execute(
             "UPDATE jobs SET state = 'interrupted', said = 'the server stopped', ended = ?"
             " WHERE state = 'running'",
@@ -256,10 +258,10 @@ class Jobs:
 
     def _rows(self, where: str, values: tuple[object, ...]) -> list[Job]:
         rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM jobs WHERE {where}",  # noqa: S608 (constants)
+            f"SELECT {JOB_COLUMNS} FROM jobs WHERE {where}",  # noqa: S608 (constants)
             values,
         )
-        names = COLUMNS.split(", ")
+        names = JOB_COLUMNS.split(", ")
         found = (dict(zip(names, row, strict=True)) for row in rows)
         return [Job(**{**row, "asked": json.loads(row["asked"])}) for row in found]
 

@@ -17,11 +17,11 @@ from weightkin.report.html.words import PROBABILITIES
 from weightkin.report.terminal import file_size
 from weightkin.web.job_service import short
 
-KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
+MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
-SHARED = ("style.css", "page.js", "graph.js", "cytoscape.min.js")  # of reports
-OWN = ("pages.css", "pages.js", "mark.svg")
-LONGEST = 160  # characters of a foreign text on a page
+REPORT_FILES = ("style.css", "page.js", "graph.js", "cytoscape.min.js")  # of reports
+PAGE_FILES = ("pages.css", "pages.js", "mark.svg")
+LONGEST_TEXT = 160  # characters of a foreign text on a page
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Templates:
 
 def _static() -> dict[str, tuple[bytes, str]]:
     homes = [
-        (files("weightkin.report") / "static", SHARED),
-        (files("weightkin.web") / "static", OWN),
+        (files("weightkin.report") / "static", REPORT_FILES),
+        (files("weightkin.web") / "static", PAGE_FILES),
     ]
     return {
-        name: ((home / name).read_bytes(), KINDS[name.rsplit(".", 1)[-1]])
+        name: ((home / name).read_bytes(), MEDIA_TYPES[name.rsplit(".", 1)[-1]])
         for home, names in homes
         for name in names
     }
@@ -75,7 +75,7 @@ def _environment() -> jinja2.Environment:
     )
     made.globals |= {"version": __version__, "probabilities": PROBABILITIES}
     made.filters |= {
-        "plain": lambda text, most=LONGEST: short(str(text), most),
+        "plain": lambda text, most=LONGEST_TEXT: short(str(text), most),
         "size": file_size,
         "pvalue": pvalue_words,
         "probability": probability_words,

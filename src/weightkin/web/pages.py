@@ -17,7 +17,7 @@ from weightkin.report.html.build import data_script
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
 from weightkin.web.facts import facts_of
 from weightkin.web.familypage import Families
-from weightkin.web.guard import COOKIE, MOST_UPLOAD, Guard, cookie_of
+from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 from weightkin.web.page_templates import Templates
@@ -30,7 +30,7 @@ Given = Annotated[str, Form(max_length=1000)]
 NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
 
 
-def router(service: JobService, templates: Templates, guard: Guard) -> APIRouter:
+def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:
     """All pages on one desk."""
     pages = APIRouter(include_in_schema=False)
     families = Families(service)

@@ -18,8 +18,8 @@ from weightkin.web.jobs import Job, Jobs
 
 Say = Callable[[str], None]
 Work = Callable[[str, dict[str, Any], Say], str]  # kind, what was asked, progress: the record
-LONGEST = 6 * 3600.0  # seconds of one job
-PAUSE = 10.0  # seconds from one look at a file of jobs that cannot be used to the next
+MAX_JOB_SECONDS = 6 * 3600.0  # seconds of one job
+RETRY_SECONDS = 10.0  # seconds from one look at a file of jobs that cannot be used to the next
 LOST = "the server could not finish it, and says why where it was started"
 
 
@@ -105,7 +105,7 @@ class Runner:
                         return job
                 except UnusableRegistry as error:
                     _print(str(error))
-                    pause = PAUSE
+                    pause = RETRY_SECONDS
                 self._jobs.changed.wait(pause)
         return None
 
@@ -175,7 +175,7 @@ class Runner:
 
     def _listen(self, job: Job, process: BaseProcess, ours: Connection) -> tuple[str, str]:
         """Pass on what a process says until its last word, or until it is gone."""
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + MAX_JOB_SECONDS
         while time.monotonic() < until:
             if ours not in wait([ours, process.sentinel], until - time.monotonic()):
                 if not ours.poll():
@@ -189,7 +189,7 @@ class Runner:
                 return what, said
             self._jobs.say(job.id, said)
         process.kill()
-        return "failed", f"it ran for {LONGEST / 3600:.0f} hours, and was stopped"
+        return "failed", f"it ran for {MAX_JOB_SECONDS / 3600:.0f} hours, and was stopped"
 
 
 def _print(text: str) -> None:

@@ -21,8 +21,8 @@ from weightkin.errors import UsageError
 from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
 from weightkin.web.app import make_app
-from weightkin.web.connections import HEAD_SECONDS, MOST, Connection
-from weightkin.web.guard import MOST_HEAD, Guard
+from weightkin.web.connections import HEAD_SECONDS, MAX_CONNECTIONS, Connection
+from weightkin.web.guard import MOST_HEAD, RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
@@ -87,7 +87,7 @@ def serve(
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def configured(app: Guard) -> uvicorn.Config:
+def configured(app: RequestGuard) -> uvicorn.Config:
     """How the server treats connections: none for ever, none too large, few at once."""
     return uvicorn.Config(
         app,
@@ -96,7 +96,7 @@ def configured(app: Guard) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         http=Connection,
-        limit_concurrency=2 * MOST,  # with those that make room and are not gone yet
+        limit_concurrency=2 * MAX_CONNECTIONS,  # with those that make room and are not gone yet
         h11_max_incomplete_event_size=MOST_HEAD,
         timeout_keep_alive=int(HEAD_SECONDS),
         timeout_graceful_shutdown=3,

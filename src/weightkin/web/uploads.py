@@ -12,14 +12,14 @@ from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.model import SKETCH_KEY
 from weightkin.web.jobs import Jobs
 
-CHUNK = 1 << 20
+UPLOAD_CHUNK = 1 << 20
 MOST_HEADER = 32 << 20  # bytes of the header of an uploaded sketch
 
 
 def place_of(uploads: Path, file: BinaryIO) -> Path:
     """Where an upload goes: named after its contents, so that the same is one question."""
     known = hashlib.sha256()
-    while data := file.read(CHUNK):
+    while data := file.read(UPLOAD_CHUNK):
         known.update(data)
     file.seek(0)
     return uploads / f"{known.hexdigest()}{SKETCH_SUFFIX}"
@@ -40,7 +40,7 @@ def keep(file: BinaryIO, target: Path) -> None:
     """
     try:
         with target.open("wb") as out:
-            shutil.copyfileobj(file, out, CHUNK)
+            shutil.copyfileobj(file, out, UPLOAD_CHUNK)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise UnusableRegistry(f"the upload cannot be kept ({error.strerror})") from None

@@ -14,7 +14,7 @@ from typing import Any
 
 from weightkin.report.terminal import printable
 
-LONGEST = 400  # characters of one text
+LONGEST_CELL = 400  # characters of one text
 VOID = frozenset({"br", "hr", "input", "link", "meta"})
 DRAWN = frozenset({"path", "rect", "line", "circle"})  # of SVG: empty unless they have a title
 
@@ -52,7 +52,7 @@ def join(children: object) -> Html:
     return Html(html.escape(str(children)))
 
 
-def shown(text: str, longest: int = LONGEST) -> str:
+def shown(text: str, longest: int = LONGEST_CELL) -> str:
     """Text as it may be shown: nothing in it acts, and it has an end."""
     if len(text) > longest:
         return f"{printable(text[:longest])}… ({len(text):,} characters)"

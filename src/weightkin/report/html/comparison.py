@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightkin.records import AxisEvidence, Calibration, Comparison, Test
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.clues import evidence_line
-from weightkin.report.derived import NUMBERS, detail_words, value_words
+from weightkin.report.derived import DETAIL_KEYS, detail_words, value_words
 from weightkin.report.html.build import Html, h
 from weightkin.report.html.heat import numbered_map
 from weightkin.report.html.sections import models_section, opening, section, skipped_section
@@ -45,7 +45,7 @@ def comparison_body(record: Comparison) -> list[Html | None]:
         _layers(record),
         _parts(record),
         _tests(record),
-        skipped_section(record.skipped, record.incomplete),
+        skipped_section(record.skipped, incomplete=record.incomplete),
         models_section((("a", record.a), ("b", record.b))),
     ]
 
@@ -170,7 +170,7 @@ def _derivation(record: Comparison) -> Html | None:
     if not record.kind and not direction.evidence and not details:
         return None
     numbers: list[tuple[str, object]] = [("Kind", ", ".join(record.kind))]
-    order = [*NUMBERS, *(key for key in details if key not in NUMBERS)]
+    order = [*DETAIL_KEYS, *(key for key in details if key not in DETAIL_KEYS)]
     numbers += [(detail_words(k), value_words(details[k])) for k in order if k in details]
     note = None
     said = "Which of the two came first is undetermined from these two alone."

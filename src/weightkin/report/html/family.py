@@ -59,7 +59,7 @@ def family_body(graph: FamilyGraph) -> list[Html | None]:
         _alone(graph),
         section("null", "What was tested", [h("p", x) for x in (*HOW, NULL_WORDS[0])]),
         section("limits", "What this does not show", h("ul", [h("li", x) for x in LIMITS])),
-        skipped_section(graph.skipped, graph.incomplete),
+        skipped_section(graph.skipped, incomplete=graph.incomplete),
         _models(graph),
     ]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from weightkin.report.html.build import Html, data_script, h, short, shown
-from weightkin.report.html.graph_model import KIND, Drawing, DrawnEdge, DrawnNode
+from weightkin.report.html.graph_model import KIND_LENGTH, Drawing, DrawnEdge, DrawnNode
 
-WIDE = 960  # pixels from which a drawing takes more than the column of text
-TALL = 26  # of a node, in pixels
+WIDE_DRAWING = 960  # pixels from which a drawing takes more than the column of text
+NODE_HEIGHT = 26  # of a node, in pixels
 MOST_STATIC = 600  # nodes that are also drawn as SVG
 LEGEND = (
     ("inferred", "parent to child"),
@@ -35,7 +35,7 @@ def graph_view(drawn: Drawing, *, name: str = "Family graph") -> Html:
         ),
         _legend(styles, drawn.nodes),
         data_script(_payload(drawn), class_="graph-data"),
-        class_="graph wide" if width > WIDE else "graph",
+        class_="graph wide" if width > WIDE_DRAWING else "graph",
         hidden=True,
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
             "s": index[edge.parent],
             "t": index[edge.child],
             "kind": edge.kind,
-            "label": short(edge.label, KIND),
+            "label": short(edge.label, KIND_LENGTH),
             "style": edge.style,
             "p": round(edge.probability, 4),
             "proven": edge.is_proven,
@@ -160,9 +160,9 @@ def _svg(drawn: Drawing, members: list[int], label: str) -> Html:
     """One family, its upper left corner moved to the origin."""
     half = drawn.box / 2
     left = min(drawn.places[i][0] for i in members) - half - 4
-    top = min(drawn.places[i][1] for i in members) - TALL / 2 - 6
+    top = min(drawn.places[i][1] for i in members) - NODE_HEIGHT / 2 - 6
     width = max(drawn.places[i][0] for i in members) + half + 4 - left
-    height = max(drawn.places[i][1] for i in members) + TALL / 2 + 6 - top
+    height = max(drawn.places[i][1] for i in members) + NODE_HEIGHT / 2 + 6 - top
     spot = {drawn.nodes[i].id: (drawn.places[i][0] - left, drawn.places[i][1] - top)
             for i in members}  # fmt: skip
     inside = [(i, e) for i, e in enumerate(drawn.edges) if e.child in spot]
@@ -175,9 +175,9 @@ def _svg(drawn: Drawing, members: list[int], label: str) -> Html:
 
 def _node(drawn: Drawing, i: int, x: float, y: float) -> Html:
     node = drawn.nodes[i]
-    left, top = round(x - drawn.box / 2), round(y - TALL / 2)
+    left, top = round(x - drawn.box / 2), round(y - NODE_HEIGHT / 2)
     look = "box" if node.is_observed else "box unobserved"
-    shape = h("rect", x=left, y=top, width=drawn.box, height=TALL, rx=5, class_=look)
+    shape = h("rect", x=left, y=top, width=drawn.box, height=NODE_HEIGHT, rx=5, class_=look)
     whole = ", ".join([node.label, *node.also])
     title = h("title", whole) if node.shown != whole else None
     text = h("text", node.shown, x=left + 10, y=round(y + 4), class_="name")
@@ -199,7 +199,7 @@ def _edge(
         path = f"M{x0} {y0}{corner if turn else ''}H{x1}"
     else:
         path = f"M{x0} {y0}C{x0 + 70} {y0} {x1 - 70} {y1} {x1} {y1}"
-    label = h("text", short(edge.label, KIND), x=x1 - 10, y=y1 - 5, class_="kind")
+    label = h("text", short(edge.label, KIND_LENGTH), x=x1 - 10, y=y1 - 5, class_="kind")
     return h("g", _line(edge.style, path, x1, y1), label if is_main else None)
 
 

@@ -19,7 +19,7 @@ from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
-NAME, KIND = 27, 24  # characters that are shown
+NAME_LENGTH, KIND_LENGTH = 27, 24  # characters that are shown
 LEAST_BOX, MOST_BOX = 96, 204
 MOST_NOTES = 20  # about one model
 
@@ -39,7 +39,7 @@ class DrawnNode:
     def shown(self) -> str:
         """The label as it is drawn: cut, and with the number of others that hold the same."""
         more = f" +{len(self.also)}" if self.also else ""
-        return short(self.label, NAME - len(more)) + more
+        return short(self.label, NAME_LENGTH - len(more)) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
         if best is None or abs(link.weight) > abs(links[best].weight):
             heaviest[link.child] = i
     name = max((len(node.shown) for node in nodes), default=0)
-    kind = max((min(len(edge.label), KIND) for edge in edges), default=0)
+    kind = max((min(len(edge.label), KIND_LENGTH) for edge in edges), default=0)
     box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 22))
     column = box + max(64, round(kind * 5.4) + 38)
     places = ((x * column / COLUMN, y) for x, y in layout(len(nodes), links))
@@ -194,7 +194,7 @@ def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> D
         parent=edge.parent,
         child=edge.child,
         kind=edge.kind,
-        label=label if len(label) <= KIND else cut,
+        label=label if len(label) <= KIND_LENGTH else cut,
         style="inferred" if edge.direction == "determined" else "undetermined",
         probability=edge.direction_probability,
         weight=edge.weight,

@@ -10,15 +10,17 @@ from weightkin.report.html.words import log10_words
 
 MOST_NUMBERS = 14  # columns up to which cells hold numbers
 WIDE, TALL, SMALL = 54, 24, 13  # of a cell with a number, and of one without
-MOST_SIDE = 96  # rows and columns of small cells; longer sides are grouped
-MOST_ROWS = 200
+MAX_CELLS = 96  # rows and columns of small cells; longer sides are grouped
+MAX_HEAT_ROWS = 200
 
-Values = Sequence[Sequence[float | None]]
+HeatValues = Sequence[Sequence[float | None]]
 
 
-def numbered_map(rows: Sequence[str], columns: Sequence[str], values: Values, title: str) -> Html:
+def numbered_map(
+    rows: Sequence[str], columns: Sequence[str], values: HeatValues, title: str
+) -> Html:
     """One number a cell, log10 p; an empty cell was not tested."""
-    shown = rows[:MOST_ROWS]
+    shown = rows[:MAX_HEAT_ROWS]
     wide = max(WIDE, *(7 * min(len(x), 16) + 8 for x in columns)) if columns else WIDE
     left = 8 + max((min(len(short(x, 34)), 34) for x in shown), default=0) * 7
     cells: list[Html | None] = []
@@ -38,11 +40,11 @@ def numbered_map(rows: Sequence[str], columns: Sequence[str], values: Values, ti
     return h("figure", grid, h("figcaption", legend()))
 
 
-def pair_map(rows: Sequence[str], columns: Sequence[str], values: Values, title: str) -> Html:
+def pair_map(rows: Sequence[str], columns: Sequence[str], values: HeatValues, title: str) -> Html:
     """Blocks of one model against those of another: numbers if they fit, growing squares if not."""
     if len(columns) <= MOST_NUMBERS:
         return numbered_map(rows, columns, values, title)
-    step_a, step_b = -(-len(rows) // MOST_SIDE), -(-len(columns) // MOST_SIDE)
+    step_a, step_b = -(-len(rows) // MAX_CELLS), -(-len(columns) // MAX_CELLS)
     cells: list[Html | None] = []
     n_rows, n_columns = -(-len(rows) // step_a), -(-len(columns) // step_b)
     for i in range(n_rows):

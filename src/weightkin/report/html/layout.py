@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 ROW, COLUMN = 38, 320  # pixels from one node to the next
-GAP = 48  # between families
-MOST_ROWS = 48  # a subtree longer than that is broken into columns
+FAMILY_GAP = 48  # between families
+MAX_SUBTREE_ROWS = 48  # a subtree longer than that is broken into columns
 MOST_LAYERED = 600  # nodes up to which a merge stands right of all its parents, not of one
 MOST_MERGES = 500  # that have a say in the order of siblings
 ASPECT = 1.8  # width over height aimed at
@@ -69,7 +69,9 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
     families = [x for x in families if len(x) > 1 or below[x[0]]] + ([alone] if alone else [])
     stacked = [_stack([(root, boxes[root]) for root in roots]) for roots in families]
     order = sorted(range(len(stacked)), key=lambda i: (-stacked[i].height, i))
-    spots = pack([(stacked[i].width + GAP, stacked[i].height + GAP) for i in order], ASPECT)
+    spots = pack(
+        [(stacked[i].width + FAMILY_GAP, stacked[i].height + FAMILY_GAP) for i in order], ASPECT
+    )
     places = [(0.0, 0.0)] * n_nodes
     for i, (x, y) in zip(order, spots, strict=True):
         for root, dx, dy in stacked[i].children:
@@ -202,7 +204,7 @@ def _rank(
 def _around(children: Sequence[tuple[int, _Box, float]]) -> _Box:
     """The box of a node whose children's boxes begin so far to its right."""
     heights = [box.height for _, box, _ in children]
-    if sum(heights) <= MOST_ROWS * ROW:
+    if sum(heights) <= MAX_SUBTREE_ROWS * ROW:
         tops = [sum(heights[:i]) for i in range(len(heights))]
         spots = [(0.0, top) for top in tops]
     else:
@@ -238,7 +240,7 @@ def _families(n_nodes: int, links: Sequence[Link], above: Mapping[int, int]) -> 
 def _stack(roots: Sequence[tuple[int, _Box]]) -> _Box:
     """Trees of one component, one under the other; very many go in columns."""
     sizes = [(box.width, box.height) for _, box in roots]
-    many = sum(height for _, height in sizes) > 2 * MOST_ROWS * ROW
+    many = sum(height for _, height in sizes) > 2 * MAX_SUBTREE_ROWS * ROW
     spots = pack(sizes, ASPECT if many else 1e-9)
     placed = [(root, x, y) for (root, _), (x, y) in zip(roots, spots, strict=True)]
     width = max(x + size[0] for (x, _), size in zip(spots, sizes, strict=True))

@@ -36,7 +36,7 @@ def location_body(record: Location) -> list[Html | None]:
         _tensors(record),
         section("null", "What was tested", [h("p", x) for x in NULL_WORDS[:2]]),
         section("limits", "What this does not show", h("ul", [h("li", x) for x in NOT_SHOWN])),
-        skipped_section(record.skipped, record.incomplete),
+        skipped_section(record.skipped, incomplete=record.incomplete),
         models_section((("a", record.a), ("b", record.b))),
     ]
 

@@ -157,7 +157,7 @@ def _end(record: Search) -> list[Html | None]:
     return [
         section("null", "What was tested", h("p", level), [h("p", x) for x in NULL_WORDS[:2]]),
         section("limits", "What this does not show", limits),
-        skipped_section(record.skipped, record.incomplete),
+        skipped_section(record.skipped, incomplete=record.incomplete),
         section("models", "The model", facts([
             ("Name", record.name),
             ("Source", h("code", record.source) if record.source else None),

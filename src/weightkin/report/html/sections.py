@@ -33,7 +33,7 @@ def opening(eyebrow: str, sentence: str, *children: object) -> Html:
     return h("header", h("p", eyebrow, class_="eyebrow"), h("h1", Html(unbroken)), children)
 
 
-def skipped_section(skipped: Sequence[Skipped], incomplete: bool = False) -> Html | None:
+def skipped_section(skipped: Sequence[Skipped], *, incomplete: bool = False) -> Html | None:
     """What was not tested or read, with reasons; nothing where there is nothing to say."""
     if not skipped and not incomplete:
         return None

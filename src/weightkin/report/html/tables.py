@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from weightkin.report.html.build import Html, h, join
 
-MOST_ROWS = 2000
+MAX_TABLE_ROWS = 2000
 
 
 def table(
@@ -19,9 +19,9 @@ def table(
     """
     classes = [("num" if kind == "n" else None) for kind in numbers.ljust(len(head))]
     top = h("tr", [h("th", x, scope="col", class_=c) for x, c in zip(head, classes, strict=True)])
-    shown = [_row(x, classes) for x in rows[:MOST_ROWS]]
-    rest = f" The first {MOST_ROWS:,} of {len(rows):,}; the record has all." * (
-        len(rows) > MOST_ROWS
+    shown = [_row(x, classes) for x in rows[:MAX_TABLE_ROWS]]
+    rest = f" The first {MAX_TABLE_ROWS:,} of {len(rows):,}; the record has all." * (
+        len(rows) > MAX_TABLE_ROWS
     )
     inner = h("table", h("thead", top), h("tbody", shown), aria_label=caption)
     frame = h("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)

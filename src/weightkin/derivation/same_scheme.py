@@ -1,9 +1,9 @@
-"""Two models on one footing: where one is a sketch, the other is sketched in the same way."""
+"""Two models of one scheme: where one is a sketch, the other is sketched in the same way."""
 
 from __future__ import annotations
 
-from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
+from weightkin.derivation.equal import schemes_held
 from weightkin.errors import UsageError
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import TestGroup
@@ -20,13 +20,13 @@ BEYOND: tuple[tuple[str, TestGroup], ...] = (
 )
 
 
-def on_one_footing(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple[Skipped, ...]]:
+def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple[Skipped, ...]]:
     """Sketch the side that is none, if one is; say what a sketch cannot answer.
 
     Which rows are kept depends on shapes alone, so the null hypotheses of the aligned tests hold on
     the sample as they do on the whole. With ``full`` the full digest of the sketched side is taken.
     """
-    schemes = {s.model.sketched.scheme for s in (a, b) if s.model.sketched is not None}
+    schemes = {scheme.name for scheme in schemes_held((a.model, b.model))}
     if not schemes:
         return a, b, ()
     if len(schemes) > 1:
@@ -40,8 +40,8 @@ def on_one_footing(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple[S
     for label, side in (("a", a), ("b", b)):
         model = side.model
         if model.sketched is None:
-            model = stand_in(take_sketch(model, scheme, with_full_digest=full))
-            sides.append(Side(model, read_anatomy(model)))
+            sketch = take_sketch(model, scheme, with_full_digest=full)
+            sides.append(Side(stand_in(sketch), sketch.anatomy))
         else:
             sides.append(side)
             if full and model.sketched.full_digest is None:
