@@ -49,7 +49,7 @@ def test_a_formula_in_one_model_is_enough_and_said(rng):
     in_weak, other = _formulas(weak)
     axis_a, axis_b = side.axes("units")[0], other.axes("units")[0]
     assert plain.shape == (64, 32)
-    assert "formula" in formula_behind(in_strong, axis_a, in_weak, axis_b)
+    assert formula_behind(in_strong, axis_a, in_weak, axis_b).code == "formula-behind"
     record = compare(strong, weak)
     assert any("follows its index" in s.sentence for s in record.skipped)
     assert not [axis for axis in record.axes if axis.axis == "units"]
@@ -81,7 +81,7 @@ def test_a_kind_of_axis_is_flagged_by_what_its_views_show_together(rng):
                                     "labels": str(i)})  # fmt: skip
             formulas.look(model, renamed, {"mlp.gate": view}, n_views=90)
     assert len(formulas.tied) < 5
-    assert "mlp.gate" in formulas.of_kind("units")
+    assert formulas.of_kind("units")["role"] == "mlp.gate"
 
 
 def _wide(rng, hidden=1200, width=48):

@@ -108,7 +108,7 @@ def test_everything_that_is_stated_is_compared(records, k, path):
 def test_what_is_not_known_is_not_verified(records, k):
     assert "unknown to this version" in outcome({**records[k], "stolen": True})
     assert "missing" in outcome({x: y for x, y in records[k].items() if x != "alpha"})
-    other = records[k]["schema"][:-1] + "2"
+    other = records[k]["schema"][:-1] + "3"
     assert "schema is" in outcome({**records[k], "schema": other})
 
 

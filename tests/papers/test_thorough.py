@@ -157,11 +157,11 @@ def test_tokenizers_that_differ_share_tokens_of_equal_text(monkeypatch, capsys, 
     (b / "tokenizer.json").write_text(json.dumps(rules))
     record = thorough_record(monkeypatch, capsys, a, b)
     shared = len(words[::2])
-    assert f"{shared} tokens of equal text" in record.parameters["views"]
+    assert record.parameters["views"]["rule"] == {"by": "text", "n": shared}
     assert "tokenizers differ" in reasons(record)[""]
     shutil.copy(a / "tokenizer.json", b)
     record = thorough_record(monkeypatch, capsys, a, b)
-    assert "equal rows of the embedding" in record.parameters["views"]
+    assert record.parameters["views"]["rule"] == {"by": "rows"}
 
 
 def test_non_finite_weights_and_activations_are_left_out_and_said_so(monkeypatch, capsys, tmp_path):
@@ -178,7 +178,7 @@ def test_non_finite_weights_and_activations_are_left_out_and_said_so(monkeypatch
 
 def test_models_of_images_see_patches(monkeypatch, capsys):
     record = thorough_record(monkeypatch, capsys, MODELS / "vit-a", MODELS / "vit-a-ft1")
-    assert "equal patch pixels and positions" in record.parameters["views"]
+    assert record.parameters["views"]["rule"] == {"by": "pixels"}
     assert {t.view for t in record.tests if t.name == "phi_H"} == {"images"}
     mixed = thorough_record(monkeypatch, capsys, MODELS / "vit-a", MODELS / "gpt-a")
     assert any(s.sentence == "one model reads tokens, the other images" for s in mixed.skipped)

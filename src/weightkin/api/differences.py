@@ -85,12 +85,9 @@ def _of_runs(old: Comparison, new: Comparison) -> list[str]:
     if not tests[0] and not tests[1]:
         return []
     if not tests[0] or not tests[1]:
-        why = [
-            s.data.get("error", s.code)
-            for r in (old, new)
-            for s in r.skipped
-            if s.test == "activations"
-        ]
+        lacking = new if tests[0] else old
+        left = [s for s in lacking.skipped if s.test == "activations"]
+        why = [s.data.get("error", s.code) for s in left]
         counts = f"{len(tests[0])} in the record, {len(tests[1])} now"
         return [f"{thorough.ACTIVATION_TESTS}: {counts} ({why[0] if why else 'not run'})"]
     found = []
