@@ -33,8 +33,8 @@ def family_graph(
     """Find which of many models was derived from which.
 
     Null hypothesis of every join: the two models come from independent initialisations; the level
-    is paid for all n(n-1)/2 pairs. Directions carry a probability of their own and are claimed from
-    0.8 on.
+    is paid for all n(n-1)/2 pairs. Directions carry a probability of their own; from which one on a
+    direction is claimed depends on the kind (`weightkin.records.kinds`).
 
     Parameters
     ----------
