@@ -79,8 +79,8 @@ def run(
     Returns
     -------
     generator
-        Results; close it to stop what is still at work. In this process an exception of
-        ``function`` passes through; elsewhere it costs its item alone.
+        Results, or `Lost`; close it to stop what is still at work. In this process an exception
+        of ``function`` passes through; elsewhere it costs its item alone.
 
     Raises
     ------
