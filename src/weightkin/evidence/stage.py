@@ -143,6 +143,20 @@ def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage 
 
     Null hypothesis: see `pair_evidence`. The map may depend on the labels of other axes, whose
     relabellings are independent of these.
+
+    Parameters
+    ----------
+    tester : PairTester
+        The two models, and what was noted of them.
+    kind : AxisKind
+        Kind of axis to test.
+    block_map : dict of (str, int) to int
+        Stack and block of a to block of b; empty: nothing moved.
+
+    Returns
+    -------
+    Stage or None
+        None where there is no pair to test.
     """
     pairs = pair_axes(tester.a.axes(kind), tester.b.axes(kind), block_map)
     tested = []
@@ -218,7 +232,20 @@ def refused(tester: PairTester, kind: AxisKind) -> Stage:
 def pair_axes(
     axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
 ) -> list[tuple[Axis, Axis]]:
-    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block."""
+    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block.
+
+    Parameters
+    ----------
+    axes_a, axes_b : sequence of Axis
+        Axes of one kind of each model.
+    block_map : dict of (str, int) to int
+        Stack and block of a to block of b; others stay.
+
+    Returns
+    -------
+    list of (Axis, Axis)
+        In the order of a.
+    """
     in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
     for axis in axes_b:
         in_b[axis.stack, axis.block].append(axis)
