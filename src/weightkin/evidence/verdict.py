@@ -73,7 +73,7 @@ def decide(
     Returns
     -------
     tuple
-        Verdict, what it rests on, and what speaks against more.
+        Verdict, what it rests on, and why it says no more.
     """
     if any(axis.passes and axis.axis not in COPIED_BY_LOSSES for axis in axes):
         return "dependent", "exact", ()
