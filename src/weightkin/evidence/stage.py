@@ -147,9 +147,7 @@ def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage 
     Parameters
     ----------
     tester : PairTester
-        The two models, and what was noted of them.
     kind : AxisKind
-        Kind of axis to test.
     block_map : dict of (str, int) to int
         Stack and block of a to block of b; empty: nothing moved.
 
@@ -187,7 +185,23 @@ def close_stage(
     """Ask the guard, then combine: straight product, monotone maps, any single pair.
 
     What shares labels in the model that is trusted is averaged; where either may be, it is the one
-    with fewer copies. ``n_pairs`` is the number of pairs that could have been looked at.
+    with fewer copies.
+
+    Parameters
+    ----------
+    tester : PairTester
+    kind : AxisKind
+    tested, moved : sequence of Tested
+        Straight pairs; pairs of blocks that moved, for the effect alone.
+    n_pairs : int
+        Pairs that could have been looked at.
+    scanned : Scanned, optional
+        What scans of block pairs showed.
+
+    Returns
+    -------
+    Stage
+        Refused where neither model can be trusted.
     """
     trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
     if trusts is None:
