@@ -157,7 +157,7 @@ def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bou
     entry : Entry
         Entry of the catalogue.
     rest : str
-        Name of the tensor inside its block, or whole where it lies outside of all.
+        Name of the tensor inside its block, or beside the blocks under their root.
     info : TensorInfo
         The tensor.
     parts : str

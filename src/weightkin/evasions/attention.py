@@ -46,7 +46,6 @@ def permute_heads(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -81,7 +80,6 @@ def permute_values(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -112,7 +110,6 @@ def flip_value_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator)
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -148,7 +145,6 @@ def change_value_basis(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -194,7 +190,6 @@ def rotate_queries_keys(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -226,6 +221,11 @@ def change_values(wide: Wide, axis: Axis, matrices: Floats) -> None:
         V/O dimensions of one attention.
     matrices : ndarray
         ``(n_heads, size, size)``, invertible, one for each key-value head.
+
+    Raises
+    ------
+    UsageError
+        V or O holds whole numbers.
     """
     readers = _inverse_transposes(matrices)
     for place in axis.places:

@@ -31,13 +31,12 @@ def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
     UsageError
-        There are no experts or no router, or experts may be routed in groups (DeepSeek), which the
-        weights do not show.
+        There are no experts or no router, experts differ in their tensors, or they may be routed in
+        groups (DeepSeek), which the weights do not show.
     """
     roles = dict(anatomy.roles)
     if any("e_score_correction_bias" in t or r == "attn.latent" for t, r in roles.items()):
@@ -74,6 +73,11 @@ def relabel_experts(wide: Wide, anatomy: Anatomy, stack: str, block: int, order:
         Number of the block.
     order : ndarray of int
         ``(n_experts,)``, a permutation.
+
+    Raises
+    ------
+    UsageError
+        The experts of the block differ in their tensors.
     """
     inside = {
         place.tensor

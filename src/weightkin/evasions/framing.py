@@ -84,7 +84,6 @@ def frame(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------

@@ -39,7 +39,6 @@ def permute_residual(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator)
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -88,7 +87,6 @@ def rotate_residual(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------

@@ -41,7 +41,6 @@ def permute_units(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -85,7 +84,6 @@ def rescale_units(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -116,7 +114,6 @@ def flip_unit_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------

@@ -55,7 +55,6 @@ def split_units(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -100,7 +99,6 @@ def duplicate_units(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------
@@ -145,7 +143,6 @@ def pad_units(
     Returns
     -------
     Rewritten
-        The model after the rewrite.
 
     Raises
     ------

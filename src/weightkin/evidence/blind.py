@@ -102,7 +102,7 @@ def run_signs(
     that read it) leaves the law of the trusted model unchanged, so the signs of its units are fair
     coins given everything that is blind to them. Matching, weights and the number of coins are
     blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Clones share one
-    coin, in the model that has fewer of them. Exact. Cost: 256 units of a against all of b, a pair.
+    coin, in the model that has fewer of them. Exact. Cost a pair: 256 units of a against all of b.
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity.

@@ -154,7 +154,7 @@ def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage 
     Returns
     -------
     Stage or None
-        None where there is no pair to test.
+        None where nothing was tested and no reason noted.
     """
     pairs = pair_axes(tester.a.axes(kind), tester.b.axes(kind), block_map)
     tested = []
