@@ -299,30 +299,26 @@ def test_a_location_is_verified_and_every_altered_field_is_noticed(located):
         assert differences(record, replace(record, **change))
 
 
-def test_the_command_prints_the_record_and_the_words(zoo, truth, capsys):
-    from weightkin.cli.locate import locate as command
+def test_the_command_prints_the_record_and_the_words(zoo, truth):
+    from tests.commands import command
 
     paths = [str(zoo / truth[name]["path"]) for name in ("llama-a", "llama-a-depth")]
-    command(*paths, as_json=True)
-    assert Location.from_json(capsys.readouterr().out).layers
-    command(*paths)
-    assert capsys.readouterr().out.startswith("4 of 6 blocks of a found in b, in order (p <= 1e-")
+    assert Location.from_json(command("locate", *paths, "--json").stdout).layers
+    assert command("locate", *paths).stdout.startswith(
+        "4 of 6 blocks of a found in b, in order (p <= 1e-"
+    )
 
 
 def test_an_incomplete_model_exits_with_two(rng, monkeypatch):
-    import typer
-
-    from weightkin.cli.locate import locate as command
+    from tests.commands import command
     from weightkin.formats.model import Problem
 
     whole = _model(models.base(rng))
     from dataclasses import replace
 
     part = replace(whole, problems=(Problem("shard 2", "missing"),))
-    monkeypatch.setattr("weightkin.anatomy.side.open_model", lambda source: part)
-    with pytest.raises(typer.Exit) as stop:
-        command("a", "b")
-    assert stop.value.exit_code == 2
+    monkeypatch.setattr("weightkin.sketch.source.open_model", lambda source: part)
+    assert command("locate", "a", "b").returncode == 2
 
 
 def test_large_matrices_are_mapped_from_few_rows():

@@ -67,19 +67,20 @@ def run(
 ) -> Generator[R | Lost]:
     """Give ``function(item)`` for each item, in order; few results wait in memory.
 
-    Close the iterator to stop what is still at work. In this process an exception of ``function``
-    passes through; elsewhere it costs its item alone.
-
     Parameters
     ----------
-    function : callable
-        Of a module, with arguments and results that can be pickled.
-    items : sequence
-        As many as there are; they are handed out one by one.
+    function, items : callable, sequence
+        A function of a module; it, items and results can be pickled.
     workers : int
         Processes beside this one; 1 is none: the work is done here.
     cluster : str, optional
         Address of a dask scheduler, whose workers do it instead.
+
+    Returns
+    -------
+    generator
+        Results, or `Lost`; close it to stop what is still at work. In this process an exception
+        of ``function`` passes through; elsewhere it costs its item alone.
 
     Raises
     ------

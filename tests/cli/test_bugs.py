@@ -16,7 +16,7 @@ from weightkin.cli.main import main
 main()
 """
 COMMANDS = {
-    "show": ("formats", "open_model", ["show", "x"]),
+    "show": ("sketch.source", "open_model", ["show", "x"]),
     "compare": ("api.compare", "compare", ["compare", "x", "y"]),
     "fail-if": ("api.compare", "compare", ["compare", "x", "y", "--fail-if", "dependent"]),
     "locate": ("api.locate", "locate", ["locate", "x", "y"]),

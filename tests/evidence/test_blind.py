@@ -149,7 +149,7 @@ def test_tokens_are_chosen_by_text_where_tokenizers_differ(tmp_path, rng):
     shared = shared_tokens(*folders, 40, 40, seed=0)
     assert shared.rows_a.tolist() == [0, 2]
     assert shared.rows_b.tolist() == [2, 0]
-    assert "equal text" in shared.rule
+    assert shared.rule == {"by": "text", "n": 2}
     assert shared.n_left == 0
     assert shared_tokens(*folders, 40, 40, seed=0, n_tokens=1).n_left == 1
 
@@ -157,7 +157,7 @@ def test_tokens_are_chosen_by_text_where_tokenizers_differ(tmp_path, rng):
 def test_models_of_other_senses_say_so(zoo):
     a, b = _side("llama-a"), _side("vit-a")
     found = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
-    assert found == "one model reads tokens, the other images"
+    assert found.code == "tokens-and-images"
 
 
 def _model(arrays):

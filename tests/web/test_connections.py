@@ -38,7 +38,7 @@ def desk(filled, tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch):
-    for name, seconds in (("HEAD", 0.5), ("PAUSE", 0.5), ("BODY", 1.5), ("LOOK", 0.1)):
+    for name, seconds in (("HEAD", 0.5), ("PAUSE", 0.5), ("BODY", 1.5), ("CONNECTION_LOOK", 0.1)):
         monkeypatch.setattr(connections, f"{name}_SECONDS", seconds)
 
 

@@ -149,7 +149,7 @@ def _below(lossy: Callable[[Arrays], Arrays]) -> Callable[[Path], Answer]:
         made = {"lossy": copy, "tuned": tuned}
         graph = _family(folder, made, "llama-a", "llama-a-ft1b", "llama-a-ft3")
         edges = [e for e in graph.edges if e.child == "tuned"]
-        return Answer(_stated(edges) == {("lossy", "tuned")}, _told(edges))
+        return Answer({(e.parent, e.child) for e in edges} == {("lossy", "tuned")}, _told(edges))
 
     return run
 

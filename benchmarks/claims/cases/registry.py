@@ -132,7 +132,7 @@ def lying(folder: Path) -> Answer:
 
 def bug(folder: Path) -> Answer:
     """An exception that nobody foresaw."""
-    code = "import weightkin.formats as w\nw.open_model = None\nimport sys\n"
+    code = "import weightkin.sketch.source as w\nw.open_model = None\nimport sys\n"
     code += "sys.argv = ['weightkin', 'show', 'x']\nfrom weightkin.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return Answer(done.returncode == 2, f"exit {done.returncode}")

@@ -37,7 +37,27 @@ def check_effort(effort: Any) -> Effort:
 
 
 def check_choice(name: str, value: Any, known: Any) -> Any:
-    """One of the texts of a `Literal`."""
+    """One of the texts of a `Literal`.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for the error.
+    value : object
+        What was given.
+    known : Literal
+        Its texts are allowed.
+
+    Returns
+    -------
+    str
+        The value.
+
+    Raises
+    ------
+    UsageError
+        It is none of the texts.
+    """
     if not isinstance(value, str) or value not in get_args(known):
         wanted = ", ".join(map(repr, get_args(known)))
         raise UsageError(f"{name} must be one of {wanted}, not {_shown(value)}")
@@ -45,7 +65,27 @@ def check_choice(name: str, value: Any, known: Any) -> Any:
 
 
 def check_count(name: str, value: Any, most: int | None = None, least: int = 0) -> int:
-    """A number of things: whole, and not too large."""
+    """A number of things: whole, and not too large.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for the error.
+    value : object
+        What was given.
+    most, least : int
+        Inclusive bounds; ``most`` None for no upper bound.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    UsageError
+        It is no whole number (a truth value is none) or out of bounds.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} must be a whole number from {least} on, not {_shown(value)}")
     if most is not None and value > most:
@@ -54,7 +94,29 @@ def check_count(name: str, value: Any, most: int | None = None, least: int = 0) 
 
 
 def check_kind(name: str, value: Any, kind: Any, words: str) -> Any:
-    """A value of a type, or of one of a union; ``words`` name it with their article."""
+    """A value of a type, or of one of a union.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for the error.
+    value : object
+        What was given.
+    kind : type or union
+        A truth value is no ``int``.
+    words : str
+        Names the type in the error, with its article.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    UsageError
+        It is of another type.
+    """
     is_right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
     if not is_right:
         raise UsageError(f"{name} must be {words}, not {_shown(value)}")

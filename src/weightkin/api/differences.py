@@ -24,8 +24,19 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
     """What two records of one comparison disagree on.
 
     Everything counts but where the models lie, how long it took, how many bytes were touched and
-    which version ran; the revisions too where both ``is_there``, read where the record says. Other
-    models are said first, and alone.
+    which version ran. Other models are said first, and alone.
+
+    Parameters
+    ----------
+    old, new : Comparison or Location
+        The record, and what was found now.
+    is_there : bool
+        Both were read where the record says: revisions count too.
+
+    Returns
+    -------
+    list of str
+        One line for each difference; empty where the two agree.
     """
     found = _other_models(old, new, is_there=is_there)
     if found:
@@ -37,7 +48,20 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
 
 
 def verdict_differences(old: Record, new: Record, *, is_there: bool = False) -> list[str]:
-    """What two records conclude differently; other models are said first, and alone."""
+    """What two records conclude differently; other models are said first, and alone.
+
+    Parameters
+    ----------
+    old, new : Comparison or Location
+        The record, and what was found now.
+    is_there : bool
+        Both were read where the record says: revisions count too.
+
+    Returns
+    -------
+    list of str
+        One line for each difference of models, verdicts or matched blocks.
+    """
     found = _other_models(old, new, is_there=is_there)
     return found or value_differences(_conclusion(old), _conclusion(new))
 

@@ -48,12 +48,27 @@ def estimate_sketches(
 ) -> Estimate:
     """Bytes that `sketch`, or `tree`, would read of some models; reads headers only.
 
-    Models of at most ``small`` bytes are kept whole. What a cache of sketches holds is counted, and
-    what `tree` reads of models without relatives is not. Sources that cannot be read are in
-    ``skipped``.
+    What a cache of sketches holds is counted, and what `tree` reads of models without relatives is
+    not.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Models; those that cannot be read are in ``skipped``.
+    scheme : Scheme, optional
+        That of the sketches; by default the usual one.
+    small : int
+        Bytes up to which a model is kept whole.
+
+    Returns
+    -------
+    Estimate
+        Costs of each model that could be read, in bytes.
 
     Raises
     ------
+    UsageError
+        An argument cannot be meant.
     UnreadableModel
         None could be read.
     """

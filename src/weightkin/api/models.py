@@ -88,7 +88,27 @@ def as_source(name: str, value: Any) -> Model | str | Path:
 
 
 def as_sources(name: str, values: Any, also: tuple[type, ...] = ()) -> list[Any]:
-    """At least one model or source, in a list; types in ``also`` pass as they are."""
+    """At least one model or source, in a list.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for the error.
+    values : object
+        What was given.
+    also : tuple of type
+        Values of these types pass as they are.
+
+    Returns
+    -------
+    list
+        Models, paths and names; a state dict becomes a model.
+
+    Raises
+    ------
+    UsageError
+        It is no list, is empty, or holds something else.
+    """
     if isinstance(values, str | bytes | PathLike | Mapping | Model) or not isinstance(
         values, Sequence
     ):

@@ -73,6 +73,11 @@ def support_of(chosen: Doubles, others: Doubles, seed: int) -> float:
         The same for the other candidates. Without any there is nothing to lose against: 1.
     seed : int
         Of the resamples.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
     """
     n_parts = len(chosen)
     if not len(others) or not n_parts:

@@ -48,7 +48,20 @@ def gather(
 
     Sources of equal contents become one member, the first; the others are its ``duplicates``, also
     where names of tensors or dtypes differ. Tensors of one part have one name in all members.
-    Sources that are named are read where ``execution`` says; the result is the same.
+
+    Parameters
+    ----------
+    sources : sequence
+        Paths, names on a hub, open models or sketches.
+    cache : Path, optional
+        Folder of the cache of sketches.
+    execution : Execution
+        Where sources that are named are read, with the progress; the result is the same.
+
+    Returns
+    -------
+    Collection
+        Members, and what was skipped, in the order of the sources.
     """
     found = Collection()
     first: dict[str, int] = {}  # contents to position

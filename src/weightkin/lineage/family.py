@@ -48,10 +48,32 @@ def find_family(
 ) -> FamilyGraph:
     """The family graph of models, sketches or sources; `api.tree.family_graph` says it in full.
 
+    Parameters
+    ----------
+    sources : sequence
+        Paths, names on a hub, open models or sketches.
+    alpha : float
+        Level of the whole graph; all pairs share it.
+    seed : int
+        Of tests and resamples.
+    method : str
+        ``weightkin``, or ``mother`` for the second paper's recipe.
+    cache : Path, optional
+        Folder of the cache of sketches.
+    execution : Execution
+        Where sources are read, with the progress.
+
+    Returns
+    -------
+    FamilyGraph
+        With sources that could not be read among ``skipped``.
+
     Raises
     ------
     UnreadableModel
         None of them could be read.
+    WorkerLost
+        None could be read, and workers were lost over some.
     """
     started = time.perf_counter()
     progress = execution.progress

@@ -27,7 +27,26 @@ class Drawn:
 def graph_record(
     collection: Collection, drawn: Drawn, *, alpha: float, seed: int, method: str
 ) -> FamilyGraph:
-    """The record of a collection and the edges found in it."""
+    """The record of a collection and the edges found in it.
+
+    Parameters
+    ----------
+    collection : Collection
+        The members, and what was skipped.
+    drawn : Drawn
+        Edges between members, by position.
+    alpha : float
+        Level of the whole graph.
+    seed : int
+        That of the search.
+    method : str
+        Name of the method, without its version.
+
+    Returns
+    -------
+    FamilyGraph
+        Its ``seconds`` are not set.
+    """
     members = collection.members
     taken = {m.id for m in members}
     unobserved = [_free(f"unobserved-{k + 1}", taken) for k in range(drawn.n_unobserved)]

@@ -104,7 +104,20 @@ def opened(graph: FamilyGraph, name: str = "") -> FamilyGraph:
 
 
 def are_related(a: Sketch, b: Sketch, alpha: float) -> bool:
-    """Whether two sketches are of one family: equal contents, or a test that rejects."""
+    """Whether two sketches are of one family: equal contents, or a test that rejects.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        The two models.
+    alpha : float
+        Level of this one test.
+
+    Returns
+    -------
+    bool
+        True also says that two contents are equal.
+    """
     same = contents_of(a) == contents_of(b)
     return same or Relatives([a, b], alpha, 0).test(0, 1)[1]
 

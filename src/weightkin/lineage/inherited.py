@@ -64,6 +64,22 @@ def homes_of(
     Of several copies it is the one that comes last on the way: the nearest. One that is stored as
     coarsely as a copy belongs beside what was made from it, and may be the original's too. Cost:
     one pass over the samples for each model and copy.
+
+    Parameters
+    ----------
+    sketches : sequence of Sketch
+        All models.
+    edges : sequence of CandidateEdge
+        From originals to their lossy copies, by position.
+    pool : sequence of int
+        Positions of the trained models.
+    known : KnownLevels
+        Grids of tensors, found once.
+
+    Returns
+    -------
+    Homes
+        By position; models made from no copy are in none of its fields.
     """
     found = Homes()
     for v in pool:
@@ -83,7 +99,23 @@ def homes_of(
 
 
 def read(original: Sketch, copy: Sketch, v: Sketch, known: KnownLevels) -> PairReading:
-    """Whether a model was made from a lossy copy, from its original, or nothing tells."""
+    """Whether a model was made from a lossy copy, from its original, or nothing tells.
+
+    Parameters
+    ----------
+    original, copy : Sketch
+        A model and a lossy copy of it.
+    v : Sketch
+        The trained model.
+    known : KnownLevels
+        Grids of tensors, found once.
+
+    Returns
+    -------
+    str
+        ``below``: made from the copy, ``coarse``: the same, but stored as coarsely as the copy,
+        ``beside``: not made from the copy, ``open``: nothing tells.
+    """
     if layout_of(copy) != layout_of(original):
         is_same = layout_of(v) == layout_of(copy)
         return "below" if is_same and relate(copy, v).typical_cosine >= MIN_COSINE_CUT else "beside"

@@ -27,7 +27,23 @@ def lossy_edges(
     """Edges to models that a deterministic map made from another, nearest parent first.
 
     A model that was itself made so comes after its original where both are possible; where both
-    give exactly the child, they are tied. ``on_progress`` is called before each model.
+    give exactly the child, they are tied.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models and the tests of their pairs.
+    z : (n, n) array
+        Likeness of all pairs, dense or sparse.
+    family : sequence of int
+        Positions of the models looked at.
+    on_progress : callable, optional
+        Called before each model.
+
+    Returns
+    -------
+    list of CandidateEdge
+        By position of the child, without loops.
     """
     found: dict[int, list[_Choice]] = {}
     alike = dict(zip(family, square(z, family).T, strict=True))

@@ -27,6 +27,20 @@ def merge_edges(
 
     Mixtures are nobody's parent here where they can be left out: the pool shrinks by each that is
     found, the most certain first.
+
+    Parameters
+    ----------
+    sketches : sequence of Sketch
+        All models.
+    relatives : Relatives
+        The tests of their pairs.
+    pool : sequence of int
+        Positions of the models looked at.
+
+    Returns
+    -------
+    list of CandidateEdge
+        One for each parent of a mixture, with its weight.
     """
     if len(pool) < MIN_POOL:
         return []

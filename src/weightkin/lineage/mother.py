@@ -112,6 +112,22 @@ def spanning_tree(
 
     ``T[parent, child]`` is 1 where kurtosis rises from parent to child (specialisation) or falls
     (generalisation), and 0 where the two are equal.
+
+    Parameters
+    ----------
+    distance : (n, n) array
+        D, symmetric.
+    scores : (n,) array
+        Kurtosis of each model.
+    stage : str
+        ``specialisation`` or ``generalisation``.
+    lam : float
+        What an edge against kurtosis costs, in mean distances.
+
+    Returns
+    -------
+    (n,) array of int
+        Parents, -1 for the root.
     """
     rises = scores[None, :] > scores[:, None]  # (parent, child)
     falls = scores[None, :] < scores[:, None]
@@ -149,7 +165,22 @@ def kurtoses(models: Sequence[Matrices], names: Sequence[str]) -> Doubles:
 
 
 def distances(models: Sequence[Matrices], names: Sequence[str], distance: str) -> Doubles:
-    """All pairs of models; ``mean absolute`` is what the released code clusters by."""
+    """Distances of all pairs of models.
+
+    Parameters
+    ----------
+    models : sequence of mappings
+        Matrices of each model by name.
+    names : sequence of str
+        Matrices that count; of one shape in all models.
+    distance : str
+        One of `DistanceName`, or ``mean absolute``, by which the released code clusters.
+
+    Returns
+    -------
+    (n, n) array
+        Symmetric, zeros on the diagonal.
+    """
     parts = [_of_matrix([_real(m[name]) for m in models], distance) for name in names]
     stack = np.stack(parts)  # (n_matrices, n, n)
     if distance.startswith("l_FT"):

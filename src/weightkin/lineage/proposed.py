@@ -54,7 +54,24 @@ def square(z: LikenessMatrix, index: Sequence[int]) -> Doubles:
 def pairs_above(
     z: LikenessMatrix, index: Sequence[int], least: float
 ) -> tuple[Ints, Ints, Doubles]:
-    """Pairs of some models that are alike, by positions in ``index``, with their likeness."""
+    """Pairs of some models that are alike.
+
+    Parameters
+    ----------
+    z : (n, n) array
+        Likeness of all pairs, dense or sparse.
+    index : sequence of int
+        Positions of the models looked at.
+    least : float
+        Pairs are more alike than this, in standard deviations of unrelated pairs.
+
+    Returns
+    -------
+    rows, columns : (n_pairs,) array of int
+        Positions in ``index``, the row's the smaller.
+    likeness : (n_pairs,) array
+        In the same order, by row, then by column.
+    """
     if isinstance(z, np.ndarray):
         part = z[np.ix_(index, index)]
         rows, columns = np.nonzero(np.triu(part, 1) > least)

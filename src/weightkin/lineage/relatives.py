@@ -171,7 +171,23 @@ def components(
     """Families among some models: joined by a proposed pair only where the test rejects.
 
     Pairs are tried from the most alike on, and only where they would join two families: about one
-    test for each model. ``on_progress`` is called before each test.
+    test for each model.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models and the tests of their pairs.
+    z : (n, n) array
+        Likeness of all pairs, dense or sparse.
+    among : sequence of int
+        Positions of the models looked at.
+    on_progress : callable, optional
+        Called before each test.
+
+    Returns
+    -------
+    list of list of int
+        Positions, sorted; a model without relatives is a family of its own.
     """
     groups = Groups(among)
     index = sorted(among)

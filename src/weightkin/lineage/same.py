@@ -75,7 +75,17 @@ def _facts(sketch: Sketch) -> int:
 def new_names(own: Sketch, other: Sketch, *, only_sure: bool = False) -> dict[str, str]:
     """Names of the tensors of one sketch in another of the same blocks, where that is clear.
 
-    ``only_sure``: where the role keys are equal, not where roles and shapes agree alone.
+    Parameters
+    ----------
+    own, other : Sketch
+        The one whose tensors are renamed, and the one whose names they get.
+    only_sure : bool
+        Only where the role keys are equal, not where roles and shapes agree alone.
+
+    Returns
+    -------
+    dict of str
+        New name by own name; no new name is given twice.
     """
     rest = [tensor for name, tensor in other.tensors.items() if name not in own.tensors]
     by_key = {other.keys[tensor.name]: tensor for tensor in rest}

@@ -49,7 +49,22 @@ class Tree:
 def tree_below(
     sketches: Sequence[Sketch], relatives: Relatives, root: int, members: Sequence[int], seed: int
 ) -> Tree:
-    """The tree of models that were all made from a known one, directly or through each other."""
+    """The tree of models that were all made from a known one, directly or through each other.
+
+    Parameters
+    ----------
+    sketches, relatives : sequence of Sketch, Relatives
+        All models and the tests of their pairs.
+    root, members : int, sequence of int
+        Positions of the known model and of those made from it.
+    seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    Tree
+        With the root among its members.
+    """
     return _oriented(sketches, relatives, [root, *members], seed, 0, root=root)
 
 
@@ -72,7 +87,24 @@ def trained_trees(
     seed: int,
     n_unobserved: int,
 ) -> list[Tree]:
-    """Orient every family; one of several layouts is oriented layout by layout, then joined."""
+    """Orient every family; one of several layouts is oriented layout by layout, then joined.
+
+    Parameters
+    ----------
+    sketches, relatives : sequence of Sketch, Relatives
+        All models and the tests of their pairs.
+    families : sequence of sequence of int
+        Positions of the members of each.
+    seed : int
+        Of the resamples.
+    n_unobserved : int
+        Unobserved ancestors found before, whose numbers are taken.
+
+    Returns
+    -------
+    list of Tree
+        One for each layout of each family.
+    """
     trees: list[Tree] = []
     for family in families:
         layouts = by_layout(sketches, family)

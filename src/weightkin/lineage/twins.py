@@ -24,7 +24,22 @@ TIED_DISTANCE = 1e-9  # relative distance
 def twins_of(
     sketches: Sequence[Sketch], members: Sequence[int], root: int | None = None
 ) -> dict[int, list[int]]:
-    """Members by the one that stands for them: ``root`` for its own, else the largest."""
+    """Members by the one of equal matrices that stands for them.
+
+    Parameters
+    ----------
+    sketches : sequence of Sketch
+        All models.
+    members : sequence of int
+        Positions of the models looked at.
+    root : int, optional
+        The one that stands for its own twins; elsewhere the largest does.
+
+    Returns
+    -------
+    dict of list of int
+        Position of the one that stands for them: the others, none where it is alone.
+    """
     tensors = shared_tensors([sketches[i] for i in members])
     classes: dict[str, list[int]] = {}
     for k, i in enumerate(members):
@@ -40,7 +55,22 @@ def twins_of(
 def twin_edges(
     relatives: Relatives, twins: dict[int, list[int]], edges: Sequence[CandidateEdge]
 ) -> list[CandidateEdge]:
-    """Edges between twins, and edges from them with the twin that a child belongs to."""
+    """Edges between twins, and edges from them with the twin that a child belongs to.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models and the tests of their pairs.
+    twins : dict of list of int
+        As `twins_of` gives them.
+    edges : sequence of CandidateEdge
+        Between those that stand for their twins.
+
+    Returns
+    -------
+    list of CandidateEdge
+        These edges first, then one to each other twin.
+    """
     found = [_settled(relatives.sketches, twins.get(e.parent, []), e) for e in edges]
     for first, others in twins.items():
         for other in others:

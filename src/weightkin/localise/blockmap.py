@@ -54,6 +54,22 @@ def find_pairs(
 
     A pair of an axis that the guard refused is kept when its uncorrected figure would pass and its
     effect does: such pairs are described, with p-value one.
+
+    Parameters
+    ----------
+    tester : PairTester
+        Reads and tests pairs of axes; pairs that are left out are noted there.
+    scans : sequence of BlockScan
+        All block pairs of every stack and kind of axis.
+    corrected : sequence of (n_blocks_a, n_blocks_b) arrays
+        Corrected log10 p-values, one array for each scan.
+    log10_alpha : float
+        Log10 of the level.
+
+    Returns
+    -------
+    list of StackScan
+        Sorted by stack and blocks, each pair of blocks once.
     """
     merged: dict[tuple[str, int, int], list[StackScan]] = {}
     for scan, table in zip(scans, corrected, strict=True):
@@ -73,6 +89,20 @@ def map_stack(stack: str, found: Sequence[StackScan], scans: Sequence[BlockScan]
 
     The monotone map comes from dynamic programming over the pairs found; pairs outside it were
     found by Holm alone. A block with several partners is repeated, in whichever model it is.
+
+    Parameters
+    ----------
+    stack : str
+        Name of the stack.
+    found : sequence of StackScan
+        Pairs found, of any stack.
+    scans : sequence of BlockScan
+        What was tested, of any stack.
+
+    Returns
+    -------
+    StackMap
+        Blocks are named ``stack.index``.
     """
     here = [f for f in found if f.stack == stack]
     own = [scan for scan in scans if scan.stack == stack]

@@ -60,6 +60,24 @@ def scan_blocks(
     axis (inside each head for V/O dimensions). Views of one pair and experts of one block share or
     may share labels: their e-values are averaged. Runs of V/O dimensions multiply, but for those
     that are copies of each other in either model.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    plan : Plan
+        How much is read of every axis.
+    seed : int
+        Of the tests.
+    seen_through : tuple of TokenRows, optional
+        Rows of a and of b, for shared tokens, through which units are read.
+
+    Returns
+    -------
+    list of BlockScan
+        Uncorrected log10 p-values; scans without any testable pair are left out.
+    tuple of Skipped
+        What was not tested.
     """
     scans: list[BlockScan] = []
     skipped: dict[Skipped, None] = {}

@@ -37,6 +37,24 @@ def map_residual(
 
     Null hypothesis: given the other model, the labels of one model's residual dimensions are
     uniform: coincidences at equal widths, the order of mutual best matches otherwise.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    plan : Plan
+        How much is read of every axis.
+    seed : int
+        Of the tests.
+    log10_alpha : float
+        Log10 of the level.
+
+    Returns
+    -------
+    list of ResidualMap
+        One for each pair of streams that could be tested.
+    tuple of Skipped
+        What was not tested.
     """
     tester = PairTester(a, b, plan, seed)
     tested = []

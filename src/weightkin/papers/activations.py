@@ -81,6 +81,20 @@ def phi_h(a: Activations, b: Activations, *, seed: int = 0, n_draws: int = 99) -
     against the identity: the Student-t tail (asymptotic, too small) and its Monte-Carlo twin
     (floor ``1 / (n_draws + 1)``), FISHER over blocks. Blocks of different widths are left out.
     Cost ``O(n^2 n_tokens + n^3)`` for each block of n units.
+
+    Parameters
+    ----------
+    a, b : Activations
+        Of the same inputs.
+    seed : int
+        Breaks ties, draws permutations.
+    n_draws : int
+        Monte-Carlo permutations of each block.
+
+    Returns
+    -------
+    list of Test
+        Two for each pair of blocks, and one over all; empty where no widths are equal.
     """
     rng = np.random.default_rng([seed, 2])
     tests, logs = [], []

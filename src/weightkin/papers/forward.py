@@ -15,7 +15,16 @@ from weightkin.anatomy.types import Place
 from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.inputs import CannotRun, Inputs, library
-from weightkin.papers.loading import Mlp, ffn, find_mlps, load, module_of, running, width_of
+from weightkin.papers.loading import (
+    Mlp,
+    ffn,
+    find_mlps,
+    load,
+    module_of,
+    running,
+    why_none,
+    width_of,
+)
 from weightkin.records import Skipped, left_out
 
 LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits
@@ -100,8 +109,7 @@ def record_activations(
     model = load(folder)
     mlps, skipped = find_mlps(model)
     if not mlps:
-        why = skipped[0].data.get("error", skipped[0].code) if skipped else "none is known"
-        raise CannotRun(f"{folder}: no MLP can be watched ({why})")
+        raise CannotRun(f"{folder}: no MLP can be watched ({why_none(skipped)})")
     _check_inputs(model, inputs, str(folder))
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     tables = {mlp.name: {k: _Table(p, k == "hidden") for k, p in mlp.tables.items()}

@@ -82,9 +82,26 @@ def what_it_reads(folder: str | Path) -> Reads:
 
 
 def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) -> Inputs:
-    """Token ids drawn uniformly from a vocabulary: shape ``(n_sequences, length)``.
+    """Token ids drawn uniformly from a vocabulary.
 
     The inputs of phi_H in the first paper; they favour no language and need no tokenizer.
+
+    Parameters
+    ----------
+    n_vocabulary, n_sequences, length : int
+        Ids are below the first; the other two are the shape of the result.
+    seed : int
+        Draws the ids.
+
+    Returns
+    -------
+    Inputs
+        Whole numbers of shape ``(n_sequences, length)``.
+
+    Raises
+    ------
+    UsageError
+        A size is below 1.
     """
     if min(n_vocabulary, n_sequences, length) < 1:
         raise UsageError("uniform tokens: found an empty vocabulary or size, expected at least 1")
@@ -131,6 +148,11 @@ def text_tokens(
     seed : int
         Chooses the windows.
 
+    Returns
+    -------
+    Inputs
+        Token ids of shape ``(n_sequences, length)``.
+
     Raises
     ------
     UsageError
@@ -158,7 +180,31 @@ def text_tokens(
 def shared_inputs(
     folder_a: str | Path, folder_b: str | Path, kind: str, n_tokens: int, seed: int
 ) -> Inputs:
-    """Inputs that both models read, or why there are none."""
+    """Inputs that both models read; images for models of images, unless vectors are asked for.
+
+    Parameters
+    ----------
+    folder_a, folder_b : str or Path
+        Local models.
+    kind : str
+        ``uniform``, ``text`` or ``gaussian``.
+    n_tokens : int
+        Positions in all, rounded up to whole sequences or images.
+    seed : int
+        Draws the inputs.
+
+    Returns
+    -------
+    Inputs
+        The same for both.
+
+    Raises
+    ------
+    UsageError
+        Another kind, no token, or a text too short.
+    CannotRun
+        The two read different things, or a config or tokenizer cannot be used.
+    """
     a, b = what_it_reads(folder_a), what_it_reads(folder_b)
     if n_tokens < 1 or kind not in ("uniform", "text", "gaussian"):
         wanted = "uniform, text or gaussian and at least one token"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,18 @@ def find_mlps(model: Any) -> tuple[list[Mlp], list[Skipped]]:
             mlps.append(Mlp(name, _plain_is_gate(places), {"gate", "up"} <= places.keys()))
     skipped += [left_out(p.what, "axis-unknown", error=p.why) for p in anatomy.skipped if not mlps]
     return mlps, skipped
+
+
+def why_none(skipped: Sequence[Skipped]) -> str:
+    """Why a model has no MLP that can be run, as an error puts it."""
+    if not skipped:
+        return "none is known"
+    first = skipped[0]
+    known = {
+        "inside-one-module": "experts run inside one module",
+        "projections-unknown": "its projections are not known",
+    }
+    return str(first.data.get("error") or known[first.code])
 
 
 def ffn(model: Any, mlp: Mlp) -> Any:

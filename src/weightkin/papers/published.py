@@ -40,6 +40,22 @@ def published_tests(
 
     Null hypothesis: the weights of a keep their law when the residual width and the hidden units of
     every block are relabelled. Models of different shapes are listed as skipped.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    n_draws : int
+        Relabellings, of a in PERMTEST and of the units in phi_U.
+    seed : int
+        Draws them.
+
+    Returns
+    -------
+    tuple of Test
+        Empty where shapes differ.
+    tuple of Skipped
+        What was not tested.
     """
     shapes_a = {name: info.shape for name, info in a.model.tensors.items()}
     shapes_b = {name: info.shape for name, info in b.model.tensors.items()}
@@ -60,7 +76,20 @@ def published_tests(
 
 
 def phi_l2(a: Side, b: Side, relabelling: Relabelling | None = None) -> float:
-    """Minus the sum over parameters of the l2 distance, after relabelling a (None: as it is)."""
+    """Minus the sum over parameters of the l2 distance.
+
+    Parameters
+    ----------
+    a, b : Side
+        Two models of equal names and shapes.
+    relabelling : dict of (n_units,) arrays, optional
+        Permutation of a by the labels of an axis; None: as it is.
+
+    Returns
+    -------
+    float
+        At most 0.
+    """
     places = _places_by_tensor(a)
     total = 0.0
     for name in a.model.tensors:
@@ -71,7 +100,22 @@ def phi_l2(a: Side, b: Side, relabelling: Relabelling | None = None) -> float:
 
 
 def relabelled(x: Floats, places: Sequence[tuple[Axis, Place]], relabelling: Relabelling) -> Floats:
-    """Permute every place of a tensor whose axis is relabelled."""
+    """Permute every place of a tensor whose axis is relabelled.
+
+    Parameters
+    ----------
+    x : array
+        The values of one tensor.
+    places : sequence of (Axis, Place)
+        Where axes lie in it.
+    relabelling : dict of (n_units,) arrays
+        Permutation by the labels of an axis; others stay as they are.
+
+    Returns
+    -------
+    array
+        Of the shape of ``x``; ``x`` itself where no axis is relabelled.
+    """
     for axis, place in places:
         permutation = relabelling.get(axis.labels)
         if permutation is None:

@@ -20,7 +20,7 @@ from weightkin.errors import UsageError
 from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
 from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
-from weightkin.papers.loading import ffn, find_mlps, load, running, width_of
+from weightkin.papers.loading import ffn, find_mlps, load, running, why_none, width_of
 from weightkin.records import Test
 
 N_STEPS = 3000
@@ -218,7 +218,7 @@ def _one_ffn(folder: str | Path, block: int, device: str | None) -> _OneFfn:
     model = load(folder)
     mlps, skipped = find_mlps(model)
     if not 0 <= block < len(mlps):
-        why = f" ({skipped[0].data.get('error', skipped[0].code)})" if skipped else ""
+        why = f" ({why_none(skipped)})" if skipped else ""
         raise UsageError(f"{folder}: found {len(mlps)} MLPs{why}, expected one numbered {block}")
     mlp = mlps[block]
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -24,6 +24,20 @@ def run_models(a: Side, b: Side, seed: int) -> tuple[tuple[Test, ...], tuple[Ski
 
     Null hypothesis: that of each test, see `evidence.activations` and `evidence.refit`. Nothing is
     raised for models that cannot be run: one entry says why.
+
+    Parameters
+    ----------
+    a, b : Side
+        Two local models.
+    seed : int
+        Of inputs, ties and fits.
+
+    Returns
+    -------
+    tuple of Test
+        Empty where the models cannot be run.
+    tuple of Skipped
+        What was not tested, and why.
     """
     if reason := _why_not(a, b):
         return (), (replace(reason, test="activations"),)

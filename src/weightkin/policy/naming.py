@@ -128,7 +128,24 @@ def named(
     *,
     only_registered: bool = False,
 ) -> dict[str, Resolved]:
-    """Find every model that a policy names; opens those that are not registered."""
+    """Find every model that a policy names; opens those that are not registered.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As the policy has them.
+    registry : Registry or None
+        For the words where a name is not registered.
+    models : sequence of Registered
+        All that is registered.
+    only_registered : bool
+        Open nothing: a name that is not registered is unknown.
+
+    Returns
+    -------
+    dict
+        By name: registered models, an open model, or why neither.
+    """
     found: dict[str, Resolved] = {}
     for name in names:
         meant = registered_as(name, models)

@@ -24,9 +24,25 @@ def hidden_together(
 ) -> Iterator[tuple[str, str]]:
     """What could lie in several models, or in files of a trainer, and why it cannot be excluded.
 
-    ``n_beside`` counts the bytes of these files. What one model alone could hold is a finding of
-    that model. Where no model is forbidden by name but registered ones are searched, no size is
-    given, and what is on no axis is weighed against all there is.
+    What one model alone could hold is a finding of that model. Where no model is forbidden by name
+    but registered ones are searched, no size is given, and what is on no axis is weighed against
+    all there is.
+
+    Parameters
+    ----------
+    models : sequence of Weighed
+        All models of one call.
+    forbidden : collection of str
+        Names of the policy.
+    n_beside : int
+        Bytes of a trainer's files.
+    is_searched : bool
+        Registered models are searched.
+
+    Yields
+    ------
+    what, why : str
+        The forbidden name, or ``registered models``; and a line.
     """
     for name in forbidden:
         reached = [x.reached[name] for x in models if name in x.reached]

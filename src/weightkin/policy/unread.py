@@ -40,7 +40,22 @@ def unreadable_model(source: str, why: str) -> Checked:
 
 
 def open_finding(own: str, what: str, why: str) -> Finding:
-    """What is neither pass nor hit, of a model by its digest or of a source."""
+    """What is neither pass nor hit, of a model by its digest or of a source.
+
+    Parameters
+    ----------
+    own : str
+        Digest of the model, its source, or ``together`` for several.
+    what : str
+        What was not read or found.
+    why : str
+        The reason, in one line.
+
+    Returns
+    -------
+    Finding
+        ``unverifiable``; its fingerprint is of ``own`` and ``what``.
+    """
     return Finding(
         rule=ALWAYS,
         level="error",

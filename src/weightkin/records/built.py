@@ -56,7 +56,21 @@ def parsed(text: str) -> Any:
 
 
 def built(kind: type[T], data: Any, *, is_strict: bool = False) -> T:
-    """A value of a dataclass; with ``is_strict`` no other field than its own may be there.
+    """A value of a dataclass.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    data : object
+        What JSON says.
+    is_strict : bool
+        Refuse fields that are not its own.
+
+    Returns
+    -------
+    object
+        Of that dataclass.
 
     Raises
     ------

@@ -211,6 +211,21 @@ class Check(InOneLine):
 
 
 def fingerprint(rule: str, digest: str, other: str) -> str:
-    """Name of a finding: 32 hex digits of SHA-256 over the rule and both models."""
+    """Name of a finding: 32 hex digits of SHA-256 over the rule and both models.
+
+    Parameters
+    ----------
+    rule : str
+        Id of the rule.
+    digest : str
+        Of the model; its source where it could not be read.
+    other : str
+        The other model, or what was looked at.
+
+    Returns
+    -------
+    str
+        32 hex digits; the same for the same three texts.
+    """
     text = "\0".join((rule, digest, other))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -16,18 +16,82 @@ MOST_SAID = 300  # characters of what is wrong with a field
 
 
 def to_text(schema: str, values: Mapping[str, Any], indent: int | None) -> str:
-    """Return JSON with its schema first; refuses NaN and infinity."""
+    """Return JSON with its schema first; fields that are None are left out.
+
+    Parameters
+    ----------
+    schema : str
+        Name with version.
+    values : mapping
+        Fields of the record.
+    indent : int or None
+        Spaces of a level; None: one line.
+
+    Returns
+    -------
+    str
+        No NaN and no infinity.
+
+    Raises
+    ------
+    ValueError
+        A value is NaN or infinite.
+    """
     data = _without_none({"schema": schema, **values})
     return json.dumps(data, indent=indent, allow_nan=False)
 
 
 def from_text(text: str, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
-    """Read a record; one line says what is wrong with a text that is none."""
+    """Read a record from JSON.
+
+    Parameters
+    ----------
+    text : str
+        The JSON.
+    where : str
+        Its name in errors.
+    schema : str
+        The one that is expected; its version 1 is read too.
+    build : callable
+        Makes the record of the fields, without the schema.
+
+    Returns
+    -------
+    object
+        What ``build`` returns.
+
+    Raises
+    ------
+    UnreadableModel
+        No JSON, another schema, or a malformed field.
+    """
     return from_data(data_of(text, where), where, schema, build)
 
 
 def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any]], T]) -> T:
-    """The same of JSON that has been parsed."""
+    """The same of JSON that has been parsed.
+
+    Parameters
+    ----------
+    data : object
+        The parsed JSON.
+    where : str
+        Its name in errors.
+    schema : str
+        The one that is expected; its version 1 is read too.
+    build : callable
+        Makes the record of the fields, without the schema.
+
+    Returns
+    -------
+    object
+        What ``build`` returns.
+
+    Raises
+    ------
+    UnreadableModel
+        Another schema, or a malformed field.
+    """
     found = schema_of(data, where, (schema, version1.schema_of(schema)))
     try:
         data = data if found == schema else version1.translated(data)
@@ -45,7 +109,27 @@ def data_of(text: str, where: str) -> Any:
 
 
 def schema_of(data: Any, where: str, known: tuple[str, ...]) -> str:
-    """Name of the schema of a record, which must be one of those known."""
+    """Name of the schema of a record.
+
+    Parameters
+    ----------
+    data : object
+        The parsed JSON.
+    where : str
+        Its name in errors.
+    known : tuple of str
+        Schemas that are read.
+
+    Returns
+    -------
+    str
+        One of them.
+
+    Raises
+    ------
+    UnreadableModel
+        It names none of them.
+    """
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
     if not isinstance(found, str) or found not in known:
         wanted = " or ".join(map(repr, known))

@@ -26,7 +26,24 @@ class Skipped(InOneLine):
 
 
 def left_out(what: str, code: str, test: TestGroup = "", /, **data: Any) -> Skipped:
-    """Note that something was left out, with the data that its reason asks for."""
+    """Note that something was left out, with the data that its reason asks for.
+
+    Parameters
+    ----------
+    what : str
+        What was left out.
+    code : str
+        The reason, from the table of codes.
+    test : str
+        Group of tests it belongs to, if any.
+    **data : object
+        What the words of the reason need.
+
+    Returns
+    -------
+    Skipped
+        The note.
+    """
     return Skipped(what=what, code=code, data=data, test=test)
 
 

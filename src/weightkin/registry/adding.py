@@ -46,7 +46,31 @@ def add_all(
     place: str | None = None,
     execution: Execution = HERE,
 ) -> Adding:
-    """Add sources, or what interrupted jobs left; ``place`` is that of `opened`."""
+    """Add sources, or what interrupted jobs left.
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file; made if it is missing.
+    sources : sequence of str or Path
+        Models to be added; none where interrupted jobs alone are resumed.
+    resume : bool
+        Also take up what interrupted jobs left.
+    place : str, optional
+        As in `opened`.
+    execution : Execution
+        Where models are read, with the progress.
+
+    Returns
+    -------
+    Adding
+        What was added, what was known before, what could not be read.
+
+    Raises
+    ------
+    UnusableRegistry
+        The registry cannot be used.
+    """
     started = time.perf_counter()
     workers, cluster, progress = execution.workers, execution.cluster, execution.progress
     added: list[Registered] = []

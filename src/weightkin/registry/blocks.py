@@ -38,7 +38,19 @@ INVARIANT = VectorBlock("invariant", invariant.N_INVARIANT)
 def write_rows(
     folder: Path, block: VectorBlock, first: int, rows: Sequence[npt.NDArray[np.float32]]
 ) -> None:
-    """Write vectors at a position; the caller holds the lock. On disk when this returns."""
+    """Write vectors at a position; the caller holds the lock. On disk when this returns.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files of the block lie.
+    block : VectorBlock
+        Which kind of vector.
+    first : int
+        Row of the first vector.
+    rows : sequence of (n_dims,) arrays
+        float32; kept in half precision, with their bits beside them.
+    """
     x = np.stack(rows).astype(np.float16)
     for suffix, data in (("bits", bits_of(x)), ("vectors", x)):
         path = folder / f"{block.name}.{suffix}"
@@ -56,6 +68,22 @@ def write_rows(
 
 def read_rows(folder: Path, block: VectorBlock, n: int) -> tuple[Bits, Halves]:
     """The first ``n`` rows, mapped from disk.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files of the block lie.
+    block : VectorBlock
+        Which kind of vector.
+    n : int
+        How many rows the registry knows.
+
+    Returns
+    -------
+    bits : (n, n_dims / 64) array of uint64
+        Bits of the vectors.
+    vectors : (n, n_dims) array of float16
+        The vectors.
 
     Raises
     ------

@@ -37,6 +37,22 @@ def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Pag
     """Models whose name or source holds a text, or of that number (``3`` or ``#3``), in order.
 
     Cost: one pass over the names; notes are looked up for the models returned alone.
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file.
+    text : str
+        Looked for; empty: all models.
+    start : int
+        How many of those found come before the first one returned.
+    most : int
+        How many are returned at most.
+
+    Returns
+    -------
+    Page
+        These models, and how many were found in all.
     """
     where, values = _condition(text[:LONGEST_QUERY])
     with opened(path, to_write=False) as connection:
@@ -49,7 +65,22 @@ def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Pag
 
 
 def named(path: Path, text: str, most: int = 20) -> tuple[Registered, ...]:
-    """Models of exactly this name, source or number (``#3``)."""
+    """Models of exactly this name, source or number (``#3``).
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file.
+    text : str
+        Name, source or number.
+    most : int
+        How many are returned at most.
+
+    Returns
+    -------
+    tuple of Registered
+        In the order of their numbers.
+    """
     number = _number(text) if text.startswith("#") else None
     with opened(path, to_write=False) as connection:
         rows = connection.execute(

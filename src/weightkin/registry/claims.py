@@ -72,7 +72,20 @@ def is_claimed(sketch: Sketch) -> bool:
 
 
 def check_claim(store: SealedStore, connection: sqlite3.Connection, sketch: Sketch) -> None:
-    """Refuse a claimed digest that a registered model has whose values are others."""
+    """Refuse a claimed digest that a registered model has whose values are others.
+
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry.
+    sketch : Sketch
+        The one that claims its digest.
+
+    Raises
+    ------
+    UnreadableModel
+        A registered model has this digest and other values.
+    """
     rows = connection.execute(
         "SELECT DISTINCT models.slot, contents.sketch FROM models JOIN contents"
         " ON contents.slot = models.slot WHERE digest = ? ORDER BY models.slot LIMIT ?",

@@ -54,7 +54,21 @@ def keep(
     names: Mapping[int, str],
     rows: Mapping[VectorBlock, Floats],
 ) -> None:
-    """Write vectors, one row of each block for each slot, in order; the caller holds the lock."""
+    """Write vectors, one row of each block for each slot, in order; the caller holds the lock.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the copies lie.
+    handle : int
+        The open file of keys, as `locked` gives it.
+    slots : sequence of int
+        In ascending order.
+    names : mapping
+        Name of the contents by slot.
+    rows : mapping
+        (n_slots, n_dims) array by block.
+    """
     for _, pairs in groupby(enumerate(slots), lambda pair: pair[1] - pair[0]):
         run = list(pairs)
         (begin, first), n = run[0], len(run)

@@ -39,6 +39,20 @@ def recalled(
 
     The two are the same contents as then, since a number stands for the same contents for good.
     The level falls as a registry grows: a verdict at a laxer level is found again.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry.
+    own, other : Registered
+        The two models; ``own`` None where it is not registered.
+    alpha : float
+        The level of one comparison now.
+
+    Returns
+    -------
+    KnownEdge or None
+        Only of dependent sketches, compared here by this version.
     """
     if own is None:
         return None
@@ -70,7 +84,17 @@ def known_from(data: Any) -> KnownEdge:
 
 
 def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:
-    """Seal comparisons and write them, ``over`` those that are there or beside them."""
+    """Seal comparisons and write them.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry, in a transaction.
+    rows : iterable of tuple
+        Values of the columns of ``edges``, but for the seal.
+    over : bool
+        Replace comparisons that are there; else those stay.
+    """
     verb = "INSERT OR REPLACE" if over else "INSERT OR IGNORE"
     sealed = [(*row, seal(*row)) for row in rows]
     connection.executemany(f"{verb} INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, ?)", sealed)

@@ -28,7 +28,27 @@ def keep(
     added: str = "",
     imported: str = "",
 ) -> tuple[Registered, bool]:
-    """Register one model and settle its item, by its places in jobs; whether it is new.
+    """Register one model and settle its item.
+
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry.
+    what : Prepared
+        The model.
+    places : sequence of (int, int)
+        Jobs that wait for it, with its position in each.
+    added : str
+        Time in UTC; empty: now.
+    imported : str
+        Where it was imported from; empty: it was not.
+
+    Returns
+    -------
+    Registered
+        The model; the older entry where source, digest and contents are the same.
+    bool
+        Whether it is new.
 
     Raises
     ------
@@ -84,7 +104,25 @@ def file_of(contents: str, scheme: str) -> str:
 def forget(
     store: SealedStore, connection: sqlite3.Connection, ids: Sequence[int]
 ) -> list[tuple[int, str]]:
-    """Remove models from the database; slots and sketch files that nothing is left in."""
+    """Remove models and their comparisons from the database.
+
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry, in a transaction.
+    ids : sequence of int
+        Numbers of the models.
+
+    Returns
+    -------
+    list of (int, str)
+        Slots and sketch files that no model is left in; files are not deleted.
+
+    Raises
+    ------
+    Altered
+        The name of a sketch file is not the one that was written.
+    """
     for number in ids:
         connection.execute("DELETE FROM models WHERE id = ?", (number,))
         connection.execute("DELETE FROM edges WHERE ? IN (a, b)", (number,))
@@ -150,7 +188,19 @@ def now() -> str:
 def settle(
     connection: sqlite3.Connection, places: Sequence[tuple[int, int]], state: str, why: str
 ) -> None:
-    """Write down what became of an item, by its jobs and positions there."""
+    """Write down what became of an item, by its jobs and positions there.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry, in a transaction.
+    places : sequence of (int, int)
+        Jobs that wait for the item, with its position in each.
+    state : str
+        ``done``, ``failed`` or ``waiting``.
+    why : str
+        The error; empty where there is none.
+    """
     connection.executemany(  # what another process has settled meanwhile stays as it is
         "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
         [(state, why, *place) for place in places],

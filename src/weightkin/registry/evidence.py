@@ -55,7 +55,26 @@ def imported(
     *,
     is_empty: bool,
 ) -> list[Skipped]:
-    """Take over what a file says about its models; what is malformed is skipped and told."""
+    """Take over what a file says about its models; malformed comparisons are left out.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry.
+    listing : mapping
+        The parsed listing of the file.
+    models : mapping
+        Registered models by their numbers in the file.
+    source : Path
+        The file.
+    is_empty : bool
+        No model was registered before: the family graph is taken over too.
+
+    Returns
+    -------
+    list of Skipped
+        A family graph that could not be read.
+    """
     said = listing.get("comparisons", [])
     rows = list(_rows(said if isinstance(said, list) else [], models))
     with writing(connection):  # what was found here stays

@@ -51,6 +51,20 @@ def family(
 ) -> tuple[FamilyGraph, bool]:
     """The graph of all models, and whether it is another than the one that is kept.
 
+    Parameters
+    ----------
+    path, connection : Path, sqlite3.Connection
+        An open registry.
+    alpha, seed : float, int
+        Level and seed of the graph.
+    progress : callable, optional
+        Called while the graph is rebuilt.
+
+    Returns
+    -------
+    FamilyGraph, bool
+        Where the second is true, the graph is not the one in the file.
+
     Raises
     ------
     UnusableRegistry

@@ -63,9 +63,23 @@ def place_in_graph(
     slot: int | None,
     found: Compared,
 ) -> Placement:
-    """Find a model in the graph of the registry, or hang it there near its relatives.
+    """Find a model in the graph of the registry, or insert it there near its relatives.
 
-    ``slot`` is where its contents are registered, None where they are not.
+    Parameters
+    ----------
+    graph, sketches : FamilyGraph, Sketches
+        The graph, and the sketches of its nodes.
+    query : Prepared
+        The model.
+    slot : int or None
+        Where its contents are registered.
+    found : Compared
+        What its search found.
+
+    Returns
+    -------
+    Placement
+        Empty where it is no node and has no relatives.
     """
     number = found.request.number
     at = next((x.id for x in graph.nodes if number and number in x.registered), None)
@@ -178,6 +192,22 @@ def relatives_of(
 
     Vectors propose and a test concludes, member by member, until nobody new is found. The values
     say which of them must be looked at by their weights: those that only those show related.
+
+    Parameters
+    ----------
+    store, held : SealedStore, mapping
+        The vectors and sketches, and what every slot holds.
+    start : mapping
+        Slots to begin with: whether only their weights show them related.
+    own : int or None
+        Slot of the model that is searched for; left out.
+    n, alpha : int, float
+        Registered contents, and the level that all their pairs share.
+
+    Returns
+    -------
+    dict or None
+        Like ``start``.
     """
     paid = alpha / max(1, n * (n + 1) // 2)
     found = dict(start)

@@ -53,7 +53,22 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
 
 
 def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -> Prepared:
-    """The same without the weights; what a sketch cannot show is taken from ``invariant``."""
+    """What the registry keeps of a model of which there is only a sketch.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        The model.
+    said : Declared
+        What it declares.
+    invariant : (n_dims,) array, optional
+        Invariant vector, used where the sketch cannot show one.
+
+    Returns
+    -------
+    Prepared
+        Its digest counts as computed.
+    """
     model = as_model(sketch)
     found = _prepared(sketch, model, said)
     if invariant is not None and not found.invariant.any():

@@ -186,7 +186,20 @@ def invariant_at(store: SealedStore, slot: int) -> Floats:
 
 
 def check_vector(store: SealedStore, slot: int, sketch: Sketch) -> None:
-    """Refuse a vector that is not that of its sketch, sealed or not."""
+    """Refuse a vector that is not that of its sketch, sealed or not.
+
+    Parameters
+    ----------
+    store, slot : SealedStore, int
+        Where the vector is.
+    sketch : Sketch
+        That of the same contents.
+
+    Raises
+    ------
+    Altered
+        A number of the aligned vector differs by more than its rounding.
+    """
     stated = np.asarray(store.rows(ALIGNED, [slot])[0], dtype=np.float32)
     if np.abs(stated - np.nan_to_num(search_vector(sketch))).max() > MOST_ROUNDED:
         raise Altered(f"the aligned vector {slot} is not that of its sketch")
@@ -261,7 +274,15 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:
-    """Keep what was found about a registered model, with digests and version."""
+    """Keep what was found about a registered model, with digests and version.
+
+    Parameters
+    ----------
+    connection, own : sqlite3.Connection, Registered
+        An open registry, and the model.
+    found : Compared
+        What a search found about it.
+    """
     rows = []
     for x in (*found.relatives, *found.others):
         known = KnownEdge(

@@ -107,7 +107,29 @@ def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[
     """A connection for one piece of work, closed afterwards.
 
     A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
-    ``place`` is recorded in a file that is made, and must be that of any other.
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file.
+    to_write : bool
+        Whether this is a writer.
+    place : str, optional
+        Recorded in a file that is made, and must be that of any other.
+
+    Yields
+    ------
+    sqlite3.Connection
+        Checked: damaged or altered files are refused.
+
+    Raises
+    ------
+    UnusableRegistry
+        There is no registry, or it cannot be used.
+    UsageError
+        The registry has another place, or would lie in the folder of a model.
+    DiskFull
+        There is no space left to write.
     """
     if to_write:
         refuse_inside(path)

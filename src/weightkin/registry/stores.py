@@ -22,12 +22,37 @@ ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password
 
 
 def store_of(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> SealedStore:
-    """The store of an open registry, of which only what was written is used."""
+    """The store of an open registry, of which only what was written is used.
+
+    Parameters
+    ----------
+    path, connection : Path, sqlite3.Connection
+        An open registry.
+    to_write : bool
+        Whether vectors and sketches will be written.
+
+    Returns
+    -------
+    SealedStore
+        Raises as `bare_store` does.
+    """
     return SealedStore(bare_store(path, connection, to_write=to_write), connection)
 
 
 def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = False) -> Store:
     """The store of an open registry as it is; one for each connection.
+
+    Parameters
+    ----------
+    path, connection : Path, sqlite3.Connection
+        An open registry.
+    to_write : bool
+        Whether vectors and sketches will be written.
+
+    Returns
+    -------
+    Store
+        Beside the file, or in Lance tables.
 
     Raises
     ------
@@ -52,6 +77,20 @@ def new_place(path: Path, store: str | None, sources: Sequence[str | Path] = ())
     """What a registry's file records of ``store``; None where nothing was asked for.
 
     A place for a new registry must be empty, and no folder of a model.
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file, there or not.
+    store : str, optional
+        ``lance:`` and a path or an address.
+    sources : sequence of str or Path
+        Models about to be added; the place may be in no folder of one.
+
+    Returns
+    -------
+    str or None
+        The same with an absolute path.
 
     Raises
     ------

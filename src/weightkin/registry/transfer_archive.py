@@ -80,7 +80,29 @@ def export_to(path: Path, target: Path) -> int:
 
 
 def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding:
-    """Register every model of an exported file that is not known yet; ``place`` as in `opened`."""
+    """Register every model of an exported file that is not known yet.
+
+    Parameters
+    ----------
+    path : Path
+        The registry's file; made if it is missing.
+    source : Path
+        The exported file.
+    place : str, optional
+        As in `opened`.
+
+    Returns
+    -------
+    Adding
+        What was added, what was known before, what could not be read.
+
+    Raises
+    ------
+    UnreadableModel
+        It is no exported file.
+    UnusableRegistry
+        The registry cannot be used.
+    """
     started = time.perf_counter()
     added: list[Registered] = []
     known: list[Registered] = []

@@ -59,7 +59,22 @@ class ModelRecord:
 
 
 def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
-    """Return the same facts as a record."""
+    """Return what `show` prints of a model as a record.
+
+    Parameters
+    ----------
+    model : Model
+        The open model.
+    anatomy : Anatomy
+        Its own.
+    model_digest : str
+        Its digest.
+
+    Returns
+    -------
+    ModelRecord
+        Tensors in the order of ``anatomy.roles``.
+    """
     return ModelRecord(
         source=model.source,
         name=model.name,

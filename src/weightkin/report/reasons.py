@@ -16,7 +16,27 @@ def why(skipped: Skipped) -> str:
 
 
 def in_words(table: Mapping[str, Words], code: str, data: Mapping[str, Any]) -> str:
-    """A code with its data, by a table of words; the bare code where data of it is missing."""
+    """A code with its data, by a table of words; the bare code where data of it is missing.
+
+    Parameters
+    ----------
+    table : mapping
+        A template, or a function of the data, for each code.
+    code : str
+        One of the table.
+    data : mapping
+        What the words need.
+
+    Returns
+    -------
+    str
+        One line.
+
+    Raises
+    ------
+    KeyError
+        The table does not have the code.
+    """
     words = table[code]
     try:
         return words(data) if callable(words) else words.format_map(data)

@@ -67,7 +67,24 @@ def read_any(text: str, where: str = "record") -> Any:
 
 
 def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False) -> list[str]:
-    """A record as the command that made it prints it."""
+    """A record as the command that made it prints it.
+
+    Parameters
+    ----------
+    record : object
+        A record of any command.
+    width : int
+        Columns of the drawing of a family.
+    is_unicode : bool
+        Draw with Unicode characters, not with ASCII.
+    is_full : bool
+        All that a comparison has, not the short form.
+
+    Returns
+    -------
+    list of str
+        Lines without their ends.
+    """
     match record:
         case Comparison():
             return comparison_lines(record, is_full=is_full)

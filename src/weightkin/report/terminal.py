@@ -83,7 +83,22 @@ def fitted(line: str, width: int) -> list[str]:
 
 
 def with_words(head: str, words: str, under: str, width: int) -> list[str]:
-    """A name and words about it: on one line, or the words below it, each line after ``under``."""
+    """A name and words about it: on one line, or the words below it, each line after ``under``.
+
+    Parameters
+    ----------
+    head, words : str
+        The name, and the words about it.
+    under : str
+        Begins each line of the words that stand below.
+    width : int
+        Columns.
+
+    Returns
+    -------
+    list of str
+        Broken at commas only.
+    """
     if len(head) + len(words) <= width:
         return [head + words]
     room = max(width - len(under), NARROW)

@@ -98,7 +98,24 @@ def model_or_404(service: JobService, number: int) -> Registered:
 
 
 def listing(service: JobService, text: str, page: int, size: int) -> ListingAnswer:
-    """One page of models; a page after the last is empty."""
+    """One page of models; a page after the last is empty.
+
+    Parameters
+    ----------
+    service : JobService
+        The registry, and who does the work.
+    text : str
+        Looked for in names and sources; empty: all models.
+    page : int
+        From 1 on.
+    size : int
+        Models of a page.
+
+    Returns
+    -------
+    ListingAnswer
+        The models, and how many pages there are.
+    """
     found = browsing.browse(service.registry, text, start=(page - 1) * size, most=size)
     n_pages = max(1, math.ceil(found.n_found / size))
     return ListingAnswer(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)

@@ -50,6 +50,11 @@ def make_app(
         Host names to answer to, beside addresses.
     token : str
         What visitors have to show; empty: nothing.
+
+    Returns
+    -------
+    RequestGuard
+        The ASGI application.
     """
     templates = Templates(has_token=bool(token))
     app = FastAPI(

@@ -31,7 +31,27 @@ NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions p
 
 
 def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:
-    """All pages on one desk."""
+    """All pages of one registry.
+
+    Parameters
+    ----------
+    service : JobService
+        The registry, and who does the work.
+    templates : Templates
+        The look of the pages.
+    guard : RequestGuard
+        Knows the token of visitors.
+
+    Returns
+    -------
+    APIRouter
+        The routes.
+
+    Raises
+    ------
+    HTTPException
+        By a route: 404 where there is no such model, job, edge or file.
+    """
     pages = APIRouter(include_in_schema=False)
     families = Families(service)
 

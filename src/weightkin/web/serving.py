@@ -106,7 +106,22 @@ def configured(app: RequestGuard) -> uvicorn.Config:
 
 @contextmanager
 def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterator[JobService]:
-    """The jobs beside a registry and who does them; in a passing folder where none can be kept."""
+    """The jobs beside a registry and who does them; in a passing folder where none can be kept.
+
+    Parameters
+    ----------
+    registry : Path
+        Its file.
+    work : callable
+        What does a job, in a process of its own.
+    workers : int
+        Jobs that run at once.
+
+    Yields
+    ------
+    JobService
+        Closed afterwards, with the jobs that run.
+    """
     with ExitStack() as stack:
         home = folder_of(registry)
         folder = home / "web"

@@ -28,7 +28,27 @@ BETWEEN = 0.5  # seconds from one word on the progress to the next
 
 
 def work(kind: str, asked: dict[str, Any], say: Say) -> str:
-    """Do what was asked about the registry ``asked["registry"]``; the record as JSON."""
+    """Do one job about the registry ``asked["registry"]``.
+
+    Parameters
+    ----------
+    kind : str
+        ``compare``, ``trace``, ``search`` or ``family``.
+    asked : dict
+        The registry, with the numbers of models or the uploaded file.
+    say : callable
+        Given a line on the progress.
+
+    Returns
+    -------
+    str
+        The record as JSON.
+
+    Raises
+    ------
+    UsageError
+        There is no such kind, or no such model any more.
+    """
     path = Path(asked["registry"])
     if kind == "compare":
         return _compare(path, int(asked["a"]), int(asked["b"]), say)

@@ -19,7 +19,22 @@ HeatValues = Sequence[Sequence[float | None]]
 def numbered_map(
     rows: Sequence[str], columns: Sequence[str], values: HeatValues, title: str
 ) -> Html:
-    """One number a cell, log10 p; an empty cell was not tested."""
+    """One number a cell, log10 p; an empty cell was not tested.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str
+        Their names.
+    values : (n_rows, n_columns) sequences
+        log10 p, None where not tested.
+    title : str
+        Title of the drawing.
+
+    Returns
+    -------
+    Html
+        A figure; of many rows the first 200.
+    """
     shown = rows[:MAX_HEAT_ROWS]
     wide = max(WIDE, *(7 * min(len(x), 16) + 8 for x in columns)) if columns else WIDE
     left = 8 + max((min(len(short(x, 34)), 34) for x in shown), default=0) * 7
@@ -41,7 +56,22 @@ def numbered_map(
 
 
 def pair_map(rows: Sequence[str], columns: Sequence[str], values: HeatValues, title: str) -> Html:
-    """Blocks of one model against those of another: numbers if they fit, growing squares if not."""
+    """Blocks of one model against those of another: numbers if they fit, growing squares if not.
+
+    Parameters
+    ----------
+    rows, columns : sequence of str
+        Names of the blocks of a and of b.
+    values : (n_rows, n_columns) sequences
+        log10 p, None where not tested.
+    title : str
+        Title of the drawing.
+
+    Returns
+    -------
+    Html
+        A figure; squares stand for several pairs where sides are long.
+    """
     if len(columns) <= MOST_NUMBERS:
         return numbered_map(rows, columns, values, title)
     step_a, step_b = -(-len(rows) // MAX_CELLS), -(-len(columns) // MAX_CELLS)

@@ -21,10 +21,26 @@ def static_text(name: str) -> str:
 
 
 def whole_page(title: str, body: Html, record_json: str, names: Sequence[str] = SCRIPTS) -> str:
-    """One page that needs nothing else; ``names`` are its scripts, and none make it a still one.
+    """One page that needs nothing else.
 
     The browser runs only scripts whose hashes the page names and makes no request; what a name in
     a record says cannot be run even if it were written unescaped.
+
+    Parameters
+    ----------
+    title : str
+        Cut to 120 characters.
+    body : Html
+        What the page shows.
+    record_json : str
+        The record, which the page lets a reader save.
+    names : sequence of str
+        Its scripts; without any the record is left out.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     scripts = [static_text(name) for name in names]
     hashes = " ".join(f"'sha256-{_hash(text)}'" for text in scripts) or "'none'"

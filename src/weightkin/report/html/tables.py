@@ -14,8 +14,23 @@ def table(
 ) -> Html:
     """A table that scrolls sideways by itself where it is too wide.
 
-    ``numbers`` has a character for each column: ``n`` is set to the right. Longer tables than
-    2,000 rows are cut, and say so.
+    Longer tables than 2,000 rows are cut, and say so.
+
+    Parameters
+    ----------
+    caption : str
+        Stands above the table.
+    head : sequence of str
+        Names of the columns.
+    rows : sequence of sequence
+        Cells, one for each column.
+    numbers : str
+        A character for each column: ``n`` is set to the right.
+
+    Returns
+    -------
+    Html
+        The caption and the table.
     """
     classes = [("num" if kind == "n" else None) for kind in numbers.ljust(len(head))]
     top = h("tr", [h("th", x, scope="col", class_=c) for x, c in zip(head, classes, strict=True)])
