@@ -56,12 +56,33 @@ def nearest(
         How many.
     n_rescored : int
         Vectors scored exactly; ties at the border come in addition, as far as they are few.
+
+    Returns
+    -------
+    tuple of ndarray
+        Positions, int64, and inner products, float32: ``(min(k, n),)`` each. Memory ``O(n)``; ``n *
+        d / 64`` words are compared.
     """
     return scored(vectors, rescored(bits, query, n_rescored), query, k)
 
 
 def rescored(bits: Bits, query: Floats, n_rescored: int = N_RESCORED) -> Ints:
-    """Positions of the vectors that are scored exactly, ascending: the nearest by bits."""
+    """Positions of the vectors that are scored exactly, ascending: the nearest by bits.
+
+    Parameters
+    ----------
+    bits : array of uint64, ``(n, d / 64)``
+        What `bits_of` gives for all vectors.
+    query : array, ``(d,)``
+        The vector whose neighbours are looked for.
+    n_rescored : int
+        How many at least, or all there are; ties come in addition, up to twice as many in all.
+
+    Returns
+    -------
+    ndarray of int64
+        Positions.
+    """
     n = len(bits)
     if n <= n_rescored:
         return np.arange(n)
@@ -78,7 +99,25 @@ def rescored(bits: Bits, query: Floats, n_rescored: int = N_RESCORED) -> Ints:
 def scored(
     vectors: npt.NDArray[np.floating], candidates: Ints, query: Floats, k: int
 ) -> tuple[Ints, Floats]:
-    """The ``k`` nearest of some vectors, and their inner products, nearest first."""
+    """The ``k`` nearest of some vectors, and their inner products, nearest first.
+
+    Parameters
+    ----------
+    vectors : array, ``(n, d)``
+        Vectors of unit length.
+    candidates : ndarray of int
+        ``(n_candidates,)``, positions of those to score.
+    query : array, ``(d,)``
+        A vector of unit length.
+    k : int
+        How many at most.
+
+    Returns
+    -------
+    tuple of ndarray
+        Positions and inner products, ``(min(k, n_candidates),)`` each; of ties the first candidate
+        comes first.
+    """
     products = np.asarray(vectors[candidates], dtype=np.float32) @ query
     order = np.argsort(-products, kind="stable")[:k]
     return candidates[order], products[order]

@@ -75,7 +75,24 @@ def norm_before(tensor: str, is_norm: Callable[[str], bool], *, is_attention: bo
 
 
 def last_gain(model: Model, stack: str, norms: Iterator[str], width: int) -> Floats:
-    """Gain of the last norm among the ``norms`` of a stream; ones where there is none."""
+    """Gain of the last norm among the ``norms`` of a stream; ones where there is none.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    stack : str
+        Stack whose stream the norms read.
+    norms : iterator of str
+        Names of the tensors of its norms.
+    width : int
+        Residual width.
+
+    Returns
+    -------
+    ndarray
+        ``(width,)``, float32.
+    """
     known = norm_names().last
     last = [name for name in norms if not re.search(r"\.\d+\.", name) and _stem(name) in known]
     if not last:

@@ -29,7 +29,22 @@ class _Heads:
 def head_axes(
     reading: Reading, block: int, config: Mapping[str, Any]
 ) -> Iterator[Axis | tuple[str, str]]:
-    """Yield the `vo` and `heads` axes of one block, or (axis name, reason)."""
+    """Yield the `vo` and `heads` axes of one block, or (axis name, reason).
+
+    Parameters
+    ----------
+    reading : Reading
+        The stack, read with one entry of the catalogue.
+    block : int
+        Number of the block.
+    config : mapping
+        The model's config: numbers of heads that shapes do not show.
+
+    Yields
+    ------
+    Axis or (str, str)
+        An axis, or the name of one that cannot be declared and why; an attention group at a time.
+    """
     groups: dict[str, list[Bound]] = {}
     for bound in reading.bound[block]:
         if any(word in _ATTENTION_WORDS for word in bound.dims) or bound.part.fixed:

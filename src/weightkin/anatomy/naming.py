@@ -150,7 +150,24 @@ def is_scale(info: TensorInfo) -> bool:
 
 
 def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bound | None:
-    """Say what a tensor is by an entry, or None: no pattern, or another number of dimensions."""
+    """Say what a tensor is by an entry, or None: no pattern, or another number of dimensions.
+
+    Parameters
+    ----------
+    entry : Entry
+        Entry of the catalogue.
+    rest : str
+        Name of the tensor inside its block, or beside the blocks under their root.
+    info : TensorInfo
+        The tensor.
+    parts : str
+        Table of the entry that is searched.
+
+    Returns
+    -------
+    Bound or None
+        The tensor with its part, a word for each dimension, and its group.
+    """
     expert = _EXPERT.search(rest)
     template = _EXPERT.sub("0", rest, count=1) if expert else rest
     module, leaf = template, ""

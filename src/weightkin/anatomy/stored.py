@@ -27,6 +27,20 @@ def anatomy_text(anatomy: Anatomy) -> str:
 def stored_anatomy(text: str, tensors: Mapping[str, TensorInfo], where: str) -> Anatomy:
     """Read an anatomy whose axes must lie inside the tensors at hand.
 
+    Parameters
+    ----------
+    text : str
+        The anatomy, as JSON.
+    tensors : mapping of str to TensorInfo
+        Tensors of the sketch, by name.
+    where : str
+        What errors name: the file.
+
+    Returns
+    -------
+    Anatomy
+        Family, stacks, axes, roles, and what was skipped.
+
     Raises
     ------
     UnreadableModel

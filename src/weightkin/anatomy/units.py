@@ -33,7 +33,19 @@ def unit_axes(
 ) -> Iterator[Axis | tuple[str, str]]:
     """Yield the MLP axes of one block, or (axis name, reason) where one cannot be declared.
 
-    ``is_clamped`` takes the sign symmetry away: what happens between up and down is not certain.
+    Parameters
+    ----------
+    reading : Reading
+        The stack, read with one entry of the catalogue.
+    block : int
+        Number of the block.
+    is_clamped : bool
+        Take the sign symmetry away: what happens between up and down is not certain.
+
+    Yields
+    ------
+    Axis or (str, str)
+        Axes of the MLP or of each expert, or a name and why there is none.
     """
     groups: dict[str, list[Bound]] = {}
     for bound in reading.bound[block]:

@@ -26,8 +26,21 @@ def derive(
 ) -> tuple[Derivation, tuple[Skipped, ...]]:
     """Kind and direction of two dependent models, and what they rest on where that is little.
 
-    ``shared`` is what was found equal before; equal digests of everything mean equal models. With
-    ``frugal`` a smaller sample is looked at, and that is said.
+    Parameters
+    ----------
+    models : (Model, Model)
+        a and b.
+    undone : Disguise
+        Disguise of b that was seen through.
+    shared : Shared
+        What was found equal before; equal digests of everything mean equal models.
+    frugal : bool
+        Look at a smaller sample, and say so.
+
+    Returns
+    -------
+    tuple
+        The derivation; and what was left out for the smaller sample.
     """
     scheme = scheme_for(models, frugal=frugal)
     derived = _derive(models, scheme, undone, shared)

@@ -35,9 +35,25 @@ def clues_of(
     reading: ClockReading | None,
     names: tuple[str, str] = ("a", "b"),
 ) -> tuple[Clue, ...]:
-    """Collect what speaks for a (``forward``: b is its image) or for b as the parent.
+    """Collect what speaks for a or for b as the parent. Positive log-odds say that a is.
 
-    Positive log-odds say that a is.
+    Parameters
+    ----------
+    relation : PairRelation
+        Distances of all comparable tensors.
+    forward, backward : Explained
+        How far b is the image of a, and a that of b.
+    noise : Noise or None
+        White noise between the two, where there is any.
+    reading : ClockReading or None
+        What unused token rows show; without weight.
+    names : (str, str)
+        What the clues call the models.
+
+    Returns
+    -------
+    tuple of Clue
+        Log-odds are natural logarithms, from the error rate of each clue.
     """
     clues: list[Clue] = []
     a, b = names

@@ -49,7 +49,22 @@ class Shared:
 def shared_values(
     models: tuple[Model, Model], refs: tuple[ModelRef, ModelRef], *, quick: bool
 ) -> Shared:
-    """Compare the values of two models: all of small ones, the first rows of others."""
+    """Compare the values of two models: all of small ones, the first rows of others.
+
+    Parameters
+    ----------
+    models : (Model, Model)
+        a and b.
+    refs : (ModelRef, ModelRef)
+        Their digests and sources.
+    quick : bool
+        Look at the first rows alone, of small models too.
+
+    Returns
+    -------
+    Shared
+        Equal parameters, the two sketches they were found in, and what follows.
+    """
     a, b = refs
     is_file = _is_same_file(models, refs)
     is_full = bool(a.full_digest) and a.full_digest == b.full_digest
@@ -74,7 +89,22 @@ def equal_of_sample(shared: Shared, found: Equality | None) -> Equal:
 
 
 def equal_record(found: Equality, n_parameters: int, *, is_all: bool) -> Equal:
-    """The numbers of a record; those of a sample stand for the whole."""
+    """The numbers of a record; those of a sample stand for the whole.
+
+    Parameters
+    ----------
+    found : Equality
+        What is equal in the sample.
+    n_parameters : int
+        Of the whole smaller model, to which counts are scaled.
+    is_all : bool
+        Whether the sample is everything.
+
+    Returns
+    -------
+    Equal
+        Parameters equal under the same and under another name.
+    """
     scale = n_parameters / max(1, found.n_parameters)
     return Equal(
         n_parameters=n_parameters,

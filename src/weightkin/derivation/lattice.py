@@ -114,6 +114,20 @@ def steps_of(values: npt.NDArray[np.float32], levels: Levels, *, n_along: int) -
     """Step at every entry, as found in its own group; NaN where none is found or looked for.
 
     Only the first rows (columns, where groups run along rows) are looked at.
+
+    Parameters
+    ----------
+    values : array, ``(n_rows, n_columns)``, float32
+        Sampled values of a matrix.
+    levels : Levels
+        Its levels.
+    n_along : int
+        Length of the dimension that groups run along, where they have no size.
+
+    Returns
+    -------
+    array of float64, ``(n_rows, n_columns)``
+        Steps in the unit of the values.
     """
     x = values.astype(np.float64)
     x = x if levels.along == "columns" else x.T
@@ -217,6 +231,18 @@ def is_rounded(x: Floats, y: Floats, child: SketchedTensor) -> bool:
     Rounding keeps the order of what shares its levels, and its errors are uniform: their kurtosis
     is 1.8. A change made on top of the levels, which keeps the order as long as it is small, has
     the 3 of a normal law or more.
+
+    Parameters
+    ----------
+    x, y : array, ``(n_rows, n_columns)``, float32
+        Values of parent and child, in equal order.
+    child : SketchedTensor
+        The child's tensor, which says in which columns they stand.
+
+    Returns
+    -------
+    bool
+        Whether it is; False too where too little is seen. A fixed cut, without a p-value.
     """
     if len(child.shape) != 2 or y.shape != child.stored.shape:
         return False

@@ -88,7 +88,21 @@ def explain(
 ) -> Explained:
     """Ask whether `child` is the image of `parent`, tensor by tensor.
 
-    ``relation`` is that of (parent, child), or of (child, parent) with ``is_turned``.
+    Parameters
+    ----------
+    relation : PairRelation
+        Of (parent, child), or of (child, parent) with ``is_turned``.
+    parent, child : Sketch
+        The supposed direction.
+    is_turned : bool
+        Whether the child is model a of ``relation``.
+    known : KnownLevels, optional
+        Levels found before, added to.
+
+    Returns
+    -------
+    Explained
+        Images of the tensors, kinds and their numbers.
     """
     known = known or KnownLevels()
     structure = structure_of(relation, parent, child, is_turned=is_turned)

@@ -85,7 +85,20 @@ EVERYTHING = AxisReading()
 
 
 def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
-    """Match residual dimensions on the embeddings; if they do not match, fit a rotation."""
+    """Match residual dimensions on the embeddings; if they do not match, fit a rotation.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    whole : bool
+        Read enough tokens to fit a rotation of the whole width.
+
+    Returns
+    -------
+    Residual
+        Same, permuted or rotated; ``is_known`` is False where embeddings do not show it.
+    """
     tables = [_embedding(side, whole=whole) for side in (a, b)]
     if tables[0] is None or tables[1] is None or tables[0].shape[1] != tables[1].shape[1]:
         return Residual("rotated", is_known=False)
@@ -182,7 +195,24 @@ def _procrustes(x: Floats, y: Floats) -> Floats:
 def match_experts(
     a: Side, b: Side, block: tuple[str, int], in_b: int, residual: Residual
 ) -> UnitMatch | None:
-    """Match the experts of one block by their router's rows; None without routers."""
+    """Match the experts of one block by their router's rows; None without routers.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    block : (str, int)
+        Stack and block of a.
+    in_b : int
+        Its block of b.
+    residual : Residual
+        How the stream of b stands to that of a.
+
+    Returns
+    -------
+    UnitMatch or None
+        Matched experts by number; None also where the streams cannot be compared.
+    """
     tables = []
     for side, number in ((a, block[1]), (b, in_b)):
         places = [

@@ -77,7 +77,22 @@ def explain_merge(
 
 
 def name_method(merge: Merge, names: Sequence[str], inner: Doubles) -> Merge:
-    """Name the method of a weighted sum by how its weights vary over tensors."""
+    """Name the method of a weighted sum by how its weights vary over tensors.
+
+    Parameters
+    ----------
+    merge : Merge
+        A weighted sum; one with a base has its method already.
+    names : sequence of str
+        Names of all tensors.
+    inner : array, ``(n_tensors, n_models, n_models)``
+        Their inner products, as of `gram_matrices`.
+
+    Returns
+    -------
+    Merge
+        With its method; ``mixture`` where the sum is not exact.
+    """
     if merge.base is not None:
         return merge
     index = {name: k for k, name in enumerate(names)}

@@ -159,7 +159,23 @@ MAX_RATIO = 8.0
 
 
 def find_atom(change: Doubles, delta: Doubles, unit: Doubles) -> tuple[float, float]:
-    """The number where ratios pile up, and the share of entries there beyond the local level."""
+    """The share of entries whose ratios pile up at one number, and that number.
+
+    Parameters
+    ----------
+    change : array, ``(n,)``
+        Child minus base.
+    delta : array, ``(n,)``
+        Parent minus base, of the same entries.
+    unit : array, ``(n,)``
+        Rounding unit of each entry.
+
+    Returns
+    -------
+    tuple of float
+        Share of the entries beyond the local level, and the ratio ``change / delta``; zeros where
+        too few entries are precise.
+    """
     precise = np.abs(delta) > PRECISE * unit
     if precise.sum() < MIN_PRECISE_ENTRIES:
         return 0.0, 0.0

@@ -96,7 +96,17 @@ class Pair:
 
 
 def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) -> Pair:
-    """Open two models for a comparison; where one is a sketch, the other is sketched alike."""
+    """Open two models for a comparison; where one is a sketch, the other is sketched alike.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+    settings : Settings
+
+    Returns
+    -------
+    Pair
+    """
     sides = with_same_scheme(open_side(a), open_side(b), full=settings.full_digest)
     side_a, side_b, missed = sides
     if settings.frugal is None:
@@ -106,10 +116,7 @@ def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) ->
 
 
 def compare_pair(pair: Pair) -> Comparison:
-    """Run the stages on two models and write their record.
-
-    The null hypothesis, and what is relied on, is that of `api.compare`.
-    """
+    """Run the stages on two models and write their record. Null hypothesis: see `api.compare`."""
     started = time.perf_counter()
     if not pair.is_quick:
         _read_ahead(pair)

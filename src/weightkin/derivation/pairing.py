@@ -46,7 +46,20 @@ class TensorPair:
 def pair_tensors(
     a: Sketch, b: Sketch, block_map: Sequence[BlockPair] | None = None
 ) -> tuple[TensorPair, ...]:
-    """Every pair of tensors that can be compared; a tensor may have several partners."""
+    """Every pair of tensors that can be compared; a tensor may have several partners.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        Sketches of one scheme.
+    block_map : sequence of (str, int, int), optional
+        Stack, block of a, block of b; found without it.
+
+    Returns
+    -------
+    tuple of TensorPair
+        With the sample that both have in common, never empty.
+    """
     pairs = match_blocks(a, b) if block_map is None else tuple(block_map)
     found = []
     for x, y in _partners(a, b, pairs):
@@ -76,7 +89,22 @@ def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
 
 
 def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.NDArray[np.float64]:
-    """Median cosine of matrices of one role of all pairs of blocks of one stack: ``(n_a, n_b)``."""
+    """Median cosine of matrices of one role of all pairs of blocks of one stack.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        Sketches of one scheme.
+    stack : str
+        Name of the stack in both.
+    n_a, n_b : int
+        Its depth in each.
+
+    Returns
+    -------
+    array of float64, ``(n_a, n_b)``
+        Median over the roles that all blocks have; 0 where there are none.
+    """
     blocks = [_by_rest(x, stack, n) for x, n in ((a, n_a), (b, n_b))]
     table = np.zeros((n_a, n_b))
     roles = sorted(set.intersection(*(set(block) for side in blocks for block in side)))

@@ -24,7 +24,24 @@ def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple
     """Sketch the side that is none, if one is; say what a sketch cannot answer.
 
     Which rows are kept depends on shapes alone, so the null hypotheses of the aligned tests hold on
-    the sample as they do on the whole. With ``full`` the full digest of the sketched side is taken.
+    the sample as they do on the whole.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    full : bool
+        Take the full digest of the side that is sketched.
+
+    Returns
+    -------
+    tuple
+        Both sides, and what was left out; as given where neither is a sketch.
+
+    Raises
+    ------
+    UsageError
+        The two are sketches of two schemes.
     """
     schemes = {scheme.name for scheme in schemes_held((a.model, b.model))}
     if not schemes:

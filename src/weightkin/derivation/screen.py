@@ -16,6 +16,18 @@ def may_be_made(a: Sketch, b: Sketch, known: KnownLevels) -> bool:
 
     False is certain: `kind_of` would find none of these. Models whose shapes differ, which may have
     been cut or grown, are never ruled out.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        The two models.
+    known : KnownLevels
+        Levels found before, added to.
+
+    Returns
+    -------
+    bool
+        Whether the pair must be looked at.
     """
     if a.scheme != b.scheme or not _is_one_layout(a, b):
         return True

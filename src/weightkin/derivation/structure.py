@@ -32,7 +32,22 @@ class Structure:
 def structure_of(
     relation: PairRelation, parent: Sketch, child: Sketch, *, is_turned: bool = False
 ) -> Structure:
-    """Read what became of blocks, units, token rows and experts from parent to child."""
+    """Read what became of blocks, units, token rows and experts from parent to child.
+
+    Parameters
+    ----------
+    relation : PairRelation
+        Of (parent, child), or of (child, parent) with ``is_turned``.
+    parent, child : Sketch
+        The supposed direction.
+    is_turned : bool
+        Whether the child is model a of ``relation``.
+
+    Returns
+    -------
+    Structure
+        Kinds that shapes show, their numbers, and what is left without explanation.
+    """
     pairs = [(p.b, p.a, p) if is_turned else (p.a, p.b, p) for p in relation.pairs]
     block_map = [(s, j, i) if is_turned else (s, i, j) for s, i, j in relation.block_map]
     only_child = relation.only_a if is_turned else relation.only_b
@@ -106,7 +121,22 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
 
 
 def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, int]]:
-    """Pairs of blocks of one model that one block was copied to."""
+    """Pairs of blocks of one model that one block was copied to.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        The model.
+    stack : str
+        Name of the stack.
+    depth : int
+        Its number of blocks.
+
+    Returns
+    -------
+    list of (int, int)
+        Two block numbers, the larger first. A cosine cut, without a p-value.
+    """
     table = block_cosines(sketch, sketch, stack, depth, depth)
     return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
 

@@ -15,7 +15,20 @@ NamedKind = tuple[tuple[str, ...], dict[str, Any], tuple[Clue, ...]]  # kinds, n
 
 
 def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
-    """Whether one model may hold the other's values: in other names, layouts or orders."""
+    """Whether one model may hold the other's values: in other names, layouts or orders.
+
+    Parameters
+    ----------
+    relation : PairRelation
+        Distances of all comparable tensors.
+    a, b : Sketch
+        The two models.
+
+    Returns
+    -------
+    bool
+        False is certain up to the cut on cosines.
+    """
     n_pairs = len({pair.a.name for pair in relation.pairs if pair.is_same_shape})
     if not n_pairs == len(relation.pairs) == len(a.tensors) == len(b.tensors):
         return True
@@ -26,7 +39,22 @@ def may_be_equal(relation: PairRelation, a: Sketch, b: Sketch) -> bool:
 def kind_of_equal(
     shared: Equality, a: Sketch, b: Sketch, *, is_other_file: bool
 ) -> NamedKind | None:
-    """What equal values make of two models; None where values differ."""
+    """What equal values make of two models; None where values differ.
+
+    Parameters
+    ----------
+    shared : Equality
+        What is equal.
+    a, b : Sketch
+        The two models.
+    is_other_file : bool
+        Whether headers or configs differ.
+
+    Returns
+    -------
+    tuple or None
+        Kinds, their numbers and clues; None where values differ.
+    """
     is_same = all(x.is_same for side in (shared.a, shared.b) for x in side.values())
     if _is_turned(shared, a) and not is_same:
         return ("equal-on-sample",), {"layout": ["rows in another order"]}, (clue("turned-rows"),)

@@ -33,6 +33,24 @@ def permute_heads(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
     """Put the key-value heads, each with the query heads that read it, in a random order.
 
     Preserves the function of every attention whose heads are alike, as the anatomy says.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the orders.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No attention whose heads may be permuted is known.
     """
     needed = ("attn.q", "attn.k", "attn.v", "attn.o")
     wide = widen(arrays)
@@ -49,6 +67,24 @@ def permute_values(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -
     """Put the value dimensions of each head in a random order: rows of V, columns of O.
 
     Preserves the function of every attention.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws an order for each key-value head.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No V/O dimensions are known.
     """
 
     def draw(n: int, size: int) -> Floats:
@@ -61,6 +97,24 @@ def flip_value_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator)
     """Flip a random half of the V rows together with all O columns that read them.
 
     Preserves the function of every attention.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the signs.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No V/O dimensions are known.
     """
 
     def draw(n: int, size: int) -> Floats:
@@ -75,7 +129,27 @@ def change_value_basis(
     """Multiply V of each key-value head by a random invertible matrix, O by its inverse.
 
     Preserves the function of every attention, grouped queries included: all query heads of a group
-    read the value in its new basis. The condition number of each matrix is at most ``spread ** 2``.
+    read the value in its new basis.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the matrices.
+    spread : float
+        The condition number of each matrix is at most ``spread ** 2``; over 1.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No V/O dimensions are known, or ``spread`` is not over 1.
     """
 
     def draw(n: int, size: int) -> Floats:
@@ -95,14 +169,32 @@ def rotate_queries_keys(
 ) -> Rewritten:
     """Change the basis of queries and keys in each head, keeping all their scalar products.
 
-    With ``rotary="half-split"`` every frequency (dimensions ``j`` and ``j + size / 2``, as in
-    transformers) is turned and rescaled by itself, which commutes with rotary positions over the
-    whole head. With ``rotary="none"`` the matrix of a head is any invertible one. By default
-    Llama-like models are taken as half-split, models with stored position tables as not rotary, and
-    all others are refused; pass ``rotary`` where that is known better. Norms of queries or keys are
-    refused.
+    Preserves the function if ``rotary`` is right; biases and grouped queries are carried along.
 
-    Preserves the function under that condition; biases and grouped queries are carried along.
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the matrices.
+    rotary : {"half-split", "none"}, optional
+        Half-split: every frequency (dimensions ``j`` and ``j + size / 2``, as in transformers) is
+        turned and rescaled by itself, which commutes with rotary positions over the whole head.
+        ``"none"``: the matrix of a head is any invertible one. By default Llama-like models are
+        half-split, models with stored position tables not rotary.
+    spread : float
+        Scales lie between ``1 / spread`` and ``spread``; over 1.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        Queries or keys pass a norm, how positions act on heads is not known, or heads do not fit.
     """
     layout = rotary or _layout(anatomy)
     if any(role in ("attn.q_norm", "attn.k_norm") for _, role in anatomy.roles):
@@ -119,7 +211,22 @@ def rotate_queries_keys(
 
 
 def change_values(wide: Wide, axis: Axis, matrices: Floats) -> None:
-    """Multiply V of each head by its matrix and O by the inverse, in place."""
+    """Multiply V of each head by its matrix and O by the inverse, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    axis : Axis
+        V/O dimensions of one attention.
+    matrices : ndarray
+        ``(n_heads, size, size)``, invertible, one for each key-value head.
+
+    Raises
+    ------
+    UsageError
+        V or O holds whole numbers.
+    """
     readers = _inverse_transposes(matrices)
     for place in axis.places:
         if place.role in ("attn.v", "attn.o"):

@@ -17,8 +17,26 @@ _STACKED = re.compile(r"(?P<module>.*)\.experts\.(?P<part>[a-z_]+)")
 def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
     """Put the experts of every block in a random order, and the router's rows with them.
 
-    Preserves the function where the router treats experts alike. Routing inside groups of experts
-    (DeepSeek) is refused, since the groups are not in the weights.
+    Preserves the function where the router treats experts alike.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Its roles, which name the routers.
+    rng : Generator
+        Draws the orders.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        There are no experts or no router, experts differ in their tensors, or they may be routed in
+        groups (DeepSeek), which the weights do not show.
     """
     roles = dict(anatomy.roles)
     if any("e_score_correction_bias" in t or r == "attn.latent" for t, r in roles.items()):
@@ -41,7 +59,26 @@ def permute_experts(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
 
 
 def relabel_experts(wide: Wide, anatomy: Anatomy, stack: str, block: int, order: Ints) -> None:
-    """Put expert ``order[i]`` of one block at position ``i``, its router row too, in place."""
+    """Put expert ``order[i]`` of one block at position ``i``, its router row too, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    anatomy : Anatomy
+        Where the axes of the model lie.
+    stack : str
+        Stack of the block.
+    block : int
+        Number of the block.
+    order : ndarray of int
+        ``(n_experts,)``, a permutation.
+
+    Raises
+    ------
+    UsageError
+        The experts of the block differ in their tensors.
+    """
     inside = {
         place.tensor
         for axis in anatomy.axes

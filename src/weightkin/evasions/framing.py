@@ -53,17 +53,43 @@ def frame(
 
     Each round first moves the residual stream to agree with the reference: in round one on the
     tables and heads whose rows both models share, later also on all matrices that units or values
-    index, or, where ``blocks`` are named, on the MLPs of those blocks alone, which then agree more
-    and the others less. It then assigns units to the reference's units by the sum of the cosines of
-    their views, in every block; units of gated MLPs get the signs that agree. Heads and experts
-    stay where they are.
-
-    With rotation, the stream is turned by orthogonal Procrustes, the norms get the reference's own
-    gains, and V/O of each head are turned by Procrustes too. Without, stream and value dimensions
-    are only permuted (by assignment), the latter with signs; this soon reaches a fixed point.
+    index. It then assigns units to the reference's units by the sum of the cosines of their views,
+    in every block; units of gated MLPs get the signs that agree. Heads and experts stay where they
+    are.
 
     Preserves the function of ``innocent``, under the conditions of `permute_residual`, or of
     `rotate_residual` with rotation. Deterministic: nothing is drawn.
+
+    Parameters
+    ----------
+    innocent : mapping of str to ndarray
+        Tensors of the model that is moved.
+    anatomy : Anatomy
+        Where its axes lie.
+    reference : mapping of str to ndarray
+        Tensors of the model to agree with: equal names and shapes.
+    reference_anatomy : Anatomy
+        Where the reference's axes lie.
+    rounds : int
+        At least 1.
+    with_rotation : bool
+        Turn the stream by orthogonal Procrustes, give the norms the reference's own gains, and turn
+        V/O of each head by Procrustes too. Without, stream and value dimensions are only permuted
+        (by assignment), the latter with signs; this soon reaches a fixed point.
+    blocks : collection of int, optional
+        Fit the stream to the MLPs of these blocks alone, which then agree more and the others less.
+    gain_offset : float
+        Added to stored gains; see `rotate_residual`.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        ``rounds`` is under 1, the model has none of ``blocks``, shapes differ, or a symmetry is not
+        known.
     """
     if rounds < 1:
         raise UsageError(f"rounds of framing: found {rounds}, expected 1 or more")

@@ -65,22 +65,59 @@ def check_float(wide: Wide, name: str) -> None:
 
 
 def reorder(wide: Wide, place: Place, order: Ints) -> None:
-    """Put entry ``order[i]`` at position ``i``."""
+    """Put entry ``order[i]`` at position ``i``, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    place : Place
+        Where an axis runs along a tensor.
+    order : ndarray of int
+        ``(place.size,)``, a permutation.
+    """
     block = along(wide, place)
     block[...] = block[order]
 
 
 def scale(wide: Wide, place: Place, factor: Floats) -> None:
-    """Multiply entry ``i`` by ``factor[i]``."""
+    """Multiply entry ``i`` by ``factor[i]``, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    place : Place
+        Where an axis runs along a tensor.
+    factor : ndarray
+        ``(place.size,)``.
+
+    Raises
+    ------
+    UsageError
+        The tensor holds whole numbers.
+    """
     block = values_along(wide, place)
     block *= factor.reshape(-1, *(1,) * (block.ndim - 1))
 
 
 def mix(wide: Wide, place: Place, matrices: Floats) -> None:
-    """Replace the vector of each head by a matrix times it.
+    """Replace the vector of each head by a matrix times it, in place.
 
-    ``matrices`` has shape ``(n_heads, size, size)``; every one of the ``place.repeat`` query heads
-    that share a key-value head gets the matrix of that head.
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    place : Place
+        Where the heads lie.
+    matrices : ndarray
+        ``(n_heads, size, size)``; every one of the ``place.repeat`` query heads that share a
+        key-value head gets the matrix of that head.
+
+    Raises
+    ------
+    UsageError
+        The tensor holds whole numbers.
     """
     block = values_along(wide, place)
     n, size, _ = matrices.shape
@@ -111,14 +148,49 @@ def by_labels(axes: tuple[Axis, ...]) -> Iterator[tuple[Axis, tuple[Place, ...]]
 
 
 def random_rotations(rng: np.random.Generator, n: int, size: int) -> Floats:
-    """``n`` orthogonal matrices, uniform on the orthogonal group; shape ``(n, size, size)``."""
+    """Orthogonal matrices, uniform on the orthogonal group.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of the draw.
+    n : int
+        How many.
+    size : int
+        Rows and columns of each.
+
+    Returns
+    -------
+    ndarray
+        ``(n, size, size)``, float64.
+    """
     q, r = np.linalg.qr(rng.standard_normal((n, size, size)))
     signs = np.sign(np.einsum("nii->ni", r))
     return np.asarray(q * signs[:, None, :])  # else QR's sign convention would bias the draw
 
 
 def random_scales(rng: np.random.Generator, shape: int | tuple[int, ...], spread: float) -> Floats:
-    """Positive factors between ``1 / spread`` and ``spread``, uniform in the logarithm."""
+    """Positive factors between ``1 / spread`` and ``spread``, uniform in the logarithm.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of the draw.
+    shape : int or tuple of int
+        Shape of the result.
+    spread : float
+        Largest factor, over 1.
+
+    Returns
+    -------
+    ndarray
+        Factors of that shape, float64.
+
+    Raises
+    ------
+    UsageError
+        ``spread`` is not over 1.
+    """
     if not spread > 1:
         raise UsageError(f"spread of scales: found {spread}, expected more than 1")
     return np.exp(rng.uniform(-np.log(spread), np.log(spread), shape))

@@ -30,10 +30,28 @@ Maps = Mapping[str, npt.NDArray[Any]]
 def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
     """Bring model b to the order, signs, scales and residual basis of model a.
 
-    ``maps`` is the content of the file that ``compare --recover`` wrote (format: docs/methods.md),
-    ``arrays`` and ``anatomy`` are those of b. Units without a partner fill the places that are
-    left, in order. Preserves the function of b, as the rewrites that it undoes do; a rotation
-    fitted to a model that subtracts means preserves it about as well as it fits.
+    Units without a partner fill the places that are left, in order. Preserves the function of b, as
+    the rewrites that it undoes do; a rotation fitted to a model that subtracts means preserves it
+    about as well as it fits.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of b.
+    anatomy : Anatomy
+        Where the axes of b lie.
+    maps : mapping of str to ndarray
+        Content of the file that ``compare --recover`` wrote (format: docs/methods.md).
+
+    Returns
+    -------
+    Rewritten
+        Model b in the coordinates of a.
+
+    Raises
+    ------
+    UsageError
+        The maps rotate the stream or change norms, and which matrix reads which is not known.
     """
     wide = widen(arrays)
     for axis in anatomy.axes:
@@ -57,7 +75,18 @@ def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
 def completed(units_a: Ints, units_b: Ints, n: int | None = None) -> Ints:
     """The unit of b that goes to each place; units without a partner fill the rest in order.
 
-    With fewer than ``n`` places in a, places are closed up: survivors stand in a's order.
+    Parameters
+    ----------
+    units_a, units_b : ndarray of int
+        ``(n_matched,)``, matched units, pair by pair.
+    n : int, optional
+        Units of b; as many as are matched without it. With fewer places in a, places are closed up:
+        survivors stand in a's order.
+
+    Returns
+    -------
+    ndarray of int
+        ``(n,)``, a permutation of the units of b.
     """
     n = len(units_b) if n is None else n
     order = np.full(n, -1, dtype=np.intp)

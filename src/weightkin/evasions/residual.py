@@ -26,6 +26,24 @@ def permute_residual(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator)
 
     Preserves the function wherever the anatomy declares a residual axis; tied embeddings stay tied.
     The hidden states a headless model returns are permuted.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the orders.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No residual axis is known.
     """
     wide = widen(arrays)
     for axis, places in by_labels(axes_of(anatomy, "residual")):
@@ -45,14 +63,35 @@ def rotate_residual(
 ) -> Rewritten:
     """Rotate the residual stream at random and replace all gains of its norms.
 
-    The new gains are random, of either sign, between ``1 / spread`` and ``spread`` in size; the
-    matrices that read a norm make up for them (and for new random biases, where they have biases).
-    Norms that subtract the mean allow only rotations that fix the ones vector; those are drawn.
+    The new gains are random, of either sign; the matrices that read a norm make up for them (and
+    for new random biases, where they have biases). Norms that subtract the mean allow only
+    rotations that fix the ones vector; those are drawn.
 
     Preserves the function of Llama-like, Mixtral-like, GPT-2 and ViT models, where every norm is
-    read by matrices alone. ``gain_offset`` is 1.0 for models that multiply by ``1 + weight``
-    (Gemma), which the weights do not show. An unembedding tied to the embedding is written out as
+    read by matrices alone. An unembedding tied to the embedding is written out as
     ``lm_head.weight``, and ``config_changes`` unties the two, since only one reads the last norm.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the rotation, gains and biases.
+    spread : float
+        New gains are between ``1 / spread`` and ``spread`` in size; over 1.
+    gain_offset : float
+        1.0 for models that multiply by ``1 + weight`` (Gemma), which the weights do not show.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        Which matrix reads which norm is not known, or ``spread`` is not over 1.
     """
     wide = widen(arrays)
     stream = open_stream(wide, anatomy)

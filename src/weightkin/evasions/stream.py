@@ -67,9 +67,26 @@ def turn(
 ) -> None:
     """Rotate the stream in place, ``x -> x @ rotation``, and give every norm the vectors named.
 
-    ``vectors`` holds the new gains (never zero) and biases by tensor name. Readers take up the
-    change of gains; those with a bias take up the change of the norm's bias. Where one has none,
-    the norm's bias is turned along instead of replaced.
+    Readers take up the change of gains; those with a bias take up the change of the norm's bias.
+    Where one has none, the norm's bias is turned along instead of replaced.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    stream : Stream
+        Its norms, readers and writers.
+    rotation : ndarray
+        ``(width, width)``, orthogonal; fixes the ones vector where the stream is centred.
+    vectors : mapping of str to ndarray
+        New gains (never zero) and biases by tensor name, ``(width,)``.
+    offset : float
+        Added to stored gains; see `rotate_residual`.
+
+    Raises
+    ------
+    UsageError
+        A norm with a bias that no reader can take up has a zero gain, or a tensor does not fit.
     """
     for norm in stream.norms:
         _turn_norm(wide, norm, rotation, vectors, offset)

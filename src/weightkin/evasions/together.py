@@ -37,9 +37,33 @@ def change_all(
     """Apply every rewrite the model can undergo, in a fixed order; ``done`` names them.
 
     Signs, scales and bases first, then labels, then the rotation of the residual stream, last
-    ``n_extra`` split units in random places. Rewrites that refuse the model are left out; if all
-    do, the first refusal is raised. Preserves what each rewrite preserves, under its condition;
-    ``activation`` and ``gain_offset`` are those of `rescale_units` and `rotate_residual`.
+    split units in random places. Rewrites that refuse the model are left out. Preserves what each
+    rewrite preserves, under its condition.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws all rewrites, one after the other.
+    n_extra : int
+        Units to add to every MLP; 0 leaves widths alone.
+    activation : str
+        As in `rescale_units`.
+    gain_offset : float
+        As in `rotate_residual`.
+
+    Returns
+    -------
+    Rewritten
+        The model after all rewrites.
+
+    Raises
+    ------
+    UsageError
+        Every rewrite refuses the model: the first refusal.
     """
     steps: list[Rewrite] = [
         flip_unit_signs,

@@ -28,6 +28,24 @@ def permute_units(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
     """Put the hidden units of every MLP, expert by expert, in a random order.
 
     Preserves the function exactly, but for the order of sums, of every MLP.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the orders.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No MLP with up and down is known.
     """
     wide = widen(arrays)
     for axis, places in by_labels(axes_of(anatomy, "units", "mlp.up", "mlp.down")):
@@ -47,8 +65,30 @@ def rescale_units(
 ) -> Rewritten:
     """Multiply the up row of every unit by a random ``c > 0`` and divide its down column by it.
 
-    Preserves the function of gated MLPs, whose up path is linear, and of plain ones if
-    ``activation`` is ``"relu"`` or ``"leaky_relu"``. GELU and its kin are refused.
+    Preserves the function of gated MLPs, whose up path is linear, and of plain ones with a
+    homogeneous activation. GELU and similar ones are refused.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the factors.
+    spread : float
+        Factors lie between ``1 / spread`` and ``spread``; over 1.
+    activation : str
+        Of plain MLPs; ``"relu"`` and ``"leaky_relu"`` allow rescaling.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No MLP may be rescaled, or ``spread`` is not over 1.
     """
     axes = _linear_axes(anatomy, "rescaled", plain_too=activation in _HOMOGENEOUS)
     wide = widen(arrays)
@@ -61,6 +101,24 @@ def flip_unit_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
     """Flip up row and down column of a random half of the units.
 
     Preserves the function of gated MLPs in which only odd operations act between up and down.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the signs.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        No MLP is gated.
     """
     axes = _linear_axes(anatomy, "flipped", plain_too=False)
     wide = widen(arrays)
@@ -70,7 +128,22 @@ def flip_unit_signs(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) 
 
 
 def multiply_units(wide: Wide, axis: Axis, factor: Floats) -> None:
-    """Multiply up rows (and their biases) by ``factor``, divide down columns by it, in place."""
+    """Multiply up rows (and their biases) by ``factor``, divide down columns by it, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    axis : Axis
+        Units of one MLP.
+    factor : ndarray
+        ``(n_units,)``, never zero.
+
+    Raises
+    ------
+    UsageError
+        A tensor holds whole numbers.
+    """
     for place in axis.places:
         if place.role == "mlp.up":
             scale(wide, place, factor)

@@ -32,11 +32,34 @@ def split_units(
     shares: tuple[float, float] = (0.2, 0.8),
     shuffle: bool = False,
 ) -> Rewritten:
-    """Add ``n_extra`` copies of random units to every MLP; each pair shares its down column.
+    """Add copies of random units to every MLP; each pair shares its down column.
 
-    The copy takes a random share of the column, between the two ``shares``, the original keeps the
-    rest. Preserves the function of every MLP. New units come last unless ``shuffle``. The config
-    must follow: see ``config_changes``. A mixture of experts is widened in every expert.
+    Preserves the function of every MLP. The config must follow: see ``config_changes``. A mixture
+    of experts is widened in every expert.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the units, their shares and their places.
+    n_extra : int
+        Units to add to each MLP, at least 1.
+    shares : (float, float)
+        Bounds of the share of the column that copies of a unit take; the original keeps the rest.
+    shuffle : bool
+        Put units in a random order; else new ones come last.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        ``n_extra`` is under 1, MLPs differ in width, or the config entry of the width is not known.
     """
     key = _width_key(anatomy)
     wide = widen(arrays)
@@ -58,7 +81,30 @@ def duplicate_units(
     n_extra: int = 8,
     shuffle: bool = False,
 ) -> Rewritten:
-    """Add exact copies of random units; copy and original share the down column equally."""
+    """Add exact copies of random units; copy and original share the down column equally.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the units and their places.
+    n_extra : int
+        Units to add to each MLP, at least 1.
+    shuffle : bool
+        Put units in a random order; else new ones come last.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        As in `split_units`.
+    """
     halves = (0.5, 0.5)
     rewritten = split_units(arrays, anatomy, rng, n_extra=n_extra, shares=halves, shuffle=shuffle)
     return Rewritten(
@@ -76,10 +122,32 @@ def pad_units(
     n_extra: int = 8,
     shuffle: bool = False,
 ) -> Rewritten:
-    """Add ``n_extra`` units with random rows and zero down columns to every MLP.
+    """Add units with random rows and zero down columns to every MLP.
 
     Preserves the function of every MLP: nothing reads the new units. The rows are normal with the
     spread of their tensor. The config must follow: see ``config_changes``.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Tensors of the model.
+    anatomy : Anatomy
+        Where its axes lie.
+    rng : Generator
+        Draws the rows and their places.
+    n_extra : int
+        Units to add to each MLP, at least 1.
+    shuffle : bool
+        Put units in a random order; else new ones come last.
+
+    Returns
+    -------
+    Rewritten
+
+    Raises
+    ------
+    UsageError
+        As in `split_units`.
     """
     key = _width_key(anatomy)
     wide = widen(arrays)

@@ -101,13 +101,22 @@ def run_signs(
     Null hypothesis: flipping a unit's sign (its up row and down column; its V row and the O columns
     that read it) leaves the law of the trusted model unchanged, so the signs of its units are fair
     coins given everything that is blind to them. Matching, weights and the number of coins are
-    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Units that are
-    clones of each other share one coin, in the model that has fewer of them. Exact.
+    blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Clones share one
+    coin, in the model that has fewer of them. Exact. Cost a pair: 256 units of a against all of b.
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
-    hider who flips signs as well takes its power, never its validity. ``pairs`` are those of
-    `sign_pairs`, or some of them, chosen before anything is read; ``runs`` names other units of a
-    than the first that look for a partner.
+    hider who flips signs as well takes its power, never its validity.
+
+    Parameters
+    ----------
+    a, b : Side
+    seed : int
+    seen_through : (TokenRows, TokenRows), optional
+        Shared tokens of both; the weights without.
+    pairs : sequence of (Axis, Axis), optional
+        Some of `sign_pairs`, chosen before anything is read.
+    runs : mapping of Axis to Run, optional
+        Other units of a than the first that look for a partner.
 
     Returns
     -------

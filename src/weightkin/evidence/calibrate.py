@@ -42,8 +42,26 @@ def calibrate(
     """Rank a pair among controls of its class and size.
 
     The rule: above every one of at least 19 controls, further above the largest than that lies
-    above their median, and at least a tenth of the units. Exact p-values are left alone. With
-    ``frugal`` this is left out where it takes more than 64 MiB.
+    above their median, and at least a tenth of the units. Exact p-values are left alone.
+
+    Null hypothesis: the pair is exchangeable with the controls, which are known to be independent.
+    Cost: that of `agreement`.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    refs : (ModelRef, ModelRef)
+        Their digests: no control of these models counts.
+    controls : sequence of Control
+        Pairs of independent models.
+    frugal : bool
+        Leave it out where it takes more than 64 MiB.
+
+    Returns
+    -------
+    Calibrated
+        Rank, test and verdict of the rule, or why there are none.
     """
     if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
         return Calibrated(skipped=(too_dear(CALIBRATED_EVIDENCE, n_bytes, "calibrated"),))

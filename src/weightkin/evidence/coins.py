@@ -27,6 +27,20 @@ def coin_sets(axis: Axis, views: Views, units: Ints) -> Groups:
 
     Blind to signs: up and V rows count by absolute cosine. V rows share a coin also where the
     windows they stand in are copies of each other, row by row.
+
+    Parameters
+    ----------
+    axis : Axis
+        Units of a gated MLP, or V/O dimensions.
+    views : dict of str to ndarray
+        Rows of all units that were read, ``(n_units, n_features)``.
+    units : ndarray of int
+        ``(n,)``, the units to group.
+
+    Returns
+    -------
+    tuple of int
+        ``(n,)``: the number of the first unit that shares its coin.
     """
     here = {role: rows[units] for role, rows in views.items()}
     if axis.kind == "vo":
@@ -49,7 +63,22 @@ def coin_sets(axis: Axis, views: Views, units: Ints) -> Groups:
 
 
 def weights_of(side: Side, axis: Axis, run: Run) -> list[Views]:
-    """Weights of some units of an axis, in few features, piece by piece."""
+    """Weights of some units of an axis, in few features, piece by piece.
+
+    Parameters
+    ----------
+    side : Side
+        The model.
+    axis : Axis
+        Units of a gated MLP, or V/O dimensions.
+    run : Run
+        Which units.
+
+    Returns
+    -------
+    list of dict
+        Role to ``(n, n_features)``, for at most 2048 units each.
+    """
     stop = min(run.start + run.n, axis.n_units)
     steps = range(run.start, stop, UNITS_AT_ONCE)
     return [
@@ -72,7 +101,25 @@ def joined(pieces: Sequence[Views]) -> Views:
 def unit_features(
     side: Side, axis: Axis, start: int, stop: int, frame: TokenRows | None
 ) -> dict[str, Floats]:
-    """Rows of some units of one axis, role by role: as weights, or through tokens."""
+    """Rows of some units of one axis, role by role: as weights, or through tokens.
+
+    Parameters
+    ----------
+    side : Side
+        The model.
+    axis : Axis
+        Units of a gated MLP, or V/O dimensions.
+    start, stop : int
+        Units from ``start`` on, before ``stop``.
+    frame : TokenRows or None
+        Tokens that they are seen through; None: the weights.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Role to ``(n, width)`` or ``(n, n_tokens)``; places that are too large or not finite are
+        missing.
+    """
     stop = min(stop, axis.n_units)
     if frame is not None:
         views = token_views(side.model, side.anatomy, axis, frame, stop, start)

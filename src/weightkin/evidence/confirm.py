@@ -57,6 +57,20 @@ def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> S
 
     Null hypothesis and statistics: those of the stage, on other labels. A block is drawn among
     those that showed something by themselves.
+
+    Parameters
+    ----------
+    draw : Draw
+        The two models, what was read of them, and the seed.
+    stage : Stage
+        What passed on the sample.
+    matches : sequence of SignMatch
+        Matches behind a stage of signs.
+
+    Returns
+    -------
+    Stage or None
+        What units outside the sample show; None where the sample is all there is.
     """
     if stage.name in SIGNS:
         return _signs(draw, stage, matches)

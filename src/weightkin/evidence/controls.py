@@ -95,7 +95,22 @@ def write_controls(path: Path, controls: Sequence[Control]) -> None:
 
 
 def as_control(alike: Alike, digest_a: str, digest_b: str, documented: str) -> Control:
-    """Return what is kept of a pair that is known to be independent."""
+    """Return what is kept of a pair that is known to be independent.
+
+    Parameters
+    ----------
+    alike : Alike
+        How alike the pair is.
+    digest_a, digest_b : str
+        Digests of the two models.
+    documented : str
+        How it is known that they are independent.
+
+    Returns
+    -------
+    Control
+        The statistic to six decimals, and what it may be compared with.
+    """
     return Control(
         model_class=alike.model_class,
         digest_a=digest_a,
@@ -113,6 +128,22 @@ def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> R
     """Rank a pair among the controls of its class and size that share no model with it.
 
     Units seen through few tokens agree more often, so controls have as many tokens as the pair.
+
+    Null hypothesis: the pair is exchangeable with those controls.
+
+    Parameters
+    ----------
+    alike : Alike
+        How alike the pair is.
+    digests : iterable of str
+        Digests of its two models.
+    controls : sequence of Control
+        Pairs of independent models.
+
+    Returns
+    -------
+    Ranked
+        Number and digest of the controls used, and the rank where there are any.
     """
     own = set(digests)
     used = [

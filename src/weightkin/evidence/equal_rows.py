@@ -30,6 +30,20 @@ def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
     Rows are those of tokens, positions or pixels in the sample. Rows that are zero, alike within
     a model up to a factor, or of few different values (constants, single entries, signs) do not
     count.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    plan : Plan
+        How much is read.
+    stack : str
+        Stack of the residual axis.
+
+    Returns
+    -------
+    bool
+        Whether there are so many. A fact, without a p-value.
     """
     axes = [[x for x in side.axes("residual") if x.stack == stack] for side in (a, b)]
     for axis_a, axis_b in pair_axes(axes[0], axes[1], {}):
@@ -40,7 +54,20 @@ def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
 
 
 def n_equal(x: Floats, y: Floats, resolution: float) -> int:
-    """Rows of y that are one common multiple of those of x."""
+    """Rows of y that are one common multiple of those of x.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        ``(n_rows, n_features)``, rows of one token each.
+    resolution : float
+        Largest relative difference of equal entries.
+
+    Returns
+    -------
+    int
+        Number of rows of the most common factor; rows of few different values do not count.
+    """
     kept = np.flatnonzero(usable_rows(x) & usable_rows(y))
     least = min(MIN_VALUES, x.shape[1] // 2)
     kept = np.array([i for i in kept if len(np.unique(np.abs(x[i]))) >= least], dtype=np.int64)

@@ -81,7 +81,20 @@ class Formulas:
 
 
 def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> Skipped | None:
-    """Why the labels of both models may follow one formula on a pair of axes; or nothing."""
+    """Why the labels of both models may follow one formula on a pair of axes; or nothing.
+
+    Parameters
+    ----------
+    a, b : Formulas
+        What was found of each model.
+    axis_a, axis_b : Axis
+        The pair of axes.
+
+    Returns
+    -------
+    Skipped or None
+        The rule, its view and its model; that of a where both have one.
+    """
     for name, found in (("a", a.of_axis(axis_a)), ("b", b.of_axis(axis_b))):
         if found:
             role, rule = found["role"], found["rule"]

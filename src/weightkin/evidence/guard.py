@@ -87,7 +87,20 @@ class Guard:
 
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> Skipped | None:
-    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may."""
+    """Why neither model's labels may be trusted on one pair of axes; nothing where one's may.
+
+    Parameters
+    ----------
+    a, b : Guard
+        Index statistics of each model.
+    axis_a, axis_b : Axis
+        The pair of axes.
+
+    Returns
+    -------
+    Skipped or None
+        The reason, or None where the pair can be tested.
+    """
     in_a = a.finding or a.formulas.of_axis(axis_a)
     in_b = b.finding or b.formulas.of_axis(axis_b)
     if in_a and in_b:
@@ -109,7 +122,20 @@ P = TypeVar("P", bound=_Pair)
 
 
 def untied(a: Guard, b: Guard, pairs: Sequence[P]) -> tuple[list[P], list[Skipped]]:
-    """Pairs of axes on which one model's labels may be trusted; the others, with the reason."""
+    """Pairs of axes on which one model's labels may be trusted; the others, with the reason.
+
+    Parameters
+    ----------
+    a, b : Guard
+        Index statistics of each model.
+    pairs : sequence
+        Pairs of axes, with axes ``a`` and ``b``.
+
+    Returns
+    -------
+    tuple of list
+        Pairs that can be tested; a reason for each of the others.
+    """
     kept, tied = [], []
     for pair in pairs:
         why = tie(a, pair.a, b, pair.b)
@@ -139,7 +165,19 @@ def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[st
     """Remove, in place, column views whose rows group the units by index in BOTH models.
 
     Zeros two in four, or values quantised in groups along the unit axis, say where a unit stands.
-    The views in which units are rows stay valid. Returns the roles removed.
+    The views in which units are rows stay valid.
+
+    Parameters
+    ----------
+    axis : Axis
+        The axis of a.
+    views_a, views_b : dict of str to ndarray
+        Role to ``(n_units, n_features)``, changed.
+
+    Returns
+    -------
+    list of str
+        The roles removed.
     """
     columns = {place.role for place in axis.places if place.dim == 1}
     shared = columns & views_a.keys() & views_b.keys()

@@ -58,6 +58,22 @@ def copied_heads(
     """Say how many heads of one attention are copies of others; None if none are.
 
     ``dimensions`` are the axes of V/O dimensions of the model, whose rows show it.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    heads : Axis
+        Heads of one attention.
+    dimensions : sequence of Axis
+        Axes of V/O dimensions of the model, whose rows show it.
+    plan : Plan
+        How much is read.
+
+    Returns
+    -------
+    Pattern or None
+        Number of copies and block; None where no head is a copy.
     """
     own = (heads.stack, heads.block, heads.name.replace("heads", "vo", 1))
     axis = next((x for x in dimensions if key_of(x) == own), None)
@@ -108,14 +124,51 @@ class Labels:
 
 
 def labels_of(side: int, copies: Copies, axes: Sequence[Axis], scanned: Scanned) -> Labels:
-    """What shares labels among the tested axes of one model, and among those scanned."""
+    """What shares labels among the tested axes of one model, and among those scanned.
+
+    Parameters
+    ----------
+    side : int
+        0: a, 1: b.
+    copies : Copies
+        Units of its axes, by which copies are found.
+    axes : sequence of Axis
+        Tested axes of the model.
+    scanned : Scanned
+        Axes that scans of block pairs looked at.
+
+    Returns
+    -------
+    Labels
+        A group for each tested axis, and whether scanned axes are in groups of their own.
+    """
     groups = copies.groups()
     used = [groups[key] for key in scanned.axes[side] if key in groups]
     return Labels(side, tuple(groups[key_of(x)] for x in axes), len(set(used)) == len(used))
 
 
 def combine(pieces: Sequence[Piece], labels: Labels, n_pairs: int, scanned: Scanned) -> float:
-    """Log e-value of some tested pairs: straight product, monotone maps, any single pair."""
+    """Log e-value of some tested pairs: straight product, monotone maps, any single pair.
+
+    Null hypothesis: that of `pair_evidence`, with labels of different groups independent; inside a
+    group evidence is averaged. The three are summed with fixed weights.
+
+    Parameters
+    ----------
+    pieces : sequence of (int, str, PairEvidence)
+        Position among the tested pairs, stack, evidence.
+    labels : Labels
+        Groups of the model that is trusted.
+    n_pairs : int
+        Pairs that could have been looked at: a single one is paid for by their number.
+    scanned : Scanned
+        What scans of block pairs showed.
+
+    Returns
+    -------
+    float
+        Log e-value, natural logarithm.
+    """
     members: dict[int, list[Grid]] = defaultdict(list)
     for i, _, evidence in pieces:
         members[labels.group[i]].append(evidence.grids[labels.side])

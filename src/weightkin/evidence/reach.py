@@ -50,6 +50,20 @@ def tested_share(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> float:
     """Share of the parameters of the smaller model on axes that were tested, sampled or not.
 
     Of the residual width only tables of tokens, patches and positions count.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    ran : StagesRun
+        What the ladder tested.
+    other : OtherStacks
+        What was tested of stacks under other names.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
     """
     sizes = [sum(math.prod(t.shape) for t in side.model.tensors.values()) for side in (a, b)]
     side = (a, b)[int(sizes[1] < sizes[0])]

@@ -88,8 +88,24 @@ def read_views(
 ) -> tuple[dict[str, Floats], list[Skipped]]:
     """Read the views of one axis: role to matrix, one row a unit; and what had to be left out.
 
-    ``n_vocabulary`` is the number of embedding rows the two models can be compared on; ``run``
-    names other units than the first.
+    Parameters
+    ----------
+    model : Model
+        The model.
+    axis : Axis
+        The axis.
+    plan : Plan
+        How much is read.
+    n_vocabulary : int
+        Embedding rows that the two models can be compared on.
+    run : Run, optional
+        Other units than the first ones.
+
+    Returns
+    -------
+    tuple
+        Role to ``(n_units, n_features)``, float32; and a reason for each tensor that is zero or not
+        finite.
     """
     run = run or Run(0, n_sampled(axis, plan))
     views: dict[str, Floats] = {}
@@ -106,7 +122,19 @@ def read_views(
 
 
 def read_sample(model: Model, anatomy: Anatomy, plan: Plan, n_vocabulary: int) -> None:
-    """Read all views that the aligned tests look at, and drop them: to rehearse it."""
+    """Read all views that the aligned tests look at, and drop them: to rehearse it.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    anatomy : Anatomy
+        Its anatomy.
+    plan : Plan
+        How much is read.
+    n_vocabulary : int
+        Embedding rows that the two models can be compared on.
+    """
     for axis in tested_axes(anatomy):
         read_views(model, axis, plan, n_vocabulary if axis.kind == "residual" else 0)
 

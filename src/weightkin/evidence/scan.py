@@ -26,7 +26,22 @@ class Narrow:
 
 
 def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
-    """Keep what a scan over block pairs needs of one view: memory no longer grows with width."""
+    """Keep what a scan over block pairs needs of one view: memory no longer grows with width.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(n, n_features)``, one view of the units that were read.
+    n_units : int
+        Units of the whole axis.
+    rng : Generator
+        Draws the order of the rows.
+
+    Returns
+    -------
+    Narrow
+        Usable rows in a random order, with their indices.
+    """
     n_features = x.shape[1]
     kept = rng.permutation(np.flatnonzero(usable_rows(x)))
     return Narrow(narrowed(x[kept]), kept, n_units, n_features)

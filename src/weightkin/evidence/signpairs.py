@@ -34,7 +34,20 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
-    """The cheapest pairs that fit `FRUGAL_BYTES`, middle of the model first; only shapes enter."""
+    """The cheapest pairs that fit `FRUGAL_BYTES`, middle of the model first; only shapes enter.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    pairs : sequence of (Axis, Axis)
+        Those of `sign_pairs`.
+
+    Returns
+    -------
+    list of (Axis, Axis)
+        The chosen ones, in the order given.
+    """
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     middle = (len(blocks) - 1) / 2
 
@@ -51,7 +64,20 @@ def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tup
 
 
 def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
-    """Bytes that the signs of one pair of axes take."""
+    """Bytes that the signs of one pair of axes take.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    pair : (Axis, Axis)
+        An axis of a, an axis of b.
+
+    Returns
+    -------
+    int
+        Bytes, both models together.
+    """
     total = 0
     for side, axis, most in ((a, pair[0], UNITS_OF_A), (b, pair[1], pair[1].n_units)):
         for place in view_places(side.model, axis):
@@ -64,7 +90,22 @@ def cost(a: Side, b: Side, pair: tuple[Axis, Axis]) -> int:
 
 
 def too_dear(what: str, n_bytes: int, test: TestGroup) -> Skipped:
-    """What was not read because it lies on a hub and takes too many bytes."""
+    """What was not read because it lies on a hub and takes too many bytes.
+
+    Parameters
+    ----------
+    what : str
+        What was not read.
+    n_bytes : int
+        Bytes that it takes.
+    test : TestGroup
+        The test that is left out.
+
+    Returns
+    -------
+    Skipped
+        The entry of the record.
+    """
     return left_out(what, "costs-bytes", test, n_bytes=n_bytes)
 
 

@@ -20,6 +20,20 @@ def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
     """Units of an axis whose out-column, as the views show it, is next to nothing.
 
     A property of one model that does not depend on labels, nor on any unit's sign or place.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    axis : Axis
+        The axis.
+    views : dict of str to ndarray
+        Role to ``(n_units, n_features)``.
+
+    Returns
+    -------
+    ndarray of int
+        Indices of the units; none where out-columns are not seen.
     """
     column = next((views[role] for role in WRITERS if role in views), None)
     if column is None and axis.kind == "units" and not _writers(axis, ("mlp.down",)):

@@ -77,6 +77,11 @@ def with_other_stacks(
         Runs the stages on two restricted sides.
     alpha : float
         Level of the verdict.
+
+    Returns
+    -------
+    tuple
+        What all stages showed, and what is known of the pairings.
     """
     is_known = is_settled(ran.stages, alpha)
     other = _other_stacks(a, b, run_ladder, alpha, is_known=is_known)
@@ -147,7 +152,22 @@ def other_pairings(a: Side, b: Side) -> list[Names]:
 
 
 def restricted(side: Side, stack: str, name: str) -> Side:
-    """One stack of a model, under a name that it shares with what it is compared with."""
+    """One stack of a model, under a name that it shares with what it is compared with.
+
+    Parameters
+    ----------
+    side : Side
+        The model.
+    stack : str
+        The stack.
+    name : str
+        Name that it gets.
+
+    Returns
+    -------
+    Side
+        The same model, with the axes of that stack alone.
+    """
     anatomy = side.anatomy
     axes = tuple(replace(axis, stack=name) for axis in anatomy.axes if axis.stack == stack)
     stacks = tuple((name, n) for own, n in anatomy.stacks if own == stack)

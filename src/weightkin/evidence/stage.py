@@ -143,6 +143,18 @@ def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage 
 
     Null hypothesis: see `pair_evidence`. The map may depend on the labels of other axes, whose
     relabellings are independent of these.
+
+    Parameters
+    ----------
+    tester : PairTester
+    kind : AxisKind
+    block_map : dict of (str, int) to int
+        Stack and block of a to block of b; empty: nothing moved.
+
+    Returns
+    -------
+    Stage or None
+        None where nothing was tested and no reason noted.
     """
     pairs = pair_axes(tester.a.axes(kind), tester.b.axes(kind), block_map)
     tested = []
@@ -173,7 +185,23 @@ def close_stage(
     """Ask the guard, then combine: straight product, monotone maps, any single pair.
 
     What shares labels in the model that is trusted is averaged; where either may be, it is the one
-    with fewer copies. ``n_pairs`` is the number of pairs that could have been looked at.
+    with fewer copies.
+
+    Parameters
+    ----------
+    tester : PairTester
+    kind : AxisKind
+    tested, moved : sequence of Tested
+        Straight pairs; pairs of blocks that moved, for the effect alone.
+    n_pairs : int
+        Pairs that could have been looked at.
+    scanned : Scanned, optional
+        What scans of block pairs showed.
+
+    Returns
+    -------
+    Stage
+        Refused where neither model can be trusted.
     """
     trusts, why = whom_to_trust(tester.guard_a, tester.guard_b)
     if trusts is None:
@@ -218,7 +246,20 @@ def refused(tester: PairTester, kind: AxisKind) -> Stage:
 def pair_axes(
     axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
 ) -> list[tuple[Axis, Axis]]:
-    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block."""
+    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block.
+
+    Parameters
+    ----------
+    axes_a, axes_b : sequence of Axis
+        Axes of one kind of each model.
+    block_map : dict of (str, int) to int
+        Stack and block of a to block of b; others stay.
+
+    Returns
+    -------
+    list of (Axis, Axis)
+        In the order of a.
+    """
     in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
     for axis in axes_b:
         in_b[axis.stack, axis.block].append(axis)

@@ -46,11 +46,22 @@ class UnitMatch:
 def match_units(views_a: Views, views_b: Views, is_free: Callable[[str], bool]) -> UnitMatch:
     """Mutual best matches by the mean cosine over shared views, kept where they stand out.
 
-    Signs of the views that ``is_free`` names are ignored. A match stands out when it is
-    `MIN_MARGIN` times as alike as the best other match of either unit, and as nine in ten such of
-    all units.
+    A match stands out when it is `MIN_MARGIN` times as alike as the best other match of either
+    unit, and as nine in ten such of all units.
     When those that stand out are all in order, other mutual best matches that fit closely between
-    two of them are kept too. Memory is ``SCORES_AT_ONCE`` rows of the table of scores at a time.
+    two of them are kept too. Cost ``O(n_a n_b)`` cosines, ``SCORES_AT_ONCE`` rows at a time.
+
+    Parameters
+    ----------
+    views_a, views_b : dict of str to ndarray
+        Role to ``(n_units, n_features)``.
+    is_free : callable
+        Whether signs of a view, by its role, are ignored.
+
+    Returns
+    -------
+    UnitMatch
+        Matched units, ascending in a; empty where no view is shared.
     """
     shared = [r for r, x in views_a.items() if r in views_b and x.shape[1] == views_b[r].shape[1]]
     if not shared:
@@ -96,7 +107,22 @@ def map_units(
     axis_b: Axis,
     seen_through: tuple[TokenRows, TokenRows] | None = None,
 ) -> UnitMap | None:
-    """Which units of one axis are which of the other; None when no view can be compared."""
+    """Which units of one axis are which of the other; None when no view can be compared.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    axis_a, axis_b : Axis
+        The pair of axes.
+    seen_through : (TokenRows, TokenRows), optional
+        Shared tokens through which units are seen; without them the weights.
+
+    Returns
+    -------
+    UnitMap or None
+        Matched units, signs, scales and effect; None when no view can be compared.
+    """
     is_large = any(is_large_axis(s.model, x) for s, x in ((a, axis_a), (b, axis_b)))
     n = max(axis_a.n_units, axis_b.n_units)
     views_a, views_b = (

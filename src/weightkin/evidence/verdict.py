@@ -58,6 +58,22 @@ def decide(
     """`dependent` needs an axis that passes alpha and the effect cut and no loss copies, or values.
 
     "No evidence" needs tests that could have shown something, on half of the smaller model.
+
+    Parameters
+    ----------
+    axes : sequence of AxisEvidence
+        All stages, each paid for by its weight.
+    alpha : float
+        Level of the verdict.
+    reach : Reach
+        What the tests could have shown.
+    is_equal : bool
+        Whether equal values settle it.
+
+    Returns
+    -------
+    tuple
+        Verdict, what it rests on, and why it says no more.
     """
     if any(axis.passes and axis.axis not in COPIED_BY_LOSSES for axis in axes):
         return "dependent", "exact", ()
@@ -93,7 +109,22 @@ def has_units(ran: StagesRun) -> bool:
 
 
 def skipped(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> tuple[Skipped, ...]:
-    """Everything that was not tested, with its reason."""
+    """Everything that was not tested, with its reason.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    ran : StagesRun
+        What the ladder tested.
+    other : OtherStacks
+        What was tested of stacks under other names.
+
+    Returns
+    -------
+    tuple of Skipped
+        Each once.
+    """
     found = [*not_read(a, "a"), *not_read(b, "b")]
     for stage in ran.stages:
         found += stage.skipped
@@ -140,7 +171,22 @@ def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
 
 
 def layers(ran: StagesRun, b: Side, other: OtherStacks) -> tuple[BlockRelation, ...]:
-    """What became of each block, as far as the units stage saw it."""
+    """What became of each block, as far as the units stage saw it.
+
+    Parameters
+    ----------
+    ran : StagesRun
+        What the ladder tested.
+    b : Side
+        The second model, for blocks that were inserted.
+    other : OtherStacks
+        Where a pairing of these decides the verdict, its blocks are meant.
+
+    Returns
+    -------
+    tuple of BlockRelation
+        Blocks kept, moved, dropped and inserted; others are not listed.
+    """
     if other.best is None:
         return _layers(ran, b)
     names = other.best.names
@@ -194,6 +240,22 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
 
     A part takes the best of its stages, each already paid for by its weight. Where the residual
     width stands alone, an embedding is only `dependent` if rows of it are equal up to one factor.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    plan : Plan
+        How much is read.
+    stages : sequence of Stage
+        What the ladder tested.
+    alpha : float
+        Level of the verdict.
+
+    Returns
+    -------
+    tuple of Part
+        Name, verdict and log10 p of each.
     """
     best: dict[str, tuple[float, Stage, str]] = {}
     for stage in stages:

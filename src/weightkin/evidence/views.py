@@ -55,6 +55,22 @@ def shared_tokens(
     """Choose at random among the tokens of both models: by text if it can be read, else by row.
 
     The choice never looks at the embeddings, so it is the same for related and unrelated models.
+
+    Parameters
+    ----------
+    a, b : Model
+        The two models.
+    n_a, n_b : int
+        Rows of their embeddings.
+    seed : int
+        Seed of the choice.
+    n_tokens : int
+        Tokens to choose at most.
+
+    Returns
+    -------
+    SharedTokens
+        Rows of both, ``(n,)`` each, the rule, and how many were not drawn.
     """
     words_a, words_b = _vocabulary(a), _vocabulary(b)
     rng = np.random.default_rng([seed, 3])
@@ -75,7 +91,22 @@ def shared_tokens(
 def frames(
     a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int, n_tokens: int = N_TOKENS
 ) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
-    """Frames of two models over shared tokens and the rule, or why there are none."""
+    """Frames of two models over shared tokens and the rule, or why there are none.
+
+    Parameters
+    ----------
+    a, b : (Model, Anatomy)
+        The two models.
+    seed : int
+        Seed of the choice of tokens.
+    n_tokens : int
+        Tokens to choose at most.
+
+    Returns
+    -------
+    tuple or Skipped
+        Frames of a and b, of equally many rows, and the rule; or the reason.
+    """
     tables_a, tables_b = _tables(*a), _tables(*b)
     if tables_a is None or tables_b is None:
         return left_out("", "no-embedding")
@@ -106,7 +137,26 @@ def frames(
 def token_views(
     model: Model, anatomy: Anatomy, axis: Axis, frame: TokenRows, stop: int, first: int = 0
 ) -> dict[str, Floats]:
-    """Units from ``first`` to ``stop`` seen through tokens: role to ``(n, n_tokens)``."""
+    """Some units seen through tokens. Cost ``O(n n_tokens width)`` for each place.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    anatomy : Anatomy
+        Its anatomy.
+    axis : Axis
+        The axis.
+    frame : TokenRows
+        Its rows of the shared tokens.
+    stop, first : int
+        Units from ``first`` on, before ``stop``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Role to ``(n, n_tokens)``, centred; places that are too large or do not fit are missing.
+    """
     views = {}
     for place in view_places(model, axis):
         is_reader = place.role in READING_ROLES
@@ -129,7 +179,22 @@ def token_views(
 
 
 def unit_rows_of(model: Model, place: Place, start: int, stop: int) -> Floats | None:
-    """Units of a place as rows in residual coordinates, None if the table is too large to turn."""
+    """Units of a place as rows in residual coordinates, None if the table is too large to turn.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    place : Place
+        Where an axis runs along a matrix.
+    start, stop : int
+        Units from ``start`` on, before ``stop``.
+
+    Returns
+    -------
+    ndarray or None
+        ``(n, width)``; None also for stacked experts.
+    """
     stop = min(stop, place.size)
     if place.index is not None:
         return None  # stacked experts: seen through other axes

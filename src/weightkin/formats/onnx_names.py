@@ -67,7 +67,22 @@ def is_own_name(name: str) -> bool:
 
 
 def module_name(graph: Graph, initializer: str, held: Mapping[str, object]) -> tuple[str, bool]:
-    """Name of a weight whose own was lost, empty if nothing says it; whether it is transposed."""
+    """Name of a weight whose own was lost, empty if nothing says it; whether it is transposed.
+
+    Parameters
+    ----------
+    graph : Graph
+        Which node reads an initialiser, and what is added to its output.
+    initializer : str
+        Name of the weight in the graph.
+    held : mapping
+        All initialisers, by name.
+
+    Returns
+    -------
+    tuple
+        ``(name, is_transposed)``; transposed: stored as (inputs, outputs).
+    """
     user = graph.users.get(initializer)
     if user is None:
         return "", False

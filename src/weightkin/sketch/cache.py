@@ -34,6 +34,18 @@ def cached_sketch(model: Model, folder: Path | None = None, scheme: Scheme | Non
         Where the cache lies; made if need be. `default_folder` without it.
     scheme : Scheme, optional
         What to keep.
+
+    Returns
+    -------
+    Sketch
+        Taken anew where it is not in the cache.
+
+    Raises
+    ------
+    UnreadableModel
+        A tensor cannot be read, or the folder cannot be used.
+    UsageError
+        The model is a sketch already, or the sketch cannot be written.
     """
     scheme = scheme or Scheme()
     stamps = model.storage.stamps

@@ -42,7 +42,29 @@ PARTS = ("run", "scattered", "tail")
 
 
 def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
-    """Write a sketch and return the size of its file. The file appears whole or not at all."""
+    """Write a sketch. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        What to write.
+    path : Path
+        File to write, in a folder that exists.
+    overwrite : bool
+        Replace what is at the path.
+
+    Returns
+    -------
+    int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    UsageError
+        There is something at the path already, or it cannot be written.
+    DiskFull
+        No space is left.
+    """
     data = sketch_bytes(sketch)
     name = ""
     try:

@@ -34,7 +34,22 @@ SHARE_SPECTRA = 0.25  # of the squared length
 
 
 def invariant_vector(model: Model, anatomy: Anatomy, sketch: Sketch) -> Floats | None:
-    """Vector of unit length, ``(512,)``; None where no table of tokens or pixels is at hand."""
+    """Vector of unit length, ``(512,)``; None where no table of tokens or pixels is at hand.
+
+    Parameters
+    ----------
+    model : Model
+        Read for V, O and norms of a few blocks, and a few embedding rows.
+    anatomy : Anatomy
+        Its anatomy.
+    sketch : Sketch
+        Its sketch.
+
+    Returns
+    -------
+    ndarray or None
+        ``(512,)``, float32, unit length; None where no table of tokens or pixels is at hand.
+    """
     tokens = token_likeness(model, sketch)
     if tokens is None or not np.ptp(tokens):
         return None

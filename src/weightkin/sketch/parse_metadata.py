@@ -114,7 +114,27 @@ def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]
 def checked_entries(
     path: PurePath, metadata: Mapping[str, str], scheme: Scheme
 ) -> Iterator[StatedTensor]:
-    """Tensors that the metadata lists, in its order, each name once."""
+    """Tensors that the metadata lists, in its order, each name once.
+
+    Parameters
+    ----------
+    path : PurePath
+        File that errors name.
+    metadata : mapping of str to str
+        Metadata of the file.
+    scheme : Scheme
+        Scheme of the sketch, from which the indices of each tensor follow.
+
+    Yields
+    ------
+    StatedTensor
+        One tensor, with the indices of its rows and columns.
+
+    Raises
+    ------
+    UnreadableModel
+        The list is malformed, or names do not ascend.
+    """
     scattered = _parsed(path, metadata, "scattered")
     entries = _parsed(path, metadata, "tensors")
     if not isinstance(scattered, list) or not isinstance(entries, list):

@@ -70,6 +70,11 @@ def take_sketch(
     -------
     Sketch
         Tensors in ascending order of name, values as stored.
+
+    Raises
+    ------
+    UsageError
+        The model is a sketch already.
     """
     if model.sketched is not None:
         raise UsageError(f"{model.name}: is a sketch already, expected a whole model")

@@ -62,8 +62,22 @@ def nearest(
 ) -> Iterator[tuple[int, Ints, Floats]]:
     """Nearest vectors of each vector (of each of others, with ``of``), in blocks of queries.
 
-    Yields the first query of a block, and for its queries the positions of the ``k`` nearest and
-    their cosines, ``(n_queries, k)``, nearest first. A vector is not its own neighbour.
+    Parameters
+    ----------
+    vectors : array, ``(n, d)``
+        Vectors of unit length.
+    k : int
+        Neighbours of each query, at most all there are.
+    of : array, ``(n_queries, d)``, optional
+        The queries. Without it the vectors themselves, and none is its own neighbour.
+    n_block : int
+        Queries at a time: memory is ``n_block * n`` cosines.
+
+    Yields
+    ------
+    tuple
+        First query of a block, and for its queries the positions of the ``k`` nearest and their
+        cosines, ``(n_queries, k)``, nearest first.
     """
     queries = vectors if of is None else of
     k = min(k, len(vectors) - (of is None))

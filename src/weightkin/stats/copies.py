@@ -71,7 +71,21 @@ def copied_runs(runs: Sequence[Run], *, is_sign_blind: bool = False) -> Groups:
 def copied_units(views: Run, least: Mapping[str, float], signed: Sequence[str] = ()) -> Groups:
     """Group units of one run that are clones: all views in ``least`` are at least so alike.
 
-    Cosines of the views in ``signed`` count with their sign, those of the others without it.
+    A fact about one model, without a p-value. Cost ``O(n_units ** 2)`` cosines for each view.
+
+    Parameters
+    ----------
+    views : mapping of str to ndarray
+        Views of the run, ``(n_units, n_features)``.
+    least : mapping of str to float
+        Smallest cosine of clones, for each view that counts.
+    signed : sequence of str
+        Views whose cosines count with their sign; those of others count without.
+
+    Returns
+    -------
+    tuple of int
+        The number of the first unit of its group, for every unit.
     """
     alike: npt.NDArray[np.bool_] | None = None
     n = len(next(iter(views.values())))

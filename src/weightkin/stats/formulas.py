@@ -103,6 +103,8 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
     that start anew, bit-reversed and Gray orders); it rises or falls with the index, or units at a
     fixed lag read alike (logarithmic spacing, grids, blocks, rows repeated).
 
+    Null hypothesis, for `Readings.best`: the units are exchangeable, in runs where there are any.
+
     Parameters
     ----------
     rows : ndarray
@@ -111,6 +113,11 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
         Shape of a convolution kernel, the last dimensions of the features.
     run : int
         Units that are exchangeable among themselves (the dimensions of a head); 0: all.
+
+    Returns
+    -------
+    Readings
+        Hits, rates and sums of z of every reading; empty where there are too few units to tell.
     """
     size = run or len(rows)
     n = len(rows) // size * size if size else 0

@@ -83,6 +83,18 @@ def match(x: Floats, y: Floats, rng: np.random.Generator) -> Ints:
 
     Rows of x are shuffled first and put back after, so that a solver that breaks ties by index
     stays equivariant. Cost ``O(n^3)`` at worst.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        ``(n, n_features)``, the units of two models.
+    rng : Generator
+        Draws the shuffle.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(n,)``: the row of y for each row of x.
     """
     shuffle = rng.permutation(len(x))
     cosine = unit_rows(x[shuffle]) @ unit_rows(y).T  # (n, n)
@@ -115,7 +127,26 @@ def spearman(matched: Ints, reference: Ints) -> tuple[float, float]:
 
 
 def spearman_monte_carlo(r: float, n: int, *, n_draws: int, rng: np.random.Generator) -> float:
-    """Log10 p of a Spearman correlation against uniform permutations: exact, floor 1/(T+1)."""
+    """Log10 p of a Spearman correlation against uniform permutations: exact, floor 1/(T+1).
+
+    Null hypothesis: the matching is uniform on the n! permutations. Cost ``O(T n)``.
+
+    Parameters
+    ----------
+    r : float
+        Observed correlation.
+    n : int
+        Number of units matched.
+    n_draws : int
+        T, fixed beforehand.
+    rng : Generator
+        Source of the permutations.
+
+    Returns
+    -------
+    float
+        Log10 of ``(1 + #{r_t >= r}) / (T + 1)``.
+    """
     own = np.arange(n)
     draws = np.array([spearman(rng.permutation(n), own)[0] for _ in range(n_draws)])
     return math.log10((1 + int((draws >= r - 1e-12).sum())) / (n_draws + 1))
