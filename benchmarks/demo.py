@@ -10,6 +10,7 @@ from zoo import truth
 
 from benchmarks.claims import family
 from weightkin.api.compare import compare
+from weightkin.cli.answers import NO_LIMIT, Answer
 from weightkin.cli.progress import progress_line
 from weightkin.report.html import page
 from weightkin.report.terminal import comparison_lines
@@ -31,7 +32,8 @@ def main() -> None:
         f"The family graph of {len(entries)} models, recovered from their weights alone (they were"
     )
     print("given neutral names in random order; the true names are put back for reading).\n")
-    with progress_line() as progress:
+    answer = Answer(is_quiet=False, is_verbose=False, width=NO_LIMIT)
+    with progress_line(answer) as progress:
         graph, key = family.recover(progress=progress)
     found = family.score(graph, key)
     renamed = family.renamed(graph, key)

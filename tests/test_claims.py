@@ -1,6 +1,9 @@
 """Claim: a fixed sample of every table of docs/results.md holds; `make results` runs all."""
 
+import subprocess
+import sys
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from benchmarks.lib import claim
@@ -10,6 +13,8 @@ from benchmarks.lib.tables import most_by_chance
 from zoo import truth
 
 from weightkin.evidence.ladder import EFFECT_CUT
+
+ROOT = Path(__file__).parents[1]
 
 minilm = claim("minilm")
 speed = claim("speed")
@@ -84,3 +89,11 @@ def test_compare_touches_few_bytes_of_a_larger_model(tmp_path):
     assert by_way["independent", "compare"].answer.startswith("no evidence")
     assert by_way["related", "compare --effort quick"].bytes_read < 0.2 * sizes
     assert max(memory.values()) < 500e6
+
+
+@pytest.mark.claim(third=1)
+def test_the_demo_shows_the_family_of_the_zoo(zoo):
+    run = [sys.executable, "-m", "benchmarks.demo"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "| wrong parent or direction | 0 |" in done.stdout
+    assert "| merges: parents, and weights within 0.05 | 7 of 7 |" in done.stdout
