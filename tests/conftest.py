@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-os.environ.pop("COLUMNS", None)  # xdist sets it: nothing here is a terminal
+os.environ.pop("COLUMNS", None)  # xdist sets it, and readline behind Python's back: nothing
+os.unsetenv("COLUMNS")  # here is a terminal
 
 ROOT = Path(__file__).parents[1]
 THIRDS = 3
