@@ -68,15 +68,15 @@ def add_control(
     side_a, side_b = open_side(a), open_side(b)
     control = _measured(side_a, side_b, documented)
     if model_class is not None and control.model_class != model_class:
-        raise UsageError(f"the pair is {control.model_class}, expected {model_class}")
+        raise UsageError(f"the class of the pair is {control.model_class}, not {model_class}")
     mine = read_own(path)
     used = {x for c in (*load_controls(own if mine else None), *mine) for x in _digests(c)}
     for name, side in (("a", side_a), ("b", side_b)):
         if digest(side.model) in used:
-            raise UsageError(f"model {name}, {side.model.source}: stands in another control")
+            raise UsageError(f"model {name}, {side.model.source}: already part of another control")
     record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
     if record.verdict != "no-evidence":
-        raise UsageError(f"not a control, compare says: {record.verdict}")
+        raise UsageError(f"not a control: the verdict of compare is {record.verdict}")
     write_controls(path, [*mine, control])
     return control
 
@@ -84,7 +84,7 @@ def add_control(
 def _measured(a: Side, b: Side, documented: str) -> Control:
     digests = digest(a.model), digest(b.model)
     if digests[0] == digests[1]:
-        raise UsageError("a and b are one model")
+        raise UsageError("a and b are the same model")
     found = agreement(a, b)
     if isinstance(found, Skipped):
         raise UsageError(f"not a control: {found.code}")

@@ -84,7 +84,7 @@ def tree(
     if sources and _is_from_environment(context):
         registry = None  # a default is for where nothing else is named
     if (registry is not None) == bool(sources):
-        raise UsageError("name either SOURCE... or --registry FILE")
+        raise UsageError("give either SOURCE... or --registry FILE")
     if registry is not None and (method is not Method.WEIGHTKIN or cache is not None or estimate):
         raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
     models = named(sources, is_recursive=recursive, note=answer.note) if sources else []

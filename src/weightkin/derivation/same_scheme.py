@@ -47,9 +47,8 @@ def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple
     if not schemes:
         return a, b, ()
     if len(schemes) > 1:
-        raise UsageError(
-            f"sketches of two schemes, {' and '.join(sorted(schemes))}, expected one: take one anew"
-        )
+        both = " and ".join(sorted(schemes))
+        raise UsageError(f"the sketches have two schemes, {both}; take one of them again")
     name = schemes.pop()
     scheme = Scheme.from_name(name)
     missed = [left_out(what, "sketch-sample", test, scheme=name) for what, test in BEYOND]

@@ -71,14 +71,13 @@ def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | 
     if is_path(name):
         if not found:
             return None
-        said = f"is both a path here and registered as #{found[-1].id}"
-        return Unknown(f"{said}, expected #{found[-1].id} or an absolute path")
+        said = f"both a path here and registered as #{found[-1].id}"
+        return Unknown(f"{said}; write #{found[-1].id} or an absolute path")
     if not found:
         return None
     if len({m.digest for m in found}) > 1:
         numbers = ", ".join(f"#{m.id}" for m in found[:8])
-        return Unknown(f"several registered models have this name, expected one of"
-                       f" {numbers}")  # fmt: skip
+        return Unknown(f"several registered models have this name; write one of {numbers}")
     return _of_one_digest(found)
 
 
@@ -87,7 +86,7 @@ def _marked(name: str, models: Sequence[Registered]) -> Meant | Unknown:
     number = MODEL_NUMBER.fullmatch(name)
     if number is None and DIGEST.fullmatch(name) is None:
         wanted = "#NUMBER, or a digest as `weightkin list` prints it"
-        return Unknown(f"neither a number nor a whole digest, expected {wanted}")
+        return Unknown(f"neither a number nor a whole digest; write {wanted}")
     if number:
         found = [m for m in models if str(m.id) == number[1]]
         meant = Meant(tuple(found)) if found else None
@@ -110,15 +109,13 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
     except WeightkinError as error:
         return error
     if held is None:
-        return unreadable(shown(known.source), "a model that was just removed", "a registered one")
+        return unreadable(shown(known.source), "just removed from the registry")
     revision = known.revision or None
     found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
-    wanted = f"what is registered as #{known.id} (`weightkin add` registers what is there now)"
-    return (
-        unreadable(shown(known.source), found.sentence, wanted)
-        if isinstance(found, Skipped)
-        else None
-    )
+    if not isinstance(found, Skipped):
+        return None
+    said = f"registered as #{known.id}, but {found.sentence}"
+    return unreadable(shown(known.source), f"{said}; `weightkin add` registers what is there now")
 
 
 def named(

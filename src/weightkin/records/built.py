@@ -108,7 +108,7 @@ def _made(hint: Any, data: Any, where: str, is_strict: bool) -> Any:  # noqa: PL
     if hint is float:
         is_number = isinstance(data, float | int) and not isinstance(data, bool)
         return _checked(data, where, is_number and math.isfinite(data), "a number")
-    return _checked(data, where, type(data) is hint, hint.__name__)
+    return _checked(data, where, type(data) is hint, f"of type {hint.__name__}")
 
 
 def _either(kinds: tuple[Any, ...], data: Any, where: str, is_strict: bool) -> Any:
@@ -130,10 +130,10 @@ def _value(kind: Any, data: Any, where: str, is_strict: bool) -> Any:
     hints, names = _hints(kind)
     unknown = data.keys() - names.keys() if is_strict else ()
     if unknown:
-        raise ValueError(f"{_path(where, min(unknown))}: unknown to this version")
+        raise ValueError(f"{_path(where, min(unknown))} is unknown to this version")
     missing = [name for name, is_needed in names.items() if is_needed and name not in data]
     if missing:
-        raise ValueError(f"{_path(where, missing[0])}: missing")
+        raise ValueError(f"{_path(where, missing[0])} is missing")
     return kind(
         **{name: _made(hints[name], data[name], _path(where, name), is_strict)
            for name in names if name in data}
@@ -158,7 +158,7 @@ def _checked(data: Any, where: str, is_right: bool, wanted: object) -> Any:
     if is_right:
         return data
     shown = repr(data)[:LONGEST_SHOWN]
-    raise ValueError(f"{where.lstrip('.') or 'the record'}: found {shown}, expected {wanted}")
+    raise ValueError(f"{where.lstrip('.') or 'the record'} is {shown}, not {wanted}")
 
 
 def _equal(x: Any, y: Any) -> bool:
@@ -172,12 +172,12 @@ def _path(where: str, name: str) -> str:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name is there twice in one object")
+        raise ValueError("a name is repeated in an object")
     return found
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _whole(text: str) -> int:

@@ -29,6 +29,7 @@ from weightkin.sketch.parse_metadata import (
     checked_entries,
     checked_facts,
     checked_identity,
+    damaged,
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
@@ -99,7 +100,7 @@ def read_sketch(path: Path | str) -> Sketch:
     file = LocalFile(Path(path))
     contents = read_safetensors(file)
     if not is_sketch(contents):
-        raise unreadable(file.path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(file.path, "not a file that `weightkin sketch` wrote")
     return sketch_in(file, contents)
 
 
@@ -113,7 +114,7 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     """
     path, metadata = file.path, contents.metadata
     if contents.problems:
-        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(path, "not a file that `weightkin sketch` wrote")
     stated = checked_identity(path, metadata)
     scheme = _scheme(path, metadata.get("scheme", ""))
     facts = checked_facts(path, metadata)
@@ -134,16 +135,16 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
             if info is None and n_rows == 0 and part != "run":
                 pieces.append(np.zeros((0, n_columns), dtype=NUMPY[entry.dtype]))
             elif info is None or info.shape != expected or info.dtype != entry.dtype:
-                found = "nothing" if info is None else f"{info.dtype} {list(info.shape)}"
-                expect = f"{entry.dtype} {list(expected)}"
-                raise unreadable(path, f"{found} as {quoted(key)}", expect)
+                found = "missing" if info is None else f"{info.dtype} {list(info.shape)}"
+                what = f"{quoted(key)} is {found}, not {entry.dtype} {list(expected)}"
+                raise damaged(path, what)
             else:
                 place = contents.places[key]
                 raw = file.read([(place.offset, place.offset + info.n_bytes)])
                 pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
         tensors[entry.name] = _tensor(entry, pieces)
     if left:
-        raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
+        raise damaged(path, f"unknown tensor {quoted(min(left))}")
     return Sketch(
         scheme=scheme,
         tensors=tensors,
@@ -234,7 +235,7 @@ def _scheme(path: PurePath, name: str) -> Scheme:
     try:
         return Scheme.from_name(name)
     except UsageError as error:
-        raise unreadable(path, str(error), "a known scheme") from None
+        raise unreadable(path, str(error)) from None
 
 
 def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
