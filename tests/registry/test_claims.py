@@ -103,5 +103,5 @@ def fixtures_of_all_formats():
     from tests.conftest import ROOT
 
     folder = ROOT / "tests" / "fixtures"
-    others = {"__pycache__", "v0.1.0", "version1"}  # what earlier versions wrote
+    others = {"__pycache__", "v0.1.0", "version2"}  # what earlier versions wrote
     return [x for x in sorted(folder.iterdir()) if x.is_dir() and x.name not in others]

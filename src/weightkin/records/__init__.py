@@ -13,10 +13,21 @@ from weightkin.records.comparison import (
     Part,
     Test,
 )
-from weightkin.records.notes import Clue, Skipped, clue, left_out, unread
+from weightkin.records.notes import (
+    Because,
+    Clue,
+    Note,
+    Skipped,
+    because,
+    clue,
+    left_out,
+    note,
+    unread,
+)
 
 __all__ = [
     "AxisEvidence",
+    "Because",
     "BlockRelation",
     "Calibration",
     "Clue",
@@ -26,10 +37,13 @@ __all__ = [
     "Effort",
     "Equal",
     "ModelRef",
+    "Note",
     "Part",
     "Skipped",
     "Test",
+    "because",
     "clue",
     "left_out",
+    "note",
     "unread",
 ]
