@@ -1,4 +1,9 @@
-"""What leaves the library: frozen values with JSON in and out. The fields are a contract."""
+"""What leaves the library: frozen values with JSON in and out. The fields are a contract.
+
+One module for the record of each command; `kinds` and `codes` are the closed sets, without words
+(those stand in `report`); `form` writes JSON, `built` and `reading` read it, `version1` translates
+records of 0.1.0.
+"""
 
 from weightkin.records.comparison import (
     AxisEvidence,
