@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weightkin.records import Skipped
+from weightkin.records.codes import REASONS
 from weightkin.text import shown
 
 Words = str | Callable[[Mapping[str, Any]], str]  # a template of the data, or what makes one
@@ -78,8 +79,7 @@ PATTERN_WORDS: Mapping[str, Words] = {
     "formula": "{role} follows its index in {rule}, as a start by formula does",
 }
 REASON_WORDS: Mapping[str, Words] = {
-    "unread": "{error}",
-    "axis-unknown": "{error}",
+    **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
     "is-sketch": "is a sketch already",
     "name-no-text": "the name is not UTF-8 text",
     "text": "{text}",
@@ -149,7 +149,6 @@ REASON_WORDS: Mapping[str, Words] = {
     "only",
     "nothing-undone": "nothing was undone, so no maps were written",
     "shapes-differ": "the paper's statistics need equal names and shapes",
-    "cannot-run": "{error}",
     "no-folder": "{model} is no folder with a config, which running a model needs",
     "too-large-to-run": "{model} takes {gib} GiB in float32, at most {most} are run",
     "slow-to-fit": "{n} weights in one matrix are slow to fit",
