@@ -44,6 +44,11 @@ def quoted(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+def percent(share: float, n_decimals: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{100 * share:.{n_decimals}f} %"
+
+
 def counted(n: int, word: str) -> str:
     """A number of things."""
     if n == 1:
