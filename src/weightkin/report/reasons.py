@@ -95,6 +95,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are looked at",
     "large-group": "more than {n} of them: only equal names are compared",
     "only-sketch": "only a sketch is at hand",
+    "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
+    "model again",
     "weights-changed": "its weights changed since it was registered",
     "sketch-shows-nothing": lambda x: (
         f"nothing shown by its sketch, and no weights to look again: {_nested(x)}"
@@ -135,6 +137,11 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model reads tokens, the other images",
     "no-shared-token": "the vocabularies share no token",
+    "few-shared-tokens": "{n} tokens are shared, too few",
+    "tokens-differ": "the two sketches were taken through other tokens",
+    "few-tokens": "fewer tokens than twice the dimensions of a key head",
+    "no-gated-mlp": "no gated MLP was found in both models",
+    "no-key-heads": "no key heads were found in both models",
     "patches-differ": "patches and positions of different number",
     "no-shared-patch": "no patch or position is shared",
     "no-mlp-in-both": "no MLP whose gate, up and down are known in both models",
