@@ -97,6 +97,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
+    "model again",
     "weights-changed": "the weights have changed since it was registered",
     "sketch-shows-nothing": lambda x: (
         f"the sketch shows no relation and the weights cannot be used: {_nested(x)}"
@@ -139,6 +141,11 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model has token embeddings, the other image patches",
     "no-shared-token": "the vocabularies share no token",
+    "few-shared-tokens": "the two share only {n} tokens, too few",
+    "tokens-differ": "the two sketches were taken through other tokens",
+    "few-tokens": "fewer tokens than twice the dimensions of a key head",
+    "no-gated-mlp": "no gated MLP was found in both models",
+    "no-key-heads": "no key heads were found in both models",
     "patches-differ": "the numbers of patches or positions differ",
     "no-shared-patch": "no patch or position is shared",
     "no-mlp-in-both": "gate, up and down of an MLP are not known in both models",
