@@ -18,7 +18,7 @@ import numpy as np
 from weightkin.formats.computed import Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
-from weightkin.formats.gguf_names import config_of, heads_of, original_name
+from weightkin.formats.gguf_metadata import config_of, heads_of, original_name
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.storage import Contents

@@ -23,6 +23,7 @@ from weightkin.records import Effect
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import equal_kinds
 from weightkin.report.derived import detail_words, identical_words, value_words
+from weightkin.report.findings import advice
 from weightkin.report.registry import numbered
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
 from weightkin.report.tree import kind_words
@@ -59,6 +60,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "power": _power,
         "probability": probability_words,
         "effect": effect_words,
+        "advice": advice,
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,

@@ -40,11 +40,6 @@ class DrawnNode:
         more = f" +{len(self.also)}" if self.also else ""
         return short(self.label, NAME_LENGTH - len(more)) + more
 
-    @property
-    def whole(self) -> str:
-        """The label and the names of others that hold the same."""
-        return ", ".join([self.label, *self.also])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnEdge:
@@ -256,7 +251,7 @@ def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))
-    notes = tuple(("Note", note) for note in model.notes[:MOST_NOTES])
+    notes = tuple(("Note", note.sentence) for note in model.notes[:MOST_NOTES])
     return DrawnNode(
         id=key,
         label=numbered(name, number),

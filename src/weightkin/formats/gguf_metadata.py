@@ -1,4 +1,4 @@
-"""What GGUF metadata says, in the words of a config, and tensor names from before conversion."""
+"""What GGUF metadata says, in the words of a config. Tensor names come from the catalogue."""
 
 from __future__ import annotations
 
