@@ -63,7 +63,7 @@ def unit_axes(
     for group, members in groups.items():
         name = f"mlp.{group}" if group else "mlp"
         try:
-            yield from _axes_of(reading, block, name, members, width, is_clamped)
+            yield from _axes_of(reading, block, name, members, width, is_clamped=is_clamped)
         except Refusal as reason:
             yield reason.of(name)
 
@@ -74,6 +74,7 @@ def _axes_of(
     name: str,
     members: list[Bound],
     width: int,
+    *,
     is_clamped: bool,
 ) -> Iterator[Axis]:
     n_units = _n_units(members, width)
