@@ -50,20 +50,21 @@ def _images(x: Mapping[str, Any]) -> str:
     return f"of {sum(images.values())} tensors of {x['child']}: {', '.join(parts)}"
 
 
-def _clock(x: Mapping[str, Any]) -> str:
+def _unused_rows(x: Mapping[str, Any]) -> str:
     older = x["a"] if x["c"] < 1 else x["b"]
     return (
-        f"clock: {x['n_rows']} token rows that training never used are in {x['b']} {x['c']:.6f} "
-        f"times as large as in {x['a']}: {older} is older, which makes it a parent or an older "
-        "sibling (not counted: from a pair alone it gives no direction)"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large in {x['b']} as in {x['a']}: {older} is older, which makes it "
+        "a parent or an older sibling (not counted: from a pair alone it gives no direction)"
     )
 
 
 def _shrank(x: Mapping[str, Any]) -> str:
     side = "for" if x["log_odds"] > 0 else "against"
     return (
-        f"clock: {x['n_rows']} token rows that training never used are {x['c']:.6f} times as large "
-        f"as in the parent, by decay: counted {side} this direction (log-odds {x['log_odds']:+.1f})"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large as in the parent (weight decay): counted {side} this "
+        f"direction (log-odds {x['log_odds']:+.1f})"
     )
 
 
@@ -105,15 +106,15 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "against-experts": "shape: but {child} lacks experts of the parent",
     "noise-in": "noise: white noise, correlated with {child} alone (z = {z:.1f})",
     "coarse-lattice": "lattice: what {child} left alone lies on the {lattice} lattice of {parent}",
-    "unused-rows": _clock,
-    "ask-relatives": "a pair alone does not tell which came first; relatives of the two may",
+    "unused-rows": _unused_rows,
+    "ask-relatives": "these two models alone do not show which came first; relatives of them may",
     "equal-has-no-direction": "equal values have no direction",
     "nothing-comparable": "no tensor can be compared",
     "white-difference": "the difference is white",
     "equal-but-not-finite": lambda x: (
         f"equal but for {x['n']} tensor{'s' * (x['n'] > 1)} with values that are not finite"
     ),
-    "equal-names-equal": "all that both hold under the same names is equal",
+    "equal-names-equal": "all tensors of equal names are equal",
     "equal-up-to-rounding": "equal up to rounding of the last digits of float32",
     "distance": "typical relative distance {distance:.3f}, cosine {cosine:.3f}",
     "far-apart": "siblings far apart, or one initialisation trained twice",
@@ -131,7 +132,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "experts-from-mlps": "{child}: {n} experts for each MLP of the parent",
     "turned-rows": "all values of the sample are equal, rows of queries and keys in another order",
     "rows-reordered": lambda x: f"the same rows in another order: {', '.join(x['roles'])}",
-    "one-holds-other": "all that one of the two holds is in the other",
+    "one-holds-other": "all tensors of one model are in the other",
     "equal-sample": "all values of the sample are equal",
     "equal-all": "all values are equal",
     "mixture": _mixture,
@@ -148,34 +149,37 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "masked-kept": lambda x: "kept: " + ", ".join(f"{100 * s:.0f} %" for s in x["shares"]),
     "masked-factors": lambda x: "factors: " + ", ".join(f"{f:.4g}" for f in x["factors"]),
     "mixture-not-exact": "not exact: changed after merging, or a parent is missing",
-    "mixture-undetermined": "direction undetermined: the relation reads alike from another side",
+    "mixture-undetermined": "direction undetermined: the same relation holds with another model as "
+    "the child",
     "relative-distance": "relative distance {distance:.4f}",
     "inherits": "inherits {share:.2f} of what its parent learned (siblings: under 0.5)",
     "noise-undetermined": "the difference is noise: which of the two it was added to is not shown",
-    "rewritten-undetermined": "both have relatives that are written as they are: nothing tells "
-    "which was rewritten",
+    "rewritten-undetermined": "both have relatives in their own layout: which of the two was "
+    "rewritten is not shown",
     "unused-rows-shrank": _shrank,
-    "older-sibling": "nothing here tells a parent from an older sibling: add more relatives",
-    "few-children": "no clock, and a root of few children: this one may be its parent as well",
-    "distant": "both hold less than 0.6 of each other: a common initialisation or early ancestor",
+    "older-sibling": "it may be an older sibling, not a parent: more relatives may show which",
+    "few-children": "unused tokens do not show which came first, and the root has few children: "
+    "this model may be its parent as well",
+    "distant": "each inherits less than 0.6 of the other: they share an initialisation or an early "
+    "ancestor",
     "new-part": "the nearest of them has a new part, and these share the old one: from another "
     "ancestor",
     "has-moved": "the changes from here to all its relatives share a part: it has moved since they "
     "left",
     "came-through": "holds what {model} lost of its original: came through it",
-    "coarse": "tied: stored so coarsely that it may have been made from {model} as well, and "
-    "rounded after",
+    "coarse": "tied: stored so coarsely that it may also have been made from {model} and rounded "
+    "afterwards",
     "tied-map": "tied: the same map of {model} gives exactly these values as well",
-    "tied-copy": "tied: nothing tells its parent from {model}, a copy of it",
+    "tied-copy": "tied: its parent cannot be distinguished from {model}, a copy of it",
     "tied-twin": "tied: as near to {model} and equal to its parent in every matrix",
     "tied-near": "tied: another model is as near",
-    "twins": "all matrices that both have are equal: nothing tells which came first",
+    "twins": "all matrices that both models have are equal: which came first is not shown",
     "compared": _compared,
     "units-by-tokens": "units seen through tokens differ by {distance:.2e}",
-    "recipe": "the second paper's recipe gives no probability; its direction is that of kurtosis",
-    "nearest-of-family": "placed among the {n} nearest of a larger family: tree --registry lays "
-    "out all of it",
-    "imported": "imported: found by weightkin {version} elsewhere, on the word of the file",
+    "recipe": "direction by kurtosis, as in the second paper, which gives no probability",
+    "nearest-of-family": "placed among the {n} nearest of a larger family: tree --registry shows "
+    "all of it",
+    "imported": "imported: found by weightkin {version} elsewhere, and not recomputed here",
     "among-equal": "among {n} models: equal contents",
     "among-below": _through,
     "among-neither": "among {n} models: neither is below the other",

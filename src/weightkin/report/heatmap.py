@@ -87,8 +87,8 @@ def map_words(record: Location) -> list[str]:
         words += [f"{_spans(new)} of b inserted"] if new else []
         lines.append(f"blocks of {printable(stack)}: {', '.join(words)}")
     if record.layers and not record.is_monotone:
-        lines.append("the order of blocks was not kept: the map is not monotone, pairs off it")
-        lines[-1] += " were found by Holm alone"
+        lines.append("the blocks are not in one order: pairs out of order rest on the corrected")
+        lines[-1] += " p-values alone (Holm)"
     described = [x for x in record.matched if x.log10_pvalue == 0.0]
     if described:
         lines.append(f"descriptive only, without a p-value: {len(described)} pairs of blocks")

@@ -95,13 +95,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "tokens-beyond-sample": lambda x: f"views use {x['n_rows']} rows, paired by {_rule(x)}",
     "first-experts": "only the first {n} experts of a block are looked at",
     "large-group": "more than {n} of them: only equal names are compared",
-    "only-sketch": "only a sketch is at hand",
+    "only-sketch": "only a sketch is available",
     "weights-changed": "its weights changed since it was registered",
     "sketch-shows-nothing": lambda x: (
-        f"nothing shown by its sketch, and no weights to look again: {_nested(x)}"
+        f"its sketch shows nothing, and its weights are not available: {_nested(x)}"
     ),
     "compared-by-sketch": lambda x: f"compared by its sketch: {_nested(x)}",
-    "too-few-for-weights": "of a trainer, {n_bytes:,} bytes, too few for weights",
+    "too-few-for-weights": "a file of a training program, {n_bytes:,} bytes, too small for weights",
     "no-unit": "no unit could be matched: in one model all that were read are zero, equal or not "
     "finite",
     "no-axis": "no axis of it is known",
@@ -120,11 +120,11 @@ REASON_WORDS: Mapping[str, Words] = {
     "formula-behind": "{role} follows its index in {rule}, as a start by formula does ({model}): "
     "the other may have begun as the same formula",
     "alike-by-index": lambda x: f"units are alike by their index {_both(x)}",
-    "no-coins": lambda x: f"they are no coins: {_nested(x)}",
+    "no-coins": lambda x: f"their signs are no coin flips: {_nested(x)}",
     "grouped-along-axis": "{role} is grouped along the unit axis in both models",
     "not-confirmed": "units outside the sample do not show it",
-    "losses-copy": "losses that compare hidden states copy the residual width, seed or no seed: "
-    "it settles nothing alone",
+    "losses-copy": "training on hidden states of another model aligns the residual width, whatever "
+    "the seed: alone it shows nothing",
     "out-of-reach": "every unit tested alike would give p = {pvalue:.1g}, not {alpha:g}",
     "share-too-small": "tests reach {share:.0%} of the parameters of the smaller model",
     "aligned-not-alike": "units line up, but are no more alike than chance",
@@ -147,7 +147,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "(weightkin controls add)",
     "formula-start": "hidden units began as a formula, those of the controls at random: listed "
     "only",
-    "nothing-undone": "nothing was undone, so no maps were written",
+    "nothing-undone": "no disguise was undone, so no maps were written",
     "shapes-differ": "the paper's statistics need equal names and shapes",
     "cannot-run": "{error}",
     "no-folder": "{model} is no folder with a config, which running a model needs",
@@ -170,7 +170,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-relative-of-shape": "no relative of its shape",
     "whole-matrices-needed": "whole matrices are needed",
     "no-common-square": "no square matrix in common",
-    "no-weights": "no relatives on the sketch, and no weights to look again",
+    "no-weights": "no relatives by its sketch, and its weights are not available",
     "too-many-alone": "too many models without relatives to compare all weights",
     "path-and-registered": "is both a path here and registered as #{number}, expected #{number} or "
     "an absolute path",
@@ -184,7 +184,7 @@ REASON_WORDS: Mapping[str, Words] = {
         "no such registered model"
         + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
     ),
-    "digest-claimed": "its digest is what a sketch says of itself, and nothing here computed it",
+    "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
     "registry-unread": "the registry that holds it cannot be read",
     "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",

@@ -20,7 +20,7 @@ from weightkin.text import counted
 NOTHING = "nothing the two models have in common"
 ALIGNED = {
     "not-confirmed": "units outside the sample do not show it",
-    "losses-copy": "the residual width alone, which losses on hidden states copy",
+    "losses-copy": "only the residual width, which training on hidden states copies",
     "too-weak": "too weakly alike to exclude an arranged order",
 }
 OUTCOMES = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could be checked"}
