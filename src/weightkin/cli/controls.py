@@ -20,7 +20,7 @@ controls = typer.Typer(
 def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answer) -> None:
     """List how many controls there are of each class, and how alike they are."""
     from weightkin.evidence.controls import controls_text, load_controls
-    from weightkin.report.controls import control_lines
+    from weightkin.report.lists import control_lines
 
     found = load_controls(own)
     if as_json:
@@ -48,7 +48,7 @@ def add(
     """Measure a pair of models known to be unrelated, and keep its numbers as a control."""
     from weightkin.api.controls import add_control
     from weightkin.evidence.controls import controls_text
-    from weightkin.report.controls import control_lines
+    from weightkin.report.lists import control_lines
 
     control = add_control(a, b, model_class=model_class, documented=documented, own=own)
     if as_json:

@@ -193,7 +193,7 @@ REASON_WORDS: Mapping[str, Words] = {
         "no such registered model"
         + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
     ),
-    "digest-claimed": "its digest is what a sketch says of itself, and nothing here computed it",
+    "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
     "registry-unread": "the registry that holds it cannot be read",
     "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
