@@ -91,7 +91,7 @@ def _view(side: Side, frame: TokenRows, n: int, role: str) -> Floats:
     (axis,) = side.axes("units")
     if role != "mlp.down":
         only = replace(axis, places=tuple(p for p in axis.places if p.role == role))
-        return token_views(side.model, side.anatomy, only, frame, n)[role]
+        return token_views(side.model, only, frame, n)[role]
     (place,) = [p for p in view_places(side.model, axis) if p.role == role]
     if frame.said is None:
         raise SystemExit("no unembedding")

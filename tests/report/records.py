@@ -97,9 +97,9 @@ def search(text="child"):
     """A model with one relative, one other, and a path of one step."""
     model = Registered(id=1, name=text, source=text, revision="", digest="wk1-a", full_digest="",
                        added="2026-11-22T10:00:00+00:00")  # fmt: skip
-    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-100.0, kind=("fine-tuned",))
-    found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9,
-                     looked_at="sketch")  # fmt: skip
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-100.0, kind=("fine-tuned",),
+                      looked_at="sketch")  # fmt: skip
+    found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9)
     step = Step(parent="base", child=text, parent_id=1, kind="fine-tuned", log10_pvalue=-100.0,
                 direction="determined", direction_probability=0.97, support=1.0,
                 evidence=(clue("text", text=text), clue("twins")))  # fmt: skip

@@ -228,7 +228,7 @@ def match_experts(
         return None
     if residual.kind:
         tables[1] = residual.in_a(tables[1], tables[1]["router"].shape[1])
-    return match_units(tables[0], tables[1], lambda role: False)
+    return match_units(tables[0], tables[1], lambda _role: False)
 
 
 def _factors(

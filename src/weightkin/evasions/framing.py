@@ -116,7 +116,7 @@ def frame(
     if stream is None:
         return finish(wide, "frame")
     turn(wide, stream, np.eye(stream.width), vectors, gain_offset)
-    return finish(wide, "frame", **untied(anatomy, stream))
+    return finish(wide, "frame", **untied(stream))
 
 
 def _check_shapes(innocent: Arrays, reference: Arrays) -> None:

@@ -160,7 +160,7 @@ def _read(draw: Draw, t: Tested, run: Run, *, is_a: bool) -> Views:
     side, axis = (draw.a, t.a) if is_a else (draw.b, t.b)
     if draw.frames is not None:
         frame = draw.frames[0 if is_a else 1]
-        return token_views(side.model, side.anatomy, axis, frame, run.start + run.n, run.start)
+        return token_views(side.model, axis, frame, run.start + run.n, run.start)
     n_rows = 0
     if axis.kind == "residual":
         n_rows = min(n_embedding_rows(draw.a.model, t.a), n_embedding_rows(draw.b.model, t.b))

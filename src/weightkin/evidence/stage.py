@@ -95,7 +95,7 @@ class PairTester:
         unused = silent_units(side.model, axis, views)
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
-            views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
+            views = token_views(side.model, axis, frame, self.plan.n_units)
             guard.look(axis, views)
         views = without_rows(views, unused)
         if axis.kind == "heads":

@@ -135,7 +135,7 @@ def frames(
 
 
 def token_views(
-    model: Model, anatomy: Anatomy, axis: Axis, frame: TokenRows, stop: int, first: int = 0
+    model: Model, axis: Axis, frame: TokenRows, stop: int, first: int = 0
 ) -> dict[str, Floats]:
     """Some units seen through tokens. Cost ``O(n n_tokens width)`` for each place.
 
@@ -143,10 +143,8 @@ def token_views(
     ----------
     model : Model
         The model.
-    anatomy : Anatomy
-        Its anatomy.
     axis : Axis
-        The axis.
+        One of its axes.
     frame : TokenRows
         Its rows of the shared tokens.
     stop, first : int

@@ -26,7 +26,7 @@ class Numbers:
     shape: tuple[int, ...]
     values: npt.NDArray[np.generic]
 
-    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
+    def rows(self, _storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
         """Rows of them."""
         if not self.shape:
             return self.values.reshape(1, 1)

@@ -93,7 +93,7 @@ def _residual_map(
     axis_a, axis_b = pair.axis_a, pair.axis_b
     views_a = _dimension_views(pair.a.model, axis_a, n_rows)
     views_b = _dimension_views(pair.b.model, axis_b, n_rows)
-    found = match_units(views_a, views_b, lambda role: False)
+    found = match_units(views_a, views_b, lambda _role: False)
     least = MIN_MATCHED_SHARE * min(axis_a.n_units, axis_b.n_units)
     if log10_p > log10_alpha and len(found.units_a) < least:
         found = no_match()  # strangers share a few dimensions by chance

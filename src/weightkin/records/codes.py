@@ -103,6 +103,19 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    # what a policy names
+    "path-and-registered": ("number",),
+    "several-of-name": ("numbers",),
+    "no-number-or-digest": (),
+    "not-registered": ("registry",),
+    "digest-claimed": (),
+    "removed": (),
+    "registry-unread": (),
+    "stacks-left-out": (),
+    "hub-part-read": (),
+    "equal-values": ("share",),
+    "tests-reach-little": ("share",),
+    "untested-could-hold": ("n_bytes",),
 }
 Reason = Annotated[str, OneOf("reason", REASONS)]
 
@@ -203,6 +216,54 @@ DECLARED: Mapping[str, Names] = {
     "perhaps": ("kind",),
 }
 DeclaredCode = Annotated[str, OneOf("reason", DECLARED)]
+
+# Why a rule of a policy was touched. The other model and what was found are those of the finding.
+FINDINGS: Mapping[str, Names] = {
+    "text": ("text",),  # as an earlier version wrote it
+    # weights of another model
+    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    "in-forbidden-family": ("family",),
+    **dict.fromkeys(("expected-not-shown", "expected-is-child", "expected-calibrated"), ()),
+    **dict.fromkeys(("not-declared", "copy-not-declared", "hidden-parent"), ()),
+    **dict.fromkeys(("perhaps-child", "perhaps-other-child"), ()),
+    "contradicted": ("name", "declared"),
+    # what could not be tested
+    "unverified": ("name", "declared"),
+    "unverified-no-registry": ("name",),
+    "named-unknown": ("name", "reason"),
+    "named-unread": ("error",),
+    "named-not-testable": ("name",),
+    "named-tested-little": ("name", "reason"),
+    "family-not-testable": ("family", "n"),
+    "search-not-testable": ("n", "reason"),
+    "registered-left-out": ("reason",),
+    # licences and origin
+    "licence-missing": ("n_ancestors",),
+    "licence-unknown": ("licence", "n_ancestors"),
+    "ancestor-licence-missing": (),
+    "ancestor-licence-unknown": ("licence",),
+    "licence-looser": ("licence", "licence_class", "ancestor_licence", "ancestor_class"),
+    "no-relatives": ("n",),
+    # what was not read
+    "declaration-unread": ("error",),
+    "model-unread": ("tensors", "n_more"),
+    "sketch-only": (),
+    "source-unread": ("error",),
+    "no-registry": ("rules",),
+    "registry-damaged": ("error",),
+    "hidden-together": ("name", "n_bytes", "n_models", "n_beside"),
+    "hidden-anywhere": ("n_bytes", "n_all"),
+}
+FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
+
+# What else a registry knows of the contents or the source of a model.
+NOTES: Mapping[str, Names] = {
+    "text": ("text",),  # as an earlier version wrote it
+    "digest-claimed": (),
+    "same-contents": ("name", "id"),
+    "other-contents": ("id", "digest", "added"),
+}
+NoteCode = Annotated[str, OneOf("note", NOTES)]
 
 # What the index of units gives away: their labels are not exchangeable.
 PATTERNS: Mapping[str, Names] = {

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from weightkin._version import __version__
 from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.records import note
 from weightkin.records.registry import Registered
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
@@ -156,9 +157,9 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
         " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
         (model.source, model.id, model.id),
     ).fetchall()
-    notes = ["its digest is what its sketch claims, not computed here"] if model.claimed else []
-    notes += [f"same contents on the sample as {name} (#{k})" for name, k in same]
-    notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
+    notes = [note("digest-claimed")] if model.claimed else []
+    notes += [note("same-contents", name=name, id=k) for name, k in same]
+    notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
     return registered(row, tuple(notes))
 
 

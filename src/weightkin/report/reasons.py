@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weightkin.records import Skipped
-from weightkin.text import percent
+from weightkin.text import percent, shown
 
 Words = str | Callable[[Mapping[str, Any]], str]  # a template of the data, or what makes one
 
@@ -175,4 +175,26 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-common-square": "no square matrix in common",
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
+    "path-and-registered": "is both a path here and registered as #{number}, expected #{number} or "
+    "an absolute path",
+    "several-of-name": lambda x: (
+        "several registered models have this name, expected one of "
+        f"{', '.join(f'#{i}' for i in x['numbers'])}"
+    ),
+    "no-number-or-digest": "neither a number nor a whole digest, expected #NUMBER, or a digest as "
+    "`weightkin list` prints it",
+    "not-registered": lambda x: (
+        "no such registered model"
+        + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
+    ),
+    "digest-claimed": "its digest is what a sketch says of itself, and nothing here computed it",
+    "removed": "it was removed",
+    "registry-unread": "the registry that holds it cannot be read",
+    "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
+    "hub-part-read": "only a part was read from the hub",
+    "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
+    "places",
+    "tests-reach-little": "only {share:.0%} of the parameters are in reach of a test",
+    "untested-could-hold": "{n_bytes:,} bytes are in no part that could be tested, as many as "
+    "would hold it in four bits each",
 }

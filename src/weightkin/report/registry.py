@@ -118,7 +118,7 @@ def _end(record: Search, registry: str) -> list[str]:
 
 
 def _model(m: Registered) -> str:
-    notes = f" ({'; '.join(map(printable, m.notes))})" if m.notes else ""
+    notes = f" ({'; '.join(printable(x.sentence) for x in m.notes)})" if m.notes else ""
     return f"#{m.id} {printable(m.name)}{notes}"
 
 

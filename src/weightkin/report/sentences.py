@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from weightkin.records import Clue, Comparison, Skipped
-from weightkin.records.checking import Against, Check
+from weightkin.records import Clue, Comparison, Note, Skipped
+from weightkin.records.checking import Against, Check, Finding
 from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import pvalue_words
@@ -13,6 +13,7 @@ from weightkin.records.kinds import equal_kinds
 from weightkin.records.location import Location
 from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
 from weightkin.text import counted
 
@@ -82,6 +83,16 @@ def _(x: Relative) -> str:
 @one_line.register
 def _(x: Against) -> str:
     return one_line(x.summary)
+
+
+@one_line.register
+def _(x: Finding) -> str:
+    return finding_line(x)
+
+
+@one_line.register
+def _(x: Note) -> str:
+    return note_line(x)
 
 
 @one_line.register

@@ -106,8 +106,8 @@ def _edges(graph: FamilyGraph, index: Mapping[str, int]) -> Html | None:
     ]
     head = ("Child", "Parent", "Kind", "log10 p", "Direction", "Support", "Distance", "Second best")
     caption = "Every edge with what it rests on. A name shows the model in the graph."
-    if ways := [BEHIND[x].removeprefix("{} behind, ") for x in BEHIND if x in units]:
-        caption += f" Second best: how far the next parent is behind, {' or '.join(ways)}."
+    if ways := [BEHIND[x] for x in BEHIND if x in units]:
+        caption += f" Second best: how far the next parent is behind, in {' or '.join(ways)}."
     evidence = [
         (
             labels[edge.child],

@@ -252,7 +252,7 @@ def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))
-    notes = tuple(("Note", note) for note in model.notes[:MOST_NOTES])
+    notes = tuple(("Note", note.sentence) for note in model.notes[:MOST_NOTES])
     return DrawnNode(
         id=key,
         label=numbered(name, number),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weightkin.records import Note
 from weightkin.records.form import probability_words
 from weightkin.records.registry import Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
@@ -142,9 +143,9 @@ def _steps(title: str, steps: Sequence[Step], search: Search) -> Html | None:
     )
 
 
-def _named(name: str, number: int, notes: Sequence[str]) -> Html:
+def _named(name: str, number: int, notes: Sequence[Note]) -> Html:
     """A model by number and name, and what else the registry knows about its contents."""
-    said = h("p", "; ".join(notes), class_="note") if notes else None
+    said = h("p", "; ".join(x.sentence for x in notes), class_="note") if notes else None
     return join((numbered(name, number), said))
 
 
