@@ -113,7 +113,7 @@ def test_output_gets_what_standard_output_would_have_got(home, tmp_path, words):
     assert timeless[0] == timeless[1] != ""
     again = command(*words, "--output", target)
     assert (again.returncode, again.stdout) == (4, "")
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_output_goes_nowhere_near_a_model(home, tmp_path):
