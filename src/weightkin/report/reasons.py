@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weightkin.records import Skipped
+from weightkin.records.codes import REASONS
 from weightkin.text import percent, shown
 
 Words = str | Callable[[Mapping[str, Any]], str]  # a template of the data, or what makes one
@@ -79,8 +80,7 @@ PATTERN_WORDS: Mapping[str, Words] = {
     "initialised by a formula",
 }
 REASON_WORDS: Mapping[str, Words] = {
-    "unread": "{error}",
-    "axis-unknown": "{error}",
+    **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
@@ -97,6 +97,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
+    "model again",
     "weights-changed": "the weights have changed since it was registered",
     "sketch-shows-nothing": lambda x: (
         f"the sketch shows no relation and the weights cannot be used: {_nested(x)}"
@@ -139,6 +141,11 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model has token embeddings, the other image patches",
     "no-shared-token": "the vocabularies share no token",
+    "few-shared-tokens": "the two share only {n} tokens, too few",
+    "tokens-differ": "the two sketches were taken through other tokens",
+    "few-tokens": "fewer tokens than twice the dimensions of a key head",
+    "no-gated-mlp": "no gated MLP was found in both models",
+    "no-key-heads": "no key heads were found in both models",
     "patches-differ": "the numbers of patches or positions differ",
     "no-shared-patch": "no patch or position is shared",
     "no-mlp-in-both": "gate, up and down of an MLP are not known in both models",
@@ -152,7 +159,6 @@ REASON_WORDS: Mapping[str, Words] = {
     "those of the controls at random",
     "nothing-undone": "not written: b is not a permuted, rotated or rescaled copy of a",
     "shapes-differ": "the paper's statistics need equal names and shapes",
-    "cannot-run": "{error}",
     "no-folder": "{model} is not a folder with a config, which is needed to run a model",
     "too-large-to-run": "{model} needs {gib} GiB in float32; models of at most {most} GiB are run",
     "slow-to-fit": "not fitted: one matrix has {n} weights, which takes too long",
@@ -175,13 +181,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-common-square": "no square matrix in common",
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
-    "path-and-registered": "is both a path here and registered as #{number}, expected #{number} or "
-    "an absolute path",
+    "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
+    "absolute path",
     "several-of-name": lambda x: (
-        "several registered models have this name, expected one of "
+        "several registered models have this name: write one of "
         f"{', '.join(f'#{i}' for i in x['numbers'])}"
     ),
-    "no-number-or-digest": "neither a number nor a whole digest, expected #NUMBER, or a digest as "
+    "no-number-or-digest": "neither a number nor a whole digest: write #NUMBER, or a digest as "
     "`weightkin list` prints it",
     "not-registered": lambda x: (
         "no such registered model"
@@ -194,7 +200,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "hub-part-read": "only a part was read from the hub",
     "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
     "places",
-    "tests-reach-little": "only {share:.0%} of the parameters are in reach of a test",
-    "untested-could-hold": "{n_bytes:,} bytes are in no part that could be tested, as many as "
-    "would hold it in four bits each",
+    "tests-reach-little": "only {share:.0%} of the parameters could be tested",
+    "untested-could-hold": "{n_bytes:,} bytes could not be tested; that is enough to hold the "
+    "forbidden model at four bits per parameter",
 }

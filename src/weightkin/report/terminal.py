@@ -150,6 +150,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
     lines = [*NULL] if record.axes else []
     lines += _outside(record)
+    lines += _token_views(record)
     lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
@@ -237,6 +238,18 @@ def _outside(record: Comparison) -> list[str]:
         elif axis.confirmed == "sketch" and axis.passes:
             lines.append(f"  {words}: not checked on units outside the sample (sketch)")
     return lines
+
+
+def _token_views(record: Comparison) -> list[str]:
+    """How far two sketches agree on what units and heads do to tokens."""
+    found = record.token_views
+    said = []
+    if found and (x := found.units):
+        said.append(f"{x.share:.1%} of {x.n} units (at wrong depths {x.control:.1%})")
+    if found and (x := found.heads):
+        level = "" if x.level is None else f", level {x.level:.2f}"
+        said.append(f"{x.share:.1%} of {x.n} key heads (at wrong depths {x.control:.1%}{level})")
+    return [f"  seen through tokens, two views agree on {' and '.join(said)}"] if said else []
 
 
 def _reach(record: Comparison) -> list[str]:
