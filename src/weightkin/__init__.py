@@ -6,7 +6,7 @@ What a model passes through, each part importing only from those before it:
     records, stats             what leaves; laws of chance (arrays only)
     notebooks                  records show and say themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
-    compute                    where work runs: here, in processes, on a dask cluster
+    processes, compute         where work runs: here, in processes, on a dask cluster
     catalogue                  one entry per architecture: names, roles, norms, GGUF names
     sources                    a source becomes its files: on this machine, or on a hub
     formats                    files become a `Model`: rows of one tensor at a time

@@ -44,8 +44,13 @@ def quoted(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+def percent(share: float, n_decimals: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{100 * share:.{n_decimals}f} %"
+
+
 def counted(n: int, word: str) -> str:
     """A number of things."""
     if n == 1:
         return f"1 {word}"
-    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"
+    return f"{n:,} {word[:-1]}ies" if word.endswith("y") else f"{n:,} {word}s"

@@ -383,7 +383,9 @@ def test_a_config_of_endless_depth_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    assert "nowhere/config.json: no such file or folder" in why(tmp_path / "nowhere", MODELS / "gpt-a")
+    assert "nowhere/config.json: no such file or folder" in why(
+        tmp_path / "nowhere", MODELS / "gpt-a"
+    )
 
 
 def test_non_finite_activations_are_left_out(tmp_path):
@@ -439,7 +441,9 @@ def test_inputs_of_the_wrong_kind_are_refused():
         record_activations(MODELS / "gpt-a", uniform_tokens(5000, 2, 8, seed=0))
     with pytest.raises(UsageError, match="vectors of width 10, not 96"):
         record_activations(MODELS / "gpt-a", gaussian_vectors(10, 5, seed=0))
-    assert "inputs must be uniform, text or gaussian" in why(MODELS / "gpt-a", MODELS / "gpt-b", inputs="noise")
+    assert "inputs must be uniform, text or gaussian" in why(
+        MODELS / "gpt-a", MODELS / "gpt-b", inputs="noise"
+    )
     for make in (lambda: uniform_tokens(0, 1, 1, 0), lambda: random_images((1, 0, 1), 1, 0),
                  lambda: gaussian_vectors(0, 1, 0)):  # fmt: skip
         with pytest.raises(UsageError):

@@ -35,11 +35,15 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that could not be read, and why. Goes to ``skipped`` in every record."""
+    """Something that could not be read, and why. Goes to ``skipped`` in every record.
+
+    ``code`` is one of `records.codes.REASONS`, whose ``error`` is the line ``why``.
+    """
 
     what: str
     why: str
     loses_tensors: bool = True  # False for a broken hint, such as config.json
+    code: str = "unread"
 
 
 class Sketched(Protocol):

@@ -105,7 +105,7 @@ class Registry:
         """
         check_paths("sources", sources)
         if not sources and not check_flag("resume", resume):
-            raise UsageError("no models given; name at least one, or resume an earlier run")
+            raise UsageError("give at least one model, or --resume (in Python: resume=True)")
         refuse_inside(self.path, sources)
         return adding.add_all(
             self.path,
