@@ -138,10 +138,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model reads tokens, the other images",
     "no-shared-token": "the vocabularies share no token",
-    "few-shared-tokens": "{n} tokens are shared, too few",
-    "tokens-differ": "the two sketches were taken through other tokens",
-    "few-tokens": "fewer tokens than twice the dimensions of a key head",
-    "no-gated-mlp": "no gated MLP was found in both models",
+    "few-tokens": "too few tokens in common: 32 show units, and only the same ones heads, two for "
+    "each dimension",
     "no-key-heads": "no key heads were found in both models",
     "patches-differ": "patches and positions of different number",
     "no-shared-patch": "no patch or position is shared",
