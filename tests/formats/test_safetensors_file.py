@@ -1,5 +1,6 @@
 """Safetensors files are read as the reference library reads them, and hostile headers refused."""
 
+import hashlib
 import json
 import struct
 
@@ -72,6 +73,8 @@ def test_metadata_and_padding_spaces_change_nothing(tmp_path):
     padded = json.dumps(header).encode() + b"     "
     model = open_model(safetensors(tmp_path / "x.safetensors", padded, b"\x07"))
     assert model.rows("x").tolist() == [7]
+    header_of_file = struct.pack("<Q", len(padded)) + padded
+    assert model.headers == (hashlib.sha256(header_of_file).hexdigest(),)
 
 
 def test_zero_size_tensors_and_scalars_are_tensors(tmp_path):
