@@ -69,7 +69,7 @@ def test_tensors_begin_where_the_alignment_puts_them(tmp_path, alignment):
 )
 def test_an_alignment_that_is_none_is_refused(tmp_path, kind, alignment):
     path = gguf(tmp_path / "x.gguf", [("general.alignment", kind, alignment)], [W])
-    assert "as alignment" in refusal(path)
+    assert "alignment" in refusal(path)
 
 
 def test_bytes_that_belong_to_no_tensor_are_named(tmp_path):
@@ -130,12 +130,13 @@ def test_all_such_numbers_count_together(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(64), "kind 9"),
-        (struct.pack("<IIQ", ARRAY, 13, 1) + bytes(64), "kind 13"),
+        (struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(64), "type 9"),
+        (struct.pack("<IIQ", ARRAY, 13, 1) + bytes(64), "type 13"),
         (struct.pack("<IIQ", ARRAY, U8, (1 << 24) + 1) + bytes(64), "16777217"),
-        (struct.pack("<I", 13) + bytes(64), "kind 13"),
-        (struct.pack("<IIQ", ARRAY, U64, 1000) + bytes(64), "an array of 8000 bytes"),
+        (struct.pack("<I", 13) + bytes(64), "type 13"),
+        (struct.pack("<IIQ", ARRAY, U64, 1000) + bytes(64), "8000 bytes"),
     ],
+    ids=["nested", "of no type", "too long", "no type", "beyond the header"],
 )
 def test_other_values_are_refused(tmp_path, raw, said):
     path = tmp_path / "x.gguf"
@@ -159,7 +160,7 @@ def test_a_tensor_has_four_dimensions_at_most(tmp_path):
     model = open_model(gguf(path, (), [("w", (3, 1, 1, 2), *W[2:])]))
     assert model.tensors["w"].shape == (2, 1, 1, 3)
     gguf(path, (), [("w", (3, 1, 1, 1, 2), *W[2:])])
-    assert "5 dimensions" in refusal(path)
+    assert "dimensions" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,6 @@ def test_tensors_that_overlap_or_leave_the_file_are_refused(tmp_path):
     assert "'v'" in refusal(path)
     offset = whole.index(text(b"v")) + 9 + 4 + 16 + 4  # behind name, sizes and type
     path.write_bytes(whole[:offset] + struct.pack("<Q", 16) + whole[offset + 8 :])
-    assert "after the one before" in refusal(path)
+    assert "overlaps" in refusal(path)
     gguf(path, (), [W, W])
     assert "twice" in refusal(path)

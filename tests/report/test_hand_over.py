@@ -28,10 +28,8 @@ def registered(number, name, **more):
 
 def relative(model, **more):
     summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-431.25, n_blocks=6,
-                      kind=("fine-tuned",))  # fmt: skip
-    facts = {"summary": summary,
-             "cosine": 0.9, "invariant_cosine": 0.9, "looked_at": "sketch",
-             "effect": EFFECT}  # fmt: skip
+                      kind=("fine-tuned",), effect=EFFECT, looked_at="sketch")  # fmt: skip
+    facts = {"summary": summary, "cosine": 0.9, "invariant_cosine": 0.9}
     return Relative(model=model, **{**facts, **more})
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -21,12 +19,12 @@ controls = typer.Typer(
 @shared
 def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answer) -> None:
     """List how many controls there are of each class, and how alike they are."""
-    from weightkin.evidence.controls import load_controls
-    from weightkin.report.controls import control_lines
+    from weightkin.evidence.controls import controls_text, load_controls
+    from weightkin.report.lists import control_lines
 
     found = load_controls(own)
     if as_json:
-        answer.text(json.dumps([asdict(c) for c in found], indent=2, allow_nan=False))
+        answer.text(controls_text(found))
     else:
         answer.lines(control_lines(found), None)
 
@@ -49,10 +47,11 @@ def add(
 ) -> None:
     """Measure a pair of models known to be unrelated, and keep its numbers as a control."""
     from weightkin.api.controls import add_control
-    from weightkin.report.controls import control_lines
+    from weightkin.evidence.controls import controls_text
+    from weightkin.report.lists import control_lines
 
     control = add_control(a, b, model_class=model_class, documented=documented, own=own)
     if as_json:
-        answer.text(json.dumps(asdict(control), indent=2, allow_nan=False))
+        answer.text(controls_text([control]))
     else:
         answer.lines(control_lines([control]), None)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.compute import HERE, Execution, run
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, under_one_spelling
+from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
 from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
@@ -222,5 +223,5 @@ def is_of(sketch: Sketch, model: Model) -> bool:
         return False
     if model.revision and model.revision == sketch.revision:
         return True
-    now = replace(take_sketch(model, sketch.scheme), source=sketch.source)
+    now = replace(take_sketch(model, replace(sketch.scheme, has_views=False)), source=sketch.source)
     return contents_of(now) == contents_of(sketch)
