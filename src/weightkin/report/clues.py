@@ -166,7 +166,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "ancestor",
     "has-moved": "the changes from here to all its relatives share a part: it has moved since they "
     "left",
-    "came-through": "holds what {model} lost of its original: came through it",
+    "came-through": "has the same loss that {model} has against its original: derived through it",
     "coarse": "tied: stored so coarsely that it may also have been made from {model} and rounded "
     "afterwards",
     "tied-map": "tied: the same map of {model} gives exactly these values as well",

@@ -70,7 +70,7 @@ def _rule(data: Mapping[str, Any]) -> str:
 
 
 PATTERN_WORDS: Mapping[str, Words] = {
-    "sinusoids": "{tensor} holds sinusoids of the index",
+    "sinusoids": "{tensor} contains sinusoids of the index",
     "copied-heads": "{n} of the heads in {block} are copies of others",
     "sorted": "{role}: row norms follow the index (sorted or nested units)",
     "neighbours": "{role}: neighbouring units resemble each other",
@@ -109,12 +109,12 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-such-stack": "model {model} has no {stack} stack",
     "depths-differ": "a has {n_a} blocks, b has {n_b}",
     "only-other-stacks": "only stack {stack_a} of a and stack {stack_b} of b are known to be "
-    "related; compare files that hold one network each",
+    "related; compare files with one network each",
     "no-view-differs": "no view has the same features in both models",
     "no-view-read": "no view could be read",
     "non-finite-rows": "non-finite values in the rows read",
     "non-finite-sample": "non-finite values in the sample",
-    "non-finite-tensors": "{n} of {n_tensors} tensors hold non-finite values: left out",
+    "non-finite-tensors": "{n} of {n_tensors} tensors contain non-finite values: left out",
     "zero-rows": "all rows read are zero",
     "order-carries-meaning": lambda x: f"the unit order carries meaning in both models {_both(x)}",
     "formula-behind": "{role} follows its index in {rule}, as a start by formula does ({model}): "
@@ -186,8 +186,8 @@ REASON_WORDS: Mapping[str, Words] = {
     ),
     "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
-    "registry-unread": "the registry that holds it cannot be read",
-    "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
+    "registry-unread": "the registry that contains it cannot be read",
+    "stacks-left-out": "the two models have more stacks of blocks than are compared with each other",
     "hub-part-read": "only a part was read from the hub",
     "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
     "places",

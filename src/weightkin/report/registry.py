@@ -9,7 +9,7 @@ from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 MAX_LINES = 20
-NEAREST = "placed among its nearest relatives alone, every direction open; to place all models:"
+NEAREST = "placed among its nearest relatives only, with no direction claimed; to place all models:"
 
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
