@@ -19,7 +19,11 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     "unread": ("error",),
-    "axis-unknown": ("error",),
+    # why no axis is known
+    **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
+    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
+    # other reasons
     "is-sketch": (),
     "name-no-text": (),
     "text": ("text",),  # a reason of 0.1.0, as it was written
@@ -33,6 +37,7 @@ REASONS: Mapping[str, Names] = {
     "first-experts": ("n",),
     "large-group": ("n",),
     "only-sketch": (),
+    "no-token-views": ("model", "scheme"),
     "weights-changed": (),
     "sketch-shows-nothing": ("reason",),
     "compared-by-sketch": ("reason",),
@@ -70,6 +75,11 @@ REASONS: Mapping[str, Names] = {
     "no-embedding": (),
     "tokens-and-images": (),
     "no-shared-token": (),
+    "few-shared-tokens": ("n",),
+    "tokens-differ": (),
+    "few-tokens": (),
+    "no-gated-mlp": (),
+    "no-key-heads": (),
     "patches-differ": (),
     "no-shared-patch": (),
     "no-mlp-in-both": (),
@@ -104,15 +114,11 @@ REASONS: Mapping[str, Names] = {
     "no-weights": (),
     "too-many-alone": (),
     # what a policy names
+    **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
+    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
     "path-and-registered": ("number",),
     "several-of-name": ("numbers",),
-    "no-number-or-digest": (),
     "not-registered": ("registry",),
-    "digest-claimed": (),
-    "removed": (),
-    "registry-unread": (),
-    "stacks-left-out": (),
-    "hub-part-read": (),
     "equal-values": ("share",),
     "tests-reach-little": ("share",),
     "untested-could-hold": ("n_bytes",),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from weightkin.notebooks import InNotebooks, InOneLine
-from weightkin.records.accounting import Accounting, Challenge, Extent
+from weightkin.records.accounting import Accounting, Challenge, Extent, ViewAgreement
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
 from weightkin.records.form import from_text, to_text
@@ -232,6 +232,7 @@ class Comparison(InNotebooks):
     accounting: Accounting | None = None
     extent: Extent | None = None
     challenge: Challenge | None = None
+    token_views: ViewAgreement | None = None  # of two sketches
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""

@@ -174,7 +174,7 @@ def _of_family(graph: FamilyGraph) -> dict[str, Any]:
         "n_equal": len(graph.edges) - len(tested),
         "n_open": sum(10**p > graph.alpha for p in tested),
         "weakest": max(tested, default=None),
-        "units": [BEHIND[x].removeprefix("{} behind, ") for x in BEHIND if x in units],
+        "units": [BEHIND[x] for x in BEHIND if x in units],
         "explained": [edge for edge in graph.edges if edge.evidence],
         "alone": alone,
         "observed": [node for node in graph.nodes if node.observed],
