@@ -291,7 +291,7 @@ def test_a_folder_cannot_take_the_name_of_a_registered_model(small, tmp_path, mo
     shutil.copytree(small / "stranger", tmp_path / "root")  # as a pull request could
     record = outcome("root")
     assert record.outcome == "incomplete"
-    said = "root: both a path here and registered as #1; write #1 or an absolute"
+    said = "root: both a path here and registered as #1: write #1 or an absolute"
     assert record.findings[0].sentence.startswith(said)
     for name in ("#1", digest, str(small / "root")):
         assert outcome(name).outcome == "hit", name

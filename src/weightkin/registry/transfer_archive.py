@@ -108,7 +108,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     known: list[Registered] = []
     skipped: list[Skipped] = []
     if source.exists() and not source.is_file():
-        raise UnreadableModel(f"{source}: not a regular file")
+        raise UnreadableModel(f"{source}: not a file of `weightkin export` (not a regular file)")
     try:
         with (
             zipfile.ZipFile(source) as archive,
