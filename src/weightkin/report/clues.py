@@ -92,8 +92,8 @@ def _through(x: Mapping[str, Any]) -> str:
 EVIDENCE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "image-of": lambda x: (
-        f"{x['child']} can be made from {x['parent']} ({' and '.join(x['kinds'])}), but not "
-        f"{x['parent']} from {x['child']}"
+        f"{x['child']} can be made from {x['parent']} ({' and '.join(x['kinds'])}), but not the "
+        "reverse"
     ),
     "grown-or-cut": lambda x: (
         f"shape ({', '.join(x['kinds'])}): the part that only {x['child']} or only {x['parent']} "

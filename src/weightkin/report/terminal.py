@@ -29,8 +29,8 @@ PART_WORDS = {
 }
 UNUSUAL = 1.4  # effect ratio of matched units that no unrelated pair of the results reached
 NULL = (
-    "  null hypothesis: the two models were initialised independently (no shared seed or formula),",
-    "    and neither was reordered so that its units match those of the other",
+    "  null hypothesis: the two models were initialised independently (no shared seed or formula), "
+    "and neither was reordered so that its units match those of the other"
 )
 MAX_SKIPPED = 6
 MANY = 1_000_000
@@ -148,7 +148,7 @@ def _by_luck(record: Comparison) -> list[str]:
 
 def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
-    lines = [*NULL] if record.axes else []
+    lines = [NULL] if record.axes else []
     lines += _outside(record)
     lines += _token_views(record)
     lines += _reach(record)
