@@ -20,7 +20,7 @@ controls = typer.Typer(
 def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answer) -> None:
     """List the controls by class. With their number and how alike they are."""
     from weightkin.evidence.controls import controls_text, load_controls
-    from weightkin.report.controls import control_lines
+    from weightkin.report.lists import control_lines
 
     found = load_controls(own)
     if as_json:
@@ -48,7 +48,7 @@ def add(
     """Add a pair of unrelated models. Only numbers about the pair are stored."""
     from weightkin.api.controls import add_control
     from weightkin.evidence.controls import controls_text
-    from weightkin.report.controls import control_lines
+    from weightkin.report.lists import control_lines
 
     control = add_control(a, b, model_class=model_class, documented=documented, own=own)
     if as_json:

@@ -78,7 +78,7 @@ def exclusive(**given: object) -> None:
 
 def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
     """Print what would be read; sources that cannot be read are named on standard error."""
-    from weightkin.report.estimating import estimate_lines
+    from weightkin.report.lists import estimate_lines
 
     if as_json:
         answer.text(record.to_json())

@@ -126,7 +126,7 @@ def trace(
 def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
     """List the registered models. With date, source and declarations."""
     from weightkin.records.registry import Listing
-    from weightkin.report.registry import listing_lines
+    from weightkin.report.lists import listing_lines
 
     record = Listing(models=_home(registry).list())
     if as_json:
@@ -191,7 +191,7 @@ def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool
 def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
     """Print; exit 2 where a part is missing, 3 where all is."""
     from weightkin.lineage.family import none_read
-    from weightkin.report.registry import adding_lines
+    from weightkin.report.lists import adding_lines
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel

@@ -47,7 +47,7 @@ def sketch(
     """
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.sketch import sketch_files
-    from weightkin.report.sketching import sketching_lines
+    from weightkin.report.lists import sketching_lines
     from weightkin.sketch.scheme import Scheme
 
     scheme = Scheme.whole() if whole else Scheme()

@@ -243,13 +243,12 @@ def _outside(record: Comparison) -> list[str]:
 def _token_views(record: Comparison) -> list[str]:
     """How far two sketches agree on what units and heads do to tokens."""
     found = record.token_views
-    said = []
-    if found and (x := found.units):
-        said.append(f"{x.share:.1%} of {x.n} units (at wrong depths {x.control:.1%})")
-    if found and (x := found.heads):
-        level = "" if x.level is None else f", level {x.level:.2f}"
-        said.append(f"{x.share:.1%} of {x.n} key heads (at wrong depths {x.control:.1%}{level})")
-    return [f"  seen through tokens, two views agree on {' and '.join(said)}"] if said else []
+    return [
+        f"  {words} seen through tokens: two views agree on {x.share:.1%} of {x.n}"
+        f" (at wrong depths {x.control:.1%}), level {x.level:.2f}"
+        for words, x in (("units", found and found.units), ("key heads", found and found.heads))
+        if x
+    ]
 
 
 def _reach(record: Comparison) -> list[str]:

@@ -35,7 +35,14 @@ from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.sketch.views_file import DTYPES, PREFIX, checked_views, views_arrays, views_text
+from weightkin.sketch.views_file import (
+    DTYPES,
+    MAX_BYTES,
+    PREFIX,
+    checked_views,
+    views_arrays,
+    views_text,
+)
 from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
@@ -144,12 +151,12 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
         tensors[entry.name] = _tensor(entry, pieces)
     views = None
     if scheme.has_views:
-
-        def read(key: str) -> npt.NDArray[Any]:
-            left.pop(key)
-            return _read(file, contents, key)
-
-        views = checked_views(path, metadata.get("views", ""), dict(left), read)
+        keys = [key for key in left if key.startswith(PREFIX)]
+        if sum(left[key].n_bytes for key in keys) > MAX_BYTES:
+            raise unreadable(path, "large token views", f"at most {MAX_BYTES} bytes")
+        arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in keys}
+        views = checked_views(path, metadata.get("views", ""), arrays)
+        left = {key: info for key, info in left.items() if key not in keys}
     if left:
         raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
     return Sketch(
@@ -186,7 +193,7 @@ def _arrays(sketch: Sketch) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
                 yield f"{part}/{name}", sketch.tensors[name].dtype, array
     if sketch.views is not None:
         for key, array in views_arrays(sketch.views).items():
-            yield key, DTYPES[key.removeprefix(PREFIX)], array
+            yield PREFIX + key, DTYPES[array.dtype.str[1:]], array
 
 
 def _read(file: File, contents: Contents, key: str) -> npt.NDArray[Any]:
