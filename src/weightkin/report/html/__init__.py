@@ -28,7 +28,6 @@ from weightkin.report.html.environment import environment, source_name
 from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
-from weightkin.report.registry import NEAREST
 from weightkin.report.terminal import TOO_FEW, is_too_few
 from weightkin.report.tree import BEHIND, UNOBSERVED
 
@@ -190,7 +189,6 @@ def _of_trace(record: Trace) -> dict[str, Any]:
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
-        "nearest": f"{NEAREST[0].upper()}{NEAREST[1:]}.",
     }
 
 
