@@ -108,8 +108,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-unit": "no unit could be matched: in one model, all units that were read are zero, equal "
     "or not finite",
     "no-axis": "no unit axis of it is known",
-    "no-such-axis": "no {kind} axis is known in model {model}",
-    "no-such-stack": "model {model} has no {stack} stack",
+    "no-such-axis": "{kind} axes are known in only one of the two models",
+    "no-such-stack": "only one of the two models has a {stack} stack",
     "depths-differ": "a has {n_a} blocks, b has {n_b}",
     "only-other-stacks": "only stack {stack_a} of a and stack {stack_b} of b are known to be "
     "related; compare files that contain one network each",

@@ -114,8 +114,9 @@ def written(record: Any, form: str) -> str:
     """
     writers = _writers(record)
     if form not in writers:
-        some = f"one of {', '.join(writers)}" if writers else "none"
-        raise UsageError(f"--format {form}: a {type(record).__name__} has {some}")
+        kind = next(name for name, cls in KINDS.items() if isinstance(record, cls))
+        some = f"--format {', '.join(writers)}" if writers else "no --format"
+        raise UsageError(f"--format {form}: this is a {kind} record, for which there is {some}")
     return writers[form](record).rstrip("\n") + "\n"
 
 
