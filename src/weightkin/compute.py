@@ -82,7 +82,7 @@ def run(
         raise UsageError(f"workers is {workers}, expected at least 1")
     if cluster is not None:
         if workers > 1:
-            raise UsageError("workers and cluster exclude each other: one says where all is done")
+            raise UsageError("workers and cluster exclude each other")
         return _on_cluster(function, items, cluster, _client(cluster))
     if workers == 1 or len(items) < 2:
         return (function(item) for item in items)

@@ -192,11 +192,10 @@ REASON_WORDS: Mapping[str, Words] = {
     ),
     "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
-    "registry-unread": "the registry that holds it cannot be read",
-    "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
+    "registry-unread": "its registry cannot be read",
+    "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
     "hub-part-read": "only a part was read from the hub",
-    "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
-    "places",
+    "equal-values": "{share:.0%} of the values read are the same, bit for bit, at their places",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
     "untested-could-hold": "{n_bytes:,} bytes could not be tested; that is enough to hold the "
     "forbidden model at four bits per parameter",

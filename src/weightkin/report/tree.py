@@ -272,8 +272,8 @@ def _wanted(graph: FamilyGraph, child: str) -> FamilyNode:
             ids = ", ".join(printable(node.id) for node in found[:MAX_SKIPPED])
             raise UsageError(f"{printable(child)!r} names {len(found)} models: {ids}")
     near = difflib.get_close_matches(child, [node.id for node in graph.nodes], n=3)
-    hint = f", expected one such as {', '.join(map(printable, near))}" if near else ""
-    raise UsageError(f"no model here is called {printable(child)!r}{hint}")
+    hint = f"; did you mean {', '.join(map(printable, near))}?" if near else ""
+    raise UsageError(f"no model with the name {printable(child)!r}{hint}")
 
 
 def _main_number(details: Mapping[str, Any]) -> str:
