@@ -159,4 +159,4 @@ def _check_child(child: str, sources: list[str]) -> None:
     if child not in names and named_so not in names:
         near = difflib.get_close_matches(child, names, n=3)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UsageError(f"no model with the name {child!r}{hint}")
+        raise UsageError(f"no model here is called {child!r}{hint}")

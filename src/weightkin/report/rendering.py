@@ -114,9 +114,8 @@ def written(record: Any, form: str) -> str:
     """
     writers = _writers(record)
     if form not in writers:
-        kind = next(name for name, cls in KINDS.items() if isinstance(record, cls))
-        some = f"--format {', '.join(writers)}" if writers else "no --format"
-        raise UsageError(f"--format {form}: this is a {kind} record, for which there is {some}")
+        some = f"it has {', '.join(writers)}" if writers else "it has none"
+        raise UsageError(f"--format {form}: not a format of this result; {some}")
     return writers[form](record).rstrip("\n") + "\n"
 
 
