@@ -74,9 +74,8 @@ def _left_out(deeper: Sequence[Path]) -> str:
 
     if not deeper:
         return ""
-    return (
-        f"{counted(len(deeper), 'model')} one folder deeper not read: {printable(str(deeper[0]))}"
-    )
+    n = counted(len(deeper), "model")
+    return f"{n} one folder deeper not read (such as {printable(str(deeper[0]))})"
 
 
 def _with_base(source: str) -> str:
