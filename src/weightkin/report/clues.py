@@ -87,7 +87,7 @@ def _compared(x: Mapping[str, Any]) -> str:
 
 def _through(x: Mapping[str, Any]) -> str:
     via = f", via {', '.join(x['through'])}" if x["through"] else ""
-    return f"among {x['n']} models: {x['child']} descends from {x['parent']}{via}"
+    return f"among {x['n']} models: {x['child']} is placed below {x['parent']}{via}"
 
 
 EVIDENCE_WORDS: Mapping[str, Words] = {
@@ -188,7 +188,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "imported": "imported: computed elsewhere by weightkin {version}, not verified here",
     "among-equal": "among {n} models: equal contents",
     "among-below": _through,
-    "among-neither": "among {n} models: neither descends from the other",
+    "among-neither": "among {n} models: neither is placed below the other",
     "together": "every step is determined, but all together only with {probability:.2f}",
     "step-undetermined": "which came first is undetermined ({probability:.2f})",
 }
