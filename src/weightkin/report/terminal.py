@@ -193,11 +193,11 @@ def _outside(record: Comparison) -> list[str]:
 
 
 def _token_views(record: Comparison) -> list[str]:
-    """How far two sketches agree on what units and heads do to tokens."""
+    """The share of units and heads that two matrices match alike, described by tokens."""
     found = record.token_views
     return [
-        f"  {words} seen through tokens: two views agree on {x.share:.1%} of {x.n}"
-        f" (at wrong depths {x.control:.1%}), level {x.level:.2f}"
+        f"  {words} by tokens: two matrices match {percent(x.share, 1)} of {x.n} alike"
+        f" (between blocks of different depth: {percent(x.control, 1)}), level {x.level:.2f}"
         for words, x in (("units", found and found.units), ("key heads", found and found.heads))
         if x
     ]
