@@ -229,7 +229,10 @@ def test_formats_of_pairs_and_checks(home, tmp_path):
         assert drawn.stdout == fresh.stdout != ""
     command("check", home / "child", "--deny", home / "a", "--json", "--output", checked)
     assert json.loads(command("render", checked, "--format", "sarif").stdout)["version"] == "2.1.0"
-    assert command("render", checked, "--html", tmp_path / "x.html").returncode == 4
+    assert command("render", checked, "--html", tmp_path / "x.html").returncode == 0
+    listed = tmp_path / "list.json"
+    command("list", "--registry", home / "r.sqlite", "--json", "--output", listed)
+    assert command("render", listed, "--html", tmp_path / "y.html").returncode == 4
     assert Comparison.from_json(saved.read_text()).verdict == "dependent"
     assert FamilyGraph.from_json(families.small().to_json()) == families.small()
 

@@ -61,7 +61,7 @@ the name: every block has labels of its own. Each has ``n`` (key of the config t
 (tensors that must be there for that, or ``not`` be there), ``fixed`` (why it is not free).
 """
 
-from weightkin.catalogue.entry import Entry, Part
+from weightkin.catalogue.entry import Entry, TensorPart
 from weightkin.catalogue.table import by_gguf, by_model_type, entries, layouts, norm_names
 
-__all__ = ["Entry", "Part", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]
+__all__ = ["Entry", "TensorPart", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from weightkin.cli.answers import Answer
-from weightkin.cli.options import AsJson, RegistryFile, Seed
+from weightkin.cli.html import check_page, page_beside
+from weightkin.cli.options import AsJson, RegistryFile, Seed, ToHtml
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
@@ -41,6 +42,7 @@ def check(
         str | None,
         typer.Option(metavar="FILE", help="Write SARIF 2.1.0 to this file; - for standard output."),
     ] = None,
+    html: ToHtml = None,
     as_json: AsJson = False,
     seed: Seed = 0,
     answer: Answer,
@@ -53,10 +55,12 @@ def check(
 
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")
+    models = [x for x in sources if _is_model(x)]
+    check_page(html, models)
     if sarif is not None and sarif != "-":
         if not Path(sarif).parent.is_dir():
             raise UsageError(f"{sarif}: its folder does not exist")
-        refuse_inside(Path(sarif), [x for x in sources if _is_model(x)])
+        refuse_inside(Path(sarif), models)
     record = run(
         sources,
         policy,
@@ -67,12 +71,13 @@ def check(
     )
     if sarif is not None and sarif != "-":
         _write(Path(sarif), written(record, Path.cwd()) + "\n", answer)
-    if as_json:
-        answer.text(record.to_json())
-    elif sarif == "-":
-        answer.text(written(record, Path.cwd()))
-    else:
-        answer.lines(check_lines(record))
+    with page_beside(html, record, answer):
+        if as_json:
+            answer.text(record.to_json())
+        elif sarif == "-":
+            answer.text(written(record, Path.cwd()))
+        else:
+            answer.lines(check_lines(record))
     if EXIT_CODES[record.outcome]:
         raise typer.Exit(EXIT_CODES[record.outcome])
 

@@ -26,7 +26,6 @@ def render(
 ) -> None:
     """Print a saved result again. Nothing is computed; every format of its command is there."""
     from weightkin.cli.tree import DRAWING
-    from weightkin.report.html.sections import Record
     from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
 
     exclusive(html=html, format=form)
@@ -35,8 +34,11 @@ def render(
     if form is not None:
         answer.data(written(found, form.value))
         return
-    if html is not None and not isinstance(found, get_args(Record)):
-        raise UsageError(f"--html: a {type(found).__name__} has no HTML report")
+    if html is not None:
+        from weightkin.report.html import Record
+
+        if not isinstance(found, get_args(Record)):
+            raise UsageError(f"--html: a {type(found).__name__} has no HTML report")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):

@@ -18,7 +18,11 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     "unread": ("error",),
-    "axis-unknown": ("error",),
+    # why no axis is known
+    **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
+    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
+    # other reasons
     "is-sketch": (),
     "name-no-text": (),
     "text": ("text",),  # a reason of 0.1.0, as it was written
@@ -106,15 +110,11 @@ REASONS: Mapping[str, Names] = {
     "no-weights": (),
     "too-many-alone": (),
     # what a policy names
+    **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
+    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
     "path-and-registered": ("number",),
     "several-of-name": ("numbers",),
-    "no-number-or-digest": (),
     "not-registered": ("registry",),
-    "digest-claimed": (),
-    "removed": (),
-    "registry-unread": (),
-    "stacks-left-out": (),
-    "hub-part-read": (),
     "equal-values": ("share",),
     "tests-reach-little": ("share",),
     "untested-could-hold": ("n_bytes",),

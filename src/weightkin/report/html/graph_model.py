@@ -11,9 +11,8 @@ from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
-from weightkin.report.html.build import short
+from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
-from weightkin.report.html.words import source_name
 from weightkin.report.registry import numbered
 from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
 

@@ -21,7 +21,7 @@
           setTimeout(look, EVERY);
         })
         .catch(function () {
-          begun.textContent = "The server does not answer; looking again…";
+          begun.textContent = "The server does not answer; trying again…";
           setTimeout(look, 4 * EVERY);
         });
     }
@@ -29,7 +29,7 @@
   }
 
   function words(job) {
-    if (job.state === "queued") { return "waits for its turn"; }
+    if (job.state === "queued") { return "waiting for other jobs"; }
     var seconds = Math.max(0, Math.round((Date.now() - Date.parse(job.begun)) / 1000));
     return (job.said ? job.said + " · " : "") + seconds + " s";
   }
