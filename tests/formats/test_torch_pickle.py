@@ -89,6 +89,8 @@ def test_any_other_global_is_refused(function):
         (b"K\x01Q", "no storage"),
         (b"K\x01\x93", "malformed pickle (an empty stack)"),
         (b"K\x01K\x02\x93", "without a name"),
+        (text("torch") + b"K\x02\x93", "without a name"),
+        (b"K\x01" + text("Size") + b"\x93", "without a name"),
         (b"c__main__\nX\n)\x81", "refused: the pickle uses __main__.X"),
         (b"N)\x81", "unexpected arguments"),
         (b"I5\n", "refused: pickle instruction"),

@@ -156,7 +156,7 @@ def test_what_is_exported_is_imported(filled, family, tmp_path):
     assert [(m.name, m.added) for m in other.list()] == [(m.name, m.added) for m in filled.list()]
     here, there = filled.search(family / "grandchild"), other.search(family / "grandchild")
     assert [x.sentence for x in here.relatives] == [x.sentence for x in there.relatives]
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         filled.export(tmp_path / "all.zip")
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(UnreadableModel, match="expected what `export` wrote"):

@@ -153,7 +153,7 @@ def test_block_maps_show_numbers_and_large_ones_squares_that_grow():
 
 def test_all_edges_stand_in_the_table_with_their_second_best_parent():
     text = "".join(Reader(str(body(families.small()))).text)
-    for words in ("base-b, 0.31", "open (0.60)", "0.97", "−431.2", "merged, weight 0.60"):
+    for words in ("base-b, 0.31", "undetermined (0.60)", "0.97", "−431.2", "merged, weight 0.60"):
         assert words in text
 
 

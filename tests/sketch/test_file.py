@@ -79,7 +79,7 @@ def test_the_file_opens_as_the_stand_in(sketch, tmp_path):
 
 def test_nothing_is_overwritten(sketch, tmp_path):
     write_sketch(sketch, tmp_path / "x")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_sketch(sketch, tmp_path / "x")
     with pytest.raises(UsageError, match="cannot be written"):
         write_sketch(sketch, tmp_path / "missing" / "x")

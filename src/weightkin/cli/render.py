@@ -1,4 +1,4 @@
-"""The command `render`: a saved record, drawn again without computing anything."""
+"""The command `render`: a saved result in another format, without computing anything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def render(
     form: AnyFormatOption = None,
     answer: Answer,
 ) -> None:
-    """Print a saved result again. Nothing is computed; every format of its command is there."""
+    """Convert a saved result to text or another format. Nothing is recomputed."""
     from weightkin.cli.tree import DRAWING
     from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
 

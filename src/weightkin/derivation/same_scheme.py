@@ -11,11 +11,11 @@ from weightkin.sketch.stand_in import stand_in
 from weightkin.sketch.take import take_sketch
 
 BEYOND: tuple[tuple[str, TestGroup], ...] = (
-    ("blind tests (signs, units seen through tokens)", "blind"),
+    ("order-independent tests (signs, units by tokens)", "blind"),
     ("activations", "activations"),
     ("published statistics", ""),
     ("calibrated tests", "calibrated"),
-    ("maps that undo an evasion", ""),
+    ("transformation back (--recover)", ""),
 )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
 from weightkin.formats import Model, open_model
-from weightkin.records import Skipped, left_out, unread
+from weightkin.records import Skipped, left_out
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -160,7 +160,7 @@ def _opened(name: str) -> Model | Unknown:
     try:
         return open_model(name)
     except WeightkinError as error:
-        return Unknown(unread(name, error))
+        return Unknown(left_out(name, "error", error=str(error)))
 
 
 def is_path(name: str) -> bool:

@@ -17,7 +17,7 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 # Why something was left out. ``error`` is the text of an error: those are sentences.
 REASONS: Mapping[str, Names] = {
     # reading
-    "unread": ("error",),
+    **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),

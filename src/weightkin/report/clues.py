@@ -51,20 +51,21 @@ def _images(x: Mapping[str, Any]) -> str:
     return f"{sum(images.values())} tensors of {x['child']}: {', '.join(parts)}"
 
 
-def _clock(x: Mapping[str, Any]) -> str:
+def _unused_rows(x: Mapping[str, Any]) -> str:
     older = x["a"] if x["c"] < 1 else x["b"]
     return (
-        f"clock: {x['n_rows']} token rows that training never used are in {x['b']} {x['c']:.6f} "
-        f"times as large as in {x['a']}: {older} is older, which makes it a parent or an older "
-        "sibling (not counted: from a pair alone it gives no direction)"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large in {x['b']} as in {x['a']}: {older} is older, which makes it "
+        "a parent or an older sibling (not counted: from a pair alone it gives no direction)"
     )
 
 
 def _shrank(x: Mapping[str, Any]) -> str:
     side = "for" if x["log_odds"] > 0 else "against"
     return (
-        f"clock: {x['n_rows']} token rows that training never used are {x['c']:.6f} times as large "
-        f"as in the parent, by decay: counted {side} this direction (log-odds {x['log_odds']:+.1f})"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large as in the parent (weight decay): counted {side} this "
+        f"direction (log-odds {x['log_odds']:+.1f})"
     )
 
 
@@ -107,7 +108,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "against-experts": "shape, against: {child} lacks experts of the parent",
     "noise-in": "the noise correlates with {child} only (z = {z:.1f}), so it was added there",
     "coarse-lattice": "the unchanged tensors of {child} have the {lattice} precision of {parent}",
-    "unused-rows": _clock,
+    "unused-rows": _unused_rows,
     "ask-relatives": "two models alone do not show which came first; a third, related one may",
     "equal-has-no-direction": "equal values have no direction",
     "nothing-comparable": "no tensors can be compared",
@@ -163,7 +164,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "open which of the two was rewritten",
     "unused-rows-shrank": _shrank,
     "older-sibling": "the parent may be an older sibling instead: more related models may show it",
-    "few-children": "no clock, and a root of few children: this one may be its parent as well",
+    "few-children": "unused tokens do not show which came first, and the root has few children: "
+    "this model may be its parent instead",
     "distant": "each inherits less than 60 % of the other's changes: a common initialisation or "
     "early ancestor",
     "new-part": "a part of the nearest model was replaced; these still share the old part, so they "

@@ -1,4 +1,4 @@
-"""How one model was derived from the other, as lines of text."""
+"""How one model was derived from the other, and how alike sketches are, as lines of text."""
 
 from __future__ import annotations
 
@@ -111,3 +111,14 @@ def value_words(value: Any) -> str:
         shown = " ".join(str(x) for x in value[:MAX_LISTED])
         return f"{shown} …" if len(value) > MAX_LISTED else shown
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def token_view_lines(record: Comparison) -> list[str]:
+    """How far two sketches agree on what units and heads do to tokens."""
+    found = record.token_views
+    return [
+        f"  {words} seen through tokens: two views agree on {x.share:.1%} of {x.n}"
+        f" (at wrong depths {x.control:.1%}), level {x.level:.2f}"
+        for words, x in (("units", found and found.units), ("key heads", found and found.heads))
+        if x
+    ]

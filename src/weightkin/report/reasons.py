@@ -141,8 +141,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model has token embeddings, the other image patches",
     "no-shared-token": "the vocabularies share no token",
-    "few-tokens": "too few tokens in common (units: at least 32; heads: all, at least two for each "
-    "dimension)",
+    "few-tokens": "the two sketches have too few tokens in common",
     "no-key-heads": "no key heads were found in both models",
     "patches-differ": "the numbers of patches or positions differ",
     "no-shared-patch": "no patch or position is shared",
@@ -191,7 +190,7 @@ REASON_WORDS: Mapping[str, Words] = {
         "no such registered model"
         + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
     ),
-    "digest-claimed": "its digest is what a sketch says of itself, and nothing here computed it",
+    "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
     "registry-unread": "the registry that holds it cannot be read",
     "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",

@@ -1,36 +1,15 @@
-"""Results of registry commands as lines of text: listings, searches, lineages."""
+"""What the registry says, for people: searches and paths."""
 
 from __future__ import annotations
 
 from weightkin.records.form import probability_words
-from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
+from weightkin.records.registry import Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 MAX_LINES = 20
 NEAREST = "compared only with its nearest relatives, so no direction is given; for all models:"
-
-
-def adding_lines(record: Adding) -> list[str]:
-    """One line for each model, and one for all."""
-    lines = [f"added   {_model(m)}" for m in record.added]
-    lines += [f"known   {_model(m)}" for m in record.known]
-    said = f"{len(record.added)} added, {len(record.known)} already registered"
-    said += f", {len(record.skipped)} could not be read" if record.skipped else ""
-    return [*lines, f"{said}, in {record.seconds:.1f} s"]
-
-
-def listing_lines(record: Listing) -> list[str]:
-    """One line for each model, with what it declares."""
-    lines = []
-    for m in record.models:
-        parents = ", ".join(m.declared_parents)
-        said = f"; declares {printable(parents)}" if parents else ""
-        said += f"; licence {printable(m.licence)}" if m.licence else ""
-        since = f"{m.added}, imported {m.imported}" if m.imported else m.added
-        lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
-    return lines or ["no models"]
 
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
@@ -115,11 +94,6 @@ def _end(record: Search, registry: str) -> list[str]:
         f" seed {record.seed}, weightkin {record.version}"
     )
     return lines
-
-
-def _model(m: Registered) -> str:
-    notes = f" ({'; '.join(printable(x.sentence) for x in m.notes)})" if m.notes else ""
-    return f"#{m.id} {printable(m.name)}{notes}"
 
 
 def _relative(x: Relative) -> str:

@@ -88,7 +88,7 @@ def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
         else:
             os.link(name, path)  # noqa: PTH200 (fails if there is anything at the path)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already, and is not overwritten") from None
+        raise UsageError(f"{path}: already exists and is not overwritten") from None
     except OSError as error:
         raise unwritable(path, error) from None
     finally:

@@ -258,6 +258,6 @@ def job_or_404(service: JobService, number: int) -> Job:
 
 def _record(found: tuple[Job, str] | None) -> Response:
     if found is None:
-        raise HTTPException(404, "not asked for yet: POST here first")
+        raise HTTPException(404, "no answer yet: POST here first")
     job, text = found
     return Response(text, media_type=JSON, headers={"x-weightkin-job": str(job.id)})

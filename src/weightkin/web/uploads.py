@@ -43,7 +43,7 @@ def keep(file: BinaryIO, target: Path) -> None:
             shutil.copyfileobj(file, out, UPLOAD_CHUNK)
     except OSError as error:
         target.unlink(missing_ok=True)
-        raise UnusableRegistry(f"the upload cannot be kept ({error.strerror})") from None
+        raise UnusableRegistry(f"the upload cannot be stored ({error.strerror})") from None
 
 
 def tidy(uploads: Path, jobs: Jobs) -> None:
