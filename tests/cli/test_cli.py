@@ -83,7 +83,10 @@ def test_records_of_a_registry_are_not_rerun(tmp_path):
     path.write_text('{"schema": "weightkin/trace/2"}')
     found = run("verify", path)
     assert (found.returncode, found.stderr.count("\n")) == (4, 1)
-    assert "needs the registry as it was then: run trace again" in found.stderr
+    assert (
+        "depends on the registry as it was then and cannot be verified; run trace again"
+        in found.stderr
+    )
 
 
 def test_verify_reruns_records_of_locate_too(pair, tmp_path):

@@ -33,7 +33,7 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
     assert again.parameters["relatives"] == others
     assert verify(again) == []
     again.parameters["relatives"] = [3]
-    with pytest.raises(UnreadableModel, match="malformed relatives"):
+    with pytest.raises(UnreadableModel, match="relatives is not a list of sources"):
         verify(again)
 
 

@@ -38,7 +38,7 @@ def render(
         from weightkin.report.html import Record
 
         if not isinstance(found, get_args(Record)):
-            raise UsageError(f"--html: a {type(found).__name__} has no HTML report")
+            raise UsageError("--html: this result has no HTML report")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):

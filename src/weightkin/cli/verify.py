@@ -33,7 +33,7 @@ def verify(
     from weightkin.report.terminal import printable
 
     if (a is None) != (b is None):
-        raise UsageError("verify takes both models or none")
+        raise UsageError("give both models or none")
     old = read_record(read_file(record), record)
     differences = run(old, a, b)
     most = len(differences) if answer.is_verbose else MOST_SHOWN

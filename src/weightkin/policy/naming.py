@@ -110,15 +110,13 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
     except WeightkinError as error:
         return error
     if held is None:
-        return unreadable(shown(known.source), "a model that was just removed", "a registered one")
+        return unreadable(shown(known.source), "just removed from the registry")
     revision = known.revision or None
     found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
-    wanted = f"what is registered as #{known.id} (`weightkin add` registers what is there now)"
-    return (
-        unreadable(shown(known.source), found.sentence, wanted)
-        if isinstance(found, Skipped)
-        else None
-    )
+    if not isinstance(found, Skipped):
+        return None
+    said = f"registered as #{known.id}, but {found.sentence}"
+    return unreadable(shown(known.source), f"{said}; `weightkin add` registers what is there now")
 
 
 def named(

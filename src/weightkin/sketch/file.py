@@ -30,6 +30,7 @@ from weightkin.sketch.parse_metadata import (
     checked_entries,
     checked_facts,
     checked_identity,
+    damaged,
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
@@ -108,7 +109,7 @@ def read_sketch(path: Path | str) -> Sketch:
     file = LocalFile(Path(path))
     contents = read_safetensors(file)
     if not is_sketch(contents):
-        raise unreadable(file.path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(file.path, "not a file that `weightkin sketch` wrote")
     return sketch_in(file, contents)
 
 
@@ -122,7 +123,7 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     """
     path, metadata = file.path, contents.metadata
     if contents.problems:
-        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(path, "not a file that `weightkin sketch` wrote")
     stated = checked_identity(path, metadata)
     scheme = _scheme(path, metadata.get("scheme", ""))
     facts = checked_facts(path, metadata)
@@ -143,9 +144,9 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
             if info is None and n_rows == 0 and part != "run":
                 pieces.append(np.zeros((0, n_columns), dtype=NUMPY[entry.dtype]))
             elif info is None or info.shape != expected or info.dtype != entry.dtype:
-                found = "nothing" if info is None else f"{info.dtype} {list(info.shape)}"
-                expect = f"{entry.dtype} {list(expected)}"
-                raise unreadable(path, f"{found} as {quoted(key)}", expect)
+                found = "missing" if info is None else f"{info.dtype} {list(info.shape)}"
+                what = f"{quoted(key)} is {found}, not {entry.dtype} {list(expected)}"
+                raise damaged(path, what)
             else:
                 pieces.append(_read(file, contents, key).reshape(n_rows, n_columns))
         tensors[entry.name] = _tensor(entry, pieces)
@@ -153,12 +154,12 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     if scheme.has_views:
         keys = [key for key in left if key.startswith(PREFIX)]
         if sum(left[key].n_bytes for key in keys) > MAX_BYTES:
-            raise unreadable(path, "large token views", f"at most {MAX_BYTES} bytes")
+            raise damaged(path, f"token views of over {MAX_BYTES} bytes")
         arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in keys}
         views = checked_views(path, metadata.get("views", ""), arrays)
         left = {key: info for key, info in left.items() if key not in keys}
     if left:
-        raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
+        raise damaged(path, f"unknown tensor {quoted(min(left))}")
     return Sketch(
         scheme=scheme,
         tensors=tensors,
@@ -261,7 +262,7 @@ def _scheme(path: PurePath, name: str) -> Scheme:
     try:
         return Scheme.from_name(name)
     except UsageError as error:
-        raise unreadable(path, str(error), "a known scheme") from None
+        raise unreadable(path, str(error)) from None
 
 
 def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:

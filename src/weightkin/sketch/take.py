@@ -79,7 +79,7 @@ def take_sketch(
         The model is a sketch already.
     """
     if model.sketched is not None:
-        raise UsageError(f"{model.name}: is a sketch already, expected a whole model")
+        raise UsageError(f"{model.name}: already a sketch; give the model itself")
     scheme = scheme or Scheme()
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)

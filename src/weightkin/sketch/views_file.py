@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.formats.json_text import parse
+from weightkin.sketch.parse_metadata import damaged
 from weightkin.sketch.token_views import (
     MAX_HEAD_BLOCKS,
     MAX_UNIT_BLOCKS,
@@ -23,7 +24,6 @@ from weightkin.sketch.token_views import (
 )
 from weightkin.sketch.tokens import N_TOKENS, N_UNIT_TOKENS, NO_TOKENS
 from weightkin.sketch.types import VIEW_REASONS, BlockViews, Tokens, TokenViews
-from weightkin.text import unreadable
 
 PREFIX = "views/"
 MAX_BYTES = 1 << 20  # of all its tensors
@@ -86,7 +86,7 @@ def checked_views(path: PurePath, text: str, arrays: Mapping[str, npt.NDArray[An
     except (KeyError, TypeError, ValueError):
         is_sound = False
     if not is_sound:
-        raise unreadable(path, "malformed token views", "those of a sketch")
+        raise damaged(path, "invalid token views")
     return views
 
 
