@@ -14,7 +14,20 @@ LONGEST_PATH = 800  # characters of a path given in full at the head of a messag
 
 
 def unreadable(where: str | PurePath, found: str, expected: str) -> UnreadableModel:
-    """Make the error for a file: the thing, what was found, what was expected."""
+    """Make the error for a file.
+
+    Parameters
+    ----------
+    where : str or PurePath
+        The thing; a path is escaped.
+    found, expected : str
+        What is there, and what would be right.
+
+    Returns
+    -------
+    UnreadableModel
+        To be raised.
+    """
     head = located(where) if isinstance(where, PurePath) else where
     return UnreadableModel(f"{head}: found {found}, expected {expected}")
 
