@@ -53,6 +53,16 @@ def test_search_and_trace_write_pages_too(run, tmp_path):
         assert "vit-a-ft1: 1 relative among" in target.read_text(encoding="utf-8")
 
 
+def test_a_check_writes_a_page_with_each_finding(run, tmp_path):
+    target = tmp_path / "check.html"
+    code, out, _ = run("check", B, "--deny", A, "--html", target)
+    assert code == 1
+    text = target.read_text(encoding="utf-8")
+    assert html.unescape(re.search(r"<h1>(.*?)</h1>", text)[1]) == out.splitlines()[0]
+    assert "forbidden-ancestor" in text
+    assert f"weightkin check {B} --deny {A}" in text
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [
@@ -60,7 +70,7 @@ def test_search_and_trace_write_pages_too(run, tmp_path):
         ("{tmp}/model.safetensors", "expected a name ending in .html"),
         ("{tmp}/none/page.html", "expected a file in a folder that exists"),
         ("{tmp}/folder.html", "expected a file in a folder that exists"),
-        (f"{A}/page.html", f"lies inside the model {A}"),
+        (f"{A}/page.html", f"inside the model {A}"),
     ],
 )
 def test_a_page_that_could_hurt_is_refused_before_anything_is_read(run, tmp_path, target, why):

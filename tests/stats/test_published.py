@@ -78,6 +78,8 @@ def test_trace_moments_are_exact(rng):
     s = rng.standard_normal((6, 6))
     mean, variance = naive.trace_moments(s)
     assert trace_z(s) == pytest.approx((np.trace(s) - mean) / math.sqrt(variance))
+    assert trace_z(np.array([[3.0, 0.0], [1.0, 2.0]])) == pytest.approx(1.0)  # of two: 5 or 1
+    assert trace_z(np.ones((1, 1))) == trace_z(np.ones((4, 4))) == 0.0  # every relabelling is alike
 
 
 def test_perm_test_is_valid_and_counts_ties_against_us(rng):

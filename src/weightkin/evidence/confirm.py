@@ -19,12 +19,13 @@ from weightkin.evidence.blind import run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
-from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sampled, read_views
+from weightkin.evidence.sample import Plan, Run, n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.stats.coincidences import mix_log_evalue
+from weightkin.stats.matching import centred
 
 MIN_CONFIRMED_UNITS = 64  # of a run; twice as many where units were dropped
 MAX_CONFIRMED_BLOCKS = 8

@@ -223,5 +223,5 @@ def is_of(sketch: Sketch, model: Model) -> bool:
         return False
     if model.revision and model.revision == sketch.revision:
         return True
-    now = replace(take_sketch(model, sketch.scheme), source=sketch.source)
+    now = replace(take_sketch(model, replace(sketch.scheme, has_views=False)), source=sketch.source)
     return contents_of(now) == contents_of(sketch)

@@ -15,7 +15,6 @@ from weightkin.evidence.sample import (
     MAX_UNITS,
     TOKEN_RUN,
     Plan,
-    centred,
     n_embedding_rows,
     view_places,
 )
@@ -25,6 +24,7 @@ from weightkin.formats.model import Model
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
+from weightkin.stats.matching import centred
 
 N_RESIDUAL_TOKENS = 512  # embedding rows that show the residual dimensions
 MIN_MATCHED_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports

@@ -114,7 +114,7 @@ def text_tokens(
     n_windows = len(ids) // length
     if n_windows < n_sequences:
         raise UsageError(
-            f"text: found {n_windows} windows of {length} tokens, expected at least {n_sequences}"
+            f"the text has {n_windows} windows of {length} tokens, at least {n_sequences} needed"
         )
     chosen = np.random.default_rng([seed, 14]).permutation(n_windows)[:n_sequences]
     return Inputs("text", ids[: n_windows * length].reshape(n_windows, length)[chosen])
@@ -150,8 +150,7 @@ def shared_inputs(
     """
     a, b = what_it_reads(folder_a), what_it_reads(folder_b)
     if n_tokens < 1 or kind not in ("uniform", "text", "gaussian"):
-        wanted = "uniform, text or gaussian and at least one token"
-        raise UsageError(f"inputs: found {kind} and {n_tokens} tokens, expected {wanted}")
+        raise UsageError("inputs must be uniform, text or gaussian, of at least one token")
     if kind == "gaussian":
         if a.width != b.width:
             raise CannotRun(f"residual widths differ: {a.width} and {b.width}")

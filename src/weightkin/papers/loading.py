@@ -87,7 +87,7 @@ def find_mlps(model: Any) -> tuple[list[Mlp], list[Skipped]]:
             skipped.append(left_out(name, "projections-unknown"))
         else:
             mlps.append(Mlp(name, _plain_is_gate(places), {"gate", "up"} <= places.keys()))
-    skipped += [left_out(p.what, "axis-unknown", error=p.why) for p in anatomy.skipped if not mlps]
+    skipped += [left_out(p.what, p.code, error=p.why) for p in anatomy.skipped if not mlps]
     return mlps, skipped
 
 
@@ -153,7 +153,7 @@ def _check_depth(config: Mapping[str, Any], path: Path) -> None:
     for part in (config, *(v for v in config.values() if isinstance(v, dict))):
         for key in DEPTHS & part.keys():
             if isinstance(part[key], int) and part[key] > n_tensors:
-                raise CannotRun(f"{path}: found {part[key]} {key} for {n_tensors} tensors")
+                raise CannotRun(f"{path}: {part[key]} {key} for {n_tensors} tensors")
 
 
 def _head(config: Mapping[str, Any]) -> str:

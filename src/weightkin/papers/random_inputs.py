@@ -48,7 +48,7 @@ def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) 
         A size is below 1.
     """
     if min(n_vocabulary, n_sequences, length) < 1:
-        raise UsageError("uniform tokens: found an empty vocabulary or size, expected at least 1")
+        raise UsageError("uniform tokens: sizes must be at least 1")
     rng = np.random.default_rng([seed, 11])
     return Inputs("uniform", rng.integers(n_vocabulary, size=(n_sequences, length)))
 
@@ -74,7 +74,7 @@ def random_images(shape: tuple[int, int, int], n_images: int, seed: int) -> Inpu
         A size is under 1.
     """
     if min(n_images, *shape) < 1:
-        raise UsageError(f"random images: found {n_images} of shape {shape}, expected at least 1")
+        raise UsageError("random images: sizes must be at least 1")
     rng = np.random.default_rng([seed, 12])
     return Inputs("images", rng.standard_normal((n_images, *shape), dtype=np.float32))
 
@@ -98,6 +98,6 @@ def gaussian_vectors(width: int, n: int, seed: int) -> Inputs:
         A size is under 1.
     """
     if min(width, n) < 1:
-        raise UsageError(f"Gaussian vectors: found {n} of width {width}, expected at least 1")
+        raise UsageError("Gaussian vectors: sizes must be at least 1")
     rng = np.random.default_rng([seed, 13])
     return Inputs("gaussian", rng.standard_normal((n, width), dtype=np.float32))

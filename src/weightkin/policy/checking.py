@@ -25,7 +25,7 @@ from weightkin.policy.rules import RuleContext
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import FoundSource
-from weightkin.records import Skipped, left_out
+from weightkin.records import Because, Skipped, because, left_out
 from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -142,12 +142,11 @@ def _with_named(policy: Policy, expect: Sequence[Place], deny: Sequence[Place]) 
         ("missing-parent", added.expected_parents),
     ):
         if not all(name.strip() for name in names):
-            raise UsageError("an empty name, expected a source, a digest or a #number")
+            raise UsageError("an empty name; give a source, a digest or a #number")
         if names and policy.level(rule) == "off":
-            raise UsageError(f"{rule} is off, but {shown(names[0])} is named for it; expected one"
-                             " of the two")  # fmt: skip
+            raise UsageError(f"{shown(names[0])} is named for {rule}, but this rule is off")
     if not LEAST_ALPHA <= added.alpha < 1:
-        raise UsageError(f"alpha is {added.alpha}, expected {LEAST_ALPHA:g} to below 1")
+        raise UsageError(f"alpha must be from {LEAST_ALPHA:g} to below 1, not {added.alpha}")
     return added
 
 
@@ -156,12 +155,11 @@ def _check_asked(policy: Policy, home: Registry | None) -> None:
     if policy.forbidden_ancestors or policy.expected_parents or policy.forbidden_families:
         return
     if home is None and not any(rule in policy.stated for rule in NEED_REGISTRY):
-        wanted = "--policy with models, --registry, --expect-parent or --deny"
-        raise UsageError(f"nothing to check: no model is forbidden or expected, and there is no"
-                         f" registry; expected {wanted}")  # fmt: skip
+        wanted = "--deny, --expect-parent, --registry or a --policy that names models"
+        raise UsageError(f"nothing to check: no model is forbidden or expected; give {wanted}")
     if all(policy.level(rule) == "off" for rule in OF_REGISTRY):
         raise UsageError("nothing to check: no model is forbidden or expected, and every rule about"
-                         " registered models is off; expected one of them")  # fmt: skip
+                         " registered models is off")  # fmt: skip
 
 
 def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
@@ -169,7 +167,7 @@ def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
 
 
 def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) -> Room:
-    problem = ""
+    problem: Because | None = None
     models: tuple[Registered, ...] = ()
     families: dict[str, set[int]] = {}
     if home is not None:
@@ -186,9 +184,9 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
                 if isinstance(head, Meant)
             }
         except UnusableRegistry as error:
-            home, models, problem = None, (), str(error)
+            home, models, problem = None, (), because("registry-damaged", error=str(error))
     elif stated := [rule for rule in NEED_REGISTRY if rule in policy.stated]:
-        problem = f"no registry, which {', '.join(stated)} of the policy ask for"
+        problem = because("no-registry", rules=stated)
     heads = named(policy.forbidden_families, home, models, only_registered=True)
     found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
     return Room(policy, home, models, heads | found, families, problem, is_full)
@@ -216,7 +214,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
             if isinstance(one, WeightkinError):
                 errors.append(one)
     if not looked:
-        raise UnreadableModel(f"{shown(states[0].what)}: no weights, expected a model")
+        raise UnreadableModel(f"{shown(states[0].what)}: no weights to check")
     checked = [x.checked for x in looked]
     if len(sources) == len(checked) == len(errors) == 1 and checked[0].source == str(sources[0]):
         raise errors[0]
@@ -241,12 +239,13 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
     except UnusableRegistry as error:  # damaged where it was not looked at before
-        room = replace(room, registry=None, families={}, problem=str(error))
+        damaged = because("registry-damaged", error=str(error))
+        room = replace(room, registry=None, families={}, problem=damaged)
         known = look_at(None)
     bench = RuleContext(policy, known, room.families, room.is_full)
     own = known.digest
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
-    if room.problem:
+    if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
     checked = Checked(

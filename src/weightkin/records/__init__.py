@@ -18,10 +18,21 @@ from weightkin.records.comparison import (
     Part,
     Test,
 )
-from weightkin.records.notes import Clue, Skipped, clue, left_out, unread
+from weightkin.records.notes import (
+    Because,
+    Clue,
+    Note,
+    Skipped,
+    because,
+    clue,
+    left_out,
+    note,
+    unread,
+)
 
 __all__ = [
     "AxisEvidence",
+    "Because",
     "BlockRelation",
     "Calibration",
     "Clue",
@@ -31,10 +42,13 @@ __all__ = [
     "Effort",
     "Equal",
     "ModelRef",
+    "Note",
     "Part",
     "Skipped",
     "Test",
+    "because",
     "clue",
     "left_out",
+    "note",
     "unread",
 ]

@@ -20,7 +20,7 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
-from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.errors import UsageError
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -37,7 +37,14 @@ from weightkin.registry import (
     transfer_archive,
 )
 from weightkin.registry.claims import is_text
-from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
+from weightkin.registry.store import (
+    COLUMNS,
+    default_file,
+    no_registry,
+    opened,
+    write_if_free,
+    writing,
+)
 from weightkin.registry.stores import new_place, store_of
 
 ALPHA = 1e-6
@@ -99,7 +106,7 @@ class Registry:
         """
         check_paths("sources", sources)
         if not sources and not check_flag("resume", resume):
-            raise UsageError("sources is empty: at least one model is needed, or resume")
+            raise UsageError("give at least one model, or --resume (in Python: resume=True)")
         refuse_inside(self.path, sources)
         return adding.add_all(
             self.path,
@@ -237,7 +244,7 @@ class Registry:
         """Forget every model of this name, number (``#3``) or source."""
         check_kind("name", name, str, "a name, a number such as '#3' or a source")
         if not self.path.exists():
-            raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
+            raise no_registry(self.path)
         with opened(self.path, to_write=True) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):

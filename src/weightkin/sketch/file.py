@@ -1,9 +1,9 @@
 """The file of a sketch: safetensors with equal bytes for equal sketches, hostile when read.
 
-Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored; the metadata
-says everything else as JSON. Whatever can be computed again (row
-indices of runs, digests of samples, facts of values) is not stored, so it cannot be forged apart
-from the values.
+Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored, those of
+`sketch.views_file` its token views; the metadata says everything else as JSON. Whatever can be
+computed again (row indices of runs, digests of samples, facts of values) is not stored, so it
+cannot be forged apart from the values.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -29,11 +30,20 @@ from weightkin.sketch.parse_metadata import (
     checked_entries,
     checked_facts,
     checked_identity,
+    damaged,
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.sketch.views_file import (
+    DTYPES,
+    MAX_BYTES,
+    PREFIX,
+    checked_views,
+    views_arrays,
+    views_text,
+)
 from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
@@ -79,7 +89,7 @@ def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
         else:
             os.link(name, path)  # noqa: PTH200 (fails if there is anything at the path)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already, and is not overwritten") from None
+        raise UsageError(f"{path}: already exists and is not overwritten") from None
     except OSError as error:
         raise unwritable(path, error) from None
     finally:
@@ -99,7 +109,7 @@ def read_sketch(path: Path | str) -> Sketch:
     file = LocalFile(Path(path))
     contents = read_safetensors(file)
     if not is_sketch(contents):
-        raise unreadable(file.path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(file.path, "not a file that `weightkin sketch` wrote")
     return sketch_in(file, contents)
 
 
@@ -113,7 +123,7 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     """
     path, metadata = file.path, contents.metadata
     if contents.problems:
-        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(path, "not a file that `weightkin sketch` wrote")
     stated = checked_identity(path, metadata)
     scheme = _scheme(path, metadata.get("scheme", ""))
     facts = checked_facts(path, metadata)
@@ -134,20 +144,27 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
             if info is None and n_rows == 0 and part != "run":
                 pieces.append(np.zeros((0, n_columns), dtype=NUMPY[entry.dtype]))
             elif info is None or info.shape != expected or info.dtype != entry.dtype:
-                found = "nothing" if info is None else f"{info.dtype} {list(info.shape)}"
-                expect = f"{entry.dtype} {list(expected)}"
-                raise unreadable(path, f"{found} as {quoted(key)}", expect)
+                found = "missing" if info is None else f"{info.dtype} {list(info.shape)}"
+                what = f"{quoted(key)} is {found}, not {entry.dtype} {list(expected)}"
+                raise damaged(path, what)
             else:
-                place = contents.places[key]
-                raw = file.read([(place.offset, place.offset + info.n_bytes)])
-                pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
+                pieces.append(_read(file, contents, key).reshape(n_rows, n_columns))
         tensors[entry.name] = _tensor(entry, pieces)
+    views = None
+    if scheme.has_views:
+        keys = [key for key in left if key.startswith(PREFIX)]
+        if sum(left[key].n_bytes for key in keys) > MAX_BYTES:
+            raise damaged(path, f"token views of over {MAX_BYTES} bytes")
+        arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in keys}
+        views = checked_views(path, metadata.get("views", ""), arrays)
+        left = {key: info for key, info in left.items() if key not in keys}
     if left:
-        raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
+        raise damaged(path, f"unknown tensor {quoted(min(left))}")
     return Sketch(
         scheme=scheme,
         tensors=tensors,
         anatomy=stored_anatomy(metadata.get("anatomy", ""), runs, stated["name"]),
+        views=views,
         **stated,
         **facts,
     )
@@ -158,21 +175,32 @@ def sketch_bytes(sketch: Sketch) -> bytes:
     header: dict[str, Any] = {"__metadata__": _metadata(sketch)}
     pieces: list[bytes] = []
     end = 0
-    for part in PARTS:
-        for name in sorted(sketch.tensors):
-            array = _part(sketch.tensors[name], part)
-            if part != "run" and not array.size:
-                continue
-            pieces.append(raw_bytes(array))
-            begin, end = end, end + len(pieces[-1])
-            header[f"{part}/{name}"] = {
-                "dtype": sketch.tensors[name].dtype,
-                "shape": list(array.shape),
-                "data_offsets": [begin, end],
-            }
+    for key, dtype, array in _arrays(sketch):
+        pieces.append(raw_bytes(array))
+        begin, end = end, end + len(pieces[-1])
+        shape = list(array.shape)
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)
     return b"".join([len(text).to_bytes(8, "little"), text, *pieces])
+
+
+def _arrays(sketch: Sketch) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
+    """Tensors of the file in their order, each with its dtype."""
+    for part in PARTS:
+        for name in sorted(sketch.tensors):
+            array = _part(sketch.tensors[name], part)
+            if part == "run" or array.size:
+                yield f"{part}/{name}", sketch.tensors[name].dtype, array
+    if sketch.views is not None:
+        for key, array in views_arrays(sketch.views).items():
+            yield PREFIX + key, DTYPES[array.dtype.str[1:]], array
+
+
+def _read(file: File, contents: Contents, key: str) -> npt.NDArray[Any]:
+    place, info = contents.places[key], contents.tensors[key]
+    raw = file.read([(place.offset, place.offset + info.n_bytes)])
+    return raw.view(place.dtype).reshape(info.shape)
 
 
 def _part(tensor: SketchedTensor, part: str) -> npt.NDArray[Any]:
@@ -223,7 +251,7 @@ def _metadata(sketch: Sketch) -> dict[str, str]:
         "scattered": _json([list(index) for index in scattered]),
         "scheme": sketch.scheme.name,
         "tensors": _json(entries),
-    }
+    } | ({} if sketch.views is None else {"views": views_text(sketch.views)})
 
 
 def _json(value: Any) -> str:
@@ -234,7 +262,7 @@ def _scheme(path: PurePath, name: str) -> Scheme:
     try:
         return Scheme.from_name(name)
     except UsageError as error:
-        raise unreadable(path, str(error), "a known scheme") from None
+        raise unreadable(path, str(error)) from None
 
 
 def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
