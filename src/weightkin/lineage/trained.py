@@ -172,8 +172,7 @@ def _of_different(
     tensors = shared_tensors(own)
     group = measure(tensors, pairwise(own))
     found = orient(group, seed, None if known_root is None else members.index(known_root))
-    far = np.sqrt(distances(group))
-    root = int(np.flatnonzero(found.parents < 0)[0])
+    far, root = np.sqrt(distances(group)), int(np.flatnonzero(found.parents < 0)[0])
     edges = [
         trained_edge(relatives, members, found, int(v), float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)
