@@ -74,7 +74,7 @@ def test_formats_are_written_as_utf8(tree):
 def test_explain_answers_for_one_model(tree):
     code, out, _, _ = tree("a", "b", "--explain", "ft")
     assert (code, out.splitlines()[0]) == (0, "ft")
-    assert "second     base-b" in out
+    assert "runner-up  base-b" in out
     code, _, err, _ = tree("a", "b", "--explain", "nobody")
     assert (code, err.count("\n")) == (4, 1)
 
@@ -110,7 +110,7 @@ def test_an_empty_folder_exits_with_3_and_one_line(tree, tmp_path):
     code, out, err, _ = tree(tmp_path)
     assert (code, out) == (3, "")
     assert err.count("\n") == 1
-    assert "found no model among 1 entries, expected subfolders with weights" in err
+    assert "no model among 1 entry; supported are .safetensors," in err
 
 
 def test_progress_is_only_for_terminals(tree, monkeypatch):
@@ -167,7 +167,9 @@ def test_each_of_several_folders_of_models_means_the_models_inside(tmp_path):
 
 def test_models_that_all_lie_deeper_are_said_too(tmp_path):
     touch(tmp_path, "a/x/model.safetensors", "a/y/model.safetensors", "b\n/z/model.safetensors")
-    with pytest.raises(UnreadableModel, match=r"\(3 models lie one folder deeper, .*x: "):
+    with pytest.raises(
+        UnreadableModel, match=r"no model among 2 entries; 3 models lie one folder deeper, .*x: "
+    ):
         named([str(tmp_path)])
 
 

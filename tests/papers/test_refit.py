@@ -113,11 +113,11 @@ def test_what_cannot_be_refitted_is_refused():
         fit_glu(torch.zeros_like, 4, 4, seed=0, fit=Fit(1))
     with pytest.raises(CannotRun, match="vary by nan"):
         fit_glu(lambda x: x * float("nan"), 4, 4, seed=0, fit=Fit(1))
-    with pytest.raises(UsageError, match="0 units"):
+    with pytest.raises(UsageError, match="units, steps and batch of a fit"):
         fit_glu(torch.zeros_like, 4, 0, seed=0)
     with pytest.raises(CannotRun, match="widths differ"):
         generalised_match(MODELS / "gpt-a", MODELS / "vit-a", fit=Fit(1))
-    with pytest.raises(UsageError, match="found 4 MLPs"):
+    with pytest.raises(UsageError, match="no MLP number 9 among 4"):
         generalised_match(MODELS / "gpt-a", MODELS / "gpt-b", (0, 9), fit=Fit(1))
     with pytest.raises(UsageError, match="experts"):
         generalised_match(MODELS / "moe-a", MODELS / "moe-b", fit=Fit(1))

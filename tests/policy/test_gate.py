@@ -134,7 +134,9 @@ def test_a_registered_model_is_checked_by_its_name_or_number(small):
     for name in ("stranger", "#2"):
         record = check(name, deny=["#1"], registry=small / "r.sqlite")
         assert (record.models[0].name, record.outcome) == ("stranger", "pass")
-    with pytest.raises(UnreadableModel, match="neither a path nor a model of that name or number"):
+    with pytest.raises(
+        UnreadableModel, match="no such path, and no model of this name or number in"
+    ):
         check("nosuch", registry=small / "r.sqlite")
 
 
@@ -204,7 +206,7 @@ def test_what_could_not_be_verified_outranks_a_hit_that_is_listed_too(small, tmp
     done = command("check", small / "good", "--deny", small / "root", "--deny", tmp_path / "gone")
     assert done.returncode == 2
     assert "error forbidden-ancestor: forbidden root: shares weights" in done.stdout
-    assert "gone: found nothing at this path" in done.stdout
+    assert "gone: no such file or folder; a model on a hub" in done.stdout
 
 
 def test_a_registry_that_cannot_be_used_never_passes(small, tmp_path):
@@ -289,7 +291,7 @@ def test_a_folder_cannot_take_the_name_of_a_registered_model(small, tmp_path, mo
     shutil.copytree(small / "stranger", tmp_path / "root")  # as a pull request could
     record = outcome("root")
     assert record.outcome == "incomplete"
-    said = "root: is both a path here and registered as #1, expected #1"
+    said = "root: both a path here and registered as #1: write #1 or an absolute"
     assert record.findings[0].sentence.startswith(said)
     for name in ("#1", digest, str(small / "root")):
         assert outcome(name).outcome == "hit", name
@@ -387,7 +389,7 @@ def test_bytes_of_a_file_that_belong_to_no_tensor_are_named(small, tmp_path):
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf"), 1e-320])
 def test_a_policy_that_can_find_nothing_is_refused(small, alpha):
-    with pytest.raises(UsageError, match="alpha is"):
+    with pytest.raises(UsageError, match="alpha must be"):
         check(small / "good", Policy(alpha=alpha), deny=[small / "root"])
     with pytest.raises(UsageError, match="is off"):
         check(small / "good", Policy(levels={"forbidden-ancestor": "off"}), deny=[small / "root"])

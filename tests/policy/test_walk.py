@@ -200,7 +200,7 @@ def test_a_folder_of_nothing_is_unreadable(tmp_path):
     (tmp_path / "a" / "optimizer.pt").write_bytes(b"no weights")
     assert outcome(tmp_path) == ("incomplete", {"a/optimizer.pt"})
     (tmp_path / "a" / "optimizer.pt").unlink()
-    with pytest.raises(UnreadableModel, match="found no model"):
+    with pytest.raises(UnreadableModel, match="no model in it or below; supported are"):
         check(tmp_path, deny=[DENIED])
 
 

@@ -112,15 +112,15 @@ def test_a_broken_record_is_one_line(path, value):
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    with pytest.raises(UnreadableModel, match=r"^family.json: malformed field") as error:
+    with pytest.raises(UnreadableModel, match=r"^family.json: invalid record \(") as error:
         FamilyGraph.from_json(json.dumps(data), "family.json")
     assert "\n" not in str(error.value)
 
 
 def test_the_sentence_counts():
     assert families.small().sentence == (
-        "8 models: 1 family, 1 without relatives here, 1 duplicate, 1 unobserved ancestor,"
-        " 6 edges, 1 of undetermined direction"
+        "8 models: 1 family, 1 without relatives, 1 duplicate, 1 unobserved ancestor,"
+        " 6 edges (1 of undetermined direction)"
     )
 
 

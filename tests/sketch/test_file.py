@@ -79,7 +79,7 @@ def test_the_file_opens_as_the_stand_in(sketch, tmp_path):
 
 def test_nothing_is_overwritten(sketch, tmp_path):
     write_sketch(sketch, tmp_path / "x")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_sketch(sketch, tmp_path / "x")
     with pytest.raises(UsageError, match="cannot be written"):
         write_sketch(sketch, tmp_path / "missing" / "x")
@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(sketch, tmp_path):
 
 def test_other_files_are_no_sketches(rng, tmp_path):
     models.write(tmp_path / "m", models.base(rng, blocks=1))
-    with pytest.raises(UnreadableModel, match="no sketch"):
+    with pytest.raises(UnreadableModel, match="not a file that `weightkin sketch` wrote"):
         read_sketch(tmp_path / "m" / "model.safetensors")
 
 

@@ -57,7 +57,7 @@ def _network(
     stacks = read_stacks(tensors)
     readings, notes = stacks.readings, _Notes()
     for stack in stacks.too_long:
-        why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
+        why = f"too many blocks ({len(stack.blocks)}, at most {MAX_BLOCKS})"
         notes.problems.append(Problem(stack.prefix, why, code="too-many"))
     unread = [*stacks.top]
     unread += [x for stack in stacks.unread for b in stack.blocks for x in b.tensors.values()]

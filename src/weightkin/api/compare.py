@@ -114,7 +114,7 @@ def compare(
         frugal=asked.frugal,
     )
     if asked.relatives and effort == "quick":
-        raise UsageError("effort quick says no direction: leave it or the relatives out")
+        raise UsageError("effort quick determines no direction; leave out either it or relatives")
     pair = pair_of(as_source("a", a), as_source("b", b), settings)
     record = _with_papers(compare_pair(pair), pair, asked.published)
     return with_relatives(record, pair.models, asked.relatives) if asked.relatives else record

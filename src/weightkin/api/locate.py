@@ -65,7 +65,7 @@ def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Loca
     side_a, side_b = open_side(as_source("a", a)), open_side(as_source("b", b))
     for model in (side_a.model, side_b.model):
         if model.sketched is not None:
-            raise UsageError(f"{model.source}: is a sketch, expected a whole model to locate in")
+            raise UsageError(f"{model.source}: a sketch; locate needs the model itself")
     ref_a, ref_b = model_ref(side_a.model), model_ref(side_b.model)
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
     seen_through = _frames_if_needed(side_a, side_b, seed)

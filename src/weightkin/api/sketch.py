@@ -133,7 +133,7 @@ def sketch_files(
     check_paths("sources", sources)
     workers, cluster = check_execution(execution).workers, execution.cluster
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
+        raise UsageError(f"{folder}: not a folder")
     refuse_inside(folder, sources)
     skipped: list[Skipped] = []
     targets: dict[str, str] = {}  # of what, by absolute name
@@ -155,7 +155,7 @@ def sketch_files(
         raise next((x for x in errors if isinstance(x, WorkerLost)), errors[0])
     for target in targets:
         if Path(target).exists():
-            raise UsageError(f"{target}: exists already, and is not overwritten")
+            raise UsageError(f"{target}: already exists and is not overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -27,7 +27,7 @@ from weightkin.errors import UsageError, unwritable
 NARROWEST, NO_LIMIT = 40, 1 << 30  # columns
 Output = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the result to a new file, not to standard output."),
+    typer.Option(metavar="FILE", help="Write the result to a new file instead of standard output."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer, and errors.")]
 Verbose = Annotated[
@@ -55,7 +55,7 @@ class Answer:
 
     def lines(self, lines: Sequence[str], n_answer: int | None = 1) -> None:
         """Print lines for people within the width; if quiet, only the first ``n_answer``."""
-        from weightkin.report.terminal import fitted
+        from weightkin.report.width import fitted
 
         for line in lines[:n_answer] if self.is_quiet else lines:
             print("\n".join(fitted(line, self.width)))
@@ -114,7 +114,7 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     from weightkin.formats.write_guard import refuse_inside
 
     if output.exists() or output.is_symlink():
-        raise UsageError(f"{output}: exists already, and is not overwritten")
+        raise UsageError(f"{output}: already exists and is not overwritten")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: its folder does not exist")
     refuse_inside(output, sources)

@@ -20,22 +20,27 @@ def check(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Models, folders with everything below, or registered names and #numbers.",
+            help="Models, folders (searched recursively), or registered names or #numbers.",
         ),
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Policy file (default: default levels).")
+        Path | None, typer.Option(metavar="FILE", help="Policy file (default: built-in levels).")
     ] = None,
     registry: RegistryFile = None,
     expect_parent: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE|#ID", help="A parent that the weights must show; repeat."),
+        typer.Option(
+            metavar="SOURCE|#ID",
+            help="A model that must share weights with this one, and not be derived from it"
+            " (repeatable).",
+        ),
     ] = None,
     deny: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SOURCE|#ID", help="A model that no weights may be shared with; repeat."
+            metavar="SOURCE|#ID",
+            help="A forbidden model: no weights may be shared with it (repeatable).",
         ),
     ] = None,
     sarif: Annotated[
@@ -47,7 +52,7 @@ def check(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Check models against a policy. Exits with 0 passed, 1 hit, 2 not all could be checked."""
+    """Check models against a policy. Exit code 0: passed; 1: rule hit; 2: incomplete."""
     from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines

@@ -1,4 +1,4 @@
-"""The commands `controls list` and `controls add`: pairs to rank calibrated evidence among."""
+"""The commands `controls list` and `controls add`: pairs that calibrated evidence needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weightkin.cli.answers import Answer, shared
 from weightkin.cli.options import A, AsJson, B, Controls
 
 controls = typer.Typer(
-    help="Pairs of models known to be unrelated. Calibrated evidence is ranked among them.",
+    help="Manage the unrelated pairs that calibrated evidence is compared with.",
     no_args_is_help=True,
 )
 
@@ -18,7 +18,7 @@ controls = typer.Typer(
 @controls.command("list")
 @shared
 def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List how many controls there are of each class, and how alike they are."""
+    """List the controls by class. With their number and how alike they are."""
     from weightkin.evidence.controls import controls_text, load_controls
     from weightkin.report.lists import control_lines
 
@@ -36,16 +36,16 @@ def add(
     b: B,
     *,
     model_class: Annotated[
-        str | None, typer.Option("--class", help="Refuse a pair of another class.")
+        str | None, typer.Option("--class", metavar="CLASS", help="Class that the pair must have.")
     ] = None,
     documented: Annotated[
-        str, typer.Option(help="How their independence is known.")
+        str, typer.Option(metavar="TEXT", help="How it is known that they are unrelated.")
     ] = "by the user",
     own: Controls = None,
     as_json: AsJson = False,
     answer: Answer,
 ) -> None:
-    """Measure a pair of models known to be unrelated, and keep its numbers as a control."""
+    """Add a pair of unrelated models. Only numbers about the pair are stored."""
     from weightkin.api.controls import add_control
     from weightkin.evidence.controls import controls_text
     from weightkin.report.lists import control_lines

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import SignMatch, run_signs
+from weightkin.evidence.blind import run_signs
+from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
@@ -127,7 +128,7 @@ def run_quick(draw: Draw, alpha: float) -> StagesRun:
     wanted = -math.log(alpha) - math.log(LADDER["units"])
     ladder = _Ladder(draw, alpha)
     stage = ladder.confirmed(run_units_quick(ladder.tester(), wanted))
-    what = "V/O, heads, residual width, blind tests"
+    what = "V/O, heads, residual width, order-independent tests"
     skipped = (left_out(what, "quick-reads-units", "blind"),)
     return StagesRun((stage,) if stage else (), {}, skipped=skipped)
 

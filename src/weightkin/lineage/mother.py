@@ -139,7 +139,7 @@ def clusters(distance: Doubles, n_trees: int) -> Ints:
     """Tree of each model: Ward's linkage cut into ``n_trees``, numbered from 0."""
     n = len(distance)
     if not 1 <= n_trees <= n:
-        raise ValueError(f"{n_trees} trees of {n} models, expected 1 to {n}")
+        raise ValueError(f"{n_trees} trees of {n} models, not 1 to {n}")
     if n == 1:
         return np.zeros(1, dtype=np.int64)
     steps = linkage(squareform(distance, checks=False), method="ward")

@@ -135,11 +135,11 @@ def _check_inputs(model: Any, inputs: Inputs, folder: str) -> None:
     reads_images = model.main_input_name == "pixel_values"
     if reads_images != (inputs.kind == "images"):
         wanted = "images" if reads_images else "tokens"
-        raise UsageError(f"{folder}: found {inputs.kind} inputs, expected {wanted}")
+        raise UsageError(f"{folder}: the model reads {wanted}, not {inputs.kind} inputs")
     if not reads_images:
         n = model.get_input_embeddings().weight.shape[0]
         if inputs.values.min() < 0 or inputs.values.max() >= n:
-            raise UsageError(f"{folder}: found token {inputs.values.max()}, expected 0 to {n - 1}")
+            raise UsageError(f"{folder}: token {inputs.values.max()} is not within 0 to {n - 1}")
 
 
 @contextmanager
@@ -188,9 +188,7 @@ def _feed_mlps(model: Any, mlps: list[Mlp], inputs: Inputs) -> int:
     for mlp in mlps:
         width = width_of(model, mlp)
         if width != vectors.shape[1]:
-            raise UsageError(
-                f"{mlp.name}: found vectors of width {vectors.shape[1]}, expected {width}"
-            )
+            raise UsageError(f"{mlp.name}: vectors of width {vectors.shape[1]}, not {width}")
         ffn(model, mlp)(vectors)
     return 1
 

@@ -104,7 +104,7 @@ def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) 
         A size is below 1.
     """
     if min(n_vocabulary, n_sequences, length) < 1:
-        raise UsageError("uniform tokens: found an empty vocabulary or size, expected at least 1")
+        raise UsageError("uniform tokens: sizes must be at least 1")
     rng = np.random.default_rng([seed, 11])
     return Inputs("uniform", rng.integers(n_vocabulary, size=(n_sequences, length)))
 
@@ -112,7 +112,7 @@ def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) 
 def random_images(shape: tuple[int, int, int], n_images: int, seed: int) -> Inputs:
     """Images of independent standard normal pixels, shape ``(n_images, *shape)``."""
     if min(n_images, *shape) < 1:
-        raise UsageError(f"random images: found {n_images} of shape {shape}, expected at least 1")
+        raise UsageError("random images: sizes must be at least 1")
     rng = np.random.default_rng([seed, 12])
     return Inputs("images", rng.standard_normal((n_images, *shape), dtype=np.float32))
 
@@ -120,7 +120,7 @@ def random_images(shape: tuple[int, int, int], n_images: int, seed: int) -> Inpu
 def gaussian_vectors(width: int, n: int, seed: int) -> Inputs:
     """Isotropic Gaussian vectors for every MLP of a model by itself: shape ``(n, width)``."""
     if min(width, n) < 1:
-        raise UsageError(f"Gaussian vectors: found {n} of width {width}, expected at least 1")
+        raise UsageError("Gaussian vectors: sizes must be at least 1")
     rng = np.random.default_rng([seed, 13])
     return Inputs("gaussian", rng.standard_normal((n, width), dtype=np.float32))
 
@@ -171,7 +171,7 @@ def text_tokens(
     n_windows = len(ids) // length
     if n_windows < n_sequences:
         raise UsageError(
-            f"text: found {n_windows} windows of {length} tokens, expected at least {n_sequences}"
+            f"the text has {n_windows} windows of {length} tokens, at least {n_sequences} needed"
         )
     chosen = np.random.default_rng([seed, 14]).permutation(n_windows)[:n_sequences]
     return Inputs("text", ids[: n_windows * length].reshape(n_windows, length)[chosen])
@@ -207,8 +207,7 @@ def shared_inputs(
     """
     a, b = what_it_reads(folder_a), what_it_reads(folder_b)
     if n_tokens < 1 or kind not in ("uniform", "text", "gaussian"):
-        wanted = "uniform, text or gaussian and at least one token"
-        raise UsageError(f"inputs: found {kind} and {n_tokens} tokens, expected {wanted}")
+        raise UsageError("inputs must be uniform, text or gaussian, of at least one token")
     if kind == "gaussian":
         if a.width != b.width:
             raise CannotRun(f"residual widths differ: {a.width} and {b.width}")

@@ -131,9 +131,8 @@ def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Pa
     def node(x: FamilyNode) -> FamilyNode:
         ids = tuple(by_old.get(k, 0) for k in x.registered)
         if x.observed and (not ids or 0 in ids or digests[ids[0]] != x.digest):
-            raise UnreadableModel(
-                f"{source}: family graph: found node {x.id[:80]!r}, expected a model of this file"
-            )
+            what = f"node {x.id[:80]!r} of the family graph is not a model of this file"
+            raise UnreadableModel(f"{source}: {what}")
         return replace(x, registered=ids)
 
     def edge(x: FamilyEdge) -> FamilyEdge:

@@ -74,7 +74,7 @@ def family(
     """
     held = slots_of(connection)
     if not held:
-        raise UnusableRegistry(f"{path}: no model is registered, expected at least one")
+        raise UnusableRegistry(f"{path}: no model is registered")
     store = store_of(path, connection)
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
@@ -21,6 +22,12 @@ from weightkin.text import shown, unreadable
 MOST_DIGITS = 18  # of a number that a registry can have given
 
 
+def nowhere(name: str, path: Path) -> UnreadableModel:
+    """Make the error for a name that means nothing here and cannot be a hub's."""
+    what = f"no such path, and no model of this name or number in {path}"
+    return unreadable(shown(name), f"{what} (`weightkin list` shows them)")
+
+
 def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
     """A model to search for in the registry at a path; and which registered one it is, if any."""
     with opened(path, to_write=False) as connection:
@@ -29,8 +36,7 @@ def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Register
         found = named(connection, str(source))
         if not found:
             if not may_be_elsewhere(str(source)):
-                nowhere = f"neither a path nor a model of that name or number in {path}"
-                raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
+                raise nowhere(str(source), path)
             return prepare(source), None
         own = found[-1]
         file, slot = connection.execute(

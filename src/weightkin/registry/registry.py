@@ -20,7 +20,7 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
-from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.errors import UsageError
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -36,7 +36,14 @@ from weightkin.registry import (
     transfer_archive,
 )
 from weightkin.registry.claims import is_text
-from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
+from weightkin.registry.store import (
+    COLUMNS,
+    default_file,
+    no_registry,
+    opened,
+    write_if_free,
+    writing,
+)
 from weightkin.registry.stores import new_place, store_of
 
 ALPHA = 1e-6
@@ -98,7 +105,7 @@ class Registry:
         """
         check_paths("sources", sources)
         if not sources and not check_flag("resume", resume):
-            raise UsageError("sources is empty: at least one model is needed, or resume")
+            raise UsageError("give at least one model, or --resume (in Python: resume=True)")
         refuse_inside(self.path, sources)
         return adding.add_all(
             self.path,
@@ -157,13 +164,10 @@ class Registry:
             store = store_of(self.path, connection)
             parents = [p for p in query.declared.parents if is_text(p)]
             matches = {p: declarations.matching(connection, p) for p in parents}
+            wanted = [*also, *(i for ids in matches.values() for i in ids)]
             request = searching.Request(
                 own=own,
-                wanted=[
-                    i
-                    for i in (*also, *(x for ids in matches.values() for x in ids))
-                    if own is None or i != own.id
-                ],
+                wanted=[i for i in wanted if own is None or i != own.id],
                 alpha=alpha,
                 seed=seed,
                 most=most,
@@ -183,17 +187,20 @@ class Registry:
         if fresh:
             self._before = whole[0] if whole is not None else None
         else:
-            writes: list[Callable[[sqlite3.Connection], None]] = []
-            if own is not None:
-                writes.append(partial(searching.remember, own=own, found=found))
-            if whole is not None and whole[2]:
-                writes.append(partial(family.keep, graph=whole[0]))
-            write_if_free(self.path, *writes)
+            self._remember(found, whole[0] if whole is not None and whole[2] else None)
         seconds = round(time.perf_counter() - started, 3)
         record = placing.search_record(query, found, where, first, seconds)
-        said = query.declared
-        declared = declarations.check_declared(said.parents, matches, found, where)
-        return Trace(search=record, declared=declared, licence=said.licence)
+        declared = declarations.check_declared(query.declared.parents, matches, found, where)
+        return Trace(search=record, declared=declared, licence=query.declared.licence)
+
+    def _remember(self, found: searching.Compared, graph: FamilyGraph | None) -> None:
+        """Write down what other searches can use."""
+        writes: list[Callable[[sqlite3.Connection], None]] = []
+        if found.request.own is not None:
+            writes.append(partial(searching.remember, own=found.request.own, found=found))
+        if graph is not None:
+            writes.append(partial(family.keep, graph=graph))
+        write_if_free(self.path, *writes)
 
     def family(
         self,
@@ -236,7 +243,7 @@ class Registry:
         """Forget every model of this name, number (``#3``) or source."""
         check_kind("name", name, str, "a name, a number such as '#3' or a source")
         if not self.path.exists():
-            raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
+            raise no_registry(self.path)
         with opened(self.path, to_write=True) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):

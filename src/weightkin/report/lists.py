@@ -19,7 +19,7 @@ def adding_lines(record: Adding) -> list[str]:
     """One line for each model, and one for all."""
     lines = [f"added   {_model(m)}" for m in record.added]
     lines += [f"known   {_model(m)}" for m in record.known]
-    said = f"{len(record.added)} added, {len(record.known)} known already"
+    said = f"{len(record.added)} added, {len(record.known)} already registered"
     said += f", {len(record.skipped)} could not be read" if record.skipped else ""
     return [*lines, f"{said}, in {record.seconds:.1f} s"]
 

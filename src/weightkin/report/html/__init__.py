@@ -28,7 +28,6 @@ from weightkin.report.html.environment import environment, source_name
 from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
-from weightkin.report.registry import NEAREST
 from weightkin.report.terminal import TOO_FEW, is_too_few
 from weightkin.report.tree import BEHIND, UNOBSERVED
 
@@ -175,7 +174,7 @@ def _of_family(graph: FamilyGraph) -> dict[str, Any]:
         "n_equal": len(graph.edges) - len(tested),
         "n_open": sum(10**p > graph.alpha for p in tested),
         "weakest": max(tested, default=None),
-        "units": [BEHIND[x].removeprefix("{} behind, ") for x in BEHIND if x in units],
+        "units": [BEHIND[x] for x in BEHIND if x in units],
         "explained": [edge for edge in graph.edges if edge.evidence],
         "alone": alone,
         "observed": [node for node in graph.nodes if node.observed],
@@ -190,7 +189,6 @@ def _of_trace(record: Trace) -> dict[str, Any]:
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
-        "nearest": f"{NEAREST[0].upper()}{NEAREST[1:]}.",
     }
 
 
