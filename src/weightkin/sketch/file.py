@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.roles import RoleKey
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
 from weightkin.errors import UsageError, unwritable
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import SKETCH_KEY
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents, is_sketch
-from weightkin.sketch.facts import empty, raw_bytes
+from weightkin.sketch.facts import empty, raw_bytes, sketched_tensor
+from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.parse_metadata import (
     StatedTensor,
     checked_entries,
@@ -32,7 +34,6 @@ from weightkin.sketch.parse_metadata import (
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
-from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
@@ -124,7 +125,9 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     }
     left = dict(contents.tensors)
     tensors: dict[str, SketchedTensor] = {}
-    for entry in checked_entries(path, metadata, scheme):
+    entries = list(checked_entries(path, metadata, scheme))
+    keys = keys_of_samples({entry.name: entry.shape for entry in entries})
+    for entry in entries:
         pieces = []
         for part, n_rows, n_columns in entry.parts:
             key = f"{part}/{entry.name}"
@@ -141,7 +144,8 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
                 place = contents.places[key]
                 raw = file.read([(place.offset, place.offset + info.n_bytes)])
                 pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
-        tensors[entry.name] = _tensor(entry, pieces)
+        tensor = _tensor(entry, keys[entry.name], pieces)
+        tensors[tensor.name] = tensor
     if left:
         raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
     return Sketch(
@@ -159,14 +163,14 @@ def sketch_bytes(sketch: Sketch) -> bytes:
     pieces: list[bytes] = []
     end = 0
     for part in PARTS:
-        for name in sorted(sketch.tensors):
-            array = _part(sketch.tensors[name], part)
+        for tensor in sketch.as_stored.values():
+            array = _part(tensor, part)
             if part != "run" and not array.size:
                 continue
             pieces.append(raw_bytes(array))
             begin, end = end, end + len(pieces[-1])
-            header[f"{part}/{name}"] = {
-                "dtype": sketch.tensors[name].dtype,
+            header[f"{part}/{tensor.stored_name}"] = {
+                "dtype": tensor.dtype,
                 "shape": list(array.shape),
                 "data_offsets": [begin, end],
             }
@@ -184,12 +188,11 @@ def _part(tensor: SketchedTensor, part: str) -> npt.NDArray[Any]:
 def _metadata(sketch: Sketch) -> dict[str, str]:
     scattered: dict[tuple[int, ...], int] = {}
     entries = []
-    for name in sorted(sketch.tensors):
-        t = sketch.tensors[name]
+    for t in sketch.as_stored.values():
         index = tuple(t.rows[t.n_run :].tolist())
         entries.append(
             {
-                "name": name,
+                "name": t.stored_name,
                 "role": t.role,
                 "stack": t.stack,
                 "block": t.block,
@@ -237,12 +240,13 @@ def _scheme(path: PurePath, name: str) -> Scheme:
         raise unreadable(path, str(error), "a known scheme") from None
 
 
-def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
+def _tensor(entry: StatedTensor, key: RoleKey, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
     run, scattered, tail = pieces
     return sketched_tensor(
         np.concatenate([run, scattered]),
         tail if len(tail) else empty(entry.dtype),
-        name=entry.name,
+        key=key,
+        stored_name=entry.name,
         role=entry.role,
         stack=entry.stack,
         block=entry.block,
