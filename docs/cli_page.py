@@ -12,6 +12,7 @@ from weightkin.cli.main import app
 
 WORDS = {int: "N", float: "NUMBER", Path: "FILE"}
 PAGE = Path(__file__).with_name("cli.md")
+# ruff: noqa: E501 (tables of the page)
 OPENING = """# Commands
 
 Written by `docs/cli_page.py` from the commands themselves.
@@ -24,16 +25,15 @@ a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gg
 |---|---|
 | 0 | done, whatever the verdict |
 | 1 | a hit: `--fail-if`, `verify`, or a policy |
-| 2 | something was read but not all, a hub is out of reach, or a bug of ours; outranks 1 |
-| 3 | no source could be read |
+| 2 | the result is incomplete: something could not be read, a hub cannot be reached, or an internal error; outranks 1 |
+| 3 | no result: a model that the command needs cannot be read |
 | 4 | wrong command line |
 
-Results go to standard output, progress and logs to standard error. `--output FILE` writes to a new
-file what standard output would have got; `-q` prints only the answer, `-v` all details. Answers for
-people are as wide as the terminal (`COLUMNS` says otherwise); where there is no terminal no line is
-broken. `render` prints a saved result (`--json`) again. `WEIGHTKIN_REGISTRY` is the default of
-every `--registry`. A reader that goes away (`| head`)
-changes no exit code; an output that cannot be written is 2.
+Results go to standard output, progress and logs to standard error. `--output FILE` writes the result to a new
+file instead of standard output; `-q` prints only the answer, `-v` all details. Text is wrapped to the width of the
+terminal (or to `COLUMNS`); without a terminal it is not wrapped. `render` converts a result that was saved with
+`--json`. `WEIGHTKIN_REGISTRY` is the default of every `--registry`. A reader that ends early (`| head`) does not
+change the exit code; if the output cannot be written it is 2.
 """
 
 

@@ -15,6 +15,7 @@ LEVELS = {
     "arrays": -2,
     "notebooks": -2,
     "text": -1,
+    "processes": -1,
     "records": 0,
     "stats": 0,
     "scan": 0,

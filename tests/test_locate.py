@@ -190,7 +190,7 @@ def test_swapped_blocks_are_not_monotone_and_said_so(rng):
     assert not record.is_monotone
     assert len(record.monotone_map) == 3
     assert "not in order" in record.sentence
-    assert any("not monotone" in line for line in map_words(record))
+    assert any("in another order" in line for line in map_words(record))
 
 
 def test_dimensions_kept_by_a_narrower_model_are_named(rng):
@@ -216,7 +216,7 @@ def test_two_sorted_relatives_are_described_without_a_pvalue(rng):
     assert units.trusts == ""
     assert not np.any(units.log10_pvalues)
     assert "units of decoder" in record.descriptive
-    assert any("order carries meaning in both" in s.sentence for s in record.skipped)
+    assert any("the unit order is not random in either model" in s.sentence for s in record.skipped)
     assert any(m.axis == "units" for m in record.unit_maps)
 
 
@@ -240,8 +240,8 @@ def test_framed_strangers_are_not_on_the_map(rng):
     record = locate(_model(a), _model(b))
     assert record.log10_pvalue < -6
     assert record.layers == ()
-    assert "no more alike than chance" in record.sentence
-    assert any("no more alike than chance" in s.sentence for s in record.skipped)
+    assert "no more alike than by chance" in record.sentence
+    assert any("no more alike than by chance" in s.sentence for s in record.skipped)
 
 
 def test_nothing_in_common_is_not_testable(rng):
@@ -274,7 +274,7 @@ def test_long_stacks_are_grouped_in_the_heat_map(located):
     )  # fmt: skip
     lines = heat_lines(wide, ASCII_SHADES)
     assert len(lines) == 2 + 44
-    assert "3 x 3 pairs a character" in lines[0]
+    assert "3 x 3 pairs per character" in lines[0]
     assert [line[7:].index("#") for line in lines[2:]] == list(range(44))
 
 

@@ -307,7 +307,7 @@ def test_positions_that_are_sinusoids_under_a_learned_name(rng, drift):
         assert any(x.kind == "residual" for x in a.anatomy.axes)
         tables = [x.T for x in rows(a, b, "transformer.wpe.weight")]
         stage = run_stage(PairTester(a, b, Plan(64), 0), "residual", {})
-        assert "wpe.weight holds sinusoids" in stage.skipped[-1].sentence
+        assert "wpe.weight contains sinusoidal position values" in stage.skipped[-1].sentence
         return naive.unguarded_log10(*tables), log10_of(stage)
 
     judge(draw, 40, rng)

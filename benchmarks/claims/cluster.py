@@ -36,7 +36,7 @@ def run() -> list[str]:
         with Client(address, set_as_default=False) as client:
             first = set(client.run(os.getpid).values())
 
-        def kill_one(name: str, done: int, in_all: int, read: int) -> None:
+        def kill_one(_name: str, done: int, *_: int) -> None:
             if done == KILLED_AFTER:
                 os.kill(min(first), signal.SIGKILL)
 

@@ -203,7 +203,6 @@ def framed(
         arrays[0],
         read_anatomy(innocent),
         arrays[1],
-        read_anatomy(reference),
         rounds=rounds,
         with_rotation=with_rotation,
         blocks=blocks,

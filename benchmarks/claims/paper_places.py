@@ -164,7 +164,7 @@ def token_map(folder_a: Path, folder_b: Path) -> TokenMap:
         raise ValueError(seen)
     axes = [side.axes("units") for side in sides]
     views = [
-        [token_views(side.model, side.anatomy, x, frame, x.n_units) for x in own]
+        [token_views(side.model, x, frame, x.n_units) for x in own]
         for side, own, frame in zip(sides, axes, seen[:2], strict=True)
     ]
     rng = np.random.default_rng(0)

@@ -164,7 +164,7 @@ def parents(known: Mapping[str, Prepared], found: Mapping[str, Search]) -> list[
             count[k] += is_so
         if not is_right:
             missed.append(
-                (name, ", ".join(sorted(true)) or "-", _instead(name, said), _why(name, record))
+                (name, ", ".join(sorted(true)) or "-", _instead(name, said), _why(record))
             )
     rows = [(kind, *map(str, x)) for kind, x in sorted(counts.items())]
     rows.append(("all", *(str(sum(x[k] for x in counts.values())) for k in range(4))))
@@ -184,7 +184,7 @@ def _instead(name: str, said: Mapping[str, object]) -> str:
     return ", ".join(parts) or "no parent"
 
 
-def _why(name: str, record: Search) -> str:
+def _why(record: Search) -> str:
     """The first sentence that the answer rests on, or what stood in the way."""
     if record.parents:
         step = record.parents[0]

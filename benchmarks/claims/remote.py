@@ -175,7 +175,7 @@ def _on_disk() -> Iterator[None]:
     """Local files whose bytes are made up as they are read."""
     fill = LocalFile._fill
 
-    def make_up(file: LocalFile, handle: object, start: int, block: npt.NDArray[np.uint8]) -> None:
+    def make_up(file: LocalFile, _handle: object, start: int, block: npt.NDArray[np.uint8]) -> None:
         block[:] = np.frombuffer(made_up(file.path, start, len(block)), dtype=np.uint8)
         file.pages.touch(start, start + len(block))
 

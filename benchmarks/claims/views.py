@@ -21,10 +21,10 @@ from benchmarks.lib.tables import markdown
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.arrays import Floats
-from weightkin.evidence.sample import centred, make_plan, view_places
+from weightkin.evidence.sample import make_plan, view_places
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, frames, token_views
 from weightkin.stats.coincidences import count_coincidences
-from weightkin.stats.matching import match_rows
+from weightkin.stats.matching import centred, match_rows
 
 ONE_BLOCK = replace(LLAMA_7B, blocks=1)
 ROLES = ("mlp.gate", "mlp.up", "mlp.down")
@@ -91,7 +91,7 @@ def _view(side: Side, frame: TokenRows, n: int, role: str) -> Floats:
     (axis,) = side.axes("units")
     if role != "mlp.down":
         only = replace(axis, places=tuple(p for p in axis.places if p.role == role))
-        return token_views(side.model, side.anatomy, only, frame, n)[role]
+        return token_views(side.model, only, frame, n)[role]
     (place,) = [p for p in view_places(side.model, axis) if p.role == role]
     if frame.said is None:
         raise SystemExit("no unembedding")

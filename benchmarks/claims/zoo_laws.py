@@ -14,9 +14,10 @@ from benchmarks.lib.tables import markdown, most_by_chance
 from weightkin.anatomy import Axis, AxisKind, read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.pairs import Views, pair_evidence
-from weightkin.evidence.sample import Plan, centred, make_plan, read_views
+from weightkin.evidence.sample import Plan, make_plan, read_views
 from weightkin.formats import open_model
 from weightkin.stats.coincidences import coincidences_log10_sf
+from weightkin.stats.matching import centred
 
 ALPHAS = (0.1, 0.01, 0.001)
 KINDS: tuple[AxisKind, ...] = ("units", "residual")

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from weightkin.evidence.controls import Control
+from weightkin.evidence.controls import CONTROLS_SCHEMA, Control
 from weightkin.records import checking, comparison, estimating, family, location, sketching
 from weightkin.records import registry as registering
 from weightkin.report import model
@@ -25,10 +25,10 @@ MORE = {"check": {"outcome": {"enum": list(get_args(checking.Outcome))}}}  # wri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """All registered models, in the order they were added."""
+class Controls:
+    """Pairs of independent models, as a file of them contains them."""
 
-    models: tuple[registering.Registered, ...]
+    controls: tuple[Control, ...]
 
 
 RECORDS = {  # name: what its field `schema` says, and the dataclass
@@ -39,21 +39,20 @@ RECORDS = {  # name: what its field `schema` says, and the dataclass
     "sketching": (sketching.SCHEMA, sketching.Sketching),
     "estimate": (estimating.SCHEMA, estimating.Estimate),
     "adding": (registering.ADDING_SCHEMA, registering.Adding),
-    "listing": (registering.LISTING_SCHEMA, Listing),
+    "listing": (registering.LISTING_SCHEMA, registering.Listing),
     "search": (registering.SEARCH_SCHEMA, registering.Search),
     "trace": (registering.TRACE_SCHEMA, registering.Trace),
     "check": (checking.SCHEMA, checking.Check),
+    "controls": (CONTROLS_SCHEMA, Controls),
 }
 
 
 def schemas() -> dict[str, str]:
     """Text of each schema by the name of its file."""
-    made = {f"{name}.json": _record(name, *about) for name, about in RECORDS.items()}
-    definitions: dict[str, Any] = {}
-    controls = {"type": "array", "items": _type(Control, definitions)}
-    made["controls.json"] = _document("controls", "Pairs of independent models.", controls,
-                                      definitions)  # fmt: skip
-    return {name: json.dumps(x, indent=1) + "\n" for name, x in made.items()}
+    return {
+        f"{name}.json": json.dumps(_record(name, *about), indent=1) + "\n"
+        for name, about in RECORDS.items()
+    }
 
 
 def _record(name: str, schema: str, kind: type) -> dict[str, Any]:
@@ -61,16 +60,11 @@ def _record(name: str, schema: str, kind: type) -> dict[str, Any]:
     body = _object(kind, definitions)
     body["properties"] = {"schema": {"const": schema}, **MORE.get(name, {}), **body["properties"]}
     body["required"] = ["schema", *body["required"]]
-    about = body.pop("description")
-    return _document(name, about, body, definitions)
-
-
-def _document(name: str, about: str, body: dict[str, Any], definitions: dict[str, Any]) -> Any:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:weightkin:{name}:2",
+        "$id": f"urn:{schema.replace('/', ':')}",
         "title": f"weightkin {name}",
-        "description": about,
+        "description": body.pop("description"),
         **body,
         **({"$defs": dict(sorted(definitions.items()))} if definitions else {}),
     }

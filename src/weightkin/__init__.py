@@ -2,11 +2,11 @@
 
 What a model passes through, each part importing only from those before it:
 
-    errors, text               what can go wrong; one line of a foreign text
+    errors, text, arrays       kinds of error; one line of a foreign text; types of arrays
     records, stats             what leaves; laws of chance (arrays only)
     notebooks                  records show and say themselves; how is registered below
     scan                       nearest of very many vectors (arrays only)
-    compute                    where work runs: here, in processes, on a dask cluster
+    processes, compute         where work runs: here, in processes, on a dask cluster
     catalogue                  one entry per architecture: names, roles, norms, GGUF names
     sources                    a source becomes its files: on this machine, or on a hub
     formats                    files become a `Model`: rows of one tensor at a time
@@ -21,6 +21,7 @@ What a model passes through, each part importing only from those before it:
     registry                   many models in one file, found again by their weights
     report                     records as words, drawings and the formats of other tools
     policy                     a gate: forbidden ancestors, declarations, licences
+    web                        pages and API of a registry
     cli                        one command per verb
 
 Public names are resolved on first use, so that importing the package costs nothing.

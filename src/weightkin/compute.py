@@ -6,23 +6,19 @@ costs nothing but the item it was at: that is tried again elsewhere, a few times
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
-import signal
 import socket
-import sys
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from weightkin._version import __version__
 from weightkin.errors import OutOfReach, UsageError
+from weightkin.processes import Answer, Ended, Lost, Process, Say, listen
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -53,13 +49,6 @@ class Execution:
 
 
 HERE = Execution()
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """What became of an item that no worker finished."""
-
-    why: str
 
 
 def run(
@@ -100,105 +89,44 @@ def run(
     return _in_processes(function, items, min(workers, len(items)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Worker:
-    """A process that takes items and gives results, one at a time."""
-
-    process: BaseProcess
-    connection: Connection[Any, Any]
-
-    @property
-    def sentinel(self) -> int:
-        """What becomes ready when the process ends."""
-        return self.process.sentinel
-
-
 def _in_processes(function: Callable[[T], R], items: Sequence[T], n: int) -> Generator[R | Lost]:
     waiting = deque(range(len(items)))
-    tried: set[int] = set()  # a worker died over them once
+    tried: set[int] = set()  # a process was killed over them once
     done: dict[int, R | Lost] = {}
-    crew: dict[_Worker, deque[int]] = {}  # what each has to do, first what it is at
+    crew: dict[Process, deque[int]] = {}  # what each has to do, first what it is at
     try:
         for k in range(len(items)):
             while k not in done:
                 while len(crew) < n and waiting:
-                    crew[_started(function)] = deque()
-                for worker, own in crew.items():
+                    crew[Process(partial(_silent, function))] = deque()
+                for process, own in crew.items():
                     while waiting and waiting[0] < k + AHEAD * n and len(own) < AT_HAND:
                         own.append(waiting.popleft())
-                        with suppress(OSError):  # it died meanwhile, which is seen below
-                            worker.connection.send(items[own[-1]])
-                wait([x for w, own in crew.items() if own for x in (w.connection, w.sentinel)])
-                for worker, own in list(crew.items()):
-                    if worker.connection.poll():
-                        with suppress(EOFError, OSError):
-                            answer = worker.connection.recv()
-                            done[own.popleft()] = answer
-                            continue
-                    elif worker.process.is_alive():
-                        continue
-                    del crew[worker]
-                    code = _ended(worker)
-                    if not own:
-                        continue
-                    item = own.popleft()
-                    if item in tried or code >= 0:
-                        done[item] = Lost(f"the process that read it {_how_ended(code)}")
-                    else:
-                        tried.add(item)
-                        own.appendleft(item)  # once more, in another process
-                    waiting.extendleft(reversed(own))
+                        process.ask(items[own[-1]])
+                for process, message in listen([process for process, own in crew.items() if own]):
+                    item = crew[process].popleft()
+                    if isinstance(message, Answer):
+                        done[item] = message.value
+                    elif isinstance(message, Ended):
+                        left = crew.pop(process)
+                        if message.code >= 0:
+                            done[item] = Lost(f"the process that read it {message}")
+                        elif item in tried:
+                            done[item] = Lost(f"the process that read it {message}, twice")
+                        else:
+                            tried.add(item)
+                            left.appendleft(item)  # once more, in another process
+                        waiting.extendleft(reversed(left))
             yield done.pop(k)
     finally:
-        for worker in crew:
-            worker.process.terminate()
-        for worker in crew:
-            _ended(worker)
+        for process in crew:
+            process.stop()
+        for process in crew:
+            process.end()
 
 
-def _started(function: Callable[[T], R]) -> _Worker:
-    context = multiprocessing.get_context("forkserver")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, pickle.dumps(function)), daemon=True)
-    process.start()
-    there.close()
-    return _Worker(process, here)
-
-
-def _serve(connection: Connection[Any, Any], function: bytes) -> None:
-    """The life of a worker. Interrupts are for whoever started it; nothing heavy comes earlier."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half-written files are cleaned up
-    answer = pickle.loads(function)  # noqa: S301 (from the process that started this one)
-    while True:
-        try:
-            item = connection.recv()
-        except (EOFError, OSError):  # nobody is there any more
-            return
-        try:
-            result = answer(item)
-        except MemoryError:  # any other exception is a bug: its traceback, and the end of this
-            result = Lost("the process that read it had not enough memory")
-        except RecursionError:
-            result = Lost("it is nested too deeply to be read")
-        with suppress(BrokenPipeError):
-            connection.send(result)
-
-
-def _ended(worker: _Worker) -> int:
-    """Exit code of a process, less than 0 where a signal killed it; it is ended if it has not."""
-    worker.connection.close()
-    worker.process.join(LOOK_SECONDS)
-    if worker.process.is_alive():
-        worker.process.kill()
-        worker.process.join()
-    code = worker.process.exitcode or 0
-    worker.process.close()
-    return code
-
-
-def _how_ended(code: int) -> str:
-    return f"was killed ({signal.Signals(-code).name}), twice" if code < 0 else f"failed ({code})"
+def _silent(function: Callable[[T], R], item: T, _say: Say) -> R:
+    return function(item)
 
 
 def _on_cluster(

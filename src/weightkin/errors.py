@@ -1,4 +1,4 @@
-"""What can go wrong for the caller: one line each, with the exit code it becomes."""
+"""Kinds of error and their exit codes. The words of an error stand where it is raised."""
 
 import errno
 

@@ -13,10 +13,10 @@ SHOWN = 120  # characters of a foreign text that a message repeats
 LONGEST_PATH = 800  # characters of a path given in full at the head of a message
 
 
-def unreadable(where: str | PurePath, found: str, expected: str) -> UnreadableModel:
-    """Make the error for a file: the thing, what was found, what was expected."""
+def unreadable(where: str | PurePath, what: str, expected: str = "") -> UnreadableModel:
+    """Make the error for a file or a thing in it: what is wrong, and what to do if that helps."""
     head = located(where) if isinstance(where, PurePath) else where
-    return UnreadableModel(f"{head}: found {found}, expected {expected}")
+    return UnreadableModel(f"{head}: {what}" + (f", expected {expected}" if expected else ""))
 
 
 def located(path: PurePath, tensor: str | None = None) -> str:
@@ -44,8 +44,13 @@ def quoted(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+def percent(share: float, n_decimals: int = 0) -> str:
+    """A share as a percentage."""
+    return f"{100 * share:.{n_decimals}f} %"
+
+
 def counted(n: int, word: str) -> str:
     """A number of things."""
     if n == 1:
         return f"1 {word}"
-    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"
+    return f"{n:,} {word[:-1]}ies" if word.endswith("y") else f"{n:,} {word}s"

@@ -10,7 +10,7 @@ from tests.anatomy.test_read import header, llama_shapes
 from tests.anatomy.tiny import MAKERS, make
 from weightkin.anatomy.roles import RoleKey, role_keys, role_pieces
 from weightkin.catalogue import entries
-from weightkin.formats.gguf_names import original_name
+from weightkin.formats.gguf_metadata import original_name
 from weightkin.formats.model import TensorInfo
 
 

@@ -46,15 +46,15 @@ def test_a_model_stands_in_one_control_only(trio, tmp_path):
     assert run("controls", "add", trio / "a", trio / "b", "--controls", own).returncode == 0
     again = run("controls", "add", trio / "c", trio / "b", "--controls", own)
     assert again.returncode == 4
-    assert "stands in another control" in again.stderr
+    assert "is already part of another control" in again.stderr
     assert len(json.loads(own.read_text())["controls"]) == 1
 
 
 @pytest.mark.parametrize(
     ("a", "b", "options", "said"),
     [
-        ("a", "child", (), "compare says: dependent"),
-        ("a", "a", (), "a and b are one model"),
+        ("a", "child", (), "cannot be a control: dependent ("),
+        ("a", "a", (), "a and b are the same model"),
         ("a", "b", ("--class", "plain vision"), "expected plain vision"),
     ],
 )

@@ -53,6 +53,16 @@ def test_search_and_trace_write_pages_too(run, tmp_path):
         assert "vit-a-ft1: 1 relative among" in target.read_text(encoding="utf-8")
 
 
+def test_a_check_writes_a_page_with_each_finding(run, tmp_path):
+    target = tmp_path / "check.html"
+    code, out, _ = run("check", B, "--deny", A, "--html", target)
+    assert code == 1
+    text = target.read_text(encoding="utf-8")
+    assert html.unescape(re.search(r"<h1>(.*?)</h1>", text)[1]) == out.splitlines()[0]
+    assert "forbidden-ancestor" in text
+    assert f"weightkin check {B} --deny {A}" in text
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [

@@ -86,7 +86,7 @@ def test_a_number_is_a_registered_model_unless_there_is_such_a_file(home, monkey
         assert command(verb, "9", *store).returncode == 3
     monkeypatch.chdir(tmp_path)
     models.write(tmp_path / "2", models.base(np.random.default_rng(1)))
-    assert command("search", "2", *store).stdout.startswith("2: no evidence")
+    assert command("search", "2", *store).stdout.startswith("2: no relatives found")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_output_gets_what_standard_output_would_have_got(home, tmp_path, words):
     assert timeless[0] == timeless[1] != ""
     again = command(*words, "--output", target)
     assert (again.returncode, again.stdout) == (4, "")
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_output_goes_nowhere_near_a_model(home, tmp_path):
@@ -200,7 +200,7 @@ def test_adding_and_sketching_are_drawn_too(home, tmp_path):
     added, sketched = tmp_path / "added.json", tmp_path / "sketched.json"
     command("add", home / "a", "--registry", tmp_path / "r", "--json", "--output", added)
     command("sketch", home / "a", "--out", tmp_path / "s", "--json", "--output", sketched)
-    assert "1 added, 0 known already" in command("render", added).stdout
+    assert "1 added, 0 already registered" in command("render", added).stdout
     assert command("render", sketched).stdout.startswith("a: ")
 
 
@@ -229,7 +229,10 @@ def test_formats_of_pairs_and_checks(home, tmp_path):
         assert drawn.stdout == fresh.stdout != ""
     command("check", home / "child", "--deny", home / "a", "--json", "--output", checked)
     assert json.loads(command("render", checked, "--format", "sarif").stdout)["version"] == "2.1.0"
-    assert command("render", checked, "--html", tmp_path / "x.html").returncode == 4
+    assert command("render", checked, "--html", tmp_path / "x.html").returncode == 0
+    listed = tmp_path / "list.json"
+    command("list", "--registry", home / "r.sqlite", "--json", "--output", listed)
+    assert command("render", listed, "--html", tmp_path / "y.html").returncode == 4
     assert Comparison.from_json(saved.read_text()).verdict == "dependent"
     assert FamilyGraph.from_json(families.small().to_json()) == families.small()
 

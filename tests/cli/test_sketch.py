@@ -70,7 +70,7 @@ def test_models_and_files_stay_as_they_are(shelf, tmp_path):
     assert run("sketch", shelf / "a", "--out", tmp_path).returncode == 0
     again = run("sketch", shelf / "child", shelf / "a", "--out", tmp_path)
     assert again.returncode == 4
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
     assert len(list(tmp_path.iterdir())) == 1
 
 

@@ -74,7 +74,7 @@ def test_formats_are_written_as_utf8(tree):
 def test_explain_answers_for_one_model(tree):
     code, out, _, _ = tree("a", "b", "--explain", "ft")
     assert (code, out.splitlines()[0]) == (0, "ft")
-    assert "second     base-b" in out
+    assert "runner-up  base-b" in out
     code, _, err, _ = tree("a", "b", "--explain", "nobody")
     assert (code, err.count("\n")) == (4, 1)
 

@@ -40,7 +40,7 @@ def test_all_rewrites_together_preserve_outputs_and_loss(name, tmp_path):
 def test_framing_stays_far_below_the_likeness_of_a_child(tmp_path, rng):
     reference, config, anatomy = load("llama-a")
     innocent, child = load("llama-b")[0], load("llama-a-long")[0]
-    framed = frame(innocent, anatomy, reference, anatomy, rounds=5)
+    framed = frame(innocent, anatomy, reference, rounds=5)
     before = output(tmp_path / "before", innocent, config)
     after = output(tmp_path / "after", framed.arrays, config | framed.config_changes)
     assert distance(before, after) < 1e-4

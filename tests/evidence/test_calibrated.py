@@ -65,7 +65,7 @@ def test_the_statistic_is_that_of_its_naive_twin(zoo, a, b):
         views = []
         for side, frame in zip(sides, seen, strict=True):
             axis = next(x for x in side.axes("units") if x.block == match.block[1])
-            views.append(token_views(side.model, side.anatomy, axis, frame, axis.n_units))
+            views.append(token_views(side.model, axis, frame, axis.n_units))
         assert match.share == _naive_share(*views, a.startswith("llama"))
 
 

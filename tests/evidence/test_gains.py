@@ -15,7 +15,7 @@ from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Place
 from weightkin.catalogue import by_model_type, layouts, norm_names
 from weightkin.formats import model_from_arrays
-from weightkin.formats.gguf_names import config_of
+from weightkin.formats.gguf_metadata import config_of
 from weightkin.sketch.invariant import invariant_vector
 
 GEMMA = CONFIG | {"model_type": "gemma"}

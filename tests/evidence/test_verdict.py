@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from weightkin.evidence.verdict import Reach, decide
 from weightkin.records import AxisEvidence
 
@@ -65,3 +67,14 @@ def test_nothing_found_needs_tests_that_could_have_found_something():
     ):
         assert verdict([axis()], reach)[0] == said
         assert len(decide([axis()], ALPHA, reach, is_equal=False)[2]) == (said == "not-testable")
+
+
+def test_why_nothing_could_be_shown_is_said_in_numbers():
+    short = Reach(log10_pvalue=-2.0, share=1.0)
+    narrow = Reach(log10_pvalue=-100.0, share=1 / 3)
+    for reach, data in (
+        (short, {"pvalue": pytest.approx(0.01), "alpha": ALPHA}),
+        (narrow, {"share": 0.3333}),
+    ):
+        (why,) = decide([axis()], ALPHA, reach, is_equal=False)[2]
+        assert why.data == data

@@ -18,7 +18,8 @@ def refusal(source) -> str:
     message = str(caught.value)
     assert message.isprintable()
     assert len(message) < 1000
-    assert "expected" in message
+    assert all(message.partition(": ")[::2])  # the thing, and what is wrong with it
+    assert "found" not in message.partition(": ")[2]  # a sentence, no template
     return message
 
 

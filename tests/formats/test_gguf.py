@@ -117,13 +117,13 @@ def test_a_file_in_parts_is_one_model_by_folder_or_by_any_part(tmp_path):
         assert partial.is_partial
         assert len(partial.tensors) == 40
     (tmp_path / parts[0]).unlink()
-    assert "the first part before it" in refusal(tmp_path)
+    assert "a later part of a split file needs the first one" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("architecture", "kind", "said"),
     [
-        ("llama", "adapter", "a LoRA adapter alone"),
+        ("llama", "adapter", "a LoRA adapter without its base"),
         ("imatrix", "imatrix", "an importance matrix"),
         ("controlvector", None, "a control vector"),
     ],
@@ -144,9 +144,9 @@ def test_texts_of_arrays_and_counts_are_bounded(tmp_path):
     start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a"
     path = tmp_path / "x.gguf"
     path.write_bytes(start + struct.pack("<IIQ", 9, 8, (1 << 21) + 1) + bytes(1 << 16))
-    assert "texts in arrays" in refusal(path)
+    assert "too many texts in arrays (2097153, at most 2097152)" in refusal(path)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, (1 << 17) + 1, 0) + bytes(64))
-    assert "131073 tensors" in refusal(path)
+    assert "too many tensors or metadata entries (131073 and 0," in refusal(path)
 
 
 def test_as_many_texts_as_are_allowed_are_passed_over(tmp_path, monkeypatch):

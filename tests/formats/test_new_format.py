@@ -75,9 +75,9 @@ def test_it_is_compared(model):
 def test_it_is_found_guarded_and_checked(model):
     folder = model.parent
     assert named([str(folder)]) == [str(model)]
-    with pytest.raises(UsageError, match="lies inside the model"):
+    with pytest.raises(UsageError, match="inside the model .*; choose another folder"):
         refuse_inside(model / "report.html")
     assert check(folder, deny=[MODELS / "llama-a"]).outcome == "hit"
     (model / "weights.toy").rename(model / "notes.txt")
     (problem,) = check(folder, deny=[MODELS / "llama-a"]).models
-    assert "a toy" in problem.findings[0].reason
+    assert "a toy" in problem.findings[0].sentence

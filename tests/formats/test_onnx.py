@@ -118,7 +118,9 @@ def test_values_beside_are_found_by_offset_and_length(tmp_path):
     ["../data", "/etc/passwd", "a/../data", "..", "", "a\\b", "C:data", "x\0y", "a" * 2000],
 )
 def test_paths_that_lead_out_are_refused(tmp_path, location):
-    assert "refused path" in refusal(beside(tmp_path, location=location))
+    message = refusal(beside(tmp_path, location=location))
+    assert "refused: its values are in" in message
+    assert "not in a file in the same folder" in message
 
 
 def test_a_link_that_leads_out_is_refused(tmp_path):
@@ -126,7 +128,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path):
     path = beside(tmp_path / "m", location="link")
     (tmp_path / "secret").write_bytes(bytes(16))
     (tmp_path / "m" / "link").symlink_to(tmp_path / "secret")
-    assert "refused link" in refusal(path)
+    assert "link: refused: a link that leads outside the folder" in refusal(path)
 
 
 def test_links_of_a_cache_are_followed(tmp_path):
@@ -142,10 +144,10 @@ def test_links_of_a_cache_are_followed(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "found"),
     [
-        ({"offset": "24", "length": "16"}, "bytes 24 to 40 of data, which has 32"),
-        ({"offset": "-4"}, "'-4' as offset or length"),
-        ({"offset": "9" * 30}, "as offset or length"),
-        ({"length": "12"}, "12 bytes, expected 16 of F32"),
+        ({"offset": "24", "length": "16"}, "bytes 24 to 40 are outside data (32 bytes)"),
+        ({"offset": "-4"}, "offset or length '-4' is not a number of bytes"),
+        ({"offset": "9" * 30}, "is not a number of bytes"),
+        ({"length": "12"}, "12 bytes, not 16 of F32"),
     ],
 )
 def test_values_outside_their_file_are_refused(tmp_path, entry, found):
@@ -154,7 +156,7 @@ def test_values_outside_their_file_are_refused(tmp_path, entry, found):
 
 def test_a_missing_file_is_one_line(tmp_path):
     path = beside(tmp_path, location="other")
-    assert "nothing there" in refusal(path)
+    assert "other: no such file or folder" in refusal(path)
 
 
 def test_damaged_files_are_one_line(tmp_path, rng):

@@ -98,13 +98,13 @@ def test_random_rows_are_what_numpy_would_give(small):
 
 @pytest.mark.parametrize("index", [np.array([5]), np.array([-1]), np.array([0, 99])])
 def test_an_index_outside_says_so(small, index):
-    with pytest.raises(IndexError, match="expected 0 to 4"):
+    with pytest.raises(IndexError, match="not within 0 to 4"):
         small[0].rows("cube", index)
 
 
 @pytest.mark.parametrize("index", [np.array([0.5]), np.array([[1]]), np.array([True, False])])
 def test_an_index_of_another_kind_is_a_mistake(small, index):
-    with pytest.raises(TypeError, match="expected 1-D integers"):
+    with pytest.raises(TypeError, match="not 1-D integers"):
         small[0].rows("cube", index)
 
 
@@ -147,7 +147,7 @@ def test_a_file_cut_after_opening_is_an_error_and_no_crash(tmp_path):
     model = open_model(tmp_path / "x.safetensors")
     with (tmp_path / "x.safetensors").open("r+b") as handle:
         handle.truncate(5000)
-    with pytest.raises(UnreadableModel, match="as when it was opened"):
+    with pytest.raises(UnreadableModel, match="shorter than when it was opened"):
         model.rows("v")
 
 

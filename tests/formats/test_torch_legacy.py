@@ -63,19 +63,20 @@ def test_a_state_dict_larger_than_the_first_read(tmp_path):
 
 
 def test_programs_are_refused(tmp_path):
-    assert "refused global torch.nn" in refusal(saved(tmp_path / "x.pt", torch.nn.Linear(2, 2)))
+    path = saved(tmp_path / "x.pt", torch.nn.Linear(2, 2))
+    assert "refused: the pickle uses torch.nn" in refusal(path)
     raw = saved(tmp_path / "y.pt", {"w": torch.ones(2)}).read_bytes()
     at = raw.index(b"ctorch._utils\n_rebuild_tensor_v2\n")
     call = b"cos\nsystem\n" + raw[at + len(b"ctorch._utils\n_rebuild_tensor_v2\n") :]
     (tmp_path / "y.pt").write_bytes(raw[:at] + call)
-    assert "refused global os.system" in refusal(tmp_path / "y.pt")
+    assert "refused: the pickle uses os.system" in refusal(tmp_path / "y.pt")
 
 
 def test_a_tar_of_the_first_torch_is_refused(tmp_path):
     (tmp_path / "sys_info").write_text("{}")
     with tarfile.open(tmp_path / "x.pt", "w") as archive:
         archive.add(tmp_path / "sys_info", "sys_info")
-    assert "a tar, as torch wrote in 2016" in refusal(tmp_path / "x.pt")
+    assert "a tar archive of torch 0.1 (2016)" in refusal(tmp_path / "x.pt")
 
 
 def test_a_file_cut_anywhere_is_one_line(tmp_path):
@@ -90,4 +91,4 @@ def test_a_storage_that_lies_about_its_size(tmp_path):
     raw = path.read_bytes()
     for n in (63, 65, -1, 2**62):
         path.write_bytes(raw[: -64 * 4 - 8] + struct.pack("<q", n) + raw[-64 * 4 :])
-        assert f"a storage of {n} elements" in refusal(path)
+        assert f"has {n} elements, not 64" in refusal(path)

@@ -181,7 +181,10 @@ def test_models_of_images_see_patches(monkeypatch, capsys):
     assert record.parameters["views"]["rule"] == {"by": "pixels"}
     assert {t.view for t in record.tests if t.name == "phi_H"} == {"images"}
     mixed = thorough_record(monkeypatch, capsys, MODELS / "vit-a", MODELS / "gpt-a")
-    assert any(s.sentence == "one model reads tokens, the other images" for s in mixed.skipped)
+    assert any(
+        s.sentence == "one model has token embeddings, the other image patches"
+        for s in mixed.skipped
+    )
     assert reasons(mixed)[""] == "a reads images, b reads tokens"
 
 
@@ -207,9 +210,9 @@ def test_tied_embeddings_serve_as_both(monkeypatch, capsys, tmp_path, rng):
 def test_what_is_no_folder_is_not_run(monkeypatch, capsys, tmp_path, rng):
     shutil.copy(MODELS / "gpt-a" / "model.safetensors", tmp_path / "m.safetensors")
     found = thorough_record(monkeypatch, capsys, MODELS / "gpt-a", tmp_path / "m.safetensors")
-    assert reasons(found) == {"": "b is no folder with a config, which running a model needs"}
+    assert reasons(found) == {"": "b is not a folder with a config, which is needed to run a model"}
     arrays = model_from_arrays(models.base(rng))
-    assert "a is no folder" in reasons(compare(arrays, arrays, effort="thorough"))[""]
+    assert "a is not a folder" in reasons(compare(arrays, arrays, effort="thorough"))[""]
 
 
 def test_models_too_large_to_hold_are_not_run(monkeypatch):

@@ -155,7 +155,7 @@ def test_what_goes_wrong_in_one_model_is_its_own_finding(tmp_path):
     record = check([broken, denied], deny=[denied])
     assert record.outcome == "incomplete"
     first, second = record.models
-    assert "out of memory in test_bytes.py" in first.findings[0].reason
+    assert "out of memory in test_bytes.py" in first.findings[0].sentence
     assert [x.rule for x in second.findings] == ["forbidden-ancestor"]
 
 

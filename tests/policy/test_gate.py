@@ -15,7 +15,8 @@ from tests.registry.conftest import write
 from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.records.checking import NO_REGISTRY, RULES, Check
+from weightkin.records.checking import Check
+from weightkin.report.findings import NO_REGISTRY, RULE_WORDS, advice
 from weightkin.report.sarif import sarif
 
 CARDS = {  # of the zoo, name: front matter
@@ -79,16 +80,16 @@ def test_every_finding_gives_its_evidence_and_what_to_do(found):
     _, record, _ = found
     by_name = {m.name: m.findings for m in record.models}
     undeclared = by_name["llama-a-ft1"][0]
-    assert undeclared.reason.startswith("not declared: llama-a (#1): shares weights (p <= 1e-")
-    assert "exact" in undeclared.reason
-    assert "alike" in undeclared.reason
+    assert undeclared.sentence.startswith("not declared: llama-a (#1): shares weights (p <= 1e-")
+    assert "exact" in undeclared.sentence
+    assert "alike" in undeclared.sentence
     assert undeclared.ancestor.digest.startswith("wk1-")
-    assert undeclared.log10_pvalue < -1000
-    assert undeclared.effect.observed > 0.9 > undeclared.effect.chance
+    assert undeclared.summary.log10_pvalue < -1000
+    assert undeclared.summary.effect.observed > 0.9 > undeclared.summary.effect.chance
     looser = by_name["llama-b-ft1"][0]
     for word in ("mit (permissive)", "llama-b (#2)", "gpl-3.0 (strong-copyleft)", "p <= 1e-"):
-        assert word in looser.reason
-    assert all(x.advice == RULES[x.rule].help for x in record.findings)
+        assert word in looser.sentence
+    assert all(advice(x) == RULE_WORDS[x.rule][1] for x in record.findings)
 
 
 def test_the_sarif_log_is_valid(found):
@@ -126,7 +127,7 @@ def test_named_models_are_compared_without_a_registry(small):
     assert check(child, expect=[root]).outcome == "pass"
     record = check(child, expect=[stranger], deny=[root])
     assert {x.rule for x in record.findings} == {"missing-parent", "forbidden-ancestor"}
-    assert [x.kind for x in check(root, deny=[root]).findings] == [("identical",)]
+    assert [x.summary.kind for x in check(root, deny=[root]).findings] == [("identical",)]
 
 
 def test_a_registered_model_is_checked_by_its_name_or_number(small):
@@ -140,7 +141,7 @@ def test_a_registered_model_is_checked_by_its_name_or_number(small):
 def test_where_the_registry_is_missing_the_advice_is_to_name_one(small, tmp_path):
     record = check(small / "child", deny=["#1"], registry=tmp_path / "none")
     assert record.outcome == "incomplete"
-    assert {x.advice for x in record.findings if x.state == "unverifiable"} == {NO_REGISTRY}
+    assert {advice(x) for x in record.findings if x.state == "unverifiable"} == {NO_REGISTRY}
 
 
 def test_registered_models_and_families_are_named_by_number(small):
@@ -154,14 +155,14 @@ def test_registered_models_and_families_are_named_by_number(small):
         ("missing-parent", 2),
     ]
     own = check(small / "root", Policy(forbidden_ancestors=("#1",)), registry=small / "r.sqlite")
-    assert own.findings[0].reason.startswith("forbidden root (#1): the model itself: ")
+    assert own.findings[0].sentence.startswith("forbidden root (#1): the model itself: ")
 
 
 def test_an_undeclared_copy_is_an_undeclared_parent(small, tmp_path):
     shutil.copytree(small / "root", tmp_path / "mine")
     record = check(tmp_path / "mine", registry=small / "r.sqlite")
     assert [x.rule for x in record.findings] == ["undeclared-parent"]
-    assert "of the same values: root (#1)" in record.findings[0].reason
+    assert "of the same values: root (#1)" in record.findings[0].sentence
 
 
 def test_declarations_are_held_against_the_weights(small, tmp_path):
@@ -196,7 +197,7 @@ def test_what_cannot_be_verified_never_passes(small, tmp_path, name):
         record = check(small / "good", **{how: [named]})
         assert record.outcome == "incomplete"
         assert [x.rule for x in record.findings] == ["unverifiable"]
-        assert record.findings[0].reason.isprintable()
+        assert record.findings[0].sentence.isprintable()
 
 
 def test_what_could_not_be_verified_outranks_a_hit_that_is_listed_too(small, tmp_path):
@@ -251,7 +252,7 @@ def test_a_model_with_a_missing_shard_never_passes(small, tmp_path):
     for model, other in ((where, small / "stranger"), (small / "stranger", where)):
         record = check(model, deny=[other])
         assert record.outcome == "incomplete"
-        assert "00002" in record.findings[0].reason
+        assert "00002" in record.findings[0].sentence
 
 
 def test_wrong_command_lines_exit_with_four(small, tmp_path):
@@ -289,7 +290,7 @@ def test_a_folder_cannot_take_the_name_of_a_registered_model(small, tmp_path, mo
     record = outcome("root")
     assert record.outcome == "incomplete"
     said = "root: is both a path here and registered as #1, expected #1"
-    assert record.findings[0].reason.startswith(said)
+    assert record.findings[0].sentence.startswith(said)
     for name in ("#1", digest, str(small / "root")):
         assert outcome(name).outcome == "hit", name
     assert outcome("wk1-none").outcome == "incomplete"
@@ -353,7 +354,7 @@ def test_what_no_test_reached_must_be_too_small_to_be_the_forbidden_model(small,
         save_file({**clean, "extra": extra}, where / "model.safetensors")
         record = check(where, deny=[small / "root"])
         assert record.outcome == "incomplete"
-        assert "parameters" in record.findings[0].reason or "bytes" in record.findings[0].reason
+        assert "parameters" in record.findings[0].sentence or "bytes" in record.findings[0].sentence
     save_file({**clean, "extra": rest[:50]}, where / "model.safetensors")
     record = check(where, deny=[small / "root"])
     assert record.outcome == "pass"
@@ -367,7 +368,7 @@ def test_a_sketch_at_the_gate_never_passes(small, tmp_path):
     command("sketch", small / "stranger", "--out", tmp_path)
     record = check(tmp_path / "stranger.sketch.safetensors", deny=[small / "root"])
     assert record.outcome == "incomplete"
-    assert "its weights were not read" in record.findings[0].reason
+    assert "its weights were not read" in record.findings[0].sentence
 
 
 def test_bytes_of_a_file_that_belong_to_no_tensor_are_named(small, tmp_path):
@@ -381,7 +382,7 @@ def test_bytes_of_a_file_that_belong_to_no_tensor_are_named(small, tmp_path):
         archive.writestr("m/data/999", b"\1" * 200_000)
     record = check(where, deny=[small / "root"])
     assert record.outcome == "incomplete"
-    assert "belong to no tensor" in record.findings[0].reason
+    assert "belong to no tensor" in record.findings[0].sentence
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf"), 1e-320])
@@ -405,7 +406,7 @@ def test_stacks_that_were_not_compared_are_no_pass(tmp_path, monkeypatch):
     monkeypatch.setattr("weightkin.evidence.stacks.MAX_PAIRINGS", 2)
     record = check(where, policy)
     assert record.outcome == "incomplete"
-    assert "more stacks of blocks than are compared" in record.models[0].findings[0].reason
+    assert "more stacks of blocks than are compared" in record.models[0].findings[0].sentence
 
 
 @pytest.mark.parametrize("names", [("a.", "b."), ("", "teacher."), ("a.", "b.", "c.")])

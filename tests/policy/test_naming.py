@@ -50,8 +50,8 @@ def test_a_claimed_digest_stands_for_nothing_that_was_computed():
 
 def test_a_name_of_two_models_means_neither():
     found = ids("real", REAL, OTHER)
-    assert "several registered models" in found.why
-    assert "#1, #6" in found.why
+    assert "several registered models" in found.why.sentence
+    assert "#1, #6" in found.why.sentence
     assert ids("twin", REAL, TWIN, OTHER) == [5]
     assert ids("nobody", REAL) is None
 

@@ -67,7 +67,7 @@ def test_a_clean_folder_of_folders_passes(clean):
     done = command("check", clean, "--deny", DENIED)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("passed: nothing found (3 models)")
-    assert "training_args.bin: of a trainer" in done.stdout
+    assert "training_args.bin: a file of a training program" in done.stdout
 
 
 def test_denied_models_are_found_wherever_they_lie(tmp_path):
@@ -348,7 +348,7 @@ def test_trainers_files_are_weighed_together(tmp_path):
         (root / f"rng_state_{i}.pth").write_bytes(b"\x80" + raw[i * 60_000 :][:60_000])
     record = check(root, deny=[DENIED])
     assert record.outcome == "incomplete"
-    assert "600,010 bytes of a trainer's files" in record.models[0].findings[0].reason
+    assert "600,010 bytes of a trainer's files" in record.models[0].findings[0].sentence
 
 
 def test_a_checkpoint_of_a_trainer_passes(tmp_path):
@@ -373,7 +373,7 @@ def test_parts_of_a_forbidden_model_in_several_models_are_weighed_together(tmp_p
     assert check(tmp_path / "m0", deny=[DENIED]).outcome == "pass"
     record = check(tmp_path, deny=[DENIED])
     assert record.outcome == "incomplete"
-    assert "bytes of 8 models are together" in record.models[0].findings[0].reason
+    assert "bytes of 8 models are together" in record.models[0].findings[0].sentence
     assert check([tmp_path / "m0", tmp_path / "m1"], deny=[DENIED]).outcome == "incomplete"
 
 
@@ -397,4 +397,4 @@ def test_with_a_registry_alone_what_no_test_could_reach_is_weighed(tmp_path):
     save_file({**clean, **{f"t{i}": x for i, x in enumerate(held.values())}}, root / DATA)
     record = check(root, registry=registry)
     assert record.outcome == "incomplete"
-    assert any("a registered model may lie there" in x.reason for x in record.findings)
+    assert any("a registered model may lie there" in x.sentence for x in record.findings)

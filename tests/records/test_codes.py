@@ -10,9 +10,11 @@ from tests.report.records import comparison
 from weightkin.errors import UnreadableModel
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.records import Comparison
-from weightkin.records.codes import DECLARED, EVIDENCE, PATTERNS, REASONS
+from weightkin.records.checking import RULES
+from weightkin.records.codes import DECLARED, EVIDENCE, FINDINGS, NOTES, PATTERNS, REASONS
 from weightkin.records.kinds import KINDS, KindFacts
 from weightkin.report.clues import DECLARED_WORDS, EVIDENCE_WORDS
+from weightkin.report.findings import FINDING_WORDS, NOTE_WORDS, RULE_WORDS
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import of_comparison
 from weightkin.report.reasons import PATTERN_WORDS, REASON_WORDS, in_words
@@ -23,15 +25,27 @@ SETS = {
     "evidence": (EVIDENCE, EVIDENCE_WORDS),
     "patterns": (PATTERNS, PATTERN_WORDS),
     "declared": (DECLARED, DECLARED_WORDS),
+    "findings": (FINDINGS, FINDING_WORDS),
+    "notes": (NOTES, NOTE_WORDS),
 }
-TABLES = {"records/codes.py", "records/kinds.py", "report/reasons.py", "report/clues.py"}
-MAKERS = {"left_out": (1, REASONS), "clue": (0, EVIDENCE)}  # position of the code, its set
-SPEAK = ("report/", "policy/", "web/", "cli/", "records/form.py")  # where people read
+EVERY_FINDING = {"other", "found", "evidence", "direction", "sure"}  # what its words may use
+TABLES = {"records/codes.py", "records/kinds.py", "report/reasons.py", "report/clues.py",
+          "report/findings.py"}  # fmt: skip
+MAKERS = {  # position of the code, its set
+    "left_out": (1, REASONS),
+    "clue": (0, EVIDENCE),
+    "because": (0, FINDINGS),
+    "note": (0, NOTES),
+}
+SPEAK = ("report/", "web/", "cli/", "records/form.py")  # where people read
+IN_ERRORS = ("policy/naming.py", "policy/candidates.py")  # which are sentences
 SAMPLES = {
     "reason": {"code": "no-unit"}, "rule": {"by": "text", "n": 9}, "kinds": ["cast"],
     "images": {"equal": 3}, "roles": ["mlp.up"], "parents": ["x"], "weights": [1.0],
     "through": ["y"], "summary": {"basis": "exact", "log10_pvalue": -9.0}, "shares": [0.5],
     "factors": [0.5], "n_times": [2], "base": "", "model": "b",
+    "numbers": [1, 2], "registry": "r.sqlite", "declared": {"code": "itself"}, "rules": ["x"],
+    "tensors": {"x": "y"}, "id": 1, "digest": "wk1-0",
 }  # fmt: skip
 SORTED = {"pattern": "sorted", "role": "mlp.up"}
 
@@ -59,7 +73,8 @@ def test_every_code_has_words_and_no_words_are_left_over(name):
     assert codes.keys() == words.keys()
     for code, line in words.items():
         if isinstance(line, str):
-            assert {x for _, x, _, _ in string.Formatter().parse(line) if x} <= {*codes[code]}, code
+            used = {x for _, x, _, _ in string.Formatter().parse(line) if x}
+            assert used - (EVERY_FINDING if name == "findings" else set()) <= {*codes[code]}, code
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -69,12 +84,18 @@ def test_every_code_can_be_said(name):
         data = {key: SAMPLES.get(key, 2.0) for key in names}
         if code in ("order-carries-meaning", "alike-by-index"):
             data = {"a": SORTED, "b": SORTED}
+        data |= dict.fromkeys(EVERY_FINDING if name == "findings" else (), "words")
         assert in_words(words, code, data) != code
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_every_code_is_found_by_something(name, texts):
     assert not SETS[name][0].keys() - texts
+
+
+def test_every_rule_has_a_title_and_says_what_to_do():
+    assert RULES.keys() == RULE_WORDS.keys()
+    assert all(title and text for title, text in RULE_WORDS.values())
 
 
 def test_every_kind_is_found_by_something(texts):
@@ -114,6 +135,6 @@ def test_what_is_noted_has_the_data_of_its_code():
 
 def test_nothing_below_the_reports_reads_a_sentence():
     for name, tree in trees():
-        if not name.startswith(SPEAK):
+        if not name.startswith((*SPEAK, *IN_ERRORS)):
             read = [x for x in ast.walk(tree) if isinstance(x, ast.Attribute)]
             assert not [x.lineno for x in read if x.attr == "sentence"], name

@@ -29,7 +29,7 @@ def test_a_digest_that_can_be_computed_again_is_no_claim(family, tmp_path):
     added = registry.add([family / "root", whole, some]).added
     assert [m.claimed for m in added] == [False, False, True]
     assert len({m.digest for m in added}) == 1
-    assert "what its sketch claims" in added[2].notes[0]
+    assert "what its sketch claims" in added[2].notes[0].sentence
     assert [m.claimed for m in registry.list()] == [False, False, True]
 
 
@@ -103,5 +103,5 @@ def fixtures_of_all_formats():
     from tests.conftest import ROOT
 
     folder = ROOT / "tests" / "fixtures"
-    others = {"__pycache__", "v0.1.0", "version1"}  # what earlier versions wrote
+    others = {"__pycache__", "v0.1.0", "version2"}  # what earlier versions wrote
     return [x for x in sorted(folder.iterdir()) if x.is_dir() and x.name not in others]

@@ -41,7 +41,7 @@ def test_search_and_trace_print_their_records(file, family):
 def test_people_read_the_path_on_one_line(file, family):
     said = run("trace", family / "grandchild", "--registry", file).stdout
     assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
-    assert "declared  child: undeclared" in said
+    assert "not declared  child: " in said
     assert "#1 root" in run("list", "--registry", file).stdout
 
 

@@ -135,7 +135,7 @@ def test_what_is_equal_and_cannot_be_tested_is_a_hit(tmp_path):
         write(tmp_path / name, blank)
     (finding,) = check(tmp_path / "a", deny=[tmp_path / "b"]).findings
     assert finding.rule == "forbidden-ancestor"
-    assert "all values are equal: this is the model itself" in finding.reason
+    assert "dependent (identical; 100 % of parameters are equal)" in finding.sentence
 
 
 def test_a_gate_writes_nothing_and_waits_for_nobody(home):
@@ -176,7 +176,7 @@ def test_all_that_lies_beside_a_registered_model_is_checked(home, family):
 def test_a_registered_model_whose_values_were_changed_is_not_checked_as_that_one(home, family):
     put(home / "stranger", with_rows_of(held(family / "child"), held(home / "stranger")))
     gate = check(["#3", "#1"], registry=home / "r.sqlite", deny=["#2"])
-    assert any("its weights changed since" in x.reason for x in gate.findings)
+    assert any("its weights changed since" in x.sentence for x in gate.findings)
 
 
 def test_slots_are_found_by_all_values(home, family):

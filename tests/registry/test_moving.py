@@ -54,7 +54,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     assert not any(m.imported for m in there.list())
     kept = rows(here.path, "edges")
     assert [(a, b) for a, b, *_ in kept] == [(2, 1), (2, 3)]
-    assert all(json.loads(row[-2])["imported"] for row in kept)
+    assert {json.loads(row[-2])["looked_at"] for row in kept} == {"imported"}
     graph = here.family()
     assert [n.registered for n in graph.nodes] == [(1,), (2,), (3,)]
     assert {(e.parent, e.child) for e in graph.edges} == {
@@ -62,7 +62,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     }
     assert all(e.evidence[-1].code == "imported" for e in graph.edges)
     here.trace("child")  # compares anew
-    assert not any(json.loads(row[-2])["imported"] for row in rows(here.path, "edges"))
+    assert {json.loads(row[-2])["looked_at"] for row in rows(here.path, "edges")} == {"sketch"}
 
 
 def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family, tmp_path):
@@ -76,7 +76,7 @@ def test_a_graph_is_not_taken_into_a_registry_that_holds_models(exported, family
 def test_a_lying_verdict_is_not_believed(exported, family, tmp_path):
     def lie(listing):
         for entry in listing["comparisons"]:
-            entry["evidence"]["summary"]["verdict"] = "no-evidence"
+            entry["evidence"]["verdict"] = "no-evidence"
             entry["evidence"]["alpha"] = 0.0
 
     file = rewritten(exported[0], tmp_path / "lie.zip", lie)
@@ -177,7 +177,7 @@ def test_evidence_that_pages_cannot_show_is_left_out(exported, tmp_path):
     def odd(listing):
         for entry, wrong in zip(listing["comparisons"], ({"log10_pvalue": 1.0}, {"kind": ["x"]}),
                                 strict=True):  # fmt: skip
-            entry["evidence"]["summary"].update(wrong)
+            entry["evidence"].update(wrong)
 
     here = Registry(tmp_path / "r.sqlite")
     here.import_(rewritten(exported[0], tmp_path / "odd.zip", odd))

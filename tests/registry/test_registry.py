@@ -97,7 +97,7 @@ def test_adding_again_changes_nothing_and_a_copy_is_called_one(filled, family, t
     assert [m.id for m in again.known] == [1]
     shutil.copytree(family / "root", tmp_path / "renamed")
     copy = filled.add([tmp_path / "renamed"]).added[0]
-    assert "same contents on the sample as root (#1)" in copy.notes
+    assert "identical to root (#1) on the sample" in [x.sentence for x in copy.notes]
     assert filled.search(tmp_path / "renamed").n_scanned == 4
     assert [m.name for m in filled.remove("renamed")] == ["renamed"]
     assert filled.search("root").n_scanned == 4
@@ -109,7 +109,7 @@ def test_a_model_that_changed_under_its_name_is_kept_twice(family, crowd, tmp_pa
     registry.add([tmp_path / "model"])
     shutil.copy(crowd[0] / "model.safetensors", tmp_path / "model")
     second = registry.add([tmp_path / "model"]).added[0]
-    assert any("other contents under this source: #1" in note for note in second.notes)
+    assert any("other contents under this source: #1" in note.sentence for note in second.notes)
     assert len(registry.list()) == 2
 
 
@@ -156,7 +156,7 @@ def test_what_is_exported_is_imported(filled, family, tmp_path):
     assert [(m.name, m.added) for m in other.list()] == [(m.name, m.added) for m in filled.list()]
     here, there = filled.search(family / "grandchild"), other.search(family / "grandchild")
     assert [x.sentence for x in here.relatives] == [x.sentence for x in there.relatives]
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         filled.export(tmp_path / "all.zip")
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(UnreadableModel, match="expected what `export` wrote"):

@@ -10,7 +10,8 @@ from tests.hub_server import COMMIT, serving
 from tests.registry.test_commands import run
 from weightkin import Registry, open_model
 from weightkin.records.registry import Listing
-from weightkin.report.registry import listing_lines, trace_lines
+from weightkin.report.lists import listing_lines
+from weightkin.report.registry import trace_lines
 
 CARD = "---\nlicense: mit\nbase_model: org/root\n---\n"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests import families
 from weightkin.records import (
     AxisEvidence,
@@ -16,6 +18,7 @@ from weightkin.records import (
     clue,
     unread,
 )
+from weightkin.records.checking import Against, Ancestor, Check, Checked, Finding
 from weightkin.records.comparison import Summary
 from weightkin.records.location import (
     Location,
@@ -97,9 +100,9 @@ def search(text="child"):
     """A model with one relative, one other, and a path of one step."""
     model = Registered(id=1, name=text, source=text, revision="", digest="wk1-a", full_digest="",
                        added="2026-11-22T10:00:00+00:00")  # fmt: skip
-    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-100.0, kind=("fine-tuned",))
-    found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9,
-                     looked_at="sketch")  # fmt: skip
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-100.0, kind=("fine-tuned",),
+                      looked_at="sketch")  # fmt: skip
+    found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9)
     step = Step(parent="base", child=text, parent_id=1, kind="fine-tuned", log10_pvalue=-100.0,
                 direction="determined", direction_probability=0.97, support=1.0,
                 evidence=(clue("text", text=text), clue("twins")))  # fmt: skip
@@ -120,4 +123,21 @@ def family(text="child"):
     return families.named(text)
 
 
-ALL = (comparison, location, family, search, trace)
+def check(text="child"):
+    """Models with a hit, something unverifiable and something skipped."""
+    summary = Summary(verdict="no-evidence", basis="exact", log10_pvalue=0.0)
+    named = Against(name=text, summary=summary, tested=0.4, log10_reach=-9.0,
+                    limits=(unread(text, text),))  # fmt: skip
+    hit = Finding(rule="forbidden-ancestor", level="error", state="hit", code="text",
+                  data={"text": text}, fingerprint="0" * 32, summary=summary,
+                  ancestor=Ancestor(name=text))  # fmt: skip
+    unread_one = replace(hit, rule="unverifiable", state="unverifiable")
+    model = Checked(name=text, source=text, revision=text, digest="wk1-a", card=text, licence=text,
+                    declared_parents=(text,), n_compared=1, against=(named,),
+                    findings=(hit, unread_one), skipped=(unread(text, text),))  # fmt: skip
+    rules = {"forbidden-ancestor": "error"}
+    return Check(models=(model, Checked(name=text, source=text)), rules=rules, policy=text,
+                 registry=text, n_registered=3, alpha=1e-6, version="0.1.0")  # fmt: skip
+
+
+ALL = (comparison, location, family, search, trace, check)

@@ -28,10 +28,8 @@ def registered(number, name, **more):
 
 def relative(model, **more):
     summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-431.25, n_blocks=6,
-                      kind=("fine-tuned",))  # fmt: skip
-    facts = {"summary": summary,
-             "cosine": 0.9, "invariant_cosine": 0.9, "looked_at": "sketch",
-             "effect": EFFECT}  # fmt: skip
+                      kind=("fine-tuned",), effect=EFFECT, looked_at="sketch")  # fmt: skip
+    facts = {"summary": summary, "cosine": 0.9, "invariant_cosine": 0.9}
     return Relative(model=model, **{**facts, **more})
 
 
@@ -130,7 +128,7 @@ def test_a_statement_keeps_inferred_and_declared_apart():
     assert parent["model"]["digest"] == {"wk1": f"{1:064x}", "wkfull1": HEX}
     assert (parent["log10Pvalue"], parent["basis"]) == (-431.25, "exact")
     assert made["predicate"]["declared"] == []
-    why = "inferred as a parent (fine-tuned), and not declared"
+    why = "inferred parent (fine-tuned)"
     assert made["predicate"]["undeclared"] == [{"name": "org/base", "why": why}]
     partial = traced(digest=f"wk1-{HEX}-partial")
     assert json.loads(in_toto(of_trace(partial)))["subject"][0]["digest"] == {"wk1-partial": HEX}

@@ -6,6 +6,7 @@ import pytest
 
 from tests import families
 from tests.report import records
+from weightkin.records import note
 from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.records.form import probability_words
@@ -41,9 +42,8 @@ def trace_of(*, path=(), children=(), declared=(), relatives=(), name="m2"):
 def relative(number, name, digest, notes=()):
     model = Registered(id=number, name=name, source=name, revision="", digest=digest,
                        full_digest="", added="2026", notes=notes)  # fmt: skip
-    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-9.0)
-    return Relative(model=model, summary=summary, cosine=1.0, invariant_cosine=1.0,
-                    looked_at="sketch")  # fmt: skip
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-9.0, looked_at="sketch")
+    return Relative(model=model, summary=summary, cosine=1.0, invariant_cosine=1.0)
 
 
 def labels(drawn):
@@ -89,8 +89,11 @@ def test_a_parent_that_was_not_registered_has_no_number():
 
 
 def test_models_with_the_same_contents_are_named():
-    same = "same contents on the sample as m1 (#1)"
-    copies = (relative(5, "copy", "wk1-1", (same,)), relative(1, "m1", "wk1-1"))
+    same = "identical to m1 (#1) on the sample"
+    copies = (
+        relative(5, "copy", "wk1-1", (note("same-contents", name="m1", id=1),)),
+        relative(1, "m1", "wk1-1"),
+    )
     record = trace_of(
         path=(step(1, 2),), relatives=copies, declared=(said("copy", "confirmed", 5),)
     )
@@ -160,5 +163,5 @@ def test_an_axis_that_shows_nothing_denies_nothing():
     axis = replace(records.comparison().axes[0], axis="heads", passes=False)
     text = str(body(records.comparison(axes=(axis,))))
     assert ">not shown<" in text
-    assert "nothing against shared weights" in text
-    assert "nothing against shared weights" not in str(body(records.comparison()))
+    assert "no evidence against shared weights" in text
+    assert "no evidence against shared weights" not in str(body(records.comparison()))

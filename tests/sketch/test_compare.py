@@ -125,8 +125,8 @@ def test_what_a_sketch_cannot_find_is_said_below_the_verdict(zoo, sketch_of):
     record = compare(sketch_of("llama-a"), zoo / "derived" / "llama-a-permuted")
     lines = comparison_lines(record)
     assert lines[0].startswith("no evidence")
-    assert "blind tests, which find hidden copies, were not run: a sketch holds" in lines[1]
-    why = "  residual width: the cosine is that of the few units that match by their index"
+    assert "tests that find permuted or rotated copies were not run: a sketch contains" in lines[1]
+    why = "  residual width: this cosine is that of the few units that match their own index"
     assert why in lines
 
 

@@ -29,10 +29,23 @@ def test_a_name_spells_out_every_parameter(scheme):
     assert Scheme.from_name(scheme.name) == scheme
 
 
+def test_samples_are_the_same_with_and_without_token_views():
+    old = Scheme.from_name("ws1-r48-s16-c96-t64x32")
+    assert (old, hash(old)) == (Scheme(), hash(Scheme()))
+    assert (old.has_views, Scheme().has_views, Scheme.whole().has_views) == (False, True, False)
+    assert Scheme.from_name(old.name).name == old.name
+
+
 def test_names_of_no_scheme_are_refused():
-    assert Scheme().name == "ws1-r48-s16-c96-t64x32"
+    assert Scheme().name == "ws2-r48-s16-c96-t64x32"
     assert Scheme.whole().name == WHOLE_SCHEME
-    for name in ("", "ws2-r48-s16-c96-t64x32", "ws1-r0-s1-c1-t1x1", "ws1-r9999999-s1-c1-t1x1"):
+    for name in (
+        "",
+        "ws3-r48-s16-c96-t64x32",
+        "ws2-whole",
+        "ws1-r0-s1-c1-t1x1",
+        "ws1-r9999999-s1-c1-t1x1",
+    ):
         with pytest.raises(UsageError):
             Scheme.from_name(name)
 

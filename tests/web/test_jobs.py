@@ -12,6 +12,7 @@ import pytest
 
 from tests.web import slow
 from tests.web.conftest import TIMEOUT, is_alive, serving, until
+from weightkin import processes
 from weightkin.errors import UnusableRegistry
 from weightkin.web import running
 from weightkin.web.jobs import MOST_WAITING, Jobs, QueueFull, WrongState
@@ -76,14 +77,14 @@ def test_a_waiting_job_can_be_cancelled_and_run_again(jobs):
     assert jobs.rerun(job.id).state == "queued"
 
 
-@pytest.mark.parametrize(("work", "code"), [(slow.gone, "7"), (slow.raising, "1")])
+@pytest.mark.parametrize(("work", "code"), [(slow.gone, 7), (slow.raising, 1)])
 def test_a_process_that_dies_is_said_and_the_next_job_runs(jobs, run, work, code, capfd):
     run(work)
     for k in range(2):
         job = jobs.add("trace", "a", {"model": k}, "")
         until(lambda job=job: jobs.get(job.id).is_over)
         assert jobs.get(job.id).state == "failed"
-        assert jobs.get(job.id).said == f"its process ended with code {code}"
+        assert jobs.get(job.id).said == f"its process failed ({code})"
 
 
 def test_a_job_cancelled_while_its_record_is_sent_leaves_the_next_its_turn(jobs, run, monkeypatch):
@@ -99,7 +100,7 @@ def test_a_job_cancelled_while_its_record_is_sent_leaves_the_next_its_turn(jobs,
             wait([sentinel])
         return ready
 
-    monkeypatch.setattr(running, "wait", cancelling)
+    monkeypatch.setattr(processes, "wait", cancelling)
     with jobs.changed:  # nothing begins before there is a runner to cancel it
         runner = run(slow.large)
     until(lambda: jobs.get(second.id).is_over)

@@ -31,7 +31,7 @@ def _said(record: Comparison) -> str:
     return f"{record.verdict} ({record.basis})"
 
 
-def _stacked(folder: Path) -> Answer:
+def _stacked(_folder: Path) -> Answer:
     """Experts stacked in one tensor, stored (in, out), beside a shared one: Llama 4's layout."""
     rng = np.random.default_rng(1)
     arrays = {k: v for k, v in null_arrays(rng, hidden=64).items() if ".mlp." not in k}
@@ -50,7 +50,7 @@ def _stacked(folder: Path) -> Answer:
     return Answer(record.verdict == "dependent", _said(record))
 
 
-def _longer(folder: Path) -> Answer:
+def _longer(_folder: Path) -> Answer:
     """The embedding has rows that the unembedding lacks, in both models."""
     rng = np.random.default_rng(2)
     pair = []
@@ -76,7 +76,7 @@ def _rotated(rng: np.random.Generator, arrays: Arrays, model: Model) -> Arrays:
     return evasions.rotate_residual(arrays, read_anatomy(model), rng, gain_offset=1.0).arrays
 
 
-def _rotated_gemma(folder: Path) -> Answer:
+def _rotated_gemma(_folder: Path) -> Answer:
     rng = np.random.default_rng(3)
     arrays, model = _gemma(rng)
     copy = model_from_arrays(_rotated(rng, arrays, model), config=GEMMA, name="rotated")
@@ -84,7 +84,7 @@ def _rotated_gemma(folder: Path) -> Answer:
     return Answer(record.verdict == "dependent", _said(record))
 
 
-def _unrelated_gemma(folder: Path) -> Answer:
+def _unrelated_gemma(_folder: Path) -> Answer:
     rng = np.random.default_rng(4)
     _, model = _gemma(rng)
     arrays, other = _gemma(rng)
@@ -93,7 +93,7 @@ def _unrelated_gemma(folder: Path) -> Answer:
     return Answer(record.verdict == "no-evidence", _said(record))
 
 
-def _two_streams(folder: Path) -> Answer:
+def _two_streams(_folder: Path) -> Answer:
     """Encoder and decoder share one table, stored twice: 16 labels, however often they are seen."""
     rng = np.random.default_rng(5)
     arrays = _encoder_decoder(rng)

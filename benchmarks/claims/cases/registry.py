@@ -130,7 +130,7 @@ def lying(folder: Path) -> Answer:
     return refused(*command(folder, "add", str(target), "--registry", "r.sqlite"))
 
 
-def bug(folder: Path) -> Answer:
+def bug(_folder: Path) -> Answer:
     """An exception that nobody foresaw."""
     code = "import weightkin.sketch.source as w\nw.open_model = None\nimport sys\n"
     code += "sys.argv = ['weightkin', 'show', 'x']\nfrom weightkin.__main__ import main\nmain()"

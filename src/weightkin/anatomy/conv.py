@@ -62,19 +62,23 @@ def conv_axes(tensors: Iterable[TensorInfo]) -> Found:
         return found
     try:
         if len(convs) > MAX_CONVOLUTIONS:
-            raise Refusal(f"{len(convs)} convolutions are more than the {MAX_CONVOLUTIONS} read")
+            raise Refusal(
+                "too-many", f"{len(convs)} convolutions, {MAX_CONVOLUTIONS} at most are read"
+            )
         _check_normalisation(infos, convs)
         is_plain = _check_wiring(convs)
     except Refusal as reason:
-        found.skipped.append(Problem("channels of convolutions", str(reason)))
+        found.skipped.append(reason.of("channels of convolutions"))
         return found
     found.stacks.append(("conv", len(convs)))
     for block, conv in enumerate(convs):
         if is_plain and conv is convs[-1] and not _feeds_linear(infos, conv):
             why = "its channels may be the output of the network"
-            found.skipped.append(Problem(conv.module, why))
+            found.skipped.append(Problem(conv.module, why, code="wiring"))
         elif conv.channels[0] < 2:
-            found.skipped.append(Problem(conv.module, "it has fewer than two channels"))
+            found.skipped.append(
+                Problem(conv.module, "it has fewer than two channels", code="few-units")
+            )
         else:
             after = convs[block + 1] if is_plain and block + 1 < len(convs) else None
             found.axes.append(_axis(block, conv, infos, is_plain=is_plain, after=after))
@@ -104,7 +108,7 @@ def _check_normalisation(infos: Mapping[str, TensorInfo], convs: list[_Conv]) ->
     for name, info in infos.items():
         is_vector = len(info.shape) == 1 and info.shape[0] in channels and name.endswith(".weight")
         if is_vector and f"{name.removesuffix('.weight')}.running_mean" not in infos:
-            raise Refusal(f"{name}: normalisation may act on groups of channels (GroupNorm)")
+            raise Refusal("wiring", f"{name}: a norm may act on groups of channels (GroupNorm)")
 
 
 def _check_wiring(convs: list[_Conv]) -> bool:
@@ -112,18 +116,23 @@ def _check_wiring(convs: list[_Conv]) -> bool:
     outs = {conv.channels[0] for conv in convs}
     for conv in convs[1:]:
         if conv.channels[1] not in outs:
-            raise Refusal(f"{conv.module} reads {conv.channels[1]} channels: grouped convolution")
+            raise Refusal(
+                "wiring",
+                f"{conv.module} reads {conv.channels[1]} channels: grouped convolution",
+            )
     steps = [_CHAIN.fullmatch(conv.module) for conv in convs]
     if all(steps) and len({step["parent"] for step in steps if step}) == 1:
         for before, conv in zip(convs, convs[1:], strict=False):
             if before.channels[0] != conv.channels[1]:
-                raise Refusal(f"{conv.module} does not read the channels of {before.module}")
+                raise Refusal(
+                    "wiring", f"{conv.module} does not read the channels of {before.module}"
+                )
         return True
     for conv in convs:
         if not conv.unit and not _STEM.fullmatch(conv.module):
-            raise Refusal(f"{conv.module}: the wiring of this layout is not known")
+            raise Refusal("wiring", f"{conv.module}: the wiring of this layout is not known")
     if sum(not conv.unit for conv in convs) > 1 or not any(conv.unit for conv in convs):
-        raise Refusal("several stems: the wiring of this layout is not known")
+        raise Refusal("wiring", "several stems: the wiring of this layout is not known")
     for unit in dict.fromkeys(conv.unit for conv in convs if conv.unit):
         _check_unit(unit, [conv for conv in convs if conv.unit == unit])
     return False
@@ -135,16 +144,19 @@ def _check_unit(unit: str, members: list[_Conv]) -> None:
     chain = [conv for conv, found in matches if found["step"]]
     shortcuts = [conv for conv, found in matches if not found["step"]]
     if not chain or len(shortcuts) > 1:
-        raise Refusal(f"{unit} is no residual unit")
+        raise Refusal("wiring", f"{unit} is no residual unit")
     for before, conv in zip(chain, chain[1:], strict=False):
         if before.channels[0] != conv.channels[1]:
             why = "grouped convolution" if before.channels[0] % conv.channels[1] == 0 else "unknown"
-            raise Refusal(f"{conv.module} does not read the channels of {before.module}: {why}")
+            raise Refusal(
+                "wiring",
+                f"{conv.module} does not read the channels of {before.module}: {why}",
+            )
     ends = (chain[-1].channels[0], chain[0].channels[1])
     if any(conv.channels != ends for conv in shortcuts):
-        raise Refusal(f"the shortcut of {unit} does not join its ends")
+        raise Refusal("wiring", f"the shortcut of {unit} does not join its ends")
     if not shortcuts and ends[0] != ends[1]:
-        raise Refusal(f"{unit} changes the width without a shortcut that has weights")
+        raise Refusal("wiring", f"{unit} changes the width without a shortcut that has weights")
 
 
 def _axis(

@@ -10,6 +10,7 @@ from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import MAX_STRANGERS, Refusal, block_width
 from weightkin.catalogue.config import keys_of, whole_number
+from weightkin.formats.model import Problem
 
 _ATTENTION_WORDS = ("q", "k", "v", "o", "qkv", "q+k+v", "H", "Dq", "Dk")
 _UNCERTAIN = "fused layout is not certain"
@@ -26,9 +27,7 @@ class _Heads:
     key_rows: int
 
 
-def head_axes(
-    reading: Reading, block: int, config: Mapping[str, Any]
-) -> Iterator[Axis | tuple[str, str]]:
+def head_axes(reading: Reading, block: int, config: Mapping[str, Any]) -> Iterator[Axis | Problem]:
     """Yield the `vo` and `heads` axes of one block, or (axis name, reason).
 
     Parameters
@@ -54,14 +53,14 @@ def head_axes(
         try:
             heads = _heads(reading, block, members, config)
         except Refusal as reason:
-            yield f"vo{suffix}", str(reason)
-            yield f"heads{suffix}", str(reason)
+            yield reason.of(f"vo{suffix}")
+            yield reason.of(f"heads{suffix}")
             continue
         yield _vo_axis(reading, block, f"vo{suffix}", members, heads)
         try:
             yield _heads_axis(reading, block, f"heads{suffix}", members, heads, config)
         except Refusal as reason:
-            yield f"heads{suffix}", str(reason)
+            yield reason.of(f"heads{suffix}")
 
 
 def _vo_axis(reading: Reading, block: int, name: str, members: list[Bound], heads: _Heads) -> Axis:
@@ -89,13 +88,14 @@ def _heads_axis(
     entry = reading.entry
     reasons = [entry.label("kv").get("fixed", ""), *(b.part.heads_fixed for b in members)]
     if reason := next(filter(None, reasons), ""):
-        raise Refusal(reason)
+        raise Refusal("positions", reason)
     if entry.positions == "stored" and not reading.has_positions:
-        raise Refusal("no position table was found: heads may carry positions of their own")
+        why = "no position table was found: heads may carry positions of their own"
+        raise Refusal("positions", why)
     if "alibi" in str(config.get("position_embedding_type")) or config.get("alibi"):
-        raise Refusal("heads carry fixed position slopes (ALiBi), says the config")
+        raise Refusal("positions", "heads carry fixed position slopes (ALiBi), says the config")
     if heads.n < 2:
-        raise Refusal("there is one key-value head")
+        raise Refusal("few-units", "there is one key-value head")
     is_shared = entry.shares_heads and name == "heads"
     where = f"{reading.name}.{name}" if is_shared else f"{reading.name}.{block}.{name}"
     words = ("q", "k", "v", "o", "H", "Dq", "Dk")
@@ -137,7 +137,7 @@ def _places(members: list[Bound], heads: _Heads, words: tuple[str, ...]) -> Iter
 def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[str, Any]) -> _Heads:
     """Establish the heads of one attention from shapes and config, or refuse."""
     if reason := next((b.part.fixed for b in members if b.part.fixed), ""):
-        raise Refusal(reason)
+        raise Refusal("positions", reason)
     _check_strangers(reading, block, members)
     width = block_width(reading.bound[block])
     _check_width(members, width)
@@ -145,17 +145,18 @@ def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[s
     n_queries, dim = _established(reading, members, config, width, out, query)
     if dim < 1 or n_queries < 1 or out != n_queries * dim or query != out:
         raise Refusal(
-            f"{n_queries} heads of {dim} do not fit {query} query rows and {out} output columns"
+            "sizes",
+            f"{n_queries} heads of {dim} do not fit {query} query rows and {out} output columns",
         )
     if value % dim or key != value or out % value:
-        raise Refusal(f"{key} key rows and {value} value rows do not fit heads of {dim}")
+        raise Refusal("sizes", f"{key} key rows and {value} value rows do not fit heads of {dim}")
     n_kv = value // dim
     stated = whole_number(config, keys_of("kv_heads"))
     is_fused = any("qkv" in b.dims for b in members)
     if stated and stated != n_kv and not is_fused and reading.entry.has_heads_in_config:
-        raise Refusal(f"the config says {stated} key-value heads, the shapes say {n_kv}")
+        raise Refusal("sizes", f"the config says {stated} key-value heads, the shapes say {n_kv}")
     if dim < 2:
-        raise Refusal("its heads have one dimension")
+        raise Refusal("few-units", "its heads have one dimension")
     return _Heads(n_kv, dim, out // value, query, key)
 
 
@@ -166,29 +167,32 @@ def _rows(members: list[Bound]) -> tuple[int, int, int, int]:
         for size, word in zip(bound.info.shape, bound.dims, strict=True):
             seen.setdefault(word, set()).add(size)
     if any(len(sizes) > 1 for w, sizes in seen.items() if w in ("q", "k", "v", "o", "q+k+v")):
-        raise Refusal("the tensors of one role have different shapes in it")
+        raise Refusal("sizes", "the tensors of one role have different shapes in it")
     n_matrices = [w for b in members if len(b.info.shape) > 1 for w in b.dims]
     if any(n_matrices.count(w) > 1 for w in ("q", "k", "v", "o", "q+k+v", "qkv")):
-        raise Refusal("several tensors have the same role in it")
+        raise Refusal("two-parts", "several tensors have the same role in it")
     if "o" not in seen:
-        raise Refusal("no output projection was found for it")
+        raise Refusal("no-part", "no output projection was found for it")
     out = next(iter(seen["o"]))
     if not out:
-        raise Refusal("its output projection is empty")
+        raise Refusal("no-part", "its output projection is empty")
     if "q+k+v" in seen:
         rest, odd = divmod(next(iter(seen["q+k+v"])) - out, 2)
         if odd or rest < 1:
-            raise Refusal("the fused projection is not queries, keys and values of this output")
+            raise Refusal(
+                "heads",
+                "the fused projection is not queries, keys and values of this output",
+            )
         return out, rest, rest, out
     if "qkv" in seen:
         if seen["qkv"] != {3 * out}:
-            raise Refusal(_UNCERTAIN)
+            raise Refusal("heads", _UNCERTAIN)
         return out, out, out, out
     if not {"q", "k", "v"} <= seen.keys():
-        raise Refusal("queries, keys and values were not all found for it")
+        raise Refusal("no-part", "queries, keys and values were not all found for it")
     query, key, value = (next(iter(seen[w])) for w in "qkv")
     if not (query and key and value):
-        raise Refusal("a projection is empty")
+        raise Refusal("no-part", "a projection is empty")
     return query, key, value, out
 
 
@@ -213,13 +217,13 @@ def _established(
     facts: set[tuple[int, int]] = {(n, out // n) for n in tables if n and out % n == 0}
     facts |= {(out // n, n) for n in norms if n and out % n == 0}
     if tables and len(tables) > 1 or norms and len(norms) > 1 or len(facts) > 1:
-        raise Refusal("its shapes disagree about the number of heads")
+        raise Refusal("sizes", "its shapes disagree about the number of heads")
     if reading.entry.has_heads_in_config and (stated := _stated(config, reading.name, width, out)):
         facts.add(stated)
     if len(facts) > 1:
-        raise Refusal("config and shapes disagree about the number of heads")
+        raise Refusal("sizes", "config and shapes disagree about the number of heads")
     if not facts:
-        raise Refusal("the size of a head is not in the shapes, and no config settles it")
+        raise Refusal("heads", "the size of a head is not in the shapes, and no config settles it")
     return facts.pop()
 
 
@@ -239,12 +243,12 @@ def _check_strangers(reading: Reading, block: int, members: list[Bound]) -> None
     """Refuse when a tensor nobody knows stands inside the attention module."""
     strangers = reading.strangers[block]
     if len(strangers) > MAX_STRANGERS:
-        raise Refusal(f"{len(strangers)} tensors of the block are not understood")
+        raise Refusal("unknown-tensor", f"{len(strangers)} tensors of the block are not understood")
     path = reading.stack.blocks[block].path
     scopes = {_scope(path, b.info.name) for b in members}
     for info in strangers:
         if any(info.name.startswith(scope) for scope in scopes) and not is_scale(info):
-            raise Refusal(f"{info.name} is not understood and stands inside it")
+            raise Refusal("unknown-tensor", f"{info.name} is not understood and stands inside it")
 
 
 def _scope(path: str, tensor: str) -> str:
@@ -258,4 +262,4 @@ def _check_width(members: list[Bound], width: int) -> None:
     for bound in members:
         if any(size != width for size in bound.sizes("d")):
             shape = "x".join(map(str, bound.info.shape))
-            raise Refusal(f"{bound.info.name} has shape {shape}, but the width is {width}")
+            raise Refusal("sizes", f"{bound.info.name} has shape {shape}, but the width is {width}")

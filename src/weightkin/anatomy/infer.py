@@ -63,7 +63,7 @@ def inferred_axes(tensors: Iterable[TensorInfo], *, taken: Collection[str] = ())
         try:
             width = _width(blocks.values())
         except Refusal as reason:
-            found.skipped.append(Problem(f"{name} mlp", str(reason)))
+            found.skipped.append(reason.of(f"{name} mlp"))
             continue
         axes = list(_stack_axes(name, width, blocks, found))
         if axes:
@@ -92,9 +92,12 @@ def _width(blocks: Iterable[dict[str, TensorInfo]]) -> int:
     )
     ranked = counts.most_common(2)
     if not ranked or ranked[0][0] < 2:
-        raise Refusal("no matrices: no unit axis can be inferred")
+        raise Refusal("ambiguous", "no matrices: no unit axis can be inferred")
     if len(ranked) == 2 and ranked[0][1] == ranked[1][1]:
-        raise Refusal("two dimensions are equally common: the residual width is not certain")
+        raise Refusal(
+            "ambiguous",
+            "two dimensions are equally common: the residual width is not certain",
+        )
     return ranked[0][0]
 
 
@@ -102,17 +105,18 @@ def _stack_axes(
     name: str, width: int, blocks: dict[str, dict[str, TensorInfo]], found: Found
 ) -> Iterator[Axis]:
     readings: dict[int, _Mlp] = {}
-    reasons: dict[str, list[int]] = {}
+    reasons: dict[tuple[str, str], list[int]] = {}
     for rank, number in enumerate(sorted(blocks, key=natural)):
         try:
             readings[rank] = _mlp(blocks[number], width)
         except Refusal as reason:
-            reasons.setdefault(str(reason), []).append(rank)
+            reasons.setdefault((reason.code, str(reason)), []).append(rank)
     shared = Counter((mlp.ins, mlp.out) for mlp in readings.values())
     ordered = [blocks[number] for number in sorted(blocks, key=natural)]
     for rank, mlp in readings.items():
         if shared[mlp.ins, mlp.out] < MIN_BLOCKS:
-            reasons.setdefault("no other block has an MLP under these names", []).append(rank)
+            why = "no other block has an MLP under these names"
+            reasons.setdefault(("ambiguous", why), []).append(rank)
             continue
         yield Axis(
             name="mlp",
@@ -124,15 +128,15 @@ def _stack_axes(
             labels=f"{name}.{rank}.mlp",
             places=tuple(_places(ordered[rank], mlp)),
         )
-    for why, ranks in reasons.items():
+    for (code, why), ranks in reasons.items():
         more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
-        found.skipped.append(Problem(f"{name}.{ranks[0]} mlp{more}", why))
+        found.skipped.append(Problem(f"{name}.{ranks[0]} mlp{more}", why, code=code))
 
 
 def _mlp(block: dict[str, TensorInfo], width: int) -> _Mlp:
     """Return the one MLP that the shapes of a block show, or refuse."""
     if len(block) > MAX_TENSORS:
-        raise Refusal(f"{len(block)} tensors in a block of an unknown family")
+        raise Refusal("too-many", f"{len(block)} tensors in a block of an unknown family")
     matrices = {rest: (i.shape[0], i.shape[1]) for rest, i in block.items() if len(i.shape) == 2}
     rows: dict[int, list[str]] = {}  # h: names of (h, d)
     columns: dict[int, list[str]] = {}  # h: names of (d, h)
@@ -149,13 +153,13 @@ def _mlp(block: dict[str, TensorInfo], width: int) -> _Mlp:
         elif counts == (1, 2):  # stored (in, out)
             readings.append(_Mlp(_side(columns[h], 1), (rows[h][0], 0), h))
         else:
-            raise Refusal(f"{sum(counts)} matrices share the dimension {h}")
+            raise Refusal("ambiguous", f"{sum(counts)} matrices share the dimension {h}")
     # a fused gate and up, (2h, d) with (d, h), is a second reading of the same block
     fused = [h for h in columns if h not in rows and 2 * h in rows]
     if len(readings) + len(fused) > 1:
-        raise Refusal("several readings of its matrices fit equally")
+        raise Refusal("ambiguous", "several readings of its matrices fit equally")
     if not readings:
-        raise Refusal("no pair of matrices has the shapes of an MLP")
+        raise Refusal("ambiguous", "no pair of matrices has the shapes of an MLP")
     _check(block, matrices, readings[0], width)
     return readings[0]
 
@@ -170,18 +174,18 @@ def _check(
     """Refuse when the matrices of a supposed MLP may be something else."""
     own = {name for name, _ in [*mlp.ins, mlp.out]}
     if foreign := next((name for name in sorted(own) if _NOT_MLP.search(name)), None):
-        raise Refusal(f"{foreign} has the shape of an MLP but not the name of one")
+        raise Refusal("ambiguous", f"{foreign} has the shape of an MLP but not the name of one")
     biases = {_bias(name) for name in own}
     for rest, info in block.items():
         if rest not in own and rest not in biases and mlp.n_units in info.shape:
-            raise Refusal(f"{rest} has a dimension of {mlp.n_units} too")
+            raise Refusal("ambiguous", f"{rest} has a dimension of {mlp.n_units} too")
     others = [shape for name, shape in matrices.items() if name not in own and width in shape]
     if all(_MLP.search(name) for name in own) or not others or len(others) >= 4:
         return
     # two left over: a fused projection with its output, never a lone pair of keys and values
     if len(others) == 2 and others[0] != others[1] and (width, width) in others:
         return
-    raise Refusal("the matrices beside the supposed MLP are no whole attention")
+    raise Refusal("ambiguous", "the matrices beside the supposed MLP are no whole attention")
 
 
 def _places(block: dict[str, TensorInfo], mlp: _Mlp) -> Iterator[Place]:

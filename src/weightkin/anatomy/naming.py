@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
-from weightkin.catalogue import Entry, Part, entries, layouts
+from weightkin.catalogue import Entry, TensorPart, entries, layouts
 from weightkin.formats.model import TensorInfo
 
 MAX_STACKS = 32  # real models have a handful
@@ -64,7 +64,7 @@ class Bound:
     """One tensor and what it is."""
 
     info: TensorInfo
-    part: Part
+    part: TensorPart
     dims: tuple[str, ...]  # one word of the table for each dimension
     group: str  # "", "cross", "shared", or the number of an expert
 
@@ -177,7 +177,7 @@ def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bou
     if part is None:
         return None
     is_bias = leaf in ("bias", "beta") or rest.endswith("bias")
-    dims = _dimensions(part, len(info.shape), is_bias, entry.is_transposed)
+    dims = _dimensions(part, len(info.shape), is_bias=is_bias, is_transposed=entry.is_transposed)
     if dims is None:
         return None
     group = expert[0] if part.group == "#" and expert else part.group
@@ -185,15 +185,15 @@ def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bou
 
 
 @lru_cache(maxsize=1 << 14)
-def _find(entry: Entry, parts: str, module: str) -> Part | None:
-    rows: tuple[Part, ...] = getattr(entry, parts)
+def _find(entry: Entry, parts: str, module: str) -> TensorPart | None:
+    rows: tuple[TensorPart, ...] = getattr(entry, parts)
     found = _pattern(entry, parts).fullmatch(module)
     return rows[int(found.lastgroup[1:])] if found and found.lastgroup else None
 
 
 @cache
 def _pattern(entry: Entry, parts: str) -> re.Pattern[str]:
-    rows: tuple[Part, ...] = getattr(entry, parts)
+    rows: tuple[TensorPart, ...] = getattr(entry, parts)
     choices = (f"(?P<p{i}>{_expression(part.pattern)})" for i, part in enumerate(rows))
     return re.compile("|".join(choices) or r"(?!)")
 
@@ -216,7 +216,7 @@ def _block() -> re.Pattern[str]:
 
 @lru_cache(maxsize=1 << 12)
 def _dimensions(
-    part: Part, n_dims: int, is_bias: bool, is_transposed: bool
+    part: TensorPart, n_dims: int, *, is_bias: bool, is_transposed: bool
 ) -> tuple[str, ...] | None:
     words = tuple(part.dims.split())
     if is_bias and n_dims == 1 and words == ("d", "..."):

@@ -46,7 +46,7 @@ def read_anatomy(model: Model) -> Anatomy:
     return replace(
         found,
         roles=(*found.roles, *((name, "other") for name in empty)),
-        skipped=(*found.skipped, Problem("tensors", why)),
+        skipped=(*found.skipped, Problem("tensors", why, code="empty")),
     )
 
 
@@ -58,7 +58,7 @@ def _network(
     readings, notes = stacks.readings, _Notes()
     for stack in stacks.too_long:
         why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
-        notes.problems.append(Problem(stack.prefix, why))
+        notes.problems.append(Problem(stack.prefix, why, code="too-many"))
     unread = [*stacks.top]
     unread += [x for stack in stacks.unread for b in stack.blocks for x in b.tensors.values()]
     for reading in readings:
@@ -86,9 +86,10 @@ def _network(
     skipped = notes.summary()
     if stacks.n_left:
         why = f"only the {MAX_STACKS} largest stacks of blocks are looked at"
-        skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why))
+        skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why, code="too-many"))
     if not axes and not skipped:
-        skipped.append(Problem("model", "no block with a known or inferable unit axis was found"))
+        why = "no block with a known or inferable unit axis was found"
+        skipped.append(Problem("model", why, code="axis-unknown"))
     return Anatomy(
         family=_family(readings, axes),
         stacks=tuple(counts),
@@ -134,7 +135,8 @@ def _block_axes(reading: Reading, config: Mapping[str, Any], notes: _Notes) -> l
         axes += notes.keep(*here, unit_axes(reading, rank, is_clamped=is_clamped))
         axes += notes.keep(*here, head_axes(reading, rank, own))
     if not any(word in ("u", "gu", "h") for row in reading.bound for b in row for word in b.dims):
-        notes.problems.append(Problem(f"{reading.name} mlp", "no MLP under the family's names"))
+        why = "no MLP under the family's names"
+        notes.problems.append(Problem(f"{reading.name} mlp", why, code="no-part"))
     return axes
 
 
@@ -143,10 +145,10 @@ class _Notes:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self._reasons: dict[tuple[str, str, str], list[int]] = {}
+        self._reasons: dict[tuple[str, Problem], list[int]] = {}
 
     def keep(
-        self, stack: str, block: int, path: str, found: Iterable[Axis | tuple[str, str]]
+        self, stack: str, block: int, path: str, found: Iterable[Axis | Problem]
     ) -> list[Axis]:
         """Return the axes of a block, remember the reasons; -1 is no block but the whole model."""
         axes = []
@@ -154,19 +156,19 @@ class _Notes:
             if isinstance(item, Axis):
                 axes.append(item)
                 continue
-            name, why = item
             if block < 0:
-                self.problems.append(Problem(f"{name} residual", why))
+                self.problems.append(replace(item, what=f"{item.what} residual"))
             else:
-                self._reasons.setdefault((stack, name, why.replace(path, "")), []).append(block)
+                same = replace(item, why=item.why.replace(path, ""))  # but for names of tensors
+                self._reasons.setdefault((stack, same), []).append(block)
         return axes
 
     def summary(self) -> list[Problem]:
         """Every reason once, with the blocks it holds for."""
         lines = []
-        for (stack, name, why), blocks in self._reasons.items():
+        for (stack, problem), blocks in self._reasons.items():
             more = f" and {len(blocks) - 1} more" if len(blocks) > 1 else ""
-            lines.append(Problem(f"{stack}.{blocks[0]} {name}{more}", why))
+            lines.append(replace(problem, what=f"{stack}.{blocks[0]} {problem.what}{more}"))
         return lines + self.problems
 
 

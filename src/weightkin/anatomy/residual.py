@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from weightkin.anatomy.naming import Bound, Reading, bind, is_buffer
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
-from weightkin.formats.model import TensorInfo
+from weightkin.formats.model import Problem, TensorInfo
 
 _FIRST = ("embed", "unembed", "position")
 
@@ -43,7 +43,7 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
         reading.top = [b for b in reading.top if not _is_behind(b, reading, modules)]
 
 
-def residual_axes(readings: list[Reading]) -> Iterator[Axis | tuple[str, str]]:
+def residual_axes(readings: list[Reading]) -> Iterator[Axis | Problem]:
     """Yield the residual axis of every stream, or (stream, reason)."""
     streams: dict[tuple[str, str], list[Reading]] = {}
     for reading in readings:
@@ -58,7 +58,7 @@ def residual_axes(readings: list[Reading]) -> Iterator[Axis | tuple[str, str]]:
             _check_others(members, readings)
             yield _axis(members, name)
         except Refusal as reason:
-            yield name, str(reason)
+            yield reason.of(name)
 
 
 def _axis(members: list[Reading], name: str) -> Axis:
@@ -66,11 +66,11 @@ def _axis(members: list[Reading], name: str) -> Axis:
     for reading in members:
         _check(reading, width)
     if width < 2:
-        raise Refusal("the residual width is not shown by any matrix")
+        raise Refusal("width", "the residual width is not shown by any matrix")
     bound = [b for r in members for row in [r.top, *r.bound] for b in row]
     places = sorted(_places(bound), key=_rank)  # the rest stays in the order of the blocks
     if not any(place.role == "embed" for place in places) and members[0].entry.joins:
-        raise Refusal("the shared embedding that joins its stacks was not found")
+        raise Refusal("width", "the shared embedding that joins its stacks was not found")
     return Axis(
         name="residual",
         kind="residual",
@@ -88,25 +88,31 @@ def _check_others(members: list[Reading], readings: list[Reading]) -> None:
     for other in readings:
         for info in () if other in members else other.top_strangers:
             if members[0].width in info.shape:
-                raise Refusal(f"{info.name} is not understood and may join another tower to it")
+                raise Refusal(
+                    "unknown-tensor",
+                    f"{info.name} is not understood and may join another tower to it",
+                )
 
 
 def _check(reading: Reading, width: int) -> None:
     entry = reading.entry
     if entry.positions == "unsure":
-        raise Refusal(
-            "in this family the width may be tied to sinusoids, to grouped or to other channels"
-        )
+        why = "in this family the width may be tied to sinusoids, to grouped or to other channels"
+        raise Refusal("width", why)
     if entry.positions == "stored" and not reading.has_positions:
-        raise Refusal("no position table was found: positions may be sinusoids tied to the width")
+        why = "no position table was found: positions may be sinusoids tied to the width"
+        raise Refusal("positions", why)
     for info in [*reading.top_strangers, *(i for row in reading.strangers for i in row)]:
-        raise Refusal(f"{info.name} is not understood and may run along the width")
+        raise Refusal(
+            "unknown-tensor", f"{info.name} is not understood and may run along the width"
+        )
     for bound in [*reading.top, *(b for row in reading.bound for b in row)]:
         if bound.group == "cross" and not entry.joins and bound.sizes("d"):
-            raise Refusal("cross attention reads another stream; what joins the two is not certain")
+            why = "cross attention reads another stream; what joins the two is not certain"
+            raise Refusal("width", why)
         if any(size != width for size in bound.sizes("d")):
             shape = "x".join(map(str, bound.info.shape))
-            raise Refusal(f"{bound.info.name} has shape {shape}, but the width is {width}")
+            raise Refusal("sizes", f"{bound.info.name} has shape {shape}, but the width is {width}")
 
 
 def _places(bound: list[Bound]) -> Iterator[Place]:

@@ -11,6 +11,7 @@ from typing import Any
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 from weightkin.formats.json_text import parse
 from weightkin.formats.model import Problem, TensorInfo
+from weightkin.records.codes import REASONS
 from weightkin.text import quoted, shown, unreadable
 
 KINDS: tuple[AxisKind, ...] = ("units", "vo", "residual")  # of heads a sketch holds nothing
@@ -135,7 +136,9 @@ def _role(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> tuple[str
 def _problem(where: str, item: Any) -> Problem:
     match item:
         case {"what": str(what), "why": str(why), "loses_tensors": bool(lost)}:
-            return Problem(what, why, lost)
+            code = item.get("code", "unread")  # an early file has none
+            if isinstance(code, str) and code in REASONS:
+                return Problem(what, why, lost, code)
     raise _malformed(where, "a reason of another kind")
 
 

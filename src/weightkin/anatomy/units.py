@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
-from weightkin.formats.model import TensorInfo
+from weightkin.formats.model import Problem, TensorInfo
 
 MAX_EXPERTS = 1 << 16
 MAX_STRANGERS = 64
@@ -25,13 +25,21 @@ _LISTED = tuple(_MLP_WORDS)
 
 
 class Refusal(Exception):  # noqa: N818 (not an error: the reason why an axis is left out)
-    """Why an axis cannot be declared."""
+    """Why an axis cannot be declared: a code of `records.codes.REASONS`, and one line."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+    def of(self, what: str) -> Problem:
+        """What is left out, and why."""
+        return Problem(what, str(self), code=self.code)
 
 
 def unit_axes(
     reading: Reading, block: int, *, is_clamped: bool = False
-) -> Iterator[Axis | tuple[str, str]]:
-    """Yield the MLP axes of one block, or (axis name, reason) where one cannot be declared.
+) -> Iterator[Axis | Problem]:
+    """Yield the MLP axes of one block, or the problem where one cannot be declared.
 
     Parameters
     ----------
@@ -44,7 +52,7 @@ def unit_axes(
 
     Yields
     ------
-    Axis or (str, str)
+    Axis or Problem
         Axes of the MLP or of each expert, or a name and why there is none.
     """
     groups: dict[str, list[Bound]] = {}
@@ -55,9 +63,9 @@ def unit_axes(
     for group, members in groups.items():
         name = f"mlp.{group}" if group else "mlp"
         try:
-            yield from _axes_of(reading, block, name, members, width, is_clamped)
+            yield from _axes_of(reading, block, name, members, width, is_clamped=is_clamped)
         except Refusal as reason:
-            yield name, str(reason)
+            yield reason.of(name)
 
 
 def _axes_of(
@@ -66,6 +74,7 @@ def _axes_of(
     name: str,
     members: list[Bound],
     width: int,
+    *,
     is_clamped: bool,
 ) -> Iterator[Axis]:
     n_units = _n_units(members, width)
@@ -108,27 +117,28 @@ def _n_units(members: list[Bound], width: int) -> int:
     words = Counter(w for b in matrices for w in b.dims if w in _MLP_WORDS)
     ins, outs = words["u"] + words["g+u"] + words["u+g"] + words["gu"], words["h"]
     if not ins or not outs:
-        raise Refusal(f"no {'up' if outs else 'down'} projection was found for it")
+        raise Refusal("no-part", f"no {'up' if outs else 'down'} projection was found for it")
     if ins > 1 or outs > 1 or words["g"] > 1 or (words["g"] and not words["u"]):
-        raise Refusal("several tensors have the same role in it")
+        raise Refusal("two-parts", "several tensors have the same role in it")
     sizes: dict[int, str] = {}
     for bound in members:
         for size, word in zip(bound.info.shape, bound.dims, strict=True):
             if word == "d" and size != width:
                 raise Refusal(
+                    "sizes",
                     f"{bound.info.name} has shape {_shape(bound.info)}, "
-                    f"but the residual width of the block is {width}"
+                    f"but the residual width of the block is {width}",
                 )
             if word in _MLP_WORDS:
                 if size % _share(word):
-                    raise Refusal(f"{bound.info.name} does not split into two halves")
+                    raise Refusal("sizes", f"{bound.info.name} does not split into two halves")
                 sizes.setdefault(size // _share(word), bound.info.name)
     if len(sizes) > 1:
         (a, name_a), (b, name_b) = list(sizes.items())[:2]
-        raise Refusal(f"{name_a} has {a} hidden units, {name_b} has {b}")
+        raise Refusal("sizes", f"{name_a} has {a} hidden units, {name_b} has {b}")
     n_units = next(iter(sizes))
     if n_units < 2 or width < 1:
-        raise Refusal("it has fewer than two units")
+        raise Refusal("few-units", "it has fewer than two units")
     return n_units
 
 
@@ -140,10 +150,10 @@ def _n_experts(members: list[Bound]) -> int:
     """Number of experts stacked in one tensor; 0 when each has tensors of its own."""
     counts = {b.info.shape[0] if b.dims[0] == "e" else 0 for b in members}
     if len(counts) > 1:
-        raise Refusal("its tensors stack different numbers of experts")
+        raise Refusal("sizes", "its tensors stack different numbers of experts")
     n_experts = counts.pop()
     if n_experts > MAX_EXPERTS:
-        raise Refusal(f"{n_experts} experts are more than the {MAX_EXPERTS} that are read")
+        raise Refusal("too-many", f"{n_experts} experts, {MAX_EXPERTS} at most are read")
     return n_experts
 
 
@@ -152,15 +162,18 @@ def _check_strangers(
 ) -> None:
     """Refuse when a tensor nobody knows may act on the units between up and down."""
     if len(strangers) > MAX_STRANGERS:
-        raise Refusal(f"{len(strangers)} tensors of the block are not understood")
+        raise Refusal("unknown-tensor", f"{len(strangers)} tensors of the block are not understood")
     scopes = {_scope(b.info.name) for b in members}
     for info in strangers:
         if is_scale(info):
             continue
         if any(info.name.startswith(s) for s in scopes):
-            raise Refusal(f"{info.name} is not understood and stands inside it")
+            raise Refusal("unknown-tensor", f"{info.name} is not understood and stands inside it")
         if n_units != width and n_units in info.shape:
-            raise Refusal(f"{info.name} is not understood and has a dimension of {n_units} too")
+            raise Refusal(
+                "unknown-tensor",
+                f"{info.name} is not understood and has a dimension of {n_units} too",
+            )
 
 
 def _scope(tensor: str) -> str:

@@ -163,7 +163,7 @@ def check_execution(execution: Any) -> Execution:
 def check_new_file(path: Path) -> Path:
     """A file to be written, which must not be there yet."""
     if path.exists():
-        raise UsageError(f"{path}: exists already, and is not overwritten")
+        raise UsageError(f"{path}: already exists and is not overwritten")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Add a pair of models known to be independent to one's own controls."""
+"""Add a pair of models known to be unrelated to one's own controls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_control(
 ) -> Control:
     """Add a pair to the user's controls (or to the file ``own``), and return what was written.
 
-    Refused when the pair is not of the class named, when a model stands in another pair already
+    Refused when the pair is not of the class named, when a model is already part of another pair
     (pairs that share a model are not two controls), and when `compare` finds a dependence.
 
     Parameters
@@ -44,7 +44,7 @@ def add_control(
     model_class : str, optional
         The class they are expected to be of, such as ``gated language``.
     documented : str
-        How their independence is known.
+        How it is known that they are unrelated.
     own : Path, optional
         The file of controls to add to; made if it is not there.
 
@@ -73,10 +73,12 @@ def add_control(
     used = {x for c in (*load_controls(own if mine else None), *mine) for x in _digests(c)}
     for name, side in (("a", side_a), ("b", side_b)):
         if digest(side.model) in used:
-            raise UsageError(f"model {name}, {side.model.source}: stands in another control")
+            raise UsageError(
+                f"model {name} ({side.model.source}) is already part of another control"
+            )
     record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
     if record.verdict != "no-evidence":
-        raise UsageError(f"not a control, compare says: {record.verdict}")
+        raise UsageError(f"cannot be a control: {record.sentence}")
     write_controls(path, [*mine, control])
     return control
 
@@ -84,10 +86,10 @@ def add_control(
 def _measured(a: Side, b: Side, documented: str) -> Control:
     digests = digest(a.model), digest(b.model)
     if digests[0] == digests[1]:
-        raise UsageError("a and b are one model")
+        raise UsageError("a and b are the same model")
     found = agreement(a, b)
     if isinstance(found, Skipped):
-        raise UsageError(f"not a control: {found.code}")
+        raise UsageError(f"cannot be a control: {found.sentence}")
     return as_control(found, *digests, documented)
 
 

@@ -13,11 +13,12 @@ from weightkin._version import __version__
 from weightkin.api.arguments import check_execution, check_flag, check_kind, check_path, check_paths
 from weightkin.api.models import Source
 from weightkin.api.models import open_model as opened
-from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.compute import HERE, Execution, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.formats import absolute
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
 from weightkin.records.sketching import SketchFile, Sketching
 from weightkin.sketch import file, take
@@ -154,7 +155,7 @@ def sketch_files(
         raise next((x for x in errors if isinstance(x, WorkerLost)), errors[0])
     for target in targets:
         if Path(target).exists():
-            raise UsageError(f"{target}: exists already, and is not overwritten")
+            raise UsageError(f"{target}: already exists and is not overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -12,7 +12,8 @@ other source file names an architecture. All fields, each left out where there i
 ``classes``         library classes that prove it, as ``library.Class``
 ``gguf``            names of the architecture in GGUF files
 ``gguf_reordered``  conversion to GGUF puts rows of queries and keys in another order
-``gguf_names``      modules of GGUF, and what they are called in its own layout
+``gguf_names``      name of a module in GGUF: its name in safetensors (most entries take them
+                    from ``llama-like`` through ``like``)
 ``stack``           name of its stack of blocks, where the prefix says nothing else
 ``blocks``          how the numbered list of its blocks is called
 ``positions``       ``relative`` (rotary, biased or none) or ``stored`` tables keep the residual
@@ -24,8 +25,8 @@ other source file names an architecture. All fields, each left out where there i
 ``norms``           ``attn``, ``mlp``, ``last``: how the norm is called that attention, the MLP and
                     the head read through, the first that is there (an MLP without one reads
                     through that of attention); ``centred``: whether they subtract the mean
-``gain_offset``     what the code adds to the gains that are stored; ``last_gain_offset``: the
-                    same for the last norm, where it differs
+``gain_offset``     what the code adds to the stored gains: 1 where it multiplies by 1 + weight
+                    (Gemma); ``last_gain_offset``: the same for the last norm, where it differs
 ``tensors``         the modules: role and dimensions, see below
 ==================  ===========================================================================
 
@@ -60,7 +61,7 @@ the name: every block has labels of its own. Each has ``n`` (key of the config t
 (tensors that must be there for that, or ``not`` be there), ``fixed`` (why it is not free).
 """
 
-from weightkin.catalogue.entry import Entry, Part
+from weightkin.catalogue.entry import Entry, TensorPart
 from weightkin.catalogue.table import by_gguf, by_model_type, entries, layouts, norm_names
 
-__all__ = ["Entry", "Part", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]
+__all__ = ["Entry", "TensorPart", "by_gguf", "by_model_type", "entries", "layouts", "norm_names"]

@@ -21,7 +21,7 @@ LABEL_FACTS = frozenset({"n", "in", "sign", "turn", "rot", "start", "norm", "fix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class TensorPart:
     """One module (or bare parameter): its pattern, its role, what its dimensions run along."""
 
     pattern: str
@@ -69,8 +69,8 @@ class Entry:
     gain_offset: float = 0.0
     last_gain_offset: float | None = None  # that of the others
     gguf_names: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[Part, ...] = ()  # inside a block
-    top: tuple[Part, ...] = ()  # outside the blocks
+    parts: tuple[TensorPart, ...] = ()  # inside a block
+    top: tuple[TensorPart, ...] = ()  # outside the blocks
 
     def added_gain(self, *, is_last: bool) -> float:
         """What the published code adds to the gains that it stores, of the last norm or others."""
@@ -157,7 +157,7 @@ def make_entry(name: str, facts: Mapping[str, Any], parent: Entry | None) -> Ent
     return replace(base, **{**_OWN, **known, "name": name})
 
 
-def _part(name: str, pattern: str, line: str | Mapping[str, str]) -> Part:
+def _part(name: str, pattern: str, line: str | Mapping[str, str]) -> TensorPart:
     """One line of ``tensors``: ``role: dimensions`` with an optional group, or that and more."""
     more = {} if isinstance(line, str) else dict(line)
     text = line if isinstance(line, str) else more.pop("is")
@@ -166,7 +166,7 @@ def _part(name: str, pattern: str, line: str | Mapping[str, str]) -> Part:
     group, _, role = head.rpartition(" ")
     _check(name, "role", {role}, ROLES)
     _check(name, "dimension", {w for dim in dims.split() for w in dim.split("+")}, WORDS)
-    return Part(pattern, role, dims, group, **more)
+    return TensorPart(pattern, role, dims, group, **more)
 
 
 def _with_tuples(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from weightkin.errors import UsageError, unwritable
 NARROWEST, NO_LIMIT = 40, 1 << 30  # columns
 Output = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the result to a new file, not to standard output."),
+    typer.Option(metavar="FILE", help="Write the result to a new file instead of standard output."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer, and errors.")]
 Verbose = Annotated[
@@ -114,7 +114,7 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     from weightkin.formats.write_guard import refuse_inside
 
     if output.exists() or output.is_symlink():
-        raise UsageError(f"{output}: exists already, and is not overwritten")
+        raise UsageError(f"{output}: already exists and is not overwritten")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: its folder does not exist")
     refuse_inside(output, sources)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from weightkin.cli.answers import Answer
-from weightkin.cli.options import AsJson, RegistryFile, Seed
+from weightkin.cli.html import check_page, page_beside
+from weightkin.cli.options import AsJson, RegistryFile, Seed, ToHtml
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
@@ -19,33 +20,39 @@ def check(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Models, folders with everything below, or registered names and #numbers.",
+            help="Models, folders (searched recursively), or registered names or #numbers.",
         ),
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Policy file (default: default levels).")
+        Path | None, typer.Option(metavar="FILE", help="Policy file (default: built-in levels).")
     ] = None,
     registry: RegistryFile = None,
     expect_parent: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE|#ID", help="A parent that the weights must show; repeat."),
+        typer.Option(
+            metavar="SOURCE|#ID",
+            help="A model that must share weights with this one, and not be derived from it"
+            " (repeatable).",
+        ),
     ] = None,
     deny: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SOURCE|#ID", help="A model that no weights may be shared with; repeat."
+            metavar="SOURCE|#ID",
+            help="A forbidden model: no weights may be shared with it (repeatable).",
         ),
     ] = None,
     sarif: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write SARIF 2.1.0 to this file; - for standard output."),
     ] = None,
+    html: ToHtml = None,
     as_json: AsJson = False,
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Check models against a policy. Exits with 0 passed, 1 hit, 2 not all could be checked."""
+    """Check models against a policy. Exit code 0: passed; 1: rule hit; 2: incomplete."""
     from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines
@@ -53,10 +60,12 @@ def check(
 
     if sarif == "-" and as_json:
         raise UsageError("--json and --sarif - exclude each other")
+    models = [x for x in sources if _is_model(x)]
+    check_page(html, models)
     if sarif is not None and sarif != "-":
         if not Path(sarif).parent.is_dir():
             raise UsageError(f"{sarif}: its folder does not exist")
-        refuse_inside(Path(sarif), [x for x in sources if _is_model(x)])
+        refuse_inside(Path(sarif), models)
     record = run(
         sources,
         policy,
@@ -67,12 +76,13 @@ def check(
     )
     if sarif is not None and sarif != "-":
         _write(Path(sarif), written(record, Path.cwd()) + "\n", answer)
-    if as_json:
-        answer.text(record.to_json())
-    elif sarif == "-":
-        answer.text(written(record, Path.cwd()))
-    else:
-        answer.lines(check_lines(record))
+    with page_beside(html, record, answer):
+        if as_json:
+            answer.text(record.to_json())
+        elif sarif == "-":
+            answer.text(written(record, Path.cwd()))
+        else:
+            answer.lines(check_lines(record))
     if EXIT_CODES[record.outcome]:
         raise typer.Exit(EXIT_CODES[record.outcome])
 

@@ -56,22 +56,32 @@ def compare(
     effort: Annotated[
         Effort,
         typer.Option(
-            help="quick: hidden units only, stops at the first proof. thorough: every test, also"
-            " those that run the models (with [torch])."
+            help="quick: hidden units only, stops at the first significant test. thorough: every"
+            " test, also those that run the models (extra [torch])."
         ),
     ] = Effort.STANDARD,
     relatives: Annotated[
         list[str] | None,
         typer.Option(
-            "--with", metavar="MODEL", help="A relative that tells the direction; repeat."
+            "--with",
+            metavar="MODEL",
+            help="Another related model, to help determine the direction (repeatable).",
         ),
     ] = None,
     published: Annotated[
-        int, typer.Option(metavar="T", help="Also the first paper's tests, T relabellings.")
+        int,
+        typer.Option(
+            metavar="T",
+            help="Also run the tests of Zhu et al. 2025 with T random permutations (0: do not).",
+        ),
     ] = 0,
     full_digest: FullDigest = False,
     recover: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the maps that undo a disguise.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="If b is a permuted, rotated or rescaled copy of a, write how to undo that.",
+        ),
     ] = None,
     controls: Controls = None,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
@@ -111,12 +121,14 @@ def compare(
     with page_beside(html, record, answer):
         _print(record, form, answer, as_json=as_json)
     if recover is not None and recover.exists():
-        how = "weightkin.evasions.apply_maps brings b to the order and basis of a with them"
-        answer.note(f"maps that undo it ({' and '.join(record.kind)}) are in {recover}; {how}")
+        answer.note(
+            f"{recover}: the transformation back ({' and '.join(record.kind)});"
+            " weightkin.evasions.apply_maps applies it to b"
+        )
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
     if fail_if is not None and record.verdict == fail_if.value:
-        answer.note(f"--fail-if {fail_if.value}: a hit, exit code {EXIT_DIFFERS}")
+        answer.note(f"--fail-if {fail_if.value}: exit code {EXIT_DIFFERS}")
         raise typer.Exit(EXIT_DIFFERS)
 
 

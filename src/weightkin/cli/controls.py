@@ -1,9 +1,7 @@
-"""The commands `controls list` and `controls add`: pairs to rank calibrated evidence among."""
+"""The commands `controls list` and `controls add`: pairs that calibrated evidence needs."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,7 +10,7 @@ from weightkin.cli.answers import Answer, shared
 from weightkin.cli.options import A, AsJson, B, Controls
 
 controls = typer.Typer(
-    help="Pairs of models known to be unrelated. Calibrated evidence is ranked among them.",
+    help="Manage the unrelated pairs that calibrated evidence is compared with.",
     no_args_is_help=True,
 )
 
@@ -20,13 +18,13 @@ controls = typer.Typer(
 @controls.command("list")
 @shared
 def list_controls(*, own: Controls = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List how many controls there are of each class, and how alike they are."""
-    from weightkin.evidence.controls import load_controls
-    from weightkin.report.controls import control_lines
+    """List the controls by class. With their number and how alike they are."""
+    from weightkin.evidence.controls import controls_text, load_controls
+    from weightkin.report.lists import control_lines
 
     found = load_controls(own)
     if as_json:
-        answer.text(json.dumps([asdict(c) for c in found], indent=2, allow_nan=False))
+        answer.text(controls_text(found))
     else:
         answer.lines(control_lines(found), None)
 
@@ -38,21 +36,22 @@ def add(
     b: B,
     *,
     model_class: Annotated[
-        str | None, typer.Option("--class", help="Refuse a pair of another class.")
+        str | None, typer.Option("--class", metavar="CLASS", help="Class that the pair must have.")
     ] = None,
     documented: Annotated[
-        str, typer.Option(help="How their independence is known.")
+        str, typer.Option(metavar="TEXT", help="How it is known that they are unrelated.")
     ] = "by the user",
     own: Controls = None,
     as_json: AsJson = False,
     answer: Answer,
 ) -> None:
-    """Measure a pair of models known to be unrelated, and keep its numbers as a control."""
+    """Add a pair of unrelated models. Only numbers about the pair are stored."""
     from weightkin.api.controls import add_control
-    from weightkin.report.controls import control_lines
+    from weightkin.evidence.controls import controls_text
+    from weightkin.report.lists import control_lines
 
     control = add_control(a, b, model_class=model_class, documented=documented, own=own)
     if as_json:
-        answer.text(json.dumps(asdict(control), indent=2, allow_nan=False))
+        answer.text(controls_text([control]))
     else:
         answer.lines(control_lines([control]), None)

@@ -13,7 +13,7 @@ from weightkin.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
     from weightkin.cli.answers import Answer
-    from weightkin.report.html.sections import Record
+    from weightkin.report.html import Record
 
 SUFFIXES = (".html", ".htm")
 ALONE = ("--json", "-q", "--quiet", "-v", "--verbose")

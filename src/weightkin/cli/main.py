@@ -37,8 +37,9 @@ INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
-    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 not all"
-    " could be read, or a bug of ours; 3 no source could be read; 4 wrong command line.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 the"
+    " result is incomplete (something could not be read, a hub cannot be reached, or an internal"
+    " error); 3 no result, because a model that is needed cannot be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,7 +54,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     out = guard_streams()
     if sys.stdout is None:
-        _say("standard output is closed: nowhere to print a result")
+        _say("standard output is closed, so no result can be printed")
         sys.exit(EXIT_INCOMPLETE)
     show_transfers()
     code = _run()
@@ -111,7 +112,7 @@ def _report_bug(error: Exception) -> int:
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"in {Path(last.filename).name}, line {last.lineno}"
     if isinstance(error, MemoryError):
-        _say(f"out of memory {where}: {str(error) or 'an input needs more than there is'}")
+        _say(f"out of memory {where}: {str(error) or 'an input needs more than is available'}")
     elif isinstance(error, RecursionError):
         _say(f"an input is nested too deeply to be read ({where})")
     else:

@@ -27,11 +27,13 @@ ToHtml = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML report.")
 ]
 Alpha = Annotated[float, typer.Option(help="Significance level of the whole result.")]
-Seed = Annotated[int, typer.Option(help="Random seed; stands in the result.")]
-Workers = Annotated[int, typer.Option(help="Number of processes that do the work.")]
+Seed = Annotated[int, typer.Option(help="Random seed (recorded in the result).")]
+Workers = Annotated[int, typer.Option(help="Number of worker processes.")]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the models instead."),
+    typer.Option(
+        metavar="ADDRESS", help="Address of a Dask scheduler, whose workers read the models."
+    ),
 ]
 Recursive = Annotated[
     bool,
@@ -43,13 +45,17 @@ RegistryFile = Annotated[
         "--registry",
         metavar="FILE",
         envvar="WEIGHTKIN_REGISTRY",
-        help="Registry file (default: your own).",
+        help="Registry file (default: one in your data folder; none for check and tree).",
     ),
 ]
-OnlyEstimate = Annotated[bool, typer.Option("--estimate", help="Dry run: print the bytes to read.")]
+OnlyEstimate = Annotated[
+    bool, typer.Option("--estimate", help="Dry run: print how many bytes would be read.")
+]
 Controls = Annotated[
     Path | None,
-    typer.Option("--controls", metavar="FILE", help="File of controls (default: your own)."),
+    typer.Option(
+        "--controls", metavar="FILE", help="File of unrelated pairs (default: in your data folder)."
+    ),
 ]
 FullDigest = Annotated[
     bool, typer.Option("--full-digest", help="Also compute a digest of all bytes.")
@@ -72,7 +78,7 @@ def exclusive(**given: object) -> None:
 
 def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
     """Print what would be read; sources that cannot be read are named on standard error."""
-    from weightkin.report.estimating import estimate_lines
+    from weightkin.report.lists import estimate_lines
 
     if as_json:
         answer.text(record.to_json())

@@ -37,10 +37,10 @@ Where = Annotated[
     str | None,
     typer.Option(
         metavar="lance:WHERE",
-        help="Where a new registry keeps vectors and sketches: a folder, or s3://BUCKET/PATH.",
+        help="Location of vectors and sketches of a new registry: a folder or s3://BUCKET/PATH.",
     ),
 ]
-Most = Annotated[int, typer.Option(help="Number of candidates to compare, the nearest.")]
+Most = Annotated[int, typer.Option(help="Number of nearest candidates to compare.")]
 Query = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help="A model, or the name or number of a registered one."),
@@ -51,9 +51,7 @@ def add(
     sources: Annotated[list[str] | None, Models] = None,
     *,
     recursive: Recursive = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume interrupted jobs as well.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Also resume interrupted jobs.")] = False,
     store: Where = None,
     registry: RegistryFile = None,
     as_json: AsJson = False,
@@ -61,7 +59,7 @@ def add(
     cluster: Cluster = None,
     answer: Answer,
 ) -> None:
-    """Register models, so that relatives are found among them."""
+    """Add models to a registry. `search` and `trace` find relatives among them."""
     models = named(sources, is_recursive=recursive, note=answer.note) if sources else []
     with progress_line(answer) as progress:
         record = _home(registry, store).add(
@@ -109,7 +107,7 @@ def trace(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Find the lineage of a model. Also checks the parents that it declares."""
+    """Show the lineage of a model. Compares declared with inferred parents."""
     exclusive(json=as_json, format=form)
     check_page(html, (source,))
     home = _home(registry)
@@ -126,9 +124,9 @@ def trace(
 
 
 def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List the registered models. With date, source, and what each declares."""
+    """List the registered models. With date, source and declarations."""
     from weightkin.records.registry import Listing
-    from weightkin.report.registry import listing_lines
+    from weightkin.report.lists import listing_lines
 
     record = Listing(models=_home(registry).list())
     if as_json:
@@ -143,7 +141,7 @@ def remove(
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
-    """Remove every registered model of a name."""
+    """Remove models from a registry, by name, #number or source."""
     from weightkin.report.terminal import printable
 
     gone = _home(registry).remove(name)
@@ -156,7 +154,7 @@ def export(
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
-    """Write everything but the weights into one file."""
+    """Export a registry, without the weights, to one file."""
     n = _home(registry).export(file)
     answer.lines([f"{n} models in {file}"], None)
 
@@ -169,7 +167,7 @@ def import_models(
     as_json: AsJson = False,
     answer: Answer,
 ) -> None:
-    """Register the models of an exported file."""
+    """Import the models of an exported registry."""
     _finish_adding(_home(registry, store).import_(file), answer, as_json=as_json)
 
 
@@ -193,7 +191,7 @@ def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool
 def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
     """Print; exit 2 where a part is missing, 3 where all is."""
     from weightkin.lineage.family import none_read
-    from weightkin.report.registry import adding_lines
+    from weightkin.report.lists import adding_lines
 
     if record.skipped and not record.n_waiting and not record.added and not record.known:
         kind = WorkerLost if record.n_lost else UnreadableModel

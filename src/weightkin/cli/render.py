@@ -1,4 +1,4 @@
-"""The command `render`: a saved record, drawn again without computing anything."""
+"""The command `render`: a saved result in another format, without computing anything."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def render(
     form: AnyFormatOption = None,
     answer: Answer,
 ) -> None:
-    """Print a saved result again. Nothing is computed; every format of its command is there."""
+    """Convert a saved result to text or another format. Nothing is recomputed."""
     from weightkin.cli.tree import DRAWING
-    from weightkin.report.html.sections import Record
     from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
 
     exclusive(html=html, format=form)
@@ -35,8 +34,11 @@ def render(
     if form is not None:
         answer.data(written(found, form.value))
         return
-    if html is not None and not isinstance(found, get_args(Record)):
-        raise UsageError(f"--html: a {type(found).__name__} has no HTML report")
+    if html is not None:
+        from weightkin.report.html import Record
+
+        if not isinstance(found, get_args(Record)):
+            raise UsageError(f"--html: a {type(found).__name__} has no HTML report")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):

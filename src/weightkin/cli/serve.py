@@ -16,11 +16,11 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")] = 8321,
     name: Annotated[
-        list[str] | None, typer.Option(help="Host name that visitors may use; repeat.")
+        list[str] | None, typer.Option(metavar="HOST", help="Allowed host name (repeatable).")
     ] = None,
     workers: Workers = 1,
 ) -> None:
-    """Serve the web pages and the API of a registry on this machine."""
+    """Serve web pages and an API for a registry on this machine."""
     try:
         from weightkin.web.serving import serve as run
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ def show(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Show what is in a model. Prints architecture, blocks, unit axes, dtypes and digest."""
+    """Show what is in a model. Prints architecture, blocks, axes, dtypes and digest."""
     from weightkin.anatomy import read_anatomy
     from weightkin.formats import digest
     from weightkin.report.model import model_lines, model_record

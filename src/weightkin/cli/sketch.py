@@ -1,4 +1,4 @@
-"""The command `sketch`: files that can stand in for models from then on."""
+"""The command `sketch`: small files that most commands accept in place of models."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ def sketch(
     sources: Annotated[list[str], Models],
     *,
     recursive: Recursive = False,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the sketches go.")
-    ] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Output folder.")] = Path(),
     whole: Annotated[
-        bool, typer.Option("--whole", help="Keep all values instead of a sample.")
+        bool, typer.Option("--whole", help="Store all values instead of a sample.")
     ] = False,
     full_digest: FullDigest = False,
     as_json: AsJson = False,
@@ -42,10 +40,14 @@ def sketch(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Write a small sample of each model. Every command accepts it in place of the model."""
+    """Write a small sample of each model.
+
+    `compare`, `tree`, `add`, `search` and `trace` accept it in place of the model; some tests are
+    left out then.
+    """
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.sketch import sketch_files
-    from weightkin.report.sketching import sketching_lines
+    from weightkin.report.lists import sketching_lines
     from weightkin.sketch.scheme import Scheme
 
     scheme = Scheme.whole() if whole else Scheme()

@@ -59,12 +59,13 @@ def tree(
         str | None, typer.Option(metavar="CHILD", help="Explain the parent of this model.")
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="This tool's own method, or the second paper's recipe.")
+        Method,
+        typer.Option(help="weightkin: this tool. mother: the MoTHer recipe, for comparison."),
     ] = Method.WEIGHTKIN,
     registry: RegistryFile = None,
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of sketches (default: the user's cache)."),
+        typer.Option(metavar="FOLDER", help="Cache folder for sketches (default: your own)."),
     ] = None,
     alpha: Alpha = 1e-6,
     seed: Seed = 0,
@@ -73,7 +74,7 @@ def tree(
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Find which of many models was derived from which. They are SOURCE..., or a registry."""
+    """Show which models were derived from which. Give models, or --registry."""
     from weightkin.api.estimate import estimate_sketches
     from weightkin.api.tree import family_graph
     from weightkin.formats.write_guard import refuse_inside
@@ -84,9 +85,9 @@ def tree(
     if sources and _is_from_environment(context):
         registry = None  # a default is for where nothing else is named
     if (registry is not None) == bool(sources):
-        raise UsageError("name either SOURCE... or --registry FILE")
+        raise UsageError("give either models or --registry FILE")
     if registry is not None and (method is not Method.WEIGHTKIN or cache is not None or estimate):
-        raise UsageError("--method, --cache and --estimate are for SOURCE..., not for --registry")
+        raise UsageError("--method, --cache and --estimate cannot be used with --registry")
     models = named(sources, is_recursive=recursive, note=answer.note) if sources else []
     if estimate:
         print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), answer, as_json=as_json)

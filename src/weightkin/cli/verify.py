@@ -1,4 +1,4 @@
-"""The command `verify`: can the evidence of a record be recomputed?"""
+"""The command `verify`: recompute a saved result."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def verify(
     *,
     answer: Answer,
 ) -> None:
-    """Run a saved comparison again. Exits with 0 if the result is the same, else with 1."""
+    """Recompute a saved result and compare. Exit code 0: same; 1: different."""
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees
     from weightkin.records.reading import read_record
     from weightkin.report.terminal import printable
 
     if (a is None) != (b is None):
-        raise UsageError("verify takes both models or neither")
+        raise UsageError("verify takes both models or none")
     old = read_record(read_file(record), record)
     differences = run(old, a, b)
     most = len(differences) if answer.is_verbose else MOST_SHOWN

@@ -14,8 +14,12 @@ from weightkin.records import Skipped, left_out
 from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
 
-FEW_ROWS = Scheme(n_scattered=2)  # runs are read by the tests too; a scattered row costs a page
-AFAR = Scheme(n_rows=16, n_scattered=0, n_columns=1024)  # rows come whole, and each one costs
+FEW_ROWS = Scheme(
+    n_scattered=2, has_views=False
+)  # runs are read by the tests too; a scattered row costs a page
+AFAR = Scheme(
+    n_rows=16, n_scattered=0, n_columns=1024, has_views=False
+)  # rows come whole, and each one costs
 DEEPER = replace(AFAR, n_rows=32)  # a rank up to half as many shows: where it may be an adapter
 TOKEN_TABLE_ROLES = ("embed", "unembed")  # roles that adapters seldom change
 KIND_AND_DIRECTION = "kind and direction"

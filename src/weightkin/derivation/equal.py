@@ -38,7 +38,9 @@ def schemes_held(models: Sequence[Model]) -> list[Scheme]:
     return [sketch.scheme for model in models if (sketch := sketch_behind(model)) is not None]
 
 
-FIRST_ROWS = Scheme(n_rows=1, n_scattered=0, n_columns=1024, n_tail=0)  # read by digests as well
+FIRST_ROWS = Scheme(
+    n_rows=1, n_scattered=0, n_columns=1024, n_tail=0, has_views=False
+)  # read by digests as well
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Equality:
 def equality(a: Sketch, b: Sketch) -> Equality:
     """Compare all that two sketches of one scheme and layout hold."""
     both = [(a.tensors[name], b.tensors[name]) for name in a.tensors.keys() & b.tensors.keys()]
-    same = {x.name: values for x, y in both if (values := _equal_values(x, y)) is not None}
+    same = {x.name: values for x, y in both if (values := equal_values(x, y)) is not None}
     is_all = len(same) == len(a.tensors) == len(b.tensors)
     views = [
         {n: () if is_all else tuple(views_of(t)) for n, t in x.tensors.items()} for x in (a, b)
@@ -188,7 +188,7 @@ def _is_rounding(parent: Sketch, child: Sketch) -> bool:
     return n_told > 0
 
 
-def _equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:
+def equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:
     """What both samples hold, if every value of it is equal as it is stored, and there is any."""
     if x.shape != y.shape:
         return None

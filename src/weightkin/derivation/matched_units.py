@@ -16,10 +16,10 @@ from weightkin.arrays import Floats, Ints
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import EFFECT_CUT
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views, view_places
+from weightkin.evidence.sample import Plan, n_embedding_rows, read_views, view_places
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
 from weightkin.evidence.views import READING_ROLES
-from weightkin.stats.matching import unit_rows
+from weightkin.stats.matching import centred, unit_rows
 from weightkin.stats.order import length_in_order
 from weightkin.stats.signs import mutual_matches
 
@@ -228,7 +228,7 @@ def match_experts(
         return None
     if residual.kind:
         tables[1] = residual.in_a(tables[1], tables[1]["router"].shape[1])
-    return match_units(tables[0], tables[1], lambda role: False)
+    return match_units(tables[0], tables[1], lambda _role: False)
 
 
 def _factors(

@@ -15,6 +15,7 @@ from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.same_scheme import with_same_scheme
+from weightkin.derivation.view_agreement import view_agreement
 from weightkin.evidence import verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
@@ -120,13 +121,15 @@ def compare_pair(pair: Pair) -> Comparison:
     started = time.perf_counter()
     if not pair.is_quick:
         _read_ahead(pair)
-    refs = _refs(pair)
+    a, b = (model_ref(model, full=pair.settings.full_digest) for model in pair.models)
+    refs = a, b
     ran, other = _stages(pair, refs)
     shared = shared_values(pair.models, refs, quick=pair.is_quick)
     concluded = _conclude(pair, refs, ran, other, shared)
     is_elsewhere = other.best is not None and not shared.is_proof
     undone, skipped = _undo(pair, ran, other, concluded)
-    skipped = concluded.skipped + skipped
+    views, unseen = view_agreement(*pair.models)
+    skipped = concluded.skipped + unseen + skipped
     derived: Derivation | None = None
     if concluded.verdict == "dependent" and not pair.is_quick and not is_elsewhere:
         frugal = bool(pair.settings.frugal)
@@ -165,6 +168,7 @@ def compare_pair(pair: Pair) -> Comparison:
         seed=pair.settings.seed,
         version=__version__,
         incomplete=any(model.is_partial for model in pair.models) or other.is_capped,
+        token_views=views,
     )
 
 
@@ -187,11 +191,6 @@ def _read_ahead(pair: Pair) -> None:
     for side in (a, b):
         sample = partial(read_sample, anatomy=side.anatomy, plan=pair.plan, n_vocabulary=n_rows)
         read_ahead(side.model, digest, sample)
-
-
-def _refs(pair: Pair) -> tuple[ModelRef, ModelRef]:
-    a, b = (model_ref(model, full=pair.settings.full_digest) for model in pair.models)
-    return a, b
 
 
 def model_ref(model: Model, *, full: bool = False) -> ModelRef:

@@ -42,12 +42,10 @@ def frame(
     innocent: Arrays,
     anatomy: Anatomy,
     reference: Arrays,
-    reference_anatomy: Anatomy,
     *,
     rounds: int = 3,
     with_rotation: bool = True,
     blocks: Collection[int] | None = None,
-    gain_offset: float = 0.0,
 ) -> Rewritten:
     """Line an innocent model up with a reference of the same shape as well as symmetry allows.
 
@@ -65,11 +63,9 @@ def frame(
     innocent : mapping of str to ndarray
         Tensors of the model that is moved.
     anatomy : Anatomy
-        Where its axes lie.
+        Where the axes of both lie.
     reference : mapping of str to ndarray
         Tensors of the model to agree with: equal names and shapes.
-    reference_anatomy : Anatomy
-        Where the reference's axes lie.
     rounds : int
         At least 1.
     with_rotation : bool
@@ -78,8 +74,6 @@ def frame(
         (by assignment), the latter with signs; this soon reaches a fixed point.
     blocks : collection of int, optional
         Fit the stream to the MLPs of these blocks alone, which then agree more and the others less.
-    gain_offset : float
-        Added to stored gains; see `rotate_residual`.
 
     Returns
     -------
@@ -100,13 +94,13 @@ def frame(
     stream, vectors = None, {}
     if with_rotation:
         stream = open_stream(wide, anatomy)
-        vectors = _norm_vectors(target, open_stream(target, reference_anatomy), gain_offset)
+        vectors = _norm_vectors(target, open_stream(target, anatomy))
         for arrays in (wide, target):
-            turn(arrays, stream, np.eye(stream.width), _plain_vectors(stream), gain_offset)
+            turn(arrays, stream, np.eye(stream.width), _plain_vectors(stream), 0.0)
     for n in range(rounds):
         used = _fitted(anatomy, n, blocks)
         if stream is not None:
-            _turn_stream(wide, target, stream, used, gain_offset)
+            _turn_stream(wide, target, stream, used)
         else:
             _permute_stream(wide, target, anatomy, used)
         for axis in axes_of(anatomy, "units", "mlp.up", "mlp.down"):
@@ -115,8 +109,8 @@ def frame(
             _match_values(wide, target, axis, with_rotation=with_rotation)
     if stream is None:
         return finish(wide, "frame")
-    turn(wide, stream, np.eye(stream.width), vectors, gain_offset)
-    return finish(wide, "frame", **untied(anatomy, stream))
+    turn(wide, stream, np.eye(stream.width), vectors, 0.0)
+    return finish(wide, "frame", **untied(stream))
 
 
 def _check_shapes(innocent: Arrays, reference: Arrays) -> None:
@@ -127,11 +121,11 @@ def _check_shapes(innocent: Arrays, reference: Arrays) -> None:
             raise UsageError(f"{name}: found shapes {a} and {b}, expected models of one shape")
 
 
-def _norm_vectors(target: Wide, stream: Stream, offset: float) -> dict[str, Floats]:
+def _norm_vectors(target: Wide, stream: Stream) -> dict[str, Floats]:
     """Gains and biases of the reference's norms, for the innocent to wear."""
     vectors = {}
     for norm in stream.norms:
-        vectors[norm.gain] = target[norm.gain] + offset
+        vectors[norm.gain] = target[norm.gain].copy()
         if not vectors[norm.gain].all():
             raise UsageError(f"{norm.gain}: the reference has a zero gain, which cannot be worn")
         if norm.bias is not None:
@@ -161,7 +155,7 @@ def _fitted(anatomy: Anatomy, n: int, blocks: Collection[int] | None) -> set[str
     return inside if blocks is not None else inside | tables
 
 
-def _turn_stream(wide: Wide, target: Wide, stream: Stream, used: set[str], offset: float) -> None:
+def _turn_stream(wide: Wide, target: Wide, stream: Stream, used: set[str]) -> None:
     """Turn the stream by the rotation nearest to the reference (orthogonal Procrustes)."""
     places = [*stream.writers, *(p for norm in stream.norms for p in norm.readers)]
     cross = _cross(wide, target, _matched(places, used), stream.width)
@@ -170,7 +164,7 @@ def _turn_stream(wide: Wide, target: Wide, stream: Stream, used: set[str], offse
         rotation = fixing_ones(_procrustes(basis.T @ cross @ basis))
     else:
         rotation = _procrustes(cross)
-    turn(wide, stream, rotation, _plain_vectors(stream), offset)
+    turn(wide, stream, rotation, _plain_vectors(stream), 0.0)
 
 
 def _permute_stream(wide: Wide, target: Wide, anatomy: Anatomy, used: set[str]) -> None:

@@ -102,10 +102,10 @@ def rotate_residual(
         if norm.bias is not None:
             vectors[norm.bias] = 0.1 * rng.standard_normal(stream.width)
     turn(wide, stream, _draw(rng, stream), vectors, gain_offset)
-    return finish(wide, "rotate_residual", **untied(anatomy, stream))
+    return finish(wide, "rotate_residual", **untied(stream))
 
 
-def untied(anatomy: Anatomy, stream: Stream) -> dict[str, bool]:
+def untied(stream: Stream) -> dict[str, bool]:
     """Return what the config must say after the gains of a language model have moved."""
     has_unembedding = any(p.role == "unembed" for norm in stream.norms for p in norm.readers)
     return {"tie_word_embeddings": False} if has_unembedding else {}

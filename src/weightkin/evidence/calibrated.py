@@ -153,10 +153,7 @@ def _views(side: Side, frame: TokenRows, *, is_gated: bool) -> dict[Block, Views
     by_block = _by_block(side)
     found = {}
     for block in _chosen(side, by_block):
-        pieces = [
-            token_views(side.model, side.anatomy, axis, frame, axis.n_units)
-            for axis in by_block[block]
-        ]
+        pieces = [token_views(side.model, axis, frame, axis.n_units) for axis in by_block[block]]
         if all(role in piece for piece in pieces for role in VIEW_PAIRS[is_gated]):
             found[block] = {r: np.concatenate([p[r] for p in pieces]) for r in VIEW_PAIRS[is_gated]}
     return found

@@ -122,7 +122,7 @@ def unit_features(
     """
     stop = min(stop, axis.n_units)
     if frame is not None:
-        views = token_views(side.model, side.anatomy, axis, frame, stop, start)
+        views = token_views(side.model, axis, frame, stop, start)
         return {role: view for role, view in views.items() if role != "mlp.down"}
     found: dict[str, Floats] = {}
     for place in view_places(side.model, axis):

@@ -18,12 +18,13 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import SignMatch, run_signs
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
-from weightkin.evidence.sample import Plan, Run, centred, n_embedding_rows, n_sampled, read_views
+from weightkin.evidence.sample import Plan, Run, n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.stats.coincidences import mix_log_evalue
+from weightkin.stats.matching import centred
 
 MIN_CONFIRMED_UNITS = 64  # of a run; twice as many where units were dropped
 MAX_CONFIRMED_BLOCKS = 8
@@ -160,7 +161,7 @@ def _read(draw: Draw, t: Tested, run: Run, *, is_a: bool) -> Views:
     side, axis = (draw.a, t.a) if is_a else (draw.b, t.b)
     if draw.frames is not None:
         frame = draw.frames[0 if is_a else 1]
-        return token_views(side.model, side.anatomy, axis, frame, run.start + run.n, run.start)
+        return token_views(side.model, axis, frame, run.start + run.n, run.start)
     n_rows = 0
     if axis.kind == "residual":
         n_rows = min(n_embedding_rows(draw.a.model, t.a), n_embedding_rows(draw.b.model, t.b))

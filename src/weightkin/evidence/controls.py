@@ -82,13 +82,17 @@ def read_own(path: Path, *, must_exist: bool = False) -> tuple[Control, ...]:
     return _read(text, str(path))
 
 
+def controls_text(controls: Sequence[Control]) -> str:
+    """Controls as JSON: what a file of them contains, and what the commands print."""
+    return to_text(CONTROLS_SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
+
+
 def write_controls(path: Path, controls: Sequence[Control]) -> None:
     """Write a file of controls, in one step."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = to_text(CONTROLS_SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
-        draft.write_text(text + "\n", encoding="utf-8")
+        draft.write_text(controls_text(controls) + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error})") from None

@@ -127,7 +127,7 @@ def run_quick(draw: Draw, alpha: float) -> StagesRun:
     wanted = -math.log(alpha) - math.log(LADDER["units"])
     ladder = _Ladder(draw, alpha)
     stage = ladder.confirmed(run_units_quick(ladder.tester(), wanted))
-    what = "V/O, heads, residual width, blind tests"
+    what = "V/O, heads, residual width, order-independent tests"
     skipped = (left_out(what, "quick-reads-units", "blind"),)
     return StagesRun((stage,) if stage else (), {}, skipped=skipped)
 

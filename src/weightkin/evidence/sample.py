@@ -24,7 +24,6 @@ from weightkin.sketch.stand_in import sketch_behind
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
-POWER_STEPS = 20
 TOKEN_RUN = 16  # embedding rows are read in runs of this many tokens
 
 VIEW_ROLES = {
@@ -164,24 +163,6 @@ def n_embedding_rows(model: Model, axis: Axis) -> int:
     """Rows of the smallest token table on a residual axis; 0 when there is none."""
     tables = [p for p in view_places(model, axis) if p.role in ("embed", "unembed") and p.dim == 1]
     return min((model.tensors[p.tensor].shape[0] for p in tables), default=0)
-
-
-def centred(units: Floats) -> Floats:
-    """Remove each unit's mean over tokens, and the one direction over tokens that most units share.
-
-    In trained (un)embeddings that direction separates rare tokens from frequent ones and makes all
-    units look alike. Found by power iteration from a start that ignores labels, so the result is
-    the same whatever the order of the units.
-    """
-    x = units - units.mean(axis=1, keepdims=True)  # (n_units, n_tokens)
-    direction = np.einsum("ij,ij->j", x, x)
-    for _ in range(POWER_STEPS):
-        length = float(np.linalg.norm(direction))
-        if not 0 < length < np.inf:
-            return np.ascontiguousarray(x)
-        direction = x.T @ (x @ (direction / length))
-    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float32).tiny)
-    return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
 
 
 def _read_place(

@@ -123,7 +123,7 @@ def _other_stacks(
         what = "calibrated evidence of other stacks"
         skipped.append(left_out(what, "only-equal-names-ranked", "calibrated"))
     if run and not with_blind and not is_known:
-        what = f"blind tests of {len(run)} pairings of stacks"
+        what = f"order-independent tests of {len(run)} pairs of stacks"
         skipped.append(left_out(what, "most-blind-pairings", "blind", n=MAX_BLIND))
     tested = [p for p in found if any(stage.tests for stage in p.ran.stages)]
     if not tested:

@@ -21,11 +21,12 @@ from weightkin.evidence.pairs import (
     pooled_effect,
     without_rows,
 )
-from weightkin.evidence.sample import Plan, centred, n_embedding_rows, read_views
+from weightkin.evidence.sample import Plan, n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Confirmed, Trusts
+from weightkin.stats.matching import centred
 
 BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
 DROPPED = -2  # no block of b
@@ -95,7 +96,7 @@ class PairTester:
         unused = silent_units(side.model, axis, views)
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
-            views = token_views(side.model, side.anatomy, axis, frame, self.plan.n_units)
+            views = token_views(side.model, axis, frame, self.plan.n_units)
             guard.look(axis, views)
         views = without_rows(views, unused)
         if axis.kind == "heads":
@@ -114,9 +115,8 @@ class PairTester:
             self.note([left_out(what, "grouped-along-axis", role=role)])
         evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
         if evidence is None:
-            is_read = views_a and views_b
-            what = f"{block_name(axis_a)} {axis_a.name}"
-            self.note([left_out(what, "no-view-differs" if is_read else "no-view-read")])
+            why = "no-view-differs" if views_a and views_b else "no-view-read"
+            self.note([left_out(f"{block_name(axis_a)} {axis_a.name}", why)])
             return None
         return Tested(axis_a, axis_b, evidence)
 

@@ -131,7 +131,7 @@ def map_units(
     )
     if seen_through is not None:
         views_a, views_b = (
-            token_views(s.model, s.anatomy, x, frame, min(x.n_units, MAX_MAPPED_UNITS))
+            token_views(s.model, x, frame, min(x.n_units, MAX_MAPPED_UNITS))
             for s, x, frame in zip((a, b), (axis_a, axis_b), seen_through, strict=True)
         )
     shared = [r for r in views_a if r in views_b and views_a[r].shape[1] == views_b[r].shape[1]]

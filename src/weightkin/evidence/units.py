@@ -39,7 +39,7 @@ QUICK_BLOCKS = 4  # blocks without evidence after which the quick form gives up
 
 
 @dataclass(slots=True)
-class _Seen:
+class _RowsRead:
     """Narrow rows of the axes read so far, by axis."""
 
     a: dict[AxisKey, Narrow] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def run_units(tester: PairTester) -> tuple[Stage | None, BlockMap]:
         The stage (None if neither model has a unit axis that pairs up) and the blocks that moved.
     """
     axes_a, axes_b = tester.a.axes("units"), tester.b.axes("units")
-    seen = _Seen()
+    seen = _RowsRead()
     tested, n_pairs = _straight(tester, axes_a, axes_b, seen)
     blocks_a, blocks_b = _blocks(axes_a), _blocks(axes_b)
     common = [stack for stack in blocks_a if stack in blocks_b]
@@ -99,7 +99,7 @@ def run_units_quick(tester: PairTester, log_threshold: float) -> Stage | None:
     pairs = pair_axes(tester.a.axes("units"), tester.b.axes("units"), {})
     order = sorted(range(len(pairs)), key=lambda i: (i * 0.618033988749895) % 1.0)
     tested: list[Tested] = []
-    seen = _Seen()
+    seen = _RowsRead()
     for n_read, i in enumerate(order):
         tested += _test_pair(tester, *pairs[i], seen)
         done = LOG_STRAIGHT + stopped_log_evalue([t.evidence.grid for t in tested])
@@ -112,13 +112,13 @@ def run_units_quick(tester: PairTester, log_threshold: float) -> Stage | None:
 
 
 def _straight(
-    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
+    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _RowsRead
 ) -> tuple[list[Tested], int]:
     pairs = pair_axes(axes_a, axes_b, {})
     return [t for pair in pairs for t in _test_pair(tester, *pair, seen)], len(pairs)
 
 
-def _test_pair(tester: PairTester, axis_a: Axis, axis_b: Axis, seen: _Seen) -> list[Tested]:
+def _test_pair(tester: PairTester, axis_a: Axis, axis_b: Axis, seen: _RowsRead) -> list[Tested]:
     views_a = tester.read(axis_a, is_a=True)
     views_b = tester.read(axis_b, is_a=False)
     seen.add(tester, axis_a, views_a, is_a=True)
@@ -128,7 +128,7 @@ def _test_pair(tester: PairTester, axis_a: Axis, axis_b: Axis, seen: _Seen) -> l
 
 
 def _read_rest(
-    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _Seen
+    tester: PairTester, axes_a: Sequence[Axis], axes_b: Sequence[Axis], seen: _RowsRead
 ) -> None:
     """Blocks without a straight partner are read for the scan."""
     for axes, done, is_a in ((axes_a, seen.a, True), (axes_b, seen.b, False)):
@@ -149,7 +149,11 @@ def _blocks(axes: Sequence[Axis]) -> dict[str, list[Axis]]:
 
 
 def _scan(
-    tester: PairTester, axes_a: list[Axis], axes_b: list[Axis], seen: _Seen, tested: list[Tested]
+    tester: PairTester,
+    axes_a: list[Axis],
+    axes_b: list[Axis],
+    seen: _RowsRead,
+    tested: list[Tested],
 ) -> tuple[Grid, float, BlockMap]:
     """All block pairs of one stack: monotone e-values, log sum of singles, where blocks went."""
     nothing = Narrow(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), 0, -1)
@@ -181,4 +185,4 @@ def _test_moved(
     moved = [x for x in axes_a if block_map.get((x.stack, x.block), x.block) != x.block]
     pairs = pair_axes(moved, axes_b, block_map)
     quiet = PairTester(tester.a, tester.b, tester.plan, tester.seed, tester.frames)
-    return [t for pair in pairs for t in _test_pair(quiet, *pair, _Seen())]
+    return [t for pair in pairs for t in _test_pair(quiet, *pair, _RowsRead())]

@@ -22,7 +22,7 @@ from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
 from weightkin.evidence.units import STRAIGHT_FAILS
-from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out, unread
+from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out
 from weightkin.records.comparison import Basis, Relation, Verdict
 
 LEAST_SHARE_TESTED = 0.5
@@ -135,10 +135,8 @@ def skipped(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> tuple[Skipp
 def not_read(side: Side, name: str = "") -> list[Skipped]:
     """What of one model could not be read, and which of its tensors no axis is known of."""
     head = f"{name}: " if name else ""
-    found = [unread(f"{head}{p.what}", p.why) for p in side.model.problems]
-    for p in side.anatomy.skipped:
-        found.append(left_out(f"{head}{p.what}", "axis-unknown", error=p.why))
-    return found
+    problems = (*side.model.problems, *side.anatomy.skipped)
+    return [left_out(f"{head}{p.what}", p.code, error=p.why) for p in problems]
 
 
 def other_stacks(names: Names) -> Skipped:

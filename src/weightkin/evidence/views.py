@@ -7,7 +7,6 @@ compensated, and two models of different width become comparable. No forward pas
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +15,16 @@ import numpy as np
 from weightkin.anatomy.gains import gain_before, last_gain
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
-from weightkin.errors import OutOfReach, UnreadableModel
-from weightkin.evidence.sample import centred, view_places
+from weightkin.evidence.sample import view_places
 from weightkin.formats.model import Model
+from weightkin.formats.vocabulary import vocabulary
 from weightkin.records import Skipped, left_out
+from weightkin.stats.matching import centred
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
 UNITS_AT_ONCE = 2048  # units held at a time
-MAX_TOKENIZER_BYTES = 1 << 26
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
 Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
 
@@ -72,7 +71,7 @@ def shared_tokens(
     SharedTokens
         Rows of both, ``(n,)`` each, the rule, and how many were not drawn.
     """
-    words_a, words_b = _vocabulary(a), _vocabulary(b)
+    words_a, words_b = vocabulary(a), vocabulary(b)
     rng = np.random.default_rng([seed, 3])
     if words_a and words_b and words_a != words_b:
         common = sorted(
@@ -135,7 +134,7 @@ def frames(
 
 
 def token_views(
-    model: Model, anatomy: Anatomy, axis: Axis, frame: TokenRows, stop: int, first: int = 0
+    model: Model, axis: Axis, frame: TokenRows, stop: int, first: int = 0
 ) -> dict[str, Floats]:
     """Some units seen through tokens. Cost ``O(n n_tokens width)`` for each place.
 
@@ -143,10 +142,8 @@ def token_views(
     ----------
     model : Model
         The model.
-    anatomy : Anatomy
-        Its anatomy.
     axis : Axis
-        The axis.
+        One of its axes.
     frame : TokenRows
         Its rows of the shared tokens.
     stop, first : int
@@ -261,15 +258,3 @@ def _patch_rows(model: Model, tables: _Tables) -> Floats:
         x = np.moveaxis(model.rows(table.place.tensor), table.place.dim, -1)
         rows.append(x.reshape(-1, tables.width))
     return np.concatenate(rows)
-
-
-def _vocabulary(model: Model) -> dict[str, int]:
-    """Token texts of a tokenizer.json beside the model; empty when there is none to read."""
-    try:
-        text = model.beside("tokenizer.json", MAX_TOKENIZER_BYTES) if model.beside else None
-        words = json.loads(text.decode("utf-8"))["model"]["vocab"] if text else {}
-        return {str(w): int(i) for w, i in words.items()}
-    except OutOfReach:
-        raise
-    except (UnreadableModel, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}

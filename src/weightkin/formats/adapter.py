@@ -100,18 +100,18 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     source = "+".join(parts)
     held = adapter.file or next((x for x in ADAPTERS if x in folder.names), None)
     if held == ADAPTER_CONFIG:
-        raise unreadable(folder.path / held, "the config of an adapter", f"{ADAPTERS[0]} beside it")
+        what = f"the config of an adapter, not its weights; name its folder or {ADAPTERS[0]}"
+        raise unreadable(folder.path / held, what)
     if held is None or ADAPTER_CONFIG not in folder.names:
         inside = _adapters_inside(folder)
-        found = f"adapters in folders of their own ({inside})" if inside else "no adapter"
-        raise unreadable(
-            folder.path, found, "one of them" if inside else f"{ADAPTER_CONFIG} and {ADAPTERS[0]}"
-        )
+        what = f"not an adapter (needs {ADAPTER_CONFIG} and {ADAPTERS[0]})"
+        if inside:
+            what = f"the adapters are in subfolders; name one of them ({inside})"
+        raise unreadable(folder.path, what)
     config_file = folder.open_file(ADAPTER_CONFIG)
     if config_file.size > MAX_ADAPTER_CONFIG:
-        raise unreadable(
-            config_file.path, f"{config_file.size} bytes", f"at most {MAX_ADAPTER_CONFIG}"
-        )
+        what = f"too large ({config_file.size} bytes, at most {MAX_ADAPTER_CONFIG})"
+        raise unreadable(config_file.path, what)
     config = read_json(config_file, "config", 0, config_file.size)
     contents, files = read_files([held], folder.open_file)
     recipes = recipes_of(base, contents.tensors, config, folder.path / held)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Index, Recipe, stored_columns, stored_rows, stored_whole
 from weightkin.formats.dtypes import NUMPY, to_float32
 from weightkin.formats.finder import ADAPTER_CONFIG
@@ -113,7 +112,8 @@ def recipes_of(
     """
     if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
         kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
-        raise unreadable(file.parent, f"an adapter of type {quoted(kind)}", "plain LoRA")
+        what = f"adapters of type {quoted(kind)} are not supported, only plain LoRA"
+        raise unreadable(file.parent, what)
     _check_options(config, file.parent / ADAPTER_CONFIG)
     targets = _Targets(base, file)
     factors: dict[str, dict[str, TensorInfo]] = {}
@@ -122,19 +122,21 @@ def recipes_of(
         if (found := _FACTOR.match(name)) and not _FACTOR_BIAS.search(name):
             pair = factors.setdefault(found[1], {})
             if found[2] in pair:
-                what = f"a second {found[2]} of one module, beside {quoted(pair[found[2]].name)}"
-                raise unreadable(located(file, name), what, "one adapter in a file")
+                first = quoted(pair[found[2]].name)
+                what = f"a second {found[2]} of one module, beside {first}; is it several adapters?"
+                raise unreadable(located(file, name), what)
             pair[found[2]] = info
         elif _UNKNOWN.search(name) or _FACTOR_BIAS.search(name):
-            raise unreadable(located(file, name), "a part that is not known", "lora_A and lora_B")
+            raise unreadable(located(file, name), "a part of an adapter that is not supported")
         else:
             target = targets.of(_unwrapped(name))
             if info.shape[1:] != base.tensors[target].shape[1:]:
-                raise unreadable(located(file, name), _shape(info), _shape(base.tensors[target]))
+                what = f"{_shape(info)} does not fit the base ({_shape(base.tensors[target])})"
+                raise unreadable(located(file, name), what)
             _check_first(target, recipes, file, name)
             recipes[target] = Replaced(OWN + name, info.shape)
     if not factors:
-        raise unreadable(file, "no lora_A and lora_B", "an adapter")
+        raise unreadable(file, "not a LoRA adapter (no lora_A and lora_B)")
     for module, pair in factors.items():
         target = targets.of(f"{_unwrapped(module)}.weight")
         _check_first(target, recipes, file, module)
@@ -145,8 +147,7 @@ def recipes_of(
 def _check_first(target: str, recipes: Mapping[str, Recipe], file: PurePath, name: str) -> None:
     """Refuse a second change of one tensor: one of the two would not be looked at."""
     if target in recipes:
-        found = f"a second change of {quoted(target)}"
-        raise unreadable(located(file, name), found, "one of each tensor")
+        raise unreadable(located(file, name), f"changes {quoted(target)} a second time")
 
 
 def _merged(
@@ -165,12 +166,12 @@ def _merged(
         case [None, None, TensorInfo(shape=(r, n_in)) as a, TensorInfo(shape=(n_out, r2)) as b]:
             is_straight, is_turned = False, weight.shape == (n_in, n_out)
         case _:
-            raise unreadable(located(file, module), "half of a pair, or no matrices", "A and B")
+            raise unreadable(located(file, module), "not a pair of matrices lora_A and lora_B")
     if r > MAX_RANK:
-        raise unreadable(located(file, module), f"rank {r}", f"at most {MAX_RANK}")
+        raise unreadable(located(file, module), f"the rank is too large ({r}, at most {MAX_RANK})")
     if r != r2 or not r or not (is_straight or is_turned):
-        found = f"A of {_shape(a)} and B of {_shape(b)}"
-        raise unreadable(located(file, module), found, f"factors of {_shape(weight)}")
+        found = f"lora_A of {_shape(a)} and lora_B of {_shape(b)}"
+        raise unreadable(located(file, module), f"{found} do not fit {_shape(weight)} of the base")
     left, right = (a, b) if is_turned else (b, a)
     return Merged(
         name=weight.name,
@@ -188,13 +189,13 @@ def _check_options(config: Mapping[str, Any], file: PurePath) -> None:
     """Refuse what changes the values and is not computed here."""
     start = config.get("init_lora_weights")
     if start not in _KEEPS_BASE:
-        found = f"{quoted(start)} as init_lora_weights, which changes the base"
-        raise unreadable(file, found, "an adapter converted to plain LoRA")
+        found = f"init_lora_weights is {quoted(start)}, which changes the base"
+        raise unreadable(file, f"{found}; convert the adapter to plain LoRA")
     patterns = config.get("alpha_pattern") or {}
     for key in patterns if isinstance(patterns, dict) else ():
         if _EXPRESSION.intersection(str(key)):
-            found = f"the expression {quoted(key)} in alpha_pattern"
-            raise unreadable(file, found, "names of modules")
+            found = f"alpha_pattern has the expression {quoted(key)}"
+            raise unreadable(file, f"{found}; only names of modules are supported")
 
 
 def _scaling_of(module: str, rank: int, config: Mapping[str, Any], file: PurePath) -> float:
@@ -207,7 +208,7 @@ def _scaling_of(module: str, rank: int, config: Mapping[str, Any], file: PurePat
                 alpha = value
                 break
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
-        raise unreadable(file, f"{quoted(alpha)} as lora_alpha", "a number")
+        raise unreadable(file, f"lora_alpha is {quoted(alpha)}, not a number")
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
@@ -228,10 +229,8 @@ class _Targets:
         near: list[str] = [x for x in _endings(name) if x in self.base.tensors]
         near += self.by_ending.get(name, [])
         if len(near) != 1:
-            raise UnreadableModel(
-                f"{located(self.file)}: found a delta of {quoted(name)}, which {self.base.name} "
-                "does not have, expected the base it was trained on"
-            )
+            what = f"changes {quoted(name)}, which {self.base.name} does not have"
+            raise unreadable(self.file, f"{what}; name the base it was trained on")
         (target,) = near
         return target
 

@@ -6,7 +6,6 @@ import re
 
 import yaml  # type: ignore[import-untyped]
 
-from weightkin.errors import UnreadableModel
 from weightkin.text import shown, unreadable
 
 CARD = "README.md"
@@ -35,15 +34,15 @@ def said_in(raw: bytes) -> dict[str, list[str]]:
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if key.tag == MERGE:
-                raise unreadable(CARD, "keys that are merged", "each key where it counts")
+                raise unreadable(CARD, "merge keys (<<) in the front matter are not supported")
             if name in KEYS:
                 if found[name]:
-                    raise unreadable(CARD, f"{name} twice", "each key once")
+                    raise unreadable(CARD, f"key {name} is repeated in the front matter")
                 found[name] = _texts(name, value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = getattr(error, "problem", None) or type(error).__name__
-        wanted = "front matter that is YAML"
-        raise unreadable(CARD, f"no YAML ({shown(str(problem))})", wanted) from None
+        said = f"the front matter is not valid YAML ({shown(str(problem))})"
+        raise unreadable(CARD, said) from None
     return found
 
 
@@ -56,11 +55,11 @@ def _front_matter(raw: bytes) -> str:
         return ""
     front, *behind = _LINE.split(rest, maxsplit=3)
     if not behind and len(raw) >= MAX_BYTES:
-        raise unreadable(CARD, "front matter without an end", f"one within {MAX_BYTES:,} bytes")
+        raise unreadable(CARD, f"the front matter does not end within {MAX_BYTES:,} bytes")
     is_empty = not front.strip()
     more = behind[:1] if is_empty else behind[1:2] if behind and not behind[0].strip() else []
     if any(_SAID.search(block) for block in more):
-        raise unreadable(CARD, "two blocks of front matter", "one")
+        raise unreadable(CARD, "two blocks of front matter; which one counts is not clear")
     return front
 
 
@@ -71,7 +70,7 @@ def _composed(front: str) -> yaml.Node | None:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise UnreadableModel(f"{CARD}: found more than {DEEPEST} levels, expected fewer")
+            raise unreadable(CARD, f"the front matter is nested deeper than {DEEPEST} levels")
     return yaml.compose(front, LOADER)
 
 
@@ -80,7 +79,7 @@ def _texts(key: str, value: yaml.Node) -> list[str]:
     found = []
     for node in value.value if isinstance(value, yaml.SequenceNode) else [value]:
         if not isinstance(node, yaml.ScalarNode) or node.tag not in {*TYPES, NULL}:
-            raise unreadable(CARD, f"{key} that is no name", "a name or a list of names")
+            raise unreadable(CARD, f"{key} is not a name or a list of names")
         if node.tag != NULL and node.value.strip():
             found.append(node.value.strip())
     return found

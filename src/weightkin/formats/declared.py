@@ -166,7 +166,7 @@ def _kept(
         why += f" more than {MOST}, or names over {MAX_NAME} characters"
         lost.append(Problem("declared parents", why, loses_tensors=False))
     if len(licence) > MAX_NAME:
-        why = f"a licence of {len(licence):,} characters, expected at most {MAX_NAME}"
+        why = f"cut to {MAX_NAME} of {len(licence):,} characters"
         lost.append(Problem("declared licence", why, loses_tensors=False))
     return Declared(tuple(kept), _text(licence)[:MAX_NAME], (*unread, *lost))
 
@@ -199,7 +199,7 @@ def _texts(value: Any, where: str, key: str) -> list[str]:
     """A text, or a list of texts; nothing of what is said is left out in silence."""
     listed = value if isinstance(value, list) else [value]
     if other := [x for x in listed if not (x is None or isinstance(x, str))]:
-        raise unreadable(where, f"{quoted(other[0])} under {key}", "a text or a list of texts")
+        raise unreadable(where, f"{key} is {quoted(other[0])}, not a text or a list of texts")
     return [x.strip() for x in listed if x]
 
 

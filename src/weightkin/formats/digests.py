@@ -54,7 +54,7 @@ def full_digest(model: Model) -> str:
     """Identity of all bytes: ``wkfull1-`` and 64 hex digits. Reads the whole model."""
     if model.sketched is not None:
         if model.sketched.full_digest is None:
-            raise UsageError(f"{model.name}: a sketch without full digest, expected a whole model")
+            raise UsageError(f"{model.name}: this sketch has no full digest; give the model itself")
         return model.sketched.full_digest
     total = hashlib.sha256()
     for name in sorted(model.tensors):

@@ -101,7 +101,7 @@ def dry_run(model: Model) -> DryRun | None:
     storage = _twin(model.storage, stands_in)
     if storage is None:
         return None
-    return DryRun(replace(model, storage=storage), list(stands_in.values()))
+    return DryRun(replace(model, storage=storage, beside=None), list(stands_in.values()))
 
 
 def is_remote(model: Model) -> bool:

@@ -25,10 +25,7 @@ COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re.ASCII)
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
-ALONE = (  # of such a file without its base: what is found, what is expected
-    "an adapter alone (its delta is tied to the base's unit order)",
-    "base+adapter, such as path/to/base+path/to/adapter",
-)
+ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
 SKETCH_SUFFIX = ".sketch.safetensors"
 _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
@@ -103,7 +100,7 @@ def _index(folder: PurePath, names: Sequence[str]) -> str | None:
     if len(chosen) == 1:
         return chosen[0]
     if names:
-        raise unreadable(folder, f"{len(names)} indexes", "one (name the one to read)")
+        raise unreadable(folder, f"{len(names)} index files; name the one to read")
     return None
 
 

@@ -17,7 +17,7 @@ from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
 from weightkin.formats.table import format_of, read_file, suffixes
 from weightkin.sources.files import File, Folder, Opener
-from weightkin.text import located, quoted, shown, unreadable
+from weightkin.text import counted, quoted, shown, unreadable
 
 MAX_CONFIG = 16 << 20  # bytes
 MAX_SHARDS = 10_000  # files of one model
@@ -48,14 +48,14 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
         return _read(names, folder)
     refuse_pieces(folder.path, folder.names)
     if any(kind_of(name) == "adapter" for name in folder.names):
-        raise unreadable(folder.path, *ALONE)
+        raise unreadable(folder.path, ALONE)
     if "model_index.json" in folder.names:
         here = folder.path if isinstance(folder.path, Path) else None
         parts = [name for name in folder.names if here and (here / name).is_dir()]
-        found = f"a pipeline of {shown(', '.join(parts))}" if parts else "a pipeline"
-        raise unreadable(folder.path, found, "one of its components, which are models apart")
-    found = f"no weights among {len(folder.names)} entries"
-    raise unreadable(folder.path, found, f"{', '.join(suffixes())} or an index of them")
+        said = f" ({shown(', '.join(parts))})" if parts else ""
+        raise unreadable(folder.path, f"a pipeline of several models; name one of them{said}")
+    found = f"no model file among {counted(len(folder.names), 'entry')}"
+    raise unreadable(folder.path, f"{found}; supported are {', '.join(suffixes())}, and indexes")
 
 
 def _read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
@@ -79,7 +79,7 @@ def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Pro
     try:
         file = folder.open_file(CONFIG)
         if file.size > MAX_CONFIG:
-            raise unreadable(file.path, f"{file.size} bytes", f"at most {MAX_CONFIG}")
+            raise unreadable(file.path, f"too large ({file.size} bytes, at most {MAX_CONFIG})")
         return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
         return {}, [], [Problem(CONFIG, str(error), loses_tensors=False)]
@@ -102,10 +102,8 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
             continue
         again = joined.tensors.keys() & part.tensors.keys()
         if again:
-            found = f"duplicate tensor name {quoted(min(again))}"
-            raise unreadable(
-                file.path, found, "each name in one file (name a file to read it alone)"
-            )
+            found = f"tensor {quoted(min(again))} is in another file as well"
+            raise unreadable(file.path, f"{found}; name one file to read it alone")
         joined.tensors |= part.tensors
         joined.places |= part.places
         joined.problems += part.problems
@@ -144,20 +142,17 @@ def read_index(index: File, open_file: Opener) -> tuple[Contents, list[File]]:
 def _shards_of(index: File) -> dict[str, list[str]]:
     """Tensor names by shard; a shard is a plain file name beside the index, or is refused."""
     if index.size > MAX_HEADER:
-        raise unreadable(index.path, f"an index of {index.size} bytes", f"at most {MAX_HEADER}")
+        raise unreadable(index.path, f"too large ({index.size} bytes, at most {MAX_HEADER})")
     names = read_json(index, "index", 0, index.size).get("weight_map")
     if not isinstance(names, dict) or not names:
-        raise unreadable(index.path, f"{quoted(names)} as weight_map", "shards by tensor name")
+        raise unreadable(index.path, "weight_map does not map tensor names to files")
     shards: defaultdict[str, list[str]] = defaultdict(list)
     for name, shard in names.items():
         is_plain = isinstance(shard, str) and shard not in ("", ".", "..")
         if not is_plain or any(character in shard for character in "/\\\0:"):
-            raise UnreadableModel(
-                f"{located(index.path)}: refused shard {quoted(shard)}, "
-                "expected the name of a file in the same folder"
-            )
+            what = f"shard {quoted(shard)} is not the name of a file in the same folder"
+            raise unreadable(index.path, what)
         shards[shard].append(name)
     if len(shards) > MAX_SHARDS:
-        found = f"an index of {len(shards)} files"
-        raise unreadable(index.path, found, f"at most {MAX_SHARDS}")
+        raise unreadable(index.path, f"too many files ({len(shards)}, at most {MAX_SHARDS})")
     return dict(shards)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Index, Recipe, stored_rows
 from weightkin.formats.model import Storage
+from weightkin.text import unreadable
 
 PLAIN = {0: "F32", 1: "F16", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 30: "BF16"}
 PACKED = {  # type -> name, elements and bytes of a block
@@ -55,9 +55,8 @@ class Blocks:
             from gguf.constants import GGMLQuantizationType
             from gguf.quants import dequantize
         except ImportError:
-            raise UnreadableModel(
-                f"{self.name}: found {PACKED[self.kind][0]}, expected the extra [gguf] to read it"
-            ) from None
+            what = f"{PACKED[self.kind][0]} needs the package gguf: pip install 'weightkin[gguf]'"
+            raise unreadable(self.name, what) from None
         width = math.prod(self.shape[1:])
         raw = stored_rows(storage, self.name, rows, self.n_bytes)
         if not raw.size:
@@ -66,9 +65,8 @@ class Blocks:
             with np.errstate(all="ignore"):
                 values = dequantize(raw, GGMLQuantizationType(self.kind))
         except (ValueError, NotImplementedError):  # a type that an older release does not know
-            raise UnreadableModel(
-                f"{self.name}: found {PACKED[self.kind][0]}, expected a newer package gguf"
-            ) from None
+            what = f"{PACKED[self.kind][0]} needs a newer release of the package gguf"
+            raise unreadable(self.name, what) from None
         return np.asarray(values, dtype=np.float32).reshape(len(rows), width)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from weightkin.formats.computed import Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
-from weightkin.formats.gguf_names import config_of, heads_of, original_name
+from weightkin.formats.gguf_metadata import config_of, heads_of, original_name
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.storage import Contents
@@ -38,9 +38,9 @@ TOKENS, CHARSMAP = "tokenizer.ggml.tokens", "tokenizer.ggml.precompiled_charsmap
 OF_TOKENS = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")  # a number for each
 WINDOW = 1 << 16  # bytes read at a time
 NO_MODEL = {  # by type or architecture
-    "adapter": ("a LoRA adapter alone", "its base with the adapter merged in"),
-    "imatrix": ("an importance matrix, which holds no weights", "a model"),
-    "controlvector": ("a control vector, which holds no weights", "a model"),
+    "adapter": "a LoRA adapter without its base; merge it into the base first",
+    "imatrix": "an importance matrix, not a model",
+    "controlvector": "a control vector, not a model",
 }
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
     10: "<Q",
@@ -60,29 +60,31 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
     """
     cursor = _Cursor(file)
     if cursor.take(4) != GGUF_MAGIC:
-        raise unreadable(file.path, "another beginning", "the letters GGUF")
+        raise unreadable(file.path, "not a GGUF file (it does not begin with GGUF)")
     version, n_tensors, n_facts = cursor.numbers("<IQQ")
     if version not in (2, 3):
-        raise unreadable(file.path, f"GGUF version {version}", "2 or 3, little-endian")
+        what = f"GGUF version {version} is not supported, only 2 and 3, little-endian"
+        raise unreadable(file.path, what)
     if n_tensors > MAX_TENSORS or n_facts > MAX_FACTS:
-        found = f"{n_tensors} tensors and {n_facts} facts"
-        raise unreadable(file.path, found, f"at most {MAX_TENSORS} and {MAX_FACTS}")
+        said = f"{n_tensors} and {n_facts}, at most {MAX_TENSORS} and {MAX_FACTS}"
+        raise unreadable(file.path, f"too many tensors or metadata entries ({said})")
     facts: dict[str, Any] = {}
     for _ in range(n_facts):
         key = cursor.text()
         if key in facts:
-            raise unreadable(file.path, f"{quoted(key)} twice", "it once")
+            raise unreadable(file.path, f"metadata key {quoted(key)} is repeated")
         facts[key] = cursor.value(key, *cursor.numbers("<I"))
     _check_kind(file, facts)
     if "general.architecture" not in facts:
         if "general.architecture" not in first:
-            found = "no architecture (a later part of a split file?)"
-            raise unreadable(file.path, found, "the first part before it")
+            what = "no general.architecture; a later part of a split file needs the first one"
+            raise unreadable(file.path, what)
         facts = {**first, **facts}
     table = [cursor.tensor() for _ in range(n_tensors)]
     alignment = facts.get("general.alignment", 32)
     if type(alignment) is not int or not 0 < alignment <= 1 << 16:
-        raise unreadable(file.path, f"{quoted(alignment)} as alignment", "a small number")
+        what = f"general.alignment is {quoted(alignment)}, not an integer from 1 to 65536"
+        raise unreadable(file.path, what)
     base = -(-cursor.at // alignment) * alignment
     contents = Contents(config=config_of(facts), facts=facts)
     contents.problems += [Problem("metadata", why) for why in cursor.unknown()]
@@ -107,7 +109,7 @@ def _check_kind(file: File, facts: Mapping[str, Any]) -> None:
     """Refuse what llama.cpp stores in its own format and is no model."""
     for key in ("general.type", "general.architecture"):
         if (kind := facts.get(key)) in NO_MODEL:
-            raise unreadable(file.path, *NO_MODEL[kind])
+            raise unreadable(file.path, NO_MODEL[kind])
 
 
 def lost_of_split(contents: Contents) -> list[Problem]:
@@ -141,8 +143,9 @@ class _Cursor:
     def take(self, n: int) -> bytes:
         """Return the next bytes."""
         if self.at + n > min(self.file.size, MAX_HEADER):
-            expected = "it whole" if self.at + n > self.file.size else f"at most {MAX_HEADER}"
-            raise unreadable(self.file.path, f"a header of over {self.at} bytes", expected)
+            is_cut = self.at + n > self.file.size
+            what = "truncated in the header" if is_cut else f"a header of over {MAX_HEADER} bytes"
+            raise unreadable(self.file.path, what)
         first = self.at - self.start
         if first < 0 or first + n > len(self.window):
             stop = min(self.file.size, self.at + max(n, WINDOW))
@@ -154,7 +157,7 @@ class _Cursor:
     def skip(self, n: int) -> None:
         """Leave bytes unread."""
         if self.at + n > min(self.file.size, MAX_HEADER):
-            raise unreadable(self.file.path, f"an array of {n} bytes", "one inside the header")
+            raise unreadable(self.file.path, f"a metadata value of {n} bytes exceeds the header")
         self.at += n
 
     def numbers(self, form: str) -> tuple[Any, ...]:
@@ -165,7 +168,7 @@ class _Cursor:
         """Return a text of bounded length."""
         (n,) = self.numbers("<Q")
         if n > MAX_TEXT:
-            raise unreadable(self.file.path, f"a name of {n} bytes", f"at most {MAX_TEXT}")
+            raise unreadable(self.file.path, f"a name of {n} bytes (at most {MAX_TEXT} allowed)")
         return self.take(n).decode("utf-8", "replace")
 
     def unknown(self) -> Iterator[str]:
@@ -190,22 +193,22 @@ class _Cursor:
             self.skip(n)
             return None
         if kind != _ARRAY:
-            raise unreadable(self.file.path, f"a value of kind {kind}", "0 to 12")
+            raise unreadable(self.file.path, f"a metadata value of unknown type {kind}")
         inner, n = self.numbers("<IQ")
         if n > MAX_ITEMS or inner == _ARRAY:
-            raise unreadable(self.file.path, f"an array of {n} of kind {inner}", "a plain one")
+            what = f"an array of {n} values of type {inner}, nested or too long"
+            raise unreadable(self.file.path, what)
         self.arrays[key] = n, 0
         if inner in _SCALARS:
             self.arrays[key] = n, n * struct.calcsize(_SCALARS[inner])
             self.skip(self.arrays[key][1])
             return None
         if inner != _TEXT:
-            raise unreadable(self.file.path, f"values of kind {inner}", "0 to 12")
+            raise unreadable(self.file.path, f"metadata values of unknown type {inner}")
         self.texts += n
         if self.texts > MAX_TEXTS:
-            raise unreadable(
-                self.file.path, f"{self.texts} texts in arrays", f"at most {MAX_TEXTS}"
-            )
+            what = f"too many texts in arrays ({self.texts}, at most {MAX_TEXTS})"
+            raise unreadable(self.file.path, what)
         for _ in range(n):
             self.skip(int.from_bytes(self.take(8), "little"))
         return None
@@ -215,8 +218,8 @@ class _Cursor:
         name = checked_name(self.file.path, self.text())
         (n_dimensions,) = self.numbers("<I")
         if n_dimensions > 4:
-            found = f"{n_dimensions} dimensions"
-            raise unreadable(located(self.file.path, name), found, "at most 4")
+            what = f"too many dimensions ({n_dimensions}, at most 4)"
+            raise unreadable(located(self.file.path, name), what)
         sizes = self.numbers(f"<{n_dimensions}Q")
         kind, offset = self.numbers("<IQ")
         return name, checked_shape(located(self.file.path, name), sizes[::-1]), kind, offset
@@ -231,11 +234,12 @@ def _checked(
     for name, shape, kind, offset in sorted(table, key=lambda row: row[3]):
         where, start = located(file.path, name), base + offset
         if name in seen:
-            raise unreadable(where, "it twice", "it once")
+            raise unreadable(where, "listed twice")
         seen.add(name)
         n_bytes = _n_bytes(shape, kind)
         if start < end or start + max(0, n_bytes) > file.size:
-            raise unreadable(where, f"its data at byte {start}", "it inside, after the one before")
+            what = "overlaps the tensor before it, or ends outside the file"
+            raise unreadable(where, f"its data at byte {start} {what}")
         end = start + max(0, n_bytes)
         yield name, shape, kind, start
 
@@ -259,7 +263,8 @@ def _add(
 ) -> None:
     name = original_name(contents.facts, stored)
     if name in contents.tensors:
-        raise unreadable(located(file.path, stored), f"the name {quoted(name)} again", "it once")
+        what = f"its name {quoted(name)} is that of another tensor too"
+        raise unreadable(located(file.path, stored), what)
     n_bytes = _n_bytes(shape, kind)
     if n_bytes < 0:
         label = PACKED[kind][0] if kind in PACKED else str(kind)

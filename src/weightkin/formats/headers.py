@@ -21,16 +21,16 @@ OUTSIDE = "module."  # what DDP and DataParallel put before every name
 def checked_shape(where: str, sizes: object) -> tuple[int, ...]:
     """Return the sizes if they are non-negative integers with a product that fits 64 bits."""
     if not isinstance(sizes, list | tuple):
-        raise unreadable(where, f"{quoted(sizes)} as shape", "integers")
+        raise unreadable(where, f"its shape is {quoted(sizes)}, not a list of integers")
     if len(sizes) > MAX_DIMENSIONS:
-        raise unreadable(where, f"{len(sizes)} dimensions", f"at most {MAX_DIMENSIONS}")
+        raise unreadable(where, f"too many dimensions ({len(sizes)}, at most {MAX_DIMENSIONS})")
     n_elements = 1
     for size in sizes:
         if type(size) is not int or size < 0:  # True is an int, and no size
-            raise unreadable(where, f"{quoted(size)} in the shape", "non-negative integers")
+            raise unreadable(where, f"{quoted(size)} in its shape is not a non-negative integer")
         n_elements *= max(size, 1)
         if n_elements > MAX_ELEMENTS:
-            raise unreadable(where, f"a shape of {quoted(n_elements)} elements", "at most 2**60")
+            raise unreadable(where, f"too many elements ({quoted(n_elements)}, at most 2**60)")
     return tuple(sizes)
 
 
@@ -57,10 +57,10 @@ def checked_strides(where: str, strides: object, n_dimensions: int) -> tuple[int
         They are anything else.
     """
     if not isinstance(strides, list | tuple) or len(strides) != n_dimensions:
-        raise unreadable(where, f"{quoted(strides)} as strides", f"{n_dimensions} integers")
+        raise unreadable(where, f"its strides are not {n_dimensions} integers, one per dimension")
     for stride in strides:
         if type(stride) is not int or stride < 0:
-            raise unreadable(where, f"stride {quoted(stride)}", "a non-negative integer")
+            raise unreadable(where, f"stride {quoted(stride)} is not a non-negative integer")
     return tuple(strides)
 
 
@@ -69,7 +69,7 @@ def checked_name(path: PurePath, name: str) -> str:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise unreadable(path, f"tensor name {quoted(name)}", "valid Unicode") from None
+        raise unreadable(path, f"tensor name {quoted(name)} is not valid Unicode") from None
     return name
 
 
@@ -77,7 +77,7 @@ def check_empty(path: PurePath, shapes: Iterable[tuple[int, ...]]) -> None:
     """Refuse a file of very many tensors without elements."""
     n = sum(0 in shape for shape in shapes)
     if n > MAX_EMPTY:
-        raise unreadable(path, f"{n} tensors without elements", f"at most {MAX_EMPTY}")
+        raise unreadable(path, f"too many tensors without elements ({n}, at most {MAX_EMPTY})")
 
 
 def plain_names(names: Iterable[str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ def parse_object(
     """
     value = parse(raw, where, what, is_hint=is_hint, most=most)
     if not isinstance(value, dict):
-        raise unreadable(where, f"{quoted(value)} as {what}", "a JSON object")
+        raise unreadable(where, f"the {what} is {quoted(value)}, not a JSON object")
     return value
 
 
@@ -93,13 +93,13 @@ def parse(
         (raw.count(b","), most, "commas"),
     ):
         if found > limit:
-            raise unreadable(where, f"{found} {unit} in the {what}", f"at most {limit}")
+            raise unreadable(where, f"too many {unit} in the {what} ({found}, at most {limit})")
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         once = dict(pairs)
         if len(once) != len(pairs):
             key = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise unreadable(where, f"key {quoted(key)} twice in the {what}", "it once")
+            raise unreadable(where, f"key {quoted(key)} is repeated in the {what}")
         return once
 
     numbers: dict[str, Any] = {}
@@ -108,10 +108,9 @@ def parse(
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=without_repeats, **numbers)
     except (ValueError, RecursionError) as error:
-        why = f"a {what} that is no JSON ({shown(error)})"
-        raise unreadable(where, why, "an object") from None
+        raise unreadable(where, f"the {what} is not valid JSON ({shown(error)})") from None
     if any(depth > MAX_DEPTH for depth in _depths(value)):
-        raise unreadable(where, f"lists nested deeper than {MAX_DEPTH} in the {what}", "fewer")
+        raise unreadable(where, f"the {what} is nested deeper than {MAX_DEPTH} levels")
     if is_hint and SURROGATE.search(raw):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value

@@ -68,7 +68,7 @@ def model_from_arrays(
     for key in sorted(arrays):
         array = np.asarray(arrays[key], order="C")
         if array.dtype not in names:
-            raise UsageError(f"tensor {key!r}: found dtype {array.dtype}, expected a known one")
+            raise UsageError(f"tensor {key!r}: dtype {array.dtype} is not supported")
         held[key] = array
         tensors[key] = TensorInfo(key, names[array.dtype], array.shape, array.nbytes)
     return Model(

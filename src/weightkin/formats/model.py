@@ -35,11 +35,15 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that could not be read, and why. Goes to ``skipped`` in every record."""
+    """Something that could not be read, and why. Goes to ``skipped`` in every record.
+
+    ``code`` is one of `records.codes.REASONS`, whose ``error`` is the line ``why``.
+    """
 
     what: str
     why: str
     loses_tensors: bool = True  # False for a broken hint, such as config.json
+    code: str = "unread"
 
 
 class Sketched(Protocol):
@@ -175,15 +179,11 @@ def _row_runs(
         index = np.array(wanted, dtype=np.int64)
     rows = np.asarray(index)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise TypeError(
-            f"rows of {name!r}: found {rows.dtype} of shape {rows.shape}, expected 1-D integers"
-        )
+        raise TypeError(f"rows of {name!r} are {rows.dtype} of {rows.ndim}-D, not 1-D integers")
     if not rows.size:
         return [], 0, None
     if rows.min() < 0 or rows.max() >= n:
-        raise IndexError(
-            f"rows of {name!r}: found {rows.min()} to {rows.max()}, expected 0 to {n - 1}"
-        )
+        raise IndexError(f"rows {rows.min()} to {rows.max()} of {name!r}: not within 0 to {n - 1}")
     unique, order = np.unique(rows, return_inverse=True)
     breaks = np.flatnonzero(np.diff(unique) != 1) + 1
     starts = unique[np.concatenate(([0], breaks))].tolist()

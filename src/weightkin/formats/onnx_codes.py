@@ -26,7 +26,7 @@ class Numbers:
     shape: tuple[int, ...]
     values: npt.NDArray[np.generic]
 
-    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
+    def rows(self, _storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
         """Rows of them."""
         if not self.shape:
             return self.values.reshape(1, 1)
@@ -44,7 +44,7 @@ class Codes:
 
     def recipe(
         self, name: str, places: Mapping[str, TensorLocation], *, is_turned: bool
-    ) -> Unpacked | None:
+    ) -> UnpackedCodes | None:
         """How the values follow; None where scales are neither one nor one for each channel."""
         shape = places["codes"].shape
         axis = self.axis + len(shape) if self.axis < 0 else self.axis
@@ -57,7 +57,7 @@ class Codes:
             return None
         if n > 1 and n * LEAST_GROUP > math.prod(shape):
             return None
-        return Unpacked(shape, name, axis if is_each and n > 1 else -1, n, zero is not None)
+        return UnpackedCodes(shape, name, axis if is_each and n > 1 else -1, n, zero is not None)
 
     def packed(self, places: Mapping[str, TensorLocation]) -> str:
         """What the codes are, in words."""
@@ -65,7 +65,7 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class Unpacked:
+class UnpackedCodes:
     """``(code - zero) * scale``; the scale is one for all (axis -1) or for each channel."""
 
     shape: tuple[int, ...]

@@ -115,7 +115,7 @@ def _add_numbers(
 ) -> None:
     """Show values that were read one by one; those of 16-bit floats are their bits."""
     if len(numbers) != math.prod(shape):
-        raise unreadable(where, f"{len(numbers)} values", f"{math.prod(shape)}")
+        raise unreadable(where, f"{len(numbers)} values, not {math.prod(shape)}")
     whole = np.dtype(f"<u{BITS[dtype] // 8}") if dtype[0] not in "IU" else NUMPY[dtype]
     if all(isinstance(x, float) for x in numbers):
         values = np.array(numbers, dtype=np.float32).astype(NUMPY[dtype])
@@ -171,7 +171,7 @@ def _place(
     if tensor.beside is not None:
         home, start, stop = beside.place(where, tensor.beside, n_bytes)
     if stop - start != n_bytes:
-        raise unreadable(where, f"{stop - start} bytes", f"{n_bytes} of {dtype}")
+        raise unreadable(where, f"{stop - start} bytes, not {n_bytes} of {dtype}")
     if is_turned:
         return TensorLocation(home, NUMPY[dtype], start, shape[::-1], (1, shape[1]))
     return TensorLocation(home, NUMPY[dtype], start, shape)
@@ -189,9 +189,8 @@ class _Beside:
         name = said.get("location", "").removeprefix("./")
         is_plain = name not in ("", ".", "..") and len(name) <= MAX_PATH
         if not is_plain or any(character in name for character in "/\\\0:"):
-            raise unreadable(
-                where, f"refused path {quoted(name)}", "the name of a file in the same folder"
-            )
+            what = f"refused: its values are in {quoted(name)}, not in a file in the same folder"
+            raise unreadable(where, what)
         if name not in self.files:
             opened = self.open_file(name)
             _check_link(where, self.file, opened)
@@ -200,8 +199,8 @@ class _Beside:
         start = _number(where, said.get("offset", "0"))
         stop = start + _number(where, said.get("length", str(n_bytes)))
         if stop > file.size:
-            found = f"bytes {start} to {stop} of {shown(name)}, which has {file.size}"
-            raise unreadable(where, found, "bytes inside it")
+            what = f"bytes {start} to {stop} are outside {shown(name)} ({file.size} bytes)"
+            raise unreadable(where, what)
         return file, start, stop
 
 
@@ -212,11 +211,11 @@ def _check_link(where: str, graph: File, values: File) -> None:
         with readable(far):
             homes = (near.parent.resolve(), near.resolve().parent)
             if far.resolve().parent not in homes:
-                found = f"refused link {quoted(far.name)}"
-                raise unreadable(where, found, "a file in the same folder")
+                what = f"refused: {quoted(far.name)} is a link that leads outside the folder"
+                raise unreadable(where, what)
 
 
 def _number(where: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise unreadable(where, f"{quoted(text)} as offset or length", "a number of bytes")
+        raise unreadable(where, f"offset or length {quoted(text)} is not a number of bytes")
     return int(text)

@@ -15,7 +15,7 @@ from weightkin.formats.headers import MAX_DIMENSIONS
 from weightkin.formats.onnx_names import Graph, Node
 from weightkin.formats.protobuf import Messages, Value
 from weightkin.sources.files import File
-from weightkin.text import located, unreadable
+from weightkin.text import counted, located, unreadable
 
 MAX_DEPTH = 8  # graphs within graphs
 MAX_NUMBERS = 1 << 20  # of one tensor that are stored one by one
@@ -73,7 +73,7 @@ def read_held(file: File) -> Held:
         elif number == _MODEL_FUNCTION:
             reader.read_function(value)
     if n_graphs != 1:
-        raise unreadable(file.path, f"{n_graphs} graphs", "an ONNX model")
+        raise unreadable(file.path, f"not an ONNX model ({counted(n_graphs, 'graph')})")
     return reader.held
 
 
@@ -90,7 +90,7 @@ class _Reader:
 
     def read_graph(self, value: Value, scope: str, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise unreadable(self.file.path, f"over {MAX_DEPTH} graphs in each other", "fewer")
+            raise unreadable(self.file.path, f"graphs are nested deeper than {MAX_DEPTH} levels")
         seen: set[str] = set()
         for number, part in self.fields(value):
             if number == _NODES:
@@ -98,7 +98,7 @@ class _Reader:
             elif number in (_INITIALISERS, _SPARSE):
                 tensor = self.read_sparse(part) if number == _SPARSE else self.read_tensor(part)
                 if tensor.name in seen:
-                    raise unreadable(located(self.file.path, tensor.name), "it twice", "it once")
+                    raise unreadable(located(self.file.path, tensor.name), "listed twice")
                 seen.add(tensor.name)
                 self.held.add(tensor, scope)
 
@@ -165,8 +165,8 @@ class _Reader:
             elif number == 8 and constant:
                 numbers += messages.numbers(part, MAX_NUMBERS)
             if len(numbers) > MAX_NUMBERS:
-                found = f"over {MAX_NUMBERS} numbers in an attribute"
-                raise unreadable(self.file.path, found, "a tensor")
+                what = f"an attribute of over {MAX_NUMBERS} numbers"
+                raise unreadable(self.file.path, what)
         for graph in graphs:
             self.read_graph(graph, f"{scope}.{name}", depth + 1)
         if constant and whole is not None:
@@ -221,7 +221,7 @@ class _Reader:
             return
         if tensor.span is not None:
             where = located(self.file.path, tensor.name)
-            raise unreadable(where, "its values in two fields", "in one")
+            raise unreadable(where, "its values are in two fields")
         number, value = fields[0]
         if len(fields) == 1 and number in (4, 10) and not isinstance(value, int):
             tensor.span = value

@@ -30,7 +30,7 @@ from weightkin.formats.packed_parts import (
 )
 from weightkin.formats.packed_rows import compressed, mlx
 from weightkin.formats.packed_words import Words
-from weightkin.text import quoted, shown, unreadable
+from weightkin.text import counted, quoted, shown, unreadable
 
 STATE = ".quant_state.bitsandbytes__"  # and nf4 or fp4
 MAX_STATE = 1 << 8  # bytes; what bitsandbytes writes has fewer than 200
@@ -99,7 +99,7 @@ def unpack(
 def _once(found: Unpacked | None, tensors: Tensors) -> Unpacked | None:
     """Refuse a layer that is there packed and plain."""
     if found and found.name in tensors and found.name not in found.parts:
-        raise unreadable(found.name, "it packed and plain at once", "one of them")
+        raise unreadable(found.name, "stored both packed and plain")
     return found
 
 
@@ -121,7 +121,7 @@ def _bitsandbytes4(source: Source, name: str, kind: str) -> Unpacked:
     state = _state(tensors, source.storage, key)
     shape = checked_shape(name, state.get("shape"))
     if len(shape) != 2 or 0 in shape or name not in tensors:
-        raise unreadable(name, f"packed values of shape {shown(shape)}", "a matrix")
+        raise unreadable(name, f"not a packed matrix (shape {shown(shape)})")
     absmax, levels = f"{name}.absmax", f"{name}.quant_map"
     nested, nested_levels = f"{name}.nested_absmax", f"{name}.nested_quant_map"
     block = size_in(state, "blocksize", key)
@@ -136,7 +136,7 @@ def _bitsandbytes4(source: Source, name: str, kind: str) -> Unpacked:
     nested_block = size_in(state, "nested_blocksize", key)
     offset = state.get("nested_offset")
     if not isinstance(offset, int | float):
-        raise unreadable(name, f"{quoted(offset)} as nested_offset", "a number")
+        raise unreadable(name, f"nested_offset is {quoted(offset)}, not a number")
     check_part(tensors, absmax, "U8", n_blocks)
     check_part(tensors, nested, "F32", -(-n_blocks // nested_block))
     check_part(tensors, nested_levels, "F32", 256)
@@ -161,10 +161,10 @@ def _words(source: Source, stem: str) -> Unpacked:
     tensors = source.tensors
     names = [f"{stem}{part}" for part in WORDS]
     if not all(name in tensors for name in names[:3]):
-        raise unreadable(stem, "qweight without qzeros and scales", "all three")
+        raise unreadable(stem, "one of qweight, qzeros and scales is missing")
     shapes = [tensors[name].shape for name in names[:3]]
     if any(len(shape) != 2 or 0 in shape for shape in shapes):
-        raise unreadable(stem, "parts that are no matrices", "matrices")
+        raise unreadable(stem, "qweight, qzeros and scales are not all matrices")
     (n_words, width), (_, zero_words), (n_groups, n) = shapes
     is_gptq = width == n
     bits = zero_words * 32 // n
@@ -189,15 +189,17 @@ def _check_words(tensors: Tensors, names: list[str], words: Words) -> None:
     """Refuse parts of another size than their words would have."""
     (n, n_in), bits, n_groups, is_gptq = words.shape, words.bits, words.n_groups, words.is_gptq
     if bits not in GROUPED_BITS or (not is_gptq and bits != 4):
-        raise unreadable(names[0], f"{bits} bits", "2, 3, 4 or 8 (4 for AWQ)")
+        what = f"{bits}-bit values are not supported, only 2, 3, 4 and 8 bits (AWQ: 4)"
+        raise unreadable(names[0], what)
     n_packed = n * n_in * bits // 32
     check_scales(names[2], n * n_in, n * n_groups)
     check_part(tensors, names[0], "I32", n_packed)
     check_part(tensors, names[1], "I32", n_groups * n * bits // 32)
     if tensors[names[2]].dtype not in FLOATS:
-        raise unreadable(names[2], f"dtype {tensors[names[2]].dtype}", "floats")
+        raise unreadable(names[2], f"scales of type {tensors[names[2]].dtype}, not floats")
     if n * bits % 32 or n_in % n_groups:
-        raise unreadable(names[0], f"{n_in} inputs in {n_groups} groups", "whole groups and words")
+        what = f"{n_in} inputs in {n_groups} groups do not fill whole groups and words"
+        raise unreadable(names[0], what)
     if names[3] in tensors and tensors[names[3]].shape != (0,):
         check_part(tensors, names[3], "I32", n_in)
 
@@ -210,8 +212,9 @@ def _scaled(source: Source, name: str, suffix: str) -> Unpacked | None:
         return None
     zeros = f"{name}_zero_point"
     if info.dtype == "U8" or len(info.shape) != 2 or zeros in tensors:
-        found = f"{info.dtype} of {len(info.shape)} dimensions with scales"
-        raise unreadable(name, found, "a matrix of 8-bit floats or numbers without zero points")
+        what = f"{info.dtype} of {counted(len(info.shape), 'dimension')} with scales"
+        wanted = "only 8-bit matrices without zero points"
+        raise unreadable(name, f"{what} is not supported, {wanted}")
     rows, columns = info.shape
     block, grid = _blocks(source, scale, (rows, columns))
     beside = f"{name.removesuffix('weight')}input_scale"
@@ -228,7 +231,7 @@ def _blocks(
     shape = info.shape if info.shape != (1,) else ()
     grid = (*shape, *(1,) * (2 - len(shape)))
     if len(grid) != 2 or 0 in grid or info.dtype not in FLOATS:
-        raise unreadable(scale, f"{info.dtype} of shape {shown(info.shape)}", "scales")
+        raise unreadable(scale, f"{info.dtype} of shape {shown(info.shape)} cannot be scales")
     blocks = []
     stated = source.stated.get("weight_block_size")
     for i, (n, parts) in enumerate(zip(sizes, grid, strict=True)):
@@ -236,7 +239,8 @@ def _blocks(
         fits = isinstance(wanted, int) and wanted > 0 and -(-n // wanted) == parts
         block = wanted if fits else -(-n // parts)
         if -(-n // block) != parts:
-            raise unreadable(scale, f"{parts} scales for {n}", "one for each block")
+            what = f"{parts} scales for {n} rows or columns, not one for each block"
+            raise unreadable(scale, what)
         blocks.append(block)
     check_scales(scale, sizes[0] * sizes[1], grid[0] * grid[1])
     return (blocks[0], blocks[1]), (grid[0], grid[1])
@@ -249,7 +253,7 @@ def _comfy(source: Source, stem: str) -> Unpacked | None:
     if info is None or not info.dtype.startswith("F8") or len(info.shape) != 2 or 0 in info.shape:
         return None
     if not is_single(source.tensors, scale):
-        raise unreadable(scale, "more than one scale", "one")
+        raise unreadable(scale, "more than one scale for a matrix")
     block, grid = _blocks(source, scale, (info.shape[0], info.shape[1]))
     beside = f"{stem}.scale_input"
     parts = (name, scale, *((beside,) if is_single(source.tensors, beside) else ()))
@@ -263,7 +267,7 @@ def _mxfp4(source: Source, stem: str) -> None:
     """Four-bit floats in blocks of 32, as the experts of gpt-oss: not read yet."""
     codes = source.tensors.get(f"{stem}_blocks")
     if codes is not None and codes.dtype == "U8":
-        raise unreadable(stem, "MXFP4 blocks", "a layout that is read")
+        raise unreadable(stem, "MXFP4 blocks are not supported")
 
 
 COMFY = "scaled_fp8"  # an empty mark beside the layers
@@ -291,9 +295,10 @@ _READERS: dict[str, tuple[_Reader, tuple[str, ...]]] = {
 def _state(tensors: Tensors, storage: Storage, key: str) -> dict[str, Any]:
     info = tensors[key]
     if info.dtype != "U8" or info.n_bytes > MAX_STATE:
-        raise unreadable(key, f"{info.dtype} of {info.n_bytes} bytes", "a short text")
+        what = f"{info.dtype} of {info.n_bytes} bytes is not a quantisation state (a short text)"
+        raise unreadable(key, what)
     raw = storage.read(key, 0, info.n_bytes).tobytes()
     state = parse_object(raw, key, "quantisation state", is_hint=True)
     if unknown := state.keys() - STATE_KEYS:
-        raise unreadable(key, f"{quoted(min(unknown))} in it", f"{', '.join(sorted(STATE_KEYS))}")
+        raise unreadable(key, f"unknown key {quoted(min(unknown))} in the quantisation state")
     return state

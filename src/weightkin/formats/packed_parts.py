@@ -9,7 +9,7 @@ from typing import Any
 
 from weightkin.formats.computed import Recipe
 from weightkin.formats.model import Storage, TensorInfo
-from weightkin.text import quoted, unreadable
+from weightkin.text import counted, quoted, unreadable
 
 FLOATS = ("F16", "BF16", "F32")
 LEAST_GROUP = 8  # codes of one scale: fewer, and the scales could be the model
@@ -65,7 +65,7 @@ def size_in(values: Mapping[str, Any], key: str, where: str) -> int:
     """
     size = values.get(key)
     if type(size) is not int or not 0 < size <= 1 << 20:
-        raise unreadable(where, f"{quoted(size)} as {key}", "a positive number")
+        raise unreadable(where, f"{key} is {quoted(size)}, not an integer from 1 to 2**20")
     return size
 
 
@@ -89,11 +89,11 @@ def check_part(tensors: Tensors, name: str, dtype: str, n: int) -> None:
         It is missing, or anything else.
     """
     if name not in tensors:
-        raise unreadable(name, "nothing", f"{n} of {dtype}")
+        raise unreadable(name, f"missing ({n} values of {dtype} needed)")
     info = tensors[name]
     held = math.prod(info.shape)
     if info.dtype != dtype or held != n:
-        raise unreadable(name, f"{held} of {info.dtype}", f"{n} of {dtype}")
+        raise unreadable(name, f"{held} values of {info.dtype}, not {n} of {dtype}")
 
 
 def check_scales(name: str, n_codes: int, n_scales: int) -> None:
@@ -112,8 +112,8 @@ def check_scales(name: str, n_codes: int, n_scales: int) -> None:
         Fewer codes for each scale than any layout has.
     """
     if n_scales > 1 and n_scales * LEAST_GROUP > n_codes:
-        found = f"{n_scales} scales for {n_codes} codes, stored in an unknown way"
-        raise unreadable(name, found, f"at least {LEAST_GROUP} codes for each")
+        what = f"{n_scales} scales for {n_codes} values, stored in an unknown way"
+        raise unreadable(name, f"{what} (at least {LEAST_GROUP} values for each scale needed)")
 
 
 def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int, int]:
@@ -139,11 +139,11 @@ def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int
         It is missing, or anything else.
     """
     if name not in tensors:
-        raise unreadable(name, "nothing", "a matrix")
+        raise unreadable(name, "missing (a matrix is needed)")
     info = tensors[name]
     if info.dtype not in dtypes or len(info.shape) != 2 or 0 in info.shape:
-        found = f"{info.dtype} of {len(info.shape)} dimensions"
-        raise unreadable(name, found, f"a matrix of {' or '.join(dtypes)}")
+        what = f"{info.dtype} of {counted(len(info.shape), 'dimension')}"
+        raise unreadable(name, f"{what}, not a matrix of {' or '.join(dtypes)}")
     return info.shape[0], info.shape[1]
 
 

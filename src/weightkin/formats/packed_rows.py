@@ -22,7 +22,7 @@ from weightkin.formats.packed_parts import (
     matrix_of,
     size_in,
 )
-from weightkin.text import quoted, unreadable
+from weightkin.text import unreadable
 
 LEVELS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype=np.float32)  # of four-bit floats
 FP4 = np.concatenate([LEVELS, -LEVELS])
@@ -69,7 +69,7 @@ def compressed(source: Source, stem: str) -> Unpacked:
     tensors, codes, scales = source.tensors, f"{stem}.weight_packed", f"{stem}.weight_scale"
     for part in ("weight_zero_point", "weight_g_idx"):
         if f"{stem}.{part}" in tensors:
-            raise unreadable(f"{stem}.{part}", "a part that is not read", "symmetric groups")
+            raise unreadable(f"{stem}.{part}", "not supported (only symmetric groups in order are)")
     whole, stated = f"{stem}.weight_global_scale", f"{stem}.weight_shape"
     if whole in tensors:
         n, width = matrix_of(tensors, codes, ("U8",))
@@ -87,8 +87,8 @@ def compressed(source: Source, stem: str) -> Unpacked:
         bits = fits[0] if fits else 0
         label, whole, parts = f"int{bits}", "", (codes, scales, stated)
     if not bits or n_in % n_groups:
-        found = f"{width} words of {n_in} inputs in {n_groups} groups"
-        raise unreadable(codes, found, "whole groups of 2, 4 or 8 bits")
+        what = f"{width} words of {n_in} inputs in {n_groups} groups"
+        raise unreadable(codes, f"{what} are not whole groups of 2, 4 or 8 bits")
     check_part(tensors, scales, tensors[scales].dtype, n * n_groups)
     check_scales(scales, n * n_in, n * n_groups)
     recipe = RowCodes((n, n_in), codes, bits, width, scales, n_groups, whole=whole)
@@ -98,12 +98,12 @@ def compressed(source: Source, stem: str) -> Unpacked:
 def _inputs(source: Source, name: str, n: int) -> int:
     """Inputs of a layer, as its own small tensor says."""
     if name not in source.tensors or source.tensors[name].shape != (2,):
-        raise unreadable(name, "no shape", "two numbers")
+        raise unreadable(name, "missing, or not two numbers")
     if source.tensors[name].dtype not in ("I64", "I32"):
-        raise unreadable(name, source.tensors[name].dtype, "two whole numbers")
+        raise unreadable(name, f"{source.tensors[name].dtype} numbers, not integers")
     rows, columns = source.storage.read(name, 0, 2).tolist()
     if rows != n or not 0 < columns <= 1 << 24:
-        raise unreadable(name, f"{rows} x {columns}", f"{n} rows")
+        raise unreadable(name, f"shape {rows} x {columns} does not fit {n} rows")
     return int(columns)
 
 
@@ -116,16 +116,17 @@ def mlx(source: Source, stem: str) -> Unpacked | None:
     n, width = matrix_of(tensors, codes, ("U32",))
     stated = source.stated.get(stem, source.stated)
     if not isinstance(stated, dict) or stated.get("mode", "affine") != "affine":
-        raise unreadable(codes, f"mode {quoted(stated)} of MLX", "affine groups")
+        raise unreadable(codes, "this mode of MLX is not supported, only affine groups")
     bits = size_in(stated, "bits", codes)
     if bits not in WORD_BITS:
-        raise unreadable(codes, f"{bits} bits of MLX", "2, 4 or 8")
+        raise unreadable(codes, f"MLX with {bits} bits is not supported, only 2, 4 and 8")
     n_groups = matrix_of(tensors, scales, FLOATS)[1]
     n_in = width * 32 // bits
     for part in (scales, offsets):
         check_part(tensors, part, tensors[scales].dtype, n * n_groups)
     check_scales(scales, n * n_in, n * n_groups)
     if n_in != n_groups * size_in(stated, "group_size", codes):
-        raise unreadable(codes, f"{n_in} inputs in {n_groups} groups", "groups of the stated size")
+        what = f"{n_in} inputs in {n_groups} groups do not have the stated group_size"
+        raise unreadable(codes, what)
     recipe = RowCodes((n, n_in), codes, bits, width, scales, n_groups, offsets=offsets)
     return Unpacked(codes, f"mlx {bits} bits", recipe, (codes, scales, offsets))

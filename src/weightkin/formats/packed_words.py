@@ -55,8 +55,8 @@ class Words:
             return np.arange(n_in) // (n_in // self.n_groups)
         groups = stored_whole(storage, self.index, (n_in,))
         if len(groups) and not 0 <= groups.min() <= groups.max() < self.n_groups:
-            found = f"groups {groups.min()} to {groups.max()}"
-            raise unreadable(self.index, found, f"0 to {self.n_groups - 1}")
+            what = f"groups {groups.min()} to {groups.max()}, not within 0 to {self.n_groups - 1}"
+            raise unreadable(self.index, what)
         return groups
 
     def _along_outputs(

@@ -35,7 +35,7 @@ class Messages:
         while at < stop:
             self.n_fields += 1
             if self.n_fields > MAX_FIELDS:
-                raise unreadable(self.file.path, f"over {MAX_FIELDS} fields", "no more")
+                raise unreadable(self.file.path, f"more than {MAX_FIELDS} fields")
             key, at = self._varint(at, stop)
             number, kind = key >> 3, key & 7
             value: Value
@@ -48,17 +48,17 @@ class Messages:
                 n = 4 if kind == FIXED32 else 8
                 value, at = (at, at + n), at + n
             else:
-                raise unreadable(self.file.path, f"a field of kind {kind}", "a protocol buffer")
+                raise unreadable(self.file.path, f"not a protocol buffer (a field of type {kind})")
             if at > stop or not number:
-                raise unreadable(self.file.path, f"a field beyond byte {stop}", "it inside")
+                raise unreadable(self.file.path, f"a field ends outside its message (byte {stop})")
             yield number, value
 
     def text(self, value: Value) -> str:
         """Return a text of bounded length."""
         start, stop = self.span(value)
         if stop - start > MAX_TEXT:
-            found = f"a text of {stop - start} bytes"
-            raise unreadable(self.file.path, found, f"at most {MAX_TEXT}")
+            what = f"a text of {stop - start} bytes (at most {MAX_TEXT} allowed)"
+            raise unreadable(self.file.path, what)
         return self._bytes(start, stop).decode("utf-8", "replace")
 
     def read(self, value: Value) -> bytes:
@@ -68,13 +68,13 @@ class Messages:
     def span(self, value: Value) -> tuple[int, int]:
         """Where the bytes of a field are."""
         if isinstance(value, int):
-            raise unreadable(self.file.path, "a number", "a message")
+            raise unreadable(self.file.path, "a number in place of a message")
         return value
 
     def number(self, value: Value) -> int:
         """Return a field that is a whole number, signed of 64 bits."""
         if not isinstance(value, int):
-            raise unreadable(self.file.path, "bytes", "a number")
+            raise unreadable(self.file.path, "bytes in place of a number")
         return value - (1 << 64) if value >> 63 else value
 
     def numbers(self, value: Value, most: int) -> list[int]:
@@ -87,14 +87,15 @@ class Messages:
             n, at = self._varint(at, stop)
             found.append(n - (1 << 64) if n >> 63 else n)
             if len(found) > most:
-                raise unreadable(self.file.path, f"over {most} numbers", "no more")
+                raise unreadable(self.file.path, f"more than {most} numbers in a field")
         return found
 
     def floats(self, value: Value, most: int) -> list[float]:
         """Return floats of 32 bits, one or several packed in one field."""
         start, stop = self.span(value)
         if (stop - start) % 4 or stop - start > 4 * most:
-            raise unreadable(self.file.path, f"floats of {stop - start} bytes", "4 bytes each")
+            what = f"{stop - start} bytes of floats, too many or not 4 bytes each"
+            raise unreadable(self.file.path, what)
         return list(struct.unpack(f"<{(stop - start) // 4}f", self._bytes(start, stop)))
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
@@ -102,7 +103,7 @@ class Messages:
         number = 0
         for shift in range(0, 70, 7):
             if at >= stop:
-                raise unreadable(self.file.path, f"a number cut at byte {at}", "it whole")
+                raise unreadable(self.file.path, f"truncated in a number at byte {at}")
             offset = at - self.start
             if not 0 <= offset < len(self.window):
                 self._move(at)
@@ -112,7 +113,7 @@ class Messages:
             number |= (byte & 127) << shift
             if byte < 128:
                 return number & (1 << 64) - 1, at
-        raise unreadable(self.file.path, "a number of over ten bytes", "a protocol buffer")
+        raise unreadable(self.file.path, "not a protocol buffer (a number of over ten bytes)")
 
     def _bytes(self, start: int, stop: int) -> bytes:
         first = start - self.start
@@ -124,6 +125,6 @@ class Messages:
     def _move(self, at: int, n: int = 0) -> None:
         stop = min(self.file.size, at + max(n, WINDOW))
         if at + n > self.file.size or at >= stop:
-            raise unreadable(self.file.path, f"the end at byte {self.file.size}", "more")
+            raise unreadable(self.file.path, f"truncated at byte {self.file.size}")
         self.window = self.file.read([(at, stop)]).tobytes()
         self.start = at

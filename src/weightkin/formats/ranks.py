@@ -19,26 +19,15 @@ _FOLDER = re.compile(r"mp_rank_[0-9]{2,3}(?:_[0-9]{3})*", re.ASCII)
 MEGATRON = ("model_optim_rng.pt", "model_rng.pt", "distrib_optim.pt")
 JOIN_DCP = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
 JOINED = {
-    "dcp": (
-        "a distributed checkpoint of torch (DCP)",
-        f"one file: {JOIN_DCP} FOLDER FILE.pt",
-    ),
-    "rank": (
-        "one rank of a sharded model (FSDP, as verl saves it)",
-        "the whole model: python -m verl.model_merger merge --backend fsdp --local_dir FOLDER",
-    ),
-    "deepspeed": (
-        "a checkpoint of DeepSpeed",
-        "the whole model: python zero_to_fp32.py FOLDER OUTPUT (the script lies beside it)",
-    ),
-    "megatron": (
-        "a checkpoint of Megatron-LM",
-        "a model of transformers: tools/checkpoint/convert.py or a bridge of Megatron",
-    ),
-    "shard": (
-        "one of several tensor-parallel shards (consolidated.NN)",
-        "the joined model: convert_llama_weights_to_hf.py of transformers",
-    ),
+    "dcp": f"a distributed checkpoint of torch (DCP); join it with {JOIN_DCP} FOLDER FILE.pt",
+    "rank": "one rank of a sharded model (FSDP, as verl saves it); join the ranks with"
+    " python -m verl.model_merger merge --backend fsdp --local_dir FOLDER",
+    "deepspeed": "a checkpoint of DeepSpeed; join it with python zero_to_fp32.py FOLDER OUTPUT"
+    " (the script is in the checkpoint)",
+    "megatron": "a checkpoint of Megatron-LM; convert it with its tools/checkpoint/convert.py or a"
+    " bridge of Megatron",
+    "shard": "one of several tensor-parallel shards (consolidated.NN); join them with"
+    " convert_llama_weights_to_hf.py of transformers",
 }
 
 
@@ -52,7 +41,7 @@ def refuse_pieces(folder: PurePath, names: Sequence[str]) -> None:
     """
     for name in names:
         if (kind := _kind(folder, name)) is not None:
-            raise unreadable(folder / name, *JOINED[kind])
+            raise unreadable(folder / name, JOINED[kind])
 
 
 def _kind(folder: PurePath, name: str) -> str | None:

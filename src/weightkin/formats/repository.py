@@ -43,8 +43,8 @@ def _part(found: Repository) -> Chosen:
     folder = _below(whole, asked.part)
     if not folder.names:
         weights = _weights(whole)
-        wanted = f"a file or folder, such as {shown(weights[0])}" if weights else "a file or folder"
-        raise unreadable(whole.path / asked.part, "nothing there", wanted)
+        near = f"; the repository has {shown(weights[0])}" if weights else ""
+        raise unreadable(whole.path / asked.part, f"no such file or folder{near}")
     return Chosen(asked.source, f"{name}-{last}", folder, revision=commit)
 
 

@@ -72,40 +72,40 @@ def read_json(
 def _header(file: File) -> tuple[dict[str, Any], int]:
     """Parse the header; the second value is the byte at which the elements begin."""
     if file.size < 8:
-        raise unreadable(file.path, f"{file.size} bytes", "at least the 8 of the header length")
+        raise unreadable(file.path, f"not a safetensors file ({file.size} bytes)")
     length = int.from_bytes(file.read([(0, 8)]).tobytes(), "little")
     if length > MAX_HEADER:
-        found = f"a header length of {length} bytes, so no safetensors file"
-        raise unreadable(file.path, found, f"at most {MAX_HEADER}")
+        said = f"the header claims {length:.1e} bytes, at most {MAX_HEADER:,} are allowed"
+        raise unreadable(file.path, f"not a safetensors file ({said})")
     if 8 + length > file.size:
-        what = f"{8 + length} for the header alone"
-        raise unreadable(file.path, f"{file.size} bytes", what)
+        said = f"the header claims {length} bytes, the file has {file.size}"
+        raise unreadable(file.path, f"truncated, or not a safetensors file ({said})")
     return read_json(file, "header", 8, 8 + length), 8 + length
 
 
 def _checked_metadata(file: File, entry: object) -> dict[str, str]:
     if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
-        raise unreadable(file.path, "a __metadata__ of another kind", "texts by name")
+        raise unreadable(file.path, "__metadata__ is not an object of texts")
     return entry
 
 
 def _checked_entry(where: str, entry: object) -> tuple[str, tuple[int, ...], int, int]:
     """Dtype, shape, begin and end of one tensor, if they fit together."""
     if not isinstance(entry, dict):
-        raise unreadable(where, quoted(entry), "an object")
+        raise unreadable(where, f"its entry in the header is {quoted(entry)}, not an object")
     dtype, offsets = entry.get("dtype"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise unreadable(where, f"dtype {quoted(dtype)}", f"one of {', '.join(BITS)}")
+        raise unreadable(where, f"unknown dtype {quoted(dtype)}")
     shape = checked_shape(where, entry.get("shape"))
     match offsets:
         case [int(begin), int(end)] if 0 <= begin <= end and bool not in map(type, offsets):
             pass
         case _:
-            raise unreadable(where, "no valid data_offsets", "two ascending integers")
+            raise unreadable(where, "data_offsets are not two ascending integers")
     n_bits = BITS[dtype] * math.prod(shape)
     if n_bits != 8 * (end - begin):
-        needed = f"{-(-n_bits // 8)} for {dtype} of shape {shown(shape)}"
-        raise unreadable(where, f"{quoted(end - begin)} bytes", needed)
+        needed = f"{-(-n_bits // 8)} ({dtype} of shape {shown(shape)})"
+        raise unreadable(where, f"{quoted(end - begin)} bytes, not {needed}")
     return dtype, shape, begin, end
 
 
@@ -114,10 +114,10 @@ def _check_layout(file: File, taken: list[tuple[int, int, str]], n_bytes: int) -
     expected = 0
     for begin, end, name in sorted(taken):
         if begin != expected:
-            what = "overlapping" if begin < expected else "leaving a hole after"
-            found = f"its data at byte {quoted(begin)} ({what} the tensor before it)"
-            raise unreadable(located(file.path, name), found, f"them at {quoted(expected)}")
+            what = "overlaps" if begin < expected else "leaves a hole after"
+            said = f"its data begins at {quoted(begin)}, not {quoted(expected)}"
+            raise unreadable(located(file.path, name), f"{what} the tensor before it ({said})")
         expected = end
     if expected != n_bytes:
-        what = "truncated" if n_bytes < expected else "trailing bytes"
-        raise unreadable(file.path, f"{n_bytes} bytes of data ({what})", quoted(expected))
+        what = "truncated" if n_bytes < expected else "bytes after the last tensor"
+        raise unreadable(file.path, f"{what} ({n_bytes} bytes of data, not {quoted(expected)})")

@@ -84,10 +84,10 @@ def _model(chosen: Chosen) -> Model:
     contents, files = read_chosen(chosen)
     where = files[0].path if len(files) == 1 else folder.path
     if not contents.tensors:
-        said = [f"{problem.what}: {problem.why}" for problem in contents.problems[:1]]
-        raise unreadable(where, " ".join(["no tensors", *said]), "at least one")
+        said = "".join(f" ({problem.what}: {problem.why})" for problem in contents.problems[:1])
+        raise unreadable(where, f"no tensors{said}")
     if is_adapter(contents.tensors):
-        raise unreadable(where, *ALONE)
+        raise unreadable(where, ALONE)
     if is_sketch(contents):
         raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
@@ -102,7 +102,7 @@ def _model(chosen: Chosen) -> Model:
     tensors, recipes, unpacking = unpack(infos, stored, config)
     recipes |= contents.recipes
     if not tensors:
-        raise UnreadableModel(unpacking[0].why)
+        raise unreadable(where, unpacking[0].why)
     return Model(
         source=source,
         name=chosen.name,
@@ -133,7 +133,7 @@ def open_pair(base: str, adapter: str) -> Model:
     try:
         model = open_model(base)
     except SketchFound:
-        raise unreadable(f"{base}+{adapter}", "a sketch as base", "a whole model") from None
+        raise unreadable(f"{base}+{adapter}", "the base is a sketch, not a model") from None
     path = _existing(adapter)
     if path is None:
         found = open_part(adapter)
@@ -162,8 +162,8 @@ def base_and_adapter(source: str) -> tuple[str, str] | None:
     near = [(base, adapter) for base, adapter in cuts if adapter and _is_something(adapter)]
     whole = [(base, adapter) for base, adapter in near if _is_something(base)]
     if len(whole) > 1:
-        found = f"a name that stands for {len(whole)} pairs of a base and an adapter"
-        raise unreadable(shown(source), found, "folders without + in their names")
+        found = f"ambiguous: {len(whole)} ways to read it as base+adapter"
+        raise unreadable(shown(source), f"{found}; use folders without + in their names")
     if not whole:  # a base that is a pair itself
         whole = [x for x in near if "+" in x[0] and base_and_adapter(x[0])]
     return next(iter(whole or near), None)
@@ -208,8 +208,8 @@ def _existing(source: str | Path) -> Path | None:
                 return path
         if _is_on_hub(str(source)):
             return None
-    wanted = "a local file or folder, or org/name on a hub"
-    raise unreadable(shown(source), "nothing at this path", wanted)
+    what = "no such file or folder; a model on a hub is written org/name"
+    raise unreadable(shown(source) or "''", what)
 
 
 def _is_on_hub(source: str) -> bool:

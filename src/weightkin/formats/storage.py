@@ -16,7 +16,12 @@ from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
 
-SKETCH_PARTS = ("run/", "scattered/", "tail/")  # how the names in the file of a sketch begin
+SKETCH_PARTS = (
+    "run/",
+    "scattered/",
+    "tail/",
+    "views/",
+)  # how the names in the file of a sketch begin
 
 
 @dataclass(slots=True)
@@ -38,7 +43,7 @@ class SketchFound(UnreadableModel):
     """A source is the file of a sketch, which `sketch.open_model` reads: no model lies in it."""
 
     def __init__(self, source: str, file: File, contents: Contents) -> None:
-        super().__init__(f"{shown(source)}: is a sketch, expected a whole model")
+        super().__init__(f"{shown(source)}: a sketch, but the model itself is needed")
         self.source = source
         self.file = file
         self.contents = contents

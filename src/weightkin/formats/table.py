@@ -18,7 +18,7 @@ from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_legacy import read_torch
 from weightkin.sources.files import File, Opener
-from weightkin.text import quoted, unreadable
+from weightkin.text import shown, unreadable
 
 # a file, how to open others beside it, and what the files before it held
 Reader = Callable[[File, Opener, Contents], Contents]
@@ -189,5 +189,6 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     suffix = file.path.suffix.lower()
     found = format_of(suffix)
     if found is None or found.read is None:
-        raise unreadable(file.path, f"suffix {quoted(suffix)}", f"one of {', '.join(suffixes())}")
+        said = f"not a model file ({shown(suffix) or 'no suffix'})"
+        raise unreadable(file.path, f"{said}; supported are {', '.join(suffixes())}")
     return found.read(file, open_file, before)

@@ -35,9 +35,9 @@ def read_torch(file: File) -> Contents:
     if start.startswith(BEGINNING):
         return _read_legacy(file)
     if start[257:262] == b"ustar":
-        found = "a tar, as torch wrote in 2016"
-        raise unreadable(file.path, found, "a file that torch 0.2 or later wrote")
-    raise unreadable(file.path, f"a file that begins with {start[:4]!r}", "one of torch.save")
+        what = "a tar archive of torch 0.1 (2016), not supported; save it with a newer torch"
+        raise unreadable(file.path, what)
+    raise unreadable(file.path, f"not a file of torch.save (it begins with {start[:4]!r})")
 
 
 def _read_legacy(file: File) -> Contents:
@@ -45,22 +45,22 @@ def _read_legacy(file: File) -> Contents:
     spans: dict[str, tuple[int, int]] = {}
     for key in keys:
         if key not in storages or key in spans:
-            raise unreadable(file.path, f"storage {quoted(key)}", "each of the state dict once")
+            raise unreadable(file.path, f"storage {quoted(key)} is repeated or used by no tensor")
         n = storages[key].n
         if at + 8 > file.size:
-            raise unreadable(file.path, "its end before the last storage", "it whole")
+            raise unreadable(file.path, "truncated before the last storage")
         stated = struct.unpack("<q", file.read([(at, at + 8)]).tobytes())[0]
         bits = BITS.get(storages[key].dtype, WIDER.get(storages[key].dtype, 8))
         start, stop = at + 8, at + 8 + n * bits // 8
         if stated != n or stop > file.size:
-            found = f"a storage of {stated} elements at byte {at}"
-            raise unreadable(file.path, found, f"{quoted(n)}, inside the file")
+            what = f"the storage at byte {at} has {stated} elements, not {quoted(n)}"
+            raise unreadable(file.path, f"{what}, or ends outside the file")
         spans[key] = start, stop
         at = stop
 
     def span(key: str) -> tuple[int, int]:
         if key not in spans:
-            raise unreadable(file.path, f"no storage {quoted(key)}", "every one in the list")
+            raise unreadable(file.path, f"storage {quoted(key)} is missing in the list of storages")
         return spans[key]
 
     return state_contents(file, root, span, keys)
@@ -82,9 +82,9 @@ def _pickles(file: File) -> tuple[object, dict[str, StorageRecord], list[str], i
                 raise
         n *= 8
     if facts[:2] != [MAGIC, VERSION]:
-        raise unreadable(head, f"version {quoted(facts[1])}", str(VERSION))
+        raise unreadable(head, f"version {quoted(facts[1])} of torch's format, not {VERSION}")
     if not isinstance(facts[2], dict) or facts[2].get("little_endian") is not True:
-        raise unreadable(head, "another byte order", "little-endian")
+        raise unreadable(head, "the byte order is not little-endian")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise unreadable(head, "a list of storages that is none", "their keys")
+        raise unreadable(head, "the list of storages is not a list of texts")
     return root, storages, keys, stream.tell()

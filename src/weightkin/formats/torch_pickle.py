@@ -46,18 +46,17 @@ def unpickle_next(stream: IO[bytes], head: str) -> tuple[object, dict[str, Stora
         if code == pickle.STOP:
             return machine.pop(), machine.storages
         if not code:
-            raise unreadable(head, "a broken pickle (no end)", "a whole one")
+            raise unreadable(head, "broken pickle (no end)")
         if code not in _STEPS:
-            raise UnreadableModel(
-                f"{head}: refused pickle instruction {code!r}, expected those of torch.save"
-            )
+            what = f"refused: pickle instruction {code!r}, which torch.save does not write"
+            raise unreadable(head, what)
         read_argument, act = _STEPS[code]
         try:
             argument = read_argument(stream)
         except ValueError as error:
-            raise unreadable(head, f"a broken pickle ({shown(error)})", "a whole one") from None
+            raise unreadable(head, f"broken pickle ({shown(error)})") from None
         act(machine, argument)
-    raise unreadable(head, "an endless pickle", f"at most {MAX_INSTRUCTIONS} instructions")
+    raise unreadable(head, f"a pickle of over {MAX_INSTRUCTIONS} instructions")
 
 
 class _Machine:
@@ -70,7 +69,7 @@ class _Machine:
         self.storages: dict[str, StorageRecord] = {}
 
     def malformed(self, what: str) -> UnreadableModel:
-        return unreadable(self.head, f"a malformed pickle ({what})", "a state dict")
+        return unreadable(self.head, f"malformed pickle ({what})")
 
     def top(self) -> Any:
         if not self.stack:
@@ -142,9 +141,8 @@ class _Machine:
 
     def push_global(self, name: str) -> None:
         if name not in ALLOWED:
-            raise UnreadableModel(
-                f"{self.head}: refused global {shown(name)}, expected tensors and containers only"
-            )
+            what = f"refused: the pickle uses {shown(name)}; only tensors and containers are read"
+            raise unreadable(self.head, what)
         self.stack.append(ALLOWED[name])
 
     def stack_global(self, _: object) -> None:

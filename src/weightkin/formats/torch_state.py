@@ -58,7 +58,7 @@ def state_contents(
         It is no state dict, or malformed.
     """
     if not isinstance(root, dict):
-        raise unreadable(file.path, f"{quoted(root)} at the top", "a state dict")
+        raise unreadable(file.path, f"not a state dict ({quoted(root)})")
     contents = Contents()
     found: list[tuple[Path, TensorRecord]] = []
     left: Counter[tuple[str, str]] = Counter()
@@ -81,9 +81,8 @@ def state_contents(
     check_empty(file.path, (info.shape for info in contents.tensors.values()))
     n_bytes = sum(info.n_bytes for info in contents.tensors.values())
     if n_bytes > MAX_VIEWS * file.size:
-        raise unreadable(
-            file.path, f"views of {n_bytes} bytes in all", f"{MAX_VIEWS} times its size"
-        )
+        what = f"views of {n_bytes} bytes in all, over {MAX_VIEWS} times the file's size"
+        raise unreadable(file.path, what)
     for (what, why), n in left.items():
         contents.problems.append(Problem(shown(what), f"{n} tensors {why} are not read"))
     unused = [key for key in storages if key not in seen]
@@ -101,7 +100,7 @@ def _add(
     span: Callable[[str], tuple[int, int]],
 ) -> None:
     if name in contents.tensors:
-        raise unreadable(file.path, f"duplicate tensor name {quoted(name)}", "it once")
+        raise unreadable(file.path, f"tensor name {quoted(name)} is repeated")
     if record.dtype not in NUMPY:
         why = f"dtype {record.dtype} is not supported"
         contents.problems.append(Problem(shown(name), why))
@@ -139,7 +138,8 @@ def _below(file: File, path: Path, key: object, *, is_named: bool) -> tuple[Path
         return path, IN_LISTS
     length = sum(map(len, path)) + len(path) + len(key)
     if length > MAX_NAME:
-        raise unreadable(file.path, f"a name of {length} characters", f"at most {MAX_NAME}")
+        what = f"a tensor name of {length} characters (at most {MAX_NAME} allowed)"
+        raise unreadable(file.path, what)
     path = (*path, key)
     if len(path) > MAX_DEPTH:
         return path, TOO_DEEP
@@ -173,21 +173,22 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
     strides = checked_strides(where, record.strides, len(shape))
     offset = record.offset
     if type(offset) is not int or offset < 0:
-        raise unreadable(where, f"offset {quoted(offset)}", "a non-negative integer")
+        raise unreadable(where, f"offset {quoted(offset)} is not a non-negative integer")
     dtype = NUMPY[record.dtype]
     start, stop = span
     stated = record.storage.n * BITS.get(record.storage.dtype, 8) // 8
     if stated != stop - start:
-        raise unreadable(where, f"a storage of {stop - start} bytes", quoted(stated))
+        raise unreadable(where, f"its storage has {stop - start} bytes, not {quoted(stated)}")
     n = math.prod(shape)
     if n == 0:
         return TensorLocation(file, dtype, start, shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if (last + 1) * dtype.itemsize > stop - start:
         held = (stop - start) // dtype.itemsize
-        raise unreadable(where, f"an element at {quoted(last)}", f"all in a storage of {held}")
+        what = f"element {quoted(last)} is outside its storage of {held} elements"
+        raise unreadable(where, what)
     if n * dtype.itemsize > file.size:  # an expanded view costs no bytes on disk
-        raise unreadable(where, f"{n} elements of an expanded view", "no more than the file holds")
+        raise unreadable(where, f"an expanded view of {n} elements, more than the file has")
     begin = start + offset * dtype.itemsize
     return TensorLocation(
         file, dtype, begin, shape, () if _is_contiguous(shape, strides) else strides

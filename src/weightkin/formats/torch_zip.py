@@ -54,8 +54,8 @@ def read_torch_zip(file: File) -> Contents:
     archive = _archive(file)
     order = _bytes_of(archive, "byteorder", 16) if "byteorder" in archive.entries else b"little"
     if order != b"little":
-        found = f"byte order {quoted(order.decode('latin-1'))}"
-        raise unreadable(file.path, found, "'little'")
+        what = f"byte order {quoted(order.decode('latin-1'))} is not supported, only 'little'"
+        raise unreadable(file.path, what)
     root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
     spans: dict[str, tuple[int, int]] = {}
 
@@ -100,8 +100,8 @@ class _Handle(io.RawIOBase):
         """Read at most `MAX_DIRECTORY` bytes; a central directory beyond that is refused."""
         wanted = self.file.size - self.at if size is None or size < 0 else size
         if wanted > MAX_DIRECTORY:
-            found = f"a zip directory of {wanted} bytes"
-            raise unreadable(self.file.path, found, f"at most {MAX_DIRECTORY}")
+            what = f"the zip directory is too large ({wanted} bytes, at most {MAX_DIRECTORY})"
+            raise unreadable(self.file.path, what)
         stop = max(self.at, min(self.at + wanted, self.file.size))
         data = self.file.read([(self.at, stop)]).tobytes() if stop > self.at else b""
         self.at = stop
@@ -115,32 +115,31 @@ def _archive(file: File) -> _Archive:
     file.prefetch([(start, min(start + NEAR_HEADER, file.size)) for start in starts])
     pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise unreadable(file.path, f"{len(pickles)} pickles in the zip", "one data.pkl")
+        raise unreadable(file.path, f"{len(pickles)} files data.pkl in the zip archive, not one")
     folder = pickles[0].removesuffix("data.pkl")
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         name = info.filename.removeprefix(folder)
         if name in entries or info.orig_filename != info.filename:
-            found = f"a repeated or unclean zip entry {quoted(info.orig_filename)}"
-            raise unreadable(file.path, found, "distinct names")
+            what = f"zip entry {quoted(info.orig_filename)} is repeated or has an invalid name"
+            raise unreadable(file.path, what)
         entries[name] = info
     if "constants.pkl" in entries:
-        raise unreadable(file.path, "a TorchScript program", "a state dict")
+        raise unreadable(file.path, "a TorchScript program, not a state dict")
     return _Archive(file, entries)
 
 
 def _directory(file: File) -> list[zipfile.ZipInfo]:
     start = file.read([(0, min(4, file.size))]).tobytes()
     if start != LOCAL_HEADER:
-        found = f"a file that begins with {start!r}"
-        raise unreadable(file.path, found, "a zip")
+        raise unreadable(file.path, f"not a zip archive (it begins with {start!r})")
     file.prefetch([(max(0, file.size - TAIL), file.size)])
     try:
         with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
             return archive.infolist()
     except BROKEN_ZIP as error:
-        found = f"a broken or cut zip ({shown(error)})"
-        raise unreadable(file.path, found, "a whole one") from None
+        what = f"damaged or truncated zip archive ({shown(error)})"
+        raise unreadable(file.path, what) from None
 
 
 def _span(archive: _Archive, name: str) -> tuple[int, int]:
@@ -148,31 +147,31 @@ def _span(archive: _Archive, name: str) -> tuple[int, int]:
     file = archive.file
     where = f"{located(file.path)}: zip entry {quoted(name)}"
     if name not in archive.entries:
-        raise unreadable(where, "nothing", "a storage")
+        raise unreadable(where, "missing")
     info = archive.entries[name]
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise unreadable(where, "compressed or encrypted data", "plain bytes")
+        raise unreadable(where, "compressed or encrypted, which torch.save does not do")
     if info.compress_size != info.file_size:
-        raise unreadable(where, "two sizes", "one, as plain bytes have")
+        raise unreadable(where, "its two sizes differ, though it is not compressed")
     at = info.header_offset
     if not 0 <= at <= file.size - 30:
-        raise unreadable(where, "its header outside the file", "it inside")
+        raise unreadable(where, "its header is outside the file")
     local = file.read([(at, at + 30)]).tobytes()
     # APPNOTE 4.3.7: signature, 22 bytes repeated in the directory, lengths of name and extra field
     n_name, n_extra = struct.unpack("<HH", local[26:])
     start = at + 30 + n_name + n_extra
     stop = start + info.file_size
     if local[:4] != LOCAL_HEADER or stop > file.size:
-        raise unreadable(where, "a local header that does not fit", "one that keeps to the file")
+        raise unreadable(where, "its local header is damaged, or the data ends outside the file")
     written = file.read([(at + 30, at + 30 + n_name)]).tobytes()
     if written not in (info.filename.encode("utf-8"), info.filename.encode("cp437", "replace")):
-        raise unreadable(where, "another name in its local header", "the same")
+        raise unreadable(where, "its local header has another name")
     return start, stop
 
 
 def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
     start, stop = _span(archive, name)
     if stop - start > limit:
-        found = f"{stop - start} bytes in {name}"
-        raise unreadable(archive.file.path, found, f"at most {limit}")
+        what = f"{name} is too large ({stop - start} bytes, at most {limit})"
+        raise unreadable(archive.file.path, what)
     return archive.file.read([(start, stop)]).tobytes()

@@ -33,7 +33,7 @@ def refuse_inside(target: Path, sources: Sequence[str | Path] = ()) -> None:
     except (OSError, ValueError) as error:  # a name that no file can have
         raise UsageError(f"{target}: cannot be written ({error})") from None
     if home is not None:
-        raise UsageError(f"{target}: lies inside the model {home}, expected another folder")
+        raise UsageError(f"{target}: inside the model {home}; choose another folder")
 
 
 def _named_around(place: Path, sources: Sequence[str | Path]) -> Path | None:

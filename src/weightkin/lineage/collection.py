@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.compute import HERE, Execution, run
+from weightkin.derivation.equality import equal_values
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.same import collapsed, in_common_layouts
+from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
 from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
 from weightkin.sketch.cache import default_folder
@@ -222,5 +224,9 @@ def is_of(sketch: Sketch, model: Model) -> bool:
         return False
     if model.revision and model.revision == sketch.revision:
         return True
-    now = replace(take_sketch(model, sketch.scheme), source=sketch.source)
-    return contents_of(now) == contents_of(sketch)
+    taken = take_sketch(model, replace(sketch.scheme, has_views=False))
+    now = {x.stored_name: x for x in taken.tensors.values()}
+    then = {x.stored_name: x for x in sketch.as_stored.values()}
+    return now.keys() == then.keys() and all(
+        equal_values(x, then[name]) is not None for name, x in now.items()
+    )

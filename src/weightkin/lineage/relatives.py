@@ -113,7 +113,7 @@ class Relatives:
         return self._tested[pair]
 
     def _climb(self, draw: Draw, alpha: float) -> StagesRun:
-        def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+        def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:  # noqa: ARG001 (as any ladder)
             return run_stages(replace(draw, a=a, b=b), alpha, blind="never")
 
         ran = run(draw.a, draw.b, with_blind=False)

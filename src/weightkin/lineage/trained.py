@@ -117,7 +117,7 @@ def trained_trees(
         for k in range(1, len(layouts)):
             others = [u for layout in layouts[:k] for u in layout]
             here = len(trees) - len(layouts) + k
-            edges = (*trees[here].edges, *_joined(sketches, relatives, others, roots[k]))
+            edges = (*trees[here].edges, *_joined(relatives, others, roots[k]))
             trees[here] = replace(trees[here], edges=edges)
     return trees
 
@@ -271,9 +271,7 @@ def _has_moved(inheritance: Inheritance, found: Orientation, root: int) -> bool:
     return len(children) > 1 and min(shares) > SHARED_LEAST
 
 
-def _joined(
-    sketches: Sequence[Sketch], relatives: Relatives, others: Sequence[int], root: int
-) -> list[CandidateEdge]:
+def _joined(relatives: Relatives, others: Sequence[int], root: int) -> list[CandidateEdge]:
     """The edge between a model and its nearest relative of another layout, if one is related."""
     choices = []
     for other in others:

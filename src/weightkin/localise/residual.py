@@ -15,7 +15,6 @@ from weightkin.evidence.sample import (
     MAX_UNITS,
     TOKEN_RUN,
     Plan,
-    centred,
     n_embedding_rows,
     view_places,
 )
@@ -25,6 +24,7 @@ from weightkin.formats.model import Model
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.records.location import ResidualMap
+from weightkin.stats.matching import centred
 
 N_RESIDUAL_TOKENS = 512  # embedding rows that show the residual dimensions
 MIN_MATCHED_SHARE = 0.5  # of the dimensions matched for a map to be shown that no p-value supports
@@ -93,7 +93,7 @@ def _residual_map(
     axis_a, axis_b = pair.axis_a, pair.axis_b
     views_a = _dimension_views(pair.a.model, axis_a, n_rows)
     views_b = _dimension_views(pair.b.model, axis_b, n_rows)
-    found = match_units(views_a, views_b, lambda role: False)
+    found = match_units(views_a, views_b, lambda _role: False)
     least = MIN_MATCHED_SHARE * min(axis_a.n_units, axis_b.n_units)
     if log10_p > log10_alpha and len(found.units_a) < least:
         found = no_match()  # strangers share a few dimensions by chance

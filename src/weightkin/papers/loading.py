@@ -87,7 +87,7 @@ def find_mlps(model: Any) -> tuple[list[Mlp], list[Skipped]]:
             skipped.append(left_out(name, "projections-unknown"))
         else:
             mlps.append(Mlp(name, _plain_is_gate(places), {"gate", "up"} <= places.keys()))
-    skipped += [left_out(p.what, "axis-unknown", error=p.why) for p in anatomy.skipped if not mlps]
+    skipped += [left_out(p.what, p.code, error=p.why) for p in anatomy.skipped if not mlps]
     return mlps, skipped
 
 

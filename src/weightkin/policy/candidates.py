@@ -21,6 +21,7 @@ from weightkin.policy.naming import (
 )
 from weightkin.policy.reading import Policy
 from weightkin.policy.walk import FoundSource, models_of
+from weightkin.records import Because
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -31,14 +32,14 @@ Source = str | Path | Model
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What all models of one call share. ``problem`` says why there is no registry to ask."""
+    """What all models of one call share. ``problem``: why there is no registry to ask."""
 
     policy: Policy
     registry: Registry | None
     models: tuple[Registered, ...]
     named: dict[str, Resolved]
     families: dict[str, set[int]]
-    problem: str
+    problem: Because | None
     is_full: bool
 
 
@@ -53,7 +54,7 @@ def candidates_of(source: Source, room: Room) -> Iterable[FoundSource]:
     if isinstance(known, Meant) and room.registry is not None:
         return _of_registered(known, room.registry)
     if isinstance(known, Unknown) and not known.is_absent:
-        return [FoundSource(text, unreadable(shown(text), known.why, "one model"))]
+        return [FoundSource(text, unreadable(shown(text), known.why.sentence, "one model"))]
     if room.registry and "+" not in text and not may_be_elsewhere(text):
         nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
         return [FoundSource(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]

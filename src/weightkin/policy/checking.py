@@ -25,7 +25,7 @@ from weightkin.policy.rules import RuleContext
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import FoundSource
-from weightkin.records import Skipped, left_out
+from weightkin.records import Because, Skipped, because, left_out
 from weightkin.records.checking import RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -169,7 +169,7 @@ def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
 
 
 def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) -> Room:
-    problem = ""
+    problem: Because | None = None
     models: tuple[Registered, ...] = ()
     families: dict[str, set[int]] = {}
     if home is not None:
@@ -186,9 +186,9 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
                 if isinstance(head, Meant)
             }
         except UnusableRegistry as error:
-            home, models, problem = None, (), str(error)
+            home, models, problem = None, (), because("registry-damaged", error=str(error))
     elif stated := [rule for rule in NEED_REGISTRY if rule in policy.stated]:
-        problem = f"no registry, which {', '.join(stated)} of the policy ask for"
+        problem = because("no-registry", rules=stated)
     heads = named(policy.forbidden_families, home, models, only_registered=True)
     found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
     return Room(policy, home, models, heads | found, families, problem, is_full)
@@ -241,12 +241,13 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
     except UnusableRegistry as error:  # damaged where it was not looked at before
-        room = replace(room, registry=None, families={}, problem=str(error))
+        damaged = because("registry-damaged", error=str(error))
+        room = replace(room, registry=None, families={}, problem=damaged)
         known = look_at(None)
     bench = RuleContext(policy, known, room.families, room.is_full)
     own = known.digest
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
-    if room.problem:
+    if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
     checked = Checked(

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
 from weightkin.formats import Model, open_model
-from weightkin.records import Skipped
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -26,19 +26,18 @@ from weightkin.text import shown, unreadable
 MODEL_NUMBER = re.compile(r"#([1-9][0-9]*)", re.ASCII)
 DIGEST = re.compile(r"wk1-[0-9a-f]{64}(-partial)?", re.ASCII)
 MARKS = ("#", "wk1-", "wkfull1-")  # no name begins with one of these
-CLAIMED = "its digest is what a sketch says of itself, and nothing here computed it"
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A name that means nothing that can be looked at, and why. ``is_absent``: not registered.
+    """A name that means nothing that can be looked at, and why."""
 
-    ``is_error``: an error, which names what it is about itself.
-    """
+    why: Skipped
 
-    why: str
-    is_absent: bool = False
-    is_error: bool = False
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is a name that no registered model has."""
+        return self.why.code == "not-registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,11 @@ def registered_as(name: str, models: Sequence[Registered]) -> Meant | Unknown | 
     if is_path(name):
         if not found:
             return None
-        said = f"is both a path here and registered as #{found[-1].id}"
-        return Unknown(f"{said}, expected #{found[-1].id} or an absolute path")
+        return Unknown(left_out(name, "path-and-registered", number=found[-1].id))
     if not found:
         return None
     if len({m.digest for m in found}) > 1:
-        numbers = ", ".join(f"#{m.id}" for m in found[:8])
-        return Unknown(f"several registered models have this name, expected one of"
-                       f" {numbers}")  # fmt: skip
+        return Unknown(left_out(name, "several-of-name", numbers=[m.id for m in found[:8]]))
     return _of_one_digest(found)
 
 
@@ -86,15 +82,19 @@ def _marked(name: str, models: Sequence[Registered]) -> Meant | Unknown:
     """What a number or a digest means."""
     number = MODEL_NUMBER.fullmatch(name)
     if number is None and DIGEST.fullmatch(name) is None:
-        wanted = "#NUMBER, or a digest as `weightkin list` prints it"
-        return Unknown(f"neither a number nor a whole digest, expected {wanted}")
+        return Unknown(left_out(name, "no-number-or-digest"))
     if number:
         found = [m for m in models if str(m.id) == number[1]]
         meant = Meant(tuple(found)) if found else None
     else:
         found = [m for m in models if m.digest == name]
         meant = _of_one_digest(found, by_digest=True) if found else None
-    return meant or Unknown("no such registered model", is_absent=True)
+    return meant or _absent(name, None)
+
+
+def _absent(name: str, registry: Registry | None) -> Unknown:
+    where = "" if registry is None else str(registry.path)
+    return Unknown(left_out(name, "not-registered", registry=where))
 
 
 def _of_one_digest(found: Sequence[Registered], *, by_digest: bool = False) -> Meant:
@@ -149,11 +149,9 @@ def named(
     found: dict[str, Resolved] = {}
     for name in names:
         meant = registered_as(name, models)
-        if meant is None and only_registered:
-            meant = Unknown("no such registered model", is_absent=True)
-        if isinstance(meant, Unknown) and meant.is_absent:
-            where = f" in {shown(registry.path)}" if registry else ", and there is no registry"
-            meant = Unknown(f"{meant.why}{where}", is_absent=True)
+        is_absent = isinstance(meant, Unknown) and meant.is_absent
+        if is_absent or (meant is None and only_registered):
+            meant = _absent(name, registry)
         found[name] = _opened(name) if meant is None else meant
     return found
 
@@ -162,7 +160,7 @@ def _opened(name: str) -> Model | Unknown:
     try:
         return open_model(name)
     except WeightkinError as error:
-        return Unknown(str(error), is_error=True)
+        return Unknown(unread(name, error))
 
 
 def is_path(name: str) -> bool:

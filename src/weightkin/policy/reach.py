@@ -21,7 +21,7 @@ from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_merge import Merged
 from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
-from weightkin.records import Comparison
+from weightkin.records import Comparison, Skipped, left_out
 from weightkin.sketch.stand_in import sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
@@ -49,16 +49,15 @@ class Unreached:
         """Bytes that would hold the other model."""
         return LEAST_BYTES * self.of_other
 
-    def lacking(self, alpha: float) -> str:
-        """Why "no evidence" would say too much, "" if it would not."""
+    def lacking(self, alpha: float) -> Skipped | None:
+        """Why "no evidence" would say too much, None if it would not."""
         if self.log10_pvalue > math.log10(alpha):
-            return f"too few units to reach alpha {alpha:g}: p at best 1e{self.log10_pvalue:.0f}"
+            return left_out("", "out-of-reach", pvalue=10**self.log10_pvalue, alpha=alpha)
         if self.share < LEAST_TESTED:
-            return f"only {self.share:.0%} of the parameters are in reach of a test"
+            return left_out("", "tests-reach-little", share=self.share)
         if self.hidden > self.bound:
-            n = f"{self.hidden:,} bytes are in no part that could be tested"
-            return f"{n}, as many as would hold it in four bits each"
-        return ""
+            return left_out("", "untested-could-hold", n_bytes=self.hidden)
+        return None
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Policy:
 
     def level(self, rule: str) -> Setting:
         """That of a rule."""
-        return self.levels.get(rule, RULES[rule].level)
+        return self.levels.get(rule, RULES[rule])
 
 
 def read_policy(path: str | Path) -> Policy:

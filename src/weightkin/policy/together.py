@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weightkin.policy.reach import MOST_OUTSIDE, Unreached
+from weightkin.records import Because, because
 from weightkin.records.checking import Checked
 
 
@@ -21,7 +22,7 @@ class Weighed:
 
 def hidden_together(
     models: Sequence[Weighed], forbidden: Collection[str], n_beside: int, *, is_searched: bool
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Because]]:
     """What could lie in several models, or in files of a trainer, and why it cannot be excluded.
 
     What one model alone could hold is a finding of that model. Where no model is forbidden by name
@@ -41,21 +42,26 @@ def hidden_together(
 
     Yields
     ------
-    what, why : str
-        The forbidden name, or ``registered models``; and a line.
+    what, why : str, Because
+        The forbidden name, or ``registered models``; and why.
     """
     for name in forbidden:
         reached = [x.reached[name] for x in models if name in x.reached]
         hidden = n_beside + sum(x.hidden for x in reached)
         if reached and max(x.hidden for x in reached) <= reached[0].bound < hidden:
-            where = f"{len(reached)} model{'s' * (len(reached) != 1)}"
-            where += f" and {n_beside:,} bytes of a trainer's files" if n_beside else ""
-            why = f"{hidden:,} bytes of {where} are together in no part that could be tested"
-            yield name, f"{name}: {why}, as many as would hold it in four bits each"
+            yield (
+                name,
+                because(
+                    "hidden-together",
+                    name=name,
+                    n_bytes=hidden,
+                    n_models=len(reached),
+                    n_beside=n_beside,
+                ),
+            )
     if is_searched and not forbidden:
         sizes = [(x.n_outside, x.n_bytes) for x in models]
         whole = n_beside + sum(n for n, _ in sizes), n_beside + sum(n for _, n in sizes)
         large = [(outside, n) for outside, n in (whole, *sizes) if outside > MOST_OUTSIDE * n]
         for outside, n in large[:1]:
-            why = f"{outside:,} of {n:,} bytes are in no part that could be tested"
-            yield "registered models", f"{why}, so that a registered model may lie there"
+            yield "registered models", because("hidden-anywhere", n_bytes=outside, n_all=n)

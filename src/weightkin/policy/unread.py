@@ -7,39 +7,39 @@ from pathlib import Path
 
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
-from weightkin.records.checking import (
-    ALWAYS,
-    NO_REGISTRY,
-    RULES,
-    Ancestor,
-    Checked,
-    Finding,
-    fingerprint,
-)
+from weightkin.records import Because, Skipped, because
+from weightkin.records.checking import ALWAYS, Ancestor, Checked, Finding, fingerprint
 
 MOST_LOST = 5  # tensors and files of a model that are named in one finding
 
 
-def unread(model: Model, said: Declared) -> Iterator[tuple[str, str]]:
+def unread(model: Model, said: Declared) -> Iterator[tuple[str, Because]]:
     """What of a model, and of what it declares, was not read, as far as readers say so."""
     for problem in said.unread:
-        yield problem.what, f"what the model declares could not be read: {problem.why}"
+        yield problem.what, because("declaration-unread", error=problem.why)
     lost = [problem for problem in model.problems if problem.loses_tensors]
     if lost:
-        named = "; ".join(f"{x.what}: {x.why}" for x in lost[:MOST_LOST])
-        more = f"; and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
-        yield "model", f"not all of the model could be read: {named}{more}"
+        named = {x.what: x.why for x in lost[:MOST_LOST]}
+        n_more = max(0, len(lost) - MOST_LOST)
+        yield "model", because("model-unread", tensors=named, n_more=n_more)
     if model.sketched is not None:
-        yield "sketch", "a sketch, which holds a sample of a model: its weights were not read"
+        yield "sketch", because("sketch-only")
 
 
 def unreadable_model(source: str, why: str) -> Checked:
     """A source of which nothing could be read, with that as its finding."""
-    finding = open_finding(source, "model", why)
+    finding = open_finding(source, "model", because("source-unread", error=why))
     return Checked(name=Path(source).name or source, source=source, findings=(finding,))
 
 
-def open_finding(own: str, what: str, why: str) -> Finding:
+def why_unknown(name: str, why: Skipped) -> Because:
+    """Why a name means nothing that can be looked at; an error says itself what it is about."""
+    if why.code == "unread":
+        return because("named-unread", error=why.data["error"])
+    return because("named-unknown", name=name, reason=why.nested)
+
+
+def open_finding(own: str, what: str, why: Because) -> Finding:
     """What is neither pass nor hit, of a model by its digest or of a source.
 
     Parameters
@@ -48,8 +48,8 @@ def open_finding(own: str, what: str, why: str) -> Finding:
         Digest of the model, its source, or ``together`` for several.
     what : str
         What was not read or found.
-    why : str
-        The reason, in one line.
+    why : Because
+        The reason.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def open_finding(own: str, what: str, why: str) -> Finding:
         rule=ALWAYS,
         level="error",
         state="unverifiable",
-        reason=why,
-        advice=NO_REGISTRY if what == "registry" else RULES[ALWAYS].help,
+        code=why.code,
+        data=why.data,
         fingerprint=fingerprint(ALWAYS, own, what),
         ancestor=Ancestor(name=what) if what == "registry" else None,
     )

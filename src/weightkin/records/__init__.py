@@ -1,4 +1,9 @@
-"""What leaves the library: frozen values with JSON in and out. The fields are a contract."""
+"""What leaves the library: frozen values with JSON in and out. The fields are a contract.
+
+One module for the record of each command; `kinds` and `codes` are the closed sets, without words
+(those stand in `report`); `form` writes JSON, `built` and `reading` read it, `version1` translates
+records of 0.1.0.
+"""
 
 from weightkin.records.comparison import (
     AxisEvidence,
@@ -13,10 +18,21 @@ from weightkin.records.comparison import (
     Part,
     Test,
 )
-from weightkin.records.notes import Clue, Skipped, clue, left_out, unread
+from weightkin.records.notes import (
+    Because,
+    Clue,
+    Note,
+    Skipped,
+    because,
+    clue,
+    left_out,
+    note,
+    unread,
+)
 
 __all__ = [
     "AxisEvidence",
+    "Because",
     "BlockRelation",
     "Calibration",
     "Clue",
@@ -26,10 +42,13 @@ __all__ = [
     "Effort",
     "Equal",
     "ModelRef",
+    "Note",
     "Part",
     "Skipped",
     "Test",
+    "because",
     "clue",
     "left_out",
+    "note",
     "unread",
 ]

@@ -66,6 +66,28 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Share of ``n`` units or heads whose own partner is nearest on two views, of two sketches.
+
+    ``control`` is the same share where partners are looked for in other blocks alone; ``level``
+    says of heads how alike they are.
+    """
+
+    share: float
+    control: float
+    n: int
+    level: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewAgreement:
+    """How far two sketches agree on what units and heads do to tokens. It confirms nothing."""
+
+    units: Agreement | None = None
+    heads: Agreement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
     """The bytes that drew the sample, who drew them, and what binds them to the models."""
 

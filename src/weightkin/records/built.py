@@ -77,67 +77,96 @@ def built(kind: type[T], data: Any, *, is_strict: bool = False) -> T:
     ValueError
         Which field is missing, unknown or no such value.
     """
-    value: T = _made(kind, data, "", is_strict)
+    value: T = _made(kind, data, _Place("", is_strict))
     return value
 
 
-def _made(hint: Any, data: Any, where: str, is_strict: bool) -> Any:  # noqa: PLR0911
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A path in the data, and whether unknown fields are refused there."""
+
+    path: str
+    is_strict: bool
+
+    def at(self, name: object) -> _Place:
+        """A place inside this one."""
+        return _Place(f"{self.path}.{str(name)[:LONGEST_SHOWN]}".lstrip("."), self.is_strict)
+
+    def wrong(self, data: Any, wanted: object) -> ValueError:
+        """What is wrong here."""
+        shown = repr(data)[:LONGEST_SHOWN]
+        return ValueError(f"{self.path or 'the record'}: found {shown}, expected {wanted}")
+
+
+def _made(hint: Any, data: Any, place: _Place) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
+    wanted: object
     if hint is Any:
         return data
     if origin in (Union, types.UnionType):
-        return _either(inner, data, where, is_strict)
-    if origin is Literal:
-        return _checked(data, where, any(data is x or _equal(data, x) for x in inner), inner)
-    if origin is tuple and inner[1:] == (...,):
-        _checked(data, where, isinstance(data, list), "a list")
-        return tuple(_made(inner[0], x, f"{where}.{k}", is_strict) for k, x in enumerate(data))
-    if origin is tuple:
-        _checked(data, where, isinstance(data, list) and len(data) == len(inner), "as many values")
-        pairs = zip(inner, data, strict=True)
-        return tuple(_made(h, x, f"{where}.{k}", is_strict) for k, (h, x) in enumerate(pairs))
-    if origin is dict:
-        _checked(data, where, isinstance(data, dict), "an object")
-        return {key: _made(inner[1], x, f"{where}.{key}", is_strict) for key, x in data.items()}
-    if origin is Annotated:
-        (names,) = hint.__metadata__
-        is_known = isinstance(data, str) and data in names.table
-        return _checked(data, where, is_known, f"a {names.what} of this version")
+        return _either(inner, data, place)
+    if origin in (tuple, dict):
+        return _many(origin, inner, data, place)
     if is_dataclass(hint):
-        return _value(hint, data, where, is_strict)
-    if hint is float:
+        return _value(hint, data, place)
+    if origin is Literal:
+        is_right, wanted = any(data is x or _equal(data, x) for x in inner), inner
+    elif origin is Annotated:
+        (names,) = hint.__metadata__
+        is_right = isinstance(data, str) and data in names.table
+        wanted = f"a {names.what} of this version"
+    elif hint is float:
         is_number = isinstance(data, float | int) and not isinstance(data, bool)
-        return _checked(data, where, is_number and math.isfinite(data), "a number")
-    return _checked(data, where, type(data) is hint, hint.__name__)
+        is_right, wanted = is_number and math.isfinite(data), "a number"
+    else:
+        is_right, wanted = type(data) is hint, hint.__name__
+    if not is_right:
+        raise place.wrong(data, wanted)
+    return data
 
 
-def _either(kinds: tuple[Any, ...], data: Any, where: str, is_strict: bool) -> Any:
+def _many(kind: type, inner: tuple[Any, ...], data: Any, place: _Place) -> Any:
+    """A tuple or a dictionary."""
+    if kind is dict:
+        if not isinstance(data, dict):
+            raise place.wrong(data, "an object")
+        return {key: _made(inner[1], x, place.at(key)) for key, x in data.items()}
+    if not isinstance(data, list):
+        raise place.wrong(data, "a list")
+    hints = inner[:1] * len(data) if inner[1:] == (...,) else inner
+    if len(data) != len(hints):
+        raise place.wrong(data, "as many values")
+    pairs = zip(hints, data, strict=True)
+    return tuple(_made(hint, x, place.at(k)) for k, (hint, x) in enumerate(pairs))
+
+
+def _either(kinds: tuple[Any, ...], data: Any, place: _Place) -> Any:
     """A value of the first kind that it can be of."""
     if data is None and type(None) in kinds:
         return None
-    wrong: ValueError | None = None
+    wrong = []
     for kind in kinds:
         if kind is not type(None):
             try:
-                return _made(kind, data, where, is_strict)
+                return _made(kind, data, place)
             except ValueError as error:
-                wrong = wrong or error
-    raise wrong or ValueError(where)
+                wrong.append(error)
+    raise wrong[0]
 
 
-def _value(kind: Any, data: Any, where: str, is_strict: bool) -> Any:
-    _checked(data, where, isinstance(data, dict), "an object")
+def _value(kind: Any, data: Any, place: _Place) -> Any:
+    if not isinstance(data, dict):
+        raise place.wrong(data, "an object")
     hints, names = _hints(kind)
-    unknown = data.keys() - names.keys() if is_strict else ()
-    if unknown:
-        raise ValueError(f"{_path(where, min(unknown))}: unknown to this version")
+    unknown = data.keys() - names.keys()
+    if unknown and place.is_strict:
+        raise ValueError(f"{place.at(min(unknown)).path}: unknown to this version")
     missing = [name for name, is_needed in names.items() if is_needed and name not in data]
     if missing:
-        raise ValueError(f"{_path(where, missing[0])}: missing")
+        raise ValueError(f"{place.at(missing[0]).path}: missing")
     return kind(
-        **{name: _made(hints[name], data[name], _path(where, name), is_strict)
-           for name in names if name in data}
-    )  # fmt: skip
+        **{name: _made(hints[name], data[name], place.at(name)) for name in names if name in data}
+    )
 
 
 @cache
@@ -154,19 +183,8 @@ def _hints(kind: Any) -> tuple[dict[str, Any], dict[str, bool]]:
     return hints, needed
 
 
-def _checked(data: Any, where: str, is_right: bool, wanted: object) -> Any:
-    if is_right:
-        return data
-    shown = repr(data)[:LONGEST_SHOWN]
-    raise ValueError(f"{where.lstrip('.') or 'the record'}: found {shown}, expected {wanted}")
-
-
 def _equal(x: Any, y: Any) -> bool:
     return type(x) is type(y) and x == y
-
-
-def _path(where: str, name: str) -> str:
-    return f"{where}.{name[:LONGEST_SHOWN]}".lstrip(".")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from weightkin.notebooks import InOneLine
 from weightkin.records.accounting import Ledger
 from weightkin.records.built import built
-from weightkin.records.comparison import Effect, Summary
+from weightkin.records.codes import FindingCode
+from weightkin.records.comparison import Summary
 from weightkin.records.form import from_text, to_text
-from weightkin.records.kinds import Kind
 from weightkin.records.notes import Skipped
 
 SCHEMA = "weightkin/check/2"
@@ -24,79 +24,19 @@ State = Literal["hit", "unverifiable"]
 Outcome = Literal["pass", "hit", "incomplete"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: its level where a policy says nothing, what a hit is called, and means."""
-
-    level: Setting
-    title: str
-    help: str
-
-
-RULES: Mapping[str, Rule] = {
-    "forbidden-ancestor": Rule(
-        "error",
-        "The model shares weights with a forbidden model.",
-        "An exact test rejects that the two were initialised independently, or their values are "
-        "equal. Train from another base, or take the ancestor off the list. A common ancestor of "
-        "both is a hit as well.",
-    ),
-    "forbidden-family": Rule(
-        "error",
-        "The model has a relative in the family of a forbidden model.",
-        "A family is every registered model that shares weights with the one named. Train from "
-        "another base, or take the family off the list.",
-    ),
-    "missing-parent": Rule(
-        "error",
-        "The weights do not show the parent that is expected.",
-        "Check which weights were published, and which parent was meant.",
-    ),
-    "undeclared-parent": Rule(
-        "error",
-        "A parent found in the weights is not declared.",
-        "Name the parent as base_model in the front matter of README.md: "
-        "`weightkin trace MODEL --format model-card` prints the lines.",
-    ),
-    "contradicted-parent": Rule(
-        "error",
-        "A declared parent is contradicted by the weights.",
-        "Correct base_model in the model card, or check which weights were published.",
-    ),
-    "unverified-parent": Rule(
-        "error",
-        "A declared parent could not be held against the weights.",
-        "Register the declared parent with `weightkin add`, or name it with --expect-parent.",
-    ),
-    "looser-licence": Rule(
-        "error",
-        "The declared licence permits more than that of an ancestor.",
-        "The two declared licences stand in different classes of the policy's table. Whether the "
-        "combination is allowed is for a person to decide.",
-    ),
-    "unknown-licence": Rule(
-        "warning",
-        "A licence of the model or its ancestors is not declared, or not known.",
-        "Declare a licence in the front matter of README.md, or give its class under licences "
-        "in the policy.",
-    ),
-    "unknown-origin": Rule(
-        "warning",
-        "The model has no registered relative and declares no parent.",
-        "Declare the parent in the model card, or register the models it may come from.",
-    ),
-    "unverifiable": Rule(
-        "error",
-        "A model, or something that the policy names, could not be read or tested.",
-        "Make it readable, or its name unambiguous, and run the check again. Nothing is concluded "
-        "from what could not be tested.",
-    ),
+RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothing
+    "forbidden-ancestor": "error",
+    "forbidden-family": "error",
+    "missing-parent": "error",
+    "undeclared-parent": "error",
+    "contradicted-parent": "error",
+    "unverified-parent": "error",
+    "looser-licence": "error",
+    "unknown-licence": "warning",
+    "unknown-origin": "warning",
+    "unverifiable": "error",
 }
 ALWAYS = "unverifiable"  # the rule that no policy turns off
-NO_REGISTRY = (  # advice where the registry is what is missing
-    "Name a registry with --registry FILE, or make one: `weightkin add` the models that the check "
-    "is about. Nothing is concluded from what could not be tested."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,31 +62,26 @@ class Against(InOneLine):
     summary: Summary
     tested: float
     log10_reach: float
-    limits: tuple[str, ...] = ()
+    limits: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(InOneLine):
     """One rule touched. ``level`` is what the policy makes of it, ``state`` whether it is shown.
 
-    ``fingerprint`` depends on the rule, the digest of the model and that of the other model alone:
-    the same finding has the same one in every run.
+    ``code`` and ``data`` say why, and ``summary`` what was found about the ancestor; where a trace
+    placed it, its ``parent`` is what that says. ``fingerprint`` depends on the rule, the digest of
+    the model and that of the other model alone: the same finding has the same one in every run.
     """
 
     rule: str
     level: Level
     state: State
-    reason: str
-    advice: str
+    code: FindingCode
+    data: dict[str, Any] = field(default_factory=dict)
     fingerprint: str
     ancestor: Ancestor | None = None
-    verdict: str = ""
-    basis: str = ""
-    log10_pvalue: float = 0.0
-    effect: Effect | None = None
-    kind: tuple[Kind, ...] = ()
-    direction: str = ""  # "determined", "undetermined", or empty where none was asked for
-    direction_probability: float = 0.5
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,11 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     "unread": ("error",),
-    "axis-unknown": ("error",),
+    # why no axis is known
+    **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
+    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
+    # other reasons
     "is-sketch": (),
     "name-no-text": (),
     "text": ("text",),  # a reason of 0.1.0, as it was written
@@ -33,6 +37,7 @@ REASONS: Mapping[str, Names] = {
     "first-experts": ("n",),
     "large-group": ("n",),
     "only-sketch": (),
+    "no-token-views": ("model", "scheme"),
     "weights-changed": (),
     "sketch-shows-nothing": ("reason",),
     "compared-by-sketch": ("reason",),
@@ -70,6 +75,11 @@ REASONS: Mapping[str, Names] = {
     "no-embedding": (),
     "tokens-and-images": (),
     "no-shared-token": (),
+    "few-shared-tokens": ("n",),
+    "tokens-differ": (),
+    "few-tokens": (),
+    "no-gated-mlp": (),
+    "no-key-heads": (),
     "patches-differ": (),
     "no-shared-patch": (),
     "no-mlp-in-both": (),
@@ -103,6 +113,15 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    # what a policy names
+    **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
+    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
+    "path-and-registered": ("number",),
+    "several-of-name": ("numbers",),
+    "not-registered": ("registry",),
+    "equal-values": ("share",),
+    "tests-reach-little": ("share",),
+    "untested-could-hold": ("n_bytes",),
 }
 Reason = Annotated[str, OneOf("reason", REASONS)]
 
@@ -203,6 +222,54 @@ DECLARED: Mapping[str, Names] = {
     "perhaps": ("kind",),
 }
 DeclaredCode = Annotated[str, OneOf("reason", DECLARED)]
+
+# Why a rule of a policy was touched. The other model and what was found are those of the finding.
+FINDINGS: Mapping[str, Names] = {
+    "text": ("text",),  # as an earlier version wrote it
+    # weights of another model
+    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    "in-forbidden-family": ("family",),
+    **dict.fromkeys(("expected-not-shown", "expected-is-child", "expected-calibrated"), ()),
+    **dict.fromkeys(("not-declared", "copy-not-declared", "hidden-parent"), ()),
+    **dict.fromkeys(("perhaps-child", "perhaps-other-child"), ()),
+    "contradicted": ("name", "declared"),
+    # what could not be tested
+    "unverified": ("name", "declared"),
+    "unverified-no-registry": ("name",),
+    "named-unknown": ("name", "reason"),
+    "named-unread": ("error",),
+    "named-not-testable": ("name",),
+    "named-tested-little": ("name", "reason"),
+    "family-not-testable": ("family", "n"),
+    "search-not-testable": ("n", "reason"),
+    "registered-left-out": ("reason",),
+    # licences and origin
+    "licence-missing": ("n_ancestors",),
+    "licence-unknown": ("licence", "n_ancestors"),
+    "ancestor-licence-missing": (),
+    "ancestor-licence-unknown": ("licence",),
+    "licence-looser": ("licence", "licence_class", "ancestor_licence", "ancestor_class"),
+    "no-relatives": ("n",),
+    # what was not read
+    "declaration-unread": ("error",),
+    "model-unread": ("tensors", "n_more"),
+    "sketch-only": (),
+    "source-unread": ("error",),
+    "no-registry": ("rules",),
+    "registry-damaged": ("error",),
+    "hidden-together": ("name", "n_bytes", "n_models", "n_beside"),
+    "hidden-anywhere": ("n_bytes", "n_all"),
+}
+FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
+
+# What else a registry knows of the contents or the source of a model.
+NOTES: Mapping[str, Names] = {
+    "text": ("text",),  # as an earlier version wrote it
+    "digest-claimed": (),
+    "same-contents": ("name", "id"),
+    "other-contents": ("id", "digest", "added"),
+}
+NoteCode = Annotated[str, OneOf("note", NOTES)]
 
 # What the index of units gives away: their labels are not exchangeable.
 PATTERNS: Mapping[str, Names] = {

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from weightkin.notebooks import InNotebooks, InOneLine
-from weightkin.records.accounting import Accounting, Challenge, Extent
+from weightkin.records.accounting import Accounting, Challenge, Extent, ViewAgreement
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
 from weightkin.records.form import from_text, to_text
-from weightkin.records.kinds import Kind
+from weightkin.records.kinds import Kind, equal_kinds
 from weightkin.records.notes import Clue, Skipped
 
 SCHEMA = "weightkin/comparison/2"
@@ -30,6 +30,8 @@ Trusts = Literal["a", "b", "either"]
 Confirmed = Literal["", "whole", "second-run", "weights", "sketch", "refuted"]
 WhyAligned = Literal["not-confirmed", "losses-copy", "too-weak"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
+Parent = Literal["a", "b", "undetermined"]
+Looked = Literal["", "sketch", "weights", "imported"]  # imported: on the word of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,7 @@ class Calibration:
 class Direction:
     """Which model is the parent, with its own probability."""
 
-    parent: Literal["a", "b", "undetermined"] = "undetermined"
+    parent: Parent = "undetermined"
     probability: float = 0.5
     evidence: tuple[Clue, ...] = ()
 
@@ -163,9 +165,12 @@ class Equal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(InOneLine):
-    """What one line says of a comparison: verdict, basis and numbers, and what keeps it from more.
+    """What was found about another model, which is ``a``: the facts of a comparison that are kept.
 
-    ``n_blocks`` is that of the axis with most; ``reason`` is why nothing could be tested.
+    `Comparison.summary` alone makes it. A registry stores it, findings of a policy and relatives
+    carry it, reports and pages show it. ``n_blocks`` is that of the axis with most, ``parent`` and
+    ``probability`` are the direction, ``parts`` where weights are shared if not in all parts, and
+    ``reason`` is why nothing could be tested.
     """
 
     verdict: Verdict
@@ -173,6 +178,11 @@ class Summary(InOneLine):
     log10_pvalue: float
     n_blocks: int = 0
     kind: tuple[Kind, ...] = ()
+    kind_details: dict[str, Any] = field(default_factory=dict)
+    effect: Effect | None = None
+    parent: Parent = "undetermined"
+    probability: float = 0.5
+    parts: tuple[str, ...] = ()
     incomplete: bool = False
     equal_share: float | None = None
     equal_basis: EqualBasis | None = None
@@ -181,6 +191,13 @@ class Summary(InOneLine):
     calibrated_pvalue: float | None = None
     margin: float | None = None
     reason: Skipped | None = None
+    alpha: float = 0.0  # the level of the comparison
+    looked_at: Looked = ""  # by a registry
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both hold the same values."""
+        return bool(equal_kinds(self.kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +232,7 @@ class Comparison(InNotebooks):
     accounting: Accounting | None = None
     extent: Extent | None = None
     challenge: Challenge | None = None
+    token_views: ViewAgreement | None = None  # of two sketches
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""
@@ -225,14 +243,20 @@ class Comparison(InNotebooks):
 
     @property
     def summary(self) -> Summary:
-        """What one line says of it."""
+        """What was found about ``a``."""
         x = self.calibration if self.basis == "calibrated" else None
+        shared = tuple(part.name for part in self.parts if part.verdict == "dependent")
         return Summary(
             verdict=self.verdict,
             basis=self.basis,
             log10_pvalue=self.log10_pvalue,
             n_blocks=max((axis.n_blocks for axis in self.axes), default=0),
             kind=self.kind,
+            kind_details=self.kind_details,
+            effect=self.effect,
+            parent=self.direction.parent,
+            probability=self.direction.probability,
+            parts=shared if len(shared) < len(self.parts) else (),
             incomplete=self.incomplete,
             equal_share=None if self.equal is None else self.equal.share,
             equal_basis=None if self.equal is None else self.equal.basis,
@@ -241,6 +265,7 @@ class Comparison(InNotebooks):
             calibrated_pvalue=None if x is None else x.calibrated_pvalue,
             margin=None if x is None else x.margin,
             reason=self.skipped[0] if self.verdict == "not-testable" and self.skipped else None,
+            alpha=self.alpha,
         )
 
     @property

@@ -94,7 +94,7 @@ def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any
     """
     found = schema_of(data, where, (schema, version1.schema_of(schema)))
     try:
-        data = data if found == schema else version1.translated(data)
+        data = version1.moved(data if found == schema else version1.translated(data))
         return build({key: value for key, value in data.items() if key != "schema"})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnreadableModel(f"{where}: malformed field {str(error)[:MOST_SAID]}") from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weightkin.notebooks import InOneLine
-from weightkin.records.codes import EvidenceCode, Reason, TestGroup
+from weightkin.records.codes import EvidenceCode, FindingCode, NoteCode, Reason, TestGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,11 @@ class Skipped(InOneLine):
 
     def __hash__(self) -> int:
         return hash((self.what, self.code, self.test))
+
+    @property
+    def nested(self) -> dict[str, Any]:
+        """The reason alone, as it stands in the data of another code."""
+        return {"code": self.code, **self.data}
 
 
 def left_out(what: str, code: str, test: TestGroup = "", /, **data: Any) -> Skipped:
@@ -67,3 +72,29 @@ class Clue(InOneLine):
 def clue(code: str, /, **data: Any) -> Clue:
     """Note a piece of evidence."""
     return Clue(code=code, data=data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """Why a rule was touched, without the model that it was touched by."""
+
+    code: FindingCode
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def because(code: str, /, **data: Any) -> Because:
+    """Note why a rule was touched."""
+    return Because(code=code, data=data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(InOneLine):
+    """What else a registry knows of a model."""
+
+    code: NoteCode
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def note(code: str, /, **data: Any) -> Note:
+    """Note something about a registered model."""
+    return Note(code=code, data=data)

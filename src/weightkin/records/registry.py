@@ -9,11 +9,11 @@ from typing import Any, Literal
 from weightkin.notebooks import InNotebooks, InOneLine
 from weightkin.records.built import built
 from weightkin.records.codes import DeclaredCode
-from weightkin.records.comparison import Basis, Effect, Summary, Verdict
+from weightkin.records.comparison import Basis, Effect, Looked, Summary, Verdict
 from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
-from weightkin.records.notes import Clue, Skipped
+from weightkin.records.notes import Clue, Note, Skipped
 
 ADDING_SCHEMA = "weightkin/adding/2"
 LISTING_SCHEMA = "weightkin/listing/2"
@@ -21,7 +21,6 @@ SEARCH_SCHEMA = "weightkin/search/2"
 TRACE_SCHEMA = "weightkin/trace/2"
 
 Among = Literal["", "registry", "nearest"]
-Looked = Literal["sketch", "weights"]
 State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
 
 
@@ -40,7 +39,7 @@ class Registered:
     licence: str = ""
     imported: str = ""  # UTC, ISO 8601; empty: registered here
     claimed: bool = False  # the digest is what a sketch says of itself: nobody here computed it
-    notes: tuple[str, ...] = ()  # same contents as another, or another under this name
+    notes: tuple[Note, ...] = ()  # same contents as another, or another under this name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +79,13 @@ class Relative(InOneLine):
     """A registered model that was compared, with the verdict of `compare`.
 
     ``cosine`` and ``invariant_cosine`` are those of the search vectors, which proposed it and are
-    no evidence. ``looked_at`` says whether the sketches or the weights were compared.
+    no evidence.
     """
 
     model: Registered
     summary: Summary  # its p-value is that of the pair, compared with ``paid_alpha`` of the search
-    kind_details: dict[str, Any] = field(default_factory=dict)
     cosine: float
     invariant_cosine: float
-    looked_at: Looked
-    effect: Effect | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -110,6 +106,16 @@ class Relative(InOneLine):
     def log10_pvalue(self) -> float:
         """That of the pair."""
         return self.summary.log10_pvalue
+
+    @property
+    def effect(self) -> Effect | None:
+        """How alike matched units are."""
+        return self.summary.effect
+
+    @property
+    def looked_at(self) -> Looked:
+        """Whether the sketches or the weights were compared."""
+        return self.summary.looked_at
 
     def __repr__(self) -> str:
         verdict = f"{self.verdict} ({self.basis}, log10 p {self.log10_pvalue:.1f})"
@@ -152,6 +158,11 @@ class DeclaredParent(InOneLine):
     data: dict[str, Any] = field(default_factory=dict)
     summary: Summary | None = None
     id: int = 0  # in the registry: the model that was held against it; 0: not there
+
+    @property
+    def nested(self) -> dict[str, Any]:
+        """What is known of it, as it stands in the data of another code."""
+        return {"code": self.code, **self.data}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

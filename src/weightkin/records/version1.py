@@ -1,6 +1,7 @@
-"""Records of version 1, as 0.1.0 wrote them, in the fields of version 2.
+"""Records as earlier versions wrote them, in the fields of this one.
 
-Sentences cannot become codes again: they are kept as they are, under the code `text`.
+Version 1 is that of 0.1.0; some of version 2 have had fields at other places. Sentences cannot
+become codes again: they are kept as they are, under the code `text`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def translated(data: Data) -> Data:
     ValueError
         It is none.
     """
-    name = str(data["schema"]).removeprefix(PREFIX).split("/")[0]
+    name = _name(data)
     try:
         found = {**_RECORDS[name](data), "schema": f"{PREFIX}{name}/2"}
         if isinstance(found.get("parameters"), dict):
@@ -39,12 +40,24 @@ def translated(data: Data) -> Data:
         raise ValueError(f"of version 1: {error}") from None
 
 
-def edge(data: Any) -> Any:
-    """What a registry keeps of a comparison, whichever version wrote it."""
-    if not isinstance(data, dict) or "summary" in data or "verdict" not in data:
+def moved(data: Data) -> Data:
+    """A record of version 2 with every field where it is now."""
+    change = _MOVED.get(_name(data))
+    return data if change is None else change(data)
+
+
+def found(data: Any) -> Any:
+    """What was found about another model, whichever version kept it, and under which fields."""
+    if not isinstance(data, dict):
         return data
-    return {**_without(data, "verdict", "basis", "log10_pvalue", "sentence", "kind"),
-            "summary": _summary(data)}  # fmt: skip
+    summary = data.get("summary")
+    merged = {**data, **summary} if isinstance(summary, dict) else dict(data)
+    if data.get("imported") is True:
+        merged["looked_at"] = "imported"
+    sentence = merged.pop("sentence", None)
+    if isinstance(sentence, str) and merged.get("verdict") == "not-testable":
+        merged["reason"] = _text("", sentence.removeprefix(TESTABLE))
+    return merged
 
 
 def _comparison(data: Data) -> Data:
@@ -70,12 +83,11 @@ def _family(data: Data) -> Data:
 
 
 def _search(data: Data) -> Data:
-    relatives = {key: [edge(x) for x in data.get(key, [])] for key in ("relatives", "others")}
     steps = {key: [_with_clues(x) for x in data.get(key, [])]
              for key in ("parents", "children", "path")}  # fmt: skip
-    found = {**data, **relatives, **steps, "skipped": _all_skipped(data)}
-    why = found.pop("not_testable", "")
-    return {**found, "not_testable": _skipped({"what": "", "why": why})} if why else found
+    changed = {**data, **steps, "skipped": _all_skipped(data)}
+    why = changed.pop("not_testable", "")
+    return {**changed, "not_testable": _text("", why)} if why else changed
 
 
 def _trace(data: Data) -> Data:
@@ -87,16 +99,7 @@ def _trace(data: Data) -> Data:
 
 
 def _check(data: Data) -> Data:
-    models = [
-        {**x, "skipped": _all_skipped(x), "against": [_against(y) for y in x.get("against", [])]}
-        for x in data["models"]
-    ]
-    return {**data, "models": models}
-
-
-def _against(data: Data) -> Data:
-    kept = _without(data, "verdict", "log10_pvalue", "sentence")
-    return {**kept, "summary": _summary({"basis": "exact", **data})}
+    return {**data, "models": [{**x, "skipped": _all_skipped(x)} for x in data["models"]]}
 
 
 def _listed(data: Data) -> Data:
@@ -118,20 +121,74 @@ _RECORDS: dict[str, Callable[[Data], Data]] = {
 }
 
 
-def _summary(data: Data) -> Data:
-    found: Data = {
-        key: data[key] for key in ("verdict", "basis", "log10_pvalue", "kind") if key in data
+def _moved_search(data: Data) -> Data:
+    lists = {
+        key: [{**x, "model": _model(x["model"]), "summary": found(x)} for x in data.get(key, [])]
+        for key in ("relatives", "others")
     }
-    sentence = str(data.get("sentence", ""))
-    if data["verdict"] == "not-testable":
-        found["reason"] = _skipped({"what": "", "why": sentence.removeprefix(TESTABLE)})
-    return found
+    own = {"registered": _model(data["registered"])} if data.get("registered") else {}
+    return {**data, **lists, **own}
+
+
+def _moved_models(data: Data) -> Data:
+    return {key: [_model(x) for x in value] if key in ("added", "known", "models") else value
+            for key, value in data.items()}  # fmt: skip
+
+
+def _model(data: Data) -> Data:
+    notes = [{"code": "text", "data": {"text": x}} if isinstance(x, str) else x
+             for x in data.get("notes", [])]  # fmt: skip
+    return {**data, "notes": notes}
+
+
+def _moved_check(data: Data) -> Data:
+    models = []
+    for model in data["models"]:
+        against = [
+            {
+                **x,
+                "summary": {"basis": "exact", **found(x)},
+                "limits": [_text("", y) if isinstance(y, str) else y for y in x.get("limits", [])],
+            }
+            for x in model.get("against", [])
+        ]
+        findings = [_finding(x) for x in model.get("findings", [])]
+        models.append({**model, "against": against, "findings": findings})
+    return {**data, "models": models}
+
+
+def _finding(data: Data) -> Data:
+    """A finding; which of the two came first was only in its sentence."""
+    if "reason" not in data:
+        return data
+    changed = {**data, "code": "text", "data": {"text": data["reason"]}}
+    if data.get("verdict"):
+        summary = {**found(_without(data, "reason")), "probability": data["direction_probability"]}
+        changed["summary"] = summary
+    return changed
+
+
+_MOVED: dict[str, Callable[[Data], Data]] = {
+    "search": _moved_search,
+    "trace": lambda data: {**data, "search": _moved_search(data["search"])},
+    "check": _moved_check,
+    "adding": _moved_models,
+    "listing": _moved_models,
+}
+
+
+def _name(data: Data) -> str:
+    return str(data["schema"]).removeprefix(PREFIX).split("/")[0]
 
 
 def _skipped(data: Data) -> Data:
     what = data["what"]
     test = next((group for words, group in GROUPS.items() if words in what), "")
-    return {"what": what, "code": "text", "data": {"text": data["why"]}, "test": test}
+    return {**_text(what, data["why"]), "test": test}
+
+
+def _text(what: str, text: str) -> Data:
+    return {"what": what, "code": "text", "data": {"text": text}}
 
 
 def _all_skipped(data: Data) -> list[Data]:

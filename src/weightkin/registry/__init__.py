@@ -2,8 +2,9 @@
 
 `store` is the file (SQLite, WAL) and its tables; `blocks` the flat vectors beside it; `prepared`
 turns a source into what is kept; `entries` writes and removes what is sealed (`sealing`, `sealed`),
-`adding` puts many in, as a job that can be resumed; `searching`
-proposes, compares and places; `moving` exports and imports; `home` is `Registry`, which joins them.
+`adding` puts many in, as a job that can be resumed; `searching` compares what vectors propose,
+`placing` and `family` say where a model hangs; `edges` are remembered comparisons;
+`transfer_archive` exports and imports; `registry` is `Registry`, which joins them.
 """
 
 from weightkin.registry.registry import Registry

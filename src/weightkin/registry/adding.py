@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin._version import __version__
-from weightkin.compute import HERE, Execution, Lost, run
+from weightkin.compute import HERE, Execution, run
 from weightkin.errors import OutOfReach, UnreadableModel, WeightkinError
 from weightkin.formats.source import full_name
+from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
 from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text

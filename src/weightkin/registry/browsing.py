@@ -6,8 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightkin.records.comparison import Summary
 from weightkin.records.registry import Registered
-from weightkin.registry.edges import EDGE_COLUMNS, KnownEdge, edge_evidence
+from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
 from weightkin.registry.entries import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
@@ -30,7 +31,7 @@ class Remembered:
 
     model: Registered
     found: str  # when, UTC
-    evidence: KnownEdge
+    summary: Summary
 
 
 def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:
@@ -120,9 +121,9 @@ def remembered(path: Path, model: Registered) -> tuple[Remembered, ...]:
         for edge in rows:
             row = _row(connection, edge[1])
             if row is not None:
-                known, evidence = with_notes(connection, row), edge_evidence(edge)
-                found.append(Remembered(model=known, found=edge[5], evidence=evidence))
-    return tuple(sorted(found, key=lambda x: (x.evidence.summary.log10_pvalue, x.model.id)))
+                known, summary = with_notes(connection, row), edge_evidence(edge)
+                found.append(Remembered(model=known, found=edge[5], summary=summary))
+    return tuple(sorted(found, key=lambda x: (x.summary.log10_pvalue, x.model.id)))
 
 
 def stamp(path: Path) -> str:

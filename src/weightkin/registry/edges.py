@@ -5,28 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from weightkin._version import __version__
-from weightkin.records import Effect, version1
+from weightkin.records import version1
 from weightkin.records.built import built
 from weightkin.records.comparison import Summary
-from weightkin.records.registry import Looked, Registered
+from weightkin.records.registry import Registered
 from weightkin.registry.sealing import Altered, check, seal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownEdge:
-    """What a comparison of two registered models found; ``alpha`` is the level it was made at."""
-
-    summary: Summary
-    looked_at: Looked
-    alpha: float = 0.0
-    kind_details: dict[str, Any] = field(default_factory=dict)
-    effect: Effect | None = None
-    imported: bool = False
-
 
 EDGE_COLUMNS = "a, b, digest_a, digest_b, version, found, evidence"
 Edge = tuple[int, int, str, str, str, str, str]
@@ -34,7 +20,7 @@ Edge = tuple[int, int, str, str, str, str, str]
 
 def recalled(
     connection: sqlite3.Connection, own: Registered | None, other: Registered, alpha: float
-) -> KnownEdge | None:
+) -> Summary | None:
     """What an earlier search found between two registered models, at this level or a stricter one.
 
     The two are the same contents as then, since a number stands for the same contents for good.
@@ -51,7 +37,7 @@ def recalled(
 
     Returns
     -------
-    KnownEdge or None
+    Summary or None
         Only of dependent sketches, compared here by this version.
     """
     if own is None:
@@ -64,12 +50,12 @@ def recalled(
     if row is None:
         return None
     known = edge_evidence(row)
-    if known.imported or known.looked_at != "sketch":
-        return None  # what was found in the weights themselves is not what is registered
-    return known if known.summary.verdict == "dependent" and known.alpha <= alpha else None
+    if known.looked_at != "sketch":
+        return None  # what was imported, or found in the weights, is not what is registered
+    return known if known.verdict == "dependent" and known.alpha <= alpha else None
 
 
-def edge_evidence(row: Sequence[Any]) -> KnownEdge:
+def edge_evidence(row: Sequence[Any]) -> Summary:
     """What a row of `edges` says, in the order of `EDGE_COLUMNS` with its seal last."""
     check(f"the comparison of #{row[0]} with #{row[1]}", row[-1], *row[:-1])
     try:
@@ -78,9 +64,9 @@ def edge_evidence(row: Sequence[Any]) -> KnownEdge:
         raise Altered(f"the comparison of #{row[0]} with #{row[1]}: {error}") from None
 
 
-def known_from(data: Any) -> KnownEdge:
-    """What a row holds, of this version or of 0.1.0; raises ValueError where it holds nothing."""
-    return built(KnownEdge, version1.edge(data))
+def known_from(data: Any) -> Summary:
+    """What a row holds, of this version or an earlier; raises ValueError where it holds nothing."""
+    return built(Summary, version1.found(data))
 
 
 def write_edges(connection: sqlite3.Connection, rows: Iterable[Edge], *, over: bool) -> None:

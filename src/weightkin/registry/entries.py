@@ -6,11 +6,14 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from weightkin._version import __version__
 from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.records import note
 from weightkin.records.registry import Registered
+from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.sealed import SealedStore, with_mark
@@ -62,7 +65,7 @@ def keep(
         check_claim(store, connection, sketch)
     file = file_of(what.contents, sketch.scheme.name)
     with writing(connection):
-        slot = _slot(connection, store, what, file)
+        slot, replaced = _slot(connection, store, what, file)
         values = (sketch.name, sketch.source, sketch.revision or "", sketch.digest)
         old = connection.execute(
             f"SELECT {COLUMNS} FROM models WHERE source = ? AND digest = ? AND slot = ?",  # noqa: S608
@@ -93,7 +96,10 @@ def keep(
                 f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
             ).fetchone()
         )
-        return with_notes(connection, row), old is None
+        kept = with_notes(connection, row), old is None
+    if replaced:
+        store.forget(slot, replaced)
+    return kept
 
 
 def file_of(contents: str, scheme: str) -> str:
@@ -156,9 +162,9 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
         " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
         (model.source, model.id, model.id),
     ).fetchall()
-    notes = ["its digest is what its sketch claims, not computed here"] if model.claimed else []
-    notes += [f"same contents on the sample as {name} (#{k})" for name, k in same]
-    notes += [f"other contents under this source: #{k}, {d[:20]}…, {t}" for k, d, t in other]
+    notes = [note("digest-claimed")] if model.claimed else []
+    notes += [note("same-contents", name=name, id=k) for name, k in same]
+    notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
     return registered(row, tuple(notes))
 
 
@@ -207,14 +213,29 @@ def settle(
     )
 
 
-def _slot(connection: sqlite3.Connection, store: SealedStore, what: Prepared, file: str) -> int:
-    """Where these contents are; written if they are new."""
+def _slot(
+    connection: sqlite3.Connection, store: SealedStore, what: Prepared, file: str
+) -> tuple[int, str]:
+    """Where these contents are, written if they are new; and a file that is of no use any more.
+
+    A sketch that was kept without token views is replaced by one that has them.
+    """
+    slot: int
     old = connection.execute(
-        "SELECT slot FROM contents WHERE contents = ?", (what.contents,)
+        "SELECT slot, sketch, scheme FROM contents WHERE contents = ?", (what.contents,)
     ).fetchone()
     if old is not None:
-        return int(old[0])
-    slot: int
+        slot, replaced, scheme = old
+        without = replace(what.sketch.scheme, has_views=False).name
+        if what.sketch.views is None or what.claimed or scheme != without:
+            return slot, ""
+        kept = (store.rows(ALIGNED, [slot])[0], store.rows(INVARIANT, [slot])[0])
+        seals = store.write(slot, what.contents, file, what.sketch, kept)
+        connection.execute(
+            "UPDATE contents SET sketch = ?, scheme = ?, sketch_seal = ? WHERE slot = ?",
+            (file, what.sketch.scheme.name, seals.sketch, slot),
+        )
+        return slot, replaced
     slot, mark = connection.execute("SELECT next_slot, mark FROM totals").fetchone()
     vectors_of = (what.aligned, what.invariant)
     seals = store.write(slot, what.contents, file, what.sketch, vectors_of)
@@ -225,7 +246,7 @@ def _slot(connection: sqlite3.Connection, store: SealedStore, what: Prepared, fi
         "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
         (with_mark(mark, seals.mark),),
     )
-    return slot
+    return slot, ""
 
 
 def _seal_last(connection: sqlite3.Connection) -> None:

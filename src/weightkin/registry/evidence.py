@@ -15,6 +15,7 @@ from typing import Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.records import Skipped, clue, unread
+from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.form import written
 from weightkin.records.registry import Registered
@@ -23,7 +24,6 @@ from weightkin.registry.claims import is_text
 from weightkin.registry.edges import (
     EDGE_COLUMNS,
     Edge,
-    KnownEdge,
     edge_evidence,
     known_from,
     write_edges,
@@ -110,16 +110,16 @@ def _rows(said: list[Any], models: Mapping[int, Registered]) -> Iterator[Edge]:
                     yield x.id, y.id, digest_a, digest_b, version, found, text
 
 
-def _known(said: Mapping[str, Any]) -> KnownEdge | None:
+def _known(said: Mapping[str, Any]) -> Summary | None:
     """What pages and lists can show of a comparison: it is believed in any case by none."""
     try:
         known = known_from(said)
     except ValueError:
         return None
-    if known.summary.log10_pvalue > 0:
+    if known.log10_pvalue > 0:
         return None
-    summary = replace(known.summary, reason=None)
-    return KnownEdge(summary=summary, looked_at=known.looked_at, imported=True)
+    bare = replace(known, kind_details={}, effect=None, parts=(), reason=None, alpha=0.0)
+    return replace(bare, looked_at="imported")
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:

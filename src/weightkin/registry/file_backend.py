@@ -42,19 +42,19 @@ class FileStore:
         return read_rows(self._folder, block, n)
 
     def sketch(self, slot: int, file: str, check: Check | None = None) -> Sketch:
-        """Read one sketch; slots do not matter here."""
+        """Read one sketch; a file says all, slots are for other stores."""
         if check is not None:
             check(self.sketch_bytes(slot, file))
         return read_sketch(self._file(file))
 
-    def sketch_bytes(self, slot: int, file: str) -> bytes:
+    def sketch_bytes(self, slot: int, file: str) -> bytes:  # noqa: ARG002 (as any store)
         """Read one file as it is."""
         sketch = LocalFile(self._file(file))
         if sketch.size > MAX_SKETCH:
             raise unreadable(sketch.path, f"{sketch.size:,} bytes", f"at most {MAX_SKETCH:,}")
         return sketch.read([(0, sketch.size)]).tobytes()
 
-    def forget(self, slot: int, file: str) -> None:
+    def forget(self, slot: int, file: str) -> None:  # noqa: ARG002 (as any store)
         """Remove one file; its vectors stay until their slot is used again."""
         self._file(file).unlink(missing_ok=True)
 

@@ -98,7 +98,7 @@ class Registry:
         """
         check_paths("sources", sources)
         if not sources and not check_flag("resume", resume):
-            raise UsageError("sources is empty: at least one model is needed, or resume")
+            raise UsageError("give at least one model, or --resume (in Python: resume=True)")
         refuse_inside(self.path, sources)
         return adding.add_all(
             self.path,

@@ -21,10 +21,11 @@ from weightkin.formats import Model
 from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.lineage.relatives import cut
 from weightkin.records import Comparison, Skipped, left_out, unread
+from weightkin.records.comparison import Looked, Summary
 from weightkin.records.form import written
-from weightkin.records.registry import Looked, Registered, Relative
+from weightkin.records.registry import Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
-from weightkin.registry.edges import KnownEdge, recalled, write_edges
+from weightkin.registry.edges import recalled, write_edges
 from weightkin.registry.entries import now, with_notes
 from weightkin.registry.prepared import Prepared, weights_of
 from weightkin.registry.sealed import SealedStore
@@ -224,27 +225,18 @@ def _sketch(
 
 
 def _relative(
-    query: Prepared, candidate: Candidate, found: Compared, known: KnownEdge | None
+    query: Prepared, candidate: Candidate, found: Compared, known: Summary | None
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
         record, looked_at = _compare(query.sketch, candidate, found)
-        known = KnownEdge(
-            summary=record.summary,
-            looked_at=looked_at,
-            alpha=found.paid_alpha,
-            kind_details=record.kind_details,
-            effect=record.effect,
-        )
+        known = replace(record.summary, looked_at=looked_at)
         found.bytes_read += record.bytes_read if looked_at == "weights" else 0
     return Relative(
         model=candidate.model,
-        summary=known.summary,
-        kind_details=known.kind_details,
+        summary=known,
         cosine=round(candidate.cosine, 4),
         invariant_cosine=round(candidate.invariant_cosine, 4),
-        looked_at=known.looked_at,
-        effect=known.effect,
     )
 
 
@@ -266,8 +258,7 @@ def _compare(sketch: Sketch, candidate: Candidate, found: Compared) -> tuple[Com
         if isinstance(model, Model) and model.sketched is not None:
             model = weights_of(x)
         if isinstance(model, Skipped):
-            reason = {"code": model.code, **model.data}
-            found.skipped.append(left_out(x.name, "sketch-shows-nothing", reason=reason))
+            found.skipped.append(left_out(x.name, "sketch-shows-nothing", reason=model.nested))
             return record, "sketch"
         whole.append(model)
     return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.request.seed), "weights"
@@ -285,14 +276,7 @@ def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -
     """
     rows = []
     for x in (*found.relatives, *found.others):
-        known = KnownEdge(
-            summary=x.summary,
-            looked_at=x.looked_at,
-            alpha=found.paid_alpha,
-            kind_details=x.kind_details,
-            effect=x.effect,
-        )
-        text = json.dumps(written(known), allow_nan=False)
+        text = json.dumps(written(x.summary), allow_nan=False)
         digests = own.digest, x.model.digest
         rows.append((own.id, x.model.id, *digests, __version__, now(), text))
     with writing(connection):

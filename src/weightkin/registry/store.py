@@ -20,6 +20,7 @@ from pathlib import Path
 
 from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import Note
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
 from weightkin.registry.sealing import Altered, check
@@ -173,7 +174,7 @@ def write_if_free(path: Path, *writes: Callable[[sqlite3.Connection], None]) -> 
                 raise
 
 
-def registered(row: tuple[object, ...], notes: tuple[str, ...] = ()) -> Registered:
+def registered(row: tuple[object, ...], notes: tuple[Note, ...] = ()) -> Registered:
     """A row of ``models``, in the order of `COLUMNS`."""
     check(f"the entry of model #{row[0]}", row[-1], *row[:-1])
     known = dict(zip(COLUMNS.split(", "), row[:-2], strict=False))

@@ -49,7 +49,7 @@ PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the dat
 def export_to(path: Path, target: Path) -> int:
     """Write all models of a registry into one file; how many."""
     if target.exists():
-        raise UsageError(f"{target}: exists already, and is not overwritten")
+        raise UsageError(f"{target}: already exists and is not overwritten")
     refuse_inside(target)
     draft = target.with_name(f".{target.name}.part")
     try:

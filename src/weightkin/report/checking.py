@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weightkin.records.checking import Check, Checked, Finding
+from weightkin.report.findings import advice
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
@@ -35,7 +36,7 @@ def check_lines(record: Check) -> list[str]:
 def _finding(x: Finding, model: Checked, record: Check) -> list[str]:
     word = "unverifiable" if x.state == "unverifiable" else x.level
     rule = f" {x.rule}" if x.rule != word else ""
-    lines = [f"  {word}{rule}: {printable(x.reason)}", f"    {x.advice}"]
+    lines = [f"  {word}{rule}: {printable(x.sentence)}", f"    {advice(x)}"]
     if x.rule in DECLARING:
         where = ("--registry", record.registry) if record.registry else ()
         lines.append(command_line("trace", model.source, *where, "--format", "model-card"))
@@ -49,7 +50,8 @@ def _compared(model: Checked) -> list[str]:
     for x in model.against:
         if x.summary.verdict in ("no-evidence", "not-testable"):
             said = f"{x.sentence}; {x.tested:.0%} of the parameters in reach"
-            lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *x.limits]))
+            limits = [f"{y.what}: {why(y)}" if y.what else why(y) for y in x.limits]
+            lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *limits]))
     if not model.findings:
         lines.append(f"  nothing found ({n} model{'s' * (n != 1)} compared)")
     return lines

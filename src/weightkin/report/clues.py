@@ -8,17 +8,18 @@ from typing import Any
 from weightkin.records import Clue
 from weightkin.records.registry import DeclaredParent
 from weightkin.report.reasons import Words, in_words
+from weightkin.text import percent
 
 IMAGES = {
     "equal": "equal",
     "cast": "equal after casting to {}",
-    "quantised": "on few levels, within half a step",
-    "levels": "on few levels",
-    "pruned": "equal but for new zeros",
-    "near": "near copies",
-    "finer": "equal before the other was cast",
-    "scaled": "vectors that take back the scales of channels",
-    "changed": "changed otherwise",
+    "quantised": "quantised (within half a step)",
+    "levels": "quantised (not within half a step)",
+    "pruned": "equal except for new zeros",
+    "near": "nearly equal",
+    "finer": "equal before the other model was rounded",
+    "scaled": "scale vectors that compensate for rescaled channels",
+    "changed": "otherwise changed",
 }
 BASES = {
     "calibrated": "dependent by calibrated evidence",
@@ -37,7 +38,7 @@ def evidence_line(found: Clue) -> str:
 
 
 def declared_words(parent: DeclaredParent) -> str:
-    """What is known of a declared parent, with the comparison that tells it."""
+    """What is known of a declared parent, with the comparison that shows it."""
     line = in_words(DECLARED_WORDS, parent.code, parent.data)
     if parent.summary is None:
         return line
@@ -47,23 +48,24 @@ def declared_words(parent: DeclaredParent) -> str:
 def _images(x: Mapping[str, Any]) -> str:
     images = x["images"]
     parts = [f"{n} {IMAGES[image].format(x['dtype'])}" for image, n in images.items()]
-    return f"of {sum(images.values())} tensors of {x['child']}: {', '.join(parts)}"
+    return f"{sum(images.values())} tensors of {x['child']}: {', '.join(parts)}"
 
 
-def _clock(x: Mapping[str, Any]) -> str:
+def _unused_rows(x: Mapping[str, Any]) -> str:
     older = x["a"] if x["c"] < 1 else x["b"]
     return (
-        f"clock: {x['n_rows']} token rows that training never used are in {x['b']} {x['c']:.6f} "
-        f"times as large as in {x['a']}: {older} is older, which makes it a parent or an older "
-        "sibling (not counted: from a pair alone it gives no direction)"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large in {x['b']} as in {x['a']}: {older} is older, which makes it "
+        "a parent or an older sibling (not counted: from a pair alone it gives no direction)"
     )
 
 
 def _shrank(x: Mapping[str, Any]) -> str:
     side = "for" if x["log_odds"] > 0 else "against"
     return (
-        f"clock: {x['n_rows']} token rows that training never used are {x['c']:.6f} times as large "
-        f"as in the parent, by decay: counted {side} this direction (log-odds {x['log_odds']:+.1f})"
+        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
+        f"{x['c']:.6f} times as large as in the parent (weight decay): counted {side} this "
+        f"direction (log-odds {x['log_odds']:+.1f})"
     )
 
 
@@ -84,112 +86,120 @@ def _compared(x: Mapping[str, Any]) -> str:
 
 
 def _through(x: Mapping[str, Any]) -> str:
-    through = f", through {', '.join(x['through'])}" if x["through"] else ""
-    return f"among {x['n']} models: {x['child']} is below {x['parent']}{through}"
+    via = f", via {', '.join(x['through'])}" if x["through"] else ""
+    return f"among {x['n']} models: {x['child']} descends from {x['parent']}{via}"
 
 
 EVIDENCE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "image-of": lambda x: (
-        f"lossy map: {x['child']} is the image of {x['parent']} ({' and '.join(x['kinds'])})"
+        f"{x['child']} can be made from {x['parent']} ({' and '.join(x['kinds'])}), but not "
+        f"{x['parent']} from {x['child']}"
     ),
     "grown-or-cut": lambda x: (
-        f"shape: what {x['child']} or {x['parent']} has more may be added or cut: "
-        f"{', '.join(x['kinds'])} (not counted: from a pair alone it gives no direction)"
+        f"shape ({', '.join(x['kinds'])}): the part that only {x['child']} or only {x['parent']} "
+        "has may have been added or removed (not used as evidence of direction)"
     ),
-    "against-repeats": "shape: but the parent repeats blocks that {child} has once",
-    "against-depth": "shape: but {child} has {n} blocks where the parent has {n_parent}",
-    "against-units": "shape: but {child} has more units than the parent",
-    "against-rows": "shape: but {child} has fewer token rows than the parent",
-    "against-order": "shape: but {child} has units in another order",
-    "against-experts": "shape: but {child} lacks experts of the parent",
-    "noise-in": "noise: white noise, correlated with {child} alone (z = {z:.1f})",
-    "coarse-lattice": "lattice: what {child} left alone lies on the {lattice} lattice of {parent}",
-    "unused-rows": _clock,
-    "ask-relatives": "a pair alone does not tell which came first; relatives of the two may",
+    "against-repeats": "shape, against: the parent repeats blocks that {child} has once",
+    "against-depth": "shape, against: {child} has {n} blocks, the parent {n_parent}",
+    "against-units": "shape, against: {child} has more units than the parent",
+    "against-rows": "shape, against: {child} has fewer token rows than the parent",
+    "against-order": "shape, against: the units of {child} are in another order",
+    "against-experts": "shape, against: {child} lacks experts of the parent",
+    "noise-in": "the noise correlates with {child} only (z = {z:.1f}), so it was added there",
+    "coarse-lattice": "the unchanged tensors of {child} have the {lattice} precision of {parent}",
+    "unused-rows": _unused_rows,
+    "ask-relatives": "two models alone do not show which came first; a third, related one may",
     "equal-has-no-direction": "equal values have no direction",
-    "nothing-comparable": "no tensor can be compared",
-    "white-difference": "the difference is white",
+    "nothing-comparable": "no tensors can be compared",
+    "white-difference": "the difference is white noise",
     "equal-but-not-finite": lambda x: (
-        f"equal but for {x['n']} tensor{'s' * (x['n'] > 1)} with values that are not finite"
+        f"equal except for {x['n']} tensor{'s' * (x['n'] > 1)} with values that are not finite"
     ),
-    "equal-names-equal": "all that both hold under the same names is equal",
-    "equal-up-to-rounding": "equal up to rounding of the last digits of float32",
-    "distance": "typical relative distance {distance:.3f}, cosine {cosine:.3f}",
-    "far-apart": "siblings far apart, or one initialisation trained twice",
-    "moved-far": "typical relative distance {distance:.3f}, cosine {cosine:.3f}: every tensor "
-    "moved far",
-    "blocks-share-nothing": "{n} blocks share nothing, the others are equal",
-    "matrices-share-nothing": "{n} matrices share nothing, the others do",
-    "low-rank": "{n} matrices changed by rank {rank}, {n_equal} tensors are equal",
+    "equal-names-equal": "all tensors with the same name are equal",
+    "equal-up-to-rounding": "equal except for the last digits of float32",
+    "distance": "median over matrices: relative distance {distance:.3f}, cosine {cosine:.3f}",
+    "far-apart": "distant siblings, or one initialisation trained twice",
+    "moved-far": "median over matrices: relative distance {distance:.3f}, cosine {cosine:.3f}; "
+    "every tensor changed a lot",
+    "blocks-share-nothing": "{n} blocks have no shared weights, the others are equal",
+    "matrices-share-nothing": "{n} matrices have no shared weights, the others have",
+    "low-rank": "{n} matrices differ by a matrix of rank {rank}, {n_equal} tensors are equal",
     "images": _images,
-    "blocks-kept": "{child}: {n} of {n_parent} blocks, in order",
-    "blocks-repeated": "{child}: {n} blocks from {n_parent}, some repeated",
-    "units-kept": "{child}: {n} hidden units of more, in order",
-    "units-kept-unordered": "{child}: {n} hidden units of more, in another order",
-    "rows-added": "{child}: {n} token rows, {n_before} before",
-    "experts-from-mlps": "{child}: {n} experts for each MLP of the parent",
-    "turned-rows": "all values of the sample are equal, rows of queries and keys in another order",
+    "blocks-kept": "{child} has {n} of {n_parent} blocks, in order",
+    "blocks-repeated": "{child} has {n} blocks, copied from {n_parent}, some repeated",
+    "units-kept": "{child} has only {n} of the hidden units, in order",
+    "units-kept-unordered": "{child} has only {n} of the hidden units, in another order",
+    "rows-added": "{child} has {n} token rows, its parent {n_before}",
+    "experts-from-mlps": "{child} has {n} experts for each MLP of the parent",
+    "turned-rows": "all sampled values are equal; rows of queries and keys are in another order",
     "rows-reordered": lambda x: f"the same rows in another order: {', '.join(x['roles'])}",
-    "one-holds-other": "all that one of the two holds is in the other",
-    "equal-sample": "all values of the sample are equal",
+    "one-holds-other": "every tensor of one model is in the other",
+    "equal-sample": "all sampled values are equal",
     "equal-all": "all values are equal",
     "mixture": _mixture,
     "mixture-leaves": lambda x: (
-        f"leaves {100 * x['share']:.2g} % of the squared distance to the best single model"
+        f"the mixture leaves {100 * x['share']:.2g} % of the squared distance to its nearest parent"
     ),
     "tensors-copied": "{n} of {n_tensors} tensors are copies, each of one of {n_parents}",
-    "more-layers": "{n} layers, more than any parent has",
-    "same-in-all": "{n} tensors are the same in all parents: may be their ancestor",
+    "more-layers": "{n} blocks, more than any parent has",
+    "same-in-all": "{n} tensors are the same in all parents, so this model may be their ancestor",
     "masked-vectors": lambda x: (
-        f"{100 * x['share']:.1f} % of the changed entries are exact combinations of {x['n']} "
+        f"{percent(x['share'], 1)} of the changed entries are exact combinations of {x['n']} "
         "masked task vectors"
     ),
-    "masked-kept": lambda x: "kept: " + ", ".join(f"{100 * s:.0f} %" for s in x["shares"]),
-    "masked-factors": lambda x: "factors: " + ", ".join(f"{f:.4g}" for f in x["factors"]),
-    "mixture-not-exact": "not exact: changed after merging, or a parent is missing",
-    "mixture-undetermined": "direction undetermined: the relation reads alike from another side",
+    "masked-kept": lambda x: (
+        "share of entries taken from each: " + ", ".join(map(percent, x["shares"]))
+    ),
+    "masked-factors": lambda x: "factor of each: " + ", ".join(f"{f:.4g}" for f in x["factors"]),
+    "mixture-not-exact": "not exact: the model was changed after merging, or a parent is missing",
+    "mixture-undetermined": "direction undetermined: the equation also fits with another model as "
+    "the child",
     "relative-distance": "relative distance {distance:.4f}",
-    "inherits": "inherits {share:.2f} of what its parent learned (siblings: under 0.5)",
-    "noise-undetermined": "the difference is noise: which of the two it was added to is not shown",
-    "rewritten-undetermined": "both have relatives that are written as they are: nothing tells "
-    "which was rewritten",
+    "inherits": lambda x: (
+        f"inherits {percent(x['share'])} of its parent's training changes (siblings: below 50 %)"
+    ),
+    "noise-undetermined": "the difference is noise; it is open which of the two it was added to",
+    "rewritten-undetermined": "each has relatives in its own form (such as unit order), so it is "
+    "open which of the two was rewritten",
     "unused-rows-shrank": _shrank,
-    "older-sibling": "nothing here tells a parent from an older sibling: add more relatives",
-    "few-children": "no clock, and a root of few children: this one may be its parent as well",
-    "distant": "both hold less than 0.6 of each other: a common initialisation or early ancestor",
-    "new-part": "the nearest of them has a new part, and these share the old one: from another "
-    "ancestor",
-    "has-moved": "the changes from here to all its relatives share a part: it has moved since they "
-    "left",
-    "came-through": "holds what {model} lost of its original: came through it",
-    "coarse": "tied: stored so coarsely that it may have been made from {model} as well, and "
-    "rounded after",
-    "tied-map": "tied: the same map of {model} gives exactly these values as well",
-    "tied-copy": "tied: nothing tells its parent from {model}, a copy of it",
-    "tied-twin": "tied: as near to {model} and equal to its parent in every matrix",
-    "tied-near": "tied: another model is as near",
-    "twins": "all matrices that both have are equal: nothing tells which came first",
+    "older-sibling": "the parent may be an older sibling instead: more related models may show it",
+    "few-children": "unused tokens do not show which came first, and the root has few children: "
+    "this model may be its parent instead",
+    "distant": "each inherits less than 60 % of the other's changes: a common initialisation or "
+    "early ancestor",
+    "new-part": "a part of the nearest model was replaced; these still share the old part, so they "
+    "come from another ancestor",
+    "has-moved": "all its relatives differ from it in the same way, so it was trained further "
+    "after they were derived",
+    "came-through": "contains what {model} lost (e.g. by rounding), so it was derived from {model}",
+    "coarse": "tied: its precision is so low that it may also have been made from {model} and "
+    "rounded afterwards",
+    "tied-map": "tied: the same operation on {model} also gives exactly these values",
+    "tied-copy": "tied: {model} is a copy of the parent, and either may have been used",
+    "tied-twin": "tied: {model} is equally near, and equal to the parent in every matrix",
+    "tied-near": "tied: another model is equally near",
+    "twins": "all matrices that both have are equal, so it is open which came first",
     "compared": _compared,
-    "units-by-tokens": "units seen through tokens differ by {distance:.2e}",
-    "recipe": "the second paper's recipe gives no probability; its direction is that of kurtosis",
-    "nearest-of-family": "placed among the {n} nearest of a larger family: tree --registry lays "
-    "out all of it",
-    "imported": "imported: found by weightkin {version} elsewhere, on the word of the file",
+    "units-by-tokens": "units, described through tokens, differ by {distance:.2e}",
+    "recipe": "the MoTHer recipe: direction by kurtosis, without a probability",
+    "nearest-of-family": "compared only with the {n} nearest models of a larger family; "
+    "`weightkin tree --registry FILE` computes the whole family",
+    "imported": "imported: computed elsewhere by weightkin {version}, not verified here",
     "among-equal": "among {n} models: equal contents",
     "among-below": _through,
-    "among-neither": "among {n} models: neither is below the other",
-    "together": "every step is determined, all of them together with probability {probability:.2f}",
+    "among-neither": "among {n} models: neither descends from the other",
+    "together": "every step is determined, but all together only with {probability:.2f}",
     "step-undetermined": "which came first is undetermined ({probability:.2f})",
 }
 DECLARED_WORDS: Mapping[str, Words] = {
     "text": "{text}",
-    "itself": "the model itself, by its values",
+    "itself": "the model itself (same values)",
     "not-registered": "not in this registry",
     "compared": "",
     "on-path": "on the path to the root",
-    "made-from-it": "shares weights, but was made from this model",
-    "place-not-shown": "shares weights, its place as a parent is not shown",
-    "inferred": "inferred as a parent ({kind}), and not declared",
-    "perhaps": "related ({kind}), perhaps a parent, and not declared",
+    "made-from-it": "shares weights, but was derived from this model",
+    "place-not-shown": "shares weights; whether it is a parent is undetermined",
+    "inferred": "inferred parent ({kind})",
+    "perhaps": "related ({kind}), possibly a parent",
 }

@@ -109,17 +109,17 @@ def _component(model: Named, ref: str) -> dict[str, Any]:
 
 
 def _related(kin: Kin, ref: str) -> dict[str, Any]:
-    made = _component(kin.model, ref)
+    made, found = _component(kin.model, ref), kin.found
     values = [
-        ("verdict", kin.verdict),
-        ("basis", kin.basis),
-        ("log10-pvalue", f"{kin.log10_pvalue:.6g}"),
-        ("kind", " ".join(kin.kind)),
+        ("verdict", found.verdict),
+        ("basis", found.basis),
+        ("log10-pvalue", f"{found.log10_pvalue:.6g}"),
+        ("kind", " ".join(found.kind)),
     ]
-    if kin.effect is not None:
+    if found.effect is not None:
         values += [
-            ("effect-observed", f"{kin.effect.observed:.4f}"),
-            ("effect-by-chance", f"{kin.effect.chance:.4f}"),
+            ("effect-observed", f"{found.effect.observed:.4f}"),
+            ("effect-by-chance", f"{found.effect.chance:.4f}"),
         ]
     made["properties"] = [
         *made.get("properties", []),
@@ -130,7 +130,10 @@ def _related(kin: Kin, ref: str) -> dict[str, Any]:
 
 def _ancestor(kin: Kin, ref: str) -> dict[str, Any]:
     made = _related(kin, ref)
-    values = [("direction-probability", f"{kin.probability:.4f}"), ("weight", f"{kin.weight:.4f}")]
+    values = [
+        ("direction-probability", f"{kin.found.probability:.4f}"),
+        ("weight", f"{kin.weight:.4f}"),
+    ]
     if kin.support is not None:
         values.append(("support", f"{kin.support:.4f}"))
     made["properties"] += [_property(name, value) for name, value in values]
@@ -146,7 +149,7 @@ def _claims(found: tuple[Kin, ...], word: str) -> Iterator[tuple[dict[str, Any],
         ref = f"{word}-{i}"
         said = f"shares weights with {kin.model.name}"
         if word == "ancestor":
-            sure = probability_words(kin.probability)
+            sure = probability_words(kin.found.probability)
             said = f"was made from {kin.model.name} (direction: probability {sure})"
         evidence = {
             "bom-ref": f"evidence-{ref}",

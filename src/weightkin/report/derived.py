@@ -1,26 +1,48 @@
-"""How one model was made from the other, as lines of text."""
+"""How one model was derived from the other, as lines of text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weightkin.records import Comparison
 from weightkin.records.form import probability_words
 from weightkin.report.clues import evidence_line
+from weightkin.text import counted
 
-DETAIL_KEYS = (  # what is worth a word, in this order
-    *("dtype", "bits", "group", "scope", "scheme", "pattern", "share", "rank", "modules"),
-    *("kept_layers", "layers", "n_units", "n_rows_before", "n_rows", "n_experts", "blocks"),
-    *("reinitialised", "typical_distance", "share_equal"),
-)
+DETAIL_WORDS = {  # what is printed, in this order
+    "dtype": "to {}",
+    "bits": "{} bits",
+    "group": "groups of {}",
+    "scope": "per {}",
+    "scheme": "{}",
+    "pattern": "pattern {}",
+    "rank": "rank {}",
+    "modules": "in {}",
+    "kept_layers": "blocks {} of the parent",
+    "layers": "blocks {} of the parent",
+    "n_units": "{} units",
+    "n_rows_before": "{} token rows before",
+    "n_rows": "{} token rows",
+    "n_experts": "{} experts",
+    "blocks": "blocks {}",
+    "reinitialised": "initialised anew: {}",
+    "typical_distance": "median relative distance {}",
+}
+SHARES = {  # numbers between 0 and 1, as percentages
+    "share_equal": "{} of values equal",
+    "noise": "noise of {} of the standard deviation",
+    "magnitude-pruned": "{} zeros",
+}
+DETAIL_KEYS = (*DETAIL_WORDS, "share", "share_equal")
 MAX_LISTED = 8
 IDENTICAL = {
     "files": "same files",
     "digest": "same full digest",
     "all": "all values",
-    "sample": "a sample; --full-digest reads everything",
-    "readable": "what could be read",
+    "sample": "all sampled values",
+    "readable": "all values that could be read",
 }
 
 
@@ -29,33 +51,47 @@ def derivation_lines(record: Comparison) -> list[str]:
     lines = []
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
-        numbers = [
-            f"{detail_words(key)} {value_words(details[key])}"
-            for key in DETAIL_KEYS
-            if key in details
-        ]
-        rest = f" ({', '.join(numbers)})" if numbers else ""
-        lines.append(f"  kind: {' and '.join(record.kind)}{rest}")
+        rest = ", ".join(_numbers(details, record.kind))
+        lines.append(f"  kind: {' and '.join(record.kind)}{f' ({rest})' if rest else ''}")
     if "identical" in details:
         lines.append(f"  equal: {identical_words(details)}")
     direction = record.direction
     if direction.parent != "undetermined":
         child = "b" if direction.parent == "a" else "a"
-        said = f"{direction.parent} is the parent, {child} the child"
         sure = probability_words(direction.probability)
-        lines.append(f"  direction: {said} (probability {sure})")
+        lines.append(
+            f"  direction: {direction.parent} is the parent of {child} (probability {sure})"
+        )
     elif direction.evidence:
         lines.append("  direction: undetermined")
     lines += [f"    {evidence_line(x)}" for x in direction.evidence]
     return lines
 
 
+def _numbers(details: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
+    """The main numbers of a kind."""
+    for key, words in DETAIL_WORDS.items():
+        if key in details:
+            yield words.format(value_words(details[key]))
+    for kind in kinds:
+        if "share" in details and kind in SHARES:
+            yield SHARES[kind].format(_percent(details["share"]))
+    if "share_equal" in details:
+        yield SHARES["share_equal"].format(_percent(details["share_equal"]))
+
+
+def _percent(share: float) -> str:
+    """A share as a percentage, rounded down: 100 % is all."""
+    return f"{math.floor(1000 * share) / 10:g} %"
+
+
 def identical_words(details: Mapping[str, Any]) -> str:
-    """What of two models was looked at and is equal; nothing where they differ."""
+    """Which values of two models were compared and are equal; nothing where they differ."""
     words = IDENTICAL.get(str(details.get("identical")), "equal values")
     if "n_unread" not in details:
         return words
-    return f"{words}; {details['n_unread']} not read, first {details['first_unread']}"
+    n, first = details["n_unread"], details["first_unread"]
+    return f"{words}; {counted(n, 'tensor')} not read, such as {first}"
 
 
 def detail_words(key: str) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from weightkin.records import BlockRelation
+from weightkin.records.form import pvalue_words
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.report.reasons import why
 from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
@@ -14,6 +15,7 @@ SHADES, ASCII_SHADES = "·░▒▓█", ".:+%#"
 STEPS = (-6.0, -20.0, -50.0, -100.0)  # log10 p at which the next character begins
 MAX_HEATMAP_SIDE = 64  # rows and columns; longer stacks are grouped
 MAX_LINES = 12  # of unit maps
+LINK = {"equal": "equal to", "close": "close to"}
 
 
 def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
@@ -32,7 +34,7 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
     for matrix in record.matrices:
         if matrix.trusts and matrix not in shown:
             axis = f"{AXIS_WORDS.get(matrix.axis, matrix.axis)}, {printable(matrix.stack)}"
-            lines.append(f"  {axis}: nothing in {matrix.n_tested} pairs of blocks")
+            lines.append(f"  {axis}: nothing found in {matrix.n_tested} pairs of blocks")
     words = [f"  {line}" for line in map_words(record)]
     lines += ["", *words] if words else []
     lines += _unit_lines(record.unit_maps)
@@ -53,11 +55,12 @@ def heat_lines(matrix: Matrix, shades: str = SHADES) -> list[str]:
     """One character a pair of blocks: rows are blocks of a, columns blocks of b."""
     step_a, step_b = (-(-len(x) // MAX_HEATMAP_SIDE) for x in (matrix.blocks_a, matrix.blocks_b))
     words = AXIS_WORDS.get(matrix.axis, matrix.axis)
-    trusts = f", relies on the unit order of {matrix.trusts}" if matrix.trusts in "ab" else ""
+    trusts = f", uses the unit order of {matrix.trusts} only" if matrix.trusts in "ab" else ""
     n_columns = -(-len(matrix.blocks_b) // step_b)
     ruler = "".join(f"{j * step_b:<10}" for j in range(0, n_columns, 10)).rstrip()
-    grouped = f", {step_a} x {step_b} pairs a character" if max(step_a, step_b) > 1 else ""
-    lines = [f"  {words}, {printable(matrix.stack)}: a down, b across{grouped}{trusts}"]
+    grouped = f", {step_a} x {step_b} pairs per character" if max(step_a, step_b) > 1 else ""
+    head = f"{words}, {printable(matrix.stack)} (rows: blocks of a; columns: blocks of b)"
+    lines = [f"  {head}{grouped}{trusts}"]
     lines.append(f"  {'':>4} {ruler}")
     for i in range(0, len(matrix.blocks_a), step_a):
         rows = matrix.log10_pvalues[i : i + step_a]
@@ -87,11 +90,10 @@ def map_words(record: Location) -> list[str]:
         words += [f"{_spans(new)} of b inserted"] if new else []
         lines.append(f"blocks of {printable(stack)}: {', '.join(words)}")
     if record.layers and not record.is_monotone:
-        lines.append("the order of blocks was not kept: the map is not monotone, pairs off it")
-        lines[-1] += " were found by Holm alone"
+        lines.append("the blocks of b are in another order than those of a")
     described = [x for x in record.matched if x.log10_pvalue == 0.0]
     if described:
-        lines.append(f"descriptive only, without a p-value: {len(described)} pairs of blocks")
+        lines.append(f"matched without a p-value (descriptive): {len(described)} pairs of blocks")
     return lines
 
 
@@ -109,8 +111,8 @@ def _unit_words(m: UnitMap) -> str:
     names = m.name_a if m.name_a == m.name_b else f"{m.name_a} -> {m.name_b}"
     where = f"{m.block_a} -> {m.block_b} {names}"
     order = "in order" if m.in_order else "in another order"
-    what = f"{len(m.units_a)} of {m.n_looked_a} units of a are among {m.n_looked_b} of b, {order}"
-    flips = f", {m.n_flipped} signs turned" if m.n_flipped else ""
+    what = f"{len(m.units_a)} of {m.n_looked_a} units of a found among {m.n_looked_b} of b, {order}"
+    flips = f", {m.n_flipped} signs flipped" if m.n_flipped else ""
     scales = [f"{view.split('.')[-1]} x {s.median:.3g}" for view, s in m.scale.items()]
     is_scaled = any(abs(s.median - 1) > 0.1 or s.spread > 0.2 for s in m.scale.values())
     scale = f", norms {', '.join(scales)}" if is_scaled else ""
@@ -122,12 +124,12 @@ def residual_words(r: ResidualMap, alpha: float) -> list[str]:
     if not r.trusts or 10**r.log10_pvalue > alpha:
         if not r.kept_a:
             return []
-        label = "descriptive only: "
+        label = "descriptive: "
     else:
         label = ""
     order = "in order" if r.in_order else "in another order"
-    p = f" (p <= 1e-{int(-r.log10_pvalue)}, {r.test})" if not label else ""
-    n = f"{len(r.kept_a)} of {r.n_a} dimensions of a are among {r.n_b} of b"
+    p = f" ({pvalue_words(r.log10_pvalue)})" if not label else ""
+    n = f"{len(r.kept_a)} of {r.n_a} dimensions of a found among {r.n_b} of b"
     return [f"residual width of {printable(r.stack)}: {label}{n}, {order}{p}"]
 
 
@@ -143,12 +145,12 @@ def _tensor_words(record: Location) -> list[str]:
         return []
     counts = Counter(best.values())
     words = [
-        f"{counts[n, other]} {kind}{' under another name' if other else ''}"
+        f"{counts[n, other]} {f'{LINK[kind]} a tensor with another name' if other else kind}"
         for kind, n in rank.items()
         for other in (False, True)
         if counts[n, other]
     ]
-    return [f"tensors on the sample: {', '.join(words)}, of {record.n_tensors_b} of b"]
+    return [f"{record.n_tensors_b} tensors of b, sampled: {', '.join(words)}"]
 
 
 def _runs(pairs: Iterable[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
@@ -190,4 +192,4 @@ def _shade(log10_p: float, shades: str) -> str:
 
 def _legend(shades: str) -> str:
     steps = ", ".join(f"{c} p <= 1e{int(s)}" for c, s in zip(shades[1:], STEPS, strict=True))
-    return f"{shades[0]} none, {steps} (Holm)"
+    return f"{shades[0]} none, {steps} (corrected for all tests)"

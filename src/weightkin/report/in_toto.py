@@ -66,19 +66,20 @@ def _resource(model: Named) -> dict[str, Any]:
 
 
 def _kin(kin: Kin, *, is_parent: bool) -> dict[str, Any]:
+    found = kin.found
     made: dict[str, Any] = {
         "model": _resource(kin.model),
-        "verdict": kin.verdict,
-        "basis": kin.basis,
-        "log10Pvalue": kin.log10_pvalue,
+        "verdict": found.verdict,
+        "basis": found.basis,
+        "log10Pvalue": found.log10_pvalue,
         "sentence": kin.sentence,
-        "kind": list(kin.kind),
+        "kind": list(found.kind),
     }
-    if kin.effect is not None:
-        made["effect"] = {"observed": kin.effect.observed, "chance": kin.effect.chance}
+    if found.effect is not None:
+        made["effect"] = {"observed": found.effect.observed, "chance": found.effect.chance}
     if is_parent:
         made["weight"] = kin.weight
-        made["directionProbability"] = kin.probability
+        made["directionProbability"] = found.probability
         if kin.above:
             made["parents"] = [_kin(x, is_parent=True) for x in kin.above]
     if kin.evidence:

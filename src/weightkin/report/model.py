@@ -119,15 +119,22 @@ def model_lines(record: ModelRecord) -> list[str]:
     shown: dict[tuple[str, str, str], list[int]] = {}
     for axis in record.axes:
         roles = sorted({p.role for p in axis.places})
-        words = f"{axis.name:<10} {axis.group:<28} {' '.join(roles)}"
+        words = f"{axis.name:<10} {_symmetry(axis):<28} {' '.join(roles)}"
         shown.setdefault((axis.stack, axis.kind, words), []).append(axis.block)
     if shown:
-        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} seen in")
+        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} tensors")
     for (stack, _, words), blocks in shown.items():
         lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
     for problem in record.skipped:
         lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
+
+
+def _symmetry(axis: Axis) -> str:
+    """What may be reordered without a change of what the model computes."""
+    if axis.kind == "vo" and axis.head_size:
+        return f"{axis.head_size} in each of {axis.n_units // axis.head_size} heads"
+    return f"{axis.n_units} in any order"
 
 
 def _span(blocks: list[int]) -> str:

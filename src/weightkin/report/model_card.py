@@ -31,7 +31,7 @@ def model_card(parentage: Parentage) -> str:
     if relation:
         lines.append(f"base_model_relation: {relation}")
     else:
-        kinds = ", ".join(sorted({kind for x in seen for kind in x.kind}))
+        kinds = ", ".join(sorted({kind for x in seen for kind in x.found.kind}))
         lines.append(f"# no relation of a hub's model tree says {kinds or 'unknown'}")
     return "\n".join([*lines, "---"]) + "\n"
 
@@ -43,7 +43,7 @@ def relation_of(parentage: Parentage) -> str:
     """
     if len(parentage.parents) > 1:
         return "merge"
-    found = {KINDS[kind].hub for x in parentage.parents for kind in x.kind}
+    found = {KINDS[kind].hub for x in parentage.parents for kind in x.found.kind}
     if "adapter" in found and "+" not in parentage.child.source:
         found = found - {"adapter"} | {"finetune"}
     for word in ("merge", "quantized", "adapter", "finetune"):
@@ -53,10 +53,11 @@ def relation_of(parentage: Parentage) -> str:
 
 
 def _why(kin: Kin) -> str:
-    p = pvalue_words(kin.log10_pvalue)
-    kinds = " and ".join(kin.kind) or "unknown"
-    basis = f"{p}, {kin.basis}" if kin.basis == "exact" else kin.sentence
-    return f"{kin.model.name}: {kinds}, {basis}, direction {probability_words(kin.probability)}"
+    found = kin.found
+    p, sure = pvalue_words(found.log10_pvalue), probability_words(found.probability)
+    kinds = " and ".join(found.kind) or "unknown"
+    basis = f"{p}, {found.basis}" if found.basis == "exact" else kin.sentence
+    return f"{kin.model.name}: {kinds}, {basis}, direction {sure}"
 
 
 def _quoted(name: str) -> str:

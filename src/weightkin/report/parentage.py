@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from weightkin.records import Comparison, Effect, ModelRef
-from weightkin.records.kinds import equal_kinds
+from weightkin.records import Comparison, ModelRef
+from weightkin.records.comparison import Summary
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.clues import evidence_line
 from weightkin.report.terminal import printable
@@ -35,17 +35,12 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kin:
-    """A model that shares weights with another, with the evidence and, for parents, their own."""
+    """A model that shares weights with another, what was found, and, for parents, their own."""
 
     model: Named
-    kind: tuple[str, ...]
-    weight: float = 1.0
-    verdict: str
-    basis: str
-    log10_pvalue: float
+    found: Summary
     sentence: str
-    effect: Effect | None = None
-    probability: float = 0.5  # of the direction
+    weight: float = 1.0
     support: float | None = None
     evidence: tuple[str, ...] = ()
     above: tuple[Kin, ...] = ()
@@ -73,13 +68,8 @@ def of_comparison(record: Comparison) -> Parentage:
     child, other = (record.a, record.b) if parent == "b" else (record.b, record.a)
     found = Kin(
         model=_of_ref(other),
-        kind=record.kind,
-        verdict=record.verdict,
-        basis=record.basis,
-        log10_pvalue=record.log10_pvalue,
+        found=record.summary,
         sentence=printable(record.sentence),
-        effect=record.effect,
-        probability=record.direction.probability,
         evidence=tuple(printable(evidence_line(x)) for x in record.direction.evidence),
     )
     is_related = record.verdict == "dependent"
@@ -109,9 +99,13 @@ def of_trace(record: Trace) -> Parentage:
     placed |= {s.child_id for s in search.children if _is_determined(s)}
     placed |= {s.parent_id for s in takewhile(_is_determined, search.path)}
     related = [x for x in search.relatives if x.verdict == "dependent"]
-    kin = tuple(_of_relative(x) for x in related if x.model.id not in placed)
+    kin = tuple(
+        Kin(model=_of_registered(x.model), found=x.summary, sentence=printable(x.sentence))
+        for x in related
+        if x.model.id not in placed
+    )
     why = "" if parents else "no registered parent is determined"
-    same = [x.model.name for x in related if equal_kinds(x.kind)]
+    same = [x.model.name for x in related if x.summary.is_same]
     if same and not parents:
         why = f"it holds the same values as {printable(same[0])}, which is no parent of it"
     child = Named(
@@ -138,7 +132,7 @@ def identifier(parentage: Parentage, form: str) -> uuid.UUID:
     """One and the same for the same models and evidence, whenever and wherever it is asked."""
     parts = [form, parentage.version, parentage.child.digest, parentage.child.name]
     for x in (*parentage.parents, *parentage.kin):
-        parts += [x.model.digest, x.model.name, f"{x.log10_pvalue:.6g}", *x.kind]
+        parts += [x.model.digest, x.model.name, f"{x.found.log10_pvalue:.6g}", *x.found.kind]
     return uuid.uuid5(uuid.NAMESPACE_OID, "\0".join(parts))
 
 
@@ -165,32 +159,24 @@ def _of_registered(model: Registered) -> Named:
     )
 
 
-def _of_relative(x: Relative) -> Kin:
-    return Kin(
-        model=_of_registered(x.model),
-        kind=x.kind,
-        verdict=x.verdict,
-        basis=x.basis,
-        log10_pvalue=x.log10_pvalue,
-        sentence=printable(x.sentence),
-        effect=x.effect,
-    )
-
-
 def _of_step(step: Step, by_id: Mapping[int, Relative], above: tuple[Kin, ...]) -> Kin:
     """One determined edge. An ancestor that was inferred has no source and no digest."""
     relative = by_id.get(step.parent_id)
     model = Named(name=printable(step.parent), source="", digest="")
-    return Kin(
-        model=_of_registered(relative.model) if relative else model,
-        kind=(step.kind,),
-        weight=step.weight,
+    found = Summary(
         verdict="dependent",
         basis=relative.basis if relative else "exact",
         log10_pvalue=step.log10_pvalue,
-        sentence=printable(relative.sentence) if relative else "inferred, not registered",
+        kind=(step.kind,),
         effect=relative.effect if relative else None,
+        parent="a",
         probability=step.direction_probability,
+    )
+    return Kin(
+        model=_of_registered(relative.model) if relative else model,
+        found=found,
+        sentence=printable(relative.sentence) if relative else "inferred, not registered",
+        weight=step.weight,
         support=step.support,
         evidence=tuple(printable(evidence_line(x)) for x in step.evidence),
         above=above,

@@ -1,4 +1,4 @@
-"""Words for each reason why something was left out, and for what the index of units gives away."""
+"""Words for each reason why something was left out, and for patterns in the order of units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weightkin.records import Skipped
+from weightkin.records.codes import REASONS
+from weightkin.text import percent, shown
 
 Words = str | Callable[[Mapping[str, Any]], str]  # a template of the data, or what makes one
 
@@ -45,7 +47,7 @@ def in_words(table: Mapping[str, Words], code: str, data: Mapping[str, Any]) -> 
 
 
 def pattern(found: Mapping[str, Any]) -> str:
-    """What the index of units gives away."""
+    """How the index of units shows in their values."""
     return in_words(PATTERN_WORDS, str(found["pattern"]), found)
 
 
@@ -69,106 +71,136 @@ def _rule(data: Mapping[str, Any]) -> str:
 
 
 PATTERN_WORDS: Mapping[str, Words] = {
-    "sinusoids": "{tensor} holds sinusoids of the index",
-    "copied-heads": "{n} of the heads in {block} are copies of others",
-    "sorted": "{role}: row norms follow the index (sorted or nested units)",
-    "neighbours": "{role}: neighbouring units resemble each other",
-    "twins": "{role}: units resemble others at a fixed distance (twins)",
-    "formula": "{role} follows its index in {rule}, as a start by formula does",
+    "sinusoids": "{tensor} contains sinusoidal position values",
+    "copied-heads": "{n} of the heads in {block} are copies of other heads",
+    "sorted": "{role}: row norms follow the unit index (sorted or nested units)",
+    "neighbours": "{role}: neighbouring units are similar",
+    "twins": "{role}: units are similar to those at a fixed index distance (twins)",
+    "formula": "{role}: values depend on the unit index ({rule}), so they were probably "
+    "initialised by a formula",
 }
 REASON_WORDS: Mapping[str, Words] = {
-    "unread": "{error}",
-    "axis-unknown": "{error}",
-    "is-sketch": "is a sketch already",
-    "name-no-text": "the name is not UTF-8 text",
+    **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
+    "is-sketch": "already a sketch",
+    "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
-    "sketch-sample": "a sketch holds only a sample ({scheme})",
-    "taken-without-full-digest": "the sketch was taken without it",
-    "smaller-sample": "rest on a smaller sample ({scheme}), as a large model is read from a hub; "
-    "a downloaded copy shows more",
+    "sketch-sample": "a sketch contains only a sample ({scheme})",
+    "taken-without-full-digest": "the sketch was made without --full-digest",
+    "smaller-sample": "only a smaller sample ({scheme}) was used, because the model is on a hub; "
+    "download it to use a full sample",
     "costs-bytes": lambda x: (
-        f"would read {x['n_bytes'] / 1e6:.0f} MB where a large model lies on a hub; "
-        "effort thorough does, or download the model"
+        f"not run, to avoid reading {x['n_bytes'] / 1e6:.0f} MB from a hub; "
+        "use --effort thorough, or download the model"
     ),
-    "quick-reads-units": "effort quick reads hidden units only",
-    "tokens-beyond-sample": lambda x: f"views use {x['n_rows']} rows, paired by {_rule(x)}",
-    "first-experts": "only the first {n} experts of a block are looked at",
-    "large-group": "more than {n} of them: only equal names are compared",
-    "only-sketch": "only a sketch is at hand",
-    "weights-changed": "its weights changed since it was registered",
+    "quick-reads-units": "--effort quick tests hidden units only",
+    "tokens-beyond-sample": lambda x: f"{x['n_rows']} rows were used, paired by {_rule(x)}",
+    "first-experts": "only the first {n} experts of a block are compared",
+    "large-group": "more than {n} of them, so only tensors of equal name are compared",
+    "only-sketch": "only a sketch is available",
+    "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
+    "model again",
+    "weights-changed": "the weights have changed since it was registered",
     "sketch-shows-nothing": lambda x: (
-        f"nothing shown by its sketch, and no weights to look again: {_nested(x)}"
+        f"the sketch shows no relation and the weights cannot be used: {_nested(x)}"
     ),
-    "compared-by-sketch": lambda x: f"compared by its sketch: {_nested(x)}",
-    "too-few-for-weights": "of a trainer, {n_bytes:,} bytes, too few for weights",
-    "no-unit": "no unit could be matched: in one model all that were read are zero, equal or not "
-    "finite",
-    "no-axis": "no axis of it is known",
-    "no-such-axis": "no {kind} axis of model {model} is known",
+    "compared-by-sketch": lambda x: f"only its sketch was compared: {_nested(x)}",
+    "too-few-for-weights": "trainer file of {n_bytes:,} bytes, too small to contain weights",
+    "no-unit": "no unit could be matched: in one model, all units that were read are zero, equal "
+    "or not finite",
+    "no-axis": "no unit axis of it is known",
+    "no-such-axis": "no {kind} axis is known in model {model}",
     "no-such-stack": "model {model} has no {stack} stack",
     "depths-differ": "a has {n_a} blocks, b has {n_b}",
     "only-other-stacks": "only stack {stack_a} of a and stack {stack_b} of b are known to be "
-    "related; compare files that hold one network each",
-    "no-view-differs": "no view has the same features in both models",
-    "no-view-read": "no view could be read",
+    "related; compare files that contain one network each",
+    "no-view-differs": "no matrix of it has the same input or output features in both models",
+    "no-view-read": "no matrix of it could be read",
     "non-finite-rows": "non-finite values in the rows read",
     "non-finite-sample": "non-finite values in the sample",
-    "non-finite-tensors": "{n} of {n_tensors} tensors hold non-finite values: left out",
+    "non-finite-tensors": "{n} of {n_tensors} tensors contain non-finite values and were left out",
     "zero-rows": "all rows read are zero",
-    "order-carries-meaning": lambda x: f"the unit order carries meaning in both models {_both(x)}",
-    "formula-behind": "{role} follows its index in {rule}, as a start by formula does ({model}): "
-    "the other may have begun as the same formula",
-    "alike-by-index": lambda x: f"units are alike by their index {_both(x)}",
-    "no-coins": lambda x: f"they are no coins: {_nested(x)}",
+    "order-carries-meaning": lambda x: f"the unit order is not random in either model {_both(x)}",
+    "formula-behind": "{role}: values depend on the unit index ({rule}) in {model}, so they were "
+    "probably initialised by a formula, which the other model may have used too",
+    "alike-by-index": lambda x: f"units are similar because of their index {_both(x)}",
+    "no-coins": lambda x: f"the signs are not random at initialisation: {_nested(x)}",
     "grouped-along-axis": "{role} is grouped along the unit axis in both models",
-    "not-confirmed": "units outside the sample do not show it",
-    "losses-copy": "losses that compare hidden states copy the residual width, seed or no seed: "
-    "it settles nothing alone",
-    "out-of-reach": "every unit tested alike would give p = {pvalue:.1g}, not {alpha:g}",
-    "share-too-small": "tests reach {share:.0%} of the parameters of the smaller model",
-    "aligned-not-alike": "units line up, but are no more alike than chance",
-    "order-did-not-survive": "located only where the order of units survived; compare has tests "
-    "that are blind to it",
-    "most-pairings": "only {n} pairings of stacks under different names are looked at",
-    "only-equal-names-ranked": "only stacks of equal names are ranked among controls",
-    "most-blind-pairings": "signs and views through tokens are looked at for up to {n} pairings",
+    "not-confirmed": "not confirmed on units outside the sample",
+    "losses-copy": "training on another model's hidden states aligns the residual width too, so "
+    "it is not sufficient alone",
+    "out-of-reach": "even if all units matched, p would be {pvalue:.1g}, above alpha {alpha:g}",
+    "share-too-small": lambda x: (
+        f"the tests cover only {percent(x['share'])} of the parameters of the smaller model"
+    ),
+    "aligned-not-alike": "unit order agrees, but units are no more alike than by chance",
+    "order-did-not-survive": "not located, because blocks are found by the order of their units; "
+    "`weightkin compare` can detect such copies",
+    "most-pairings": "at most {n} pairs of stacks with different names are compared",
+    "only-equal-names-ranked": "only stacks of equal name are compared with controls",
+    "most-blind-pairings": "signs and units by tokens are tested for at most {n} pairs of stacks",
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
-    "tokens-and-images": "one model reads tokens, the other images",
+    "tokens-and-images": "one model has token embeddings, the other image patches",
     "no-shared-token": "the vocabularies share no token",
-    "patches-differ": "patches and positions of different number",
+    "few-shared-tokens": "the two share only {n} tokens, too few",
+    "tokens-differ": "the two sketches were taken through other tokens",
+    "few-tokens": "fewer tokens than twice the dimensions of a key head",
+    "no-gated-mlp": "no gated MLP was found in both models",
+    "no-key-heads": "no key heads were found in both models",
+    "patches-differ": "the numbers of patches or positions differ",
     "no-shared-patch": "no patch or position is shared",
-    "no-mlp-in-both": "no MLP whose gate, up and down are known in both models",
-    "classes-differ": "a is {a}, b is {b}: not of one class",
-    "few-shared-rows": "{n_a} and {n_b} rows of the embeddings are shared",
-    "no-equal-depth": "no block of equal depth whose two views can be read",
-    "too-few-controls": "{n} controls of {model_class} models with {n_rows} shared rows and within "
-    "a factor {factor} of {n_units} units and width {width}, {n_needed} are needed: listed only "
-    "(weightkin controls add)",
-    "formula-start": "hidden units began as a formula, those of the controls at random: listed "
-    "only",
-    "nothing-undone": "nothing was undone, so no maps were written",
+    "no-mlp-in-both": "gate, up and down of an MLP are not known in both models",
+    "classes-differ": "a is of class {a}, b of class {b}",
+    "few-shared-rows": "too few shared embedding rows ({n_a} and {n_b})",
+    "no-equal-depth": "no blocks of equal depth in which both matrices can be read",
+    "too-few-controls": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
+    "({model_class}, {n_units} units and width {width} within a factor {factor}, {n_rows} shared "
+    "rows); `weightkin controls add` adds pairs",
+    "formula-start": "not used for the verdict: hidden units were initialised by a formula, "
+    "those of the controls at random",
+    "nothing-undone": "not written: b is not a permuted, rotated or rescaled copy of a",
     "shapes-differ": "the paper's statistics need equal names and shapes",
-    "cannot-run": "{error}",
-    "no-folder": "{model} is no folder with a config, which running a model needs",
-    "too-large-to-run": "{model} takes {gib} GiB in float32, at most {most} are run",
-    "slow-to-fit": "{n} weights in one matrix are slow to fit",
-    "first-block-only": "of the first block only, as fits are slow",
+    "no-folder": "{model} is not a folder with a config, which is needed to run a model",
+    "too-large-to-run": "{model} needs {gib} GiB in float32; models of at most {most} GiB are run",
+    "slow-to-fit": "not fitted: one matrix has {n} weights, which takes too long",
+    "first-block-only": "fitted for the first block only, because fits are slow",
     "blocks-unpaired": "a has {n_a} blocks, b has {n_b}; only equal names are paired",
-    "widths-differ": "hidden widths differ, so units have no common order",
-    "plain-mlps": "plain MLPs have no gate and up to match; the generalised test refits them",
+    "widths-differ": "hidden widths differ, so units cannot be paired by index",
+    "plain-mlps": "plain MLPs have no gate to match; the generalised test covers them",
     "no-common-outputs": "no output distributions over the same vocabulary",
-    "mlps-alone": "MLPs were run by themselves, without outputs of the model",
+    "mlps-alone": "the MLPs were run alone, so there are no outputs of the model",
     "projections-ran": lambda x: (
         f"its projections ran {', '.join(map(str, x['n_times']))} times in {x['n_batches']} "
-        "batches, expected once in each"
+        "batches, not once in each"
     ),
     "non-finite-activations": "{n} non-finite activations",
     "non-finite-outputs": "non-finite output distributions",
-    "inside-one-module": "its projections run inside one module (experts), which no hook can watch",
-    "projections-unknown": "its projections are not all known",
-    "no-relative-of-shape": "no relative of its shape",
-    "whole-matrices-needed": "whole matrices are needed",
+    "inside-one-module": "its projections run in one module (experts), which hooks cannot observe",
+    "projections-unknown": "not all of its projections are known",
+    "no-relative-of-shape": "no relative of the same shape",
+    "whole-matrices-needed": "needs whole matrices, not a sample",
     "no-common-square": "no square matrix in common",
-    "no-weights": "no relatives on the sketch, and no weights to look again",
-    "too-many-alone": "too many models without relatives to compare all weights",
+    "no-weights": "the sketch shows no relatives and the weights are not available",
+    "too-many-alone": "weights not compared: too many models without relatives",
+    "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
+    "absolute path",
+    "several-of-name": lambda x: (
+        "several registered models have this name: write one of "
+        f"{', '.join(f'#{i}' for i in x['numbers'])}"
+    ),
+    "no-number-or-digest": "neither a number nor a whole digest: write #NUMBER, or a digest as "
+    "`weightkin list` prints it",
+    "not-registered": lambda x: (
+        "no such registered model"
+        + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
+    ),
+    "digest-claimed": "its digest is stated by a sketch, and was not computed here",
+    "removed": "it was removed",
+    "registry-unread": "the registry that holds it cannot be read",
+    "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
+    "hub-part-read": "only a part was read from the hub",
+    "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
+    "places",
+    "tests-reach-little": "only {share:.0%} of the parameters could be tested",
+    "untested-could-hold": "{n_bytes:,} bytes could not be tested; that is enough to hold the "
+    "forbidden model at four bits per parameter",
 }

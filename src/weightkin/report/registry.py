@@ -1,40 +1,19 @@
-"""What the registry says, for people: listings, searches, paths."""
+"""What the registry says, for people: searches and paths."""
 
 from __future__ import annotations
 
 from weightkin.records.form import probability_words
-from weightkin.records.registry import Adding, Listing, Registered, Relative, Search, Step, Trace
+from weightkin.records.registry import Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 MAX_LINES = 20
-NEAREST = "placed among its nearest relatives alone, every direction open; to place all models:"
-
-
-def adding_lines(record: Adding) -> list[str]:
-    """One line for each model, and one for all."""
-    lines = [f"added   {_model(m)}" for m in record.added]
-    lines += [f"known   {_model(m)}" for m in record.known]
-    said = f"{len(record.added)} added, {len(record.known)} known already"
-    said += f", {len(record.skipped)} could not be read" if record.skipped else ""
-    return [*lines, f"{said}, in {record.seconds:.1f} s"]
-
-
-def listing_lines(record: Listing) -> list[str]:
-    """One line for each model, with what it declares."""
-    lines = []
-    for m in record.models:
-        parents = ", ".join(m.declared_parents)
-        said = f"; declares {printable(parents)}" if parents else ""
-        said += f"; licence {printable(m.licence)}" if m.licence else ""
-        since = f"{m.added}, imported {m.imported}" if m.imported else m.added
-        lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
-    return lines or ["no models"]
+NEAREST = "compared only with its nearest relatives, so no direction is given; for all models:"
 
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
-    """The sentence, the relatives nearest first, and where the model stands."""
+    """The sentence, the relatives nearest first, and the lineage."""
     lines = [printable(record.sentence), *_own(record)]
     for x in record.relatives[:MAX_LINES]:
         lines.append(f"  {_relative(x)}")
@@ -46,7 +25,7 @@ def search_lines(record: Search, registry: str = "FILE") -> list[str]:
         of_all = " (itself)" if _is_first(record) else ""
         lines.append(f"  registered first: {printable(record.first_registered)}{of_all}")
     for step in record.parents:
-        word = "parent" if step.direction == "determined" else "related, perhaps the parent"
+        word = "parent" if step.direction == "determined" else "possible parent"
         lines.append(f"  {word}: {_step(step)}")
     lines += path_lines(record)
     lines += _end(record, registry)
@@ -59,7 +38,7 @@ def relative_lines(record: Search) -> list[str]:
 
 
 def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
-    """The path to the root, every edge with what it rests on, and what is declared."""
+    """The path to the root with the evidence for every edge, and the declared parents."""
     search = record.search
     lines = [printable(search.sentence), *_own(search), *path_lines(search)]
     for step in search.path:
@@ -71,7 +50,11 @@ def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
     if not search.path:
         lines.append("  no parent found among the registered models")
     for x in record.declared:
-        lines.append(f"  declared  {printable(x.name)}: {x.state} ({printable(declared_words(x))})")
+        words = printable(declared_words(x))
+        if x.state == "undeclared":
+            lines.append(f"  not declared  {printable(x.name)}: {words}")
+        else:
+            lines.append(f"  declared  {printable(x.name)}: {x.state} ({words})")
     if record.licence:
         lines.append(f"  licence declared: {printable(record.licence)}")
     return [*lines, *_end(search, registry)]
@@ -106,16 +89,11 @@ def _end(record: Search, registry: str) -> list[str]:
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
     lines += [f"  skipped  {printable(x.what)}: {printable(why(x))}" for x in record.skipped]
     lines.append(
-        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g} in"
-        f" all, {record.paid_alpha:.1e} for each scanned; {record.seconds:.2f} s,"
+        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g},"
+        f" for each comparison {record.paid_alpha:.1e}; {record.seconds:.2f} s,"
         f" seed {record.seed}, weightkin {record.version}"
     )
     return lines
-
-
-def _model(m: Registered) -> str:
-    notes = f" ({'; '.join(map(printable, m.notes))})" if m.notes else ""
-    return f"#{m.id} {printable(m.name)}{notes}"
 
 
 def _relative(x: Relative) -> str:
@@ -125,7 +103,8 @@ def _relative(x: Relative) -> str:
 
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    sure = f"{step.direction}, {probability_words(step.direction_probability)}"
+    sure = probability_words(step.direction_probability)
+    sure = sure if step.direction == "determined" else f"undetermined, {sure}"
     parent = numbered(step.parent, step.parent_id)
     return f"{parent} ({printable(step.kind)}{weight}; direction {sure})"
 

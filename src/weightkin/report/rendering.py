@@ -19,15 +19,14 @@ from weightkin.records.sketching import Sketching
 from weightkin.report import graph_formats
 from weightkin.report.checking import check_lines
 from weightkin.report.cyclonedx import cyclonedx
-from weightkin.report.estimating import estimate_lines
 from weightkin.report.heatmap import location_lines
 from weightkin.report.in_toto import in_toto
+from weightkin.report.lists import adding_lines, estimate_lines, listing_lines, sketching_lines
 from weightkin.report.model import ModelRecord, model_lines
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import Parentage, of_comparison, of_trace
-from weightkin.report.registry import adding_lines, listing_lines, search_lines, trace_lines
+from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.sarif import sarif
-from weightkin.report.sketching import sketching_lines
 from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from weightkin.formats.declared import folder_of
 from weightkin.formats.table import format_of
 from weightkin.records.checking import RULES, Check, Checked, Finding
+from weightkin.report.findings import RULE_WORDS, advice
 from weightkin.report.terminal import printable
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -46,7 +47,7 @@ def sarif(record: Check, base: Path | None = None) -> str:
                 "toolExecutionNotifications": [
                     {
                         "level": "error",
-                        "message": {"text": _text(f"{model.name}: {finding.reason}")},
+                        "message": {"text": _text(f"{model.name}: {finding.sentence}")},
                         "associatedRule": {"id": finding.rule, "index": RULE_INDEX[finding.rule]},
                     }
                     for model in record.models
@@ -65,37 +66,38 @@ def sarif(record: Check, base: Path | None = None) -> str:
 
 
 def _rule(rule: str) -> dict[str, Any]:
-    about = RULES[rule]
+    level, (title, text) = RULES[rule], RULE_WORDS[rule]
     name = "".join(word.capitalize() for word in rule.split("-"))
     return {
         "id": rule,
         "name": name,
-        "shortDescription": {"text": about.title},
-        "fullDescription": {"text": f"{about.title} {about.help}"},
-        "help": {"text": about.help},
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": f"{title} {text}"},
+        "help": {"text": text},
         "defaultConfiguration": {
-            "level": "none" if about.level == "off" else about.level,
-            "enabled": about.level != "off",
+            "level": "none" if level == "off" else level,
+            "enabled": level != "off",
         },
         "properties": {"tags": ["supply-chain", "provenance"]},
     }
 
 
 def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, Any]:
-    ancestor = finding.ancestor
+    ancestor, found = finding.ancestor, finding.summary
     values: dict[str, Any] = {
         "model": model.digest,
         "state": finding.state,
-        "advice": finding.advice,
+        "reason": finding.code,
+        "advice": advice(finding),
     }
-    if finding.verdict:
+    if found is not None:
         values |= {
-            "verdict": finding.verdict,
-            "basis": finding.basis,
-            "log10Pvalue": finding.log10_pvalue,
-            "kind": list(finding.kind),
-            "direction": finding.direction,
-            "directionProbability": finding.direction_probability,
+            "verdict": found.verdict,
+            "basis": found.basis,
+            "log10Pvalue": found.log10_pvalue,
+            "kind": list(found.kind),
+            "direction": "undetermined" if found.parent == "undetermined" else "determined",
+            "directionProbability": found.probability,
         }
     if ancestor is not None:
         values["ancestor"] = {
@@ -103,14 +105,14 @@ def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, An
             "source": printable(ancestor.source),
             "digest": ancestor.digest,
         }
-    if finding.effect is not None:
-        values["effect"] = {"observed": finding.effect.observed, "chance": finding.effect.chance}
+    if found is not None and found.effect is not None:
+        values["effect"] = {"observed": found.effect.observed, "chance": found.effect.chance}
     return {
         "ruleId": finding.rule,
         "ruleIndex": RULE_INDEX[finding.rule],
         "level": finding.level,
         "kind": "fail",
-        "message": {"text": _text(f"{model.name}: {finding.reason}. {finding.advice}")},
+        "message": {"text": _text(f"{model.name}: {finding.sentence}. {advice(finding)}")},
         "locations": [_location(model, base)],
         "partialFingerprints": {FINGERPRINT: finding.fingerprint},
         "properties": values,

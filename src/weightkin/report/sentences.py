@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from weightkin.records import Clue, Comparison, Skipped
-from weightkin.records.checking import Against, Check
+from weightkin.records import Clue, Comparison, Note, Skipped
+from weightkin.records.checking import Against, Check, Finding
 from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import pvalue_words
@@ -13,14 +13,15 @@ from weightkin.records.kinds import equal_kinds
 from weightkin.records.location import Location
 from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
 from weightkin.text import counted
 
 NOTHING = "nothing the two models have in common"
 ALIGNED = {
-    "not-confirmed": "units outside the sample do not show it",
-    "losses-copy": "the residual width alone, which losses on hidden states copy",
-    "too-weak": "too weakly alike to exclude an arranged order",
+    "not-confirmed": "not confirmed on units outside the sample",
+    "losses-copy": "only the residual width, which training on hidden states aligns too",
+    "too-weak": "units are too little alike to exclude that one model was reordered to match",
 }
 OUTCOMES = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could be checked"}
 
@@ -28,7 +29,7 @@ OUTCOMES = {"pass": "passed", "hit": "policy hit", "incomplete": "not all could 
 @singledispatch
 def one_line(record: object) -> str:
     """What a record says, as one line."""
-    raise TypeError(f"{type(record).__name__} is no record that is said in one line")
+    raise TypeError(f"{type(record).__name__} has no one-line form")
 
 
 @one_line.register
@@ -66,7 +67,7 @@ def _calibrated(x: Summary) -> str:
 
 
 def _equal(x: Summary) -> str:
-    """How much is equal, rounded down; nothing in a record that does not say."""
+    """How much is equal, rounded down; nothing in a record without that number."""
     if x.equal_share is None:
         return ""
     seen = "sampled parameters" if x.equal_basis == "sample" else "parameters"
@@ -82,6 +83,16 @@ def _(x: Relative) -> str:
 @one_line.register
 def _(x: Against) -> str:
     return one_line(x.summary)
+
+
+@one_line.register
+def _(x: Finding) -> str:
+    return finding_line(x)
+
+
+@one_line.register
+def _(x: Note) -> str:
+    return note_line(x)
 
 
 @one_line.register
@@ -105,12 +116,12 @@ def _(record: Location) -> str:
     if not record.n_hypotheses and not record.matched:
         return f"not testable: {why(record.skipped[0]) if record.skipped else NOTHING}"
     smallest = pvalue_words(record.log10_pvalue)
-    paid = f"({smallest}, Holm over {record.n_hypotheses} hypotheses)"
+    paid = f"({smallest}, corrected for {record.n_hypotheses} tests)"
     if not record.matched:
-        where = " but the residual width is" if record.residual_is_found else ""
+        where = ", but the residual width was" if record.residual_is_found else ""
         cells = [p for m in record.matrices for row in m.log10_pvalues for p in row]
         if not where and any(10**p <= record.alpha for p in cells):
-            words = "units line up, but are no more alike than chance"
+            words = "unit order agrees, but units are no more alike than by chance"
             return f"no block of a was found in b: {words} {paid}"
         return f"no block of a was found in b{where} {paid}"
     n_found = len({x.block_a for x in record.matched})
@@ -126,13 +137,14 @@ def _(graph: FamilyGraph) -> str:
     n_alone = sum(len(x) == 1 for x in graph.components) - n_untested
     n_models = len(graph.nodes) - n_hidden + n_same
     parts = [counted(len(graph.families), "family")] if graph.families else ["no family"]
-    parts += [f"{n_alone} without relatives here"] if n_alone else []
+    parts += [f"{n_alone} without relatives"] if n_alone else []
     parts += [f"{n_untested} not testable"] if n_untested else []
     parts += [counted(n_same, "duplicate")] if n_same else []
     parts += [counted(n_hidden, "unobserved ancestor")] if n_hidden else []
     if graph.edges:
         n_open = sum(edge.direction == "undetermined" for edge in graph.edges)
-        parts.append(f"{counted(len(graph.edges), 'edge')}, {n_open} of undetermined direction")
+        open_ = f" ({n_open} of undetermined direction)" if n_open else ""
+        parts.append(f"{counted(len(graph.edges), 'edge')}{open_}")
     return f"{counted(n_models, 'model')}: {', '.join(parts)}"
 
 
@@ -142,14 +154,15 @@ def _(record: Search) -> str:
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
         n_others = record.n_scanned - (record.registered is not None)
-        others = f"the same values as none of {counted(n_others, 'other model')}"
+        others = f"none of {counted(n_others, 'other model')} has the same values"
         said = why(reason) if reason else NOTHING
         return f"{record.name}: not testable: {said} ({others}){left}"
     if not record.relatives:
-        n_left = record.n_scanned - len(record.untested)
-        open_ = f", {len(record.untested)} not testable" if record.untested else ""
-        said = f"no evidence of shared weights with {n_left} models{open_}"
-        return f"{record.name}: {said}{left}"
+        n_tested = record.n_compared - len(record.untested)
+        found = [f"no evidence of shared weights with the {n_tested} compared"] if n_tested else []
+        found += [f"{len(record.untested)} not testable"] if record.untested else []
+        said = ", ".join(found) or "no candidate to compare"
+        return f"{record.name}: no relatives found among {record.n_scanned} models ({said}){left}"
     n = counted(len(record.relatives), "relative")
     return f"{record.name}: {n} among {record.n_scanned} models{left}"
 

@@ -11,6 +11,7 @@ from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.derived import derivation_lines
 from weightkin.report.reasons import why
+from weightkin.text import counted, percent
 
 AXIS_WORDS = {
     "units": "hidden units",
@@ -21,8 +22,16 @@ AXIS_WORDS = {
     "token units": "units by tokens",
     "token signs": "signs by tokens",
 }
-PART_WORDS = {"aligned-only": "lines up, which settles nothing", "no-evidence": "no evidence"}
-UNUSUAL = 1.4  # effect ratio of matched units that no stranger of the results reached
+PART_WORDS = {
+    "aligned-only": "aligned only",
+    "no-evidence": "no evidence",
+    "not-testable": "not testable",
+}
+UNUSUAL = 1.4  # effect ratio of matched units that no unrelated pair of the results reached
+NULL = (
+    "  null hypothesis: the two models were initialised independently (no shared seed or formula),",
+    "    and neither was reordered so that its units match those of the other",
+)
 MAX_SKIPPED = 6
 MANY = 1_000_000
 UNBROKEN = "\u00a0"  # a space where no line ends
@@ -45,13 +54,13 @@ def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
     if record.axes:
-        lines += ["", f"  {'axis':<16}{'p':>15}  {'blocks':>6}  median cosine (chance level)"]
+        lines += ["", f"  {'axis':<16}{'p':>15}  {'blocks':>6}  median cosine (best wrong match)"]
     for axis in record.axes:
         p = TOO_FEW if is_too_few(record, axis) else _pvalue(axis.log10_pvalue)
         words = AXIS_WORDS.get(axis.axis, axis.axis)
         lines.append(f"  {words:<16}{p:>15}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
     lines += _by_luck(record)
-    lines += ["", *_notes(record, MANY if is_full else MAX_SKIPPED)]
+    lines += ["", *_notes(record, is_full=is_full)]
     return lines + (_tests(record) if is_full else [])
 
 
@@ -112,7 +121,8 @@ def _not_run(record: Comparison) -> list[str]:
     if record.verdict == "dependent":
         return []
     whys = [why(x) for x in record.skipped if x.test == "blind"]
-    return [f"  blind tests, which find hidden copies, were not run: {printable(x)}" for x in whys]
+    said = "  tests that find permuted or rotated copies were not run: "
+    return [said + printable(x) for x in whys]
 
 
 def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
@@ -133,19 +143,20 @@ def _by_luck(record: Comparison) -> list[str]:
     if not found:
         return []
     names = ", ".join(AXIS_WORDS.get(x.axis, x.axis) for x in found)
-    return [f"  {names}: the cosine is that of the few units that match by their index"]
+    return [f"  {names}: this cosine is that of the few units that match their own index"]
 
 
-def _notes(record: Comparison, most: int) -> list[str]:
-    lines = []
-    lines.append("  null: independent initialisations, the unit order of one model not arranged,")
-    lines.append("        no common formula or fixed seed behind the start of an axis")
+def _notes(record: Comparison, *, is_full: bool) -> list[str]:
+    most = MANY if is_full else MAX_SKIPPED
+    lines = [*NULL] if record.axes else []
     lines += _outside(record)
+    lines += _token_views(record)
     lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
     lines += _next_commands(record)
-    for part in record.parts if len(record.parts) > 1 else ():
+    is_mixed = any(part.verdict != record.verdict for part in record.parts)
+    for part in record.parts if is_mixed or is_full else ():
         said = PART_WORDS.get(part.verdict, part.verdict)
         lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")
     changed = [x for x in record.layers if x.relation != "kept"]
@@ -169,7 +180,10 @@ def _notes(record: Comparison, most: int) -> list[str]:
         lines.append(f"  skipped  {n_left} more (-v lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}
     for model in sorted(trusts):
-        lines.append(f"  relies on the unit order of {model} alone")
+        other = "b" if model == "a" else "a"
+        lines.append(
+            f"  p-values use the unit order of {model} only, since that of {other} is not random"
+        )
     lines.append(
         f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
         f" {record.method}, seed {record.seed}, weightkin {record.version}"
@@ -183,7 +197,7 @@ def command_line(*words: str) -> str:
 
 
 def _next_commands(record: Comparison) -> list[str]:
-    """What to run where this comparison leaves open what another one would tell."""
+    """What to run where another comparison would answer what this one leaves open."""
     pair = record.a.source, record.b.source
     is_equal = record.equal is not None and record.equal.share == 1.0
     if record.equal is not None and is_equal and record.equal.basis == "sample":
@@ -199,30 +213,43 @@ def _tests(record: Comparison) -> list[str]:
     """Every test, a line each."""
     if not record.tests:
         return []
-    lines = ["", f"  {'test':<14}{'blocks':<26}{'units':>6}{'statistic':>12}{'log10 p':>10}  null"]
+    lines = ["", f"  {'test':<18}{'blocks':<26}{'units':>6}{'statistic':>12}{'log10 p':>10}  null"]
     for t in record.tests:
         blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
         name = f"{t.axis} {t.view}" if t.view else t.axis
         lines.append(
-            f"  {printable(name):<14}{printable(blocks):<26}{t.n_units:>6}"
+            f"  {printable(name):<17} {printable(blocks):<25} {t.n_units:>6}"
             f"{t.statistic:>12.5g}{t.log10_pvalue:>10.2f}  {t.null}"
         )
     return lines
 
 
 def _outside(record: Comparison) -> list[str]:
-    """What units outside the sample say, where they were looked at."""
+    """What units outside the sample show, where they were read."""
     lines = []
     for axis in record.axes:
         words = AXIS_WORDS.get(axis.axis, axis.axis)
         if axis.confirmed in ("second-run", "refuted"):
-            said = "show it too" if axis.confirmed == "second-run" else "do not show it"
+            said = "" if axis.confirmed == "second-run" else "not "
             lines.append(
-                f"  {words}: units outside the sample {said} ({_effect(axis.second_effect)})"
+                f"  {words}: {said}confirmed on units outside the sample"
+                f" ({_effect(axis.second_effect)})"
             )
         elif axis.confirmed == "sketch" and axis.passes:
-            lines.append(f"  {words}: from a sketch, without units outside the sample")
+            lines.append(f"  {words}: not checked on units outside the sample (sketch)")
     return lines
+
+
+def _token_views(record: Comparison) -> list[str]:
+    """How far two sketches agree on what units and heads do to tokens."""
+    found = record.token_views
+    said = []
+    if found and (x := found.units):
+        said.append(f"{x.share:.1%} of {x.n} units (at wrong depths {x.control:.1%})")
+    if found and (x := found.heads):
+        level = "" if x.level is None else f", level {x.level:.2f}"
+        said.append(f"{x.share:.1%} of {x.n} key heads (at wrong depths {x.control:.1%}{level})")
+    return [f"  seen through tokens, two views agree on {' and '.join(said)}"] if said else []
 
 
 def _reach(record: Comparison) -> list[str]:
@@ -231,28 +258,31 @@ def _reach(record: Comparison) -> list[str]:
         return []
     p = pvalue_words(record.smallest_log10_pvalue)
     return [
-        f"  at best the tests could have shown {p}, on {record.tested_share:.0%} of the parameters"
+        f"  the tests cover {percent(record.tested_share)} of the parameters and could have shown"
+        f" {p} at best"
     ]
 
 
 def _calibration(x: Calibration) -> list[str]:
     """Calibrated evidence with its controls, and the sanity figure beside it."""
-    said = f"  calibrated: two views agree on {x.statistic:.1%} of the units"
-    said += f" (at wrong depths {x.wrong_depth:.1%}"
+    said = f"  calibrated: two matrices match {percent(x.statistic, 1)} of the units alike"
+    said += f" (between blocks of different depth: {percent(x.wrong_depth, 1)}"
     if x.n_controls:
-        said += f"; {x.n_controls} controls at most {x.largest_control:.1%}"
-    return [f"{said}; {x.model_class})"]
+        most = percent(x.largest_control, 1)
+        said += f"; {counted(x.n_controls, 'unrelated pair')}, {x.model_class}: at most {most}"
+    return [f"{said})"]
 
 
 def _unusual(record: Comparison) -> list[str]:
-    """A warning against reading too much into `no-evidence` when matched units are alike."""
+    """A warning beside `no-evidence` when matched units are unusually alike."""
     for axis in record.axes:
         if record.verdict == "no-evidence" and axis.axis in SIGNS and axis.effect is not None:
             effect = axis.effect
             if effect.ratio >= UNUSUAL:
                 return [
-                    f"  note: matched units are unusually alike ({effect.observed:.2f}, by chance"
-                    f" {effect.chance:.2f}), which no exact test may use: no exoneration"
+                    f"  note: matched units are unusually alike (cosine {effect.observed:.2f}, best"
+                    f" wrong match {effect.chance:.2f}); exact tests cannot use this, but it makes"
+                    " a relation plausible"
                 ]
     return []
 

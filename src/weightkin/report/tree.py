@@ -1,4 +1,4 @@
-"""A family as a drawing in characters, and why one model hangs where it hangs."""
+"""A family graph as a tree in characters, and the reasons for one model's parent."""
 
 from __future__ import annotations
 
@@ -10,34 +10,32 @@ from typing import Any
 from weightkin.errors import UsageError
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.kinds import KINDS
 from weightkin.report.clues import evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
+from weightkin.text import percent
 
 LONGEST_NODE_NAME = 60  # characters of a name
 WIDE = 1 << 30  # columns: no line is too long
 UNOBSERVED = "(unobserved ancestor)"
-# the number of a kind that says most about it
+# the main number of a kind, in words
 MAIN_NUMBER = {
     "bits": "{} bits",
     "rank": "rank {}",
     "dtype": "{}",
     "share": "share {}",
     "n_units": "{} units",
-    "n_layers": "{} layers",
-    "kept_layers": "{} layers",
+    "kept_layers": "{} blocks",
     "n_rows": "{} rows",
     "n_experts": "{} experts",
     "method": "{}",
-    "scale": "scale {}",
 }
-
-
-# what the second parent is behind in, by the unit of the record
+# what the runner-up is worse in, by the unit of the record
 BEHIND = {
-    "log-odds": "{} behind, in log-odds of distance, direction and inheritance together",
-    "log distance": "{} behind, in the natural logarithm of the distance",
-    "distance": "{} behind, in relative distance",
+    "log-odds": "log-odds of distance, direction and inheritance",
+    "log distance": "the natural logarithm of the distance",
+    "distance": "relative distance",
 }
 
 
@@ -57,7 +55,7 @@ ASCII_LINES = _Lines("|", "`", "|", ("-> ", "-- "), "...")
 
 
 def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
-    """The drawing, then what its signs mean, the proof and what was skipped.
+    """The drawing, then what its signs mean, unproven edges and what was skipped.
 
     Lines of the drawing are no longer than ``width``, as far as names allow.
     """
@@ -74,7 +72,7 @@ def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = W
     into: dict[str, list[FamilyEdge]] = {}
     for edge in graph.edges:
         into.setdefault(edge.child, []).append(edge)
-    above = {child: sorted(edges, key=_heaviest) for child, edges in into.items()}
+    above = {child: sorted(edges, key=lambda x: -abs(x.weight)) for child, edges in into.items()}
     below: dict[str, list[FamilyEdge]] = {}
     for edges in above.values():
         below.setdefault(edges[0].parent, []).append(edges[0])
@@ -84,19 +82,19 @@ def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = W
         for root in [x for x in component if x not in above]:
             lines += _tree(root, nodes, above, below, drawn, graph.alpha, width)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
-    open_ = dict.fromkeys(graph.untested, "  not testable with any other model here")
+    open_ = dict.fromkeys(graph.untested, "  not testable with any other model")
     titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
     lines += ["", *titles] if alone else []
     return lines if is_unicode else [_ascii(line) for line in lines]
 
 
 def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[str]:
-    """Why this parent: what relates the two, what gives the direction, what came second.
+    """Why this parent: the evidence of the relation and of the direction, and the runner-up.
 
     Raises
     ------
     UsageError
-        No model, or more than one, goes by that id, name or source.
+        No model, or more than one, has that id, name or source.
     """
     drawn = UNICODE if is_unicode else ASCII_LINES
     nodes = {node.id: node for node in graph.nodes}
@@ -104,26 +102,26 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     lines = [_title(node, drawn)]
     edges = graph.parents_of(node.id)
     if not edges:
-        lines.append("  no parent of it was found among these models")
+        lines.append("  no parent found among these models")
     for edge in edges:
-        tie = "made from" if edge.direction == "determined" else "related to"
+        tie = "derived from" if edge.direction == "determined" else "related to"
         lines += ["", f"  {tie} {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
         is_equal = rests_on_values(edge, graph.alpha)
         related = "equal values" if is_equal else pvalue_words(edge.log10_pvalue)
-        lines.append(f"    related    {related}, relative distance {_number(edge.distance)}")
-        lines.append(f"    direction  {_direction(edge).removeprefix('direction ')}")
-        lines.append(f"    support    {edge.support:.2f} of the resamples have this parent")
+        distance = f"relative distance of all tensors {_number(edge.distance)}"
+        lines.append(f"    related    {related}, {distance}")
+        lines.append(f"    direction  {_why_direction(edge)}")
+        lines.append(f"    support    {percent(edge.support)} of resamples have this parent")
         lines += [
-            f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}" for x in edge.evidence
+            f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}"
+            for x in edge.evidence
+            if x.code != "relative-distance"
         ]
-        if edge.runner_up is None:
-            lines.append("    second     no other candidate")
-        else:
-            second = _name(nodes[edge.runner_up.parent], drawn)
-            lines.append(f"    second     {second}, {behind_words(edge.runner_up)}")
+        next_ = edge.runner_up
+        second = f"{_name(nodes[next_.parent], drawn)} ({behind_words(next_)})" if next_ else "none"
+        lines.append(f"    runner-up  {second}")
     children = [edge for edge in graph.edges if edge.parent == node.id]
-    if children:
-        lines.append("")
+    lines += [""] if children else []
     for edge in children:
         tie = "parent of" if edge.direction == "determined" else "related to"
         lines.append(f"  {tie} {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
@@ -133,12 +131,12 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
 def behind_words(second: RunnerUp) -> str:
     """By how much another parent would be worse, and in which unit."""
     unit = printable(second.unit)
-    how = BEHIND.get(unit, f"{{}} behind, in {unit}" if unit else "{} behind")
-    return how.format(_number(second.behind)) if second.behind > 0 else "tied"
+    where = f" in {BEHIND.get(unit, unit)}" if unit else ""
+    return f"worse by {_number(second.behind)}{where}" if second.behind > 0 else "tied"
 
 
 def kind_words(edge: FamilyEdge) -> str:
-    """How the child was made, with the number that says most: ``quantised (4 bits)``."""
+    """How the child was made, with its main number: ``quantised (4 bits)``."""
     number = _main_number(edge.kind_details)
     number = "" if number == edge.kind else number  # a merge by the method of that name
     also = edge.kind_details.get("also")
@@ -185,20 +183,32 @@ def _words(edge: FamilyEdge, alpha: float) -> str:
 
 
 def _related(edge: FamilyEdge, alpha: float) -> str:
-    """The p-value of an edge, or what stands for it where no exact test reached alpha."""
+    """The p-value of an edge, or its other evidence where no exact test reached alpha."""
     if 10**edge.log10_pvalue <= alpha:
         return pvalue_words(edge.log10_pvalue)
     if rests_on_values(edge, alpha):
         return "equal values"
     compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
     is_calibrated = any(x["basis"] == "calibrated" for x in compared)
-    return "calibrated evidence" if is_calibrated else "not proven at alpha"
+    return "calibrated evidence" if is_calibrated else "no exact test"
 
 
 def _direction(edge: FamilyEdge) -> str:
-    if edge.direction == "undetermined":
-        return f"direction undetermined ({probability_words(edge.direction_probability)})"
-    return f"direction {probability_words(edge.direction_probability)}"
+    sure = probability_words(edge.direction_probability)
+    return f"direction {sure if edge.direction == 'determined' else f'undetermined ({sure})'}"
+
+
+def _why_direction(edge: FamilyEdge) -> str:
+    """The direction of an edge, and where it is open why."""
+    estimate = f"estimate {probability_words(edge.direction_probability)}"
+    if edge.direction == "determined":
+        return f"determined ({estimate})"
+    least = KINDS[edge.kind].determined_from if edge.kind in KINDS else None
+    if least is None:
+        return f"undetermined: never claimed for the kind {printable(edge.kind)} ({estimate})"
+    if edge.direction_probability < least:
+        return f"undetermined ({estimate}, at least {least} is needed)"
+    return f"undetermined: too few resamples have this parent ({estimate})"
 
 
 def _title(node: FamilyNode, drawn: _Lines) -> str:
@@ -210,19 +220,16 @@ def _name(node: FamilyNode, drawn: _Lines) -> str:
     return _cut(printable(node.id), LONGEST_NODE_NAME, drawn) if node.observed else UNOBSERVED
 
 
-def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
-    """The weakest p-value of all edges, or which edges are not proven."""
+def _unproven(graph: FamilyGraph, drawn: _Lines) -> list[str]:
+    """Edges on which no exact test reached alpha and the values are not equal."""
     nodes = {node.id: node for node in graph.nodes}
-    unproven = [edge for edge in graph.edges if 10**edge.log10_pvalue > graph.alpha]
-    n_equal = len(unproven)
-    unproven = [edge for edge in unproven if not rests_on_values(edge, graph.alpha)]
-    n_equal -= len(unproven)
+    unproven = [
+        edge
+        for edge in graph.edges
+        if 10**edge.log10_pvalue > graph.alpha and not rests_on_values(edge, graph.alpha)
+    ]
     if not unproven:
-        proven = [e.log10_pvalue for e in graph.edges if 10**e.log10_pvalue <= graph.alpha]
-        where = f"{len(proven)} of {len(graph.edges)} edges" if n_equal else "every edge"
-        said = [f"{pvalue_words(max(proven))} on {where}"] if proven else []
-        said += [f"equal values on {n_equal}"] if n_equal else []
-        return f"relatedness: {', '.join(said)}"
+        return []
     said = [
         f"{_name(nodes[e.parent], drawn)} {drawn.solid[0]}{_name(nodes[e.child], drawn)}"
         f" ({pvalue_words(e.log10_pvalue)})"
@@ -230,7 +237,7 @@ def _proof(graph: FamilyGraph, drawn: _Lines) -> str:
     ]
     said += [f"{len(unproven) - MAX_SKIPPED} more"] if len(unproven) > MAX_SKIPPED else []
     count = f"{len(unproven)} of {len(graph.edges)} edges"
-    return f"relatedness not proven at alpha on {count}: {'; '.join(said)}; see --explain CHILD"
+    return [f"no exact test reached alpha on {count}: {'; '.join(said)}; see --explain CHILD"]
 
 
 def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
@@ -238,9 +245,8 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if any(edge.direction == "undetermined" for edge in graph.edges):
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
-        lines.append(f"{UNOBSERVED}: one that is not among these models")
-    if graph.edges:
-        lines.append(_proof(graph, drawn))
+        lines.append(f"{UNOBSERVED}: a model that is not among those given")
+    lines += _unproven(graph, drawn)
     for skip in graph.skipped[:MAX_SKIPPED]:
         lines.append(f"skipped  {printable(skip.what)}: {printable(why(skip))}")
     if len(graph.skipped) > MAX_SKIPPED:
@@ -280,10 +286,6 @@ def _main_number(details: Mapping[str, Any]) -> str:
         if isinstance(value, list | tuple):
             return words.format(len(value))
     return ""
-
-
-def _heaviest(edge: FamilyEdge) -> float:
-    return -abs(edge.weight)
 
 
 def _number(value: float) -> str:

@@ -1,9 +1,9 @@
 """The file of a sketch: safetensors with equal bytes for equal sketches, hostile when read.
 
-Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored; the metadata
-says everything else as JSON. Whatever can be computed again (row
-indices of runs, digests of samples, facts of values) is not stored, so it cannot be forged apart
-from the values.
+Tensors ``run/NAME``, ``scattered/NAME`` and ``tail/NAME`` hold the values as stored, those of
+`sketch.views_file` its token views; the metadata says everything else as JSON. Whatever can be
+computed again (row indices of runs, digests of samples, facts of values) is not stored, so it
+cannot be forged apart from the values.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -35,6 +36,7 @@ from weightkin.sketch.parse_metadata import (
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.sketch.views_file import DTYPES, PREFIX, checked_views, views_arrays, views_text
 from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
@@ -80,7 +82,7 @@ def write_sketch(sketch: Sketch, path: Path, *, overwrite: bool = False) -> int:
         else:
             os.link(name, path)  # noqa: PTH200 (fails if there is anything at the path)
     except FileExistsError:
-        raise UsageError(f"{path}: exists already, and is not overwritten") from None
+        raise UsageError(f"{path}: already exists and is not overwritten") from None
     except OSError as error:
         raise unwritable(path, error) from None
     finally:
@@ -141,17 +143,24 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
                 expect = f"{entry.dtype} {list(expected)}"
                 raise unreadable(path, f"{found} as {quoted(key)}", expect)
             else:
-                place = contents.places[key]
-                raw = file.read([(place.offset, place.offset + info.n_bytes)])
-                pieces.append(raw.view(place.dtype).reshape(n_rows, n_columns))
+                pieces.append(_read(file, contents, key).reshape(n_rows, n_columns))
         tensor = _tensor(entry, keys[entry.name], pieces)
         tensors[tensor.name] = tensor
+    views = None
+    if scheme.has_views:
+
+        def read(key: str) -> npt.NDArray[Any]:
+            left.pop(key)
+            return _read(file, contents, key)
+
+        views = checked_views(path, metadata.get("views", ""), dict(left), read)
     if left:
         raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
     return Sketch(
         scheme=scheme,
         tensors=tensors,
         anatomy=stored_anatomy(metadata.get("anatomy", ""), runs, stated["name"]),
+        views=views,
         **stated,
         **facts,
     )
@@ -162,21 +171,32 @@ def sketch_bytes(sketch: Sketch) -> bytes:
     header: dict[str, Any] = {"__metadata__": _metadata(sketch)}
     pieces: list[bytes] = []
     end = 0
-    for part in PARTS:
-        for tensor in sketch.as_stored.values():
-            array = _part(tensor, part)
-            if part != "run" and not array.size:
-                continue
-            pieces.append(raw_bytes(array))
-            begin, end = end, end + len(pieces[-1])
-            header[f"{part}/{tensor.stored_name}"] = {
-                "dtype": tensor.dtype,
-                "shape": list(array.shape),
-                "data_offsets": [begin, end],
-            }
+    for key, dtype, array in _arrays(sketch):
+        pieces.append(raw_bytes(array))
+        begin, end = end, end + len(pieces[-1])
+        shape = list(array.shape)
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)
     return b"".join([len(text).to_bytes(8, "little"), text, *pieces])
+
+
+def _arrays(sketch: Sketch) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
+    """Tensors of the file in their order, each with its dtype."""
+    for part in PARTS:
+        for tensor in sketch.as_stored.values():
+            array = _part(tensor, part)
+            if part == "run" or array.size:
+                yield f"{part}/{tensor.stored_name}", tensor.dtype, array
+    if sketch.views is not None:
+        for key, array in views_arrays(sketch.views).items():
+            yield key, DTYPES[key.removeprefix(PREFIX)], array
+
+
+def _read(file: File, contents: Contents, key: str) -> npt.NDArray[Any]:
+    place, info = contents.places[key], contents.tensors[key]
+    raw = file.read([(place.offset, place.offset + info.n_bytes)])
+    return raw.view(place.dtype).reshape(info.shape)
 
 
 def _part(tensor: SketchedTensor, part: str) -> npt.NDArray[Any]:
@@ -226,7 +246,7 @@ def _metadata(sketch: Sketch) -> dict[str, str]:
         "scattered": _json([list(index) for index in scattered]),
         "scheme": sketch.scheme.name,
         "tensors": _json(entries),
-    }
+    } | ({} if sketch.views is None else {"views": views_text(sketch.views)})
 
 
 def _json(value: Any) -> str:

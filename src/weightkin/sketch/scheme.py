@@ -13,7 +13,7 @@ random sample (see `sketch.overlap` for what that costs an estimate).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,16 @@ N_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unl
 MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
 MAX_NUMBER = 1 << 20  # of any parameter in a name
 WHOLE_SCHEME = "ws1-whole"
-_NAME = re.compile(r"ws1-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
+_NAME = re.compile(r"(ws1|ws2)-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How much a sketch keeps of every tensor. Two sketches of equal schemes can be compared."""
+    """How much a sketch keeps of every tensor. Two sketches of equal schemes can be compared.
+
+    ``ws2`` is ``ws1`` and token views beside it (`sketch.token_views`): samples of one are samples
+    of the other, so the two are equal.
+    """
 
     n_rows: int = 48
     n_scattered: int = 16
@@ -39,11 +43,12 @@ class Scheme:
     n_tail: int = 64
     n_tail_columns: int = 32
     is_whole: bool = False
+    has_views: bool = field(default=True, compare=False)
 
     @classmethod
     def whole(cls) -> Scheme:
         """Keep everything: for small models, and to check estimates."""
-        return cls(0, 0, 0, 0, 0, is_whole=True)
+        return cls(0, 0, 0, 0, 0, is_whole=True, has_views=False)
 
     @classmethod
     def from_name(cls, name: str) -> Scheme:
@@ -51,13 +56,16 @@ class Scheme:
         if name == WHOLE_SCHEME:
             return cls.whole()
         match = _NAME.fullmatch(name)
-        numbers = [int(text) for text in match.groups()] if match else []
+        version, *texts = match.groups() if match else ("",)
+        numbers = [int(text) for text in texts]
         if not numbers or not numbers[0] or not numbers[2] or max(numbers) > MAX_NUMBER:
             raise UsageError(
                 f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE_SCHEME}"
             )
         n_rows, n_scattered, n_columns, n_tail, n_tail_columns = numbers
-        return cls(n_rows, n_scattered, n_columns, n_tail, n_tail_columns)
+        return cls(
+            n_rows, n_scattered, n_columns, n_tail, n_tail_columns, has_views=version == "ws2"
+        )
 
     @property
     def name(self) -> str:
@@ -65,7 +73,8 @@ class Scheme:
         if self.is_whole:
             return WHOLE_SCHEME
         kept = f"r{self.n_rows}-s{self.n_scattered}-c{self.n_columns}"
-        return f"ws1-{kept}-t{self.n_tail}x{self.n_tail_columns}"
+        version = "ws2" if self.has_views else "ws1"
+        return f"{version}-{kept}-t{self.n_tail}x{self.n_tail_columns}"
 
     def run(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
         """Rows of the runs of a matrix of n rows: one from each start, in ascending order."""

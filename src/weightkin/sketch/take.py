@@ -18,11 +18,14 @@ from weightkin.catalogue.config import PARTS, heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
+from weightkin.sketch.elements import read_submatrix
 from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
-from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
+from weightkin.sketch.token_views import take_views, tokens_of
+from weightkin.sketch.tokens import NO_TOKENS
+from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_shape
 
 TOKEN_ROLES = ("embed", "unembed")
 MAX_FACT = 200  # characters of a declared fact
@@ -56,8 +59,8 @@ def take_sketch(
 ) -> Sketch:
     """Sample every tensor of a model.
 
-    Reads whole pages around the sampled pieces and nothing else: about 0.5 % of a model of 7
-    billion parameters.
+    Reads whole pages around the sampled pieces, and whole rows for the views: about 1 % of a model
+    of 7 billion parameters.
 
     Parameters
     ----------
@@ -84,11 +87,15 @@ def take_sketch(
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
     keys = keys_of_samples({layout.name: layout.shape for layout in layouts})
+    tokens = tokens_of(model, anatomy) if scheme.has_views else NO_TOKENS
 
     def sampled(of: Model) -> list[SketchedTensor]:
         return [_sample(of, layout, scheme, keys[layout.name]) for layout in layouts]
 
-    read_ahead(model, digest, sampled)
+    def views(of: Model) -> TokenViews | None:
+        return take_views(of, anatomy, tokens) if scheme.has_views else None
+
+    read_ahead(model, digest, sampled, views)
     tensors = sampled(model)
     identity = digest(model)
     full = full_digest(model) if with_full_digest else None
@@ -104,6 +111,7 @@ def take_sketch(
         stacks=anatomy.stacks,
         tensors={tensor.name: tensor for tensor in tensors},
         anatomy=cut_anatomy(anatomy, tensors),
+        views=views(model),
         config=_declared(model.config),
         bytes_read=model.bytes_read,
         problems=tuple((problem.what, problem.why) for problem in model.problems),
@@ -199,29 +207,7 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> Ske
 
 
 def _read(model: Model, layout: _Sampled, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
-    """Elements of a submatrix, as stored: as few pieces as there are."""
-    if not rows.size or not columns.size:
-        return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
-    width = matrix_shape(layout.shape)[1]
-    order = np.argsort(rows, kind="stable")
-    if len(columns) == width:  # whole rows: neighbours are one piece
-        first, stop = _pieces(rows[order])
-        spans = layout.offset + np.stack([first * width, stop * width], axis=-1)
-    else:
-        first, stop = _pieces(columns)
-        begins = layout.offset + rows[order, None] * width  # (n_rows, 1)
-        spans = np.stack([begins + first, begins + stop], axis=-1).reshape(-1, 2)
-    raw = model.storage.read_runs(layout.info.name, [(a, b) for a, b in spans.tolist()])
-    read = np.empty((len(rows), len(columns)), dtype=raw.dtype)
-    read[order] = raw.reshape(len(rows), len(columns))
-    return read
-
-
-def _pieces(index: Ints) -> tuple[Ints, Ints]:
-    """First and end of every run without gap in ascending indices."""
-    breaks = np.flatnonzero(np.diff(index) != 1)
-    first = index[np.concatenate(([0], breaks + 1))]
-    return first, index[np.concatenate((breaks, [len(index) - 1]))] + 1
+    return read_submatrix(model, layout.info, layout.shape, layout.offset, rows, columns)
 
 
 def _declared(config: Mapping[str, Any]) -> dict[str, Any]:

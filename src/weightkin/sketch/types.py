@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from weightkin.sketch.scheme import Scheme
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
 ]
+ViewReason = Literal["no-embedding", "no-gated-mlp", "no-key-heads", "few-tokens", "no-view-read"]
+VIEW_REASONS: tuple[str, ...] = get_args(ViewReason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,6 +83,45 @@ class SketchedTensor:
         return matrix_shape(self.shape)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Rows of the token table in a fixed order, and digests of their texts where those are known.
+
+    The first 63 bits of the SHA-256 of a text; no digests at all where rows were chosen by number.
+    """
+
+    rows: Ints  # (n_tokens,)
+    texts: Ints  # (n_tokens,), or (0,)
+
+    @property
+    def names(self) -> Ints:
+        """What tokens of two models are told by."""
+        return self.texts if len(self.texts) else self.rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockViews:
+    """Two views of some blocks: ``(n_blocks, 2, n_units, n_tokens)`` or ``(n_blocks, 2, 256)``."""
+
+    blocks: tuple[tuple[str, int], ...]  # (stack, block), ascending
+    stored: npt.NDArray[np.int8]
+    scales: Floats  # of each row: the shape of `stored` without its last dimension
+
+    @property
+    def values(self) -> Floats:
+        """The numbers that were rounded, in the shape of ``stored``."""
+        return self.stored * self.scales[..., None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenViews:
+    """Views of units and heads through the same tokens, or why there are none."""
+
+    tokens: Tokens
+    units: BlockViews | ViewReason
+    heads: BlockViews | ViewReason
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sketch:
     """A sample of every tensor of a model, with what is needed to test, measure and file it.
@@ -100,6 +141,7 @@ class Sketch:
     stacks: tuple[tuple[str, int], ...]  # (stack, number of blocks)
     tensors: Mapping[str, SketchedTensor]  # by name, which is the role; in order of stored names
     anatomy: Anatomy
+    views: TokenViews | None = None  # of a scheme that keeps some
     config: Mapping[str, Any]  # declared facts that matter: head counts, positions, vocabulary
     bytes_read: int  # of the model, when the sketch was taken
     problems: tuple[tuple[str, str], ...] = ()  # what of the model could not be read, and why

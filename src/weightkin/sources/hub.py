@@ -67,10 +67,11 @@ def repository_of(source: object) -> Asked:
     text = str(source).removeprefix(SCHEME)
     match = NAME.fullmatch(text)
     if match is None or ".." in text or "--" in match[1]:
-        raise unreadable(shown(source), "no name of a model", "hf://org/name or with @revision")
+        what = "not the name of a model on a hub; write org/name or hf://org/name"
+        raise unreadable(shown(source), what)
     repository, revision, part = match.groups()
     if part is not None and not _is_plain(part.removesuffix("/")):
-        raise unreadable(shown(source), f"the path {quoted(part)}", "a file or folder inside it")
+        raise unreadable(shown(source), f"{quoted(part)} is not a path inside the repository")
     return Asked(repository, revision or "main", (part or "").removesuffix("/"))
 
 
@@ -87,7 +88,7 @@ def open_repository(asked: Asked) -> Repository:
     """Resolve a revision to its commit and list its files: the hub's word, or its cache's."""
     cache = _cache() / f"models--{asked.repository.replace('/', '--')}"
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:
-        return _cached(asked, cache, "offline (HF_HUB_OFFLINE) and not in the cache")
+        return _cached(asked, cache, "offline (HF_HUB_OFFLINE)")
     transfer = _transfer()
     where = shown(pinned(asked.source, asked.revision))
     url = f"{transfer.endpoint}/api/models/{asked.repository}/revision/"
@@ -118,7 +119,7 @@ class _OnServer:
             if cached.is_file():
                 return LocalFile(cached, (home_of(self.snapshot),))
         if name not in self.names:
-            raise unreadable(self.path / name, "nothing there", "a file")
+            raise unreadable(self.path / name, "no such file")
         return RemoteFile(self.path / name, self.root + quote(name, safe=""), self.transfer)
 
 
@@ -132,7 +133,7 @@ class _InCache:
 
     def __call__(self, name: str) -> File:
         if name not in self.names:
-            raise OutOfReach(f"{located(self.folder / name)}: {self.why}; expected a file")
+            raise OutOfReach(f"{located(self.folder / name)}: not in the cache, and {self.why}")
         return LocalFile(self.folder / name, (home_of(self.folder),))
 
 
@@ -154,7 +155,7 @@ def _cached(asked: Asked, cache: Path, why: str) -> Repository:
             for name in files
         )
         names = sorted(name for name in found if _is_plain(name))
-    lacking = f"{where}: {why}; expected the model in {cache}"
+    lacking = f"{where}: {why}; the model is not in the cache ({cache})"
     if not names:
         raise OutOfReach(lacking)
     return Repository(asked, commit, Folder(folder, names, _InCache(folder, names, why)), lacking)
@@ -168,10 +169,10 @@ def _listing(where: str, answer: bytes) -> tuple[str, Sequence[str]]:
         commit, files = str(data["sha"]), data["siblings"]
         names = sorted({str(file["rfilename"]) for file in files})
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        found = f"a listing that cannot be read ({type(error).__name__})"
-        raise unreadable(where, found, "that of a hub") from None
+        what = f"the hub's list of files cannot be read ({type(error).__name__})"
+        raise unreadable(where, what) from None
     if not COMMIT.fullmatch(commit):
-        raise unreadable(where, f"commit {quoted(commit)}", "40 hexadecimal digits")
+        raise unreadable(where, f"the hub's commit {quoted(commit)} is not 40 hexadecimal digits")
     return commit, [name for name in names if _is_plain(name)]
 
 
@@ -188,7 +189,7 @@ def _is_plain(path: str) -> bool:
 def _transfer() -> Transfer:
     endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
     if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#]*)?", endpoint):
-        raise unreadable("HF_ENDPOINT", quoted(endpoint), "the address of a hub")
+        raise unreadable("HF_ENDPOINT", f"{quoted(endpoint)} is not the address of a hub")
     seconds = os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT", "")
     timeout = float(seconds) if re.fullmatch(r"[0-9]{1,6}", seconds) and int(seconds) else 30.0
     return Transfer(endpoint, _token(), timeout)

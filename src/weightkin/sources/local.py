@@ -52,8 +52,8 @@ class LocalFile:
         with opened(path) as handle:
             status, self.stamp = os.fstat(handle.fileno()), stamp_of(handle.fileno())
         if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
-            found = f"a sparse file, {status.st_size} bytes of which {status.st_blocks * 512} exist"
-            raise unreadable(path, found, "a file with its contents")
+            there = f"only {status.st_blocks * 512} of {status.st_size} bytes are on the disk"
+            raise unreadable(path, f"refused: a sparse file ({there})")
         self.path = path
         self.size = status.st_size
         self.pages = TouchedPages()
@@ -93,8 +93,8 @@ class LocalFile:
         while left:
             n = handle.readinto(left)
             if not n:
-                found = f"the end at byte {handle.tell()}"
-                raise unreadable(self.path, found, f"{self.size} bytes as when it was opened")
+                what = f"shorter than when it was opened ({handle.tell()} bytes, not {self.size})"
+                raise unreadable(self.path, what)
             left = left[n:]
         self.pages.touch(start, start + len(block))
 
@@ -124,8 +124,8 @@ class LocalFile:
             try:
                 return np.memmap(handle, dtype, "r", offset, shape=(n,))
             except ValueError:  # longer than the file is now
-                found = "fewer bytes than when it was opened"
-                raise unreadable(self.path, found, str(self.size)) from None
+                what = f"shorter than when it was opened ({self.size} bytes)"
+                raise unreadable(self.path, what) from None
 
 
 class TouchedPages:
@@ -206,7 +206,8 @@ def opened(path: Path) -> Iterator[io.FileIO]:
         kind = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(kind):
             os.close(descriptor)
-            raise unreadable(path, KINDS.get(stat.S_IFMT(kind), OTHER_KIND), "a regular file")
+            what = KINDS.get(stat.S_IFMT(kind), OTHER_KIND)
+            raise unreadable(path, f"not a regular file ({what})")
         with io.FileIO(descriptor) as handle:
             yield handle
 
@@ -227,8 +228,8 @@ def _check_link(path: Path, homes: Sequence[Path]) -> None:
     """Refuse a path that leads outside some folders."""
     target = _real(path)
     if not any(target.is_relative_to(home) for home in homes):
-        found = "refused link that leads outside the folder"
-        raise unreadable(path, found, "a file inside it (or name the file itself)")
+        what = "refused: a link that leads outside the folder; name the file itself to read it"
+        raise unreadable(path, what)
 
 
 def _real(path: Path) -> Path:
@@ -242,10 +243,10 @@ def readable(path: PurePath) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise unreadable(path, "nothing there", "a file") from None
+        raise unreadable(path, "no such file or folder") from None
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise unreadable(path, f"'{why}'", "a readable file") from None
+        raise unreadable(path, f"cannot be read ({why})") from None
 
 
 def stamp_of(descriptor: int) -> str:

@@ -45,7 +45,8 @@ class RemoteFile:
         self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="weightkin-")  # noqa: SIM115 (kept)
         data, self.size = transfer.range(url, located(path), 0, OPENING)
         if self.size < 0 or len(data) != min(OPENING, self.size):
-            raise unreadable(path, f"{len(data)} bytes of {self.size}", "its beginning")
+            what = f"the server sent {len(data)} bytes of {self.size}, not its beginning"
+            raise unreadable(path, what)
         self.bytes_touched = 0
         self.keep(0, data)
 
@@ -83,8 +84,8 @@ class RemoteFile:
         width = place.dtype.itemsize
         extent = 1 + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True))
         if extent * width > MOST_STRIDED:
-            found = f"a strided tensor over {extent * width} bytes"
-            raise unreadable(self.path, found, "plain rows (download the file to read it)")
+            what = f"a strided tensor of {extent * width} bytes is not read from a server"
+            raise unreadable(self.path, f"{what}; download the file")
         flat = np.concatenate([np.arange(start, stop) for start, stop in runs])
         cells = np.zeros(len(flat), dtype=np.int64)
         for corner, stride in zip(np.unravel_index(flat, place.shape), place.strides, strict=True):
@@ -96,8 +97,8 @@ class RemoteFile:
         """Ask the server for one range; safe to call from several threads."""
         data, size = self._transfer.range(self._url, located(self.path), start, stop)
         if size != self.size or len(data) != stop - start:
-            found = f"{len(data)} bytes of a file of {size}"
-            raise unreadable(self.path, found, f"{stop - start} of {self.size} as when opened")
+            what = f"changed on the server ({len(data)} bytes of a file of {size}"
+            raise unreadable(self.path, f"{what}, not {stop - start} of {self.size})")
         return data
 
     def keep(self, start: int, data: bytes) -> None:
@@ -108,8 +109,8 @@ class RemoteFile:
             self._spool.write(data)
             self._spool.flush()
         except OSError as error:
-            said = f"found '{error.strerror}', expected room for {len(data)} bytes"
-            raise OutOfReach(f"{tempfile.gettempdir()}: {said}") from None
+            what = f"cannot store {len(data)} downloaded bytes ({error.strerror})"
+            raise OutOfReach(f"{tempfile.gettempdir()}: {what}") from None
         add(self.held, start, start + len(data))
 
 

@@ -73,7 +73,7 @@ class Transfer:
         for n_done in count():
             reply = self._follow(url, where, None, limit)
             if len(reply.body) > limit:
-                raise unreadable(where, f"an answer beyond {limit} bytes", "no more")
+                raise unreadable(where, f"the hub's answer has more than {limit} bytes")
             if not reply.cut:
                 break
             self._wait(reply, where, n_done)
@@ -98,9 +98,9 @@ class Transfer:
     def _wait(self, reply: Reply, where: str, n_done: int) -> None:
         wait = max(_asked(reply.headers), BACKOFF * 2**n_done)
         if n_done + 1 == TRIES:
-            raise OutOfReach(f"{where}: found {reply.cut} {TRIES} times, expected an answer")
+            raise OutOfReach(f"{where}: cannot read from the hub ({TRIES} attempts: {reply.cut})")
         if wait > LONGEST_WAIT:
-            raise OutOfReach(f"{where}: found {reply.cut}, and {wait:.0f} s to wait before another")
+            raise OutOfReach(f"{where}: the hub asks to wait {wait:.0f} s ({reply.cut})")
         if wait < WORTH_SAYING:
             time.sleep(wait)
             return
@@ -125,7 +125,7 @@ class Transfer:
                 return reply
             else:
                 raise _refusal(reply, where)
-        raise unreadable(where, f"more than {MAX_REDIRECTS} redirects", "the file")
+        raise unreadable(where, f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, url: str, where: str, span: tuple[int, int] | None, limit: int) -> Reply:
         address, headers = _address(url), {"Accept-Encoding": "identity", "User-Agent": "weightkin"}
@@ -148,7 +148,7 @@ class Transfer:
                 continue  # the server had closed what we kept
             except (http.client.HTTPException, ValueError) as error:
                 connection.close()
-                raise unreadable(where, f"no HTTP ({shown(error)})", "an answer") from None
+                raise unreadable(where, f"the answer is not HTTP ({shown(error)})") from None
             break
         reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()})
         try:
@@ -163,7 +163,7 @@ class Transfer:
             with self.lock:
                 self.idle.setdefault(address, []).append(connection)
         if reply.status in PASSING:
-            reply.cut = f"answer {reply.status}"
+            reply.cut = f"HTTP status {reply.status}"
         return reply
 
     def _body(self, answer: http.client.HTTPResponse, n: int) -> tuple[bytes, str]:
@@ -177,7 +177,7 @@ class Transfer:
                     break
                 body += part
                 if time.monotonic() > deadline:
-                    cut = "an answer too slow"
+                    cut = "answer too slow"
                     break
             if len(body) == n and not answer.isclosed():
                 answer.read1(1)  # lets http.client see the end, so that the connection is kept
@@ -185,7 +185,7 @@ class Transfer:
             cut = _why(error)
         is_short = answer.length or (answer.status == 206 and len(body) < n)
         if not cut and answer.status in (200, 206) and is_short:
-            cut = "an answer cut short"
+            cut = "answer cut short"
         with self.lock:
             self.n_bytes += len(body)
         return bytes(body), cut
@@ -218,25 +218,25 @@ def _bounded(reply: Reply, where: str, span: tuple[int, int] | None, limit: int)
     if reply.status not in (200, 206):
         return MAX_SAID
     if reply.headers.get("content-encoding", "identity") != "identity":
-        raise unreadable(where, "a compressed answer", "plain bytes")
+        raise unreadable(where, "the server sent a compressed answer, though none was requested")
     length = reply.headers.get("content-length", "")
     announced = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else -1
     if span is None:
         if announced > limit:
-            raise unreadable(where, f"an answer of {announced} bytes", f"at most {limit}")
+            raise unreadable(where, f"the hub's answer has more than {limit} bytes ({announced})")
         return limit + 1
     if reply.status == 200:  # the range was ignored: harmless only where it holds the whole file
         if span[0] or not 0 <= announced <= limit:
-            found = f"a server that ignores ranges and sends {quoted(length)} bytes"
-            raise unreadable(where, found, f"bytes {span[0]} to {span[1] - 1}")
+            what = f"the server ignores ranges (bytes {span[0]}-{span[1] - 1} were requested"
+            raise unreadable(where, f"{what}, it sends {quoted(length)})")
         return announced
     said = reply.headers.get("content-range", "")
     match = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", said)
     first, last, size = map(int, match.groups()) if match else (-1, -1, -1)
     n = last - first + 1
     if first != span[0] or last != min(span[1], size) - 1 or announced not in (-1, n):
-        found = f"range {quoted(said)} of {quoted(length)} bytes"
-        raise unreadable(where, found, f"bytes {span[0]}-{span[1] - 1}")
+        what = f"the server sent {quoted(said)} ({quoted(length)} bytes)"
+        raise unreadable(where, f"{what}, not bytes {span[0]}-{span[1] - 1}")
     return n
 
 
@@ -261,13 +261,13 @@ def _asked(headers: dict[str, str]) -> float:
 
 def _refusal(reply: Reply, where: str) -> UnreadableModel:
     said = reply.headers.get("x-error-message", "")
-    found = f"answer {reply.status}" + (f" ({quoted(said)})" if said else "")
-    wanted = {
-        401: "a public model, or a token in HF_TOKEN that may read it",
-        403: "a model whose terms were accepted for the token in HF_TOKEN",
-        404: "a model, revision and file that exist",
+    status = f"HTTP status {reply.status}" + (f", {quoted(said)}" if said else "")
+    what = {
+        401: "not public; set HF_TOKEN to a token that may read it",
+        403: "access denied; accept its terms with the account of the token in HF_TOKEN",
+        404: "no such model, revision or file on the hub",
     }
-    return unreadable(where, found, wanted.get(reply.status, "the file"))
+    return unreadable(where, f"{what.get(reply.status, 'the hub refuses to answer')} ({status})")
 
 
 def _next(url: str, location: str, where: str) -> str:
@@ -278,7 +278,7 @@ def _next(url: str, location: str, where: str) -> str:
         scheme, host, _ = _address(target)
     is_down = urlsplit(url).scheme == "https" and scheme != "https"
     if not location or scheme not in ("http", "https") or not host or is_down:
-        raise unreadable(where, f"a redirect to {quoted(target)}", "an address as safe as before")
+        raise unreadable(where, f"refused: a redirect to the less secure address {quoted(target)}")
     return target
 
 
@@ -292,4 +292,4 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError | socket.timeout):
         return "no answer in time"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"a lost connection ({shown(said)})"
+    return shown(said)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from weightkin.arrays import Floats, Ints
 
+POWER_STEPS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -89,6 +91,24 @@ def unit_rows(x: Floats) -> Floats:
     norm = np.sqrt(np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64))[:, None]
     np.divide(scaled, np.where(norm > 0, norm, 1.0), out=scaled, casting="same_kind")
     return scaled.astype(np.float32, copy=False)
+
+
+def centred(units: Floats) -> Floats:
+    """Remove each unit's mean over tokens, and the one direction over tokens that most units share.
+
+    In trained (un)embeddings that direction separates rare tokens from frequent ones and makes all
+    units look alike. Found by power iteration from a start that ignores labels, so the result is
+    the same whatever the order of the units.
+    """
+    x = units - units.mean(axis=1, keepdims=True)  # (n_units, n_tokens)
+    direction = np.einsum("ij,ij->j", x, x)
+    for _ in range(POWER_STEPS):
+        length = float(np.linalg.norm(direction))
+        if not 0 < length < np.inf:
+            return np.ascontiguousarray(x)
+        direction = x.T @ (x @ (direction / length))
+    direction /= max(float(np.linalg.norm(direction)), np.finfo(np.float32).tiny)
+    return np.ascontiguousarray(x - np.outer(x @ direction, direction), dtype=np.float32)
 
 
 def _leading_sign(rows: Floats) -> Floats:

@@ -80,7 +80,7 @@ def make_app(
         title = TITLES.get(status, HTTPStatus(status).phrase)
         if isinstance(error, UnreadableModel):
             title = "No sketch"
-        page = templates.page("problem.html", status=status, title=title, text=text)
+        page = templates.page("problem.html", status, title=title, text=text)
         page.headers.update(headers)
         return page
 

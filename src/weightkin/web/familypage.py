@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
 from weightkin.registry import browsing
 from weightkin.report.html.graph import graph_view
@@ -18,7 +19,6 @@ from weightkin.report.html.graph_model import (
     family_drawing,
     is_above,
 )
-from weightkin.report.reasons import why
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
@@ -36,7 +36,7 @@ class DrawnFamily:
     view: Markup
     nodes: dict[str, DrawnNode]
     edges: tuple[DrawnEdge, ...]
-    skipped: tuple[tuple[str, str], ...]
+    skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class Families:
         return DrawnFamily(
             job=job,
             sentence=graph.sentence,
-            view=Markup(graph_view(whole, name="Family graph of the registry")),
+            view=graph_view(whole, "Family graph of the registry"),
             nodes={node.id: node for node in whole.nodes},
             edges=whole.edges,
-            skipped=tuple((x.what, why(x)) for x in graph.skipped),
+            skipped=graph.skipped,
         )
 
     def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:

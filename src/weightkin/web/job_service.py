@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
+from weightkin.report.html.environment import short
 from weightkin.report.terminal import printable
 from weightkin.web.jobs import Job, JobKind, Jobs
 from weightkin.web.running import Runner
@@ -85,9 +86,3 @@ class JobService:
 def named(model: Registered) -> str:
     """A model's name for a title: short, and nothing in it that moves text about."""
     return short(model.name, LONGEST_NAME)
-
-
-def short(text: str, most: int) -> str:
-    """A foreign text, printable and cut."""
-    shown = printable(text[:most])
-    return shown if len(text) <= most and len(shown) <= most else f"{shown[: most - 1]}…"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, UploadFile
-from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from weightkin.records import Comparison
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
 from weightkin.report import html
-from weightkin.report.html.build import data_script
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
 from weightkin.web.facts import facts_of
 from weightkin.web.familypage import Families
@@ -139,15 +138,14 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
         if found.kind == "family":
             return _to("/family")
         text = service.jobs.record(number)
-        if found.kind == "search":
-            return templates.page(
-                "result.html", job=seen(service, found), search=Search.from_json(text)
-            )
-        body = Markup(html.body(Comparison.from_json(text)))
-        pair = [browsing.one(service.registry, found.asked[side]) for side in "ab"]
-        record = Markup(data_script(text, id="record"))
+        kind = Search if found.kind == "search" else Comparison
+        command = "weightkin search SKETCH" if found.kind == "search" else ""
         return templates.page(
-            "report.html", job=seen(service, found), body=body, pair=pair, record=record
+            "result.html",
+            job=seen(service, found),
+            body=html.body(kind.from_json(text), command=command, is_served=True),
+            pair=[browsing.one(service.registry, found.asked[x]) for x in "ab" if x in found.asked],
+            record_data=json.loads(text),
         )
 
     @pages.post("/jobs/{number}/cancel")
@@ -182,7 +180,13 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
 
     @pages.get("/about")
     def about(request: Request) -> Response:
-        return templates.page("about.html", paths=request.app.openapi()["paths"])
+        paths = request.app.openapi()["paths"].items()
+        routes = [
+            (f"{verb.upper()} {path}", x["description"])
+            for path, verbs in paths
+            for verb, x in verbs.items()
+        ]
+        return templates.page("about.html", routes=routes)
 
     @pages.get("/static/{mark}/{name}")
     def static(mark: str, name: str) -> Response:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
-from weightkin.errors import UnusableRegistry, WeightkinError
+from weightkin.errors import UnusableRegistry
+from weightkin.processes import Answer, Ended, Lost, Process, Said, Say, listen
 from weightkin.web.jobs import Job, Jobs
 
-Say = Callable[[str], None]
 Work = Callable[[str, dict[str, Any], Say], str]  # kind, what was asked, progress: the record
 MAX_JOB_SECONDS = 6 * 3600.0  # seconds of one job
 RETRY_SECONDS = 10.0  # seconds from one look at a file of jobs that cannot be used to the next
@@ -44,9 +40,8 @@ class Runner:
         self._jobs = jobs
         self._work = work
         self._after = after
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([work.__module__])
-        self._running: dict[int, BaseProcess] = {}
+        multiprocessing.get_context("forkserver").set_forkserver_preload([work.__module__])
+        self._running: dict[int, Process] = {}
         self._cancelled: set[int] = set()
         self._is_closed = False
         self._threads = [
@@ -111,52 +106,41 @@ class Runner:
 
     def _do(self, job: Job, is_over: threading.Event) -> None:
         try:
-            self._end(job, *self._run(job))
+            self._end(job, self._run(job))
         except UnusableRegistry as error:  # a full disk, or a record that is too large for the file
             _print(str(error))
         else:
             is_over.set()
 
-    def _run(self, job: Job) -> tuple[str, str]:
-        """Give a job to a process; its last word."""
-        ours, theirs = self._context.Pipe(duplex=False)
-        asked = {**job.asked, "job": job.id}
-        process = self._context.Process(
-            target=_in_process, args=(self._work, job.kind, asked, theirs), daemon=True
-        )
-        with ours:
-            try:
-                with theirs:
-                    process.start()
-            except (EOFError, OSError) as error:
-                return "failed", f"no process could be started ({error})"
-            is_heard = False
-            try:
-                with self._jobs.changed:
-                    self._running[job.id] = process
-                    if self._is_closed or job.id in self._cancelled:
-                        process.kill()
-                what, said = self._listen(job, process, ours)
-                is_heard = True
-            finally:
-                if not is_heard:
+    def _run(self, job: Job) -> Answer | Ended:
+        """Give a job to a process of its own, and wait for the answer."""
+        try:
+            process = Process(self._work)
+        except (EOFError, OSError) as error:
+            return Answer(Lost(f"no process could be started ({error})"))
+        try:
+            with self._jobs.changed:
+                self._running[job.id] = process
+                if self._is_closed or job.id in self._cancelled:
                     process.kill()
-                process.join()
-        if what == "gone":
-            said = f"its process ended with code {process.exitcode}"
-        return what, said
+            process.ask(job.kind, {**job.asked, "job": job.id})
+            return self._listen(job, process)
+        finally:
+            process.end()
 
-    def _end(self, job: Job, what: str, said: str) -> None:
+    def _end(self, job: Job, result: Answer | Ended) -> None:
         """Write down what became of a job, and forget at once what it alone needed."""
         with self._jobs.changed:
             if job.id in self._cancelled:
                 self._jobs.end(job.id, "cancelled")
-            elif what == "done":
-                self._jobs.end(job.id, "done", record=said)
-            elif what == "gone" and self._is_closed:
+            elif isinstance(result, Ended) and self._is_closed:
                 self._jobs.end(job.id, "interrupted", "the server stopped")
+            elif isinstance(result, Ended):
+                self._jobs.end(job.id, "failed", f"its process {result}")
+            elif isinstance(result.value, Lost):
+                self._jobs.end(job.id, "failed", result.value.why)
             else:
-                self._jobs.end(job.id, "failed", said)
+                self._jobs.end(job.id, "done", record=result.value)
             self._forget(job)
 
     def _settle(self, job: Job) -> None:
@@ -173,54 +157,17 @@ class Runner:
         self._cancelled.discard(job.id)
         self._after()
 
-    def _listen(self, job: Job, process: BaseProcess, ours: Connection) -> tuple[str, str]:
-        """Pass on what a process says until its last word, or until it is gone."""
+    def _listen(self, job: Job, process: Process) -> Answer | Ended:
+        """Pass on what a process says until it answers or is gone."""
         until = time.monotonic() + MAX_JOB_SECONDS
-        while time.monotonic() < until:
-            if ours not in wait([ours, process.sentinel], until - time.monotonic()):
-                if not ours.poll():
-                    return "gone", ""
-                continue
-            try:
-                what, said = ours.recv()
-            except (EOFError, OSError):  # killed before a word, or in the middle of one
-                return "gone", ""
-            if what != "say":
-                return what, said
-            self._jobs.say(job.id, said)
+        while (left := until - time.monotonic()) > 0:
+            for _, message in listen([process], left):
+                if not isinstance(message, Said):
+                    return message
+                self._jobs.say(job.id, message.text)
         process.kill()
-        return "failed", f"it ran for {MAX_JOB_SECONDS / 3600:.0f} hours, and was stopped"
+        return Answer(Lost(f"stopped after {MAX_JOB_SECONDS / 3600:.0f} hours"))
 
 
 def _print(text: str) -> None:
     print(f"weightkin: {text}", file=sys.stderr)
-
-
-def _in_process(work: Work, kind: str, asked: dict[str, Any], pipe: Connection) -> None:
-    """Do one job: the record, or the reason why there is none, goes through the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a key pressed for the server reaches all
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    lock = threading.Lock()
-
-    def say(text: str) -> None:
-        with lock:
-            pipe.send(("say", text))
-
-    try:
-        last = ("done", work(kind, asked, say))
-    except WeightkinError as error:
-        last = ("failed", str(error))
-    except OSError as error:
-        last = ("failed", f"{error.filename or 'a file'}: cannot be read ({error.strerror})")
-    except MemoryError:
-        last = ("failed", "it needs more memory than a job may use")
-    with lock:
-        pipe.send(last)
-
-
-def _end_with_parent() -> None:
-    """Leave as soon as the server is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -14,13 +14,13 @@ from typing import Any
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.formats import Model
+from weightkin.processes import Say
 from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry, browsing
 from weightkin.registry.prepared import weights_of
 from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
-from weightkin.web.running import Say
 from weightkin.web.uploads import clean_of
 
 MOST_MEMORY = 4 << 30  # bytes that a job on a visitor's file may use

@@ -4,29 +4,40 @@
     body(record)       its contents alone, for a page of somebody else's
     notebook_html(record)   the page without scripts in a frame, as notebooks show it
 
-The parts: `build` (elements, escaping), `words` (what verdicts mean), `tables`, `heat` (grids of
-evidence), `layout` and `drawn` (where nodes stand, what edges say), `graph` (the drawing), one
-module for the record of each verb, `shell` (the page around it).
+Every record has its template in `report/templates`, with macros for what is common. The parts here:
+`environment` (templates, filters, escaping), `figures` (grids of evidence), `layout`, `graph_model`
+and `graph` (where nodes stand, what edges say, the drawing).
 """
 
 from __future__ import annotations
 
-import html
+import json
+import shlex
+from typing import Any
 
-from weightkin.records import Comparison
-from weightkin.records.family import FamilyGraph
+from markupsafe import Markup, escape
+
+from weightkin.records import Comparison, ModelRef
+from weightkin.records.checking import Check
+from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
-from weightkin.report.html.build import Html, join
-from weightkin.report.html.comparison import comparison_body
-from weightkin.report.html.family import family_body
-from weightkin.report.html.location import location_body
-from weightkin.report.html.registry import search_body, trace_body
-from weightkin.report.html.sections import Record, recompute_section
-from weightkin.report.html.shell import GRAPH_SCRIPTS, SCRIPTS, whole_page
-from weightkin.report.html.words import names
+from weightkin.report.derived import DETAIL_KEYS
+from weightkin.report.heatmap import map_words, residual_words
+from weightkin.report.html.environment import environment, source_name
+from weightkin.report.html.figures import block_map, pair_map, unit_dots
+from weightkin.report.html.graph import graph_values
+from weightkin.report.html.graph_model import family_drawing, trace_drawing
+from weightkin.report.registry import NEAREST
+from weightkin.report.terminal import TOO_FEW, is_too_few
+from weightkin.report.tree import BEHIND, UNOBSERVED
 
-__all__ = ["body", "notebook_html", "page"]
+__all__ = ["Record", "body", "notebook_html", "page"]
+
+Record = Comparison | Location | FamilyGraph | Search | Trace | Check
+SCRIPTS = ("page.js",)
+GRAPH_SCRIPTS = ("page.js", "cytoscape.min.js", "graph.js")
+MOST_PLOTS = 12  # of unit maps
 
 
 def page(record: Record, *, command: str = "") -> str:
@@ -34,50 +45,175 @@ def page(record: Record, *, command: str = "") -> str:
 
     Parameters
     ----------
-    record : Comparison, Location, FamilyGraph, Search or Trace
+    record : Comparison, Location, FamilyGraph, Search, Trace or Check
         What a verb returned, or what was read back from JSON.
     command : str
         The command that made the record; by default one that would make it again.
     """
     contents = body(record, command=command)
-    scripts = GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS
-    return whole_page(_title(record), contents, record.to_json(), scripts)
+    return _whole(record, contents, GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS)
 
 
-def body(record: Record, *, command: str = "") -> Html:
+def body(record: Record, *, command: str = "", is_served: bool = False) -> Markup:
     """The contents of the page, from the sentence to the command; needs its style sheet."""
-    return join([*_sections(record), recompute_section(record, command)])
+    name, values = _template(record)
+    template = environment(is_served=is_served).get_template(name)
+    return Markup(template.render(record=record, command=command or command_of(record), **values))
 
 
 def notebook_html(record: Record) -> str:
     """The page in a frame that runs no script."""
-    text = whole_page(_title(record), body(record), record.to_json(), ())
+    frame = escape(_whole(record, body(record), ()))  # the frame reads it as a page of its own
     style = "width:100%;height:40rem;border:1px solid #8883;border-radius:6px"
-    frame = html.escape(text)  # an attribute: the frame reads it as a page of its own
     return f'<iframe sandbox srcdoc="{frame}" style="{style}" title="weightkin report"></iframe>'
 
 
-def _sections(record: Record) -> list[Html | None]:
-    match record:
-        case Comparison():
-            return comparison_body(record)
-        case Location():
-            return location_body(record)
-        case FamilyGraph():
-            return family_body(record)
-        case Search():
-            return search_body(record)
-        case Trace():
-            return trace_body(record)
+def command_of(record: Record) -> str:
+    """The command that makes such a record."""
+    if isinstance(record, Comparison | Location):
+        verb = "compare" if isinstance(record, Comparison) else "locate"
+        words = ["weightkin", verb, *(_source(ref) for ref in (record.a, record.b))]
+        return shlex.join([*words, *_flags(record.parameters), *_options(record)])
+    if isinstance(record, FamilyGraph):
+        sources = [x for node in record.nodes for x in (node.source, *node.duplicates) if x]
+        return shlex.join(["weightkin", "tree", *sources, *_options(record)])
+    if isinstance(record, Check):
+        files = [("--policy", record.policy), ("--registry", record.registry)]
+        given = [x for pair in files if pair[1] for x in pair]
+        sources = [x.source for x in record.models]
+        return shlex.join(["weightkin", "check", *sources, *given, "--seed", str(record.seed)])
+    search, verb = (record.search, "trace") if isinstance(record, Trace) else (record, "search")
+    return shlex.join(["weightkin", verb, search.source or search.name, *_options(search)])
+
+
+def _whole(record: Record, contents: Markup, scripts: tuple[str, ...]) -> str:
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=_title(record),
+            body=contents,
+            scripts=scripts,
+            record_data=json.loads(record.to_json()),
+        )
+    )
 
 
 def _title(record: Record) -> str:
     match record:
         case Comparison() | Location():
-            return " and ".join(names(record))
+            return " and ".join(_names(record))
         case FamilyGraph():
             return f"Family of {len(record.nodes)} models"
         case Search():
             return f"Relatives of {record.name}"
         case Trace():
-            return f"Path of {record.search.name}"
+            return f"Lineage of {record.search.name}"
+        case Check():
+            return f"Check of {len(record.models)} models"
+
+
+def _template(record: Record) -> tuple[str, dict[str, Any]]:
+    """The template of a record, and what it needs beside the record."""
+    match record:
+        case Comparison():
+            return "comparison.html", _of_comparison(record)
+        case Location():
+            return "location.html", _of_location(record)
+        case FamilyGraph():
+            return "family.html", _of_family(record)
+        case Search():
+            return "search.html", _of_trace(Trace(search=record)) | {"trace": None}
+        case Trace():
+            return "search.html", _of_trace(record)
+        case Check():
+            return "check.html", {}
+
+
+def _of_comparison(record: Comparison) -> dict[str, Any]:
+    a, b = _names(record)
+    details = record.kind_details
+    return {
+        "a": a,
+        "b": b,
+        "blocks": block_map(record),
+        "too_few": [x for x in record.axes if is_too_few(record, x)],
+        "too_few_words": TOO_FEW,
+        "trusted": sorted({x.trusts for x in record.axes} - {"either"}),
+        "details": sorted(details, key=lambda k: DETAIL_KEYS.index(k) if k in DETAIL_KEYS else 99),
+    }
+
+
+def _of_location(record: Location) -> dict[str, Any]:
+    a, b = _names(record)
+    maps = []
+    for x in record.matrices:
+        columns = [name.rsplit(".", 1)[-1] for name in x.blocks_b]
+        title = f"log10 p of all pairs of blocks, {x.stack}"
+        drawn = pair_map(x.blocks_a, columns, x.log10_pvalues, title) if x.trusts else None
+        maps.append((x, drawn))
+    return {
+        "a": a,
+        "b": b,
+        "maps": maps,
+        "residual": [line for x in record.residual for line in residual_words(x, record.alpha)],
+        "mapped": map_words(record),
+        "plots": [(x, unit_dots(x)) for x in record.unit_maps[:MOST_PLOTS]],
+    }
+
+
+def _of_family(graph: FamilyGraph) -> dict[str, Any]:
+    drawn = family_drawing(graph)
+    tested = [e.log10_pvalue for e in graph.edges if not rests_on_values(e, graph.alpha)]
+    units = {edge.runner_up.unit for edge in graph.edges if edge.runner_up}
+    alone = [x[0] for x in graph.components if len(x) == 1 and x[0] not in graph.untested]
+    return {
+        "drawn": graph_values(drawn),
+        "index": drawn.index(),
+        "labels": {node.id: node.id if node.observed else UNOBSERVED for node in graph.nodes},
+        "same": {node.id: node.duplicates for node in graph.nodes},
+        "n_equal": len(graph.edges) - len(tested),
+        "n_open": sum(10**p > graph.alpha for p in tested),
+        "weakest": max(tested, default=None),
+        "units": [BEHIND[x] for x in BEHIND if x in units],
+        "explained": [edge for edge in graph.edges if edge.evidence],
+        "alone": alone,
+        "observed": [node for node in graph.nodes if node.observed],
+        "n_same": sum(len(node.duplicates) for node in graph.nodes),
+    }
+
+
+def _of_trace(record: Trace) -> dict[str, Any]:
+    drawn = trace_drawing(record)
+    return {
+        "search": record.search,
+        "trace": record,
+        "drawn": graph_values(drawn) if drawn.edges else None,
+        "notes": {x.model.id: x.model.notes for x in record.search.relatives},
+        "nearest": f"{NEAREST[0].upper()}{NEAREST[1:]}.",
+    }
+
+
+def _names(record: Comparison | Location) -> tuple[str, str]:
+    """Short names of the two models of a record; their sources where those are equal."""
+    a, b = (source_name(ref.source) for ref in (record.a, record.b))
+    return (a, b) if a != b else (record.a.source, record.b.source)
+
+
+def _source(ref: ModelRef) -> str:
+    return f"{ref.source}@{ref.revision}" if ref.revision and "@" not in ref.source else ref.source
+
+
+def _flags(parameters: dict[str, Any]) -> list[str]:
+    flags = ["--full-digest"] if parameters.get("with_full_digest") else []
+    effort = parameters.get("effort", "standard")
+    flags += ["--effort", effort] if effort != "standard" else []
+    for name in ("published", "controls"):
+        flags += [f"--{name}", str(parameters[name])] if parameters.get(name) else []
+    return flags + [
+        x for source in parameters.get("relatives", ()) for x in ("--with", str(source))
+    ]
+
+
+def _options(record: Any) -> list[str]:
+    return ["--alpha", f"{record.alpha:g}", "--seed", str(record.seed)]

@@ -11,9 +11,8 @@ from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
-from weightkin.report.html.build import short
+from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
-from weightkin.report.html.words import source_name
 from weightkin.report.registry import numbered
 from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
 
@@ -252,7 +251,7 @@ def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))
-    notes = tuple(("Note", note) for note in model.notes[:MOST_NOTES])
+    notes = tuple(("Note", note.sentence) for note in model.notes[:MOST_NOTES])
     return DrawnNode(
         id=key,
         label=numbered(name, number),

@@ -56,7 +56,7 @@ def layout(n_nodes: int, links: Sequence[Link]) -> list[tuple[float, float]]:
     """
     closing = closing_links(n_nodes, links)
     links = [link for i, link in enumerate(links) if i not in closing]
-    above = _carriers(n_nodes, links)
+    above = _carriers(links)
     hung = [Link(parent, child) for child, parent in above.items()]
     depth = _depths(n_nodes, links if n_nodes <= MOST_LAYERED else hung)
     below: list[list[int]] = [[] for _ in range(n_nodes)]
@@ -121,7 +121,7 @@ def pack(sizes: Sequence[tuple[float, float]], aspect: float) -> list[tuple[floa
     return spots
 
 
-def _carriers(n_nodes: int, links: Sequence[Link]) -> dict[int, int]:
+def _carriers(links: Sequence[Link]) -> dict[int, int]:
     """The parent that each node hangs from."""
     best: dict[int, Link] = {}
     for link in links:

@@ -1,0 +1,234 @@
+"""Words for findings of a policy, for its rules with what to do about each, and for notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weightkin.records import Note
+from weightkin.records.checking import Ancestor, Finding
+from weightkin.records.comparison import Summary
+from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.clues import DECLARED_WORDS
+from weightkin.report.reasons import REASON_WORDS, Words, in_words
+from weightkin.text import counted, shown
+
+MISSING_REGISTRY = ("no-registry", "registry-damaged")  # what is missing is the registry itself
+NO_REGISTRY = (
+    "Name a registry with --registry FILE, or make one: `weightkin add` the models that the check "
+    "is about. Nothing is concluded from what could not be tested."
+)
+RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what to do
+    "forbidden-ancestor": (
+        "The model shares weights with a forbidden model.",
+        "An exact test rejects that the two were initialised independently, or their values are "
+        "equal. Train from another base, or take the ancestor off the list. A common ancestor of "
+        "both is a hit as well.",
+    ),
+    "forbidden-family": (
+        "The model has a relative in the family of a forbidden model.",
+        "A family is every registered model that shares weights with the one named. Train from "
+        "another base, or take the family off the list.",
+    ),
+    "missing-parent": (
+        "The weights do not show the parent that is expected.",
+        "Check which weights were published, and which parent was meant.",
+    ),
+    "undeclared-parent": (
+        "A parent found in the weights is not declared.",
+        "Name the parent as base_model in the front matter of README.md: "
+        "`weightkin trace MODEL --format model-card` prints the lines.",
+    ),
+    "contradicted-parent": (
+        "A declared parent is contradicted by the weights.",
+        "Correct base_model in the model card, or check which weights were published.",
+    ),
+    "unverified-parent": (
+        "A declared parent could not be compared with the weights.",
+        "Register the declared parent with `weightkin add`, or name it with --expect-parent.",
+    ),
+    "looser-licence": (
+        "The declared licence permits more than that of an ancestor.",
+        "The two declared licences stand in different classes of the policy's table. Whether the "
+        "combination is allowed is for a person to decide.",
+    ),
+    "unknown-licence": (
+        "A licence of the model or its ancestors is not declared, or not known.",
+        "Declare a licence in the front matter of README.md, or give its class under licences "
+        "in the policy.",
+    ),
+    "unknown-origin": (
+        "The model has no registered relative and declares no parent.",
+        "Declare the parent in the model card, or register the models it may come from.",
+    ),
+    "unverifiable": (
+        "A model, or something that the policy names, could not be read or tested.",
+        "Make it readable, or its name unambiguous, and run the check again. Nothing is concluded "
+        "from what could not be tested.",
+    ),
+}
+
+
+def finding_line(finding: Finding) -> str:
+    """Why a rule was touched, as one line."""
+    return in_words(FINDING_WORDS, finding.code, {**finding.data, **_known(finding)})
+
+
+def note_line(found: Note) -> str:
+    """What else a registry knows of a model, as one line."""
+    return in_words(NOTE_WORDS, found.code, found.data)
+
+
+def advice(finding: Finding) -> str:
+    """What to do about a finding."""
+    reason = finding.data.get("reason")
+    is_absent = isinstance(reason, dict) and reason.get("code") == "not-registered"
+    is_missing = is_absent or finding.code in MISSING_REGISTRY
+    return NO_REGISTRY if is_missing else RULE_WORDS[finding.rule][1]
+
+
+def _known(finding: Finding) -> dict[str, str]:
+    """What every template may use: the other model, and what was found about it."""
+    other, x = finding.ancestor, finding.summary
+    if other is None:
+        return {}
+    said = {"other": called(other)}
+    if x is not None:
+        said |= {
+            "found": x.sentence,
+            "evidence": f"{said['other']}: {evidence_words(x)}",
+            "direction": direction_words(x),
+            "sure": f"probability {probability_words(x.probability)}",
+        }
+    return said
+
+
+def called(other: Ancestor) -> str:
+    """Name a model, with its number in the registry."""
+    number = f" (#{other.id})" if other.id else ""
+    return f"{shown(other.name)}{number}"
+
+
+def evidence_words(x: Summary) -> str:
+    """That weights are shared, with p-value, basis, effect, kind, parts and direction."""
+    said = x.sentence
+    if x.verdict == "dependent" and x.basis == "exact" and not x.is_same:
+        said = f"shares weights ({pvalue_words(x.log10_pvalue)}, exact)"
+    if x.effect is not None:
+        said += f", matched units {x.effect.observed:.2f} alike, {x.effect.chance:.2f} by chance"
+    if x.kind and not x.is_same:
+        said += f", {' and '.join(x.kind)}"
+    if x.parts:
+        said += f", only in {' and '.join(x.parts)}"
+    return f"{said}{direction_words(x)}"
+
+
+def direction_words(x: Summary) -> str:
+    """Which of the two came first, as far as that is known."""
+    sure = f"probability {probability_words(x.probability)}"
+    if x.parent == "undetermined":
+        return "; which came first is not determined" if x.verdict == "dependent" else ""
+    if x.parent == "b":
+        return f"; that one was made from this model ({sure})"
+    return f"; that one came first ({sure})"
+
+
+def _reason(data: Mapping[str, Any]) -> str:
+    reason = data["reason"]
+    return in_words(REASON_WORDS, str(reason["code"]), reason)
+
+
+def _declared(data: Mapping[str, Any]) -> str:
+    """What is known of a declared parent, and what a comparison found about it."""
+    state = data["declared"]
+    parts = (in_words(DECLARED_WORDS, str(state["code"]), state), data.get("found", ""))
+    return f"declares {shown(data['name'])}: {'; '.join(x for x in parts if x)}"
+
+
+def _together(x: Mapping[str, Any]) -> str:
+    where = counted(x["n_models"], "model")
+    where += f" and {x['n_beside']:,} bytes of a trainer's files" if x["n_beside"] else ""
+    return (
+        f"{shown(x['name'])}: {x['n_bytes']:,} bytes of {where} are together in no part that could "
+        "be tested, as many as would hold it in four bits each"
+    )
+
+
+def _unread(x: Mapping[str, Any]) -> str:
+    named = "; ".join(f"{what}: {why}" for what, why in x["tensors"].items())
+    more = f"; and {x['n_more']} more" if x["n_more"] else ""
+    return f"not all of the model could be read: {named}{more}"
+
+
+def _untested(x: Mapping[str, Any]) -> str:
+    why = _reason(x) if x["reason"] else "nothing the models have in common"
+    return f"not testable: {why} (the same values as none of {counted(x['n'], 'other model')})"
+
+
+FINDING_WORDS: Mapping[str, Words] = {
+    "text": "{text}",
+    "forbidden": "forbidden {evidence}",
+    "forbidden-itself": "forbidden {other}: the model itself: {found}",
+    "in-forbidden-family": lambda x: (
+        f"of the forbidden family of {shown(x['family'])}, {x['evidence']}"
+    ),
+    "expected-not-shown": "expected parent {other}: {found}",
+    "expected-is-child": "expected parent {other} was made from this model ({sure}); {found}",
+    "expected-calibrated": "expected parent {other}: only calibrated evidence; {found}",
+    "not-declared": "not declared: {evidence}",
+    "copy-not-declared": "not declared, of the same values: {evidence}",
+    "hidden-parent": "no parent declared, one that is not registered shared with {evidence}",
+    "perhaps-child": "no parent declared, perhaps a child of {evidence}",
+    "perhaps-other-child": (
+        "no declared parent is among its relatives, perhaps a child of {evidence}"
+    ),
+    "contradicted": _declared,
+    "unverified": _declared,
+    "unverified-no-registry": lambda x: (
+        f"declares {shown(x['name'])}: there is no registry to look in"
+    ),
+    "named-unknown": lambda x: f"{shown(x['name'])}: {_reason(x)}",
+    "named-unread": "{error}",
+    "named-not-testable": lambda x: f"{shown(x['name'])}: {x['found']}",
+    "named-tested-little": lambda x: f"{shown(x['name'])}: {x['found']}, but {_reason(x)}",
+    "family-not-testable": lambda x: (
+        f"{shown(x['family'])}: {x['n']} of its family: {x['other']}: {x['found']}"
+    ),
+    "search-not-testable": _untested,
+    "registered-left-out": lambda x: f"registered model {x['other']}: {_reason(x)}",
+    "licence-missing": lambda x: (
+        f"no licence is declared, while it has {counted(x['n_ancestors'], 'ancestor')}"
+    ),
+    "licence-unknown": lambda x: (
+        f"its licence, {shown(x['licence'])}, is in no table, while it has "
+        f"{counted(x['n_ancestors'], 'ancestor')}"
+    ),
+    "ancestor-licence-missing": "ancestor {other} declares no licence; {found}",
+    "ancestor-licence-unknown": lambda x: (
+        f"ancestor {x['other']} declares {shown(x['licence'])}, which is in no table; {x['found']}"
+    ),
+    "licence-looser": lambda x: (
+        f"declares {shown(x['licence'])} ({x['licence_class']}), while its ancestor {x['other']}"
+        f" declares {shown(x['ancestor_licence'])} ({x['ancestor_class']}); {x['found']}"
+        f"{x['direction']}"
+    ),
+    "no-relatives": lambda x: (
+        "no evidence of shared weights with "
+        f"{counted(x['n'], 'registered model')}, no parent declared"
+    ),
+    "declaration-unread": "what the model declares could not be read: {error}",
+    "model-unread": _unread,
+    "sketch-only": "a sketch, which holds a sample of a model: its weights were not read",
+    "source-unread": "{error}",
+    "no-registry": lambda x: f"no registry, which {', '.join(x['rules'])} of the policy ask for",
+    "registry-damaged": "{error}",
+    "hidden-together": _together,
+    "hidden-anywhere": "{n_bytes:,} of {n_all:,} bytes are in no part that could be tested, so "
+    "that a registered model may lie there",
+}
+NOTE_WORDS: Mapping[str, Words] = {
+    "text": "{text}",
+    "digest-claimed": "its digest is what its sketch claims, not computed here",
+    "same-contents": "identical to {name} (#{id}) on the sample",
+    "other-contents": "other contents under this source: #{id}, {digest:.20}…, {added}",
+}

@@ -1,0 +1,148 @@
+"""The templates of reports and of the server's pages: everything is escaped, and nothing acts.
+
+Text from files is spelled out first as on a terminal: control characters, line ends and marks that
+turn the reading order cannot act. Long texts are cut; the record at the end of a report is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from weightkin._version import __version__
+from weightkin.records import Effect
+from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.kinds import equal_kinds
+from weightkin.report.derived import detail_words, identical_words, value_words
+from weightkin.report.findings import advice
+from weightkin.report.registry import numbered
+from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
+from weightkin.report.tree import kind_words
+from weightkin.text import counted
+
+LONGEST_TEXT = 400  # characters of one text
+PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
+
+
+@cache
+def environment(*, is_served: bool = False) -> jinja2.Environment:
+    """All templates; on a server, the names of registered models are links."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("weightkin.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.globals |= {"is_served": is_served, "version": __version__, "numbered": numbered}
+    made.filters |= {
+        "inline": lambda name: Markup(static_text(name)),
+        "hash": _hash,
+        "short": short,
+        "unbroken": _unbroken,
+        "number": format,
+        "counted": counted,
+        "size": file_size,
+        "when": _when,
+        "pvalue": pvalue_words,
+        "log10": log10_words,
+        "power": _power,
+        "probability": probability_words,
+        "effect": effect_words,
+        "advice": advice,
+        "axis": lambda name: AXIS_WORDS.get(name, name),
+        "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
+        "kinds": kind_words,
+        "equal_kinds": equal_kinds,
+        "identical": identical_words,
+        "detail": detail_words,
+        "value": value_words,
+        "source_name": source_name,
+    }
+    return made
+
+
+@cache
+def static_text(name: str) -> str:
+    """A style sheet or script of ours."""
+    return static_bytes(name).decode()
+
+
+def static_bytes(name: str) -> bytes:
+    """A file that pages need."""
+    return (files("weightkin.report") / "static" / name).read_bytes()
+
+
+def cut(text: str) -> str:
+    """Text as it may be shown: nothing in it acts, and it has an end."""
+    if len(text) > LONGEST_TEXT:
+        return f"{printable(text[:LONGEST_TEXT])}… ({len(text):,} characters)"
+    return printable(text)
+
+
+def short(text: object, longest: int) -> str:
+    """Text for a narrow place, its middle left out where it is too long."""
+    text = str(text)
+    whole = printable(text) if len(text) <= 4 * longest else f"{text[:longest]}{text[-longest:]}"
+    whole = printable(whole)
+    tail = longest // 3
+    return whole if len(whole) <= longest else f"{whole[: longest - tail - 1]}…{whole[-tail:]}"
+
+
+def effect_words(effect: Effect | None) -> str:
+    """Median cosine of matched units, and the level expected by chance."""
+    if effect is None or effect.ratio == 0.0:
+        return "–"
+    return f"{effect.observed:.2f} ({max(effect.chance, 0.0):.2f})"
+
+
+def log10_words(log10_p: float) -> str:
+    """A log10 p-value with a real minus sign."""
+    return "0" if log10_p > -0.05 else f"{log10_p:.1f}".replace("-", "−")
+
+
+def source_name(source: str) -> str:
+    """Name of the folder or file, which is short."""
+    return PurePath(source.rstrip("/")).name or source
+
+
+def _hash(name: str) -> str:
+    """SHA-256 of a script, as a content security policy names it."""
+    return base64.b64encode(hashlib.sha256(static_bytes(name)).digest()).decode()
+
+
+def _power(log10_p: float) -> str:
+    if log10_p > -4:
+        return f"{10**log10_p:.2g}"
+    return f"1 in 10 to the power of {int(-log10_p):,}"
+
+
+def _shown(value: Any) -> Any:
+    """What a template prints of a value: nothing for None, text only as it may be shown."""
+    if value is None:
+        return ""
+    return value if isinstance(value, Markup | int | float) else cut(str(value))
+
+
+def _unbroken(sentence: str) -> Markup:
+    """A sentence in which no line ends within a p-value."""
+    return Markup(PVALUE.sub(r'<span class="whole">\g<0></span>', str(escape(cut(sentence)))))
+
+
+def _when(text: str) -> str:
+    """A time for people; what is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return short(text, 40)

@@ -1,0 +1,90 @@
+"""Results that are lists, as lines of text: one for each model, or for each class of controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from weightkin.records.estimating import Estimate
+from weightkin.records.registry import Adding, Listing, Registered
+from weightkin.records.sketching import Sketching
+from weightkin.report.terminal import file_size, printable
+
+if TYPE_CHECKING:
+    from weightkin.evidence.controls import Control
+
+
+def adding_lines(record: Adding) -> list[str]:
+    """One line for each model, and one for all."""
+    lines = [f"added   {_model(m)}" for m in record.added]
+    lines += [f"known   {_model(m)}" for m in record.known]
+    said = f"{len(record.added)} added, {len(record.known)} already registered"
+    said += f", {len(record.skipped)} could not be read" if record.skipped else ""
+    return [*lines, f"{said}, in {record.seconds:.1f} s"]
+
+
+def listing_lines(record: Listing) -> list[str]:
+    """One line for each model, with what it declares."""
+    lines = []
+    for m in record.models:
+        parents = ", ".join(m.declared_parents)
+        said = f"; declares {printable(parents)}" if parents else ""
+        said += f"; licence {printable(m.licence)}" if m.licence else ""
+        since = f"{m.added}, imported {m.imported}" if m.imported else m.added
+        lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
+    return lines or ["no models"]
+
+
+def sketching_lines(record: Sketching) -> list[str]:
+    """Name, file, its size, and how much of the model was read."""
+    return [
+        f"{printable(s.name)}: {printable(s.file)} ({file_size(s.size)}; read"
+        f" {file_size(s.bytes_read)} of {file_size(s.n_bytes_model)})"
+        + ("; some tensors could not be read" if s.incomplete else "")
+        for s in record.sketches
+    ]
+
+
+def estimate_lines(record: Estimate) -> list[str]:
+    """One line for each model, and the sum where there are two."""
+    lines = []
+    for x in record.models:
+        revision = f" @ {printable(x.revision)}" if x.revision else ""
+        named = (
+            ("headers", x.headers),
+            ("digest", x.digest),
+            ("tests", x.tests),
+            ("sketch", x.kind),
+        )
+        parts = ", ".join(f"{name} {file_size(n)}" for name, n in named if n)
+        asked = f"; {x.n_requests} requests more" if x.n_requests else ""
+        total = f"about {file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"
+        if x.n_bytes >= x.n_bytes_model:  # headers and what two errands both need count as well
+            total = f"all of it, about {file_size(x.n_bytes)}"
+        lines.append(f"{printable(x.source)}{revision}: {total} ({parts}{asked})")
+    if len(record.models) > 1:
+        lines.append(f"together about {file_size(sum(x.n_bytes for x in record.models))}")
+    return lines
+
+
+def control_lines(controls: Sequence[Control]) -> list[str]:
+    """What is counted, then a line a class and size: pairs, their median and their largest."""
+    if not controls:
+        return ["no controls"]
+    lines = ["share of units on which the two models of a pair agree (statistic, 0 to 1):"]
+    lines += [f"{'class':<26}{'units':>6}{'width':>7}{'pairs':>7}{'median':>9}{'largest':>9}"]
+    groups = dict.fromkeys((c.model_class, c.n_units, c.width) for c in controls)
+    for group in groups:
+        values = [c.statistic for c in controls if (c.model_class, c.n_units, c.width) == group]
+        name, n_units, width = group
+        lines.append(
+            f"{name:<26}{n_units:>6}{width:>7}{len(values):>7}"
+            f"{median(values):>9.4f}{max(values):>9.4f}"
+        )
+    return lines
+
+
+def _model(m: Registered) -> str:
+    notes = f" ({'; '.join(printable(x.sentence) for x in m.notes)})" if m.notes else ""
+    return f"#{m.id} {printable(m.name)}{notes}"
