@@ -23,6 +23,7 @@ from weightkin.arrays import Ints
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
 from weightkin.sketch.facts import empty, sketched_tensor
+from weightkin.sketch.scheme import N_EXPERTS
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 
 _STACKED = re.compile(r"(.*)\[([0-9]{1,9})\]", re.DOTALL)  # matrix of one expert
@@ -60,6 +61,8 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
     layouts = {_layout(x, own): (x, own) for x, own in zip(sketches, pieces, strict=True)}
     wanted = dict(zip(layouts, _apart(list(layouts.values())), strict=True))
     cut = [_cut(x, own, wanted[_layout(x, own)]) for x, own in zip(sketches, pieces, strict=True)]
+    if any(_has_first_experts(x) for x in cut):
+        cut = [_with_first_experts(x) for x in cut]
     turned = [_stored_turned(x, own) for x, own in zip(cut, pieces, strict=True)]
     ways = {
         (name, name in those) for x, those in zip(cut, turned, strict=True) for name in x.tensors
@@ -87,6 +90,19 @@ def in_parts(sketch: Sketch) -> Sketch:
     pieces = _pieces_of(sketch)
     apart = _cut(sketch, pieces, set(sketch.tensors))
     return _turned(apart, _stored_turned(apart, pieces))
+
+
+def _has_first_experts(sketch: Sketch) -> bool:
+    """Whether of stacked experts only the first are held."""
+    names = (tensor.stored_name for tensor in sketch.tensors.values())
+    return not sketch.scheme.is_whole and any(map(_STACKED.fullmatch, names))
+
+
+def _with_first_experts(sketch: Sketch) -> Sketch:
+    numbers = {name: _STACKED.fullmatch(t.key.role) for name, t in sketch.tensors.items()}
+    beyond = {name for name, found in numbers.items() if found and int(found[2]) >= N_EXPERTS}
+    kept = {name: t for name, t in sketch.tensors.items() if name not in beyond}
+    return replace(sketch, tensors=kept, before=sketch.as_stored) if beyond else sketch
 
 
 def _layout(sketch: Sketch, pieces: Pieces) -> Hashable:
