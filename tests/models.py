@@ -45,3 +45,8 @@ def write(folder, arrays, config=CONFIG):
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def by_stored_name(sketch):
+    """Tensors of a sketch by what the model calls them."""
+    return {tensor.stored_name: tensor for tensor in sketch.tensors.values()}

@@ -20,7 +20,7 @@ def keys(shapes):
 
 
 def pieces(shapes):
-    return {str(k): (p.tensor, p.dim, p.start, p.size, p.index)
+    return {str(k): (p.tensor, p.dim, *p.spans, p.index)
             for k, p in role_pieces(header(shapes).tensors).items()}  # fmt: skip
 
 
@@ -98,8 +98,8 @@ def test_gate_and_up_in_one_are_those_in_two():
     one, two = pieces(split), pieces(fused)
     assert one.keys() == two.keys()
     name = "model.layers.1.mlp.gate_up_proj.weight"
-    assert two["decoder.1.mlp.gate"] == (name, 0, 0, 24, None)
-    assert two["decoder.1.mlp.up"] == (name, 0, 24, 24, None)
+    assert two["decoder.1.mlp.gate"] == (name, 0, (0, 24), None)
+    assert two["decoder.1.mlp.up"] == (name, 0, (24, 48), None)
 
 
 def test_queries_keys_and_values_in_one_are_those_in_three():
@@ -111,17 +111,13 @@ def test_queries_keys_and_values_in_one_are_those_in_three():
     found = pieces(fused)
     assert found.keys() == pieces(llama_shapes()).keys()
     name = "model.layers.0.self_attn.qkv_proj.weight"
-    assert [found[f"decoder.0.attn.{x}"][1:4] for x in "qkv"] == [
-        (0, 0, 16),
-        (0, 16, 8),
-        (0, 24, 8),
-    ]
+    assert [found[f"decoder.0.attn.{x}"][2] for x in "qkv"] == [(0, 16), (16, 24), (24, 32)]
     assert {found[f"decoder.0.attn.{x}"][0] for x in "qkv"} == {name}
 
 
 def test_what_does_not_split_evenly_stays_whole():
     odd = llama_shapes() | {"model.layers.0.mlp.gate_up_proj.weight": (49, 16)}
-    assert pieces(odd)["decoder.0.mlp.gate_up"][1:4] == (0, 0, 49)
+    assert pieces(odd)["decoder.0.mlp.gate_up"][1:3] == (0, (0, 49))
 
 
 def test_stacked_experts_are_those_that_stand_alone():
@@ -136,8 +132,8 @@ def test_stacked_experts_are_those_that_stand_alone():
         stacked[f"{at}.experts.down_proj"] = (3, 16, 24)
     one, two = pieces(alone), pieces(stacked)
     assert one.keys() == two.keys()
-    assert two["decoder.1.mlp.up[2]"] == ("model.layers.1.mlp.experts.gate_up_proj", 0, 24, 24, 2)
-    assert two["decoder.1.mlp.down[0]"] == ("model.layers.1.mlp.experts.down_proj", 0, 0, 16, 0)
+    assert two["decoder.1.mlp.up[2]"] == ("model.layers.1.mlp.experts.gate_up_proj", 0, (24, 48), 2)
+    assert two["decoder.1.mlp.down[0]"] == ("model.layers.1.mlp.experts.down_proj", 0, (0, 16), 0)
 
 
 def test_names_of_vit_as_stored_and_as_the_library_has_them_are_one():

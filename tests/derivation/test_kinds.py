@@ -52,8 +52,8 @@ def check_details(found, truth, kind, child):
         assert found["layers"] == sum(truth["layers"], [])
     if "reinitialised" in truth:
         tensors = sketch(child).tensors.values()
-        fresh = {t.name for t in tensors if re.match(truth["reinitialised"], t.name)}
-        matrices = {t.name for t in tensors if len(t.shape) > 1}
+        fresh = {t.stored_name for t in tensors if re.match(truth["reinitialised"], t.stored_name)}
+        matrices = {t.stored_name for t in tensors if len(t.shape) > 1}
         assert set(found["reinitialised"]["names"]) == fresh & matrices
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.derivation import naive
 from tests.derivation.families import sketch
+from weightkin.anatomy.roles import RoleKey
 from weightkin.derivation.clock import collinear_rows
 from weightkin.derivation.distances import relate
 from weightkin.derivation.lattice import NF4, find_levels
@@ -15,15 +16,16 @@ from weightkin.derivation.pairing import match_blocks
 from weightkin.derivation.rank import rank_of_difference
 from weightkin.papers.distances import largest_change, plain_distance, summed_rank
 from weightkin.sketch import Scheme
-from weightkin.sketch.take import sketched_tensor
+from weightkin.sketch.facts import sketched_tensor
 
 
-def tensor(values, name="x"):
+def tensor(values):
     empty = np.zeros(0, dtype=np.int64)
     return sketched_tensor(
         values,
         values[:0, :0],
-        name=name,
+        key=RoleKey("decoder", 0, "mlp.up"),
+        stored_name="x",
         role="mlp.up",
         stack="decoder",
         block=0,
@@ -93,7 +95,7 @@ def test_a_change_that_rounding_swallowed_is_not_resolvable(rng):
 
 def test_collinear_rows_agree_with_the_twin(zoo):
     a, b = sketch("llama-a"), sketch("llama-a-ft1")
-    name = "model.embed_tokens.weight"
+    name = "decoder.embed"
     slow = naive.collinear(a.tensors[name].values, b.tensors[name].values)
     fast = collinear_rows(a, b)
     assert [row for _, row in fast.rows] == [i for i, _ in slow]

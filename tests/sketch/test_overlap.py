@@ -11,7 +11,7 @@ SMALL = Scheme(n_rows=8, n_scattered=12, n_columns=10, n_tail=4, n_tail_columns=
 
 
 def _tensor(array, scheme=SMALL):
-    return take_sketch(model_from_arrays({"x": array}), scheme).tensors["x"]
+    return take_sketch(model_from_arrays({"x": array}), scheme).tensors[":x"]
 
 
 def test_samples_of_different_shapes_meet_on_their_common_part(rng):
@@ -29,7 +29,7 @@ def test_samples_of_different_shapes_meet_on_their_common_part(rng):
 
 def test_tails_meet_where_both_tables_have_them(rng):
     base = models.base(rng)
-    x = take_sketch(model_from_arrays(base), SMALL).tensors["model.embed_tokens.weight"]
+    x = take_sketch(model_from_arrays(base), SMALL).tensors["decoder.embed"]
     table = base["model.embed_tokens.weight"]
     assert x.role == "embed"
     assert x.tail_rows.tolist() == list(range(len(table) - 4, len(table)))

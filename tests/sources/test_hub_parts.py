@@ -116,7 +116,7 @@ def test_a_packed_model(hub, here):
     there, local = open_model("org/packed"), open_model(here / "packed")
     assert [x.packed for x in there.tensors.values()] == ["gptq 4 bits"]
     assert digest(there) == digest(local)
-    sketches = [take_sketch(x).tensors["layer.weight"] for x in (there, local)]
+    sketches = [take_sketch(x).tensors[":layer.weight"] for x in (there, local)]
     np.testing.assert_array_equal(sketches[0].stored, sketches[1].stored)
 
 

@@ -14,6 +14,7 @@ from weightkin.catalogue import by_model_type, norm_names
 from weightkin.catalogue.config import language_model_type
 from weightkin.formats.model import Model
 
+GAINS = ("weight", "gamma")  # what the gains of a norm are called
 _OTHER_TOWERS = frozenset({"vision", "audio"})
 
 
@@ -68,8 +69,8 @@ def norm_before(tensor: str, is_norm: Callable[[str], bool], *, is_attention: bo
     names = norm_names()
     wanted = names.attn if is_attention else (*names.mlp, *names.attn)
     for path in _modules(tensor):
-        for name in wanted:
-            if is_norm(norm := f"{path}.{name}.weight"):
+        for norm in (f"{path}.{name}.{leaf}" for name in wanted for leaf in GAINS):
+            if is_norm(norm):
                 return norm
     return ""
 

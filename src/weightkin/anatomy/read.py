@@ -15,7 +15,7 @@ from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
-from weightkin.catalogue.config import PARTS
+from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
@@ -127,7 +127,7 @@ def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) 
 
 
 def _block_axes(reading: Reading, config: Mapping[str, Any], notes: _Notes) -> list[Axis]:
-    own = _sub_config(config, reading.name)
+    own = part_of(config, reading.name)
     is_clamped = any("limit" in key and "glu" in key for key in own)
     axes = []
     for rank, block in enumerate(reading.stack.blocks):
@@ -170,14 +170,6 @@ class _Notes:
             more = f" and {len(blocks) - 1} more" if len(blocks) > 1 else ""
             lines.append(replace(problem, what=f"{stack}.{blocks[0]} {problem.what}{more}"))
         return lines + self.problems
-
-
-def _sub_config(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
-    """The part of a config that speaks of one stack: the nested one if there is one."""
-    for key in PARTS.get(stack, ()):
-        if isinstance(nested := config.get(key), Mapping):
-            return nested
-    return config
 
 
 def _family(readings: list[Reading], axes: list[Axis]) -> str:

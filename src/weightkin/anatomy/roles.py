@@ -10,18 +10,20 @@ catalogue knows is left over by its name, after what the names of its model begi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from weightkin.anatomy.gains import norm_before
 from weightkin.anatomy.naming import Bound, Reading
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.stacks import Stacks, read_stacks
-from weightkin.anatomy.types import Place
 from weightkin.formats.model import TensorInfo
 
 OUTSIDE = -1  # block of what is in none
 _SEVERAL = ("norm", "head", "token", "scale", "attn.latent", "projector")  # are told by name too
+_LEAVES = {"gamma": "weight", "beta": "bias"}
+_WRITERS = ("attn.o", "mlp.down")  # the residual width is what they write
 _PIECES = {"g": "mlp.gate", "u": "mlp.up", "q": "attn.q", "k": "attn.k", "v": "attn.v"}
 
 
@@ -40,6 +42,23 @@ class RoleKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Where one role stands: in ``spans`` (begin and end) along ``dim`` of a tensor.
+
+    Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert and
+    ``dim`` counts without that first dimension.
+    """
+
+    tensor: str
+    role: str
+    dim: int
+    spans: tuple[tuple[int, int], ...]
+    index: int | None = None
+    is_whole: bool = True
+    is_turned: bool = False  # stored (in, out)
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """One tensor: its key, what is left of its name, and what it is to an entry, if it is known."""
 
@@ -54,12 +73,15 @@ def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
     return {seen.info.name: seen.key for seen in _all(tensors)}
 
 
-def role_pieces(tensors: Mapping[str, TensorInfo]) -> dict[RoleKey, Place]:
+def role_pieces(
+    tensors: Mapping[str, TensorInfo], n_heads: Mapping[str, int] = MappingProxyType({})
+) -> dict[RoleKey, Piece]:
     """Return where every role stands: fused matrices in their parts, stacked experts one by one.
 
-    A tensor that cannot be taken apart with certainty is one piece under its own key.
+    A tensor that cannot be taken apart with certainty is one piece under its own key. ``n_heads``
+    of each stack, as a config says, is needed where queries, keys and values of a head are fused.
     """
-    found: dict[RoleKey, Place] = {}
+    found: dict[RoleKey, Piece] = {}
     seen = list(_all(tensors))
     outs = {
         (x.key.stack, x.key.block, x.bound.group): size
@@ -69,40 +91,79 @@ def role_pieces(tensors: Mapping[str, TensorInfo]) -> dict[RoleKey, Place]:
     }
     for x in seen:
         n_out = outs.get((x.key.stack, x.key.block, x.bound.group if x.bound else ""), 0)
-        found.update(_pieces(x, n_out))
+        heads = n_heads.get(x.key.stack) or n_heads.get("", 0)
+        found.update(_pieces(x, _Attention(n_out, heads)))
     return found
 
 
-def _pieces(seen: _Seen, n_out: int) -> Iterator[tuple[RoleKey, Place]]:
-    """Parts of one tensor; ``n_out`` is what the attention of its block writes from."""
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """What the attention of a block writes from, and its heads as a config says; 0: unknown."""
+
+    n_out: int
+    n_heads: int
+
+
+def _pieces(seen: _Seen, attention: _Attention) -> Iterator[tuple[RoleKey, Piece]]:
+    """Parts of one tensor."""
     info, key, bound = seen.info, seen.key, seen.bound
     shape = info.shape or (1,)
-    if bound is None or not any("+" in dim or dim == "e" for dim in bound.dims):
-        yield key, Place(info.name, 0, 0, shape[0], bound.part.role if bound else "other")
+    n_experts = shape[0] if bound is not None and bound.dims[:1] == ("e",) else 0
+    dims = bound.dims[n_experts > 0 :] if bound else ()
+    sizes = shape[n_experts > 0 :]
+    dim = next((i for i, word in enumerate(dims) if "+" in word or word == "qkv"), 0)
+    runs = _runs(bound, dims[dim], sizes[dim], attention) if bound else {}
+    if bound is None or not (runs or n_experts):
+        role = bound.part.role if bound else "other"
+        is_turned = bound is not None and _is_turned(role, dims)
+        yield key, Piece(info.name, role, 0, ((0, shape[0]),), is_turned=is_turned)
         return
-    n_experts = shape[0] if bound.dims[0] == "e" else 0
-    dims, sizes = bound.dims[n_experts > 0 :], shape[n_experts > 0 :]
-    dim = next((i for i, word in enumerate(dims) if "+" in word), None)
-    runs = [(bound.part.role, 0, sizes[0])] if dim is None else _runs(dims[dim], sizes[dim], n_out)
-    if not runs:
-        yield key, Place(info.name, 0, 0, shape[0], bound.part.role)
-        return
+    runs = runs or {bound.part.role: ((0, sizes[0]),)}
     for index in range(n_experts) if n_experts else (None,):
-        for role, start, size in runs:
+        for role, spans in runs.items():
             number = "" if index is None else f"[{index}]"
             own = replace(key, role=f"{key.role.replace(bound.part.role, role, 1)}{number}")
-            yield own, Place(info.name, dim or 0, start, size, role, index=index)
+            is_turned = _is_turned(role, dims)
+            yield own, Piece(info.name, role, dim, spans, index, False, is_turned)
 
 
-def _runs(word: str, size: int, n_out: int) -> list[tuple[str, int, int]]:
-    """Role, begin and size of what is fused along one dimension, empty where sizes do not fit."""
+def _is_turned(role: str, dims: Sequence[str]) -> bool:
+    """Whether a matrix of a block is stored (in, out)."""
+    if len(dims) != 2 or dims.count("d") != 1 or not role.startswith(("attn.", "mlp.", "router")):
+        return False
+    return dims[1 if role in _WRITERS else 0] == "d"
+
+
+def _runs(
+    bound: Bound, word: str, size: int, attention: _Attention
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Spans of every role that is fused along one dimension, empty where sizes do not fit."""
     words = word.split("+")
-    first = size // 2 if len(words) == 2 else n_out
+    if word == "qkv" and bound.part.fused == "by head":
+        return _by_head(size, attention)
+    if len(words) < 2:
+        return {}
+    first = size // 2 if len(words) == 2 else attention.n_out
     others, odd = divmod(size - first, len(words) - 1)
     if odd or first < 1 or others < 1 or (len(words) == 2 and size % 2):
-        return []
-    starts = [0, *(first + i * others for i in range(len(words) - 1))]
-    return [(_PIECES[w], at, others if at else first) for w, at in zip(words, starts, strict=True)]
+        return {}
+    ends = [first + i * others for i in range(len(words))]
+    return {_PIECES[w]: ((a, b),) for w, a, b in zip(words, [0, *ends], ends, strict=False)}
+
+
+def _by_head(size: int, attention: _Attention) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Spans where every key head stands with its queries before it and its values behind it."""
+    n_heads, n_out = attention.n_heads, attention.n_out
+    if not n_heads or n_out % n_heads or (size - n_out) % 2:
+        return {}
+    dim = n_out // n_heads
+    n_key_heads, odd = divmod((size - n_out) // 2, dim)
+    if odd or n_key_heads < 1 or n_heads % n_key_heads:
+        return {}
+    n_rows = n_heads // n_key_heads * dim  # of the queries of one key head
+    begins = range(0, size, n_rows + 2 * dim)
+    parts = {"q": (0, n_rows), "k": (n_rows, n_rows + dim), "v": (n_rows + dim, n_rows + 2 * dim)}
+    return {_PIECES[w]: tuple((at + a, at + b) for at in begins) for w, (a, b) in parts.items()}
 
 
 def _all(tensors: Mapping[str, TensorInfo]) -> list[_Seen]:
@@ -153,13 +214,15 @@ def _block(reading: Reading, rank: int) -> Iterator[_Seen]:
         if is_attention or b.part.role in ("mlp.up", "mlp.gate_up", "mlp.up_gate"):
             name = norm_before(b.info.name, bound.__contains__, is_attention=is_attention)
             group = f"{b.group}." if b.group == "cross" else ""
-            norms.setdefault(name, f"{group}norm.{'attn' if is_attention else 'mlp'}")
+            norms.setdefault(
+                name.rpartition(".")[0], f"{group}norm.{'attn' if is_attention else 'mlp'}"
+            )
     for rest, info in block.tensors.items():
         if info.name not in bound:
             yield _left(reading.name, rank, rest, info)
             continue
         module, _, leaf = info.name.rpartition(".")
-        norm = norms.get(f"{module}.weight")
+        norm = norms.get(module)
         role = _norm(norm, leaf) if norm else _role(bound[info.name], rest)
         yield _Seen(info, RoleKey(reading.name, rank, role), rest, bound[info.name])
 
@@ -172,7 +235,8 @@ def _role(bound: Bound, rest: str) -> str:
     is_bias = bound.info.name.endswith((".bias", ".beta", "_bias"))
     role = bound.part.role
     if role in _SEVERAL:
-        return f"{named}{role}:{rest}"
+        module, dot, leaf = rest.rpartition(".")
+        return f"{named}{role}:{module}{dot}{_LEAVES.get(leaf, leaf)}"
     return f"{named}{role}{'.bias' if is_bias else ''}{number}"
 
 

@@ -53,6 +53,20 @@ def whole_number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     return 0
 
 
+def part_of(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
+    """The part of a config that speaks of one stack: the nested one if there is one."""
+    for key in PARTS.get(stack, ()):
+        if isinstance(nested := config.get(key), Mapping):
+            return nested
+    return config
+
+
+def heads_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """Number of heads that a config states for each part that it has, and for the rest ("")."""
+    stated = {"": config, **{part: part_of(config, part) for part in PARTS}}
+    return {part: whole_number(own, keys_of("heads")) for part, own in stated.items()}
+
+
 def language_model_type(config: Mapping[str, Any]) -> str:
     """Model type of the language model that a config speaks of, empty where it says none."""
     for key in PARTS["decoder"]:

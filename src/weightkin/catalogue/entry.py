@@ -31,6 +31,7 @@ class TensorPart:
     fixed: str = ""  # why V/O dimensions and heads of its attention are not relabelled freely
     heads_fixed: str = ""  # the same for heads alone
     stack: str = ""  # the only stack it may belong to, where prefixes do not show it
+    fused: str = ""  # "by head": queries, keys and values of one head stand together
     behind: str = ""  # a module that feeds it, if present, instead of the residual stream
 
 
@@ -107,7 +108,7 @@ class Entry:
         return "n" in self.label("kv")
 
 
-_FACTS = {"fixed", "heads_fixed", "stack", "behind"}
+_FACTS = {"fixed", "heads_fixed", "stack", "fused", "behind"}
 _FIELDS = {f.name for f in fields(Entry)} - {"name", "parts", "top"}
 _OWN: dict[str, Any] = {  # what no entry takes from another
     "about": "",

@@ -60,7 +60,7 @@ def collinear_rows(a: Sketch, b: Sketch) -> CollinearRows:
     not been used on the whole way between the two.
     """
     factors, residuals, rows = [], [], []
-    for name, x in sorted(a.tensors.items()):
+    for name, x in a.tensors.items():
         y = b.tensors.get(name)
         if y is None or "embed" not in (x.role, y.role) or len(x.shape) != 2:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
-from weightkin.derivation.equal import Shared, is_small, schemes_held, sketch_of
+from weightkin.derivation.equal import Shared, is_small, schemes_held, sketches_of
 from weightkin.derivation.equality import equality
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
@@ -76,7 +76,7 @@ def _derive(
 ) -> Derivation:
     (a, b), found = shared.sketches, shared.found
     if a.scheme != scheme:
-        a, b = (sketch_of(model, scheme) for model in models)
+        a, b = sketches_of(models, scheme)
         found = equality(a, b)
     known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), shared=found)
     return kind_of(a, b, known)

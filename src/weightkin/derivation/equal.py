@@ -11,6 +11,7 @@ from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch, take_sketch
+from weightkin.sketch.layout import in_one_layout
 from weightkin.sketch.stand_in import sketch_behind
 
 WHOLE_MODEL_BYTES = 16 << 20  # bytes of a model up to which all of it is looked at
@@ -24,6 +25,12 @@ def is_small(model: Model) -> bool:
 def sketch_of(model: Model, scheme: Scheme) -> Sketch:
     """The sketch that a model stands in for, or one that is taken of it."""
     return sketch_behind(model) or take_sketch(model, scheme)
+
+
+def sketches_of(models: tuple[Model, Model], scheme: Scheme) -> tuple[Sketch, Sketch]:
+    """The sketches of two models in one layout."""
+    a, b = in_one_layout([sketch_of(model, scheme) for model in models])
+    return a, b
 
 
 def schemes_held(models: Sequence[Model]) -> list[Scheme]:
@@ -73,8 +80,8 @@ def shared_values(
     n = min(_n_parameters(model) for model in models)
     is_read = not any(model.is_partial for model in models)
     scheme = _scheme(models, quick=quick)
-    one, other = (sketch_of(model, scheme) for model in models)
-    both, found = (one, other), equality(one, other)
+    both = sketches_of(models, scheme)
+    found = equality(*both)
     if is_full or is_file:
         equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")
         return Shared(equal, both, found, is_file, is_all=is_read, is_proof=found.is_telling)

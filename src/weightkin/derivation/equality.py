@@ -1,14 +1,15 @@
-"""What two models hold that is equal, under the same name or any other, and in whatever layout.
+"""What two models hold that is equal, under the same role or any other, and in whatever layout.
 
-A vector of one model is looked up among all of the other. So what was renamed, split, fused,
-stacked, transposed, repeated or put in another order is found again. What could be equal by chance
-is no proof. Every match is one of values, none of hashes alone.
+Tensors of one role are compared as they are. Of what is not equal so, a vector of one model is
+looked up among all of the other: what no role tells, what was repeated or put in another order is
+found again. What could be equal by chance is no proof. Every match is one of values, none of hashes
+alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,7 +18,8 @@ import numpy as np
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
-from weightkin.sketch.types import Sketch
+from weightkin.sketch.overlap import common, held_by_both
+from weightkin.sketch.types import Sketch, SketchedTensor
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
 FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
@@ -28,8 +30,8 @@ class TensorMatch:
     """How much of one tensor the other model holds, and where."""
 
     n_parameters: int
-    is_same: bool = False  # under its own name, in its own shape
-    is_other: bool = False  # the other model has other values under this name
+    is_same: bool = False  # under its own role, in its own shape
+    is_other: bool = False  # the other model has other values under this role
     share: float = 1.0  # of its vectors
     told: float = 0.0  # of its parameters: found, and not so by chance
     is_told: bool = False  # whether anything of it is found that chance could not find
@@ -45,11 +47,12 @@ class TensorMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Equality:
-    """Equal parameters of two sketches of one scheme."""
+    """Equal parameters of two sketches of one scheme, by the names of the tensors."""
 
     a: Mapping[str, TensorMatch]
     b: Mapping[str, TensorMatch]
     roles: Mapping[str, str] = field(repr=False)
+    ways: frozenset[str] = frozenset()  # in which the two store what has one role
 
     @cached_property
     def smaller(self) -> Mapping[str, TensorMatch]:
@@ -63,12 +66,12 @@ class Equality:
 
     @property
     def n_same(self) -> int:
-        """Its parameters that are equal under the same name."""
+        """Its parameters that are equal under the same role."""
         return _count(x for x in self.smaller.values() if x.is_same)
 
     @property
     def n_other(self) -> int:
-        """Its parameters that are equal under another name, or in another layout."""
+        """Its parameters that are equal elsewhere."""
         rest = [x for x in self.smaller.values() if not x.is_same]
         is_part = self.is_part  # then what says nothing by itself is where it belongs
         return round(sum(x.n_parameters * (x.share if is_part else x.told) for x in rest))
@@ -122,12 +125,13 @@ class Equality:
             "rows in another order": bool(self.reordered),
             "repeated": self.is_whole and sizes[0] != sizes[1],
         }
-        return tuple(word for word, is_so in found.items() if is_so)
+        return tuple(word for word, is_so in found.items() if is_so or word in self.ways)
 
 
 def equality(a: Sketch, b: Sketch) -> Equality:
-    """Compare all that two sketches of one scheme hold."""
-    same = {name for name in a.tensors.keys() & b.tensors.keys() if _is_equal(a, b, name)}
+    """Compare all that two sketches of one scheme and layout hold."""
+    both = [(a.tensors[name], b.tensors[name]) for name in a.tensors.keys() & b.tensors.keys()]
+    same = {x.name: values for x, y in both if (values := equal_values(x, y)) is not None}
     is_all = len(same) == len(a.tensors) == len(b.tensors)
     views = [
         {n: () if is_all else tuple(views_of(t)) for n, t in x.tensors.items()} for x in (a, b)
@@ -139,13 +143,25 @@ def equality(a: Sketch, b: Sketch) -> Equality:
         for name, tensor in own.tensors.items():
             n = math.prod(tensor.shape)
             if name in same or not n:
-                side[name] = TensorMatch(n_parameters=n, is_same=True, is_told=tells(tensor))
+                is_told = name in same and tells(same[name], tensor.lattice)
+                side[name] = TensorMatch(n_parameters=n, is_same=True, is_told=is_told)
             else:
                 found = _found(n, views[i][name], pool)
                 side[name] = replace(found, is_other=name in other.tensors)
         sides.append(side)
     roles = {n: t.role for x in (b, a) for n, t in x.tensors.items()}
-    return Equality(a=sides[0], b=sides[1], roles=roles)
+    ways = frozenset(way for pair in both for way in _ways(*pair))
+    return Equality(a=sides[0], b=sides[1], roles=roles, ways=ways)
+
+
+def _ways(x: SketchedTensor, y: SketchedTensor) -> Iterator[str]:
+    """How two tensors of one role are stored otherwise."""
+    if x.stored_name != y.stored_name:
+        yield "other names"
+    if x.is_cut != y.is_cut:
+        yield "fused or split"
+    if x.is_turned != y.is_turned:
+        yield "transposed"
 
 
 def is_rounded_copy(a: Sketch, b: Sketch) -> bool:
@@ -154,33 +170,34 @@ def is_rounded_copy(a: Sketch, b: Sketch) -> bool:
 
 
 def _is_rounding(parent: Sketch, child: Sketch) -> bool:
-    """Equal names and shapes; what is not equal is rounded, and says enough."""
+    """Equal roles and shapes; what is not equal is rounded, and says enough."""
     if parent.tensors.keys() != child.tensors.keys():
         return False
     n_told = 0
     for name, y in child.tensors.items():
         x = parent.tensors[name]
-        if x.shape != y.shape or not np.array_equal(x.rows, y.rows):
+        if x.shape != y.shape:
             return False
         formats = [f for f in FORMATS if f in y.lattice]
-        p, c = x.values, y.values
+        both = common(x, y)
+        p, c = both.values_a, both.values_b
         is_equal = np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
         if not is_equal:
             return False
-        n_told += tells(y)
+        n_told += tells(c, y.lattice)
     return n_told > 0
 
 
-def _is_equal(a: Sketch, b: Sketch, name: str) -> bool:
-    """Whether every value of both samples is equal, as it is stored."""
-    x, y = a.tensors[name], b.tensors[name]
+def equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:
+    """What both samples hold, if every value of it is equal as it is stored, and there is any."""
     if x.shape != y.shape:
-        return False
+        return None
     if x.digest == y.digest:
-        return True
-    if x.stored.shape != y.stored.shape or not np.array_equal(x.rows, y.rows):
-        return False
-    return bool(np.array_equal(x.stored, y.stored) and np.array_equal(x.tail_stored, y.tail_stored))
+        return x.values
+    at_x, at_y = held_by_both(x, y)
+    p, q = x.stored[at_x], y.stored[at_y]
+    is_equal = p.size and np.array_equal(p, q) and np.array_equal(x.tail_stored, y.tail_stored)
+    return x.values[at_x] if is_equal else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,7 +215,8 @@ def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Name
     """
     lost = relation.unrelated
     rest = [t for t in relation.tensors if t.block_b >= 0 and t.block_b not in whole]
-    names = sorted(t.name_b for t in lost)
+    stored = {pair.b.name: pair.b.stored_name for pair in relation.pairs}
+    names = sorted(stored[t.name_b] for t in lost)
     roles = sorted({t.role for t in lost})
     ratios = [0.5 * np.log(t.squared_norm_b / t.squared_norm_a) for t in lost if t.squared_norm_a]
     shift = float(np.median(np.abs(ratios)))
@@ -240,7 +241,7 @@ def _low_rank(relation: PairRelation) -> NamedKind | None:
         if rank is None or rank > MAX_RANK_SHARE * min(pair.both.values_a.shape):
             return None
         ranks.append(rank)
-        modules[_module(pair.b.name)] += 1
+        modules[_module(pair.b.stored_name)] += 1
     if not any(ranks) or len(ranks) == len(relation.tensors):
         return None
     rank = Counter(ranks).most_common(1)[0][0]

@@ -28,7 +28,7 @@ from weightkin.records import clue
 MIN_COVERED = 0.95  # of the entries
 MIN_PART_SHARE = 0.02
 MIN_SIZE = 16  # entries: smaller tensors may agree by accident
-LAYER = re.compile(r"(?<=\.)\d+(?=\.)")  # the first number between dots counts layers
+LAYER = re.compile(r"(?<=\.)\d+(?=[.:])")  # the first number between dots counts layers
 
 PartKey = tuple[str, bytes]  # name without its layer, digest
 

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from weightkin.arrays import Doubles
 from weightkin.records import Clue
 
-NamedArrays = Mapping[str, npt.NDArray[Any]]  # tensor name to sampled values
+NamedArrays = Mapping[str, npt.NDArray[Any]]  # what a tensor does, to sampled values
 Method = Literal[
     "linear",
     "layer-wise",
@@ -87,7 +87,7 @@ def gram_matrices(models: Sequence[NamedArrays]) -> tuple[tuple[str, ...], Doubl
 
     A model without the tensor, or with another shape than most, gets NaN there.
     """
-    names = sorted({name for model in models for name in model})
+    names = list(dict.fromkeys(name for model in models for name in model))
     grams = np.full((len(names), len(models), len(models)), np.nan)
     for index, name in enumerate(names):
         shapes = [model[name].shape for model in models if name in model]

@@ -115,14 +115,13 @@ def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.N
     return table
 
 
-def _role_in_block(x: Sketch, tensor: SketchedTensor) -> str:
+def _role_in_block(tensor: SketchedTensor) -> str:
     """Return the role key without its stack and block; of a name, without the block's number."""
-    key = x.keys[tensor.name]
     if tensor.block < 0:
-        return str(key)
-    if key.block >= 0:
-        return key.role
-    parts, number = str(key).split("."), str(tensor.block)
+        return tensor.name
+    if tensor.key.block >= 0:
+        return tensor.key.role
+    parts, number = tensor.name.split("."), str(tensor.block)
     place = parts.index(number) if number in parts else -1
     return ".".join("#" if k == place else part for k, part in enumerate(parts))
 
@@ -131,7 +130,7 @@ def _by_rest(x: Sketch, stack: str, n: int) -> list[dict[str, SketchedTensor]]:
     blocks: list[dict[str, SketchedTensor]] = [{} for _ in range(n)]
     for tensor in x.tensors.values():
         if tensor.stack == stack and 0 <= tensor.block < n and len(tensor.shape) > 1:
-            blocks[tensor.block][_role_in_block(x, tensor)] = tensor
+            blocks[tensor.block][_role_in_block(tensor)] = tensor
     return blocks
 
 
@@ -147,7 +146,7 @@ def _cosine(x: SketchedTensor, y: SketchedTensor) -> float:
 def _partners(
     a: Sketch, b: Sketch, pairs: Sequence[BlockPair]
 ) -> Iterator[tuple[SketchedTensor, SketchedTensor]]:
-    keyed = {(t.stack, t.block, _role_in_block(b, t)): t for t in b.tensors.values()}
+    keyed = {(t.stack, t.block, _role_in_block(t)): t for t in b.tensors.values()}
     to_b: dict[tuple[str, int], list[int]] = {}
     for stack, i, j in pairs:
         to_b.setdefault((stack, i), []).append(j)
@@ -155,7 +154,7 @@ def _partners(
     used_b: set[str] = set()
     for x in a.tensors.values():
         blocks = [-1] if x.block < 0 else to_b.get((x.stack, x.block), [])
-        here = [(x.stack, j, _role_in_block(a, x)) for j in blocks]
+        here = [(x.stack, j, _role_in_block(x)) for j in blocks]
         partners = [keyed[key] for key in here if key in keyed]
         used_b.update(y.name for y in partners)
         yield from ((x, y) for y in partners)
@@ -164,11 +163,11 @@ def _partners(
     left_b: dict[tuple[str, int, str], dict[SketchedTensor, int]] = {}
     for y in b.tensors.values():
         if y.name not in used_b and y.role in MLP_ROLES:
-            left_b.setdefault((y.stack, y.block, y.role), {})[y] = _expert(b, y)
+            left_b.setdefault((y.stack, y.block, y.role), {})[y] = _expert(y)
     those: dict[tuple[str, int, str], dict[SketchedTensor, int]] = {}
     for x, j in left_a:
         if x.role in MLP_ROLES:
-            those.setdefault((x.stack, j, x.role), {})[x] = _expert(a, x)
+            those.setdefault((x.stack, j, x.role), {})[x] = _expert(x)
     for key, xs in those.items():
         yield from _of_one_role(xs, left_b.get(key, {}))
 
@@ -184,9 +183,9 @@ def _of_one_role(
     yield from ((x, y) for x in xs for y in ys)
 
 
-def _expert(x: Sketch, tensor: SketchedTensor) -> int:
+def _expert(tensor: SketchedTensor) -> int:
     """Number of the expert that a tensor belongs to; -1 where there is none."""
-    numbers = [int(n) for n in _NUMBER.findall(_role_in_block(x, tensor))]
+    numbers = [int(n) for n in _NUMBER.findall(_role_in_block(tensor))]
     return numbers[-1] if numbers else -1
 
 

@@ -32,7 +32,7 @@ def may_be_made(a: Sketch, b: Sketch, known: KnownLevels) -> bool:
     if a.scheme != b.scheme or not _is_one_layout(a, b):
         return True
     b_may, a_may, is_noise_left = True, True, True
-    for name in sorted(a.tensors, key=lambda n: (min(a.tensors[n].matrix_shape) < MIN_SIDE, n)):
+    for name in sorted(a.tensors, key=lambda n: min(a.tensors[n].matrix_shape) < MIN_SIDE):
         p, q = a.tensors[name], b.tensors[name]
         both = common(p, q)
         x, y = both.values_a, both.values_b
@@ -50,7 +50,7 @@ def may_be_made(a: Sketch, b: Sketch, known: KnownLevels) -> bool:
 
 
 def _is_one_layout(a: Sketch, b: Sketch) -> bool:
-    """Equal names, shapes and blocks."""
+    """Equal roles, shapes and blocks."""
     if a.stacks != b.stacks or a.tensors.keys() != b.tensors.keys():
         return False
     return all(

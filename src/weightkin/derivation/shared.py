@@ -32,14 +32,14 @@ class SharedTensor:
 
 
 def shared_tensors(sketches: Sequence[Sketch], *, min_dims: int = 2) -> list[SharedTensor]:
-    """Tensors that all sketches have under one name, on the rows and columns all of them hold.
+    """Tensors of equal roles in all sketches, on the rows and columns all of them hold.
 
-    Matrices of one name but another shape count only where they are token tables, which grow at
-    the end: in all others a row of one is not the same row of the other.
+    They are of one layout. Matrices of one role but another shape count only where they are token
+    tables, which grow at the end: in all others a row of one is not the same row of the other.
     """
     found = []
-    names = set(sketches[0].tensors).intersection(*(sketch.tensors for sketch in sketches[1:]))
-    for name in sorted(names):
+    names = [n for n in sketches[0].tensors if all(n in x.tensors for x in sketches[1:])]
+    for name in names:
         tensors = [sketch.tensors[name] for sketch in sketches]
         if len(tensors[0].shape) < min_dims or not _can_be_compared(tensors):
             continue

@@ -71,6 +71,7 @@ def kind_of_equal(
         return ("part",), details | _only(shared), (clue("one-holds-other"),)
     if not is_all:
         return ("equal-on-sample",), details, (clue("equal-sample"),)
+    is_same = is_same and not layout and a.tensors.keys() == b.tensors.keys()
     is_same = is_same and all(a.tensors[n].dtype == b.tensors[n].dtype for n in a.tensors)
     kind = "identical" if is_same and not is_other_file else "header-only"
     return (kind,), details, (clue("equal-all"),)

@@ -64,7 +64,7 @@ def views_of(tensor: SketchedTensor) -> Iterator[View]:
 
 def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
     """Mark the vectors that hold too much to be equal by chance."""
-    bits = _bits_of_entry(tensor)
+    bits = _bits_of_entry(tensor.values, tensor.lattice)
     n_told = np.count_nonzero(vectors, axis=1)
     is_constant = (vectors == vectors[:, :1]).all(axis=1)
     is_finite = np.isfinite(vectors).all(axis=1)
@@ -72,22 +72,22 @@ def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
     return View(tensor.name, kind, vectors, is_told)
 
 
-def tells(tensor: SketchedTensor) -> bool:
-    """Whether a tensor that is equal as a whole holds too much to be so by chance."""
-    values = tensor.values.reshape(-1)
+def tells(values: Floats, lattice: str) -> bool:
+    """Whether values that are all equal say too much to be so by chance."""
+    values = values.reshape(-1)
     is_constant = bool((values == values[:1]).all())
     n_told = np.count_nonzero(values)
-    return bool(not is_constant and n_told * _bits_of_entry(tensor) >= LEAST_BITS)
+    return bool(not is_constant and n_told * _bits_of_entry(values, lattice) >= LEAST_BITS)
 
 
-def _bits_of_entry(tensor: SketchedTensor) -> float:
+def _bits_of_entry(values: Floats, lattice: str) -> float:
     """What an entry that is not zero says: by the values taken, or by digits where all differ."""
-    values = tensor.values.reshape(-1)
+    values = values.reshape(-1)
     few = values[:: max(1, values.size // MOST_DISTINCT)]
     n_distinct = len(np.unique(few))
-    if tensor.lattice == "integer" and (np.diff(values, 2) == 0).all():
+    if lattice == "integer" and (np.diff(values, 2) == 0).all():
         return 0.0  # a count
-    digits = DIGITS.get(tensor.lattice, 0) if 2 * n_distinct > len(few) else 0
+    digits = DIGITS.get(lattice, 0) if 2 * n_distinct > len(few) else 0
     return max(math.log2(max(1, n_distinct)), digits)
 
 

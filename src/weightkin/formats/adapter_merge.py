@@ -33,6 +33,7 @@ _FACTOR = re.compile(
 )
 _FACTOR_BIAS = re.compile(r"\.lora_[AB](?:\.[^.]+)?\.bias$")
 _UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
+_MATRIX = re.compile(r"\.[0-9]+\..*\.weight$")  # in a block
 _WRAPPED = ("base_model.model.", "base_model.")
 
 
@@ -80,8 +81,15 @@ class Replaced:
 
 
 def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
-    """Whether tensors are those of an adapter: factors under the names that PEFT gives them."""
-    return any(_FACTOR.match(name) or name.startswith(_WRAPPED[0]) for name in names)
+    """Whether tensors are those of an adapter: factors under the names that PEFT gives them.
+
+    A whole model that was stored inside of PEFT's wrapper has matrices in its blocks and no factor.
+    """
+    if any(map(_FACTOR.match, names)):
+        return True
+    wrapped = [name for name in names if name.startswith(_WRAPPED[0])]
+    is_whole = any(_MATRIX.search(name) and len(names[name].shape) > 1 for name in wrapped)
+    return bool(wrapped) and not is_whole
 
 
 def recipes_of(

@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from weightkin.compute import HERE, Execution, run
+from weightkin.derivation.equality import equal_values
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
-from weightkin.lineage.same import collapsed, under_one_spelling
+from weightkin.lineage.same import collapsed, in_common_layouts
 from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
 from weightkin.sketch import Scheme, Sketch, cached_sketch, take_sketch
@@ -48,7 +49,7 @@ def gather(
     """Sketch every source; one that cannot be read is reported and the rest goes on.
 
     Sources of equal contents become one member, the first; the others are its ``duplicates``, also
-    where names of tensors or dtypes differ. Tensors of one part have one name in all members.
+    where names of tensors, their layout or dtypes differ.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def gather(
             if execution.progress is not None:
                 execution.progress(_label(source), done, len(sources), found.bytes_read)
             _keep(found, source, next(results), first, taken)
-    found.members = collapsed(under_one_spelling(found.members))
+    found.members = collapsed(in_common_layouts(found.members))
     return found
 
 
@@ -201,14 +202,14 @@ def _unique(name: str, taken: set[str]) -> str:
 
 
 def contents_of(sketch: Sketch) -> str:
-    """Digest of all sampled values, names, shapes and dtypes; the header and config stay out.
+    """Digest of all sampled values, stored names, shapes and dtypes; header and config stay out.
 
     What could not be read may be anything: where something is missing, no other source has these
     contents.
     """
     digest = hashlib.sha256()
-    for name, tensor in sketch.tensors.items():
-        digest.update(f"{name}\0{tensor.digest}\0".encode())
+    for tensor in sketch.as_stored.values():
+        digest.update(f"{tensor.stored_name}\0{tensor.digest}\0".encode())
     if sketch.is_partial:
         digest.update(f"partial\0{sketch.source}".encode(errors="replace"))
     return digest.hexdigest()
@@ -223,5 +224,9 @@ def is_of(sketch: Sketch, model: Model) -> bool:
         return False
     if model.revision and model.revision == sketch.revision:
         return True
-    now = replace(take_sketch(model, replace(sketch.scheme, has_views=False)), source=sketch.source)
-    return contents_of(now) == contents_of(sketch)
+    taken = take_sketch(model, replace(sketch.scheme, has_views=False))
+    now = {x.stored_name: x for x in taken.tensors.values()}
+    then = {x.stored_name: x for x in sketch.as_stored.values()}
+    return now.keys() == then.keys() and all(
+        equal_values(x, then[name]) is not None for name, x in now.items()
+    )

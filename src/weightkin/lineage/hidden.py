@@ -208,18 +208,21 @@ class Looks:
 
     def _same_values(self, parent: int, child: int) -> bool:
         """Whether a few matrices hold the same numbers, in whatever order."""
-        a, b = self.members[parent].model, self.members[child].model
-        if a is None or b is None:
+        a, b = self.members[parent], self.members[child]
+        if a.model is None or b.model is None:
             return False
-        both = [
-            name
-            for name, x in a.tensors.items()
-            if name in b.tensors and x.shape == b.tensors[name].shape and len(x.shape) == 2
-        ]
-        small = sorted(both, key=lambda n: (a.tensors[n].n_bytes, n))[:N_MATRICES]
+        there = b.sketch.tensors
+        sizes = {
+            (t.stored_name, there[name].stored_name): t.matrix_shape[0] * t.matrix_shape[1]
+            for name, t in a.sketch.tensors.items()
+            if name in there and t.shape == there[name].shape and len(t.shape) == 2
+            if not (t.is_cut or there[name].is_cut)
+            if t.stored_name in a.model.tensors and there[name].stored_name in b.model.tensors
+        }
+        small = sorted(sizes, key=lambda both: (sizes[both], both))[:N_MATRICES]
         return bool(small) and all(
-            np.array_equal(np.sort(a.rows(n), axis=None), np.sort(b.rows(n), axis=None))
-            for n in small
+            np.array_equal(np.sort(a.model.rows(n), axis=None), np.sort(b.model.rows(m), axis=None))
+            for n, m in small
         )
 
 

@@ -125,7 +125,8 @@ def _edge(
 def _support(relations: Sequence[PairRelation], seed: int) -> float:
     """Support of the first of several parents, over the tensors that all share with the child."""
     squares = [{t.name_b: t.squared_distance for t in r.tensors} for r in relations]
-    names = sorted(set(squares[0]).intersection(*squares[1:]))
+    stored = {p.b.name: p.b.stored_name for p in relations[0].pairs}
+    names = sorted(set(squares[0]).intersection(*squares[1:]), key=stored.__getitem__)
     rows = np.array([[own[name] for name in names] for own in squares])
     return support_of(rows[0], rows[1:], seed)
 

@@ -16,33 +16,34 @@ from weightkin.records import Skipped, clue, left_out
 
 
 class Squares(Mapping[str, npt.NDArray[np.float32]]):
-    """Square matrices of one model by name, read whole when they are asked for.
+    """Square matrices of one model by role, read whole when they are asked for.
 
-    A sketch may have the names of its family where the file has others: what it holds whole is
-    taken from it.
+    What a sketch holds whole is taken from it; what is part of a larger tensor is left out else.
     """
 
     def __init__(self, member: Member) -> None:
         sketch, model = member.sketch, member.model
         self._model = None if sketch.scheme.is_whole else model
-        self._sketch = sketch
-        names = sketch.tensors if self._model is None else self._model.tensors
-        self._names = [
-            t.name
-            for t in sketch.tensors.values()
-            if len(t.shape) == 2 and t.shape[0] == t.shape[1] and t.name in names
-        ]
+        self._held = {
+            name: t
+            for name, t in sketch.tensors.items()
+            if len(t.shape) == 2
+            and t.shape[0] == t.shape[1]
+            and (self._model is None or (t.stored_name in self._model.tensors and not t.is_cut))
+        }
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
-        if self._model is not None:
-            return self._model.rows(name)
-        return self._sketch.tensors[name].values
+        tensor = self._held[name]
+        if self._model is None:
+            return tensor.values
+        rows = self._model.rows(tensor.stored_name)
+        return rows.T if tensor.is_turned else rows
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._held)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._held)
 
 
 def mother_edges(

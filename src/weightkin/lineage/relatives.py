@@ -27,6 +27,7 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
 from weightkin.sketch import Sketch, stand_in, take_sketch
+from weightkin.sketch.layout import in_one_layout
 
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
@@ -139,7 +140,9 @@ class Relatives:
 
     def _pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
         a, b = self.sketches[i], self.sketches[j]
-        return (a, b) if a.scheme == b.scheme else (self._cut(i), self._cut(j))
+        if a.scheme != b.scheme:
+            a, b = in_one_layout([self._cut(i), self._cut(j)])
+        return a, b
 
     def _cut(self, i: int) -> Sketch:
         if i not in self._cuts:

@@ -148,12 +148,12 @@ class Submitted:
 def _rows_of(model: Model, role: str) -> int:
     """Rows of the longest table of a role: of rows beyond them, none was compared."""
     sketch = sketch_behind(model)
+    whole = model.tensors if sketch is None else {t.stored_name: t for t in sketch.tensors.values()}
     rows = [0]
     for axis in read_anatomy(model).axes:
         for place in axis.places if axis.kind == "residual" else ():
             if place.role == role:
-                holder = sketch.tensors if sketch else model.tensors
-                rows.append(holder[place.tensor].shape[0])
+                rows.append(whole[place.tensor].shape[0])
     return max(rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import ml_dtypes
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.formats.dtypes import NUMPY
-from weightkin.sketch.types import Lattice
+from weightkin.sketch.types import Lattice, SketchedTensor
 
 LATTICES: tuple[tuple[Lattice, tuple[Any, ...]], ...] = (  # narrowest first
     ("fp8_e4m3", (ml_dtypes.float8_e4m3fn,)),
@@ -23,6 +23,19 @@ LATTICES: tuple[tuple[Lattice, tuple[Any, ...]], ...] = (  # narrowest first
     ("fp32", (np.float32,)),
 )
 FEW_VALUES = 64
+
+
+def sketched_tensor(
+    stored: npt.NDArray[Any], tail_stored: npt.NDArray[Any], **known: Any
+) -> SketchedTensor:
+    """Complete a sample with its digest and facts."""
+    return SketchedTensor(
+        stored=stored,
+        tail_stored=tail_stored,
+        digest=sample_digest(known["dtype"], known["shape"], stored, tail_stored),
+        **known,
+        **asdict(facts_of(stored)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

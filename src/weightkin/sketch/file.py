@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.roles import RoleKey
 from weightkin.anatomy.stored import anatomy_text, stored_anatomy
 from weightkin.errors import UsageError, unwritable
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import SKETCH_KEY
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents, is_sketch
-from weightkin.sketch.facts import empty, raw_bytes
+from weightkin.sketch.facts import empty, raw_bytes, sketched_tensor
+from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.parse_metadata import (
     StatedTensor,
     checked_entries,
@@ -34,7 +36,6 @@ from weightkin.sketch.parse_metadata import (
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
-from weightkin.sketch.take import sketched_tensor
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.sketch.views_file import (
     DTYPES,
@@ -134,7 +135,9 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     }
     left = dict(contents.tensors)
     tensors: dict[str, SketchedTensor] = {}
-    for entry in checked_entries(path, metadata, scheme):
+    entries = list(checked_entries(path, metadata, scheme))
+    keys = keys_of_samples({entry.name: entry.shape for entry in entries})
+    for entry in entries:
         pieces = []
         for part, n_rows, n_columns in entry.parts:
             key = f"{part}/{entry.name}"
@@ -149,15 +152,16 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
                 raise damaged(path, what)
             else:
                 pieces.append(_read(file, contents, key).reshape(n_rows, n_columns))
-        tensors[entry.name] = _tensor(entry, pieces)
+        tensor = _tensor(entry, keys[entry.name], pieces)
+        tensors[tensor.name] = tensor
     views = None
     if scheme.has_views:
-        keys = [key for key in left if key.startswith(PREFIX)]
-        if sum(left[key].n_bytes for key in keys) > MAX_BYTES:
+        extra = [key for key in left if key.startswith(PREFIX)]
+        if sum(left[key].n_bytes for key in extra) > MAX_BYTES:
             raise damaged(path, f"token views of over {MAX_BYTES} bytes")
-        arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in keys}
+        arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in extra}
         views = checked_views(path, metadata.get("views", ""), arrays)
-        left = {key: info for key, info in left.items() if key not in keys}
+        left = {key: info for key, info in left.items() if key not in extra}
     if left:
         raise damaged(path, f"unknown tensor {quoted(min(left))}")
     return Sketch(
@@ -188,10 +192,10 @@ def sketch_bytes(sketch: Sketch) -> bytes:
 def _arrays(sketch: Sketch) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
     """Tensors of the file in their order, each with its dtype."""
     for part in PARTS:
-        for name in sorted(sketch.tensors):
-            array = _part(sketch.tensors[name], part)
+        for tensor in sketch.as_stored.values():
+            array = _part(tensor, part)
             if part == "run" or array.size:
-                yield f"{part}/{name}", sketch.tensors[name].dtype, array
+                yield f"{part}/{tensor.stored_name}", tensor.dtype, array
     if sketch.views is not None:
         for key, array in views_arrays(sketch.views).items():
             yield PREFIX + key, DTYPES[array.dtype.str[1:]], array
@@ -212,12 +216,11 @@ def _part(tensor: SketchedTensor, part: str) -> npt.NDArray[Any]:
 def _metadata(sketch: Sketch) -> dict[str, str]:
     scattered: dict[tuple[int, ...], int] = {}
     entries = []
-    for name in sorted(sketch.tensors):
-        t = sketch.tensors[name]
+    for t in sketch.as_stored.values():
         index = tuple(t.rows[t.n_run :].tolist())
         entries.append(
             {
-                "name": name,
+                "name": t.stored_name,
                 "role": t.role,
                 "stack": t.stack,
                 "block": t.block,
@@ -265,12 +268,13 @@ def _scheme(path: PurePath, name: str) -> Scheme:
         raise unreadable(path, str(error)) from None
 
 
-def _tensor(entry: StatedTensor, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
+def _tensor(entry: StatedTensor, key: RoleKey, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:
     run, scattered, tail = pieces
     return sketched_tensor(
         np.concatenate([run, scattered]),
         tail if len(tail) else empty(entry.dtype),
-        name=entry.name,
+        key=key,
+        stored_name=entry.name,
         role=entry.role,
         stack=entry.stack,
         block=entry.block,

@@ -68,17 +68,17 @@ def token_likeness(model: Model, sketch: Sketch) -> Doubles | None:
     """
     tables = (t for t in sketch.tensors.values() if t.role == "embed" and len(t.shape) > 1)
     table = next(tables, None)
-    if table is None or table.name not in model.tensors:
+    if table is None or table.stored_name not in model.tensors:
         return None
-    if model.tensors[table.name].shape != table.shape:  # a sketch that holds a part of it
+    if model.tensors[table.stored_name].shape != table.shape:  # a sketch that holds a part of it
         return None
     if len(table.shape) > 2:  # a patch projection: its columns are pixels
-        x = model.rows(table.name).reshape(table.shape[0], -1).T
+        x = model.rows(table.stored_name).reshape(table.shape[0], -1).T
         x = x[:N_ANCHORS]
     else:
         n = min(table.shape[0], MOST_TOKENS)
         rows = np.unique(np.linspace(0, n - 1, N_ANCHORS).astype(np.int64))
-        x = model.rows(table.name, rows)
+        x = model.rows(table.stored_name, rows)
     if not np.isfinite(x).all():
         return None
     centred = x.astype(np.float32) - x.mean(axis=0)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from weightkin.arrays import Floats
 from weightkin.sketch.types import SketchedTensor
 
+Index = tuple[npt.NDArray[np.intp], ...]  # of rows, (n, 1), and of columns, (1, n)
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -48,16 +50,22 @@ def common(a: SketchedTensor, b: SketchedTensor) -> Common:
             is_run=order < max(a.n_run, b.n_run),
             shape=_smaller(a, b),
         )
+    at_a, at_b = held_by_both(a, b)
+    return Common(
+        values_a=a.values[at_a],
+        values_b=b.values[at_b],
+        is_run=(at_a[0][:, 0] < a.n_run) | (at_b[0][:, 0] < b.n_run),
+        shape=_smaller(a, b),
+    )
+
+
+def held_by_both(a: SketchedTensor, b: SketchedTensor) -> tuple[Index, Index]:
+    """Where the common rows and columns stand in each sample, rows in ascending order."""
     _, rows_a, rows_b = np.intersect1d(a.rows, b.rows, assume_unique=True, return_indices=True)
     _, columns_a, columns_b = np.intersect1d(
         a.columns, b.columns, assume_unique=True, return_indices=True
     )
-    return Common(
-        values_a=a.values[np.ix_(rows_a, columns_a)],
-        values_b=b.values[np.ix_(rows_b, columns_b)],
-        is_run=(rows_a < a.n_run) | (rows_b < b.n_run),
-        shape=_smaller(a, b),
-    )
+    return np.ix_(rows_a, columns_a), np.ix_(rows_b, columns_b)
 
 
 def _smaller(a: SketchedTensor, b: SketchedTensor) -> tuple[int, int]:

@@ -181,7 +181,7 @@ def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> Sta
         raise damaged(path, f"{shown(name)} has {quoted(math.prod(shape))} elements, too many")
     is_vector = len(shape) < 2
     row, column = tuple(row_starts), tuple(column_starts)
-    run = scheme.elements(n_rows) if is_vector else scheme.run(n_rows, row)
+    run = (scheme.elements if is_vector else scheme.run)(n_rows, row)
     index = sets[ordinal]
     if len(index) and (is_vector or index[-1] >= n_rows or np.isin(index, run).any()):
         raise damaged(path, f"scattered rows of {shown(name)} in its runs or outside the tensor")

@@ -7,7 +7,7 @@ whole head is held. The number of units of an axis stays that of the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +25,9 @@ KEPT_ROLES = {
 }
 
 
-def cut_anatomy(anatomy: Anatomy, tensors: Mapping[str, SketchedTensor]) -> Anatomy:
+def cut_anatomy(anatomy: Anatomy, held: Sequence[SketchedTensor]) -> Anatomy:
     """Return what of an anatomy can be tested on the runs of a sketch."""
+    tensors = {tensor.stored_name: tensor for tensor in held}
     axes, lost = [], 0
     for axis in anatomy.axes:
         if axis.kind == "heads":
@@ -45,7 +46,7 @@ def cut_anatomy(anatomy: Anatomy, tensors: Mapping[str, SketchedTensor]) -> Anat
     return replace(
         anatomy,
         axes=tuple(axes),
-        roles=tuple((tensor.name, tensor.role) for tensor in tensors.values()),
+        roles=tuple((tensor.stored_name, tensor.role) for tensor in held),
         skipped=tuple(skipped),
     )
 

@@ -104,9 +104,9 @@ class Scheme:
             return np.zeros(0, dtype=np.int64)
         return np.arange(max(n - self.n_tail, min(self.n_rows, n)), n)
 
-    def elements(self, n: int) -> Ints:
-        """Elements kept of a vector of n."""
-        return np.arange(n if self.is_whole else min(n, MAX_VECTOR))
+    def elements(self, n: int, starts: tuple[int, ...] = (0,)) -> Ints:
+        """Elements kept of a vector of n: a run from each start, in ascending order."""
+        return _runs(n, starts, n if self.is_whole else MAX_VECTOR)
 
 
 def hashed(index: Ints) -> npt.NDArray[np.uint64]:

@@ -42,7 +42,7 @@ def open_model(source: str | Path) -> Model:
         return open_whole(source)
     except SketchFound as found:
         sketch = sketch_in(found.file, found.contents)
-        arrays = {name: run_of(tensor) for name, tensor in sketch.tensors.items()}
+        arrays = {x.stored_name: run_of(x) for x in sketch.tensors.values()}
         stamps = (found.file.stamp,) if found.file.stamp else ()
         return replace(
             stand_in(sketch),

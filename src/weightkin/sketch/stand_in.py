@@ -16,12 +16,13 @@ from weightkin.text import shown
 
 def stand_in(sketch: Sketch) -> Model:
     """Make the model of a sketch's runs."""
-    arrays = {name: run_of(tensor) for name, tensor in sketch.tensors.items()}
+    held = {tensor.stored_name: tensor for tensor in sketch.as_stored.values()}
+    arrays = {name: run_of(tensor) for name, tensor in held.items()}
     return Model(
         source=sketch.source,
         name=sketch.name,
         tensors={
-            name: TensorInfo(name, sketch.tensors[name].dtype, array.shape, array.nbytes)
+            name: TensorInfo(name, held[name].dtype, array.shape, array.nbytes)
             for name, array in arrays.items()
         },
         config=sketch.config,
@@ -38,7 +39,7 @@ def stand_in(sketch: Sketch) -> Model:
 def as_model(sketch: Sketch) -> Model:
     """A sketch as a model; one that holds everything is a model like any other."""
     model = stand_in(sketch)
-    is_whole = sketch.scheme.is_whole and not any(name.endswith("]") for name in sketch.tensors)
+    is_whole = sketch.scheme.is_whole and not any(name.endswith("]") for name in model.tensors)
     return replace(model, sketched=None) if is_whole else model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
+from weightkin.anatomy.roles import RoleKey, role_pieces
 from weightkin.arrays import Ints
-from weightkin.catalogue.config import PARTS
+from weightkin.catalogue.config import PARTS, heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
-from weightkin.sketch.facts import empty, facts_of, sample_digest
+from weightkin.sketch.facts import empty, sketched_tensor
+from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.token_views import take_views, tokens_of
@@ -71,7 +73,7 @@ def take_sketch(
     Returns
     -------
     Sketch
-        Tensors in ascending order of name, values as stored.
+        Tensors in ascending order of stored name, values as stored.
 
     Raises
     ------
@@ -83,13 +85,17 @@ def take_sketch(
     scheme = scheme or Scheme()
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
+    keys = keys_of_samples({layout.name: layout.shape for layout in layouts})
     tokens = tokens_of(model, anatomy) if scheme.has_views else NO_TOKENS
 
-    def views(model: Model) -> TokenViews | None:
-        return take_views(model, anatomy, tokens) if scheme.has_views else None
+    def sampled(of: Model) -> list[SketchedTensor]:
+        return [_sample(of, layout, scheme, keys[layout.name]) for layout in layouts]
 
-    read_ahead(model, digest, lambda twin: [_sample(twin, x, scheme) for x in layouts], views)
-    tensors = {layout.name: _sample(model, layout, scheme) for layout in layouts}
+    def views(of: Model) -> TokenViews | None:
+        return take_views(of, anatomy, tokens) if scheme.has_views else None
+
+    read_ahead(model, digest, sampled, views)
+    tensors = sampled(model)
     identity = digest(model)
     full = full_digest(model) if with_full_digest else None
     return Sketch(
@@ -102,7 +108,7 @@ def take_sketch(
         n_bytes=model.n_bytes,
         family=anatomy.family,
         stacks=anatomy.stacks,
-        tensors=tensors,
+        tensors={tensor.name: tensor for tensor in tensors},
         anatomy=cut_anatomy(anatomy, tensors),
         views=views(model),
         config=_declared(model.config),
@@ -110,19 +116,6 @@ def take_sketch(
         problems=tuple((problem.what, problem.why) for problem in model.problems),
         is_partial=model.is_partial,
         revision=model.revision,
-    )
-
-
-def sketched_tensor(
-    stored: npt.NDArray[Any], tail_stored: npt.NDArray[Any], **known: Any
-) -> SketchedTensor:
-    """Complete a sample with its digest and facts."""
-    return SketchedTensor(
-        stored=stored,
-        tail_stored=tail_stored,
-        digest=sample_digest(known["dtype"], known["shape"], stored, tail_stored),
-        **known,
-        **asdict(facts_of(stored)),
     )
 
 
@@ -138,6 +131,9 @@ def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Sample
                 stacked.add(place.tensor)
             if axis.kind != "heads" and place.start:
                 starts.setdefault((place.tensor, place.dim), set()).add(place.start)
+    for piece in role_pieces(model.tensors, heads_of(model.config)).values():
+        if start := piece.spans[0][0]:
+            starts.setdefault((piece.tensor, piece.dim), set()).add(start)
     for name, info in model.tensors.items():
         stack, block = homes.get(name, ("", -1))
         row_starts, column_starts = (
@@ -171,15 +167,15 @@ def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
     return homes
 
 
-def _sample(model: Model, layout: _Sampled, scheme: Scheme) -> SketchedTensor:
+def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> SketchedTensor:
     n_rows, n_columns = matrix_shape(layout.shape)
     if 0 in layout.shape:  # nothing to keep, however long its sides are
         n_rows, n_columns = min(n_rows, MAX_VECTOR), min(n_columns, MAX_VECTOR)
     is_vector = len(layout.shape) < 2
     is_table = layout.role in TOKEN_ROLES and len(layout.shape) == 2
-    row_starts = (0,) if is_vector else layout.row_starts
+    row_starts = layout.row_starts
     column_starts = (0,) if is_vector else layout.column_starts
-    run = scheme.elements(n_rows) if is_vector else scheme.run(n_rows, row_starts)
+    run = (scheme.elements if is_vector else scheme.run)(n_rows, row_starts)
     columns = (
         np.arange(min(n_columns, 1)) if is_vector else scheme.columns(n_columns, column_starts)
     )
@@ -191,7 +187,8 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme) -> SketchedTensor:
     return sketched_tensor(
         _read(model, layout, rows, columns),
         empty(layout.info.dtype) if tail is None else tail,
-        name=layout.name,
+        key=key,
+        stored_name=layout.name,
         role=layout.role,
         stack=layout.stack,
         block=layout.block,

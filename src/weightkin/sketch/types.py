@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.anatomy.roles import RoleKey, role_keys
+from weightkin.anatomy.roles import RoleKey
 from weightkin.anatomy.types import Anatomy
 from weightkin.arrays import Floats, Ints
 from weightkin.formats.dtypes import to_float32
-from weightkin.formats.model import TensorInfo
 from weightkin.sketch.scheme import Scheme
 
-_STACKED = re.compile(r"(.*)(\[[0-9]{1,9}\])", re.DOTALL)  # matrix of one expert
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
 ]
@@ -28,14 +24,15 @@ VIEW_REASONS: tuple[str, ...] = get_args(ViewReason)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SketchedTensor:
-    """The sample of one tensor (or of one expert's matrix, named ``tensor[expert]``).
+    """The sample of one tensor, of one expert's matrix, or of one part of a fused tensor.
 
     A tensor of more than two dimensions is seen as a matrix of ``shape[0]`` rows; one of fewer as
     a matrix of one column. ``rows`` holds the runs first (``n_run`` of them), then the scattered
     rows; each part ascends. Facts are those of the finite values of ``stored``.
     """
 
-    name: str
+    key: RoleKey
+    stored_name: str  # of the tensor; of one expert's matrix ``tensor[expert]``
     role: str  # "other" where unknown
     stack: str  # "" outside every stack
     block: int  # -1 outside the blocks
@@ -58,10 +55,17 @@ class SketchedTensor:
     sum_squares: float
     fourth_moment: float  # mean of the fourth powers of (value - mean)
     packed: str = ""  # how the original stores what `stored` holds unpacked
+    is_cut: bool = False  # out of a tensor that holds other roles as well
+    is_turned: bool = False  # the original is stored (in, out), this is not
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.shape))
         return f"<SketchedTensor {self.name!r}: {self.stored.size} values of {shape} {self.dtype}>"
+
+    @property
+    def name(self) -> str:
+        """The role key in words: equal ones of two models stand for each other."""
+        return str(self.key)
 
     @property
     def values(self) -> Floats:
@@ -135,7 +139,7 @@ class Sketch:
     n_bytes: int  # of the model's tensors
     family: str
     stacks: tuple[tuple[str, int], ...]  # (stack, number of blocks)
-    tensors: Mapping[str, SketchedTensor]  # in ascending order of name
+    tensors: Mapping[str, SketchedTensor]  # by name, which is the role; in order of stored names
     anatomy: Anatomy
     views: TokenViews | None = None  # of a scheme that keeps some
     config: Mapping[str, Any]  # declared facts that matter: head counts, positions, vocabulary
@@ -143,23 +147,12 @@ class Sketch:
     problems: tuple[tuple[str, str], ...] = ()  # what of the model could not be read, and why
     is_partial: bool = False
     revision: str | None = None
+    before: Mapping[str, SketchedTensor] | None = None  # `tensors`, before some were cut or turned
 
-    @cached_property
-    def keys(self) -> Mapping[str, RoleKey]:
-        """What every tensor does, by its name: equal keys of two models stand for each other."""
-        infos: dict[str, TensorInfo] = {}
-        homes: dict[str, tuple[str, str]] = {}  # of a name: whole tensor, number of the expert
-        for name, x in self.tensors.items():
-            found = _STACKED.fullmatch(name)
-            whole, number = (found[1], found[2]) if found else (name, "")
-            n_experts = (int(number[1:-1]) + 1,) if number else ()
-            infos[whole] = TensorInfo(whole, x.dtype, (*n_experts, *x.shape), 0)
-            homes[name] = whole, number
-        keys = role_keys(infos)
-        return {
-            name: replace(keys[whole], role=keys[whole].role + number)
-            for name, (whole, number) in homes.items()
-        }
+    @property
+    def as_stored(self) -> Mapping[str, SketchedTensor]:
+        """The tensors as the model stores them."""
+        return self.tensors if self.before is None else self.before
 
     def __repr__(self) -> str:
         size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"

@@ -44,7 +44,7 @@ def search_vector(sketch: Sketch) -> Floats:
             rows, columns = _first(tensor.rows), _first(tensor.columns)
             x = tensor.values[np.ix_(rows, columns)].astype(np.float64)
             x = np.where(np.isfinite(x), x, 0.0).ravel()
-            at, signs = _places(tensor.name, tensor.rows[rows], tensor.columns[columns])
+            at, signs = _places(tensor.stored_name, tensor.rows[rows], tensor.columns[columns])
             part += np.bincount(at, weights=signs * x, minlength=N_ALIGNED)
             square += float(x @ x)
         total += part / np.sqrt(square) if square else 0.0
