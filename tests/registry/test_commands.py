@@ -22,7 +22,7 @@ def file(family, tmp_path_factory):
     path = tmp_path_factory.mktemp("commands") / "r.sqlite"
     done = run("add", family / "root", family / "child", "--registry", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 known")
+    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 already")
     return path
 
 
@@ -42,6 +42,7 @@ def test_people_read_the_path_on_one_line(file, family):
     said = run("trace", family / "grandchild", "--registry", file).stdout
     assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
     assert "not declared  child: " in said
+    assert "query" not in said
     assert "#1 root" in run("list", "--registry", file).stdout
 
 
