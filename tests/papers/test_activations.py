@@ -426,9 +426,9 @@ def test_text_is_the_same_for_both(tmp_path):
 
 
 def test_inputs_of_the_wrong_kind_are_refused():
-    with pytest.raises(UsageError, match="the model reads images, not tokens"):
+    with pytest.raises(UsageError, match="the model reads images, but the inputs are uniform"):
         record_activations(MODELS / "vit-a", TOKENS)
-    with pytest.raises(UsageError, match="the model reads tokens, not images"):
+    with pytest.raises(UsageError, match="the model reads tokens, but the inputs are images"):
         record_activations(MODELS / "gpt-a", IMAGES)
     with pytest.raises(UsageError, match="is not within 0 to 511"):
         record_activations(MODELS / "gpt-a", uniform_tokens(5000, 2, 8, seed=0))

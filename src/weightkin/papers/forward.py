@@ -136,7 +136,7 @@ def _check_inputs(model: Any, inputs: Inputs, folder: str) -> None:
     reads_images = model.main_input_name == "pixel_values"
     if reads_images != (inputs.kind == "images"):
         wanted = "images" if reads_images else "tokens"
-        raise UsageError(f"{folder}: the model reads {wanted}, not {inputs.kind} inputs")
+        raise UsageError(f"{folder}: the model reads {wanted}, but the inputs are {inputs.kind}")
     if not reads_images:
         n = model.get_input_embeddings().weight.shape[0]
         if inputs.values.min() < 0 or inputs.values.max() >= n:
