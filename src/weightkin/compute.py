@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from weightkin._version import __version__
 from weightkin.errors import OutOfReach, UsageError
-from weightkin.processes import Answer, Ended, Lost, Process, Say, listen
+from weightkin.processes import Answered, Ended, Lost, Process, Say, listen
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -105,7 +105,7 @@ def _in_processes(function: Callable[[T], R], items: Sequence[T], n: int) -> Gen
                         process.ask(items[own[-1]])
                 for process, message in listen([process for process, own in crew.items() if own]):
                     item = crew[process].popleft()
-                    if isinstance(message, Answer):
+                    if isinstance(message, Answered):
                         done[item] = message.value
                     elif isinstance(message, Ended):
                         left = crew.pop(process)

@@ -327,7 +327,7 @@ def test_templates_are_loaded_for_html_alone(pair, tmp_path):
     code = (
         "import sys; from weightkin import compare, family_graph;"
         f"r = compare({str(pair / 'a')!r}, {str(pair / 'child')!r}); r.sentence;"
-        "import weightkin.cli.render, weightkin.report.rendering as rendering;"
+        "import weightkin.cli.records, weightkin.report.rendering as rendering;"
         "rendering.lines_of(r, width=80, is_unicode=True);"
         "assert 'jinja2' not in sys.modules; r._repr_html_(); assert 'jinja2' in sys.modules"
     )

@@ -55,7 +55,7 @@ def test_a_model_stands_in_one_control_only(trio, tmp_path):
     [
         ("a", "child", (), "cannot be a control: dependent ("),
         ("a", "a", (), "a and b are the same model"),
-        ("a", "b", ("--class", "plain vision"), "expected plain vision"),
+        ("a", "b", ("--class", "plain vision"), ", not plain vision"),
     ],
 )
 def test_other_pairs_are_refused_in_one_line(trio, tmp_path, a, b, options, said):

@@ -42,6 +42,11 @@ def test_values_are_those_that_were_saved(tmp_path):
         np.testing.assert_array_equal(model.rows(name), tensor.float().numpy(), err_msg=name)
 
 
+def test_a_file_may_end_with_a_storage_without_elements(tmp_path):
+    model = open_model(saved(tmp_path / "x.bin", {"none": torch.zeros(0, 3)}))
+    assert model.rows("none").shape == (0, 3)
+
+
 def test_a_training_checkpoint_is_unwrapped(tmp_path):
     kept = {"state": {0: {"mean": torch.ones(9)}, 1: {"mean": torch.ones(3)}}}
     path = saved(tmp_path / "x.pt", {"optimizer": kept, "state_dict": state(), "step": 7})

@@ -12,15 +12,8 @@ from weightkin.errors import UsageError
 from weightkin.papers import inputs as given
 from weightkin.papers.activations import activation_tests, phi_h, phi_jsd, phi_match
 from weightkin.papers.forward import record_activations
-from weightkin.papers.inputs import (
-    CannotRun,
-    Inputs,
-    gaussian_vectors,
-    random_images,
-    text_tokens,
-    uniform_tokens,
-    what_it_reads,
-)
+from weightkin.papers.inputs import CannotRun, text_tokens, what_it_reads
+from weightkin.papers.random_inputs import Inputs, gaussian_vectors, random_images, uniform_tokens
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 TOKENIZER = MODELS.parent / "tokenizer.json"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from weightkin.errors import UsageError
-from weightkin.papers.inputs import CannotRun, gaussian_vectors
+from weightkin.papers.inputs import CannotRun
+from weightkin.papers.random_inputs import gaussian_vectors
 from weightkin.papers.refit import Fit, fit_glu, generalised_match
 from weightkin.stats.matching import match_rows
 

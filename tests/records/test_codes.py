@@ -38,7 +38,7 @@ MAKERS = {  # position of the code, its set
     "note": (0, NOTES),
 }
 SPEAK = ("report/", "web/", "cli/", "records/form.py")  # where people read
-IN_ERRORS = ("policy/naming.py", "policy/candidates.py")  # which are sentences
+IN_ERRORS = ("policy/naming.py", "policy/candidates.py", "api/controls.py")  # which are sentences
 SAMPLES = {
     "reason": {"code": "no-unit"}, "rule": {"by": "text", "n": 9}, "kinds": ["cast"],
     "images": {"equal": 3}, "roles": ["mlp.up"], "parents": ["x"], "weights": [1.0],

@@ -153,7 +153,7 @@ def test_a_file_without_views_is_read_and_written_as_before(rng, tmp_path):
 def test_a_scheme_to_come_is_refused_in_one_line(rng, tmp_path):
     data = sketch_bytes(take_sketch(model_from_arrays(wide(rng))))
     (tmp_path / "x").write_bytes(data.replace(b"ws2-r48", b"ws3-r48"))
-    with pytest.raises(UnreadableModel, match="ws3-r48.*is no sketch scheme") as error:
+    with pytest.raises(UnreadableModel, match="ws3-r48") as error:
         read_sketch(tmp_path / "x")
     assert str(error.value).isprintable()
 

@@ -97,7 +97,12 @@ def test_dead_and_duplicated_rows_never_coincide(rng):
     x[8], x[9] = 2 * x[5], -3 * x[5]
     x[11, 0] = np.nan
     assert np.flatnonzero(~usable_rows(x)).tolist() == [3, 5, 8, 9, 11]
-    counted = count_coincidences(match_rows(x, x, rng))
+    matching = match_rows(x, x, rng)
+    out = [3, 5, 8, 9, 11]
+    assert (matching.forward[out] == -1).all()
+    assert (matching.backward[out] == -1).all()
+    assert (matching.cosine[out] == -np.inf).all()
+    counted = count_coincidences(matching)
     assert counted.forward == counted.n_units == 15
 
 

@@ -73,6 +73,8 @@ def test_the_level_of_one_look_is_that_of_all_relabellings(rng):
     table = rng.standard_normal((6, 6)).astype(np.float32)
     mean, variance = naive.trace_moments(table)
     assert trace_z(table[None])[0] == pytest.approx((np.trace(table) - mean) / variance**0.5)
+    assert trace_z(1e-3 * table[None]) == pytest.approx(trace_z(table[None]))
+    assert trace_z(np.ones((1, 6, 6), np.float32)) == 0.0  # every relabelling is alike
 
 
 @pytest.mark.parametrize("is_sign_blind", [False, True])

@@ -92,6 +92,14 @@ def test_perm_test_is_valid_and_counts_ties_against_us(rng):
     assert hits / n_runs <= alpha + 3 * math.sqrt(alpha / n_runs)
 
 
+def test_perm_test_counts_the_truth_among_the_draws(rng):
+    """Of 3 draws that are above, equal and below: (1 + 2) / (1 + 3)."""
+    draws = iter([2.0, 5.0, 2.0, 1.0])
+    result = perm_test(lambda draw: next(draws), n_draws=3, rng=rng)
+    assert (result.observed, result.n_draws) == (2.0, 3)
+    assert result.log10_pvalue == pytest.approx(math.log10(3 / 4))
+
+
 def test_perm_test_refuses_an_invariant_statistic(rng):
     with pytest.raises(InvariantStatistic):
         perm_test(lambda draw: 1.0, n_draws=99, rng=rng)

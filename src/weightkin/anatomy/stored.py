@@ -11,6 +11,7 @@ from typing import Any
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 from weightkin.formats.json_text import parse
 from weightkin.formats.model import Problem, TensorInfo
+from weightkin.records.codes import REASONS
 from weightkin.text import quoted, shown, unreadable
 
 KINDS: tuple[AxisKind, ...] = ("units", "vo", "residual")  # of heads a sketch holds nothing
@@ -134,8 +135,10 @@ def _role(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> tuple[str
 
 def _problem(where: str, item: Any) -> Problem:
     match item:
-        case {"what": str(what), "why": str(why), "loses_tensors": bool(lost)}:
-            return Problem(what, why, lost)
+        case {"what": str(what), "why": str(why), "loses_tensors": bool(lost), **more}:
+            code = more.get("code", "unread")  # a sketch of 0.1.0 has none
+            if isinstance(code, str) and REASONS.get(code) == ("error",):
+                return Problem(what, why, lost, code)
     raise _malformed(where, "an invalid reason")
 
 

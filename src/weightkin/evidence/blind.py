@@ -15,8 +15,8 @@ from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
 from weightkin.evidence.coins import (
     unit_features,
 )
+from weightkin.evidence.effects import effect_of
 from weightkin.evidence.labels import Copies, key_of
-from weightkin.evidence.pairs import effect_of
 from weightkin.evidence.sample import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all

@@ -12,15 +12,8 @@ from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
-from weightkin.lineage.orient import (
-    REPLACED_DISTANCE,
-    Group,
-    Orientation,
-    descendants,
-    distances,
-    measure,
-    orient,
-)
+from weightkin.lineage.measured import REPLACED_DISTANCE, Group, distances, measure
+from weightkin.lineage.orient import Orientation, descendants, orient
 from weightkin.lineage.relatives import Relatives
 from weightkin.lineage.trained_edges import (
     MERELY_OLDER,
@@ -72,7 +65,22 @@ def tree_below(
 
 
 def left_open(sketches: Sequence[Sketch], tree: Tree, coarse: Set[int], original: int) -> Tree:
-    """A tree below a copy, its own children open where they are stored as coarsely as it is."""
+    """A tree below a copy, its own children open where they are stored as coarsely as it is.
+
+    Parameters
+    ----------
+    sketches, tree : sequence of Sketch, Tree
+        All models, and a tree of some.
+    coarse : set of int
+        Models that are stored coarsely.
+    original : int
+        The model that the root is a copy of.
+
+    Returns
+    -------
+    Tree
+        With directions of one half where either model may be the parent.
+    """
     said = clue("coarse", model=sketches[original].name)
     edges = [
         replace(e, direction=0.5, evidence=(*e.evidence[:-1], said), runner_up=original, behind=0.0)
@@ -164,8 +172,7 @@ def _of_different(
     tensors = shared_tensors(own)
     group = measure(tensors, pairwise(own))
     found = orient(group, seed, None if known_root is None else members.index(known_root))
-    far = np.sqrt(distances(group))
-    root = int(np.flatnonzero(found.parents < 0)[0])
+    far, root = np.sqrt(distances(group)), int(np.flatnonzero(found.parents < 0)[0])
     edges = [
         trained_edge(relatives, members, found, int(v), float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)

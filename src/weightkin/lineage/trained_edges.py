@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.lineage.candidates import CandidateEdge, first_kind
-from weightkin.lineage.orient import Orientation, Pairwise
+from weightkin.lineage.measured import Pairwise
+from weightkin.lineage.orient import Orientation
 from weightkin.lineage.relatives import Relatives
 from weightkin.records import Clue, clue
 from weightkin.sketch import Sketch

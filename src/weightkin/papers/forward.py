@@ -14,7 +14,7 @@ import numpy as np
 from weightkin.anatomy.types import Place
 from weightkin.arrays import Floats
 from weightkin.errors import UsageError
-from weightkin.papers.inputs import CannotRun, Inputs, library
+from weightkin.papers.inputs import CannotRun, library
 from weightkin.papers.loading import (
     Mlp,
     ffn,
@@ -25,6 +25,7 @@ from weightkin.papers.loading import (
     why_none,
     width_of,
 )
+from weightkin.papers.random_inputs import Inputs
 from weightkin.records import Skipped, left_out
 
 LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits

@@ -19,8 +19,9 @@ from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
-from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
+from weightkin.papers.inputs import CannotRun, library
 from weightkin.papers.loading import ffn, find_mlps, load, running, why_none, width_of
+from weightkin.papers.random_inputs import Inputs, gaussian_vectors
 from weightkin.records import Test
 
 N_STEPS = 3000

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weightkin._version import __version__
 from weightkin.formats import Model
 from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import (
@@ -21,9 +20,9 @@ from weightkin.lineage.growing import (
     insert_model,
     opened,
 )
-from weightkin.records import Clue, Skipped, left_out
+from weightkin.records import Clue, Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, Search, Step
+from weightkin.records.registry import Among, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
@@ -123,7 +122,20 @@ def place_among_nearest(
     query: Prepared,
     found: Compared,
 ) -> Placement:
-    """Lay out the family of a model."""
+    """Lay out the family of a model.
+
+    Parameters
+    ----------
+    store, held : SealedStore, mapping
+        The store of an open registry, and its slots by number.
+    query, found : Prepared, Compared
+        The model, and its relatives.
+
+    Returns
+    -------
+    Placement
+        Empty where it has no relatives; the nearest of a family that is too large.
+    """
     number, alpha = found.request.number, found.request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
@@ -145,36 +157,6 @@ def place_among_nearest(
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
     graph = find_family(sources, alpha=alpha * share, seed=found.request.seed)
     return _place(opened(graph) if family is None else graph, QUERY_NODE, facts, among)
-
-
-def search_record(
-    query: Prepared, found: Compared, where: Placement, first: str, seconds: float
-) -> Search:
-    """The record of a search. ``first`` names the related model registered first."""
-    return Search(
-        name=query.sketch.name,
-        source=query.sketch.source,
-        digest=query.sketch.digest,
-        n_scanned=found.n_scanned,
-        n_compared=len(found.candidates),
-        alpha=found.request.alpha,
-        paid_alpha=found.paid_alpha,
-        relatives=tuple(found.relatives),
-        others=tuple(found.others),
-        parents=where.parents,
-        children=where.children,
-        path=where.path,
-        placed_among=where.among,
-        first_registered=first,
-        registered=found.request.own,
-        skipped=(*found.skipped, *where.skipped),
-        bytes_read=found.bytes_read + (0 if found.request.own else query.sketch.bytes_read),
-        seconds=seconds,
-        seed=found.request.seed,
-        version=__version__,
-        incomplete=query.sketch.is_partial or found.is_incomplete,
-        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
-    )
 
 
 def relatives_of(

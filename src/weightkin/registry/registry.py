@@ -29,6 +29,7 @@ from weightkin.registry import (
     declarations,
     entries,
     family,
+    kept_graph,
     placing,
     queries,
     searching,
@@ -189,7 +190,7 @@ class Registry:
         else:
             self._remember(found, whole[0] if whole is not None and whole[2] else None)
         seconds = round(time.perf_counter() - started, 3)
-        record = placing.search_record(query, found, where, first, seconds)
+        record = queries.search_record(query, found, where, first, seconds)
         declared = declarations.check_declared(query.declared.parents, matches, found, where)
         return Trace(search=record, declared=declared, licence=query.declared.licence)
 
@@ -199,7 +200,7 @@ class Registry:
         if found.request.own is not None:
             writes.append(partial(searching.remember, own=found.request.own, found=found))
         if graph is not None:
-            writes.append(partial(family.keep, graph=graph))
+            writes.append(partial(kept_graph.keep, graph=graph))
         write_if_free(self.path, *writes)
 
     def family(
@@ -230,7 +231,7 @@ class Registry:
                 self.path, connection, alpha=alpha, seed=seed, progress=progress
             )
         if is_new:
-            write_if_free(self.path, partial(family.keep, graph=graph))
+            write_if_free(self.path, partial(kept_graph.keep, graph=graph))
         return graph
 
     def list(self) -> tuple[Registered, ...]:

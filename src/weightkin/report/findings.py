@@ -245,6 +245,6 @@ FINDING_WORDS: Mapping[str, Words] = {
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "digest-claimed": "its digest is claimed by its sketch, not computed here",
-    "same-contents": "identical to {name} (#{id}) (on the sample)",
+    "same-contents": "identical to {name} (#{id}) on the sample",
     "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }

@@ -7,7 +7,7 @@ import unicodedata
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
-from weightkin.report.derived import derivation_lines
+from weightkin.report.derived import derivation_lines, token_view_lines
 from weightkin.report.reasons import why
 from weightkin.report.width import MARK
 from weightkin.text import counted, percent
@@ -102,7 +102,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
     lines = [NULL] if record.axes else []
     lines += _outside(record)
-    lines += _token_views(record)
+    lines += token_view_lines(record)
     lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
@@ -190,17 +190,6 @@ def _outside(record: Comparison) -> list[str]:
         elif axis.confirmed == "sketch" and axis.passes:
             lines.append(f"  {words}: not checked on units outside the sample (sketch)")
     return lines
-
-
-def _token_views(record: Comparison) -> list[str]:
-    """The share of units and heads that two matrices match alike, described by tokens."""
-    found = record.token_views
-    return [
-        f"  {words} by tokens: two matrices match {percent(x.share, 1)} of {x.n} alike"
-        f" (between blocks of different depth: {percent(x.control, 1)}), level {x.level:.2f}"
-        for words, x in (("units", found and found.units), ("key heads", found and found.heads))
-        if x
-    ]
 
 
 def _reach(record: Comparison) -> list[str]:
