@@ -67,7 +67,7 @@ def test_a_clean_folder_of_folders_passes(clean):
     done = command("check", clean, "--deny", DENIED)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("passed: no findings (3 models)")
-    assert "training_args.bin: a file of a training program" in done.stdout
+    assert "training_args.bin: trainer file of" in done.stdout
 
 
 def test_denied_models_are_found_wherever_they_lie(tmp_path):
