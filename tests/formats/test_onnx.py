@@ -88,6 +88,7 @@ def test_a_name_comes_from_the_bias_where_no_scope_is_known(tmp_path):
     ("scopes", "operator", "name"),
     [
         ("['', 'encoder.fc', 'linear']", "/other/MatMul", "encoder.fc.weight"),
+        ("['fc', 'linear']", "/other/MatMul", "fc.weight"),
         ("['linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the operator alone
         ("['', 'linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the whole model
         ("", "/encoder/fc/MatMul", "encoder.fc.weight"),

@@ -24,7 +24,7 @@ def refused(data: bytes) -> str:
 def test_plain_containers_read_as_pickle_reads_them(protocol):
     value = {"a": [1, 2.5, None, True, "x" * 300], "b": (1,), "c": {"d": ()}, "e": 2**70, "f": -3}
     value["raw"] = b"bytes" if protocol > 2 else ""
-    value["g"] = (1, 2, 3, 4)
+    value["tuples"] = [(1, 2), (1, 2, 3), (1, 2, 3, 4)]
     value["again"] = value["a"]
     assert unpickle(pickle.dumps(value, protocol), "file") == value
 
