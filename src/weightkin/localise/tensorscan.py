@@ -1,17 +1,20 @@
 """All equally shaped tensors of two models on a few values: which are equal, which are close.
 
-Descriptive, and blind to names: it finds parts taken over under other names, and hybrids.
+Descriptive, and blind to names but for the pairs of equal roles, which are always listed: it finds
+parts taken over under other names, and hybrids.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from weightkin.anatomy.naming import is_buffer
+from weightkin.anatomy.roles import role_keys
 from weightkin.arrays import Floats
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, TensorInfo
@@ -19,7 +22,7 @@ from weightkin.records import Skipped, left_out
 from weightkin.records.location import Likeness, TensorRelation
 
 N_VALUES, N_RUNS = 4096, 4  # values read of one tensor, in so many runs spread evenly
-MAX_GROUP = 2048  # tensors of one shape and model beyond which only equal names are compared
+MAX_GROUP = 2048  # tensors of one shape and model beyond which only equal roles are compared
 MIN_COSINE = 0.2  # and five deviations of chance, and six of those seen between other tensors
 Shape = tuple[int, ...]
 
@@ -27,11 +30,12 @@ Shape = tuple[int, ...]
 def scan_tensors(a: Model, b: Model) -> tuple[tuple[TensorRelation, ...], tuple[Skipped, ...]]:
     """Compare tensors of equal shape on a fixed sample of values.
 
-    Listed: every pair of equal name (also when only the first dimension differs: on the rows that
+    Listed: every pair of equal role (also when only the first dimension differs: on the rows that
     both have), and every other pair of equal shape that is equal or close. Constant tensors and
     buffers (masks, rotary tables) are equal in strangers and left out.
     """
     skipped: list[Skipped] = []
+    same = _of_one_role(a, b)
     groups_a, groups_b = _by_shape(a), _by_shape(b)
     found: list[TensorRelation] = []
     for shape in sorted(groups_a.keys() & groups_b.keys()):
@@ -40,38 +44,50 @@ def scan_tensors(a: Model, b: Model) -> tuple[tuple[TensorRelation, ...], tuple[
             if len(shape) >= 2:
                 what = f"tensors of shape {'x'.join(map(str, shape))}"
                 skipped.append(left_out(what, "large-group", n=MAX_GROUP))
-            same = sorted(set(names_a) & set(names_b))
-            for name in same:
-                found += _compare(a, b, [name], [name], math.prod(shape), skipped)
+            for name in (n for n in sorted(names_a) if same.get(n) in names_b):
+                pair = _Pairs(a, b, [name], [same[name]], same)
+                found += _compare(pair, math.prod(shape), skipped)
         else:
-            found += _compare(a, b, names_a, names_b, math.prod(shape), skipped)
-    for name in sorted(a.tensors.keys() & b.tensors.keys()):
-        n = _n_common(a.tensors[name], b.tensors[name])
+            found += _compare(_Pairs(a, b, names_a, names_b, same), math.prod(shape), skipped)
+    for name, other in sorted(same.items()):
+        n = _n_common(a.tensors[name], b.tensors[other])
         if n:
-            found += _compare(a, b, [name], [name], n, skipped)
+            found += _compare(_Pairs(a, b, [name], [other], same), n, skipped)
     order = {name: i for i, name in enumerate(b.tensors)}
-    found.sort(key=lambda r: (order[r.name_b], r.name_a != r.name_b, r.name_a))
+    found.sort(key=lambda r: (order[r.name_b], same.get(r.name_a) != r.name_b, r.name_a))
     return tuple(found), tuple(dict.fromkeys(skipped))
 
 
-def _compare(
-    a: Model,
-    b: Model,
-    names_a: Sequence[str],
-    names_b: Sequence[str],
-    n_elements: int,
-    skipped: list[Skipped],
-) -> Iterator[TensorRelation]:
+def _of_one_role(a: Model, b: Model) -> dict[str, str]:
+    """Tensors of a by the one of b that has their role."""
+    there = {key: name for name, key in role_keys(b.tensors).items()}
+    return {n: there[key] for n, key in role_keys(a.tensors).items() if key in there}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Tensors of two models that are compared, and which of them have one role."""
+
+    a: Model
+    b: Model
+    names_a: Sequence[str]
+    names_b: Sequence[str]
+    same: Mapping[str, str]
+
+
+def _compare(pairs: _Pairs, n_elements: int, skipped: list[Skipped]) -> Iterator[TensorRelation]:
     """Relations of all pairs of two lists of tensors with ``n_elements`` in common."""
-    names_a, x = _samples(a, names_a, n_elements, "a", skipped)
-    names_b, y = _samples(b, names_b, n_elements, "b", skipped)
+    a, b = pairs.a, pairs.b
+    names_a, x = _samples(a, pairs.names_a, n_elements, "a", skipped)
+    names_b, y = _samples(b, pairs.names_b, n_elements, "b", skipped)
     if not names_a or not names_b:
         return
     cosine = _centred_unit(x) @ _centred_unit(y).T  # (n_a, n_b)
     level = max(MIN_COSINE, 5 / math.sqrt(x.shape[1]), _spread_of_others(cosine))
     index_b = {name: j for j, name in enumerate(names_b)}
     wanted = {(i, j) for i, j in np.argwhere(cosine >= level).tolist()}
-    wanted |= {(i, index_b[name]) for i, name in enumerate(names_a) if name in index_b}
+    partners = enumerate(pairs.same.get(name, "") for name in names_a)
+    wanted |= {(i, index_b[name]) for i, name in partners if name in index_b}
     for i, j in sorted(wanted):
         equal_share = float((x[i] == y[j]).mean())
         relation: Likeness = "close" if cosine[i, j] >= level else "other"
