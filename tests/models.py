@@ -45,3 +45,14 @@ def write(folder, arrays, config=CONFIG):
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def write_pair(folder, *unrelated):
+    """Write a model, its child, and models of other starts; returns the folder of all."""
+    rng = np.random.default_rng(5)
+    arrays = base(rng)
+    write(folder / "a", arrays)
+    write(folder / "child", child(arrays, rng))
+    for name in unrelated:
+        write(folder / name, base(rng))
+    return folder

@@ -140,10 +140,12 @@ def test_blocks_that_were_dropped_are_paired(sketched):
 def test_a_record_of_two_sketches_holds_and_shows_it(sketched):
     record = compare(sketched("llama-a"), sketched("llama-a-ft1"))
     assert record.token_views.units.share == 1
-    lines = [line for line in comparison_lines(record) if "seen through tokens:" in line]
-    assert lines[0].startswith("  units seen through tokens: two views agree on 100.0% of 288 (at")
+    lines = [line for line in comparison_lines(record) if "by tokens: two" in line]
+    assert lines[0].startswith(
+        "  units by tokens: two matrices match 100.0 % of 288 alike (between"
+    )
     assert lines[1].startswith(
-        "  key heads seen through tokens: two views agree on 100.0% of 6 (at"
+        "  key heads by tokens: two matrices match 100.0 % of 6 alike (between"
     )
     assert type(record).from_json(record.to_json()) == record
 

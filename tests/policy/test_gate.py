@@ -16,6 +16,7 @@ from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records.checking import Check
+from weightkin.report.checking import check_lines
 from weightkin.report.findings import NO_REGISTRY, RULE_WORDS, advice
 from weightkin.report.sarif import sarif
 
@@ -124,7 +125,9 @@ def test_named_models_are_compared_without_a_registry(small):
     record = check(child, deny=[root])
     assert [(x.rule, x.level) for x in record.findings] == [("forbidden-ancestor", "error")]
     assert check(child, deny=[stranger]).outcome == "pass"
-    assert check(child, expect=[root]).outcome == "pass"
+    expected = check(child, expect=[root])
+    assert expected.outcome == "pass"
+    assert any(x.startswith("  found  root: dependent (p <= 1e-") for x in check_lines(expected))
     record = check(child, expect=[stranger], deny=[root])
     assert {x.rule for x in record.findings} == {"missing-parent", "forbidden-ancestor"}
     assert [x.summary.kind for x in check(root, deny=[root]).findings] == [("identical",)]

@@ -66,7 +66,7 @@ def test_a_clean_folder_of_folders_passes(clean):
     (clean / "ok" / "notes.txt").write_text("of no interest")
     done = command("check", clean, "--deny", DENIED)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("passed: nothing found (3 models)")
+    assert done.stdout.startswith("passed: no findings (3 models)")
     assert "training_args.bin: a file of a training program" in done.stdout
 
 
@@ -397,4 +397,4 @@ def test_with_a_registry_alone_what_no_test_could_reach_is_weighed(tmp_path):
     save_file({**clean, **{f"t{i}": x for i, x in enumerate(held.values())}}, root / DATA)
     record = check(root, registry=registry)
     assert record.outcome == "incomplete"
-    assert any("a registered model may lie there" in x.sentence for x in record.findings)
+    assert any("may contain a registered model" in x.sentence for x in record.findings)

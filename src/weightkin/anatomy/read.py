@@ -85,7 +85,7 @@ def _network(
         notes.problems += inferred.skipped
     skipped = notes.summary()
     if stacks.n_left:
-        why = f"only the {MAX_STACKS} largest stacks of blocks are looked at"
+        why = f"only the {MAX_STACKS} largest stacks of blocks are read"
         skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why, code="too-many"))
     if not axes and not skipped:
         why = "no block with a known or inferable unit axis was found"

@@ -167,7 +167,7 @@ def family_differences(old: FamilyGraph, new: FamilyGraph) -> list[str]:
             lost = [x.data["error"] for x in new.skipped if x.code == "unread" and new.incomplete]
             if lost:
                 raise UnreadableModel(lost[0])
-            found.append(f"{node.id}: holds now what another model of the record holds")
+            found.append(f"{node.id}: now has the same contents as another model of the record")
         elif there.digest != node.digest:
             found.append(f"digest of {node.id}: {node.digest} in the record, {there.digest} now")
         else:

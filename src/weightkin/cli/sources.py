@@ -70,11 +70,12 @@ def _named(source: str, note: Note | None, *, is_recursive: bool) -> list[str]:
 
 def _left_out(deeper: Sequence[Path]) -> str:
     from weightkin.report.terminal import printable
+    from weightkin.text import counted
 
     if not deeper:
         return ""
-    count = "1 model lies" if len(deeper) == 1 else f"{len(deeper)} models lie"
-    return f"{count} one folder deeper, not read, such as {printable(str(deeper[0]))}"
+    n = counted(len(deeper), "model")
+    return f"{n} one folder deeper not read (such as {printable(str(deeper[0]))})"
 
 
 def _with_base(source: str) -> str:

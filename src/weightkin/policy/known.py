@@ -21,7 +21,7 @@ from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
 
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
-BLIND = "blind tests"
+BLIND = "order-independent tests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

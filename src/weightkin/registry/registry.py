@@ -81,21 +81,21 @@ class Registry:
         resume: bool = False,
         execution: Execution = HERE,
     ) -> Adding:
-        """Register models; what cannot be read is in ``skipped``, the rest goes on.
+        """Register models; those that cannot be read are listed in ``skipped``.
 
         Parameters
         ----------
         sources : sequence of str or Path
-            Models, by where they lie. None may be named to resume alone.
+            Paths or names of models; may be empty with ``resume``.
         resume : bool
-            Also add what interrupted jobs left.
+            Also resume interrupted jobs.
         execution : Execution
-            Where models are read, and who hears of the progress.
+            Where models are read, and a function that is called with the progress.
 
         Returns
         -------
         Adding
-            What was added, what was known already, and what was left out.
+            What was added, what was already registered, and what was left out.
 
         Raises
         ------
@@ -119,17 +119,17 @@ class Registry:
     def search(
         self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
     ) -> Search:
-        """Who is related to a model, among all that are registered.
+        """Find the registered models that are related to a model.
 
-        Null hypothesis of every verdict: that of `compare`; the level is paid for all models that
-        were scanned, whether or not their vectors proposed them.
+        Null hypothesis of every verdict: that of `compare`; alpha is divided by the number of
+        models that were scanned, whether or not their vectors proposed them.
 
         Parameters
         ----------
         source : Model, str, Path or state dict
             An open model, a source, or the name or number (``#3``) of a registered model.
         alpha : float
-            Level of the whole search.
+            Significance level of the whole search.
         seed : int
             Breaks ties; recorded.
         most : int
@@ -210,12 +210,12 @@ class Registry:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> FamilyGraph:
-        """The family graph of all registered models; each node says its numbers here.
+        """The family graph of all registered models; each node has its numbers in the registry.
 
-        Null hypothesis of every join: that of `family_graph`; the level is paid for all pairs.
-        The graph is kept in the file, and taken from there while the same models are registered.
-        Models that were only added are hung into it; otherwise all is laid out anew, which costs
-        what `family_graph` does.
+        Null hypothesis of every join: that of `family_graph`; alpha is divided by the number of
+        pairs. The graph is stored in the file and reused while the same models are registered. If
+        models were only added, they are inserted; otherwise the graph is computed again, which
+        costs what `family_graph` does.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class Registry:
             return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
-        """Forget every model of this name, number (``#3``) or source."""
+        """Remove every model with this name, number (``#3``) or source."""
         check_kind("name", name, str, "a name, a number such as '#3' or a source")
         if not self.path.exists():
             raise no_registry(self.path)
@@ -260,11 +260,11 @@ class Registry:
         return tuple(gone)
 
     def export(self, file: str | Path) -> int:
-        """Write everything but the weights into one file; how many models."""
+        """Export the registry, without the weights, to one file; returns the number of models."""
         return transfer_archive.export_to(self.path, check_path("file", file))
 
     def import_(self, file: str | Path) -> Adding:
-        """Register the models of an exported file."""
+        """Import the models of an exported registry."""
         path = check_path("file", file)
         return transfer_archive.import_from(
             self.path, path, place=new_place(self.path, self._store)

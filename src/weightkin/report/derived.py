@@ -26,7 +26,7 @@ DETAIL_WORDS = {  # what is printed, in this order
     "n_rows_before": "{} token rows before",
     "n_rows": "{} token rows",
     "n_experts": "{} experts",
-    "blocks": "blocks {}",
+    "blocks": "blocks {} replaced",
     "reinitialised": "initialised anew: {}",
     "typical_distance": "median relative distance {}",
 }

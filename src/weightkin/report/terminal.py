@@ -28,8 +28,8 @@ PART_WORDS = {
 }
 UNUSUAL = 1.4  # effect ratio of matched units that no unrelated pair of the results reached
 NULL = (
-    "  null hypothesis: the two models were initialised independently (no shared seed or formula),",
-    "    and neither was reordered so that its units match those of the other",
+    "  null hypothesis: the two models were initialised independently (no shared seed or formula), "
+    "and neither was reordered so that its units match those of the other"
 )
 MAX_SKIPPED = 6
 MANY = 1_000_000
@@ -100,7 +100,7 @@ def _by_luck(record: Comparison) -> list[str]:
 
 def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
-    lines = [*NULL] if record.axes else []
+    lines = [NULL] if record.axes else []
     lines += _outside(record)
     lines += _token_views(record)
     lines += _reach(record)
@@ -193,11 +193,11 @@ def _outside(record: Comparison) -> list[str]:
 
 
 def _token_views(record: Comparison) -> list[str]:
-    """How far two sketches agree on what units and heads do to tokens."""
+    """The share of units and heads that two matrices match alike, described by tokens."""
     found = record.token_views
     return [
-        f"  {words} seen through tokens: two views agree on {x.share:.1%} of {x.n}"
-        f" (at wrong depths {x.control:.1%}), level {x.level:.2f}"
+        f"  {words} by tokens: two matrices match {percent(x.share, 1)} of {x.n} alike"
+        f" (between blocks of different depth: {percent(x.control, 1)}), level {x.level:.2f}"
         for words, x in (("units", found and found.units), ("key heads", found and found.heads))
         if x
     ]

@@ -102,7 +102,7 @@ def short(text: object, longest: int) -> str:
 
 
 def effect_words(effect: Effect | None) -> str:
-    """Median cosine of matched units, and the level expected by chance."""
+    """Median cosine of matched units, and that of the best wrong match."""
     if effect is None or effect.ratio == 0.0:
         return "–"
     return f"{effect.observed:.2f} ({max(effect.chance, 0.0):.2f})"
