@@ -13,27 +13,13 @@ import numpy as np
 import pytest
 
 from tests import models
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pair")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
-    models.write(folder / "stranger", models.base(rng))
-    return folder
-
-
-def run(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
+    return models.write_pair(folder, "stranger")
 
 
 def test_compare_prints_the_sentence_first(pair):

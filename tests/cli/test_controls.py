@@ -2,23 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from tests import models
-from tests.cli.test_cli import run
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trio")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
-    for name in ("b", "c", "d"):
-        models.write(folder / name, models.base(rng))
-    return folder
+    return models.write_pair(folder, "b", "c", "d")
 
 
 def test_shipped_controls_are_listed_by_class(tmp_path, monkeypatch):

@@ -1,20 +1,10 @@
 """Claim: the commands of the registry print records, say one line for bad input, exit as stated."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-
-def run(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
