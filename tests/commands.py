@@ -1,9 +1,11 @@
-"""Commands run in this process: no second start of the interpreter."""
+"""Commands run in this process, without a second start of the interpreter, or in their own."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from weightkin.cli.main import CommandLineError, app
@@ -31,3 +33,14 @@ def command(*arguments):
         except WeightkinError as error:
             code, _ = error.exit_code, print(f"weightkin: {error}", file=err)
     return Done(code, raw.getvalue().decode("utf-8"), err.getvalue())
+
+
+def run(*arguments, cwd=None):
+    """Run one command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )

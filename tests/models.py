@@ -50,3 +50,14 @@ def write(folder, arrays, config=CONFIG):
 def by_stored_name(sketch):
     """Tensors of a sketch by what the model calls them."""
     return {tensor.stored_name: tensor for tensor in sketch.tensors.values()}
+
+
+def write_pair(folder, *unrelated):
+    """Write a model, its child, and models of other starts; returns the folder of all."""
+    rng = np.random.default_rng(5)
+    arrays = base(rng)
+    write(folder / "a", arrays)
+    write(folder / "child", child(arrays, rng))
+    for name in unrelated:
+        write(folder / name, base(rng))
+    return folder

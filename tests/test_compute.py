@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import run as command
+from tests.commands import run as command
 from tests.lineage.simulated import base, trained_on
 from tests.registry.conftest import write
 from tests.web.conftest import is_alive

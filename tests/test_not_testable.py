@@ -103,4 +103,4 @@ def test_a_copy_is_found_in_a_registry(home):
         == 1
     )
     card = command("trace", "copy.safetensors", "--registry", "r.sqlite", "--format", "model-card")
-    assert "holds the same values as a" in card.stdout
+    assert "has the same values as a" in card.stdout

@@ -23,8 +23,8 @@ from benchmarks.lib.tree_scores import (
 from weightkin import open_model
 from weightkin.derivation.clock import clock
 from weightkin.derivation.shared import grams, shared_tensors, squared_distances
+from weightkin.lineage.measured import Group, Pairwise, measure
 from weightkin.lineage.mother import kurtoses, mother
-from weightkin.lineage.orient import Group, Pairwise, measure
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Sketch, take_sketch
 

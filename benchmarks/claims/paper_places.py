@@ -18,6 +18,7 @@ from weightkin.evidence.unitmap import match_units
 from weightkin.evidence.views import frames, token_views
 from weightkin.papers.activations import phi_match
 from weightkin.papers.forward import record_activations
+from weightkin.records import Skipped
 from weightkin.records.location import Location
 from weightkin.sketch.source import open_side
 from weightkin.stats.coincidences import mix_log_evalue
@@ -160,8 +161,8 @@ def token_map(folder_a: Path, folder_b: Path) -> TokenMap:
     """
     sides = [open_side(folder) for folder in (folder_a, folder_b)]
     seen = frames(*((side.model, side.anatomy) for side in sides), seed=0)
-    if isinstance(seen, str):
-        raise ValueError(seen)
+    if isinstance(seen, Skipped):
+        raise ValueError(seen.code)
     axes = [side.axes("units") for side in sides]
     views = [
         [token_views(side.model, x, frame, x.n_units) for x in own]

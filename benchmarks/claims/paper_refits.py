@@ -22,8 +22,8 @@ from weightkin.api.locate import locate
 from weightkin.formats import open_model
 from weightkin.papers.activations import phi_match
 from weightkin.papers.forward import Activations, BlockActivations
-from weightkin.papers.inputs import gaussian_vectors
 from weightkin.papers.loading import ffn, find_mlps, load
+from weightkin.papers.random_inputs import gaussian_vectors
 from weightkin.papers.refit import Fit, GluFit, fit_glu
 from weightkin.records import Test
 

@@ -23,6 +23,7 @@ from weightkin.anatomy.side import Side
 from weightkin.arrays import Floats
 from weightkin.evidence.sample import make_plan, view_places
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, frames, token_views
+from weightkin.records import Skipped
 from weightkin.stats.coincidences import count_coincidences
 from weightkin.stats.matching import centred, match_rows
 
@@ -39,8 +40,8 @@ def measure(n: int, role: str) -> dict[str, Any]:
     before = _peak()
     started = time.perf_counter()
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)
-    if isinstance(shared, str):
-        raise SystemExit(shared)
+    if isinstance(shared, Skipped):
+        raise SystemExit(shared.code)
     views = [_view(side, frame, n, role) for side, frame in zip((a, b), shared[:2], strict=True)]
     viewed = time.perf_counter()
     found = count_coincidences(match_rows(views[0], views[1], np.random.default_rng(0)))
@@ -93,14 +94,15 @@ def _view(side: Side, frame: TokenRows, n: int, role: str) -> Floats:
         only = replace(axis, places=tuple(p for p in axis.places if p.role == role))
         return token_views(side.model, only, frame, n)[role]
     (place,) = [p for p in view_places(side.model, axis) if p.role == role]
-    if frame.said is None:
+    outputs = frame.outputs
+    if outputs is None:
         raise SystemExit("no unembedding")
-    view = np.zeros((n, len(frame.said)), dtype=np.float32)
+    view = np.zeros((n, len(outputs)), dtype=np.float32)
     for start in range(0, ONE_BLOCK.width, ROWS):  # columns are the units: whole rows, few at once
         rows = side.model.rows(place.tensor, slice(start, start + ROWS))  # (ROWS, h)
         for at in range(0, n, UNITS_AT_ONCE):
             view[at : at + UNITS_AT_ONCE] += (
-                rows[:, at : min(n, at + UNITS_AT_ONCE)].T @ frame.said[:, start : start + ROWS].T
+                rows[:, at : min(n, at + UNITS_AT_ONCE)].T @ outputs[:, start : start + ROWS].T
             )
     return centred(view)
 

@@ -21,6 +21,7 @@ from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import Control, as_control, load_controls, rank, write_controls
 from weightkin.formats import digest
+from weightkin.records import Skipped
 from weightkin.sketch.source import open_side
 from weightkin.stats.calibrated import exceeds
 
@@ -53,8 +54,8 @@ def measured(folder: Path) -> Iterator[Control]:
 def _control(x: Path, y: Path, documented: str) -> Control:
     a, b = open_side(x), open_side(y)
     found = agreement(a, b)
-    if isinstance(found, str):
-        raise ValueError(f"{x}, {y}: {found}")
+    if isinstance(found, Skipped):
+        raise ValueError(f"{x}, {y}: {found.code}")
     return as_control(found, digest(a.model), digest(b.model), documented)
 
 
@@ -77,7 +78,7 @@ def zoo_pairs() -> Iterator[tuple[str, str, bool, float, bool]]:
     controls = load_controls()
     for a, b in combinations(entries, 2):
         found = agreement(sides[a], sides[b])
-        if isinstance(found, str):
+        if isinstance(found, Skipped):
             continue
         ranked = rank(found, (digest(sides[a].model), digest(sides[b].model)), controls)
         is_rank = ranked.rank is not None and exceeds(ranked.rank, ranked.n_controls)

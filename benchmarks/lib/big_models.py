@@ -120,6 +120,11 @@ class MadeOnTheSpot:
         """Nothing: values are made when they are read."""
 
     @property
+    def stamps(self) -> tuple[str, ...]:
+        """None: there is no file."""
+        return ()
+
+    @property
     def bytes_touched(self) -> int:
         """Whole pages of the file there would be."""
         return 4096 * sum(len(pages) for pages in self.touched.values())

@@ -18,8 +18,8 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import compare
 from weightkin.papers.activations import phi_h, phi_jsd, phi_match
 from weightkin.papers.forward import Activations, record_activations
-from weightkin.papers.inputs import Inputs, uniform_tokens
 from weightkin.papers.published import published_tests
+from weightkin.papers.random_inputs import Inputs, uniform_tokens
 from weightkin.records import Test
 from weightkin.sketch.source import open_side
 from weightkin.stats.published import fisher

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from weightkin._version import __version__
 from weightkin.errors import OutOfReach, UsageError
-from weightkin.processes import Answer, Ended, Lost, Process, Say, listen
+from weightkin.processes import Answered, Ended, Lost, Process, Say, listen
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -79,10 +79,10 @@ def run(
         The scheduler does not answer, or has no worker any more.
     """
     if workers < 1:
-        raise UsageError(f"workers is {workers}, expected at least 1")
+        raise UsageError(f"workers must be at least 1, not {workers}")
     if cluster is not None:
         if workers > 1:
-            raise UsageError("workers and cluster exclude each other: one says where all is done")
+            raise UsageError("workers and cluster exclude each other")
         return _on_cluster(function, items, cluster, _client(cluster))
     if workers == 1 or len(items) < 2:
         return (function(item) for item in items)
@@ -105,7 +105,7 @@ def _in_processes(function: Callable[[T], R], items: Sequence[T], n: int) -> Gen
                         process.ask(items[own[-1]])
                 for process, message in listen([process for process, own in crew.items() if own]):
                     item = crew[process].popleft()
-                    if isinstance(message, Answer):
+                    if isinstance(message, Answered):
                         done[item] = message.value
                     elif isinstance(message, Ended):
                         left = crew.pop(process)
@@ -155,7 +155,7 @@ def _on_cluster(
                 result = Lost(f"killed {result.n} workers, with nothing else at work")
             yield result
     except (OSError, CancelledError):
-        raise OutOfReach(f"{address}: the scheduler went away, expected it to stay") from None
+        raise OutOfReach(f"{address}: the connection to the scheduler was lost") from None
     finally:
         with suppress(OSError, CancelledError, TimeoutError):
             client.cancel([future for _, future in futures], force=True)
@@ -172,7 +172,7 @@ class _Suspect:
 def _there(function: Callable[[T], R], item: T, version: str) -> R:
     """What a worker does: never with other rules than those of who asked."""
     if __version__ != version:
-        raise UsageError(f"its worker runs weightkin {__version__}, expected {version}")
+        raise UsageError(f"a worker runs weightkin {__version__}, not {version} as here")
     return function(item)
 
 
@@ -204,7 +204,7 @@ def _outcome(client: Client, future: Future[R], address: str) -> BaseException |
         if future.status == "cancelled":
             raise CancelledError
         return error
-    raise OutOfReach(f"{address}: no worker any more, expected at least one")
+    raise OutOfReach(f"{address}: the cluster has no workers")
 
 
 def _client(address: str) -> Client:
@@ -217,9 +217,9 @@ def _client(address: str) -> Client:
     try:
         host, port = get_address_host_port(address, strict=True)
     except ValueError as error:
-        raise UsageError(f"{address}: no address of a scheduler ({error})") from None
+        raise UsageError(f"{address}: not the address of a scheduler ({error})") from None
     if address.startswith("tls:") and not Security().get_connection_args("client")["ssl_context"]:
-        raise UsageError(f"{address}: no certificates, expected distributed.comm.tls in its config")
+        raise UsageError(f"{address}: no certificates; set distributed.comm.tls in dask's config")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -4,7 +4,7 @@ import errno
 
 
 class WeightkinError(Exception):
-    """Base of all errors a caller can act on: the thing, what was found, what was expected."""
+    """Base of all errors a caller can act on: the thing, what is wrong, and what to do."""
 
     exit_code = 3
 

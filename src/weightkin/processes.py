@@ -39,7 +39,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answered:
     """What became of a request: the value of the function, or `Lost`."""
 
     value: Any
@@ -88,11 +88,11 @@ class Process:
         with suppress(OSError):  # it is gone, which `listen` tells
             self._connection.send(values)
 
-    def hear(self) -> Said | Answer | Ended | None:
+    def hear(self) -> Said | Answered | Ended | None:
         """The next message, if there is one."""
         if self._connection.poll():
             with suppress(EOFError, OSError):  # gone, perhaps in the middle of a message
-                message: Said | Answer = self._connection.recv()
+                message: Said | Answered = self._connection.recv()
                 return message
         elif self._process.is_alive():
             return None
@@ -117,7 +117,7 @@ class Process:
 
 def listen(
     processes: Iterable[Process], seconds: float | None = None
-) -> Iterator[tuple[Process, Said | Answer | Ended]]:
+) -> Iterator[tuple[Process, Said | Answered | Ended]]:
     """Wait until a process has a message, at most so many seconds, and give one of each."""
     processes = list(processes)
     wait([signal for process in processes for signal in process.signals], seconds)
@@ -128,13 +128,13 @@ def listen(
 
 
 def _serve(connection: Connection[Any, Any], pickled: bytes) -> None:
-    """Answer requests. Nothing heavy is imported before interrupts are left to the parent."""
+    """Answered requests. Nothing heavy is imported before interrupts are left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half-written files are cleaned up
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()
 
-    def send(message: Said | Answer) -> None:
+    def send(message: Said | Answered) -> None:
         with lock, suppress(BrokenPipeError):
             connection.send(message)
 
@@ -144,7 +144,7 @@ def _serve(connection: Connection[Any, Any], pickled: bytes) -> None:
             values = connection.recv()
         except (EOFError, OSError):  # the parent wants no more
             return
-        send(Answer(_answer(function, values, lambda text: send(Said(text)))))
+        send(Answered(_answer(function, values, lambda text: send(Said(text)))))
 
 
 def _answer(function: Callable[..., Any], values: tuple[Any, ...], say: Say) -> Any:

@@ -13,10 +13,10 @@ SHOWN = 120  # characters of a foreign text that a message repeats
 LONGEST_PATH = 800  # characters of a path given in full at the head of a message
 
 
-def unreadable(where: str | PurePath, what: str, expected: str = "") -> UnreadableModel:
+def unreadable(where: str | PurePath, what: str) -> UnreadableModel:
     """Make the error for a file or a thing in it: what is wrong, and what to do if that helps."""
     head = located(where) if isinstance(where, PurePath) else where
-    return UnreadableModel(f"{head}: {what}" + (f", expected {expected}" if expected else ""))
+    return UnreadableModel(f"{head}: {what}")
 
 
 def located(path: PurePath, tensor: str | None = None) -> str:

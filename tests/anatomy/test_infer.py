@@ -74,8 +74,8 @@ def test_biases_of_the_units_belong_to_the_axis():
             "several readings",
         ),
         # wide attention alone: keys and values are left over
-        ({"a": (32, 16), "b": (16, 16), "c": (16, 16), "d": (16, 32)}, "no whole attention"),
-        ({"a": (32, 16), "b": (8, 16), "c": (8, 16), "d": (16, 32)}, "no whole attention"),
+        ({"a": (32, 16), "b": (16, 16), "c": (16, 16), "d": (16, 32)}, "not a complete attention"),
+        ({"a": (32, 16), "b": (8, 16), "c": (8, 16), "d": (16, 32)}, "not a complete attention"),
         # two MLPs, or attention and MLP of the same width
         (
             {**ATTENTION, "a": (32, 16), "b": (16, 32), "c": (48, 16), "d": (16, 48)},

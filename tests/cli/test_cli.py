@@ -13,27 +13,13 @@ import numpy as np
 import pytest
 
 from tests import models
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pair")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
-    models.write(folder / "stranger", models.base(rng))
-    return folder
-
-
-def run(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
+    return models.write_pair(folder, "stranger")
 
 
 def test_compare_prints_the_sentence_first(pair):
@@ -83,7 +69,10 @@ def test_records_of_a_registry_are_not_rerun(tmp_path):
     path.write_text('{"schema": "weightkin/trace/2"}')
     found = run("verify", path)
     assert (found.returncode, found.stderr.count("\n")) == (4, 1)
-    assert "needs the registry as it was then: run trace again" in found.stderr
+    assert (
+        "depends on the registry as it was then and cannot be verified; run trace again"
+        in found.stderr
+    )
 
 
 def test_verify_reruns_records_of_locate_too(pair, tmp_path):
@@ -324,7 +313,7 @@ def test_templates_are_loaded_for_html_alone(pair, tmp_path):
     code = (
         "import sys; from weightkin import compare, family_graph;"
         f"r = compare({str(pair / 'a')!r}, {str(pair / 'child')!r}); r.sentence;"
-        "import weightkin.cli.render, weightkin.report.rendering as rendering;"
+        "import weightkin.cli.records, weightkin.report.rendering as rendering;"
         "rendering.lines_of(r, width=80, is_unicode=True);"
         "assert 'jinja2' not in sys.modules; r._repr_html_(); assert 'jinja2' in sys.modules"
     )

@@ -2,23 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from tests import models
-from tests.cli.test_cli import run
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trio")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
-    for name in ("b", "c", "d"):
-        models.write(folder / name, models.base(rng))
-    return folder
+    return models.write_pair(folder, "b", "c", "d")
 
 
 def test_shipped_controls_are_listed_by_class(tmp_path, monkeypatch):
@@ -55,7 +48,7 @@ def test_a_model_stands_in_one_control_only(trio, tmp_path):
     [
         ("a", "child", (), "cannot be a control: dependent ("),
         ("a", "a", (), "a and b are the same model"),
-        ("a", "b", ("--class", "plain vision"), "expected plain vision"),
+        ("a", "b", ("--class", "plain vision"), "is gated language, not plain vision"),
     ],
 )
 def test_other_pairs_are_refused_in_one_line(trio, tmp_path, a, b, options, said):

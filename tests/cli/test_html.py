@@ -66,11 +66,11 @@ def test_a_check_writes_a_page_with_each_finding(run, tmp_path):
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("{tmp}/page.json", "expected a name ending in .html"),
-        ("{tmp}/model.safetensors", "expected a name ending in .html"),
-        ("{tmp}/none/page.html", "expected a file in a folder that exists"),
-        ("{tmp}/folder.html", "expected a file in a folder that exists"),
-        (f"{A}/page.html", f"lies inside the model {A}"),
+        ("{tmp}/page.json", "the name must end in .html or .htm"),
+        ("{tmp}/model.safetensors", "the name must end in .html or .htm"),
+        ("{tmp}/none/page.html", "not a file in a folder that exists"),
+        ("{tmp}/folder.html", "not a file in a folder that exists"),
+        (f"{A}/page.html", f"inside the model {A}"),
     ],
 )
 def test_a_page_that_could_hurt_is_refused_before_anything_is_read(run, tmp_path, target, why):

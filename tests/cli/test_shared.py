@@ -213,7 +213,7 @@ def test_a_saved_record_is_written_in_every_format(tmp_path):
     assert len(networkx.read_graphml(io.BytesIO(graph.encode()))) == 8
     done = command("render", saved, "--format", "sarif")
     assert done.returncode == 4
-    assert "a FamilyGraph has one of dot, mermaid, graphml, gexf, newick" in done.stderr
+    assert "not a format of this result; it has dot, mermaid, graphml, gexf, newick" in done.stderr
     page = tmp_path / "page.html"
     assert command("render", saved, "--html", page).stdout.startswith("8 models: ")
     assert "<svg" in page.read_text()

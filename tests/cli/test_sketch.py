@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 from tests import models
-from tests.cli.test_cli import run
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shelf")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
+    models.write_pair(folder)
     (folder / "bad").mkdir()
     (folder / "bad" / "model.safetensors").write_bytes(b"\xff" * 20)
     return folder

@@ -110,7 +110,7 @@ def test_an_empty_folder_exits_with_3_and_one_line(tree, tmp_path):
     code, out, err, _ = tree(tmp_path)
     assert (code, out) == (3, "")
     assert err.count("\n") == 1
-    assert "found no model among 1 entries, expected subfolders with weights" in err
+    assert "no model among 1 entry; supported are .safetensors," in err
 
 
 def test_progress_is_only_for_terminals(tree, monkeypatch):
@@ -139,7 +139,7 @@ def test_a_folder_means_every_model_directly_inside(tmp_path):
     wanted = ["a", "b", "c.safetensors", "x.sketch.safetensors"]
     assert named([str(tmp_path)], note=notes.append) == [str(tmp_path / x) for x in wanted]
     deep = tmp_path / "d" / "deep"
-    said = f"1 model lies one folder deeper, not read, such as {deep}"
+    said = f"1 model one folder deeper not read (such as {deep})"
     assert notes == [f"{said}: use --recursive to include it"]
     wanted.insert(3, "d/deep")
     assert named([str(tmp_path)], is_recursive=True) == [str(tmp_path / x) for x in wanted]
@@ -167,7 +167,10 @@ def test_each_of_several_folders_of_models_means_the_models_inside(tmp_path):
 
 def test_models_that_all_lie_deeper_are_said_too(tmp_path):
     touch(tmp_path, "a/x/model.safetensors", "a/y/model.safetensors", "b\n/z/model.safetensors")
-    with pytest.raises(UnreadableModel, match=r"\(3 models lie one folder deeper, .*x: "):
+    with pytest.raises(
+        UnreadableModel,
+        match=r"no model among 2 entries; 3 models one folder deeper not read .*x.: ",
+    ):
         named([str(tmp_path)])
 
 

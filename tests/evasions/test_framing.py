@@ -86,10 +86,10 @@ def test_a_fit_on_one_block_aligns_that_block_more(models, tmp_path, rng):
 def test_framing_refuses_what_cannot_be_meant(models):
     model = models("llama")
     pair = model.arrays, model.anatomy, model.arrays
-    with pytest.raises(UsageError, match="rounds"):
+    with pytest.raises(UsageError, match="rounds must be at least 1, not 0"):
         frame(*pair, rounds=0)
     with pytest.raises(UsageError, match="none of them"):
         frame(*pair, blocks=[7])
     wider = split_units(model.arrays, model.anatomy, np.random.default_rng(0))
-    with pytest.raises(UsageError, match="expected models of one shape"):
+    with pytest.raises(UsageError, match="the models have the shapes"):
         frame(model.arrays, model.anatomy, wider.arrays)

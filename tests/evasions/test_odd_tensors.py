@@ -54,7 +54,7 @@ def test_whole_numbers_are_permuted_and_never_rounded(dtype):
     assert found.dtype == dtype
     assert np.array_equal(np.sort(found, axis=None), np.sort(arrays[name], axis=None))
     for rewrite in (evasions.rescale_units, evasions.rotate_residual):
-        with pytest.raises(UsageError, match=f"{name}: found values of type"):
+        with pytest.raises(UsageError, match=f"{name}: its values are"):
             rewritten(rewrite, arrays)
 
 

@@ -52,7 +52,7 @@ REFUSED = [
     (evasions.rotate_queries_keys, "qwen3", "norm"),
     (evasions.permute_experts, "llama", "no experts"),
     (evasions.split_units, "relu", "config entry"),
-    (partial(evasions.pad_units, n_extra=0), "llama", "1 or more"),
+    (partial(evasions.pad_units, n_extra=0), "llama", "must be at least 1"),
     (partial(evasions.rescale_units, spread=1.0), "llama", "more than 1"),
 ]
 

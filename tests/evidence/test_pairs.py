@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.pairs import effect_of, pair_evidence
+from weightkin.evidence.effects import effect_of
+from weightkin.evidence.pairs import pair_evidence
 from weightkin.stats.coincidences import mix_log_evalue
 
 

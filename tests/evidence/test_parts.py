@@ -241,7 +241,10 @@ def test_kinds_stacks_and_blocks_that_one_model_lacks_are_listed():
 
 
 def test_what_could_not_be_read_or_is_not_known_names_its_model():
-    broken, unknown = Problem("part 2", "cut short"), Problem("x.weight", "no such role")
+    broken, unknown = (
+        Problem("part 2", "cut short"),
+        Problem("x.weight", "no such role", code="axis-unknown"),
+    )
     a = side(problems=(broken,), unknown=(unknown,))
     assert [(x.what, x.code) for x in not_read(a)] == [
         ("part 2", "unread"),

@@ -84,6 +84,27 @@ def test_a_name_comes_from_the_bias_where_no_scope_is_known(tmp_path):
     np.testing.assert_array_equal(open_model(path).rows("fc.weight"), w.T)
 
 
+@pytest.mark.parametrize(
+    ("scopes", "operator", "name"),
+    [
+        ("['', 'encoder.fc', 'linear']", "/other/MatMul", "encoder.fc.weight"),
+        ("['fc', 'linear']", "/other/MatMul", "fc.weight"),
+        ("['linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the operator alone
+        ("['', 'linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the whole model
+        ("", "/encoder/fc/MatMul", "encoder.fc.weight"),
+        ("", "MatMul_7", "MatMul_7.weight"),
+        ("['linear']", "", "123"),
+    ],
+)
+def test_a_name_comes_from_the_scopes_then_from_the_operator(tmp_path, scopes, operator, name):
+    node = helper.make_node("MatMul", ["x", "123"], ["y"], operator)
+    node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=scopes)
+    w = np.arange(6, dtype=np.float32).reshape(2, 3)
+    model = open_model(saved(tmp_path / "x.onnx", [node], {"123": w}))
+    assert list(model.tensors) == [name]
+    np.testing.assert_array_equal(model.rows(name), w.T)
+
+
 def test_a_gemm_with_transposed_weights_keeps_them(tmp_path):
     nodes = [helper.make_node("Gemm", ["x", "12"], ["y"], "/fc/Gemm", transB=1)]
     w = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -111,6 +132,14 @@ def beside(tmp_path, **entry):
 def test_values_beside_are_found_by_offset_and_length(tmp_path):
     path = beside(tmp_path, location="data", offset="8", length="16")
     np.testing.assert_array_equal(open_model(path).rows("a.weight"), [[2, 3], [4, 5]])
+
+
+def test_an_entry_about_values_beside_without_a_name_says_nothing(tmp_path):
+    path = beside(tmp_path, location="data", length="16")
+    whole = package.load(path, load_external_data=False)
+    whole.graph.initializer[0].external_data.add(value="other")
+    path.write_bytes(whole.SerializeToString())
+    np.testing.assert_array_equal(open_model(path).rows("a.weight"), [[0, 1], [2, 3]])
 
 
 @pytest.mark.parametrize(

@@ -323,3 +323,19 @@ def test_every_tensor_of_every_graph_of_a_list_has_a_name_of_its_own(tmp_path, r
     again = open_model(tmp_path / "x.onnx")
     assert list(again.tensors) == list(model.tensors)
     assert sorted(found) == ["/w", "n.several/w", "n.several/w~2", "w"]
+
+
+def test_a_tensor_inside_an_operator_is_named_after_it_or_after_what_it_makes(tmp_path, rng):
+    arrays = [weights(rng, 4, 4) for _ in range(4)]
+    inner = [graph([], {"w": x}) for x in arrays]
+    nodes = [
+        helper.make_node("If", ["c"], ["y"], "named", then_branch=inner[0]),
+        helper.make_node("If", ["c"], ["y1"], then_branch=inner[1]),
+        helper.make_node("If", ["c"], ["y2", "y3"], then_branch=inner[2]),
+        helper.make_node("If", ["c"], [], then_branch=inner[3]),
+    ]
+    model = open_model(saved(tmp_path / "x.onnx", nodes))
+    names = ("w", "y1.then_branch/w", "y2.then_branch/w", "If.then_branch/w")  # only where repeated
+    assert set(model.tensors) == set(names)
+    for name, x in zip(names, arrays, strict=True):
+        np.testing.assert_array_equal(model.rows(name), x)

@@ -1,5 +1,6 @@
 """Safetensors files are read as the reference library reads them, and hostile headers refused."""
 
+import hashlib
 import json
 import struct
 
@@ -72,6 +73,8 @@ def test_metadata_and_padding_spaces_change_nothing(tmp_path):
     padded = json.dumps(header).encode() + b"     "
     model = open_model(safetensors(tmp_path / "x.safetensors", padded, b"\x07"))
     assert model.rows("x").tolist() == [7]
+    header_of_file = struct.pack("<Q", len(padded)) + padded
+    assert model.headers == (hashlib.sha256(header_of_file).hexdigest(),)
 
 
 def test_zero_size_tensors_and_scalars_are_tensors(tmp_path):
@@ -143,7 +146,7 @@ def test_a_hostile_header_is_refused_in_one_line(tmp_path, header, data, said):
     [
         (b"", "not a safetensors file (0 bytes)"),
         (b"\x08\x00\x00", "not a safetensors file (3 bytes)"),
-        (struct.pack("<Q", 50) + b"{}", "(the header claims 58 bytes, the file has 10)"),
+        (struct.pack("<Q", 50) + b"{}", "(the header claims 50 bytes, the file has 10)"),
         (struct.pack("<Q", 2**64 - 1) + b"{}", "(the header claims 1.8e+19 bytes, at most"),
         (struct.pack("<Q", 100_000_001) + b"{}", "at most 100,000,000 are allowed"),
     ],

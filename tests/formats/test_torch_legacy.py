@@ -1,5 +1,6 @@
 """Claim: torch files from before 1.6 are the same model, and nothing in a hostile one is run."""
 
+import re
 import struct
 import tarfile
 
@@ -40,6 +41,11 @@ def test_values_are_those_that_were_saved(tmp_path):
     assert set(model.tensors) == set(tensors)
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(model.rows(name), tensor.float().numpy(), err_msg=name)
+
+
+def test_a_file_may_end_with_a_storage_without_elements(tmp_path):
+    model = open_model(saved(tmp_path / "x.bin", {"none": torch.zeros(0, 3)}))
+    assert model.rows("none").shape == (0, 3)
 
 
 def test_a_training_checkpoint_is_unwrapped(tmp_path):
@@ -92,3 +98,14 @@ def test_a_storage_that_lies_about_its_size(tmp_path):
     for n in (63, 65, -1, 2**62):
         path.write_bytes(raw[: -64 * 4 - 8] + struct.pack("<q", n) + raw[-64 * 4 :])
         assert f"has {n} elements, not 64" in refusal(path)
+
+
+def test_storages_that_are_listed_twice_or_belong_to_nothing_are_refused(tmp_path):
+    """Keys stand with the tensors, and once more in a list before the values."""
+    path = saved(tmp_path / "x.bin", {"w": torch.arange(4.0), "b": torch.ones(4)})
+    raw = path.read_bytes()
+    listed = raw.rindex(b"\x80\x02]")
+    first, second = re.findall(rb"X....[0-9]+", raw[listed:], re.DOTALL)
+    for other in (second, b"X\x01\0\0\x009"):
+        path.write_bytes(raw[:listed] + raw[listed:].replace(first, other))
+        assert "repeated or used by no tensor" in refusal(path)

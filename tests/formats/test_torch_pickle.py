@@ -24,7 +24,7 @@ def refused(data: bytes) -> str:
 def test_plain_containers_read_as_pickle_reads_them(protocol):
     value = {"a": [1, 2.5, None, True, "x" * 300], "b": (1,), "c": {"d": ()}, "e": 2**70, "f": -3}
     value["raw"] = b"bytes" if protocol > 2 else ""
-    value["g"] = (1, 2, 3, 4)
+    value["tuples"] = [(1, 2), (1, 2, 3), (1, 2, 3, 4)]
     value["again"] = value["a"]
     assert unpickle(pickle.dumps(value, protocol), "file") == value
 
@@ -89,6 +89,8 @@ def test_any_other_global_is_refused(function):
         (b"K\x01Q", "no storage"),
         (b"K\x01\x93", "malformed pickle (an empty stack)"),
         (b"K\x01K\x02\x93", "without a name"),
+        (text("torch") + b"K\x02\x93", "without a name"),
+        (b"K\x01" + text("Size") + b"\x93", "without a name"),
         (b"c__main__\nX\n)\x81", "refused: the pickle uses __main__.X"),
         (b"N)\x81", "unexpected arguments"),
         (b"I5\n", "refused: pickle instruction"),

@@ -25,7 +25,8 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
     assert (alone.direction.parent, record.direction.parent) == ("undetermined", "undetermined")
     assert record.direction.probability > 0.8
     assert (
-        record.direction.evidence[0].sentence == "among 6 models: llama-a-ft1 descends from llama-a"
+        record.direction.evidence[0].sentence
+        == "among 6 models: llama-a-ft1 is placed below llama-a"
     )
     same = {"direction": alone.direction, "parameters": alone.parameters, "seconds": alone.seconds}
     assert replace(record, **same, bytes_read=alone.bytes_read) == alone
@@ -33,17 +34,23 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
     assert again.parameters["relatives"] == others
     assert verify(again) == []
     again.parameters["relatives"] = [3]
-    with pytest.raises(UnreadableModel, match="malformed relatives"):
+    with pytest.raises(UnreadableModel, match="relatives is not a list of sources"):
         verify(again)
 
 
 @pytest.mark.parametrize(
     ("a", "b", "parent", "probability", "said"),
     [
-        ("base-a", "ft", "a", 0.97, "among 7 models: ft descends from base-a"),
-        ("mix", "base-a", "b", 0.9603, "among 7 models: mix descends from base-a, via ft"),
-        ("mix", "base-b", "b", 0.99, "among 7 models: mix descends from base-b"),
-        ("mix", "ft-int4", "undetermined", 0.5, "among 7 models: neither descends from the other"),
+        ("base-a", "ft", "a", 0.97, "among 7 models: ft is placed below base-a"),
+        ("mix", "base-a", "b", 0.9603, "among 7 models: mix is placed below base-a, via ft"),
+        ("mix", "base-b", "b", 0.99, "among 7 models: mix is placed below base-b"),
+        (
+            "mix",
+            "ft-int4",
+            "undetermined",
+            0.5,
+            "among 7 models: neither is placed below the other",
+        ),
     ],
 )
 def test_the_way_between_two_models_gives_the_direction(

@@ -59,9 +59,9 @@ def test_a_model_that_is_gone_and_names_given_are_told(record, tmp_path):
     nodes = (replace(record.nodes[0], source=str(tmp_path / "gone")), *record.nodes[1:])
     with pytest.raises(UnreadableModel, match="gone"):
         verify(replace(record, nodes=nodes))
-    with pytest.raises(UsageError, match="name no models"):
+    with pytest.raises(UsageError, match="names its models itself; name none here"):
         verify(record, tmp_path, tmp_path)
-    with pytest.raises(UnreadableModel, match="method 'other/9'"):
+    with pytest.raises(UnreadableModel, match="unknown method 'other/9'"):
         verify(replace(record, method="other/9"))
 
 

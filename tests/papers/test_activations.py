@@ -12,15 +12,8 @@ from weightkin.errors import UsageError
 from weightkin.papers import inputs as given
 from weightkin.papers.activations import activation_tests, phi_h, phi_jsd, phi_match
 from weightkin.papers.forward import record_activations
-from weightkin.papers.inputs import (
-    CannotRun,
-    Inputs,
-    gaussian_vectors,
-    random_images,
-    text_tokens,
-    uniform_tokens,
-    what_it_reads,
-)
+from weightkin.papers.inputs import CannotRun, text_tokens, what_it_reads
+from weightkin.papers.random_inputs import Inputs, gaussian_vectors, random_images, uniform_tokens
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 TOKENIZER = MODELS.parent / "tokenizer.json"
@@ -379,11 +372,13 @@ def test_configs_that_do_not_fit_the_weights_are_refused(tmp_path):
 
 def test_a_config_of_endless_depth_is_refused(tmp_path):
     folder = copied("gpt-a", tmp_path / "m", n_layer=10**12)
-    assert "found 1000000000000 n_layer" in why(MODELS / "gpt-a", folder)
+    assert "m: 1000000000000 n_layer" in why(MODELS / "gpt-a", folder)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    assert "found nothing there" in why(tmp_path / "nowhere", MODELS / "gpt-a")
+    assert "nowhere/config.json: no such file or folder" in why(
+        tmp_path / "nowhere", MODELS / "gpt-a"
+    )
 
 
 def test_non_finite_activations_are_left_out(tmp_path):
@@ -426,20 +421,22 @@ def test_text_is_the_same_for_both(tmp_path):
     tests, skipped = activation_tests(a, b, inputs="text", n_tokens=512)
     assert values(tests, "phi_MATCH_agreement").min() > 0.9
     assert skipped == ()
-    with pytest.raises(UsageError, match="expected at least 4"):
+    with pytest.raises(UsageError, match="at least 4 needed"):
         text_tokens(a, b, n_sequences=4, text="too short")
 
 
 def test_inputs_of_the_wrong_kind_are_refused():
-    with pytest.raises(UsageError, match="expected images"):
+    with pytest.raises(UsageError, match="the model reads images, but the inputs are uniform"):
         record_activations(MODELS / "vit-a", TOKENS)
-    with pytest.raises(UsageError, match="expected tokens"):
+    with pytest.raises(UsageError, match="the model reads tokens, but the inputs are images"):
         record_activations(MODELS / "gpt-a", IMAGES)
-    with pytest.raises(UsageError, match="expected 0 to 511"):
+    with pytest.raises(UsageError, match="is not within 0 to 511"):
         record_activations(MODELS / "gpt-a", uniform_tokens(5000, 2, 8, seed=0))
-    with pytest.raises(UsageError, match="expected 96"):
+    with pytest.raises(UsageError, match="vectors of width 10, not 96"):
         record_activations(MODELS / "gpt-a", gaussian_vectors(10, 5, seed=0))
-    assert "expected uniform" in why(MODELS / "gpt-a", MODELS / "gpt-b", inputs="noise")
+    assert "inputs must be uniform, text or gaussian" in why(
+        MODELS / "gpt-a", MODELS / "gpt-b", inputs="noise"
+    )
     for make in (lambda: uniform_tokens(0, 1, 1, 0), lambda: random_images((1, 0, 1), 1, 0),
                  lambda: gaussian_vectors(0, 1, 0)):  # fmt: skip
         with pytest.raises(UsageError):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from weightkin.errors import UsageError
-from weightkin.papers.inputs import CannotRun, gaussian_vectors
+from weightkin.papers.inputs import CannotRun
+from weightkin.papers.random_inputs import gaussian_vectors
 from weightkin.papers.refit import Fit, fit_glu, generalised_match
 from weightkin.stats.matching import match_rows
 
@@ -113,11 +114,11 @@ def test_what_cannot_be_refitted_is_refused():
         fit_glu(torch.zeros_like, 4, 4, seed=0, fit=Fit(1))
     with pytest.raises(CannotRun, match="vary by nan"):
         fit_glu(lambda x: x * float("nan"), 4, 4, seed=0, fit=Fit(1))
-    with pytest.raises(UsageError, match="0 units"):
+    with pytest.raises(UsageError, match="units, steps and batch of a fit"):
         fit_glu(torch.zeros_like, 4, 0, seed=0)
     with pytest.raises(CannotRun, match="widths differ"):
         generalised_match(MODELS / "gpt-a", MODELS / "vit-a", fit=Fit(1))
-    with pytest.raises(UsageError, match="found 4 MLPs"):
+    with pytest.raises(UsageError, match="no MLP number 9 among 4"):
         generalised_match(MODELS / "gpt-a", MODELS / "gpt-b", (0, 9), fit=Fit(1))
     with pytest.raises(UsageError, match="experts"):
         generalised_match(MODELS / "moe-a", MODELS / "moe-b", fit=Fit(1))

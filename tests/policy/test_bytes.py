@@ -87,7 +87,9 @@ def test_a_tensor_without_elements_raises_no_allowance(tmp_path):
 def test_tensors_without_elements_are_bounded(tmp_path):
     empty = {f"z{i}": np.zeros(0, np.float32) for i in range(17_000)}
     save_file({"w": NOISE[:100], **empty}, tmp_path / "m.safetensors")
-    with pytest.raises(UnreadableModel, match="17000 tensors without elements"):
+    with pytest.raises(
+        UnreadableModel, match="too many tensors without elements .17000, at most 16384"
+    ):
         open_model(tmp_path / "m.safetensors")
 
 
@@ -116,7 +118,7 @@ def test_layers_that_share_one_storage_are_bounded(tmp_path):
     torch.save({f"w{i}": x for i in range(24)}, tmp_path / "m.pt")
     assert len(open_model(tmp_path / "m.pt").tensors) == 24
     torch.save({f"w{i}": x for i in range(50)}, tmp_path / "m.pt")
-    with pytest.raises(UnreadableModel, match="views of"):
+    with pytest.raises(UnreadableModel, match="views of .* bytes in all, over"):
         open_model(tmp_path / "m.pt")
 
 

@@ -12,7 +12,7 @@ from weightkin.policy.known import Evidence, Known, placed
 from weightkin.policy.naming import Unknown
 from weightkin.policy.reach import LEAST_BYTES, LEAST_TESTED, Unreached
 from weightkin.policy.rules import STRICTNESS, RuleContext
-from weightkin.records import left_out
+from weightkin.records import left_out, unread
 from weightkin.records.checking import RULES, Ancestor, fingerprint
 from weightkin.records.comparison import Summary
 from weightkin.records.registry import (
@@ -25,7 +25,7 @@ from weightkin.records.registry import (
 )
 
 OWN = "wk1-own"
-UNREAD = left_out("x", "unread", error="x: found nothing at this path")
+FAILED = left_out("x", "error", error="x: found nothing at this path")
 COPY = ("identical",)
 
 
@@ -138,7 +138,7 @@ def test_an_expected_parent_that_nothing_declares(trace):
     assert found(unrelated(1)) == []
     assert found(unrelated(1, "aligned-only")) == []
     assert found(unrelated(1, "not-testable")) == []
-    assert found(Unknown(UNREAD)) == []
+    assert found(Unknown(FAILED)) == []
 
 
 def test_a_copy_that_nothing_declares():
@@ -235,7 +235,7 @@ def test_a_declared_parent_that_the_registry_contradicts():
      (unrelated(0, "not-testable", name="m1"), False)],
 )  # fmt: skip
 def test_a_declared_parent_that_the_policy_names_too(states, e, is_told):
-    rules = context(by_name={"#1": e, "gone": Unknown(UNREAD)}, declares=("m1",), states=states)
+    rules = context(by_name={"#1": e, "gone": Unknown(FAILED)}, declares=("m1",), states=states)
     wanted = [("contradicted-parent", "contradicted", "error", "m1")] if is_told else []
     assert told(rules.stated()) == wanted
 
@@ -288,7 +288,7 @@ def test_a_forbidden_ancestor():
         assert found(evidence(1, parent)) == [("forbidden", "error")]
     assert found(evidence(1, is_own=True)) == [("forbidden-itself", "error")]
     assert found(unrelated(1, "aligned-only")) == [("forbidden", "warning")]
-    for e in (unrelated(1), unrelated(1, "not-testable"), Unknown(UNREAD)):
+    for e in (unrelated(1), unrelated(1, "not-testable"), Unknown(FAILED)):
         assert found(e) == []
     assert found(evidence(1), policy=Policy()) == []
 
@@ -326,7 +326,7 @@ def test_a_forbidden_family_is_that_of_its_members():
      (evidence(1, basis="calibrated"), [("expected-calibrated", "warning")]),
      (unrelated(1), [("expected-not-shown", "error")]),
      (unrelated(1, "aligned-only"), [("expected-not-shown", "error")]),
-     (unrelated(1, "not-testable"), []), (Unknown(UNREAD), [])],
+     (unrelated(1, "not-testable"), []), (Unknown(FAILED), [])],
 )  # fmt: skip
 def test_an_expected_parent_that_the_weights_do_not_show(e, wanted):
     policy = Policy(expected_parents=("x", "y"))
@@ -336,14 +336,15 @@ def test_an_expected_parent_that_the_weights_do_not_show(e, wanted):
 
 @pytest.mark.parametrize(
     ("e", "code", "other"),
-    [(Unknown(UNREAD), "named-unread", "x"),
+    [(Unknown(FAILED), "named-unread", "x"),
      (Unknown(left_out("x", "not-registered", registry="")), "named-unknown", "x"),
-     (replace(unrelated(1), missing=UNREAD), "named-unknown", "m1"),
-     (replace(evidence(1), missing=UNREAD), "named-unknown", "m1"),
+     (replace(unrelated(1), missing=FAILED), "named-unknown", "m1"),
+     (replace(evidence(1), missing=FAILED), "named-unknown", "m1"),
      (unrelated(1, "not-testable"), "named-not-testable", "m1"),
      (unrelated(1, "not-testable", reason=left_out("", "no-axis")), "named-not-testable", "m1"),
-     (unrelated(1, "not-testable", reason=UNREAD), "named-unread", "m1"),
-     (replace(unrelated(1), lacking=UNREAD), "named-tested-little", "m1"),
+     (unrelated(1, "not-testable", reason=unread("x", "y")), "named-not-testable", "m1"),
+     (unrelated(1, "not-testable", reason=FAILED), "named-unread", "m1"),
+     (replace(unrelated(1), lacking=FAILED), "named-tested-little", "m1"),
      (unrelated(1), None, ""), (evidence(1), None, "")],
 )  # fmt: skip
 def test_what_could_not_be_tested_is_open(e, code, other):
@@ -354,7 +355,7 @@ def test_what_could_not_be_tested_is_open(e, code, other):
 
 
 def test_tests_that_reach_little_count_for_what_is_forbidden_alone():
-    e = replace(unrelated(1), lacking=UNREAD)
+    e = replace(unrelated(1), lacking=FAILED)
     for policy, n in (
         (Policy(forbidden_ancestors=("x",)), 1),
         (Policy(forbidden_families=("x",)), 1),
@@ -389,7 +390,7 @@ def test_a_search_that_could_test_nothing_is_open():
             told(context(**found, n_scanned=n_scanned, relatives=(related,)).unverifiable()) == []
         )
     assert told(context(others=(lost,) * 2, n_scanned=3).unverifiable()) == []
-    (finding,) = context(skipped=(UNREAD,)).unverifiable()
+    (finding,) = context(skipped=(FAILED,)).unverifiable()
     assert told([finding]) == [("unverifiable", "registered-left-out", "error", "x")]
 
 
@@ -447,7 +448,7 @@ def test_an_unknown_origin_counts_the_models_that_were_tested():
         rules = context(**more)
         assert told(rules.origin()) == [row]
         assert next(rules.origin()).data == {"n": n}
-    for more in ({"relatives": (relative(1),)}, {"not_testable": UNREAD}, {"declares": ("y",)},
+    for more in ({"relatives": (relative(1),)}, {"not_testable": FAILED}, {"declares": ("y",)},
                  {"trace": False}):  # fmt: skip
         assert told(context(**more).origin()) == []
     assert told(context(policy=Policy(levels={"unknown-origin": "off"})).origin()) == []

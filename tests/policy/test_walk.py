@@ -66,8 +66,8 @@ def test_a_clean_folder_of_folders_passes(clean):
     (clean / "ok" / "notes.txt").write_text("of no interest")
     done = command("check", clean, "--deny", DENIED)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("passed: nothing found (3 models)")
-    assert "training_args.bin: a file of a training program" in done.stdout
+    assert done.stdout.startswith("passed: no findings (3 models)")
+    assert "training_args.bin: trainer file of" in done.stdout
 
 
 def test_denied_models_are_found_wherever_they_lie(tmp_path):
@@ -200,7 +200,7 @@ def test_a_folder_of_nothing_is_unreadable(tmp_path):
     (tmp_path / "a" / "optimizer.pt").write_bytes(b"no weights")
     assert outcome(tmp_path) == ("incomplete", {"a/optimizer.pt"})
     (tmp_path / "a" / "optimizer.pt").unlink()
-    with pytest.raises(UnreadableModel, match="found no model"):
+    with pytest.raises(UnreadableModel, match="no model in it or below; supported are"):
         check(tmp_path, deny=[DENIED])
 
 
@@ -397,4 +397,4 @@ def test_with_a_registry_alone_what_no_test_could_reach_is_weighed(tmp_path):
     save_file({**clean, **{f"t{i}": x for i, x in enumerate(held.values())}}, root / DATA)
     record = check(root, registry=registry)
     assert record.outcome == "incomplete"
-    assert any("a registered model may lie there" in x.sentence for x in record.findings)
+    assert any("may contain a registered model" in x.sentence for x in record.findings)

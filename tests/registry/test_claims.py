@@ -79,7 +79,7 @@ def test_texts_that_no_database_keeps_are_refused():
 def test_a_sketch_of_a_name_that_is_no_text_is_one_line(family, tmp_path):
     odd = sketched(family / "root", tmp_path / "s.sketch.safetensors", name="\ud800")
     record = Registry(tmp_path / "r.sqlite").add([odd])
-    assert "no text" in record.skipped[0].sentence
+    assert "has characters that are not text" in record.skipped[0].sentence
 
 
 def test_declared_parents_that_are_no_text_are_no_crash(family, tmp_path):

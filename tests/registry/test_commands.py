@@ -1,20 +1,10 @@
 """Claim: the commands of the registry print records, say one line for bad input, exit as stated."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-
-def run(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-c", "from weightkin.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +12,7 @@ def file(family, tmp_path_factory):
     path = tmp_path_factory.mktemp("commands") / "r.sqlite"
     done = run("add", family / "root", family / "child", "--registry", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 known")
+    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 already")
     return path
 
 
@@ -42,6 +32,7 @@ def test_people_read_the_path_on_one_line(file, family):
     said = run("trace", family / "grandchild", "--registry", file).stdout
     assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
     assert "not declared  child: " in said
+    assert "query" not in said
     assert "#1 root" in run("list", "--registry", file).stdout
 
 

@@ -110,7 +110,7 @@ def test_a_graph_of_other_models_is_refused(exported, tmp_path):
 
     here = Registry(tmp_path / "r.sqlite")
     record = here.import_(rewritten(exported[0], tmp_path / "bad.zip", forge))
-    assert "expected a model of this file" in record.skipped[0].sentence
+    assert "of the family graph is not a model of this file" in record.skipped[0].sentence
     assert rows(here.path, "family") == []
 
 
@@ -124,7 +124,7 @@ def test_texts_that_cannot_be_kept_are_refused(exported, tmp_path):
     def break_number(listing):
         listing["comparisons"][0]["evidence"]["log10_pvalue"] = float("nan")
 
-    with pytest.raises(UnreadableModel, match="expected what `export` wrote"):
+    with pytest.raises(UnreadableModel, match="not a file of `weightkin export`"):
         here.import_(rewritten(exported[0], tmp_path / "b.zip", break_number))
 
 
@@ -154,7 +154,7 @@ def test_a_file_that_costs_more_than_it_holds_is_refused(exported, tmp_path, how
             data = bytearray(file.read_bytes())
             data[data.index(b"PK\1\2") + 8] |= 1
             file.write_bytes(data)
-    with pytest.raises(UnreadableModel, match="expected what `export` wrote") as caught:
+    with pytest.raises(UnreadableModel, match="not a file of `weightkin export`") as caught:
         here.import_(file)
     assert "\n" not in str(caught.value)
 

@@ -244,7 +244,7 @@ def test_what_is_no_file_is_no_registry(family, tmp_path, kind):
 
         socket.socket(socket.AF_UNIX).bind(str(path))
     for use in (lambda r: r.list(), lambda r: r.add([family / "root"])):
-        with pytest.raises(UnusableRegistry, match="no regular file"):
+        with pytest.raises(UnusableRegistry, match="not a regular file"):
             use(Registry(path))
 
 

@@ -146,7 +146,7 @@ def test_sketches_of_two_schemes_are_refused(rng):
 
 def test_locate_wants_whole_models(rng):
     model = model_from_arrays(models.base(rng))
-    with pytest.raises(UsageError, match="is a sketch"):
+    with pytest.raises(UsageError, match="a sketch; locate needs the model itself"):
         locate(stand_in(take_sketch(model)), model)
 
 

@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(sketch, tmp_path):
 
 def test_other_files_are_no_sketches(rng, tmp_path):
     models.write(tmp_path / "m", models.base(rng, blocks=1))
-    with pytest.raises(UnreadableModel, match="no sketch"):
+    with pytest.raises(UnreadableModel, match="not a file that `weightkin sketch` wrote"):
         read_sketch(tmp_path / "m" / "model.safetensors")
 
 

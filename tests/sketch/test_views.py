@@ -88,7 +88,7 @@ def test_what_is_absent_says_why(rng):
     few = views_of(wide(rng, 12))
     assert (len(few.tokens.rows), few.units.stored.shape[-1], few.heads) == (8, 8, "few-tokens")
     plain = {k: x for k, x in arrays.items() if "gate_proj" not in k}
-    assert views_of(plain).units == "no-gated-mlp"
+    assert views_of(plain).units == "no-mlp-in-both"
     for name in arrays:
         if "v_proj" in name or "up_proj" in name:
             arrays[name] = np.full_like(arrays[name], np.nan)
@@ -113,7 +113,7 @@ def test_tokens_are_plain_texts_where_texts_are_known(tmp_path, rng):
     again = choose_tokens(other | {f"n{i}": i for i in range(300)}, 501)
     assert np.array_equal(again.texts, chosen.texts)
     at, there = shared(chosen, again)
-    assert len(at) == 180
+    assert len(at) == 128  # what units are seen through
     assert (at == there).all()
     assert np.array_equal(again.rows, 500 - chosen.rows)
     assert not len(shared(chosen, choose_tokens({}, 400))[0])
@@ -153,7 +153,7 @@ def test_a_file_without_views_is_read_and_written_as_before(rng, tmp_path):
 def test_a_scheme_to_come_is_refused_in_one_line(rng, tmp_path):
     data = sketch_bytes(take_sketch(model_from_arrays(wide(rng))))
     (tmp_path / "x").write_bytes(data.replace(b"ws2-r48", b"ws3-r48"))
-    with pytest.raises(UnreadableModel, match="ws3-r48.*is no sketch scheme") as error:
+    with pytest.raises(UnreadableModel, match="ws3-r48") as error:
         read_sketch(tmp_path / "x")
     assert str(error.value).isprintable()
 
@@ -169,7 +169,7 @@ BLOCKS = [["decoder", i] for i in range(4)]
         {"units": BLOCKS[::-1], "heads": BLOCKS},
         {"units": [["x", i] for i in range(10**5)], "heads": BLOCKS},
         {"units": "because", "heads": BLOCKS},
-        {"units": "no-gated-mlp", "heads": BLOCKS},  # and its tensors are left over
+        {"units": "no-mlp-in-both", "heads": BLOCKS},  # and its tensors are left over
         {"units": [[1, "decoder"]] * 4, "heads": BLOCKS},
         {"units": {}, "heads": BLOCKS},
         {"units": BLOCKS},

@@ -21,12 +21,7 @@ from weightkin.sources.ranges import OPENING
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pair")
-    rng = np.random.default_rng(5)
-    arrays = models.base(rng)
-    models.write(folder / "a", arrays)
-    models.write(folder / "child", models.child(arrays, rng))
-    models.write(folder / "stranger", models.base(rng))
-    return folder
+    return models.write_pair(folder, "stranger")
 
 
 @pytest.fixture

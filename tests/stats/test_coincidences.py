@@ -16,7 +16,7 @@ from weightkin.stats.coincidences import (
     log_evalues,
     mix_log_evalue,
 )
-from weightkin.stats.matching import match_rows, usable_rows
+from weightkin.stats.matching import Matching, match_rows, unit_rows, usable_rows
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
@@ -80,14 +80,40 @@ def test_a_copy_coincides_everywhere_and_its_effect_is_one(rng):
     assert counted.chance.max() < 0.95
 
 
+def test_chance_is_the_best_other_match_in_both_directions():
+    own = np.arange(3)
+    cosine = np.array([[0.9, 0.5, 0.1], [0.2, 0.8, 0.3], [0.0, 0.4, 0.7]], np.float32)
+    found = count_coincidences(Matching(own, own, cosine))
+    assert found.observed == pytest.approx([0.9, 0.8, 0.7])
+    assert found.chance == pytest.approx([(0.5 + 0.2) / 2, (0.3 + 0.5) / 2, (0.4 + 0.3) / 2])
+    some = count_coincidences(Matching(own, np.array([0, 2, 2]), cosine))
+    assert (some.n_units, some.forward, some.backward) == (3, 3, 2)
+    assert some.units.tolist() == [0, 2]
+
+
 def test_dead_and_duplicated_rows_never_coincide(rng):
     x = rng.standard_normal((20, 6)).astype(np.float32)
     x[3] = 0
     x[8], x[9] = 2 * x[5], -3 * x[5]
     x[11, 0] = np.nan
     assert np.flatnonzero(~usable_rows(x)).tolist() == [3, 5, 8, 9, 11]
-    counted = count_coincidences(match_rows(x, x, rng))
+    matching = match_rows(x, x, rng)
+    out = [3, 5, 8, 9, 11]
+    assert (matching.forward[out] == -1).all()
+    assert (matching.backward[out] == -1).all()
+    assert (matching.cosine[out] == -np.inf).all()
+    counted = count_coincidences(matching)
     assert counted.forward == counted.n_units == 15
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e18, 1e30])
+def test_rows_of_any_size_get_length_one(rng, scale):
+    """Their squares would leave single precision."""
+    x = rng.standard_normal((5, 7))
+    x[2] = 0
+    scaled = unit_rows((scale * x).astype(np.float32))
+    np.testing.assert_allclose(scaled, unit_rows(x.astype(np.float32)), atol=1e-6)
+    assert np.linalg.norm(scaled, axis=1) == pytest.approx([1, 1, 0, 1, 1])
 
 
 def test_ties_are_broken_without_looking_at_labels(rng):

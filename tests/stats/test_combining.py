@@ -68,6 +68,15 @@ def test_stopping_when_it_looks_best_does_not_cheat(rng):
     assert hits / n_runs < alpha + 3 * math.sqrt(alpha / n_runs)
 
 
+def test_a_stopped_sequence_counts_its_best_moment():
+    one, none = log_evalues(6), log_evalues(0)
+    assert stopped_log_evalue([]) == 0.0
+    assert stopped_log_evalue([none]) == 0.0  # evidence against counts as no evidence
+    best = mix_log_evalue(one + one)
+    assert stopped_log_evalue([one, one, none]) == pytest.approx(best)
+    assert best > max(mix_log_evalue(one), mix_log_evalue(one + one + none))
+
+
 def test_holm_is_never_below_the_raw_value_nor_above_bonferroni(rng):
     raw = -rng.exponential(1.0, (4, 5))
     corrected = holm(raw)

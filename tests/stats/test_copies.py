@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from tests import naive
-from weightkin.stats.copies import copied_runs, copied_units, groups_of, narrowed
+from weightkin.stats.copies import copied_runs, copied_units, groups_of, narrowed, trace_z
 
 
 def _runs(rng, n=12, rows=16, width=64):
@@ -69,11 +70,29 @@ def test_runs_that_are_no_copies_are_left_apart(rng, width):
 
 def test_the_level_of_one_look_is_that_of_all_relabellings(rng):
     """The trace in standard deviations agrees with its moments over every relabelling."""
-    from weightkin.stats.copies import trace_z
-
     table = rng.standard_normal((6, 6)).astype(np.float32)
     mean, variance = naive.trace_moments(table)
     assert trace_z(table[None])[0] == pytest.approx((np.trace(table) - mean) / variance**0.5)
+    assert trace_z(1e-3 * table[None]) == pytest.approx(trace_z(table[None]))
+    assert trace_z(np.ones((1, 6, 6), np.float32)) == 0.0  # every relabelling is alike
+
+
+@pytest.mark.parametrize("is_sign_blind", [False, True])
+@pytest.mark.parametrize("n", [2, 3])
+def test_the_level_is_shared_by_all_pairs_and_both_ways_of_looking(rng, n, is_sign_blind):
+    """Of narrow rows the trace alone decides, exactly from the level of one look on."""
+    x, noise, *others = (run["v"] for run in _runs(rng, n=n, rows=16, width=8))
+    cut = -norm.ppf(1e-3 / (n * (n - 1) // 2 * (1 if is_sign_blind else 2)))
+    sure = 0
+    for share in np.linspace(0, 1, 101, dtype=np.float32):
+        y = share * x + (1 - share) * noise
+        cosine = narrowed(x) @ narrowed(y).T
+        z = trace_z(np.abs(cosine))
+        z = z if is_sign_blind else max(z, trace_z(cosine))
+        groups = copied_runs([{"v": v} for v in (x, y, *others)], is_sign_blind=is_sign_blind)
+        assert (groups[1] == 0) == (z >= cut)
+        sure += abs(z - cut) < 0.1
+    assert sure  # the level was crossed in small steps
 
 
 def test_a_sign_blind_answer_does_not_move_when_signs_do(rng):

@@ -78,6 +78,8 @@ def test_trace_moments_are_exact(rng):
     s = rng.standard_normal((6, 6))
     mean, variance = naive.trace_moments(s)
     assert trace_z(s) == pytest.approx((np.trace(s) - mean) / math.sqrt(variance))
+    assert trace_z(np.array([[3.0, 0.0], [1.0, 2.0]])) == pytest.approx(1.0)  # of two: 5 or 1
+    assert trace_z(np.ones((1, 1))) == trace_z(np.ones((4, 4))) == 0.0  # every relabelling is alike
 
 
 def test_perm_test_is_valid_and_counts_ties_against_us(rng):
@@ -88,6 +90,14 @@ def test_perm_test_is_valid_and_counts_ties_against_us(rng):
         result = perm_test(lambda draw: float(rng.integers(0, 5)), n_draws=19, rng=rng)
         hits += result.log10_pvalue <= math.log10(alpha) + 1e-12
     assert hits / n_runs <= alpha + 3 * math.sqrt(alpha / n_runs)
+
+
+def test_perm_test_counts_the_truth_among_the_draws(rng):
+    """Of 3 draws that are above, equal and below: (1 + 2) / (1 + 3)."""
+    draws = iter([2.0, 5.0, 2.0, 1.0])
+    result = perm_test(lambda draw: next(draws), n_draws=3, rng=rng)
+    assert (result.observed, result.n_draws) == (2.0, 3)
+    assert result.log10_pvalue == pytest.approx(math.log10(3 / 4))
 
 
 def test_perm_test_refuses_an_invariant_statistic(rng):

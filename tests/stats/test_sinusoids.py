@@ -51,7 +51,7 @@ def test_learned_tables_are_not_taken_for_sinusoids(rng):
 
 def test_tables_too_small_to_tell_are_left_alone():
     for table in (np.zeros((0, 8)), np.zeros((8, 2)), np.full((8, 8), np.nan), np.zeros((64, 32))):
-        assert not is_sinusoidal(table.astype(np.float32))
+        assert is_sinusoidal(table.astype(np.float32)) is False
 
 
 @pytest.mark.parametrize("n_extra", [0, 1, 2, 3])

@@ -148,7 +148,8 @@ def test_structure_needs_nearly_all_runs_and_few_levels(rng):
     assert not is_structured(masked.reshape(100, 64), run=64)
     masked[0, 0, 1] = 0.0
     assert is_structured(masked.reshape(100, 64), run=64)
-    assert not is_structured(rng.standard_normal((4, 31)).astype(np.float32))
+    assert is_structured(rng.standard_normal((4, 31)).astype(np.float32)) is False
+    assert is_structured(np.zeros((4, 64), np.float32)) is False
 
 
 def test_units_that_all_lie_apart_alike_show_no_likeness():

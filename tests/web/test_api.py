@@ -77,8 +77,8 @@ def test_a_model_says_what_it_is(client):
 @pytest.mark.parametrize(
     ("method", "path", "title"),
     [
-        ("GET", "/models/99", "Not here"),
-        ("GET", "/models/0", "Not understood"),
+        ("GET", "/models/99", "Not found"),
+        ("GET", "/models/0", "Invalid request"),
         ("POST", "/search", "No sketch"),
     ],
 )

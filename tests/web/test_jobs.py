@@ -156,7 +156,7 @@ def test_what_ran_when_a_server_stopped_is_interrupted(tmp_path):
     jobs = Jobs(tmp_path / "jobs.sqlite")
     first, second = (jobs.add("trace", "a", {"model": k}, "") for k in range(2))
     assert jobs.begin() == jobs.get(first.id)
-    with pytest.raises(UnusableRegistry, match="held by another server"):
+    with pytest.raises(UnusableRegistry, match="in use; does another server run"):
         Jobs(tmp_path / "jobs.sqlite")
     jobs.close()
     jobs = Jobs(tmp_path / "jobs.sqlite")
@@ -167,7 +167,7 @@ def test_what_ran_when_a_server_stopped_is_interrupted(tmp_path):
 
 def test_a_file_that_is_none_of_jobs_is_refused_in_one_line(tmp_path):
     (tmp_path / "jobs.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(UnusableRegistry, match="expected a file of jobs"):
+    with pytest.raises(UnusableRegistry, match="the jobs cannot be used"):
         Jobs(tmp_path / "jobs.sqlite")
 
 

@@ -36,4 +36,4 @@ def test_a_registry_that_is_not_there_is_said(tmp_path):
 def test_an_address_that_is_not_ours_is_said(filled):
     error = failed("--registry", str(filled), "--host", "192.0.2.1")
     assert isinstance(error, UsageError)
-    assert "cannot listen there" in str(error)
+    assert "cannot listen on this address" in str(error)

@@ -95,7 +95,7 @@ def test_a_start_removes_what_a_killed_server_left(filled, tmp_path):
 
 def test_a_disk_that_takes_no_upload_is_said_and_keeps_no_part(tmp_path):
     target = tmp_path / "none" / "x"
-    with pytest.raises(UnusableRegistry, match="the upload cannot be kept"):
+    with pytest.raises(UnusableRegistry, match="the upload cannot be stored"):
         keep(io.BytesIO(b"x"), target)
 
 

@@ -65,7 +65,7 @@ def _read_or_named(write: Callable[[Path], Path], hidden: Arrays, folder: Path) 
     try:
         model = open_model(write(folder))
     except WeightkinError as error:
-        return Answer(True, str(error).partition(": found ")[2] or str(error))
+        return Answer(True, str(error).partition(": ")[2])
     if _holds(model, hidden):
         return Answer(True, "all tensors are read")
     if model.is_partial:
@@ -210,7 +210,7 @@ def _pieces(names: list[str], word: str, folder: Path) -> Answer:
     try:
         model = open_model((folder / names[0]).parent)
     except WeightkinError as error:
-        return Answer(word in str(error), str(error).partition(": found ")[2])
+        return Answer(word in str(error), str(error).partition(": ")[2])
     return Answer(False, f"opened as a model of {len(model.tensors)} tensors")
 
 

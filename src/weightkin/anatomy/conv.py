@@ -144,7 +144,7 @@ def _check_unit(unit: str, members: list[_Conv]) -> None:
     chain = [conv for conv, found in matches if found["step"]]
     shortcuts = [conv for conv, found in matches if not found["step"]]
     if not chain or len(shortcuts) > 1:
-        raise Refusal("wiring", f"{unit} is no residual unit")
+        raise Refusal("wiring", f"{unit} is not a residual unit")
     for before, conv in zip(chain, chain[1:], strict=False):
         if before.channels[0] != conv.channels[1]:
             why = "grouped convolution" if before.channels[0] % conv.channels[1] == 0 else "unknown"

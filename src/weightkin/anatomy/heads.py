@@ -93,7 +93,9 @@ def _heads_axis(
         why = "no position table was found: heads may carry positions of their own"
         raise Refusal("positions", why)
     if "alibi" in str(config.get("position_embedding_type")) or config.get("alibi"):
-        raise Refusal("positions", "heads carry fixed position slopes (ALiBi), says the config")
+        raise Refusal(
+            "positions", "heads have fixed position slopes (ALiBi), according to the config"
+        )
     if heads.n < 2:
         raise Refusal("few-units", "there is one key-value head")
     is_shared = entry.shares_heads and name == "heads"
@@ -154,7 +156,7 @@ def _heads(reading: Reading, block: int, members: list[Bound], config: Mapping[s
     stated = whole_number(config, keys_of("kv_heads"))
     is_fused = any("qkv" in b.dims for b in members)
     if stated and stated != n_kv and not is_fused and reading.entry.has_heads_in_config:
-        raise Refusal("sizes", f"the config says {stated} key-value heads, the shapes say {n_kv}")
+        raise Refusal("sizes", f"{stated} key-value heads in the config, {n_kv} by the shapes")
     if dim < 2:
         raise Refusal("few-units", "its heads have one dimension")
     return _Heads(n_kv, dim, out // value, query, key)

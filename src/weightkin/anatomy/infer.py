@@ -185,7 +185,7 @@ def _check(
     # two left over: a fused projection with its output, never a lone pair of keys and values
     if len(others) == 2 and others[0] != others[1] and (width, width) in others:
         return
-    raise Refusal("ambiguous", "the matrices beside the supposed MLP are no whole attention")
+    raise Refusal("ambiguous", "the matrices besides the supposed MLP are not a complete attention")
 
 
 def _places(block: dict[str, TensorInfo], mlp: _Mlp) -> Iterator[Place]:

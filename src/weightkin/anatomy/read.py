@@ -57,7 +57,7 @@ def _network(
     stacks = read_stacks(tensors)
     readings, notes = stacks.readings, _Notes()
     for stack in stacks.too_long:
-        why = f"{len(stack.blocks)} blocks, expected at most {MAX_BLOCKS}"
+        why = f"too many blocks ({len(stack.blocks)}, at most {MAX_BLOCKS})"
         notes.problems.append(Problem(stack.prefix, why, code="too-many"))
     unread = [*stacks.top]
     unread += [x for stack in stacks.unread for b in stack.blocks for x in b.tensors.values()]
@@ -85,7 +85,7 @@ def _network(
         notes.problems += inferred.skipped
     skipped = notes.summary()
     if stacks.n_left:
-        why = f"only the {MAX_STACKS} largest stacks of blocks are looked at"
+        why = f"only the {MAX_STACKS} largest stacks of blocks are read"
         skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why, code="too-many"))
     if not axes and not skipped:
         why = "no block with a known or inferable unit axis was found"

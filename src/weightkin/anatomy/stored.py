@@ -58,7 +58,7 @@ def stored_anatomy(text: str, tensors: Mapping[str, TensorInfo], where: str) -> 
         }:
             pass
         case _:
-            raise _malformed(where, "fields of another kind")
+            raise _malformed(where, "invalid fields")
     return Anatomy(
         family=family,
         stacks=tuple(_stack(where, item) for item in stacks),
@@ -89,7 +89,7 @@ def _axis(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Axis:
         ):
             pass
         case _:
-            raise _malformed(where, "an axis of another kind")
+            raise _malformed(where, "an invalid axis")
     axis_kind = KINDS[KINDS.index(kind)]  # one of them: checked above
     cut = tuple(_place(where, place, tensors) for place in places)
     for place in cut:
@@ -112,7 +112,7 @@ def _place(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Place:
         } if tensor in tensors and start >= 0 and size > 0:
             pass
         case _:
-            raise _malformed(where, "a place of another kind")
+            raise _malformed(where, "an invalid place")
     shape = tensors[tensor].shape
     if len(shape) != 2 or start + size > shape[dim] or not math.prod(shape):
         raise _malformed(where, f"a place outside tensor {quoted(tensor)}")
@@ -123,24 +123,24 @@ def _stack(where: str, item: Any) -> tuple[str, int]:
     match item:
         case [str(name), int(n)] if 0 <= n < MAX_BLOCKS:
             return name, n
-    raise _malformed(where, "a stack of another kind")
+    raise _malformed(where, "an invalid stack")
 
 
 def _role(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> tuple[str, str]:
     match item:
         case [str(tensor), str(role)] if tensor in tensors:
             return tensor, role
-    raise _malformed(where, "a role of another kind")
+    raise _malformed(where, "an invalid role")
 
 
 def _problem(where: str, item: Any) -> Problem:
     match item:
-        case {"what": str(what), "why": str(why), "loses_tensors": bool(lost)}:
-            code = item.get("code", "unread")  # an early file has none
-            if isinstance(code, str) and code in REASONS:
+        case {"what": str(what), "why": str(why), "loses_tensors": bool(lost), **more}:
+            code = more.get("code", "unread")  # a sketch of 0.1.0 has none
+            if isinstance(code, str) and REASONS.get(code) == ("error",):
                 return Problem(what, why, lost, code)
-    raise _malformed(where, "a reason of another kind")
+    raise _malformed(where, "an invalid reason")
 
 
 def _malformed(where: str, found: str) -> Exception:
-    return unreadable(shown(where), f"a stored anatomy with {found}", "that of a sketch")
+    return unreadable(shown(where), f"damaged sketch (its anatomy has {found})")

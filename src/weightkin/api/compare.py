@@ -37,18 +37,19 @@ class Options:
     relatives : sequence of Model, str, Path or state dict
         Further models of the family: the direction is that of the family graph of all of them.
     published : int
-        Also run the first paper's own statistics with so many relabellings (0: do not). They are
-        listed and never drive the verdict; they read everything.
+        Also run the tests of Zhu et al. 2025 with so many random permutations (0: do not). They
+        are listed and never change the verdict; they read everything.
     full_digest : bool
         Also digest every byte of both.
     recover : Path, optional
-        Write the maps that undo what was named, as a safetensors file; reads everything.
+        If b is a permuted, rotated or rescaled copy, write the transformation back to this file
+        (safetensors); reads everything.
     controls : Path, optional
-        A file of controls to use instead of the user's own, beside those shipped.
+        A file of controls to use instead of the user's, in addition to those of the package.
     frugal : bool, optional
-        Look at less for kind, direction and the blind tests, and say so in ``skipped``; aligned
-        tests and digests stay as they are. Without it, where a large model is read from a hub and
-        the effort is not ``thorough``.
+        Read less for kind, direction and the order-independent tests, and say so in ``skipped``;
+        aligned tests and digests do not change. Default: where a large model is read from a hub
+        and the effort is not ``thorough``.
     """
 
     relatives: Sequence[Source] = ()
@@ -77,18 +78,18 @@ def compare(
     Parameters
     ----------
     a, b : Model, str, Path or state dict
-        Open models or sources, sketches among them: if one is, both are tested on the sample
-        that it holds. The answer is symmetric up to the names.
+        Open models or sources. If one is a sketch, both are tested on the sample that it
+        contains. The result is symmetric up to the names.
     effort : {"quick", "standard", "thorough"}
-        ``quick``: hidden units only, block by block, stopping at the first proof or after four
-        blocks. ``thorough``: the blind tests too when the aligned ones have settled the matter,
-        and those that run the models (extra ``[torch]``), which never drive the verdict.
+        ``quick``: hidden units only, block by block, until a test is significant or four blocks
+        are done. ``thorough``: order-independent tests even if the aligned ones suffice, and
+        tests that run the models (extra ``[torch]``), which never change the verdict.
     alpha : float
-        Level of the verdict, paid over all stages.
+        Significance level of the verdict, shared by all stages.
     seed : int
         Breaks ties; recorded.
     options : Options, optional
-        What is asked for seldom.
+        Options that are needed rarely.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def compare(
         frugal=asked.frugal,
     )
     if asked.relatives and effort == "quick":
-        raise UsageError("effort quick says no direction: leave it or the relatives out")
+        raise UsageError("effort quick determines no direction; leave out either it or relatives")
     pair = pair_of(as_source("a", a), as_source("b", b), settings)
     record = _with_papers(compare_pair(pair), pair, asked.published)
     return with_relatives(record, pair.models, asked.relatives) if asked.relatives else record

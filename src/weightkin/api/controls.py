@@ -68,7 +68,7 @@ def add_control(
     side_a, side_b = open_side(a), open_side(b)
     control = _measured(side_a, side_b, documented)
     if model_class is not None and control.model_class != model_class:
-        raise UsageError(f"the pair is {control.model_class}, expected {model_class}")
+        raise UsageError(f"the class of the pair is {control.model_class}, not {model_class}")
     mine = read_own(path)
     used = {x for c in (*load_controls(own if mine else None), *mine) for x in _digests(c)}
     for name, side in (("a", side_a), ("b", side_b)):

@@ -24,8 +24,9 @@ def estimate(a: Source, b: Source | None = None) -> Estimate:
     """Bytes that `show` would read of one model, or `compare` of two; reads headers only.
 
     Counted are the digests, the sample of the aligned tests and that for kind and direction. Not
-    counted are the second run of units, up to a half more where the first shows something, and
-    blind and calibrated tests, which may read a few matrices more where the aligned find nothing.
+    counted are the second run of units (up to a half more, if the first shows something), and
+    order-independent and calibrated tests, which may read a few matrices if the aligned tests find
+    nothing.
     """
     models = [open_model(source) for source in ((a,) if b is None else (a, b))]
     if len(models) == 1:

@@ -32,18 +32,18 @@ from weightkin.sketch.source import open_side
 
 
 def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Location:
-    """Say which blocks, units, residual dimensions and tensors of ``a`` are found in ``b``.
+    """Find which blocks, units, residual dimensions and tensors of ``a`` are in ``b``.
 
     Null hypothesis of every pair of blocks: as in `compare`. All pairs of hidden units and of V/O
-    dimensions, and the residual streams, are corrected together (Holm, any dependence). A pair
-    belongs together when it passes ``alpha`` and its matched units are alike, not only lined up.
+    dimensions, and the residual streams, are corrected together (Holm, any dependence). A pair is
+    matched if it passes ``alpha`` and its units are alike, not only in the same order.
 
     Parameters
     ----------
     a, b : Model, str, Path or state dict
-        Open models or sources. Swapping them mirrors the answer.
+        Open models or sources. Swapping them mirrors the result.
     alpha : float
-        Level for the whole map: the chance that any pair of strangers' blocks is on it.
+        Significance level of the whole map: the chance that it has any pair of unrelated blocks.
     seed : int
         Breaks ties; recorded.
 
@@ -65,7 +65,7 @@ def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Loca
     side_a, side_b = open_side(as_source("a", a)), open_side(as_source("b", b))
     for model in (side_a.model, side_b.model):
         if model.sketched is not None:
-            raise UsageError(f"{model.source}: is a sketch, expected a whole model to locate in")
+            raise UsageError(f"{model.source}: a sketch; locate needs the model itself")
     ref_a, ref_b = model_ref(side_a.model), model_ref(side_b.model)
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
     seen_through = _frames_if_needed(side_a, side_b, seed)

@@ -114,7 +114,7 @@ def as_sources(name: str, values: Any, also: tuple[type, ...] = ()) -> list[Any]
     ):
         raise UsageError(f"{name} must be a list of models, not a {type(values).__name__}")
     if not values:
-        raise UsageError(f"{name} is empty: at least one model is needed")
+        raise UsageError(f"{name} is empty; name at least one model")
     return [
         x if also and isinstance(x, also) else as_source(f"{name}[{k}]", x)
         for k, x in enumerate(values)
@@ -128,7 +128,7 @@ def _of_state_dict(name: str, state: Mapping[Any, Any]) -> Model:
         check_kind(f"a key of {name}", key, str, "a text")
         arrays[key] = _array(f"{name}[{key!r}]", value)
     if not arrays:
-        raise UsageError(f"{name} is an empty state dict: at least one array is needed")
+        raise UsageError(f"{name} is an empty state dict")
     model = model_from_arrays(arrays)
     own = f"state-dict-{digest_of(model).partition('-')[2][:12]}"
     return replace(model, name=own, source=own)

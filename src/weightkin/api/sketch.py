@@ -133,7 +133,7 @@ def sketch_files(
     check_paths("sources", sources)
     workers, cluster = check_execution(execution).workers, execution.cluster
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
+        raise UsageError(f"{folder}: not a folder")
     refuse_inside(folder, sources)
     skipped: list[Skipped] = []
     targets: dict[str, str] = {}  # of what, by absolute name

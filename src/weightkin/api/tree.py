@@ -30,27 +30,27 @@ def family_graph(
     cache: str | Path | None = None,
     execution: Execution = HERE,
 ) -> FamilyGraph:
-    """Find which of many models was derived from which.
+    """Find which of many models were derived from which.
 
-    Null hypothesis of every join: the two models come from independent initialisations; the level
-    is paid for all n(n-1)/2 pairs. Directions carry a probability of their own; from which one on a
-    direction is claimed depends on the kind (`weightkin.records.kinds`).
+    Null hypothesis of every join: the two models come from independent initialisations; alpha is
+    divided by the number of pairs, n(n-1)/2. Each direction has an estimated probability; how large
+    it must be for a direction to be stated depends on the kind (`weightkin.records.kinds`).
 
     Parameters
     ----------
     sources : sequence
         Models, sketches, state dicts or what `open_model` takes.
     alpha : float
-        Level at which any two unrelated models are joined.
+        Significance level: the chance that any two unrelated models are joined.
     seed : int
         Breaks ties and draws resamples; recorded.
     method : {"weightkin", "mother"}
-        ``mother`` is the second paper's recipe on the same models, for comparison.
+        ``mother`` is the MoTHer recipe (Horwitz et al. 2025), for comparison.
     cache : str or Path, optional
-        Keep sketches in this folder between runs; it is made if it is not there.
+        Cache folder for sketches; created if it does not exist.
     execution : Execution
-        Where models are read, and who hears of the progress: before each model is sketched, then
-        in each phase of the comparing, counted from 0 again.
+        Where models are read, and a function that is called with the progress: before each model
+        is sketched, then in each phase of the comparison, counted from 0 again.
 
     Returns
     -------

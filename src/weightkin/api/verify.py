@@ -102,7 +102,7 @@ def _asked(stated: Mapping[str, Any]) -> tuple[Effort, Options]:
     effort = stated.get("effort", "thorough" if flags[0] else "quick" if flags[1] else "standard")
     relatives = stated.get("relatives", [])
     if not isinstance(relatives, list) or not all(isinstance(x, str) for x in relatives):
-        raise UnreadableModel("record: malformed relatives, expected a list of sources")
+        raise UnreadableModel("record: relatives is not a list of sources")
     try:
         check_effort(effort)
         published = check_count("published", stated.get("published"), MOST_PUBLISHED)
@@ -121,7 +121,7 @@ def _asked(stated: Mapping[str, Any]) -> tuple[Effort, Options]:
 def _flag(stated: Mapping[str, Any], name: str) -> bool:
     value = stated.get(name, False)
     if not isinstance(value, bool):
-        raise UnreadableModel(f"record: parameter {name} is {str(value)[:80]!r}")
+        raise UnreadableModel(f"record: {name} is {str(value)[:80]!r}, not true or false")
     return value
 
 
@@ -130,7 +130,7 @@ def _controls(stated: Any) -> Path | None:
     if not stated:
         return None
     if not isinstance(stated, str) or "\0" in stated or not Path(stated).is_file():
-        raise UnreadableModel(f"record: no file of controls at {str(stated)[:80]!r}")
+        raise UnreadableModel(f"record: its file of controls, {str(stated)[:80]!r}, is not there")
     return Path(stated)
 
 
@@ -142,13 +142,12 @@ def _in_words_of_now(record: Comparison, effort: Effort) -> Comparison:
 
 def _of_family(record: FamilyGraph, a: Source | None, b: Source | None) -> list[str]:
     if a is not None or b is not None:
-        raise UsageError("a record of tree is read where its nodes say: name no models")
+        raise UsageError("a result of tree names its models itself; name none here")
     if record.method not in METHODS:
-        found = record.method[:MAX_VALUE_LENGTH]
-        raise UnreadableModel(f"record: method {found!r}, expected one of {[*METHODS]}")
+        raise UnreadableModel(f"record: unknown method {record.method[:MAX_VALUE_LENGTH]!r}")
     sources = [node.source for node in record.nodes if node.observed]
     if not sources:
-        raise UnreadableModel("record: no model in it, expected at least one")
+        raise UnreadableModel("record: no model in it")
     again = find_family(
         sources, alpha=record.alpha, seed=record.seed, method=METHODS[record.method]
     )
@@ -168,7 +167,7 @@ def family_differences(old: FamilyGraph, new: FamilyGraph) -> list[str]:
             lost = [x.data["error"] for x in new.skipped if x.code == "unread" and new.incomplete]
             if lost:
                 raise UnreadableModel(lost[0])
-            found.append(f"{node.id}: holds now what another model of the record holds")
+            found.append(f"{node.id}: now has the same contents as another model of the record")
         elif there.digest != node.digest:
             found.append(f"digest of {node.id}: {node.digest} in the record, {there.digest} now")
         else:

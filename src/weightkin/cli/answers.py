@@ -55,7 +55,7 @@ class Answer:
 
     def lines(self, lines: Sequence[str], n_answer: int | None = 1) -> None:
         """Print lines for people within the width; if quiet, only the first ``n_answer``."""
-        from weightkin.report.terminal import fitted
+        from weightkin.report.width import fitted
 
         for line in lines[:n_answer] if self.is_quiet else lines:
             print("\n".join(fitted(line, self.width)))

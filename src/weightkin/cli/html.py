@@ -26,9 +26,9 @@ def check_page(target: Path | None, sources: Sequence[str]) -> None:
     if target is None:
         return
     if target.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--html {target}: expected a name ending in {' or '.join(SUFFIXES)}")
+        raise UsageError(f"--html {target}: the name must end in {' or '.join(SUFFIXES)}")
     if not target.parent.is_dir() or target.is_dir():
-        raise UsageError(f"--html {target}: expected a file in a folder that exists")
+        raise UsageError(f"--html {target}: not a file in a folder that exists")
     refuse_inside(target, sources)
 
 

@@ -17,15 +17,14 @@ from weightkin.cli.compare import compare
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
 from weightkin.cli.options import EXIT_INCOMPLETE
+from weightkin.cli.records import render, verify
 from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
-from weightkin.cli.render import render
 from weightkin.cli.serve import serve
 from weightkin.cli.show import show
 from weightkin.cli.sketch import sketch
 from weightkin.cli.streams import guard_streams
 from weightkin.cli.transfers import show_transfers
 from weightkin.cli.tree import tree
-from weightkin.cli.verify import verify
 from weightkin.errors import WeightkinError
 
 # typer carries its own copy of click; this is the base of everything a command line can get wrong

@@ -1,12 +1,82 @@
-"""Saved records as files."""
+"""The commands `render` and `verify`: saved records, drawn again or recomputed."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, get_args
 
-from weightkin.errors import UnreadableModel
+import typer
+
+from weightkin.cli.answers import Answer
+from weightkin.cli.formats import AnyFormatOption
+from weightkin.cli.html import check_page, page_beside
+from weightkin.cli.locate import can_print
+from weightkin.cli.options import EXIT_DIFFERS, ToHtml, exclusive
+from weightkin.errors import UnreadableModel, UsageError
 
 MOST_BYTES = 1 << 28
+MOST_SHOWN = 10
+
+
+def render(
+    record: Annotated[
+        str, typer.Argument(metavar="RECORD", help="A file that a command wrote with --json.")
+    ],
+    *,
+    html: ToHtml = None,
+    form: AnyFormatOption = None,
+    answer: Answer,
+) -> None:
+    """Convert a saved result to text or another format. Nothing is recomputed."""
+    from weightkin.cli.tree import DRAWING
+    from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
+
+    exclusive(html=html, format=form)
+    check_page(html, ())
+    found = read_any(read_file(record), record)
+    if form is not None:
+        answer.data(written(found, form.value))
+        return
+    if html is not None:
+        from weightkin.report.html import Record
+
+        if not isinstance(found, get_args(Record)):
+            raise UsageError("--html: this result has no HTML report")
+    is_unicode = can_print(DRAWING)
+    lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
+    with page_beside(html, found, answer, command=""):
+        answer.lines(lines, None if isinstance(found, ITEMISED) else 1)
+
+
+def verify(
+    record: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECORD", help="A file that compare, locate or tree wrote with --json."
+        ),
+    ],
+    a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
+    b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
+    *,
+    answer: Answer,
+) -> None:
+    """Recompute a saved result and compare. Exit code 0: same; 1: different."""
+    from weightkin.api.verify import verify as run
+    from weightkin.api.verify import what_agrees
+    from weightkin.records.reading import read_record
+    from weightkin.report.terminal import printable
+
+    if (a is None) != (b is None):
+        raise UsageError("give both models or none")
+    old = read_record(read_file(record), record)
+    differences = run(old, a, b)
+    most = len(differences) if answer.is_verbose else MOST_SHOWN
+    lines = [printable(line) for line in differences[:most]]
+    lines += [f"and {len(differences) - most} more"] if len(differences) > most else []
+    outcome = "different" if differences else f"same: {what_agrees(old)}"
+    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
+    if differences:
+        raise typer.Exit(EXIT_DIFFERS)
 
 
 def read_file(path: str) -> str:

@@ -26,8 +26,7 @@ def serve(
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("weightkin"):
             raise
-        needed = "expected the extra: pip install 'weightkin[web]'"
-        raise UsageError(f"serve: {error.name} is not installed, {needed}") from None
+        raise UsageError(f"serve needs {error.name}: pip install 'weightkin[web]'") from None
     from weightkin.registry.store import default_file
 
     run(registry or default_file(), host=host, port=port, names=name or (), workers=workers)

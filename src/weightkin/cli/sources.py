@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel
+from weightkin.text import counted, unreadable
 
 MOST_FOUND = 10_000  # models in one folder
 Note = Callable[[str], None]
@@ -49,19 +49,20 @@ def _named(source: str, note: Note | None, *, is_recursive: bool) -> list[str]:
             return [_with_base(source)]
         found = models_in(folder)
     except OSError as error:
-        raise UnreadableModel(f"{folder}: cannot be listed ({error.strerror})") from None
+        raise unreadable(folder, f"cannot be listed ({error.strerror})") from None
     inside, deeper = list(found.models), list(found.deeper)
     if is_recursive:
         below = [x for x in deeper if x.parent not in inside]  # no parts of a model
         inside, deeper = sorted({*inside, *below}), []
     if len(inside) > MOST_FOUND:
-        raise UnreadableModel(f"{folder}: more than {MOST_FOUND:,} models: name fewer folders")
+        raise unreadable(folder, f"more than {MOST_FOUND:,} models; name fewer folders")
     left_out = _left_out(deeper)
     if not inside:
-        said = f"found no model among {found.n_entries} entries"
-        said += f" ({left_out}: use --recursive)" if deeper else ""
-        wanted = f"subfolders with weights, or files ending in {', '.join(suffixes())}"
-        raise UnreadableModel(f"{folder}: {said}, expected {wanted}")
+        what = f"no model among {counted(found.n_entries, 'entry')}"
+        advice = f"supported are {', '.join(suffixes())} and folders of them"
+        if deeper:
+            advice = f"{left_out}: use --recursive"
+        raise unreadable(folder, f"{what}; {advice}")
     if deeper and note is not None:
         note(f"{left_out}: use --recursive to include {'it' if len(deeper) == 1 else 'them'}")
     return [_with_base(str(x)) for x in inside]
@@ -69,11 +70,12 @@ def _named(source: str, note: Note | None, *, is_recursive: bool) -> list[str]:
 
 def _left_out(deeper: Sequence[Path]) -> str:
     from weightkin.report.terminal import printable
+    from weightkin.text import counted
 
     if not deeper:
         return ""
-    count = "1 model lies" if len(deeper) == 1 else f"{len(deeper)} models lie"
-    return f"{count} one folder deeper, not read, such as {printable(str(deeper[0]))}"
+    n = counted(len(deeper), "model")
+    return f"{n} one folder deeper not read (such as {printable(str(deeper[0]))})"
 
 
 def _with_base(source: str) -> str:

@@ -142,14 +142,10 @@ def _weigh(
     """Explain entries by sums, and by weighted means, of kept task vectors; keep the better."""
     n = len(parents)
     even = np.full(n, 1.0 / n)
-    options = [
-        _assign(change, deltas, unit, atoms, None),
-        _assign(change, deltas, unit, atoms, even),
-    ]
+    shares = [None, even]
     if n == 2:
-        fitted = _shares_of_two(change, deltas, unit, atoms)
-        options.append(_assign(change, deltas, unit, atoms, fitted))
-    shares = [None, even, *([fitted] if n == 2 else [])]
+        shares.append(_shares_of_two(change, deltas, unit, atoms))
+    options = [_assign(change, deltas, unit, atoms, share) for share in shares]
     # entries where rounding cannot imitate a combination
     is_telling = (np.abs(change) > unit) & (np.abs(deltas).max(axis=0) > PRECISE * unit)
     if is_telling.sum() < MIN_PRECISE_ENTRIES:

@@ -56,11 +56,7 @@ def find_parts(
     format_ = narrowest(np.concatenate([np.ravel(x) for x in own.values()]))
     keys = {name: _key(name, x, format_) for name, x in own.items()}
     wanted = set(keys.values())
-    held: dict[int, dict[PartKey, str]] = {}
-    for k in candidates:
-        if k != child:
-            found = {_key(n, x, format_): n for n, x in models[k].items() if x.size >= MIN_SIZE}
-            held[k] = {key: name for key, name in found.items() if key in wanted}
+    held = {k: _held(models[k], format_, wanted) for k in candidates if k != child}
     size = {name: own[name].size for name in own}
     parents = _cover(keys, size, held)
     covered = [name for name in keys if any(keys[name] in held[k] for k in parents)]
@@ -79,10 +75,8 @@ def find_parts(
     order = sorted(range(len(parents)), key=lambda i: -weights[i])
     n_all, n_parents = len(keys), len(parents)
     evidence = [clue("tensors-copied", n=len(covered), n_tensors=n_all, n_parents=n_parents)]
-    if is_deeper:
-        evidence.append(clue("more-layers", n=depth))
-    if common:
-        evidence.append(clue("same-in-all", n=len(common)))
+    evidence += [clue("more-layers", n=depth)] if is_deeper else []
+    evidence += [clue("same-in-all", n=len(common))] if common else []
     return Merge(
         child=child,
         parents=tuple(parents[i] for i in order),
@@ -114,6 +108,11 @@ def narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
             if np.array_equal(x, x.astype(format_).astype(np.float32)):
                 return format_
     return np.dtype(np.float32)
+
+
+def _held(model: NamedArrays, format_: np.dtype[Any], wanted: set[PartKey]) -> dict[PartKey, str]:
+    found = {_key(n, x, format_): n for n, x in model.items() if x.size >= MIN_SIZE}
+    return {key: name for key, name in found.items() if key in wanted}
 
 
 def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> PartKey:

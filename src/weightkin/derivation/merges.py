@@ -141,9 +141,8 @@ def find_merge(
     least = 0.98 * everyone.rss / max(best_single, 1e-300)  # any weights of some leave more
     if best_single <= floor or least > 1 - min(min_gain, MIN_GAIN_ARITHMETIC):
         return None  # a copy, or no weights gain enough
-    fits = list(_grown(to_child, between, floor))
-    fit = min(fits, key=lambda f: _score(f, floor), default=None)
     method: Method = "mixture"
+    fit = min(_grown(to_child, between, floor), key=lambda f: _score(f, floor), default=None)
     if fit is None or fit.rss > floor:
         is_near = least <= 1 - MIN_GAIN_ARITHMETIC
         beyond = _arithmetic(to_child, between, floor, best_single) if is_near else None

@@ -48,7 +48,7 @@ def with_same_scheme(a: Side, b: Side, *, full: bool) -> tuple[Side, Side, tuple
     scheme = schemes[0]
     if schemes[-1] != scheme:
         names = " and ".join(sorted(x.name for x in schemes))
-        raise UsageError(f"sketches of two schemes, {names}, expected one: take one anew")
+        raise UsageError(f"the sketches have two schemes, {names}; take one of them again")
     missed = [left_out(what, "sketch-sample", test, scheme=scheme.name) for what, test in BEYOND]
     sides = []
     for label, side in (("a", a), ("b", b)):

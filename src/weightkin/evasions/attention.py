@@ -254,7 +254,7 @@ def _key_matrices(
         left, right = random_rotations(rng, n, size), random_rotations(rng, n, size)
         return np.asarray((left * random_scales(rng, (n, 1, size), spread)) @ right)
     if size % 2:
-        raise UsageError(f"rotary heads of {size} dimensions: expected an even number")
+        raise UsageError(f"rotary heads of {size} dimensions, not an even number")
     half = size // 2
     angle = rng.uniform(0, 2 * np.pi, (n, half))
     length = random_scales(rng, (n, half), spread)

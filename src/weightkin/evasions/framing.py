@@ -86,7 +86,7 @@ def frame(
         known.
     """
     if rounds < 1:
-        raise UsageError(f"rounds of framing: found {rounds}, expected 1 or more")
+        raise UsageError(f"rounds must be at least 1, not {rounds}")
     if blocks is not None and not set(blocks) & {axis.block for axis in anatomy.axes}:
         raise UsageError(f"blocks {sorted(blocks)} to fit: the model has none of them")
     _check_shapes(innocent, reference)
@@ -118,7 +118,7 @@ def _check_shapes(innocent: Arrays, reference: Arrays) -> None:
         a = innocent[name].shape if name in innocent else None
         b = reference[name].shape if name in reference else None
         if a != b:
-            raise UsageError(f"{name}: found shapes {a} and {b}, expected models of one shape")
+            raise UsageError(f"{name}: the models have the shapes {a} and {b}, not the same")
 
 
 def _norm_vectors(target: Wide, stream: Stream) -> dict[str, Floats]:

@@ -61,7 +61,7 @@ def check_float(wide: Wide, name: str) -> None:
     """Refuse a tensor whose values cannot be changed a little."""
     if not _is_float(wide[name]):
         kind = wide[name].dtype
-        raise UsageError(f"{name}: found values of type {kind}, expected floating point")
+        raise UsageError(f"{name}: its values are {kind}, not floating point")
 
 
 def reorder(wide: Wide, place: Place, order: Ints) -> None:
@@ -192,7 +192,7 @@ def random_scales(rng: np.random.Generator, shape: int | tuple[int, ...], spread
         ``spread`` is not over 1.
     """
     if not spread > 1:
-        raise UsageError(f"spread of scales: found {spread}, expected more than 1")
+        raise UsageError(f"spread must be more than 1, not {spread}")
     return np.exp(rng.uniform(-np.log(spread), np.log(spread), shape))
 
 

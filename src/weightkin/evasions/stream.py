@@ -46,7 +46,7 @@ def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
         raise UsageError(f"a {anatomy.family} model: which matrix reads which norm is not known")
     axes = axes_of(anatomy, "residual")
     if len(axes) != 1:
-        raise UsageError(f"{len(axes)} residual streams: expected one")
+        raise UsageError(f"{len(axes)} residual streams, not one")
     width, places = axes[0].n_units, list(axes[0].places)
     if not any(place.role in _AFTER_LAST for place in places):
         places.append(_untie(wide, places, width, entry))
@@ -165,5 +165,5 @@ def _bias_of(wide: Wide, place: Place) -> str | None:
     check_float(wide, bias)
     expected = along(wide, place).shape[1:]
     if wide[bias].shape != expected:
-        raise UsageError(f"{bias}: found shape {wide[bias].shape}, expected {expected}")
+        raise UsageError(f"{bias}: its shape is {wide[bias].shape}, not {expected}")
     return bias

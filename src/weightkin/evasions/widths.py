@@ -195,10 +195,10 @@ def _grown(axis: Axis, n_extra: int) -> tuple[Place, ...]:
 def _equal_axes(anatomy: Anatomy, n_extra: int) -> tuple[Axis, ...]:
     """All MLPs of a model, which must have one width, each expert its own tensors."""
     if n_extra < 1:
-        raise UsageError(f"units to add: found {n_extra}, expected 1 or more")
+        raise UsageError(f"units to add must be at least 1, not {n_extra}")
     axes = axes_of(anatomy, "units", "mlp.up", "mlp.down")
     if len({axis.n_units for axis in axes}) > 1:
-        raise UsageError(f"a {anatomy.family} model: its MLPs differ in width, one number is asked")
+        raise UsageError(f"a {anatomy.family} model: its MLPs differ in width")
     if any(place.index is not None for axis in axes for place in axis.places):
         raise UsageError(f"a {anatomy.family} model: stacked experts cannot be widened one by one")
     return axes

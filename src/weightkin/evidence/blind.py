@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,16 +11,12 @@ import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.arrays import Floats, Ints
+from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
 from weightkin.evidence.coins import (
-    coin_sets,
-    joined,
-    narrowed_views,
     unit_features,
-    weights_of,
 )
+from weightkin.evidence.effects import effect_of
 from weightkin.evidence.labels import Copies, key_of
-from weightkin.evidence.pairs import Views, effect_of
 from weightkin.evidence.sample import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
@@ -35,56 +29,14 @@ from weightkin.formats.dry_run import read_ahead
 from weightkin.formats.model import Model
 from weightkin.records import Test
 from weightkin.stats.combining import product
-from weightkin.stats.copies import Groups
-from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import (
     agreements_log10_sf,
     log_evalues,
     mix_log_evalue,
-    mutual_matches,
 )
 from weightkin.stats.sums import logsumexp
 
 FIRST_RUN = Run(0, UNITS_OF_A)
-
-
-@dataclass(frozen=True, slots=True)
-class SignMatch:
-    """Matched units of one pair of axes and the coins they show, one for each set of clones."""
-
-    a: Axis
-    b: Axis
-    units_a: Ints
-    units_b: Ints
-    signs: Floats  # +1 where the signs agree
-    observed: Floats  # |cosine| of the matched coin rows
-    chance: Floats  # |cosine| of their best other partner
-    agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
-    score: Floats  # by which they were matched
-    sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
-
-    @property
-    def n_agree(self) -> int:
-        """How many coins agree."""
-        return int((self.signs > 0).sum())
-
-    def one_of_each(self, side: int) -> SignMatch:
-        """Of every set of clones in a (0) or b (1) the match of the best score, blind to signs."""
-        order = np.argsort(-self.score, kind="stable")
-        _, first = np.unique(np.array(self.sets[side], dtype=np.int64)[order], return_index=True)
-        kept = np.sort(order[first])
-        return SignMatch(
-            a=self.a,
-            b=self.b,
-            units_a=self.units_a[kept],
-            units_b=self.units_b[kept],
-            signs=self.signs[kept],
-            observed=self.observed[kept],
-            chance=self.chance[kept],
-            agreement=self.agreement[kept],
-            score=self.score[kept],
-            sets=(tuple(self.sets[0][i] for i in kept), tuple(self.sets[1][i] for i in kept)),
-        )
 
 
 def run_signs(
@@ -128,17 +80,16 @@ def run_signs(
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
     runs = runs or {}
     seen = (Copies(), Copies())
-    both = _SignPair(a, b, seed, seen_through or (None, None), seen)
-    matched = [_match(both, x, y, runs.get(x, FIRST_RUN)) for x, y in pairs]
+    both = SignPair(a, b, seed, seen_through or (None, None), seen)
+    matched = [match_signs(both, x, y, runs.get(x, FIRST_RUN)) for x, y in pairs]
     found = [m for m in matched if m is not None and len(m.signs)]
     if not found:
         return None, ()
     matches, groups = _separate_coins(found, seen)
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
-    by_kind = {
-        kind: [m for m in matches if m.a.kind == kind]
-        for kind in dict.fromkeys(m.a.kind for m in matches)
-    }
+    kinds = dict.fromkeys(m.a.kind for m in matches)
+    stacks = dict.fromkeys(m.a.stack for m in matches)
+    by_kind = {kind: [m for m in matches if m.a.kind == kind] for kind in kinds}
     log_e = {kind: _combined(those, groups) for kind, those in by_kind.items()}
     decisive = max(log_e, key=lambda kind: log_e[kind])
     stage = Stage(
@@ -153,20 +104,18 @@ def run_signs(
         ),
         trusts="either",
         skipped=(),
-        by_stack={
-            stack: _mean(
-                [
-                    _combined(those, groups)
-                    for kind in by_kind
-                    if (those := [m for m in by_kind[kind] if m.a.stack == stack])
-                ]
-            )
-            for stack in dict.fromkeys(m.a.stack for m in matches)
-        },
+        by_stack={stack: _of_stack(stack, by_kind.values(), groups) for stack in stacks},
         decided_by=decisive,
         has_views=decisive == "units",
     )
     return stage, matches
+
+
+def _of_stack(
+    stack: str, by_kind: Iterable[Sequence[SignMatch]], groups: Mapping[tuple[Axis, Axis], int]
+) -> float:
+    own = [[m for m in matches if m.a.stack == stack] for matches in by_kind]
+    return _mean([_combined(matches, groups) for matches in own if matches])
 
 
 def _mean(log_evalues: list[float]) -> float:
@@ -209,78 +158,6 @@ def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) ->
         for start in range(0, most or axis.n_units, UNITS_AT_ONCE):
             stop = min(start + UNITS_AT_ONCE, most or axis.n_units)
             unit_features(Side(model, side.anatomy), axis, start, stop, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _SignPair:
-    """Two models whose signs are compared, what they are seen through, and all that was seen."""
-
-    a: Side
-    b: Side
-    seed: int
-    through: tuple[TokenRows | None, TokenRows | None]
-    copies: tuple[Copies, Copies]
-
-
-def _match(both: _SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
-    """The units of two axes that find each other, with their signs; None without coins."""
-    a, b = both.a, both.b
-    frame_a, frame_b = both.through
-    rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
-    coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
-    step = UNITS_AT_ONCE if frame_b is None else axis_b.n_units  # views are narrow, weights are not
-    blind: dict[str, list[Floats]] = defaultdict(list)  # cosines that no flip changes
-    scores, cosines = [], []
-    chunks: list[Views] = []
-    rows_b: Views = {}
-    for start in range(0, axis_b.n_units, step):
-        chunk = unit_features(b, axis_b, start, start + step, frame_b)
-        shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
-        if coin not in shared:
-            return None
-        parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
-        unsigned = {r: x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()}
-        for r, x in unsigned.items():
-            blind[r].append(x)
-        scores.append(sum(unsigned.values()))
-        cosines.append(parts[coin])
-        rows_b = rows_b or chunk
-        if frame_b is None:
-            chunks.append(narrowed_views(chunk))
-    tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
-    tables = [table for table in tables if table.shape[1] == axis_b.n_units]
-    score = np.asarray(np.concatenate(scores, axis=1), dtype=np.float32)
-    coins = np.concatenate(cosines, axis=1)  # (units of a, all units of b)
-    unused = silent_of_all(a.model, axis_a) - run.start
-    score[unused[(unused >= 0) & (unused < len(score))]] = -np.inf
-    score[:, silent_of_all(b.model, axis_b)] = -np.inf
-    rng = np.random.default_rng([both.seed, 5, axis_a.block + 1])
-    units_a, units_b = mutual_matches(score, rng)
-    values = coins[units_a, units_b]
-    is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
-    units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
-    others = np.abs(coins[units_a])
-    others[np.arange(len(units_a)), units_b] = -1.0
-    alone = [(t[units_a].argmax(axis=1) == units_b) for t in tables]
-    if frame_b is None:
-        of_a, of_b = narrowed_views(rows_a), joined(chunks)
-    else:  # clones are told by their weights, whatever they are seen through
-        of_a = joined(weights_of(a, axis_a, run)) or narrowed_views(rows_a)
-        of_b = joined(weights_of(b, axis_b, Run(0, axis_b.n_units))) or narrowed_views(rows_b)
-    both.copies[0].look(axis_a, of_a)
-    both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
-    return SignMatch(
-        a=axis_a,
-        b=axis_b,
-        units_a=units_a,
-        units_b=units_b,
-        signs=np.sign(values),
-        observed=np.abs(values),
-        chance=others.max(axis=1, initial=-1.0),
-        agreement=np.all(alone, axis=0).astype(np.float32),
-        score=score[units_a, units_b],
-        sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
-    )
 
 
 def _test(match: SignMatch, view: str) -> Test:

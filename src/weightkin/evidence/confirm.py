@@ -15,7 +15,8 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import SignMatch, run_signs
+from weightkin.evidence.blind import run_signs
+from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
 from weightkin.evidence.sample import Plan, Run, n_embedding_rows, n_sampled, read_views

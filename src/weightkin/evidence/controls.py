@@ -186,7 +186,7 @@ def _read(text: str, where: str) -> tuple[Control, ...]:
                 raise ValueError(f"{c.model_class!r}, {c.statistic_name!r}, {c.statistic!r}")
         digests = [d for c in found for d in (c.digest_a, c.digest_b)]
         if len(set(digests)) < len(digests):
-            raise ValueError("digest that stands in two pairs")
+            raise ValueError("a digest that is in two pairs")
         return found
 
     return from_text(text, where, CONTROLS_SCHEMA, build)

@@ -12,6 +12,7 @@ from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
+from weightkin.evidence.effects import effect_of
 from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
@@ -133,21 +134,6 @@ def pair_evidence(
         chance=widest.chance,
         agreement=np.array(agreement, dtype=np.float32),
         units=tuple(widest.units),
-    )
-
-
-def effect_of(observed: Floats, chance: Floats, agreement: Floats | None = None) -> Effect:
-    """Medians over matched units, and their ratio: near 1 when units only line up."""
-    if not len(observed):
-        return Effect(observed=0.0, chance=0.0, ratio=0.0, agreement=0.0)
-    seen, level = float(np.median(observed)), float(np.median(chance))
-    ratio = max(0.0, seen) / max(level, 0.01)
-    share = float(np.mean(agreement)) if agreement is not None and len(agreement) else 0.0
-    return Effect(
-        observed=round(seen, 6),
-        chance=round(level, 6),
-        ratio=round(ratio, 4),
-        agreement=round(share, 4),
     )
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Bools, Floats, Ints
-from weightkin.evidence.pairs import Views, effect_of
+from weightkin.evidence.effects import effect_of
+from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import TokenRows, token_views

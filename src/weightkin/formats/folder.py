@@ -55,7 +55,7 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
         said = f" ({shown(', '.join(parts))})" if parts else ""
         raise unreadable(folder.path, f"a pipeline of several models; name one of them{said}")
     found = f"no model file among {counted(len(folder.names), 'entry')}"
-    raise unreadable(folder.path, f"{found}; supported are {', '.join(suffixes())}, and indexes")
+    raise unreadable(folder.path, f"{found}; supported are {', '.join(suffixes())}")
 
 
 def _read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:

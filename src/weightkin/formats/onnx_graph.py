@@ -61,7 +61,7 @@ class Held:
 
 def read_held(file: File) -> Held:
     """All tensors of an ONNX file."""
-    reader, n_graphs = _Reader(file), 0
+    reader, n_graphs = _GraphReader(file), 0
     for number, value in reader.messages.fields(0, file.size):
         if number == _MODEL_GRAPH:
             n_graphs += 1
@@ -77,7 +77,7 @@ def read_held(file: File) -> Held:
     return reader.held
 
 
-class _Reader:
+class _GraphReader:
     """Walks the graphs of one file."""
 
     def __init__(self, file: File) -> None:

@@ -189,8 +189,7 @@ def _check_words(tensors: Tensors, names: list[str], words: Words) -> None:
     """Refuse parts of another size than their words would have."""
     (n, n_in), bits, n_groups, is_gptq = words.shape, words.bits, words.n_groups, words.is_gptq
     if bits not in GROUPED_BITS or (not is_gptq and bits != 4):
-        what = f"{bits}-bit values are not supported, only 2, 3, 4 and 8 bits (AWQ: 4)"
-        raise unreadable(names[0], what)
+        raise unreadable(names[0], f"{bits}-bit values, not of 2, 3, 4 or 8 bits (AWQ: 4)")
     n_packed = n * n_in * bits // 32
     check_scales(names[2], n * n_in, n * n_groups)
     check_part(tensors, names[0], "I32", n_packed)
@@ -198,8 +197,7 @@ def _check_words(tensors: Tensors, names: list[str], words: Words) -> None:
     if tensors[names[2]].dtype not in FLOATS:
         raise unreadable(names[2], f"scales of type {tensors[names[2]].dtype}, not floats")
     if n * bits % 32 or n_in % n_groups:
-        what = f"{n_in} inputs in {n_groups} groups do not fill whole groups and words"
-        raise unreadable(names[0], what)
+        raise unreadable(names[0], f"{n_in} inputs in {n_groups} groups, not whole groups or words")
     if names[3] in tensors and tensors[names[3]].shape != (0,):
         check_part(tensors, names[3], "I32", n_in)
 
@@ -212,9 +210,8 @@ def _scaled(source: Source, name: str, suffix: str) -> Unpacked | None:
         return None
     zeros = f"{name}_zero_point"
     if info.dtype == "U8" or len(info.shape) != 2 or zeros in tensors:
-        what = f"{info.dtype} of {counted(len(info.shape), 'dimension')} with scales"
-        wanted = "only 8-bit matrices without zero points"
-        raise unreadable(name, f"{what} is not supported, {wanted}")
+        what = f"scales for {info.dtype} of {counted(len(info.shape), 'dimension')}"
+        raise unreadable(name, f"{what}, not for an 8-bit matrix without zero points")
     rows, columns = info.shape
     block, grid = _blocks(source, scale, (rows, columns))
     beside = f"{name.removesuffix('weight')}input_scale"
@@ -239,8 +236,7 @@ def _blocks(
         fits = isinstance(wanted, int) and wanted > 0 and -(-n // wanted) == parts
         block = wanted if fits else -(-n // parts)
         if -(-n // block) != parts:
-            what = f"{parts} scales for {n} rows or columns, not one for each block"
-            raise unreadable(scale, what)
+            raise unreadable(scale, f"{parts} scales for {n} rows or columns, not one a block")
         blocks.append(block)
     check_scales(scale, sizes[0] * sizes[1], grid[0] * grid[1])
     return (blocks[0], blocks[1]), (grid[0], grid[1])
@@ -295,8 +291,7 @@ _READERS: dict[str, tuple[_Reader, tuple[str, ...]]] = {
 def _state(tensors: Tensors, storage: Storage, key: str) -> dict[str, Any]:
     info = tensors[key]
     if info.dtype != "U8" or info.n_bytes > MAX_STATE:
-        what = f"{info.dtype} of {info.n_bytes} bytes is not a quantisation state (a short text)"
-        raise unreadable(key, what)
+        raise unreadable(key, f"{info.dtype} of {info.n_bytes} bytes, not a short text")
     raw = storage.read(key, 0, info.n_bytes).tobytes()
     state = parse_object(raw, key, "quantisation state", is_hint=True)
     if unknown := state.keys() - STATE_KEYS:

@@ -16,12 +16,7 @@ from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
 
-SKETCH_PARTS = (
-    "run/",
-    "scattered/",
-    "tail/",
-    "views/",
-)  # how the names in the file of a sketch begin
+SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 
 
 @dataclass(slots=True)

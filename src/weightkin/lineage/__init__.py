@@ -2,5 +2,5 @@
 
 `collection` gathers sketches, `relatives` tests pairs, and `family` takes everything in
 turn: `lossy_children`, merges (`mixtures`), trained models (`trained`, with `orient`), disguised
-copies (`hidden`). `growing` adds one model to a graph; `mother` is the second paper's recipe.
+copies (`hidden`). `growing` adds one model to a graph; `mother` is the MoTHer recipe.
 """

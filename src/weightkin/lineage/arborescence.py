@@ -48,7 +48,7 @@ def arborescence(costs: npt.ArrayLike, root_prices: npt.ArrayLike | None = None)
     weights = np.array(costs, dtype=np.float64)
     n = len(weights)
     if weights.shape != (n, n) or n > MAX_NODES:
-        raise ValueError(f"costs have shape {weights.shape}, expected (n, n), n <= {MAX_NODES}")
+        raise ValueError(f"costs have shape {weights.shape}, not (n, n) with n <= {MAX_NODES}")
     np.fill_diagonal(weights, np.inf)
     prices, are_roots_few = _checked(weights, root_prices, n)
     return _grow(_Matrix(weights, prices, are_roots_few=are_roots_few), n)

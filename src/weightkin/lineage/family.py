@@ -57,7 +57,7 @@ def find_family(
     seed : int
         Of tests and resamples.
     method : str
-        ``weightkin``, or ``mother`` for the second paper's recipe.
+        ``weightkin``, or ``mother`` for the MoTHer recipe.
     cache : Path, optional
         Folder of the cache of sketches.
     execution : Execution

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,26 +81,14 @@ def find_hidden(
     tuple
         Hidden relatives, and the models for which not all proposed pairs were looked at.
     """
-    tokens = {
-        i: None if (model := members[i].model) is None else token_likeness(model, members[i].sketch)
-        for i in (*alone, *family_of)
-    }
-    proposed = sorted(  # roots first: a model that is alone may be a hidden relative itself
-        (other not in family_of, -_correlation(tokens[other], tokens[child]), child, other)
-        for k, child in enumerate(alone)
-        for other in (*family_of, *alone[:k])
-        if members[other].model
-        and members[child].model  # a sketch cannot be looked at again
-        and _may_be_kin(members[other], members[child])
-    )
+    proposed = _proposed(members, alone, family_of)
     n_looks = 0
     related: dict[int, list[tuple[float, int, Comparison]]] = {}
     left: set[int] = set()
     for n_done, (_, likeness, child, other) in enumerate(proposed):
         first = related.get(child)
-        if -likeness < PROPOSED or (first and first[0][0] - AS_LIKELY > -likeness):
-            continue
-        if first and other not in family_of:
+        is_behind = first and (other not in family_of or first[0][0] - AS_LIKELY > -likeness)
+        if -likeness < PROPOSED or is_behind:
             continue
         if n_looks >= MAX_LOOKS:
             left.add(child)
@@ -125,6 +113,24 @@ def find_hidden(
         others = [u for u in choices if u != child]
         found.append(_nearest(looks, others, set(kin), child, those[0][2], settings))
     return found, sorted(left - related.keys())
+
+
+def _proposed(
+    members: Sequence[Member], alone: Sequence[int], roots: Collection[int]
+) -> list[tuple[bool, float, int, int]]:
+    """Pairs to compare, roots first: a model that is alone may be a hidden relative itself."""
+    tokens = {
+        i: None if (model := members[i].model) is None else token_likeness(model, members[i].sketch)
+        for i in (*alone, *roots)
+    }
+    return sorted(
+        (other not in roots, -_correlation(tokens[other], tokens[child]), child, other)
+        for k, child in enumerate(alone)
+        for other in (*roots, *alone[:k])
+        if members[other].model
+        and members[child].model  # a sketch cannot be looked at again
+        and _may_be_kin(members[other], members[child])
+    )
 
 
 def _correlation(x: Doubles | None, y: Doubles | None) -> float:
@@ -165,9 +171,8 @@ class Looks:
             best = np.abs(cosine).argmax(axis=1)
             at = np.arange(len(best))
             is_plain &= bool((cosine[at, best] > 0).mean() > MIN_UNIT_SHARE)
-            is_plain &= bool(
-                (np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE).mean() > MIN_UNIT_SHARE
-            )
+            is_alike = np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE
+            is_plain &= bool(is_alike.mean() > MIN_UNIT_SHARE)
             is_ordered &= bool((best == at).mean() > MIN_UNIT_SHARE)
         shapes = [
             sorted(t.shape for t in self.members[i].sketch.tensors.values())

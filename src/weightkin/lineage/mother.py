@@ -1,8 +1,8 @@
-"""The second paper's recipe by name: model trees from distances, kurtosis and a spanning tree.
+"""The MoTHer recipe: model trees from distances, kurtosis and a spanning tree.
 
 Horwitz, Shul, Hoshen, "Unsupervised Model Tree Heritage Recovery" (ICLR 2025), and its released
-code. It is here for whoever reproduces the paper and as the bar to be measured against. It has no
-null hypothesis: it returns a tree of strangers too. Ours is `weightkin.family_graph`.
+code. It is here for whoever reproduces the paper and for comparison. It has no null hypothesis: it
+returns a tree of unrelated models too. Ours is `weightkin.family_graph`.
 
 Where the released code differs from the paper, or surprises, the code is followed and the other
 reading has a name of its own:
@@ -57,7 +57,7 @@ def mother(
     lam: float = LAMBDA,
     within: tuple[str, str] = ("", ""),
 ) -> Ints:
-    """Parent of every model by the second paper's recipe; -1 for the root of each tree.
+    """Parent of every model by the MoTHer recipe; -1 for the root of each tree.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def clusters(distance: Doubles, n_trees: int) -> Ints:
     """Tree of each model: Ward's linkage cut into ``n_trees``, numbered from 0."""
     n = len(distance)
     if not 1 <= n_trees <= n:
-        raise ValueError(f"{n_trees} trees of {n} models, expected 1 to {n}")
+        raise ValueError(f"{n_trees} trees of {n} models, not 1 to {n}")
     if n == 1:
         return np.zeros(1, dtype=np.int64)
     steps = linkage(squareform(distance, checks=False), method="ward")

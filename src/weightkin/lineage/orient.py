@@ -8,23 +8,18 @@ children they have; the weights of all roots together give the probability of ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betaln, expit, logsumexp
 
 from weightkin.arrays import Doubles, Ints
-from weightkin.derivation.inheritance import Inheritance, descent_log_odds
-from weightkin.derivation.shared import SharedTensor, grams, squared_distances, without_zeros
+from weightkin.derivation.inheritance import descent_log_odds
 from weightkin.lineage.arborescence import arborescence
 from weightkin.lineage.candidates import N_RESAMPLES
+from weightkin.lineage.measured import REPLACED_DISTANCE, Group, Pairwise, distances
 
 DISTANCE = 2.0  # cost of a factor e in squared distance
-REPLACED_DISTANCE = (
-    0.6  # squared distance over the sum of squared norms beyond which a tensor was replaced
-)
 ONE_SIGN = 0.5  # both parameters of the Beta law of the share of edges along which norms grow
 CHILDREN = 2.0  # log-odds of a root for each factor e in its number of children
 TIE = 1e-3  # of the mean log distance to everybody: equals go to the more central parent
@@ -33,14 +28,6 @@ FEWER_ROWS = 4.0  # against a parent with fewer untouched token rows than anothe
 SLACK_ROWS = 2  # rows that may be missing for other reasons
 REPLACED = 4.0  # against an edge along which a matrix was replaced: there is one for each event
 MAX_PASSES = 4  # of inheritance along the path
-
-
-@dataclass(frozen=True, slots=True)
-class Pairwise:
-    """What pairs of models say by themselves. All ``(n, n)``."""
-
-    direction: Doubles  # log-odds that the row is the older of the two; antisymmetric
-    untouched: Doubles  # token rows of the column that are multiples of the row's; NaN: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +48,24 @@ class Orientation:
     roots: dict[int, float]  # probability of each candidate
 
 
-@dataclass
-class Group:
-    """Measures of one group of models, computed once."""
-
-    squares: Doubles  # (n_tensors, n, n): squared distance over the sum of squared norms
-    weights: Doubles  # (n_tensors,): typical squared norm
-    log_norms: Doubles  # (n_tensors, n)
-    inheritance: Inheritance
-    pairwise: Pairwise
-    is_replaced: npt.NDArray[np.bool_]  # (n, n): in some matrix the two share nothing
-
-    @property
-    def n(self) -> int:
-        """Number of models."""
-        return len(self.pairwise.direction)
-
-
-def measure(tensors: Sequence[SharedTensor], pairwise: Pairwise) -> Group:
-    """Measure distances and norms of every tensor; inheritance is read when it is asked for."""
-    tensors = [without_zeros(t) for t in tensors]
-    products = grams(tensors)
-    norms = np.maximum(np.einsum("tii->ti", products), np.finfo(np.float64).tiny)
-    squares = squared_distances(products) / (norms[:, :, None] + norms[:, None, :])
-    return Group(
-        squares=squares,
-        weights=np.median(norms, axis=1),
-        log_norms=np.log(norms) / 2,
-        inheritance=Inheritance(tensors, squares > REPLACED_DISTANCE),
-        pairwise=pairwise,
-        is_replaced=(squares > REPLACED_DISTANCE).any(axis=0),
-    )
-
-
 def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
     """Find the root, unless it is known, and all parents.
 
     Cost: one singular value decomposition for each candidate root, model and looked-at matrix.
+
+    Parameters
+    ----------
+    group : Group
+        What was measured of the models.
+    seed : int
+        Of the resamples.
+    root : int, optional
+        Position of the root, where it is known.
+
+    Returns
+    -------
+    Orientation
+        Parents by position, with what is known about each edge.
     """
     n = group.n
     everything = np.ones(len(group.weights))
@@ -125,14 +93,6 @@ def orient(group: Group, seed: int = 0, root: int | None = None) -> Orientation:
         held=_held(group, best, parents),
         roots=roots,
     )
-
-
-def distances(group: Group, counts: Doubles | None = None) -> Doubles:
-    """Relative squared distance of all pairs: a replaced tensor counts one, however large."""
-    weights = group.weights if counts is None else group.weights * counts
-    capped = np.where(group.squares > REPLACED_DISTANCE, 1.0, group.squares)
-    pooled: Doubles = np.einsum("tij,t->ij", capped, weights) / weights.sum()
-    return np.maximum(pooled, 1e-12)
 
 
 def candidate_roots(group: Group, known: int | None = None) -> list[int]:

@@ -1,4 +1,4 @@
-"""`family_graph(method="mother")`: the second paper's recipe on a collection, as a graph."""
+"""`family_graph(method="mother")`: the MoTHer recipe on a collection, as a graph."""
 
 from __future__ import annotations
 

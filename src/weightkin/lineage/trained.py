@@ -12,28 +12,24 @@ from weightkin.derivation.inheritance import Inheritance
 from weightkin.derivation.shared import grams, shared_tensors
 from weightkin.lineage.candidates import CandidateEdge, first_kind
 from weightkin.lineage.inherited import layout_of
-from weightkin.lineage.orient import (
-    REPLACED_DISTANCE,
-    Group,
-    Orientation,
-    descendants,
-    distances,
-    measure,
-    orient,
-)
+from weightkin.lineage.measured import REPLACED_DISTANCE, Group, distances, measure
+from weightkin.lineage.orient import Orientation, descendants, orient
 from weightkin.lineage.relatives import Relatives
-from weightkin.lineage.trained_edges import MERELY_OLDER, pairwise, trained_edge
+from weightkin.lineage.trained_edges import (
+    MERELY_OLDER,
+    beside,
+    came_through,
+    pairwise,
+    trained_edge,
+)
 from weightkin.lineage.twins import twin_edges, twins_of
-from weightkin.records import Clue, clue
+from weightkin.records import clue
 from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 KEPT_LEAST = 0.6  # of a parent's weights, below which both only began together
 SHARED_LEAST = 0.25  # of the bulk of every change from a root that has itself moved since
-CAME = 0.98  # probability that a model came through the copy whose loss it holds
-MAX_AMBIGUOUS_CHILDREN = (
-    2  # children of a root, from which it cannot be told from one of them without a clock
-)
+MAX_AMBIGUOUS_CHILDREN = 2  # of a root, which cannot be told from one of them without a clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,22 @@ def tree_below(
 
 
 def left_open(sketches: Sequence[Sketch], tree: Tree, coarse: Set[int], original: int) -> Tree:
-    """A tree below a copy, its own children open where they are stored as coarsely as it is."""
+    """A tree below a copy, its own children open where they are stored as coarsely as it is.
+
+    Parameters
+    ----------
+    sketches, tree : sequence of Sketch, Tree
+        All models, and a tree of some.
+    coarse : set of int
+        Models that are stored coarsely.
+    original : int
+        The model that the root is a copy of.
+
+    Returns
+    -------
+    Tree
+        With directions of one half where either model may be the parent.
+    """
     said = clue("coarse", model=sketches[original].name)
     edges = [
         replace(e, direction=0.5, evidence=(*e.evidence[:-1], said), runner_up=original, behind=0.0)
@@ -161,35 +172,24 @@ def _of_different(
     tensors = shared_tensors(own)
     group = measure(tensors, pairwise(own))
     found = orient(group, seed, None if known_root is None else members.index(known_root))
-    far = np.sqrt(distances(group))
-    root = int(np.flatnonzero(found.parents < 0)[0])
+    far, root = np.sqrt(distances(group)), int(np.flatnonzero(found.parents < 0)[0])
     edges = [
         trained_edge(relatives, members, found, int(v), float(far[found.parents[v], v]), known_root)
         for v in np.flatnonzero(found.parents >= 0)
     ]  # fmt: skip
     if known_root is not None:
         came = clue("came-through", model=own[root].name)
-        return Tree(tuple(_came(e, known_root, came) for e in edges), known_root, tuple(members), 0)
+        through = tuple(came_through(e, known_root, came) for e in edges)
+        return Tree(through, known_root, tuple(members), 0)
     products = grams(tensors).sum(axis=0)
     place = {i: k for k, i in enumerate(members)}
     near: list[CandidateEdge] = []
     distant: list[CandidateEdge] = []
     lacking: list[CandidateEdge] = []
-    n_beside = int((found.parents == root).sum())
     for edge in edges:
         u, v = place[edge.parent], place[edge.child]
-        if u == root and _may_be_sibling(group.inheritance, found, root, v):
-            evidence = (*edge.evidence, clue("older-sibling"))
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
-        is_timed = bool(group.pairwise.direction[u, v])
-        if (
-            u == root
-            and n_beside <= MAX_AMBIGUOUS_CHILDREN
-            and not is_timed
-            and not relatives.undone(edge.parent, edge.child)
-        ):
-            evidence = (*edge.evidence, clue("few-children"))
-            edge = replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
+        if u == root:
+            edge = _from_root(edge, relatives, group, found, (u, v))
         if _lacks_new_part(group, u, v):
             edge = replace(edge, direction=min(edge.direction, MERELY_OLDER))
             if u == root:
@@ -197,46 +197,39 @@ def _of_different(
         kept = max(products[u, v] / products[u, u], products[u, v] / products[v, v])
         is_distant = kept < KEPT_LEAST and not KINDS[edge.kind].may_replace_parts
         (distant if is_distant else near).append(edge)
-    unobserved = -1 - n_before
-    if len(lacking) > 1 and not distant:
-        near = [edge for edge in near if edge not in lacking]
-        near += _beside(lacking, members[root], unobserved, "new-part")
-    elif distant:
-        near += _beside(distant, members[root], unobserved, "distant")
+    leaving, code = list[CandidateEdge](), ""
+    if distant:
+        leaving, code = distant, "distant"
+    elif len(lacking) > 1:
+        leaving, code = lacking, "new-part"
     elif _has_moved(group.inheritance, found, root):
-        leaving = [edge for edge in near if edge.parent == members[root]]
-        near = [edge for edge in near if edge.parent != members[root]]
-        near += _beside(leaving, members[root], unobserved, "has-moved")
-    else:
-        return Tree(tuple(near), members[root], tuple(members), 0)
-    return Tree(tuple(near), members[root], tuple(members), 1)
+        leaving, code = [edge for edge in near if edge.parent == members[root]], "has-moved"
+    near = [edge for edge in near if edge not in leaving]
+    if leaving:
+        near += beside(leaving, members[root], -1 - n_before, code)
+    return Tree(tuple(near), members[root], tuple(members), len(leaving) > 0)
 
 
-def _came(edge: CandidateEdge, root: int, said: Clue) -> CandidateEdge:
-    """An edge below a known root: those that leave it rest on what its copy lost."""
-    if edge.parent != root:
+def _from_root(
+    edge: CandidateEdge,
+    relatives: Relatives,
+    group: Group,
+    found: Orientation,
+    ends: tuple[int, int],
+) -> CandidateEdge:
+    """An edge from the root, no surer than what tells that from a sibling of its child."""
+    root, child = ends
+    codes = []
+    if _may_be_sibling(group.inheritance, found, root, child):
+        codes.append("older-sibling")
+    is_timed = bool(group.pairwise.direction[ends])
+    are_few = (found.parents == root).sum() <= MAX_AMBIGUOUS_CHILDREN
+    if are_few and not is_timed and not relatives.undone(edge.parent, edge.child):
+        codes.append("few-children")
+    if not codes:
         return edge
-    return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
-
-
-def _beside(
-    leaving: Sequence[CandidateEdge], root: int, unobserved: int, code: str
-) -> list[CandidateEdge]:
-    """Hang children and the root itself from an ancestor that nobody has."""
-    ends = [*leaving, replace(leaving[0], child=root)]
-    return [
-        replace(
-            edge,
-            parent=unobserved,
-            kind="unknown",
-            details={},
-            direction=1.0 if code == "distant" else MERELY_OLDER,
-            evidence=(clue(code),),
-            runner_up=None,
-            behind=0.0,
-        )
-        for edge in ends
-    ]
+    evidence = (*edge.evidence, *map(clue, codes))
+    return replace(edge, direction=min(edge.direction, MERELY_OLDER), evidence=evidence)
 
 
 def _lacks_new_part(group: Group, u: int, v: int) -> bool:

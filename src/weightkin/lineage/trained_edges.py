@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit
 
 from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.lineage.candidates import CandidateEdge, first_kind
-from weightkin.lineage.orient import Orientation, Pairwise
+from weightkin.lineage.measured import Pairwise
+from weightkin.lineage.orient import Orientation
 from weightkin.lineage.relatives import Relatives
 from weightkin.records import Clue, clue
 from weightkin.sketch import Sketch
@@ -17,6 +19,7 @@ from weightkin.sketch import Sketch
 MERELY_OLDER = 0.75  # probability of a direction that only says who is older
 CLOCK = 6.0  # log-odds that the model whose unused rows shrank less came first
 OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
+CAME = 0.98  # probability that a model came through the copy whose loss it holds
 HELD_LEAST = 0.8  # of what its parent learned: below, an older sibling is as likely
 
 
@@ -126,3 +129,60 @@ def pairwise(own: Sequence[Sketch]) -> Pairwise:
                 odds[i, j] = CLOCK if found.c < 1.0 else -CLOCK
                 odds[j, i] = -odds[i, j]
     return Pairwise(odds, rows)
+
+
+def came_through(edge: CandidateEdge, root: int, said: Clue) -> CandidateEdge:
+    """An edge below a known root: those that leave it rest on what its copy lost.
+
+    Parameters
+    ----------
+    edge : CandidateEdge
+        Any edge.
+    root : int
+        The known root.
+    said : Clue
+        The evidence that is added.
+
+    Returns
+    -------
+    CandidateEdge
+        The same where it does not leave the root.
+    """
+    if edge.parent != root:
+        return edge
+    return replace(edge, direction=min(edge.direction, CAME), evidence=(*edge.evidence, said))
+
+
+def beside(
+    leaving: Sequence[CandidateEdge], root: int, unobserved: int, code: str
+) -> list[CandidateEdge]:
+    """Hang children and the root itself from an ancestor that nobody has.
+
+    Parameters
+    ----------
+    leaving : sequence of CandidateEdge
+        Edges from the root to those children; at least one.
+    root, unobserved : int
+        The root, and the number of the ancestor.
+    code : str
+        Why: the evidence of the new edges.
+
+    Returns
+    -------
+    list of CandidateEdge
+        One for each child, and that of the root.
+    """
+    ends = [*leaving, replace(leaving[0], child=root)]
+    return [
+        replace(
+            edge,
+            parent=unobserved,
+            kind="unknown",
+            details={},
+            direction=1.0 if code == "distant" else MERELY_OLDER,
+            evidence=(clue(code),),
+            runner_up=None,
+            behind=0.0,
+        )
+        for edge in ends
+    ]

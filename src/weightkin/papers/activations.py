@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from weightkin.arrays import Floats, Ints
 from weightkin.errors import WeightkinError
-from weightkin.evidence.pairs import effect_of
+from weightkin.evidence.effects import effect_of
 from weightkin.papers.forward import Activations, BlockActivations, record_activations
 from weightkin.papers.inputs import shared_inputs
 from weightkin.records import Effect, Skipped, Test, left_out

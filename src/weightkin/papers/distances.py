@@ -1,4 +1,4 @@
-"""The second paper's two distances between models. Listed for whoever reproduces the paper.
+"""The two distances of MoTHer (Horwitz et al. 2025), listed for whoever reproduces the paper.
 
 References
 ----------

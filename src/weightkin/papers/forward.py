@@ -14,7 +14,7 @@ import numpy as np
 from weightkin.anatomy.types import Place
 from weightkin.arrays import Floats
 from weightkin.errors import UsageError
-from weightkin.papers.inputs import CannotRun, Inputs, library
+from weightkin.papers.inputs import CannotRun, library
 from weightkin.papers.loading import (
     Mlp,
     ffn,
@@ -25,6 +25,7 @@ from weightkin.papers.loading import (
     why_none,
     width_of,
 )
+from weightkin.papers.random_inputs import Inputs
 from weightkin.records import Skipped, left_out
 
 LOGITS_PER_BATCH = 1 << 25  # numbers of one batch of logits
@@ -135,11 +136,11 @@ def _check_inputs(model: Any, inputs: Inputs, folder: str) -> None:
     reads_images = model.main_input_name == "pixel_values"
     if reads_images != (inputs.kind == "images"):
         wanted = "images" if reads_images else "tokens"
-        raise UsageError(f"{folder}: found {inputs.kind} inputs, expected {wanted}")
+        raise UsageError(f"{folder}: the model reads {wanted}, but the inputs are {inputs.kind}")
     if not reads_images:
         n = model.get_input_embeddings().weight.shape[0]
         if inputs.values.min() < 0 or inputs.values.max() >= n:
-            raise UsageError(f"{folder}: found token {inputs.values.max()}, expected 0 to {n - 1}")
+            raise UsageError(f"{folder}: token {inputs.values.max()} is not within 0 to {n - 1}")
 
 
 @contextmanager
@@ -188,9 +189,7 @@ def _feed_mlps(model: Any, mlps: list[Mlp], inputs: Inputs) -> int:
     for mlp in mlps:
         width = width_of(model, mlp)
         if width != vectors.shape[1]:
-            raise UsageError(
-                f"{mlp.name}: found vectors of width {vectors.shape[1]}, expected {width}"
-            )
+            raise UsageError(f"{mlp.name}: vectors of width {vectors.shape[1]}, not {width}")
         ffn(model, mlp)(vectors)
     return 1
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.catalogue.config import LENGTHS, keys_of
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats.json_text import parse_object
+from weightkin.papers.random_inputs import Inputs, gaussian_vectors, random_images, uniform_tokens
 from weightkin.sources.local import LocalFile, home_of
 
-InputKind = Literal["uniform", "text", "images", "gaussian"]
 LENGTH = 64  # tokens of one sequence, unless a model reads fewer
 MAX_IMAGE_SIDE = 1 << 13  # pixels
 MAX_TOKENIZER_BYTES = 16 << 20  # bytes
@@ -28,18 +27,6 @@ MAX_TOKENIZER_ENTRIES = 4_000_000  # entries of a tokenizer's lists
 
 class CannotRun(WeightkinError):
     """A model whose activations cannot be recorded here, and why in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What is fed to both models.
-
-    ``values`` has shape ``(n_sequences, length)`` (token ids), ``(n_images, channels, height,
-    width)`` or ``(n, residual width)`` (vectors given to every MLP directly, kind ``gaussian``).
-    """
-
-    kind: InputKind
-    values: npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,50 +66,6 @@ def what_it_reads(folder: str | Path) -> Reads:
         n_patches = max(1, (sides[0] // patch) * (sides[1] // patch))
         return Reads("images", 0, 0, (channels, sides[0], sides[1]), n_patches, width)
     raise CannotRun(f"{folder}: its config names neither a vocabulary nor an image size")
-
-
-def uniform_tokens(n_vocabulary: int, n_sequences: int, length: int, seed: int) -> Inputs:
-    """Token ids drawn uniformly from a vocabulary.
-
-    The inputs of phi_H in the first paper; they favour no language and need no tokenizer.
-
-    Parameters
-    ----------
-    n_vocabulary, n_sequences, length : int
-        Ids are below the first; the other two are the shape of the result.
-    seed : int
-        Draws the ids.
-
-    Returns
-    -------
-    Inputs
-        Whole numbers of shape ``(n_sequences, length)``.
-
-    Raises
-    ------
-    UsageError
-        A size is below 1.
-    """
-    if min(n_vocabulary, n_sequences, length) < 1:
-        raise UsageError("uniform tokens: found an empty vocabulary or size, expected at least 1")
-    rng = np.random.default_rng([seed, 11])
-    return Inputs("uniform", rng.integers(n_vocabulary, size=(n_sequences, length)))
-
-
-def random_images(shape: tuple[int, int, int], n_images: int, seed: int) -> Inputs:
-    """Images of independent standard normal pixels, shape ``(n_images, *shape)``."""
-    if min(n_images, *shape) < 1:
-        raise UsageError(f"random images: found {n_images} of shape {shape}, expected at least 1")
-    rng = np.random.default_rng([seed, 12])
-    return Inputs("images", rng.standard_normal((n_images, *shape), dtype=np.float32))
-
-
-def gaussian_vectors(width: int, n: int, seed: int) -> Inputs:
-    """Isotropic Gaussian vectors for every MLP of a model by itself: shape ``(n, width)``."""
-    if min(width, n) < 1:
-        raise UsageError(f"Gaussian vectors: found {n} of width {width}, expected at least 1")
-    rng = np.random.default_rng([seed, 13])
-    return Inputs("gaussian", rng.standard_normal((n, width), dtype=np.float32))
 
 
 def text_tokens(
@@ -171,7 +114,7 @@ def text_tokens(
     n_windows = len(ids) // length
     if n_windows < n_sequences:
         raise UsageError(
-            f"text: found {n_windows} windows of {length} tokens, expected at least {n_sequences}"
+            f"the text has {n_windows} windows of {length} tokens, at least {n_sequences} needed"
         )
     chosen = np.random.default_rng([seed, 14]).permutation(n_windows)[:n_sequences]
     return Inputs("text", ids[: n_windows * length].reshape(n_windows, length)[chosen])
@@ -207,8 +150,7 @@ def shared_inputs(
     """
     a, b = what_it_reads(folder_a), what_it_reads(folder_b)
     if n_tokens < 1 or kind not in ("uniform", "text", "gaussian"):
-        wanted = "uniform, text or gaussian and at least one token"
-        raise UsageError(f"inputs: found {kind} and {n_tokens} tokens, expected {wanted}")
+        raise UsageError("inputs must be uniform, text or gaussian, of at least one token")
     if kind == "gaussian":
         if a.width != b.width:
             raise CannotRun(f"residual widths differ: {a.width} and {b.width}")

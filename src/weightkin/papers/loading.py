@@ -153,7 +153,7 @@ def _check_depth(config: Mapping[str, Any], path: Path) -> None:
     for part in (config, *(v for v in config.values() if isinstance(v, dict))):
         for key in DEPTHS & part.keys():
             if isinstance(part[key], int) and part[key] > n_tensors:
-                raise CannotRun(f"{path}: found {part[key]} {key} for {n_tensors} tensors")
+                raise CannotRun(f"{path}: {part[key]} {key} for {n_tensors} tensors")
 
 
 def _head(config: Mapping[str, Any]) -> str:

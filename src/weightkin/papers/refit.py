@@ -19,8 +19,9 @@ from weightkin.arrays import Floats
 from weightkin.errors import UsageError
 from weightkin.papers.activations import N_POSITIONS, phi_match
 from weightkin.papers.forward import Activations, BlockActivations
-from weightkin.papers.inputs import CannotRun, Inputs, gaussian_vectors, library
+from weightkin.papers.inputs import CannotRun, library
 from weightkin.papers.loading import ffn, find_mlps, load, running, why_none, width_of
+from weightkin.papers.random_inputs import Inputs, gaussian_vectors
 from weightkin.records import Test
 
 N_STEPS = 3000
@@ -171,7 +172,7 @@ def fit_glu(
     """
     n_steps, batch, rate, device = fit.n_steps, fit.batch, fit.rate, fit.device or "cpu"
     if min(width, n_units, n_steps, batch) < 1:
-        raise UsageError(f"fit: found {n_units} units and {n_steps} steps, expected at least 1")
+        raise UsageError("width, units, steps and batch of a fit must be at least 1")
     torch = library("torch")
     draws = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
 
@@ -219,7 +220,7 @@ def _one_ffn(folder: str | Path, block: int, device: str | None) -> _OneFfn:
     mlps, skipped = find_mlps(model)
     if not 0 <= block < len(mlps):
         why = f" ({why_none(skipped)})" if skipped else ""
-        raise UsageError(f"{folder}: found {len(mlps)} MLPs{why}, expected one numbered {block}")
+        raise UsageError(f"{folder}: no MLP number {block} among {len(mlps)}{why}")
     mlp = mlps[block]
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with running(folder):

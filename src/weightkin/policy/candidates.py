@@ -25,6 +25,7 @@ from weightkin.records import Because
 from weightkin.records.checking import Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
+from weightkin.registry.queries import nowhere
 from weightkin.text import shown, unreadable
 
 Source = str | Path | Model
@@ -54,10 +55,9 @@ def candidates_of(source: Source, room: Room) -> Iterable[FoundSource]:
     if isinstance(known, Meant) and room.registry is not None:
         return _of_registered(known, room.registry)
     if isinstance(known, Unknown) and not known.is_absent:
-        return [FoundSource(text, unreadable(shown(text), known.why.sentence, "one model"))]
+        return [FoundSource(text, unreadable(shown(text), known.why.sentence))]
     if room.registry and "+" not in text and not may_be_elsewhere(text):
-        nowhere = f"neither a path nor a model of that name or number in {room.registry.path}"
-        return [FoundSource(text, unreadable(shown(text), nowhere, "one of them, or org/name"))]
+        return [FoundSource(text, nowhere(text, room.registry.path))]
     return models_of(source)
 
 

@@ -142,12 +142,11 @@ def _with_named(policy: Policy, expect: Sequence[Place], deny: Sequence[Place]) 
         ("missing-parent", added.expected_parents),
     ):
         if not all(name.strip() for name in names):
-            raise UsageError("an empty name, expected a source, a digest or a #number")
+            raise UsageError("an empty name; give a source, a digest or a #number")
         if names and policy.level(rule) == "off":
-            raise UsageError(f"{rule} is off, but {shown(names[0])} is named for it; expected one"
-                             " of the two")  # fmt: skip
+            raise UsageError(f"{shown(names[0])} is named for {rule}, but this rule is off")
     if not LEAST_ALPHA <= added.alpha < 1:
-        raise UsageError(f"alpha is {added.alpha}, expected {LEAST_ALPHA:g} to below 1")
+        raise UsageError(f"alpha must be from {LEAST_ALPHA:g} to below 1, not {added.alpha}")
     return added
 
 
@@ -156,12 +155,11 @@ def _check_asked(policy: Policy, home: Registry | None) -> None:
     if policy.forbidden_ancestors or policy.expected_parents or policy.forbidden_families:
         return
     if home is None and not any(rule in policy.stated for rule in NEED_REGISTRY):
-        wanted = "--policy with models, --registry, --expect-parent or --deny"
-        raise UsageError(f"nothing to check: no model is forbidden or expected, and there is no"
-                         f" registry; expected {wanted}")  # fmt: skip
+        wanted = "--deny, --expect-parent, --registry or a --policy that names models"
+        raise UsageError(f"nothing to check: no model is forbidden or expected; give {wanted}")
     if all(policy.level(rule) == "off" for rule in OF_REGISTRY):
         raise UsageError("nothing to check: no model is forbidden or expected, and every rule about"
-                         " registered models is off; expected one of them")  # fmt: skip
+                         " registered models is off")  # fmt: skip
 
 
 def _once(stated: Sequence[str], more: Sequence[Place]) -> tuple[str, ...]:
@@ -216,7 +214,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
             if isinstance(one, WeightkinError):
                 errors.append(one)
     if not looked:
-        raise UnreadableModel(f"{shown(states[0].what)}: no weights, expected a model")
+        raise UnreadableModel(f"{shown(states[0].what)}: no weights to check")
     checked = [x.checked for x in looked]
     if len(sources) == len(checked) == len(errors) == 1 and checked[0].source == str(sources[0]):
         raise errors[0]

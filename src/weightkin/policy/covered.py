@@ -92,7 +92,7 @@ def _why(file: File, gaps: Bytes) -> str:
     most = MOST_VOCABULARY if begun and begun.holds_tokens else MOST_OTHER
     if information(file, gaps) <= most:
         return ""
-    return f"{_length(gaps):,} of {file.size:,} bytes that belong to no tensor"
+    return f"{_length(gaps):,} of {file.size:,} bytes belong to no tensor"
 
 
 def _length(pieces: Bytes) -> int:

@@ -21,7 +21,7 @@ from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
 
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
-BLIND = "blind tests"
+BLIND = "order-independent tests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ def _of_registered(
     try:
         sketch = None if registry is None else sketch_of(registry.path, registered)
     except UnreadableModel as error:
-        return _not_testable(other, unread(other.name, error))
+        return _not_testable(other, left_out(other.name, "error", error=str(error)))
     if sketch is None:
         code = "registry-unread" if registry is None else "removed"
         return _not_testable(other, left_out(other.name, code))
@@ -192,7 +192,7 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
     record = bench.compare(other)
     if isinstance(record, WeightkinError):
         named = known or Ancestor(name=other.name, source=other.source)
-        return _not_testable(named, unread(named.name, record))
+        return _not_testable(named, left_out(named.name, "error", error=str(record)))
     ancestor = known or Ancestor(
         name=other.name,
         source=other.source,

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
 from weightkin.formats import Model, open_model
-from weightkin.records import Skipped, left_out, unread
+from weightkin.records import Skipped, left_out
 from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -110,15 +110,13 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
     except WeightkinError as error:
         return error
     if held is None:
-        return unreadable(shown(known.source), "a model that was just removed", "a registered one")
+        return unreadable(shown(known.source), "just removed from the registry")
     revision = known.revision or None
     found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
-    wanted = f"what is registered as #{known.id} (`weightkin add` registers what is there now)"
-    return (
-        unreadable(shown(known.source), found.sentence, wanted)
-        if isinstance(found, Skipped)
-        else None
-    )
+    if not isinstance(found, Skipped):
+        return None
+    said = f"registered as #{known.id}, but {found.sentence}"
+    return unreadable(shown(known.source), f"{said}; `weightkin add` registers what is there now")
 
 
 def named(
@@ -160,7 +158,7 @@ def _opened(name: str) -> Model | Unknown:
     try:
         return open_model(name)
     except WeightkinError as error:
-        return Unknown(unread(name, error))
+        return Unknown(left_out(name, "error", error=str(error)))
 
 
 def is_path(name: str) -> bool:

@@ -62,16 +62,15 @@ def read_policy(path: str | Path) -> Policy:
         with path.open("rb") as file:
             raw = file.read(MAX_POLICY_BYTES + 1)
         if len(raw) > MAX_POLICY_BYTES:
-            raise UsageError(f"{where}: more than {MAX_POLICY_BYTES} bytes, expected a policy")
+            raise UsageError(f"{where}: not a policy (more than {MAX_POLICY_BYTES} bytes)")
         if raw.startswith(BOM):
-            wanted = "UTF-8 without one (save it again so)"
-            raise UsageError(f"{where}: begins with a byte order mark, expected {wanted}")
+            raise UsageError(f"{where}: begins with a byte order mark; save it as plain UTF-8")
         data = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{where}: no TOML ({shown(error)}), expected a policy") from None
+        raise UsageError(f"{where}: not valid TOML ({shown(error)})") from None
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "no such path"
-        raise UsageError(f"{where}: cannot be read ({said}), expected a policy") from None
+        raise UsageError(f"{where}: the policy cannot be read ({said})") from None
     return _policy(where, data, str(path), hashlib.sha256(raw).hexdigest())
 
 
@@ -79,7 +78,8 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
     known = ("forbidden", "expected", "rules", "evidence", "licences")
     _check_keys(where, "", data, known)
     if not any(data.values()):
-        raise UsageError(f"{where}: an empty policy, expected {', '.join(f'[{x}]' for x in known)}")
+        tables = ", ".join(f"[{x}]" for x in known)
+        raise UsageError(f"{where}: an empty policy; give at least one of {tables}")
     forbidden = _table(where, data, "forbidden", ("ancestors", "families"))
     expected = _table(where, data, "expected", ("parents",))
     rules = _table(where, data, "rules", tuple(rule for rule in RULES if rule != ALWAYS))
@@ -89,13 +89,13 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
     licences = _table(where, data, "licences", None)
     alpha = evidence.get("alpha", Policy().alpha)
     if not isinstance(alpha, float) or not LEAST_ALPHA <= alpha < 1:
-        found = f"evidence.alpha is {quoted(alpha)}"
-        raise UsageError(f"{where}: {found}, expected a number from {LEAST_ALPHA:g} to below 1")
+        wanted = f"a number from {LEAST_ALPHA:g} to below 1"
+        raise UsageError(f"{where}: evidence.alpha must be {wanted}, not {quoted(alpha)}")
     for name, kind in licences.items():
         if kind not in CLASSES:
             wanted = ", ".join(CLASSES)
             head = f"{where}: licences.{shown(name)}"
-            raise UsageError(f"{head} is {quoted(kind)}, expected one of {wanted}")
+            raise UsageError(f"{head} must be one of {wanted}, not {quoted(kind)}")
     limits = {
         key.replace("-", "_"): _setting(where, f"evidence.{key}", evidence[key])
         for key in ("calibrated", "aligned-only", "undetermined-direction")
@@ -120,7 +120,7 @@ def _table(
 ) -> Mapping[str, Any]:
     table = data.get(key, {})
     if not isinstance(table, dict):
-        raise UsageError(f"{where}: {key} is {quoted(table)}, expected a table [{key}]")
+        raise UsageError(f"{where}: {key} must be a table [{key}], not {quoted(table)}")
     if known is not None:
         _check_keys(where, f"{key}.", table, known)
     return table
@@ -130,19 +130,19 @@ def _check_keys(where: str, head: str, table: Mapping[str, Any], known: tuple[st
     for key in table:
         if key not in known:
             wanted = ", ".join(f"{head}{x}" for x in known)
-            raise UsageError(f"{where}: unknown key {shown(head + key)}, expected one of {wanted}")
+            raise UsageError(f"{where}: unknown key {shown(head + key)}; known are {wanted}")
 
 
 def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
     is_list = isinstance(value, list) and all(isinstance(x, str) and x.strip() for x in value)
     if not is_list or len(value) > MAX_NAMED_MODELS:
-        raise UsageError(f"{where}: {key} is {quoted(value)}, expected a list of at most"
-                         f" {MAX_NAMED_MODELS} sources or registry numbers")  # fmt: skip
+        wanted = f"a list of at most {MAX_NAMED_MODELS} sources or registry numbers"
+        raise UsageError(f"{where}: {key} must be {wanted}, not {quoted(value)}")
     return tuple(dict.fromkeys(value))
 
 
 def _setting(where: str, key: str, value: Any) -> Setting:
     if value not in SETTINGS:
-        raise UsageError(f"{where}: {key} is {quoted(value)}, expected {' or '.join(SETTINGS)}")
+        raise UsageError(f"{where}: {key} must be {' or '.join(SETTINGS)}, not {quoted(value)}")
     found: Setting = value
     return found

@@ -97,7 +97,7 @@ class RuleContext:
                 yield self._open(why, e.other, e)
             elif e.found.verdict == "not-testable":
                 why = because("named-not-testable", name=name)
-                if e.found.reason is not None and e.found.reason.code == "unread":
+                if e.found.reason is not None and e.found.reason.code == "error":
                     why = why_unknown(name, e.found.reason)
                 yield self._open(why, e.other, e)
             elif e.lacking is not None and name in forbidden:

@@ -34,7 +34,7 @@ def unreadable_model(source: str, why: str) -> Checked:
 
 def why_unknown(name: str, why: Skipped) -> Because:
     """Why a name means nothing that can be looked at; an error says itself what it is about."""
-    if why.code == "unread":
+    if why.code == "error":
         return because("named-unread", error=why.data["error"])
     return because("named-unknown", name=name, reason=why.nested)
 

@@ -39,7 +39,7 @@ from weightkin.text import shown, unreadable
 
 MAX_ENTRIES = 10_000  # entries of a folder and all below it
 MAX_NAMED_FILES = 20  # files of one folder that are named one by one
-WANTED = "weights that can be opened, or a file that holds none"
+MAY_HOLD = "may contain weights and cannot be checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
             is_empty = False
             yield found
         if is_empty:
-            wanted = f"weights in it or below, files ending in {', '.join(suffixes())}"
-            yield FoundSource(text, unreadable(Path(text), "no model", wanted))
+            what = f"no model in it or below; supported are {', '.join(suffixes())}"
+            yield FoundSource(text, unreadable(Path(text), what))
     else:
         yield _opened(text, read)
         yield from _open(read)
@@ -126,7 +126,7 @@ class _Read:
         """Files of which more was left unread than what holds tensors together."""
         for path, why in self.partly.items():
             if path not in self.settled:
-                yield path, unreadable(path, why, "a file whose bytes are its tensors")
+                yield path, unreadable(path, why)
 
 
 def _is_folder(source: str) -> bool:
@@ -161,7 +161,7 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
                 entries = sorted(islice(scanned, MAX_ENTRIES + 1 - n), key=lambda x: x.name)
         except OSError as error:
             why = f"cannot be listed ({error.strerror})"
-            yield FoundSource(str(folder), unreadable(folder, why, "a folder that can be read"))
+            yield FoundSource(str(folder), unreadable(folder, why))
             continue
         n += len(entries)
         for entry in entries[: len(entries) - (n > MAX_ENTRIES)]:
@@ -173,14 +173,12 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
             if refused is None:
                 here.append(path)
             elif refused:
-                yield FoundSource(
-                    str(path), unreadable(path, refused, "a file or a folder (name it)")
-                )
+                yield FoundSource(str(path), unreadable(path, f"not checked: {refused}"))
         yield from _in_folder(folder, [x.name for x in here if kind_of(x.name)], read)
         files += here
         if n > MAX_ENTRIES:
-            found = f"more than {MAX_ENTRIES} entries, not all of them looked at"
-            yield FoundSource(str(root), unreadable(root, found, "fewer (name its folders)"))
+            what = f"more than {MAX_ENTRIES} entries, not all of them checked; name its folders"
+            yield FoundSource(str(root), unreadable(root, what))
             break
         waiting += reversed(folders)
     for base in read.bases:
@@ -202,10 +200,10 @@ def _refused(path: Path, root: Path) -> str | None:
     is_folder = stat.S_ISDIR(kind)
     inside = _real(root) if is_folder else home_of(root)
     if path.is_symlink() and not _real(path).is_relative_to(inside):
-        return "a link that leads outside the folder, which is not followed"
+        return "a link that leads outside the folder; name the file itself"
     if is_folder:
         return ""  # a link to a folder below the root, which is visited by its own name
-    return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "no file")
+    return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "not a file")
 
 
 def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[FoundSource]:
@@ -275,8 +273,8 @@ def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
                 by_folder.setdefault(path.parent, []).append((path, why))
     for folder, named in by_folder.items():
         for path, why in named[:MAX_NAMED_FILES]:
-            yield FoundSource(str(path), unreadable(path, why, WANTED))
+            yield FoundSource(str(path), unreadable(path, f"{MAY_HOLD}: {why}"))
         if more := named[MAX_NAMED_FILES:]:
-            found = f"{len(more)} more files that may hold weights, first {shown(more[0][0].name)}"
-            yield FoundSource(str(folder), unreadable(folder, found, WANTED))
+            what = f"{len(more)} more files {MAY_HOLD}, first {shown(more[0][0].name)}"
+            yield FoundSource(str(folder), unreadable(folder, what))
     yield from (FoundSource(str(path), error) for path, error in questions.items())

@@ -69,14 +69,14 @@ class Extent:
 class Agreement:
     """Share of ``n`` units or heads whose own partner is nearest on two views, of two sketches.
 
-    ``control`` is the same share where partners are looked for in other blocks alone; ``level``
-    says of heads how alike they are.
+    ``control`` is the same share where partners are looked for in other blocks alone; ``level`` how
+    alike own partners are, 0 as those of other blocks and 1 where equal.
     """
 
     share: float
     control: float
+    level: float
     n: int
-    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

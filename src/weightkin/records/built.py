@@ -95,7 +95,7 @@ class _Place:
     def wrong(self, data: Any, wanted: object) -> ValueError:
         """What is wrong here."""
         shown = repr(data)[:LONGEST_SHOWN]
-        return ValueError(f"{self.path or 'the record'}: found {shown}, expected {wanted}")
+        return ValueError(f"{self.path or 'the record'} is {shown}, not {wanted}")
 
 
 def _made(hint: Any, data: Any, place: _Place) -> Any:
@@ -110,7 +110,8 @@ def _made(hint: Any, data: Any, place: _Place) -> Any:
     if is_dataclass(hint):
         return _value(hint, data, place)
     if origin is Literal:
-        is_right, wanted = any(data is x or _equal(data, x) for x in inner), inner
+        is_right = any(data is x or _equal(data, x) for x in inner)
+        wanted = f"one of {', '.join(map(repr, inner))}"
     elif origin is Annotated:
         (names,) = hint.__metadata__
         is_right = isinstance(data, str) and data in names.table
@@ -119,7 +120,7 @@ def _made(hint: Any, data: Any, place: _Place) -> Any:
         is_number = isinstance(data, float | int) and not isinstance(data, bool)
         is_right, wanted = is_number and math.isfinite(data), "a number"
     else:
-        is_right, wanted = type(data) is hint, hint.__name__
+        is_right, wanted = type(data) is hint, f"of type {hint.__name__}"
     if not is_right:
         raise place.wrong(data, wanted)
     return data
@@ -160,10 +161,10 @@ def _value(kind: Any, data: Any, place: _Place) -> Any:
     hints, names = _hints(kind)
     unknown = data.keys() - names.keys()
     if unknown and place.is_strict:
-        raise ValueError(f"{place.at(min(unknown)).path}: unknown to this version")
+        raise ValueError(f"{place.at(min(unknown)).path} is unknown to this version")
     missing = [name for name, is_needed in names.items() if is_needed and name not in data]
     if missing:
-        raise ValueError(f"{place.at(missing[0]).path}: missing")
+        raise ValueError(f"{place.at(missing[0]).path} is missing")
     return kind(
         **{name: _made(hints[name], data[name], place.at(name)) for name in names if name in data}
     )
@@ -190,12 +191,12 @@ def _equal(x: Any, y: Any) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name is there twice in one object")
+        raise ValueError("a name is repeated in an object")
     return found
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _whole(text: str) -> int:

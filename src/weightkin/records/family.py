@@ -245,10 +245,10 @@ def _check_no_repeats(what: str, values: Iterable[object]) -> None:
 def _check_texts(where: str, values: Iterable[object]) -> None:
     for value in values:
         if not isinstance(value, str):
-            raise ValueError(f"{where} has {value!r}, expected a text")
+            raise ValueError(f"{where} has {value!r}, not a text")
 
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")
+        raise ValueError(f"{name} is {value!r}, not a number from {low:g} to {high:g}")

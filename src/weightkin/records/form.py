@@ -97,7 +97,7 @@ def from_data(data: Any, where: str, schema: str, build: Callable[[dict[str, Any
         data = version1.moved(data if found == schema else version1.translated(data))
         return build({key: value for key, value in data.items() if key != "schema"})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UnreadableModel(f"{where}: malformed field {str(error)[:MOST_SAID]}") from None
+        raise UnreadableModel(f"{where}: invalid record ({str(error)[:MOST_SAID]})") from None
 
 
 def data_of(text: str, where: str) -> Any:
@@ -105,7 +105,7 @@ def data_of(text: str, where: str) -> Any:
     try:
         return parsed(text)
     except ValueError as error:
-        raise UnreadableModel(f"{where}: not JSON ({error})") from None
+        raise UnreadableModel(f"{where}: not valid JSON ({error})") from None
 
 
 def schema_of(data: Any, where: str, known: tuple[str, ...]) -> str:
@@ -133,7 +133,7 @@ def schema_of(data: Any, where: str, known: tuple[str, ...]) -> str:
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
     if not isinstance(found, str) or found not in known:
         wanted = " or ".join(map(repr, known))
-        raise UnreadableModel(f"{where}: schema is {str(found)[:80]!r}, expected {wanted}")
+        raise UnreadableModel(f"{where}: its schema is {str(found)[:80]!r}, not {wanted}")
     return found
 
 

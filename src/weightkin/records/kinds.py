@@ -32,12 +32,8 @@ class KindFacts:
         Equal values show that two models are related, where no test does.
     is_lossy : bool
         A map that one model alone is the image of.
-    is_trained : bool
-        Values moved in many small steps.
     may_replace_parts : bool
         Parts may be made anew, so that two such models can lie far apart.
-    is_merge : bool
-        Made from several models.
     disguise : int
         The model computes the same, its weights look otherwise; the largest number names an edge.
     determined_from : float, optional
@@ -50,9 +46,7 @@ class KindFacts:
     has_direction: bool = True
     is_shown_by_values: bool = False
     is_lossy: bool = False
-    is_trained: bool = False
     may_replace_parts: bool = False
-    is_merge: bool = False
     disguise: int = 0
     determined_from: float | None = None
     hub: HubRelation = ""
@@ -80,18 +74,16 @@ KINDS: Mapping[str, KindFacts] = {
     "depth-pruned": _LOSSY,
     "upcycled": _LOSSY,
     "vocab-extended": KindFacts(is_lossy=True, hub="finetune"),
-    "fine-tuned": KindFacts(is_trained=True, may_replace_parts=True, hub="finetune"),
-    "continued-pretraining": KindFacts(is_trained=True, hub="finetune"),
-    "stacked": KindFacts(is_merge=True, determined_from=MAPS_FROM, hub="merge"),
-    "hybrid": KindFacts(is_merge=True, determined_from=MAPS_FROM, hub="merge"),
-    "lora": KindFacts(
-        is_trained=True, may_replace_parts=True, determined_from=MAPS_FROM, hub="adapter"
-    ),
+    "fine-tuned": KindFacts(may_replace_parts=True, hub="finetune"),
+    "continued-pretraining": KindFacts(hub="finetune"),
+    "stacked": KindFacts(determined_from=MAPS_FROM, hub="merge"),
+    "hybrid": KindFacts(determined_from=MAPS_FROM, hub="merge"),
+    "lora": KindFacts(may_replace_parts=True, determined_from=MAPS_FROM, hub="adapter"),
     "permuted": _DISGUISE,
     "rotated": KindFacts(disguise=2, determined_from=MAPS_FROM),
     "rescaled": _DISGUISE,
     "sign-flipped": _DISGUISE,
-    "merged": KindFacts(is_merge=True, determined_from=MERGED_FROM, hub="merge"),
+    "merged": KindFacts(determined_from=MERGED_FROM, hub="merge"),
 }
 Kind = Annotated[str, OneOf("kind", KINDS)]
 

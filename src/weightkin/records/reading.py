@@ -37,7 +37,6 @@ def read_record(text: str, where: str = "record") -> Record:
     found = schema_of(data, where, (*known, *map(version1.schema_of, known)))
     schema = next(x for x in known if found in (x, version1.schema_of(x)))
     if verb := _OF_A_REGISTRY.get(schema):
-        wanted = "a record of compare, locate or tree"
-        why = f"a record of {verb} needs the registry as it was then: run {verb} again"
-        raise UsageError(f"{where}: {why}; expected {wanted}")
+        why = f"a result of {verb} depends on the registry as it was then"
+        raise UsageError(f"{where}: {why} and cannot be verified; run {verb} again")
     return from_data(data, where, schema, partial(built, _KINDS[schema], is_strict=True))

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from weightkin._version import __version__
@@ -24,6 +24,7 @@ from weightkin.records.registry import Adding, Registered
 from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
+from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered, writing
 from weightkin.registry.stores import store_of
 
@@ -73,60 +74,85 @@ def add_all(
         The registry cannot be used.
     """
     started = time.perf_counter()
-    workers, cluster, progress = execution.workers, execution.cluster, execution.progress
-    added: list[Registered] = []
-    known: list[Registered] = []
-    skipped: list[Skipped] = []
+    progress = execution.progress
+    so_far = _SoFar()
     with opened(path, to_write=True, place=place) as connection:
         store = store_of(path, connection, to_write=True)
         for row in connection.execute(f"SELECT {COLUMNS} FROM models"):  # noqa: S608
             registered(row)  # nothing is added to what was altered
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
-            skipped.append(left_out(ascii(name), "name-no-text"))
+            so_far.skipped.append(left_out(ascii(name), "name-no-text"))
         job = begin(connection, [x for x in named if is_text(x)]) if sources else 0
         items = waiting(connection, None if resume else job)
-        n_bytes = n_waiting = n_lost = 0
-        results = run(_result, [item.source for item in items], workers=workers, cluster=cluster)
+        results = run(
+            _result,
+            [item.source for item in items],
+            workers=execution.workers,
+            cluster=execution.cluster,
+        )
         with closing(results):
             for done, (item, result) in enumerate(zip(items, results, strict=True)):
                 if progress is not None:
-                    progress(Path(item.source).name, done, len(items), n_bytes)
+                    progress(Path(item.source).name, done, len(items), so_far.n_bytes)
+                if isinstance(result, Prepared):
+                    _take_up(store, connection, item, result, so_far)
+                    continue
                 if isinstance(result, Lost):
-                    n_lost += 1
+                    so_far.n_lost += 1
                     result = Failed(f"{item.source}: {result.why}", may_wait=False)
-                if isinstance(result, Failed):
-                    skipped.append(unread(item.source, result.why))
-                    n_waiting += result.may_wait
-                    with writing(connection):
-                        state = "waiting" if result.may_wait else "failed"
-                        settle(connection, item.places, state, result.why)
-                    continue
-                n_bytes += result.sketch.bytes_read
-                try:
-                    model, is_new = keep(store, connection, result, item.places)
-                except UnreadableModel as error:
-                    skipped.append(unread(item.source, error))
-                    with writing(connection):
-                        settle(connection, item.places, "failed", str(error))
-                    continue
-                (added if is_new else known).append(model)
-                skipped += [
-                    unread(f"{result.sketch.name}: {what}", why)
-                    for what, why in result.sketch.problems
-                    if result.sketch.is_partial
-                ]
+                so_far.n_waiting += result.may_wait
+                _settle_failed(connection, item, result, so_far)
         end(connection)
     return Adding(
         job=job,
-        added=tuple(added),
-        known=tuple(known),
-        skipped=tuple(skipped),
-        n_waiting=n_waiting,
-        n_lost=n_lost,
+        added=tuple(so_far.added),
+        known=tuple(so_far.known),
+        skipped=tuple(so_far.skipped),
+        n_waiting=so_far.n_waiting,
+        n_lost=so_far.n_lost,
         seconds=round(time.perf_counter() - started, 3),
         version=__version__,
     )
+
+
+@dataclass(slots=True)
+class _SoFar:
+    """What became of the sources that are done."""
+
+    added: list[Registered] = field(default_factory=list)
+    known: list[Registered] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    n_bytes: int = 0
+    n_waiting: int = 0
+    n_lost: int = 0
+
+
+def _take_up(
+    store: SealedStore,
+    connection: sqlite3.Connection,
+    item: Item,
+    result: Prepared,
+    so_far: _SoFar,
+) -> None:
+    sketch = result.sketch
+    so_far.n_bytes += sketch.bytes_read
+    try:
+        model, is_new = keep(store, connection, result, item.places)
+    except UnreadableModel as error:
+        _settle_failed(connection, item, Failed(str(error), may_wait=False), so_far)
+        return
+    (so_far.added if is_new else so_far.known).append(model)
+    if sketch.is_partial:
+        so_far.skipped += [unread(f"{sketch.name}: {what}", why) for what, why in sketch.problems]
+
+
+def _settle_failed(
+    connection: sqlite3.Connection, item: Item, failed: Failed, so_far: _SoFar
+) -> None:
+    so_far.skipped.append(unread(item.source, failed.why))
+    with writing(connection):
+        settle(connection, item.places, "waiting" if failed.may_wait else "failed", failed.why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,4 +113,4 @@ def _mapped(path: Path, dtype: np.dtype, n: int, width: int) -> npt.NDArray:  # 
             return np.memmap(path, dtype, "r", shape=(n, width))
     except OSError as error:
         raise UnusableRegistry(f"{path}: cannot be read ({error.strerror})") from None
-    raise UnusableRegistry(f"{path}: found {size} bytes, expected at least {wanted}")
+    raise UnusableRegistry(f"{path}: truncated ({size} bytes, at least {wanted} needed)")

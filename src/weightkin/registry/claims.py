@@ -9,12 +9,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel
 from weightkin.lineage.relatives import cut
 from weightkin.registry.sealed import SealedStore
 from weightkin.sketch import Sketch
 from weightkin.sketch.stand_in import as_model
-from weightkin.text import shown
+from weightkin.text import shown, unreadable
 
 LONGEST_CLAIM = 4096  # characters of a text
 MOST_TEXTS = 256
@@ -30,22 +29,21 @@ def is_text(name: str) -> bool:
 def check_texts(*texts: str) -> None:
     """Refuse texts that no database keeps, or nobody reads."""
     if len(texts) > MOST_TEXTS:
-        raise UnreadableModel(f"{shown(texts[0])}: found {len(texts)} texts about it, too many")
+        what = f"too many texts about it ({len(texts)}, at most {MOST_TEXTS})"
+        raise unreadable(shown(texts[0]), what)
     for text in texts:
         if not is_text(text) or "\0" in text:
-            raise UnreadableModel(f"{shown(text)}: found characters that are no text")
+            raise unreadable(shown(text), "has characters that are not text")
         if len(text) > LONGEST_CLAIM:
-            found = f"found a text of {len(text):,} characters"
-            raise UnreadableModel(
-                f"{shown(text[:80])}…: {found}, expected at most {LONGEST_CLAIM:,}"
-            )
+            what = f"too long ({len(text):,} characters, at most {LONGEST_CLAIM:,})"
+            raise unreadable(f"{shown(text[:80])}…", what)
 
 
 def check_name(name: str) -> None:
     """Refuse a name that stands for something else: a number, a digest, a path, a hub's name."""
     if name.startswith(RESERVED) or "/" in name:
-        wanted = f"no slash, and none of {', '.join(RESERVED)} at its beginning"
-        raise UnreadableModel(f"{shown(name)}: found a name that is no model's, expected {wanted}")
+        what = f"not allowed as a name (it has a slash, or begins with {', '.join(RESERVED)})"
+        raise unreadable(shown(name), what)
 
 
 def is_claimed(sketch: Sketch) -> bool:
@@ -65,9 +63,8 @@ def is_claimed(sketch: Sketch) -> bool:
     found = digest(model), full and full_digest(model)
     if found != (sketch.digest, full):
         stated = full if found[0] == sketch.digest else sketch.digest
-        raise UnreadableModel(
-            f"{shown(sketch.name)}: its sketch states the digest {stated}, its values have another"
-        )
+        said = f"its sketch states the digest {stated}, but its values have another"
+        raise unreadable(shown(sketch.name), said)
     return False
 
 
@@ -97,10 +94,8 @@ def check_claim(store: SealedStore, connection: sqlite3.Connection, sketch: Sket
                 "SELECT id, name FROM models WHERE slot = ? AND digest = ? ORDER BY id",
                 (slot, sketch.digest),
             ).fetchone()
-            raise UnreadableModel(
-                f"{shown(sketch.name)}: its sketch claims the digest of #{number} {shown(name)},"
-                " whose values are others"
-            )
+            said = f"its sketch claims the digest of #{number} {shown(name)}, but not its values"
+            raise unreadable(shown(sketch.name), said)
 
 
 def _differ(x: Sketch, y: Sketch) -> bool:

@@ -90,12 +90,8 @@ def keep(
             )
             _seal_last(connection)
         settle(connection, places, "done", "")
-        row: tuple[object, ...] = (
-            old
-            or connection.execute(
-                f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
-            ).fetchone()
-        )
+        last = f"SELECT {COLUMNS} FROM models WHERE id = last_insert_rowid()"  # noqa: S608
+        row: tuple[object, ...] = old or connection.execute(last).fetchone()
         kept = with_notes(connection, row), old is None
     if replaced:
         store.forget(slot, replaced)

@@ -19,7 +19,7 @@ from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.form import written
 from weightkin.records.registry import Registered
-from weightkin.registry import family
+from weightkin.registry import kept_graph
 from weightkin.registry.claims import is_text
 from weightkin.registry.edges import (
     EDGE_COLUMNS,
@@ -43,7 +43,7 @@ def exported(connection: sqlite3.Connection) -> dict[str, Any]:
         {**dict(zip(keys, row[:-2], strict=True)), "evidence": written(edge_evidence(row))}
         for row in rows
     ]
-    record = family.stored(connection)
+    record = kept_graph.stored(connection)
     return {"comparisons": compared, "family": None if record is None else json.loads(record)}
 
 
@@ -84,7 +84,7 @@ def imported(
         return []
     try:
         graph = FamilyGraph.from_json(json.dumps(record), f"{source}: family graph")
-        family.keep(connection, _renumbered(graph, models, source))
+        kept_graph.keep(connection, _renumbered(graph, models, source))
     except UnreadableModel as error:
         return [unread("family graph", error)]
     return []
@@ -131,9 +131,8 @@ def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Pa
     def node(x: FamilyNode) -> FamilyNode:
         ids = tuple(by_old.get(k, 0) for k in x.registered)
         if x.observed and (not ids or 0 in ids or digests[ids[0]] != x.digest):
-            raise UnreadableModel(
-                f"{source}: family graph: found node {x.id[:80]!r}, expected a model of this file"
-            )
+            what = f"node {x.id[:80]!r} of the family graph is not a model of this file"
+            raise UnreadableModel(f"{source}: {what}")
         return replace(x, registered=ids)
 
     def edge(x: FamilyEdge) -> FamilyEdge:

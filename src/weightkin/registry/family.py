@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from weightkin._version import __version__
 from weightkin.arrays import Floats
 from weightkin.compute import Execution, Progress
 from weightkin.errors import UnreadableModel, UnusableRegistry
@@ -27,13 +26,11 @@ from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records import Skipped, unread
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves
-from weightkin.registry.entries import now
+from weightkin.registry.kept_graph import kept
 from weightkin.registry.prepared import held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.sealing import check, seal
 from weightkin.registry.searching import LEAST_INVARIANT
 from weightkin.registry.slots import Sketches, Slot, by_node, slots_of, unused
-from weightkin.registry.store import writing
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 
@@ -74,11 +71,11 @@ def family(
     """
     held = slots_of(connection)
     if not held:
-        raise UnusableRegistry(f"{path}: no model is registered, expected at least one")
+        raise UnusableRegistry(f"{path}: no model is registered")
     store = store_of(path, connection)
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None:
-        new = grown(store, old, held)
+        new = _grown(store, old, held)
         if new is not None and not new.parameters.get(N_NEAR):
             return new, new != old
     return _rebuilt(store, held, alpha, seed, progress), True
@@ -92,11 +89,22 @@ def current(
     seed: int,
     before: FamilyGraph | None = None,
 ) -> tuple[FamilyGraph, Sketches, bool] | None:
-    """The graph that is kept, with all newcomers if these are few, and whether it grew.
+    """The graph that is kept, with all newcomers if these are few.
 
-    ``before`` is one that was made here and not kept.
-    Of few models it is laid out where none is kept. None where nothing is kept of many, or too much
-    has changed since.
+    Parameters
+    ----------
+    store, connection : SealedStore, sqlite3.Connection
+        An open registry.
+    alpha, seed : float, int
+        Level and seed of the graph.
+    before : FamilyGraph, optional
+        One that was made here and not kept.
+
+    Returns
+    -------
+    FamilyGraph, Sketches, bool, or None
+        The graph, the sketches of its nodes, and whether it grew. Of few models it is laid out
+        where none is kept. None where nothing is kept of many, or too much has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None and old.parameters.get("imported"):
@@ -106,7 +114,7 @@ def current(
     held = slots_of(connection)
     graph = None
     if old is not None and len(newcomers(old, held)) <= MOST_GROWN:
-        graph = grown(store, old, held)
+        graph = _grown(store, old, held)
     if graph is None and 0 < len(held) <= MOST_AGAIN:
         with suppress(UnreadableModel):
             graph = _rebuilt(store, held, alpha, seed, None)
@@ -122,36 +130,7 @@ def newcomers(graph: FamilyGraph, held: Mapping[int, Slot]) -> list[Slot]:
     return [x for x in held.values() if not there & set(x.ids)]
 
 
-def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
-    """The graph in the file, if this version found it with these parameters."""
-    record = stored(connection)
-    if record is None:
-        return None
-    graph = FamilyGraph.from_json(record, "the family graph in the file")
-    asked = (alpha, seed, __version__)
-    return graph if (graph.alpha, graph.seed, graph.version) == asked else None
-
-
-def stored(connection: sqlite3.Connection) -> str | None:
-    """The graph in the file as it was written there, if there is one."""
-    row = connection.execute(
-        "SELECT alpha, seed, version, found, record, seal FROM family"
-    ).fetchone()
-    if row is None:
-        return None
-    check("the family graph", row[-1], *row[:-1])
-    return str(row[-2])
-
-
-def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
-    """Put a graph into the file, in place of the one there."""
-    with writing(connection):
-        connection.execute("DELETE FROM family")
-        row = (float(graph.alpha), graph.seed, graph.version, now(), graph.to_json(None))
-        connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
-
-
-def grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Slot]) -> FamilyGraph | None:
+def _grown(store: SealedStore, graph: FamilyGraph, held: Mapping[int, Slot]) -> FamilyGraph | None:
     """The graph with the models that were added since; None where that is not enough."""
     known = by_node(graph, held)
     if known is None:
@@ -192,7 +171,20 @@ def _with(
 
 
 def proposals(store: SealedStore, held: Mapping[str, Slot], slot: int) -> Proposed:
-    """Nodes that registered contents may be related to: by sketches, and by weights alone."""
+    """Nodes that registered contents may be related to: by sketches, and by weights alone.
+
+    Parameters
+    ----------
+    store, held : SealedStore, mapping
+        The store of an open registry, and the slot of each node.
+    slot : int
+        That of the contents.
+
+    Returns
+    -------
+    Proposed
+        The nearest by each kind of vector.
+    """
     nodes = {x.slot: node for node, x in held.items()}
     found: list[list[str]] = []
     for block, least in ((ALIGNED, LEAST_COSINE), (INVARIANT, LEAST_INVARIANT)):

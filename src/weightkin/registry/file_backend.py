@@ -51,7 +51,8 @@ class FileStore:
         """Read one file as it is."""
         sketch = LocalFile(self._file(file))
         if sketch.size > MAX_SKETCH:
-            raise unreadable(sketch.path, f"{sketch.size:,} bytes", f"at most {MAX_SKETCH:,}")
+            what = f"too large ({sketch.size:,} bytes, at most {MAX_SKETCH:,})"
+            raise unreadable(sketch.path, what)
         return sketch.read([(0, sketch.size)]).tobytes()
 
     def forget(self, slot: int, file: str) -> None:  # noqa: ARG002 (as any store)

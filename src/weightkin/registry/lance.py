@@ -105,7 +105,7 @@ class LanceStore:
         """Fetch one sketch; the last, if an undone transaction left another of the same name."""
         found = self._rows(slot, ["sketch"], _is(slot, file))
         if not found.num_rows:
-            raise UnreadableModel(f"{self._uri}/{file}: no such sketch, expected one")
+            raise UnreadableModel(f"{self._uri}/{file}: no such sketch")
         data: bytes = found["sketch"][-1].as_py() or b""
         return data
 
@@ -119,7 +119,7 @@ class LanceStore:
     def _database(self) -> DBConnection:
         if self._db is None:
             if "://" not in self._uri and not Path(self._uri).is_dir():
-                raise UnusableRegistry(f"{self._uri}: no such folder, expected what `add` made")
+                raise UnusableRegistry(f"{self._uri}: no such folder")
             self._db = _connected(self._uri)
         return self._db
 
@@ -139,7 +139,8 @@ class LanceStore:
                 with lance_errors(self._uri):
                     table = self._database().open_table(_name(slot))
                     if table.schema != _schema():
-                        raise UnusableRegistry(f"{self._uri}: {_name(slot)} is no table of vectors")
+                        what = f"{_name(slot)} is not a table of vectors"
+                        raise UnusableRegistry(f"{self._uri}: {what}")
                     query = table.search().select(list(columns))
                     return (query.where(where) if where else query).to_arrow()
             except UnusableRegistry:
@@ -171,9 +172,8 @@ class LanceStore:
         at = {key: k for k, key in enumerate(keys)}
         lost = [slot for slot in slots if (slot, names[slot]) not in at]
         if lost:
-            raise UnusableRegistry(
-                f"{self._uri}: no vectors of slot {lost[0]} in {_name(lost[0])}, expected some"
-            )
+            what = f"the vectors of slot {lost[0]} are missing in {_name(lost[0])}"
+            raise UnusableRegistry(f"{self._uri}: {what}")
         order = [at[slot, names[slot]] for slot in slots]
         rows = {b: _vectors(found[b.name], b, self._uri)[order] for b in (ALIGNED, INVARIANT)}
         copies.keep(self._folder, handle, slots, names, rows)
@@ -185,7 +185,7 @@ def check_empty(uri: str) -> None:
     with lance_errors(uri):
         names = db.list_tables().tables
     if names:
-        raise UsageError(f"{uri}: holds the tables of a registry, expected an empty place")
+        raise UsageError(f"{uri}: has the tables of a registry already; name an empty place")
 
 
 def _connected(uri: str) -> DBConnection:
@@ -233,7 +233,7 @@ def _vectors(column: Any, block: VectorBlock, uri: str) -> Floats:
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     rows = np.asarray(values, np.float32).reshape(-1, block.n_dims)
     if len(rows) != len(column) or not (np.einsum("ij,ij->i", rows, rows) < 1.01).all():
-        raise UnusableRegistry(f"{uri}: malformed vectors, expected {block.n_dims} numbers each")
+        raise UnusableRegistry(f"{uri}: damaged vectors (not {block.n_dims} numbers each)")
     return rows
 
 

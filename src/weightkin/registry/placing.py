@@ -1,16 +1,15 @@
-"""Where a model hangs among its relatives: its parents, its children, the path to its root.
+"""The place of a model among its relatives: its parents, its children, the path to its root.
 
-In the family graph of the registry where one is kept; else its whole family is laid out, or, of one
-that is too large, the model with its nearest relatives, and then every direction is open. What
-models declare is held against that, and counts for nothing in it.
+Read from the family graph of the registry if there is one. Else the graph of its whole family is
+computed, or, if that is too large, of its nearest relatives, without directions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from weightkin._version import __version__
 from weightkin.formats import Model
 from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import (
@@ -21,9 +20,9 @@ from weightkin.lineage.growing import (
     insert_model,
     opened,
 )
-from weightkin.records import Skipped, left_out
+from weightkin.records import Clue, Skipped
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.registry import Among, Search, Step
+from weightkin.records.registry import Among, Step
 from weightkin.registry.family import proposals
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
 from weightkin.registry.sealed import SealedStore
@@ -123,7 +122,20 @@ def place_among_nearest(
     query: Prepared,
     found: Compared,
 ) -> Placement:
-    """Lay out the family of a model."""
+    """Lay out the family of a model.
+
+    Parameters
+    ----------
+    store, held : SealedStore, mapping
+        The store of an open registry, and its slots by number.
+    query, found : Prepared, Compared
+        The model, and its relatives.
+
+    Returns
+    -------
+    Placement
+        Empty where it has no relatives; the nearest of a family that is too large.
+    """
     number, alpha = found.request.number, found.request.alpha
     near = [x for x in found.relatives if x.verdict == "dependent"]
     if not near:
@@ -131,14 +143,12 @@ def place_among_nearest(
     slots = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
     own = next((x.slot for x in held.values() if number in x.ids), None)
     family = relatives_of(store, held, slots, own, found.n_scanned, alpha)
-    is_whole = family is not None
+    among: Among = "nearest" if family is None else "registry"
     chosen = family or dict(list(slots.items())[:MOST_PLACED])
     is_hidden = any(chosen.values())
     sources: list[Sketch | Model] = [_source(query.sketch, QUERY_NODE, is_hidden=is_hidden)]
     facts = {QUERY_NODE: NodeFacts(query.sketch.name, number, query.sketch.digest)}
-    for slot, with_weights in chosen.items():
-        if slot == own:
-            continue
+    for slot, with_weights in ((s, w) for s, w in chosen.items() if s != own):
         first = held[slot].models[0]
         sketch = sketch_of(store, held[slot])
         sources.append(_source(sketch, f"#{first.id}", is_hidden=with_weights or is_hidden))
@@ -146,38 +156,7 @@ def place_among_nearest(
     n, m = max(2, found.n_scanned + (own is None)), len(sources)
     share = min(1.0, m * (m - 1) / (n * (n - 1)))  # the level is paid for all pairs there are
     graph = find_family(sources, alpha=alpha * share, seed=found.request.seed)
-    graph = graph if is_whole else opened(graph)
-    return _place(graph, QUERY_NODE, facts, "registry" if is_whole else "nearest")
-
-
-def search_record(
-    query: Prepared, found: Compared, where: Placement, first: str, seconds: float
-) -> Search:
-    """The record of a search. ``first`` names the related model registered first."""
-    return Search(
-        name=query.sketch.name,
-        source=query.sketch.source,
-        digest=query.sketch.digest,
-        n_scanned=found.n_scanned,
-        n_compared=len(found.candidates),
-        alpha=found.request.alpha,
-        paid_alpha=found.paid_alpha,
-        relatives=tuple(found.relatives),
-        others=tuple(found.others),
-        parents=where.parents,
-        children=where.children,
-        path=where.path,
-        placed_among=where.among,
-        first_registered=first,
-        registered=found.request.own,
-        skipped=(*found.skipped, *where.skipped),
-        bytes_read=found.bytes_read + (0 if found.request.own else query.sketch.bytes_read),
-        seconds=seconds,
-        seed=found.request.seed,
-        version=__version__,
-        incomplete=query.sketch.is_partial or found.is_incomplete,
-        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
-    )
+    return _place(opened(graph) if family is None else graph, QUERY_NODE, facts, among)
 
 
 def relatives_of(
@@ -218,9 +197,8 @@ def relatives_of(
         sketch = sketch_of(store, held[slot])
         near = proposals(store, names, slot)
         for other in (int(x[1:]) for x in near.close):
-            if other in found or other == own:
-                continue
-            if are_related(sketch, sketch_of(store, held[other]), paid):
+            is_new = other not in found and other != own
+            if is_new and are_related(sketch, sketch_of(store, held[other]), paid):
                 found[other] = False
                 waiting.append(other)
         found |= {s: True for x in near.hidden if (s := int(x[1:])) not in found and s != own}
@@ -239,13 +217,12 @@ def _place(graph: FamilyGraph, own: str, facts: Mapping[str, NodeFacts], among: 
     path: list[Step] = []
     at = own
     while into := graph.parents_of(at):  # ends: a graph has no cycle
-        path.append(_step(into[0], facts))
+        path.append(_step(into[0], facts, own))
         at = into[0].parent
-    parents = tuple(_step(e, facts) for e in graph.parents_of(own))
     around = {own, *(e.parent for e in graph.parents_of(own))}
     return Placement(
-        parents=parents,
-        children=tuple(_step(e, facts) for e in graph.edges if e.parent == own),
+        parents=tuple(_step(e, facts, own) for e in graph.parents_of(own)),
+        children=tuple(_step(e, facts, own) for e in graph.edges if e.parent == own),
         path=tuple(path),
         skipped=tuple(
             replace(x, what=facts[x.what].name if x.what in facts else x.what)
@@ -263,8 +240,7 @@ def _below(graph: FamilyGraph, own: str) -> set[str]:
     for edge in graph.edges:
         if edge.direction == "determined":
             made.setdefault(edge.parent, []).append(edge.child)
-    found: set[str] = set()
-    left = [own]
+    found, left = set[str](), [own]
     while left:
         new = [x for x in made.get(left.pop(), ()) if x not in found]
         found.update(new)
@@ -278,7 +254,16 @@ def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
     return replace(sketch if model is None else model, name=name)
 
 
-def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts]) -> Step:
+def _renamed(found: Clue, old: str, new: str) -> Clue:
+    """A piece of evidence with the name of a model in place of its node."""
+
+    def name(x: Any) -> Any:
+        return [*map(name, x)] if isinstance(x, list | tuple) else new if x == old else x
+
+    return replace(found, data={k: name(x) for k, x in found.data.items()})
+
+
+def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts], own: str) -> Step:
     parent, child = (facts.get(x, NodeFacts(x, 0, "")) for x in (edge.parent, edge.child))
     return Step(
         parent=parent.name,
@@ -293,5 +278,5 @@ def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts]) -> Step:
         direction=edge.direction,
         direction_probability=edge.direction_probability,
         support=edge.support,
-        evidence=edge.evidence,
+        evidence=tuple(_renamed(x, own, facts[own].name) for x in edge.evidence),
     )

@@ -6,19 +6,30 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from weightkin._version import __version__
+from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
-from weightkin.records.registry import Registered
+from weightkin.records import left_out
+from weightkin.records.registry import Registered, Search
 from weightkin.registry import entries, searching
 from weightkin.registry.claims import is_path, is_text
+from weightkin.registry.placing import Placement
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
+from weightkin.registry.searching import Compared
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch.source import open_model
 from weightkin.text import shown, unreadable
 
 MOST_DIGITS = 18  # of a number that a registry can have given
+
+
+def nowhere(name: str, path: Path) -> UnreadableModel:
+    """Make the error for a name that means nothing here and cannot be a hub's."""
+    what = f"no such path, and no model of this name or number in {path}"
+    return unreadable(shown(name), f"{what} (`weightkin list` shows them)")
 
 
 def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
@@ -29,8 +40,7 @@ def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Register
         found = named(connection, str(source))
         if not found:
             if not may_be_elsewhere(str(source)):
-                nowhere = f"neither a path nor a model of that name or number in {path}"
-                raise unreadable(shown(source), nowhere, "one of them, or org/name on a hub")
+                raise nowhere(str(source), path)
             return prepare(source), None
         own = found[-1]
         file, slot = connection.execute(
@@ -78,3 +88,47 @@ def _where(
         values,
     ).fetchall()
     return tuple(entries.with_notes(connection, row) for row in rows)
+
+
+def search_record(
+    query: Prepared, found: Compared, where: Placement, first: str, seconds: float
+) -> Search:
+    """The record of a search.
+
+    Parameters
+    ----------
+    query, found, where : Prepared, Compared, Placement
+        The model, its relatives, and its place among them.
+    first : str
+        The related model that was registered first.
+    seconds : float
+        What it took.
+
+    Returns
+    -------
+    Search
+    """
+    return Search(
+        name=query.sketch.name,
+        source=query.sketch.source,
+        digest=query.sketch.digest,
+        n_scanned=found.n_scanned,
+        n_compared=len(found.candidates),
+        alpha=found.request.alpha,
+        paid_alpha=found.paid_alpha,
+        relatives=tuple(found.relatives),
+        others=tuple(found.others),
+        parents=where.parents,
+        children=where.children,
+        path=where.path,
+        placed_among=where.among,
+        first_registered=first,
+        registered=found.request.own,
+        skipped=(*found.skipped, *where.skipped),
+        bytes_read=found.bytes_read + (0 if found.request.own else query.sketch.bytes_read),
+        seconds=seconds,
+        seed=found.request.seed,
+        version=__version__,
+        incomplete=query.sketch.is_partial or found.is_incomplete,
+        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
+    )

@@ -20,7 +20,7 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
-from weightkin.errors import UnusableRegistry, UsageError
+from weightkin.errors import UsageError
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -29,6 +29,7 @@ from weightkin.registry import (
     declarations,
     entries,
     family,
+    kept_graph,
     placing,
     queries,
     searching,
@@ -36,7 +37,14 @@ from weightkin.registry import (
     transfer_archive,
 )
 from weightkin.registry.claims import is_text
-from weightkin.registry.store import COLUMNS, default_file, opened, write_if_free, writing
+from weightkin.registry.store import (
+    COLUMNS,
+    default_file,
+    no_registry,
+    opened,
+    write_if_free,
+    writing,
+)
 from weightkin.registry.stores import new_place, store_of
 
 ALPHA = 1e-6
@@ -73,21 +81,21 @@ class Registry:
         resume: bool = False,
         execution: Execution = HERE,
     ) -> Adding:
-        """Register models; what cannot be read is in ``skipped``, the rest goes on.
+        """Register models; those that cannot be read are listed in ``skipped``.
 
         Parameters
         ----------
         sources : sequence of str or Path
-            Models, by where they lie. None may be named to resume alone.
+            Paths or names of models; may be empty with ``resume``.
         resume : bool
-            Also add what interrupted jobs left.
+            Also resume interrupted jobs.
         execution : Execution
-            Where models are read, and who hears of the progress.
+            Where models are read, and a function that is called with the progress.
 
         Returns
         -------
         Adding
-            What was added, what was known already, and what was left out.
+            What was added, what was already registered, and what was left out.
 
         Raises
         ------
@@ -111,17 +119,17 @@ class Registry:
     def search(
         self, source: Source, *, alpha: float = ALPHA, seed: int = 0, most: int = N_COMPARED
     ) -> Search:
-        """Who is related to a model, among all that are registered.
+        """Find the registered models that are related to a model.
 
-        Null hypothesis of every verdict: that of `compare`; the level is paid for all models that
-        were scanned, whether or not their vectors proposed them.
+        Null hypothesis of every verdict: that of `compare`; alpha is divided by the number of
+        models that were scanned, whether or not their vectors proposed them.
 
         Parameters
         ----------
         source : Model, str, Path or state dict
             An open model, a source, or the name or number (``#3``) of a registered model.
         alpha : float
-            Level of the whole search.
+            Significance level of the whole search.
         seed : int
             Breaks ties; recorded.
         most : int
@@ -157,13 +165,10 @@ class Registry:
             store = store_of(self.path, connection)
             parents = [p for p in query.declared.parents if is_text(p)]
             matches = {p: declarations.matching(connection, p) for p in parents}
+            wanted = [*also, *(i for ids in matches.values() for i in ids)]
             request = searching.Request(
                 own=own,
-                wanted=[
-                    i
-                    for i in (*also, *(x for ids in matches.values() for x in ids))
-                    if own is None or i != own.id
-                ],
+                wanted=[i for i in wanted if own is None or i != own.id],
                 alpha=alpha,
                 seed=seed,
                 most=most,
@@ -183,17 +188,20 @@ class Registry:
         if fresh:
             self._before = whole[0] if whole is not None else None
         else:
-            writes: list[Callable[[sqlite3.Connection], None]] = []
-            if own is not None:
-                writes.append(partial(searching.remember, own=own, found=found))
-            if whole is not None and whole[2]:
-                writes.append(partial(family.keep, graph=whole[0]))
-            write_if_free(self.path, *writes)
+            self._remember(found, whole[0] if whole is not None and whole[2] else None)
         seconds = round(time.perf_counter() - started, 3)
-        record = placing.search_record(query, found, where, first, seconds)
-        said = query.declared
-        declared = declarations.check_declared(said.parents, matches, found, where)
-        return Trace(search=record, declared=declared, licence=said.licence)
+        record = queries.search_record(query, found, where, first, seconds)
+        declared = declarations.check_declared(query.declared.parents, matches, found, where)
+        return Trace(search=record, declared=declared, licence=query.declared.licence)
+
+    def _remember(self, found: searching.Compared, graph: FamilyGraph | None) -> None:
+        """Write down what other searches can use."""
+        writes: list[Callable[[sqlite3.Connection], None]] = []
+        if found.request.own is not None:
+            writes.append(partial(searching.remember, own=found.request.own, found=found))
+        if graph is not None:
+            writes.append(partial(kept_graph.keep, graph=graph))
+        write_if_free(self.path, *writes)
 
     def family(
         self,
@@ -202,12 +210,12 @@ class Registry:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> FamilyGraph:
-        """The family graph of all registered models; each node says its numbers here.
+        """The family graph of all registered models; each node has its numbers in the registry.
 
-        Null hypothesis of every join: that of `family_graph`; the level is paid for all pairs.
-        The graph is kept in the file, and taken from there while the same models are registered.
-        Models that were only added are hung into it; otherwise all is laid out anew, which costs
-        what `family_graph` does.
+        Null hypothesis of every join: that of `family_graph`; alpha is divided by the number of
+        pairs. The graph is stored in the file and reused while the same models are registered. If
+        models were only added, they are inserted; otherwise the graph is computed again, which
+        costs what `family_graph` does.
 
         Raises
         ------
@@ -223,7 +231,7 @@ class Registry:
                 self.path, connection, alpha=alpha, seed=seed, progress=progress
             )
         if is_new:
-            write_if_free(self.path, partial(family.keep, graph=graph))
+            write_if_free(self.path, partial(kept_graph.keep, graph=graph))
         return graph
 
     def list(self) -> tuple[Registered, ...]:
@@ -233,10 +241,10 @@ class Registry:
             return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
-        """Forget every model of this name, number (``#3``) or source."""
+        """Remove every model with this name, number (``#3``) or source."""
         check_kind("name", name, str, "a name, a number such as '#3' or a source")
         if not self.path.exists():
-            raise UnusableRegistry(f"{self.path}: no such registry, expected one that `add` made")
+            raise no_registry(self.path)
         with opened(self.path, to_write=True) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
@@ -252,11 +260,11 @@ class Registry:
         return tuple(gone)
 
     def export(self, file: str | Path) -> int:
-        """Write everything but the weights into one file; how many models."""
+        """Export the registry, without the weights, to one file; returns the number of models."""
         return transfer_archive.export_to(self.path, check_path("file", file))
 
     def import_(self, file: str | Path) -> Adding:
-        """Register the models of an exported file."""
+        """Import the models of an exported registry."""
         path = check_path("file", file)
         return transfer_archive.import_from(
             self.path, path, place=new_place(self.path, self._store)

@@ -159,8 +159,8 @@ class SealedStore:
             "SELECT contents, sketch_seal FROM contents WHERE slot = ?", (slot,)
         ).fetchone()
         if seal(contents, file, data) != given:
-            said = "its sketch was changed by something other than weightkin"
-            raise UnreadableModel(f"{file[:16]}…: {said}, expected as it was registered")
+            said = "the sketch was changed by something other than weightkin"
+            raise UnreadableModel(f"{file[:16]}…: {said}")
 
 
 def checked_name(file: str) -> str:

@@ -86,6 +86,11 @@ def folder_of(path: Path) -> Path:
     return real.with_name(f"{real.name}.files")
 
 
+def no_registry(path: Path) -> UnusableRegistry:
+    """Make the error for a registry that is not there."""
+    return UnusableRegistry(f"{path}: no such registry; `weightkin add` makes one")
+
+
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk say into one line."""
@@ -95,7 +100,7 @@ def file_errors(path: Path) -> Iterator[None]:
         said = " ".join(str(error).split())[:MAX_MESSAGE]
         if getattr(error, "sqlite_errorcode", 0) in DISK_FULL_ERRORS:
             raise DiskFull(f"{path}: cannot be written ({said})") from None
-        raise UnusableRegistry(f"{path}: {said}, expected a registry that can be used") from None
+        raise UnusableRegistry(f"{path}: the registry cannot be used ({said})") from None
     except OSError as error:
         where = error.filename or path
         if isinstance(file_errors := unwritable(where, error), DiskFull):
@@ -136,11 +141,11 @@ def opened(path: Path, *, to_write: bool, place: str | None = None) -> Iterator[
         refuse_inside(path)
     with file_errors(path):
         if path.exists() and not path.is_file():
-            raise UnusableRegistry(f"{path}: no regular file, expected one that `add` made")
+            raise UnusableRegistry(f"{path}: not a registry (not a regular file)")
         if to_write:
             folder_of(path).mkdir(parents=True, exist_ok=True)
         elif not path.exists():
-            raise UnusableRegistry(f"{path}: no such registry, expected one that `add` made")
+            raise no_registry(path)
         n_rows = n_written(folder_of(path), ALIGNED)  # before the state of the database is fixed
         with closing(_connected(path, to_write=to_write)) as connection:
             _check_or_make(path, connection, place or "", to_write=to_write)
@@ -190,9 +195,8 @@ def _connected(path: Path, *, to_write: bool) -> sqlite3.Connection:
     else:  # nobody can write there, so nobody needs a lock
         for log in (f"{path.resolve()}-wal", f"{path.resolve()}-journal"):
             if os.path.exists(log) and os.path.getsize(log):  # noqa: PTH110, PTH202 (a name)
-                why = "has changes that are not in the registry's file yet"
-                wanted = "a folder where they can be written into it, or neither"
-                raise UnusableRegistry(f"{log}: {why}, expected {wanted}")
+                why = "has changes that are not in the registry yet, and the folder is read-only"
+                raise UnusableRegistry(f"{log}: {why}; copy both to where they can be written")
         where = f"{path.resolve().as_uri()}?immutable=1"
         found = sqlite3.connect(where, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
     found.execute("PRAGMA foreign_keys = ON")
@@ -219,7 +223,7 @@ def _check_whole(path: Path, connection: sqlite3.Connection, n_rows: int) -> Non
     for table, n in (("models", n_models), ("contents", n_contents)):
         (found,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
         if found != n:
-            raise Altered(f"{table}: found {found} entries, {n} were written")
+            raise Altered(f"{table} has {found} entries, but {n} were written")
     if n_rows > next_slot + 1:
         where = folder_of(path)
         raise Altered(f"knows {next_slot} of {n_rows} vectors in {where}, the last are missing")
@@ -243,7 +247,7 @@ def _check_place(path: Path, connection: sqlite3.Connection, place: str) -> None
     (found,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
     if found != place:
         where = f"in {found}" if found else "beside it"
-        raise UsageError(f"{path}: keeps its vectors and sketches {where}, not in {place}")
+        raise UsageError(f"{path}: its vectors and sketches are {where}, not in {place}")
 
 
 def _check_or_make(
@@ -256,18 +260,19 @@ def _check_or_make(
         return
     if application == APPLICATION and version == OLD:
         how = "`export` it with weightkin 0.1.0, then `import` that file"
-        raise UnusableRegistry(f"{path}: registry of version {OLD}, without seals: {how}")
+        raise UnusableRegistry(f"{path}: a registry of version {OLD}, without seals; {how}")
     if application == APPLICATION:
-        raise UnusableRegistry(f"{path}: registry of version {version}, expected {REGISTRY_SCHEMA}")
+        what = f"a registry of version {version}, not {REGISTRY_SCHEMA}"
+        raise UnusableRegistry(f"{path}: {what}; another release of weightkin reads it")
     n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not to_write or n_tables and (version, application) != (0, 0):
-        raise UnusableRegistry(f"{path}: no registry, expected a file that `add` made")
+        raise UnusableRegistry(f"{path}: not a registry")
     connection.execute("PRAGMA journal_mode = WAL")
     with writing(connection):
         if connection.execute("PRAGMA user_version").fetchone()[0] == REGISTRY_SCHEMA:
             return  # another process was faster
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise UnusableRegistry(f"{path}: another database, expected a registry")
+            raise UnusableRegistry(f"{path}: another database, not a registry")
         for statement in CREATE_TABLES.split(";"):
             connection.execute(statement)
         connection.execute("INSERT INTO place VALUES (?)", (place,))

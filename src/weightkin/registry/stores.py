@@ -114,8 +114,6 @@ def address(place: str) -> str:
     where = place.removeprefix(LANCE)
     is_local = "://" not in where and where.isprintable()
     if not place.startswith(LANCE) or not where or not (is_local or ELSEWHERE.fullmatch(where)):
-        raise UsageError(
-            f"found {ascii(place)[:200]} as a store,"
-            " expected lance:PATH or lance:s3://, gs:// or az://BUCKET/PATH"
-        )
+        wanted = "lance:PATH or lance:s3://, gs:// or az://BUCKET/PATH"
+        raise UsageError(f"{ascii(place)[:200]} is not a store; write {wanted}")
     return str(Path(where).absolute()) if is_local else where.rstrip("/")

@@ -68,8 +68,8 @@ def export_to(path: Path, target: Path) -> int:
             listing = {"schema": ARCHIVE_SCHEMA, "models": listed, **evidence.exported(connection)}
             text = json.dumps(listing, allow_nan=False)
             if len(text) > MAX_ARCHIVE_LISTING:
-                found = f"a listing of {len(text):,} bytes"
-                raise UsageError(f"{target}: {found}, expected at most {MAX_ARCHIVE_LISTING:,}")
+                what = f"too many models (a listing of {len(text):,} bytes, at most"
+                raise UsageError(f"{target}: {what} {MAX_ARCHIVE_LISTING:,})")
             archive.writestr(LISTING, text)
         draft.replace(target)
     except OSError as error:
@@ -108,7 +108,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     known: list[Registered] = []
     skipped: list[Skipped] = []
     if source.exists() and not source.is_file():
-        raise UnreadableModel(f"{source}: no regular file, expected what `export` wrote")
+        raise UnreadableModel(f"{source}: not a file of `weightkin export` (not a regular file)")
     try:
         with (
             zipfile.ZipFile(source) as archive,
@@ -129,7 +129,7 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
                 numbers[entry["id"]] = model
             skipped += evidence.imported(connection, listing, numbers, source, is_empty=is_empty)
     except (OSError, zipfile.BadZipFile, NotImplementedError, struct.error) as error:
-        raise UnreadableModel(f"{source}: {error}, expected what `export` wrote") from None
+        raise UnreadableModel(f"{source}: not a file of `weightkin export` ({error})") from None
     return Adding(
         job=0,
         added=tuple(added),
@@ -163,20 +163,20 @@ def _facts(model: Registered) -> dict[str, Any]:
 
 
 def _listed(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
-    expected = f"{source}: no listing of models, expected what `export` wrote"
+    what = f"{source}: not a file of `weightkin export` (no list of models)"
     text = _member(archive, LISTING, MAX_ARCHIVE_LISTING)
     if (
         text is None
         or text.count(b"[") + text.count(b"{") > len(text) // LEAST_VALUE + ROWS_AT_ONCE
     ):
-        raise UnreadableModel(expected)  # or next to nothing but brackets, which take much memory
+        raise UnreadableModel(what)  # or next to nothing but brackets, which take much memory
     try:
         data = parsed(text.decode())
     except ValueError as error:
-        raise UnreadableModel(f"{expected} ({error})") from None
+        raise UnreadableModel(f"{what}: {error}") from None
     models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, list) or data.get("schema") != ARCHIVE_SCHEMA:
-        raise UnreadableModel(expected)
+        raise UnreadableModel(what)
     return {**data, "models": [x for x in models if isinstance(x, dict)]}
 
 
@@ -214,15 +214,13 @@ def _import_one(
         ):
             pass
         case _:
-            raise UnreadableModel("a malformed entry, expected a model")
+            raise UnreadableModel("its entry in the list of models is invalid")
     check_texts(name, source, revision, when, licence, file, *parents)
     check_name(name)
     member = f"sketches/{file}"
     data = _member(archive, member, MAX_SKETCH)
     if data is None:
-        raise UnreadableModel(
-            f"{shown(name)}: no sketch in the file that can be read, expected one"
-        )
+        raise UnreadableModel(f"{shown(name)}: its sketch is missing or cannot be read")
     sketch = replace(sketch_in(data, member), name=name, source=source, revision=revision or None)
     what = of_sketch(sketch, Declared(tuple(parents), licence), _vector(name, invariant))
     what = replace(what, claimed=is_claimed(sketch))
@@ -238,4 +236,4 @@ def _vector(name: str, text: str) -> Floats:
         vector = np.frombuffer(raw, dtype=np.float16).astype(np.float32)
         if np.isfinite(vector).all() and float(vector @ vector) < 1.01:
             return vector
-    raise UnreadableModel(f"{shown(name)}: a malformed vector, expected {INVARIANT.n_dims} numbers")
+    raise UnreadableModel(f"{shown(name)}: its vector is not {INVARIANT.n_dims} finite numbers")

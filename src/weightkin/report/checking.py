@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from weightkin.records.checking import Check, Checked, Finding
-from weightkin.report.findings import advice
+from weightkin.report.findings import advice, direction_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
+from weightkin.text import counted, percent
 
 DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
@@ -22,7 +23,7 @@ def check_lines(record: Check) -> list[str]:
             lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
     off = [rule for rule, level in record.rules.items() if level == "off"]
     lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
-    policy = printable(record.policy) or "default levels"
+    policy = printable(record.policy) or "built-in levels"
     n = record.n_registered
     held = f"{n} model{'s' * (n != 1)} in {printable(record.registry)}"
     registry = held if record.registry else "no registry"
@@ -44,14 +45,16 @@ def _finding(x: Finding, model: Checked, record: Check) -> list[str]:
 
 
 def _compared(model: Checked) -> list[str]:
-    """What was compared, and how far that goes: a model that passes does so by these tests."""
+    """What was compared, how much the tests cover, and what was found without being a finding."""
     n = model.n_compared
     lines = []
     for x in model.against:
         if x.summary.verdict in ("no-evidence", "not-testable"):
-            said = f"{x.sentence}; {x.tested:.0%} of the parameters in reach"
+            said = f"{x.sentence}; the tests cover {percent(x.tested)} of the parameters"
             limits = [f"{y.what}: {why(y)}" if y.what else why(y) for y in x.limits]
             lines.append("  compared  " + "; ".join([f"{printable(x.name)}: {said}", *limits]))
+        elif not model.findings:  # an expected or declared parent
+            lines.append(f"  found  {printable(x.name)}: {x.sentence}{direction_words(x.summary)}")
     if not model.findings:
-        lines.append(f"  nothing found ({n} model{'s' * (n != 1)} compared)")
+        lines.append(f"  no findings ({counted(n, 'model')} compared)")
     return lines

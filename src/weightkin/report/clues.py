@@ -87,14 +87,14 @@ def _compared(x: Mapping[str, Any]) -> str:
 
 def _through(x: Mapping[str, Any]) -> str:
     via = f", via {', '.join(x['through'])}" if x["through"] else ""
-    return f"among {x['n']} models: {x['child']} descends from {x['parent']}{via}"
+    return f"among {x['n']} models: {x['child']} is placed below {x['parent']}{via}"
 
 
 EVIDENCE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "image-of": lambda x: (
-        f"{x['child']} can be made from {x['parent']} ({' and '.join(x['kinds'])}), but not "
-        f"{x['parent']} from {x['child']}"
+        f"{x['child']} can be made from {x['parent']} ({' and '.join(x['kinds'])}), but not the "
+        "reverse"
     ),
     "grown-or-cut": lambda x: (
         f"shape ({', '.join(x['kinds'])}): the part that only {x['child']} or only {x['parent']} "
@@ -188,7 +188,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "imported": "imported: computed elsewhere by weightkin {version}, not verified here",
     "among-equal": "among {n} models: equal contents",
     "among-below": _through,
-    "among-neither": "among {n} models: neither descends from the other",
+    "among-neither": "among {n} models: neither is placed below the other",
     "together": "every step is determined, but all together only with {probability:.2f}",
     "step-undetermined": "which came first is undetermined ({probability:.2f})",
 }

@@ -1,4 +1,4 @@
-"""How one model was derived from the other, as lines of text."""
+"""How one model was derived from the other, and how alike sketches are, as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from weightkin.records import Comparison
 from weightkin.records.form import probability_words
 from weightkin.report.clues import evidence_line
-from weightkin.text import counted
+from weightkin.text import counted, percent
 
 DETAIL_WORDS = {  # what is printed, in this order
     "dtype": "to {}",
@@ -26,7 +26,7 @@ DETAIL_WORDS = {  # what is printed, in this order
     "n_rows_before": "{} token rows before",
     "n_rows": "{} token rows",
     "n_experts": "{} experts",
-    "blocks": "blocks {}",
+    "blocks": "blocks {} replaced",
     "reinitialised": "initialised anew: {}",
     "typical_distance": "median relative distance {}",
 }
@@ -111,3 +111,14 @@ def value_words(value: Any) -> str:
         shown = " ".join(str(x) for x in value[:MAX_LISTED])
         return f"{shown} …" if len(value) > MAX_LISTED else shown
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def token_view_lines(record: Comparison) -> list[str]:
+    """The share of units and heads that two matrices match alike, described by tokens."""
+    found = record.token_views
+    return [
+        f"  {words} by tokens: two matrices match {percent(x.share, 1)} of {x.n} alike"
+        f" (between blocks of different depth: {percent(x.control, 1)}), level {x.level:.2f}"
+        for words, x in (("units", found and found.units), ("key heads", found and found.heads))
+        if x
+    ]

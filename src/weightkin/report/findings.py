@@ -21,17 +21,16 @@ NO_REGISTRY = (
 RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what to do
     "forbidden-ancestor": (
         "The model shares weights with a forbidden model.",
-        "An exact test rejects that the two were initialised independently, or their values are "
-        "equal. Train from another base, or take the ancestor off the list. A common ancestor of "
-        "both is a hit as well.",
+        "The two share weights or an initialisation; a common ancestor counts too. Train from "
+        "another base, or remove the model from the list.",
     ),
     "forbidden-family": (
         "The model has a relative in the family of a forbidden model.",
-        "A family is every registered model that shares weights with the one named. Train from "
-        "another base, or take the family off the list.",
+        "A family consists of all registered models that share weights with the one named. Train "
+        "from another base, or remove the family from the list.",
     ),
     "missing-parent": (
-        "The weights do not show the parent that is expected.",
+        "The expected parent shares no weights with the model, or was derived from it.",
         "Check which weights were published, and which parent was meant.",
     ),
     "undeclared-parent": (
@@ -49,7 +48,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
     ),
     "looser-licence": (
         "The declared licence permits more than that of an ancestor.",
-        "The two declared licences stand in different classes of the policy's table. Whether the "
+        "The two declared licences are in different classes of the policy's table. Whether the "
         "combination is allowed is for a person to decide.",
     ),
     "unknown-licence": (
@@ -67,10 +66,26 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
         "from what could not be tested.",
     ),
 }
+NO_TEST = (
+    "No test applies to these models, so shared weights cannot be excluded. Do not check them "
+    "against each other, or accept exit code 2."
+)
+NOT_EXCLUDED = (
+    "Too much of the model is outside the tests to exclude shared weights; the reason is above."
+)
+ADVICE = {  # for findings where that of their rule does not fit
+    "named-not-testable": NO_TEST,
+    "family-not-testable": NO_TEST,
+    "search-not-testable": NO_TEST,
+    "named-tested-little": NOT_EXCLUDED,
+    "hidden-together": NOT_EXCLUDED,
+    "hidden-anywhere": NOT_EXCLUDED,
+    "sketch-only": "Check the model itself, not a sketch of it.",
+}
 
 
 def finding_line(finding: Finding) -> str:
-    """Why a rule was touched, as one line."""
+    """Why a rule was hit, as one line."""
     return in_words(FINDING_WORDS, finding.code, {**finding.data, **_known(finding)})
 
 
@@ -84,7 +99,9 @@ def advice(finding: Finding) -> str:
     reason = finding.data.get("reason")
     is_absent = isinstance(reason, dict) and reason.get("code") == "not-registered"
     is_missing = is_absent or finding.code in MISSING_REGISTRY
-    return NO_REGISTRY if is_missing else RULE_WORDS[finding.rule][1]
+    if is_missing:
+        return NO_REGISTRY
+    return ADVICE.get(finding.code, RULE_WORDS[finding.rule][1])
 
 
 def _known(finding: Finding) -> dict[str, str]:
@@ -115,7 +132,8 @@ def evidence_words(x: Summary) -> str:
     if x.verdict == "dependent" and x.basis == "exact" and not x.is_same:
         said = f"shares weights ({pvalue_words(x.log10_pvalue)}, exact)"
     if x.effect is not None:
-        said += f", matched units {x.effect.observed:.2f} alike, {x.effect.chance:.2f} by chance"
+        said += f", cosine of matched units {x.effect.observed:.2f}"
+        said += f" (best wrong match {x.effect.chance:.2f})"
     if x.kind and not x.is_same:
         said += f", {' and '.join(x.kind)}"
     if x.parts:
@@ -127,10 +145,10 @@ def direction_words(x: Summary) -> str:
     """Which of the two came first, as far as that is known."""
     sure = f"probability {probability_words(x.probability)}"
     if x.parent == "undetermined":
-        return "; which came first is not determined" if x.verdict == "dependent" else ""
+        return "; direction undetermined" if x.verdict == "dependent" else ""
     if x.parent == "b":
-        return f"; that one was made from this model ({sure})"
-    return f"; that one came first ({sure})"
+        return f"; it was derived from this model ({sure})"
+    return f"; it came first ({sure})"
 
 
 def _reason(data: Mapping[str, Any]) -> str:
@@ -149,8 +167,8 @@ def _together(x: Mapping[str, Any]) -> str:
     where = counted(x["n_models"], "model")
     where += f" and {x['n_beside']:,} bytes of a trainer's files" if x["n_beside"] else ""
     return (
-        f"{shown(x['name'])}: {x['n_bytes']:,} bytes of {where} are together in no part that could "
-        "be tested, as many as would hold it in four bits each"
+        f"{shown(x['name'])}: {x['n_bytes']:,} bytes of {where} could not be tested; together that "
+        "is enough to contain it at four bits per parameter"
     )
 
 
@@ -162,7 +180,7 @@ def _unread(x: Mapping[str, Any]) -> str:
 
 def _untested(x: Mapping[str, Any]) -> str:
     why = _reason(x) if x["reason"] else "nothing the models have in common"
-    return f"not testable: {why} (the same values as none of {counted(x['n'], 'other model')})"
+    return f"not testable: {why} (none of {counted(x['n'], 'other model')} has the same values)"
 
 
 FINDING_WORDS: Mapping[str, Words] = {
@@ -173,20 +191,18 @@ FINDING_WORDS: Mapping[str, Words] = {
         f"of the forbidden family of {shown(x['family'])}, {x['evidence']}"
     ),
     "expected-not-shown": "expected parent {other}: {found}",
-    "expected-is-child": "expected parent {other} was made from this model ({sure}); {found}",
+    "expected-is-child": "expected parent {other} was derived from this model ({sure}); {found}",
     "expected-calibrated": "expected parent {other}: only calibrated evidence; {found}",
     "not-declared": "not declared: {evidence}",
-    "copy-not-declared": "not declared, of the same values: {evidence}",
-    "hidden-parent": "no parent declared, one that is not registered shared with {evidence}",
-    "perhaps-child": "no parent declared, perhaps a child of {evidence}",
+    "copy-not-declared": "not declared, but has the same values: {evidence}",
+    "hidden-parent": "no parent is declared; shares an unregistered ancestor with {evidence}",
+    "perhaps-child": "no parent is declared; possibly derived from {evidence}",
     "perhaps-other-child": (
-        "no declared parent is among its relatives, perhaps a child of {evidence}"
+        "no declared parent is among its relatives; possibly derived from {evidence}"
     ),
     "contradicted": _declared,
     "unverified": _declared,
-    "unverified-no-registry": lambda x: (
-        f"declares {shown(x['name'])}: there is no registry to look in"
-    ),
+    "unverified-no-registry": lambda x: f"declares {shown(x['name'])}, but no registry was given",
     "named-unknown": lambda x: f"{shown(x['name'])}: {_reason(x)}",
     "named-unread": "{error}",
     "named-not-testable": lambda x: f"{shown(x['name'])}: {x['found']}",
@@ -197,38 +213,38 @@ FINDING_WORDS: Mapping[str, Words] = {
     "search-not-testable": _untested,
     "registered-left-out": lambda x: f"registered model {x['other']}: {_reason(x)}",
     "licence-missing": lambda x: (
-        f"no licence is declared, while it has {counted(x['n_ancestors'], 'ancestor')}"
+        f"no licence is declared, but there are {counted(x['n_ancestors'], 'known ancestor')}"
     ),
     "licence-unknown": lambda x: (
-        f"its licence, {shown(x['licence'])}, is in no table, while it has "
-        f"{counted(x['n_ancestors'], 'ancestor')}"
+        f"the licence {shown(x['licence'])} is not in the table, and the model has "
+        f"{counted(x['n_ancestors'], 'known ancestor')}"
     ),
     "ancestor-licence-missing": "ancestor {other} declares no licence; {found}",
     "ancestor-licence-unknown": lambda x: (
-        f"ancestor {x['other']} declares {shown(x['licence'])}, which is in no table; {x['found']}"
+        f"ancestor {x['other']} declares {shown(x['licence'])}, not in the table; {x['found']}"
     ),
     "licence-looser": lambda x: (
-        f"declares {shown(x['licence'])} ({x['licence_class']}), while its ancestor {x['other']}"
+        f"declares {shown(x['licence'])} ({x['licence_class']}), but its ancestor {x['other']}"
         f" declares {shown(x['ancestor_licence'])} ({x['ancestor_class']}); {x['found']}"
         f"{x['direction']}"
     ),
     "no-relatives": lambda x: (
         "no evidence of shared weights with "
-        f"{counted(x['n'], 'registered model')}, no parent declared"
+        f"{counted(x['n'], 'registered model')}, and no parent is declared"
     ),
     "declaration-unread": "what the model declares could not be read: {error}",
     "model-unread": _unread,
-    "sketch-only": "a sketch, which holds a sample of a model: its weights were not read",
+    "sketch-only": "a sketch, which contains only a sample of a model",
     "source-unread": "{error}",
-    "no-registry": lambda x: f"no registry, which {', '.join(x['rules'])} of the policy ask for",
+    "no-registry": lambda x: f"no registry was given, but the policy has {', '.join(x['rules'])}",
     "registry-damaged": "{error}",
     "hidden-together": _together,
-    "hidden-anywhere": "{n_bytes:,} of {n_all:,} bytes are in no part that could be tested, so "
-    "that a registered model may lie there",
+    "hidden-anywhere": "{n_bytes:,} of {n_all:,} bytes could not be tested and may contain a "
+    "registered model",
 }
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
-    "digest-claimed": "its digest is what its sketch claims, not computed here",
+    "digest-claimed": "its digest is claimed by its sketch, not computed here",
     "same-contents": "identical to {name} (#{id}) on the sample",
-    "other-contents": "other contents under this source: #{id}, {digest:.20}…, {added}",
+    "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }

@@ -32,7 +32,7 @@ def model_card(parentage: Parentage) -> str:
         lines.append(f"base_model_relation: {relation}")
     else:
         kinds = ", ".join(sorted({kind for x in seen for kind in x.found.kind}))
-        lines.append(f"# no relation of a hub's model tree says {kinds or 'unknown'}")
+        lines.append(f"# a hub's model tree has no relation for {kinds or 'unknown'}")
     return "\n".join([*lines, "---"]) + "\n"
 
 

@@ -107,7 +107,7 @@ def of_trace(record: Trace) -> Parentage:
     why = "" if parents else "no registered parent is determined"
     same = [x.model.name for x in related if x.summary.is_same]
     if same and not parents:
-        why = f"it holds the same values as {printable(same[0])}, which is no parent of it"
+        why = f"it has the same values as {printable(same[0])}, so that is not its parent"
     child = Named(
         name=printable(search.name),
         source=printable(search.source),

@@ -108,8 +108,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-unit": "no unit could be matched: in one model, all units that were read are zero, equal "
     "or not finite",
     "no-axis": "no unit axis of it is known",
-    "no-such-axis": "no {kind} axis is known in model {model}",
-    "no-such-stack": "model {model} has no {stack} stack",
+    "no-such-axis": "{kind} axes are known in only one of the two models",
+    "no-such-stack": "only one of the two models has a {stack} stack",
     "depths-differ": "a has {n_a} blocks, b has {n_b}",
     "only-other-stacks": "only stack {stack_a} of a and stack {stack_b} of b are known to be "
     "related; compare files that contain one network each",
@@ -141,10 +141,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-embedding": "no embedding of tokens, patches or positions was found in both models",
     "tokens-and-images": "one model has token embeddings, the other image patches",
     "no-shared-token": "the vocabularies share no token",
-    "few-shared-tokens": "the two share only {n} tokens, too few",
-    "tokens-differ": "the two sketches were taken through other tokens",
-    "few-tokens": "fewer tokens than twice the dimensions of a key head",
-    "no-gated-mlp": "no gated MLP was found in both models",
+    "few-tokens": "the two sketches have too few tokens in common",
     "no-key-heads": "no key heads were found in both models",
     "patches-differ": "the numbers of patches or positions differ",
     "no-shared-patch": "no patch or position is shared",
@@ -195,11 +192,10 @@ REASON_WORDS: Mapping[str, Words] = {
     ),
     "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
-    "registry-unread": "the registry that holds it cannot be read",
-    "stacks-left-out": "the two hold more stacks of blocks than are compared with each other",
+    "registry-unread": "its registry cannot be read",
+    "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
     "hub-part-read": "only a part was read from the hub",
-    "equal-values": "{share:.0%} of the values looked at are the same, bit for bit, at their "
-    "places",
+    "equal-values": "{share:.0%} of the values read are the same, bit for bit, at their places",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
     "untested-could-hold": "{n_bytes:,} bytes could not be tested; that is enough to hold the "
     "forbidden model at four bits per parameter",

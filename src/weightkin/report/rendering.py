@@ -114,8 +114,8 @@ def written(record: Any, form: str) -> str:
     """
     writers = _writers(record)
     if form not in writers:
-        some = f"one of {', '.join(writers)}" if writers else "none"
-        raise UsageError(f"--format {form}: a {type(record).__name__} has {some}")
+        some = f"it has {', '.join(writers)}" if writers else "it has none"
+        raise UsageError(f"--format {form}: not a format of this result; {some}")
     return writers[form](record).rstrip("\n") + "\n"
 
 

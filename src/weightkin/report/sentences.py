@@ -176,5 +176,5 @@ def _(record: Check) -> str:
     parts = [counted(n_hits, "finding")] if n_hits else []
     parts += [f"{counted(n_open, 'item')} could not be verified"] if n_open else []
     parts += [counted(n_warnings, "warning")] if n_warnings else []
-    found = ", ".join(parts) or "nothing found"
+    found = ", ".join(parts) or "no findings"
     return f"{OUTCOMES[record.outcome]}: {found} ({counted(len(record.models), 'model')})"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import textwrap
 import unicodedata
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
-from weightkin.report.derived import derivation_lines
+from weightkin.report.derived import derivation_lines, token_view_lines
 from weightkin.report.reasons import why
+from weightkin.report.width import MARK
 from weightkin.text import counted, percent
 
 AXIS_WORDS = {
@@ -29,15 +28,11 @@ PART_WORDS = {
 }
 UNUSUAL = 1.4  # effect ratio of matched units that no unrelated pair of the results reached
 NULL = (
-    "  null hypothesis: the two models were initialised independently (no shared seed or formula),",
-    "    and neither was reordered so that its units match those of the other",
+    "  null hypothesis: the two models were initialised independently (no shared seed or formula), "
+    "and neither was reordered so that its units match those of the other"
 )
 MAX_SKIPPED = 6
 MANY = 1_000_000
-UNBROKEN = "\u00a0"  # a space where no line ends
-MARK = "$ "  # before a command, whose line is never wrapped
-NARROW = 30  # columns that words have in any case
-LAST = 16  # columns that the last column of a table needs to be continued in place
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW_UNITS = 8  # units
 TOO_FEW = "too few to test"
@@ -73,49 +68,6 @@ def printable(text: str) -> str:
     )
 
 
-def fitted(line: str, width: int) -> list[str]:
-    """A line cut at spaces into lines of a width; what follows stands below the last column.
-
-    A word that is longer than a line, such as a path, stays whole, and so does a command.
-    """
-    if len(line) <= width or line.lstrip().startswith(MARK):
-        return [line]
-    columns = [m.end() for m in re.finditer(r"(?<=\S) {2,}(?=\S)", line) if m.end() <= width - LAST]
-    hang = columns[-1] if columns else len(line) - len(line.lstrip()) + 2
-    return textwrap.wrap(
-        line,
-        width,
-        subsequent_indent=" " * hang,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def with_words(head: str, words: str, under: str, width: int) -> list[str]:
-    """A name and words about it: on one line, or the words below it, each line after ``under``.
-
-    Parameters
-    ----------
-    head, words : str
-        The name, and the words about it.
-    under : str
-        Begins each line of the words that stand below.
-    width : int
-        Columns.
-
-    Returns
-    -------
-    list of str
-        Broken at commas only.
-    """
-    if len(head) + len(words) <= width:
-        return [head + words]
-    room = max(width - len(under), NARROW)
-    items = words.replace(" ", UNBROKEN).replace(f",{UNBROKEN}", ", ")  # lines end at commas
-    lines = textwrap.wrap(items, room, break_long_words=False, break_on_hyphens=False)
-    return [head.rstrip(), *(under + x.replace(UNBROKEN, " ") for x in lines)]
-
-
 def _not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
@@ -148,9 +100,9 @@ def _by_luck(record: Comparison) -> list[str]:
 
 def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
-    lines = [*NULL] if record.axes else []
+    lines = [NULL] if record.axes else []
     lines += _outside(record)
-    lines += _token_views(record)
+    lines += token_view_lines(record)
     lines += _reach(record)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
@@ -238,18 +190,6 @@ def _outside(record: Comparison) -> list[str]:
         elif axis.confirmed == "sketch" and axis.passes:
             lines.append(f"  {words}: not checked on units outside the sample (sketch)")
     return lines
-
-
-def _token_views(record: Comparison) -> list[str]:
-    """How far two sketches agree on what units and heads do to tokens."""
-    found = record.token_views
-    said = []
-    if found and (x := found.units):
-        said.append(f"{x.share:.1%} of {x.n} units (at wrong depths {x.control:.1%})")
-    if found and (x := found.heads):
-        level = "" if x.level is None else f", level {x.level:.2f}"
-        said.append(f"{x.share:.1%} of {x.n} key heads (at wrong depths {x.control:.1%}{level})")
-    return [f"  seen through tokens, two views agree on {' and '.join(said)}"] if said else []
 
 
 def _reach(record: Comparison) -> list[str]:

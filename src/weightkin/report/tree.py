@@ -13,14 +13,14 @@ from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import KINDS
 from weightkin.report.clues import evidence_line
 from weightkin.report.reasons import why
-from weightkin.report.terminal import MAX_SKIPPED, file_size, printable, with_words
+from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
+from weightkin.report.width import with_words
 from weightkin.text import percent
 
 LONGEST_NODE_NAME = 60  # characters of a name
 WIDE = 1 << 30  # columns: no line is too long
 UNOBSERVED = "(unobserved ancestor)"
-# the main number of a kind, in words
-MAIN_NUMBER = {
+MAIN_NUMBER = {  # of a kind, in words
     "bits": "{} bits",
     "rank": "rank {}",
     "dtype": "{}",
@@ -31,8 +31,7 @@ MAIN_NUMBER = {
     "n_experts": "{} experts",
     "method": "{}",
 }
-# what the runner-up is worse in, by the unit of the record
-BEHIND = {
+BEHIND = {  # what the runner-up is worse in, by the unit of the record
     "log-odds": "log-odds of distance, direction and inheritance",
     "log distance": "the natural logarithm of the distance",
     "distance": "relative distance",
@@ -272,7 +271,7 @@ def _wanted(graph: FamilyGraph, child: str) -> FamilyNode:
             ids = ", ".join(printable(node.id) for node in found[:MAX_SKIPPED])
             raise UsageError(f"{printable(child)!r} names {len(found)} models: {ids}")
     near = difflib.get_close_matches(child, [node.id for node in graph.nodes], n=3)
-    hint = f", expected one such as {', '.join(map(printable, near))}" if near else ""
+    hint = f"; did you mean {', '.join(map(printable, near))}?" if near else ""
     raise UsageError(f"no model here is called {printable(child)!r}{hint}")
 
 

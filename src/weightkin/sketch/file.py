@@ -32,11 +32,19 @@ from weightkin.sketch.parse_metadata import (
     checked_entries,
     checked_facts,
     checked_identity,
+    damaged,
 )
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.stand_in import run_of
 from weightkin.sketch.types import Sketch, SketchedTensor
-from weightkin.sketch.views_file import DTYPES, PREFIX, checked_views, views_arrays, views_text
+from weightkin.sketch.views_file import (
+    DTYPES,
+    MAX_BYTES,
+    PREFIX,
+    checked_views,
+    views_arrays,
+    views_text,
+)
 from weightkin.sources.files import File
 from weightkin.sources.local import LocalFile
 from weightkin.text import quoted, unreadable
@@ -102,7 +110,7 @@ def read_sketch(path: Path | str) -> Sketch:
     file = LocalFile(Path(path))
     contents = read_safetensors(file)
     if not is_sketch(contents):
-        raise unreadable(file.path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(file.path, "not a file that `weightkin sketch` wrote")
     return sketch_in(file, contents)
 
 
@@ -116,7 +124,7 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
     """
     path, metadata = file.path, contents.metadata
     if contents.problems:
-        raise unreadable(path, "no sketch", "a file that `weightkin sketch` wrote")
+        raise unreadable(path, "not a file that `weightkin sketch` wrote")
     stated = checked_identity(path, metadata)
     scheme = _scheme(path, metadata.get("scheme", ""))
     facts = checked_facts(path, metadata)
@@ -139,23 +147,23 @@ def sketch_in(file: File, contents: Contents) -> Sketch:
             if info is None and n_rows == 0 and part != "run":
                 pieces.append(np.zeros((0, n_columns), dtype=NUMPY[entry.dtype]))
             elif info is None or info.shape != expected or info.dtype != entry.dtype:
-                found = "nothing" if info is None else f"{info.dtype} {list(info.shape)}"
-                expect = f"{entry.dtype} {list(expected)}"
-                raise unreadable(path, f"{found} as {quoted(key)}", expect)
+                found = "missing" if info is None else f"{info.dtype} {list(info.shape)}"
+                what = f"{quoted(key)} is {found}, not {entry.dtype} {list(expected)}"
+                raise damaged(path, what)
             else:
                 pieces.append(_read(file, contents, key).reshape(n_rows, n_columns))
         tensor = _tensor(entry, keys[entry.name], pieces)
         tensors[tensor.name] = tensor
     views = None
     if scheme.has_views:
-
-        def read(key: str) -> npt.NDArray[Any]:
-            left.pop(key)
-            return _read(file, contents, key)
-
-        views = checked_views(path, metadata.get("views", ""), dict(left), read)
+        extra = [key for key in left if key.startswith(PREFIX)]
+        if sum(left[key].n_bytes for key in extra) > MAX_BYTES:
+            raise damaged(path, f"token views of over {MAX_BYTES} bytes")
+        arrays = {key.removeprefix(PREFIX): _read(file, contents, key) for key in extra}
+        views = checked_views(path, metadata.get("views", ""), arrays)
+        left = {key: info for key, info in left.items() if key not in extra}
     if left:
-        raise unreadable(path, f"tensor {quoted(min(left))}", "only known ones")
+        raise damaged(path, f"unknown tensor {quoted(min(left))}")
     return Sketch(
         scheme=scheme,
         tensors=tensors,
@@ -190,7 +198,7 @@ def _arrays(sketch: Sketch) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
                 yield f"{part}/{tensor.stored_name}", tensor.dtype, array
     if sketch.views is not None:
         for key, array in views_arrays(sketch.views).items():
-            yield key, DTYPES[key.removeprefix(PREFIX)], array
+            yield PREFIX + key, DTYPES[array.dtype.str[1:]], array
 
 
 def _read(file: File, contents: Contents, key: str) -> npt.NDArray[Any]:
@@ -257,7 +265,7 @@ def _scheme(path: PurePath, name: str) -> Scheme:
     try:
         return Scheme.from_name(name)
     except UsageError as error:
-        raise unreadable(path, str(error), "a known scheme") from None
+        raise unreadable(path, str(error)) from None
 
 
 def _tensor(entry: StatedTensor, key: RoleKey, pieces: list[npt.NDArray[Any]]) -> SketchedTensor:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weightkin.arrays import Ints
+from weightkin.errors import UnreadableModel
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.json_text import parse, parse_object
@@ -59,16 +60,22 @@ class StatedTensor:
         )
 
 
+def damaged(path: PurePath, what: str) -> UnreadableModel:
+    """Make the error for a file of a sketch that was changed since it was written."""
+    return unreadable(path, f"damaged sketch ({what})")
+
+
 def checked_identity(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Name, digests and config of the model that was sketched."""
     if metadata[SKETCH_KEY] != "1":
-        raise unreadable(path, f"a sketch of version {quoted(metadata[SKETCH_KEY])}", "version 1")
+        version = quoted(metadata[SKETCH_KEY])
+        raise unreadable(path, f"a sketch of version {version}, and only version 1 is read")
     for key, pattern in DIGESTS.items():
         if not pattern.fullmatch(metadata.get(key, "none")):
-            raise unreadable(path, f"{quoted(metadata.get(key))} as {key}", "a digest")
+            raise damaged(path, f"{key} is {quoted(metadata.get(key))}, not a digest")
     name = metadata.get("name", "")
     if not 0 < len(name) <= MAX_MODEL_NAME:
-        raise unreadable(path, f"a name of {len(name)} characters", f"1 to {MAX_MODEL_NAME}")
+        raise damaged(path, f"a name of {len(name)} characters, not 1 to {MAX_MODEL_NAME}")
     raw = metadata.get("config", "").encode("utf-8", "replace")
     return {
         "name": name,
@@ -94,10 +101,10 @@ def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]
         } if all(0 <= n < MAX_COUNT for n in (n_parameters, n_bytes, bytes_read)):
             pass
         case _:
-            raise unreadable(path, "malformed facts", "those of a sketch")
+            raise damaged(path, "its facts are not those of a sketch")
     for pair, kinds in [*((s, (str, int)) for s in stacks), *((p, (str, str)) for p in problems)]:
         if not isinstance(pair, list) or tuple(map(type, pair)) != kinds:
-            raise unreadable(path, f"{quoted(pair)} among stacks or problems", "a pair")
+            raise damaged(path, f"{quoted(pair)} in place of a pair, in its stacks or problems")
     return {
         "source": source,
         "n_parameters": n_parameters,
@@ -138,13 +145,13 @@ def checked_entries(
     scattered = _parsed(path, metadata, "scattered")
     entries = _parsed(path, metadata, "tensors")
     if not isinstance(scattered, list) or not isinstance(entries, list):
-        raise unreadable(path, "malformed tensors", "a list")
+        raise damaged(path, "its tensors are not a list")
     sets = [_indices(path, index) for index in scattered]
     seen = ""
     for fields in entries:
         entry = _entry(path, fields, sets, scheme)
         if seen and entry.name <= seen:
-            raise unreadable(path, f"tensor {quoted(entry.name)}", "names in ascending order")
+            raise damaged(path, f"tensor {quoted(entry.name)} is not in the order of names")
         seen = entry.name
         yield entry
 
@@ -164,26 +171,26 @@ def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> Sta
         } if dtype in NUMPY and -1 <= block < MAX_COUNT and 0 <= ordinal < len(sets):
             pass
         case _:
-            raise unreadable(path, "a malformed tensor in the metadata", "that of a sketch")
+            raise damaged(path, "an invalid tensor in the metadata")
     shape = checked_shape(f"{path}: {shown(checked_name(path, name))}", sizes)
     n_rows, n_columns = matrix_shape(shape)
     for starts, n in ((row_starts, n_rows), (column_starts, n_columns)):
         if starts[:1] != [0] or len(starts) > MAX_STARTS or not _ascending(starts, max(n, 1)):
-            raise unreadable(path, f"runs of {shown(name)} outside it", "runs inside")
+            raise damaged(path, f"runs of {shown(name)} outside the tensor")
     if scheme.is_whole and max(shape, default=0) > MAX_WHOLE:
-        raise unreadable(path, f"{shown(name)} of {quoted(math.prod(shape))} elements", "fewer")
+        raise damaged(path, f"{shown(name)} has {quoted(math.prod(shape))} elements, too many")
     is_vector = len(shape) < 2
     row, column = tuple(row_starts), tuple(column_starts)
     run = (scheme.elements if is_vector else scheme.run)(n_rows, row)
     index = sets[ordinal]
     if len(index) and (is_vector or index[-1] >= n_rows or np.isin(index, run).any()):
-        raise unreadable(path, f"scattered rows of {shown(name)}", "rows beyond its runs")
+        raise damaged(path, f"scattered rows of {shown(name)} in its runs or outside the tensor")
     packed = fields.get("packed", "")
     if not isinstance(packed, str) or len(packed) > MAX_PACKED:
-        raise unreadable(path, f"{quoted(packed)} as packing of {shown(name)}", "its name")
+        raise damaged(path, f"the packing of {shown(name)} is {quoted(packed)}, not a name")
     tail = scheme.tail(n_rows) if n_tail else run[:0]
     if len(tail) != n_tail or (n_tail and is_vector):
-        raise unreadable(path, f"{quoted(n_tail)} last rows of {shown(name)}", str(len(tail)))
+        raise damaged(path, f"{quoted(n_tail)} last rows of {shown(name)}, not {len(tail)}")
     return StatedTensor(
         name=name,
         role=role,
@@ -203,10 +210,9 @@ def _entry(path: PurePath, fields: Any, sets: list[Ints], scheme: Scheme) -> Sta
 
 
 def _indices(path: PurePath, index: Any) -> Ints:
-    if not isinstance(index, list) or len(index) > MAX_VECTOR * MAX_VECTOR:
-        raise unreadable(path, "malformed scattered rows", "ascending row numbers")
-    if not _ascending(index, MAX_COUNT):
-        raise unreadable(path, "malformed scattered rows", "ascending row numbers")
+    is_list = isinstance(index, list) and len(index) <= MAX_VECTOR * MAX_VECTOR
+    if not is_list or not _ascending(index, MAX_COUNT):
+        raise damaged(path, "scattered rows are not ascending row numbers")
     return np.array(index, dtype=np.int64)
 
 

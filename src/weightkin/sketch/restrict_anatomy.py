@@ -17,7 +17,7 @@ from weightkin.arrays import Ints
 from weightkin.formats.model import Problem
 from weightkin.sketch.types import SketchedTensor
 
-NO_WHOLE_HEAD = Problem("heads", "a sketch holds no whole head", code="not-in-sketch")
+NO_WHOLE_HEAD = Problem("heads", "a sketch contains no complete head", code="not-in-sketch")
 KEPT_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v",),
@@ -41,7 +41,7 @@ def cut_anatomy(anatomy: Anatomy, held: Sequence[SketchedTensor]) -> Anatomy:
     if any(axis.kind == "heads" for axis in anatomy.axes):
         skipped.append(NO_WHOLE_HEAD)
     if lost:
-        why = "the sketch holds none of their matrices"
+        why = "the sketch contains none of their matrices"
         skipped.append(Problem(f"{lost} axes", why, code="not-in-sketch"))
     return replace(
         anatomy,

@@ -60,7 +60,7 @@ class Scheme:
         numbers = [int(text) for text in texts]
         if not numbers or not numbers[0] or not numbers[2] or max(numbers) > MAX_NUMBER:
             raise UsageError(
-                f"{name[:80]!r} is no sketch scheme, expected {cls().name} or {WHOLE_SCHEME}"
+                f"{name[:80]!r} is not a sketch scheme; use {cls().name} or {WHOLE_SCHEME}"
             )
         n_rows, n_scattered, n_columns, n_tail, n_tail_columns = numbers
         return cls(

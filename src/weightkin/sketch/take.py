@@ -18,7 +18,6 @@ from weightkin.catalogue.config import PARTS, heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
-from weightkin.sketch.elements import read_submatrix
 from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.restrict_anatomy import cut_anatomy
@@ -59,8 +58,8 @@ def take_sketch(
 ) -> Sketch:
     """Sample every tensor of a model.
 
-    Reads whole pages around the sampled pieces, and whole rows for the views: about 1 % of a model
-    of 7 billion parameters.
+    Reads whole pages around the sampled pieces, and whole rows for the views: about 0.8 % of a
+    model of 7 billion parameters.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def take_sketch(
         The model is a sketch already.
     """
     if model.sketched is not None:
-        raise UsageError(f"{model.name}: is a sketch already, expected a whole model")
+        raise UsageError(f"{model.name}: already a sketch; give the model itself")
     scheme = scheme or Scheme()
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
@@ -207,7 +206,29 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> Ske
 
 
 def _read(model: Model, layout: _Sampled, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
-    return read_submatrix(model, layout.info, layout.shape, layout.offset, rows, columns)
+    """Elements of a submatrix, as stored: as few pieces as there are."""
+    if not rows.size or not columns.size:
+        return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
+    width = matrix_shape(layout.shape)[1]
+    order = np.argsort(rows, kind="stable")
+    if len(columns) == width:  # whole rows: neighbours are one piece
+        first, stop = _pieces(rows[order])
+        spans = layout.offset + np.stack([first * width, stop * width], axis=-1)
+    else:
+        first, stop = _pieces(columns)
+        begins = layout.offset + rows[order, None] * width  # (n_rows, 1)
+        spans = np.stack([begins + first, begins + stop], axis=-1).reshape(-1, 2)
+    raw = model.storage.read_runs(layout.info.name, [(a, b) for a, b in spans.tolist()])
+    read = np.empty((len(rows), len(columns)), dtype=raw.dtype)
+    read[order] = raw.reshape(len(rows), len(columns))
+    return read
+
+
+def _pieces(index: Ints) -> tuple[Ints, Ints]:
+    """First and end of every run without gap in ascending indices."""
+    breaks = np.flatnonzero(np.diff(index) != 1)
+    first = index[np.concatenate(([0], breaks + 1))]
+    return first, index[np.concatenate((breaks, [len(index) - 1]))] + 1
 
 
 def _declared(config: Mapping[str, Any]) -> dict[str, Any]:

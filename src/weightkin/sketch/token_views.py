@@ -11,11 +11,12 @@ Limitations: a fixed choice, known to everybody, so that agreement on it confirm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
@@ -23,20 +24,22 @@ from weightkin.arrays import Doubles
 from weightkin.formats import Model
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.vocabulary import vocabulary
-from weightkin.sketch.elements import read_submatrix
 from weightkin.sketch.scheme import hashed
-from weightkin.sketch.tokens import NO_TOKENS, choose_tokens
+from weightkin.sketch.tokens import N_UNIT_TOKENS, NO_TOKENS, choose_tokens
 from weightkin.sketch.types import BlockViews, Tokens, TokenViews, ViewReason
 from weightkin.stats.matching import centred
 
 N_UNITS = 48  # of a block
-N_UNIT_TOKENS = 128  # the first ones
 N_PRODUCTS = 256  # of a subspace
 MAX_UNIT_BLOCKS = 64  # of a model, evenly over its depth
 MAX_HEAD_BLOCKS = 16
 MIN_TOKENS_PER_DIMENSION = 2  # of a key head: fewer tokens do not tell its subspace from others
-MAX_COLUMN_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
+MAX_COLUMN_ENTRIES = 1 << 23  # a matrix whose columns are units is read whole, or not at all
 MIN_RANK = 1e-5  # smallest against largest entry of the diagonal of R
+
+
+T = TypeVar("T")
+Key = tuple[str, int]  # stack and block
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +47,34 @@ class _Reader:
     """A model and the embeddings of some tokens, which its blocks read."""
 
     model: Model
+    anatomy: Anatomy
     inputs: Doubles  # (n_tokens, width), rows of length one
 
-    def pairs(
-        self, anatomy: Anatomy, kind: AxisKind, roles: tuple[str, str]
-    ) -> dict[tuple[str, int], tuple[Axis, Place, Place]]:
+    def pairs(self, kind: AxisKind, roles: tuple[str, str]) -> dict[Key, tuple[Axis, list[Place]]]:
         """Of every block the first axis of a kind that has a matrix in two roles."""
-        found: dict[tuple[str, int], tuple[Axis, Place, Place]] = {}
-        for axis in anatomy.axes:
+        found: dict[Key, tuple[Axis, list[Place]]] = {}
+        for axis in self.anatomy.axes:
             places = {p.role: p for p in reversed(axis.places) if self._is_reader(p)}
             if axis.kind == kind and places.keys() >= set(roles):
-                here = (axis, places[roles[0]], places[roles[1]])
+                here = (axis, [places[role] for role in roles])
                 found.setdefault((axis.stack, axis.block), here)
         return dict(sorted(found.items()))
 
-    def views(self, stack: str, places: tuple[Place, Place], n_rows: int, n: int) -> Doubles | None:
-        """The first ``n_rows`` of two places that share a norm: ``(2, n_rows, n)``, n tokens."""
-        found = [self._rows(place, n_rows) for place in places]
+    def views(self, stack: str, places: list[Place], n: int, inputs: Doubles) -> Doubles:
+        """The first n rows of places behind one norm, through tokens: ``(2, n, n_tokens)``."""
         gain = gain_before(self.model, stack, places[0]).astype(np.float64)
-        with np.errstate(all="ignore"):
-            seen = [(x * gain) @ self.inputs[:n].T for x in found if x is not None]
-            is_read = len(seen) == 2 and np.isfinite(np.asarray(seen, dtype=np.float32)).all()
-        return np.stack(seen) if is_read else None
+        return np.stack([(self._rows(place, n) * gain) @ inputs.T for place in places])
 
-    def _rows(self, place: Place, n: int) -> Doubles | None:
-        """Rows in residual coordinates; None where too much would be read for them."""
-        info, shape = self.model.tensors[place.tensor], _matrix(self.model, place)
-        here = np.arange(place.start, place.start + n)
-        offset = (place.index or 0) * shape[0] * shape[1]
-        if place.dim == 0:
-            x = read_submatrix(self.model, info, shape, offset, here, np.arange(shape[1]))
-            return to_float32(x).astype(np.float64)
-        if info.n_bytes > MAX_COLUMN_BYTES:
-            return None
-        x = read_submatrix(self.model, info, shape, offset, np.arange(shape[0]), here)
-        return to_float32(x).T.astype(np.float64)
+    def _rows(self, place: Place, n: int) -> Doubles:
+        """Rows in residual coordinates; not finite where too much would be read for them."""
+        height, width = _matrix(self.model, place)
+        start, offset = place.start, (place.index or 0) * height * width
+        begin, end = (start * width, (start + n) * width) if place.dim == 0 else (0, height * width)
+        if place.dim and end > MAX_COLUMN_ENTRIES:
+            return np.full((n, height), np.nan)
+        raw = self.model.storage.read(place.tensor, offset + begin, offset + end)
+        x = to_float32(raw).reshape(-1, width).astype(np.float64)
+        return x if place.dim == 0 else x[:, start : start + n].T
 
     def _is_reader(self, place: Place) -> bool:
         shape = _matrix(self.model, place)
@@ -104,8 +100,8 @@ def take_views(model: Model, anatomy: Anatomy, tokens: Tokens) -> TokenViews:
         inputs -= inputs.mean(axis=1, keepdims=True)  # so do such norms
     norms = np.sqrt(np.einsum("ij,ij->i", inputs, inputs))[:, None]
     with np.errstate(all="ignore"):
-        reader = _Reader(model, inputs / np.where(norms > 0, norms, 1))
-        return TokenViews(tokens, _units(reader, anatomy), _heads(reader, anatomy))
+        reader = _Reader(model, anatomy, inputs / np.where(norms > 0, norms, 1))
+        return TokenViews(tokens, _units(reader), _heads(reader))
 
 
 def signs(view: int, side: int, n_tokens: int) -> Doubles:
@@ -115,84 +111,73 @@ def signs(view: int, side: int, n_tokens: int) -> Doubles:
     return np.where(bits, 1.0, -1.0).reshape(N_PRODUCTS, n_tokens)
 
 
-def _units(reader: _Reader, anatomy: Anatomy) -> BlockViews | ViewReason:
-    found = reader.pairs(anatomy, "units", ("mlp.gate", "mlp.up"))
+def _units(reader: _Reader) -> BlockViews | ViewReason:
+    found = reader.pairs("units", ("mlp.gate", "mlp.up"))
     if not found:
-        return "no-gated-mlp"
-    n = min(N_UNITS, *(axis.n_units for axis, *_ in found.values()))
+        return "no-mlp-in-both"
+    n, inputs = min(axis.n_units for axis, _ in found.values()), reader.inputs[:N_UNIT_TOKENS]
     values = {}
-    for key in _spread(list(found), MAX_UNIT_BLOCKS):
-        axis, *places = found[key]
-        seen = reader.views(axis.stack, (places[0], places[1]), n, N_UNIT_TOKENS)
-        if seen is not None:
-            values[key] = np.stack([centred(x) for x in seen])
+    for key, (axis, places) in _spread(found, MAX_UNIT_BLOCKS):
+        seen = reader.views(axis.stack, places, min(N_UNITS, n), inputs)
+        values[key] = np.stack([centred(x) for x in seen])
     return _rounded(values)
 
 
-def _heads(reader: _Reader, anatomy: Anatomy) -> BlockViews | ViewReason:
-    found = reader.pairs(anatomy, "heads", ("attn.v", "attn.k"))
+def _heads(reader: _Reader) -> BlockViews | ViewReason:
+    found = reader.pairs("heads", ("attn.v", "attn.k"))
     n_tokens = len(reader.inputs)
-    fits = [
-        key
-        for key, (axis, *_) in found.items()
-        if MIN_TOKENS_PER_DIMENSION * axis.head_size <= n_tokens
-    ]
+    most = n_tokens // MIN_TOKENS_PER_DIMENSION
+    fits = {key: x for key, x in found.items() if x[0].head_size <= most}
     if not fits:
         return "few-tokens" if found else "no-key-heads"
     sides = [[signs(view, side, n_tokens) for side in (0, 1)] for view in (0, 1)]
     values = {}
-    for key in _spread(fits, MAX_HEAD_BLOCKS):
-        axis, *places = found[key]
-        seen = reader.views(axis.stack, (places[0], places[1]), axis.head_size, n_tokens)
-        if seen is None:
-            continue
-        products = [_products(x.T, *both) for x, both in zip(seen, sides, strict=True)]
-        if all(x is not None for x in products):
-            values[key] = np.stack([x for x in products if x is not None])
+    for key, (axis, places) in _spread(fits, MAX_HEAD_BLOCKS):
+        seen = reader.views(axis.stack, places, axis.head_size, reader.inputs)
+        both = zip(seen, sides, strict=True)
+        values[key] = np.stack([_products(x.T, one, other) for x, (one, other) in both])
     return _rounded(values)
 
 
-def _products(x: Doubles, one: Doubles, other: Doubles) -> Doubles | None:
+def _products(x: Doubles, one: Doubles, other: Doubles) -> Doubles:
     """The projection on what a head reads of tokens, between fixed signs, less its mean.
 
-    ``x`` is ``(n_tokens, size)``; None where it has not its full rank.
+    ``x`` is ``(n_tokens, size)``; not finite where it has not its full rank.
     """
     basis, triangle = np.linalg.qr(x - x.mean(axis=0))
     diagonal = np.abs(np.diag(triangle))
-    if not diagonal.min() > MIN_RANK * diagonal.max():
-        return None
     n_tokens, size = basis.shape
     seen = np.einsum("ks,ks->k", one @ basis, other @ basis)
-    chance: Doubles = size / n_tokens * np.einsum("kt,kt->k", one, other)
-    return np.asarray(seen - chance)
+    seen -= size / n_tokens * np.einsum("kt,kt->k", one, other)
+    return np.where(diagonal.min() > MIN_RANK * diagonal.max(), seen, np.nan)
 
 
-def _rounded(values: dict[tuple[str, int], Any]) -> BlockViews | ViewReason:
-    if not values:
+def _rounded(values: Mapping[Key, npt.NDArray[Any]]) -> BlockViews | ViewReason:
+    finite = {key: x for key, x in values.items() if np.isfinite(x.astype(np.float32)).all()}
+    if not finite:
         return "no-view-read"
-    x = np.stack(list(values.values()))
+    x = np.stack(list(finite.values()))
     scales = (np.abs(x).max(axis=-1) / 127).astype(np.float32)
     stored = np.rint(x / np.where(scales > 0, scales, 1)[..., None])
-    return BlockViews(tuple(values), stored.clip(-127, 127).astype(np.int8), scales)
+    return BlockViews(tuple(finite), stored.clip(-127, 127).astype(np.int8), scales)
 
 
-def _spread(keys: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """At most so many, evenly."""
-    at = np.linspace(0, len(keys) - 1, min(len(keys), most)).round().astype(int)
-    return [keys[i] for i in at.tolist()]
+def _spread(found: Mapping[Key, T], most: int) -> list[tuple[Key, T]]:
+    """At most so many blocks, evenly."""
+    at = np.linspace(0, len(found) - 1, min(len(found), most)).round().astype(int)
+    return [list(found.items())[i] for i in at.tolist()]
 
 
 def _text_stream(model: Model, anatomy: Anatomy) -> tuple[Axis, Place] | None:
     """The residual axis that tokens enter, with their table; the one with most places."""
     found = [
-        (len(axis.places), axis, place)
+        (axis, place)
         for axis in anatomy.axes
         for place in axis.places
         if axis.kind == "residual" and place.role == "embed" and place.dim == 1
         if len(model.tensors[place.tensor].shape) == 2
     ]
-    best = max(found, key=lambda x: x[0], default=None)
-    return best and best[1:]
+    return max(found, key=lambda x: len(x[0].places), default=None)
 
 
 def _matrix(model: Model, place: Place) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from weightkin.sketch.scheme import hashed
 from weightkin.sketch.types import Tokens
 
 N_TOKENS = 512
+N_UNIT_TOKENS = 128  # the first ones, for units
 FIRST_ROWS = 4096  # rows of a table among which tokens are chosen, where their texts are unknown
 MIN_TEXTS = 128  # plain texts that a vocabulary must have for its tokens to be chosen by them
 PLAIN = re.compile("([\u0120\u2581]?)([a-z]{1,2})")  # a space before a word, as tokenizers write it
@@ -44,10 +45,11 @@ def choose_tokens(vocabulary: Mapping[str, int], n_rows: int) -> Tokens:
 
 
 def shared(a: Tokens, b: Tokens) -> tuple[Ints, Ints]:
-    """Positions of the tokens that two models share."""
+    """Positions of those that two models share, among the tokens that units are seen through."""
     if bool(len(a.texts)) != bool(len(b.texts)):
         return NO_TOKENS.rows, NO_TOKENS.rows
-    _, at_a, at_b = np.intersect1d(a.names, b.names, assume_unique=True, return_indices=True)
+    names = a.names[:N_UNIT_TOKENS], b.names[:N_UNIT_TOKENS]
+    _, at_a, at_b = np.intersect1d(*names, assume_unique=True, return_indices=True)
     return at_a, at_b
 
 

@@ -18,7 +18,7 @@ from weightkin.sketch.scheme import Scheme
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
 ]
-ViewReason = Literal["no-embedding", "no-gated-mlp", "no-key-heads", "few-tokens", "no-view-read"]
+ViewReason = Literal["no-embedding", "no-mlp-in-both", "no-key-heads", "few-tokens", "no-view-read"]
 VIEW_REASONS: tuple[str, ...] = get_args(ViewReason)
 
 

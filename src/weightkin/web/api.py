@@ -221,7 +221,7 @@ def router(service: JobService) -> APIRouter:
         """The record of a job that is done."""
         found = job_or_404(service, number)
         if found.state != "done":
-            raise HTTPException(409, f"job {number} is {found.state}, expected one that is done")
+            raise HTTPException(409, f"job {number} is {found.state}; only a done one has a record")
         return Response(service.jobs.record(number), media_type=JSON)
 
     @api.post("/jobs/{number}/cancel", tags=["jobs"], responses=_answers(403, 404, 409))
@@ -229,7 +229,7 @@ def router(service: JobService) -> APIRouter:
         """Cancel a job that waits, or kill one that runs."""
         found = job_or_404(service, number)
         if not service.runner.cancel(number):
-            raise HTTPException(409, f"job {number} is {found.state}, expected one not over")
+            raise HTTPException(409, f"job {number} is {found.state} and cannot be cancelled")
         return seen(service, job_or_404(service, number))
 
     @api.post(
@@ -258,6 +258,6 @@ def job_or_404(service: JobService, number: int) -> Job:
 
 def _record(found: tuple[Job, str] | None) -> Response:
     if found is None:
-        raise HTTPException(404, "not asked for yet: POST here first")
+        raise HTTPException(404, "not computed yet; POST here to start it")
     job, text = found
     return Response(text, media_type=JSON, headers={"x-weightkin-job": str(job.id)})

@@ -16,7 +16,6 @@ from weightkin.web import api, pages
 from weightkin.web.guard import RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
-from weightkin.web.page_templates import Templates
 
 STATUS: dict[type[WeightkinError], int] = {
     QueueFull: 429,
@@ -26,12 +25,12 @@ STATUS: dict[type[WeightkinError], int] = {
     UnusableRegistry: 503,
 }
 TITLES = {  # of pages that say why something was not done; others have the usual phrase
-    404: "Not here",
-    405: "Not possible here",
+    404: "Not found",
+    405: "Not allowed here",
     409: "Not possible now",
     413: "Too large",
-    422: "Not understood",
-    429: "Too many jobs wait",
+    422: "Invalid request",
+    429: "Too many jobs are waiting",
     500: "Something went wrong",
     503: "The registry cannot be used",
 }
@@ -56,7 +55,7 @@ def make_app(
     RequestGuard
         The ASGI application.
     """
-    templates = Templates(has_token=bool(token))
+    templates = pages.Templates(has_token=bool(token))
     app = FastAPI(
         title="weightkin",
         version=__version__,

@@ -151,8 +151,8 @@ class Families:
 
 
 def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
-    shown = "hang from another parent" if is_kin else "join the two to no common family"
-    why = f"the model names this parent; weights {shown}"
+    shown = "place it below another one" if is_kin else "join the two in no family"
+    why = f"the model declares this parent; its weights {shown}"
     return DrawnEdge(
         parent=parent,
         child=child,

@@ -92,7 +92,7 @@ class RequestGuard:
     def _refused(self, request: Request) -> Response | None:
         scope, headers = request.scope, request.headers
         if len(scope["headers"]) > MOST_HEADERS or _head_size(scope) > MOST_HEAD:
-            return _said(scope, 431, f"found a head of more than {MOST_HEAD:,} bytes")
+            return _said(scope, 431, f"the header is too large (at most {MOST_HEAD:,} bytes)")
         host = headers.get("host", "")
         if not self._is_known(host):
             return _said(scope, 421, "this host name is not served here")
@@ -184,7 +184,7 @@ async def _drain(receive: Receive, most: int) -> None:
 
 
 def _too_large(most: int) -> str:
-    return f"found more than {most:,} bytes, expected at most that"
+    return f"too large (at most {most:,} bytes)"
 
 
 def _said(scope: Scope, status: int, text: str) -> Response:

@@ -185,7 +185,7 @@ class Jobs:
             if job is None:
                 return None
             if job.state not in OVER or job.state == "done":
-                raise WrongState(f"job {number} is {job.state}, expected one that ended unfinished")
+                raise WrongState(f"job {number} is {job.state} and cannot be run again")
             if job.kind == "search":
                 raise WrongState(f"job {number} searched for a file that is gone: upload it again")
             self._check_room()
@@ -237,9 +237,7 @@ class Jobs:
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, JOBS_SCHEMA):
-            raise UnusableRegistry(
-                f"{self._path}: version {version}, expected at most {JOBS_SCHEMA}"
-            )
+            raise UnusableRegistry(f"{self._path}: jobs of version {version}, not {JOBS_SCHEMA}")
         for statement in CREATE_JOBS.split(";"):
             self._connection.execute(statement)
         self._connection.execute(f"PRAGMA user_version = {JOBS_SCHEMA}")
@@ -276,11 +274,11 @@ class Jobs:
             yield
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                found = f"{self._path}: held by another server, expected none on this registry"
-                raise UnusableRegistry(found) from None
-            raise UnusableRegistry(f"{self._path}: {error}, expected a file of jobs") from None
+                what = f"{self._path}: in use; does another server run on this registry?"
+                raise UnusableRegistry(what) from None
+            raise UnusableRegistry(f"{self._path}: the jobs cannot be used ({error})") from None
         except sqlite3.DatabaseError as error:
-            raise UnusableRegistry(f"{self._path}: {error}, expected a file of jobs") from None
+            raise UnusableRegistry(f"{self._path}: the jobs cannot be used ({error})") from None
 
 
 def now() -> str:

@@ -1,32 +1,63 @@
-"""The pages: every one works without a script, but for the drawing of a family."""
+"""The pages: every one works without a script, except for the drawing of a family."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, UploadFile
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from weightkin.records import Comparison
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
 from weightkin.report import html
+from weightkin.report.html.environment import environment, static_bytes
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
 from weightkin.web.facts import facts_of
 from weightkin.web.familypage import Families
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
-from weightkin.web.page_templates import Templates
 
+MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
+         "svg": "image/svg+xml"}  # fmt: skip
+FILES = ("style.css", "page.js", "server.js", "graph.js", "cytoscape.min.js", "mark.svg")
 ON_PAGE = 50
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 Text = Annotated[str, Query(max_length=1000)]
 Given = Annotated[str, Form(max_length=1000)]
 NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The look of all pages."""
+
+    has_token: bool = False
+    files: dict[str, bytes] = field(default_factory=lambda: {x: static_bytes(x) for x in FILES})
+
+    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """One template as an answer."""
+        found = environment(is_served=True).get_template(f"web/{template}")
+        text = found.render(**values, static=self.address, has_token=self.has_token)
+        return HTMLResponse(text, status_code=status)
+
+    def address(self, name: str) -> str:
+        """Where a file of the pages lies; another address for other contents."""
+        return f"/static/{hashlib.sha256(self.files[name]).hexdigest()[:16]}/{name}"
+
+    def file(self, name: str) -> Response | None:
+        """One file, to be kept by the browser for good."""
+        if name not in self.files:
+            return None
+        kind = MEDIA_TYPES[name.rsplit(".", 1)[-1]]
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(self.files[name], media_type=kind, headers=headers)
 
 
 def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:

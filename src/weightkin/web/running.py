@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weightkin.errors import UnusableRegistry
-from weightkin.processes import Answer, Ended, Lost, Process, Said, Say, listen
+from weightkin.processes import Answered, Ended, Lost, Process, Said, Say, listen
 from weightkin.web.jobs import Job, Jobs
 
 Work = Callable[[str, dict[str, Any], Say], str]  # kind, what was asked, progress: the record
@@ -112,12 +112,12 @@ class Runner:
         else:
             is_over.set()
 
-    def _run(self, job: Job) -> Answer | Ended:
+    def _run(self, job: Job) -> Answered | Ended:
         """Give a job to a process of its own, and wait for the answer."""
         try:
             process = Process(self._work)
         except (EOFError, OSError) as error:
-            return Answer(Lost(f"no process could be started ({error})"))
+            return Answered(Lost(f"no process could be started ({error})"))
         try:
             with self._jobs.changed:
                 self._running[job.id] = process
@@ -128,7 +128,7 @@ class Runner:
         finally:
             process.end()
 
-    def _end(self, job: Job, result: Answer | Ended) -> None:
+    def _end(self, job: Job, result: Answered | Ended) -> None:
         """Write down what became of a job, and forget at once what it alone needed."""
         with self._jobs.changed:
             if job.id in self._cancelled:
@@ -157,7 +157,7 @@ class Runner:
         self._cancelled.discard(job.id)
         self._after()
 
-    def _listen(self, job: Job, process: Process) -> Answer | Ended:
+    def _listen(self, job: Job, process: Process) -> Answered | Ended:
         """Pass on what a process says until it answers or is gone."""
         until = time.monotonic() + MAX_JOB_SECONDS
         while (left := until - time.monotonic()) > 0:
@@ -166,7 +166,7 @@ class Runner:
                     return message
                 self._jobs.say(job.id, message.text)
         process.kill()
-        return Answer(Lost(f"stopped after {MAX_JOB_SECONDS / 3600:.0f} hours"))
+        return Answered(Lost(f"stopped after {MAX_JOB_SECONDS / 3600:.0f} hours"))
 
 
 def _print(text: str) -> None:

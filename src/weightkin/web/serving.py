@@ -159,6 +159,6 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         number = getattr(error, "errno", None)
         is_system = isinstance(error, OSError) and not isinstance(error, socket.gaierror)
         why = os.strerror(number) if is_system and number else error
-        raise UsageError(f"{host}:{port}: cannot listen there ({why})") from None
+        raise UsageError(f"{host}:{port}: cannot listen on this address ({why})") from None
     with listener:
         yield listener

@@ -43,7 +43,7 @@ def keep(file: BinaryIO, target: Path) -> None:
             shutil.copyfileobj(file, out, UPLOAD_CHUNK)
     except OSError as error:
         target.unlink(missing_ok=True)
-        raise UnusableRegistry(f"the upload cannot be kept ({error.strerror})") from None
+        raise UnusableRegistry(f"the upload cannot be stored ({error.strerror})") from None
 
 
 def tidy(uploads: Path, jobs: Jobs) -> None:
@@ -63,6 +63,6 @@ def check_head(file: BinaryIO, name: str) -> None:
     head = file.read(min(n, MOST_HEADER))
     file.seek(0)
     if n > MOST_HEADER or len(head) < n or not head.startswith(b"{"):
-        raise UnreadableModel(f"{name}: found no sketch, expected a file of `weightkin sketch`")
+        raise UnreadableModel(f"{name}: not a file that `weightkin sketch` wrote")
     if f'"{SKETCH_KEY}"'.encode() not in head:
-        raise UnreadableModel(f"{name}: found tensors, expected a sketch of `weightkin sketch`")
+        raise UnreadableModel(f"{name}: a model, not a sketch that `weightkin sketch` wrote")

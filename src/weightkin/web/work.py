@@ -62,7 +62,7 @@ def work(kind: str, asked: dict[str, Any], say: Say) -> str:
     if kind == "family":
         say(f"laying out {_all(path)}")
         return Registry(path).family(progress=_steps(say)).to_json(None)
-    raise UsageError(f"{kind}: no such job, expected compare, trace, search or family")
+    raise UsageError(f"{kind}: not a kind of job (compare, trace, search and family are)")
 
 
 def _compare(path: Path, a: int, b: int, say: Say) -> str:
@@ -71,7 +71,7 @@ def _compare(path: Path, a: int, b: int, say: Say) -> str:
     for number in (a, b):
         known = browsing.one(path, number)
         if known is None:
-            raise UsageError(f"#{number}: no such model any more, expected a registered one")
+            raise UsageError(f"#{number}: no longer registered")
         say(f"opening {known.name[:80]}")
         model, lost = _held(path, known)
         models.append(model)
@@ -85,7 +85,7 @@ def _held(path: Path, known: Registered) -> tuple[Model, Skipped | None]:
     """A model to compare, and why it is not the weights themselves."""
     sketch = browsing.sketch_of(path, known)
     if sketch is None:
-        raise UsageError(f"#{known.id}: no such model any more, expected a registered one")
+        raise UsageError(f"#{known.id}: no longer registered")
     sketch = replace(sketch, name=known.name, source=known.source, digest=known.digest)
     found = weights_of(replace(sketch, revision=known.revision or None))
     if isinstance(found, Model):

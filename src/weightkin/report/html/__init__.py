@@ -28,7 +28,6 @@ from weightkin.report.html.environment import environment, source_name
 from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
-from weightkin.report.registry import NEAREST
 from weightkin.report.terminal import TOO_FEW, is_too_few
 from weightkin.report.tree import BEHIND, UNOBSERVED
 
@@ -49,13 +48,33 @@ def page(record: Record, *, command: str = "") -> str:
         What a verb returned, or what was read back from JSON.
     command : str
         The command that made the record; by default one that would make it again.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     contents = body(record, command=command)
     return _whole(record, contents, GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS)
 
 
 def body(record: Record, *, command: str = "", is_served: bool = False) -> Markup:
-    """The contents of the page, from the sentence to the command; needs its style sheet."""
+    """The contents of the page, from the sentence to the command; needs its style sheet.
+
+    Parameters
+    ----------
+    record : Comparison, Location, FamilyGraph, Search, Trace or Check
+        What a verb returned, or what was read back from JSON.
+    command : str
+        The command that made the record; by default one that would make it again.
+    is_served : bool
+        For a page of the server: the names of registered models are links.
+
+    Returns
+    -------
+    Markup
+        HTML, everything in it escaped.
+    """
     name, values = _template(record)
     template = environment(is_served=is_served).get_template(name)
     return Markup(template.render(record=record, command=command or command_of(record), **values))
@@ -190,7 +209,6 @@ def _of_trace(record: Trace) -> dict[str, Any]:
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
-        "nearest": f"{NEAREST[0].upper()}{NEAREST[1:]}.",
     }
 
 

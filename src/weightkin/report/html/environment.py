@@ -29,7 +29,7 @@ from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printab
 from weightkin.report.tree import kind_words
 from weightkin.text import counted
 
-LONGEST_TEXT = 400  # characters of one text
+LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text
 PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
 
 
@@ -49,6 +49,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
     made.filters |= {
         "inline": lambda name: Markup(static_text(name)),
         "hash": _hash,
+        "command": lambda text: escape(cut(text, LONGEST_COMMAND)),
         "short": short,
         "unbroken": _unbroken,
         "number": format,
@@ -84,10 +85,10 @@ def static_bytes(name: str) -> bytes:
     return (files("weightkin.report") / "static" / name).read_bytes()
 
 
-def cut(text: str) -> str:
+def cut(text: str, longest: int = LONGEST_TEXT) -> str:
     """Text as it may be shown: nothing in it acts, and it has an end."""
-    if len(text) > LONGEST_TEXT:
-        return f"{printable(text[:LONGEST_TEXT])}… ({len(text):,} characters)"
+    if len(text) > longest:
+        return f"{printable(text[:longest])}… ({len(text):,} characters)"
     return printable(text)
 
 
@@ -101,7 +102,7 @@ def short(text: object, longest: int) -> str:
 
 
 def effect_words(effect: Effect | None) -> str:
-    """Median cosine of matched units, and the level expected by chance."""
+    """Median cosine of matched units, and that of the best wrong match."""
     if effect is None or effect.ratio == 0.0:
         return "–"
     return f"{effect.observed:.2f} ({max(effect.chance, 0.0):.2f})"

@@ -1,0 +1,172 @@
+"""Which units of two axes find each other, blind to signs, and the coins that their signs are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightkin.anatomy.side import Side
+from weightkin.anatomy.types import Axis
+from weightkin.arrays import Floats, Ints
+from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
+from weightkin.evidence.labels import Copies
+from weightkin.evidence.pairs import Views
+from weightkin.evidence.sample import Run
+from weightkin.evidence.signpairs import UNITS_OF_A
+from weightkin.evidence.silent import silent_of_all
+from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows
+from weightkin.stats.copies import Groups
+from weightkin.stats.matching import unit_rows
+from weightkin.stats.signs import mutual_matches
+
+
+@dataclass(frozen=True, slots=True)
+class SignMatch:
+    """Matched units of one pair of axes and the coins they show, one for each set of clones."""
+
+    a: Axis
+    b: Axis
+    units_a: Ints
+    units_b: Ints
+    signs: Floats  # +1 where the signs agree
+    observed: Floats  # |cosine| of the matched coin rows
+    chance: Floats  # |cosine| of their best other partner
+    agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
+    score: Floats  # by which they were matched
+    sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
+
+    @property
+    def n_agree(self) -> int:
+        """How many coins agree."""
+        return int((self.signs > 0).sum())
+
+    def one_of_each(self, side: int) -> SignMatch:
+        """Of every set of clones in a (0) or b (1) the match of the best score, blind to signs."""
+        order = np.argsort(-self.score, kind="stable")
+        _, first = np.unique(np.array(self.sets[side], dtype=np.int64)[order], return_index=True)
+        kept = np.sort(order[first])
+        return SignMatch(
+            a=self.a,
+            b=self.b,
+            units_a=self.units_a[kept],
+            units_b=self.units_b[kept],
+            signs=self.signs[kept],
+            observed=self.observed[kept],
+            chance=self.chance[kept],
+            agreement=self.agreement[kept],
+            score=self.score[kept],
+            sets=(tuple(self.sets[0][i] for i in kept), tuple(self.sets[1][i] for i in kept)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignPair:
+    """Two models whose signs are compared, what they are seen through, and all that was seen."""
+
+    a: Side
+    b: Side
+    seed: int
+    through: tuple[TokenRows | None, TokenRows | None]
+    copies: tuple[Copies, Copies]
+
+
+def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
+    """The units of two axes that find each other, with their signs; None without coins.
+
+    Parameters
+    ----------
+    both : SignPair
+        The models; what is read of the axes is added to its copies.
+    axis_a, axis_b : Axis
+        One of each.
+    run : Run
+        Units of a that look for a partner among all of b.
+
+    Returns
+    -------
+    SignMatch or None
+        One coin for each unit with a partner whose sign can be told.
+    """
+    a, b = both.a, both.b
+    seen = _cosines(both, axis_a, axis_b, run)
+    if seen is None:
+        return None
+    score, coins = seen.score, seen.coins
+    unused = silent_of_all(a.model, axis_a) - run.start
+    score[unused[(unused >= 0) & (unused < len(score))]] = -np.inf
+    score[:, silent_of_all(b.model, axis_b)] = -np.inf
+    rng = np.random.default_rng([both.seed, 5, axis_a.block + 1])
+    units_a, units_b = mutual_matches(score, rng)
+    values = coins[units_a, units_b]
+    is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
+    units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
+    others = np.abs(coins[units_a])
+    others[np.arange(len(units_a)), units_b] = -1.0
+    alone = [(t[units_a].argmax(axis=1) == units_b) for t in seen.blind]
+    of_a, of_b = seen.of_a, seen.of_b
+    both.copies[0].look(axis_a, of_a)
+    both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
+    return SignMatch(
+        a=axis_a,
+        b=axis_b,
+        units_a=units_a,
+        units_b=units_b,
+        signs=np.sign(values),
+        observed=np.abs(values),
+        chance=others.max(axis=1, initial=-1.0),
+        agreement=np.all(alone, axis=0).astype(np.float32),
+        score=score[units_a, units_b],
+        sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cosines:
+    """Units of a against all of b."""
+
+    score: Floats  # summed over the views, blind to signs
+    coins: Floats  # of the rows that show the sign
+    blind: list[Floats]  # by view, blind to signs
+    of_a: Views  # narrow rows by which clones are told
+    of_b: Views
+
+
+def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines | None:
+    a, b = both.a, both.b
+    frame_a, frame_b = both.through
+    rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
+    coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
+    step = UNITS_AT_ONCE if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    blind: dict[str, list[Floats]] = defaultdict(list)
+    scores, cosines = [], []
+    chunks: list[Views] = []
+    rows_b: Views = {}
+    for start in range(0, axis_b.n_units, step):
+        chunk = unit_features(b, axis_b, start, start + step, frame_b)
+        shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
+        if coin not in shared:
+            return None
+        parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
+        unsigned = {r: x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()}
+        for r, x in unsigned.items():
+            blind[r].append(x)
+        scores.append(sum(unsigned.values()))
+        cosines.append(parts[coin])
+        rows_b = rows_b or chunk
+        if frame_b is None:
+            chunks.append(narrowed_views(chunk))
+    if frame_b is None:
+        of_a, of_b = narrowed_views(rows_a), joined(chunks)
+    else:  # clones are told by their weights, whatever they are seen through
+        of_a = joined(weights_of(a, axis_a, run)) or narrowed_views(rows_a)
+        of_b = joined(weights_of(b, axis_b, Run(0, axis_b.n_units))) or narrowed_views(rows_b)
+    tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
+    return _Cosines(
+        score=np.asarray(np.concatenate(scores, axis=1), dtype=np.float32),
+        coins=np.concatenate(cosines, axis=1),
+        blind=[table for table in tables if table.shape[1] == axis_b.n_units],
+        of_a=of_a,
+        of_b=of_b,
+    )
