@@ -36,8 +36,9 @@ dot, ``#`` a number, ``*`` any run of letters, digits and underscores, ``(a|b)``
 is ``role: dimensions``, or ``group role: dimensions`` where a block has several attentions or MLPs
 (``cross``, ``shared``; ``#`` is the number of an expert). Further facts stand beside it, which is
 ``is`` then: ``fixed`` (why V/O dimensions and heads of its attention are not relabelled freely),
-``heads_fixed`` (the same for heads alone), ``stack`` (the only one it belongs to), ``behind`` (a
-module that feeds it, if present, instead of the residual stream). Dimensions, one word each in the
+``heads_fixed`` (the same for heads alone), ``stack`` (the only one it belongs to), ``fused`` (``by
+head``: the queries of a key head, the key and the value stand together), ``behind`` (a module that
+feeds it, if present, instead of the residual stream). Dimensions, one word each in the
 order of the stored shape:
 
 =========  =============================================================================
