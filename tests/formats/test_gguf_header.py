@@ -120,6 +120,13 @@ def test_numbers_that_describe_no_tokens_are_named(tmp_path, monkeypatch, key, k
     assert model.rows("w").tolist() == [[0, 1, 2], [3, 4, 5]]  # what follows is found
 
 
+def test_without_tokens_no_number_describes_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_LISTED", 0)
+    scores = ("tokenizer.ggml.scores", ARRAY, (F32, [0.5]))
+    assert open_model(gguf(tmp_path / "x.gguf", [scores], [W])).problems
+    assert not open_model(gguf(tmp_path / "x.gguf", [TOKENS, scores], [W])).problems
+
+
 def test_all_such_numbers_count_together(tmp_path, monkeypatch):
     monkeypatch.setattr("weightkin.formats.gguf_file.MAX_LISTED", 3)
     lists = [(f"list {i}", ARRAY, (U32, [1, 2])) for i in range(2)]

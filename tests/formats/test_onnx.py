@@ -10,6 +10,7 @@ from tests import writers
 from tests.formats.handmade import refusal
 from weightkin.errors import WeightkinError
 from weightkin.formats import open_model
+from weightkin.formats.onnx_names import is_own_name
 
 package = pytest.importorskip("onnx")
 helper = package.helper
@@ -103,6 +104,21 @@ def test_a_name_comes_from_the_scopes_then_from_the_operator(tmp_path, scopes, o
     model = open_model(saved(tmp_path / "x.onnx", [node], {"123": w}))
     assert list(model.tensors) == [name]
     np.testing.assert_array_equal(model.rows(name), w.T)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_own"),
+    [
+        ("fc.weight", True),
+        ("encoder/w", True),
+        ("bias", True),
+        ("123", False),
+        ("onnx::fc.weight", False),
+        ("/fc/Constant.value", False),
+    ],
+)
+def test_names_that_exporters_make_up_are_not_kept(name, is_own):
+    assert is_own_name(name) is is_own
 
 
 def test_a_gemm_with_transposed_weights_keeps_them(tmp_path):

@@ -339,3 +339,16 @@ def test_a_tensor_inside_an_operator_is_named_after_it_or_after_what_it_makes(tm
     assert set(model.tensors) == set(names)
     for name, x in zip(names, arrays, strict=True):
         np.testing.assert_array_equal(model.rows(name), x)
+
+
+def test_graphs_that_train_a_model_hold_tensors_too(tmp_path, rng):
+    arrays = {name: weights(rng, 4, 4) for name in ("fc.weight", "first.step", "each.step")}
+    model = helper.make_model(graph([], {"fc.weight": arrays["fc.weight"]}))
+    training = model.training_info.add()
+    training.initialization.CopyFrom(graph([], {"first.step": arrays["first.step"]}))
+    training.algorithm.CopyFrom(graph([], {"each.step": arrays["each.step"]}))
+    package.save(model, tmp_path / "x.onnx")
+    read = open_model(tmp_path / "x.onnx")
+    assert set(read.tensors) == set(arrays)
+    for name, x in arrays.items():
+        np.testing.assert_array_equal(read.rows(name), x)

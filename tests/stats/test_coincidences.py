@@ -16,7 +16,7 @@ from weightkin.stats.coincidences import (
     log_evalues,
     mix_log_evalue,
 )
-from weightkin.stats.matching import Matching, match_rows, unit_rows, usable_rows
+from weightkin.stats.matching import Matching, centred, match_rows, unit_rows, usable_rows
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
@@ -104,6 +104,24 @@ def test_dead_and_duplicated_rows_never_coincide(rng):
     assert (matching.cosine[out] == -np.inf).all()
     counted = count_coincidences(matching)
     assert counted.forward == counted.n_units == 15
+
+
+def test_centred_units_keep_no_mean_and_no_direction_that_most_share(rng):
+    shared = rng.standard_normal(40)
+    own = 0.1 * rng.standard_normal((30, 40))
+    units = (own + rng.uniform(1, 2, (30, 1)) * shared + rng.normal(0, 9, (30, 1))).astype(
+        np.float32
+    )
+    found = centred(units)
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-4)
+    direction = shared - shared.mean()
+    left = found @ direction / np.linalg.norm(direction)
+    assert np.abs(left).max() < 0.1 * np.abs(units @ direction / np.linalg.norm(direction)).min()
+    order = rng.permutation(30)
+    np.testing.assert_allclose(centred(units[order]), found[order], atol=1e-4)
+    expected = own - own.mean(axis=1, keepdims=True)
+    expected -= np.outer(expected @ direction, direction) / (direction @ direction)
+    assert np.linalg.norm(found - expected) < 0.2 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e18, 1e30])

@@ -39,6 +39,14 @@ def test_all_in_order_is_one_over_n_factorial():
     assert log_evalue(0, 0) == 0.0
 
 
+@pytest.mark.parametrize(("length", "n"), [(1, 1), (1, 4), (2, 4), (4, 4), (3, 7), (7, 7)])
+def test_the_evalue_is_the_mean_over_all_lengths_reached(length, n):
+    """Each at one over its bound, which is no more than one."""
+    bounds = [min(1.0, math.comb(n, k) / math.factorial(k)) for k in range(1, length + 1)]
+    expected = sum(1 / bound for bound in bounds) / n
+    assert log_evalue(length, n) == pytest.approx(math.log(expected))
+
+
 def test_survivors_of_pruning_keep_their_order(rng):
     x = rng.standard_normal((64, 32)).astype(np.float32)
     kept = np.sort(rng.choice(64, 40, replace=False))

@@ -128,8 +128,7 @@ def _proposed(
         (other not in roots, -_correlation(tokens[other], tokens[child]), child, other)
         for k, child in enumerate(alone)
         for other in (*roots, *alone[:k])
-        if members[other].model
-        and members[child].model  # a sketch cannot be looked at again
+        if all(members[k].model for k in (other, child))  # a sketch cannot be looked at again
         and _may_be_kin(members[other], members[child])
     )
 
@@ -294,7 +293,5 @@ def _compared(members: Sequence[Member], a: int, b: int, settings: Settings) -> 
 
 def _may_be_kin(a: Member, b: Member) -> bool:
     """Of one family, or of one residual width."""
-    if a.sketch.family == b.sketch.family:
-        return True
     widths = [{x.n_units for x in m.sketch.anatomy.axes if x.kind == "residual"} for m in (a, b)]
-    return bool(widths[0] & widths[1])
+    return a.sketch.family == b.sketch.family or bool(widths[0] & widths[1])
