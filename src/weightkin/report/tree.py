@@ -141,8 +141,7 @@ def kind_words(edge: FamilyEdge) -> str:
     number = "" if number == edge.kind else number  # a merge by the method of that name
     also = edge.kind_details.get("also")
     others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
-    kinds = " and ".join([printable(edge.kind), *others])
-    return kinds + (f" ({number})" if number else "")
+    return " and ".join([printable(edge.kind), *others]) + (f" ({number})" if number else "")
 
 
 def _tree(
@@ -159,8 +158,7 @@ def _tree(
     while stack:
         edge, indent, is_last = stack.pop()
         children = below.get(edge.child, [])
-        sure, unsure = drawn.solid
-        line = sure if edge.direction == "determined" else unsure
+        line = drawn.solid[edge.direction != "determined"]
         corner = drawn.last if is_last else drawn.branch
         title = _title(nodes[edge.child], drawn)
         inner = indent + (" " if is_last else drawn.pass_by) + "   "
