@@ -69,7 +69,7 @@ def test_a_running_clock_alone_leaves_the_direction_undetermined(zoo):
     assert derived.parent == "undetermined"
     (found,) = [x for x in derived.evidence if x.code == "unused-rows"]
     assert "than in a, so a was trained less" in found.sentence
-    assert found.sentence.endswith("(not counted: from a pair alone it gives no direction)")
+    assert found.sentence.endswith("the parent or an older sibling (not counted)")
     assert derived.evidence[-1].code == "ask-relatives"
 
 

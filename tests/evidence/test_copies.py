@@ -100,7 +100,7 @@ def test_copied_heads_are_no_heads_of_their_own(rng, name):
     a, b = _sides(name, rng)
     stage = run_stage(_bench(a, b), "heads", {})
     assert not stage.tests
-    assert "copies of others" in stage.skipped[-1].sentence
+    assert "copies of other heads" in stage.skipped[-1].sentence
 
 
 @pytest.mark.parametrize("name", ["2 heads x 16", "8 heads x 8, trained apart"])

@@ -124,7 +124,7 @@ def test_what_is_no_record_is_one_line(text):
 def test_a_name_twice_is_refused(records):
     text = json.dumps(records[0])
     twice = '{"verdict": "no-evidence", ' + text[1:]
-    assert "twice" in outcome(twice)
+    assert "a name is repeated" in outcome(twice)
 
 
 def test_a_deep_value_is_refused(records):

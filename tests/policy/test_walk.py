@@ -373,7 +373,8 @@ def test_parts_of_a_forbidden_model_in_several_models_are_weighed_together(tmp_p
     assert check(tmp_path / "m0", deny=[DENIED]).outcome == "pass"
     record = check(tmp_path, deny=[DENIED])
     assert record.outcome == "incomplete"
-    assert "bytes of 8 models are together" in record.models[0].findings[0].sentence
+    finding = record.models[0].findings[0]
+    assert (finding.code, finding.data["n_models"]) == ("hidden-together", 8)
     assert check([tmp_path / "m0", tmp_path / "m1"], deny=[DENIED]).outcome == "incomplete"
 
 

@@ -205,7 +205,7 @@ def test_a_log_that_cannot_be_taken_up_is_not_passed_over(path, family, monkeypa
     path.with_name(path.name + log).write_bytes(b"changes" * 100)
     monkeypatch.setattr(os, "access", lambda *_: False)
     searched, gate = answers(path, family)
-    assert "not in the registry's file yet" in searched
+    assert "has changes that are not in the registry yet" in searched
     assert gate == "incomplete"
 
 

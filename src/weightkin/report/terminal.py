@@ -221,8 +221,8 @@ def _unusual(record: Comparison) -> list[str]:
             if effect.ratio >= UNUSUAL:
                 return [
                     f"  note: matched units are unusually alike (cosine {effect.observed:.2f}, best"
-                    f" wrong match {effect.chance:.2f}); exact tests cannot use this, but it makes"
-                    " a relation plausible"
+                    f" wrong match {effect.chance:.2f}); exact tests cannot use this, and a"
+                    " relation is not ruled out"
                 ]
     return []
 
