@@ -194,3 +194,22 @@ def test_a_converted_file_has_the_keys_of_its_original(tmp_path):
         assert stored != module
         assert original_name(facts, f"{stored}.{leaf}") == name
         assert str(key).startswith("decoder")
+
+
+@pytest.mark.parametrize("n_key_heads", [1, 2, 4])
+def test_heads_in_one_matrix_are_where_the_library_takes_them_from(n_key_heads):
+    torch, hf = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 1, "vocab_size": 40}
+    config = hf.FalconConfig(
+        **sizes, new_decoder_architecture=True, num_kv_heads=n_key_heads, bias=False
+    )
+    model = hf.FalconForCausalLM(config)
+    infos = {n: TensorInfo(n, "F32", tuple(x.shape), 0) for n, x in model.state_dict().items()}
+    found = role_pieces(infos, {"": 4})
+    rows = torch.arange(8.0 * (4 + 2 * n_key_heads))[None, None]
+    split = model.transformer.h[0].self_attention._split_heads(rows)
+    for role, x in zip(("attn.q", "attn.k", "attn.v"), split, strict=True):
+        heads = x[0, 0].reshape(-1, 8)
+        step = len(heads) // n_key_heads if role != "attn.q" else 1  # repeated for every query
+        spans = found[RoleKey("decoder", 0, role)].spans
+        assert [i for a, b in spans for i in range(a, b)] == heads[::step].flatten().tolist()

@@ -33,6 +33,7 @@ def _is_ours(url, address):
     return url.startswith((f"{address}/", "data:", "blob:"))
 
 
+PATHS = ("/", "/models/2", "/compare", "/search", "/jobs", "/about", "/family")
 OUTSIDE = """[...document.querySelectorAll('.scroll, .scroll td, .scroll code, .scroll time')]
     .filter(x => x.scrollWidth > x.clientWidth + 1 && getComputedStyle(x).display != 'inline'
         || x.getBoundingClientRect().right > innerWidth).map(x => x.outerHTML.slice(0, 200))"""
@@ -122,7 +123,7 @@ def test_every_page_fits_a_phone_and_is_read_in_both_colours(visit):
         assert page.evaluate(OUTSIDE) == []
         assert page.evaluate(LINES_OF_DATES) == [1]
         page.set_viewport_size({"width": 390, "height": 844})
-        for path in ("/", "/models/2", "/compare", "/search", "/jobs", "/about", "/family"):
+        for path in PATHS:
             page.goto(f"{page.url.split('/', 3)[0]}//{page.url.split('/')[2]}{path}")
             assert not is_wide(page), path
             expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -25,15 +25,18 @@ def check(
     ],
     *,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Policy file (default: built-in levels).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Policy file (default: every rule at its built-in level)."
+        ),
     ] = None,
     registry: RegistryFile = None,
     expect_parent: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SOURCE|#ID",
-            help="A model that must share weights with this one, and not be derived from it"
-            " (repeatable).",
+            help="A required parent: reported if it shares no weights with the checked model, or"
+            " was derived from it (repeatable).",
         ),
     ] = None,
     deny: Annotated[
@@ -52,7 +55,10 @@ def check(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """Check models against a policy. Exit code 0: passed; 1: rule hit; 2: incomplete."""
+    """Check models against a policy.
+
+    Exit codes: 0 passed, 1 rule broken, 2 incomplete, 3 no result, 4 wrong command line.
+    """
     from weightkin.formats.write_guard import refuse_inside
     from weightkin.policy import check as run
     from weightkin.report.checking import check_lines

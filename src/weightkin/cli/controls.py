@@ -10,7 +10,7 @@ from weightkin.cli.answers import Answer, shared
 from weightkin.cli.options import A, AsJson, B, Controls
 
 controls = typer.Typer(
-    help="Manage the unrelated pairs that calibrated evidence is compared with.",
+    help="Manage known unrelated pairs (for calibrated evidence).",
     no_args_is_help=True,
 )
 

@@ -36,9 +36,10 @@ INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
     help="Do two models share weights? Exact p-values, effect sizes, recomputable evidence.",
-    epilog="Exit codes: 0 done, whatever the verdict; 1 --fail-if, verify or policy hit; 2 the"
-    " result is incomplete (something could not be read, a hub cannot be reached, or an internal"
-    " error); 3 no result, because a model that is needed cannot be read; 4 wrong command line.",
+    epilog="Exit codes: 0 done, whatever the verdict; 1 the condition of"
+    " --fail-if is met, verify found a difference, or a policy rule was broken; 2 the result is"
+    " incomplete (something could not be read, a hub cannot be reached, or an internal error;"
+    " outranks 1); 3 no result: a model that is needed cannot be read; 4 wrong command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +49,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point. The only place where a `WeightkinError` is caught."""
+    """Entry point: an error of a command becomes one line and its exit code."""
     # matrices here are small: one thread is faster, and sums in the same order on every machine
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     out = guard_streams()

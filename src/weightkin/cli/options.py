@@ -45,7 +45,7 @@ RegistryFile = Annotated[
         "--registry",
         metavar="FILE",
         envvar="WEIGHTKIN_REGISTRY",
-        help="Registry file (default: one in your data folder; none for check and tree).",
+        help="Registry file (check and tree use none unless it is given; others have a default).",
     ),
 ]
 OnlyEstimate = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -173,11 +174,8 @@ class Looks:
             is_alike = np.abs(sizes[0] / sizes[1][best] - 1) < SAME_SIZE
             is_plain &= bool(is_alike.mean() > MIN_UNIT_SHARE)
             is_ordered &= bool((best == at).mean() > MIN_UNIT_SHARE)
-        shapes = [
-            sorted(t.shape for t in self.members[i].sketch.tensors.values())
-            for i in (parent, child)
-        ]
-        is_same = shapes[0] == shapes[1]
+        one, other = (self.members[i].sketch.tensors.values() for i in (parent, child))
+        is_same = sorted(t.shape for t in one) == sorted(t.shape for t in other)
         return is_same, self._same_values(parent, child), is_plain, is_ordered
 
     def _seen(
@@ -211,17 +209,16 @@ class Looks:
         if a.model is None or b.model is None:
             return False
         there = b.sketch.tensors
-        sizes = {
-            (t.stored_name, there[name].stored_name): t.matrix_shape[0] * t.matrix_shape[1]
-            for name, t in a.sketch.tensors.items()
-            if name in there and t.shape == there[name].shape and len(t.shape) == 2
-            if not (t.is_cut or there[name].is_cut)
-            if t.stored_name in a.model.tensors and there[name].stored_name in b.model.tensors
-        }
-        small = sorted(sizes, key=lambda both: (sizes[both], both))[:N_MATRICES]
+        both = ((x, there[name]) for name, x in a.sketch.tensors.items() if name in there)
+        small = sorted(
+            (math.prod(x.shape), x.stored_name, y.stored_name)
+            for x, y in both
+            if x.shape == y.shape and len(x.shape) == 2 and not (x.is_cut or y.is_cut)
+            if x.stored_name in a.model.tensors and y.stored_name in b.model.tensors
+        )[:N_MATRICES]
         return bool(small) and all(
             np.array_equal(np.sort(a.model.rows(n), axis=None), np.sort(b.model.rows(m), axis=None))
-            for n, m in small
+            for _, n, m in small
         )
 
 

@@ -66,7 +66,31 @@ def look(
     """Compare a model with all that is named, and place it among the registered ones.
 
     The level is paid: each named model gets its share of ``alpha``, the registry one of its own.
-    Registered models whose numbers are in ``also`` are compared whatever their vectors say.
+
+    Parameters
+    ----------
+    model : Model
+        The one at the gate.
+    named : mapping
+        What the names of the policy mean.
+    registry : Registry, optional
+        Where its place is looked for.
+    also : collection of int
+        Numbers of registered models that are compared whatever their vectors say.
+    alpha : float
+        Level of everything together.
+    seed : int
+        Of the tests.
+
+    Returns
+    -------
+    Known
+        All comparisons, by name and by number.
+
+    Raises
+    ------
+    UnusableRegistry
+        The registry cannot be read.
     """
     known = [x for meant in named.values() if isinstance(meant, Meant) for x in meant.models]
     trace = None
@@ -129,7 +153,24 @@ class _Tester:
 
 
 def members_of(registered: Registered, registry: Registry, alpha: float, seed: int) -> set[int]:
-    """Ids of the registered models that share weights with one, itself among them."""
+    """Ids of the registered models that share weights with one, itself among them.
+
+    Parameters
+    ----------
+    registered : Registered
+        The one model.
+    registry : Registry
+        Where it is registered.
+    alpha : float
+        Level of the search.
+    seed : int
+        Of the tests.
+
+    Returns
+    -------
+    set of int
+        Numbers in the registry.
+    """
     trace = registry.trace(f"#{registered.id}", alpha=alpha, seed=seed, fresh=True).search
     return {registered.id, *(x.model.id for x in trace.relatives if x.verdict == "dependent")}
 

@@ -54,19 +54,24 @@ def _images(x: Mapping[str, Any]) -> str:
 def _unused_rows(x: Mapping[str, Any]) -> str:
     older = x["a"] if x["c"] < 1 else x["b"]
     return (
-        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
-        f"{x['c']:.6f} times as large in {x['b']} as in {x['a']}: {older} is older, which makes it "
-        "a parent or an older sibling (not counted: from a pair alone it gives no direction)"
+        f"unused tokens: the embedding rows of {x['n_rows']} tokens that training never used are "
+        f"{_smaller(x['c'])} in {x['b']} than in {x['a']}, so {older} was trained less: it may be "
+        "the parent or an older sibling (not counted)"
     )
 
 
 def _shrank(x: Mapping[str, Any]) -> str:
     side = "for" if x["log_odds"] > 0 else "against"
     return (
-        f"unused tokens: the rows of {x['n_rows']} tokens that training never used are "
-        f"{x['c']:.6f} times as large as in the parent (weight decay): counted {side} this "
-        f"direction (log-odds {x['log_odds']:+.1f})"
+        f"unused tokens: the embedding rows of {x['n_rows']} tokens that training never used are "
+        f"{_smaller(x['c'])} than in the parent (weight decay), which speaks {side} this direction "
+        f"(log-odds {x['log_odds']:+.1f})"
     )
+
+
+def _smaller(factor: float) -> str:
+    change = 100 * abs(1 - factor)
+    return f"{change:.2g} % {'smaller' if factor < 1 else 'larger'}"
 
 
 def _mixture(x: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
     "forbidden-ancestor": (
         "The model shares weights with a forbidden model.",
         "The two share weights or an initialisation; a common ancestor counts too. Train from "
-        "another base, or remove the model from the list.",
+        "another base, or stop forbidding that model (policy file, --deny).",
     ),
     "forbidden-family": (
         "The model has a relative in the family of a forbidden model.",

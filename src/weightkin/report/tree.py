@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weightkin.errors import UsageError
@@ -47,6 +47,7 @@ class _Lines:
     pass_by: str
     solid: tuple[str, str]  # direction determined, undetermined
     cut: str
+    width: int = WIDE
 
 
 UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
@@ -66,7 +67,7 @@ def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WI
 
 def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
     """The sentence, a tree for each family, models without relatives."""
-    drawn = UNICODE if is_unicode else ASCII_LINES
+    drawn = replace(UNICODE if is_unicode else ASCII_LINES, width=width)
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
     for edge in graph.edges:
@@ -79,7 +80,7 @@ def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = W
     for component in sorted(graph.families, key=len, reverse=True):
         lines.append("")
         for root in [x for x in component if x not in above]:
-            lines += _tree(root, nodes, above, below, drawn, graph.alpha, width)
+            lines += _tree(root, nodes, above, below, drawn, graph.alpha)
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
     open_ = dict.fromkeys(graph.untested, "  not testable with any other model")
     titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
@@ -140,8 +141,7 @@ def kind_words(edge: FamilyEdge) -> str:
     number = "" if number == edge.kind else number  # a merge by the method of that name
     also = edge.kind_details.get("also")
     others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
-    kinds = " and ".join([printable(edge.kind), *others])
-    return kinds + (f" ({number})" if number else "")
+    return " and ".join([printable(edge.kind), *others]) + (f" ({number})" if number else "")
 
 
 def _tree(
@@ -151,7 +151,6 @@ def _tree(
     below: Mapping[str, list[FamilyEdge]],
     drawn: _Lines,
     alpha: float,
-    width: int,
 ) -> Iterator[str]:
     """Depth first with a stack: chains may be longer than Python recurses."""
     yield _title(nodes[root], drawn)
@@ -159,17 +158,18 @@ def _tree(
     while stack:
         edge, indent, is_last = stack.pop()
         children = below.get(edge.child, [])
-        sure, unsure = drawn.solid
-        line = sure if edge.direction == "determined" else unsure
+        line = drawn.solid[edge.direction != "determined"]
         corner = drawn.last if is_last else drawn.branch
         title = _title(nodes[edge.child], drawn)
         inner = indent + (" " if is_last else drawn.pass_by) + "   "
         bar = drawn.pass_by if children else " "
         under = f"{inner}{bar} "
-        yield from with_words(f"{indent}{corner}{line}{title}  ", _words(edge, alpha), under, width)
+        yield from with_words(
+            f"{indent}{corner}{line}{title}  ", _words(edge, alpha), under, drawn.width
+        )
         for other in above[edge.child][1:]:
             head = f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  "
-            yield from with_words(head, _words(other, alpha), under, width)
+            yield from with_words(head, _words(other, alpha), under, drawn.width)
         stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
 
 

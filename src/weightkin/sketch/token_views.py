@@ -90,7 +90,22 @@ def tokens_of(model: Model, anatomy: Anatomy) -> Tokens:
 
 
 def take_views(model: Model, anatomy: Anatomy, tokens: Tokens) -> TokenViews:
-    """Read the views of a model through the tokens that `tokens_of` chose."""
+    """Read the views of a model through the tokens that `tokens_of` chose.
+
+    Parameters
+    ----------
+    model : Model
+        Only the rows of the views are read.
+    anatomy : Anatomy
+        Its axes.
+    tokens : Tokens
+        Rows of its token table.
+
+    Returns
+    -------
+    TokenViews
+        With a code in the place of views that it cannot have.
+    """
     stream = _text_stream(model, anatomy)
     if stream is None or not len(tokens.rows):
         return TokenViews(NO_TOKENS, "no-embedding", "no-embedding")
@@ -105,7 +120,22 @@ def take_views(model: Model, anatomy: Anatomy, tokens: Tokens) -> TokenViews:
 
 
 def signs(view: int, side: int, n_tokens: int) -> Doubles:
-    """The fixed signs of a view, ``(256, n_tokens)``; two sides make a product."""
+    """The fixed signs of a view; two sides make a product.
+
+    Parameters
+    ----------
+    view : int
+        0 for values, 1 for keys.
+    side : int
+        0 or 1.
+    n_tokens : int
+        How many signs each of the 256 rows has.
+
+    Returns
+    -------
+    (256, n_tokens) array
+        Of 1 and -1.
+    """
     rows = np.arange(N_PRODUCTS)[:, None] + N_PRODUCTS * (2 * view + side)
     bits = hashed(((rows << 20) + np.arange(n_tokens)).ravel()) >> np.uint64(63)
     return np.where(bits, 1.0, -1.0).reshape(N_PRODUCTS, n_tokens)

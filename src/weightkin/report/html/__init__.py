@@ -30,6 +30,7 @@ from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
 from weightkin.report.terminal import TOO_FEW, is_too_few
 from weightkin.report.tree import BEHIND, UNOBSERVED
+from weightkin.text import counted
 
 __all__ = ["Record", "body", "notebook_html", "page"]
 
@@ -123,13 +124,13 @@ def _title(record: Record) -> str:
         case Comparison() | Location():
             return " and ".join(_names(record))
         case FamilyGraph():
-            return f"Family of {len(record.nodes)} models"
+            return f"Family graph of {counted(len(record.nodes), 'model')}"
         case Search():
             return f"Relatives of {record.name}"
         case Trace():
             return f"Lineage of {record.search.name}"
         case Check():
-            return f"Check of {len(record.models)} models"
+            return f"Check of {counted(len(record.models), 'model')}"
 
 
 def _template(record: Record) -> tuple[str, dict[str, Any]]:
