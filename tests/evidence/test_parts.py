@@ -18,10 +18,10 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import OtherStacks, Pairing
 from weightkin.evidence.stage import DROPPED, Stage
 from weightkin.evidence.units import STRAIGHT_FAILS
-from weightkin.evidence.verdict import layers, not_read, parts, skipped
+from weightkin.evidence.verdict import has_units, layers, not_read, parts, skipped
 from weightkin.formats import model_from_arrays
 from weightkin.formats.model import Problem
-from weightkin.records import Effect, left_out
+from weightkin.records import Effect, Test, left_out
 from weightkin.stats.coincidences import Z_GRID
 
 ALPHA = 1e-6
@@ -258,3 +258,18 @@ def test_each_gap_is_listed_once():
     again = left_out("heads", "no-view-read")
     ran = StagesRun((stage(), stage("vo")), {}, skipped=(again, again))
     assert skipped(side(), side(), ran, NO_OTHERS) == (again,)
+
+
+def test_a_comparison_has_units_where_any_test_had_some():
+    def ran(*n_units):
+        return StagesRun(tuple(stage(tests=(counted(n),)) for n in n_units), {})
+
+    def counted(n):
+        return Test(
+            name="unit-coincidences", axis="mlp", trusts="either", block_a="decoder.0",
+            block_b="decoder.0", n_units=n, statistic=0.0, log10_pvalue=0.0, null="exact",
+        )  # fmt: skip
+
+    assert has_units(ran(0, 3)) is True
+    assert has_units(ran(0, 0)) is False
+    assert has_units(ran()) is False

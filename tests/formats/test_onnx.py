@@ -100,6 +100,7 @@ def test_a_name_comes_from_the_bias_where_no_scope_is_known(tmp_path):
 def test_a_name_comes_from_the_scopes_then_from_the_operator(tmp_path, scopes, operator, name):
     node = helper.make_node("MatMul", ["x", "123"], ["y"], operator)
     node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=scopes)
+    node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="in 'a', in 'b'")
     w = np.arange(6, dtype=np.float32).reshape(2, 3)
     model = open_model(saved(tmp_path / "x.onnx", [node], {"123": w}))
     assert list(model.tensors) == [name]

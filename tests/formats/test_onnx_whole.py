@@ -352,3 +352,13 @@ def test_graphs_that_train_a_model_hold_tensors_too(tmp_path, rng):
     assert set(read.tensors) == set(arrays)
     for name, x in arrays.items():
         np.testing.assert_array_equal(read.rows(name), x)
+
+
+@pytest.mark.parametrize(
+    "code", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
+)
+def test_every_type_of_numbers_is_read(code, tmp_path):
+    x = np.arange(6).astype(code)
+    model = open_model(saved(tmp_path / "x.onnx", [], {"fc.bias": x}))
+    assert not model.problems
+    np.testing.assert_array_equal(model.rows("fc.bias"), x.astype(F32))
