@@ -103,7 +103,7 @@ def current(
     Returns
     -------
     FamilyGraph, Sketches, bool, or None
-        The graph, the sketches of its nodes, and whether it grew. Of few models it is laid out
+        The graph, the sketches of its nodes, and whether it grew. Of few models it is computed
         where none is kept. None where nothing is kept of many, or too much has changed since.
     """
     old = kept(connection, alpha=alpha, seed=seed)
