@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -28,7 +28,15 @@ from weightkin.lineage.second_look import second_look
 
 FITTED = "parents.json.xz"
 MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
-Merged = Mapping[int, tuple[int, float]]  # child: the parent that counts most, and how probable
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A member that is a mixture: its parents, the one that counts most first, how probable."""
+
+    child: int
+    parents: tuple[int, ...]
+    share: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +95,14 @@ class Posterior:
         return np.minimum(sole_roots(*self.weights), self.roots)
 
 
-def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = None) -> Posterior:
+def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] = ()) -> Posterior:
     """Probabilities of all parents in a family.
 
     Parameters
     ----------
     measured, pairs : Measured, PairMeasures
         Of its members and candidate pairs; all other pairs have no weight.
-    merged : mapping, optional
+    merged : sequence of Mixed
         Members that are mixtures.
 
     Returns
@@ -113,7 +121,7 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = N
 
 
 def joined(
-    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Merged | None = None
+    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Sequence[Mixed] = ()
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
     n = len(odds[1])
@@ -122,10 +130,11 @@ def joined(
     roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
-    for child, (parent, share) in (merged or {}).items():
-        weights[:, child] *= 1.0 - share
-        roots[child] *= 1.0 - share
-        weights[parent, child] += share
+    for one in merged:
+        weights[:, one.child] *= 1.0 - one.share
+        roots[one.child] *= 1.0 - one.share
+        weights[one.parents[0], one.child] += one.share
+        weights[one.child, list(one.parents)] *= 1.0 - one.share
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 
