@@ -139,9 +139,7 @@ def test_equal_values_under_other_names_are_one_node_of_a_registry(registry, fam
         node = next(n for n in graph.nodes if n.name == "child")
         assert (node.duplicates, node.registered) == (("bare",), (2, 8))
     found = registry.trace("bare").search
-    assert [(s.parent, s.kind, s.direction) for s in found.parents] == [
-        ("root", "fine-tuned", "undetermined")  # of training no direction is claimed yet
-    ]
+    assert [(s.parent, s.kind) for s in found.parents] == [("root", "fine-tuned")]
     registry.remove("child")
     assert next(n for n in registry.family().nodes if n.name == "bare").registered == (8,)
 
