@@ -41,8 +41,9 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Powers:
-    """How log-odds become weights."""
+    """How log-odds become weights, in families of at most so many members."""
 
+    most: int
     pairs: float
     roots: float
     shift: float  # of the roots
@@ -54,7 +55,11 @@ class Pass:
 
     pairs: Boosted
     roots: Boosted
-    powers: Powers
+    powers: tuple[Powers, ...]  # of small families first
+
+    def power(self, n: int) -> Powers:
+        """What holds for a family of n members."""
+        return next((x for x in self.powers if n <= x.most), self.powers[-1])
 
     def odds(
         self, around: Around, features: Mapping[str, Doubles], n: int
@@ -110,11 +115,12 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] =
     Posterior
         Of the family as a whole.
     """
+    n = measured.n
     around, features = pair_features(measured, pairs)
     first, second = fitted().passes
-    found = joined(around, first.odds(around, features, measured.n), first.powers, merged)
+    found = joined(around, first.odds(around, features, n), first.power(n), merged)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, measured.n), second.powers, merged)
+    last = joined(around, second.odds(around, again, n), second.power(n), merged)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
@@ -144,6 +150,7 @@ def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
     first, second = (
-        Pass(boosted(x["pairs"]), boosted(x["roots"]), Powers(*x["powers"])) for x in kept["passes"]
+        Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
+        for x in kept["passes"]
     )
     return Fitted((first, second), kept["least"], tuple(kept["merged"]))
