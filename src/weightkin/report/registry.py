@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from weightkin.records.form import probability_words
 from weightkin.records.registry import Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
@@ -103,10 +103,8 @@ def _relative(x: Relative) -> str:
 
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    sure = probability_words(step.direction_probability)
-    sure = sure if step.direction == "determined" else f"undetermined, {sure}"
     parent = numbered(step.parent, step.parent_id)
-    return f"{parent} ({printable(step.kind)}{weight}; direction {sure})"
+    return f"{parent} ({printable(step.kind)}{weight}; {parent_words(step)})"
 
 
 def numbered(name: str, number: int) -> str:
