@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weightkin.records import clue, unread
 from weightkin.records.accounting import PossibleParent
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
+from weightkin.records.family import NOT_HERE, FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 
 
 def graph(nodes, edges, components=None, **more):
@@ -86,4 +86,7 @@ def placed():
 
 def possible(**chances):
     """Candidates with their probabilities, in order."""
-    return tuple(PossibleParent(parent=x, probability=p) for x, p in chances.items())
+    return tuple(
+        PossibleParent(parent=x, probability=p, observed=x not in NOT_HERE)
+        for x, p in chances.items()
+    )

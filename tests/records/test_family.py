@@ -87,7 +87,9 @@ def test_components_must_partition_the_nodes(components, said):
         {"runner_up": RunnerUp(parent="a", behind=float("nan"))},
         {"parent_probability": 1.1},
         {"parents": (PossibleParent(parent="nobody", probability=0.5),)},
-        {"parents": (PossibleParent(parent="root", probability=-0.5),)},
+        {"parents": (PossibleParent(parent="root", probability=0.5),)},
+        {"parents": (PossibleParent(parent="a", probability=-0.5),)},
+        {"parents": (PossibleParent(parent="a", probability=0.5, observed=False),)},
     ],
 )
 def test_edges_that_cannot_be_are_refused(change):

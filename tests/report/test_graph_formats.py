@@ -169,7 +169,7 @@ def test_edges_have_the_probability_of_their_parent():
         known = {
             data["parents"]: data["parent_probability"] for _, _, data in found.edges(data=True)
         }
-        assert known['{"base": 0.93, "old": 0.04, "unobserved": 0.03}'] == 0.93
+        assert known['[["base", 0.93], ["old", 0.04], ["unobserved", 0.03]]'] == 0.93
 
 
 def test_newick_holds_the_trees_and_names_what_it_dropped():

@@ -205,10 +205,12 @@ def _check_edge(edge: FamilyEdge, ids: set[str]) -> None:
     if edge.runner_up is not None:
         ends.append(edge.runner_up.parent)
         _check_number(f"{where}: behind", edge.runner_up.behind, 0.0, math.inf)
-    ends += [x.parent for x in edge.parents or () if x.parent not in NOT_HERE]
     for end in ends:
         if end not in ids:
             raise ValueError(f"{where}: there is no node {end!r}")
+    for x in edge.parents or ():
+        if x.parent not in (ids if x.observed else NOT_HERE):
+            raise ValueError(f"{where}: there is no candidate {x.parent!r}")
     if edge.kind not in KINDS:
         raise ValueError(f"{where}: kind {edge.kind!r}")
     if edge.direction not in get_args(Determined):

@@ -233,7 +233,7 @@ def _edge_values(edge: FamilyEdge) -> dict[str, Any]:
         "distance": float(edge.distance),
         "support": float(edge.support),
         **({} if known is None else {"parent_probability": float(known)}),
-        "parents": json.dumps({x.parent: x.probability for x in edge.parents or ()}),
+        "parents": json.dumps([[x.parent, x.probability] for x in edge.parents or ()]),
     }
 
 

@@ -55,13 +55,18 @@ def other_words(edge: FamilyEdge, named: Names = printable, most: int = 1 << 30)
     """Who else may be the parent: ``tied with x 0.39, or a model that is not here 0.06``."""
     tied = edge.runner_up.parent if edge.runner_up and is_tied(edge) else ""
     others = others_of(edge)
-    chances = {x.parent: f" {probability_words(x.probability)}" for x in others}
-    said = [f"tied with {named(tied)}{chances.get(tied, '')}"] if tied else []
-    left = [x.parent for x in others if x.parent != tied]
-    words = [NO_NODE.get(x) or named(x) for x in left[:most]]
-    listed = [f"{word}{chances[x]}" for word, x in zip(words, left, strict=False)]
+    same = [x for x in others if x.observed and x.parent == tied]
+    left = [x for x in others if x not in same]
+    said = [f"tied with {candidate_words(same[0], named) if same else named(tied)}"] if tied else []
+    listed = [candidate_words(x, named) for x in left[:most]]
     listed += [f"{len(left) - most} more"] if len(left) > most > 0 else []
     return ", ".join([*said, *([f"or {', '.join(listed)}"] if listed else [])])
+
+
+def candidate_words(x: PossibleParent, named: Names = printable) -> str:
+    """A candidate with its probability."""
+    name = named(x.parent) if x.observed else NO_NODE[x.parent]
+    return f"{name} {probability_words(x.probability)}"
 
 
 def others_of(edge: FamilyEdge) -> tuple[PossibleParent, ...]:
@@ -69,8 +74,8 @@ def others_of(edge: FamilyEdge) -> tuple[PossibleParent, ...]:
     if edge.weight != 1.0:
         return ()
     is_unseen = any(x.code == "several-roots" for x in edge.evidence)
-    own = "unobserved" if is_unseen else edge.parent
-    return tuple(x for x in edge.parents or () if x.parent != own)
+    own = ("unobserved", False) if is_unseen else (edge.parent, True)
+    return tuple(x for x in edge.parents or () if (x.parent, x.observed) != own)
 
 
 def is_tied(edge: FamilyEdge) -> bool:

@@ -12,8 +12,8 @@ from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNod
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.clues import evidence_line
 from weightkin.report.parent_words import (
-    NO_NODE,
     behind_words,
+    candidate_words,
     others_of,
     parent_words,
     support_words,
@@ -198,11 +198,7 @@ def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:
     sure = probability_words(edge.parent_probability)
     is_below = edge.parent_probability < CLAIMED
     yield f"parent     {edge.direction} ({sure}{f', at least {CLAIMED} is needed' * is_below})"
-    others = [
-        f"{NO_NODE.get(x.parent) or named(x.parent)} {probability_words(x.probability)}"
-        for x in others_of(edge)
-    ]
-    if others:
+    if others := [candidate_words(x, named) for x in others_of(edge)]:
         yield f"others     {', '.join(others)}"
     yield f"direction  probability {older} that the parent is the older of the two"
 
