@@ -24,7 +24,7 @@ RELATIONS: Mapping[Relation, str] = {
     "unknown": "direction open",
 }
 DIRECTIONS = {"ancestor": "up", "descendant": "down"}
-NEAREST = "compared only with its nearest relatives, so no direction is given; for all models:"
+NEAREST = "compared only with its nearest relatives, so no parent is determined; for all models:"
 
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
