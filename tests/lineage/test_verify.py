@@ -43,7 +43,7 @@ def test_other_contents_are_said_first_and_alone(record):
         {"kind": "noise"},
         {"log10_pvalue": -9999.0},
         {"direction_probability": 0.5},
-        {"evidence": (clue("twins"),)},
+        {"evidence": (clue("tied-near"),)},
         {"runner_up": None},
         {"kind_details": {}},
     ],
