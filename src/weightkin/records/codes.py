@@ -69,10 +69,7 @@ REASONS: Mapping[str, Names] = {
     "most-blind-pairings": ("n",),
     # tokens and calibrated evidence
     **dict.fromkeys(("no-embedding", "tokens-and-images", "no-shared-token"), ()),
-    "few-tokens": (),
-    "no-key-heads": (),
-    "patches-differ": (),
-    "no-shared-patch": (),
+    **dict.fromkeys(("few-tokens", "no-key-heads", "patches-differ", "no-shared-patch"), ()),
     "no-mlp-in-both": (),
     "classes-differ": ("a", "b"),
     "few-shared-rows": ("n_a", "n_b"),
