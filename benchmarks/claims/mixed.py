@@ -160,7 +160,10 @@ def lines_of(chosen: list[KeptFamily], key: Mapping[str, Member], done: Run) -> 
         ("models alone", sum(len(part) == 1 for part in found)),
         ("models apart from most of their family", _apart(chosen, truth, found)),
         ("components that join families", sum(len(own - twins) > 1 for own in of_part)),
-        ("bases that are with another one from the same start", f"{n_with} of {len(twins)}"),
+        (
+            "bases that are with another one from the same start",
+            f"{n_with} of {len(twins & set(truth.values()))}",
+        ),
         ("edges between families", sum(base[u] != base[v] for u, v in seen)),
         ("exit code", done.code),
         ("seconds", f"{done.seconds:.1f}"),
