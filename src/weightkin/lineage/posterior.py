@@ -24,7 +24,7 @@ from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures
 from weightkin.lineage.root_features import root_features
-from weightkin.lineage.second_look import second_look
+from weightkin.lineage.second_look import descent, second_look
 
 FITTED = "parents.json.xz"
 NEVER = 1e-12
@@ -104,6 +104,11 @@ class Posterior:
     roots: Doubles
     weights: tuple[Doubles, Doubles]
     held: Doubles
+
+    @cached_property
+    def below(self) -> Doubles:
+        """Share in which the column descends from the row, by any number of steps: ``(n, n)``."""
+        return np.minimum(descent(self.edges), 1.0)
 
     @cached_property
     def sole(self) -> Doubles:
