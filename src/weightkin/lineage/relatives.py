@@ -124,6 +124,14 @@ class Relatives:
         self.test(i, j)
         return self._undone.get((min(i, j), max(i, j)), ())
 
+    def related(self) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Pairs that were tested and count as related, with the disguises seen through."""
+        return [
+            (i, j, self._undone.get((i, j), ()))
+            for (i, j), (_, is_related) in self._tested.items()
+            if is_related
+        ]
+
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
         a, b = self._pair(i, j)
