@@ -1,4 +1,4 @@
-"""Random families: what the mix promises, truth from seeds, kept bit for bit, scored by hand."""
+"""Random families: what the mix promises, truth from seeds, kept bit for bit."""
 
 import subprocess
 import sys
@@ -9,15 +9,12 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from benchmarks.lib import claim
-from benchmarks.lib.genealogy_scores import Nodes, Stated, score, sibling_pairs
+from benchmarks.lib.genealogy_scores import sibling_pairs
 from zoo.genealogies.__main__ import read_lock, truth_digest
 from zoo.genealogies.chance import Draws, mix, seeds
 from zoo.genealogies.draw import draw
 from zoo.genealogies.kept import Kept, KeptFamily, decode, encode, read_half, write_archive
 from zoo.genealogies.steps import TRAINED, Layout, applies, step
-
-genealogies = claim("genealogies")
 
 HALVES = ("test", "calibration", "fit")
 
@@ -211,112 +208,3 @@ def test_disguises_leave_the_function_of_a_llama_as_it_was():
             changed.tensors["model.layers.0.mlp.up_proj.weight"],
             made["m00"].tensors["model.layers.0.mlp.up_proj.weight"],
         )
-
-
-# --- scores, by an example made by hand
-
-
-def member(*parents, op="fine-tune", hidden=False, order=None):
-    said = {"op": op} | ({"order": order} if order is not None else {})
-    return {
-        "parents": [{"name": u, "weight": 1 / len(parents)} for u in parents],
-        "operations": [said],
-        "depth": len(parents),
-        "decoy": "",
-        "hidden": hidden,
-    }
-
-
-TRUTH = {
-    "seed": 1,
-    "net": "llama",
-    "members": {
-        "m00": member(op="base"),
-        "m01": member("m00", hidden=True),
-        "m02": member("m01", order=7),  # its nearest member above is m00
-        "m03": member("m01", order=7),
-        "m04": member("m03", op="copy"),
-        "m05": member("m02", "m03", op="merge"),
-        "m06": member("m02", op="prune"),
-        "m07": member(op="base"),
-    },
-}
-SAME = [["m03", "m04"]]
-
-
-def answer(*edges):
-    return {
-        "seed": 1,
-        "same": SAME,
-        "edges": [[u, v, "unknown", d, p, 1.0, None] for u, v, d, p in edges],
-    }
-
-
-def test_truth_is_contracted_over_hidden_members_and_copies():
-    nodes = Nodes(TRUTH, SAME)
-    assert nodes.parents == {
-        "m00": set(),
-        "m02": {"m00"},
-        "m03": {"m00"},
-        "m05": {"m02", "m03"},
-        "m06": {"m02"},
-        "m07": set(),
-    }
-    assert nodes.drifts("m02")
-    assert not nodes.drifts("m06")
-    assert not nodes.is_complete("m00", "m02")
-    assert nodes.is_complete("m02", "m06")
-
-
-def test_edges_are_right_open_or_wrong():
-    found = score(
-        TRUTH,
-        answer(
-            ("m00", "m02", True, 0.95),  # right, over the hidden one
-            ("m02", "m04", True, 0.9),  # wrong: a sibling, by its copy
-            ("m02", "m05", False, 0.6),  # open
-            ("unobserved-1", "m06", True, 0.99),  # open: nobody is named
-            ("m00", "m07", True, 0.85),  # a root that is given a parent
-        ),
-    )
-    outcomes = {(e.parent, e.child): e.outcome for e in found.edges}
-    assert outcomes == {
-        ("m00", "m02"): "right",
-        ("m00", "m03"): "wrong",
-        ("m02", "m05"): "open",
-        ("m03", "m05"): "open",
-        ("m02", "m06"): "open",
-    }
-    assert [e.said for e in found.edges if e.outcome == "wrong"] == ["a sibling"]
-    assert (found.n_roots, found.n_roots_wrong) == (2, 1)
-    assert [(s.probability, s.right) for s in found.stated] == [
-        (0.95, True),
-        (0.9, False),
-        (0.6, True),
-        (0.85, False),
-    ]
-
-
-def test_an_edge_the_other_way_round_is_wrong_and_a_grandparent_too():
-    found = score(TRUTH, answer(("m06", "m02", True, 0.9), ("m00", "m05", True, 0.9)))
-    said = {(e.parent, e.child): (e.outcome, e.said) for e in found.edges}
-    assert said["m02", "m06"] == ("wrong", "its child")
-    assert said["m00", "m02"] == ("wrong", "a descendant")
-    assert said["m02", "m05"] == ("wrong", "an ancestor farther up")
-
-
-def test_a_recipe_that_claims_all_is_judged_on_all():
-    found = score(TRUTH, answer(("m00", "m02", False, 0.5)), claims_all=True)
-    assert {e.outcome for e in found.edges if e.child == "m02"} == {"right"}
-
-
-def test_the_cut_determines_most_edges_of_which_enough_are_right():
-    def stated(probability, right, n, support=1.0):
-        return [Stated(probability, support, True, right, "")] * n
-
-    known = [*stated(0.99, True, 95), *stated(0.99, False, 5), *stated(0.85, False, 9)]
-    cut = genealogies.best_cut([*known, *stated(0.85, True, 9)])
-    assert cut is not None
-    assert (cut.n, cut.n_right) == (100, 95)
-    assert cut.direction > 0.85
-    assert genealogies.best_cut(stated(0.99, False, 9)) is None

@@ -1,43 +1,36 @@
-"""The family graph on random families that nobody tuned on: right, open, wrong, and how sure."""
+"""The family graph on random families that nobody tuned on: right, claimed, wrong, and how sure."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import partial
+from statistics import mean, median
 
 from zoo.genealogies.draw import draw
 
 from benchmarks.generate.genealogy_answers import answer_all, answers_of, families, keep, library
-from benchmarks.lib.genealogy_scores import Edge, Scored, Stated, score
+from benchmarks.lib.calibration import brier_score, calibration_error, share_interval
+from benchmarks.lib.genealogy_nodes import Stratum
+from benchmarks.lib.genealogy_scores import CLAIMED_FROM, Edge, ParentSet, Scored, Stated, score
 from benchmarks.lib.tables import markdown
-from weightkin.lineage.candidates import KEPT_PARENT
-from weightkin.records.kinds import KINDS, MAPS_FROM, MERGED_FROM
 
-LABELS = ("0.1.0", "mother", "now")
+SPANNING = "spanning tree"
+LABELS = ("now", "0.1.0", "mother", SPANNING)
+SURE = ("mother", SPANNING)  # state no probabilities
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-CUTS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
-SUPPORTS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.96, 1.0)
-WANTED = 0.95  # share of determined edges that are right
-IN_USE = {"trained": None, "maps and LoRA": MAPS_FROM, "merged": MERGED_FROM}
-LEAST = 20  # edges of a row of its own, and that a cut rests on
+LEAST = 20  # edges of a row of its own
+NEARLY_SURE = 0.9  # from here on an edge the wrong way round is counted as reversed
 OUTCOMES = ("right", "open", "wrong")
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """From which probability of direction and which support on edges are determined."""
-
-    direction: float
-    support: float
-    n: int
-    n_right: int
-
-    @property
-    def share(self) -> float:
-        """Share of determined edges that are right."""
-        return self.n_right / max(1, self.n)
+BY: dict[str, Callable[[Stratum], str]] = {
+    "made by": lambda s: s.kind,
+    "generation": lambda s: str(s.depth),
+    "sibling on its batches": lambda s: "yes" if s.drift else "no",
+    "its own parents": lambda s: "present" if s.complete else "left out",
+    "members left out": lambda s: str(s.n_hidden),
+    "architecture": lambda s: s.net,
+}
+Scores = Mapping[str, Sequence[Scored]]  # of a label
 
 
 def run() -> list[str]:
@@ -45,6 +38,8 @@ def run() -> list[str]:
     halves = [half for half in ("calibration", "test") if next(families(half), None)]
     for half in halves:
         answer_all(half, "now")
+    if "test" in halves:
+        answer_all("test", SPANNING, "spanning")
     if halves:
         keep()
     return lines()
@@ -52,47 +47,16 @@ def run() -> list[str]:
 
 def lines() -> list[str]:
     """All tables, from the answers that are kept."""
-    found = {label: scores(label, "test") for label in LABELS}
-    found = {label: scored for label, scored in found.items() if scored}
-    now = found.get("now", [])
-    if not now:
+    found = {label: scored for label in LABELS if (scored := scores(label, "test"))}
+    if "now" not in found:
         return ["No family has been laid out: `make genealogies HALF=test` grows them."]
-    n_members = sum(len(draw(seed)["members"]) for seed in seeds_of("test"))
-    codes = {answer["code"] for answer in answers_of("now", "test")}
-    text = [
-        f"{len(now)} random families of the test half (`zoo/genealogies/mix.toml`), {n_members} "
-        f"members made, a fifth of those with children then left out; answers of the library "
-        f"{', '.join(sorted(codes))}{' (today)' if codes == {library()} else ''}.",
-        "A true edge is *right* (stated with its direction), *open* (not stated, or without a "
-        "direction) or *wrong* (another parent is stated, or the reverse); parents that are left "
-        "out are passed over to the nearest member above; copies count as one.",
-        "",
-        *markdown(
-            (
-                *("method", *OUTCOMES, "roots given a parent"),
-                *("determined edges that are right", "all drawn edges that are right"),
-            ),
-            [_summary(label, scored) for label, scored in found.items()],
-        ),
-    ]
-    groups: list[tuple[str, Callable[[Edge], str]]] = [
-        ("made by", lambda e: e.kind),
-        ("generation", lambda e: str(e.depth)),
-        ("sibling on its batches", lambda e: "yes" if e.drift else "no"),
-        ("the parent itself", lambda e: "present" if e.complete else "left out"),
-        ("architecture", lambda e: e.net),
-    ]
-    for title, by in groups:
-        text += ["", *_grouped(title, by, found)]
-    text += ["", "What wrong parents are to the child:", "", *_said(found)]
-    text += ["", "Stated probability against the share of right parents, unclaimed edges too:"]
-    text += ["", *_reliability(found), "", *cut_lines()]
-    return text
-
-
-def seeds_of(half: str) -> list[int]:
-    """Seeds of the families that were laid out."""
-    return [answer["seed"] for answer in answers_of("now", half)]
+    base_rate = _right([x for scored in scores("now", "calibration") for x in scored.stated])
+    text = [*_said_first(), "", *_summary(found)]
+    for title in BY:
+        text += ["", *_claimed(title, found)]
+    text += ["", "What wrong parents are to the child:", "", *_relations(found)]
+    text += ["", *_calibration(found["now"], base_rate), "", *_reliability(found)]
+    return [*text, "", *_coverage(found["now"])]
 
 
 def scores(label: str, half: str) -> list[Scored]:
@@ -103,128 +67,208 @@ def scores(label: str, half: str) -> list[Scored]:
     ]
 
 
-def best_cut(stated: Sequence[Stated], wanted: float = WANTED) -> Cut | None:
-    """The cut that determines most edges, and no few, of which enough are right; None without."""
-    cuts = [judged(stated, direction, support) for direction, support in product(CUTS, SUPPORTS)]
-    good = [cut for cut in cuts if cut.n >= LEAST and cut.share >= wanted]
-    return max(good, key=lambda cut: (cut.n, cut.direction, cut.support), default=None)
+def _said_first() -> list[str]:
+    answers = answers_of("now", "test")
+    n_members = sum(len(draw(answer["seed"])["members"]) for answer in answers)
+    codes = {answer["code"] for answer in answers}
+    return [
+        f"{len(answers)} random families of the test half (`zoo/genealogies/mix.toml`), {n_members}"
+        f" members made, a fifth of those with children then left out; answers of the library "
+        f"{', '.join(sorted(codes))}{' (today)' if codes == {library()} else ''}.",
+        "A true edge is *right* (claimed with its direction), *open* (nothing is claimed for the "
+        "child) or *wrong* (another parent is claimed, or the reverse); parents that are left out "
+        "are passed over to the nearest member above; copies count as one. An edge is claimed from "
+        f"a parent probability of {CLAIMED_FROM} on (0.1.0: where its direction is determined); "
+        "every parent of a merge is an edge. `mother` is told the families, and the spanning tree "
+        "(of distances between equally named tensors) the families, the names and their roots; "
+        "both claim every edge they draw.",
+    ]
 
 
-def judged(stated: Sequence[Stated], direction: float, support: float) -> Cut:
-    """How many edges a cut determines, and how many of them are right."""
-    kept = [x for x in stated if x.probability >= direction and x.support >= support]
-    return Cut(direction, support, len(kept), sum(x.right for x in kept))
+def _summary(found: Scores) -> list[str]:
+    header = (
+        *("method", "claimed edges that are right", "true edges claimed", *OUTCOMES),
+        *("roots given a parent", "all drawn edges that are right"),
+        *("reversed, direction from 0.9", "reversed, parent from 0.9"),
+    )
+    return markdown(header, [_summary_row(label, scored) for label, scored in found.items()])
 
 
-def cut_lines() -> list[str]:
-    """The cut of today on both halves, and the ones that the calibration half asks for."""
-    halves = {
-        half: [x for scored in scores("now", half) for x in scored.stated]
-        for half in ("calibration", "test")
-    }
-    rows = []
-    asked = best_cut(halves["calibration"])
-    rows.append(_cut_row("one for all", asked and (asked.direction, asked.support), halves))
-    for name, used in IN_USE.items():
-        own = {half: [x for x in stated if _group(x) == name] for half, stated in halves.items()}
-        asked = best_cut(own["calibration"])
-        rows.append(_cut_row(f"best for {name}", asked and (asked.direction, asked.support), own))
-        rows.append(_cut_row(f"in use for {name}", used and (used, KEPT_PARENT), own))
-    in_use = {half: [x for x in stated if x.determined] for half, stated in halves.items()}
-    rows.append(_cut_row("in use, together", (0.0, 0.0), in_use))
-    n = len(answers_of("now", "calibration"))
-    said = f"Cuts of which {WANTED:.0%} of the determined edges of the calibration half are right "
-    said += f"({n} families), judged on the test half; trained: every kind that is not one of "
-    said += f"{', '.join(kind for kind in KINDS if KINDS[kind].determined_from)}."
-    header = ("cut", "direction from", "support from", *(f"right, {half} half" for half in halves))
-    return [said, "", *markdown(header, rows)]
-
-
-def _group(edge: Stated) -> str:
-    if edge.kind not in KINDS or not KINDS[edge.kind].determined_from:
-        return "trained"
-    return "merged" if edge.kind == "merged" else "maps and LoRA"
-
-
-def _cut_row(
-    name: str, cut: tuple[float, float] | None, halves: dict[str, list[Stated]]
-) -> tuple[str, ...]:
-    if cut is None:
-        return name, "none", "", *("" for _ in halves)
-    told = [judged(stated, *cut) for stated in halves.values()]
-    cells = (f"{x.n_right} of {x.n} ({x.share:.0%})" for x in told)
-    return name, f"{cut[0]:g}", f"{cut[1]:g}", *cells
-
-
-def _summary(label: str, scored: Sequence[Scored]) -> tuple[str, ...]:
-    counts = Counter(edge.outcome for x in scored for edge in x.edges)
-    claimed = [s for x in scored for s in x.stated if s.determined or label == "mother"]
-    drawn = [s for x in scored for s in x.stated]
-    n_right, n_roots = sum(s.right for s in claimed), sum(x.n_roots for x in scored)
+def _summary_row(label: str, scored: Sequence[Scored]) -> tuple[str, ...]:
+    edges = [edge for x in scored for edge in x.edges]
+    stated = [s for x in scored for s in x.stated if s.observed]
+    counts: Counter[str] = Counter(edge.outcome for edge in edges)
+    n_roots = sum(x.n_roots for x in scored)
+    reversed_ = ("", "") if label in SURE else (_reversed(stated, by) for by in (_way, _parent))
     return (
         label,
+        _share(sum(s.right for s in stated if s.claimed), sum(s.claimed for s in stated)),
+        _share(len(edges) - counts["open"], len(edges)),
         *(str(counts[outcome]) for outcome in OUTCOMES),
         f"{sum(x.n_roots_wrong for x in scored)} of {n_roots}",
-        _share(n_right, len(claimed)),
-        _share(sum(s.right for s in drawn), len(drawn)),
+        _share(sum(s.right for s in stated), len(stated)),
+        *reversed_,
     )
 
 
-def _share(n_right: int, n: int) -> str:
-    return f"{n_right} of {n} ({n_right / max(1, n):.0%})"
+def _way(edge: Stated) -> float:
+    return edge.direction
 
 
-def _grouped(title: str, by: Callable[[Edge], str], found: dict[str, list[Scored]]) -> list[str]:
-    """Right, open and wrong of every method, row by row; small rows together."""
-    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for label, scored in found.items():
-        for edge in (e for x in scored for e in x.edges):
-            counts[by(edge)][label][edge.outcome] += 1
-    sizes = {key: max(c.total() for c in own.values()) for key, own in counts.items()}
-    large = [key for key in counts if sizes[key] >= LEAST]
-    rows = [
-        _row(key, [counts[key]], found)
-        for key in sorted(large, key=lambda k: (k if k.isdigit() else "", -sizes[k]))
-    ]
-    if small := [counts[key] for key in counts if sizes[key] < LEAST]:
-        rows.append(_row("any other", small, found))
-    header = [title, *(f"{label}: right, open, wrong" for label in found)]
-    return markdown(header, rows)
+def _parent(edge: Stated) -> float:
+    return edge.probability
 
 
-def _row(
-    key: str, counts: Iterable[dict[str, Counter[str]]], found: dict[str, list[Scored]]
-) -> tuple[str, ...]:
-    cells = []
-    for label in found:
-        total: Counter[str] = sum((own[label] for own in counts), Counter())
-        cells.append(" / ".join(str(total[outcome]) for outcome in OUTCOMES))
-    return key, *cells
+def _reversed(stated: Sequence[Stated], by: Callable[[Stated], float]) -> str:
+    sure = [s for s in stated if by(s) > NEARLY_SURE]
+    return _share(sum(s.reversed_ for s in sure), len(sure))
 
 
-def _said(found: dict[str, list[Scored]]) -> list[str]:
+def _share(n_good: int, n: int) -> str:
+    return f"{n_good} of {n} ({n_good / n:.1%})" if n else "none"
+
+
+def _claimed(title: str, found: Scores) -> list[str]:
+    """For every stratum and method: right of the claimed edges, and claimed of the true ones."""
+    edges = {label: [e for x in scored for e in x.edges] for label, scored in found.items()}
+    stated = {label: [s for x in scored for s in x.stated] for label, scored in found.items()}
+    rows = []
+    bases = [s.stratum for own in stated.values() for s in own if s.stratum.depth == 0]
+    for name, inside in _strata(title, [*(e.stratum for e in edges["now"]), *bases]):
+        cells = []
+        for label in found:
+            own: list[Edge] = [e for e in edges[label] if inside(e.stratum)]
+            said = [s for s in stated[label] if s.claimed and s.observed and inside(s.stratum)]
+            n_claimed = sum(e.outcome != "open" for e in own)
+            cells += [_share(sum(s.right for s in said), len(said)), _share(n_claimed, len(own))]
+        rows.append((name, *cells))
+    columns = [f"{label}: {what}" for label in found for what in ("right of claimed", "claimed")]
+    return markdown((title, *columns), rows)
+
+
+def _strata(
+    title: str, strata: Sequence[Stratum]
+) -> Iterator[tuple[str, Callable[[Stratum], bool]]]:
+    """Names of strata, the small ones together, and what belongs to each."""
+    key = BY[title]
+    sizes = Counter(key(s) for s in strata)
+    large = [name for name, n in sizes.items() if n >= LEAST]
+    for name in sorted(large, key=lambda k: (int(k) if k.isdigit() else 0, -sizes[k], k)):
+        yield name, partial(_is_in, key, {name})
+    if small := sizes.keys() - set(large):
+        yield "any other", partial(_is_in, key, small)
+
+
+def _is_in(key: Callable[[Stratum], str], names: Set[str], stratum: Stratum) -> bool:
+    return key(stratum) in names
+
+
+def _relations(found: Scores) -> list[str]:
     counts = {
         label: Counter(e.said for x in scored for e in x.edges if e.outcome == "wrong")
         for label, scored in found.items()
     }
     kinds = sorted({kind for own in counts.values() for kind in own})
-    return markdown(
-        ("stated parent", *found), [(k, *(str(own[k]) for own in counts.values())) for k in kinds]
+    rows = [(kind, *(str(own[kind]) for own in counts.values())) for kind in kinds]
+    return markdown(("claimed parent", *found), rows)
+
+
+def _right(stated: Sequence[Stated]) -> float:
+    return sum(s.right for s in stated) / max(1, len(stated))
+
+
+def _calibration(scored: Sequence[Scored], base_rate: float) -> list[str]:
+    """How far stated probabilities are off, in all and in every stratum."""
+    stated = [s for x in scored for s in x.stated]
+    ways = [s for s in stated if s.is_line and s.observed]
+    rows = [_calibrated("all", stated, base_rate)]
+    for title in BY:
+        for name, inside in _strata(title, [s.stratum for s in stated]):
+            own = [s for s in stated if inside(s.stratum)]
+            rows.append(_calibrated(f"{title}: {name}", own, base_rate))
+    error = calibration_error([s.direction for s in ways], [not s.reversed_ for s in ways])
+    header = (
+        *("stated edges", "number", "mean stated", "right", "calibration error"),
+        *("of the base rate", "Brier score", "of the base rate"),
     )
+    return [
+        "How far the stated `parent_probability` is from what is right, edges that are not claimed "
+        "and unobserved parents included: expected calibration error over ten bins, beside a "
+        f"predictor that states {base_rate:.3f} for every edge, the share that is right in the "
+        "calibration half. Expected calibration error of `direction_probability`, on edges of "
+        f"which one end is above the other: {error:.3f} ({len(ways)} edges).",
+        "",
+        *markdown(header, rows),
+    ]
 
 
-def _reliability(found: dict[str, list[Scored]]) -> list[str]:
+def _calibrated(name: str, stated: Sequence[Stated], base_rate: float) -> tuple[str, ...]:
+    p, right = [s.probability for s in stated], [s.right for s in stated]
+    same = [base_rate] * len(p)
+    figures = [
+        *(mean(p), _right(stated), calibration_error(p, right), calibration_error(same, right)),
+        *(brier_score(p, right), brier_score(same, right)),
+    ]
+    return name, str(len(p)), *(f"{x:.3f}" for x in figures)
+
+
+def _reliability(found: Scores) -> list[str]:
+    """Stated probabilities of parents, and of directions, against what is right."""
+    stated = {
+        label: [s for x in scored for s in x.stated]
+        for label, scored in found.items()
+        if label not in SURE
+    }
+    ways = [s for s in stated["now"] if s.is_line and s.observed]
     rows = []
-    labels = [label for label in found if label != "mother"]  # it states no probability
     for low, high in zip(BINS, (*BINS[1:], 1.01), strict=True):
         cells = []
-        for label in labels:
-            inside = [s for x in found[label] for s in x.stated if low <= s.probability < high]
-            n_right = sum(s.right for s in inside)
-            share = f" ({n_right / len(inside):.0%})" if inside else ""
-            cells.append(f"{n_right} of {len(inside)}{share}")
+        for own in stated.values():
+            inside = [s for s in own if low <= s.probability < high]
+            cells.append(_share(sum(s.right for s in inside), len(inside)))
+        inside = [s for s in ways if low <= s.direction < high]
+        cells.append(_share(sum(not s.reversed_ for s in inside), len(inside)))
         rows.append((f"{low:g} to {min(1.0, high):g}", *cells))
-    return markdown(("stated", *(f"{label}: right" for label in labels)), rows)
+    columns = [f"{label}: right parent" for label in stated]
+    header = ("stated", *columns, "now: right direction")
+    said = "Stated probability against what is right (0.1.0 states one of the direction alone):"
+    return [said, "", *markdown(header, rows)]
+
+
+def _coverage(scored: Sequence[Scored]) -> list[str]:
+    """How often the sets of possible parents hold the truth, and how large they are."""
+    if not any(x.sets for x in scored):
+        return ["No sets of possible parents have been stated."]
+    strata = [s.stratum for x in scored for s in x.sets]
+    rows = [_covered("all", [x.sets for x in scored])]
+    for title in BY:
+        for name, inside in _strata(title, strata):
+            own = [[s for s in x.sets if inside(s.stratum)] for x in scored]
+            rows.append(_covered(f"{title}: {name}", own))
+    header = ("members", "covered", "95 % interval over families", "median size", "mean size")
+    return [
+        "How often `parents` holds a true parent, or says rightly that none is here: `unobserved` "
+        "where a member was made from others that are left out and the family has several tops, "
+        "`root` of bases and decoys, either of the only top of a family and of two bases from one "
+        "start. A member that is drawn on top of a family without an edge states `root`.",
+        "",
+        *markdown((*header, "with unobserved", "with root"), rows),
+    ]
+
+
+def _covered(name: str, families_: Sequence[Sequence[ParentSet]]) -> tuple[str, ...]:
+    every = [s for sets in families_ for s in sets]
+    low, high = share_interval(
+        [sum(s.covered for s in sets) for sets in families_], [len(sets) for sets in families_]
+    )
+    return (
+        name,
+        _share(sum(s.covered for s in every), len(every)),
+        f"{low:.1%} to {high:.1%}",
+        f"{median(s.size for s in every):g}",
+        f"{mean(s.size for s in every):.2f}",
+        *(f"{mean(x):.1%}" for x in ([s.unobserved for s in every], [s.root for s in every])),
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m benchmarks.generate.genealogy_answers test --label now
     python -m benchmarks.generate.genealogy_answers test --label mother --method mother
     python -m benchmarks.generate.genealogy_answers test --label 0.1.0  with another library
+    python -m benchmarks.generate.genealogy_answers test --label "spanning tree" --method spanning
     python -m benchmarks.generate.genealogy_answers keep                   all labels into one file
 
 Families are those of `zoo.genealogies`, under neutral names in random order. Each answer is written
@@ -17,7 +18,7 @@ import hashlib
 import json
 import lzma
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ import numpy as np
 from zoo.genealogies.kept import SUFFIX, KeptFamily, decode, read_half
 
 import weightkin
+from benchmarks.lib.spanning_tree import spanning_edges
 from weightkin import family_graph
 from weightkin.formats import model_from_arrays
 
 BUILD = Path(__file__).parents[2] / "build" / "genealogies"
 KEPT = Path(__file__).with_name("genealogies.json.xz")
+METHODS = ("weightkin", "mother", "spanning")
 Answer = dict[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]  # of a label, of a half
 
@@ -44,7 +47,23 @@ def families(half: str) -> Iterator[KeptFamily]:
 
 
 def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
-    """What the library says of one family."""
+    """What a method says of one family."""
+    started = time.process_time()
+    edges = _spanning(family) if method == "spanning" else _by_library(family, method)
+    return {
+        "seed": family.truth["seed"],
+        "code": library(),
+        "same": same_values(family),
+        "edges": edges,
+        "seconds": round(time.process_time() - started, 2),
+    }
+
+
+def _spanning(family: KeptFamily) -> list[list[Any]]:
+    return [[u, v, "unknown", True, 1.0, 1.0, None] for u, v in spanning_edges(family)]
+
+
+def _by_library(family: KeptFamily, method: str) -> list[list[Any]]:
     names = list(family.members)
     order = np.random.default_rng(family.truth["seed"]).permutation(len(names))
     key = {f"x{k:02d}": names[int(i)] for k, i in enumerate(order)}
@@ -54,26 +73,29 @@ def lay_out(family: KeptFamily, method: str = "weightkin") -> Answer:
         )
         for neutral, name in key.items()
     ]
-    started = time.process_time()
     graph = family_graph(models, method=method)  # type: ignore[arg-type]
-    return {
-        "seed": family.truth["seed"],
-        "code": library(),
-        "same": same_values(family),
-        "edges": [
-            [
-                key.get(e.parent, e.parent),
-                key.get(e.child, e.child),
-                e.kind,
-                e.direction == "determined",
-                round(e.direction_probability, 4),
-                round(e.support, 4),
-                None if e.runner_up is None else round(e.runner_up.behind, 3),
-            ]
-            for e in graph.edges
-        ],
-        "seconds": round(time.process_time() - started, 2),
-    }
+    return [
+        [
+            key.get(e.parent, e.parent),
+            key.get(e.child, e.child),
+            e.kind,
+            e.direction == "determined",
+            round(e.direction_probability, 4),
+            round(e.support, 4),
+            None if e.runner_up is None else round(e.runner_up.behind, 3),
+            *_possible(e, key),
+        ]
+        for e in graph.edges
+    ]
+
+
+def _possible(edge: Any, key: Mapping[str, str]) -> list[Any]:
+    """The probability of the parent, and the set of possible ones; older libraries have none."""
+    probability = getattr(edge, "parent_probability", None)
+    if probability is None:
+        return []
+    parents = [[key.get(x.parent, x.parent), round(x.probability, 6)] for x in edge.parents or ()]
+    return [round(probability, 6), parents or None]
 
 
 @cache
@@ -156,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate.genealogy_answers")
     parser.add_argument("half", choices=("test", "calibration", "fit", "keep"))
     parser.add_argument("--label", default="now")
-    parser.add_argument("--method", default="weightkin", choices=("weightkin", "mother"))
+    parser.add_argument("--method", default="weightkin", choices=METHODS)
     given = parser.parse_args()
     if given.half == "keep":
         keep()

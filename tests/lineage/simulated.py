@@ -3,7 +3,6 @@
 import numpy as np
 
 from weightkin.formats import Model, model_from_arrays
-from weightkin.lineage.candidates import KEPT_PARENT, LIKELY
 from weightkin.records.family import FamilyGraph
 
 WIDTH, UNITS, BLOCKS, TOKENS, HEADS = 32, 64, 3, 96, 4
@@ -88,9 +87,5 @@ def model(name: str, arrays: Arrays) -> Model:
 
 
 def likely(graph: FamilyGraph) -> set[tuple[str, str]]:
-    """Edges that a layout goes by, whether their direction is claimed or not."""
-    return {
-        (e.parent, e.child)
-        for e in graph.edges
-        if e.direction_probability >= LIKELY and e.support >= KEPT_PARENT
-    }
+    """Edges that are determined."""
+    return {(e.parent, e.child) for e in graph.edges if e.direction == "determined"}

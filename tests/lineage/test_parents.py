@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from tests.lineage.simulated import BLOCKS, UNITS, base, likely, model, trained_on
-from weightkin import compare, family_graph, read_anatomy, take_sketch
-from weightkin.derivation.lattice import KnownLevels
+from weightkin import compare, family_graph, read_anatomy
 from weightkin.evasions import permute_residual, permute_units
-from weightkin.lineage.inherited import read
-from weightkin.sketch import Scheme
 
 TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -203,14 +200,6 @@ def test_a_model_as_coarse_as_a_copy_may_be_of_either(root, siblings, rng):
     assert not {u for u, v in likely(graph) if v == "tuned"}
     (edge,) = [e for e in graph.edges if "tuned" in (e.parent, e.child)]
     assert {edge.parent, edge.runner_up.parent} == {"root", "narrow"}
-
-
-def test_a_stranger_in_the_family_of_a_merge_holds_no_loss(root, rng):
-    sketches = [
-        take_sketch(model(name, arrays), Scheme.whole())
-        for name, arrays in (("root", root), ("copy", pruned(root)), ("stranger", base(rng)))
-    ]
-    assert read(*sketches, KnownLevels()) == "beside"
 
 
 def test_two_prunings_that_give_the_same_values_are_tied(root, siblings):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from weightkin.api.models import Source, open_model
 from weightkin.formats import Model
-from weightkin.lineage.candidates import LIKELY
+from weightkin.lineage.candidates import CLAIMED
 from weightkin.lineage.family import find_family
 from weightkin.records import Clue, Comparison, Direction, clue
 from weightkin.records.family import FamilyEdge, FamilyGraph
@@ -65,7 +65,7 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         if way is None:
             continue
         probability = prod(edge.direction_probability for edge in way)
-        is_claimed = all(e.direction == "determined" for e in way) and probability >= LIKELY
+        is_claimed = all(e.direction == "determined" for e in way) and probability >= CLAIMED
         through = [edge.child for edge in way[:-1]]
         found = {"child": ids[target], "parent": ids[source], "through": through}
         said = clue("among-below", n=n, **found)
@@ -83,7 +83,7 @@ def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[
         yield from way[0].evidence
         return
     is_open = [edge.direction != "determined" for edge in way]
-    if not any(is_open) and probability < LIKELY:
+    if not any(is_open) and probability < CLAIMED:
         yield clue("together", probability=round(probability, 4))
     steps = [f"{edge.parent} to {edge.child}" for edge in way]
     for step, edge, undetermined in zip(steps, way, is_open, strict=True):

@@ -12,11 +12,9 @@ from weightkin.arrays import Doubles
 from weightkin.formats import Model
 from weightkin.records import Clue
 from weightkin.records.family import Unit
-from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
-LIKELY = 0.8  # probability of a direction under which a layout does not go by it
-KEPT_PARENT = 0.8  # share of resamples with this parent under which no direction is claimed
+CLAIMED = 0.8  # probability of a parent from which an edge is determined
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ class CandidateEdge:
     weight: float = 1.0
     log10_pvalue: float = 0.0
     direction: float = 0.5
+    probability: float | None = None  # of this parent among all candidates, if one was found
+    parents: tuple[tuple[int | str, float], ...] = ()  # the 95 % set
     distance: float = 0.0
     support: float = 1.0
     evidence: tuple[Clue, ...] = ()
@@ -39,9 +39,8 @@ class CandidateEdge:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the direction is claimed: likely enough, and of a parent that resamples keep."""
-        cut = KINDS[self.kind].determined_from
-        return cut is not None and self.direction >= cut and self.support >= KEPT_PARENT
+        """Whether the edge is determined: its parent is probable enough."""
+        return self.probability is not None and self.probability >= CLAIMED
 
 
 def first_kind(kinds: Sequence[str]) -> str:

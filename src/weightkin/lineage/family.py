@@ -17,13 +17,10 @@ from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
 from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.hidden import HiddenPair, find_hidden
-from weightkin.lineage.inherited import Homes, homes_of
 from weightkin.lineage.layouts import equal_pairs
-from weightkin.lineage.lossy_children import lossy_edges
-from weightkin.lineage.mixtures import merge_edges
+from weightkin.lineage.parents import tree_of
 from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
-from weightkin.lineage.trained import left_open, trained_trees, tree_below
 from weightkin.records import clue, left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import written
@@ -131,7 +128,7 @@ def _phase(
 
 
 def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
-    """Everything in turn: families, lossy leaves, mixtures, trained trees, hidden models."""
+    """Everything in turn: families, the parents of their members, hidden models."""
     members = collection.members
     sketches = [m.sketch for m in members]
     relatives, z, families = _families(collection, alpha, seed, progress)
@@ -139,34 +136,18 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     edges: list[CandidateEdge] = []
     roots: list[int] = []
     kin: list[list[int]] = []  # of each root
-    n_unobserved = n_laid_out = 0
+    n_unobserved = n_placed = 0
     for family in families:
         if len(family) < 2:
             continue
-        on_progress = _phase(progress, "laying out families", collection, n_laid_out, n_related)
-        n_laid_out += len(family)
-        own = lossy_edges(relatives, z, family, on_progress)
-        made = {edge.child for edge in own}
-        rest = [i for i in family if i not in made]
-        mixed = merge_edges(sketches, relatives, rest)
-        made |= {edge.child for edge in mixed}
-        rest = [i for i in rest if i not in made]
-        homes = homes_of(sketches, own, rest, relatives.known)
-        rest = [i for i in rest if i not in homes.below]
-        grown = trained_trees(
-            sketches, relatives, components(relatives, z, rest), seed, n_unobserved
-        )
-        asked = _asked(sketches, [tree.root for tree in grown], family)
+        on_progress = _phase(progress, "finding parents", collection, n_placed, n_related)
+        n_placed += len(family)
+        tree = tree_of(relatives, family, n_unobserved, on_progress)
+        n_unobserved += tree.n_unobserved
+        edges += tree.edges
+        asked = _asked(sketches, tree.roots, family)
         roots += asked
         kin += [family] * len(asked)
-        for copy in sorted(set(homes.below.values())):
-            below = [v for v, u in homes.below.items() if u == copy]
-            original = next(edge.parent for edge in own if edge.child == copy)
-            tree = tree_below(sketches, relatives, copy, below, seed)
-            grown.append(left_open(sketches, tree, homes.coarse, original))
-        n_unobserved += sum(tree.n_unobserved for tree in grown)
-        trained = [edge for tree in grown for edge in tree.edges]
-        edges += [*own, *mixed, *(_or_tied(sketches, edge, own, homes) for edge in trained)]
     alone = [family[0] for family in families if len(family) == 1]
     hidden, unseen = find_hidden(
         members,
@@ -193,20 +174,6 @@ def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[in
     return list(dict.fromkeys((*roots, *first.values())))
 
 
-def _or_tied(
-    sketches: Sequence[Sketch], edge: CandidateEdge, lossy: Sequence[CandidateEdge], homes: Homes
-) -> CandidateEdge:
-    """The edge, open where a copy of the parent may be the parent as well."""
-    copies = [e.child for e in lossy if e.parent == edge.parent]
-    rivals = [u for u in homes.tied.get(edge.child, ()) if u in copies]
-    if not rivals:
-        return edge
-    said = clue("tied-copy", model=sketches[rivals[0]].name)
-    return replace(
-        edge, direction=0.5, evidence=(*edge.evidence, said), runner_up=rivals[0], behind=0.0
-    )
-
-
 def _hidden_edge(found: HiddenPair) -> CandidateEdge:
     """A disguised copy hangs below: its relatives have kept the order of units that it lost.
 
@@ -214,6 +181,7 @@ def _hidden_edge(found: HiddenPair) -> CandidateEdge:
     was trained before or after may have been made from another of them.
     """
     record = found.record
+    sure = COPIED if found.is_rooted and found.is_copy and not found.is_tied else 0.5
     kinds = sorted(disguises(record.kind), key=lambda kind: -KINDS[kind].disguise)
     return CandidateEdge(
         parent=found.parent,
@@ -221,7 +189,8 @@ def _hidden_edge(found: HiddenPair) -> CandidateEdge:
         kind=kinds[0] if kinds else "unknown",
         details={"also": kinds[1:]} if len(kinds) > 1 else {},
         log10_pvalue=record.log10_pvalue,
-        direction=COPIED if found.is_rooted and found.is_copy and not found.is_tied else 0.5,
+        direction=sure,
+        probability=sure,
         distance=found.distance,
         support=found.support,
         evidence=(

@@ -11,6 +11,7 @@ from weightkin.lineage.collection import Collection
 from weightkin.lineage.layouts import not_testable
 from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
+from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 from weightkin.sketch import Scheme
 
@@ -65,7 +66,13 @@ def graph_record(
             weight=e.weight,
             log10_pvalue=e.log10_pvalue,
             direction="determined" if e.is_claimed else "undetermined",
-            direction_probability=e.direction,
+            direction_probability=round(e.direction, 4),
+            parent_probability=None if e.probability is None else round(e.probability, 4),
+            parents=tuple(
+                PossibleParent(parent=x if isinstance(x, str) else name(x), probability=round(p, 4))
+                for x, p in e.parents
+            )
+            or None,
             distance=e.distance,
             support=e.support,
             evidence=e.evidence,

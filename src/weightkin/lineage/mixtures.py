@@ -18,11 +18,11 @@ from weightkin.sketch import Sketch
 
 KIND_OF_METHOD = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
 MIN_POOL = 3  # a child and two parents
+LEAST_LEFT = 1e-4  # of what a mixture leaves unexplained: below, rounding is all there is
+GENERIC = "mixture"  # the method where no recipe explains the child
 
 
-def merge_edges(
-    sketches: Sequence[Sketch], relatives: Relatives, pool: Sequence[int]
-) -> list[CandidateEdge]:
+def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge]:
     """Edges from the parents of every model of a pool that is a mixture of others in it.
 
     Mixtures are nobody's parent here where they can be left out: the pool shrinks by each that is
@@ -30,10 +30,8 @@ def merge_edges(
 
     Parameters
     ----------
-    sketches : sequence of Sketch
-        All models.
     relatives : Relatives
-        The tests of their pairs.
+        All models and the tests of their pairs.
     pool : sequence of int
         Positions of the models looked at.
 
@@ -44,6 +42,7 @@ def merge_edges(
     """
     if len(pool) < MIN_POOL:
         return []
+    sketches = relatives.sketches
     by_scheme: dict[str, list[int]] = {}
     for i in pool:
         by_scheme.setdefault(sketches[i].scheme.name, []).append(i)
@@ -64,8 +63,18 @@ def merge_edges(
                 found[k] = merge
         for merge in found.values():
             support = _support(merge, grams[1], relatives.seed)
-            edges += _edges(sketches, relatives, members, merge, support)
+            edges += _edges(relatives, members, merge, support)
     return edges
+
+
+def mixture_features(edges: Sequence[CandidateEdge]) -> Doubles:
+    """What speaks for each parent of one mixture, and a one: ``(n_edges, 7)``."""
+    first = edges[0]
+    left = -np.log10(max(1.0 - first.details["gain"], LEAST_LEFT))
+    odds = np.log(first.direction / max(1.0 - first.direction, LEAST_LEFT))
+    is_generic = float(first.details["method"] == GENERIC)
+    shared = [1.0, left, odds, is_generic, first.support, len(edges)]
+    return np.array([[*shared, abs(edge.weight)] for edge in edges])
 
 
 def _support(merge: Merge, inner: Doubles, seed: int) -> float:
@@ -90,12 +99,12 @@ def _support(merge: Merge, inner: Doubles, seed: int) -> float:
 
 
 def _edges(
-    sketches: Sequence[Sketch],
     relatives: Relatives,
     members: Sequence[int],
     merge: Merge,
     support: float,
 ) -> list[CandidateEdge]:
+    sketches = relatives.sketches
     child = members[merge.child]
     details: dict[str, Any] = {
         "method": merge.method,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,8 +12,8 @@ from weightkin.arrays import Doubles
 from weightkin.lineage.arborescence import ROOT
 from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.mother import common_square, distances, mother
-from weightkin.lineage.trained import by_layout
 from weightkin.records import Skipped, clue, left_out
+from weightkin.sketch import Sketch
 
 
 class Squares(Mapping[str, npt.NDArray[np.float32]]):
@@ -88,3 +89,18 @@ def mother_edges(
 
 def _skipped(members: Sequence[Member], layout: Sequence[int], code: str) -> Skipped:
     return left_out(", ".join(members[i].id for i in layout), code)
+
+
+def by_layout(sketches: Sequence[Sketch], family: Sequence[int]) -> list[list[int]]:
+    """Members whose tensors inside blocks have equal names and shapes, largest group first."""
+    groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = defaultdict(list)
+    for i in family:
+        groups[_layout_of(sketches[i])].append(i)
+    return sorted(groups.values(), key=lambda g: (-len(g), g))
+
+
+def _layout_of(sketch: Sketch) -> frozenset[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of all tensors inside blocks; of all tensors where none is in a block."""
+    tensors = sketch.tensors.values()
+    inside = frozenset((t.name, t.shape) for t in tensors if t.block >= 0)
+    return inside or frozenset((t.name, t.shape) for t in tensors)

@@ -134,7 +134,7 @@ class Relatives:
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
-        a, b = self._pair(i, j)
+        a, b = self.pair(i, j)
         relation = relate(a, b)
         known = KnownPair(
             disguise=Disguise(tuple(undone), {}, {}), relation=relation, levels=self.known
@@ -144,9 +144,16 @@ class Relatives:
 
     def may_be_made(self, i: int, j: int) -> bool:
         """Whether one may be a lossy copy of the other; False is certain."""
-        return may_be_made(*self._pair(i, j), self.known)
+        return may_be_made(*self.pair(i, j), self.known)
 
-    def _pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
+    def in_one_scheme(self, among: Sequence[int]) -> list[Sketch]:
+        """Sketches of some models, cut to the default scheme where any of them is."""
+        own = [self.sketches[i] for i in among]
+        are_whole = all(x.scheme.is_whole for x in own)
+        return own if are_whole else in_one_layout([self._cut(i) for i in among])
+
+    def pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
+        """Two sketches of one scheme."""
         a, b = self.sketches[i], self.sketches[j]
         if a.scheme != b.scheme:
             a, b = in_one_layout([self._cut(i), self._cut(j)])

@@ -61,11 +61,10 @@ def _unused_rows(x: Mapping[str, Any]) -> str:
 
 
 def _shrank(x: Mapping[str, Any]) -> str:
-    side = "for" if x["log_odds"] > 0 else "against"
+    side = "for" if x["c"] < 1 else "against"
     return (
         f"unused tokens: the embedding rows of {x['n_rows']} tokens that training never used are "
-        f"{_smaller(x['c'])} than in the parent (weight decay), which speaks {side} this direction "
-        f"(log-odds {x['log_odds']:+.1f})"
+        f"{_smaller(x['c'])} than in the parent (weight decay), which speaks {side} this direction"
     )
 
 
@@ -177,6 +176,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "come from another ancestor",
     "has-moved": "all its relatives differ from it in the same way, so it was trained further "
     "after they were derived",
+    "several-roots": "{n} related models have no parent among these: they come from a model that "
+    "is not here",
     "came-through": "contains what {model} lost (e.g. by rounding), so it was derived from {model}",
     "coarse": "tied: its precision is so low that it may also have been made from {model} and "
     "rounded afterwards",

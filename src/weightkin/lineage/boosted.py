@@ -1,0 +1,59 @@
+"""Sums of small decision trees, fitted elsewhere and kept as numbers: log-odds of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weightkin.arrays import Bools, Doubles, Ints
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """T trees on named features. Nodes of all trees lie one after the other.
+
+    ``left`` and ``right`` are nodes, or ``-1 - k`` for the k-th leaf; a row goes left where its
+    feature is at most the threshold, and where it is missing if ``missing_left``.
+    """
+
+    names: tuple[str, ...]
+    roots: Ints  # (T,)
+    feature: Ints  # (nodes,)
+    threshold: Doubles
+    left: Ints
+    right: Ints
+    missing_left: Bools
+    leaves: Doubles
+
+    def log_odds(self, features: Mapping[str, Doubles]) -> Doubles:
+        """Log-odds of every row, from its features: ``(m,)`` each."""
+        x = np.stack([features[name] for name in self.names], axis=1)
+        rows = np.arange(len(x))[:, None]
+        at = np.broadcast_to(self.roots, (len(x), len(self.roots))).copy()
+        while (at >= 0).any():
+            node = np.maximum(at, 0)
+            value = x[rows, self.feature[node]]
+            is_left = np.where(
+                np.isnan(value), self.missing_left[node], value <= self.threshold[node]
+            )
+            after = np.where(is_left, self.left[node], self.right[node])
+            at = np.where(at >= 0, after, at)
+        total: Doubles = self.leaves[-1 - at].sum(axis=1)
+        return total
+
+
+def boosted(said: Mapping[str, Sequence[Any]]) -> Boosted:
+    """From the numbers as they are kept."""
+    return Boosted(
+        names=tuple(said["names"]),
+        roots=np.array(said["roots"]),
+        feature=np.array(said["feature"]),
+        threshold=np.array(said["threshold"]),
+        left=np.array(said["left"]),
+        right=np.array(said["right"]),
+        missing_left=np.array(said["missing_left"], dtype=bool),
+        leaves=np.array(said["leaves"]),
+    )

@@ -1,0 +1,197 @@
+"""What the matrices of a family say about its members: distances, norms, zeros, starts.
+
+Tensors are paired by role; where members hold one role in several shapes, each shape is a measure
+of its own, for those that have it (token tables apart, which grow at the end: they are compared on
+the rows that all hold).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.arrays import Doubles, Ints
+from weightkin.derivation.pairing import TOKEN_TABLES
+from weightkin.derivation.shared import common_values
+from weightkin.sketch import Sketch
+from weightkin.sketch.types import SketchedTensor
+
+MOST_MATRICES = 32  # looked at, spread evenly over the roles of a family
+MOST_VECTORS = 64
+LEAST_ENTRIES = 64  # of the sample of a matrix
+REPLACED = 0.6  # squared distance over the sum of squared norms beyond which nothing is shared
+NEAR_ONE = 0.2  # mean squared distance to one up to which a vector is a gain
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role in one shape: who has it, and their samples stacked: ``(k, rows, columns)``."""
+
+    who: Ints
+    values: npt.NDArray[np.float32]
+    is_table: bool
+
+
+def roles(sketches: Sequence[Sketch]) -> tuple[list[Role], list[Role]]:
+    """Matrices and vectors that at least two members have, evenly spread where there are many."""
+    groups: dict[tuple[object, ...], list[tuple[int, SketchedTensor]]] = defaultdict(list)
+    for i, sketch in enumerate(sketches):
+        for name, x in sketch.tensors.items():
+            shape = x.matrix_shape
+            is_table = x.role in TOKEN_TABLES and len(x.shape) == 2
+            fit = (-1, shape[1]) if is_table else shape
+            groups[(name, fit, len(x.shape) > 1)].append((i, x))
+    matrices: list[Role] = []
+    vectors: list[Role] = []
+    shared = sorted((key for key, g in groups.items() if len(g) > 1), key=repr)
+    for is_big, most, found in ((True, MOST_MATRICES, matrices), (False, MOST_VECTORS, vectors)):
+        keys = [key for key in shared if key[2] == is_big]
+        for one in _read(keys, groups):
+            if not is_big or one.values[0].size > LEAST_ENTRIES:
+                found.append(one)
+        spread = np.unique(np.linspace(0, max(0, len(found) - 1), most).astype(np.int64))
+        found[:] = [found[int(k)] for k in spread if found]
+    return matrices, vectors
+
+
+def _read(
+    keys: Sequence[tuple[object, ...]],
+    groups: dict[tuple[object, ...], list[tuple[int, SketchedTensor]]],
+) -> Iterator[Role]:
+    for key in keys:
+        who, tensors = zip(*groups[key], strict=True)
+        values = common_values(tensors)
+        if values.size and np.isfinite(values).all():
+            is_table = tensors[0].role in TOKEN_TABLES and bool(key[2])
+            yield Role(np.array(who), values, is_table)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measures of n members by t matrices; NaN where a member has no such matrix.
+
+    ``squares``: squared distances over the typical squared norm of the matrix, ``(t, n, n)``;
+    ``norms``: squared norms in the same unit, ``(t, n)``; ``apart``: squared distances over the
+    sum of both squared norms, ``(t, n, n)``. ``zeros``: shares of zeros, ``tails``: log of the
+    kurtosis, ``(t, n)``. ``gains``, ``biases``: squared distance of vectors to where they start,
+    one and zero, ``(vectors, n)``. ``n_rows``: of the token table, 0 without one. ``digits``: bits
+    that the values use, in the median. ``sizes``: entries of the matrices.
+    """
+
+    sizes: Ints
+    squares: Doubles
+    norms: Doubles
+    apart: Doubles
+    zeros: Doubles
+    tails: Doubles
+    gains: Doubles
+    biases: Doubles
+    n_parameters: Doubles
+    n_rows: Ints
+    digits: Doubles
+
+    @property
+    def n(self) -> int:
+        """Number of members."""
+        return len(self.n_parameters)
+
+
+def measure_members(
+    sketches: Sequence[Sketch], matrices: Sequence[Role], vectors: Sequence[Role]
+) -> Measured:
+    """Measure the members of a family.
+
+    Parameters
+    ----------
+    sketches : sequence of Sketch
+        Of the members, in one layout.
+    matrices, vectors : sequence of Role
+        As `roles` found them.
+
+    Returns
+    -------
+    Measured
+        Cost: one product of samples for each matrix.
+    """
+    n = len(sketches)
+    t = len(matrices)
+    squares, apart = (np.full((t, n, n), np.nan) for _ in range(2))
+    norms, zeros, tails = (np.full((t, n), np.nan) for _ in range(3))
+    for k, one in enumerate(matrices):
+        at = np.ix_(one.who, one.who)
+        flat = one.values.reshape(len(one.values), -1).astype(np.float64)
+        products = flat @ flat.T
+        own = np.diag(products)
+        unit = max(float(np.median(own)), 1e-300)
+        far = np.maximum(own[:, None] + own[None, :] - 2.0 * products, 0.0)
+        np.fill_diagonal(far, 0.0)
+        squares[k][at], norms[k, one.who] = far / unit, own / unit
+        apart[k][at] = far / np.maximum(own[:, None] + own[None, :], 1e-300)
+        zeros[k, one.who], tails[k, one.who] = (flat == 0).mean(axis=1), _log_kurtosis(flat)
+    gains, biases = _starts(vectors, n)
+    return Measured(
+        sizes=np.array([one.values[0].size for one in matrices], dtype=np.int64),
+        squares=squares,
+        norms=norms,
+        apart=apart,
+        zeros=zeros,
+        tails=tails,
+        gains=gains,
+        biases=biases,
+        n_parameters=np.array([float(s.n_parameters) for s in sketches]),
+        n_rows=np.array([_n_rows(s) for s in sketches], dtype=np.int64),
+        digits=np.array([_digits(s) for s in sketches]),
+    )
+
+
+def _log_kurtosis(flat: Doubles) -> Doubles:
+    centred = flat - flat.mean(axis=1, keepdims=True)
+    variance = (centred**2).mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log((centred**4).mean(axis=1) / variance**2)
+    return np.where(variance > 0, logs, np.nan)
+
+
+def _starts(vectors: Sequence[Role], n: int) -> tuple[Doubles, Doubles]:
+    """Squared distances of vectors to one (gains) and to zero (biases), whichever they start at."""
+    gains: list[Doubles] = []
+    biases: list[Doubles] = []
+    for one in vectors:
+        flat = one.values.reshape(len(one.values), -1).astype(np.float64)
+        to_one, to_zero = ((flat - c) ** 2 for c in (1.0, 0.0))
+        near = [float(d.mean(axis=1).min()) for d in (to_one, to_zero)]
+        if min(near) >= NEAR_ONE:
+            continue
+        row = np.full(n, np.nan)
+        row[one.who] = (to_one if near[0] <= near[1] else to_zero).sum(axis=1)
+        (gains if near[0] <= near[1] else biases).append(row)
+    found = [np.stack(x) if x else np.empty((0, n)) for x in (gains, biases)]
+    return found[0], found[1]
+
+
+def distances(measured: Measured) -> Doubles:
+    """Squared distance of every two members, matrices weighed by their entries: ``(n, n)``."""
+    weights = measured.sizes[:, None, None] * np.isfinite(measured.apart)
+    capped = np.minimum(np.nan_to_num(measured.apart), 1.0)
+    total = weights.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(total > 0, (weights * capped).sum(axis=0) / total, 1.0)
+    far: Doubles = np.maximum(mean, 1e-12)
+    np.fill_diagonal(far, np.inf)
+    return far
+
+
+def _n_rows(sketch: Sketch) -> int:
+    return max((x.shape[0] for x in sketch.tensors.values() if x.role in TOKEN_TABLES), default=0)
+
+
+_BITS = {"fp8_e4m3": 4.0, "fp8_e5m2": 3.0, "fp16&bf16": 8.0, "bf16": 8.0, "fp16": 11.0}
+
+
+def _digits(sketch: Sketch) -> float:
+    bits = [_BITS.get(x.lattice, 24.0) for x in sketch.tensors.values() if len(x.shape) > 1]
+    return float(np.median(bits)) if bits else 24.0

@@ -1,0 +1,232 @@
+"""The edges of one family: the most probable forest, and how probable each of its parents is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weightkin.arrays import Doubles, Ints
+from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
+from weightkin.lineage.arborescence import ROOT, arborescence
+from weightkin.lineage.candidates import CandidateEdge, first_kind, support_of
+from weightkin.lineage.images import Derivations
+from weightkin.lineage.member_measures import Measured
+from weightkin.lineage.mixtures import merge_edges, mixture_features
+from weightkin.lineage.pair_measures import measure, with_images
+from weightkin.lineage.posterior import Posterior, fitted, posterior
+from weightkin.lineage.relatives import OnProgress, Relatives
+from weightkin.records import Clue, clue
+
+NEVER = 1e-12  # probability of what is taken for impossible
+IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
+OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
+LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
+TIED = 0.05  # difference of two probabilities below which two parents are as good
+HERE, ELSEWHERE = "root", "unobserved"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyTree:
+    """Edges of one family, its members without a parent here, and how many ancestors are unseen."""
+
+    edges: tuple[CandidateEdge, ...]
+    roots: tuple[int, ...]
+    n_unobserved: int
+
+
+def tree_of(
+    relatives: Relatives,
+    family: Sequence[int],
+    n_unobserved: int,
+    on_progress: OnProgress | None = None,
+) -> FamilyTree:
+    """The parents of all members of a family.
+
+    Parameters
+    ----------
+    relatives : Relatives
+        All models and the tests of their pairs.
+    family : sequence of int
+        Positions of the members, at least two.
+    n_unobserved : int
+        Unobserved ancestors found before, whose numbers are taken.
+    on_progress : callable, optional
+        Called before each member.
+
+    Returns
+    -------
+    FamilyTree
+        Every member has a parent, but for the only one that has none.
+    """
+    own = relatives.in_one_scheme(family)
+    measured, pairs = measure(own)
+    derivations = Derivations(relatives, family)
+    pairs = with_images(pairs, derivations.images(pairs, on_progress))
+    is_image = np.zeros(measured.n, dtype=bool)
+    is_image[pairs.children[pairs.images >= IMAGE]] = True
+    place = {i: k for k, i in enumerate(family)}
+    pool = [i for k, i in enumerate(family) if not is_image[k]]
+    mixed = mixtures_of(relatives, pool)
+    merged = {place[child]: _main(edges, place) for child, edges in mixed.items()}
+    found = posterior(measured, pairs, merged)
+    parents = most_probable(found)
+    mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
+    view = _View(relatives, tuple(family), measured, derivations, found)
+    edges: list[CandidateEdge] = []
+    roots = [int(v) for v in np.flatnonzero(parents == ROOT)]
+    for v, u in enumerate(parents.tolist()):
+        if family[v] in mixed:
+            edges += _of_mixture(mixed[family[v]])
+        elif u != ROOT:
+            edges.append(_edge(view, u, v))
+        elif len(roots) > 1:
+            edges.append(_from_unobserved(view, v, roots, -1 - n_unobserved))
+    return FamilyTree(tuple(edges), tuple(family[v] for v in roots), int(len(roots) > 1))
+
+
+def most_probable(found: Posterior) -> Ints:
+    """Parent of every member in the forest of the largest product; -1 for those without one."""
+    costs = -np.log(np.maximum(found.edges, NEVER))
+    return arborescence(costs, -np.log(np.maximum(found.roots, NEVER)))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A family, what was measured of it, and how probable its edges are."""
+
+    relatives: Relatives
+    family: tuple[int, ...]
+    measured: Measured
+    derivations: Derivations
+    found: Posterior
+
+    def candidates(self, v: int) -> list[tuple[int | str, float]]:
+        """Members and the two kinds of none, the most probable first."""
+        found = self.found
+        sole = float(found.sole[v])
+        every: list[tuple[int | str, float]] = [
+            (self.family[u], float(p)) for u, p in enumerate(found.edges[:, v]) if p > 0
+        ]
+        every += [(HERE, sole), (ELSEWHERE, max(0.0, float(found.roots[v]) - sole))]
+        return sorted(every, key=lambda x: -x[1])
+
+    def likely(self, v: int) -> tuple[tuple[int | str, float], ...]:
+        """Those of them that the 95 % set holds: the first, and all that are probable enough."""
+        every = self.candidates(v)
+        return tuple(x for k, x in enumerate(every) if k == 0 or x[1] >= fitted().least)
+
+
+def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[CandidateEdge]]:
+    """Edges into the members of a pool that are mixtures, with the probability of each."""
+    by_child: dict[int, list[CandidateEdge]] = {}
+    for edge in merge_edges(relatives, pool):
+        by_child.setdefault(edge.child, []).append(edge)
+    found = {}
+    for child, edges in by_child.items():
+        odds = mixture_features(edges) @ np.array(fitted().merged)
+        sure = [float(p) for p in 1.0 / (1.0 + np.exp(-odds))]
+        if min(sure) >= LEAST_MIXTURE:
+            found[child] = [replace(e, probability=p) for e, p in zip(edges, sure, strict=True)]
+    return found
+
+
+def _main(edges: Sequence[CandidateEdge], place: dict[int, int]) -> tuple[int, float]:
+    """The parent that counts most, and how probable the mixture is."""
+    first = max(edges, key=lambda e: abs(e.weight))
+    return place[first.parent], min(e.probability or 0.0 for e in edges)
+
+
+def _is_below(parents: Ints, place: dict[int, int], edges: Sequence[CandidateEdge]) -> bool:
+    """Whether a parent of a mixture descends from it, or the mixture hangs elsewhere."""
+    child = place[edges[0].child]
+    if parents[child] not in {place[e.parent] for e in edges}:
+        return True
+    for edge in edges:
+        here = place[edge.parent]
+        while here != ROOT:
+            here = int(parents[here])
+            if here == child:
+                return True
+    return False
+
+
+def _of_mixture(edges: Sequence[CandidateEdge]) -> Iterator[CandidateEdge]:
+    first = sorted(edges, key=lambda e: -abs(e.weight))
+    listed = tuple((e.parent, e.probability or 0.0) for e in first)
+    for edge in edges:
+        yield replace(edge, parents=listed)
+
+
+def _edge(view: _View, u: int, v: int) -> CandidateEdge:
+    """The edge from a member to another one, and what it rests on."""
+    relatives, found = view.relatives, view.found
+    i, j = view.family[u], view.family[v]
+    made = view.derivations.of(u, v)
+    probability, back = float(found.edges[u, v]), float(found.edges[v, u])
+    others = [x for x in view.candidates(v) if x[0] != i]
+    second = next((x for x in others if not isinstance(x[0], str)), None)
+    evidence = [clue("relative-distance", distance=round(made.distance, 6))]
+    held = float(found.held[u, v])
+    if not np.isnan(held) and found.roots[u] < 0.5:
+        evidence.append(clue("inherits", share=round(held, 4)))
+    evidence += _clock_clues(relatives, i, j)
+    evidence += [x for x in made.derivation.evidence if x.code not in OF_PAIRS]
+    is_tied = second is not None and probability - second[1] < TIED
+    behind = 0.0
+    if second is not None and not is_tied:
+        behind = float(np.log(probability / max(second[1], NEVER)))
+    return CandidateEdge(
+        parent=i,
+        child=j,
+        kind=first_kind(made.derivation.kind),
+        details=made.derivation.details,
+        log10_pvalue=relatives.test(i, j)[0],
+        direction=probability / max(probability + back, NEVER),
+        probability=probability,
+        parents=view.likely(v),
+        distance=made.distance,
+        support=_support(view.measured, u, v, relatives.seed),
+        evidence=tuple(evidence),
+        runner_up=None if second is None else int(second[0]),
+        behind=round(behind, 3),
+        unit="log-odds",
+    )
+
+
+def _from_unobserved(view: _View, v: int, roots: Sequence[int], ancestor: int) -> CandidateEdge:
+    """One of several members without a parent here hangs below an ancestor that nobody has."""
+    nearest = min((r for r in roots if r != v), key=lambda r: view.derivations.of(r, v).distance)
+    probability = max(0.0, float(view.found.roots[v] - view.found.sole[v]))
+    second = next(x for x in view.candidates(v) if not isinstance(x[0], str))
+    return CandidateEdge(
+        parent=ancestor,
+        child=view.family[v],
+        kind="unknown",
+        log10_pvalue=view.relatives.test(view.family[nearest], view.family[v])[0],
+        direction=1.0,
+        probability=probability,
+        parents=view.likely(v),
+        distance=view.derivations.of(nearest, v).distance,
+        evidence=(clue("several-roots", n=len(roots)),),
+        runner_up=int(second[0]),
+        behind=round(max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER)))), 3),
+        unit="log-odds",
+    )
+
+
+def _support(measured: Measured, u: int, v: int, seed: int) -> float:
+    """Share of resamples of the matrices in which no other member is nearer to the child."""
+    capped = np.minimum(measured.apart[:, :, v], 1.0) * measured.sizes[:, None]  # (t, n)
+    told: Doubles = np.isfinite(capped)
+    rows = told[:, u]
+    others = [k for k in range(measured.n) if k not in (u, v) and told[rows, k].all()]
+    return support_of(capped[rows, u], capped[rows][:, others].T, seed)
+
+
+def _clock_clues(relatives: Relatives, parent: int, child: int) -> list[Clue]:
+    found = collinear_rows(*relatives.pair(parent, child))
+    if found.n_rows < MIN_CLOCK_ROWS or abs(found.c - 1.0) <= STILL:
+        return []
+    return [clue("unused-rows-shrank", n_rows=found.n_rows, c=found.c)]

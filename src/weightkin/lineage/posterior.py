@@ -1,0 +1,121 @@
+"""How probable every member of a family is as the parent of every other.
+
+Fitted models weigh what pairs and members show (`pair_features`, `root_features`), the matrix-tree
+theorem makes probabilities over all forests of it (`forests`), and a second pass measures against
+the relatives that the first one favours (`second_look`). What was fitted, on families that nobody
+looked at by hand, stands in ``parents.json.xz``.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from weightkin.arrays import Doubles
+from weightkin.lineage.boosted import Boosted, boosted
+from weightkin.lineage.forests import parent_marginals, sole_roots
+from weightkin.lineage.member_measures import Measured
+from weightkin.lineage.pair_features import Around, pair_features
+from weightkin.lineage.pair_measures import PairMeasures
+from weightkin.lineage.root_features import root_features
+from weightkin.lineage.second_look import second_look
+
+FITTED = "parents.json.xz"
+MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
+Merged = Mapping[int, tuple[int, float]]  # child: the parent that counts most, and how probable
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: models of pairs and of roots, and how their log-odds become weights."""
+
+    pairs: Boosted
+    roots: Boosted
+    pair_power: float
+    root_power: float
+    root_shift: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Two passes, weights of mixtures, and the least probability of a member of a 95 % set."""
+
+    passes: tuple[Pass, Pass]
+    least: float
+    merged: tuple[float, ...]  # of the features of an edge into a mixture
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Probabilities: ``edges`` from row to column ``(n, n)``, ``roots`` ``(n,)`` of no parent here.
+
+    Each column of the edges and its root sum to one. ``sole`` is the part of the roots in which
+    no other member is without a parent. ``held``: share of the change from its own parent to u
+    that v holds, ``(n, n)``, NaN where that is unknown.
+    """
+
+    edges: Doubles
+    roots: Doubles
+    sole: Doubles
+    held: Doubles
+
+
+def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = None) -> Posterior:
+    """Probabilities of all parents in a family.
+
+    Parameters
+    ----------
+    measured, pairs : Measured, PairMeasures
+        Of its members and candidate pairs; all other pairs have no weight.
+    merged : mapping, optional
+        Members that are mixtures.
+
+    Returns
+    -------
+    Posterior
+        Of the family as a whole.
+    """
+    around, features = pair_features(measured, pairs)
+    first, second = fitted().passes
+    found = weighed(first, around, features, measured.n, merged or {})
+    again = {**features, **second_look(around, found.edges, found.roots)}
+    last = weighed(second, around, again, measured.n, merged or {})
+    held = np.full_like(last.edges, np.nan)
+    held[around.parents, around.children] = again["held_since_parent"]
+    return Posterior(last.edges, last.roots, last.sole, held)
+
+
+def weighed(
+    one: Pass, around: Around, features: Mapping[str, Doubles], n: int, merged: Merged
+) -> Posterior:
+    """One pass: log-odds of pairs and roots, and their marginals over all forests."""
+    odds = np.clip(one.pairs.log_odds(features), -MOST, MOST)
+    scores = 1.0 / (1.0 + np.exp(-odds))
+    own = np.clip(one.roots.log_odds(root_features(around, features, scores, n)), -MOST, MOST)
+    weights = np.zeros((n, n))
+    weights[around.parents, around.children] = np.exp(one.pair_power * odds)
+    roots = np.exp(one.root_power * own + one.root_shift)
+    total = weights.sum(axis=0) + roots
+    weights, roots = weights / total, roots / total
+    for child, (parent, share) in merged.items():
+        weights[:, child] *= 1.0 - share
+        roots[child] *= 1.0 - share
+        weights[parent, child] += share
+    edges, first = parent_marginals(weights, roots)
+    return Posterior(edges, first, sole_roots(weights, roots), np.full_like(edges, np.nan))
+
+
+@cache
+def fitted() -> Fitted:
+    """What was fitted, as it is kept beside this module."""
+    kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
+    first, second = (
+        Pass(boosted(x["pairs"]), boosted(x["roots"]), *x["powers"]) for x in kept["passes"]
+    )
+    return Fitted((first, second), kept["least"], tuple(kept["merged"]))
