@@ -39,13 +39,13 @@ from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
 from weightkin.lineage.parents import IMAGE
-from weightkin.lineage.posterior import Pass, Posterior, weighed
+from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
 from weightkin.lineage.proposed import proposed
 from weightkin.lineage.relatives import Relatives, components
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
-TREES = {"pairs": 400, "roots": 200}
+TREES = {"pairs": 500, "roots": 250}
 SHAPE = {
     "objective": "binary",
     "learning_rate": 0.04,
@@ -61,12 +61,12 @@ SHAPE = {
     "deterministic": True,
 }
 FOLDS = 5
-PARTS = 5  # random parts of each family
+PARTS = 4  # random parts of each family
 POWERS = [
     (p, r, shift)
-    for p in (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3)
-    for r in (0.5, 0.7, 0.85, 1.0, 1.2)
-    for shift in (-0.5, 0.0, 0.5)
+    for p in (0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
+    for r in (0.3, 0.4, 0.5, 0.7, 0.85, 1.0)
+    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0)
 ]
 COVERED = 0.95
 RIDGE = 0.1
@@ -94,7 +94,7 @@ class Case:
     around: Around
     features: dict[str, np.ndarray]
     parents: np.ndarray  # (n, n) true parents that are present
-    is_root: np.ndarray  # (n,) no true parent is present
+    is_root: np.ndarray  # (n,) no true parent is among them
     is_base: np.ndarray  # (n,) made from nothing
 
 
@@ -167,15 +167,9 @@ def _case(x: Component, index: np.ndarray) -> Case:
     nodes = Nodes({**x.truth, "members": members}, same)
     taken, pairs = (x.measured, x.pairs) if is_whole else of_part(x.measured, x.pairs, index)
     around, features = pair_features(taken, pairs)
-    return Case(
-        x.family,
-        is_whole,
-        around,
-        features,
-        np.array([[u in nodes.parents[v] for v in names] for u in names]),
-        np.array([not nodes.parents[v] for v in names]),
-        np.array([not members[v]["parents"] for v in names]),
-    )
+    true = np.array([[u in nodes.parents[v] for v in names] for u in names])
+    is_base = np.array([not members[v]["parents"] for v in names])
+    return Case(x.family, is_whole, around, features, true, ~true.any(axis=0), is_base)
 
 
 def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior]]:
@@ -212,15 +206,16 @@ def _pass(
         rows, [c.is_root for c in found], keys, fold_of, TREES["roots"]
     )
 
-    def all_of(powers: tuple[float, float, float], index: Sequence[int]) -> list[Posterior]:
-        said = []
-        for i in index:
-            one = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], *powers)
-            said.append(weighed(one, found[i].around, features[i], len(found[i].is_root), {}))
-        return said
+    odds = []
+    for i, c in enumerate(found):
+        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], Powers(1.0, 1.0, 0.0))
+        odds.append(unseen.odds(c.around, features[i], len(c.is_root)))
 
-    few = list(range(0, len(found), 4))
-    best = min(POWERS, key=lambda powers: loss([found[i] for i in few], all_of(powers, few)))
+    def all_of(powers: tuple[float, float, float], index: Sequence[int]) -> list[Posterior]:
+        return [joined(found[i].around, odds[i], Powers(*powers)) for i in index]
+
+    whole = [i for i, c in enumerate(found) if c.is_whole]
+    best = min(POWERS, key=lambda powers: loss([found[i] for i in whole], all_of(powers, whole)))
     kept = {"pairs": _kept(pairs), "roots": _kept(roots), "powers": best}
     return kept, all_of(best, range(len(found)))
 
@@ -308,7 +303,7 @@ def loss(found: Sequence[Case], said: Sequence[Posterior]) -> float:
 
 
 def least(found: Sequence[Case], said: Sequence[Posterior]) -> float:
-    """The least probability that a member of a set must have: split-conformal, one node a family."""
+    """The least probability in a set: split conformal, one node a family."""
     by_family: dict[int, list[float]] = {}
     for c, x in zip(found, said, strict=True):
         for v in range(len(c.is_root)):

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib.resources import files
 
 import numpy as np
@@ -32,14 +32,30 @@ Merged = Mapping[int, tuple[int, float]]  # child: the parent that counts most, 
 
 
 @dataclass(frozen=True)
+class Powers:
+    """How log-odds become weights."""
+
+    pairs: float
+    roots: float
+    shift: float  # of the roots
+
+
+@dataclass(frozen=True)
 class Pass:
     """One pass: models of pairs and of roots, and how their log-odds become weights."""
 
     pairs: Boosted
     roots: Boosted
-    pair_power: float
-    root_power: float
-    root_shift: float
+    powers: Powers
+
+    def odds(
+        self, around: Around, features: Mapping[str, Doubles], n: int
+    ) -> tuple[Doubles, Doubles]:
+        """Log-odds of every candidate pair and of every member as a root, by themselves."""
+        pairs = np.clip(self.pairs.log_odds(features), -MOST, MOST)
+        scores = 1.0 / (1.0 + np.exp(-pairs))
+        own = self.roots.log_odds(root_features(around, features, scores, n))
+        return pairs, np.clip(own, -MOST, MOST)
 
 
 @dataclass(frozen=True)
@@ -55,15 +71,20 @@ class Fitted:
 class Posterior:
     """Probabilities: ``edges`` from row to column ``(n, n)``, ``roots`` ``(n,)`` of no parent here.
 
-    Each column of the edges and its root sum to one. ``sole`` is the part of the roots in which
-    no other member is without a parent. ``held``: share of the change from its own parent to u
-    that v holds, ``(n, n)``, NaN where that is unknown.
+    Each column of the edges and its root sum to one; ``weights`` are those of edges and roots by
+    themselves. ``held``: share of the change from its own parent to u that v holds, ``(n, n)``, NaN
+    where that is unknown.
     """
 
     edges: Doubles
     roots: Doubles
-    sole: Doubles
+    weights: tuple[Doubles, Doubles]
     held: Doubles
+
+    @cached_property
+    def sole(self) -> Doubles:
+        """The part of the roots in which no other member is without a parent, ``(n,)``."""
+        return np.minimum(sole_roots(*self.weights), self.roots)
 
 
 def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = None) -> Posterior:
@@ -83,32 +104,30 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = N
     """
     around, features = pair_features(measured, pairs)
     first, second = fitted().passes
-    found = weighed(first, around, features, measured.n, merged or {})
+    found = joined(around, first.odds(around, features, measured.n), first.powers, merged)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = weighed(second, around, again, measured.n, merged or {})
+    last = joined(around, second.odds(around, again, measured.n), second.powers, merged)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
-    return Posterior(last.edges, last.roots, last.sole, held)
+    return replace(last, held=held)
 
 
-def weighed(
-    one: Pass, around: Around, features: Mapping[str, Doubles], n: int, merged: Merged
+def joined(
+    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Merged | None = None
 ) -> Posterior:
-    """One pass: log-odds of pairs and roots, and their marginals over all forests."""
-    odds = np.clip(one.pairs.log_odds(features), -MOST, MOST)
-    scores = 1.0 / (1.0 + np.exp(-odds))
-    own = np.clip(one.roots.log_odds(root_features(around, features, scores, n)), -MOST, MOST)
+    """Marginals over all forests of what pairs and members say by themselves."""
+    n = len(odds[1])
     weights = np.zeros((n, n))
-    weights[around.parents, around.children] = np.exp(one.pair_power * odds)
-    roots = np.exp(one.root_power * own + one.root_shift)
+    weights[around.parents, around.children] = np.exp(powers.pairs * odds[0])
+    roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
-    for child, (parent, share) in merged.items():
+    for child, (parent, share) in (merged or {}).items():
         weights[:, child] *= 1.0 - share
         roots[child] *= 1.0 - share
         weights[parent, child] += share
     edges, first = parent_marginals(weights, roots)
-    return Posterior(edges, first, sole_roots(weights, roots), np.full_like(edges, np.nan))
+    return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 
 
 @cache
@@ -116,6 +135,6 @@ def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
     first, second = (
-        Pass(boosted(x["pairs"]), boosted(x["roots"]), *x["powers"]) for x in kept["passes"]
+        Pass(boosted(x["pairs"]), boosted(x["roots"]), Powers(*x["powers"])) for x in kept["passes"]
     )
     return Fitted((first, second), kept["least"], tuple(kept["merged"]))
