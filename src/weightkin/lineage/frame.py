@@ -19,10 +19,9 @@ from weightkin.derivation.distances import relate
 from weightkin.derivation.in_frame import WayBack, way_back
 from weightkin.errors import UsageError
 from weightkin.formats import Model
-from weightkin.lineage.candidates import Member
+from weightkin.lineage.candidates import Framed, Member
 from weightkin.lineage.looks import Look, look_for_relatives
 from weightkin.lineage.relatives import THOROUGH, Groups, OnProgress, Relatives
-from weightkin.records import Comparison
 from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
@@ -37,18 +36,6 @@ IDENTITY = (
     *("name", "source", "digest", "full_digest", "n_parameters", "n_bytes", "config"),
     *("bytes_read", "problems", "is_partial", "revision"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Framed:
-    """A member in the frame of a family that it did not stand in."""
-
-    sketch: Sketch  # of the model in that frame
-    kinds: tuple[str, ...]  # disguises that were undone; none where it was only found
-    reference: int  # the nearest member of those that stood in the frame before
-    distance: float  # mean relative distance of the matrices to it, afterwards
-    record: Comparison | None  # says that the two groups are related; None: an aligned test did
-    is_rooted: bool  # whether the reference has relatives of its own order
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +112,7 @@ class _Frames:
             distance=entry.distance,
             record=link.record,
             is_rooted=len(there) > 1,
+            group=entry.link.b,
         )
         if entry.back is not None:
             self._models[entry.link.b] = entry.back(self._side(entry.link.b).model)
