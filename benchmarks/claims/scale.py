@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from benchmarks.lib.tables import markdown
 from weightkin import family_graph
 from weightkin.arrays import Floats
 from weightkin.formats import open_model
-from weightkin.lineage.growing import Proposed, insert_model
+from weightkin.lineage.family import find_family
+from weightkin.lineage.growing import are_related, with_part
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Scheme, Sketch, take_sketch
@@ -75,7 +77,13 @@ def inserted(
     names = list(known)
     _, near, cosine = next(nearest(vectors, N_NEAREST, of=search_vector(newcomer)[None]))
     close = [names[k] for k, c in zip(near[0], cosine[0], strict=True) if c >= LEAST_COSINE]
-    return insert_model(graph, known, newcomer, Proposed(close))
+    paid = graph.alpha / (len(known) * (len(known) + 1) / 2)
+    home = {x: group for group in graph.components for x in group}
+    joined = next((home[x] for x in close if are_related(known[x], newcomer, paid)), ())
+    members = [*(replace(known[x], name=x) for x in joined if x in known), newcomer]
+    alpha = paid * max(1, len(members) * (len(members) - 1) // 2)
+    part = find_family(members, alpha=min(alpha, graph.alpha), seed=graph.seed)
+    return with_part(graph, part, [x.name for x in members])
 
 
 def edges_of(graph: FamilyGraph) -> set[Edge]:

@@ -64,10 +64,11 @@ FOLDS = 5
 PARTS = 4  # random parts of each family
 POWERS = [
     (p, r, shift)
-    for p in (0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
-    for r in (0.3, 0.4, 0.5, 0.7, 0.85, 1.0)
-    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0)
+    for p in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    for r in (0.2, 0.3, 0.4, 0.5, 0.7)
+    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0, 0.4)
 ]
+SIZES = (4, 7, 1 << 30)  # members up to which families have powers of their own
 COVERED = 0.95
 RIDGE = 0.1
 
@@ -208,16 +209,29 @@ def _pass(
 
     odds = []
     for i, c in enumerate(found):
-        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], Powers(1.0, 1.0, 0.0))
+        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], ())
         odds.append(unseen.odds(c.around, features[i], len(c.is_root)))
+    powers, said = [], list[Posterior | None]([None] * len(found))
+    least = 0
+    for most in SIZES:
+        some = [i for i, c in enumerate(found) if least < len(c.is_root) <= most]
+        best = min(POWERS, key=lambda p: loss(*_joined(found, odds, some, Powers(most, *p))))
+        powers.append((most, *best))
+        for i, x in zip(some, _joined(found, odds, some, Powers(most, *best))[1], strict=True):
+            said[i] = x
+        least = most
+    kept = {"pairs": _kept(pairs), "roots": _kept(roots), "powers": powers}
+    return kept, [x for x in said if x is not None]
 
-    def all_of(powers: tuple[float, float, float], index: Sequence[int]) -> list[Posterior]:
-        return [joined(found[i].around, odds[i], Powers(*powers)) for i in index]
 
-    whole = [i for i, c in enumerate(found) if c.is_whole]
-    best = min(POWERS, key=lambda powers: loss([found[i] for i in whole], all_of(powers, whole)))
-    kept = {"pairs": _kept(pairs), "roots": _kept(roots), "powers": best}
-    return kept, all_of(best, range(len(found)))
+def _joined(
+    found: Sequence[Case],
+    odds: Sequence[tuple[np.ndarray, np.ndarray]],
+    index: Sequence[int],
+    powers: Powers,
+) -> tuple[list[Case], list[Posterior]]:
+    some = [found[i] for i in index]
+    return some, [joined(c.around, odds[i], powers) for c, i in zip(some, index, strict=True)]
 
 
 def _with_folds(

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from weightkin.evidence.controls import CONTROLS_SCHEMA, Control
-from weightkin.records import checking, comparison, estimating, family, location, sketching
+from weightkin.records import (
+    checking,
+    comparison,
+    descendants,
+    estimating,
+    family,
+    location,
+    sketching,
+)
 from weightkin.records import registry as registering
 from weightkin.report import model
 
@@ -42,6 +50,7 @@ RECORDS = {  # name: what its field `schema` says, and the dataclass
     "listing": (registering.LISTING_SCHEMA, registering.Listing),
     "search": (registering.SEARCH_SCHEMA, registering.Search),
     "trace": (registering.TRACE_SCHEMA, registering.Trace),
+    "descendants": (descendants.SCHEMA, descendants.Descendants),
     "check": (checking.SCHEMA, checking.Check),
     "controls": (CONTROLS_SCHEMA, Controls),
 }

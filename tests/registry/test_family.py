@@ -49,13 +49,13 @@ def test_a_newcomer_is_hung_into_the_graph(registry, family):
     registry.family()
     registry.add([family / "grandchild"])
     graph = registry.family()
-    assert graph.parameters["n_grown"] == 1
+    assert graph.parameters["n_contents"] == 7  # when it was begun
     assert {e.parent for e in graph.parents_of("grandchild")} == {"child"}
     with sqlite3.connect(registry.path) as connection:
         connection.execute("DELETE FROM family")
     connection.close()
     assert edges(registry.family()) == edges(graph)
-    assert "n_grown" not in registry.family().parameters
+    assert registry.family().parameters["n_contents"] == 8
 
 
 def test_a_hidden_newcomer_is_hung_through_its_invariant_vector(family, crowd, tmp_path):
@@ -64,7 +64,7 @@ def test_a_hidden_newcomer_is_hung_through_its_invariant_vector(family, crowd, t
     registry.family()
     registry.add([family / "hidden"])
     graph = registry.family()
-    assert graph.parameters["n_grown"] == 1
+    assert graph.parameters["n_contents"] == 5
     assert {e.parent for e in graph.parents_of("hidden")} <= {"root", "child"}
     assert graph.parents_of("hidden")
 

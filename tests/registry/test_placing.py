@@ -10,6 +10,9 @@ from safetensors.numpy import load_file, save_file
 from tests.registry.conftest import write
 from weightkin import Registry, family_graph
 from weightkin.cli.main import main
+from weightkin.lineage.family import find_family
+from weightkin.registry.kept_graph import kept
+from weightkin.registry.store import opened
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import of_trace
 from weightkin.report.registry import search_lines
@@ -20,6 +23,12 @@ FAMILY = ("root", "child", "grandchild", "sibling", "hidden")
 def said(edges):
     return {(e.parent, e.child, e.kind, e.direction, round(e.direction_probability, 6))
             for e in edges}  # fmt: skip
+
+
+def kept_of(registry):
+    """The graph in the file."""
+    with opened(registry.path, to_write=False) as connection:
+        return kept(connection, alpha=1e-6, seed=0)
 
 
 def around(graph, name):
@@ -34,30 +43,52 @@ def registry(family, crowd, tmp_path):
     return found
 
 
-@pytest.mark.parametrize("most", [64, 6])
-@pytest.mark.parametrize("name", ["child", "root", "grandchild"])
-def test_a_registered_model_is_placed_as_the_tree_places_it(
-    registry, family, crowd, name, most, monkeypatch
-):
-    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", most)  # 6: fewer than registered
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("name", ["child", "root", "grandchild", "hidden"])
+def test_a_registered_model_is_placed_as_the_tree_places_it(registry, family, crowd, name, is_kept):
+    if is_kept:
+        registry.family()
     graph = family_graph([family / x for x in FAMILY] + crowd[:2])
     found = registry.trace(name).search
     assert found.placed_among == "registry"
     assert said((*found.parents, *found.children)) == around(graph, name)
 
 
-@pytest.mark.parametrize("most", [64, 4])
-def test_a_new_model_is_placed_as_the_tree_of_all_places_it(
-    family, crowd, tmp_path, most, monkeypatch
-):
-    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", most)
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_new_model_is_placed_as_the_tree_of_all_places_it(family, crowd, tmp_path, is_kept):
     registry = Registry(tmp_path / "r.sqlite")
     others = [family / x for x in FAMILY if x != "child"] + crowd[:2]
     registry.add(others)
+    if is_kept:
+        registry.family()
     graph = family_graph([*others, family / "child"])
     found = registry.search(family / "child")
     assert found.placed_among == "registry"
     assert said((*found.parents, *found.children)) == around(graph, "child")
+    registry.add([family / "child"])
+    found = registry.search("child")
+    assert said((*found.parents, *found.children)) == around(graph, "child")
+
+
+def test_a_question_lays_out_one_family_once(registry, family, crowd, monkeypatch):
+    registry.trace("child")
+    graph = kept_of(registry)
+    assert {n.name for n in graph.nodes} == set(FAMILY)  # of the others nothing is known yet
+    laid_out = []
+    monkeypatch.setattr(
+        "weightkin.registry.layout.find_family",
+        lambda sources, **more: laid_out.append(len(sources)) or find_family(sources, **more),
+    )
+    registry.trace("root")
+    assert not laid_out
+    registry.trace(crowd[0].name)
+    assert laid_out == [1]
+    registry.remove("grandchild")
+    registry.trace(crowd[0].name)
+    assert laid_out == [1]
+    registry.trace("child")
+    assert laid_out == [1, 4]
+    assert {n.name for n in kept_of(registry).nodes} == {*FAMILY, crowd[0].name} - {"grandchild"}
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
@@ -66,8 +97,7 @@ def test_in_a_family_that_is_too_large_no_direction_is_stated(
 ):
     if is_kept:
         registry.family()
-    for module in ("lineage.growing", "registry.family", "registry.placing"):
-        monkeypatch.setattr(f"weightkin.{module}.MOST_AGAIN", 2)
+    monkeypatch.setattr("weightkin.registry.members.MOST_AGAIN", 2)
     arrays = load_file(family / "child" / "model.safetensors")
     for k, x in arrays.items():
         if "_proj" in k:
@@ -90,7 +120,7 @@ def test_the_tree_of_a_registry_lays_out_what_was_placed_among_few(registry, fam
     registry.remove("child")
     registry.family()
     registry.add([family / "child"])
-    monkeypatch.setattr("weightkin.lineage.growing.MOST_AGAIN", 2)
+    monkeypatch.setattr("weightkin.registry.members.MOST_AGAIN", 2)
     assert {s.direction for s in registry.trace("child").search.parents} == {"undetermined"}
     graph = registry.family()
     assert around(graph, "child") == around(family_graph([family / x for x in FAMILY]), "child")
@@ -109,16 +139,13 @@ def test_equal_values_under_other_names_are_one_node_of_a_registry(registry, fam
         node = next(n for n in graph.nodes if n.name == "child")
         assert (node.duplicates, node.registered) == (("bare",), (2, 8))
     found = registry.trace("bare").search
-    assert [(s.parent, s.kind, s.direction) for s in found.parents] == [
-        ("root", "fine-tuned", "undetermined")  # of training no direction is claimed yet
-    ]
+    assert [(s.parent, s.kind) for s in found.parents] == [("root", "fine-tuned")]
     registry.remove("child")
     assert next(n for n in registry.family().nodes if n.name == "bare").registered == (8,)
 
 
 def test_a_step_of_open_direction_is_no_parent_in_words(registry, monkeypatch, capsys):
-    monkeypatch.setattr("weightkin.registry.family.MOST_AGAIN", 2)
-    monkeypatch.setattr("weightkin.registry.placing.MOST_AGAIN", 2)
+    monkeypatch.setattr("weightkin.registry.members.MOST_AGAIN", 2)
     monkeypatch.setattr(sys, "argv", ["weightkin", "trace", "child", "--registry",
                                       str(registry.path)])  # fmt: skip
     with pytest.raises(SystemExit) as stopped:

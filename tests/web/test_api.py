@@ -31,7 +31,7 @@ def client(app):
 def test_every_route_keeps_to_its_document(app):
     document = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     operations = [found.ok() for found in document.get_all_operations()]
-    assert len(operations) == 13
+    assert len(operations) == 15
     for operation in operations:
         keeps(operation, n_examples=4)
 

@@ -18,7 +18,16 @@ from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
 from weightkin.cli.options import EXIT_INCOMPLETE
 from weightkin.cli.records import render, verify
-from weightkin.cli.registry import add, export, import_models, list_models, remove, search, trace
+from weightkin.cli.registry import (
+    add,
+    descendants,
+    export,
+    import_models,
+    list_models,
+    remove,
+    search,
+    trace,
+)
 from weightkin.cli.serve import serve
 from weightkin.cli.show import show
 from weightkin.cli.sketch import sketch
@@ -131,7 +140,19 @@ def root(
         raise typer.Exit
 
 
-for command in (show, compare, verify, locate, check, sketch, tree, add, search, trace):
+for command in (
+    show,
+    compare,
+    verify,
+    locate,
+    check,
+    sketch,
+    tree,
+    add,
+    search,
+    trace,
+    descendants,
+):
     app.command()(shared(command))
 app.command(name="list")(shared(list_models))
 app.command()(shared(remove))

@@ -1,4 +1,4 @@
-"""The commands of the registry: add, search, trace, list, remove, export, import."""
+"""The commands of the registry: add, search, trace, descendants, list, remove, export, import."""
 
 from __future__ import annotations
 
@@ -120,6 +120,28 @@ def trace(
         else:
             _print_trace(record, home, answer, as_json=as_json)
     if record.search.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def descendants(
+    source: Query,
+    *,
+    registry: RegistryFile = None,
+    as_json: AsJson = False,
+    alpha: Alpha = 1e-6,
+    seed: Seed = 0,
+    answer: Answer,
+) -> None:
+    """List the registered models that were made from a model, at any depth."""
+    from weightkin.report.descendants import descendants_lines
+
+    home = _home(registry)
+    record = home.descendants(source, alpha=alpha, seed=seed)
+    if as_json:
+        answer.text(record.to_json())
+    else:
+        answer.lines(descendants_lines(record, str(home.path)))
+    if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 

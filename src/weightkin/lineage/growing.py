@@ -1,97 +1,87 @@
-"""A family graph that grows: one more model is placed without looking at the others again.
+"""A family graph that grows: one family is laid out anew, and nothing else is looked at.
 
-Search vectors name the nearest models, a test says which families they belong to, and only these
-are laid out anew with the newcomer. Of a large family only the nearest members take part: all edges
-there are stay, and the place of the newcomer among them is undetermined until the next full run.
-
-Limitations: a disguised copy, which its vector does not show, stays alone until the next full run
-unless the caller proposes its relatives and has their weights at hand.
+Search vectors name the models that may be related, a test says which are, and the whole family of
+a newcomer is laid out again with it. Where that is too large, only its nearest members are, without
+any direction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
-from weightkin.formats import Model
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.family import find_family
 from weightkin.lineage.relatives import Groups, Relatives
 from weightkin.records import clue
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.sketch import Sketch
 
-MOST_AGAIN = 64  # members of a family that is laid out again as a whole
-MOST_NEAR = 8  # members of a larger one among which a newcomer is placed
-N_NEAR = "n_near"  # parameter of a graph: newcomers that were placed so
 
+def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> FamilyGraph:
+    """Put families that were laid out anew into a graph, in place of those there.
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """Nodes that a newcomer may be related to."""
-
-    close: Sequence[str] = ()  # by its sketch, the nearest first
-    hidden: Sequence[str] = ()  # by its weights alone: no test of sketches shows it
-
-
-def insert_model(
-    graph: FamilyGraph,
-    sketches: Mapping[str, Sketch],
-    newcomer: Sketch,
-    proposed: Proposed,
-    weights: Callable[[str], Model | None] = lambda _: None,
-) -> FamilyGraph:
-    """Insert one more model into a graph.
+    A hidden copy whose relation to the others nothing shows this time stays where it was.
 
     Parameters
     ----------
     graph : FamilyGraph
-        What is known.
-    sketches : mapping
-        Of its observed nodes, by their id; only those of the newcomer's families are looked up.
-    newcomer : Sketch
-        Named by its id, which no node has.
-    proposed : Proposed
-        Nodes that may be related.
-    weights : callable
-        The weights behind an id, if they are at hand; looked at only because of hidden nodes.
+        All that is known.
+    part : FamilyGraph
+        Whole families of it, with what is new in them.
+    names : collection of str
+        What was to be laid out: nodes of the part, their duplicates, and what could not be read.
 
     Returns
     -------
     FamilyGraph
-        With the newcomer as a node, or among the duplicates of one.
-
-    Raises
-    ------
-    ValueError
-        The graph has a node of that id.
+        Unobserved nodes of the part have names that no other node has.
     """
-    name = newcomer.name
-    if any(node.id == name for node in graph.nodes):
-        raise ValueError(f"{name} is in the graph already")
-    family, is_whole, with_weights = _family(graph, sketches, newcomer, proposed)
-    n, m = len(sketches) + 1, len(family) + 1
-    share = m * (m - 1) / max(1, n * (n - 1)) if family else 1.0
-    members: list[Sketch | Model] = []
-    for x, own in (*((x, sketches[x]) for x in family), (name, newcomer)):
-        model = weights(x) if with_weights else None
-        members.append(replace(own if model is None else model, name=x))
-    part = find_family(members, alpha=graph.alpha * share, seed=graph.seed)
-    if not is_whole:
-        part = opened(part, name)
-        n_near = int(graph.parameters.get(N_NEAR, 0)) + 1
-        graph = replace(graph, parameters={**graph.parameters, N_NEAR: n_near})
-    return _with(graph, part, name, set(family), n=n, is_whole=is_whole)
+    new = {node.id for node in part.nodes if node.observed}
+    old = {x for group in graph.components if new & set(group) for x in group}
+    taken = {node.id for node in graph.nodes} - old | new
+    fresh = {node.id: _unused(node.id, taken) for node in part.nodes if not node.observed}
+    part = _renamed(part, fresh)
+    alone = {group[0] for group in part.components if len(group) == 1}
+    stay = [e for e in graph.edges if e.child in alone and e.parent in new and _is_hidden(e)]
+    nodes = (*(x for x in graph.nodes if x.id not in old), *part.nodes)
+    edges = (*(e for e in graph.edges if e.child not in old), *part.edges, *stay)
+    groups = [*(x for x in graph.components if not old & set(x)), *part.components]
+    groups += [(e.parent, e.child) for e in stay]
+    gone = old | set(names)
+    n = sum(node.observed for node in nodes)
+    return replace(
+        graph,
+        nodes=nodes,
+        edges=edges,
+        components=_components([x.id for x in nodes], groups),
+        parameters={**graph.parameters, "n_pairs": n * (n - 1) // 2},
+        skipped=(*(x for x in graph.skipped if x.what not in gone), *part.skipped),
+        not_testable=(*(x for x in graph.not_testable if x not in gone), *part.not_testable),
+        seconds=round(graph.seconds + part.seconds, 3),
+        bytes_read=graph.bytes_read + part.bytes_read,
+        incomplete=graph.incomplete or part.incomplete,
+    )
 
 
-def opened(graph: FamilyGraph, name: str = "") -> FamilyGraph:
-    """Leave directions open, of all edges or of one model's: a part of its family was laid out."""
+def without(graph: FamilyGraph, gone: Collection[str]) -> FamilyGraph:
+    """A graph without the families of some nodes."""
+    old = {x for group in graph.components if set(group) & set(gone) for x in group}
+    return replace(
+        graph,
+        nodes=tuple(x for x in graph.nodes if x.id not in old),
+        edges=tuple(e for e in graph.edges if e.child not in old),
+        components=tuple(x for x in graph.components if not old & set(x)),
+        skipped=tuple(x for x in graph.skipped if x.what not in old),
+        not_testable=tuple(x for x in graph.not_testable if x not in old),
+    )
+
+
+def opened(graph: FamilyGraph) -> FamilyGraph:
+    """Leave the directions of all edges open: a part of a family was laid out."""
     n = sum(node.observed for node in graph.nodes) - 1
     said = clue("nearest-of-family", n=n)
 
     def left_open(edge: FamilyEdge) -> FamilyEdge:
-        if name and name not in (edge.parent, edge.child):
-            return edge
         sure = min(edge.direction_probability, 0.5)
         return replace(
             edge,
@@ -122,90 +112,43 @@ def are_related(a: Sketch, b: Sketch, alpha: float) -> bool:
     return same or Relatives([a, b], alpha, 0).test(0, 1)[1]
 
 
-def _family(
-    graph: FamilyGraph, sketches: Mapping[str, Sketch], newcomer: Sketch, proposed: Proposed
-) -> tuple[list[str], bool, bool]:
-    """Members of all families that a close model proves it belongs to, and whether these are all.
-
-    One test a family: that of its nearest member, and of the next ones where that fails. Families
-    of hidden models take part without a test, and then weights must be looked at.
-    """
-    home = {x: k for k, group in enumerate(graph.components) for x in group}
-    n = len(sketches) + 1
-    paid = graph.alpha / (n * (n - 1) / 2)
-    joined: set[int] = set()
-    for x in proposed.close:
-        if home[x] not in joined and are_related(sketches[x], newcomer, paid):
-            joined.add(home[x])
-    unproven = {home[x] for x in proposed.hidden} - joined
-    joined |= unproven
-    members = [x for k in sorted(joined) for x in graph.components[k] if x in sketches]
-    if len(members) <= MOST_AGAIN:
-        return members, True, bool(unproven)
-    near = [x for x in dict.fromkeys((*proposed.close, *proposed.hidden)) if home[x] in joined]
-    return near[:MOST_NEAR], False, bool(unproven)
-
-
-def _with(
-    graph: FamilyGraph, part: FamilyGraph, name: str, family: set[str], *, n: int, is_whole: bool
-) -> FamilyGraph:
-    """Replace what was laid out again; of a large family add only the edges to the newcomer."""
-    known = {name, *(node.id for node in graph.nodes)}
-    fresh = {x.id: _unused(x.id, known) for x in part.nodes if not x.observed}
-    edges = [_renamed(e, fresh) for e in part.edges]
-    kept = list(graph.edges)
-    nodes = list(graph.nodes)
-    if is_whole:
-        gone = {x.id for x in nodes if not x.observed and _children(graph, x.id) & family}
-        nodes = [x for x in nodes if x.id not in gone]
-        # a hidden member, which no sketch relates to the others, stays where it hangs
-        again = {x for e in edges for x in (e.parent, e.child)} & family
-        kept = [e for e in kept if e.child not in again and e.parent not in gone]
-    else:
-        edges = [e for e in edges if e.child == name]
-        fresh = {k: v for k, v in fresh.items() if any(e.parent == v for e in edges)}
-    new = {x.id: x for x in part.nodes}
-    for k, x in enumerate(nodes):
-        if x.id in new and name in new[x.id].duplicates:
-            nodes[k] = replace(x, duplicates=(*x.duplicates, name))
-    if name in new:
-        nodes.append(new[name])
-    nodes += [FamilyNode(id=x, observed=False) for x in fresh.values()]
-    return replace(
-        graph,
-        nodes=tuple(nodes),
-        edges=(*kept, *edges),
-        components=_components(graph, part, name, edges, {x.id for x in nodes}),
-        parameters={**graph.parameters, "n_pairs": n * (n - 1) // 2},
-        skipped=(*graph.skipped, *(x for x in part.skipped if x.what == name)),
-        seconds=graph.seconds + part.seconds,
-        bytes_read=graph.bytes_read + part.bytes_read,
-    )
+def _is_hidden(edge: FamilyEdge) -> bool:
+    """Whether only the weights of the two models showed that they are related."""
+    return any(x.code == "units-by-tokens" for x in edge.evidence)
 
 
 def _components(
-    graph: FamilyGraph, part: FamilyGraph, name: str, edges: Sequence[FamilyEdge], ids: set[str]
+    ids: Collection[str], groups: Collection[tuple[str, ...]]
 ) -> tuple[tuple[str, ...], ...]:
-    """Families as they were, those of the newcomer's relatives made one with it."""
-    groups = Groups(sorted(ids))
-    own = next((group for group in part.components if name in group), ())
-    for group in (*graph.components, own, *((e.parent, e.child) for e in edges)):
-        left = [x for x in group if x in ids]
-        for x in left[1:]:
-            groups.join(left[0], x)
-    return tuple(tuple(g) for g in sorted(groups.all(), key=lambda g: (-len(g), g)))
+    """Groups of nodes that share one, made one; the largest first."""
+    joined = Groups(ids)
+    for group in groups:
+        for x in group[1:]:
+            joined.join(group[0], x)
+    return tuple(tuple(g) for g in sorted(joined.all(), key=lambda g: (-len(g), g)))
 
 
-def _children(graph: FamilyGraph, parent: str) -> set[str]:
-    return {e.child for e in graph.edges if e.parent == parent}
+def _renamed(graph: FamilyGraph, fresh: Mapping[str, str]) -> FamilyGraph:
+    """A graph with other names of some nodes."""
 
+    def name(x: str) -> str:
+        return fresh.get(x, x)
 
-def _renamed(edge: FamilyEdge, fresh: Mapping[str, str]) -> FamilyEdge:
-    second = edge.runner_up
+    def edge(x: FamilyEdge) -> FamilyEdge:
+        second, parents = x.runner_up, x.parents
+        return replace(
+            x,
+            parent=name(x.parent),
+            child=name(x.child),
+            runner_up=second and replace(second, parent=name(second.parent)),
+            parents=parents and tuple(replace(p, parent=name(p.parent)) for p in parents),
+        )
+
     return replace(
-        edge,
-        parent=fresh.get(edge.parent, edge.parent),
-        runner_up=second and replace(second, parent=fresh.get(second.parent, second.parent)),
+        graph,
+        nodes=tuple(replace(x, id=name(x.id)) for x in graph.nodes),
+        edges=tuple(map(edge, graph.edges)),
+        components=tuple(tuple(map(name, x)) for x in graph.components),
     )
 
 

@@ -15,7 +15,7 @@ from weightkin.lineage.images import Derivations
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
-from weightkin.lineage.posterior import Posterior, fitted, posterior
+from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
 
@@ -69,7 +69,7 @@ def tree_of(
     place = {i: k for k, i in enumerate(family)}
     pool = [i for k, i in enumerate(family) if not is_image[k]]
     mixed = mixtures_of(relatives, pool)
-    merged = {place[child]: _main(edges, place) for child, edges in mixed.items()}
+    merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
     found = posterior(measured, pairs, merged)
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
@@ -132,10 +132,10 @@ def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[Can
     return found
 
 
-def _main(edges: Sequence[CandidateEdge], place: dict[int, int]) -> tuple[int, float]:
-    """The parent that counts most, and how probable the mixture is."""
-    first = max(edges, key=lambda e: abs(e.weight))
-    return place[first.parent], min(e.probability or 0.0 for e in edges)
+def _mixed(child: int, edges: Sequence[CandidateEdge], place: dict[int, int]) -> Mixed:
+    first = sorted(edges, key=lambda e: -abs(e.weight))
+    share = min(e.probability or 0.0 for e in edges)
+    return Mixed(place[child], tuple(place[e.parent] for e in first), share)
 
 
 def _is_below(parents: Ints, place: dict[int, int], edges: Sequence[CandidateEdge]) -> bool:

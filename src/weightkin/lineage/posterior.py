@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -28,13 +28,22 @@ from weightkin.lineage.second_look import second_look
 
 FITTED = "parents.json.xz"
 MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
-Merged = Mapping[int, tuple[int, float]]  # child: the parent that counts most, and how probable
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A member that is a mixture: its parents, the one that counts most first, how probable."""
+
+    child: int
+    parents: tuple[int, ...]
+    share: float
 
 
 @dataclass(frozen=True)
 class Powers:
-    """How log-odds become weights."""
+    """How log-odds become weights, in families of at most so many members."""
 
+    most: int
     pairs: float
     roots: float
     shift: float  # of the roots
@@ -46,7 +55,11 @@ class Pass:
 
     pairs: Boosted
     roots: Boosted
-    powers: Powers
+    powers: tuple[Powers, ...]  # of small families first
+
+    def power(self, n: int) -> Powers:
+        """What holds for a family of n members."""
+        return next((x for x in self.powers if n <= x.most), self.powers[-1])
 
     def odds(
         self, around: Around, features: Mapping[str, Doubles], n: int
@@ -87,14 +100,14 @@ class Posterior:
         return np.minimum(sole_roots(*self.weights), self.roots)
 
 
-def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = None) -> Posterior:
+def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] = ()) -> Posterior:
     """Probabilities of all parents in a family.
 
     Parameters
     ----------
     measured, pairs : Measured, PairMeasures
         Of its members and candidate pairs; all other pairs have no weight.
-    merged : mapping, optional
+    merged : sequence of Mixed
         Members that are mixtures.
 
     Returns
@@ -102,18 +115,19 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = N
     Posterior
         Of the family as a whole.
     """
+    n = measured.n
     around, features = pair_features(measured, pairs)
     first, second = fitted().passes
-    found = joined(around, first.odds(around, features, measured.n), first.powers, merged)
+    found = joined(around, first.odds(around, features, n), first.power(n), merged)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, measured.n), second.powers, merged)
+    last = joined(around, second.odds(around, again, n), second.power(n), merged)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
 
 
 def joined(
-    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Merged | None = None
+    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Sequence[Mixed] = ()
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
     n = len(odds[1])
@@ -122,10 +136,11 @@ def joined(
     roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
-    for child, (parent, share) in (merged or {}).items():
-        weights[:, child] *= 1.0 - share
-        roots[child] *= 1.0 - share
-        weights[parent, child] += share
+    for one in merged:
+        weights[:, one.child] *= 1.0 - one.share
+        roots[one.child] *= 1.0 - one.share
+        weights[one.parents[0], one.child] += one.share
+        weights[one.child, list(one.parents)] *= 1.0 - one.share
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 
@@ -135,6 +150,7 @@ def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
     first, second = (
-        Pass(boosted(x["pairs"]), boosted(x["roots"]), Powers(*x["powers"])) for x in kept["passes"]
+        Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
+        for x in kept["passes"]
     )
     return Fitted((first, second), kept["least"], tuple(kept["merged"]))

@@ -20,6 +20,7 @@ from weightkin.policy.naming import (
     why_not_as_registered,
 )
 from weightkin.policy.reading import Policy
+from weightkin.policy.tainted import Tainted
 from weightkin.policy.walk import FoundSource, models_of
 from weightkin.records import Because
 from weightkin.records.checking import Checked
@@ -40,6 +41,7 @@ class Room:
     models: tuple[Registered, ...]
     named: dict[str, Resolved]
     families: dict[str, set[int]]
+    tainted: dict[str, Tainted]
     problem: Because | None
     is_full: bool
 

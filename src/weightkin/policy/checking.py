@@ -22,6 +22,7 @@ from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
 from weightkin.policy.rules import RuleContext
+from weightkin.policy.tainted import all_tainted
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import FoundSource
@@ -189,7 +190,9 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
         problem = because("no-registry", rules=stated)
     heads = named(policy.forbidden_families, home, models, only_registered=True)
     found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
-    return Room(policy, home, models, heads | found, families, problem, is_full)
+    forbidden = {name: found[name] for name in policy.forbidden_ancestors}
+    below = all_tainted(forbidden, home, alpha=policy.alpha, seed=seed)
+    return Room(policy, home, models, heads | found, families, below, problem, is_full)
 
 
 def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checked, ...]:
@@ -240,9 +243,9 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         known = look_at(room.registry, also=members)
     except UnusableRegistry as error:  # damaged where it was not looked at before
         damaged = because("registry-damaged", error=str(error))
-        room = replace(room, registry=None, families={}, problem=damaged)
+        room = replace(room, registry=None, families={}, tainted={}, problem=damaged)
         known = look_at(None)
-    bench = RuleContext(policy, known, room.families, room.is_full)
+    bench = RuleContext(policy, known, room.families, room.is_full, room.tainted)
     own = known.digest
     open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
     if room.problem is not None:

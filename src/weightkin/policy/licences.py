@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from weightkin.records import Because, because
+
 CLASSES = (  # each permits less than the one before
     "permissive",  # keep the notice
     "weak-copyleft",  # changed files or the data base itself under the same terms
@@ -74,18 +76,42 @@ def classes_of(licence: str, own: Mapping[str, str]) -> dict[str, str]:
     return {part: class_of(part, own) for part in parts if part}
 
 
+def own_unknown(own: str, n_ancestors: int, n_relatives: int) -> Because:
+    """That a model's licence is not declared or not known, beside ancestors, or relatives alone."""
+    facts: dict[str, str | int] = {"licence": own} if own else {}
+    facts |= {"n_ancestors": n_ancestors} if n_ancestors else {"n_relatives": n_relatives}
+    code = "licence-unknown" if own else "licence-missing"
+    return because(code if n_ancestors else f"{code}-related", **facts)
+
+
+def other_unknown(licence: str, *, is_ancestor: bool) -> Because:
+    """That the licence of an ancestor, or of a relative, is not declared or not known."""
+    whose = "ancestor" if is_ancestor else "relative"
+    if not licence:
+        return because(f"{whose}-licence-missing")
+    return because(f"{whose}-licence-unknown", licence=licence)
+
+
 def plain(licence: str) -> str:
     """A licence's name as the table has it."""
     return licence.strip().lower()
 
 
-def looser(own: Classes, theirs: Classes) -> tuple[tuple[str, str], tuple[str, str]] | None:
-    """The loosest licence of a model and an ancestor's strictest, if it permits more."""
+def looser(own: Classes, theirs: Classes, *, is_ancestor: bool) -> Because | None:
+    """That the loosest licence of a model permits more than the strictest of another one."""
     known = [(name, kind) for name, kind in theirs.items() if kind]
     passed_on = theirs if theirs.keys() <= own.keys() else {}
     ours = [(name, kind) for name, kind in own.items() if kind and name not in passed_on]
     if not known or not ours:
         return None
-    loosest = min(ours, key=lambda x: CLASSES.index(x[1]))
-    strictest = max(known, key=lambda x: CLASSES.index(x[1]))
-    return (loosest, strictest) if CLASSES.index(loosest[1]) < CLASSES.index(strictest[1]) else None
+    name, loosest = min(ours, key=lambda x: CLASSES.index(x[1]))
+    other, strictest = max(known, key=lambda x: CLASSES.index(x[1]))
+    if CLASSES.index(loosest) >= CLASSES.index(strictest):
+        return None
+    return because(
+        "licence-looser" if is_ancestor else "licence-looser-related",
+        licence=name,
+        licence_class=loosest,
+        ancestor_licence=other,
+        ancestor_class=strictest,
+    )

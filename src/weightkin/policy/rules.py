@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from weightkin.policy.known import Evidence, Known
-from weightkin.policy.licences import classes_of, looser
+from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
 from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy
+from weightkin.policy.tainted import Tainted
 from weightkin.policy.unread import why_unknown
 from weightkin.records import Because, because
 from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerprint
-from weightkin.records.registry import DeclaredParent
+from weightkin.records.registry import DeclaredParent, Search
 
 STRICTNESS = ("off", "warning", "error")
 
@@ -26,6 +27,7 @@ class RuleContext:
     known: Known
     families: Mapping[str, Collection[int]]
     is_full: bool  # whether declarations and licences are looked at
+    tainted: Mapping[str, Tainted] = field(default_factory=dict)  # by the name of the forbidden one
 
     @cached_property
     def ancestors(self) -> tuple[Evidence, ...]:
@@ -56,20 +58,28 @@ class RuleContext:
         return tuple(sorted(first.values(), key=lambda x: (x.level, list(RULES).index(x.rule))))
 
     def forbidden(self) -> Iterator[Finding]:
-        """Forbidden models, and relatives in the family of one.
+        """Forbidden models, what descends from one, and relatives in the family of one.
 
-        Which of the two came first plays no part: evidence of that can be arranged.
+        Where weights are shared, which came first plays no part: evidence of that can be arranged.
         """
         for name in self.policy.forbidden_ancestors:
             e = self._evidence(name)
             if e is not None and e.found.verdict in ("dependent", "aligned-only"):
                 why = because("forbidden-itself") if e.is_own else because("forbidden")
                 yield from self._found("forbidden-ancestor", e, why)
+            elif name in self.tainted and self.known.trace is not None:
+                yield from self._through(self.tainted[name], self.known.trace.search)
         for name, members in self.families.items():
-            related = [e for i, e in self._by_id.items() if i in members and e.is_related]
-            if related:
+            if related := [e for i, e in self._by_id.items() if i in members and e.is_related]:
                 why = because("in-forbidden-family", family=name)
                 yield from self._found("forbidden-family", _surest(related), why)
+
+    def _through(self, tainted: Tainted, search: Search) -> Iterator[Finding]:
+        """A forbidden model above others, with which nothing shared was found directly."""
+        why, is_open = tainted.found(search)
+        cap = self.policy.undetermined_direction if is_open else "error"
+        if why is not None and (level := _lowest(self.policy.level("forbidden-ancestor"), cap)):
+            yield self._made("forbidden-ancestor", why, tainted.origin, level)
 
     def missing(self) -> Iterator[Finding]:
         """Expected parents that the weights do not show."""
@@ -201,30 +211,18 @@ class RuleContext:
         own, table = self.known.declared.licence, self.policy.licences
         stated = classes_of(own, table)
         if self.ancestors and "" in (stated.values() or ("",)):
-            n = len(self.ancestors)
-            why = because("licence-missing", n_ancestors=n)
-            if own:
-                why = because("licence-unknown", licence=own, n_ancestors=n)
+            known = [e for e in self.ancestors if e.found.parent == "a"]
+            why = own_unknown(own, len(known), len(self.ancestors))
             yield from self._plain("unknown-licence", why)
         for e in self.ancestors:
+            is_ancestor = e.found.parent == "a"
             theirs = classes_of(e.other.licence, table)
             if "" in (theirs.values() or ("",)):
-                why = because("ancestor-licence-missing")
-                if theirs:
-                    why = because("ancestor-licence-unknown", licence=e.other.licence)
+                why = other_unknown(e.other.licence if theirs else "", is_ancestor=is_ancestor)
                 yield from self._found("unknown-licence", e, why)
-            if found := looser(stated, theirs):
-                (name, kind), (other, least) = found
-                why = because(
-                    "licence-looser",
-                    licence=name,
-                    licence_class=kind,
-                    ancestor_licence=other,
-                    ancestor_class=least,
-                )
-                is_open = e.found.parent == "undetermined"
-                cap = self.policy.undetermined_direction if is_open else "error"
-                yield from self._found("looser-licence", e, why, cap)
+            if why_looser := looser(stated, theirs, is_ancestor=is_ancestor):
+                cap = "error" if is_ancestor else self.policy.undetermined_direction
+                yield from self._found("looser-licence", e, why_looser, cap)
 
     def origin(self) -> Iterator[Finding]:
         """Nothing registered is related, and nothing is declared."""
@@ -257,9 +255,7 @@ class RuleContext:
             limits.append(self.policy.calibrated)
         if caps and e.found.verdict == "aligned-only":
             limits.append(self.policy.aligned_only)
-        lowest = min(limits, key=STRICTNESS.index)
-        if lowest != "off":
-            level: Level = "error" if lowest == "error" else "warning"
+        if level := _lowest(*limits):
             yield self._made(rule, why, e.other, level, e)
 
     def _plain(self, rule: str, why: Because) -> Iterator[Finding]:
@@ -296,3 +292,9 @@ class RuleContext:
 
 def _surest(related: Collection[Evidence]) -> Evidence:
     return min(related, key=lambda e: e.found.log10_pvalue)
+
+
+def _lowest(*settings: str) -> Level | None:
+    """The least strict of some settings; None where that is "off"."""
+    lowest = min(settings, key=STRICTNESS.index)
+    return None if lowest == "off" else "error" if lowest == "error" else "warning"

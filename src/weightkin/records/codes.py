@@ -42,16 +42,13 @@ REASONS: Mapping[str, Names] = {
     "compared-by-sketch": ("reason",),
     "too-few-for-weights": ("n_bytes",),
     # nothing to test
-    "no-unit": (),
-    "no-axis": (),
+    **dict.fromkeys(("no-unit", "no-axis"), ()),
     "no-such-axis": ("kind", "model"),
     "no-such-stack": ("stack", "model"),
     "depths-differ": ("n_a", "n_b"),
     "only-other-stacks": ("stack_a", "stack_b"),
-    "no-view-differs": (),
-    "no-view-read": (),
-    "non-finite-rows": (),
-    "non-finite-sample": (),
+    **dict.fromkeys(("no-view-differs", "no-view-read"), ()),
+    **dict.fromkeys(("non-finite-rows", "non-finite-sample"), ()),
     "non-finite-tensors": ("n", "n_tensors"),
     "zero-rows": (),
     # tests that would prove nothing
@@ -71,9 +68,7 @@ REASONS: Mapping[str, Names] = {
     "only-equal-names-ranked": (),
     "most-blind-pairings": ("n",),
     # tokens and calibrated evidence
-    "no-embedding": (),
-    "tokens-and-images": (),
-    "no-shared-token": (),
+    **dict.fromkeys(("no-embedding", "tokens-and-images", "no-shared-token"), ()),
     "few-tokens": (),
     "no-key-heads": (),
     "patches-differ": (),
@@ -220,11 +215,14 @@ DECLARED: Mapping[str, Names] = {
 }
 DeclaredCode = Annotated[str, OneOf("reason", DECLARED)]
 
+LOOSER = ("licence", "licence_class", "ancestor_licence", "ancestor_class")
 # Why a rule of a policy was touched. The other model and what was found are those of the finding.
 FINDINGS: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     # weights of another model
     **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    "forbidden-above": ("through", "probability"),
+    "forbidden-perhaps": ("relative",),
     "in-forbidden-family": ("family",),
     **dict.fromkeys(("expected-not-shown", "expected-is-child", "expected-calibrated"), ()),
     **dict.fromkeys(("not-declared", "copy-not-declared", "hidden-parent"), ()),
@@ -242,10 +240,12 @@ FINDINGS: Mapping[str, Names] = {
     "registered-left-out": ("reason",),
     # licences and origin
     "licence-missing": ("n_ancestors",),
+    "licence-missing-related": ("n_relatives",),
     "licence-unknown": ("licence", "n_ancestors"),
-    "ancestor-licence-missing": (),
-    "ancestor-licence-unknown": ("licence",),
-    "licence-looser": ("licence", "licence_class", "ancestor_licence", "ancestor_class"),
+    "licence-unknown-related": ("licence", "n_relatives"),
+    **dict.fromkeys(("ancestor-licence-missing", "relative-licence-missing"), ()),
+    **dict.fromkeys(("ancestor-licence-unknown", "relative-licence-unknown"), ("licence",)),
+    **dict.fromkeys(("licence-looser", "licence-looser-related"), LOOSER),
     "no-relatives": ("n",),
     # what was not read
     "declaration-unread": ("error",),

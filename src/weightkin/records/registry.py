@@ -22,6 +22,10 @@ TRACE_SCHEMA = "weightkin/trace/2"
 
 Among = Literal["", "registry", "nearest"]
 State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
+Relation = Literal[  # of one model to another, over edges of determined direction alone
+    "", "identical", "parent", "merged-into", "child", "sibling", "ancestor", "descendant",
+    "relative", "unknown",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +83,16 @@ class Relative(InOneLine):
     """A registered model that was compared, with the verdict of `compare`.
 
     ``cosine`` and ``invariant_cosine`` are those of the search vectors, which proposed it and are
-    no evidence.
+    no evidence. ``relation`` is what it is to the model that was searched for: ``merged-into`` is
+    one of several parents, ``relative`` shares an ancestor further up.
     """
 
     model: Registered
     summary: Summary  # its p-value is that of the pair, compared with ``paid_alpha`` of the search
     cosine: float
     invariant_cosine: float
+    relation: Relation = ""  # empty: not related, or found by an earlier version
+    steps: int = 0  # between the two, of an ancestor or a descendant
 
     @property
     def verdict(self) -> Verdict:
@@ -139,6 +146,7 @@ class Step:
     direction_probability: float = 0.5
     support: float = 0.0
     evidence: tuple[Clue, ...] = ()
+    parent_probability: float | None = None  # of this parent among all candidates
 
     def __repr__(self) -> str:
         how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from weightkin.records.registry import DeclaredParent, Relative, State, Step
-from weightkin.registry.placing import Placement
+from weightkin.registry.placement import Placement
 from weightkin.registry.searching import Compared
 from weightkin.sources.hub import SCHEME
 

@@ -28,6 +28,7 @@ from weightkin.registry.edges import (
     known_from,
     write_edges,
 )
+from weightkin.registry.layout import N_CONTENTS
 from weightkin.registry.store import writing
 
 MAX_SEED = 1 << 62
@@ -138,9 +139,9 @@ def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Pa
     def edge(x: FamilyEdge) -> FamilyEdge:
         return x if note in x.evidence else replace(x, evidence=(*x.evidence, note))
 
-    n_grown = graph.parameters.get("n_grown", 0)
-    if not (isinstance(graph.seed, int) and graph.seed < MAX_SEED and isinstance(n_grown, int)):
-        raise UnreadableModel(f"{source}: family graph: malformed seed or number of newcomers")
+    n_then = graph.parameters.get(N_CONTENTS, 0)
+    if not (isinstance(graph.seed, int) and graph.seed < MAX_SEED and isinstance(n_then, int)):
+        raise UnreadableModel(f"{source}: family graph: malformed seed or number of models")
     if not (isinstance(graph.version, str) and is_text(graph.version)):
         raise UnreadableModel(f"{source}: family graph: malformed version")
     nodes, edges = tuple(map(node, graph.nodes)), tuple(map(edge, graph.edges))

@@ -15,7 +15,7 @@ from weightkin.records import left_out
 from weightkin.records.registry import Registered, Search
 from weightkin.registry import entries, searching
 from weightkin.registry.claims import is_path, is_text
-from weightkin.registry.placing import Placement
+from weightkin.registry.placement import Placement
 from weightkin.registry.prepared import Prepared, of_sketch, prepare
 from weightkin.registry.searching import Compared
 from weightkin.registry.store import COLUMNS, opened

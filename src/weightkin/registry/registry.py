@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UsageError
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
 from weightkin.registry import (
@@ -30,13 +30,12 @@ from weightkin.registry import (
     entries,
     family,
     kept_graph,
-    placing,
     queries,
-    searching,
-    slots,
+    tracing,
     transfer_archive,
 )
-from weightkin.registry.claims import is_text
+from weightkin.registry.prepared import Prepared
+from weightkin.registry.searching import Request
 from weightkin.registry.store import (
     COLUMNS,
     default_file,
@@ -46,6 +45,7 @@ from weightkin.registry.store import (
     writing,
 )
 from weightkin.registry.stores import new_place, store_of
+from weightkin.registry.tracing import Traced
 
 ALPHA = 1e-6
 N_COMPARED = 32  # candidates that are compared
@@ -161,47 +161,60 @@ class Registry:
         for number in check_kind("also", also, tuple | list, "a list of numbers"):
             check_count("a number of also", number)
         query, own = queries.prepared(self.path, as_source("source", source))
-        with opened(self.path, to_write=False) as connection:
-            store = store_of(self.path, connection)
-            parents = [p for p in query.declared.parents if is_text(p)]
-            matches = {p: declarations.matching(connection, p) for p in parents}
-            wanted = [*also, *(i for ids in matches.values() for i in ids)]
-            request = searching.Request(
-                own=own,
-                wanted=[i for i in wanted if own is None or i != own.id],
-                alpha=alpha,
-                seed=seed,
-                most=most,
-                fresh=fresh,
-            )
-            found = searching.search(store, connection, query, request)
-            before = self._before if fresh else None
-            whole = family.current(store, connection, alpha=alpha, seed=seed, before=before)
-            if whole is None:
-                there = slots.slots_of(connection)
-                where = placing.place_among_nearest(store, there, query, found)
-            else:
-                slot = searching.slot_of(connection, query)
-                where = placing.place_in_graph(whole[0], whole[1], query, slot, found)
-            known = [x.model for x in found.relatives] + ([own] if own is not None else [])
-            first = entries.first_of(connection, known)
-        if fresh:
-            self._before = whole[0] if whole is not None else None
-        else:
-            self._remember(found, whole[0] if whole is not None and whole[2] else None)
+        request = Request(
+            own=own, wanted=tuple(also), alpha=alpha, seed=seed, most=most, fresh=fresh
+        )
+        what = self._traced(query, request)
+        where = what.placed.placement()
         seconds = round(time.perf_counter() - started, 3)
-        record = queries.search_record(query, found, where, first, seconds)
-        declared = declarations.check_declared(query.declared.parents, matches, found, where)
-        return Trace(search=record, declared=declared, licence=query.declared.licence)
+        record = queries.search_record(query, what.found, where, what.first, seconds)
+        said = query.declared
+        declared = declarations.check_declared(said.parents, what.matches, what.found, where)
+        return Trace(search=record, declared=declared, licence=said.licence)
 
-    def _remember(self, found: searching.Compared, graph: FamilyGraph | None) -> None:
-        """Write down what other searches can use."""
-        writes: list[Callable[[sqlite3.Connection], None]] = []
-        if found.request.own is not None:
-            writes.append(partial(searching.remember, own=found.request.own, found=found))
-        if graph is not None:
-            writes.append(partial(kept_graph.keep, graph=graph))
-        write_if_free(self.path, *writes)
+    def descendants(
+        self, source: Source, *, alpha: float = ALPHA, seed: int = 0, fresh: bool = False
+    ) -> Descendants:
+        """Find the registered models that were made from a model, at any depth.
+
+        Over edges of the family graph whose direction is determined alone; relatives of which that
+        is open are listed apart.
+
+        Parameters
+        ----------
+        source : Model, str, Path or state dict
+            An open model, a source, or the name or number (``#3``) of a registered model.
+        alpha : float
+            Significance level of the search and of the graph.
+        seed : int
+            Breaks ties; recorded.
+        fresh : bool
+            Write nothing.
+
+        Returns
+        -------
+        Descendants
+            Each with the path to it, its probability and its p-value.
+        """
+        started = time.perf_counter()
+        check_alpha(alpha)
+        check_seed(seed)
+        check_flag("fresh", fresh)
+        query, own = queries.prepared(self.path, as_source("source", source))
+        most = 0 if own is not None else N_COMPARED  # the graph knows what is registered
+        request = Request(own=own, wanted=(), alpha=alpha, seed=seed, most=most, fresh=fresh)
+        what = self._traced(query, request)
+        seconds = round(time.perf_counter() - started, 3)
+        return tracing.descendants_record(query, what, seconds)
+
+    def _traced(self, query: Prepared, request: Request) -> Traced:
+        """Search and place a model; what others can use is written down, unless all is fresh."""
+        what = tracing.traced(self.path, query, request, self._before if request.fresh else None)
+        if request.fresh:
+            self._before = what.graph
+        else:
+            tracing.remember(self.path, what)
+        return what
 
     def family(
         self,

@@ -82,6 +82,7 @@ class Compared:
 
     request: Request
     n_scanned: int
+    slot: int | None = None  # of these very contents, if they are registered
     relatives: list[Relative] = field(default_factory=list)
     others: list[Relative] = field(default_factory=list)
     candidates: dict[int, Candidate] = field(default_factory=dict)  # by the id of their model
@@ -116,7 +117,7 @@ def search(
     """
     own = request.own
     n_scanned = connection.execute("SELECT count(*) FROM contents").fetchone()[0]
-    found = Compared(request, n_scanned)
+    found = Compared(request, n_scanned, slot_of(connection, query))
     for candidate in _candidates(store, connection, query, found):
         others = tuple(m for m in candidate.models if own is None or m.id != own.id)
         if not others:
@@ -144,15 +145,14 @@ def _candidates(
     ]
     near: set[int] = set()
     for block, vector, least in blocks:
-        if vector.any():
+        if most and vector.any():
             at, cosines = store.nearest(block, vector, most)
             near.update(at[cosines >= least].tolist())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
     named_slots = {row[0] for row in connection.execute(named, tuple(wanted))}
-    same = slot_of(connection, query)  # equal contents, whatever vectors can show of them
-    if same is not None:
-        named_slots.add(same)
+    if found.slot is not None:
+        named_slots.add(found.slot)  # equal contents, whatever vectors can show of them
     slots = sorted(near | named_slots)
     scores = [np.asarray(store.rows(b, slots), np.float32) @ vector for b, vector, _ in blocks]
     both = {slot: (float(x), float(y)) for slot, x, y in zip(slots, *scores, strict=True)}

@@ -62,17 +62,14 @@ def slots_of(connection: sqlite3.Connection) -> dict[int, Slot]:
     return {slot: Slot(slot, tuple(x), files[slot]) for slot, x in models.items()}
 
 
-def by_node(graph: FamilyGraph, held: Mapping[int, Slot]) -> dict[str, Slot] | None:
-    """What every observed node stands for; None where one is not registered any more."""
-    slots = {x.models[0].id: x for x in held.values()}
-    found = {}
-    for node in graph.nodes:
-        if node.observed:
-            own = slots.get(node.registered[0]) if node.registered else None
-            if own is None or own.models[0].digest != node.digest:
-                return None
-            found[node.id] = own
-    return found
+def lost_nodes(graph: FamilyGraph, held: Mapping[int, Slot]) -> set[str]:
+    """Nodes of a graph whose models are not registered any more, or hold something else."""
+    first = {x.models[0].id: x.models[0].digest for x in held.values()}
+    return {
+        node.id
+        for node in graph.nodes
+        if node.observed and (not node.registered or first.get(node.registered[0]) != node.digest)
+    }
 
 
 def unused(name: str, taken: Iterable[str]) -> str:

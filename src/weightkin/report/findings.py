@@ -187,6 +187,13 @@ FINDING_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "forbidden": "forbidden {evidence}",
     "forbidden-itself": "forbidden {other}: the model itself: {found}",
+    "forbidden-above": lambda x: (
+        f"forbidden {x['other']}: an ancestor, by way of {' -> '.join(map(shown, x['through']))} "
+        f"(probability of all steps {probability_words(x['probability'])})"
+    ),
+    "forbidden-perhaps": lambda x: (
+        f"forbidden {x['other']}: related, by way of {shown(x['relative'])}; direction open"
+    ),
     "in-forbidden-family": lambda x: (
         f"of the forbidden family of {shown(x['family'])}, {x['evidence']}"
     ),
@@ -218,6 +225,24 @@ FINDING_WORDS: Mapping[str, Words] = {
     "licence-unknown": lambda x: (
         f"the licence {shown(x['licence'])} is not in the table, and the model has "
         f"{counted(x['n_ancestors'], 'known ancestor')}"
+    ),
+    "licence-missing-related": lambda x: (
+        "no licence is declared, but there are "
+        f"{counted(x['n_relatives'], 'relative')} of undetermined direction"
+    ),
+    "licence-unknown-related": lambda x: (
+        f"the licence {shown(x['licence'])} is not in the table, and the model has "
+        f"{counted(x['n_relatives'], 'relative')} of undetermined direction"
+    ),
+    "relative-licence-missing": "relative {other} declares no licence; {found}{direction}",
+    "relative-licence-unknown": lambda x: (
+        f"relative {x['other']} declares {shown(x['licence'])}, not in the table; {x['found']}"
+        f"{x['direction']}"
+    ),
+    "licence-looser-related": lambda x: (
+        f"declares {shown(x['licence'])} ({x['licence_class']}), but {x['other']}, a relative, "
+        f"declares {shown(x['ancestor_licence'])} ({x['ancestor_class']}); {x['found']}"
+        f"{x['direction']}"
     ),
     "ancestor-licence-missing": "ancestor {other} declares no licence; {found}",
     "ancestor-licence-unknown": lambda x: (

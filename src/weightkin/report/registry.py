@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weightkin.records.form import probability_words
-from weightkin.records.registry import Relative, Search, Step, Trace
+from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
 MAX_LINES = 20
+RELATIONS: Mapping[Relation, str] = {
+    "": "",
+    "identical": "identical",
+    "parent": "parent",
+    "merged-into": "merged into it",
+    "child": "child",
+    "sibling": "sibling",
+    "ancestor": "ancestor",
+    "descendant": "descendant",
+    "relative": "shares an ancestor with it",
+    "unknown": "direction open",
+}
+DIRECTIONS = {"ancestor": "up", "descendant": "down"}
 NEAREST = "compared only with its nearest relatives, so no direction is given; for all models:"
 
 
@@ -96,9 +111,18 @@ def _end(record: Search, registry: str) -> list[str]:
     return lines
 
 
+def relation_words(x: Relative) -> str:
+    """What a relative is to the model; "" where its sentence says that, or nothing was found."""
+    words = RELATIONS[x.relation]
+    if x.summary.is_same or not words:
+        return ""
+    return f"{words}, {x.steps} steps {DIRECTIONS[x.relation]}" if x.steps > 1 else words
+
+
 def _relative(x: Relative) -> str:
     kinds = f" {', '.join(x.kind)}" if x.kind else ""
-    return f"#{x.model.id} {printable(x.model.name)}{kinds}: {printable(x.sentence)}"
+    said = f"{relation_words(x)}; " if relation_words(x) else ""
+    return f"#{x.model.id} {printable(x.model.name)}{kinds}: {said}{printable(x.sentence)}"
 
 
 def _step(step: Step) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from weightkin.errors import UsageError
 from weightkin.records import Comparison
 from weightkin.records.checking import Check
+from weightkin.records.descendants import Descendants
 from weightkin.records.estimating import Estimate
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import data_of, schema_of
@@ -19,6 +20,7 @@ from weightkin.records.sketching import Sketching
 from weightkin.report import graph_formats
 from weightkin.report.checking import check_lines
 from weightkin.report.cyclonedx import cyclonedx
+from weightkin.report.descendants import descendants_lines
 from weightkin.report.heatmap import location_lines
 from weightkin.report.in_toto import in_toto
 from weightkin.report.lists import adding_lines, estimate_lines, listing_lines, sketching_lines
@@ -36,6 +38,7 @@ KINDS: Mapping[str, Any] = {
     "family": FamilyGraph,
     "search": Search,
     "trace": Trace,
+    "descendants": Descendants,
     "check": Check,
     "adding": Adding,
     "listing": Listing,
@@ -94,6 +97,7 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
     plain: Mapping[type, Callable[[Any], list[str]]] = {
         Search: search_lines,
         Trace: trace_lines,
+        Descendants: descendants_lines,
         Check: check_lines,
         Adding: adding_lines,
         Listing: listing_lines,

@@ -7,6 +7,7 @@ from functools import singledispatch
 from weightkin.records import Clue, Comparison, Note, Skipped
 from weightkin.records.checking import Against, Check, Finding
 from weightkin.records.comparison import Summary
+from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import pvalue_words
 from weightkin.records.kinds import equal_kinds
@@ -165,6 +166,13 @@ def _(record: Search) -> str:
         return f"{record.name}: no relatives found among {record.n_scanned} models ({said}){left}"
     n = counted(len(record.relatives), "relative")
     return f"{record.name}: {n} among {record.n_scanned} models{left}"
+
+
+@one_line.register
+def _(record: Descendants) -> str:
+    n, n_open = len(record.descendants), len(record.may_descend)
+    line = f"{record.name}: {counted(n, 'descendant')} among {record.n_scanned} models"
+    return f"{line}; {n_open} more may descend from it (direction open)" if n_open else line
 
 
 @one_line.register

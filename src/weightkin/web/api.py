@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response, UploadFile
 from pydantic import BeforeValidator
 
 from weightkin.records import Comparison
+from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
@@ -180,6 +181,24 @@ def router(service: JobService) -> APIRouter:
     def ask_trace(number: Number) -> JobSeen:
         """Find relatives, path and declared parents of a model."""
         return seen(service, service.trace(model_or_404(service, number)))
+
+    @api.get(
+        "/models/{number}/descendants", tags=["models"], responses=_answers(404, model=Descendants)
+    )
+    def descendants(number: Number) -> Response:
+        """The newest record of the models that were made from this one."""
+        model_or_404(service, number)
+        return _record(service.answered("descendants", model=number))
+
+    @api.post(
+        "/models/{number}/descendants",
+        tags=["jobs"],
+        status_code=202,
+        responses=_answers(404, *ASKING),
+    )
+    def ask_descendants(number: Number) -> JobSeen:
+        """Find the models that were made from a model, at any depth."""
+        return seen(service, service.descendants(model_or_404(service, number)))
 
     @api.post("/compare", tags=["jobs"], status_code=202, responses=_answers(404, *ASKING))
     def compare(pair: PairRequest) -> JobSeen:

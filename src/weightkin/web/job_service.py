@@ -43,6 +43,11 @@ class JobService:
         asked = self.asked(model=model.id)
         return self.jobs.add("trace", f"relatives of {named(model)}", asked, self.stamp())
 
+    def descendants(self, model: Registered) -> Job:
+        """Find the models that were made from a registered one."""
+        asked = self.asked(model=model.id)
+        return self.jobs.add("descendants", f"descendants of {named(model)}", asked, self.stamp())
+
     def family(self) -> Job:
         """Draw the family graph of the whole registry."""
         return self.jobs.add("family", "family graph", self.asked(), self.stamp())

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from weightkin.errors import UnusableRegistry, WeightkinError
 
-JobKind = Literal["compare", "trace", "search", "family"]
+JobKind = Literal["compare", "trace", "descendants", "search", "family"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 JOBS_SCHEMA = 1

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, Upload
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from weightkin.records import Comparison
+from weightkin.records.descendants import Descendants
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import browsing
 from weightkin.report import html
@@ -109,6 +110,23 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
         service.trace(model_or_404(service, number))
         return _to(f"/models/{number}")
 
+    @pages.get("/models/{number}/descendants")
+    def descendants(number: Number) -> Response:
+        known = model_or_404(service, number)
+        answer = service.answered("descendants", model=number)
+        return templates.page(
+            "descendants.html",
+            model=known,
+            found=Descendants.from_json(answer[1]) if answer else None,
+            job=_latest(service, service.latest("descendants", model=number)),
+            asked=seen(service, answer[0]) if answer else None,
+        )
+
+    @pages.post("/models/{number}/descendants")
+    def ask_descendants(number: Number) -> Response:
+        service.descendants(model_or_404(service, number))
+        return _to(f"/models/{number}/descendants")
+
     @pages.get("/family")
     def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
         drawn = families.latest()
@@ -166,6 +184,8 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             return templates.page("job.html", job=seen(service, found))
         if found.kind == "trace":
             return _to(f"/models/{found.asked['model']}")
+        if found.kind == "descendants":
+            return _to(f"/models/{found.asked['model']}/descendants")
         if found.kind == "family":
             return _to("/family")
         text = service.jobs.record(number)

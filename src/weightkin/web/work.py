@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, UsageError
@@ -21,6 +21,7 @@ from weightkin.registry import Registry, browsing
 from weightkin.registry.prepared import weights_of
 from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
+from weightkin.web.jobs import JobKind
 from weightkin.web.uploads import clean_of
 
 MOST_MEMORY = 4 << 30  # bytes that a job on a visitor's file may use
@@ -33,7 +34,7 @@ def work(kind: str, asked: dict[str, Any], say: Say) -> str:
     Parameters
     ----------
     kind : str
-        ``compare``, ``trace``, ``search`` or ``family``.
+        ``compare``, ``trace``, ``descendants``, ``search`` or ``family``.
     asked : dict
         The registry, with the numbers of models or the uploaded file.
     say : callable
@@ -55,6 +56,9 @@ def work(kind: str, asked: dict[str, Any], say: Say) -> str:
     if kind == "trace":
         say(f"looking for relatives among {_all(path)}")
         return Registry(path).trace(f"#{int(asked['model'])}").to_json(None)
+    if kind == "descendants":
+        say(f"looking for descendants among {_all(path)}")
+        return Registry(path).descendants(f"#{int(asked['model'])}").to_json(None)
     if kind == "search":
         upload = Path(asked["upload"])
         clean = clean_of(upload, int(asked["job"]))
@@ -62,7 +66,8 @@ def work(kind: str, asked: dict[str, Any], say: Say) -> str:
     if kind == "family":
         say(f"laying out {_all(path)}")
         return Registry(path).family(progress=_steps(say)).to_json(None)
-    raise UsageError(f"{kind}: not a kind of job (compare, trace, search and family are)")
+    kinds = ", ".join(get_args(JobKind))
+    raise UsageError(f"{kind}: not a kind of job ({kinds} are)")
 
 
 def _compare(path: Path, a: int, b: int, say: Say) -> str:

@@ -23,8 +23,9 @@ from weightkin.records import Effect
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import equal_kinds
 from weightkin.report.derived import detail_words, identical_words, value_words
+from weightkin.report.descendants import path_words
 from weightkin.report.findings import advice
-from weightkin.report.registry import numbered
+from weightkin.report.registry import numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
 from weightkin.report.tree import kind_words
 from weightkin.text import counted
@@ -65,6 +66,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
+        "relation": relation_words,
+        "path": path_words,
         "equal_kinds": equal_kinds,
         "identical": identical_words,
         "detail": detail_words,
