@@ -16,6 +16,7 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
+from weightkin.arrays import Doubles
 from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
@@ -149,6 +150,17 @@ class Relatives:
             for (i, j), (_, is_related) in self._tested.items()
             if is_related
         ]
+
+    def orders(self, family: Sequence[int]) -> Doubles:
+        """Factor for each pair of a family, parent by child: ``(n, n)``; one within an order.
+
+        Of two groups of unlike order the larger one mostly has the order that came first; so its
+        members are seldom made from the smaller one.
+        """
+        groups = np.array([self.framed[i].group if i in self.framed else -1 for i in family])
+        sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
+        rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
+        return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
