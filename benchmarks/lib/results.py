@@ -88,6 +88,8 @@ SECTIONS = {
     "views": _section("Invariant views of one block at the 7B shape", "views"),
     "family": _section("The family graph of the zoo", "family"),
     "genealogies": _section("Random families", "genealogies"),
+    "left-out": _section("A registry and a tree of all", "left_out"),
+    "mixed": _section("A mixed folder", "mixed"),
     "registry": _section("The registry", "registry"),
     "kinds": _section("Kinds and directions", "kinds"),
     "formats": _section("One model in every format", "formats"),

@@ -65,6 +65,7 @@ PRINTED = {
     "listing": ("list", "--registry", "r.sqlite"),
     "search": ("search", "all/child", "--registry", "r.sqlite"),
     "trace": ("trace", "all/child", "--registry", "r.sqlite"),
+    "descendants": ("descendants", "all/root", "--registry", "r.sqlite"),
     "check": ("check", "all/child", "--registry", "r.sqlite", "--deny", "all/root"),
     "controls": ("controls", "list"),
 }

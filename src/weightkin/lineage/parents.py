@@ -18,13 +18,14 @@ from weightkin.lineage.pair_measures import measure, with_images
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
+from weightkin.records.family import NOT_HERE
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
 OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 TIED = 0.05  # difference of two probabilities below which two parents are as good
-HERE, ELSEWHERE = "root", "unobserved"
+ELSEWHERE, HERE = NOT_HERE
 
 
 @dataclass(frozen=True, slots=True)

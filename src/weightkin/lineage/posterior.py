@@ -27,6 +27,7 @@ from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
 FITTED = "parents.json.xz"
+NEVER = 1e-12
 MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
 
 
@@ -71,11 +72,21 @@ class Pass:
         return pairs, np.clip(own, -MOST, MOST)
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How often the most probable candidate was right, in families of at most so many members."""
+
+    most: int
+    said: tuple[float, ...]
+    right: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Fitted:
     """Two passes, weights of mixtures, and the least probability of a member of a 95 % set."""
 
     passes: tuple[Pass, Pass]
+    levels: tuple[Levels, ...]  # of small families first
     least: float
     merged: tuple[float, ...]  # of the features of an edge into a mixture
 
@@ -97,7 +108,8 @@ class Posterior:
     @cached_property
     def sole(self) -> Doubles:
         """The part of the roots in which no other member is without a parent, ``(n,)``."""
-        return np.minimum(sole_roots(*self.weights), self.roots)
+        share = sole_roots(*self.weights) / np.maximum(parent_marginals(*self.weights)[1], NEVER)
+        return np.asarray(np.minimum(share, 1.0) * self.roots)
 
 
 def posterior(
@@ -122,8 +134,14 @@ def posterior(
     Posterior
         Of the family as a whole.
     """
-    n = measured.n
     around, features = pair_features(measured, pairs)
+    return levelled(weighed(around, features, measured.n, merged), fitted().levels)
+
+
+def weighed(
+    around: Around, features: Mapping[str, Doubles], n: int, merged: Sequence[Mixed] = ()
+) -> Posterior:
+    """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes
     found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
     again = {**features, **second_look(around, found.edges, found.roots)}
@@ -131,6 +149,23 @@ def posterior(
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
+
+
+def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
+    """Probabilities in which the most probable candidate of a member is as sure as it was right.
+
+    Those of its other candidates keep their proportions.
+    """
+    n = len(found.roots)
+    own = next(x for x in levels if n <= x.most)
+    every = np.vstack([found.edges, found.roots])
+    most = every.max(axis=0)
+    sure = np.interp(most, own.said, own.right)
+    is_most = np.arange(n + 1)[:, None] == every.argmax(axis=0)
+    rest = every * ((1.0 - sure) / np.maximum(1.0 - most, NEVER))
+    every = np.where(is_most, sure, np.where(is_most.any(axis=0), rest, every))
+    every /= every.sum(axis=0)
+    return replace(found, edges=every[:-1], roots=every[-1])
 
 
 def joined(
@@ -165,4 +200,5 @@ def fitted() -> Fitted:
         Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
         for x in kept["passes"]
     )
-    return Fitted((first, second), kept["least"], tuple(kept["merged"]))
+    levels = tuple(Levels(most, tuple(p), tuple(q)) for most, p, q in kept["levels"])
+    return Fitted((first, second), levels, kept["least"], tuple(kept["merged"]))

@@ -78,18 +78,21 @@ def classes_of(licence: str, own: Mapping[str, str]) -> dict[str, str]:
 
 def own_unknown(own: str, n_ancestors: int, n_relatives: int) -> Because:
     """That a model's licence is not declared or not known, beside ancestors, or relatives alone."""
-    facts: dict[str, str | int] = {"licence": own} if own else {}
-    facts |= {"n_ancestors": n_ancestors} if n_ancestors else {"n_relatives": n_relatives}
-    code = "licence-unknown" if own else "licence-missing"
-    return because(code if n_ancestors else f"{code}-related", **facts)
+    if n_ancestors and own:
+        return because("licence-unknown", licence=own, n_ancestors=n_ancestors)
+    if n_ancestors:
+        return because("licence-missing", n_ancestors=n_ancestors)
+    if own:
+        return because("licence-unknown-related", licence=own, n_relatives=n_relatives)
+    return because("licence-missing-related", n_relatives=n_relatives)
 
 
 def other_unknown(licence: str, *, is_ancestor: bool) -> Because:
     """That the licence of an ancestor, or of a relative, is not declared or not known."""
-    whose = "ancestor" if is_ancestor else "relative"
     if not licence:
-        return because(f"{whose}-licence-missing")
-    return because(f"{whose}-licence-unknown", licence=licence)
+        return because("ancestor-licence-missing" if is_ancestor else "relative-licence-missing")
+    code = "ancestor-licence-unknown" if is_ancestor else "relative-licence-unknown"
+    return because(code, licence=licence)
 
 
 def plain(licence: str) -> str:
