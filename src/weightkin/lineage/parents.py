@@ -71,7 +71,7 @@ def tree_of(
     pool = [i for k, i in enumerate(family) if not is_image[k]]
     mixed = mixtures_of(relatives, pool)
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
-    found = posterior(measured, pairs, merged)
+    found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
     view = _View(relatives, tuple(family), measured, derivations, found)

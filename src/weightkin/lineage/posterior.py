@@ -117,7 +117,12 @@ class Posterior:
         return np.asarray(np.minimum(share, 1.0) * self.roots)
 
 
-def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] = ()) -> Posterior:
+def posterior(
+    measured: Measured,
+    pairs: PairMeasures,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
+) -> Posterior:
     """Probabilities of all parents in a family.
 
     Parameters
@@ -126,6 +131,8 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] =
         Of its members and candidate pairs; all other pairs have no weight.
     merged : sequence of Mixed
         Members that are mixtures.
+    orders : (n, n) array, optional
+        Factors of the weights of pairs whose units stand in unlike orders.
 
     Returns
     -------
@@ -141,9 +148,9 @@ def weighed(
 ) -> Posterior:
     """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes
-    found = joined(around, first.odds(around, features, n), first.power(n), merged)
+    found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, n), second.power(n), merged)
+    last = joined(around, second.odds(around, again, n), second.power(n), merged, orders)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
@@ -167,12 +174,17 @@ def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
 
 
 def joined(
-    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Sequence[Mixed] = ()
+    around: Around,
+    odds: tuple[Doubles, Doubles],
+    powers: Powers,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
     n = len(odds[1])
     weights = np.zeros((n, n))
     weights[around.parents, around.children] = np.exp(powers.pairs * odds[0])
+    weights *= orders
     roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
