@@ -140,11 +140,16 @@ def posterior(
         Of the family as a whole.
     """
     around, features = pair_features(measured, pairs)
-    return levelled(weighed(around, features, measured.n, merged), fitted().levels)
+    found = weighed(around, features, measured.n, merged, orders)
+    return levelled(found, fitted().levels)
 
 
 def weighed(
-    around: Around, features: Mapping[str, Doubles], n: int, merged: Sequence[Mixed] = ()
+    around: Around,
+    features: Mapping[str, Doubles],
+    n: int,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes
@@ -168,7 +173,7 @@ def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
     sure = np.interp(most, own.said, own.right)
     is_most = np.arange(n + 1)[:, None] == every.argmax(axis=0)
     rest = every * ((1.0 - sure) / np.maximum(1.0 - most, NEVER))
-    every = np.where(is_most, sure, np.where(is_most.any(axis=0), rest, every))
+    every = np.where(is_most, sure, rest)
     every /= every.sum(axis=0)
     return replace(found, edges=every[:-1], roots=every[-1])
 
