@@ -71,7 +71,7 @@ def tree_of(
     pool = [i for k, i in enumerate(family) if not is_image[k]]
     mixed = mixtures_of(relatives, pool)
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
-    found = posterior(measured, pairs, merged)
+    found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
     view = _View(relatives, tuple(family), measured, derivations, found)
@@ -165,7 +165,8 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     relatives, found = view.relatives, view.found
     i, j = view.family[u], view.family[v]
     made = view.derivations.of(u, v)
-    probability, back = float(found.edges[u, v]), float(found.edges[v, u])
+    probability = float(found.edges[u, v])
+    forward, back = float(found.below[u, v]), float(found.below[v, u])
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
     evidence = [clue("relative-distance", distance=round(made.distance, 6))]
@@ -184,7 +185,7 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         kind=first_kind(made.derivation.kind),
         details=made.derivation.details,
         log10_pvalue=relatives.test(i, j)[0],
-        direction=probability / max(probability + back, NEVER),
+        direction=forward / max(forward + back, NEVER),
         probability=probability,
         parents=view.likely(v),
         distance=made.distance,
