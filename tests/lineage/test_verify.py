@@ -45,7 +45,7 @@ def test_other_contents_are_said_first_and_alone(record):
         {"kind": "noise"},
         {"log10_pvalue": -9999.0},
         {"direction_probability": 0.5},
-        {"evidence": (clue("tied-near"),)},
+        {"evidence": (clue("mixture-not-exact"),)},
         {"runner_up": None},
         {"parent_probability": 0.1},
         {"parents": None},

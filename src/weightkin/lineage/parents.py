@@ -19,6 +19,7 @@ from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
 from weightkin.records.family import NOT_HERE
+from weightkin.records.form import written
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
@@ -170,6 +171,8 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
     evidence = [clue("relative-distance", distance=round(made.distance, 6))]
+    if (record := relatives.shown_by(i, j)) is not None:
+        evidence.append(clue("compared", summary=written(record.summary)))
     held = float(found.held[u, v])
     if not np.isnan(held) and found.roots[u] < 0.5:
         evidence.append(clue("inherits", share=round(held, 4)))
