@@ -165,10 +165,20 @@ class Relatives:
         Of two groups of unlike order the larger one mostly has the order that came first; so its
         members are seldom made from the smaller one.
         """
-        groups = np.array([self.framed[i].group if i in self.framed else -1 for i in family])
+        groups = np.array(self._orders(family))
         sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
         rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
         return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+
+    def in_orders(self, family: Sequence[int]) -> list[list[int]]:
+        """The members of a family, those whose units stand in one order together."""
+        groups: dict[int, list[int]] = {}
+        for i, order in zip(family, self._orders(family), strict=True):
+            groups.setdefault(order, []).append(i)
+        return list(groups.values())
+
+    def _orders(self, family: Sequence[int]) -> list[int]:
+        return [self.framed[i].group if i in self.framed else -1 for i in family]
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
