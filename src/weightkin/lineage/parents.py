@@ -20,6 +20,7 @@ from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
 from weightkin.records.family import NOT_HERE
+from weightkin.records.form import written
 from weightkin.records.kinds import KINDS
 
 COPIED = 0.95  # probability that a disguised copy was made from the model that it equals
@@ -213,6 +214,8 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
     evidence = [clue("relative-distance", distance=round(made.distance, 6))]
+    if (record := relatives.shown_by(i, j)) is not None:
+        evidence.append(clue("compared", summary=written(record.summary)))
     held = float(found.held[u, v])
     if not np.isnan(held) and found.roots[u] < 0.5:
         evidence.append(clue("inherits", share=round(held, 4)))

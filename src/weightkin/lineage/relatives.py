@@ -28,6 +28,7 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
 from weightkin.lineage.candidates import Framed
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
+from weightkin.records import Comparison
 from weightkin.records.kinds import disguises
 from weightkin.sketch import Sketch, stand_in, take_sketch
 from weightkin.sketch.layout import in_one_layout
@@ -99,6 +100,17 @@ class Relatives:
         level it is held against is paid. Where one of the two was disguised and brought back and
         the aligned tests show nothing, it is that of the comparison by which its group was found.
         """
+        record = self.shown_by(i, j)
+        return self._aligned(i, j) if record is None else (record.log10_pvalue, True)
+
+    def shown_by(self, i: int, j: int) -> Comparison | None:
+        """The comparison that shows two models related where the aligned tests do not."""
+        records = [x.record for x in self._between(i, j) if x.record is not None]
+        if not records or self._aligned(i, j)[1]:
+            return None
+        return max(records, key=lambda record: record.log10_pvalue)
+
+    def _aligned(self, i: int, j: int) -> tuple[float, bool]:
         pair = (min(i, j), max(i, j))
         if pair not in self._tested:
             is_cut = not all(self.sketches[k].scheme.is_whole for k in pair)
@@ -116,11 +128,7 @@ class Relatives:
             self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = find_disguise(draw, ran, alpha).kinds
-        log10_pvalue, is_related = self._tested[pair]
-        records = [x.record for x in self._between(i, j) if x.record is not None]
-        if is_related or not records:
-            return log10_pvalue, is_related
-        return max(record.log10_pvalue for record in records), True
+        return self._tested[pair]
 
     def _between(self, i: int, j: int) -> list[Framed]:
         """What was brought back of two models that did not stand in one frame."""
