@@ -127,10 +127,12 @@ def _relative(x: Relative) -> str:
 
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    sure = probability_words(step.direction_probability)
+    p = step.parent_probability
+    sure = probability_words(step.direction_probability if p is None else p)
     sure = sure if step.direction == "determined" else f"undetermined, {sure}"
     parent = numbered(step.parent, step.parent_id)
-    return f"{parent} ({printable(step.kind)}{weight}; direction {sure})"
+    what = "direction" if p is None else "parent"
+    return f"{parent} ({printable(step.kind)}{weight}; {what} {sure})"
 
 
 def numbered(name: str, number: int) -> str:
