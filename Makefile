@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install $(QUIET)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors wheel frozen results bench docs zoo genealogies clean
+.PHONY: demo test lint types units claims floors wheel frozen results bench docs zoo genealogies parents clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -77,6 +77,11 @@ zoo: .venv/.dev
 # random families (zoo/genealogies): some hours; HALF=test one part, a stopped run goes on
 genealogies: .venv/.dev
 	$(BIN)/python -m zoo.genealogies grow $(or $(HALF),test calibration fit)
+
+# the weights of parents, from the random families of the part fit: lineage/parents.json.xz
+parents: genealogies
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[fit]"
+	$(BIN)/python -m benchmarks.generate.fit_parents --report
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weightkin needs Python 3.11 or newer")'

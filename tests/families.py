@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from weightkin.records import clue, unread
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
+from weightkin.records.accounting import PossibleParent
+from weightkin.records.family import NOT_HERE, FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 
 
 def graph(nodes, edges, components=None, **more):
@@ -52,3 +53,40 @@ def small():
     return graph(nodes, edges, [family, ("stranger",)],
                  skipped=(unread("models/broken", "no tensors"),), seconds=1.5,
                  bytes_read=5000, version="0.1.0")  # fmt: skip
+
+
+def placed():
+    """A family with probabilities of parents: sure, open, tied, of a merge, of an unseen model."""
+    names = ("base", "old", "cast", "tuned", "mix", "copy")
+    nodes = [FamilyNode(id=x, name=x) for x in names]
+    nodes += [FamilyNode(id="unobserved-1", observed=False)]
+    sure = {"direction": "determined", "log10_pvalue": -30.0}
+    mixed = possible(base=0.95, cast=0.95)
+    edges = [
+        FamilyEdge(parent="unobserved-1", child="old", evidence=(clue("several-roots", n=2),),
+                   direction_probability=1.0, parent_probability=0.85,
+                   parents=possible(unobserved=0.85), **sure),
+        FamilyEdge(parent="base", child="cast", kind="cast", direction_probability=0.98,
+                   parent_probability=0.93, parents=possible(base=0.93, old=0.04, unobserved=0.03),
+                   runner_up=RunnerUp(parent="old", behind=3.1, unit="log-odds"), **sure),
+        FamilyEdge(parent="base", child="tuned", kind="fine-tuned", log10_pvalue=-30.0,
+                   direction_probability=0.6, parent_probability=0.41,
+                   parents=possible(base=0.41, cast=0.4, root=0.05, old=0.04, mix=0.03, copy=0.02),
+                   runner_up=RunnerUp(parent="cast", behind=0.0, unit="log-odds")),
+        FamilyEdge(parent="base", child="mix", kind="merged", weight=0.6, parents=mixed,
+                   direction_probability=0.99, parent_probability=0.95, **sure),
+        FamilyEdge(parent="cast", child="mix", kind="merged", weight=0.4, parents=mixed,
+                   direction_probability=0.99, parent_probability=0.95, **sure),
+        FamilyEdge(parent="base", child="copy", kind="permuted", log10_pvalue=-30.0,
+                   direction_probability=0.5, parent_probability=0.5,
+                   runner_up=RunnerUp(parent="old", behind=0.0, unit="distance")),
+    ]  # fmt: skip
+    return graph(nodes, edges, [("base", *names[2:]), ("unobserved-1", "old")])
+
+
+def possible(**chances):
+    """Candidates with their probabilities, in order."""
+    return tuple(
+        PossibleParent(parent=x, probability=p, observed=x not in NOT_HERE)
+        for x, p in chances.items()
+    )

@@ -12,7 +12,10 @@ from benchmarks.lib.genealogy_scores import score
 from benchmarks.lib.spanning_tree import spanning_edges
 from zoo.genealogies.kept import Kept, KeptFamily
 
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+
 genealogies = claim("genealogies")
+mixed = claim("mixed")
 
 
 def member(*parents, op="fine-tune", hidden=False, order=None):
@@ -189,6 +192,7 @@ def test_the_calibration_error_is_how_far_bins_are_off_by_their_size():
 def test_an_interval_over_families_is_as_wide_as_families_differ():
     alike, apart = share_interval([9] * 50, [10] * 50), share_interval([10, 0] * 25, [10] * 50)
     assert alike == (0.9, 0.9)
+    assert share_interval([0, 9, 0], [0, 10, 0]) == (0.9, 0.9)  # only those that have any
     low, high = apart
     assert low == pytest.approx(0.5 - 1.96 * 0.5 / 50**0.5, abs=0.03)
     assert high == pytest.approx(0.5 + 1.96 * 0.5 / 50**0.5, abs=0.03)
@@ -219,3 +223,37 @@ def test_the_spanning_tree_leads_away_from_the_root_it_is_told(rng):
     kept = {u: Kept({}, {stored[naming[u]]: x}) for u, x in values.items()}
     family = KeptFamily({"seed": 1, "members": members}, {}, kept)
     assert spanning_edges(family) == [("m00", "m02"), ("m02", "m06")]  # m07 is told to be apart
+
+
+def test_a_mixed_folder_says_who_is_apart_and_which_families_are_joined():
+    truth = changed("m07", decoy="twin") | {"net": "llama"}
+    present = [u for u, m in truth["members"].items() if not m["hidden"]]
+    family = KeptFamily(truth, {}, {u: Kept({}, {}) for u in present})
+    other = KeptFamily(truth | {"seed": 2}, {}, family.members)
+    key = {f"{s}-{u}": (s, u) for s in (1, 2) for u in present}
+    names = [f"1-{u}" for u in present if u != "m06"], [f"2-{u}" for u in present if u != "m07"]
+
+    def drawn(*components, duplicates=(), parent="1-m00", child="1-m02"):
+        nodes = tuple(
+            FamilyNode(id=x, duplicates=duplicates if x == "1-m03" else ())
+            for component in components
+            for x in component
+        )
+        edges = (FamilyEdge(parent=parent, child=child),)
+        graph = FamilyGraph(
+            nodes=nodes, edges=edges, components=components, alpha=0.1, method="weightkin"
+        )
+        run = mixed.Run(graph, 0, 1.0, 1.0, 1.0)
+        rows = [line.split(" | ") for line in mixed.lines_of([family, other], key, run)[4:]]
+        return {row[0].removeprefix("| "): row[1].removesuffix(" |") for row in rows}
+
+    first = tuple(x for x in names[0] if x != "1-m04")
+    found = drawn(first, ("1-m06",), tuple(names[1]), ("2-m07",), duplicates=("/x/1-m04",))
+    assert found["models apart from most of their family"] == "1 (prune)"
+    assert found["components that join families"] == "0"
+    assert found["bases that are with another one from the same start"] == "1 of 2"
+    assert found["edges between families"] == "0"
+    found = drawn((*names[0], "1-m06", *names[1]), ("2-m07",), child="2-m00")
+    assert found["models apart from most of their family"] == "0"
+    assert found["components that join families"] == "1"
+    assert found["edges between families"] == "1"

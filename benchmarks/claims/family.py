@@ -13,12 +13,12 @@ from benchmarks.lib import outside
 from benchmarks.lib.tables import markdown
 from weightkin import family_graph, open_model
 from weightkin.compute import Execution, Progress
-from weightkin.lineage.candidates import LIKELY
 from weightkin.lineage.mother import DistanceName, Stage, mother
 from weightkin.records.family import FamilyEdge, FamilyGraph
 
 SEED = 20240607
 WEIGHT = 0.05  # by which the weights of a merge may be off
+LIKELY = 0.5  # probability of a parent from which it is the likely one
 RECIPES: tuple[tuple[Stage, DistanceName], ...] = (
     ("specialisation", "l_FT"),
     ("generalisation", "l_FT"),
@@ -100,7 +100,7 @@ def score(graph: FamilyGraph, key: Mapping[str, str]) -> Score:
         for p in true:
             if p in said and said[p].direction == "determined":
                 right.append((p, child))
-            elif p in said and said[p].direction_probability >= LIKELY:
+            elif p in said and (said[p].parent_probability or 0.0) >= LIKELY:
                 proposed.append((p, child))
             elif p in said or (p in out and out[p].direction == "undetermined"):
                 undetermined.append((p, child))

@@ -21,9 +21,9 @@ from benchmarks.lib.tree_scores import (
     squares,
 )
 from weightkin import open_model
+from weightkin.arrays import Doubles
 from weightkin.derivation.clock import clock
 from weightkin.derivation.shared import grams, shared_tensors, squared_distances
-from weightkin.lineage.measured import Group, Pairwise, measure
 from weightkin.lineage.mother import kurtoses, mother
 from weightkin.records.family import FamilyGraph
 from weightkin.sketch import Sketch, take_sketch
@@ -59,8 +59,6 @@ def evidence(models: Mapping[str, Path], truth: Parents) -> list[Evidence]:
     matrices = [squares(models[name]) for name in names]
     own = [name for name in matrices[0] if "output.dense" in name]
     scores = kurtoses(matrices, own)
-    nothing = np.zeros((len(names), len(names)))
-    group = measure(tensors, Pairwise(nothing, nothing))
     root = next(i for i, name in enumerate(names) if truth[name] is None)
     plan = {step.name: step for step in STEPS_OF_ALL}
     found = []
@@ -69,7 +67,7 @@ def evidence(models: Mapping[str, Path], truth: Parents) -> list[Evidence]:
         if parent is None:
             continue
         u = names.index(parent)
-        held, others = _held(group, truth, names, root, u, v)
+        held, others = _held(pooled, truth, names, (root, u, v))
         step = plan[name]
         how = "LoRA" if step.rank else f"{step.lr:g}"
         found.append(
@@ -139,11 +137,14 @@ def joined(truths: Mapping[str, Parents]) -> Parents:
 
 
 def _held(
-    group: Group, truth: Parents, names: list[str], root: int, u: int, v: int
+    products: Doubles, truth: Parents, names: list[str], ends: tuple[int, int, int]
 ) -> tuple[float, float]:
+    """Share of the change from the root to u that v holds, and the most that others hold."""
+    root, u, v = ends
     if u == root:
         return float("nan"), float("nan")
-    shares = group.inheritance.held(root, u)
+    to_u = products[u] - products[root]  # inner products with the change
+    shares = (to_u - to_u[root]) / (to_u[u] - to_u[root])
     outside = [i for i, name in enumerate(names) if names[u] not in _line(truth, name)]
     return float(shares[v]), float(max(shares[outside]))
 

@@ -1,13 +1,14 @@
 """Fit what weighs parents: boosted trees on random families, kept beside the library.
 
+    make parents                                         grow families, measure, fit, write
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
 Weights are fitted on the part `fit` of the random families alone (`make genealogies HALF=fit`):
 whole families, and random parts of them, of which the rest is out of sight. Predictions on them
 are made by models that did not see the family (five folds); roots, the second pass and the powers
-are fitted to these. The least probability of a member of a 95 % set comes from the calibration
-half. Needs lightgbm, which nothing else does: ``pip install lightgbm``.
+are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
+from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
 """
 
 from __future__ import annotations
@@ -15,161 +16,37 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
-import pickle
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-from zoo.genealogies.kept import KeptFamily
 
-from benchmarks.generate.genealogy_answers import BUILD, families, same_values
+from benchmarks.generate.fit_cases import Case, Component, cases, measured
+from benchmarks.lib.boosting import as_numbers, grown
 from benchmarks.lib.genealogy_scores import Nodes
-from weightkin.formats import model_from_arrays
 from weightkin.lineage import posterior
-from weightkin.lineage.boosted import Boosted, boosted
-from weightkin.lineage.candidates import CandidateEdge
-from weightkin.lineage.collection import gather
-from weightkin.lineage.images import Derivations
-from weightkin.lineage.member_measures import Measured
-from weightkin.lineage.mixtures import merge_edges, mixture_features
-from weightkin.lineage.pair_features import Around, pair_features
-from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
-from weightkin.lineage.parents import IMAGE
+from weightkin.lineage.boosted import Boosted
 from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
-from weightkin.lineage.proposed import proposed
-from weightkin.lineage.relatives import Relatives, components
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
 TREES = {"pairs": 500, "roots": 250}
-SHAPE = {
-    "objective": "binary",
-    "learning_rate": 0.04,
-    "num_leaves": 16,
-    "min_data_in_leaf": 60,
-    "feature_fraction": 0.4,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-    "verbose": -1,
-    "num_threads": 1,
-    "seed": 1,
-    "deterministic": True,
-}
 FOLDS = 5
 PARTS = 4  # random parts of each family
 POWERS = [
     (p, r, shift)
-    for p in (0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
-    for r in (0.3, 0.4, 0.5, 0.7, 0.85, 1.0)
-    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0)
+    for p in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    for r in (0.2, 0.3, 0.4, 0.5, 0.7)
+    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0, 0.4)
 ]
+SIZES = (4, 7, 1 << 30)  # members up to which families have powers of their own
 COVERED = 0.95
 RIDGE = 0.1
-
-
-@dataclass
-class Component:
-    """Members joined by tests, what is measured of them, and the truth."""
-
-    family: int
-    names: list[str]
-    measured: Measured
-    pairs: PairMeasures
-    truth: Mapping[str, Any]
-    same: list[list[str]]
-    mixtures: list[tuple[str, np.ndarray, list[str]]]  # child, features of its edges, parents
-
-
-@dataclass
-class Case:
-    """A component, or a part of one, with what the fit needs."""
-
-    family: int
-    is_whole: bool
-    around: Around
-    features: dict[str, np.ndarray]
-    parents: np.ndarray  # (n, n) true parents that are present
-    is_root: np.ndarray  # (n,) no true parent is among them
-    is_base: np.ndarray  # (n,) made from nothing
-
-
-def measured(half: str) -> list[Component]:
-    """All components of more than one member, read once and remembered beside the families."""
-    kept = BUILD / f"{half}.measures.pkl"
-    if not kept.exists():
-        found = [x for k, family in enumerate(families(half)) for x in _components(k, family)]
-        kept.write_bytes(pickle.dumps(found))
-    return list(pickle.loads(kept.read_bytes()))
-
-
-def _components(number: int, family: KeptFamily) -> Iterator[Component]:
-    same = same_values(family)
-    names = sorted(Nodes(family.truth, same).parents)
-    models = [
-        model_from_arrays(family.members[x].tensors, name=x, config=family.members[x].config)
-        for x in names
-    ]
-    members = gather(models).members
-    sketches = [m.sketch for m in members]
-    relatives = Relatives(sketches, 1e-3, 0)
-    for group in components(relatives, proposed(sketches), range(len(sketches))):
-        if len(group) > 1:
-            own = relatives.in_one_scheme(group)
-            taken, pairs = measure(own)
-            pairs = with_images(pairs, Derivations(relatives, group).images(pairs))
-            ids = [m.id for m in members]
-            is_image = {group[int(v)] for v in pairs.children[pairs.images >= IMAGE]}
-            mixed = _mixtures(relatives, [i for i in group if i not in is_image], ids)
-            own_ids = [ids[i] for i in group]
-            yield Component(number, own_ids, taken, pairs, family.truth, same, mixed)
-
-
-def _mixtures(
-    relatives: Relatives, pool: Sequence[int], ids: Sequence[str]
-) -> list[tuple[str, np.ndarray, list[str]]]:
-    by_child: dict[int, list[CandidateEdge]] = {}
-    for edge in merge_edges(relatives, pool):
-        by_child.setdefault(edge.child, []).append(edge)
-    return [
-        (ids[child], mixture_features(edges), [ids[e.parent] for e in edges])
-        for child, edges in by_child.items()
-    ]
-
-
-def cases(found: Sequence[Component], n_parts: int) -> list[Case]:
-    """Whole components, and random parts of each."""
-    chosen = []
-    for k, x in enumerate(found):
-        n = len(x.names)
-        rng = np.random.default_rng([x.family, k])
-        chosen.append(_case(x, np.arange(n)))
-        for _ in range(n_parts):
-            size = int(rng.integers(2, n + 1))
-            if size < n:
-                chosen.append(_case(x, np.sort(rng.choice(n, size, replace=False))))
-    return chosen
-
-
-def _case(x: Component, index: np.ndarray) -> Case:
-    is_whole = len(index) == len(x.names)
-    names = [x.names[i] for i in index]
-    gone = {name for name in x.names if name not in names}
-    gone |= {y for group in x.same if gone & set(group) for y in group}
-    same = [own for group in x.same if (own := [y for y in group if y not in gone])]
-    members = {
-        name: {**m, "hidden": m["hidden"] or name in gone} for name, m in x.truth["members"].items()
-    }
-    nodes = Nodes({**x.truth, "members": members}, same)
-    taken, pairs = (x.measured, x.pairs) if is_whole else of_part(x.measured, x.pairs, index)
-    around, features = pair_features(taken, pairs)
-    true = np.array([[u in nodes.parents[v] for v in names] for u in names])
-    is_base = np.array([not members[v]["parents"] for v in names])
-    return Case(x.family, is_whole, around, features, true, ~true.any(axis=0), is_base)
+AS_SAID = [[1 << 30, [0.0, 1.0], [0.0, 1.0]]]
+N_LEVELS = 10  # steps in which stated probabilities are held against what was right
+MOST_SURE = 0.995  # that a probability of one becomes
 
 
 def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior]]:
@@ -208,16 +85,29 @@ def _pass(
 
     odds = []
     for i, c in enumerate(found):
-        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], Powers(1.0, 1.0, 0.0))
+        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], ())
         odds.append(unseen.odds(c.around, features[i], len(c.is_root)))
+    powers, said = [], list[Posterior | None]([None] * len(found))
+    least = 0
+    for most in SIZES:
+        some = [i for i, c in enumerate(found) if least < len(c.is_root) <= most]
+        best = min(POWERS, key=lambda p: loss(*_joined(found, odds, some, Powers(most, *p))))
+        powers.append((most, *best))
+        for i, x in zip(some, _joined(found, odds, some, Powers(most, *best))[1], strict=True):
+            said[i] = x
+        least = most
+    kept = {"pairs": as_numbers(pairs), "roots": as_numbers(roots), "powers": powers}
+    return kept, [x for x in said if x is not None]
 
-    def all_of(powers: tuple[float, float, float], index: Sequence[int]) -> list[Posterior]:
-        return [joined(found[i].around, odds[i], Powers(*powers)) for i in index]
 
-    whole = [i for i, c in enumerate(found) if c.is_whole]
-    best = min(POWERS, key=lambda powers: loss([found[i] for i in whole], all_of(powers, whole)))
-    kept = {"pairs": _kept(pairs), "roots": _kept(roots), "powers": best}
-    return kept, all_of(best, range(len(found)))
+def _joined(
+    found: Sequence[Case],
+    odds: Sequence[tuple[np.ndarray, np.ndarray]],
+    index: Sequence[int],
+    powers: Powers,
+) -> tuple[list[Case], list[Posterior]]:
+    some = [found[i] for i in index]
+    return some, [joined(c.around, odds[i], powers) for c, i in zip(some, index, strict=True)]
 
 
 def _with_folds(
@@ -232,42 +122,8 @@ def _with_folds(
     for k in (-1, *range(FOLDS)):
         index = np.flatnonzero(fold_of != k)
         x, y = (np.concatenate([z[i] for i in index]) for z in (rows, labels))
-        models.append(_trees(x, y, names, n_trees))
+        models.append(grown(x, y, names, n_trees))
     return models[0], models[1:]
-
-
-def _trees(x: np.ndarray, y: np.ndarray, names: list[str], n: int) -> Boosted:
-    model = lightgbm.train(SHAPE, lightgbm.Dataset(x, y.astype(int)), n)
-    said: dict[str, list[Any]] = {key: [] for key in ("roots", *NODES, "leaves")}
-
-    def add(node: Mapping[str, Any]) -> int:
-        if "leaf_value" in node:
-            said["leaves"].append(float(f"{node['leaf_value']:.5g}"))
-            return -len(said["leaves"])
-        at = len(said["feature"])
-        said["feature"].append(node["split_feature"])
-        said["threshold"].append(float(f"{node['threshold']:.7g}"))
-        said["missing_left"].append(int(node["default_left"] or node["missing_type"] == "None"))
-        said["left"].append(0)
-        said["right"].append(0)
-        said["left"][at] = add(node["left_child"])
-        said["right"][at] = add(node["right_child"])
-        return at
-
-    for tree in model.dump_model()["tree_info"]:
-        said["roots"].append(add(tree["tree_structure"]))
-    return boosted({"names": names, **said})
-
-
-NODES = ("feature", "threshold", "left", "right", "missing_left")
-
-
-def _kept(x: Boosted) -> dict[str, Any]:
-    found: dict[str, Any] = {"names": list(x.names)}
-    for key in ("roots", *NODES, "leaves"):
-        kind = float if key in ("threshold", "leaves") else int
-        found[key] = np.asarray(getattr(x, key)).astype(kind).tolist()
-    return found
 
 
 def fit_mixtures(found: Sequence[Component]) -> list[float]:
@@ -300,6 +156,29 @@ def loss(found: Sequence[Case], said: Sequence[Posterior]) -> float:
             p = float(x.roots[v]) if c.is_root[v] else float(x.edges[c.parents[:, v], v].sum())
             every.append(-np.log(max(p, 1e-6)))
     return float(np.mean(every))
+
+
+def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
+    """How often the most probable candidate is right, by the size of the family."""
+    kept: list[Any] = []
+    smaller = 0
+    for most in SIZES:
+        p, right = [], []
+        for c, x in zip(found, said, strict=True):
+            if smaller < len(c.is_root) <= most:
+                every = np.vstack([x.edges, x.roots])
+                first = every.argmax(axis=0)
+                p += list(every.max(axis=0))
+                right += list(np.vstack([c.parents, c.is_root])[first, np.arange(len(first))])
+        order = np.argsort(p)
+        parts = [np.take(x, order).reshape(-1) for x in (p, np.array(right, dtype=float))]
+        cut = [np.array_split(x, N_LEVELS) for x in parts]
+        means = [[float(np.mean(x)) for x in side] for side in cut]
+        right_ones = np.maximum.accumulate(means[1])
+        ends = [0.0, *means[0], 1.0], [0.0, *right_ones, max(right_ones[-1], MOST_SURE)]
+        kept.append([most, *([round(float(x), 4) for x in side] for side in ends)])
+        smaller = most
+    return kept
 
 
 def least(found: Sequence[Case], said: Sequence[Posterior]) -> float:
@@ -361,19 +240,32 @@ def main() -> None:
     whole = [i for i, c in enumerate(found) if c.is_whole]
     report("fit, families unseen", [found[i] for i in whole], [said[i] for i in whole])
     report("fit with parts, families unseen", found, said)
-    _write(passes, 0.05, merged)
-    others = measured("calibration")
-    cal = cases(others, 0)
-    said = [posterior.posterior(x.measured, x.pairs) for x in others]
-    bound = least(cal, said)
-    _write(passes, bound, merged)
+    kept = {"passes": passes, "merged": merged, "least": 0.0, "levels": AS_SAID}
+    _write(kept)
+    _write(calibrated(kept))
+    others = [c for c in cases(measured("calibration"), 0) if given.report]
+    report("calibration", others, [_levelled(c) for c in others])
+
+
+def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What was fitted, with the levels and the bound of sets from the calibration half."""
+    found = cases(measured("calibration"), PARTS)
+    found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
+    said = [posterior.weighed(c.around, c.features, len(c.is_root)) for c in found]
+    with_levels = {**kept, "levels": levels(found, said)}
+    _write(with_levels)
+    whole = [c for c in found if c.is_whole]
+    bound = least(whole, [_levelled(c) for c in whole])
     print(f"in a 95 % set from {bound:.4f}")
-    if given.report:
-        report("calibration", cal, said)
+    return {**with_levels, "least": round(bound, 5)}
 
 
-def _write(passes: Sequence[Mapping[str, Any]], bound: float, merged: Sequence[float]) -> None:
-    kept = {"passes": passes, "least": round(bound, 5), "merged": merged}
+def _levelled(c: Case) -> Posterior:
+    raw = posterior.weighed(c.around, c.features, len(c.is_root))
+    return posterior.levelled(raw, posterior.fitted().levels)
+
+
+def _write(kept: Mapping[str, Any]) -> None:
     text = json.dumps(kept, separators=(",", ":"))
     path = Path(posterior.__file__).with_name(posterior.FITTED)
     path.write_bytes(lzma.compress(text.encode(), preset=9))

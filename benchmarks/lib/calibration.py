@@ -31,9 +31,12 @@ def brier_score(stated: Sequence[float], right: Sequence[bool]) -> float:
 
 def share_interval(n_good: Sequence[int], n: Sequence[int]) -> tuple[float, float]:
     """95 % interval of a share by resampling whole families: counts of good ones, and of all."""
-    good, total = np.asarray(n_good, dtype=float), np.asarray(n, dtype=float)
+    total = np.asarray(n, dtype=float)
+    good, total = np.asarray(n_good, dtype=float)[total > 0], total[total > 0]
+    if not total.size:
+        return 0.0, 1.0
     rng = np.random.default_rng(SEED)
     drawn = rng.integers(len(total), size=(N_RESAMPLES, len(total)))
-    shares: Doubles = good[drawn].sum(axis=1) / np.maximum(total[drawn].sum(axis=1), 1.0)
+    shares: Doubles = good[drawn].sum(axis=1) / total[drawn].sum(axis=1)
     low, high = np.quantile(shares, (0.025, 0.975))
     return float(low), float(high)

@@ -89,6 +89,7 @@ SECTIONS = {
     "family": _section("The family graph of the zoo", "family"),
     "genealogies": _section("Random families", "genealogies"),
     "left-out": _section("A registry and a tree of all", "left_out"),
+    "mixed": _section("A mixed folder", "mixed"),
     "registry": _section("The registry", "registry"),
     "kinds": _section("Kinds and directions", "kinds"),
     "formats": _section("One model in every format", "formats"),

@@ -86,6 +86,11 @@ def model(name: str, arrays: Arrays) -> Model:
     return replace(model_from_arrays(arrays, config=CONFIG), name=name)
 
 
+def drawn(graph: FamilyGraph) -> set[tuple[str, str]]:
+    """All edges, determined or not."""
+    return {(e.parent, e.child) for e in graph.edges}
+
+
 def likely(graph: FamilyGraph) -> set[tuple[str, str]]:
     """Edges that are determined."""
     return {(e.parent, e.child) for e in graph.edges if e.direction == "determined"}

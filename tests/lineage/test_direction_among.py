@@ -10,6 +10,7 @@ from weightkin.api import direction_among
 from weightkin.api.compare import Options
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records import Comparison, clue
+from weightkin.records.family import CLAIMED
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,9 @@ def test_a_child_hangs_below_and_the_record_is_rerun(models):
     a, b, *others = models("llama-a-ft1", "llama-a", *more)
     record = compare(a, b, options=Options(relatives=others))
     alone = compare(a, b)
-    assert (alone.direction.parent, record.direction.parent) == ("undetermined", "undetermined")
-    assert record.direction.probability > 0.8
+    assert alone.direction.parent == "undetermined"
+    assert record.direction.probability > 0.5
+    assert (record.direction.parent == "b") == (record.direction.probability >= CLAIMED)
     assert (
         record.direction.evidence[0].sentence
         == "among 6 models: llama-a-ft1 is placed below llama-a"
@@ -77,7 +79,7 @@ def test_every_step_of_a_way_is_named_the_open_ones_first():
     unsure = replace(sure, parent="a", child="b", direction="undetermined",
                      direction_probability=0.75, evidence=(clue("text", text="y"),))  # fmt: skip
     said = [x.sentence for x in direction_among.evidence_of_path([unsure, sure], 0.7)]
-    assert said == ["a to b: which came first is undetermined (0.75)", "a to b: y", "b to c: x"]
+    assert said == ["a to b: the parent is undetermined (0.75)", "a to b: y", "b to c: x"]
     assert [x.sentence for x in direction_among.evidence_of_path([sure], 0.9)] == ["x"]
 
 

@@ -43,16 +43,18 @@ def test_other_contents_are_said_first_and_alone(record):
         {"kind": "noise"},
         {"log10_pvalue": -9999.0},
         {"direction_probability": 0.5},
-        {"evidence": (clue("twins"),)},
+        {"evidence": (clue("tied-near"),)},
         {"runner_up": None},
-        {"kind_details": {}},
+        {"kind_details": {"rank": 3}},
     ],
 )
 def test_every_altered_edge_is_noticed(record, change):
-    edges = (replace(record.edges[0], **change), *record.edges[1:])
+    first = next((edge for edge in record.edges if edge.kind_details), record.edges[0])
+    others = (edge for edge in record.edges if edge is not first)
+    edges = (replace(first, **change), *others)
     found = family_differences(replace(record, edges=edges), record)
     assert found
-    assert all(line.startswith("edges.vit-a -> ") for line in found)
+    assert all(line.startswith(f"edges.{first.parent} -> ") for line in found)
 
 
 def test_a_model_that_is_gone_and_names_given_are_told(record, tmp_path):

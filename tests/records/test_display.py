@@ -56,7 +56,7 @@ def test_a_result_is_one_short_line(results, kind):
 
 def test_the_line_says_what_was_found():
     assert repr(records.comparison()).startswith("<Comparison dependent (exact, log10 p ")
-    said = "<FamilyGraph 8 nodes (1 unobserved), 6 edges (1 of undetermined direction), 1 family"
+    said = "<FamilyGraph 8 nodes (1 unobserved), 6 edges (1 undetermined), 1 family"
     assert repr(families.small()).startswith(said)
     edge = families.small().edges[0]
     assert repr(edge).startswith(f"<FamilyEdge '{edge.parent}' -> '{edge.child}': {edge.kind}")

@@ -7,6 +7,7 @@ import pytest
 
 from tests import families
 from weightkin.errors import UnreadableModel
+from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
 
 
@@ -84,6 +85,11 @@ def test_components_must_partition_the_nodes(components, said):
         {"distance": True},
         {"runner_up": RunnerUp(parent="nobody", behind=0.1)},
         {"runner_up": RunnerUp(parent="a", behind=float("nan"))},
+        {"parent_probability": 1.1},
+        {"parents": (PossibleParent(parent="nobody", probability=0.5),)},
+        {"parents": (PossibleParent(parent="root", probability=0.5),)},
+        {"parents": (PossibleParent(parent="a", probability=-0.5),)},
+        {"parents": (PossibleParent(parent="a", probability=0.5, observed=False),)},
     ],
 )
 def test_edges_that_cannot_be_are_refused(change):
@@ -120,7 +126,7 @@ def test_a_broken_record_is_one_line(path, value):
 def test_the_sentence_counts():
     assert families.small().sentence == (
         "8 models: 1 family, 1 without relatives, 1 duplicate, 1 unobserved ancestor,"
-        " 6 edges (1 of undetermined direction)"
+        " 6 edges (1 undetermined)"
     )
 
 

@@ -161,6 +161,17 @@ def test_networkx_reads_the_graph_and_every_number(write, read):
     assert found.nodes[by_name["ancestor-1"]]["observed"] is False
 
 
+def test_edges_have_the_probability_of_their_parent():
+    graph = families.placed()
+    assert "parent 0.93, direction 0.98" in dot(graph)
+    for write, read in ((graphml, "graphml"), (gexf, "gexf")):
+        found = getattr(networkx, f"read_{read}")(io.BytesIO(write(graph).encode()))
+        known = {
+            data["parents"]: data["parent_probability"] for _, _, data in found.edges(data=True)
+        }
+        assert known['[["base", 0.93], ["old", 0.04], ["unobserved", 0.03]]'] == 0.93
+
+
 def test_newick_holds_the_trees_and_names_what_it_dropped():
     trees, comments = read_newick(newick(families.small()))
     assert [label for label, _, _ in trees] == ["base-b", None, "stranger"]

@@ -40,7 +40,8 @@ def traced(name="child", parent="org/base", **more):
     root, sibling = registered(2, "root", licence=f"acme {parent}"), registered(3, "sibling")
     sure = {"direction": "determined", "direction_probability": 0.97, "log10_pvalue": -431.25}
     first = Step(parent=parent, child=name, parent_id=1, kind="fine-tuned", support=1.0,
-                 evidence=(clue("tied-map", model=name),), **sure)  # fmt: skip
+                 parent_probability=0.91, evidence=(clue("rows-reordered", roles=[name]),),
+                 **sure)  # fmt: skip
     second = Step(parent="root", child=parent, parent_id=2, kind="quantised", **sure)
     search = Search(
         name=name, source=f"/candidates/{name}", digest=f"wk1-{HEX}", n_scanned=3, n_compared=3,
@@ -99,6 +100,7 @@ def test_a_bill_of_materials_holds_the_pedigree_and_its_evidence(is_valid):
     said = properties(base)
     assert (said["log10-pvalue"], said["basis"], said["kind"]) == ("-431.25", "exact", "fine-tuned")
     assert (said["effect-observed"], said["direction-probability"]) == ("0.9800", "0.9700")
+    assert said["parent-probability"] == "0.9100"
     assert [x["name"] for x in base["pedigree"]["ancestors"]] == ["root"]
     assert [x["name"] for x in model["pedigree"]["variants"]] == ["sibling"]
     claims, evidence = bom["declarations"]["claims"], bom["declarations"]["evidence"]
@@ -141,7 +143,7 @@ def front_matter(text):
 def test_a_model_card_gets_its_parent_and_relation():
     text = model_card(of_trace(traced()))
     assert front_matter(text) == {"base_model": ["org/base"], "base_model_relation": "finetune"}
-    assert "# org/base: fine-tuned, p <= 1e-431, exact, direction 0.97" in text
+    assert "# org/base: fine-tuned, p <= 1e-431, exact, parent 0.91" in text
 
 
 @pytest.mark.parametrize(

@@ -151,10 +151,26 @@ def test_block_maps_show_numbers_and_large_ones_squares_that_grow():
     assert 'class="dot"' in str(body(records.location(n=200)))
 
 
-def test_all_edges_stand_in_the_table_with_their_second_best_parent():
+def test_all_edges_stand_in_the_table_with_other_candidates():
     text = "".join(Reader(str(body(families.small()))).text)
-    for words in ("base-b, 0.31", "undetermined (0.60)", "0.97", "−431.2", "merged, weight 0.60"):
+    for words in (
+        "base-b, worse by 0.31",
+        "undetermined (0.60)",
+        "0.97",
+        "−431.2",
+        "merged, weight 0.60",
+    ):
         assert words in text
+
+
+def test_parents_have_their_probability_and_the_other_candidates():
+    text = str(body(families.placed()))
+    assert '<td class="num">0.93</td><td class="num">0.98</td>' in text
+    assert "<td>old 0.04, a model that is not here 0.03</td>" in text
+    assert '<td class="num">undetermined (0.41)</td>' in text
+    assert "<td>tied with cast 0.40, or none of them 0.05, old 0.04" in text
+    assert "From 0.8 on the parent is determined" in text
+    assert "From 0.8 on" not in str(body(families.small()))  # another rule made that record
 
 
 def test_lines_differ_by_more_than_colour():

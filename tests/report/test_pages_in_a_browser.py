@@ -81,7 +81,7 @@ def test_the_family_graph_is_drawn_read_and_filtered(visit):
     child = tab.locator("a[data-node]").first.inner_text()
     panel = tab.locator(".panel")
     assert panel.locator("h3").inner_text() == child
-    assert "Second best" in panel.inner_text()
+    assert "Other candidates" in panel.inner_text()
     panel.locator(".close").press("Enter")
     assert not panel.is_visible()
     tab.locator("select.kind").select_option("continued-pretraining")

@@ -53,16 +53,18 @@ def test_a_kind_has_its_main_numbers_in_words(kind, details, line):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"kind": "fine-tuned"}, "undetermined: never claimed for the kind fine-tuned"),
-        ({"kind": "cast"}, "undetermined (estimate 0.60, at least 0.98 is needed)"),
-        ({"kind": "cast", "direction_probability": 0.99}, "undetermined: too few resamples"),
-        ({"kind": "cast", "direction": "determined"}, "determined (estimate 0.60)"),
+        ({"parent_probability": 0.7999}, "parent     undetermined (0.79, at least 0.8 is needed)"),
+        ({"parent_probability": 0.97}, "parent     undetermined (0.97)"),  # a part of a family
+        ({"parent_probability": 0.8, "direction": "determined"}, "parent     determined (0.80)"),
+        ({"parent_probability": 0.5}, "direction  probability 0.60 that the parent is the older"),
+        ({}, "direction  undetermined (estimate 0.60)"),
+        ({"direction": "determined"}, "direction  determined (estimate 0.60)"),
     ],
 )
-def test_an_undetermined_direction_has_its_reason(more, words):
-    edge = FamilyEdge(parent="base-a", child="ft", **{"direction_probability": 0.6, **more})
+def test_the_parent_of_an_edge_has_its_reason(more, words):
+    edge = FamilyEdge(parent="base-a", child="ft", direction_probability=0.6, **more)
     graph = replace(families.small(), edges=(edge,))
-    assert any(x.startswith(f"    direction  {words}") for x in explain(graph, "ft"))
+    assert any(x.startswith(f"    {words}") for x in explain(graph, "ft"))
 
 
 def test_a_search_that_compared_nothing_says_so():
@@ -74,4 +76,4 @@ def test_a_search_that_compared_nothing_says_so():
 
 def test_a_percentage_of_inheritance_is_one():
     said = clue("inherits", share=0.63).sentence
-    assert said == "inherits 63 % of its parent's training changes (siblings: below 50 %)"
+    assert said == "inherits 63 % of the changes that made its parent"

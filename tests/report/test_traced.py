@@ -141,22 +141,27 @@ def test_circles_are_opened_and_nothing_else(links, closing):
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(1.0, ">0.99"), (0.9994, ">0.99"), (0.99, "0.99"), (0.5, "0.50"), (0.0, "<0.01")],
+    [
+        (1.0, ">0.99"),
+        (0.9994, ">0.99"),
+        (0.99, "0.99"),
+        (0.7999, "0.79"),
+        (0.5, "0.50"),
+        (0.0, "<0.01"),
+    ],
 )
 def test_no_probability_is_said_to_be_one(probability, words):
     assert probability_words(probability) == words
 
 
-def test_the_second_parent_is_a_number_and_the_caption_says_of_what():
+def test_the_second_parent_is_a_number_and_says_of_what():
     nodes = [FamilyNode(id=x, name=x) for x in "abcd"]
     second = RunnerUp(parent="b", behind=0.31, unit="log distance")
     edges = [FamilyEdge(parent="a", child="c", runner_up=second)]
     text = str(body(families.graph(nodes, edges)))
-    assert ">b, 0.31<" in text
-    assert "how far the next parent is behind, in the natural logarithm of the distance." in text
-    other = replace(edges[0], child="d", runner_up=replace(second, unit="distance"))
-    text = str(body(families.graph(nodes, [*edges, other])))
-    assert ">b, 0.31 (log distance)<" in text
+    assert ">b, worse by 0.31 in the natural logarithm of the distance<" in text
+    other = replace(edges[0], child="d", runner_up=None)
+    assert ">no other candidate<" in str(body(families.graph(nodes, [*edges, other])))
 
 
 def test_an_axis_that_shows_nothing_denies_nothing():

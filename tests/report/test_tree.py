@@ -116,7 +116,7 @@ def test_every_disguise_of_a_hidden_copy_is_told():
 @pytest.mark.parametrize(
     ("unit", "words"),
     [
-        ("log-odds", "worse by 0.5 in log-odds of distance, direction and inheritance"),
+        ("log-odds", "worse by 0.5 in log-odds"),
         ("distance", "worse by 0.5 in relative distance"),
         ("new\n", "worse by 0.5 in new\\n"),
     ],
@@ -126,6 +126,16 @@ def test_what_the_second_parent_is_behind_in_is_said(unit, words):
     second = RunnerUp(parent="c", behind=0.5, unit=unit)
     graph = families.graph(nodes, [FamilyEdge(parent="a", child="b", runner_up=second)])
     assert f"    runner-up  c ({words})" in explain(graph, "b")
+
+
+def test_a_copy_may_be_equally_near_to_a_model_that_it_was_not_made_from():
+    nodes = [FamilyNode(id=x, name=x) for x in "abc"]
+    second = RunnerUp(parent="c", behind=0.0, unit="distance")
+    edge = FamilyEdge(parent="a", child="b", runner_up=second, direction="determined",
+                      direction_probability=0.95, parent_probability=0.95)  # fmt: skip
+    graph = families.graph(nodes, [edge])
+    assert "    runner-up  c (equally near)" in explain(graph, "b")
+    assert "parent 0.95, direction 0.95" in drawing(graph)
 
 
 def test_deep_chains_and_wide_families_are_drawn():
@@ -154,12 +164,36 @@ def test_explain_says_why_and_what_came_second():
         "  derived from base-a: fine-tuned",
         "    related    p <= 1e-431, relative distance of all tensors 0.125",
         "    direction  determined (estimate 0.97)",
-        "    support    90 % of resamples have this parent",
+        "    support    the nearest model in 90 % of the resamples of the matrices",
         "    runner-up  base-b (worse by 0.31)",
         "",
         "  parent of ft-int4: quantised (4 bits)",
         "  parent of mix: merged",
     ]
+
+
+def test_the_parent_has_its_probability_beside_who_else_it_may_be():
+    lines = drawing(families.placed()).splitlines()
+    drawn = [x for x in lines if "distance 0, " in x and " + also from " not in x]
+    figures = {x.split()[1]: x.split("distance 0, ")[1] for x in drawn}
+    assert figures == {
+        "old": "parent 0.85, direction >0.99, support 0.00",
+        "cast": "parent 0.93 (or old 0.04, a model that is not here 0.03), direction 0.98,"
+        " support 0.00",
+        "tuned": "parent undetermined (0.41, tied with cast 0.40, or none of them 0.05,"
+        " old 0.04, mix 0.03, 1 more), direction 0.60, support 0.00",
+        "mix": "parent 0.95, direction 0.99, support 0.00",
+        "copy": "parent undetermined (0.50, tied with old), direction 0.50, support 0.00",
+    }
+    assert "  no arrow head: the parent is undetermined; the most probable one is drawn" in lines
+
+
+def test_explain_lists_every_candidate():
+    lines = explain(families.placed(), "tuned")
+    said = "cast 0.40, none of them 0.05, old 0.04, mix 0.03, copy 0.02"
+    assert f"    others     {said}" in lines
+    assert "    runner-up  cast (tied)" in lines
+    assert not any("others" in x for x in explain(families.placed(), "mix"))
 
 
 def test_explain_finds_a_model_by_id_source_or_duplicate():

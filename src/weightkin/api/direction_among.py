@@ -9,10 +9,9 @@ from typing import Literal
 
 from weightkin.api.models import Source, open_model
 from weightkin.formats import Model
-from weightkin.lineage.candidates import CLAIMED
 from weightkin.lineage.family import find_family
 from weightkin.records import Clue, Comparison, Direction, clue
-from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph
 from weightkin.records.kinds import equal_kinds
 
 
@@ -64,7 +63,7 @@ def _direction(graph: FamilyGraph, alone: Direction, a: str, b: str) -> Directio
         way = _way(graph, ids[source], ids[target])
         if way is None:
             continue
-        probability = prod(edge.direction_probability for edge in way)
+        probability = prod(edge.probability for edge in way)
         is_claimed = all(e.direction == "determined" for e in way) and probability >= CLAIMED
         through = [edge.child for edge in way[:-1]]
         found = {"child": ids[target], "parent": ids[source], "through": through}
@@ -88,7 +87,7 @@ def evidence_of_path(way: Sequence[FamilyEdge], probability: float) -> Iterator[
     steps = [f"{edge.parent} to {edge.child}" for edge in way]
     for step, edge, undetermined in zip(steps, way, is_open, strict=True):
         if undetermined:
-            found = clue("step-undetermined", probability=edge.direction_probability)
+            found = clue("step-undetermined", probability=edge.probability)
             yield replace(found, step=step)
     for step, edge in zip(steps, way, strict=True):
         yield from (replace(x, step=step) for x in edge.evidence)

@@ -33,8 +33,8 @@ def family_graph(
     """Find which of many models were derived from which.
 
     Null hypothesis of every join: the two models come from independent initialisations; alpha is
-    divided by the number of pairs, n(n-1)/2. Each direction has an estimated probability; how large
-    it must be for a direction to be stated depends on the kind (`weightkin.records.kinds`).
+    divided by the number of pairs, n(n-1)/2. Each edge has the probability of its parent among all
+    candidates, a model that is not here among them, and is determined from 0.8 on.
 
     Parameters
     ----------

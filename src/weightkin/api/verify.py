@@ -211,6 +211,9 @@ def _values(graph: FamilyGraph, names: Mapping[str, str]) -> dict[str, Any]:
         said = asdict(edge)
         if edge.runner_up is not None:
             said["runner_up"]["parent"] = name(edge.runner_up.parent)
+        for possible in said["parents"] or ():
+            if possible["observed"]:
+                possible["parent"] = name(possible["parent"])
         said["parent"], said["child"] = name(edge.parent), name(edge.child)
         edges[f"{said['parent']} -> {said['child']}"] = said
     return {

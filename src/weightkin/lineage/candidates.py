@@ -11,10 +11,8 @@ import numpy as np
 from weightkin.arrays import Doubles
 from weightkin.formats import Model
 from weightkin.records import Clue
-from weightkin.records.family import Unit
+from weightkin.records.family import CLAIMED, Unit
 from weightkin.sketch import Sketch
-
-CLAIMED = 0.8  # probability of a parent from which an edge is determined
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,9 @@ def graph_record(
             direction_probability=round(e.direction, 4),
             parent_probability=None if e.probability is None else round(e.probability, 4),
             parents=tuple(
-                PossibleParent(parent=x if isinstance(x, str) else name(x), probability=round(p, 4))
+                PossibleParent(parent=x, probability=round(p, 4), observed=False)
+                if isinstance(x, str)
+                else PossibleParent(parent=name(x), probability=round(p, 4))
                 for x, p in e.parents
             )
             or None,

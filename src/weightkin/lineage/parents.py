@@ -15,16 +15,17 @@ from weightkin.lineage.images import Derivations
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
-from weightkin.lineage.posterior import Posterior, fitted, posterior
+from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
+from weightkin.records.family import NOT_HERE
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
 OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 TIED = 0.05  # difference of two probabilities below which two parents are as good
-HERE, ELSEWHERE = "root", "unobserved"
+ELSEWHERE, HERE = NOT_HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def tree_of(
     place = {i: k for k, i in enumerate(family)}
     pool = [i for k, i in enumerate(family) if not is_image[k]]
     mixed = mixtures_of(relatives, pool)
-    merged = {place[child]: _main(edges, place) for child, edges in mixed.items()}
+    merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
     found = posterior(measured, pairs, merged)
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
@@ -132,10 +133,10 @@ def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[Can
     return found
 
 
-def _main(edges: Sequence[CandidateEdge], place: dict[int, int]) -> tuple[int, float]:
-    """The parent that counts most, and how probable the mixture is."""
-    first = max(edges, key=lambda e: abs(e.weight))
-    return place[first.parent], min(e.probability or 0.0 for e in edges)
+def _mixed(child: int, edges: Sequence[CandidateEdge], place: dict[int, int]) -> Mixed:
+    first = sorted(edges, key=lambda e: -abs(e.weight))
+    share = min(e.probability or 0.0 for e in edges)
+    return Mixed(place[child], tuple(place[e.parent] for e in first), share)
 
 
 def _is_below(parents: Ints, place: dict[int, int], edges: Sequence[CandidateEdge]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -27,14 +27,24 @@ from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
 FITTED = "parents.json.xz"
+NEVER = 1e-12
 MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
-Merged = Mapping[int, tuple[int, float]]  # child: the parent that counts most, and how probable
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """A member that is a mixture: its parents, the one that counts most first, how probable."""
+
+    child: int
+    parents: tuple[int, ...]
+    share: float
 
 
 @dataclass(frozen=True)
 class Powers:
-    """How log-odds become weights."""
+    """How log-odds become weights, in families of at most so many members."""
 
+    most: int
     pairs: float
     roots: float
     shift: float  # of the roots
@@ -46,7 +56,11 @@ class Pass:
 
     pairs: Boosted
     roots: Boosted
-    powers: Powers
+    powers: tuple[Powers, ...]  # of small families first
+
+    def power(self, n: int) -> Powers:
+        """What holds for a family of n members."""
+        return next((x for x in self.powers if n <= x.most), self.powers[-1])
 
     def odds(
         self, around: Around, features: Mapping[str, Doubles], n: int
@@ -58,11 +72,21 @@ class Pass:
         return pairs, np.clip(own, -MOST, MOST)
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How often the most probable candidate was right, in families of at most so many members."""
+
+    most: int
+    said: tuple[float, ...]
+    right: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Fitted:
     """Two passes, weights of mixtures, and the least probability of a member of a 95 % set."""
 
     passes: tuple[Pass, Pass]
+    levels: tuple[Levels, ...]  # of small families first
     least: float
     merged: tuple[float, ...]  # of the features of an edge into a mixture
 
@@ -84,17 +108,18 @@ class Posterior:
     @cached_property
     def sole(self) -> Doubles:
         """The part of the roots in which no other member is without a parent, ``(n,)``."""
-        return np.minimum(sole_roots(*self.weights), self.roots)
+        share = sole_roots(*self.weights) / np.maximum(parent_marginals(*self.weights)[1], NEVER)
+        return np.asarray(np.minimum(share, 1.0) * self.roots)
 
 
-def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = None) -> Posterior:
+def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] = ()) -> Posterior:
     """Probabilities of all parents in a family.
 
     Parameters
     ----------
     measured, pairs : Measured, PairMeasures
         Of its members and candidate pairs; all other pairs have no weight.
-    merged : mapping, optional
+    merged : sequence of Mixed
         Members that are mixtures.
 
     Returns
@@ -103,17 +128,41 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Merged | None = N
         Of the family as a whole.
     """
     around, features = pair_features(measured, pairs)
+    return levelled(weighed(around, features, measured.n, merged), fitted().levels)
+
+
+def weighed(
+    around: Around, features: Mapping[str, Doubles], n: int, merged: Sequence[Mixed] = ()
+) -> Posterior:
+    """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes
-    found = joined(around, first.odds(around, features, measured.n), first.powers, merged)
+    found = joined(around, first.odds(around, features, n), first.power(n), merged)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, measured.n), second.powers, merged)
+    last = joined(around, second.odds(around, again, n), second.power(n), merged)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
 
 
+def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
+    """Probabilities in which the most probable candidate of a member is as sure as it was right.
+
+    Those of its other candidates keep their proportions.
+    """
+    n = len(found.roots)
+    own = next(x for x in levels if n <= x.most)
+    every = np.vstack([found.edges, found.roots])
+    most = every.max(axis=0)
+    sure = np.interp(most, own.said, own.right)
+    is_most = np.arange(n + 1)[:, None] == every.argmax(axis=0)
+    rest = every * ((1.0 - sure) / np.maximum(1.0 - most, NEVER))
+    every = np.where(is_most, sure, np.where(is_most.any(axis=0), rest, every))
+    every /= every.sum(axis=0)
+    return replace(found, edges=every[:-1], roots=every[-1])
+
+
 def joined(
-    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Merged | None = None
+    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Sequence[Mixed] = ()
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
     n = len(odds[1])
@@ -122,10 +171,11 @@ def joined(
     roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
-    for child, (parent, share) in (merged or {}).items():
-        weights[:, child] *= 1.0 - share
-        roots[child] *= 1.0 - share
-        weights[parent, child] += share
+    for one in merged:
+        weights[:, one.child] *= 1.0 - one.share
+        roots[one.child] *= 1.0 - one.share
+        weights[one.parents[0], one.child] += one.share
+        weights[one.child, list(one.parents)] *= 1.0 - one.share
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 
@@ -135,6 +185,8 @@ def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
     first, second = (
-        Pass(boosted(x["pairs"]), boosted(x["roots"]), Powers(*x["powers"])) for x in kept["passes"]
+        Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
+        for x in kept["passes"]
     )
-    return Fitted((first, second), kept["least"], tuple(kept["merged"]))
+    levels = tuple(Levels(most, tuple(p), tuple(q)) for most, p, q in kept["levels"])
+    return Fitted((first, second), levels, kept["least"], tuple(kept["merged"]))

@@ -98,7 +98,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PossibleParent:
-    """One candidate of an edge: a node, ``unobserved`` or ``root``, with its probability."""
+    """One candidate of an edge, with its probability.
+
+    A node; or, where ``observed`` is false, ``unobserved`` (made from a relative that is not here)
+    or ``root`` (made from none, and the only one here of which that holds).
+    """
 
     parent: str
     probability: float
+    observed: bool = True

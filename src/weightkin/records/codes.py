@@ -113,9 +113,11 @@ REASONS: Mapping[str, Names] = {
 }
 Reason = Annotated[str, OneOf("reason", REASONS)]
 
+EARLIER = ("noise-undetermined", "older-sibling")  # only in records of earlier versions
 # What tells kind, parent and direction. Those with ``log_odds`` count, with an ``error`` rate.
 EVIDENCE: Mapping[str, Names] = {
     "text": ("text",),  # evidence of 0.1.0, as it was written
+    **dict.fromkeys(EARLIER, ()),
     # direction of a pair
     "image-of": ("child", "parent", "kinds", "log_odds", "error"),
     "grown-or-cut": ("child", "parent", "kinds"),
@@ -168,22 +170,9 @@ EVIDENCE: Mapping[str, Names] = {
     # edges of a family
     "relative-distance": ("distance",),
     "inherits": ("share",),
-    "noise-undetermined": (),
-    "rewritten-undetermined": (),
     "unused-rows-shrank": ("n_rows", "c"),
-    "older-sibling": (),
-    "few-children": (),
-    "distant": (),
-    "new-part": (),
-    "has-moved": (),
     "several-roots": ("n",),
-    "came-through": ("model",),
-    "coarse": ("model",),
-    "tied-map": ("model",),
-    "tied-copy": ("model",),
-    "tied-twin": ("model",),
     "tied-near": (),
-    "twins": (),
     "compared": ("summary",),
     "units-by-tokens": ("distance",),
     "recipe": (),

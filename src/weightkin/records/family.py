@@ -22,6 +22,8 @@ SCHEMA = "weightkin/family/2"
 
 Unit = Literal["", "log-odds", "log distance", "distance"]
 Determined = Literal["determined", "undetermined"]
+NOT_HERE = ("unobserved", "root")  # candidates that are no nodes: a model elsewhere, none
+CLAIMED = 0.8  # probability of a parent from which an edge is determined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +48,9 @@ class FamilyNode:
 class RunnerUp:
     """The parent that would have been next, and by how much it is behind (0.0: as good).
 
-    ``unit`` is what ``behind`` counts: ``log-odds`` of distance, direction and inheritance together
-    (trained models), ``log distance`` (natural logarithm of the ratio of the two distances: lossy
-    copies) or ``distance`` (relative distance: hidden copies).
+    ``unit`` is what ``behind`` counts: ``log-odds`` (natural logarithm of the ratio of the two
+    probabilities), ``distance`` (relative distance: hidden copies) or, of earlier versions, ``log
+    distance``.
     """
 
     parent: str
@@ -60,10 +62,13 @@ class RunnerUp:
 class FamilyEdge:
     """``child`` was made from ``parent``, in which way, and how sure that is.
 
-    ``log10_pvalue`` is about relatedness alone, ``direction_probability`` about which of the two
-    came first, ``support`` about this parent rather than another: the share of resamples of the
-    matrices in which the edge comes back. ``weight`` is the parent's share in the child: 1.0 for an
-    only parent, the coefficient in a merge.
+    ``log10_pvalue`` is about relatedness alone. ``parent_probability`` is that of this parent among
+    all candidates (of a merge: of the merge), and the edge is determined where it reaches 0.8.
+    ``parents`` are the candidates that a 95 % set holds, most probable first: nodes, ``unobserved``
+    (made from a model that is not here) and ``root`` (made from none of them); of a merge they are
+    its parents. ``direction_probability`` is that of the two this one is the older, ``support`` the
+    share of resamples of the matrices in which no other model is nearer. ``weight`` is the parent's
+    share in the child: 1.0 for an only parent, the coefficient in a merge.
     """
 
     parent: str
@@ -79,11 +84,17 @@ class FamilyEdge:
     evidence: tuple[Clue, ...] = ()
     runner_up: RunnerUp | None = None
     parent_probability: float | None = None  # of this parent among all candidates
-    parents: tuple[PossibleParent, ...] | None = None  # that hold 95 % of it together
+    parents: tuple[PossibleParent, ...] | None = None
 
     def __repr__(self) -> str:
-        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        how = f"{self.kind}, {self.direction} ({self.probability:.2f})"
         return f"<FamilyEdge {self.parent!r} -> {self.child!r}: {how}>"
+
+    @property
+    def probability(self) -> float:
+        """That of the parent, or of the direction in a record without it."""
+        known = self.parent_probability
+        return self.direction_probability if known is None else known
 
 
 def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
@@ -130,7 +141,7 @@ class FamilyGraph(InNotebooks):
         n_hidden = sum(not node.observed for node in self.nodes)
         n_open = sum(edge.direction == "undetermined" for edge in self.edges)
         nodes = f"{counted(len(self.nodes), 'node')} ({n_hidden} unobserved)"
-        edges = f"{counted(len(self.edges), 'edge')} ({n_open} of undetermined direction)"
+        edges = f"{counted(len(self.edges), 'edge')} ({n_open} undetermined)"
         families = counted(len(self.families), "family")
         return f"<FamilyGraph {nodes}, {edges}, {families}; {len(self.skipped)} skipped>"
 
@@ -197,6 +208,9 @@ def _check_edge(edge: FamilyEdge, ids: set[str]) -> None:
     for end in ends:
         if end not in ids:
             raise ValueError(f"{where}: there is no node {end!r}")
+    for x in edge.parents or ():
+        if x.parent not in (ids if x.observed else NOT_HERE):
+            raise ValueError(f"{where}: there is no candidate {x.parent!r}")
     if edge.kind not in KINDS:
         raise ValueError(f"{where}: kind {edge.kind!r}")
     if edge.direction not in get_args(Determined):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -145,10 +146,10 @@ def pvalue_words(log10_pvalue: float) -> str:
 
 
 def probability_words(probability: float) -> str:
-    """Probability of a direction: never 1, as the weights of its evidence were set by hand."""
+    """A probability for people, rounded down: never 1, and 0.8 only where it is reached."""
     if probability > 0.99:
         return ">0.99"
-    return "<0.01" if probability < 0.01 else f"{probability:.2f}"
+    return "<0.01" if probability < 0.01 else f"{math.floor(100 * probability + 1e-9) / 100:.2f}"
 
 
 def written(value: Any) -> Any:

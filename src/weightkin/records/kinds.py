@@ -12,10 +12,6 @@ from typing import Annotated, Literal
 from weightkin.records.built import OneOf
 
 HubRelation = Literal["", "merge", "quantized", "adapter", "finetune"]
-# From which probability on the direction of an edge is claimed. On random families that nobody
-# tuned on (the calibration half of zoo/genealogies), 95 % of the edges that these cuts determine
-# are right; for training no cut is, so no kind without one is ever claimed.
-MAPS_FROM, MERGED_FROM = 0.98, 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +32,6 @@ class KindFacts:
         Parts may be made anew, so that two such models can lie far apart.
     disguise : int
         The model computes the same, its weights look otherwise; the largest number names an edge.
-    determined_from : float, optional
-        Probability from which an edge has a direction; None: never.
     hub : str
         What the model tree of a hub calls it, "" where it has no word.
     """
@@ -48,13 +42,12 @@ class KindFacts:
     is_lossy: bool = False
     may_replace_parts: bool = False
     disguise: int = 0
-    determined_from: float | None = None
     hub: HubRelation = ""
 
 
 _EQUAL = KindFacts(is_equal=True, has_direction=False, is_shown_by_values=True)
-_LOSSY = KindFacts(is_lossy=True, determined_from=MAPS_FROM)
-_DISGUISE = KindFacts(disguise=1, determined_from=MAPS_FROM)
+_LOSSY = KindFacts(is_lossy=True)
+_DISGUISE = KindFacts(disguise=1)
 KINDS: Mapping[str, KindFacts] = {
     "unknown": KindFacts(),
     "identical": _EQUAL,
@@ -64,10 +57,8 @@ KINDS: Mapping[str, KindFacts] = {
     "equal-on-sample": _EQUAL,
     "rounding": KindFacts(has_direction=False),
     "part": KindFacts(is_shown_by_values=True),
-    "cast": KindFacts(
-        is_lossy=True, is_shown_by_values=True, determined_from=MAPS_FROM, hub="quantized"
-    ),
-    "quantised": KindFacts(is_lossy=True, determined_from=MAPS_FROM, hub="quantized"),
+    "cast": KindFacts(is_lossy=True, is_shown_by_values=True, hub="quantized"),
+    "quantised": KindFacts(is_lossy=True, hub="quantized"),
     "noise": _LOSSY,
     "magnitude-pruned": _LOSSY,
     "width-pruned": _LOSSY,
@@ -76,14 +67,14 @@ KINDS: Mapping[str, KindFacts] = {
     "vocab-extended": KindFacts(is_lossy=True, hub="finetune"),
     "fine-tuned": KindFacts(may_replace_parts=True, hub="finetune"),
     "continued-pretraining": KindFacts(hub="finetune"),
-    "stacked": KindFacts(determined_from=MAPS_FROM, hub="merge"),
-    "hybrid": KindFacts(determined_from=MAPS_FROM, hub="merge"),
-    "lora": KindFacts(may_replace_parts=True, determined_from=MAPS_FROM, hub="adapter"),
+    "stacked": KindFacts(hub="merge"),
+    "hybrid": KindFacts(hub="merge"),
+    "lora": KindFacts(may_replace_parts=True, hub="adapter"),
     "permuted": _DISGUISE,
-    "rotated": KindFacts(disguise=2, determined_from=MAPS_FROM),
+    "rotated": KindFacts(disguise=2),
     "rescaled": _DISGUISE,
     "sign-flipped": _DISGUISE,
-    "merged": KindFacts(determined_from=MERGED_FROM, hub="merge"),
+    "merged": KindFacts(hub="merge"),
 }
 Kind = Annotated[str, OneOf("kind", KINDS)]
 

@@ -149,8 +149,14 @@ class Step:
     parent_probability: float | None = None  # of this parent among all candidates
 
     def __repr__(self) -> str:
-        how = f"{self.kind}, direction {self.direction} ({self.direction_probability:.2f})"
+        how = f"{self.kind}, {self.direction} ({self.probability:.2f})"
         return f"<Step {self.parent!r} -> {self.child!r}: {how}>"
+
+    @property
+    def probability(self) -> float:
+        """That of the parent, or of the direction in a record without it."""
+        known = self.parent_probability
+        return self.direction_probability if known is None else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

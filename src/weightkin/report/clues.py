@@ -160,32 +160,13 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "mixture-undetermined": "direction undetermined: the equation also fits with another model as "
     "the child",
     "relative-distance": "relative distance {distance:.4f}",
-    "inherits": lambda x: (
-        f"inherits {percent(x['share'])} of its parent's training changes (siblings: below 50 %)"
-    ),
+    "inherits": lambda x: f"inherits {percent(x['share'])} of the changes that made its parent",
     "noise-undetermined": "the difference is noise; it is open which of the two it was added to",
-    "rewritten-undetermined": "each has relatives in its own form (such as unit order), so it is "
-    "open which of the two was rewritten",
     "unused-rows-shrank": _shrank,
     "older-sibling": "the parent may be an older sibling instead: more related models may show it",
-    "few-children": "unused tokens do not show which came first, and the root has few children: "
-    "this model may be its parent instead",
-    "distant": "each inherits less than 60 % of the other's changes: a common initialisation or "
-    "early ancestor",
-    "new-part": "a part of the nearest model was replaced; these still share the old part, so they "
-    "come from another ancestor",
-    "has-moved": "all its relatives differ from it in the same way, so it was trained further "
-    "after they were derived",
-    "several-roots": "{n} related models have no parent among these: they come from a model that "
-    "is not here",
-    "came-through": "contains what {model} lost (e.g. by rounding), so it was derived from {model}",
-    "coarse": "tied: its precision is so low that it may also have been made from {model} and "
-    "rounded afterwards",
-    "tied-map": "tied: the same operation on {model} also gives exactly these values",
-    "tied-copy": "tied: {model} is a copy of the parent, and either may have been used",
-    "tied-twin": "tied: {model} is equally near, and equal to the parent in every matrix",
+    "several-roots": "{n} related models have no parent among these: they probably come from a "
+    "model that is not here",
     "tied-near": "tied: another model is equally near",
-    "twins": "all matrices that both have are equal, so it is open which came first",
     "compared": _compared,
     "units-by-tokens": "units, described through tokens, differ by {distance:.2e}",
     "recipe": "the MoTHer recipe: direction by kurtosis, without a probability",
@@ -196,7 +177,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "among-below": _through,
     "among-neither": "among {n} models: neither is placed below the other",
     "together": "every step is determined, but all together only with {probability:.2f}",
-    "step-undetermined": "which came first is undetermined ({probability:.2f})",
+    "step-undetermined": "the parent is undetermined ({probability:.2f})",
 }
 DECLARED_WORDS: Mapping[str, Words] = {
     "text": "{text}",

@@ -1,7 +1,7 @@
 """A parentage as a CycloneDX 1.6 bill of materials: pedigree, claims and their evidence.
 
-Parents are ancestors in the pedigree, kin of undetermined direction are variants. Hashes are there
-only where every byte was read. Nothing depends on the time or the place it is written.
+Parents are ancestors in the pedigree, other kin are variants. Hashes are there only where every
+byte was read. Nothing depends on the time or the place it is written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from weightkin.records.form import probability_words
 from weightkin.report.parentage import Kin, Named, Parentage, identifier
 from weightkin.report.terminal import printable
 
@@ -134,8 +133,8 @@ def _ancestor(kin: Kin, ref: str) -> dict[str, Any]:
         ("direction-probability", f"{kin.found.probability:.4f}"),
         ("weight", f"{kin.weight:.4f}"),
     ]
-    if kin.support is not None:
-        values.append(("support", f"{kin.support:.4f}"))
+    known = (("parent-probability", kin.probability), ("support", kin.support))
+    values += [(name, f"{x:.4f}") for name, x in known if x is not None]
     made["properties"] += [_property(name, value) for name, value in values]
     if kin.above:
         above = [_ancestor(x, f"{ref}.{i}") for i, x in enumerate(kin.above, 1)]
@@ -149,8 +148,7 @@ def _claims(found: tuple[Kin, ...], word: str) -> Iterator[tuple[dict[str, Any],
         ref = f"{word}-{i}"
         said = f"shares weights with {kin.model.name}"
         if word == "ancestor":
-            sure = probability_words(kin.found.probability)
-            said = f"was made from {kin.model.name} (direction: probability {sure})"
+            said = f"was made from {kin.model.name} (probability: {kin.sure})"
         evidence = {
             "bom-ref": f"evidence-{ref}",
             "propertyName": f"{PREFIX}log10-pvalue",

@@ -13,7 +13,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
-from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.form import pvalue_words
+from weightkin.report.parent_words import parent_words
 from weightkin.report.terminal import printable
 from weightkin.report.tree import UNOBSERVED, kind_words
 
@@ -95,7 +96,7 @@ def gexf(graph: FamilyGraph) -> str:
     for i, edge in enumerate(graph.edges):
         ends = {"id": f"e{i}", "source": numbers[edge.parent], "target": numbers[edge.child]}
         is_open = edge.direction != "determined"
-        label = _edge_label(edge) + (", direction undetermined" if is_open else "")
+        label = _edge_label(edge) + (", undetermined" if is_open else "")
         made = ET.SubElement(edges, "edge", {**ends, "label": label})
         _att_values(made, "edge", _edge_values(edge))
     return _xml(root)
@@ -175,14 +176,11 @@ def _edge_label(edge: FamilyEdge) -> str:
 
 
 def _edge_lines(edge: FamilyEdge) -> list[str]:
-    """How the child was made; that the two are related; which came first; which parent."""
-    sure = f"direction {probability_words(edge.direction_probability)}"
-    if edge.direction == "undetermined":
-        sure = f"direction undetermined ({probability_words(edge.direction_probability)})"
+    """How the child was made; that the two are related; how sure the parent is."""
     return [
         _edge_label(edge),
         pvalue_words(edge.log10_pvalue),
-        sure,
+        parent_words(edge, most=0),
         f"support {edge.support:.2f}",
     ]
 
@@ -205,7 +203,7 @@ def _mermaid_text(text: str) -> str:
 def _attributes(graph: FamilyGraph) -> dict[str, dict[str, str]]:
     """Name and XML type of every attribute, for nodes and for edges."""
     node = _node_values(graph.nodes[0] if graph.nodes else FamilyNode(id="n"))
-    edge = _edge_values(graph.edges[0] if graph.edges else FamilyEdge(parent="a", child="b"))
+    edge = _edge_values(FamilyEdge(parent="a", child="b", parent_probability=1.0))
     return {
         place: {name: XML_TYPES[type(value).__name__] for name, value in values.items()}
         for place, values in (("node", node), ("edge", edge))
@@ -224,6 +222,7 @@ def _node_values(node: FamilyNode) -> dict[str, Any]:
 
 
 def _edge_values(edge: FamilyEdge) -> dict[str, Any]:
+    known = edge.parent_probability
     return {
         "kind": edge.kind,
         "kind_details": json.dumps(edge.kind_details),
@@ -233,6 +232,8 @@ def _edge_values(edge: FamilyEdge) -> dict[str, Any]:
         "direction_probability": float(edge.direction_probability),
         "distance": float(edge.distance),
         "support": float(edge.support),
+        **({} if known is None else {"parent_probability": float(known)}),
+        "parents": json.dumps([[x.parent, x.probability] for x in edge.parents or ()]),
     }
 
 

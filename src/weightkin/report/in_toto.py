@@ -80,6 +80,8 @@ def _kin(kin: Kin, *, is_parent: bool) -> dict[str, Any]:
     if is_parent:
         made["weight"] = kin.weight
         made["directionProbability"] = found.probability
+        if kin.probability is not None:
+            made["parentProbability"] = kin.probability
         if kin.above:
             made["parents"] = [_kin(x, is_parent=True) for x in kin.above]
     if kin.evidence:

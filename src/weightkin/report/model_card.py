@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.form import pvalue_words
 from weightkin.records.kinds import KINDS
 from weightkin.report.parentage import Kin, Parentage
 
@@ -54,10 +54,10 @@ def relation_of(parentage: Parentage) -> str:
 
 def _why(kin: Kin) -> str:
     found = kin.found
-    p, sure = pvalue_words(found.log10_pvalue), probability_words(found.probability)
+    p = pvalue_words(found.log10_pvalue)
     kinds = " and ".join(found.kind) or "unknown"
     basis = f"{p}, {found.basis}" if found.basis == "exact" else kin.sentence
-    return f"{kin.model.name}: {kinds}, {basis}, direction {sure}"
+    return f"{kin.model.name}: {kinds}, {basis}, {kin.sure}"
 
 
 def _quoted(name: str) -> str:

@@ -1,7 +1,7 @@
 """What a comparison or a trace says about the parents of one model: the matter of every hand-over.
 
-A parent is claimed where its direction is determined, and nowhere else; what is related without
-that is kin. What a model declares is kept apart from what was inferred.
+A parent is claimed where it is determined, and nowhere else; what is related without that is kin.
+What a model declares is kept apart from what was inferred.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from weightkin.records import Comparison, ModelRef
 from weightkin.records.comparison import Summary
+from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.clues import evidence_line
 from weightkin.report.terminal import printable
@@ -41,9 +42,17 @@ class Kin:
     found: Summary
     sentence: str
     weight: float = 1.0
+    probability: float | None = None  # as a parent among all candidates
     support: float | None = None
     evidence: tuple[str, ...] = ()
     above: tuple[Kin, ...] = ()
+
+    @property
+    def sure(self) -> str:
+        """How sure it is that this is a parent."""
+        if self.probability is None:
+            return f"direction {probability_words(self.found.probability)}"
+        return f"parent {probability_words(self.probability)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +186,7 @@ def _of_step(step: Step, by_id: Mapping[int, Relative], above: tuple[Kin, ...]) 
         found=found,
         sentence=printable(relative.sentence) if relative else "inferred, not registered",
         weight=step.weight,
+        probability=step.parent_probability,
         support=step.support,
         evidence=tuple(printable(evidence_line(x)) for x in step.evidence),
         above=above,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from weightkin.records.form import probability_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 
@@ -24,7 +24,7 @@ RELATIONS: Mapping[Relation, str] = {
     "unknown": "direction open",
 }
 DIRECTIONS = {"ancestor": "up", "descendant": "down"}
-NEAREST = "compared only with its nearest relatives, so no direction is given; for all models:"
+NEAREST = "compared only with its nearest relatives, so no parent is determined; for all models:"
 
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
@@ -127,12 +127,8 @@ def _relative(x: Relative) -> str:
 
 def _step(step: Step) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    p = step.parent_probability
-    sure = probability_words(step.direction_probability if p is None else p)
-    sure = sure if step.direction == "determined" else f"undetermined, {sure}"
     parent = numbered(step.parent, step.parent_id)
-    what = "direction" if p is None else "parent"
-    return f"{parent} ({printable(step.kind)}{weight}; {what} {sure})"
+    return f"{parent} ({printable(step.kind)}{weight}; {parent_words(step)})"
 
 
 def numbered(name: str, number: int) -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp, rests_on_values
+from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
-from weightkin.records.kinds import KINDS
 from weightkin.report.clues import evidence_line
+from weightkin.report.parent_words import (
+    behind_words,
+    candidate_words,
+    others_of,
+    parent_words,
+    support_words,
+)
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 from weightkin.report.width import with_words
-from weightkin.text import percent
 
 LONGEST_NODE_NAME = 60  # characters of a name
 WIDE = 1 << 30  # columns: no line is too long
@@ -31,11 +36,6 @@ MAIN_NUMBER = {  # of a kind, in words
     "n_experts": "{} experts",
     "method": "{}",
 }
-BEHIND = {  # what the runner-up is worse in, by the unit of the record
-    "log-odds": "log-odds of distance, direction and inheritance",
-    "log distance": "the natural logarithm of the distance",
-    "distance": "relative distance",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Lines:
     branch: str
     last: str
     pass_by: str
-    solid: tuple[str, str]  # direction determined, undetermined
+    solid: tuple[str, str]  # determined, undetermined
     cut: str
     width: int = WIDE
 
@@ -89,7 +89,7 @@ def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = W
 
 
 def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[str]:
-    """Why this parent: the evidence of the relation and of the direction, and the runner-up.
+    """Why this parent: the evidence of the relation and of the parent, and who else it may be.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         related = "equal values" if is_equal else pvalue_words(edge.log10_pvalue)
         distance = f"relative distance of all tensors {_number(edge.distance)}"
         lines.append(f"    related    {related}, {distance}")
-        lines.append(f"    direction  {_why_direction(edge)}")
-        lines.append(f"    support    {percent(edge.support)} of resamples have this parent")
+        lines += [f"    {line}" for line in _why_parent(edge, lambda x: _name(nodes[x], drawn))]
+        lines.append(f"    support    {support_words(edge)}")
         lines += [
             f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}"
             for x in edge.evidence
@@ -126,13 +126,6 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         tie = "parent of" if edge.direction == "determined" else "related to"
         lines.append(f"  {tie} {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
     return lines if is_unicode else [_ascii(line) for line in lines]
-
-
-def behind_words(second: RunnerUp) -> str:
-    """By how much another parent would be worse, and in which unit."""
-    unit = printable(second.unit)
-    where = f" in {BEHIND.get(unit, unit)}" if unit else ""
-    return f"worse by {_number(second.behind)}{where}" if second.behind > 0 else "tied"
 
 
 def kind_words(edge: FamilyEdge) -> str:
@@ -165,20 +158,24 @@ def _tree(
         bar = drawn.pass_by if children else " "
         under = f"{inner}{bar} "
         yield from with_words(
-            f"{indent}{corner}{line}{title}  ", _words(edge, alpha), under, drawn.width
+            f"{indent}{corner}{line}{title}  ",
+            _words(edge, nodes, drawn, alpha),
+            under,
+            drawn.width,
         )
         for other in above[edge.child][1:]:
             head = f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  "
-            yield from with_words(head, _words(other, alpha), under, drawn.width)
+            yield from with_words(head, _words(other, nodes, drawn, alpha), under, drawn.width)
         stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
 
 
-def _words(edge: FamilyEdge, alpha: float) -> str:
+def _words(edge: FamilyEdge, nodes: Mapping[str, FamilyNode], drawn: _Lines, alpha: float) -> str:
     parts = [kind_words(edge)]
     if edge.weight != 1.0:
         parts.append(f"weight {edge.weight:.2f}")
     parts += [_related(edge, alpha), f"distance {_number(edge.distance)}"]
-    return ", ".join([*parts, _direction(edge), f"support {edge.support:.2f}"])
+    figures = parent_words(edge, lambda x: _name(nodes[x], drawn))
+    return ", ".join([*parts, figures, f"support {edge.support:.2f}"])
 
 
 def _related(edge: FamilyEdge, alpha: float) -> str:
@@ -192,22 +189,18 @@ def _related(edge: FamilyEdge, alpha: float) -> str:
     return "calibrated evidence" if is_calibrated else "no exact test"
 
 
-def _direction(edge: FamilyEdge) -> str:
-    sure = probability_words(edge.direction_probability)
-    return f"direction {sure if edge.direction == 'determined' else f'undetermined ({sure})'}"
-
-
-def _why_direction(edge: FamilyEdge) -> str:
-    """The direction of an edge, and where it is open why."""
-    estimate = f"estimate {probability_words(edge.direction_probability)}"
-    if edge.direction == "determined":
-        return f"determined ({estimate})"
-    least = KINDS[edge.kind].determined_from if edge.kind in KINDS else None
-    if least is None:
-        return f"undetermined: never claimed for the kind {printable(edge.kind)} ({estimate})"
-    if edge.direction_probability < least:
-        return f"undetermined ({estimate}, at least {least} is needed)"
-    return f"undetermined: too few resamples have this parent ({estimate})"
+def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:
+    """How probable the parent is, who else it may be, and which of the two is older."""
+    older = probability_words(edge.direction_probability)
+    if edge.parent_probability is None:
+        yield f"direction  {edge.direction} (estimate {older})"
+        return
+    sure = probability_words(edge.parent_probability)
+    is_below = edge.parent_probability < CLAIMED
+    yield f"parent     {edge.direction} ({sure}{f', at least {CLAIMED} is needed' * is_below})"
+    if others := [candidate_words(x, named) for x in others_of(edge)]:
+        yield f"others     {', '.join(others)}"
+    yield f"direction  probability {older} that the parent is the older of the two"
 
 
 def _title(node: FamilyNode, drawn: _Lines) -> str:
@@ -241,7 +234,10 @@ def _unproven(graph: FamilyGraph, drawn: _Lines) -> list[str]:
 
 def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     lines = []
-    if any(edge.direction == "undetermined" for edge in graph.edges):
+    open_ = [edge for edge in graph.edges if edge.direction == "undetermined"]
+    if any(edge.parent_probability is not None for edge in open_):
+        lines.append("no arrow head: the parent is undetermined; the most probable one is drawn")
+    elif open_:
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
         lines.append(f"{UNOBSERVED}: a model that is not among those given")

@@ -84,7 +84,7 @@ class Families:
         return _row(drawn, number) if number < len(drawn.edges) else None
 
     def table(self, drawn: DrawnFamily, kind: str, sure: str, page: int) -> Table:
-        """The edges of a kind whose direction is as sure as wanted, one page of them."""
+        """The edges of a kind that are as probable as wanted, one page of them."""
         least = float(sure) if sure in map(str, SURE) else 0.0
         found = [
             i

@@ -29,7 +29,7 @@ from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
 from weightkin.report.terminal import TOO_FEW, is_too_few
-from weightkin.report.tree import BEHIND, UNOBSERVED
+from weightkin.report.tree import UNOBSERVED
 from weightkin.text import counted
 
 __all__ = ["Record", "body", "notebook_html", "page"]
@@ -185,7 +185,6 @@ def _of_location(record: Location) -> dict[str, Any]:
 def _of_family(graph: FamilyGraph) -> dict[str, Any]:
     drawn = family_drawing(graph)
     tested = [e.log10_pvalue for e in graph.edges if not rests_on_values(e, graph.alpha)]
-    units = {edge.runner_up.unit for edge in graph.edges if edge.runner_up}
     alone = [x[0] for x in graph.components if len(x) == 1 and x[0] not in graph.untested]
     return {
         "drawn": graph_values(drawn),
@@ -195,7 +194,6 @@ def _of_family(graph: FamilyGraph) -> dict[str, Any]:
         "n_equal": len(graph.edges) - len(tested),
         "n_open": sum(10**p > graph.alpha for p in tested),
         "weakest": max(tested, default=None),
-        "units": [BEHIND[x] for x in BEHIND if x in units],
         "explained": [edge for edge in graph.edges if edge.evidence],
         "alone": alone,
         "observed": [node for node in graph.nodes if node.observed],

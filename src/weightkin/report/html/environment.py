@@ -25,6 +25,7 @@ from weightkin.records.kinds import equal_kinds
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.findings import advice
+from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
 from weightkin.report.tree import kind_words
@@ -61,6 +62,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "log10": log10_words,
         "power": _power,
         "probability": probability_words,
+        "figures": parent_words,
+        "rivals": lambda edge, labels: rival_words(edge, labels.__getitem__),
         "effect": effect_words,
         "advice": advice,
         "axis": lambda name: AXIS_WORDS.get(name, name),

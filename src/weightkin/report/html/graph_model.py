@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.form import pvalue_words
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
+from weightkin.report.parent_words import parent_words, rival_words, support_words
 from weightkin.report.registry import numbered
-from weightkin.report.tree import UNOBSERVED, behind_words, kind_words
+from weightkin.report.tree import UNOBSERVED, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
@@ -53,7 +54,7 @@ class DrawnEdge:
     kind: str
     label: str
     style: Style
-    probability: float  # of the direction
+    probability: float  # of the parent, or of the direction where only that is known
     weight: float = 1.0
     is_proven: bool = True
     facts: Facts = ()
@@ -160,12 +161,10 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
     related = pvalue_words(edge.log10_pvalue)
     if not _is_proven(edge, alpha):
         related = f"no exact test rejects independence at {alpha:g}: see the evidence"
-    is_known = edge.direction == "determined"
-    said = "" if is_known else "undetermined, "
     facts = [
         ("Related", related),
-        ("Direction", f"{said}probability {probability_words(edge.direction_probability)}"),
-        ("Support", f"{edge.support:.2f} of the resamples have this parent"),
+        ("Probability", parent_words(edge, most=0)),
+        ("Support", support_words(edge)),
     ]
     facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
     facts += [("Evidence", evidence_line(x)) for x in edge.evidence]
@@ -176,16 +175,10 @@ def _is_proven(edge: FamilyEdge | Step, alpha: float) -> bool:
     return edge.log10_pvalue <= math.log10(alpha)
 
 
-def second_words(edge: FamilyEdge, labels: Mapping[str, str]) -> str:
-    """The parent that would have been next."""
-    if edge.runner_up is None:
-        return "no other candidate"
-    return f"{labels[edge.runner_up.parent]}, {behind_words(edge.runner_up)}"
-
-
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
     facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
-    facts += [("Distance", f"{edge.distance:.3g}"), ("Second best", second_words(edge, labels))]
+    rivals = rival_words(edge, labels.__getitem__)
+    facts += [("Distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
     label, also = kind_words(edge), edge.kind_details.get("also")
     n_more = len(also) if isinstance(also, list) else 0
     cut = f"{edge.kind} and {n_more} more" if n_more else edge.kind
@@ -195,7 +188,7 @@ def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> D
         kind=edge.kind,
         label=label if len(label) <= KIND_LENGTH else cut,
         style="inferred" if edge.direction == "determined" else "undetermined",
-        probability=edge.direction_probability,
+        probability=edge.probability,
         weight=edge.weight,
         is_proven=_is_proven(edge, alpha),
         facts=tuple(facts),
@@ -286,7 +279,7 @@ def _step_edge(step: Step, parent: str, child: str, alpha: float) -> DrawnEdge:
         kind=step.kind,
         label=step.kind,
         style="inferred" if step.direction == "determined" else "undetermined",
-        probability=step.direction_probability,
+        probability=step.probability,
         weight=step.weight,
         is_proven=_is_proven(step, alpha),
         facts=(("Kind", step.kind), *edge_facts(step, alpha)),

@@ -1,0 +1,129 @@
+"""What the fit of parents goes by: measures of random families, and parts of them.
+
+Needs the random families on this machine (`make genealogies HALF=fit`). They are read once, and
+what was measured is remembered beside them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from zoo.genealogies.kept import KeptFamily
+
+from benchmarks.generate.genealogy_answers import BUILD, families, same_values
+from benchmarks.lib.genealogy_scores import Nodes
+from weightkin.formats import model_from_arrays
+from weightkin.lineage.candidates import CandidateEdge
+from weightkin.lineage.collection import gather
+from weightkin.lineage.images import Derivations
+from weightkin.lineage.member_measures import Measured
+from weightkin.lineage.mixtures import merge_edges, mixture_features
+from weightkin.lineage.pair_features import Around, pair_features
+from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
+from weightkin.lineage.parents import IMAGE
+from weightkin.lineage.proposed import proposed
+from weightkin.lineage.relatives import Relatives, components
+
+
+@dataclass
+class Component:
+    """Members joined by tests, what is measured of them, and the truth."""
+
+    family: int
+    names: list[str]
+    measured: Measured
+    pairs: PairMeasures
+    truth: Mapping[str, Any]
+    same: list[list[str]]
+    mixtures: list[tuple[str, np.ndarray, list[str]]]  # child, features of its edges, parents
+
+
+@dataclass
+class Case:
+    """A component, or a part of one, with what the fit needs."""
+
+    family: int
+    is_whole: bool
+    around: Around
+    features: dict[str, np.ndarray]
+    parents: np.ndarray  # (n, n) true parents that are present
+    is_root: np.ndarray  # (n,) no true parent is among them
+    is_base: np.ndarray  # (n,) made from nothing
+
+
+def measured(half: str) -> list[Component]:
+    """All components of more than one member, read once and remembered beside the families."""
+    kept = BUILD / f"{half}.measures.pkl"
+    if not kept.exists():
+        found = [x for k, family in enumerate(families(half)) for x in _components(k, family)]
+        kept.write_bytes(pickle.dumps(found))
+    return list(pickle.loads(kept.read_bytes()))
+
+
+def _components(number: int, family: KeptFamily) -> Iterator[Component]:
+    same = same_values(family)
+    names = sorted(Nodes(family.truth, same).parents)
+    models = [
+        model_from_arrays(family.members[x].tensors, name=x, config=family.members[x].config)
+        for x in names
+    ]
+    members = gather(models).members
+    sketches = [m.sketch for m in members]
+    relatives = Relatives(sketches, 1e-3, 0)
+    for group in components(relatives, proposed(sketches), range(len(sketches))):
+        if len(group) > 1:
+            own = relatives.in_one_scheme(group)
+            taken, pairs = measure(own)
+            pairs = with_images(pairs, Derivations(relatives, group).images(pairs))
+            ids = [m.id for m in members]
+            is_image = {group[int(v)] for v in pairs.children[pairs.images >= IMAGE]}
+            mixed = _mixtures(relatives, [i for i in group if i not in is_image], ids)
+            own_ids = [ids[i] for i in group]
+            yield Component(number, own_ids, taken, pairs, family.truth, same, mixed)
+
+
+def _mixtures(
+    relatives: Relatives, pool: Sequence[int], ids: Sequence[str]
+) -> list[tuple[str, np.ndarray, list[str]]]:
+    by_child: dict[int, list[CandidateEdge]] = {}
+    for edge in merge_edges(relatives, pool):
+        by_child.setdefault(edge.child, []).append(edge)
+    return [
+        (ids[child], mixture_features(edges), [ids[e.parent] for e in edges])
+        for child, edges in by_child.items()
+    ]
+
+
+def cases(found: Sequence[Component], n_parts: int) -> list[Case]:
+    """Whole components, and random parts of each."""
+    chosen = []
+    for k, x in enumerate(found):
+        n = len(x.names)
+        rng = np.random.default_rng([x.family, k])
+        chosen.append(_case(x, np.arange(n)))
+        for _ in range(n_parts):
+            size = int(rng.integers(2, n + 1))
+            if size < n:
+                chosen.append(_case(x, np.sort(rng.choice(n, size, replace=False))))
+    return chosen
+
+
+def _case(x: Component, index: np.ndarray) -> Case:
+    is_whole = len(index) == len(x.names)
+    names = [x.names[i] for i in index]
+    gone = {name for name in x.names if name not in names}
+    gone |= {y for group in x.same if gone & set(group) for y in group}
+    same = [own for group in x.same if (own := [y for y in group if y not in gone])]
+    members = {
+        name: {**m, "hidden": m["hidden"] or name in gone} for name, m in x.truth["members"].items()
+    }
+    nodes = Nodes({**x.truth, "members": members}, same)
+    taken, pairs = (x.measured, x.pairs) if is_whole else of_part(x.measured, x.pairs, index)
+    around, features = pair_features(taken, pairs)
+    true = np.array([[u in nodes.parents[v] for v in names] for u in names])
+    is_base = np.array([not members[v]["parents"] for v in names])
+    return Case(x.family, is_whole, around, features, true, ~true.any(axis=0), is_base)

@@ -1,0 +1,106 @@
+"""How probable the parent of an edge is, and who else it may be, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weightkin.records.accounting import PossibleParent
+from weightkin.records.family import NOT_HERE, FamilyEdge, RunnerUp
+from weightkin.records.form import probability_words
+from weightkin.records.registry import Step
+from weightkin.report.terminal import printable
+from weightkin.text import percent
+
+NO_NODE = dict(zip(NOT_HERE, ("a model that is not here", "none of them"), strict=True))
+MOST_OTHERS = 3  # candidates in one line
+BEHIND = {  # what the runner-up is worse in, by the unit of the record
+    "log-odds": "log-odds",
+    "log distance": "the natural logarithm of the distance",
+    "distance": "relative distance",
+}
+Names = Callable[[str], str]
+
+
+def parent_words(edge: FamilyEdge | Step, named: Names = printable, most: int = MOST_OTHERS) -> str:
+    """The figures of an edge: ``parent 0.93 (or x 0.04), direction 0.98``.
+
+    Parameters
+    ----------
+    edge : FamilyEdge or Step
+        Without a probability of the parent there is that of the direction alone.
+    named : callable
+        What a node is called.
+    most : int
+        Other candidates that are listed; one that is tied always is.
+
+    Returns
+    -------
+    str
+        An edge that is not determined says so.
+    """
+    older = probability_words(edge.direction_probability)
+    is_open = edge.direction != "determined"
+    if edge.parent_probability is None:
+        return f"direction {f'undetermined ({older})' if is_open else older}"
+    sure = probability_words(edge.parent_probability)
+    others = other_words(edge, named, most) if isinstance(edge, FamilyEdge) else ""
+    if is_open:
+        sure = f"undetermined ({sure}{others and f', {others}'})"
+    elif others:
+        sure = f"{sure} ({others})"
+    return f"parent {sure}, direction {older}"
+
+
+def other_words(edge: FamilyEdge, named: Names = printable, most: int = 1 << 30) -> str:
+    """Who else may be the parent: ``tied with x 0.39, or a model that is not here 0.06``."""
+    tied = edge.runner_up.parent if edge.runner_up and is_tied(edge) else ""
+    others = others_of(edge)
+    same = [x for x in others if x.observed and x.parent == tied]
+    left = [x for x in others if x not in same]
+    said = [f"tied with {candidate_words(same[0], named) if same else named(tied)}"] if tied else []
+    listed = [candidate_words(x, named) for x in left[:most]]
+    listed += [f"{len(left) - most} more"] if len(left) > most > 0 else []
+    return ", ".join([*said, *([f"or {', '.join(listed)}"] if listed else [])])
+
+
+def candidate_words(x: PossibleParent, named: Names = printable) -> str:
+    """A candidate with its probability."""
+    name = named(x.parent) if x.observed else NO_NODE[x.parent]
+    return f"{name} {probability_words(x.probability)}"
+
+
+def others_of(edge: FamilyEdge) -> tuple[PossibleParent, ...]:
+    """Members of the 95 % set that the edge does not come from; of a merge, which has all, none."""
+    if edge.weight != 1.0:
+        return ()
+    is_unseen = any(x.code == "several-roots" for x in edge.evidence)
+    own = ("unobserved", False) if is_unseen else (edge.parent, True)
+    return tuple(x for x in edge.parents or () if (x.parent, x.observed) != own)
+
+
+def is_tied(edge: FamilyEdge) -> bool:
+    """Whether another parent is as good, so that nothing was determined."""
+    second = edge.runner_up
+    return edge.direction != "determined" and second is not None and second.behind == 0
+
+
+def rival_words(edge: FamilyEdge, named: Names = printable) -> str:
+    """Who else may be the parent, or else who comes next and how far behind."""
+    second = edge.runner_up
+    if others := other_words(edge, named):
+        return others.removeprefix("or ")
+    return f"{named(second.parent)}, {behind_words(second)}" if second else "no other candidate"
+
+
+def support_words(edge: FamilyEdge | Step) -> str:
+    """How often the parent is the nearest model where parts of the two are drawn again."""
+    return f"the nearest model in {percent(edge.support)} of the resamples of the matrices"
+
+
+def behind_words(second: RunnerUp) -> str:
+    """By how much another parent would be worse, and in which unit."""
+    unit = printable(second.unit)
+    if second.behind == 0:
+        return "equally near" if unit == "distance" else "tied"
+    where = f" in {BEHIND.get(unit, unit)}" if unit else ""
+    return f"worse by {second.behind:.3g}{where}"
