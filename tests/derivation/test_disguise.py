@@ -11,7 +11,7 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.derivation.disguise import find_disguise
-from weightkin.derivation.matched_units import residual_between
+from weightkin.derivation.streams import residual_between
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import run_stages

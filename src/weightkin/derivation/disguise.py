@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
+from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
-    Residual,
-    is_rotation,
     match_axes,
     match_experts,
-    residual_between,
 )
-from weightkin.errors import UsageError
+from weightkin.derivation.streams import Residual, is_rotation, residual_between
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, paid_log10, passes
-from weightkin.evidence.stage import Stage, block_name, pair_axes
+from weightkin.evidence.stage import Stage, pair_axes
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records.kinds import disguises
@@ -34,7 +31,6 @@ MATCHED = 0.5  # share of the units looked at that must find a partner for a nam
 MIN_MOVED_SHARE = 0.1  # share of matched units out of order that counts as a permutation
 FLIPPED = 0.1  # share of matched units whose row and column both changed sign
 MIXED = 0.2  # of those flipped, as many may have changed sign on one side only
-MIN_COSINE_SIGN = 0.5  # absolute cosine of row and column at which sign and scale can be read
 TRADED = 0.2  # median change, in logs, that counts as rescaled ...
 UNPAID = 3.0  # ... and how many times what row and column together changed
 
@@ -92,23 +88,45 @@ def find_disguise(
         residual = residual_between(a, b, whole=with_maps)
     if not passing and residual.kind == "rotated" and not is_rotation(a, b):
         return Disguise((), {}, {})
-    kinds = [residual.kind] if residual.kind else []
-    details: dict[str, float] = {}
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
+    kinds, details = named(links, residual, experts)
+    maps = maps_of(links, residual, experts, kinds) if with_maps and kinds else {}
+    if maps and {"rotated", "rescaled"} & set(kinds):
+        maps |= _norms(a, b)
+    return Disguise(kinds, details, maps)
+
+
+def named(
+    links: Sequence[MatchedUnits], residual: Residual, experts: Experts
+) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Names of what was done, with their numbers.
+
+    Parameters
+    ----------
+    links : sequence of MatchedUnits
+        Of all pairs of axes.
+    residual : Residual
+        How the streams stand to each other.
+    experts : mapping
+        Matched experts, by block.
+
+    Returns
+    -------
+    tuple
+        Kinds in the order of their table, and numbers by name.
+    """
+    kinds = [residual.kind] if residual.kind else []
+    details: dict[str, float] = {}
     if any((match[0] != match[1]).any() for match in experts.values()):
         kinds.append("permuted")
     for kind, word in (("units", "units"), ("vo", "values")):
         here = [x for x in links if x.a.kind == kind]
         if here:
-            named, numbers = _name(here)
-            kinds += named
+            found, numbers = _name(here)
+            kinds += found
             details |= {f"{key}_{word}": round(value, 4) for key, value in numbers.items()}
-    kinds = disguises(kinds)
-    maps = _maps(links, residual, experts, kinds) if with_maps and kinds else {}
-    if maps and {"rotated", "rescaled"} & set(kinds):
-        maps |= _norms(a, b)
-    return Disguise(tuple(kinds), details, maps)
+    return tuple(disguises(kinds)), details
 
 
 def _name(links: Sequence[MatchedUnits]) -> tuple[list[str], dict[str, float]]:
@@ -146,7 +164,7 @@ def _links(
     draw: Draw,
     ran: StagesRun,
     residual: Residual,
-    experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
+    experts: Experts,
     *,
     is_whole: bool,
 ) -> list[MatchedUnits]:
@@ -188,9 +206,7 @@ def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Int
     return found
 
 
-def _experts(
-    a: Side, b: Side, ran: StagesRun, residual: Residual
-) -> dict[tuple[str, int], tuple[Ints, Ints, int]]:
+def _experts(a: Side, b: Side, ran: StagesRun, residual: Residual) -> Experts:
     """Experts of every block of a, matched by their routers: experts of a, of b, the block of b."""
     found = {}
     for stack, block in dict.fromkeys((x.stack, x.block) for x in a.axes("units")):
@@ -201,9 +217,7 @@ def _experts(
     return found
 
 
-def _through_experts(
-    x: Axis, y: Axis, b: Side, experts: dict[tuple[str, int], tuple[Ints, Ints, int]]
-) -> tuple[Axis, Axis]:
+def _through_experts(x: Axis, y: Axis, b: Side, experts: Experts) -> tuple[Axis, Axis]:
     """The same pair, with the expert of b that the routers name."""
     match = experts.get((x.stack, x.block))
     number = x.name.removeprefix("mlp.")
@@ -219,46 +233,6 @@ def _middle(blocks: Sequence[tuple[str, int]]) -> tuple[str, int]:
     return sorted(set(blocks))[len(set(blocks)) // 2]
 
 
-def _maps(
-    links: Sequence[MatchedUnits],
-    residual: Residual,
-    experts: dict[tuple[str, int], tuple[Ints, Ints, int]],
-    kinds: Sequence[str],
-) -> dict[str, Ints | Floats]:
-    """Everything that `weightkin.evasions.apply_maps` needs, by the names of b's axes."""
-    maps: dict[str, Ints | Floats] = {}
-    for x in links:
-        key = f"{block_name(x.b)}.{x.b.name}"
-        maps |= {f"{key}.a": x.units_a, f"{key}.b": x.units_b}
-        is_clear = x.likeness >= MIN_COSINE_SIGN
-        if "sign-flipped" in kinds:
-            both = is_clear & (x.reads < 0) & (x.writes < 0)
-            maps[f"{key}.sign"] = np.where(both, -1, 1).astype(np.float32)
-        if "rescaled" in kinds:
-            ratio = np.abs(x.reads / np.where(is_clear, x.writes, 1.0))
-            maps[f"{key}.scale"] = np.sqrt(np.where(is_clear, ratio, 1.0)).astype(np.float32)
-        if x.a.kind == "vo" and x.a.head_size == x.b.head_size and len(x.units_a):
-            maps |= _heads(x)
-    for (stack, _), (in_a, in_b, block) in experts.items():
-        maps |= {f"{stack}.{block}.experts.a": in_a, f"{stack}.{block}.experts.b": in_b}
-    if residual.units_a is not None and residual.units_b is not None:
-        maps |= {"residual.a": residual.units_a, "residual.b": residual.units_b}
-    if residual.rotation is not None:
-        maps["residual.rotation"] = residual.rotation
-    return maps
-
-
-def _heads(values: MatchedUnits) -> dict[str, Ints | Floats]:
-    """Heads that most of their value dimensions say belong together."""
-    size = values.a.head_size
-    n = max(values.a.n_units, values.b.n_units) // size
-    votes = np.zeros((n, n), dtype=np.int64)
-    np.add.at(votes, (values.units_a // size, values.units_b // size), 1)
-    in_a = np.flatnonzero(votes.max(axis=1) > size // 2)
-    key = f"{block_name(values.b)}.heads"
-    return {f"{key}.a": in_a, f"{key}.b": votes[in_a].argmax(axis=1)}
-
-
 def _norms(a: Side, b: Side) -> dict[str, Ints | Floats]:
     """Gains and biases of a's norms that b has too: their readers make up for the change."""
     return {
@@ -268,15 +242,3 @@ def _norms(a: Side, b: Side) -> dict[str, Ints | Floats]:
         and tensor in b.model.tensors
         and b.model.tensors[tensor].shape == a.model.tensors[tensor].shape
     }
-
-
-def write_maps(path: Path, undone: Disguise) -> None:
-    """Write what was undone: units, signs, scales, residual basis; format in docs/methods.md."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    arrays = {name: np.ascontiguousarray(array) for name, array in undone.maps.items()}
-    try:
-        save_file(arrays, path, metadata={"kinds": " ".join(undone.kinds)})
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"{path}: cannot be written ({error})") from None

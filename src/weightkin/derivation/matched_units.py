@@ -5,6 +5,7 @@ Descriptive: nothing here is evidence that two models are related. It is read on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,43 +14,16 @@ from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
-from weightkin.evasions.recovered import completed
-from weightkin.evidence.ladder import EFFECT_CUT
+from weightkin.derivation.streams import Residual
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Plan, n_embedding_rows, read_views, view_places
+from weightkin.evidence.sample import Plan, read_views, view_places
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
 from weightkin.evidence.views import READING_ROLES
-from weightkin.stats.matching import centred, unit_rows
 from weightkin.stats.order import length_in_order
-from weightkin.stats.signs import mutual_matches
 
-MIN_PERMUTED_SHARE = 0.9  # share of residual dimensions that must find a partner for a permutation
 READS = ("mlp.up", "attn.v")  # rows that carry the sign and the scale of a unit
+Matcher = Callable[[Views, Views, Callable[[str], bool]], UnitMatch]
 WRITES = ("mlp.down", "attn.o")  # columns that make up for them
-HELD = 0.5  # median cosine of tokens that a rotation was not fitted to
-TOKENS_PER_DIMENSION = 4  # embedding rows that a rotation is fitted to
-
-
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """How the residual stream of b stands to that of a, as far as embeddings show it."""
-
-    kind: str = ""  # "" the same, "permuted", "rotated"
-    units_a: Ints | None = None
-    units_b: Ints | None = None
-    rotation: Floats | None = None  # stream of a @ rotation = stream of b
-    is_known: bool = True  # False where the widths differ or no embedding is there
-
-    def in_a(self, views: Views, width: int) -> Views:
-        """Whole rows of b over its residual dimensions, in the basis of a."""
-        return {role: self._turned(x.reshape(len(x), width, -1)) for role, x in views.items()}
-
-    def _turned(self, x: Floats) -> Floats:
-        if self.units_a is not None and self.units_b is not None:
-            x = x[:, completed(self.units_a, self.units_b, x.shape[1])]
-        elif self.rotation is not None:
-            x = np.einsum("ij,njr->nir", self.rotation, x, dtype=np.float32, optimize=True)
-        return np.ascontiguousarray(x.reshape(len(x), -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,56 +53,10 @@ class AxisReading:
     plan: Plan | None = None  # its sample alone, which must lie in one residual basis
     known: tuple[Ints, Ints] | None = None  # units that are matched already
     in_part: bool = False  # all units in a few coordinates, which shows their order only
+    matcher: Matcher = match_units
 
 
 EVERYTHING = AxisReading()
-
-
-def residual_between(a: Side, b: Side, *, whole: bool = False) -> Residual:
-    """Match residual dimensions on the embeddings; if they do not match, fit a rotation.
-
-    Parameters
-    ----------
-    a, b : Side
-        The two models.
-    whole : bool
-        Read enough tokens to fit a rotation of the whole width.
-
-    Returns
-    -------
-    Residual
-        Same, permuted or rotated; ``is_known`` is False where embeddings do not show it.
-    """
-    tables = [_embedding(side, whole=whole) for side in (a, b)]
-    if tables[0] is None or tables[1] is None or tables[0].shape[1] != tables[1].shape[1]:
-        return Residual("rotated", is_known=False)
-    x, y = tables[0], tables[1]  # (width, n_tokens)
-    values = np.abs(unit_rows(centred(x)) @ unit_rows(centred(y)).T)
-    rows, columns = mutual_matches(values, np.random.default_rng(0))
-    seen = values[rows, columns].copy()
-    values[rows, columns] = -1.0
-    others = values[rows].max(axis=1, initial=-1.0)
-    is_clear = seen > EFFECT_CUT * np.maximum(others, 0.01)
-    if len(rows) and is_clear.sum() >= MIN_PERMUTED_SHARE * min(len(x), len(y)):
-        rows, columns = rows[is_clear], columns[is_clear]
-        if len(x) == len(y) and (rows == columns).all():
-            return Residual()
-        return Residual("permuted", rows, columns, is_known=len(x) == len(y))
-    if len(x) != len(y) or x.shape[1] < len(x):
-        return Residual("rotated", is_known=False)  # fewer tokens than dimensions: not one rotation
-    if len(x) < max(axis.n_units for axis in a.axes("residual")):
-        return Residual(is_known=False)  # the sample shows too few dimensions to tell
-    return Residual("rotated", rotation=_procrustes(x, y))
-
-
-def is_rotation(a: Side, b: Side) -> bool:
-    """Whether a rotation fitted to every other token brings the rest together too."""
-    tables = [_embedding(side, whole=True) for side in (a, b)]
-    if tables[0] is None or tables[1] is None or tables[0].shape != tables[1].shape:
-        return False
-    x, y = tables[0], tables[1]
-    turned = _procrustes(x[:, ::2], y[:, ::2]).T @ x[:, 1::2]
-    return float(np.median((unit_rows(turned.T) * unit_rows(y[:, 1::2].T)).sum(axis=1))) > HELD
 
 
 def match_axes(
@@ -173,7 +101,7 @@ def match_axes(
         return None
     if known is None:
         has_signs = axes[0].kind == "vo" or (axes[0].is_gated and axes[1].is_gated)
-        found = match_units(
+        found = how.matcher(
             {r: views[0][r] for r in shared},
             {r: views[1][r] for r in shared},
             lambda role: has_signs and role in COINS,
@@ -187,13 +115,13 @@ def match_axes(
     return MatchedUnits(*axes, *known, n_looked, reads, writes, np.minimum(like, alike), gains)
 
 
-def _procrustes(x: Floats, y: Floats) -> Floats:
-    left, _, right = np.linalg.svd(x @ y.T)
-    return np.asarray(left @ right, dtype=np.float32)
-
-
 def match_experts(
-    a: Side, b: Side, block: tuple[str, int], in_b: int, residual: Residual
+    a: Side,
+    b: Side,
+    block: tuple[str, int],
+    in_b: int,
+    residual: Residual,
+    matcher: Matcher = match_units,
 ) -> UnitMatch | None:
     """Match the experts of one block by their router's rows; None without routers.
 
@@ -207,6 +135,8 @@ def match_experts(
         Its block of b.
     residual : Residual
         How the stream of b stands to that of a.
+    matcher : callable, optional
+        Finds which expert is which from two sets of views.
 
     Returns
     -------
@@ -228,7 +158,7 @@ def match_experts(
         return None
     if residual.kind:
         tables[1] = residual.in_a(tables[1], tables[1]["router"].shape[1])
-    return match_units(tables[0], tables[1], lambda _role: False)
+    return matcher(tables[0], tables[1], lambda _role: False)
 
 
 def _factors(
@@ -283,17 +213,3 @@ def _width(side: Side, axis: Axis) -> int:
     shape = side.model.tensors[place.tensor].shape
     shape = shape if place.index is None else shape[1:]
     return int(np.prod(shape)) // shape[place.dim]
-
-
-def _embedding(side: Side, *, whole: bool) -> Floats | None:
-    """Embedding columns over some tokens: residual dimensions as rows."""
-    for axis in side.axes("residual"):
-        n = max(1024, TOKENS_PER_DIMENSION * axis.n_units // 2 if whole else 0)
-        views, _ = read_views(side.model, axis, Plan(n), n_embedding_rows(side.model, axis))
-        if "embed" not in views:
-            continue
-        is_vision = any(p.role == "embed" and p.dim == 0 for p in axis.places)
-        names = [r for r in ("embed", "position", "position_grid") if r in views]
-        seen = [unit_rows(views[r].T).T for r in names] if is_vision else [views["embed"]]
-        return np.ascontiguousarray(np.concatenate(seen, axis=1))
-    return None

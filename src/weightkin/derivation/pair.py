@@ -11,7 +11,8 @@ from typing import Any
 from weightkin._version import __version__
 from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import derive, is_far
-from weightkin.derivation.disguise import Disguise, find_disguise, write_maps
+from weightkin.derivation.disguise import Disguise, find_disguise
+from weightkin.derivation.disguise_maps import write_maps
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.same_scheme import with_same_scheme
@@ -268,7 +269,7 @@ def _undo(
     if path is None:
         return undone, ()
     if undone.maps:
-        write_maps(path, undone)
+        write_maps(path, undone.maps, undone.kinds)
         return undone, ()
     return undone, (left_out(str(path), "nothing-undone"),)
 

@@ -66,7 +66,13 @@ def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
         for block in range(n_blocks):
             key = f"{stack}.{block}.experts"
             if f"{key}.a" in maps:
-                order = completed(maps[f"{key}.a"], maps[f"{key}.b"])
+                numbers = {
+                    x.name
+                    for x in anatomy.axes
+                    if (x.kind, x.stack, x.block) == ("units", stack, block)
+                    and x.name.removeprefix("mlp.").isdigit()
+                }
+                order = completed(maps[f"{key}.a"], maps[f"{key}.b"], len(numbers) or None)
                 relabel_experts(wide, anatomy, stack, block, order)
     _restore_residual(wide, anatomy, maps)
     return finish(wide, "apply_maps")

@@ -10,8 +10,9 @@ import numpy as np
 
 from weightkin.arrays import Doubles
 from weightkin.formats import Model
-from weightkin.records import Clue
+from weightkin.records import Clue, Comparison
 from weightkin.records.family import CLAIMED, Unit
+from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 
@@ -42,8 +43,8 @@ class CandidateEdge:
 
 
 def first_kind(kinds: Sequence[str]) -> str:
-    """The kind of an edge: the first of those found, or that nothing is known."""
-    return kinds[0] if kinds else "unknown"
+    """The kind of an edge: the first of those found, of disguises the one that names it."""
+    return max(kinds, key=lambda kind: KINDS[kind].disguise, default="unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,19 @@ class Member:
     sketch: Sketch
     model: Model | None
     duplicates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framed:
+    """A member in the frame of a family that it did not stand in."""
+
+    sketch: Sketch  # of the model in that frame: a measure, never tested
+    kinds: tuple[str, ...]  # disguises that were undone; none where it was only found
+    reference: int  # the nearest member of those that stood in the frame before
+    distance: float  # mean relative distance of the matrices to it, afterwards
+    record: Comparison | None  # says that the two groups are related; None: an aligned test did
+    is_rooted: bool  # whether the reference has relatives of its own order
+    group: int  # the member through which this one came: those with the same one share an order
 
 
 N_RESAMPLES = 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,21 +11,20 @@ from typing import Literal
 import numpy as np
 
 from weightkin.compute import HERE, Execution, Progress
-from weightkin.derivation.pair import Settings
 from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
+from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.graph import Drawn, graph_record
-from weightkin.lineage.hidden import HiddenPair, find_hidden
 from weightkin.lineage.layouts import equal_pairs
+from weightkin.lineage.looks import Look
 from weightkin.lineage.parents import tree_of
 from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.records import clue, left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import written
-from weightkin.records.kinds import KINDS, disguises
-from weightkin.sketch import Sketch
+from weightkin.records.kinds import disguises
 
 Method = Literal["weightkin", "mother"]
 
@@ -130,12 +129,12 @@ def _phase(
 def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
     """Everything in turn: families, the parents of their members, hidden models."""
     members = collection.members
-    sketches = [m.sketch for m in members]
-    relatives, z, families = _families(collection, alpha, seed, progress)
+    relatives, _, families = _families(collection, alpha, seed, progress)
+    looking = _phase(progress, "looking for disguised copies", collection)
+    frames = in_one_frame(members, relatives, families, looking)
+    relatives.framed, families = frames.framed, frames.families
     n_related = sum(len(family) for family in families if len(family) > 1)
     edges: list[CandidateEdge] = []
-    roots: list[int] = []
-    kin: list[list[int]] = []  # of each root
     n_unobserved = n_placed = 0
     for family in families:
         if len(family) < 2:
@@ -145,60 +144,23 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
         tree = tree_of(relatives, family, n_unobserved, on_progress)
         n_unobserved += tree.n_unobserved
         edges += tree.edges
-        asked = _asked(sketches, tree.roots, family)
-        roots += asked
-        kin += [family] * len(asked)
-    alone = [family[0] for family in families if len(family) == 1]
-    hidden, unseen = find_hidden(
-        members,
-        alone,
-        dict(zip(roots, kin, strict=True)),
-        Settings(alpha=relatives.paid_alpha, seed=seed),
-        _phase(progress, "looking for disguised copies", collection),
-    )
-    edges += [_hidden_edge(found) for found in hidden]
+    alone = {family[0] for family in families if len(family) == 1}
+    edges += [_edge_apart(look, alone) for look in frames.apart if {look.a, look.b} & alone]
     skipped = [left_out(members[i].id, "no-weights") for i in alone if members[i].model is None]
-    skipped += [left_out(members[i].id, "too-many-alone") for i in unseen]
+    skipped += [left_out(members[i].id, "too-many-alone") for i in frames.unseen]
     return Drawn(edges, n_unobserved, skipped)
 
 
-def _asked(sketches: Sequence[Sketch], roots: Sequence[int], family: Sequence[int]) -> list[int]:
-    """Whom disguised copies are compared with first: the roots, and one for each number of tokens.
-
-    What a model looks like through its tokens can be proposed among equal numbers of them alone.
-    """
-    first: dict[frozenset[int], int] = {}
-    for i in (*roots, *family):
-        tables = (t for t in sketches[i].tensors.values() if t.role == "embed")
-        first.setdefault(frozenset(t.shape[0] for t in tables), i)
-    return list(dict.fromkeys((*roots, *first.values())))
-
-
-def _hidden_edge(found: HiddenPair) -> CandidateEdge:
-    """A disguised copy hangs below: its relatives have kept the order of units that it lost.
-
-    Only where nothing but the disguise lies between the two, and one model alone is that near; what
-    was trained before or after may have been made from another of them.
-    """
-    record = found.record
-    sure = COPIED if found.is_rooted and found.is_copy and not found.is_tied else 0.5
-    kinds = sorted(disguises(record.kind), key=lambda kind: -KINDS[kind].disguise)
+def _edge_apart(look: Look, alone: Set[int]) -> CandidateEdge:
+    """A model that is related to another one, and too far from it to be measured in its frame."""
+    parent, child = (look.a, look.b) if look.b in alone else (look.b, look.a)
+    record = look.record
+    kinds = disguises(record.kind) if record else []
     return CandidateEdge(
-        parent=found.parent,
-        child=found.child,
+        parent=parent,
+        child=child,
         kind=kinds[0] if kinds else "unknown",
-        details={"also": kinds[1:]} if len(kinds) > 1 else {},
-        log10_pvalue=record.log10_pvalue,
-        direction=sure,
-        probability=sure,
-        distance=found.distance,
-        support=found.support,
-        evidence=(
-            clue("compared", summary=written(record.summary)),
-            clue("units-by-tokens", distance=found.distance),
-            *([clue("tied-near")] if found.is_tied else []),
-        ),
-        runner_up=found.runner_up if found.runner_up >= 0 else None,
-        behind=found.behind,
-        unit="distance",
+        log10_pvalue=record.log10_pvalue if record else 0.0,
+        probability=0.5,
+        evidence=(clue("compared", summary=written(record.summary)),) if record else (),
     )

@@ -43,7 +43,7 @@ def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge
     """
     if len(pool) < MIN_POOL:
         return []
-    sketches = relatives.sketches
+    sketches = {i: relatives.sketch(i) for i in pool}
     by_scheme: dict[str, list[int]] = {}
     for i in pool:
         by_scheme.setdefault(sketches[i].scheme.name, []).append(i)
@@ -117,7 +117,7 @@ def _edges(
     merge: Merge,
     support: float,
 ) -> list[CandidateEdge]:
-    sketches = relatives.sketches
+    sketches = {i: relatives.sketch(i) for i in members}
     child = members[merge.child]
     details: dict[str, Any] = {
         "method": merge.method,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge, first_kind, support_of
-from weightkin.lineage.images import Derivations
+from weightkin.lineage.images import Derivations, Made
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
@@ -19,6 +20,7 @@ from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
 from weightkin.records.family import NOT_HERE
+from weightkin.records.kinds import KINDS
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
@@ -68,10 +70,11 @@ def tree_of(
     is_image = np.zeros(measured.n, dtype=bool)
     is_image[pairs.children[pairs.images >= IMAGE]] = True
     place = {i: k for k, i in enumerate(family)}
-    pool = [i for k, i in enumerate(family) if not is_image[k]]
-    mixed = mixtures_of(relatives, pool)
+    mixed: dict[int, list[CandidateEdge]] = {}
+    for group in relatives.in_orders(family):
+        mixed |= mixtures_of(relatives, [i for i in group if not is_image[place[i]]])
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
-    found = posterior(measured, pairs, merged)
+    found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
     view = _View(relatives, tuple(family), measured, derivations, found)
@@ -165,7 +168,8 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     relatives, found = view.relatives, view.found
     i, j = view.family[u], view.family[v]
     made = view.derivations.of(u, v)
-    probability, back = float(found.edges[u, v]), float(found.edges[v, u])
+    probability = float(found.edges[u, v])
+    forward, back = float(found.below[u, v]), float(found.below[v, u])
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
     evidence = [clue("relative-distance", distance=round(made.distance, 6))]
@@ -182,9 +186,9 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         parent=i,
         child=j,
         kind=first_kind(made.derivation.kind),
-        details=made.derivation.details,
+        details=_details(made),
         log10_pvalue=relatives.test(i, j)[0],
-        direction=probability / max(probability + back, NEVER),
+        direction=forward / max(forward + back, NEVER),
         probability=probability,
         parents=view.likely(v),
         distance=made.distance,
@@ -194,6 +198,14 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         behind=round(behind, 3),
         unit="log-odds",
     )
+
+
+def _details(made: Made) -> dict[str, Any]:
+    """What is known of the kind, with the disguises beside the one that names it."""
+    kind = first_kind(made.derivation.kind)
+    also = [x for x in made.derivation.kind if x != kind]
+    is_disguise = bool(KINDS[kind].disguise)
+    return {**made.derivation.details, **({"also": also} if also and is_disguise else {})}
 
 
 def _from_unobserved(view: _View, v: int, roots: Sequence[int], ancestor: int) -> CandidateEdge:

@@ -24,7 +24,7 @@ from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures
 from weightkin.lineage.root_features import root_features
-from weightkin.lineage.second_look import second_look
+from weightkin.lineage.second_look import descent, second_look
 
 FITTED = "parents.json.xz"
 NEVER = 1e-12
@@ -106,13 +106,23 @@ class Posterior:
     held: Doubles
 
     @cached_property
+    def below(self) -> Doubles:
+        """Share in which the column descends from the row, by any number of steps: ``(n, n)``."""
+        return np.minimum(descent(self.edges), 1.0)
+
+    @cached_property
     def sole(self) -> Doubles:
         """The part of the roots in which no other member is without a parent, ``(n,)``."""
         share = sole_roots(*self.weights) / np.maximum(parent_marginals(*self.weights)[1], NEVER)
         return np.asarray(np.minimum(share, 1.0) * self.roots)
 
 
-def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] = ()) -> Posterior:
+def posterior(
+    measured: Measured,
+    pairs: PairMeasures,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
+) -> Posterior:
     """Probabilities of all parents in a family.
 
     Parameters
@@ -121,6 +131,8 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] =
         Of its members and candidate pairs; all other pairs have no weight.
     merged : sequence of Mixed
         Members that are mixtures.
+    orders : (n, n) array, optional
+        Factors of the weights of pairs whose units stand in unlike orders.
 
     Returns
     -------
@@ -128,17 +140,22 @@ def posterior(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed] =
         Of the family as a whole.
     """
     around, features = pair_features(measured, pairs)
-    return levelled(weighed(around, features, measured.n, merged), fitted().levels)
+    found = weighed(around, features, measured.n, merged, orders)
+    return levelled(found, fitted().levels)
 
 
 def weighed(
-    around: Around, features: Mapping[str, Doubles], n: int, merged: Sequence[Mixed] = ()
+    around: Around,
+    features: Mapping[str, Doubles],
+    n: int,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes
-    found = joined(around, first.odds(around, features, n), first.power(n), merged)
+    found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
     again = {**features, **second_look(around, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, n), second.power(n), merged)
+    last = joined(around, second.odds(around, again, n), second.power(n), merged, orders)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
@@ -156,18 +173,23 @@ def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
     sure = np.interp(most, own.said, own.right)
     is_most = np.arange(n + 1)[:, None] == every.argmax(axis=0)
     rest = every * ((1.0 - sure) / np.maximum(1.0 - most, NEVER))
-    every = np.where(is_most, sure, np.where(is_most.any(axis=0), rest, every))
+    every = np.where(is_most, sure, rest)
     every /= every.sum(axis=0)
     return replace(found, edges=every[:-1], roots=every[-1])
 
 
 def joined(
-    around: Around, odds: tuple[Doubles, Doubles], powers: Powers, merged: Sequence[Mixed] = ()
+    around: Around,
+    odds: tuple[Doubles, Doubles],
+    powers: Powers,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
     n = len(odds[1])
     weights = np.zeros((n, n))
     weights[around.parents, around.children] = np.exp(powers.pairs * odds[0])
+    weights *= orders
     roots = np.exp(powers.roots * odds[1] + powers.shift)
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total

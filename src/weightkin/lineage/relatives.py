@@ -16,6 +16,7 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
+from weightkin.arrays import Doubles
 from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.distances import PairRelation, relate
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
@@ -25,7 +26,9 @@ from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
+from weightkin.lineage.candidates import Framed
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
+from weightkin.records.kinds import disguises
 from weightkin.sketch import Sketch, stand_in, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
@@ -75,6 +78,7 @@ class Relatives:
     alpha: float
     seed: int
     equal: set[tuple[int, int]] = field(default_factory=set)  # one holds all values of the other
+    framed: dict[int, Framed] = field(default_factory=dict)  # disguised members, brought back
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -91,7 +95,8 @@ class Relatives:
         """Log10 p-value of one pair on its sketches, and whether it counts as related.
 
         Null hypothesis: that of `compare`; aligned tests only. The p-value is that of the pair; the
-        level it is held against is paid.
+        level it is held against is paid. Where one of the two was disguised and brought back and
+        the aligned tests show nothing, it is that of the comparison by which its group was found.
         """
         pair = (min(i, j), max(i, j))
         if pair not in self._tested:
@@ -110,7 +115,20 @@ class Relatives:
             self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = find_disguise(draw, ran, alpha).kinds
-        return self._tested[pair]
+        log10_pvalue, is_related = self._tested[pair]
+        records = [x.record for x in self._between(i, j) if x.record is not None]
+        if is_related or not records:
+            return log10_pvalue, is_related
+        return max(record.log10_pvalue for record in records), True
+
+    def _between(self, i: int, j: int) -> list[Framed]:
+        """What was brought back of two models that did not stand in one frame."""
+        found = [self.framed[k] for k in (i, j) if k in self.framed]
+        return [] if len(found) == 2 and found[0].group == found[1].group else found
+
+    def sketch(self, i: int) -> Sketch:
+        """The sketch of a model in the frame of its family: to be measured, never tested."""
+        return self.framed[i].sketch if i in self.framed else self.sketches[i]
 
     def _climb(self, draw: Draw, alpha: float) -> StagesRun:
         def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:  # noqa: ARG001 (as any ladder)
@@ -122,7 +140,37 @@ class Relatives:
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""
         self.test(i, j)
-        return self._undone.get((min(i, j), max(i, j)), ())
+        found = [kind for x in self._between(i, j) for kind in x.kinds]
+        return tuple(disguises(found)) or self._undone.get((min(i, j), max(i, j)), ())
+
+    def related(self) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Pairs that were tested and count as related, with the disguises seen through."""
+        return [
+            (i, j, self._undone.get((i, j), ()))
+            for (i, j), (_, is_related) in self._tested.items()
+            if is_related
+        ]
+
+    def orders(self, family: Sequence[int]) -> Doubles:
+        """Factor for each pair of a family, parent by child: ``(n, n)``; one within an order.
+
+        Of two groups of unlike order the larger one mostly has the order that came first; so its
+        members are seldom made from the smaller one.
+        """
+        groups = np.array(self._orders(family))
+        sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
+        rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
+        return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+
+    def in_orders(self, family: Sequence[int]) -> list[list[int]]:
+        """The members of a family, those whose units stand in one order together."""
+        groups: dict[int, list[int]] = {}
+        for i, order in zip(family, self._orders(family), strict=True):
+            groups.setdefault(order, []).append(i)
+        return list(groups.values())
+
+    def _orders(self, family: Sequence[int]) -> list[int]:
+        return [self.framed[i].group if i in self.framed else -1 for i in family]
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
@@ -140,26 +188,26 @@ class Relatives:
 
     def in_one_scheme(self, among: Sequence[int]) -> list[Sketch]:
         """Sketches of some models, cut to the default scheme where any of them is."""
-        own = [self.sketches[i] for i in among]
+        own = [self.sketch(i) for i in among]
         are_whole = all(x.scheme.is_whole for x in own)
         return own if are_whole else in_one_layout([self._cut(i) for i in among])
 
     def pair(self, i: int, j: int) -> tuple[Sketch, Sketch]:
         """Two sketches of one scheme."""
-        a, b = self.sketches[i], self.sketches[j]
+        a, b = self.sketch(i), self.sketch(j)
         if a.scheme != b.scheme:
             a, b = in_one_layout([self._cut(i), self._cut(j)])
         return a, b
 
     def _cut(self, i: int) -> Sketch:
         if i not in self._cuts:
-            self._cuts[i] = cut(self.sketches[i])
+            self._cuts[i] = cut(self.sketch(i))
         return self._cuts[i]
 
     def _side(self, i: int, *, is_cut: bool) -> Side:
         """A sketch to be tested; cut to the default scheme where the other one is."""
         if (i, is_cut) not in self._sides:
-            model = stand_in(self._cut(i) if is_cut else self.sketches[i])
+            model = stand_in(cut(self.sketches[i]) if is_cut else self.sketches[i])
             self._sides[i, is_cut] = Side(model, read_anatomy(model))
         return self._sides[i, is_cut]
 

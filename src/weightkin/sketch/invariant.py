@@ -61,10 +61,22 @@ def invariant_vector(model: Model, anatomy: Anatomy, sketch: Sketch) -> Floats |
     return np.asarray(total / length, dtype=np.float32) if length else None
 
 
-def token_likeness(model: Model, sketch: Sketch) -> Doubles | None:
+def token_likeness(model: Model, sketch: Sketch, n_tokens: int = MOST_TOKENS) -> Doubles | None:
     """Cosines between the embeddings of some tokens (or patch pixels): blind to all relabelling.
 
-    None where no such table is known.
+    Parameters
+    ----------
+    model : Model
+        Read for a few embedding rows.
+    sketch : Sketch
+        Its sketch.
+    n_tokens : int
+        Tokens among which anchors lie: vocabularies that are as large share all of them.
+
+    Returns
+    -------
+    ndarray or None
+        Cosines of all pairs of anchors; None where no such table is known.
     """
     tables = (t for t in sketch.tensors.values() if t.role == "embed" and len(t.shape) > 1)
     table = next(tables, None)
@@ -76,7 +88,7 @@ def token_likeness(model: Model, sketch: Sketch) -> Doubles | None:
         x = model.rows(table.stored_name).reshape(table.shape[0], -1).T
         x = x[:N_ANCHORS]
     else:
-        n = min(table.shape[0], MOST_TOKENS)
+        n = min(table.shape[0], n_tokens, MOST_TOKENS)
         rows = np.unique(np.linspace(0, n - 1, N_ANCHORS).astype(np.int64))
         x = model.rows(table.stored_name, rows)
     if not np.isfinite(x).all():

@@ -1,0 +1,267 @@
+"""One frame for all members of a family: disguised ones are brought back to the order of the rest.
+
+Members stand in one frame where an aligned test joins them and nothing was disguised between them.
+A smaller group is brought into the frame of a larger one through one pair of models that a test has
+shown to be related: what was done to that one was done to all of its group. What was brought over
+is measured there, and stays only where it has come near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
+from weightkin.derivation.distances import relate
+from weightkin.derivation.in_frame import WayBack, way_back
+from weightkin.errors import UsageError
+from weightkin.formats import Model
+from weightkin.lineage.candidates import Framed, Member
+from weightkin.lineage.looks import Look, look_for_relatives
+from weightkin.lineage.relatives import THOROUGH, Groups, OnProgress, Relatives
+from weightkin.sketch import Sketch, take_sketch
+from weightkin.sketch.layout import in_one_layout
+
+MAX_FRAMED_BYTES = 64 << 20  # of a model that is held in memory to be brought back
+MAX_STEPS = 2  # from one pair of models to a nearer one
+MAX_NEAREST = 32  # models of a family among which the nearest one is looked for
+NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
+FALLEN = 0.9  # of the distance before: what was undone must have brought two models closer
+
+
+IDENTITY = (
+    *("name", "source", "digest", "full_digest", "n_parameters", "n_bytes", "config"),
+    *("bytes_read", "problems", "is_partial", "revision"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OneFrame:
+    """Families after disguised members have come in."""
+
+    families: list[list[int]]
+    framed: dict[int, Framed]
+    apart: list[Look]  # related, and not to be brought into one frame
+    unseen: list[int]  # models that not all proposed pairs of were looked at
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A pair of models through which a group comes into a frame."""
+
+    link: Look
+    back: WayBack | None
+    sketch: Sketch  # of ``link.b``, brought back
+    distance: float  # of the two
+
+
+@dataclass
+class _Frames:
+    """Members in the frame of their family, while it grows."""
+
+    members: Sequence[Member]
+    framed: dict[int, Framed] = field(default_factory=dict)
+    _models: dict[int, Model] = field(default_factory=dict)  # brought back
+
+    def split(
+        self, relatives: Relatives, families: Sequence[Sequence[int]]
+    ) -> tuple[dict[int, list[int]], list[Look]]:
+        """Of each model those in one frame with it; related pairs between which there is more."""
+        groups = Groups(i for family in families for i in family)
+        links = []
+        for i, j, kinds in relatives.related():
+            if kinds or self._is_hidden(i, j):
+                links.append(Look(i, j, None))
+            else:
+                groups.join(i, j)
+        return {i: group for group in groups.all() for i in group}, links
+
+    def _is_hidden(self, i: int, j: int) -> bool:
+        """Whether matrices that share nothing do so once a disguise is undone."""
+        a, b = self.members[i], self.members[j]
+        if len(self.members) > THOROUGH or not relate(a.sketch, b.sketch).unrelated:
+            return False
+        try:
+            side = self._side(j)
+            back = way_back(self._side(i), side, is_aligned=True)
+            after = None if back is None else _sketch_of(back(side.model), b)
+        except UsageError:
+            return False
+        before = distance(a.sketch, b.sketch)
+        return after is not None and distance(a.sketch, after) < FALLEN * before
+
+    def bring(self, group: Sequence[int], link: Look, there: Sequence[int]) -> bool:
+        """Bring a group over through one of its models, ``link.b``; whether it has come near."""
+        few = [i for i in there if self.members[i].model is not None][:MAX_NEAREST]
+        try:
+            entry = self._nearest(link, group[:MAX_NEAREST], few)
+        except UsageError:
+            return False
+        own = self.members[entry.link.b].sketch
+        before, after = (np.mean(self._far(few, x)) for x in (own, entry.sketch))
+        if entry.distance >= NEAR or (entry.back is not None and after >= FALLEN * before):
+            return False
+        kinds = () if entry.back is None else entry.back.kinds
+        self.framed[entry.link.b] = Framed(
+            sketch=entry.sketch,
+            kinds=kinds,
+            reference=entry.link.a,
+            distance=entry.distance,
+            record=link.record,
+            is_rooted=len(there) > 1,
+            group=entry.link.b,
+        )
+        if entry.back is not None:
+            self._models[entry.link.b] = entry.back(self._side(entry.link.b).model)
+            for i in group:
+                if i != entry.link.b:
+                    self._follow(i, entry, few)
+        return True
+
+    def _side(self, i: int) -> Side:
+        """A model as it stands in the frame; refused where it cannot be held in memory."""
+        model = self._models.get(i, self.members[i].model)
+        if model is None or model.n_bytes > MAX_FRAMED_BYTES:
+            raise UsageError(f"{self.members[i].id}: its weights cannot be held in memory")
+        return Side(model, read_anatomy(model))
+
+    def _sketch(self, i: int) -> Sketch:
+        return self.framed[i].sketch if i in self.framed else self.members[i].sketch
+
+    def _far(self, those: Sequence[int], sketch: Sketch) -> list[float]:
+        """How far models that stand in the frame are."""
+        return [distance(self._sketch(i), sketch) for i in those]
+
+    def _nearest(self, link: Look, group: Sequence[int], few: Sequence[int]) -> _Entry:
+        """The pair of models through which the two groups come nearest, found step by step."""
+        entry = self._entry(link)
+        for _ in range(MAX_STEPS):
+            nearest = few[int(np.argmin(self._far(few, entry.sketch)))]
+            far = {entry.link.b: distance(self._sketch(nearest), entry.sketch)}
+            back = entry.back
+            for i in group:
+                if back is not None and i != entry.link.b and self._is_alike(i, entry.link.b):
+                    made = _sketch_of(back(self._side(i).model), self.members[i])
+                    far[i] = distance(self._sketch(nearest), made)
+            step = Look(nearest, min(far, key=lambda i: far[i]), link.record)
+            if step == entry.link:
+                break
+            other = self._entry(step)
+            if other.distance >= entry.distance:
+                break
+            entry = other
+        return entry
+
+    def _entry(self, link: Look) -> _Entry:
+        own, side = self.members[link.b], self._side(link.b)
+        back = way_back(self._side(link.a), side, is_aligned=link.record is None)
+        sketch = own.sketch if back is None else _sketch_of(back(side.model), own)
+        return _Entry(link, back, sketch, distance(self._sketch(link.a), sketch))
+
+    def _is_alike(self, i: int, j: int) -> bool:
+        """Whether two models have the same names and shapes."""
+        a, b = (self._side(k).model.tensors for k in (i, j))
+        return {n: x.shape for n, x in a.items()} == {n: x.shape for n, x in b.items()}
+
+    def _follow(self, i: int, entry: _Entry, few: Sequence[int]) -> None:
+        """Bring a model over as another of its group was: by the same maps, if they fit."""
+        own, first = self.members[i], self.members[entry.link.b]
+        try:
+            side = self._side(i)
+            back = entry.back
+            if not self._is_alike(i, entry.link.b):
+                is_aligned = entry.link.record is None
+                back = way_back(self._side(entry.link.b), side, is_aligned=is_aligned)
+            made = side.model if back is None else back(side.model)
+        except UsageError:
+            return
+        sketch = _sketch_of(made, own)
+        before = distance(first.sketch, own.sketch)
+        if distance(entry.sketch, sketch) > before / FALLEN + 1 - FALLEN:
+            return
+        far = self._far(few, sketch)
+        nearest = int(np.argmin(far))
+        found = self.framed[entry.link.b]
+        self._models[i] = made
+        self.framed[i] = replace(
+            found, sketch=sketch, reference=few[nearest], distance=far[nearest]
+        )
+
+
+def in_one_frame(
+    members: Sequence[Member],
+    relatives: Relatives,
+    families: Sequence[Sequence[int]],
+    on_progress: OnProgress | None = None,
+) -> OneFrame:
+    """Find disguised relatives, and bring them and disguised members into the family's frame.
+
+    Whether two models are related rests on the p-values of `compare` and of the aligned tests,
+    at the level that is paid for all pairs; distances after a disguise is undone are a measure.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All models.
+    relatives : Relatives
+        The tests that joined families.
+    families : sequence of sequence of int
+        Positions of members, family by family.
+    on_progress : callable, optional
+        Called with the number of pairs that are looked at, and of all.
+
+    Returns
+    -------
+    OneFrame
+        The families, larger than before where disguised relatives were found.
+    """
+    alpha = relatives.paid_alpha
+    found, unseen = look_for_relatives(members, families, alpha, relatives.seed, on_progress)
+    frames = _Frames(members)
+    group_of, links = frames.split(relatives, families)
+    joined = Groups(range(len(members)))
+    for family in families:
+        for i in family[1:]:
+            joined.join(family[0], i)
+    waiting = [*links, *found]
+    failed: list[Look] = []
+    done: set[int] = set()
+    for start in sorted(group_of.values(), key=lambda group: (-len(group), group)):
+        there = [] if done.issuperset(start) else list(start)
+        while (link := _next(waiting, there)) is not None:
+            waiting = [x for x in waiting if {x.a, x.b} != {link.a, link.b}]
+            group = group_of[link.b]
+            if frames.bring(group, link, there):
+                there += group
+                joined.join(link.a, link.b)
+            else:
+                failed.append(link)
+        done.update(there)
+    apart = [x for x in failed if not joined.are_one(x.a, x.b)]
+    return OneFrame(sorted(map(sorted, joined.all())), frames.framed, apart, unseen)
+
+
+def distance(a: Sketch, b: Sketch) -> float:
+    """Mean relative distance of all matrices that can be compared; infinite without any."""
+    far = [t.relative_distance for t in relate(a, b).matrices]
+    return float(np.mean(far)) if far else float("inf")
+
+
+def _next(waiting: Sequence[Look], there: Sequence[int]) -> Look | None:
+    """The first pair of which one model stands in the frame; that one comes first."""
+    for link in waiting:
+        if (link.a in there) != (link.b in there):
+            return link if link.a in there else Look(link.b, link.a, link.record)
+    return None
+
+
+def _sketch_of(made: Model, own: Member) -> Sketch:
+    """The sketch of a model brought back: that of the member in all but the values."""
+    sketch = take_sketch(made, own.sketch.scheme)
+    if own.sketch.before is not None:
+        sketch = in_one_layout([own.sketch, sketch])[1]
+    kept = {name: getattr(own.sketch, name) for name in IDENTITY}
+    return replace(sketch, **kept)
