@@ -80,7 +80,9 @@ def _components(number: int, family: KeptFamily) -> Iterator[Component]:
     found = components(relatives, proposed(sketches), range(len(sketches)))
     frames = in_one_frame(members, relatives, found)
     relatives.framed = frames.framed
-    for group in frames.families:
+    for family_ in frames.families:
+        copies = relatives.copies(family_)
+        group = [i for i in family_ if i not in copies]
         if len(group) > 1:
             own = relatives.in_one_scheme(group)
             taken, pairs = measure(own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from weightkin.records.family import NOT_HERE
 from weightkin.records.form import written
 from weightkin.records.kinds import KINDS
 
+COPIED = 0.95  # probability that a disguised copy was made from the model that it equals
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
 OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
@@ -64,6 +65,22 @@ def tree_of(
     FamilyTree
         Every member has a parent, but for the only one that has none.
     """
+    copies = relatives.copies(family)
+    rest = [i for i in family if i not in copies]
+    tree = _tree_of(relatives, rest, n_unobserved, on_progress)
+    below = [_of_copy(relatives, copies, i) for i in copies]
+    return replace(tree, edges=(*tree.edges, *below))
+
+
+def _tree_of(
+    relatives: Relatives,
+    family: Sequence[int],
+    n_unobserved: int,
+    on_progress: OnProgress | None,
+) -> FamilyTree:
+    """The same without members that are copies of others in disguise."""
+    if len(family) < 2:
+        return FamilyTree((), tuple(family), 0)
     own = relatives.in_one_scheme(family)
     measured, pairs = measure(own)
     derivations = Derivations(relatives, family)
@@ -89,6 +106,29 @@ def tree_of(
         elif len(roots) > 1:
             edges.append(_from_unobserved(view, v, roots, -1 - n_unobserved))
     return FamilyTree(tuple(edges), tuple(family[v] for v in roots), int(len(roots) > 1))
+
+
+def _of_copy(relatives: Relatives, copies: Mapping[int, int], i: int) -> CandidateEdge:
+    """The edge to a disguised copy: of several copies of one model each may be of another."""
+    original = copies[i]
+    others = [x for x, u in copies.items() if u == original and x != i]
+    share = COPIED / (1 + len(others))
+    derivation, relation = relatives.derive(original, i, relatives.undone(original, i))
+    made = Made(derivation, relation.relative_distance)
+    return CandidateEdge(
+        parent=original,
+        child=i,
+        kind=first_kind(derivation.kind),
+        details=_details(made),
+        log10_pvalue=relatives.test(original, i)[0],
+        direction=share,
+        probability=share,
+        parents=((original, share), *((x, share) for x in others)),
+        distance=made.distance,
+        evidence=(clue("relative-distance", distance=round(made.distance, 6)),),
+        runner_up=others[0] if others else None,
+        unit="log-odds",
+    )
 
 
 def most_probable(found: Posterior) -> Ints:

@@ -36,6 +36,7 @@ from weightkin.sketch.layout import in_one_layout
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
+COPY = 1e-5  # relative distance up to which a model brought back is the one that it was made from
 MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
 
@@ -169,6 +170,16 @@ class Relatives:
         sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
         rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
         return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+
+    def copies(self, family: Sequence[int]) -> dict[int, int]:
+        """Members that are nothing but another member in disguise, and which."""
+        own = set(family)
+        found = {
+            i: x.reference
+            for i, x in self.framed.items()
+            if i in own and x.kinds and x.distance <= COPY
+        }
+        return {i: u for i, u in found.items() if u not in found}
 
     def in_orders(self, family: Sequence[int]) -> list[list[int]]:
         """The members of a family, those whose units stand in one order together."""
