@@ -125,7 +125,7 @@ def _of_copy(relatives: Relatives, copies: Mapping[int, int], i: int) -> Candida
         probability=share,
         parents=((original, share), *((x, share) for x in others)),
         distance=made.distance,
-        evidence=(clue("relative-distance", distance=round(made.distance, 6)),),
+        evidence=tuple(_how_related(relatives, original, i, made)),
         runner_up=others[0] if others else None,
         unit="log-odds",
     )
@@ -213,9 +213,7 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     forward, back = float(found.below[u, v]), float(found.below[v, u])
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
-    evidence = [clue("relative-distance", distance=round(made.distance, 6))]
-    if (record := relatives.shown_by(i, j)) is not None:
-        evidence.append(clue("compared", summary=written(record.summary)))
+    evidence = [*_how_related(relatives, i, j, made)]
     held = float(found.held[u, v])
     if not np.isnan(held) and found.roots[u] < 0.5:
         evidence.append(clue("inherits", share=round(held, 4)))
@@ -241,6 +239,12 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         behind=round(behind, 3),
         unit="log-odds",
     )
+
+
+def _how_related(relatives: Relatives, i: int, j: int, made: Made) -> Iterator[Clue]:
+    yield clue("relative-distance", distance=round(made.distance, 6))
+    if (record := relatives.shown_by(i, j)) is not None:
+        yield clue("compared", summary=written(record.summary))
 
 
 def _details(made: Made) -> dict[str, Any]:
