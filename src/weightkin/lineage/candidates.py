@@ -66,6 +66,7 @@ class Framed:
     distance: float  # mean relative distance of the matrices to it, afterwards
     record: Comparison | None  # says that the two groups are related; None: an aligned test did
     is_rooted: bool  # whether the reference has relatives of its own order
+    is_copy: bool  # whether nothing but the disguise lies between it and one member alone
     group: int  # the member through which this one came: those with the same one share an order
 
 

@@ -135,11 +135,16 @@ def posterior(
         Of the family as a whole.
     """
     around, features = pair_features(measured, pairs)
-    return levelled(weighed(around, features, measured.n, merged), fitted().levels)
+    found = weighed(around, features, measured.n, merged, orders)
+    return levelled(found, fitted().levels)
 
 
 def weighed(
-    around: Around, features: Mapping[str, Doubles], n: int, merged: Sequence[Mixed] = ()
+    around: Around,
+    features: Mapping[str, Doubles],
+    n: int,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Both passes, before what was stated is held against how often it was right."""
     first, second = fitted().passes

@@ -35,6 +35,7 @@ from weightkin.sketch.layout import in_one_layout
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
+NOT_COPIED = 1e-4  # factor of the weight of all other parents of a disguised copy
 MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
 
@@ -155,12 +156,16 @@ class Relatives:
         """Factor for each pair of a family, parent by child: ``(n, n)``; one within an order.
 
         Of two groups of unlike order the larger one mostly has the order that came first; so its
-        members are seldom made from the smaller one.
+        members are seldom made from the smaller one. A copy of one member was made from it.
         """
         groups = np.array([self.framed[i].group if i in self.framed else -1 for i in family])
         sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
         rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
-        return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+        factors: Doubles = np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+        for k, i in enumerate(family):
+            if i in self.framed and self.framed[i].is_copy:
+                factors[[u != self.framed[i].reference for u in family], k] *= NOT_COPIED
+        return factors
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""
