@@ -79,7 +79,7 @@ def placed():
                    direction_probability=0.99, parent_probability=0.95, **sure),
         FamilyEdge(parent="base", child="copy", kind="permuted", log10_pvalue=-30.0,
                    direction_probability=0.5, parent_probability=0.5,
-                   runner_up=RunnerUp(parent="old", behind=0.0, unit="distance")),
+                   runner_up=RunnerUp(parent="old", behind=0.0, unit="log-odds")),
     ]  # fmt: skip
     return graph(nodes, edges, [("base", *names[2:]), ("unobserved-1", "old")])
 

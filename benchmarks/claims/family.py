@@ -179,6 +179,7 @@ def renamed(graph: FamilyGraph, key: Mapping[str, str]) -> FamilyGraph:
                 parent=name(e.parent),
                 child=name(e.child),
                 runner_up=e.runner_up and replace(e.runner_up, parent=name(e.runner_up.parent)),
+                parents=e.parents and tuple(replace(p, parent=name(p.parent)) for p in e.parents),
             )
             for e in graph.edges
         ),

@@ -19,6 +19,7 @@ from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.formats import model_from_arrays
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import gather
+from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.images import Derivations
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merge_edges, mixture_features
@@ -39,6 +40,7 @@ class Component:
     pairs: PairMeasures
     truth: Mapping[str, Any]
     same: list[list[str]]
+    orders: np.ndarray  # (n, n) factors of pairs in unlike orders
     mixtures: list[tuple[str, np.ndarray, list[str]]]  # child, features of its edges, parents
 
 
@@ -50,6 +52,7 @@ class Case:
     is_whole: bool
     around: Around
     features: dict[str, np.ndarray]
+    orders: np.ndarray
     parents: np.ndarray  # (n, n) true parents that are present
     is_root: np.ndarray  # (n,) no true parent is among them
     is_base: np.ndarray  # (n,) made from nothing
@@ -74,16 +77,25 @@ def _components(number: int, family: KeptFamily) -> Iterator[Component]:
     members = gather(models).members
     sketches = [m.sketch for m in members]
     relatives = Relatives(sketches, 1e-3, 0)
-    for group in components(relatives, proposed(sketches), range(len(sketches))):
+    found = components(relatives, proposed(sketches), range(len(sketches)))
+    frames = in_one_frame(members, relatives, found)
+    relatives.framed = frames.framed
+    for family_ in frames.families:
+        copies = relatives.copies(family_)
+        group = [i for i in family_ if i not in copies]
         if len(group) > 1:
             own = relatives.in_one_scheme(group)
             taken, pairs = measure(own)
             pairs = with_images(pairs, Derivations(relatives, group).images(pairs))
             ids = [m.id for m in members]
             is_image = {group[int(v)] for v in pairs.children[pairs.images >= IMAGE]}
-            mixed = _mixtures(relatives, [i for i in group if i not in is_image], ids)
+            mixed = []
+            for order in relatives.in_orders(group):
+                mixed += _mixtures(relatives, [i for i in order if i not in is_image], ids)
             own_ids = [ids[i] for i in group]
-            yield Component(number, own_ids, taken, pairs, family.truth, same, mixed)
+            yield Component(
+                number, own_ids, taken, pairs, family.truth, same, relatives.orders(group), mixed
+            )
 
 
 def _mixtures(
@@ -126,4 +138,5 @@ def _case(x: Component, index: np.ndarray) -> Case:
     around, features = pair_features(taken, pairs)
     true = np.array([[u in nodes.parents[v] for v in names] for u in names])
     is_base = np.array([not members[v]["parents"] for v in names])
-    return Case(x.family, is_whole, around, features, true, ~true.any(axis=0), is_base)
+    orders = x.orders[np.ix_(index, index)]
+    return Case(x.family, is_whole, around, features, orders, true, ~true.any(axis=0), is_base)

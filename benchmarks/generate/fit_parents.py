@@ -107,7 +107,9 @@ def _joined(
     powers: Powers,
 ) -> tuple[list[Case], list[Posterior]]:
     some = [found[i] for i in index]
-    return some, [joined(c.around, odds[i], powers) for c, i in zip(some, index, strict=True)]
+    return some, [
+        joined(c.around, odds[i], powers, (), c.orders) for c, i in zip(some, index, strict=True)
+    ]
 
 
 def _with_folds(
@@ -251,7 +253,7 @@ def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
     """What was fitted, with the levels and the bound of sets from the calibration half."""
     found = cases(measured("calibration"), PARTS)
     found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
-    said = [posterior.weighed(c.around, c.features, len(c.is_root)) for c in found]
+    said = [posterior.weighed(c.around, c.features, len(c.is_root), (), c.orders) for c in found]
     with_levels = {**kept, "levels": levels(found, said)}
     _write(with_levels)
     whole = [c for c in found if c.is_whole]
@@ -261,7 +263,7 @@ def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _levelled(c: Case) -> Posterior:
-    raw = posterior.weighed(c.around, c.features, len(c.is_root))
+    raw = posterior.weighed(c.around, c.features, len(c.is_root), (), c.orders)
     return posterior.levelled(raw, posterior.fitted().levels)
 
 

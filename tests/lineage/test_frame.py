@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from zoo.genealogies.chance import mix
 
+from weightkin import family_graph
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.derivation.in_frame import way_back
@@ -118,6 +119,15 @@ def test_layers_units_and_tokens_may_differ(llamas):
     assert len(families) == 2
     assert over["copy"][0].kinds == ("rotated",)
     assert distance(sketches["first"], sketches["copy"]) < 1e-5
+
+
+def test_an_edge_that_no_aligned_test_shows_names_the_comparison_that_does(llamas):
+    copy = changed(llamas["first"], "rotate")
+    graph = family_graph([model(name, x) for name, x in {**llamas, "copy": copy}.items()])
+    shown = {e.child: [x for x in e.evidence if x.code == "compared"] for e in graph.edges}
+    assert not shown["second"]
+    (compared,) = shown["copy"]
+    assert compared.data["summary"]["verdict"] == "dependent"
 
 
 @pytest.mark.parametrize("net", ["gpt2", "mixtral"])

@@ -1,9 +1,11 @@
 """Claim: a family is rerun from its record, and whatever was changed in it is noticed."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from tests import families
 from weightkin import family_graph, verify, write_sketch
 from weightkin.api.verify import family_differences, what_agrees
 from weightkin.errors import UnreadableModel, UsageError
@@ -43,18 +45,28 @@ def test_other_contents_are_said_first_and_alone(record):
         {"kind": "noise"},
         {"log10_pvalue": -9999.0},
         {"direction_probability": 0.5},
-        {"evidence": (clue("tied-near"),)},
+        {"evidence": (clue("mixture-not-exact"),)},
         {"runner_up": None},
-        {"kind_details": {}},
+        {"parent_probability": 0.1},
+        {"parents": None},
+        {"kind_details": {"rank": 3}},
     ],
 )
 def test_every_altered_edge_is_noticed(record, change):
-    first = next(edge for edge in record.edges if edge.kind_details)
+    first = next((edge for edge in record.edges if edge.kind_details), record.edges[0])
     others = (edge for edge in record.edges if edge is not first)
     edges = (replace(first, **change), *others)
     found = family_differences(replace(record, edges=edges), record)
     assert found
     assert all(line.startswith(f"edges.{first.parent} -> ") for line in found)
+
+
+def test_other_candidates_are_the_same_models_under_their_ids_now():
+    record = families.placed()
+    nodes = tuple(replace(n, source=n.name) for n in record.nodes)
+    record = replace(record, nodes=nodes)
+    text = re.sub(r'(?<!name": )(?<!source": )"old"', '"old~2"', record.to_json())
+    assert family_differences(record, FamilyGraph.from_json(text)) == []
 
 
 def test_a_model_that_is_gone_and_names_given_are_told(record, tmp_path):

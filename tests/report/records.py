@@ -105,7 +105,7 @@ def search(text="child"):
     found = Relative(model=model, summary=summary, cosine=0.9, invariant_cosine=0.9)
     step = Step(parent="base", child=text, parent_id=1, kind="fine-tuned", log10_pvalue=-100.0,
                 direction="determined", direction_probability=0.97, support=1.0,
-                evidence=(clue("text", text=text), clue("tied-near")))  # fmt: skip
+                evidence=(clue("text", text=text), clue("mixture-not-exact")))  # fmt: skip
     return Search(name=text, source=text, digest="wk1-c", n_scanned=2, n_compared=2, alpha=1e-6,
                   paid_alpha=5e-7, relatives=(found,), others=(found,), parents=(step,),
                   path=(step,), first_registered=text, version="0.1.0")  # fmt: skip

@@ -128,16 +128,6 @@ def test_what_the_second_parent_is_behind_in_is_said(unit, words):
     assert f"    runner-up  c ({words})" in explain(graph, "b")
 
 
-def test_a_copy_may_be_equally_near_to_a_model_that_it_was_not_made_from():
-    nodes = [FamilyNode(id=x, name=x) for x in "abc"]
-    second = RunnerUp(parent="c", behind=0.0, unit="distance")
-    edge = FamilyEdge(parent="a", child="b", runner_up=second, direction="determined",
-                      direction_probability=0.95, parent_probability=0.95)  # fmt: skip
-    graph = families.graph(nodes, [edge])
-    assert "    runner-up  c (equally near)" in explain(graph, "b")
-    assert "parent 0.95, direction 0.95" in drawing(graph)
-
-
 def test_deep_chains_and_wide_families_are_drawn():
     names = [f"m{i}" for i in range(1500)]
     chain = [FamilyEdge(parent=a, child=b) for a, b in zip(names, names[1:], strict=False)]

@@ -33,7 +33,16 @@ def _is_ours(url, address):
     return url.startswith((f"{address}/", "data:", "blob:"))
 
 
-PATHS = ("/", "/models/2", "/compare", "/search", "/jobs", "/about", "/family")
+PATHS = (
+    "/",
+    "/models/2",
+    "/models/2/descendants",
+    "/compare",
+    "/search",
+    "/jobs",
+    "/about",
+    "/family",
+)
 OUTSIDE = """[...document.querySelectorAll('.scroll, .scroll td, .scroll code, .scroll time')]
     .filter(x => x.scrollWidth > x.clientWidth + 1 && getComputedStyle(x).display != 'inline'
         || x.getBoundingClientRect().right > innerWidth).map(x => x.outerHTML.slice(0, 200))"""
@@ -60,6 +69,16 @@ def test_a_model_is_found_and_its_relatives_are_looked_up(visit):
         expect(page.locator("table .badge.dependent").first).to_be_visible()
         page.locator(".path summary").first.click()
         expect(page.locator(".path details li").first).to_be_visible()
+
+
+def test_descendants_are_looked_up_from_the_page_of_a_model(visit):
+    with visit("/models/1") as page:
+        page.get_by_role("link", name="Descendants").click()
+        page.get_by_role("button", name="Find descendants").click()
+        row = page.get_by_role("row", name="llama-a-int4")
+        expect(row).to_contain_text("llama-a -> llama-a-int4 (quantised)", timeout=120 * SECONDS)
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")
 
 
 def test_the_family_is_drawn_filtered_and_explained(visit):

@@ -98,7 +98,7 @@ def _told(edges: list[Edge]) -> str:
     """Edges in few words: an arrow where the direction is stated."""
     said = [
         f"{e.parent} {'->' if e.direction == 'determined' else '--'} {e.child}"
-        f" ({e.direction_probability:.2f})"
+        f" ({e.parent_probability or e.direction_probability:.2f})"
         for e in edges
     ]
     return ", ".join(sorted(said)) or "no edge"

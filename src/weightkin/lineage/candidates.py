@@ -12,6 +12,7 @@ from weightkin.arrays import Doubles
 from weightkin.formats import Model
 from weightkin.records import Clue, Comparison
 from weightkin.records.family import CLAIMED, Unit
+from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
 
@@ -42,8 +43,8 @@ class CandidateEdge:
 
 
 def first_kind(kinds: Sequence[str]) -> str:
-    """The kind of an edge: the first of those found, or that nothing is known."""
-    return kinds[0] if kinds else "unknown"
+    """The kind of an edge: the first of those found, of disguises the one that names it."""
+    return max(kinds, key=lambda kind: KINDS[kind].disguise, default="unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,6 @@ class Framed:
     distance: float  # mean relative distance of the matrices to it, afterwards
     record: Comparison | None  # says that the two groups are related; None: an aligned test did
     is_rooted: bool  # whether the reference has relatives of its own order
-    is_copy: bool  # whether nothing but the disguise lies between it and one member alone
     group: int  # the member through which this one came: those with the same one share an order
 
 

@@ -28,7 +28,6 @@ from weightkin.records.kinds import disguises
 
 Method = Literal["weightkin", "mother"]
 
-COPIED = 0.95  # probability that a disguised copy was made from the one model it equals
 EQUAL_LIKENESS = 1000.0  # likeness of two models of which one holds all values of the other
 MOST_WHYS = 8  # reasons in one line
 

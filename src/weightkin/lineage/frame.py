@@ -8,7 +8,6 @@ is measured there, and stays only where it has come near.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +26,6 @@ from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
 MAX_FRAMED_BYTES = 64 << 20  # of a model that is held in memory to be brought back
-COPY = 1e-5  # distance up to which a model is a copy in disguise, and no more
 MAX_STEPS = 2  # from one pair of models to a nearer one
 MAX_NEAREST = 32  # models of a family among which the nearest one is looked for
 NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
@@ -114,7 +112,6 @@ class _Frames:
             distance=entry.distance,
             record=link.record,
             is_rooted=len(there) > 1,
-            is_copy=_is_copy(self._far(few, entry.sketch)),
             group=entry.link.b,
         )
         if entry.back is not None:
@@ -186,10 +183,12 @@ class _Frames:
         if distance(entry.sketch, sketch) > before / FALLEN + 1 - FALLEN:
             return
         far = self._far(few, sketch)
-        k = int(np.argmin(far))
-        found = replace(self.framed[entry.link.b], sketch=sketch, is_copy=_is_copy(far))
+        nearest = int(np.argmin(far))
+        found = self.framed[entry.link.b]
         self._models[i] = made
-        self.framed[i] = replace(found, reference=few[k], distance=far[k])
+        self.framed[i] = replace(
+            found, sketch=sketch, reference=few[nearest], distance=far[nearest]
+        )
 
 
 def in_one_frame(
@@ -241,13 +240,8 @@ def in_one_frame(
             else:
                 failed.append(link)
         done.update(there)
-    copies = Counter(x.reference for x in frames.framed.values() if x.distance <= COPY)
-    framed = {
-        i: replace(x, is_copy=x.is_copy and copies[x.reference] == 1)
-        for i, x in frames.framed.items()
-    }
     apart = [x for x in failed if not joined.are_one(x.a, x.b)]
-    return OneFrame(sorted(map(sorted, joined.all())), framed, apart, unseen)
+    return OneFrame(sorted(map(sorted, joined.all())), frames.framed, apart, unseen)
 
 
 def distance(a: Sketch, b: Sketch) -> float:
@@ -262,11 +256,6 @@ def _next(waiting: Sequence[Look], there: Sequence[int]) -> Look | None:
         if (link.a in there) != (link.b in there):
             return link if link.a in there else Look(link.b, link.a, link.record)
     return None
-
-
-def _is_copy(far: Sequence[float]) -> bool:
-    """Whether one model alone is no farther than rounding makes it."""
-    return sum(x <= COPY for x in far) == 1
 
 
 def _sketch_of(made: Model, own: Member) -> Sketch:

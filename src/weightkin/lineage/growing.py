@@ -114,7 +114,7 @@ def are_related(a: Sketch, b: Sketch, alpha: float) -> bool:
 
 def _is_hidden(edge: FamilyEdge) -> bool:
     """Whether only the weights of the two models showed that they are related."""
-    return any(x.code == "units-by-tokens" for x in edge.evidence)
+    return any(x.code == "compared" for x in edge.evidence)
 
 
 def _components(

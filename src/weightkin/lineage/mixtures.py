@@ -18,6 +18,7 @@ from weightkin.sketch import Sketch
 
 KIND_OF_METHOD = {"stacked": "stacked", "hybrid": "hybrid"}  # all other methods are merges proper
 MIN_POOL = 3  # a child and two parents
+N_NEAREST = 24  # models that a mixture is looked for among
 LEAST_LEFT = 1e-4  # of what a mixture leaves unexplained: below, rounding is all there is
 GENERIC = "mixture"  # the method where no recipe explains the child
 
@@ -53,9 +54,10 @@ def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge
         ids = [sketches[i].name for i in members]
         found: dict[int, Merge] = {}
         everyone = range(len(members))
-        first = {k: explain_merge(k, everyone, values, labels=ids, grams=grams) for k in everyone}
+        near = _nearest(grams[1])
+        first = {k: explain_merge(k, near[k], values, labels=ids, grams=grams) for k in everyone}
         for k in sorted((k for k in first if first[k]), key=lambda k: _certainty(first[k])):
-            others = [x for x in everyone if x not in found]
+            others = [x for x in near[k] if x not in found]
             merge = first[k]
             if merge is None or set(merge.parents) & set(found):
                 merge = explain_merge(k, others, values, labels=ids, grams=grams)
@@ -65,6 +67,17 @@ def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge
             support = _support(merge, grams[1], relatives.seed)
             edges += _edges(relatives, members, merge, support)
     return edges
+
+
+def _nearest(inner: Doubles) -> list[list[int]]:
+    """Of each model the nearest others, in ascending order: parents of a mixture are near it."""
+    norms = np.einsum("tii->ti", inner)
+    squares = norms[:, :, None] + norms[:, None, :] - 2.0 * inner
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(squares / (norms[:, :, None] + norms[:, None, :]), 0.0, 1.0)
+        apart = np.nansum(share, axis=0) / np.isfinite(share).sum(axis=0)  # NaN: nothing shared
+    order = np.argsort(apart, axis=1, kind="stable")
+    return [sorted(int(x) for x in row[: N_NEAREST + 1] if x != k) for k, row in enumerate(order)]
 
 
 def mixture_features(edges: Sequence[CandidateEdge]) -> Doubles:

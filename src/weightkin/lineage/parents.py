@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge, first_kind, support_of
-from weightkin.lineage.images import Derivations
+from weightkin.lineage.images import Derivations, Made
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
@@ -19,7 +20,10 @@ from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records import Clue, clue
 from weightkin.records.family import NOT_HERE
+from weightkin.records.form import written
+from weightkin.records.kinds import KINDS
 
+COPIED = 0.95  # probability that a disguised copy was made from the model that it equals
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
 OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
@@ -61,6 +65,22 @@ def tree_of(
     FamilyTree
         Every member has a parent, but for the only one that has none.
     """
+    copies = relatives.copies(family)
+    rest = [i for i in family if i not in copies]
+    tree = _tree_of(relatives, rest, n_unobserved, on_progress)
+    below = [_of_copy(relatives, copies, i) for i in copies]
+    return replace(tree, edges=(*tree.edges, *below))
+
+
+def _tree_of(
+    relatives: Relatives,
+    family: Sequence[int],
+    n_unobserved: int,
+    on_progress: OnProgress | None,
+) -> FamilyTree:
+    """The same without members that are copies of others in disguise."""
+    if len(family) < 2:
+        return FamilyTree((), tuple(family), 0)
     own = relatives.in_one_scheme(family)
     measured, pairs = measure(own)
     derivations = Derivations(relatives, family)
@@ -68,8 +88,9 @@ def tree_of(
     is_image = np.zeros(measured.n, dtype=bool)
     is_image[pairs.children[pairs.images >= IMAGE]] = True
     place = {i: k for k, i in enumerate(family)}
-    pool = [i for k, i in enumerate(family) if not is_image[k]]
-    mixed = mixtures_of(relatives, pool)
+    mixed: dict[int, list[CandidateEdge]] = {}
+    for group in relatives.in_orders(family):
+        mixed |= mixtures_of(relatives, [i for i in group if not is_image[place[i]]])
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
     found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
@@ -85,6 +106,29 @@ def tree_of(
         elif len(roots) > 1:
             edges.append(_from_unobserved(view, v, roots, -1 - n_unobserved))
     return FamilyTree(tuple(edges), tuple(family[v] for v in roots), int(len(roots) > 1))
+
+
+def _of_copy(relatives: Relatives, copies: Mapping[int, int], i: int) -> CandidateEdge:
+    """The edge to a disguised copy: of several copies of one model each may be of another."""
+    original = copies[i]
+    others = [x for x, u in copies.items() if u == original and x != i]
+    share = COPIED / (1 + len(others))
+    derivation, relation = relatives.derive(original, i, relatives.undone(original, i))
+    made = Made(derivation, relation.relative_distance)
+    return CandidateEdge(
+        parent=original,
+        child=i,
+        kind=first_kind(derivation.kind),
+        details=_details(made),
+        log10_pvalue=relatives.test(original, i)[0],
+        direction=share,
+        probability=share,
+        parents=((original, share), *((x, share) for x in others)),
+        distance=made.distance,
+        evidence=(clue("relative-distance", distance=round(made.distance, 6)),),
+        runner_up=others[0] if others else None,
+        unit="log-odds",
+    )
 
 
 def most_probable(found: Posterior) -> Ints:
@@ -165,10 +209,13 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
     relatives, found = view.relatives, view.found
     i, j = view.family[u], view.family[v]
     made = view.derivations.of(u, v)
-    probability, back = float(found.edges[u, v]), float(found.edges[v, u])
+    probability = float(found.edges[u, v])
+    forward, back = float(found.below[u, v]), float(found.below[v, u])
     others = [x for x in view.candidates(v) if x[0] != i]
     second = next((x for x in others if not isinstance(x[0], str)), None)
     evidence = [clue("relative-distance", distance=round(made.distance, 6))]
+    if (record := relatives.shown_by(i, j)) is not None:
+        evidence.append(clue("compared", summary=written(record.summary)))
     held = float(found.held[u, v])
     if not np.isnan(held) and found.roots[u] < 0.5:
         evidence.append(clue("inherits", share=round(held, 4)))
@@ -182,9 +229,9 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         parent=i,
         child=j,
         kind=first_kind(made.derivation.kind),
-        details=made.derivation.details,
+        details=_details(made),
         log10_pvalue=relatives.test(i, j)[0],
-        direction=probability / max(probability + back, NEVER),
+        direction=forward / max(forward + back, NEVER),
         probability=probability,
         parents=view.likely(v),
         distance=made.distance,
@@ -194,6 +241,14 @@ def _edge(view: _View, u: int, v: int) -> CandidateEdge:
         behind=round(behind, 3),
         unit="log-odds",
     )
+
+
+def _details(made: Made) -> dict[str, Any]:
+    """What is known of the kind, with the disguises beside the one that names it."""
+    kind = first_kind(made.derivation.kind)
+    also = [x for x in made.derivation.kind if x != kind]
+    is_disguise = bool(KINDS[kind].disguise)
+    return {**made.derivation.details, **({"also": also} if also and is_disguise else {})}
 
 
 def _from_unobserved(view: _View, v: int, roots: Sequence[int], ancestor: int) -> CandidateEdge:

@@ -24,7 +24,7 @@ from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures
 from weightkin.lineage.root_features import root_features
-from weightkin.lineage.second_look import second_look
+from weightkin.lineage.second_look import descent, second_look
 
 FITTED = "parents.json.xz"
 NEVER = 1e-12
@@ -106,6 +106,11 @@ class Posterior:
     held: Doubles
 
     @cached_property
+    def below(self) -> Doubles:
+        """Share in which the column descends from the row, by any number of steps: ``(n, n)``."""
+        return np.minimum(descent(self.edges), 1.0)
+
+    @cached_property
     def sole(self) -> Doubles:
         """The part of the roots in which no other member is without a parent, ``(n,)``."""
         share = sole_roots(*self.weights) / np.maximum(parent_marginals(*self.weights)[1], NEVER)
@@ -168,7 +173,7 @@ def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
     sure = np.interp(most, own.said, own.right)
     is_most = np.arange(n + 1)[:, None] == every.argmax(axis=0)
     rest = every * ((1.0 - sure) / np.maximum(1.0 - most, NEVER))
-    every = np.where(is_most, sure, np.where(is_most.any(axis=0), rest, every))
+    every = np.where(is_most, sure, rest)
     every /= every.sum(axis=0)
     return replace(found, edges=every[:-1], roots=every[-1])
 

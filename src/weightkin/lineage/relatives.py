@@ -28,6 +28,7 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
 from weightkin.lineage.candidates import Framed
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
+from weightkin.records import Comparison
 from weightkin.records.kinds import disguises
 from weightkin.sketch import Sketch, stand_in, take_sketch
 from weightkin.sketch.layout import in_one_layout
@@ -35,7 +36,7 @@ from weightkin.sketch.layout import in_one_layout
 T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
-NOT_COPIED = 1e-4  # factor of the weight of all other parents of a disguised copy
+COPY = 1e-5  # relative distance up to which a model brought back is the one that it was made from
 MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
 
 
@@ -99,6 +100,17 @@ class Relatives:
         level it is held against is paid. Where one of the two was disguised and brought back and
         the aligned tests show nothing, it is that of the comparison by which its group was found.
         """
+        record = self.shown_by(i, j)
+        return self._aligned(i, j) if record is None else (record.log10_pvalue, True)
+
+    def shown_by(self, i: int, j: int) -> Comparison | None:
+        """The comparison that shows two models related where the aligned tests do not."""
+        records = [x.record for x in self._between(i, j) if x.record is not None]
+        if not records or self._aligned(i, j)[1]:
+            return None
+        return max(records, key=lambda record: record.log10_pvalue)
+
+    def _aligned(self, i: int, j: int) -> tuple[float, bool]:
         pair = (min(i, j), max(i, j))
         if pair not in self._tested:
             is_cut = not all(self.sketches[k].scheme.is_whole for k in pair)
@@ -116,11 +128,7 @@ class Relatives:
             self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = find_disguise(draw, ran, alpha).kinds
-        log10_pvalue, is_related = self._tested[pair]
-        records = [x.record for x in self._between(i, j) if x.record is not None]
-        if is_related or not records:
-            return log10_pvalue, is_related
-        return max(record.log10_pvalue for record in records), True
+        return self._tested[pair]
 
     def _between(self, i: int, j: int) -> list[Framed]:
         """What was brought back of two models that did not stand in one frame."""
@@ -156,16 +164,32 @@ class Relatives:
         """Factor for each pair of a family, parent by child: ``(n, n)``; one within an order.
 
         Of two groups of unlike order the larger one mostly has the order that came first; so its
-        members are seldom made from the smaller one. A copy of one member was made from it.
+        members are seldom made from the smaller one.
         """
-        groups = np.array([self.framed[i].group if i in self.framed else -1 for i in family])
+        groups = np.array(self._orders(family))
         sizes = np.array([(groups == x).sum() for x in groups], dtype=np.float64)
         rarer = np.minimum(1.0, (sizes[:, None] / sizes[None, :]) ** 2)
-        factors: Doubles = np.where(groups[:, None] == groups[None, :], 1.0, rarer)
-        for k, i in enumerate(family):
-            if i in self.framed and self.framed[i].is_copy:
-                factors[[u != self.framed[i].reference for u in family], k] *= NOT_COPIED
-        return factors
+        return np.where(groups[:, None] == groups[None, :], 1.0, rarer)
+
+    def copies(self, family: Sequence[int]) -> dict[int, int]:
+        """Members that are nothing but another member in disguise, and which."""
+        own = set(family)
+        found = {
+            i: x.reference
+            for i, x in self.framed.items()
+            if i in own and x.kinds and x.distance <= COPY
+        }
+        return {i: u for i, u in found.items() if u not in found}
+
+    def in_orders(self, family: Sequence[int]) -> list[list[int]]:
+        """The members of a family, those whose units stand in one order together."""
+        groups: dict[int, list[int]] = {}
+        for i, order in zip(family, self._orders(family), strict=True):
+            groups.setdefault(order, []).append(i)
+        return list(groups.values())
+
+    def _orders(self, family: Sequence[int]) -> list[int]:
+        return [self.framed[i].group if i in self.framed else -1 for i in family]
 
     def derive(self, i: int, j: int, undone: Sequence[str] = ()) -> tuple[Derivation, PairRelation]:
         """How j was made from i (or i from j), and their distances."""

@@ -17,7 +17,7 @@ STAYS = 0.999  # of each step on the way down, so that loops of undecided edges 
 def second_look(around: Around, edges: Doubles, roots: Doubles) -> dict[str, Doubles]:
     """Features from probabilities of all edges ``(n, n)`` and roots ``(n,)``: ``(m,)`` each."""
     u, v = around.parents, around.children
-    below = _descent(edges)
+    below = descent(edges)
     likely = edges.max(axis=0)
     ordered = np.sort(edges, axis=0)
     second = ordered[-2] if len(edges) > 1 else ordered[-1]
@@ -45,7 +45,7 @@ def second_look(around: Around, edges: Doubles, roots: Doubles) -> dict[str, Dou
     return found | _by_relatives(around, edges, roots, below)
 
 
-def _descent(edges: Doubles) -> Doubles:
+def descent(edges: Doubles) -> Doubles:
     """Expected share in which the column descends from the row, up to loops."""
     reach = np.linalg.inv(np.eye(len(edges)) - STAYS * edges)
     share: Doubles = np.maximum(reach / np.diag(reach)[:, None], 0.0)

@@ -49,8 +49,7 @@ class RunnerUp:
     """The parent that would have been next, and by how much it is behind (0.0: as good).
 
     ``unit`` is what ``behind`` counts: ``log-odds`` (natural logarithm of the ratio of the two
-    probabilities), ``distance`` (relative distance: hidden copies) or, of earlier versions, ``log
-    distance``.
+    probabilities) or, of earlier versions, ``distance`` and ``log distance``.
     """
 
     parent: str

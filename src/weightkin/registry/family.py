@@ -108,8 +108,8 @@ def current(
     old = kept(connection, alpha=alpha, seed=seed)
     if old is not None and old.parameters.get("imported"):
         old = None  # `tree` shows it as such; a place in it is nothing that was found here
-    if old is None and before is not None and (before.alpha, before.seed) == (alpha, seed):
-        old = before
+    if before is not None and (before.alpha, before.seed) == (alpha, seed):
+        old = before  # with what was laid out since
     graph = None if old is None else _cleaned(old, held)
     return empty(alpha, seed, len(held)) if graph is None else graph
 

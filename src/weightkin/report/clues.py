@@ -166,9 +166,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "older-sibling": "the parent may be an older sibling instead: more related models may show it",
     "several-roots": "{n} related models have no parent among these: they probably come from a "
     "model that is not here",
-    "tied-near": "tied: another model is equally near",
     "compared": _compared,
-    "units-by-tokens": "units, described through tokens, differ by {distance:.2e}",
     "recipe": "the MoTHer recipe: direction by kurtosis, without a probability",
     "nearest-of-family": "compared only with the {n} nearest models of a larger family; "
     "`weightkin tree --registry FILE` computes the whole family",

@@ -100,7 +100,5 @@ def support_words(edge: FamilyEdge | Step) -> str:
 def behind_words(second: RunnerUp) -> str:
     """By how much another parent would be worse, and in which unit."""
     unit = printable(second.unit)
-    if second.behind == 0:
-        return "equally near" if unit == "distance" else "tied"
     where = f" in {BEHIND.get(unit, unit)}" if unit else ""
-    return f"worse by {second.behind:.3g}{where}"
+    return f"worse by {second.behind:.3g}{where}" if second.behind > 0 else "tied"
