@@ -242,3 +242,10 @@ def test_a_permuted_model_that_was_trained_has_no_other_parent(root, siblings, r
     moved = trained_on(permuted(root, rng), rng, 0.05)
     graph = graph_of(moved=moved, root=root, **siblings)
     assert {(u, v) for u, v in likely(graph) if "moved" in (u, v)} <= {("root", "moved")}
+
+
+def test_what_was_trained_from_a_permuted_copy_hangs_below_it(root, siblings, rng):
+    hidden = permuted(root, rng)
+    graph = graph_of(moved=trained_on(hidden, rng, 0.05), hidden=hidden, root=root, **siblings)
+    assert ("root", "hidden") in likely(graph)
+    assert ("hidden", "moved") in drawn(graph)

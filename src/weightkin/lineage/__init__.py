@@ -2,7 +2,7 @@
 
 `collection` gathers sketches, and `relatives` tests pairs; those joined are a family. `looks` finds
 families that only whole weights join, and `frame` brings disguised members into the order of the
-rest. `parents` draws the edges: members are put in one layout (`family_frame`) and measured
+rest. `parents` finds the edges (`parent_edges`): members are put in one layout (`family_frame`) and measured
 (`member_measures`, `pair_measures`), lossy images and mixtures are found (`images`, `mixtures`),
 and fitted trees (`boosted`, `posterior`) weigh what speaks for a pair (`pair_features`), for having
 no parent (`root_features`) and, knowing a first answer, for both (`second_look`). `forests` sums

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from weightkin.arrays import Doubles, Ints
-from weightkin.derivation.clock import MIN_CLOCK_ROWS, STILL, collinear_rows
+from weightkin.arrays import Ints
 from weightkin.lineage.arborescence import ROOT, arborescence
-from weightkin.lineage.candidates import CandidateEdge, first_kind, support_of
-from weightkin.lineage.images import Derivations, Made
-from weightkin.lineage.member_measures import Measured
+from weightkin.lineage.candidates import CandidateEdge
+from weightkin.lineage.images import Derivations
 from weightkin.lineage.mixtures import merge_edges, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
+from weightkin.lineage.parent_edges import (
+    View,
+    edge_from_unobserved,
+    edge_in_its_order,
+    edge_of,
+    edge_to_copy,
+)
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
-from weightkin.records import Clue, clue
-from weightkin.records.family import NOT_HERE
-from weightkin.records.form import written
-from weightkin.records.kinds import KINDS
 
-COPIED = 0.95  # probability that a disguised copy was made from the model that it equals
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
-OF_PAIRS = ("ask-relatives", "unused-rows")  # clues of a pair alone, which relatives replace
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
-TIED = 0.05  # difference of two probabilities below which two parents are as good
-ELSEWHERE, HERE = NOT_HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +64,9 @@ def tree_of(
     copies = relatives.copies(family)
     rest = [i for i in family if i not in copies]
     tree = _tree_of(relatives, rest, n_unobserved, on_progress)
-    below = [_of_copy(relatives, copies, i) for i in copies]
-    return replace(tree, edges=(*tree.edges, *below))
+    trained = [edge_in_its_order(relatives, copies, edge) for edge in tree.edges]
+    below = [edge_to_copy(relatives, copies, i) for i in copies]
+    return replace(tree, edges=(*trained, *below))
 
 
 def _tree_of(
@@ -95,72 +92,23 @@ def _tree_of(
     found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
-    view = _View(relatives, tuple(family), measured, derivations, found)
+    view = View(relatives, tuple(family), measured, derivations, found)
     edges: list[CandidateEdge] = []
     roots = [int(v) for v in np.flatnonzero(parents == ROOT)]
     for v, u in enumerate(parents.tolist()):
         if family[v] in mixed:
             edges += _of_mixture(mixed[family[v]])
         elif u != ROOT:
-            edges.append(_edge(view, u, v))
+            edges.append(edge_of(view, u, v))
         elif len(roots) > 1:
-            edges.append(_from_unobserved(view, v, roots, -1 - n_unobserved))
+            edges.append(edge_from_unobserved(view, v, roots, -1 - n_unobserved))
     return FamilyTree(tuple(edges), tuple(family[v] for v in roots), int(len(roots) > 1))
-
-
-def _of_copy(relatives: Relatives, copies: Mapping[int, int], i: int) -> CandidateEdge:
-    """The edge to a disguised copy: of several copies of one model each may be of another."""
-    original = copies[i]
-    others = [x for x, u in copies.items() if u == original and x != i]
-    share = COPIED / (1 + len(others))
-    derivation, relation = relatives.derive(original, i, relatives.undone(original, i))
-    made = Made(derivation, relation.relative_distance)
-    return CandidateEdge(
-        parent=original,
-        child=i,
-        kind=first_kind(derivation.kind),
-        details=_details(made),
-        log10_pvalue=relatives.test(original, i)[0],
-        direction=share,
-        probability=share,
-        parents=((original, share), *((x, share) for x in others)),
-        distance=made.distance,
-        evidence=tuple(_how_related(relatives, original, i, made)),
-        runner_up=others[0] if others else None,
-        unit="log-odds",
-    )
 
 
 def most_probable(found: Posterior) -> Ints:
     """Parent of every member in the forest of the largest product; -1 for those without one."""
     costs = -np.log(np.maximum(found.edges, NEVER))
     return arborescence(costs, -np.log(np.maximum(found.roots, NEVER)))
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A family, what was measured of it, and how probable its edges are."""
-
-    relatives: Relatives
-    family: tuple[int, ...]
-    measured: Measured
-    derivations: Derivations
-    found: Posterior
-
-    def candidates(self, v: int) -> list[tuple[int | str, float]]:
-        """Members and the two kinds of none, the most probable first."""
-        found = self.found
-        sole = float(found.sole[v])
-        every: list[tuple[int | str, float]] = [
-            (self.family[u], float(p)) for u, p in enumerate(found.edges[:, v]) if p > 0
-        ]
-        every += [(HERE, sole), (ELSEWHERE, max(0.0, float(found.roots[v]) - sole))]
-        return sorted(every, key=lambda x: -x[1])
-
-    def likely(self, v: int) -> tuple[tuple[int | str, float], ...]:
-        """Those of them that the 95 % set holds: the first, and all that are probable enough."""
-        every = self.candidates(v)
-        return tuple(x for k, x in enumerate(every) if k == 0 or x[1] >= fitted().least)
 
 
 def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[CandidateEdge]]:
@@ -202,91 +150,3 @@ def _of_mixture(edges: Sequence[CandidateEdge]) -> Iterator[CandidateEdge]:
     listed = tuple((e.parent, e.probability or 0.0) for e in first)
     for edge in edges:
         yield replace(edge, parents=listed)
-
-
-def _edge(view: _View, u: int, v: int) -> CandidateEdge:
-    """The edge from a member to another one, and what it rests on."""
-    relatives, found = view.relatives, view.found
-    i, j = view.family[u], view.family[v]
-    made = view.derivations.of(u, v)
-    probability = float(found.edges[u, v])
-    forward, back = float(found.below[u, v]), float(found.below[v, u])
-    others = [x for x in view.candidates(v) if x[0] != i]
-    second = next((x for x in others if not isinstance(x[0], str)), None)
-    evidence = [*_how_related(relatives, i, j, made)]
-    held = float(found.held[u, v])
-    if not np.isnan(held) and found.roots[u] < 0.5:
-        evidence.append(clue("inherits", share=round(held, 4)))
-    evidence += _clock_clues(relatives, i, j)
-    evidence += [x for x in made.derivation.evidence if x.code not in OF_PAIRS]
-    is_tied = second is not None and probability - second[1] < TIED
-    behind = 0.0
-    if second is not None and not is_tied:
-        behind = float(np.log(probability / max(second[1], NEVER)))
-    return CandidateEdge(
-        parent=i,
-        child=j,
-        kind=first_kind(made.derivation.kind),
-        details=_details(made),
-        log10_pvalue=relatives.test(i, j)[0],
-        direction=forward / max(forward + back, NEVER),
-        probability=probability,
-        parents=view.likely(v),
-        distance=made.distance,
-        support=_support(view.measured, u, v, relatives.seed),
-        evidence=tuple(evidence),
-        runner_up=None if second is None else int(second[0]),
-        behind=round(behind, 3),
-        unit="log-odds",
-    )
-
-
-def _how_related(relatives: Relatives, i: int, j: int, made: Made) -> Iterator[Clue]:
-    yield clue("relative-distance", distance=round(made.distance, 6))
-    if (record := relatives.shown_by(i, j)) is not None:
-        yield clue("compared", summary=written(record.summary))
-
-
-def _details(made: Made) -> dict[str, Any]:
-    """What is known of the kind, with the disguises beside the one that names it."""
-    kind = first_kind(made.derivation.kind)
-    also = [x for x in made.derivation.kind if x != kind]
-    is_disguise = bool(KINDS[kind].disguise)
-    return {**made.derivation.details, **({"also": also} if also and is_disguise else {})}
-
-
-def _from_unobserved(view: _View, v: int, roots: Sequence[int], ancestor: int) -> CandidateEdge:
-    """One of several members without a parent here hangs below an ancestor that nobody has."""
-    nearest = min((r for r in roots if r != v), key=lambda r: view.derivations.of(r, v).distance)
-    probability = max(0.0, float(view.found.roots[v] - view.found.sole[v]))
-    second = next(x for x in view.candidates(v) if not isinstance(x[0], str))
-    return CandidateEdge(
-        parent=ancestor,
-        child=view.family[v],
-        kind="unknown",
-        log10_pvalue=view.relatives.test(view.family[nearest], view.family[v])[0],
-        direction=1.0,
-        probability=probability,
-        parents=view.likely(v),
-        distance=view.derivations.of(nearest, v).distance,
-        evidence=(clue("several-roots", n=len(roots)),),
-        runner_up=int(second[0]),
-        behind=round(max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER)))), 3),
-        unit="log-odds",
-    )
-
-
-def _support(measured: Measured, u: int, v: int, seed: int) -> float:
-    """Share of resamples of the matrices in which no other member is nearer to the child."""
-    capped = np.minimum(measured.apart[:, :, v], 1.0) * measured.sizes[:, None]  # (t, n)
-    told: Doubles = np.isfinite(capped)
-    rows = told[:, u]
-    others = [k for k in range(measured.n) if k not in (u, v) and told[rows, k].all()]
-    return support_of(capped[rows, u], capped[rows][:, others].T, seed)
-
-
-def _clock_clues(relatives: Relatives, parent: int, child: int) -> list[Clue]:
-    found = collinear_rows(*relatives.pair(parent, child))
-    if found.n_rows < MIN_CLOCK_ROWS or abs(found.c - 1.0) <= STILL:
-        return []
-    return [clue("unused-rows-shrank", n_rows=found.n_rows, c=found.c)]

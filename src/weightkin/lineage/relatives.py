@@ -181,6 +181,12 @@ class Relatives:
         }
         return {i: u for i, u in found.items() if u not in found}
 
+    def one_order(self, i: int, j: int) -> bool:
+        """Whether the units of two members stand in one order, that is not the family's."""
+        return (
+            i in self.framed and j in self.framed and self._orders([i])[0] == self._orders([j])[0]
+        )
+
     def in_orders(self, family: Sequence[int]) -> list[list[int]]:
         """The members of a family, those whose units stand in one order together."""
         groups: dict[int, list[int]] = {}
