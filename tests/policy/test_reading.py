@@ -90,7 +90,10 @@ def test_licences_are_known_by_their_names_in_one_class_each():
 
 
 def test_looser_is_a_matter_of_class():
-    found = looser({"mit": "permissive"}, {"cc-by-nc-4.0": "non-commercial"})
-    assert found == (("mit", "permissive"), ("cc-by-nc-4.0", "non-commercial"))
-    assert looser({"cc-by-nc-4.0": "non-commercial"}, {"mit": "permissive"}) is None
-    assert looser({"gemma": "use-restricted"}, {"llama3": "use-restricted"}) is None
+    ours, theirs = {"mit": "permissive"}, {"cc-by-nc-4.0": "non-commercial"}
+    found = [looser(ours, theirs, is_ancestor=above) for above in (True, False)]
+    assert [x.code for x in found] == ["licence-looser", "licence-looser-related"]
+    assert list(found[0].data.values()) == [*ours, *ours.values(), *theirs, *theirs.values()]
+    assert looser(theirs, ours, is_ancestor=True) is None
+    restricted = [{name: "use-restricted"} for name in ("gemma", "llama3")]
+    assert looser(*restricted, is_ancestor=True) is None

@@ -186,11 +186,11 @@ def placed(x: Relative, trace: Trace) -> Summary:
                 found,
                 kind=(step.kind,) if step in search.parents else found.kind,
                 parent="a" if is_sure else "undetermined",
-                probability=step.direction_probability,
+                probability=step.probability,
             )
     for step in search.children:
         if step.child_id == x.model.id and step.direction == "determined":
-            return replace(found, parent="b", probability=step.direction_probability)
+            return replace(found, parent="b", probability=step.probability)
     return found
 
 

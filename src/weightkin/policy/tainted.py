@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from weightkin.errors import UnreadableModel
+from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.formats import Model
 from weightkin.policy.naming import Meant, Resolved
 from weightkin.records import Because, because
@@ -82,7 +82,7 @@ def tainted(
     for source in sources:
         try:
             record = registry.descendants(source, alpha=alpha, seed=seed, fresh=True)
-        except UnreadableModel:  # a finding of its own, as the model is compared too
+        except (UnreadableModel, UnusableRegistry):  # findings of their own: both are searched too
             continue
         own = record.registered
         found = found or Tainted(
