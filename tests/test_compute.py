@@ -162,7 +162,7 @@ def test_settings_that_cannot_be_meant_are_told_in_one_line():
 
 def test_a_killed_worker_changes_nothing_in_the_tree(mortal, models, monkeypatch):
     alone = family_graph(models)
-    assert len(alone.edges) == 3
+    assert len(alone.families[0]) >= 4
     doomed = [min(_workers(mortal))]
 
     def kill_one(name, done, in_all, read):

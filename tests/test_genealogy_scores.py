@@ -204,7 +204,7 @@ def test_strata_hold_everything_once_and_small_ones_are_together():
         [one] * 25 + [replace(one, kind="merge")] * 21 + [replace(one, kind=f"k{k}") for k in "abc"]
     )
     found = {
-        name: sum(map(inside, strata)) for name, inside in genealogies._strata("made by", strata)
+        name: sum(map(inside, strata)) for name, inside in genealogies.strata("made by", strata)
     }
     assert found == {"fine-tune": 25, "merge": 21, "any other": 3}
 

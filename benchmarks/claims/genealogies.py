@@ -134,7 +134,7 @@ def _claimed(title: str, found: Scores) -> list[str]:
     stated = {label: [s for x in scored for s in x.stated] for label, scored in found.items()}
     rows = []
     bases = [s.stratum for own in stated.values() for s in own if s.stratum.depth == 0]
-    for name, inside in _strata(title, [*(e.stratum for e in edges["now"]), *bases]):
+    for name, inside in strata(title, [*(e.stratum for e in edges["now"]), *bases]):
         cells = []
         for label in found:
             own: list[Edge] = [e for e in edges[label] if inside(e.stratum)]
@@ -146,7 +146,7 @@ def _claimed(title: str, found: Scores) -> list[str]:
     return markdown((title, *columns), rows)
 
 
-def _strata(
+def strata(
     title: str, strata: Sequence[Stratum]
 ) -> Iterator[tuple[str, Callable[[Stratum], bool]]]:
     """Names of strata, the small ones together, and what belongs to each."""
@@ -183,7 +183,7 @@ def _calibration(scored: Sequence[Scored], base_rate: float) -> list[str]:
     ways = [s for s in stated if s.is_line and s.observed]
     rows = [_calibrated("all", stated, base_rate)]
     for title in BY:
-        for name, inside in _strata(title, [s.stratum for s in stated]):
+        for name, inside in strata(title, [s.stratum for s in stated]):
             own = [s for s in stated if inside(s.stratum)]
             rows.append(_calibrated(f"{title}: {name}", own, base_rate))
     error = calibration_error([s.direction for s in ways], [not s.reversed_ for s in ways])
@@ -242,7 +242,7 @@ def _coverage(scored: Sequence[Scored]) -> list[str]:
     strata = [s.stratum for x in scored for s in x.sets]
     rows = [_covered("all", [x.sets for x in scored])]
     for title in BY:
-        for name, inside in _strata(title, strata):
+        for name, inside in strata(title, strata):
             own = [[s for s in x.sets if inside(s.stratum)] for x in scored]
             rows.append(_covered(f"{title}: {name}", own))
     header = ("members", "covered", "95 % interval over families", "median size", "mean size")

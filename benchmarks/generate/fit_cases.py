@@ -111,17 +111,30 @@ def _mixtures(
 
 
 def cases(found: Sequence[Component], n_parts: int) -> list[Case]:
-    """Whole components, and random parts of each."""
+    """Whole components, and parts of each: by turns any members, and members that hang together."""
     chosen = []
     for k, x in enumerate(found):
         n = len(x.names)
         rng = np.random.default_rng([x.family, k])
         chosen.append(_case(x, np.arange(n)))
-        for _ in range(n_parts):
+        for part in range(n_parts):
             size = int(rng.integers(2, n + 1))
             if size < n:
-                chosen.append(_case(x, np.sort(rng.choice(n, size, replace=False))))
+                own = _hanging_together(x, size, rng) if part % 2 else rng.permutation(n)[:size]
+                chosen.append(_case(x, np.sort(own)))
     return chosen
+
+
+def _hanging_together(x: Component, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Members picked one by one, each a parent or a child of one that is there, if one is left."""
+    parents = Nodes(x.truth, x.same).parents
+    near = np.array([[u in parents[v] or v in parents[u] for v in x.names] for u in x.names])
+    own = [int(rng.integers(len(x.names)))]
+    while len(own) < size:
+        left = [i for i in range(len(x.names)) if i not in own]
+        beside = [i for i in left if near[i, own].any()]
+        own.append(int(rng.choice(beside or left)))
+    return np.array(own)
 
 
 def _case(x: Component, index: np.ndarray) -> Case:

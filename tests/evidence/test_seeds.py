@@ -59,4 +59,4 @@ def test_comparisons_draw_from_the_generators_of_the_first_version(pair, seeds, 
 
 def test_trees_draw_from_the_generators_of_the_first_version(seeds, zoo):
     family_graph([folder(x) for x in ("gpt-a", "gpt-a-ft1", "gpt-a-long", "gpt-a-lora4")])
-    assert {(0, 4), (0, zlib.crc32(b"decoder/0/mlp"))} <= seeds
+    assert (0, zlib.crc32(b"decoder/0/mlp")) in seeds

@@ -10,7 +10,7 @@ from weightkin.anatomy.side import Side
 from weightkin.derivation.in_frame import way_back
 from weightkin.formats import model_from_arrays
 from weightkin.lineage.collection import gather
-from weightkin.lineage.family import _families
+from weightkin.lineage.family import found_families
 from weightkin.lineage.frame import distance, in_one_frame
 from weightkin.sketch import Scheme, take_sketch
 
@@ -54,7 +54,7 @@ def model(name, folder):
 def framed(**folders):
     """Families by name, what was brought over by name, and sketches in the frame."""
     collection = gather([model(name, x) for name, x in folders.items()])
-    relatives, _, families = _families(collection, 1e-6, 0, None)
+    relatives, _, families = found_families(collection, 1e-6, 0, None)
     found = in_one_frame(collection.members, relatives, families)
     names = [m.id for m in collection.members]
     sketches = {
@@ -147,7 +147,7 @@ def test_units_and_experts_in_another_order_are_put_back_among_aligned_members(n
 def test_what_is_at_hand_as_a_sketch_alone_is_not_looked_at(llamas):
     models = [model("first", llamas["first"]), model("copy", changed(llamas["first"], "rotate"))]
     collection = gather([take_sketch(x) for x in models])
-    relatives, _, families = _families(collection, 1e-6, 0, None)
+    relatives, _, families = found_families(collection, 1e-6, 0, None)
     found = in_one_frame(collection.members, relatives, families)
     assert found.families == [[0], [1]]
     assert not found.framed

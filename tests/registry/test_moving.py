@@ -56,7 +56,7 @@ def test_comparisons_and_the_graph_go_with_the_models(exported, tmp_path):
     assert [(a, b) for a, b, *_ in kept] == [(2, 1), (2, 3)]
     assert {json.loads(row[-2])["looked_at"] for row in kept} == {"imported"}
     graph = here.family()
-    assert [n.registered for n in graph.nodes] == [(1,), (2,), (3,)]
+    assert [n.registered for n in graph.nodes if n.observed] == [(1,), (2,), (3,)]
     assert {(e.parent, e.child) for e in graph.edges} == {
         (e.parent, e.child) for e in there.family().edges
     }

@@ -116,7 +116,7 @@ def _bare(folder: Path) -> Answer:
     bare = {k.removeprefix("model."): x for k, x in _zoo("llama-a").items()}
     graph = _family(folder, {"bare": bare}, "llama-a-ft1", "llama-a-ft1b")
     edges = _of(graph, "bare")
-    is_joined = {e.child for e in edges if e.parent == "bare"} == {"llama-a-ft1", "llama-a-ft1b"}
+    is_joined = len(graph.families) == 1 and not {v for _, v in _stated(edges)} & {"bare"}
     return Answer(is_joined, _told(edges))
 
 

@@ -79,7 +79,7 @@ def find_family(
     if method == "mother":
         from weightkin.lineage.paper import mother_edges
 
-        families = _families(collection, alpha, seed, progress)[2]
+        families = found_families(collection, alpha, seed, progress)[2]
         edges, skipped = mother_edges(collection.members, families)
         drawn = Drawn(edges, 0, skipped)
     else:
@@ -95,9 +95,10 @@ def none_read(whys: Sequence[str]) -> str:
     return f"none of {len(whys)} models could be read: {few}{more}"
 
 
-def _families(
+def found_families(
     collection: Collection, alpha: float, seed: int, progress: Progress | None
 ) -> tuple[Relatives, LikenessMatrix, list[list[int]]]:
+    """The tests of all pairs, how alike they are, and the families that the tests join."""
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
@@ -128,7 +129,7 @@ def _phase(
 def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
     """Everything in turn: families, the parents of their members, hidden models."""
     members = collection.members
-    relatives, _, families = _families(collection, alpha, seed, progress)
+    relatives, _, families = found_families(collection, alpha, seed, progress)
     looking = _phase(progress, "looking for disguised copies", collection)
     frames = in_one_frame(members, relatives, families, looking)
     relatives.framed, families = frames.framed, frames.families

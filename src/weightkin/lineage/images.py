@@ -37,6 +37,14 @@ class Derivations:
             return made
         return self._made(i, j, self._relatives.undone(i, j))
 
+    def equal(self) -> dict[int, int]:
+        """Members that differ from another one in nothing but how it is stored, and from which."""
+        found: dict[int, int] = {}
+        for (u, v), made in sorted(self._known.items()):
+            if any(KINDS[kind].is_equal for kind in made.derivation.kind):
+                found.setdefault(v, found.get(u, u))
+        return found
+
     def _made(self, i: int, j: int, undone: Sequence[str] = ()) -> Made:
         derivation, relation = self._relatives.derive(i, j, undone)
         return Made(derivation, relation.relative_distance)

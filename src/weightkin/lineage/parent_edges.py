@@ -160,6 +160,22 @@ def _how_related(relatives: Relatives, i: int, j: int, made: Made) -> Iterator[C
         yield clue("compared", summary=written(record.summary))
 
 
+def edge_to_equal(relatives: Relatives, first: int, other: int) -> CandidateEdge:
+    """The edge between two members of equal values: either may have been made from the other."""
+    derivation, relation = relatives.derive(first, other)
+    return CandidateEdge(
+        parent=first,
+        child=other,
+        kind=first_kind(derivation.kind),
+        details=derivation.details,
+        log10_pvalue=relatives.test(first, other)[0],
+        probability=0.5,
+        parents=((first, 0.5),),
+        distance=relation.relative_distance,
+        evidence=derivation.evidence,
+    )
+
+
 def _details(made: Made) -> dict[str, Any]:
     """What is known of the kind, with the disguises beside the one that names it."""
     kind = first_kind(made.derivation.kind)

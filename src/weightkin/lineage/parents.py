@@ -19,6 +19,7 @@ from weightkin.lineage.parent_edges import (
     edge_in_its_order,
     edge_of,
     edge_to_copy,
+    edge_to_equal,
 )
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
 from weightkin.lineage.relatives import OnProgress, Relatives
@@ -82,6 +83,12 @@ def _tree_of(
     measured, pairs = measure(own)
     derivations = Derivations(relatives, family)
     pairs = with_images(pairs, derivations.images(pairs, on_progress))
+    equal = derivations.equal()
+    if equal:
+        rest = [i for k, i in enumerate(family) if k not in equal]
+        tree = _tree_of(relatives, rest, n_unobserved, on_progress)
+        same = (edge_to_equal(relatives, family[u], family[v]) for v, u in equal.items())
+        return replace(tree, edges=(*tree.edges, *same))
     is_image = np.zeros(measured.n, dtype=bool)
     is_image[pairs.children[pairs.images >= IMAGE]] = True
     place = {i: k for k, i in enumerate(family)}

@@ -174,11 +174,16 @@ class Relatives:
     def copies(self, family: Sequence[int]) -> dict[int, int]:
         """Members that are nothing but another member in disguise, and which."""
         own = set(family)
-        found = {
-            i: x.reference
-            for i, x in self.framed.items()
-            if i in own and x.kinds and x.distance <= COPY
-        }
+        found: dict[int, int] = {}
+        for i, x in self.framed.items():
+            if i in own and x.kinds and x.distance <= COPY:
+                found[i] = x.reference
+        for i, first in found.items():
+            seen = {i}
+            while first in found and first not in seen:
+                seen.add(first)
+                first = found[first]
+            found[i] = first
         return {i: u for i, u in found.items() if u not in found}
 
     def one_order(self, i: int, j: int) -> bool:
