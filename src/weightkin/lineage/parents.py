@@ -113,9 +113,13 @@ def _tree_of(
 
 
 def most_probable(found: Posterior) -> Ints:
-    """Parent of every member in the forest of the largest product; -1 for those without one."""
+    """Parent of every member in the forest of the largest product; -1 for those without one.
+
+    What counts against a parent is the likelier of the two ways to have none here.
+    """
     costs = -np.log(np.maximum(found.edges, NEVER))
-    return arborescence(costs, -np.log(np.maximum(found.roots, NEVER)))
+    none = np.maximum(found.sole, found.roots - found.sole)
+    return arborescence(costs, -np.log(np.maximum(none, NEVER)))
 
 
 def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[CandidateEdge]]:

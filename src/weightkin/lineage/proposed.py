@@ -7,7 +7,7 @@ each model, and only these pairs are measured, one after the other; memory stays
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -15,11 +15,13 @@ from scipy.sparse import coo_array, csr_array
 from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.shared import common_values
 from weightkin.sketch import Sketch
+from weightkin.sketch.types import SketchedTensor
 from weightkin.sketch.vectors import nearest, search_vectors
 
 LikenessMatrix = Doubles | csr_array
 MAX_DENSE = 2000  # models of which all pairs are looked at
 N_NEAREST = 64  # by vector, of each of more models
+PAIRS_AT_ONCE = 4096  # pairs measured at a time
 LEAST_COSINE = 0.125  # of two vectors: four deviations between strangers
 
 
@@ -30,25 +32,17 @@ def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> Likeness
     """
     if len(sketches) <= max_dense:
         return likeness(sketches)
-    rows, columns, values = [], [], []
+    rows, columns = [], []
     for start, near, cosine in nearest(search_vectors(sketches), N_NEAREST):
         for i, k in np.argwhere(cosine >= LEAST_COSINE).tolist():
             u, v = start + i, int(near[i, k])
             rows.append(min(u, v))
             columns.append(max(u, v))
     pairs = np.unique(np.array([rows, columns], dtype=np.int64).reshape(2, -1), axis=1)
-    values = [pair_likeness(sketches[u], sketches[v]) for u, v in pairs.T.tolist()]
     n = len(sketches)
-    upper = coo_array((np.array(values), (pairs[0], pairs[1])), shape=(n, n)).tocsr()
+    values = _of_pairs(sketches, pairs[0], pairs[1])
+    upper = coo_array((values, (pairs[0], pairs[1])), shape=(n, n)).tocsr()
     return csr_array(upper + upper.T)
-
-
-def square(z: LikenessMatrix, index: Sequence[int]) -> Doubles:
-    """The part of some models alone, dense."""
-    if isinstance(z, np.ndarray):
-        return z[np.ix_(index, index)]
-    part: Doubles = z[list(index), :][:, list(index)].toarray()
-    return part
 
 
 def pairs_above(
@@ -83,34 +77,45 @@ def pairs_above(
     return row[kept], column[kept], np.asarray(some.data[kept], dtype=np.float64)
 
 
-def pair_likeness(a: Sketch, b: Sketch) -> float:
-    """The same for one pair."""
-    total = variance = 0.0
-    for name, x in a.tensors.items():
-        y = b.tensors.get(name)
-        if y is None or x.block < 0 or len(x.shape) < 2 or x.matrix_shape != y.matrix_shape:
-            continue
-        p, q = common_values([x, y]).reshape(2, -1)
-        if not (np.isfinite(p).all() and np.isfinite(q).all()):
-            p, q = (np.where(np.isfinite(v), v, np.float32(0)) for v in (p, q))
-        total += float(p @ q)
-        variance += float(p @ p) * float(q @ q) / max(p.size, 1)
-    return total / float(np.sqrt(variance)) if variance > 0 else 0.0
+def _of_pairs(sketches: Sequence[Sketch], rows: Ints, columns: Ints) -> Doubles:
+    """The same for some pairs, ``(n_pairs,)``. Cost: one pass over the samples of each tensor."""
+    total, variance = np.zeros(len(rows)), np.zeros(len(rows))
+    for tensors, those in _held(sketches):
+        place = np.full(len(sketches), -1)
+        place[those] = np.arange(len(those))
+        values = common_values(tensors)
+        flat = values.reshape(len(those), -1)
+        flat = np.where(np.isfinite(flat), flat, np.float32(0))
+        norms = np.einsum("ij,ij->i", flat, flat).astype(np.float64)
+        both = np.flatnonzero((place[rows] >= 0) & (place[columns] >= 0))
+        for start in range(0, len(both), PAIRS_AT_ONCE):
+            some = both[start : start + PAIRS_AT_ONCE]
+            i, j = place[rows[some]], place[columns[some]]
+            total[some] += np.einsum("ij,ij->i", flat[i], flat[j])
+            variance[some] += norms[i] * norms[j] / max(1, flat.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Doubles = np.where(variance > 0, total / np.sqrt(variance), 0.0)
+    return found
 
 
-def likeness(sketches: Sequence[Sketch]) -> Doubles:
-    """All pairs at once. Cost: one matrix product for each tensor."""
-    n = len(sketches)
-    total, variance = np.zeros((n, n)), np.zeros((n, n))
+def _held(sketches: Sequence[Sketch]) -> Iterator[tuple[list[SketchedTensor], list[int]]]:
+    """Tensors inside blocks of equal name and shape that two models or more have, and who has."""
     holders: dict[tuple[str, tuple[int, int]], list[int]] = defaultdict(list)
     for i, sketch in enumerate(sketches):
         for name, tensor in sketch.tensors.items():
             if tensor.block >= 0 and len(tensor.shape) >= 2:
                 holders[name, tensor.matrix_shape].append(i)
     for (name, _), those in sorted(holders.items()):
-        if len(those) < 2:
-            continue
-        values = common_values([sketches[i].tensors[name] for i in those])
+        if len(those) > 1:
+            yield [sketches[i].tensors[name] for i in those], those
+
+
+def likeness(sketches: Sequence[Sketch]) -> Doubles:
+    """All pairs at once. Cost: one matrix product for each tensor."""
+    n = len(sketches)
+    total, variance = np.zeros((n, n)), np.zeros((n, n))
+    for tensors, those in _held(sketches):
+        values = common_values(tensors)
         flat = values.reshape(len(those), -1)
         flat = np.where(np.isfinite(flat), flat, np.float32(0))
         products = (flat @ flat.T).astype(np.float64)
