@@ -239,10 +239,10 @@ def _coverage(scored: Sequence[Scored]) -> list[str]:
     """How often the sets of possible parents hold the truth, and how large they are."""
     if not any(x.sets for x in scored):
         return ["No sets of possible parents have been stated."]
-    strata = [s.stratum for x in scored for s in x.sets]
+    found = [s.stratum for x in scored for s in x.sets]
     rows = [_covered("all", [x.sets for x in scored])]
     for title in BY:
-        for name, inside in strata(title, strata):
+        for name, inside in strata(title, found):
             own = [[s for s in x.sets if inside(s.stratum)] for x in scored]
             rows.append(_covered(f"{title}: {name}", own))
     header = ("members", "covered", "95 % interval over families", "median size", "mean size")
