@@ -26,6 +26,7 @@ from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
 MAX_FRAMED_BYTES = 64 << 20  # of a model that is held in memory to be brought back
+AS_NEAR = 1e-6  # difference of two distances that rounding makes
 MAX_STEPS = 2  # from one pair of models to a nearer one
 MAX_NEAREST = 32  # models of a family among which the nearest one is looked for
 NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
@@ -105,11 +106,12 @@ class _Frames:
         if entry.distance >= NEAR or (entry.back is not None and after >= FALLEN * before):
             return False
         kinds = () if entry.back is None else entry.back.kinds
+        nearest = self._nearest_to(entry.sketch, few)
         self.framed[entry.link.b] = Framed(
             sketch=entry.sketch,
             kinds=kinds,
-            reference=entry.link.a,
-            distance=entry.distance,
+            reference=nearest,
+            distance=distance(self._sketch(nearest), entry.sketch),
             record=link.record,
             is_rooted=len(there) > 1,
             group=entry.link.b,
@@ -134,6 +136,16 @@ class _Frames:
     def _far(self, those: Sequence[int], sketch: Sketch) -> list[float]:
         """How far models that stand in the frame are."""
         return [distance(self._sketch(i), sketch) for i in those]
+
+    def _nearest_to(self, sketch: Sketch, few: Sequence[int]) -> int:
+        """The nearest model; of those as near the one that has most of the same tensors."""
+        far = self._far(few, sketch)
+        own = {(x.name, x.shape) for x in sketch.tensors.values()}
+        best = [i for i, d in zip(few, far, strict=True) if d <= min(far) + AS_NEAR]
+        alike = [
+            sum((x.name, x.shape) in own for x in self._sketch(i).tensors.values()) for i in best
+        ]
+        return best[int(np.argmax(alike))]
 
     def _nearest(self, link: Look, group: Sequence[int], few: Sequence[int]) -> _Entry:
         """The pair of models through which the two groups come nearest, found step by step."""
@@ -182,13 +194,11 @@ class _Frames:
         before = distance(first.sketch, own.sketch)
         if distance(entry.sketch, sketch) > before / FALLEN + 1 - FALLEN:
             return
-        far = self._far(few, sketch)
-        nearest = int(np.argmin(far))
+        nearest = self._nearest_to(sketch, few)
+        far = distance(self._sketch(nearest), sketch)
         found = self.framed[entry.link.b]
         self._models[i] = made
-        self.framed[i] = replace(
-            found, sketch=sketch, reference=few[nearest], distance=far[nearest]
-        )
+        self.framed[i] = replace(found, sketch=sketch, reference=nearest, distance=far)
 
 
 def in_one_frame(
