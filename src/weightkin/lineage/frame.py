@@ -26,9 +26,9 @@ from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
 MAX_FRAMED_BYTES = 64 << 20  # of a model that is held in memory to be brought back
-AS_NEAR = 1e-6  # difference of two distances that rounding makes
+AS_NEAR = 1e-5  # difference of two distances that rounding makes
 MAX_STEPS = 2  # from one pair of models to a nearer one
-MAX_NEAREST = 32  # models of a family among which the nearest one is looked for
+MAX_NEAREST = 64  # models of a family among which the nearest one is looked for
 NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
 FALLEN = 0.9  # of the distance before: what was undone must have brought two models closer
 
@@ -150,8 +150,13 @@ class _Frames:
     def _nearest(self, link: Look, group: Sequence[int], few: Sequence[int]) -> _Entry:
         """The pair of models through which the two groups come nearest, found step by step."""
         entry = self._entry(link)
+        alike = [i for i in few if self._is_alike(i, link.b)]  # others show a part of the maps
+        if alike and link.a not in alike:
+            first = alike[int(np.argmin(self._far(alike, self._sketch(link.a))))]
+            entry = self._entry(Look(first, link.b, link.record))
+        pool = alike or few
         for _ in range(MAX_STEPS):
-            nearest = few[int(np.argmin(self._far(few, entry.sketch)))]
+            nearest = pool[int(np.argmin(self._far(pool, entry.sketch)))]
             far = {entry.link.b: distance(self._sketch(nearest), entry.sketch)}
             back = entry.back
             for i in group:

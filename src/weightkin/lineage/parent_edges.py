@@ -134,7 +134,10 @@ def edge_in_its_order(
 def edge_to_copy(relatives: Relatives, copies: Mapping[int, int], i: int) -> CandidateEdge:
     """The edge to a disguised copy: of several copies of one model each may be of another."""
     original = copies[i]
-    others = [x for x, u in copies.items() if u == original and x != i]
+    kinds = {x: set(relatives.framed[x].kinds) for x in copies}
+    others = [
+        x for x, u in copies.items() if u == original and x != i and kinds[x] <= kinds[i]
+    ]  # a disguise that it does not wear itself would have had to be undone
     share = COPIED / (1 + len(others))
     derivation, relation = relatives.derive(original, i, relatives.undone(original, i))
     made = Made(derivation, relation.relative_distance)

@@ -176,7 +176,7 @@ class Relatives:
         own = set(family)
         found: dict[int, int] = {}
         for i, x in self.framed.items():
-            if i in own and x.kinds and x.distance <= COPY:
+            if i in own and x.kinds and x.distance <= COPY and self._is_alike(i, x.reference):
                 found[i] = x.reference
         for i, first in found.items():
             seen = {i}
@@ -184,7 +184,12 @@ class Relatives:
                 seen.add(first)
                 first = found[first]
             found[i] = first
-        return {i: u for i, u in found.items() if u not in found}
+        return {i: u for i, u in found.items() if u not in self.framed}
+
+    def _is_alike(self, i: int, j: int) -> bool:
+        """Whether two models have the same roles and shapes."""
+        a, b = ({(x.name, x.shape) for x in self.sketch(k).tensors.values()} for k in (i, j))
+        return a == b
 
     def one_order(self, i: int, j: int) -> bool:
         """Whether the units of two members stand in one order, that is not the family's."""
