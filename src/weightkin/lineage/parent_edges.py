@@ -36,11 +36,12 @@ class View:
     measured: Measured
     derivations: Derivations
     found: Posterior
+    origins: frozenset[int]  # without a parent here, and unrelated to the others without one
 
     def candidates(self, v: int) -> list[tuple[int | str, float]]:
         """Members and the two kinds of none, the most probable first."""
         found = self.found
-        sole = float(found.sole[v])
+        sole = float(found.roots[v] if v in self.origins else found.sole[v])
         every: list[tuple[int | str, float]] = [
             (self.family[u], float(p)) for u, p in enumerate(found.edges[:, v]) if p > 0
         ]

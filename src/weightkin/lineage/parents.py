@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from weightkin.lineage.parent_edges import (
     edge_to_equal,
 )
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
-from weightkin.lineage.relatives import OnProgress, Relatives
+from weightkin.lineage.relatives import Groups, OnProgress, Relatives
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
@@ -99,17 +99,39 @@ def _tree_of(
     found = posterior(measured, pairs, merged, relatives.orders(family))
     parents = most_probable(found)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
-    view = View(relatives, tuple(family), measured, derivations, found)
-    edges: list[CandidateEdge] = []
     roots = [int(v) for v in np.flatnonzero(parents == ROOT)]
+    parted = _related_roots(relatives, family, roots, set(parents.tolist()))
+    origins = frozenset(group[0] for group in parted if len(group) == 1)
+    view = View(relatives, tuple(family), measured, derivations, found, origins)
+    edges: list[CandidateEdge] = []
     for v, u in enumerate(parents.tolist()):
         if family[v] in mixed:
             edges += _of_mixture(mixed[family[v]])
         elif u != ROOT:
             edges.append(edge_of(view, u, v))
-        elif len(roots) > 1:
-            edges.append(edge_from_unobserved(view, v, roots, -1 - n_unobserved))
-    return FamilyTree(tuple(edges), tuple(family[v] for v in roots), int(len(roots) > 1))
+    unseen = [group for group in parted if len(group) > 1]
+    for k, group in enumerate(unseen):
+        edges += (edge_from_unobserved(view, v, group, -1 - n_unobserved - k) for v in group)
+    return FamilyTree(tuple(edges), tuple(family[v] for v in roots), len(unseen))
+
+
+def _related_roots(
+    relatives: Relatives, family: Sequence[int], roots: Sequence[int], parents: Set[int]
+) -> list[list[int]]:
+    """Members without a parent, those together that a test shows to be related.
+
+    Two bases that only their mixtures join have no common ancestor. One without any child, which
+    would be left alone though a test joins it to the family, stays with the largest of them.
+    """
+    groups = Groups(roots)
+    for k, v in enumerate(roots):
+        for u in roots[:k]:
+            if not groups.are_one(u, v) and relatives.test(family[u], family[v])[1]:
+                groups.join(u, v)
+    parted = sorted(groups.all(), key=lambda group: -len(group))
+    alone = [group for group in parted[1:] if len(group) == 1 and group[0] not in parents]
+    kept = [group for group in parted if group not in alone]
+    return [kept[0] + [v for group in alone for v in group], *kept[1:]] if kept else []
 
 
 def most_probable(found: Posterior) -> Ints:
