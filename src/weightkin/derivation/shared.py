@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from weightkin.arrays import Doubles, Floats
 from weightkin.sketch.types import Sketch, SketchedTensor
-
-LEAST_KEPT = 0.02  # share of entries that must be left when zeros are taken out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +59,6 @@ def common_values(tensors: Sequence[SketchedTensor]) -> Floats:
     rows = reduce(np.intersect1d, (t.rows for t in tensors))
     columns = reduce(np.intersect1d, (t.columns for t in tensors))
     return np.stack([_sample(t, rows, columns) for t in tensors])
-
-
-def without_zeros(tensor: SharedTensor) -> SharedTensor:
-    """The tensor without the entries that are zero in some model, unless few would be left.
-
-    Where copies were pruned after training, zeros fall in different places, and differences would
-    measure where they fall.
-    """
-    is_kept = (tensor.values != 0).all(axis=0)
-    if is_kept.all() or is_kept.mean() < LEAST_KEPT:
-        return tensor
-    return replace(tensor, values=np.where(is_kept, tensor.values, np.float32(0)))
 
 
 def grams(tensors: Sequence[SharedTensor]) -> Doubles:

@@ -66,7 +66,6 @@ class Framed:
     reference: int  # the nearest member of those that stood in the frame before
     distance: float  # mean relative distance of the matrices to it, afterwards
     record: Comparison | None  # says that the two groups are related; None: an aligned test did
-    is_rooted: bool  # whether the reference has relatives of its own order
     group: int  # the member through which this one came: those with the same one share an order
 
 

@@ -113,7 +113,6 @@ class _Frames:
             reference=nearest,
             distance=distance(self._sketch(nearest), entry.sketch),
             record=link.record,
-            is_rooted=len(there) > 1,
             group=entry.link.b,
         )
         if entry.back is not None:

@@ -31,10 +31,9 @@ LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 
 @dataclass(frozen=True, slots=True)
 class FamilyTree:
-    """Edges of one family, its members without a parent here, and how many ancestors are unseen."""
+    """Edges of one family, and how many ancestors are unseen."""
 
     edges: tuple[CandidateEdge, ...]
-    roots: tuple[int, ...]
     n_unobserved: int
 
 
@@ -78,7 +77,7 @@ def _tree_of(
 ) -> FamilyTree:
     """The same without members that are copies of others in disguise."""
     if len(family) < 2:
-        return FamilyTree((), tuple(family), 0)
+        return FamilyTree((), 0)
     own = relatives.in_one_scheme(family)
     measured, pairs = measure(own)
     derivations = Derivations(relatives, family)
@@ -112,7 +111,7 @@ def _tree_of(
     unseen = [group for group in parted if len(group) > 1]
     for k, group in enumerate(unseen):
         edges += (edge_from_unobserved(view, v, group, -1 - n_unobserved - k) for v in group)
-    return FamilyTree(tuple(edges), tuple(family[v] for v in roots), len(unseen))
+    return FamilyTree(tuple(edges), len(unseen))
 
 
 def _related_roots(
