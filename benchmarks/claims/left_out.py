@@ -4,7 +4,7 @@
     python -m benchmarks.claims.left_out calibration 20      fewer, of another half
 
 Only agreement is computed; no truth is looked at. The other members of a family are registered, the
-model that was left out is traced, and its edges are held against those of `tree` of all members.
+model that was left out is traced, and its edges are compared with those of `tree` of all members.
 """
 
 from __future__ import annotations

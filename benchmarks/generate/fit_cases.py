@@ -17,12 +17,11 @@ from zoo.genealogies.kept import KeptFamily
 from benchmarks.generate.genealogy_answers import BUILD, families, same_values
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.formats import model_from_arrays
-from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import gather
 from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.images import Derivations
 from weightkin.lineage.member_measures import Measured
-from weightkin.lineage.mixtures import merge_edges, mixture_features
+from weightkin.lineage.mixtures import merges_by_child, mixture_features
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
 from weightkin.lineage.parents import IMAGE
@@ -101,12 +100,9 @@ def _components(number: int, family: KeptFamily) -> Iterator[Component]:
 def _mixtures(
     relatives: Relatives, pool: Sequence[int], ids: Sequence[str]
 ) -> list[tuple[str, np.ndarray, list[str]]]:
-    by_child: dict[int, list[CandidateEdge]] = {}
-    for edge in merge_edges(relatives, pool):
-        by_child.setdefault(edge.child, []).append(edge)
     return [
         (ids[child], mixture_features(edges), [ids[e.parent] for e in edges])
-        for child, edges in by_child.items()
+        for child, edges in merges_by_child(relatives, pool).items()
     ]
 
 

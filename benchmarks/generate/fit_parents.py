@@ -45,7 +45,7 @@ SIZES = (4, 7, 1 << 30)  # members up to which families have powers of their own
 COVERED = 0.95
 RIDGE = 0.1
 AS_SAID = [[1 << 30, [0.0, 1.0], [0.0, 1.0]]]
-N_LEVELS = 10  # steps in which stated probabilities are held against what was right
+N_LEVELS = 10  # steps in which stated probabilities are compared with what was right
 MOST_SURE = 0.995  # that a probability of one becomes
 
 

@@ -19,15 +19,9 @@ EdgePath = tuple[FamilyEdge, ...]
 Onward = Callable[[str], Iterable[tuple[str, FamilyEdge]]]  # the next nodes, and the edges there
 
 
-def chance(edge: FamilyEdge) -> float:
-    """Probability of an edge: of the parent, or of the direction where only that is known."""
-    known = edge.parent_probability
-    return edge.direction_probability if known is None else known
-
-
 def chance_of_all(path: EdgePath) -> float:
     """Probability of every step of a path, taken as independent."""
-    return prod(map(chance, path))
+    return prod(edge.probability for edge in path)
 
 
 @dataclass(frozen=True)

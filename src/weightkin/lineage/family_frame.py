@@ -17,7 +17,7 @@ from weightkin.derivation.pairing import TensorPair, pair_tensors
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import SketchedTensor
 
-MOST_ASKED = 3  # members of the frame that a member of another layout is held against
+MOST_ASKED = 3  # members of the frame that one of another layout is compared with
 LEAST_KEPT = 0.5  # share of the units of a matrix that must be found again
 OUTSIDE = "'"  # after the stack of what has no place in the frame
 

@@ -1,7 +1,7 @@
-"""A family graph that grows: one family is laid out anew, and nothing else is looked at.
+"""A family graph that grows: one family is computed anew, and nothing else is looked at.
 
 Search vectors name the models that may be related, a test says which are, and the whole family of
-a newcomer is laid out again with it. Where that is too large, only its nearest members are, without
+a newcomer is computed again with it. Where that is too large, only its nearest members are, without
 any direction.
 """
 
@@ -18,7 +18,7 @@ from weightkin.sketch import Sketch
 
 
 def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> FamilyGraph:
-    """Put families that were laid out anew into a graph, in place of those there.
+    """Put families that were computed anew into a graph, in place of those there.
 
     A hidden copy whose relation to the others nothing shows this time stays where it was.
 
@@ -29,7 +29,7 @@ def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> 
     part : FamilyGraph
         Whole families of it, with what is new in them.
     names : collection of str
-        What was to be laid out: nodes of the part, their duplicates, and what could not be read.
+        What was to be computed: nodes of the part, their duplicates, and what could not be read.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def without(graph: FamilyGraph, gone: Collection[str]) -> FamilyGraph:
 
 
 def opened(graph: FamilyGraph) -> FamilyGraph:
-    """Leave the directions of all edges open: a part of a family was laid out."""
+    """Leave the directions of all edges open: a part of a family was computed."""
     n = sum(node.observed for node in graph.nodes) - 1
     said = clue("nearest-of-family", n=n)
 

@@ -69,6 +69,14 @@ def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge
     return edges
 
 
+def merges_by_child(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[CandidateEdge]]:
+    """The same, the edges into each mixture together."""
+    found: dict[int, list[CandidateEdge]] = {}
+    for edge in merge_edges(relatives, pool):
+        found.setdefault(edge.child, []).append(edge)
+    return found
+
+
 def _nearest(inner: Doubles) -> list[list[int]]:
     """Of each model the nearest others, in ascending order: parents of a mixture are near it."""
     norms = np.einsum("tii->ti", inner)

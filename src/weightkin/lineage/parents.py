@@ -11,7 +11,7 @@ from weightkin.arrays import Ints
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.images import Derivations
-from weightkin.lineage.mixtures import merge_edges, mixture_features
+from weightkin.lineage.mixtures import merges_by_child, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
 from weightkin.lineage.parent_edges import (
     View,
@@ -145,11 +145,8 @@ def most_probable(found: Posterior) -> Ints:
 
 def mixtures_of(relatives: Relatives, pool: Sequence[int]) -> dict[int, list[CandidateEdge]]:
     """Edges into the members of a pool that are mixtures, with the probability of each."""
-    by_child: dict[int, list[CandidateEdge]] = {}
-    for edge in merge_edges(relatives, pool):
-        by_child.setdefault(edge.child, []).append(edge)
     found = {}
-    for child, edges in by_child.items():
+    for child, edges in merges_by_child(relatives, pool).items():
         odds = mixture_features(edges) @ np.array(fitted().merged)
         sure = [float(p) for p in 1.0 / (1.0 + np.exp(-odds))]
         if min(sure) >= LEAST_MIXTURE:

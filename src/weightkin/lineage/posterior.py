@@ -151,7 +151,7 @@ def weighed(
     merged: Sequence[Mixed] = (),
     orders: Doubles | float = 1.0,
 ) -> Posterior:
-    """Both passes, before what was stated is held against how often it was right."""
+    """Both passes, before what was stated is compared with how often it was right."""
     first, second = fitted().passes
     found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
     again = {**features, **second_look(around, found.edges, found.roots)}

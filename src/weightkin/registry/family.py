@@ -2,8 +2,8 @@
 
 Nodes are contents, named after the model that was registered first. A graph may lack models: those
 that no question was about since they were added. A question about one has its whole family laid
-out, and nothing else. `family` lays out all that is missing; everything is laid out anew where that
-is more than a quarter of all, or a family is too large to be laid out for each.
+out, and nothing else. `family` lays out all that is missing; everything is computed anew where that
+is more than a quarter of all, or a family is too large to be computed for each.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from weightkin.registry.sealed import SealedStore
 from weightkin.registry.slots import Slot, lost_nodes, slots_of, unused
 from weightkin.registry.stores import store_of
 
-GROWN = 0.25  # share of newcomers from which everything is laid out anew
+GROWN = 0.25  # share of newcomers from which everything is computed anew
 
 
 def family(
@@ -109,7 +109,7 @@ def current(
     if old is not None and old.parameters.get("imported"):
         old = None  # `tree` shows it as such; a place in it is nothing that was found here
     if before is not None and (before.alpha, before.seed) == (alpha, seed):
-        old = before  # with what was laid out since
+        old = before  # with what was computed since
     graph = None if old is None else _cleaned(old, held)
     return empty(alpha, seed, len(held)) if graph is None else graph
 
@@ -131,7 +131,7 @@ def settled(
     Returns
     -------
     FamilyGraph, frozenset of int or None
-        None where the family is too large to be laid out for one question.
+        None where the family is too large to be computed for one question.
     """
     groups = groups_of(graph, held)
     paid = graph.alpha / max(1, len(held) * (len(held) - 1) // 2)

@@ -1,4 +1,4 @@
-"""Families laid out from what a registry holds, and put into a graph of all of it."""
+"""Families computed from what a registry holds, and put into a graph of all of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def laid_out(
     store : SealedStore
         Where the sketches are.
     names : mapping
-        What is laid out, by the ids of the nodes.
+        What is computed, by the ids of the nodes.
     alpha, seed : float, int
         Level and seed of the graph.
     newcomer : Newcomer, optional
@@ -112,7 +112,7 @@ def laid_out_again(
     slots: Collection[int],
     newcomer: Newcomer | None = None,
 ) -> FamilyGraph:
-    """A graph with some contents, whole families with all that is new in them, laid out anew.
+    """A graph with some contents, whole families with all that is new in them, computed anew.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def laid_out_again(
     graph : FamilyGraph
         Of the registry.
     slots : collection of int
-        What is laid out.
+        What is computed.
     newcomer : Newcomer, optional
         A model that is not registered, named by an id that no node has.
 

@@ -20,7 +20,7 @@ from weightkin.registry.searching import LEAST_INVARIANT
 from weightkin.registry.slots import Sketches, Slot
 from weightkin.sketch import Sketch
 
-MOST_AGAIN = 128  # members of a family that is laid out for one question
+MOST_AGAIN = 128  # members of a family that is computed for one question
 Groups = Mapping[int, frozenset[int]]  # of each slot in a graph, the slots of its family there
 Near = tuple[int, int, bool]  # a slot, a member that it is near, and whether only weights show it
 LEAST = ((ALIGNED, LEAST_COSINE), (INVARIANT, LEAST_INVARIANT))
@@ -78,7 +78,7 @@ def family_of(
 
 
 def is_too_large(family: Collection[int]) -> bool:
-    """Whether a family is not laid out for one question."""
+    """Whether a family is not computed for one question."""
     return len(family) > MOST_AGAIN
 
 

@@ -1,6 +1,6 @@
 """The place of a model in its whole family, in the graph of the registry.
 
-Only where a family is too large to be laid out for one question are its nearest members alone, and
+Only where a family is too large to be computed for one question are its nearest members alone, and
 then no direction is stated.
 """
 
@@ -24,7 +24,7 @@ from weightkin.registry.searching import Compared
 from weightkin.registry.slots import Slot, unused
 from weightkin.sketch import Sketch
 
-MOST_PLACED = 14  # relatives that are laid out where the family is too large, the nearest
+MOST_PLACED = 14  # relatives that are computed where the family is too large, the nearest
 QUERY_NODE = "query"
 
 
@@ -50,7 +50,7 @@ def place(
     -------
     Placed, FamilyGraph
         No node where it has no relatives and is not registered; and the graph with the whole family
-        of the registered relatives, as far as that could be laid out.
+        of the registered relatives, as far as that could be computed.
     """
     near = [x for x in found.relatives if x.verdict == "dependent"]
     related = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
@@ -120,6 +120,6 @@ def _placed(
 
 
 def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
-    """What is laid out: everything there is of a small model, the weights of a hidden one."""
+    """What is computed: everything there is of a small model, the weights of a hidden one."""
     model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)

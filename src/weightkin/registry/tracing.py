@@ -30,7 +30,7 @@ class Traced:
     matches: Mapping[str, Sequence[int]]  # models that each declared parent may mean
     first: str  # the one registered first
     graph: FamilyGraph  # of the registry
-    is_new: bool  # a family was laid out
+    is_new: bool  # a family was computed
 
 
 def traced(
