@@ -111,6 +111,7 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.config = joined.config or part.config
         joined.facts = joined.facts or part.facts
         joined.headers += part.headers
+        joined.claims += part.claims
         if len(names) == 1:
             joined.metadata = part.metadata
     if first_error and not joined.tensors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 
@@ -17,6 +17,19 @@ from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
 
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Bytes of a file that belong to no tensor, and what a reader knows them to be.
+
+    What neither a tensor nor a claim holds is unread: nothing is called the rest of a file.
+    """
+
+    file: File
+    spans: Spans
+    state: Literal["container", "not-weights", "unread"]
+    code: str = ""  # one of `records.codes.REASONS`; empty for the container
 
 
 @dataclass(slots=True)
@@ -32,6 +45,7 @@ class Contents:
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     files: list[File] = field(default_factory=list)  # beside it, which hold values
+    claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
 
 
 class SketchFound(UnreadableModel):
