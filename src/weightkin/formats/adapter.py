@@ -122,7 +122,8 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
             tensors[target] = replace(info, name=target)
         else:
             tensors[target] = replace(tensors[target], packed="")
-    stored = FileStorage(contents.places, [*files, config_file])
+    whole = None if adapter.file else folder
+    stored = FileStorage(contents.places, [*files, config_file], contents.claims, whole)
     return replace(
         base,
         source=source,
