@@ -52,6 +52,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("non-finite-rows", "non-finite-sample"), ()),
     "non-finite-tensors": ("n", "n_tensors"),
     "zero-rows": (),
+    **dict.fromkeys(("no-tested-axis", "no-counterpart"), ()),
     # tests that would prove nothing
     "order-carries-meaning": ("a", "b"),
     "formula-behind": ("role", "rule", "model"),
@@ -156,6 +157,9 @@ EVIDENCE: Mapping[str, Names] = {
     "turned-rows": (),
     "rows-reordered": ("roles",),
     "one-holds-other": (),
+    "shared-networks": ("parts",),
+    "equal-after-rounding": ("dtype",),
+    "noise-bits": ("parent", "child"),
     "equal-sample": (),
     "equal-all": (),
     # merges

@@ -119,6 +119,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "non-finite-sample": "non-finite values in the sample",
     "non-finite-tensors": "{n} of {n_tensors} tensors contain non-finite values and were left out",
     "zero-rows": "all rows read are zero",
+    "no-tested-axis": "on no axis that a test could use",
+    "no-counterpart": "nothing of its role in the other model",
     "order-carries-meaning": lambda x: f"the unit order is not random in either model {_both(x)}",
     "formula-behind": "{role}: values depend on the unit index ({rule}) in {model}, so they were "
     "probably initialised by a formula, which the other model may have used too",
