@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter import label_of, with_adapter
-from weightkin.formats.adapter_merge import is_adapter
+from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config

@@ -18,7 +18,7 @@ from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.stage import block_name
 from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
-from weightkin.formats.adapter_merge import Merged
+from weightkin.formats.adapter_deltas import CHANGES
 from weightkin.formats.computed import ComputedStorage
 from weightkin.policy.covered import n_beside
 from weightkin.records import Comparison, Skipped, left_out
@@ -160,9 +160,9 @@ def _rows_of(model: Model, role: str) -> int:
 def _in_factors(storage: Storage) -> int:
     if not isinstance(storage, ComputedStorage):
         return 0
-    recipes = [x for x in storage.recipes.values() if isinstance(x, Merged)]
+    recipes = [x for x in storage.recipes.values() if isinstance(x, CHANGES)]
     inner = storage.inner.base if isinstance(storage.inner, Joined) else storage.inner
-    return sum(x.rank * sum(x.shape) for x in recipes) + _in_factors(inner)
+    return sum(x.n_factors for x in recipes) + _in_factors(inner)
 
 
 def n_parameters(model: Model) -> int:
