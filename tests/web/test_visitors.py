@@ -1,14 +1,14 @@
 """Claim: visitors see no folder of this machine, whatever they ask, and open none."""
 
 import json
-import sqlite3
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from tests.registry.sealed import reseal
+from tests.lineage.simulated import base, trained_on
+from tests.registry.conftest import write
 from tests.web import slow
-from tests.web.conftest import copy_of
 from weightkin import Registry
 from weightkin.formats import open_model
 from weightkin.web.app import make_app
@@ -22,27 +22,34 @@ PAGES = ("/", "/models/1", "/models/2", "/family", "/jobs", "/compare", "/models
 
 
 @pytest.fixture(scope="module")
-def path(filled, tmp_path_factory):
-    """A registry where a source has a space in it, and a declared parent is a path."""
-    copied = copy_of(filled, tmp_path_factory.mktemp("my models"))
-    source, parents = "/srv/my models/secret place/llama-b", json.dumps(["/srv/hidden/base"])
-    with sqlite3.connect(copied) as connection:
-        connection.execute("UPDATE models SET source = ? WHERE name = 'llama-b'", (source,))
-        connection.execute("UPDATE models SET parents = ? WHERE id = 2", (parents,))
-    reseal(copied)
-    return copied
+def models(tmp_path_factory):
+    """A model and its child, in a folder with a space, and a parent that is declared as a path."""
+    folder = tmp_path_factory.mktemp("my models")
+    rng = np.random.default_rng(5)
+    root = base(rng)
+    write(folder / "secret place" / "root", root)
+    child = write(folder / "secret place" / "child", trained_on(root, rng))
+    (child / "README.md").write_text("---\nbase_model: /srv/hidden/base\n---\n")
+    return folder / "secret place"
+
+
+@pytest.fixture(scope="module")
+def path(models, tmp_path_factory):
+    found = tmp_path_factory.mktemp("my registry") / "r.sqlite"
+    Registry(found).add([models / "root", models / "child"])
+    return found
 
 
 @pytest.fixture(scope="module")
 def desk(path):
     with open_desk(path, work=slow.for_ever) as found:
-        first, other, *_ = Registry(path).list()
-        for job, kind in ((found.trace(first), "trace"), (found.family(), "family"),
-                          (found.compare(first, other), "compare"),
-                          (found.descendants(first), "descendants")):  # fmt: skip
-            found.jobs.end(job.id, "done", record=work(kind, job.asked, lambda _: None))
-        job = found.trace(other)
-        found.jobs.end(job.id, "failed", f"{path}: cannot be used")
+        first, other = Registry(path).list()
+        jobs = (found.trace(other), found.family(), found.compare(first, other),
+                found.descendants(first))  # fmt: skip
+        for job in jobs:
+            record = work(job.kind, job.asked, lambda _: None)
+            found.jobs.end(job.id, "done", record=record)
+        found.jobs.end(found.trace(first).id, "failed", f"{path}: cannot be used")
         yield found
 
 
@@ -56,7 +63,7 @@ def client(desk, request):
 def answers(client):
     for where in PAGES:
         yield where, client.get(where)
-    for where in ("/models", "/models/1", "/models/1/trace", "/family", "/jobs", "/jobs/5"):
+    for where in ("/models", "/models/2", "/models/2/trace", "/family", "/jobs", "/jobs/5"):
         yield where, client.get(f"/api{where}")
     for job in (1, 2, 3, 4):
         yield job, client.get(f"/api/jobs/{job}/record")
@@ -64,23 +71,23 @@ def answers(client):
 
 
 def test_visitors_see_no_folders(client, path, models):
-    hidden = [str(path.parent), str(models), "secret place", "/srv", "my models"]
+    hidden = [str(path.parent), str(models), "secret place", "/srv", "my models", "my registry"]
     for where, answer in answers(client):
         assert answer.status_code == 200, where
         assert not [x for x in hidden if x in answer.text], where
-    assert client.get("/api/models").json()["models"][0]["source"] == "llama-a"
+    assert client.get("/api/models").json()["models"][0]["source"] == "root"
 
 
 def test_visitors_cannot_guess_folders(client, path, models):
-    for query in (str(models), "secret place", "/srv/my"):
+    for query in (str(models), "secret place", "/my"):
         assert client.get("/api/models", params={"query": query}).json()["n_found"] == 0
-    asked = {"a": str(models / "llama-a"), "b": str(models / "llama-c")}
+    asked = {"a": str(models / "root"), "b": str(models / "child")}
     assert "No model has this name" in client.post("/compare", data=asked).text
 
 
 def test_the_owner_sees_them(desk, models):
     client = TestClient(make_app(desk), base_url=HERE)
-    assert client.get("/api/models").json()["models"][0]["source"] == str(models / "llama-a")
+    assert client.get("/api/models").json()["models"][0]["source"] == str(models / "root")
     assert str(models) in client.get("/models/1").text
 
 

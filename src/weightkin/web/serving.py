@@ -26,7 +26,7 @@ from weightkin.web.guard import MOST_HEAD, RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
-from weightkin.web.uploads import tidy
+from weightkin.web.uploads import is_about, tidy
 from weightkin.web.work import work
 
 MOST_PORT = 65535
@@ -140,7 +140,8 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         stack.callback(jobs.close)
         tidying = partial(tidy, uploads, jobs)
         tidying()  # what was left by a server that was killed
-        runner = Runner(jobs, work, workers, tidying)
+        is_ours = partial(is_about, registry.resolve(), uploads)
+        runner = Runner(jobs, work, workers, after=tidying, is_ours=is_ours)
         stack.callback(runner.close)
         yield JobService(registry.resolve(), jobs, runner, uploads)
 
