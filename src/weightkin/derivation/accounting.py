@@ -41,7 +41,10 @@ def accounting_of(
     """
     own = smaller_of(models)
     sketch, other = shared.common.sketches[own], shared.common.sketches[1 - own]
-    found = (shared.found.a, shared.found.b)[own]
+    rounded = shared.common.rounded
+    is_rounded = rounded is not None and rounded.found.is_part
+    equal = rounded.found if rounded is not None and is_rounded else shared.found
+    found = (equal.a, equal.b)[own]
     total = n_parameters(models[own])
     sizes = _sizes(sketch, total)
     n: dict[str, float] = defaultdict(float)

@@ -102,6 +102,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    "shared-part": ("parts",),
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
     **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),

@@ -13,6 +13,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.growing import opened
 from weightkin.records.family import FamilyGraph
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Among
 from weightkin.registry.family import settled
 from weightkin.registry.layout import Newcomer, groups_of, laid_out, laid_out_again
@@ -52,7 +53,7 @@ def place(
         No node where it has no relatives and is not registered; and the graph with the whole family
         of the registered relatives, as far as that could be computed.
     """
-    near = [x for x in found.relatives if x.verdict == "dependent"]
+    near = [x for x in found.relatives if x.verdict == "dependent" and is_lineage(x.summary.kind)]
     related = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
     own = found.slot
     known = groups_of(graph, held)
