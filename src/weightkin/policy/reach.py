@@ -20,7 +20,7 @@ from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_deltas import CHANGES
 from weightkin.formats.computed import ComputedStorage
-from weightkin.policy.covered import n_beside
+from weightkin.formats.ledger import n_outside
 from weightkin.records import Comparison, Skipped, left_out
 from weightkin.sketch.stand_in import n_parameters, sketch_behind
 
@@ -95,7 +95,7 @@ class Submitted:
     @cached_property
     def _beside(self) -> int:
         """Bytes outside tensors, and of the factors of an adapter."""
-        outside = max(0, n_beside(self.model.storage) - FREE)
+        outside = max(0, n_outside(self.model.storage) - FREE)
         return outside + A_FACTOR * _in_factors(self.model.storage)
 
     @cached_property

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from weightkin.records.built import OneOf
+from weightkin.records.byte_codes import OF_BYTES
 
 Names = tuple[str, ...]
 Pattern = dict[str, Any]  # ``pattern``, one of `PATTERNS`, with its data
@@ -103,6 +104,7 @@ REASONS: Mapping[str, Names] = {
     "no-weights": (),
     "too-many-alone": (),
     "shared-part": ("parts",),
+    **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
     **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
@@ -239,6 +241,7 @@ FINDINGS: Mapping[str, Names] = {
     # what was not read
     "declaration-unread": ("error",),
     "model-unread": ("tensors", "n_more"),
+    "bytes-unread": ("files", "reason", "n_more"),
     "sketch-only": (),
     "source-unread": ("error",),
     "no-registry": ("rules",),
