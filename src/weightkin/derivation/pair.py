@@ -88,7 +88,7 @@ def compare_pair(pair: Pair) -> Comparison:
         parameters=_parameters(pair, ran),
         seed=pair.settings.seed,
         version=__version__,
-        incomplete=any(model.is_partial for model in pair.models) or other.is_capped,
+        incomplete=not shared.is_read or other.is_capped,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
     )
