@@ -97,6 +97,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "damaged-entry": "damaged ({error}); remove it by its number and add the model again",
+    "damaged-found": "damaged ({error}); it is not used, and computed again by the next question",
+    "damaged-job": "damaged ({error}); give the sources of interrupted jobs to `add` again",
+    "damaged-database": "damaged ({error}); restore the registry with the folder beside it from a "
+    "copy, or add the models to a new one",
+    "registry-damaged": "its entry is damaged (see `weightkin verify --registry FILE`)",
+    "source-not-opened": "only an imported file or a sketch says where its weights are",
     "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
     "model again",
     "weights-changed": "the weights have changed since it was registered",

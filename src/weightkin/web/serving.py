@@ -77,7 +77,8 @@ def serve(
         service = stack.enter_context(open_desk(registry, work=work, workers=workers))
         token = "" if is_loopback(host) else secrets.token_urlsafe(32)
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
-        config = configured(make_app(service, names=known, token=token))
+        app = make_app(service, names=known, token=token, has_visitors=bool(names))
+        config = configured(app)
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if token:
