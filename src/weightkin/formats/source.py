@@ -103,7 +103,9 @@ def _model(chosen: Chosen) -> Model:
         for key, place in contents.places.items()
     }
     stored = FileStorage(places, [*files, *config_files])
-    tensors, recipes, unpacking = unpack(infos, stored, config)
+    tensors, recipes, unpacking = (
+        (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
+    )
     recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
     if not tensors:
         raise unreadable(where, unpacking[0].why)

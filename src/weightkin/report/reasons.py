@@ -84,6 +84,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "program-text": "the text of a program",
     "zip-entry": "an entry of the zip archive that torch does not write",
     "unused-storage": "a storage that no tensor uses",
+    "text-elements": "elements that are texts",
+    "unknown-field": "a field that is not known, or too long for what it is",
     "plain-values": "a pickle with many numbers or texts beside its tensors",
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
