@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from weightkin.formats.byte_pieces import touched
 from weightkin.formats.folder import Chosen, read_chosen
-from weightkin.policy.covered import _touched
 from weightkin.sources.local import folder_around
 
 
@@ -16,10 +16,9 @@ def account(path: Path) -> Counter[str]:
     (file,) = [x for x in files if x.path == path]
     state = np.zeros(file.size, dtype=object)
     state[:] = "nothing"
-    for place in contents.places.values():
-        if place.file.path == path:
-            for start, stop in _touched(place, 1 << 20).tolist():
-                state[start:stop] = "payload"
+    places = [x for x in contents.places.values() if x.file.path == path]
+    for start, stop in touched(places).tolist():
+        state[start:stop] = "payload"
     for claim in contents.claims:
         if claim.file.path == path:
             for start, stop in claim.spans:

@@ -12,6 +12,7 @@ from weightkin.formats.table import FORMATS, begun_as, format_of, is_model
 SOURCE = Path(weightkin.__file__).parent
 # a reader checks the first bytes of its own format; `ranks` knows names of pieces
 OWN = {"table", "torch_zip", "zip_archive", "torch_legacy", "gguf_file", "ranks"}
+OWN |= {"hdf5_blocks", "numpy_file"}
 NAMES = {
     "model.safetensors": "standard",
     "Pytorch_Model.BIN": "standard",
@@ -26,7 +27,9 @@ NAMES = {
     "optimizer-00001-of-00002.pt": "trainer",
     "rng_state_3.pth": "trainer",
     "config.json": "",
-    "weights.h5": "",
+    "weights.h5": "weights",
+    "model.json": "standard",
+    "tokenizer_model.json": "",
     "adapter_model.txt": "",
 }
 

@@ -1,4 +1,4 @@
-"""PEFT adapters: ``base+adapter`` is the base with every delta added, row by row.
+"""Adapters: ``base+adapter`` is the base with every delta added, row by row.
 
 An adapter alone is no model: its delta is tied to the base's unit order, so that nothing in it can
 be tested without the base.
@@ -6,6 +6,7 @@ be tested without the base.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +16,22 @@ from typing import Any
 import numpy.typing as npt
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.adapter_merge import OWN, Replaced, recipes_of
+from weightkin.formats.adapter_deltas import OWN
+from weightkin.formats.adapter_groups import merged
+from weightkin.formats.adapter_names import is_adapter, needs_config
 from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.finder import ADAPTER_CONFIG, ADAPTERS
 from weightkin.formats.folder import Chosen, read_files
 from weightkin.formats.model import Model, Storage
 from weightkin.formats.safetensors_file import read_json
 from weightkin.formats.storage import FileStorage
-from weightkin.sources.files import Folder, Spans
+from weightkin.sources.files import File, Folder, Spans
 from weightkin.sources.local import LocalFile, readable
 from weightkin.text import shown, unreadable
 
 MAX_ADAPTER_CONFIG = 1 << 20  # bytes
+PIPELINE = ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")  # of diffusers
 _COMMON = re.compile(
     r"checkpoint-[0-9]+|adapter(?:_model)?|lora|final|last|best|outputs?", re.ASCII
 )
@@ -82,7 +87,7 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     base : Model
         An open model, no sketch.
     adapter : Chosen
-        The adapter; where no file is named, the first that PEFT would look for is read.
+        The adapter; where no file is named, the first that its library would look for is read.
     parts : tuple of str
         Sources of what the base is made of.
 
@@ -97,43 +102,62 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         No adapter, one of a kind that is not computed, or one of another base.
     """
     parts, folder = (*parts, adapter.source), adapter.folder
-    source = "+".join(parts)
-    held = adapter.file or next((x for x in ADAPTERS if x in folder.names), None)
-    if held == ADAPTER_CONFIG:
-        what = f"the config of an adapter, not its weights; name its folder or {ADAPTERS[0]}"
-        raise unreadable(folder.path / held, what)
-    if held is None or ADAPTER_CONFIG not in folder.names:
-        inside = _adapters_inside(folder)
-        what = f"not an adapter (needs {ADAPTER_CONFIG} and {ADAPTERS[0]})"
-        if inside:
-            what = f"the adapters are in subfolders; name one of them ({inside})"
-        raise unreadable(folder.path, what)
-    config_file = folder.open_file(ADAPTER_CONFIG)
-    if config_file.size > MAX_ADAPTER_CONFIG:
-        what = f"too large ({config_file.size} bytes, at most {MAX_ADAPTER_CONFIG})"
-        raise unreadable(config_file.path, what)
-    config = read_json(config_file, "config", 0, config_file.size)
+    held = adapter.file or next((x for x in (*ADAPTERS, *PIPELINE) if x in folder.names), None)
+    if held is None or held == ADAPTER_CONFIG:
+        raise _not_named(folder, held)
     contents, files = read_files([held], folder.open_file)
-    recipes = recipes_of(base, contents.tensors, config, folder.path / held)
+    if not is_adapter(contents.tensors) and not _is_named(held, folder):
+        raise unreadable(folder.path / held, "not an adapter: it holds no factors")
+    config_file = None
+    if needs_config(contents.tensors):
+        config_file = _config_of(folder, held)
+        files = [*files, config_file]
+    whole = None if adapter.file else folder
+    stored = FileStorage(contents.places, files, contents.claims, whole)
+    recipes, left = merged(base, contents, stored, config_file, folder.path / held)
     tensors = {name: base.tensors[name] for name in base.tensors}
     for target, recipe in recipes.items():
-        if isinstance(recipe, Replaced):
-            info = contents.tensors[recipe.name.removeprefix(OWN)]
-            tensors[target] = replace(info, name=target)
-        else:
-            tensors[target] = replace(tensors[target], packed="")
-    stored = FileStorage(contents.places, [*files, config_file])
+        info = tensors[target]
+        n_bytes = math.prod(recipe.shape) * NUMPY[info.dtype].itemsize
+        tensors[target] = replace(info, shape=recipe.shape, n_bytes=n_bytes, packed="")
     return replace(
         base,
-        source=source,
+        source="+".join(parts),
         revision=None,  # of a part on a hub it is in the source, which can be opened again
         name=f"{base.name}+{adapter.name}",
         tensors={key: tensors[key] for key in sorted(tensors)},
         storage=ComputedStorage(Joined(base.storage, stored), recipes),
-        problems=(*base.problems, *contents.problems),
+        problems=(*base.problems, *contents.problems, *left),
         headers=(*base.headers, *contents.headers),
         parts=parts,
     )
+
+
+def _is_named(name: str, folder: Folder) -> bool:
+    """Whether a file has the name that PEFT gives, and its config beside it."""
+    return name in ADAPTERS and ADAPTER_CONFIG in folder.names
+
+
+def _not_named(folder: Folder, held: str | None) -> UnreadableModel:
+    """Why nothing in a folder is an adapter that could be read."""
+    if held is not None:
+        what = f"the config of an adapter, not its weights; name its folder or {ADAPTERS[0]}"
+        return unreadable(folder.path / held, what)
+    what = f"not an adapter (needs {ADAPTER_CONFIG} and {ADAPTERS[0]})"
+    if inside := _adapters_inside(folder):
+        what = f"the adapters are in subfolders; name one of them ({inside})"
+    return unreadable(folder.path, what)
+
+
+def _config_of(folder: Folder, held: str) -> File:
+    if ADAPTER_CONFIG not in folder.names:
+        what = f"an adapter without its config (needs {ADAPTER_CONFIG} and {ADAPTERS[0]})"
+        raise unreadable(folder.path / held, what)
+    file = folder.open_file(ADAPTER_CONFIG)
+    if file.size > MAX_ADAPTER_CONFIG:
+        what = f"too large ({file.size} bytes, at most {MAX_ADAPTER_CONFIG})"
+        raise unreadable(file.path, what)
+    return file
 
 
 def _adapters_inside(folder: Folder) -> str:

@@ -1,258 +1,280 @@
-"""What merging a PEFT adapter into its base does to each tensor, as recipes computed row by row.
+"""What merging an adapter into its base does to each tensor, as recipes computed row by row.
 
-Options that change values are computed or refused; a delta finds the tensor it belongs to whatever
-prefix the base or the adapter has.
+The formulas are those of PEFT's own merge, and of LyCORIS, kohya and diffusers for their files.
+What is not computed is refused by its name.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from weightkin.formats.computed import Index, Recipe, stored_columns, stored_rows, stored_whole
-from weightkin.formats.dtypes import NUMPY, to_float32
-from weightkin.formats.finder import ADAPTER_CONFIG
-from weightkin.formats.model import Model, Storage, TensorInfo
+from weightkin.formats.adapter_deltas import OWN, Changed, Replaced, RowsReplaced, Scaled, Stored
+from weightkin.formats.adapter_factors import (
+    FACTORS,
+    MAX_RANK,
+    Factors,
+    delta_of,
+    n_factors,
+    rank_of,
+)
+from weightkin.formats.adapter_names import BIAS, IA3, MAGNITUDE, TOKENS, UNKNOWN, WHOLE, Part
+from weightkin.formats.adapter_options import Options
+from weightkin.formats.adapter_targets import WEIGHT, Targets
+from weightkin.formats.computed import Recipe
+from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.model import Model, TensorInfo
 from weightkin.text import located, quoted, unreadable
 
-OWN = "adapter:"  # before the names of an adapter's tensors
-MAX_RANK = 1 << 14
-MAX_PATTERNS = 10_000  # rows of alpha_pattern
-MAX_DOTS = 8  # at which a prefix of a name may end
-_KEEPS_BASE = (None, True, False, "gaussian", "eva", "orthogonal")  # starts that leave it as it is
-_EXPRESSION = frozenset("\\[](){}*+?|^$")  # what names of modules do not hold
-_FACTOR = re.compile(
-    r"^(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.[^.]+)?(?:\.weight)?$"
-)
-_FACTOR_BIAS = re.compile(r"\.lora_[AB](?:\.[^.]+)?\.bias$")
-_UNKNOWN = re.compile(r"\.(?:lora_magnitude_vector|lora_|hada_|lokr_|oft_|vera_|ia3_|boft_)")
-_MATRIX = re.compile(r"\.[0-9]+\..*\.weight$")  # in a block
-_WRAPPED = ("base_model.model.", "base_model.")
+BASE_LAYER = ".base_layer."  # before a tensor of a module inside the one that holds its factors
+FLOATS = ("F", "BF")  # beginnings of the types that a difference can be added to
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """``W + scaling B A`` (its transpose where inputs are rows), rounded as W is stored."""
+@dataclass(slots=True)
+class Merge:
+    """Recipes of the tensors of a base that an adapter changes, made one module at a time."""
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    left: str  # factor with one row, or column if `is_turned`, a row of W
-    right: str
-    rank: int
-    scaling: float
-    is_turned: bool  # left is stored (rank, rows) and right (columns, rank)
+    base: Model
+    options: Options
+    file: PurePath  # of the adapter, for messages
+    scales: Mapping[str, float] | None = None  # by module, where the file itself holds them
+    own: dict[str, TensorInfo] = field(default_factory=dict)  # given whole in place of the base's
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    targets: Targets = field(init=False)
+    is_turned: bool = field(init=False)
 
-    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
-        """Rows of the sum."""
-        n, width = self.shape
-        weight = to_float32(stored_rows(storage, self.name, rows, width))
-        if self.is_turned:
-            left = stored_columns(storage, self.left, rows, (self.rank, n)).T
-            right = stored_whole(storage, self.right, (width, self.rank)).T
+    def __post_init__(self) -> None:
+        self.targets = Targets(self.base, self.file)
+        self.is_turned = _is_turned(self.base, bool(self.options.config.get("fan_in_fan_out")))
+
+    def add_all(self, parts: Mapping[str, Part], held: Mapping[str, TensorInfo]) -> None:
+        """Recipes of everything that an adapter, or a part of it, holds.
+
+        Raises
+        ------
+        UnreadableModel
+            Anything that is not computed here, or does not fit the base.
+        """
+        modules: dict[str, dict[str, TensorInfo]] = {}
+        of_module: dict[str, Part] = {}
+        for name, part in parts.items():
+            if part.part == UNKNOWN:
+                raise unreadable(located(self.file, name), "a part of an adapter not supported")
+            if part.part == WHOLE:
+                self._whole(part.module, held[name])
+                continue
+            factors = modules.setdefault(part.module, {})
+            if part.part in factors:
+                first = quoted(factors[part.part].name)
+                what = f"a second {part.part} of one module, beside {first}"
+                raise unreadable(located(self.file, name), f"{what}; is it several adapters?")
+            factors[part.part] = held[name]
+            of_module[part.module] = part
+        for module, factors in modules.items():
+            self._module(of_module[module], factors)
+        for target, info in self.own.items():  # what no factor changes
+            if target not in self.recipes:
+                self._replace(target, info)
+        self._check_tables()
+
+    def _whole(self, name: str, info: TensorInfo) -> None:
+        if BASE_LAYER in name:
+            self.own[self.targets.of(name.replace(BASE_LAYER, "."))] = info
         else:
-            left = stored_rows(storage, self.left, rows, self.rank)
-            right = stored_whole(storage, self.right, (self.rank, width))
-        delta = np.zeros((len(rows), width))
-        for k in range(self.rank):  # one order of sums on every machine: digests rest on it
-            delta += np.outer(left[:, k].astype(np.float64), right[k].astype(np.float64))
-        with np.errstate(all="ignore"):
-            total: npt.NDArray[Any] = (weight + self.scaling * delta).astype(self.dtype)
-        return total
+            self._replace(self.targets.of(name), info)
 
+    def _replace(self, target: str, info: TensorInfo) -> None:
+        weight = self.base.tensors[target]
+        if info.shape[1:] != weight.shape[1:] or len(info.shape) != len(weight.shape):
+            what = f"{_shape(info)} does not fit the base ({_shape(weight)})"
+            raise unreadable(located(self.file, info.name), what)
+        dtype = NUMPY[weight.dtype]
+        self._put(target, Replaced(OWN + info.name, info.shape, dtype), info.name)
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """A tensor that the adapter holds whole (``modules_to_save``)."""
+    def _put(self, target: str, recipe: Recipe, name: str) -> None:
+        """Add a recipe; a second change of one tensor would not be looked at."""
+        if target in self.recipes:
+            what = f"changes {quoted(target)} a second time"
+            raise unreadable(located(self.file, name), what)
+        dtype = self.base.tensors[target].dtype
+        if not dtype.startswith(FLOATS):
+            what = f"changes {quoted(target)}, which the base stores as {dtype}"
+            raise unreadable(located(self.file, name), what)
+        self.recipes[target] = recipe
 
-    name: str
-    shape: tuple[int, ...]
+    def _source(self, target: str) -> TensorInfo:
+        """What a change begins with, under the name it is read by: the base's, or the adapter's."""
+        weight, info = self.base.tensors[target], self.own.get(target)
+        if info is None:
+            return weight
+        return TensorInfo(OWN + info.name, weight.dtype, info.shape, info.n_bytes)
 
-    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
-        """Rows as the adapter stores them."""
-        return stored_rows(storage, self.name, rows, math.prod(self.shape[1:]))
-
-
-def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
-    """Whether tensors are those of an adapter: factors under the names that PEFT gives them.
-
-    A whole model that was stored inside of PEFT's wrapper has matrices in its blocks and no factor.
-    """
-    if any(map(_FACTOR.match, names)):
-        return True
-    wrapped = [name for name in names if name.startswith(_WRAPPED[0])]
-    is_whole = any(_MATRIX.search(name) and len(names[name].shape) > 1 for name in wrapped)
-    return bool(wrapped) and not is_whole
-
-
-def recipes_of(
-    base: Model, held: Mapping[str, TensorInfo], config: Mapping[str, Any], file: PurePath
-) -> dict[str, Recipe]:
-    """One recipe for each tensor of the base that an adapter changes.
-
-    Parameters
-    ----------
-    base : Model
-        The base.
-    held : mapping
-        The tensors that the adapter holds, by name.
-    config : mapping
-        The adapter's config.
-    file : PurePath
-        The file of the adapter, for messages; its config lies beside it.
-
-    Returns
-    -------
-    dict
-        Recipes by the names of tensors of the base.
-
-    Raises
-    ------
-    UnreadableModel
-        Anything that is not computed here, or does not fit the base.
-    """
-    if config.get("peft_type", "LORA") != "LORA" or config.get("use_dora"):
-        kind = "DoRA" if config.get("use_dora") else config.get("peft_type")
-        what = f"adapters of type {quoted(kind)} are not supported, only plain LoRA"
-        raise unreadable(file.parent, what)
-    _check_options(config, file.parent / ADAPTER_CONFIG)
-    targets = _Targets(base, file)
-    factors: dict[str, dict[str, TensorInfo]] = {}
-    recipes: dict[str, Recipe] = {}
-    for name, info in held.items():
-        if (found := _FACTOR.match(name)) and not _FACTOR_BIAS.search(name):
-            pair = factors.setdefault(found[1], {})
-            if found[2] in pair:
-                first = quoted(pair[found[2]].name)
-                what = f"a second {found[2]} of one module, beside {first}; is it several adapters?"
-                raise unreadable(located(file, name), what)
-            pair[found[2]] = info
-        elif _UNKNOWN.search(name) or _FACTOR_BIAS.search(name):
-            raise unreadable(located(file, name), "a part of an adapter that is not supported")
+    def _module(self, part: Part, parts: Factors) -> None:
+        target = self.targets.weight_of(part)
+        if TOKENS in parts:
+            self._tokens(part.module, target, parts[TOKENS])
+        elif IA3 in parts:
+            self._check_targeted(part.module)
+            self._scale(part.module, target, parts[IA3])
         else:
-            target = targets.of(_unwrapped(name))
-            if info.shape[1:] != base.tensors[target].shape[1:]:
-                what = f"{_shape(info)} does not fit the base ({_shape(base.tensors[target])})"
-                raise unreadable(located(file, name), what)
-            _check_first(target, recipes, file, name)
-            recipes[target] = Replaced(OWN + name, info.shape)
-    if not factors:
-        raise unreadable(file, "not a LoRA adapter (no lora_A and lora_B)")
-    for module, pair in factors.items():
-        target = targets.of(f"{_unwrapped(module)}.weight")
-        _check_first(target, recipes, file, module)
-        recipes[target] = _merged(base.tensors[target], module, pair, config, file)
-    return recipes
+            self._change(part.module, target, parts)
+
+    def _change(self, module: str, target: str, parts: Factors) -> None:
+        """``W + scaling * delta`` for a weight, and for the bias beside it."""
+        factors = {x: info for x, info in parts.items() if x in FACTORS}
+        where, rank = located(self.file, module), rank_of(factors)
+        if rank > MAX_RANK:
+            raise unreadable(where, f"the rank is too large ({rank}, at most {MAX_RANK})")
+        source = self._source(target)
+        delta = delta_of(source, factors, is_base_turned=self.is_turned)
+        if delta is None:
+            found = ", ".join(f"{x} of {_shape(info)}" for x, info in sorted(factors.items()))
+            what = f"{found or 'no factors'} do not fit {_shape(source)} of the base"
+            raise unreadable(where, what)
+        self._check_targeted(module)
+        scaling = self._scaling(module, rank, factors)
+        recipe = Changed(
+            name=source.name,
+            shape=source.shape,
+            dtype=NUMPY[source.dtype],
+            delta=delta,
+            scaling=scaling,
+            magnitude=self._magnitude(where, source, parts, factors),
+            n_factors=n_factors(factors),
+        )
+        self._put(target, recipe, module)
+        if BIAS in parts:
+            self._bias(target, parts[BIAS], scaling)
+
+    def _scaling(self, module: str, rank: int, factors: Factors) -> float:
+        if self.scales is not None:
+            return self.scales.get(module, float(rank)) / rank if rank else 1.0
+        is_lora = not any(x.startswith(("hada", "lokr")) for x in factors)
+        return self.options.scaling(module, rank, "lora_alpha" if is_lora else "alpha")
+
+    def _check_targeted(self, module: str) -> None:
+        if self.scales is None:
+            self.options.check_targeted(module)
+
+    def _magnitude(self, where: str, source: TensorInfo, parts: Factors, factors: Factors) -> str:
+        """The lengths of the rows of a sum (DoRA); empty where it is plain LoRA."""
+        is_dora, info = bool(self.options.config.get("use_dora")), parts.get(MAGNITUDE)
+        if not is_dora and info is None:
+            return ""
+        if not is_dora or info is None:
+            raise unreadable(
+                where, "use_dora and lora_magnitude_vector go together, one is missing"
+            )
+        if "lora_A" not in factors or (self.is_turned and len(source.shape) == 2):
+            what = "use_dora is supported for layers stored as (outputs, inputs) only"
+            raise unreadable(where, f"{what}; merge it with peft")
+        if math.prod(info.shape) != source.shape[0]:
+            what = f"lora_magnitude_vector of {_shape(info)} does not fit {_shape(source)}"
+            raise unreadable(where, what)
+        return OWN + info.name
+
+    def _bias(self, target: str, info: TensorInfo, scaling: float) -> None:
+        bias = target.removesuffix(WEIGHT) + ".bias"
+        where = located(self.file, info.name)
+        if bias not in self.base.tensors:
+            raise unreadable(where, f"lora_bias: the base has no {quoted(bias)} to add it to")
+        source = self._source(bias)
+        if info.shape != source.shape:
+            raise unreadable(where, f"{_shape(info)} does not fit {_shape(source)} of the base")
+        recipe = Changed(
+            name=source.name,
+            shape=source.shape,
+            dtype=NUMPY[source.dtype],
+            delta=Stored(OWN + info.name, 1),
+            scaling=scaling,
+            n_factors=n_factors({BIAS: info}),
+        )
+        self._put(bias, recipe, info.name)
+
+    def _scale(self, module: str, target: str, info: TensorInfo) -> None:
+        """IA3: outputs, or the inputs of a layer, multiplied by a vector."""
+        weight = self._source(target)
+        is_output = info.shape[1:] == (1,)  # (outputs, 1), or (1, inputs)
+        is_by_row = is_output != self.is_turned
+        n = weight.shape[0] if is_by_row else math.prod(weight.shape[1:])
+        is_vector = len(info.shape) == len(weight.shape) == 2 and 1 in info.shape
+        if not is_vector or math.prod(info.shape) != n:
+            what = f"{IA3} of {_shape(info)} does not fit {_shape(weight)} of the base"
+            raise unreadable(located(self.file, module), what)
+        bias = target.removesuffix(WEIGHT) + ".bias"
+        changed = {target: is_by_row} | ({bias: True} if is_output else {})
+        for name, is_row in changed.items():
+            if name in self.base.tensors:
+                source = self._source(name)
+                recipe = Scaled(
+                    name=source.name,
+                    shape=source.shape,
+                    dtype=NUMPY[source.dtype],
+                    factors=OWN + info.name,
+                    is_by_row=is_row,
+                    n_factors=n_factors({IA3: info}),
+                )
+                self._put(name, recipe, info.name)
+
+    def _tokens(self, module: str, target: str, info: TensorInfo) -> None:
+        """Some rows of a table, replaced by those of the adapter."""
+        source, tokens = self._source(target), self.options.tokens(module)
+        if info.shape != (len(tokens), *source.shape[1:]) or len(set(tokens)) < len(tokens):
+            what = f"{_shape(info)} does not fit its {len(tokens)} trainable_token_indices"
+            raise unreadable(located(self.file, info.name), what)
+        if tokens and max(tokens) >= source.shape[0]:
+            what = f"trainable_token_indices name row {max(tokens)} of {source.shape[0]}"
+            raise unreadable(located(self.file, info.name), what)
+        at = np.argsort(np.array(tokens, dtype=np.int64))
+        recipe = RowsReplaced(
+            name=source.name,
+            shape=source.shape,
+            dtype=NUMPY[source.dtype],
+            table=OWN + info.name,
+            order=np.array(tokens, dtype=np.int64)[at],
+            at=at,
+        )
+        self._put(target, recipe, info.name)
+
+    def _check_tables(self) -> None:
+        """Refuse a table of tokens that grew where another one of its size did not."""
+        for target, recipe in self.recipes.items():
+            old = self.base.tensors[target].shape
+            if recipe.shape == old:
+                continue
+            left = [
+                name
+                for name, info in self.base.tensors.items()
+                if info.shape == old and name not in self.recipes and not _is_in_block(name)
+            ]
+            if left:
+                what = f"has {recipe.shape[0]} rows of {quoted(target)}, {old[0]} in the base"
+                what += f", and none of {quoted(left[0])}, which peft makes as long"
+                raise unreadable(self.file, f"{what}; save it with save_embedding_layers")
 
 
-def _check_first(target: str, recipes: Mapping[str, Recipe], file: PurePath, name: str) -> None:
-    """Refuse a second change of one tensor: one of the two would not be looked at."""
-    if target in recipes:
-        raise unreadable(located(file, name), f"changes {quoted(target)} a second time")
+def _is_turned(base: Model, is_said: bool) -> bool:
+    """Whether layers of a base are stored as (inputs, outputs), by the biases beside them.
+
+    Where it has layers of both kinds, what the adapter says of it counts.
+    """
+    found = set()
+    for name, info in base.tensors.items():
+        bias = base.tensors.get(name.removesuffix(WEIGHT) + ".bias")
+        match info.shape:
+            case (int(rows), int(columns)) if bias and rows != columns and name.endswith(WEIGHT):
+                found |= (
+                    {bias.shape == (columns,)} if bias.shape in ((rows,), (columns,)) else set()
+                )
+    return found == {True} or (len(found) == 2 and is_said)
 
 
-def _merged(
-    weight: TensorInfo,
-    module: str,
-    pair: Mapping[str, TensorInfo],
-    config: Mapping[str, Any],
-    file: PurePath,
-) -> Merged:
-    """Fit the two factors to the tensor they change, by shapes, else by `fan_in_fan_out`."""
-    names = (f"{kind}_{side}" for kind in ("lora", "lora_embedding") for side in "AB")
-    match [pair.get(name) for name in names]:
-        case [TensorInfo(shape=(r, n_in)) as a, TensorInfo(shape=(n_out, r2)) as b, None, None]:
-            is_straight, is_turned = weight.shape == (n_out, n_in), weight.shape == (n_in, n_out)
-            is_turned &= bool(config.get("fan_in_fan_out")) or not is_straight
-        case [None, None, TensorInfo(shape=(r, n_in)) as a, TensorInfo(shape=(n_out, r2)) as b]:
-            is_straight, is_turned = False, weight.shape == (n_in, n_out)
-        case _:
-            raise unreadable(located(file, module), "not a pair of matrices lora_A and lora_B")
-    if r > MAX_RANK:
-        raise unreadable(located(file, module), f"the rank is too large ({r}, at most {MAX_RANK})")
-    if r != r2 or not r or not (is_straight or is_turned):
-        found = f"lora_A of {_shape(a)} and lora_B of {_shape(b)}"
-        raise unreadable(located(file, module), f"{found} do not fit {_shape(weight)} of the base")
-    left, right = (a, b) if is_turned else (b, a)
-    return Merged(
-        name=weight.name,
-        shape=weight.shape,
-        dtype=NUMPY[weight.dtype],
-        left=OWN + left.name,
-        right=OWN + right.name,
-        rank=r,
-        scaling=_scaling_of(_unwrapped(module), r, config, file.parent / ADAPTER_CONFIG),
-        is_turned=is_turned,
-    )
-
-
-def _check_options(config: Mapping[str, Any], file: PurePath) -> None:
-    """Refuse what changes the values and is not computed here."""
-    start = config.get("init_lora_weights")
-    if start not in _KEEPS_BASE:
-        found = f"init_lora_weights is {quoted(start)}, which changes the base"
-        raise unreadable(file, f"{found}; convert the adapter to plain LoRA")
-    patterns = config.get("alpha_pattern") or {}
-    for key in patterns if isinstance(patterns, dict) else ():
-        if _EXPRESSION.intersection(str(key)):
-            found = f"alpha_pattern has the expression {quoted(key)}"
-            raise unreadable(file, f"{found}; only names of modules are supported")
-
-
-def _scaling_of(module: str, rank: int, config: Mapping[str, Any], file: PurePath) -> float:
-    """``alpha / r``, or ``alpha / sqrt(r)`` for rank-stabilised adapters."""
-    alpha = config.get("lora_alpha")
-    patterns = config.get("alpha_pattern") or {}
-    if isinstance(patterns, dict):
-        for key, value in list(patterns.items())[:MAX_PATTERNS]:
-            if module == key or module.endswith(f".{key}"):  # never run as a regular expression
-                alpha = value
-                break
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
-        raise unreadable(file, f"lora_alpha is {quoted(alpha)}, not a number")
-    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-class _Targets:
-    """The base's tensors, by their names and by all endings of these."""
-
-    def __init__(self, base: Model, file: PurePath) -> None:
-        self.base, self.file = base, file
-        self.by_ending: dict[str, list[str]] = {}
-        for name in base.tensors:
-            for ending in _endings(name):
-                self.by_ending.setdefault(ending, []).append(name)
-
-    def of(self, name: str) -> str:
-        """The same name, or the only one under a longer or shorter prefix."""
-        if name in self.base.tensors:
-            return name
-        near: list[str] = [x for x in _endings(name) if x in self.base.tensors]
-        near += self.by_ending.get(name, [])
-        if len(near) != 1:
-            what = f"changes {quoted(name)}, which {self.base.name} does not have"
-            raise unreadable(self.file, f"{what}; name the base it was trained on")
-        (target,) = near
-        return target
-
-
-def _endings(name: str) -> list[str]:
-    """What stands behind each of the first dots of a name."""
-    parts = name.split(".", MAX_DOTS)
-    return [".".join(parts[i:]) for i in range(1, len(parts))]
-
-
-def _unwrapped(name: str) -> str:
-    for prefix in _WRAPPED:
-        name = name.removeprefix(prefix)
-    return name
+def _is_in_block(name: str) -> bool:
+    return any(part.isdecimal() for part in name.split("."))
 
 
 def _shape(info: TensorInfo) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.formats.byte_pieces import is_blank, rest, touched
 from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
@@ -114,6 +115,10 @@ def _claim(contents: Contents, file: File, held: Held) -> None:
     account = held.account
     graph = between(file.size, [*taken, *account.unread, *account.texts])
     contents.claims.append(Claim(file, graph, "container"))
+    for other in contents.files:  # what aligns the values there
+        places = [x for x in contents.places.values() if x.file is other]
+        gaps = [(start, stop) for start, stop in rest(touched(places), other.size).tolist()]
+        contents.claims.append(Claim(other, gaps, "container", check=is_blank))
     if account.texts:
         contents.claims.append(Claim(file, sorted(account.texts), "not-weights", "text-elements"))
     if account.unread:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter import label_of, with_adapter
-from weightkin.formats.adapter_merge import is_adapter
+from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
@@ -102,7 +102,8 @@ def _model(chosen: Chosen) -> Model:
         key if key in computed else renamed.get(key, key): place
         for key, place in contents.places.items()
     }
-    stored = FileStorage(places, [*files, *config_files])
+    whole = None if chosen.file else folder
+    stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
     tensors, recipes, unpacking = (
         (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
     )

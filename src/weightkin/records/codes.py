@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from weightkin.records.built import OneOf
+from weightkin.records.byte_codes import OF_BYTES
 
 Names = tuple[str, ...]
 Pattern = dict[str, Any]  # ``pattern``, one of `PATTERNS`, with its data
@@ -19,7 +20,7 @@ REASONS: Mapping[str, Names] = {
     # reading
     **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
     **dict.fromkeys(("program-text", "zip-entry", "unused-storage", "plain-values"), ()),
-    **dict.fromkeys(("text-elements", "unknown-field"), ()),
+    "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
@@ -53,6 +54,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("non-finite-rows", "non-finite-sample"), ()),
     "non-finite-tensors": ("n", "n_tensors"),
     "zero-rows": (),
+    **dict.fromkeys(("no-tested-axis", "no-counterpart"), ()),
     # tests that would prove nothing
     "order-carries-meaning": ("a", "b"),
     "formula-behind": ("role", "rule", "model"),
@@ -103,6 +105,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
     **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
@@ -156,6 +159,9 @@ EVIDENCE: Mapping[str, Names] = {
     "turned-rows": (),
     "rows-reordered": ("roles",),
     "one-holds-other": (),
+    "shared-networks": ("parts",),
+    "equal-after-rounding": ("dtype",),
+    "noise-bits": ("parent", "child"),
     "equal-sample": (),
     "equal-all": (),
     # merges
@@ -236,6 +242,7 @@ FINDINGS: Mapping[str, Names] = {
     # what was not read
     "declaration-unread": ("error",),
     "model-unread": ("tensors", "n_more"),
+    "bytes-unread": ("files", "reason", "n_more"),
     "sketch-only": (),
     "source-unread": ("error",),
     "no-registry": ("rules",),
