@@ -44,7 +44,7 @@ SAMPLES = {
     "through": ["y"], "summary": {"basis": "exact", "log10_pvalue": -9.0}, "shares": [0.5],
     "factors": [0.5], "n_times": [2], "base": "", "model": "b",
     "numbers": [1, 2], "registry": "r.sqlite", "declared": {"code": "itself"}, "rules": ["x"],
-    "tensors": {"x": "y"}, "files": {"x": 5}, "id": 1, "digest": "wk1-0",
+    "tensors": {"x": "y"}, "files": {"x": 5}, "parts": ["text"], "id": 1, "digest": "wk1-0",
 }  # fmt: skip
 SORTED = {"pattern": "sorted", "role": "mlp.up"}
 

@@ -69,6 +69,12 @@ class Accounting:
     unread: Parameters
     bytes_read: int
 
+    @property
+    def tested_share(self) -> float:
+        """Tested parameters among all."""
+        states = (self.tested, self.compared, self.incomparable, self.unread)
+        return self.tested.n / max(1, sum(state.n for state in states))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
