@@ -23,7 +23,7 @@ def show(
     """Show what is in a model. Prints architecture, blocks, axes, dtypes, digest and files."""
     from weightkin.anatomy import read_anatomy
     from weightkin.formats import digest
-    from weightkin.formats.ledger import ledger_of
+    from weightkin.formats.ledger import ledger_of, own_ledger
     from weightkin.report.model import file_lines, model_lines, model_record
     from weightkin.sketch.source import open_model
 
@@ -39,5 +39,5 @@ def show(
         answer.text(record.to_json())
     else:
         answer.lines([*model_lines(record), *(["", *file_lines(ledger)] if files else [])])
-    if model.is_partial:
+    if model.is_partial or not own_ledger(model).is_whole:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -9,8 +9,9 @@ not, it is unread as well, for it may be anything. Nothing of this is done when 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 
 from weightkin.errors import UnreadableModel
@@ -220,7 +221,8 @@ def beside(folder: Folder, seen: Collection[PurePath]) -> Iterator[FileBytes]:
     """
     root = folder.path
     if not isinstance(root, Path):
-        yield from (not_opened(x, "not-fetched") for x in folder.names if root / x not in seen)
+        names = (*folder.names, *folder.deeper)
+        yield from (not_opened(x, "not-fetched") for x in names if root / x not in seen)
         return
     known = {Path(x).resolve() for x in seen}
     for listed in everything_below(root):
@@ -234,8 +236,13 @@ def beside(folder: Folder, seen: Collection[PurePath]) -> Iterator[FileBytes]:
 
 def whole(path: Path, name: str) -> FileBytes:
     """A file that nothing opens as a model, by what it is as a whole."""
+    return whole_file(partial(LocalFile, path), name)
+
+
+def whole_file(opened: Callable[[], File], name: str) -> FileBytes:
+    """The same of a file that lies anywhere."""
     try:
-        return _whole(LocalFile(path), name)
+        return _whole(opened(), name)
     except UnreadableModel as error:
         return replace(not_opened(name, "file-unread"), data={"error": str(error)})
 
