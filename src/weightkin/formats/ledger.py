@@ -65,16 +65,16 @@ def own_ledger(model: Model) -> Ledger:
 
 
 def ledger_of(model: Model) -> Ledger:
-    """The same, and of all files that lie beside in the folder that was opened.
+    """Where every byte of the files of a model went, and of all that lies beside them."""
+    return with_beside(own_ledger(model), model)
+
+
+def with_beside(own: Ledger, model: Model) -> Ledger:
+    """The ledger of a model's own files, and of all others in the folder that was opened.
 
     Of a file that is on a hub and was not opened, the name alone is listed.
-
-    Raises
-    ------
-    UnreadableModel
-        A file of the model is no longer what it was when it was opened.
     """
-    own, stores = own_ledger(model), stores_of(model.storage)
+    stores = stores_of(model.storage)
     files = list(own.files)
     seen = {file.path for store in stores for file in store.files}
     for store in stores:

@@ -61,8 +61,8 @@ def open_model(source: str | Path) -> Model:
     if path is None:
         return _model(open_part(source))
     if path.is_dir():
-        return _model(Chosen(str(source), _name(path), folder_at(path)))
-    return _model(Chosen(str(source), _name(path), folder_around(path, BESIDE), path.name))
+        return _model(Chosen(str(source), name_of(path), folder_at(path)))
+    return _model(Chosen(str(source), name_of(path), folder_around(path, BESIDE), path.name))
 
 
 def absolute(source: str | Path) -> str:
@@ -237,7 +237,7 @@ def may_be_elsewhere(source: str) -> bool:
     )
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name a model by its folder, or by its file unless that has a standard name."""
     with readable(path):
         whole = path.resolve() if path.name in ("", "..") else path.absolute()
