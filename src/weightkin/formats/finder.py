@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from weightkin.formats.table import format_of, read_formats
+from weightkin.errors import UnreadableModel
+from weightkin.formats.table import format_of, holds_weights, known_as, read_formats
 from weightkin.sources.files import Folder
 from weightkin.text import unreadable
 
@@ -26,6 +27,8 @@ TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
+NO_WEIGHTS = (".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".csv", ".html", ".png")
+MOST_LOOKED_AT = 64  # files of a folder whose first bytes are looked at
 SKETCH_SUFFIX = ".sketch.safetensors"
 _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
@@ -91,6 +94,19 @@ def files_of_model(folder: Folder) -> list[str]:
         if weights:
             return weights
     return []
+
+
+def files_by_content(folder: Folder) -> list[str]:
+    """The files of a folder that are weights by their first bytes, where no name says so."""
+    named = [x for x in folder.names if known_as(PurePath(x).suffix.lower()) is None]
+    found = []
+    for name in [x for x in named if not x.lower().endswith(NO_WEIGHTS)][:MOST_LOOKED_AT]:
+        try:
+            if holds_weights(name, folder.open_file(name)):
+                found.append(name)
+        except UnreadableModel:
+            continue  # a folder, a pipe
+    return found
 
 
 def _index(folder: PurePath, names: Sequence[str]) -> str | None:

@@ -9,7 +9,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.finder import ALONE, CONFIG, files_of_model, is_index, kind_of
+from weightkin.formats.finder import (
+    ALONE,
+    CONFIG,
+    files_by_content,
+    files_of_model,
+    is_index,
+    kind_of,
+)
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
 from weightkin.formats.ranks import refuse_pieces
@@ -47,6 +54,8 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     if names:
         return _read(names, folder)
     refuse_pieces(folder.path, folder.names)
+    if hidden := files_by_content(folder):
+        return _read(hidden, folder)
     if any(kind_of(name) == "adapter" for name in folder.names):
         raise unreadable(folder.path, ALONE)
     if "model_index.json" in folder.names:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.formats.computed import Floats, Index, stored_rows, stored_whole
 from weightkin.formats.dtypes import to_float32
@@ -17,21 +16,6 @@ from weightkin.formats.packed_parts import LEAST_GROUP
 from weightkin.sources.files import TensorLocation
 
 ROLES = ("codes", "scale", "zero")
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Values that were read with the header."""
-
-    shape: tuple[int, ...]
-    values: npt.NDArray[np.generic]
-
-    def rows(self, _storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
-        """Rows of them."""
-        if not self.shape:
-            return self.values.reshape(1, 1)
-        chosen: npt.NDArray[np.generic] = self.values.reshape(self.shape[0], -1)[rows]
-        return chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.onnx_codes import Codes, Numbers, codes_of
+from weightkin.formats.onnx_codes import Codes, codes_of
 from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
 from weightkin.formats.storage import Contents

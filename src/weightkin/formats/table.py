@@ -1,7 +1,8 @@
 """The table of file formats: suffix, first bytes, reader. Nothing else in the package lists them.
 
 A new format is a reader and one row here. Rows with a reader stand in the order in which the files
-of a folder are looked for; those without are known by name or beginning, and not read.
+of a folder are looked for; those without are known by name or beginning, and not read. The first
+bytes of a file decide what it is; its name only where they do not tell.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from weightkin.formats import gguf_file, torch_legacy, torch_zip
+from weightkin.formats import gguf_file, torch_legacy, zip_archive
 from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
 from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
@@ -73,7 +74,7 @@ def alone(read: Callable[[File], Contents]) -> Reader:
 
 FORMATS = (
     Format(
-        suffixes=(".safetensors",),
+        suffixes=(".safetensors", ".sft"),
         read=alone(read_safetensors),
         magic=rb"(?!\0{4}).{4}\0{4}\{",  # a header of under 4 GiB, and its beginning
         is_sure=True,
@@ -86,9 +87,9 @@ FORMATS = (
         has_beside=True,
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt"),
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
         read=alone(read_torch),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
         begun="a zip archive, such as torch writes",
@@ -106,7 +107,16 @@ FORMATS = (
     Format(
         suffixes=(".onnx",),
         read=lambda file, open_file, _: read_onnx(file, open_file),
+        # its version, then the producer or the graph
+        magic=rb"\x08[\x01-\x20](?:\x12[\0-\x40][\x20-\x7e\x1a]|\x3a)",
         has_beside=True,
+        begun="an ONNX graph under another name",
+    ),
+    Format(
+        read=alone(read_torch),
+        magic=re.escape(torch_legacy.BEGINNING),
+        is_sure=True,
+        begun="a pickle",
     ),
     Format(
         suffixes=(".h5", ".hdf5"),
@@ -119,14 +129,14 @@ FORMATS = (
     Format(
         suffixes=(".keras",),
         read=alone(read_keras),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
     Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
     Format(
         suffixes=(".npz",),
         read=alone(read_npz),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
     Format(
@@ -157,7 +167,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".sft", ".th", ".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -193,6 +203,12 @@ def format_in(name: str, head: bytes) -> Format | None:
     return sure or named or next((x for x in every if x.is_begun(head)), None)
 
 
+def holds_weights(name: str, file: File) -> bool:
+    """Whether the first bytes of a file are those of a format that is read, whatever its name."""
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    return any(x.is_begun(head) for x in read_formats()) and format_in(name, head) is not None
+
+
 def is_model(name: str, head: bytes) -> bool:
     """Whether a file is a model in itself, by its suffix or its first bytes.
 
@@ -210,7 +226,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
-    """Tensors of one file, by the format that its suffix names.
+    """Tensors of one file, by the format that its first bytes show, or else its name.
 
     Parameters
     ----------

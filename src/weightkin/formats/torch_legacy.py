@@ -15,8 +15,9 @@ from weightkin.formats.dtypes import BITS
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import StorageRecord
 from weightkin.formats.torch_pickle import unpickle_next
-from weightkin.formats.torch_state import state_contents
-from weightkin.formats.torch_zip import LOCAL_HEADER, MAX_PICKLE, read_torch_zip
+from weightkin.formats.torch_state import pickle_claim, state_contents
+from weightkin.formats.torch_zip import MAX_PICKLE, read_torch_zip
+from weightkin.formats.zip_archive import LOCAL_HEADER
 from weightkin.sources.files import File
 from weightkin.text import located, quoted, unreadable
 
@@ -42,6 +43,7 @@ def read_torch(file: File) -> Contents:
 
 def _read_legacy(file: File) -> Contents:
     root, storages, keys, at = _pickles(file)
+    behind = at
     spans: dict[str, tuple[int, int]] = {}
     for key in keys:
         if key not in storages or key in spans:
@@ -63,7 +65,12 @@ def _read_legacy(file: File) -> Contents:
             raise unreadable(file.path, f"storage {quoted(key)} is missing in the list of storages")
         return spans[key]
 
-    return state_contents(file, root, span, keys)
+    contents = state_contents(file, root, span, keys)
+    starts = [0, *(start - 8 for start, _ in spans.values())]  # the pickles, then each size
+    stops = [behind, *(start for start, _ in spans.values())]
+    held = sorted(zip(starts, stops, strict=True))
+    contents.claims.append(pickle_claim(contents, file, held))
+    return contents
 
 
 def _pickles(file: File) -> tuple[object, dict[str, StorageRecord], list[str], int]:

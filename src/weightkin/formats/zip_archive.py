@@ -94,10 +94,10 @@ class Archive:
         headers = [(info.header_offset, start)]
         if not _is_padding(extra):
             headers = [(info.header_offset, start - len(extra))]
-        is_described = info.flag_bits & 8 and stop + 16 <= self.file.size
-        if is_described and self.file.read([(stop, stop + 4)]).tobytes() == DESCRIPTOR:
-            wide = info.file_size >= 1 << 32 or info.extra[:2] == b"\x01\x00"
-            headers.append((stop, stop + (24 if wide else 16)))
+        after = self.file.read([(stop, min(stop + 4, self.file.size))]).tobytes()
+        if info.flag_bits & 8 and after == DESCRIPTOR:
+            is_wide = info.file_size >= 1 << 32 or info.extra[:2] == b"\x01\x00"
+            headers.append((stop, min(stop + (24 if is_wide else 16), self.file.size)))
         return headers, (start, stop)
 
     def _placed(self, where: str, info: zipfile.ZipInfo) -> tuple[Span, bytes]:

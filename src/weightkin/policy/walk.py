@@ -20,6 +20,7 @@ from weightkin.formats import Model
 from weightkin.formats.adapter import adapter_of, base_beside
 from weightkin.formats.finder import (
     ADAPTERS,
+    CONFIGS,
     ONE_MODEL_KINDS,
     TRAINER_STATE,
     is_index,
@@ -27,14 +28,14 @@ from weightkin.formats.finder import (
     kind_of,
 )
 from weightkin.formats.source import base_and_adapter, open_pair
-from weightkin.formats.table import format_of, suffixes
+from weightkin.formats.table import format_of, holds_weights, suffixes
 from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.contents import why_not_passed
 from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
 from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
-from weightkin.sources.local import KINDS, home_of
+from weightkin.sources.local import KINDS, LocalFile, home_of
 from weightkin.text import shown, unreadable
 
 MAX_ENTRIES = 10_000  # entries of a folder and all below it
@@ -104,7 +105,7 @@ class _Read:
         """
         storage = adapter_of(model.storage)
         files = files_of(storage)
-        weights = [file for file in files if kind_of(file.name)]
+        weights = [file for file in files if file.name not in CONFIGS]
         has_beside = any(_has_beside(file.name) for file in weights)
         is_one = len(weights) == 1 or any(is_index(file.name) for file in weights)
         for file, why in coverage_of(storage).items():
@@ -174,7 +175,7 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
                 here.append(path)
             elif refused:
                 yield FoundSource(str(path), unreadable(path, f"not checked: {refused}"))
-        yield from _in_folder(folder, [x.name for x in here if kind_of(x.name)], read)
+        yield from _in_folder(folder, [x.name for x in here if _is_weights(x)], read)
         files += here
         if n > MAX_ENTRIES:
             what = f"more than {MAX_ENTRIES} entries, not all of them checked; name its folders"
@@ -217,6 +218,14 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
     for name in sorted(left, key=lambda x: (kind_of(x) == "trainer", _rank(x), x)):
         if not read.is_settled(folder / name) and _real(folder / name) not in read.partly:
             yield from _alone(folder, name, read)
+
+
+def _is_weights(path: Path) -> bool:
+    """Whether a file is weights by its name, or else by its first bytes."""
+    try:
+        return bool(kind_of(path.name)) or holds_weights(path.name, LocalFile(path))
+    except UnreadableModel:
+        return False  # it is looked at with the rest
 
 
 def _rank(name: str) -> int:

@@ -18,6 +18,7 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
+    **dict.fromkeys(("program-text", "zip-entry", "unused-storage", "plain-values"), ()),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),

@@ -81,6 +81,10 @@ PATTERN_WORDS: Mapping[str, Words] = {
 }
 REASON_WORDS: Mapping[str, Words] = {
     **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
+    "program-text": "the text of a program",
+    "zip-entry": "an entry of the zip archive that torch does not write",
+    "unused-storage": "a storage that no tensor uses",
+    "plain-values": "a pickle with many numbers or texts beside its tensors",
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
