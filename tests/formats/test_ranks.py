@@ -13,7 +13,6 @@ WHOLE = program(mapping({"w": tensor()}))
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("__0_0.distcp", "dcp_to_torch"),
         ("model_world_size_2_rank_1.pt", "verl.model_merger"),
         ("mp_rank_00_model_states.pt", "zero_to_fp32.py"),
         ("bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt", "zero_to_fp32.py"),

@@ -92,7 +92,7 @@ def files_of_model(folder: Folder) -> list[str]:
                 return [index]
         weights = _weights([name for name in folder.names if found.is_named(name)])
         if weights:
-            return weights
+            return weights[:1] if found.is_joined else weights
     return []
 
 

@@ -17,9 +17,7 @@ _STATES = re.compile(r".*(?:_model_states|_optim_states)\.pt", re.ASCII)
 _SHARD = re.compile(r"consolidated\.[0-9]{2}\.(?:pth|pt|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"mp_rank_[0-9]{2,3}(?:_[0-9]{3})*", re.ASCII)
 MEGATRON = ("model_optim_rng.pt", "model_rng.pt", "distrib_optim.pt")
-JOIN_DCP = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch"
 JOINED = {
-    "dcp": f"a distributed checkpoint of torch (DCP); join it with {JOIN_DCP} FOLDER FILE.pt",
     "rank": "one rank of a sharded model (FSDP, as verl saves it); join the ranks with"
     " python -m verl.model_merger merge --backend fsdp --local_dir FOLDER",
     "deepspeed": "a checkpoint of DeepSpeed; join it with python zero_to_fp32.py FOLDER OUTPUT"
@@ -46,8 +44,6 @@ def refuse_pieces(folder: PurePath, names: Sequence[str]) -> None:
 
 def _kind(folder: PurePath, name: str) -> str | None:
     """What kind of piece a file is, by its name and by what lies beside it."""
-    if name.endswith(".distcp"):
-        return "dcp"
     if _RANK.fullmatch(name):
         return "rank"
     if _STATES.fullmatch(name):

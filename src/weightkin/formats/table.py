@@ -14,6 +14,7 @@ from pathlib import PurePath
 
 from weightkin.formats import gguf_file, torch_legacy, zip_archive
 from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
+from weightkin.formats.distcp_file import read_distcp
 from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
 from weightkin.formats.hdf5_blocks import HDF5_MAGIC
@@ -21,7 +22,6 @@ from weightkin.formats.hdf5_file import read_hdf5
 from weightkin.formats.keras_file import read_keras
 from weightkin.formats.numpy_file import NPY_MAGIC, read_npy, read_npz
 from weightkin.formats.onnx_file import read_onnx
-from weightkin.formats.ranks import JOIN_DCP
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.tfjs_file import read_tfjs
@@ -51,6 +51,7 @@ class Format:
     is_sure: bool = False
     named_magic: bytes | None = None
     parts_of: Callable[[str], list[str]] | None = None  # names of all parts, by that of one
+    is_joined: bool = False  # one file of a folder stands for all
     has_beside: bool = False  # values may lie in other files, which it names
     holds_tokens: bool = False  # the vocabulary is in the file
     named: str = ""  # what a file with the suffix is, where it is not read
@@ -132,6 +133,14 @@ FORMATS = (
         magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
+    Format(
+        suffixes=(".distcp",),
+        read=lambda file, open_file, _: read_distcp(file, open_file),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
+        has_beside=True,
+        is_joined=True,
+    ),
     Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
     Format(
         suffixes=(".npz",),
@@ -153,11 +162,6 @@ FORMATS = (
         begun="a model of CTranslate2",
     ),
     Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
-    Format(
-        suffixes=(".distcp",),
-        named="a part of a distributed checkpoint of torch, not read"
-        f" (join its folder: {JOIN_DCP})",
-    ),
     Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
     Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
     Format(magic=rb"BZh", begun="a bzip2 archive"),
