@@ -24,6 +24,7 @@ STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What trainers write beside the weights: never part of a model.
 COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re.ASCII)
+MOMENTS = "_optim_states.pt"  # how DeepSpeed calls them
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
@@ -41,7 +42,7 @@ def kind_of(name: str) -> Kind:
         return ""
     if name.startswith("adapter_model."):
         return "adapter"
-    if name.startswith(COMPANIONS):
+    if name.startswith(COMPANIONS) or name.endswith(MOMENTS):
         return "trainer"
     if is_list:
         return "index"

@@ -19,7 +19,7 @@ from weightkin.formats.finder import (
 )
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
-from weightkin.formats.ranks import refuse_pieces
+from weightkin.formats.ranks import ranks_of, read_ranks, refuse_pieces
 from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
 from weightkin.formats.table import format_of, read_file, suffixes
@@ -53,6 +53,8 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     names = files_of_model(folder)
     if names:
         return _read(names, folder)
+    if ranks := ranks_of(folder, ()):
+        return read_ranks(folder, ranks)
     refuse_pieces(folder.path, folder.names)
     if hidden := files_by_content(folder):
         return _read(hidden, folder)
@@ -77,6 +79,8 @@ def _read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
 def _read(names: Sequence[str], folder: Folder) -> tuple[Contents, list[File]]:
     if is_index(names[0]):
         return read_index(folder.open_file(names[0]), folder.open_file)
+    if ranks := ranks_of(folder, names):
+        return read_ranks(folder, ranks)
     refuse_pieces(folder.path, names)
     return read_files(names, folder.open_file)
 
