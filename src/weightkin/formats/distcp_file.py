@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from weightkin.errors import UnreadableModel
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import MAX_DIMENSIONS, check_empty, checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
@@ -60,6 +61,8 @@ def read_distcp(file: File, open_file: Opener) -> Contents:
     names = _names(list(described))
     for key, facts in described.items():
         _add(contents, names[key], meta, facts, _stored(key, places, files))
+    for key in said.keys() - described.keys():
+        _claim_plain(contents, _stored(key, places, files)(()))
     check_empty(file.path, (info.shape for info in contents.tensors.values()))
     if not contents.tensors and not contents.problems:
         raise unreadable(meta.path, "no tensors in the checkpoint")
@@ -181,6 +184,18 @@ def _add(contents: Contents, name: str, meta: File, facts: Mapping[str, Any], fi
     else:
         raise unreadable(where, f"a single number in {len(tiles)} chunks")
     contents.tensors[name] = TensorInfo(name, dtype, shape, n_bytes)
+
+
+def _claim_plain(contents: Contents, part: FilePart | None) -> None:
+    """Claim what is stored beside the tensors (a step, a state), if it holds none."""
+    if part is None:
+        return
+    try:
+        held = in_whole(read_torch_zip(part))
+    except UnreadableModel:
+        return  # it stays unread
+    if not held.tensors and not held.problems:
+        contents.claims += held.claims
 
 
 def _read_chunk(

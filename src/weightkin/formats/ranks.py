@@ -20,7 +20,7 @@ from weightkin.formats.rank_join import (
     without_states,
 )
 from weightkin.formats.safetensors_file import read_safetensors
-from weightkin.formats.storage import Contents
+from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.torch_globals import Record, TensorRecord
 from weightkin.formats.torch_legacy import read_torch
 from weightkin.formats.torch_zip import read_torch_zip
@@ -33,6 +33,7 @@ _WHOLE_STATE = "mp_rank_00_model_states.pt"  # of DeepSpeed, where nothing of th
 _SHARD = re.compile(r"consolidated\.([0-9]{2})\.(pth|pt|safetensors)", re.ASCII)
 _FOLDER = re.compile(r"mp_rank_[0-9]{2,3}(?:_[0-9]{3})*", re.ASCII)
 MEGATRON = ("model_optim_rng.pt", "model_rng.pt", "distrib_optim.pt")
+MESH, MAX_MESH = "mesh of ", 1 << 16  # before the name of what tells the ranks apart; bytes of it
 TRAINERS = ("optimizer", "opt_param_scheduler", "rng_state", "lr_scheduler", "optim")
 JOINED = {
     "rank": "one rank of a sharded model (FSDP, as verl saves it); join the ranks with"
@@ -150,7 +151,19 @@ def _fsdp(where: str, files: Sequence[File]) -> Contents:
     """Parts of FSDP that say how they are cut."""
     cuts: dict[str, Cut] = {}
     parts = [read_torch_zip(file, lambda root: _local(where, root, cuts)) for file in files]
+    for part in parts:
+        _drop_mesh(where, part)
     return join_ranks(where, parts, lambda name, _infos: cuts.get(name))
+
+
+def _drop_mesh(where: str, part: Contents) -> None:
+    """Leave out the numbers of the ranks, which every tensor holds."""
+    for name in [x for x in part.tensors if x.startswith(MESH)]:
+        place, n = part.places.pop(name), part.tensors.pop(name).n_bytes
+        if n > MAX_MESH:
+            raise unreadable(where, f"{n} bytes of numbers of ranks")
+        span = (place.offset, place.offset + n)
+        part.claims.append(Claim(place.file, [span], "container"))
 
 
 def _local(where: str, root: object, cuts: dict[str, Cut]) -> object:
@@ -170,6 +183,7 @@ def _local(where: str, root: object, cuts: dict[str, Cut]) -> object:
                     raise unreadable(where, JOINED["rank"])
                 cuts[name] = _placement(where, placed[0])
                 found[name] = local
+                found[f"{MESH}{name}"] = spec  # it holds the numbers of the ranks
             case _:
                 raise unreadable(where, f"{quoted(name)} is cut, and nothing says how; it is "
                                  + JOINED["rank"])  # fmt: skip
