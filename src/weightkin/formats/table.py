@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from weightkin.formats import gguf_file, torch_legacy, zip_archive
+from weightkin.formats.archive_file import read_archive
 from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
 from weightkin.formats.distcp_file import read_distcp
 from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
 from weightkin.formats.hdf5_blocks import HDF5_MAGIC
 from weightkin.formats.hdf5_file import read_hdf5
-from weightkin.formats.keras_file import read_keras
-from weightkin.formats.numpy_file import NPY_MAGIC, read_npy, read_npz
+from weightkin.formats.numpy_file import NPY_MAGIC, read_npy
 from weightkin.formats.onnx_file import read_onnx
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
@@ -89,7 +89,7 @@ FORMATS = (
     ),
     Format(
         suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
-        read=alone(read_torch),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
@@ -129,7 +129,7 @@ FORMATS = (
     ),
     Format(
         suffixes=(".keras",),
-        read=alone(read_keras),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
@@ -144,7 +144,7 @@ FORMATS = (
     Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
     Format(
         suffixes=(".npz",),
-        read=alone(read_npz),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
