@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install $(QUIET)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors wheel frozen results bench docs zoo genealogies parents clean
+.PHONY: demo test lint types units claims floors wheel fixtures frozen results bench docs zoo genealogies parents clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -52,6 +52,16 @@ wheel: .venv/.python
 	build/wheel/empty/bin/python -m pip install $(QUIET) dist/*.whl
 	cd build/wheel && empty/bin/weightkin compare ../../zoo/models/llama-a ../../zoo/models/llama-a-ft1 \
 	  | tee compared && grep -q '^dependent' compared
+
+# the small files under tests/fixtures that other libraries wrote: each script of writers/ runs in an
+# environment of its own, with the releases that the text of its name pins; never needed by tests
+fixtures: .venv/.python
+	for script in tests/fixtures/writers/*.py; do \
+	  name=$$(basename $$script .py); env=build/fixtures/$$name; \
+	  $(BIN)/python -m venv $$env && \
+	  $$env/bin/python -m pip install --quiet -r tests/fixtures/writers/$$name.txt && \
+	  $$env/bin/python $$script || exit 1; \
+	done
 
 # all that is said of the zoo, against what 0.1.0 said; PART=tree, ONLY=llama-a and WORKERS=2 narrow it
 frozen: .venv/.dev

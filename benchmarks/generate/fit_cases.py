@@ -1,7 +1,7 @@
 """What the fit of parents goes by: measures of random families, and parts of them.
 
-Needs the random families on this machine (`make genealogies HALF=fit`). They are read once, and
-what was measured is remembered beside them.
+Random families are read, or grown where they are not on this machine (`make genealogies`), and what
+was measured of each is remembered beside them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from zoo.genealogies.kept import KeptFamily
+from zoo.genealogies.__main__ import grow
+from zoo.genealogies.chance import seeds
+from zoo.genealogies.kept import SUFFIX, KeptFamily, decode
 
-from benchmarks.generate.genealogy_answers import BUILD, families, same_values
+from benchmarks.generate.genealogy_answers import BUILD, same_values
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.formats import model_from_arrays
 from weightkin.lineage.collection import gather
@@ -33,7 +35,7 @@ from weightkin.lineage.relatives import Relatives, components
 class Component:
     """Members joined by tests, what is measured of them, and the truth."""
 
-    family: int
+    family: int  # its seed
     names: list[str]
     measured: Measured
     pairs: PairMeasures
@@ -58,15 +60,33 @@ class Case:
 
 
 def measured(half: str) -> list[Component]:
-    """All components of more than one member, read once and remembered beside the families."""
-    kept = BUILD / f"{half}.measures.pkl"
-    if not kept.exists():
-        found = [x for k, family in enumerate(families(half)) for x in _components(k, family)]
-        kept.write_bytes(pickle.dumps(found))
-    return list(pickle.loads(kept.read_bytes()))
+    """All components of more than one member of the families of a half.
+
+    A family is read, or grown if it is not on this machine, and what was measured of it remembered.
+    """
+    folder = BUILD / f"{half}.measures"
+    folder.mkdir(parents=True, exist_ok=True)
+    found: list[Component] = []
+    for seed in seeds(half):
+        kept = folder / f"{seed}.pkl"
+        if not kept.exists():
+            draft = kept.with_suffix(".draft")
+            draft.write_bytes(pickle.dumps(_measured(half, seed)))
+            draft.replace(kept)
+        found += pickle.loads(kept.read_bytes())
+    return found
 
 
-def _components(number: int, family: KeptFamily) -> Iterator[Component]:
+def _measured(half: str, seed: int) -> list[Component]:
+    file = BUILD / half / f"{seed}{SUFFIX}"
+    try:
+        family = decode(file.read_bytes()) if file.exists() else grow(seed)
+    except FloatingPointError:  # its training diverges
+        return []
+    return list(_components(family))
+
+
+def _components(family: KeptFamily) -> Iterator[Component]:
     same = same_values(family)
     names = sorted(Nodes(family.truth, same).parents)
     models = [
@@ -92,9 +112,8 @@ def _components(number: int, family: KeptFamily) -> Iterator[Component]:
             for order in relatives.in_orders(group):
                 mixed += _mixtures(relatives, [i for i in order if i not in is_image], ids)
             own_ids = [ids[i] for i in group]
-            yield Component(
-                number, own_ids, taken, pairs, family.truth, same, relatives.orders(group), mixed
-            )
+            seed, orders = int(family.truth["seed"]), relatives.orders(group)
+            yield Component(seed, own_ids, taken, pairs, family.truth, same, orders, mixed)
 
 
 def _mixtures(

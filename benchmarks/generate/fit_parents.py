@@ -4,8 +4,8 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Weights are fitted on the part `fit` of the random families alone (`make genealogies HALF=fit`):
-whole families, and random parts of them, of which the rest is out of sight. Predictions on them
+Weights are fitted on the parts `fit` and `second-fit` of the random families alone: whole families,
+and random parts of them, of which the rest is out of sight. Predictions on them
 are made by models that did not see the family (five folds); roots, the second pass and the powers
 are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
 from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
@@ -32,6 +32,7 @@ from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
+FITTED = ("fit", "second-fit")
 TREES = {"pairs": 500, "roots": 250}
 FOLDS = 5
 PARTS = 4  # random parts of each family
@@ -67,8 +68,8 @@ def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior]]:
 def _pass(
     found: Sequence[Case], features: Sequence[Mapping[str, np.ndarray]]
 ) -> tuple[dict[str, Any], list[Posterior]]:
-    fold = np.random.default_rng(0).permutation(max(c.family for c in found) + 1) % FOLDS
-    fold_of = np.array([fold[c.family] for c in found])
+    by_family = np.unique([c.family for c in found], return_inverse=True)[1]
+    fold_of = (np.random.default_rng(0).permutation(by_family.max() + 1) % FOLDS)[by_family]
     names = sorted(features[0])
     rows = [np.stack([f[k] for k in names], axis=1) for f in features]
     labels = [c.parents[c.around.parents, c.around.children] for c in found]
@@ -235,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate.fit_parents")
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
-    whole_ones = measured("fit")
+    whole_ones = [x for half in FITTED for x in measured(half)]
     found = cases(whole_ones, PARTS)
     merged = fit_mixtures(whole_ones)
     passes, said = fit(found)

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 from tests.formats.handmade import mapping, program, tensor, torch_file
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel
-from weightkin.policy import walk
 from weightkin.policy.walk import models_of
 
 MODELS = ROOT / "zoo" / "models"
@@ -184,7 +183,7 @@ def test_an_adapter_stands_with_its_base_or_is_unverifiable(tmp_path):
 
 
 def test_a_folder_without_end_never_passes(tmp_path, monkeypatch):
-    monkeypatch.setattr(walk, "MAX_ENTRIES", 8)
+    monkeypatch.setattr("weightkin.sources.listing.MAX_ENTRIES", 8)
     root = put("gpt-b", tmp_path / "m")
     for i in range(3):
         (root / f"d{i}").mkdir()

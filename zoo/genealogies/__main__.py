@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.genealogies.chance import mix, seeds
+from zoo.genealogies.chance import halves, seeds
 from zoo.genealogies.draw import draw
 from zoo.genealogies.kept import SUFFIX, Kept, KeptFamily, encode, write_archive
 
@@ -34,7 +34,7 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m zoo.genealogies")
     parser.add_argument("what", choices=("grow", "pack", "check"))
-    parser.add_argument("halves", nargs="+", choices=tuple(mix()["halves"]), metavar="HALF")
+    parser.add_argument("halves", nargs="+", choices=tuple(halves()), metavar="HALF")
     given = parser.parse_args()
     for half in given.halves:
         {"grow": grow_half, "pack": pack_half, "check": check_half}[given.what](half)

@@ -1,4 +1,4 @@
-"""The committed mix, the seeds of the halves, and what is left to chance within a family."""
+"""The committed mixes, the seeds of the halves, and what is left to chance within a family."""
 
 from __future__ import annotations
 
@@ -9,19 +9,43 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-MIX = Path(__file__).parent / "mix.toml"
+FIRST, SECOND = (Path(__file__).with_name(name) for name in ("mix.toml", "second.toml"))
 
 
 @cache
-def mix() -> dict[str, Any]:
-    """The committed mix."""
-    return tomllib.loads(MIX.read_text(encoding="utf-8"))
+def mix(path: Path = FIRST) -> dict[str, Any]:
+    """One of the two committed mixes; the second says what differs from the first."""
+    own = tomllib.loads(path.read_text(encoding="utf-8"))
+    return own if path == FIRST else _over(mix(), own) | {"halves": own["halves"]}
+
+
+def _over(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of the first, with what the second says instead."""
+    found = dict(first)
+    for key, x in second.items():
+        found[key] = _over(first.get(key, {}), x) if isinstance(x, dict) else x
+    return found
+
+
+@cache
+def halves() -> dict[str, range]:
+    """Seeds of every half of either mix; no two have one in common."""
+    found = {}
+    for path in (FIRST, SECOND):
+        for half, own in mix(path)["halves"].items():
+            found[half] = range(own["first"], own["first"] + own["families"])
+    return found
 
 
 def seeds(half: str) -> range:
-    """Seeds of one half; the halves have none in common."""
-    own = mix()["halves"][half]
-    return range(own["first"], own["first"] + own["families"])
+    """Seeds of one half."""
+    return halves()[half]
+
+
+def mix_of(seed: int) -> dict[str, Any]:
+    """The mix that a family is drawn from, the first unless its seed is one of the second."""
+    second = mix(SECOND)["halves"]
+    return mix(SECOND if any(seed in halves()[half] for half in second) else FIRST)
 
 
 class Draws:
@@ -29,6 +53,7 @@ class Draws:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
+        self.mix = mix_of(seed)
 
     def happens(self, share: float) -> bool:
         """Toss a coin."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoo.genealogies.chance import Draws, mix
+from zoo.genealogies.chance import Draws
 from zoo.genealogies.steps import (
     BASE,
     TRAINED,
@@ -36,7 +36,8 @@ class _Family:
     """A family while it is drawn."""
 
     def __init__(self, seed: int) -> None:
-        self.draws, self.mix, self.seed = Draws(seed), mix(), seed
+        self.draws, self.seed = Draws(seed), seed
+        self.mix = self.draws.mix
         self.net = self.draws.weighted(self.mix["family"]["architectures"])
         sizes = self.mix["sizes"][self.net]
         self.sizes = {key: self.draws.one(choices) for key, choices in sizes.items()}
@@ -57,6 +58,8 @@ class _Family:
             self._grow()
         for decoy in decoys:
             self._decoy(base, decoy)
+        if decoys and self._perhaps(shares.get("merged")):
+            self._merge_across()
         self._hide()
         return {
             "seed": self.seed,
@@ -74,10 +77,15 @@ class _Family:
             rows=0 if self.net in ("vit", "resnet") else 128,
             experts=self.sizes.get("experts", 0),
             dtype=self.draws.weighted(self.mix["family"]["dtypes"]),
+            naming="strip" if self._perhaps(self.mix["family"].get("bare")) else "",
         )
         said = training("base", self.draws) | {"domains": list(BASE[layout.media])}
         self.rootstock.add("m00")
         return self._add({}, [said], layout)
+
+    def _perhaps(self, share: float | None) -> bool:
+        """A coin that is not tossed where the mix does not name its share."""
+        return share is not None and self.draws.happens(share)
 
     def _add(
         self,
@@ -183,6 +191,22 @@ class _Family:
                 operations.append(more)
         self._may_have_children(self._add(dict(zip(parents, shares, strict=True)), operations, at))
         return True
+
+    def _merge_across(self) -> None:
+        """Merge a member with a model of its own, of the same shape but another base."""
+        own = [x for x in self.layouts if not self._line(x) & self._decoys]
+        other = self.draws.one(sorted(x for x in self.layouts if self._line(x) & self._decoys))
+        able = [x for x in own if self.layouts[x].shape == self.layouts[other].shape]
+        parents = [self.draws.one(able), other] if able else []
+        if parents:
+            method = self.draws.one(("linear", "slerp", "hybrid", "stack"))
+            said, shares, layers = self._merging(method, parents)
+            at = replace(self.layouts[other], layers=layers, pruned=False, rounded=False)
+            self._add(dict(zip(parents, shares, strict=True)), [said], at)
+
+    @property
+    def _decoys(self) -> set[str]:
+        return {name for name, m in self.members.items() if m["decoy"]}
 
     def _merging(self, method: str, parents: Sequence[str]) -> tuple[Operation, list[float], int]:
         """Parameters of a merge, the share of each parent, and how many layers result."""

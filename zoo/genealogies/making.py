@@ -167,6 +167,20 @@ def _round(folder: Folder, said: Operation) -> Folder:
     return _full(_stored(folder, said["dtype"]))
 
 
+def _noise_bits(folder: Folder, said: Operation) -> Folder:
+    """Noise below the precision of a dtype: rounded to it, the values are as before."""
+    rng = np.random.default_rng(said["seed"])
+    digits = ml_dtypes.finfo(DTYPES[said["dtype"]]).nmant
+    folder = _round(folder, said)
+
+    def finer(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        half_a_step = np.ldexp(0.5, np.frexp(x)[1] - 1 - digits)
+        noise = half_a_step * rng.uniform(-0.9, 0.9, x.shape)
+        return np.where(x == 0, x, x + noise).astype(np.float32)
+
+    return replace(folder, tensors={k: finer(x) for k, x in folder.tensors.items()})
+
+
 def _trim(folder: Folder, said: Operation) -> Folder:
     tensors = {k: x[: said["rows"]] if k.endswith(TABLES) else x for k, x in folder.tensors.items()}
     return replace(folder, tensors=tensors, config=folder.config | {"vocab_size": said["rows"]})
@@ -219,6 +233,7 @@ _CHANGES: dict[str, Callable[[Folder, Operation], Folder]] = {
     "prune": _prune,
     "quantise": _quantise,
     "noise": _noise,
+    "noise-bits": _noise_bits,
     "cast": _round,
     "upcast": _round,
     "trim": _trim,

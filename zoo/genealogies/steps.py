@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.genealogies.chance import Draws, mix
+from zoo.genealogies.chance import Draws
 
 TRAINED = ("base", "fine-tune", "continue", "objective", "lora", "new-layer", "new-head")
 SAME_VALUES = ("copy", "rename", "upcast")
@@ -65,6 +65,7 @@ def applies(op: str, at: Layout) -> bool:
         "new-head": at.net not in TIED or at.head != "own",
         "cast": at.dtype == "float32",
         "upcast": at.dtype != "float32",
+        "noise-bits": at.dtype != "float32",
         "trim": at.rows == 128,
         "extend": 0 < at.rows < 160,
         "depth": at.layers >= 3,
@@ -91,9 +92,9 @@ def step(op: str, draws: Draws, at: Layout) -> tuple[Operation, Layout]:
 
 def training(op: str, draws: Draws) -> Operation:
     """Draw how long, how fast and with what something is trained."""
-    own = mix()["training"][op]
-    decay = float(draws.weighted(mix()["training"]["decays"]))
-    optimiser = "sgd" if draws.happens(mix()["training"]["sgd_share"]) else "adamw"
+    own = draws.mix["training"][op]
+    decay = float(draws.weighted(draws.mix["training"]["decays"]))
+    optimiser = "sgd" if draws.happens(draws.mix["training"]["sgd_share"]) else "adamw"
     return {
         "op": op,
         "steps": draws.integer(*own["steps"]),
@@ -112,7 +113,7 @@ def _trained(op: str, draws: Draws, at: Layout) -> tuple[Operation, Layout]:
         domains = (*BASE[at.media], draws.one(MORE[at.media]))
     said |= {"domains": list(domains), "keeps_zeros": False}
     if at.pruned:
-        said["keeps_zeros"] = draws.happens(mix()["family"]["keeps_zeros"])
+        said["keeps_zeros"] = draws.happens(draws.mix["family"]["keeps_zeros"])
     if op == "lora":
         said |= {"rank": draws.one((2, 4, 8)), "where": draws.one(("attention", "all"))}
     if op == "new-layer":
@@ -120,7 +121,7 @@ def _trained(op: str, draws: Draws, at: Layout) -> tuple[Operation, Layout]:
     if op == "objective":
         at = replace(at, head="score" if at.media == "text" else "rotation")
     at = replace(at, pruned=at.pruned and said["keeps_zeros"], rounded=False)
-    if not draws.happens(mix()["family"]["keeps_dtype"]):
+    if not draws.happens(draws.mix["family"]["keeps_dtype"]):
         at = replace(at, dtype=draws.one(("float32", "bfloat16", "float16")))
     return said, at
 
@@ -146,6 +147,11 @@ def _upcast(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
 def _noise(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
     said = {"share": draws.one((0.003, 0.01, 0.03)), "seed": draws.seed()}
     return said, replace(at, pruned=False, rounded=False)
+
+
+def _noise_bits(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
+    said = {"dtype": at.dtype, "seed": draws.seed()}
+    return said, replace(at, dtype="float32")
 
 
 def _trim(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
@@ -196,6 +202,7 @@ def _copy(draws: Draws, at: Layout) -> tuple[Operation, Layout]:
 
 _MADE: dict[str, Callable[[Draws, Layout], tuple[Operation, Layout]]] = {
     **{"prune": _prune, "quantise": _quantise, "cast": _cast, "upcast": _upcast, "noise": _noise},
+    "noise-bits": _noise_bits,
     **{"trim": _trim, "extend": _extend, "depth": _depth, "width": _width, "repeat": _repeat},
     **{"upcycle": _upcycle, "rename": _rename, "copy": _copy},
     **dict.fromkeys(DISGUISES, _disguise),

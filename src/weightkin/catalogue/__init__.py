@@ -12,8 +12,8 @@ other source file names an architecture. All fields, each left out where there i
 ``classes``         library classes that prove it, as ``library.Class``
 ``gguf``            names of the architecture in GGUF files
 ``gguf_reordered``  conversion to GGUF puts rows of queries and keys in another order
-``gguf_names``      name of a module in GGUF: its name in safetensors (most entries take them
-                    from ``llama-like`` through ``like``)
+``gguf_names``      name of a module in GGUF: its name in safetensors (beside those of the entry
+                    that it is like, most often ``llama-like``)
 ``stack``           name of its stack of blocks, where the prefix says nothing else
 ``blocks``          how the numbered list of its blocks is called
 ``positions``       ``relative`` (rotary, biased or none) or ``stored`` tables keep the residual

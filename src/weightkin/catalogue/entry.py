@@ -153,6 +153,7 @@ def make_entry(name: str, facts: Mapping[str, Any], parent: Entry | None) -> Ent
     base = parent or Entry(name=name)
     inside = (_part(name, key[2:], x) for key, x in lines.items() if key.startswith("#."))
     outside = (_part(name, key, x) for key, x in lines.items() if not key.startswith("#."))
+    known["gguf_names"] = {**base.gguf_names, **known.get("gguf_names", {})}
     known["parts"], known["top"] = (*inside, *base.parts), (*outside, *base.top)
     return replace(base, **{**_OWN, **known, "name": name})
 

@@ -87,11 +87,9 @@ def read_file(path: str) -> str:
     UnreadableModel
         It is missing, too large, or no text.
     """
+    from weightkin.sources.local import read_whole
+
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise UnreadableModel(f"{path}: more than {MOST_BYTES:,} bytes")
-        return data.decode()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        return read_whole(Path(path), MOST_BYTES).decode()
+    except UnicodeDecodeError as error:
         raise UnreadableModel(f"{path}: cannot be read as a record ({error})") from None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.equal import Shared, is_small, schemes_held, sketches_of
-from weightkin.derivation.equality import equality
+from weightkin.derivation.in_common import in_common
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
@@ -74,11 +74,11 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 def _derive(
     models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
 ) -> Derivation:
-    (a, b), found = shared.sketches, shared.found
-    if a.scheme != scheme:
-        a, b = sketches_of(models, scheme)
-        found = equality(a, b)
-    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), shared=found)
+    common = shared.common
+    if common.sketches[0].scheme != scheme:
+        common = in_common(*sketches_of(models, scheme))
+    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), common=common)
+    a, b = common.sketches
     return kind_of(a, b, known)
 
 

@@ -112,7 +112,8 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     if needs_config(contents.tensors):
         config_file = _config_of(folder, held)
         files = [*files, config_file]
-    stored = FileStorage(contents.places, files)
+    whole = None if adapter.file else folder
+    stored = FileStorage(contents.places, files, contents.claims, whole)
     recipes, left = merged(base, contents, stored, config_file, folder.path / held)
     tensors = {name: base.tensors[name] for name in base.tensors}
     for target, recipe in recipes.items():

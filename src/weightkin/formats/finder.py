@@ -81,12 +81,13 @@ def files_of_model(folder: Folder) -> list[str]:
     UnreadableModel
         Several indexes, none of which has a standard name.
     """
-    for suffixes in (x.suffixes for x in read_formats()):
-        ending = f"{suffixes[0]}.index.json"
-        index = _index(folder.path, [name for name in folder.names if name.endswith(ending)])
-        if index is not None:
-            return [index]
-        weights = _weights([name for name in folder.names if name.lower().endswith(suffixes)])
+    for found in read_formats():
+        if found.suffixes:
+            ending = f"{found.suffixes[0]}.index.json"
+            index = _index(folder.path, [name for name in folder.names if name.endswith(ending)])
+            if index is not None:
+                return [index]
+        weights = _weights([name for name in folder.names if found.is_named(name)])
         if weights:
             return weights
     return []

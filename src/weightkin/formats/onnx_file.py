@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from weightkin.formats.byte_pieces import as_pieces, is_blank, rest, touched
 from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.onnx_codes import Codes, Numbers, codes_of
 from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
-from weightkin.formats.storage import Contents
+from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.sources.local import LocalFile, readable
 from weightkin.text import located, quoted, shown, unreadable
@@ -46,7 +47,21 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
         elif stored not in inside:
             _add(contents, beside, name, tensor, is_turned=is_turned)
     contents.files = list(beside.files.values())
+    contents.claims = _claims(file, held, contents)
     return contents
+
+
+def _claims(file: File, held: Held, contents: Contents) -> list[Claim]:
+    """The graph around the values of tensors, and what aligns these in the files beside."""
+    values = as_pieces([x.span for x in held.tensors.values() if x.span], file.size)
+    graph = rest(values, file.size).tolist()
+    claims = [Claim(file, [(start, stop) for start, stop in graph], "container")]
+    for other in contents.files:
+        places = [x for x in contents.places.values() if x.file is other]
+        gaps = rest(touched(places), other.size).tolist()
+        spans = [(start, stop) for start, stop in gaps]
+        claims.append(Claim(other, spans, "container", check=is_blank))
+    return claims
 
 
 def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Stored, bool]]:

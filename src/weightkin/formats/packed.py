@@ -1,13 +1,14 @@
 """Quantised layers as files store them, each shown as the one tensor ``weight`` it stands for.
 
-bitsandbytes (nf4, fp4, int8), GPTQ, AWQ, scaled 8-bit floats and whole numbers, compressed-tensors
-and MLX. A layer is known by the names and shapes of its parts, takes exactly these and nothing
-else; only the rows asked for are unpacked. Values are float32, computed element by element in one
-order, so that digests do not depend on the machine.
+bitsandbytes (nf4, fp4, int8), GPTQ, AWQ, scaled 8-bit floats and whole numbers, small floats in
+groups, compressed-tensors, MLX and HQQ. A layer is known by the names and shapes of its parts,
+takes exactly these and nothing else; only the rows asked for are unpacked. Values are float32,
+computed element by element in one order, so that digests do not depend on the machine.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +18,9 @@ from weightkin.formats.computed import Recipe
 from weightkin.formats.headers import checked_shape
 from weightkin.formats.json_text import parse_object
 from weightkin.formats.model import Problem, Storage, TensorInfo
-from weightkin.formats.packed_bytes import FourBits, Int8, Scaled
+from weightkin.formats.packed_bytes import FourBits, Int8
+from weightkin.formats.packed_floats import expert_blocks, modelopt
+from weightkin.formats.packed_hqq import HQQ, hqq
 from weightkin.formats.packed_parts import (
     FLOATS,
     Source,
@@ -29,8 +32,9 @@ from weightkin.formats.packed_parts import (
     size_in,
 )
 from weightkin.formats.packed_rows import compressed, mlx
+from weightkin.formats.packed_scaled import comfy, comfy_noted, scaled
 from weightkin.formats.packed_words import Words
-from weightkin.text import counted, quoted, shown, unreadable
+from weightkin.text import quoted, shown, unreadable
 
 STATE = ".quant_state.bitsandbytes__"  # and nf4 or fp4
 MAX_STATE = 1 << 8  # bytes; what bitsandbytes writes has fewer than 200
@@ -84,7 +88,7 @@ def unpack(
         for part in found.parts:
             shown_tensors.pop(part, None)
         shape = found.recipe.shape
-        n_bytes = 4 * shape[0] * shape[1]
+        n_bytes = 4 * math.prod(shape)
         shown_tensors[found.name] = TensorInfo(found.name, "F32", shape, n_bytes, found.packed)
         recipes[found.name] = found.recipe
     method = source.stated.get("quant_method")
@@ -202,72 +206,6 @@ def _check_words(tensors: Tensors, names: list[str], words: Words) -> None:
         check_part(tensors, names[3], "I32", n_in)
 
 
-def _scaled(source: Source, name: str, suffix: str) -> Unpacked | None:
-    """8-bit floats or whole numbers times the scale of their block (or row, or matrix)."""
-    tensors = source.tensors
-    info, scale = tensors.get(name), f"{name}{suffix}"
-    if info is None or info.dtype not in EIGHT_BITS or 0 in info.shape:
-        return None
-    zeros = f"{name}_zero_point"
-    if info.dtype == "U8" or len(info.shape) != 2 or zeros in tensors:
-        what = f"scales for {info.dtype} of {counted(len(info.shape), 'dimension')}"
-        raise unreadable(name, f"{what}, not for an 8-bit matrix without zero points")
-    rows, columns = info.shape
-    block, grid = _blocks(source, scale, (rows, columns))
-    beside = f"{name.removesuffix('weight')}input_scale"
-    parts = (name, scale, *((beside,) if is_single(tensors, beside) else ()))
-    label = "int8 with scales" if info.dtype == "I8" else "fp8 with scales"
-    return Unpacked(name, label, Scaled((rows, columns), name, scale, block, grid), parts)
-
-
-def _blocks(
-    source: Source, scale: str, sizes: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns that share a scale, and how many scales there are along both."""
-    info = source.tensors[scale]
-    shape = info.shape if info.shape != (1,) else ()
-    grid = (*shape, *(1,) * (2 - len(shape)))
-    if len(grid) != 2 or 0 in grid or info.dtype not in FLOATS:
-        raise unreadable(scale, f"{info.dtype} of shape {shown(info.shape)} cannot be scales")
-    blocks = []
-    stated = source.stated.get("weight_block_size")
-    for i, (n, parts) in enumerate(zip(sizes, grid, strict=True)):
-        wanted = stated[i] if isinstance(stated, list) and len(stated) == 2 else 128
-        fits = isinstance(wanted, int) and wanted > 0 and -(-n // wanted) == parts
-        block = wanted if fits else -(-n // parts)
-        if -(-n // block) != parts:
-            raise unreadable(scale, f"{parts} scales for {n} rows or columns, not one a block")
-        blocks.append(block)
-    check_scales(scale, sizes[0] * sizes[1], grid[0] * grid[1])
-    return (blocks[0], blocks[1]), (grid[0], grid[1])
-
-
-def _comfy(source: Source, stem: str) -> Unpacked | None:
-    """8-bit floats as ComfyUI writes them: one scale a matrix, under another name."""
-    name, scale = f"{stem}.weight", f"{stem}.scale_weight"
-    info = source.tensors.get(name)
-    if info is None or not info.dtype.startswith("F8") or len(info.shape) != 2 or 0 in info.shape:
-        return None
-    if not is_single(source.tensors, scale):
-        raise unreadable(scale, "more than one scale for a matrix")
-    block, grid = _blocks(source, scale, (info.shape[0], info.shape[1]))
-    beside = f"{stem}.scale_input"
-    parts = (name, scale, *((beside,) if is_single(source.tensors, beside) else ()))
-    if COMFY in source.tensors and source.tensors[COMFY].n_bytes <= 2:
-        parts = (*parts, COMFY)
-    recipe = Scaled((info.shape[0], info.shape[1]), name, scale, block, grid)
-    return Unpacked(name, "fp8 with scales", recipe, parts)
-
-
-def _mxfp4(source: Source, stem: str) -> None:
-    """Four-bit floats in blocks of 32, as the experts of gpt-oss: not read yet."""
-    codes = source.tensors.get(f"{stem}_blocks")
-    if codes is not None and codes.dtype == "U8":
-        raise unreadable(stem, "MXFP4 blocks are not supported")
-
-
-COMFY = "scaled_fp8"  # an empty mark beside the layers
-EIGHT_BITS = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I8", "U8")
 WHOLE = ("U8", "I8", "U16", "I16", "U32", "I32")
 WORDS = (".qweight", ".qzeros", ".scales", ".g_idx")
 PARTS_OF_4 = ("", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map")
@@ -280,11 +218,14 @@ _READERS: dict[str, tuple[_Reader, tuple[str, ...]]] = {
     ".SCB": (_bitsandbytes8, (".weight", ".SCB", ".weight_format")),
     ".qweight": (_words, WORDS),
     ".weight_packed": (compressed, COMPRESSED),
-    ".scale_weight": (_comfy, (".weight", ".scale_weight")),
+    ".W_q": (hqq, HQQ),
+    ".scale_weight": (comfy, (".weight", ".scale_weight")),
+    ".comfy_quant": (comfy_noted, (".weight", ".weight_scale", ".weight_scale_2", ".comfy_quant")),
+    ".weight_scale_2": (modelopt, (".weight", ".weight_scale", ".weight_scale_2")),
     ".scales": (mlx, (".weight", ".scales", ".biases")),
-    "_scales": (_mxfp4, ("_blocks", "_scales")),
-    "_scale_inv": (partial(_scaled, suffix="_scale_inv"), ("", "_scale_inv")),
-    "_scale": (partial(_scaled, suffix="_scale"), ("", "_scale")),
+    "_scales": (expert_blocks, ("_blocks", "_scales")),
+    "_scale_inv": (partial(scaled, suffix="_scale_inv"), ("", "_scale_inv")),
+    "_scale": (partial(scaled, suffix="_scale"), ("", "_scale")),
 }
 
 

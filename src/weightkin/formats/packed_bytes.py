@@ -1,4 +1,4 @@
-"""Layers packed in bytes: bitsandbytes' four and eight bits, 8-bit floats with scales."""
+"""Layers packed in bytes: bitsandbytes' four and eight bits."""
 
 from __future__ import annotations
 
@@ -63,21 +63,3 @@ class Int8:
         codes = stored_rows(storage, self.name, rows, self.shape[1])
         largest = to_float32(stored_rows(storage, self.scale, rows, 1))
         return to_float32(codes) * (largest / np.float32(127))
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """``value * scale[block]``, blocks being rectangles (128 x 128, a row, all)."""
-
-    shape: tuple[int, int]
-    name: str
-    scale: str
-    block: tuple[int, int]
-    grid: tuple[int, int]
-
-    def rows(self, storage: Storage, rows: Index) -> Floats:
-        """Rows unpacked."""
-        values = to_float32(stored_rows(storage, self.name, rows, self.shape[1]))
-        scales = to_float32(stored_whole(storage, self.scale, self.grid))
-        columns = np.arange(self.shape[1]) // self.block[1]
-        return values * scales[rows // self.block[0]][:, columns]

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightkin.formats.computed import Recipe
+import numpy as np
+
+from weightkin.formats.computed import Floats, Index, Recipe
 from weightkin.formats.model import Storage, TensorInfo
 from weightkin.text import counted, quoted, unreadable
 
@@ -145,6 +147,57 @@ def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int
         what = f"{info.dtype} of {counted(len(info.shape), 'dimension')}"
         raise unreadable(name, f"{what}, not a matrix of {' or '.join(dtypes)}")
     return info.shape[0], info.shape[1]
+
+
+def stack_of(
+    tensors: Tensors, name: str, dtypes: tuple[str, ...]
+) -> tuple[tuple[int, ...], int, int]:
+    """Return the sizes of a part that must be a matrix, or a stack of matrices.
+
+    Parameters
+    ----------
+    tensors : mapping
+        Stored tensors by name.
+    name : str
+        The part.
+    dtypes : tuple of str
+        Types that its elements may have.
+
+    Returns
+    -------
+    tuple
+        Dimensions before the matrix (none or the experts), its rows, its columns; none of them 0.
+
+    Raises
+    ------
+    UnreadableModel
+        It is missing, or anything else.
+    """
+    if name not in tensors:
+        raise unreadable(name, "missing (a matrix is needed)")
+    info = tensors[name]
+    if info.dtype not in dtypes or len(info.shape) not in (2, 3) or 0 in info.shape:
+        what = f"{info.dtype} of {counted(len(info.shape), 'dimension')}"
+        raise unreadable(name, f"{what}, not a matrix of {' or '.join(dtypes)}")
+    return info.shape[:-2], info.shape[-2], info.shape[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Matrices of all experts behind one another, each turned round if it is stored so."""
+
+    shape: tuple[int, ...]  # experts, rows, columns
+    inner: Recipe  # of all rows of all experts
+    is_turned: bool = False
+
+    def rows(self, storage: Storage, rows: Index) -> Floats:
+        """Whole matrices of some experts, each as one row."""
+        n = self.shape[2 if self.is_turned else 1]
+        parts = [np.zeros((0, math.prod(self.shape[1:])), dtype=np.float32)]
+        for expert in rows.tolist():
+            matrix = self.inner.rows(storage, np.arange(expert * n, (expert + 1) * n))
+            parts.append((matrix.T if self.is_turned else matrix).reshape(1, -1))
+        return np.concatenate(parts)
 
 
 def is_single(tensors: Tensors, name: str) -> bool:

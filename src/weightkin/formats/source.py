@@ -98,7 +98,8 @@ def _model(chosen: Chosen) -> Model:
         for key, info in contents.tensors.items()
     }
     places = {renamed.get(key, key): place for key, place in contents.places.items()}
-    stored = FileStorage(places, [*files, *config_files])
+    whole = None if chosen.file else folder
+    stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
     tensors, recipes, unpacking = unpack(infos, stored, config)
     recipes |= contents.recipes
     if not tensors:

@@ -9,13 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from weightkin.formats import gguf_file, torch_legacy, torch_zip
+from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
+from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
+from weightkin.formats.hdf5_blocks import HDF5_MAGIC
+from weightkin.formats.hdf5_file import read_hdf5
+from weightkin.formats.keras_file import read_keras
+from weightkin.formats.numpy_file import NPY_MAGIC, read_npy, read_npz
 from weightkin.formats.onnx_file import read_onnx
 from weightkin.formats.ranks import JOIN_DCP
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
+from weightkin.formats.tfjs_file import read_tfjs
 from weightkin.formats.torch_legacy import read_torch
 from weightkin.sources.files import File, Opener
 from weightkin.text import shown, unreadable
@@ -36,6 +44,7 @@ class Format:
     """
 
     suffixes: tuple[str, ...] = ()  # lower case, with the dot; the first one names the index
+    names: tuple[str, ...] = ()  # whole names, in lower case
     read: Reader | None = None
     magic: bytes | None = None
     is_sure: bool = False
@@ -45,6 +54,11 @@ class Format:
     holds_tokens: bool = False  # the vocabulary is in the file
     named: str = ""  # what a file with the suffix is, where it is not read
     begun: str = ""  # what a file with the magic is, under a name that says otherwise
+
+    def is_named(self, name: str) -> bool:
+        """Whether a file may be of this format, by its name or path."""
+        lower = PurePath(name).name.lower()
+        return lower in self.names or (bool(self.suffixes) and lower.endswith(self.suffixes))
 
     def is_begun(self, head: bytes, *, is_named: bool = False) -> bool:
         """Whether a file may be of this format, by its first bytes (and its suffix)."""
@@ -65,6 +79,11 @@ FORMATS = (
         is_sure=True,
         named_magic=b"",
         begun="safetensors under a name that is not read",
+    ),
+    Format(
+        names=("model.json",),
+        read=lambda file, open_file, _: read_tfjs(file, open_file),
+        has_beside=True,
     ),
     Format(
         suffixes=(".bin", ".pt", ".pth", ".ckpt"),
@@ -89,23 +108,41 @@ FORMATS = (
         read=lambda file, open_file, _: read_onnx(file, open_file),
         has_beside=True,
     ),
-    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
     Format(
         suffixes=(".h5", ".hdf5"),
-        magic=rb"\x89HDF\r\n",
+        read=alone(read_hdf5),
+        magic=re.escape(HDF5_MAGIC),
         is_sure=True,
-        named=f"weights in HDF5, {CONVERT}",
+        named_magic=b"",
         begun="an HDF5 file",
     ),
-    Format(suffixes=(".keras",), named=f"a Keras archive, {CONVERT}"),
+    Format(
+        suffixes=(".keras",),
+        read=alone(read_keras),
+        magic=re.escape(torch_zip.LOCAL_HEADER),
+        named_magic=b"",
+    ),
+    Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
+    Format(
+        suffixes=(".npz",),
+        read=alone(read_npz),
+        magic=re.escape(torch_zip.LOCAL_HEADER),
+        named_magic=b"",
+    ),
     Format(
         suffixes=(".npy",),
-        magic=rb"\x93NUMPY",
-        named=f"an array of numpy, {CONVERT}",
+        read=alone(read_npy),
+        magic=re.escape(NPY_MAGIC),
+        named_magic=b"",
         begun="an array of numpy",
     ),
-    Format(suffixes=(".npz",), named=f"arrays of numpy, {CONVERT}"),
-    Format(suffixes=(".msgpack",), named=f"weights of Flax, {CONVERT}"),
+    Format(
+        read=alone(read_ctranslate2),
+        magic=CT2_BEGINNING,
+        is_sure=True,
+        begun="a model of CTranslate2",
+    ),
+    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
     Format(
         suffixes=(".distcp",),
         named="a part of a distributed checkpoint of torch, not read"
@@ -129,8 +166,7 @@ FORMATS = (
 
 def format_of(name: str) -> Format | None:
     """The format that is read under the suffix of a name or path; None where there is none."""
-    lower = name.lower()
-    return next((x for x in read_formats() if lower.endswith(x.suffixes)), None)
+    return next((x for x in read_formats() if x.is_named(name)), None)
 
 
 def read_formats() -> tuple[Format, ...]:
@@ -146,6 +182,15 @@ def known_as(suffix: str) -> Format | None:
 def begun_as(head: bytes) -> Format | None:
     """The first format whose files begin like this, whatever their names."""
     return next((x for x in FORMATS if x.is_begun(head)), None)
+
+
+def format_in(name: str, head: bytes) -> Format | None:
+    """The format that reads a file, by its first bytes, else by its name; None where none does."""
+    named, every = format_of(name), read_formats()
+    if named is not None and named.is_begun(head):
+        return named
+    sure = next((x for x in every if x.is_sure and x.is_begun(head)), None)
+    return sure or named or next((x for x in every if x.is_begun(head)), None)
 
 
 def is_model(name: str, head: bytes) -> bool:
@@ -186,9 +231,9 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     UnreadableModel
         No such format, or a file that is malformed.
     """
-    suffix = file.path.suffix.lower()
-    found = format_of(suffix)
+    found = format_in(file.path.name, file.read([(0, min(HEAD, file.size))]).tobytes())
     if found is None or found.read is None:
+        suffix = file.path.suffix.lower()
         said = f"not a model file ({shown(suffix) or 'no suffix'})"
         raise unreadable(file.path, f"{said}; supported are {', '.join(suffixes())}")
     return found.read(file, open_file, before)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, cast
 
 from weightkin.formats.model import Problem
-from weightkin.formats.storage import Contents
-from weightkin.formats.torch_pickle import unpickle
+from weightkin.formats.storage import Claim, Contents
+from weightkin.formats.torch_pickle import unpickle_next
 from weightkin.formats.torch_state import state_contents
+from weightkin.formats.zip_claims import Directory, claims_of
 from weightkin.sources.files import File
 from weightkin.sources.local import readable
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
 MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
+MAX_SMALL = 64  # bytes of an entry beside the pickle and the storages
 TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
 NEAR_HEADER = 256  # bytes that hold most local headers whole
 DATA = "data/"  # before the key of a storage
@@ -47,6 +49,8 @@ class _Archive:
 
     file: File
     entries: dict[str, zipfile.ZipInfo]
+    directory: Directory
+    located: dict[str, tuple[int, int]] = field(default_factory=dict)  # of entries looked for
 
 
 def read_torch_zip(file: File) -> Contents:
@@ -56,13 +60,11 @@ def read_torch_zip(file: File) -> Contents:
     if order != b"little":
         what = f"byte order {quoted(order.decode('latin-1'))} is not supported, only 'little'"
         raise unreadable(file.path, what)
-    root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
-    spans: dict[str, tuple[int, int]] = {}
+    stream = io.BytesIO(_bytes_of(archive, "data.pkl", MAX_PICKLE))
+    root, _ = unpickle_next(stream, located(file.path))
 
     def span(key: str) -> tuple[int, int]:
-        if key not in spans:
-            spans[key] = _span(archive, f"{DATA}{key}")
-        return spans[key]
+        return _span(archive, f"{DATA}{key}")
 
     storages = [x.removeprefix(DATA) for x in archive.entries if x.startswith(DATA)]
     contents = state_contents(file, root, span, storages)
@@ -70,7 +72,17 @@ def read_torch_zip(file: File) -> Contents:
     if others:
         why = f"zip entries beside the state dict are not read, first {quoted(min(others))}"
         contents.problems.append(Problem(shown(f"{len(others)} entries"), why))
+    contents.claims += _claims(archive, stream.tell())
     return contents
+
+
+def _claims(archive: _Archive, n_pickle: int) -> list[Claim]:
+    """What holds the archive together: what torch writes beside the storages, the pickle."""
+    start, _ = _span(archive, "data.pkl")
+    small = [_span(archive, x) for x in BESIDE[1:] if x in archive.entries]
+    spans = [(a, b) for a, b in small if b - a <= MAX_SMALL]
+    own = Claim(archive.file, sorted([(start, start + n_pickle), *spans]), "container")
+    return [own, *claims_of(archive.file, archive.directory, archive.located)]
 
 
 class _Handle(io.RawIOBase):
@@ -110,7 +122,8 @@ class _Handle(io.RawIOBase):
 
 def _archive(file: File) -> _Archive:
     """List the zip's entries below the folder of its pickle; refuse what torch does not write."""
-    infos = _directory(file)
+    directory = _directory(file)
+    infos = directory.entries
     starts = sorted({min(max(0, info.header_offset), file.size) for info in infos})
     file.prefetch([(start, min(start + NEAR_HEADER, file.size)) for start in starts])
     pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
@@ -126,17 +139,17 @@ def _archive(file: File) -> _Archive:
         entries[name] = info
     if "constants.pkl" in entries:
         raise unreadable(file.path, "a TorchScript program, not a state dict")
-    return _Archive(file, entries)
+    return _Archive(file, entries, directory)
 
 
-def _directory(file: File) -> list[zipfile.ZipInfo]:
+def _directory(file: File) -> Directory:
     start = file.read([(0, min(4, file.size))]).tobytes()
     if start != LOCAL_HEADER:
         raise unreadable(file.path, f"not a zip archive (it begins with {start!r})")
     file.prefetch([(max(0, file.size - TAIL), file.size)])
     try:
         with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
-            return archive.infolist()
+            return Directory(archive.infolist(), archive.start_dir, archive.comment)
     except BROKEN_ZIP as error:
         what = f"damaged or truncated zip archive ({shown(error)})"
         raise unreadable(file.path, what) from None
@@ -144,6 +157,8 @@ def _directory(file: File) -> list[zipfile.ZipInfo]:
 
 def _span(archive: _Archive, name: str) -> tuple[int, int]:
     """Bytes of an uncompressed entry, found through its local header."""
+    if name in archive.entries and (known := archive.located.get(archive.entries[name].filename)):
+        return known
     file = archive.file
     where = f"{located(file.path)}: zip entry {quoted(name)}"
     if name not in archive.entries:
@@ -166,6 +181,7 @@ def _span(archive: _Archive, name: str) -> tuple[int, int]:
     written = file.read([(at + 30, at + 30 + n_name)]).tobytes()
     if written not in (info.filename.encode("utf-8"), info.filename.encode("cp437", "replace")):
         raise unreadable(where, "its local header has another name")
+    archive.located[info.filename] = start, stop
     return start, stop
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.arrays import Doubles
-from weightkin.derivation.pair import Settings, compare_pair, pair_of
+from weightkin.derivation.opened import Settings, pair_of
+from weightkin.derivation.pair import compare_pair
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.relatives import Groups, OnProgress
 from weightkin.records import Comparison

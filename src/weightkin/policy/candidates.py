@@ -8,9 +8,9 @@ from pathlib import Path
 
 from weightkin.formats import Model
 from weightkin.formats.finder import kind_of
+from weightkin.formats.ledger import files_of
+from weightkin.formats.other_files import MOST_STATE
 from weightkin.formats.source import may_be_elsewhere
-from weightkin.policy.contents import MOST_STATE
-from weightkin.policy.covered import files_of
 from weightkin.policy.naming import (
     Meant,
     Resolved,

@@ -16,6 +16,7 @@ from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, Weig
 from weightkin.formats import Model
 from weightkin.formats.card import CARD
 from weightkin.formats.declared import folder_of
+from weightkin.formats.ledger import own_ledger
 from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
 from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
@@ -247,7 +248,8 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         known = look_at(None)
     bench = RuleContext(policy, known, room.families, room.is_full, room.tainted)
     own = known.digest
-    open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
+    ledger = own_ledger(model)
+    open_ = [open_finding(own, what, why) for what, why in unread(model, ledger, known.declared)]
     if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
@@ -262,6 +264,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         n_compared=len(known.by_id or {}) + _n_direct(known),
         against=tuple(against),
         findings=(*open_, *bench.findings()),
+        ledger=ledger,
         skipped=tuple(left_out(x.what, "unread", error=x.why) for x in model.problems),
     )
     evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}

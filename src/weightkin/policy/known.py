@@ -11,14 +11,14 @@ from weightkin.formats import Model, digest
 from weightkin.formats.declared import Declared, declared
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import Meant, Resolved, Unknown
-from weightkin.policy.reach import Submitted, Unreached, n_parameters
+from weightkin.policy.reach import Submitted, Unreached
 from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.stand_in import as_model, n_parameters
 
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 BLIND = "order-independent tests"

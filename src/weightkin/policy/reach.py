@@ -20,9 +20,9 @@ from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_deltas import CHANGES
 from weightkin.formats.computed import ComputedStorage
-from weightkin.policy.covered import n_beside
+from weightkin.formats.ledger import n_outside
 from weightkin.records import Comparison, Skipped, left_out
-from weightkin.sketch.stand_in import sketch_behind
+from weightkin.sketch.stand_in import n_parameters, sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
@@ -95,7 +95,7 @@ class Submitted:
     @cached_property
     def _beside(self) -> int:
         """Bytes outside tensors, and of the factors of an adapter."""
-        outside = max(0, n_beside(self.model.storage) - FREE)
+        outside = max(0, n_outside(self.model.storage) - FREE)
         return outside + A_FACTOR * _in_factors(self.model.storage)
 
     @cached_property
@@ -163,13 +163,6 @@ def _in_factors(storage: Storage) -> int:
     recipes = [x for x in storage.recipes.values() if isinstance(x, CHANGES)]
     inner = storage.inner.base if isinstance(storage.inner, Joined) else storage.inner
     return sum(x.n_factors for x in recipes) + _in_factors(inner)
-
-
-def n_parameters(model: Model) -> int:
-    """Of a model, or of that which a sketch stands in for."""
-    if (sketch := sketch_behind(model)) is not None:
-        return sketch.n_parameters
-    return sum(math.prod(info.shape) for info in model.tensors.values())
 
 
 def _smallest(record: Comparison) -> float:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from weightkin.api.arguments import check_path
-from weightkin.errors import UsageError
+from weightkin.errors import UnreadableModel, UsageError
 from weightkin.policy.licences import CLASSES, plain
 from weightkin.records.checking import ALWAYS, RULES, Setting
+from weightkin.sources.local import read_whole
 from weightkin.text import quoted, shown
 
 MAX_POLICY_BYTES = 1 << 20
@@ -59,18 +60,14 @@ def read_policy(path: str | Path) -> Policy:
     path = check_path("policy", path)
     where = shown(path)
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_POLICY_BYTES + 1)
-        if len(raw) > MAX_POLICY_BYTES:
-            raise UsageError(f"{where}: not a policy (more than {MAX_POLICY_BYTES} bytes)")
+        raw = read_whole(path, MAX_POLICY_BYTES)
         if raw.startswith(BOM):
             raise UsageError(f"{where}: begins with a byte order mark; save it as plain UTF-8")
         data = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{where}: not valid TOML ({shown(error)})") from None
-    except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "no such path"
-        raise UsageError(f"{where}: the policy cannot be read ({said})") from None
+    except UnreadableModel as error:
+        raise UsageError(f"{error}; give the file of a policy") from None
     return _policy(where, data, str(path), hashlib.sha256(raw).hexdigest())
 
 

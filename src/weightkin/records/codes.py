@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from weightkin.records.built import OneOf
+from weightkin.records.byte_codes import OF_BYTES
 
 Names = tuple[str, ...]
 Pattern = dict[str, Any]  # ``pattern``, one of `PATTERNS`, with its data
@@ -51,6 +52,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("non-finite-rows", "non-finite-sample"), ()),
     "non-finite-tensors": ("n", "n_tensors"),
     "zero-rows": (),
+    **dict.fromkeys(("no-tested-axis", "no-counterpart"), ()),
     # tests that would prove nothing
     "order-carries-meaning": ("a", "b"),
     "formula-behind": ("role", "rule", "model"),
@@ -101,6 +103,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
     **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
@@ -154,6 +157,9 @@ EVIDENCE: Mapping[str, Names] = {
     "turned-rows": (),
     "rows-reordered": ("roles",),
     "one-holds-other": (),
+    "shared-networks": ("parts",),
+    "equal-after-rounding": ("dtype",),
+    "noise-bits": ("parent", "child"),
     "equal-sample": (),
     "equal-all": (),
     # merges
@@ -234,6 +240,7 @@ FINDINGS: Mapping[str, Names] = {
     # what was not read
     "declaration-unread": ("error",),
     "model-unread": ("tensors", "n_more"),
+    "bytes-unread": ("files", "reason", "n_more"),
     "sketch-only": (),
     "source-unread": ("error",),
     "no-registry": ("rules",),

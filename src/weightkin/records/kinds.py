@@ -57,6 +57,7 @@ KINDS: Mapping[str, KindFacts] = {
     "equal-on-sample": _EQUAL,
     "rounding": KindFacts(has_direction=False),
     "part": KindFacts(is_shown_by_values=True),
+    "shared-part": KindFacts(has_direction=False, is_shown_by_values=True),
     "cast": KindFacts(is_lossy=True, is_shown_by_values=True, hub="quantized"),
     "quantised": KindFacts(is_lossy=True, hub="quantized"),
     "noise": _LOSSY,

@@ -172,6 +172,14 @@ def _together(x: Mapping[str, Any]) -> str:
     )
 
 
+def _bytes_unread(data: Mapping[str, Any]) -> str:
+    """Files that hold more than what was read of them."""
+    files = [f"{n:,} bytes of {shown(name)}" for name, n in data["files"].items()]
+    more = f" and {counted(data['n_more'], 'more file')}" if data["n_more"] else ""
+    reason = in_words(REASON_WORDS, str(data["reason"]["code"]), data["reason"])
+    return f"not read: {', '.join(files)}{more} ({reason})"
+
+
 def _unread(x: Mapping[str, Any]) -> str:
     named = "; ".join(f"{what}: {why}" for what, why in x["tensors"].items())
     more = f"; and {x['n_more']} more" if x["n_more"] else ""
@@ -259,6 +267,7 @@ FINDING_WORDS: Mapping[str, Words] = {
     ),
     "declaration-unread": "what the model declares could not be read: {error}",
     "model-unread": _unread,
+    "bytes-unread": _bytes_unread,
     "sketch-only": "a sketch, which contains only a sample of a model",
     "source-unread": "{error}",
     "no-registry": lambda x: f"no registry was given, but the policy has {', '.join(x['rules'])}",

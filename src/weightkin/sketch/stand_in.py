@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,18 @@ def as_model(sketch: Sketch) -> Model:
 def sketch_behind(model: Model) -> Sketch | None:
     """The sketch whose runs a model holds; None of a whole model."""
     return model.sketched if isinstance(model.sketched, Sketch) else None
+
+
+def n_parameters(model: Model) -> int:
+    """Of a model, or of that which a sketch stands in for."""
+    if (sketch := sketch_behind(model)) is not None:
+        return sketch.n_parameters
+    return sum(math.prod(info.shape) for info in model.tensors.values())
+
+
+def smaller_of(models: tuple[Model, Model]) -> int:
+    """Position of the model with fewer parameters, the first of two equal ones."""
+    return int(n_parameters(models[1]) < n_parameters(models[0]))
 
 
 def run_of(tensor: SketchedTensor) -> npt.NDArray[Any]:

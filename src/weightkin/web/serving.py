@@ -17,7 +17,7 @@ from types import FrameType
 import uvicorn
 
 from weightkin.api.arguments import MOST_WORKERS, check_count, check_kind, check_path, check_paths
-from weightkin.errors import UsageError
+from weightkin.errors import UsageError, unwritable
 from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
 from weightkin.web.app import make_app
@@ -84,7 +84,10 @@ def serve(
             print(f"token, needed by every visitor and not shown again: {token}", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
             signal.signal(number, _stopped)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise RuntimeError("the server did not start")
 
 
 def configured(app: RequestGuard) -> uvicorn.Config:
@@ -128,7 +131,10 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         if not os.access(home, os.W_OK):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         uploads = folder / "uploads"
-        uploads.mkdir(parents=True, exist_ok=True)
+        try:
+            uploads.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(uploads, error) from None
         jobs = Jobs(folder / "jobs.sqlite")
         stack.callback(jobs.close)
         tidying = partial(tidy, uploads, jobs)
