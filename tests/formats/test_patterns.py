@@ -9,8 +9,8 @@ from weightkin.formats.patterns import CannotMatch, Matcher
 
 EXPRESSIONS = [
     r"(.*\.)?(a\.[01]\..*q)$", r"a|b", r"\S+\W", r"(a|ab)(c|bcd)*", r"[^a-c]+\d*", r"\w+\.x{2,3}",
-    r"(?:a+)+b", r"^a.*$", r"(.*\.)?(a)|(b)$", r"a??b", r"[\w.]+", r"x*", r"(x*)*", r"()*a", r"(a|)+",
-    r"\D{2}.?", r"(a*b)+?[x-z]", r"[^\d.]*",
+    r"(?:a+)+b", r"^a.*$", r"(.*\.)?(a)|(b)$", r"a??b", r"[\w.]+", r"x*", r"(x*)*", r"(a|)+",
+    r"()*a", r"\D{2}.?", r"(a*b)+?[x-z]", r"[^\d.]*",
 ]  # fmt: skip
 
 
