@@ -194,6 +194,7 @@ def _untested(x: Mapping[str, Any]) -> str:
 FINDING_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "forbidden": "forbidden {evidence}",
+    "commons": "forbidden {other}: nothing is shared but what the policy lists under commons",
     "forbidden-itself": "forbidden {other}: the model itself: {found}",
     "forbidden-above": lambda x: (
         f"forbidden {x['other']}: an ancestor, by way of {' -> '.join(map(shown, x['through']))} "
