@@ -13,6 +13,7 @@ from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
+from weightkin.registry.row_index import forget_keys, write_keys
 from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import COLUMNS, registered, writing
@@ -127,6 +128,8 @@ def forget(
         raise Altered("the name of a sketch was changed by something other than weightkin")
     unused = [(slot, file) for slot, file, *_ in found]
     mark = store.mark_without([slot for slot, _ in unused])
+    for slot, _ in unused:
+        forget_keys(connection, slot)
     connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])
     connection.execute(
         "UPDATE totals SET n_models = n_models - ?, n_contents = n_contents - ?, mark = ?",
@@ -229,6 +232,7 @@ def _slot(
     names = (what.sketch.scheme.name, vectors.ALIGNED_VERSION, invariant.INVARIANT_VERSION)
     row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    write_keys(connection, slot, what.sketch)
     connection.execute(
         "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
         (with_mark(mark, seals.mark),),

@@ -1,0 +1,69 @@
+"""Which registered contents hold a matrix of a model: an index of keys of rows and columns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+
+from weightkin.registry.sealing import Altered
+from weightkin.sketch import Sketch
+from weightkin.sketch.row_keys import row_keys
+
+MOST_HOLDERS = 256  # contents of one key that are looked at: what is in more is public
+
+
+def write_keys(connection: sqlite3.Connection, slot: int, sketch: Sketch) -> None:
+    """Write down the keys of new contents, in a transaction."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO row_keys VALUES (?, ?)", [(key, slot) for key in row_keys(sketch)]
+    )
+
+
+def forget_keys(connection: sqlite3.Connection, slot: int) -> None:
+    """Remove the keys of contents that no model is left in."""
+    connection.execute("DELETE FROM row_keys WHERE slot = ?", (slot,))
+
+
+def check_keys(connection: sqlite3.Connection, slot: int, sketch: Sketch) -> None:
+    """Refuse keys that are not those of a sketch.
+
+    Parameters
+    ----------
+    connection, slot : sqlite3.Connection, int
+        Where the keys are.
+    sketch : Sketch
+        That of the same contents.
+
+    Raises
+    ------
+    Altered
+        They were changed.
+    """
+    found = connection.execute("SELECT key FROM row_keys WHERE slot = ? ORDER BY key", (slot,))
+    if tuple(key for (key,) in found) != row_keys(sketch):
+        raise Altered(f"the keys of {slot} in the index of rows are not those of its sketch")
+
+
+def holders(connection: sqlite3.Connection, sketch: Sketch, most: int) -> list[int]:
+    """Slots that share keys with a model, those that share most first.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry.
+    sketch : Sketch
+        The model.
+    most : int
+        Slots that are returned at most.
+
+    Returns
+    -------
+    list of int
+    """
+    n_shared: Counter[int] = Counter()
+    for key in row_keys(sketch):
+        found = connection.execute(
+            "SELECT slot FROM row_keys WHERE key = ? LIMIT ?", (key, MOST_HOLDERS)
+        )
+        n_shared.update(slot for (slot,) in found)
+    return [slot for slot, _ in sorted(n_shared.items(), key=lambda x: (-x[1], x[0]))[:most]]
