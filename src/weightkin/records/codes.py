@@ -261,6 +261,7 @@ FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
 NOTES: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     "digest-claimed": (),
+    "not-testable": ("share",),
     "same-contents": ("name", "id"),
     "other-contents": ("id", "digest", "added"),
 }

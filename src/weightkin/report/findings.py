@@ -280,6 +280,8 @@ FINDING_WORDS: Mapping[str, Words] = {
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "digest-claimed": "its digest is claimed by its sketch, not computed here",
+    "not-testable": "not testable: tests reach {share:.0%} of its parameters, so only equal values "
+    "are found",
     "same-contents": "identical to {name} (#{id}) on the sample",
     "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }
