@@ -212,8 +212,8 @@ def made(kind, path):
     return path
 
 
-HIDDEN = [("safetensors", dense_metadata, "too-dense"), ("pt", zip_entry, "no-tensor"),
-          ("pt", zip_comment, "no-tensor"), ("pt", zip_filler, "not-blank"),
+HIDDEN = [("safetensors", dense_metadata, "too-dense"), ("pt", zip_entry, "zip-entry"),
+          ("pt", zip_comment, "no-tensor"), ("pt", zip_filler, "no-tensor"),
           ("gguf", gap_in_gguf, "not-blank"), ("gguf", append, "no-tensor")]  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.relatives import Groups, Relatives
+from weightkin.lineage.groups import Groups
+from weightkin.lineage.relatives import Relatives
 from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.sketch import Sketch

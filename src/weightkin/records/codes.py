@@ -19,6 +19,8 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
+    **dict.fromkeys(("program-text", "zip-entry", "unused-storage", "plain-values"), ()),
+    "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
@@ -107,6 +109,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    "shared-part": ("parts",),
     **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
@@ -214,7 +217,7 @@ LOOSER = ("licence", "licence_class", "ancestor_licence", "ancestor_class")
 FINDINGS: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     # weights of another model
-    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    **dict.fromkeys(("forbidden", "forbidden-itself", "commons"), ()),
     "forbidden-above": ("through", "probability"),
     "forbidden-perhaps": ("relative",),
     "in-forbidden-family": ("family",),
@@ -258,6 +261,7 @@ FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
 NOTES: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     "digest-claimed": (),
+    "not-testable": ("share",),
     "same-contents": ("name", "id"),
     "other-contents": ("id", "digest", "added"),
 }

@@ -13,6 +13,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.growing import opened
 from weightkin.records.family import FamilyGraph
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Among
 from weightkin.registry.family import settled
 from weightkin.registry.known import KnownFamilies
@@ -53,7 +54,7 @@ def place(
         No node where it has no relatives and is not registered; and what is known with the family
         of the registered relatives, as far as that could be computed.
     """
-    near = [x for x in found.relatives if x.verdict == "dependent"]
+    near = [x for x in found.relatives if x.verdict == "dependent" and is_lineage(x.summary.kind)]
     related = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
     own = found.slot if found.slot in held else None  # its entry may be damaged
     groups = known.groups(held)

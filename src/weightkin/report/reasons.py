@@ -81,6 +81,11 @@ PATTERN_WORDS: Mapping[str, Words] = {
 }
 REASON_WORDS: Mapping[str, Words] = {
     **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
+    "program-text": "the text of a program",
+    "zip-entry": "an entry of the zip archive that torch does not write",
+    "unused-storage": "a storage that no tensor uses",
+    "text-elements": "elements that are texts",
+    "plain-values": "a pickle with many numbers or texts beside its tensors",
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
@@ -187,6 +192,10 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-common-square": "no square matrix in common",
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
+    "shared-part": lambda x: (
+        f"they share {', '.join(map(shown, x['parts']))} and nothing else, so neither was made "
+        "from the other"
+    ),
     "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
     "absolute path",
     "several-of-name": lambda x: (
