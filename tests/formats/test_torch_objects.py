@@ -20,6 +20,7 @@ NAMES = {
     "module.pt": "module",
     "module-old.pt": "module",
     "traced.jit": "traced",
+    "exported.pt2": "traced",
 }
 
 
@@ -27,9 +28,9 @@ NAMES = {
 def test_weights_are_those_that_the_library_saved(name):
     model = open_model(FILES / name)
     plain = open_model(FILES / f"{NAMES[name]}.safetensors")
-    beside = {x for x in model.tensors if x.startswith("optimizer_states.")}
+    beside = {x for x in model.tensors if x.startswith(("optimizer_states.", "sample_inputs."))}
     assert set(model.tensors) - beside == set(plain.tensors)
-    assert len(beside) == (24 if name == "lightning.ckpt" else 0)
+    assert len(beside) == {"lightning.ckpt": 24, "exported.pt2": 1}.get(name, 0)
     assert not model.problems
     for key in plain.tensors:
         np.testing.assert_array_equal(model.rows(key), plain.rows(key))
@@ -39,7 +40,7 @@ def test_weights_are_those_that_the_library_saved(name):
 def test_every_byte_is_accounted_for(name):
     found = account(FILES / name)
     assert set(found) - {"program-text"} == {"payload", "container"}
-    assert ("program-text" in found) == name.endswith(".jit")
+    assert ("program-text" in found) == name.endswith((".jit", ".pt2"))
 
 
 def test_every_tensor_is_one_that_torch_finds():
@@ -84,6 +85,12 @@ def test_a_file_is_what_its_first_bytes_say(stored, suffix, tmp_path):
         model = open_model(source)
         assert set(model.tensors) == set(expected.tensors)
         np.testing.assert_array_equal(model.rows("0.weight"), expected.rows("0.weight"))
+
+
+def test_archives_of_numpy_are_known_under_any_name(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.ones(3))
+    (tmp_path / "x.npz").rename(tmp_path / "x.bin")
+    assert list(open_model(tmp_path / "x.bin").tensors) == ["a"]
 
 
 def test_what_is_compressed_is_refused_or_read(tmp_path):

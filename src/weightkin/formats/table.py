@@ -26,6 +26,7 @@ from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.tfjs_file import read_tfjs
 from weightkin.formats.torch_legacy import read_torch
+from weightkin.formats.zip_file import read_zip
 from weightkin.sources.files import File, Opener
 from weightkin.text import shown, unreadable
 
@@ -87,7 +88,7 @@ FORMATS = (
         has_beside=True,
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit", ".pt2"),
         read=alone(read_torch),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
@@ -166,7 +167,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -246,7 +247,10 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     UnreadableModel
         No such format, or a file that is malformed.
     """
-    found = format_in(file.path.name, file.read([(0, min(HEAD, file.size))]).tobytes())
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    if head.startswith(zip_archive.LOCAL_HEADER):
+        return read_zip(file)
+    found = format_in(file.path.name, head)
     if found is None or found.read is None:
         suffix = file.path.suffix.lower()
         said = f"not a model file ({shown(suffix) or 'no suffix'})"
