@@ -27,7 +27,7 @@ from weightkin.formats.model import Model, Storage
 from weightkin.formats.safetensors_file import read_json
 from weightkin.formats.storage import FileStorage
 from weightkin.sources.files import File, Folder, Spans
-from weightkin.sources.local import LocalFile, readable
+from weightkin.sources.local import LocalFile, home_of, readable
 from weightkin.text import shown, unreadable
 
 MAX_ADAPTER_CONFIG = 1 << 20  # bytes
@@ -183,7 +183,7 @@ def base_beside(folder: Path) -> Path | None:
     machine, or on a hub, is for the user to name.
     """
     try:
-        file = LocalFile(folder / ADAPTER_CONFIG)
+        file = LocalFile(folder / ADAPTER_CONFIG, (home_of(folder),))
         if file.size > MAX_ADAPTER_CONFIG:
             return None
         wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")

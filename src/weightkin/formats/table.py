@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from weightkin.formats import gguf_file, torch_legacy, zip_archive
+from weightkin.formats.archive_file import read_archive
 from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
+from weightkin.formats.distcp_file import read_distcp
 from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
 from weightkin.formats.hdf5_blocks import HDF5_MAGIC
 from weightkin.formats.hdf5_file import read_hdf5
-from weightkin.formats.keras_file import read_keras
-from weightkin.formats.numpy_file import NPY_MAGIC, read_npy, read_npz
+from weightkin.formats.numpy_file import NPY_MAGIC, read_npy
 from weightkin.formats.onnx_file import read_onnx
-from weightkin.formats.ranks import JOIN_DCP
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.tfjs_file import read_tfjs
 from weightkin.formats.torch_legacy import read_torch
-from weightkin.formats.zip_file import read_zip
 from weightkin.sources.files import File, Opener
 from weightkin.text import shown, unreadable
 
@@ -52,6 +51,7 @@ class Format:
     is_sure: bool = False
     named_magic: bytes | None = None
     parts_of: Callable[[str], list[str]] | None = None  # names of all parts, by that of one
+    is_joined: bool = False  # one file of a folder stands for all
     has_beside: bool = False  # values may lie in other files, which it names
     holds_tokens: bool = False  # the vocabulary is in the file
     named: str = ""  # what a file with the suffix is, where it is not read
@@ -89,7 +89,7 @@ FORMATS = (
     ),
     Format(
         suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit", ".pt2"),
-        read=alone(read_torch),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
@@ -129,14 +129,22 @@ FORMATS = (
     ),
     Format(
         suffixes=(".keras",),
-        read=alone(read_keras),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
+    ),
+    Format(
+        suffixes=(".distcp",),
+        read=lambda file, open_file, _: read_distcp(file, open_file),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
+        has_beside=True,
+        is_joined=True,
     ),
     Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
     Format(
         suffixes=(".npz",),
-        read=alone(read_npz),
+        read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
@@ -152,11 +160,6 @@ FORMATS = (
         magic=CT2_BEGINNING,
         is_sure=True,
         begun="a model of CTranslate2",
-    ),
-    Format(
-        suffixes=(".distcp",),
-        named="a part of a distributed checkpoint of torch, not read"
-        f" (join its folder: {JOIN_DCP})",
     ),
     Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
     Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
@@ -248,8 +251,6 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
         No such format, or a file that is malformed.
     """
     head = file.read([(0, min(HEAD, file.size))]).tobytes()
-    if head.startswith(zip_archive.LOCAL_HEADER):
-        return read_zip(file)
     found = format_in(file.path.name, head)
     if found is None or found.read is None:
         suffix = file.path.suffix.lower()

@@ -5,7 +5,7 @@ The graph is not read; inputs that were saved as a sample are a torch file insid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ SCALARS = {  # numbers of types in the schema
 }  # fmt: skip
 
 
-def tables_in(names: Iterator[str]) -> list[str]:
+def tables_in(names: Iterable[str]) -> list[str]:
     """The entries that list weights, by their whole names; none in any other archive."""
     return [x for x in names if x.endswith(TABLE) and x.partition("/")[2].startswith(FOLDERS)]
 

@@ -83,6 +83,15 @@ class Encoded(NamedTuple):
     text: str
 
 
+class Key:
+    """A key of a dict that is neither a text nor a number, equal to nothing but itself."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
 class Record(dict[Any, Any]):
     """Stands for an object of any class, which is not made: all that the file says of it."""
 

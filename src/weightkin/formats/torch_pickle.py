@@ -20,6 +20,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.torch_calls import Unexpected, made_by_call, new_object
 from weightkin.formats.torch_globals import (
     Global,
+    Key,
     Record,
     StorageRecord,
     TensorRecord,
@@ -137,9 +138,8 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise self.malformed("items for something that is no dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # what stands under another key than a text or a number is kept, but not under its key,
-            # whose hash could overflow the stack
-            target[key if type(key) in (str, int) else object()] = value
+            # another key than a text or a number is wrapped: its hash could overflow the stack
+            target[key if type(key) in (str, int) else Key(key)] = value
 
     def push_dict(self, _: object) -> None:
         values = self.pop_to_mark()

@@ -8,7 +8,7 @@ run. Nothing is imported and nothing in the file is called; see `torch_pickle`.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from weightkin.formats.model import Problem
 from weightkin.formats.storage import Claim, Contents
@@ -32,8 +32,11 @@ NOTES = (  # what torch writes beside the storages
 )  # fmt: skip
 
 
-def read_torch_zip(file: File) -> Contents:
-    """Tensors of a torch file, each with its place in the file."""
+def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -> Contents:
+    """Tensors of a torch file, each with its place in the file.
+
+    ``seen`` gets what the pickles describe, and returns what is to be read of it.
+    """
     whole = open_archive(file)
     archive = whole.within(_folder_of(file, whole.entries))
     order = archive.bytes_of("byteorder", 16) if "byteorder" in archive.entries else b"little"
@@ -50,6 +53,7 @@ def read_torch_zip(file: File) -> Contents:
         root |= {x.removesuffix(PICKLE): y for x, y in zip(pickles[1:], roots[1:], strict=True)}
     folders = tuple(f"{x.removesuffix(PICKLE)}/" for x in pickles)
     storages = [x for x in archive.entries if x.startswith(folders)]
+    root = seen(root) if seen else root
     contents = state_contents(file, root, archive.span, storages)
     contents.claims += framing_claims(archive)
     contents.claims.append(pickle_claim(contents, file, sorted(spans)))

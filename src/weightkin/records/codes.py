@@ -39,6 +39,10 @@ REASONS: Mapping[str, Names] = {
     "first-experts": ("n",),
     "large-group": ("n",),
     "only-sketch": (),
+    "source-not-opened": (),
+    "registry-damaged": (),
+    **dict.fromkeys(("damaged-entry", "damaged-found", "damaged-job"), ("error",)),
+    "damaged-database": ("error",),
     "no-token-views": ("model", "scheme"),
     "weights-changed": (),
     "sketch-shows-nothing": ("reason",),
@@ -105,6 +109,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    "shared-part": ("parts",),
     **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
@@ -212,7 +217,7 @@ LOOSER = ("licence", "licence_class", "ancestor_licence", "ancestor_class")
 FINDINGS: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     # weights of another model
-    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    **dict.fromkeys(("forbidden", "forbidden-itself", "commons"), ()),
     "forbidden-above": ("through", "probability"),
     "forbidden-perhaps": ("relative",),
     "in-forbidden-family": ("family",),
@@ -256,6 +261,7 @@ FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
 NOTES: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     "digest-claimed": (),
+    "not-testable": ("share",),
     "same-contents": ("name", "id"),
     "other-contents": ("id", "digest", "added"),
 }
