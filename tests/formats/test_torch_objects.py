@@ -72,6 +72,28 @@ def test_arrays_of_numpy_in_a_checkpoint_are_tensors(tmp_path, rng):
             np.testing.assert_array_equal(model.rows(name), np.asarray(x, dtype=np.float32))
 
 
+def test_quantised_tensors_of_torch_are_their_values(tmp_path):
+    torch = pytest.importorskip("torch")
+    x = torch.randn(6, 40)
+    scales = torch.linspace(0.01, 0.1, 6)
+    with pytest.warns(UserWarning, match="deprecated"):
+        held = {
+            "whole": torch.quantize_per_tensor(x, 0.05, 7, torch.quint8),
+            "turned": torch.quantize_per_tensor(x, 0.05, -3, torch.qint8).t(),
+            "wide": torch.quantize_per_tensor(x, 0.001, 0, torch.qint32),
+            "rows": torch.quantize_per_channel(x, scales, torch.arange(6), 0, torch.qint8),
+        }
+    for is_new in (True, False):
+        path = tmp_path / f"{is_new}.pt"
+        torch.save({**held, "plain": x}, path, _use_new_zipfile_serialization=is_new)
+        model = open_model(path)
+        assert not model.problems
+        assert set(account(path)) == {"payload", "container"}
+        for name, values in held.items():
+            expected = values.dequantize().numpy()
+            np.testing.assert_allclose(model.rows(name), expected, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     "suffix",
     [".ckpt", ".pth.tar", ".pth", ".th", ".jit", ".model", ".sft", ".onnx", ".weights", ""],
