@@ -45,6 +45,13 @@ def test_arrays_of_an_archive(tmp_path, arrays, save):
     np.testing.assert_array_equal(model.rows("b", slice(0, 2)), arrays["b"][:2].astype("f4"))
 
 
+def test_another_name_hides_no_archive(tmp_path, arrays):
+    np.savez(tmp_path / "x.npz", **arrays)
+    for name in ("model.bin", "x.keras", "x.safetensors"):
+        (tmp_path / name).write_bytes((tmp_path / "x.npz").read_bytes())
+        assert open_model(tmp_path / name).tensors.keys() == arrays.keys()
+
+
 def test_one_array_and_numbers_that_numpy_cannot_name(tmp_path, rng):
     x = rng.standard_normal((8, 4)).astype(ml_dtypes.bfloat16)
     np.save(tmp_path / "x.npy", x)

@@ -41,7 +41,10 @@ def accounting_of(
     """
     own = smaller_of(models)
     sketch, other = shared.common.sketches[own], shared.common.sketches[1 - own]
-    found = (shared.found.a, shared.found.b)[own]
+    rounded = shared.common.rounded
+    is_rounded = rounded is not None and rounded.found.is_part
+    equal = rounded.found if rounded is not None and is_rounded else shared.found
+    found = (equal.a, equal.b)[own]
     total = n_parameters(models[own])
     sizes = _sizes(sketch, total)
     n: dict[str, float] = defaultdict(float)
@@ -61,7 +64,7 @@ def accounting_of(
         incomparable=Parameters(
             n=total - n_tested - n_compared, codes=tuple(codes["incomparable"])
         ),
-        unread=_unread(models[own]),
+        unread=shared.unread[own].parameters(models[own]),
         bytes_read=sum(model.bytes_read for model in models),
     )
 
@@ -93,9 +96,3 @@ def _untested(tensor: SketchedTensor, match: TensorMatch, other: Sketch) -> tupl
         return "incomparable", "shapes-differ"
     is_finite = all(np.isfinite(t.values).all() for t in (tensor, partner))
     return ("compared", "no-tested-axis") if is_finite else ("incomparable", "non-finite-sample")
-
-
-def _unread(model: Model) -> Parameters:
-    """What could not be read: how many parameters that is, nobody knows."""
-    lost = [problem.code for problem in model.problems if problem.loses_tensors]
-    return Parameters(n=0, codes=tuple(dict.fromkeys(lost)))

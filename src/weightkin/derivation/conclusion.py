@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from weightkin.anatomy.side import Side
 from weightkin.derivation.equal import Shared
 from weightkin.derivation.opened import Pair
+from weightkin.derivation.pairing import stack_likeness
 from weightkin.evidence import verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
@@ -35,7 +37,9 @@ class Conclusion:
     tested: Mapping[str, float]  # share of each tensor of the smaller model on tested axes
 
 
-def stages_of(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[StagesRun, OtherStacks]:
+def stages_of(
+    pair: Pair, refs: tuple[ModelRef, ModelRef], shared: Shared
+) -> tuple[StagesRun, OtherStacks]:
     """Evidence in order of cost; stacks under other names too where nothing else settles it."""
     how = pair.settings
     names = " ".join(sorted(ref.digest for ref in refs))
@@ -49,7 +53,8 @@ def stages_of(pair: Pair, refs: tuple[ModelRef, ModelRef]) -> tuple[StagesRun, O
         return run_stages(draw, how.alpha, blind=blind, frugal=bool(how.frugal))
 
     ran = run(pair.a, pair.b, with_blind=True)
-    return with_other_stacks(pair.a, pair.b, ran, run, how.alpha)
+    likeness = partial(stack_likeness, *shared.common.sketches)
+    return with_other_stacks(pair.a, pair.b, ran, run, how.alpha, likeness)
 
 
 def conclude(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from weightkin.derivation.equality import Equality
 from weightkin.derivation.in_common import InCommon, in_common
+from weightkin.derivation.unread import NOTHING_UNREAD, Unread, unread_of
 from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
@@ -52,6 +53,12 @@ class Shared:
     is_same_file: bool = False
     is_all: bool = False  # every byte of both is the same, and all of it was read
     is_proof: bool = False
+    unread: tuple[Unread, Unread] = (NOTHING_UNREAD, NOTHING_UNREAD)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether everything of both was read."""
+        return not any(x.is_any for x in self.unread)
 
     @property
     def found(self) -> Equality:
@@ -82,15 +89,17 @@ def shared_values(
     is_file = _is_same_file(models, refs)
     is_full = bool(a.full_digest) and a.full_digest == b.full_digest
     n = min(n_parameters(model) for model in models)
-    is_read = not any(model.is_partial for model in models)
+    unread = unread_of(models[0]), unread_of(models[1])
+    is_read = not any(x.is_any for x in unread)
     scheme = _scheme(models, quick=quick)
     common = in_common(*sketches_of(models, scheme))
     found = common.found
     if is_full or is_file:
         equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")
-        return Shared(equal, common, is_file, is_all=is_read, is_proof=found.is_telling)
+        is_proof = found.is_telling
+        return Shared(equal, common, is_file, is_all=is_read, is_proof=is_proof, unread=unread)
     equal = equal_record(found, n, is_all=scheme.is_whole)
-    return Shared(equal, common, is_proof=common.is_proof)
+    return Shared(equal, common, is_proof=common.is_proof, unread=unread)
 
 
 def equal_of_sample(shared: Shared, found: Equality | None) -> Equal:

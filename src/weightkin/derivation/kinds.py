@@ -17,7 +17,7 @@ from weightkin.derivation.extra_bits import with_noise
 from weightkin.derivation.in_common import InCommon, in_common
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import NUMPY_FORMATS, Explained, clues_of_kind, explain
-from weightkin.derivation.networks import changed_part
+from weightkin.derivation.networks import shared_part
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
@@ -144,7 +144,7 @@ def _of_part(
 ) -> NamedKind | None:
     """Networks that the two share, where they are unlike in others."""
     part = None if common is None else common.part
-    part = part or changed_part(a, b, relation, None if common is None else common.found)
+    part = part or shared_part(a, b, relation, None if common is None else common.found)
     if part is None:
         return None
     return ("shared-part",), part.details, (clue("shared-networks", parts=list(part.shared)),)

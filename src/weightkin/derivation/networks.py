@@ -21,6 +21,8 @@ MIN_SHARED = 0.8  # of the parameters of its matrices, from which a network is s
 MAX_APART = 0.05  # of them, up to which it is not
 MIN_SIZE = 0.01  # of all parameters, under which a network says nothing
 MOST_LINEAGE = 0.5  # of the smaller model: changed parts that are larger are its lineage
+MOST_CONTAINED = 0.25  # of a model: a network in it that is larger is its lineage
+Names = Collection[str]
 WHOLE_MODEL = "model"  # a network without a name
 
 
@@ -57,10 +59,10 @@ def equal_part(a: Sketch, b: Sketch, found: Equality) -> SharedPart | None:
     return _part((a, b), (held[0], held[1]))
 
 
-def changed_part(
-    a: Sketch, b: Sketch, relation: PairRelation, found: Equality | None
+def shared_part(
+    a: Sketch, b: Sketch, relation: PairRelation, found: Equality | None = None
 ) -> SharedPart | None:
-    """The same where what is shared was changed since; None too where it is most of a model.
+    """The same by what has one role in both; what was changed since counts as well.
 
     Parameters
     ----------
@@ -74,19 +76,48 @@ def changed_part(
     Returns
     -------
     SharedPart or None
+        None too where what was changed is most of the smaller model, and so its lineage.
     """
-    near = [t for t in relation.tensors if t.cosine >= MIN_RELATED_COSINE or t.is_equal]
-    held = ({t.name_a for t in near}, {t.name_b for t in near})
-    if found is not None:
-        for names, match in zip(held, (found.a, found.b), strict=True):
-            names |= {n for n, x in match.items() if x.is_told and x.share == 1.0}
-    part = _part((a, b), held)
-    return part if part is not None and part.share < MOST_LINEAGE else None
+    if min(map(_n_networks, (a, b))) < 2:
+        return None
+    equal = [t for t in relation.tensors if t.is_equal]
+    near = [t for t in relation.tensors if t.is_equal or t.cosine >= MIN_RELATED_COSINE]
+    for those in (equal, near):
+        held = ({t.name_a for t in those}, {t.name_b for t in those})
+        if found is not None:
+            for names, match in zip(held, (found.a, found.b), strict=True):
+                names |= {n for n, x in match.items() if x.is_told and x.share == 1.0}
+        part = _part((a, b), held)
+        if part is not None:
+            return part if those is equal or part.share < MOST_LINEAGE else None
+    return None
 
 
-def _part(
-    models: tuple[Sketch, Sketch], held: tuple[Collection[str], Collection[str]]
-) -> SharedPart | None:
+def contained_part(a: Sketch, b: Sketch, held: tuple[Names, Names]) -> SharedPart | None:
+    """A model that is one of the smaller networks of another, such as a text encoder in a pipeline.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        The two models.
+    held : tuple of collections of str
+        Tensors of each that the other one holds, perhaps changed since.
+
+    Returns
+    -------
+    SharedPart or None
+        As the larger model names it; None where it is more than `MOST_CONTAINED` of that.
+    """
+    is_b = b.n_parameters > a.n_parameters
+    found = _of_one((a, b)[is_b], held[is_b])
+    return found if found is not None and found.share < MOST_CONTAINED else None
+
+
+def _n_networks(sketch: Sketch) -> int:
+    return len(set(networks_of(sketch.tensors).values()))
+
+
+def _part(models: tuple[Sketch, Sketch], held: tuple[Names, Names]) -> SharedPart | None:
     """What both models agree on, as the smaller one names it."""
     a, b = (_of_one(x, names) for x, names in zip(models, held, strict=True))
     if a is None or b is None:

@@ -43,8 +43,8 @@ def compare_pair(pair: Pair) -> Comparison:
         _read_ahead(pair)
     a, b = (model_ref(model, full=pair.settings.full_digest) for model in pair.models)
     refs = a, b
-    ran, other = stages_of(pair, refs)
     shared = shared_values(pair.models, refs, quick=pair.is_quick)
+    ran, other = stages_of(pair, refs, shared)
     concluded = conclude(pair, refs, ran, other, shared)
     is_elsewhere = other.best is not None and not shared.is_proof
     undone, skipped = _undo(pair, ran, other, concluded)
@@ -88,7 +88,7 @@ def compare_pair(pair: Pair) -> Comparison:
         parameters=_parameters(pair, ran),
         seed=pair.settings.seed,
         version=__version__,
-        incomplete=any(model.is_partial for model in pair.models) or other.is_capped,
+        incomplete=not shared.is_read or other.is_capped,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
     )

@@ -29,6 +29,22 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """Values that were read with the header."""
+
+    shape: tuple[int, ...]
+    values: npt.NDArray[np.generic]
+
+    def rows(self, _storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
+        """Rows of them."""
+        if not self.shape:
+            return self.values.reshape(1, 1)
+        whole = self.values.reshape(self.shape[0], math.prod(self.shape[1:]))
+        chosen: npt.NDArray[np.generic] = whole[rows]
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
 class ComputedStorage:
     """A storage some of whose tensors are computed from what another one holds."""
 

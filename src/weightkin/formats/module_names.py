@@ -61,6 +61,12 @@ def in_torch_names(contents: Contents) -> Contents:
     return contents
 
 
+def torch_name(name: str) -> str:
+    """The name that a tensor of Flax or Keras has in torch."""
+    *path, leaf = _path_of(name)
+    return ".".join((*path, LEAVES.get(leaf, leaf)))
+
+
 def _path_of(name: str) -> tuple[str, ...]:
     plain = _NUMBER.sub("", name).replace(_LISTED, "/")
     return tuple(part for part in plain.replace("/", ".").split(".") if part) or (name,)

@@ -92,16 +92,22 @@ def _model(chosen: Chosen) -> Model:
         raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
-    renamed = {} if contents.recipes else plain_names(contents.tensors)
+    renamed = plain_names(contents.tensors)
     infos = {
         renamed.get(key, key): replace(info, name=renamed.get(key, key))
         for key, info in contents.tensors.items()
     }
-    places = {renamed.get(key, key): place for key, place in contents.places.items()}
+    computed = contents.recipes  # which know the stored names of their parts
+    places = {
+        key if key in computed else renamed.get(key, key): place
+        for key, place in contents.places.items()
+    }
     whole = None if chosen.file else folder
     stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
-    tensors, recipes, unpacking = unpack(infos, stored, config)
-    recipes |= contents.recipes
+    tensors, recipes, unpacking = (
+        (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
+    )
+    recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
     if not tensors:
         raise unreadable(where, unpacking[0].why)
     return Model(

@@ -50,6 +50,7 @@ class Contents:
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     files: list[File] = field(default_factory=list)  # beside it, which hold values
+    own_codes: bool = False  # what was packed in it was unpacked by its reader
     claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
 
 

@@ -1,7 +1,8 @@
 """The table of file formats: suffix, first bytes, reader. Nothing else in the package lists them.
 
 A new format is a reader and one row here. Rows with a reader stand in the order in which the files
-of a folder are looked for; those without are known by name or beginning, and not read.
+of a folder are looked for; those without are known by name or beginning, and not read. The first
+bytes of a file decide what it is; its name only where they do not tell.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from weightkin.formats import gguf_file, torch_legacy, torch_zip
+from weightkin.formats import gguf_file, torch_legacy, zip_archive
+from weightkin.formats.archive_file import read_archive
 from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
+from weightkin.formats.distcp_file import read_distcp
 from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
 from weightkin.formats.hdf5_blocks import HDF5_MAGIC
 from weightkin.formats.hdf5_file import read_hdf5
-from weightkin.formats.keras_file import read_keras
-from weightkin.formats.numpy_file import NPY_MAGIC, read_npy, read_npz
+from weightkin.formats.numpy_file import NPY_MAGIC, read_npy
 from weightkin.formats.onnx_file import read_onnx
-from weightkin.formats.ranks import JOIN_DCP
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.tfjs_file import read_tfjs
@@ -50,6 +51,7 @@ class Format:
     is_sure: bool = False
     named_magic: bytes | None = None
     parts_of: Callable[[str], list[str]] | None = None  # names of all parts, by that of one
+    is_joined: bool = False  # one file of a folder stands for all
     has_beside: bool = False  # values may lie in other files, which it names
     holds_tokens: bool = False  # the vocabulary is in the file
     named: str = ""  # what a file with the suffix is, where it is not read
@@ -73,7 +75,7 @@ def alone(read: Callable[[File], Contents]) -> Reader:
 
 FORMATS = (
     Format(
-        suffixes=(".safetensors",),
+        suffixes=(".safetensors", ".sft"),
         read=alone(read_safetensors),
         magic=rb"(?!\0{4}).{4}\0{4}\{",  # a header of under 4 GiB, and its beginning
         is_sure=True,
@@ -86,9 +88,9 @@ FORMATS = (
         has_beside=True,
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt"),
-        read=alone(read_torch),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
         begun="a zip archive, such as torch writes",
@@ -106,7 +108,16 @@ FORMATS = (
     Format(
         suffixes=(".onnx",),
         read=lambda file, open_file, _: read_onnx(file, open_file),
+        # its version, then the producer or the graph
+        magic=rb"\x08[\x01-\x20](?:\x12[\0-\x40][\x20-\x7e\x1a]|\x3a)",
         has_beside=True,
+        begun="an ONNX graph under another name",
+    ),
+    Format(
+        read=alone(read_torch),
+        magic=re.escape(torch_legacy.BEGINNING),
+        is_sure=True,
+        begun="a pickle",
     ),
     Format(
         suffixes=(".h5", ".hdf5"),
@@ -118,15 +129,23 @@ FORMATS = (
     ),
     Format(
         suffixes=(".keras",),
-        read=alone(read_keras),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
+    ),
+    Format(
+        suffixes=(".distcp",),
+        read=lambda file, open_file, _: read_distcp(file, open_file),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
+        has_beside=True,
+        is_joined=True,
     ),
     Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
     Format(
         suffixes=(".npz",),
-        read=alone(read_npz),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         named_magic=b"",
     ),
     Format(
@@ -142,12 +161,6 @@ FORMATS = (
         is_sure=True,
         begun="a model of CTranslate2",
     ),
-    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
-    Format(
-        suffixes=(".distcp",),
-        named="a part of a distributed checkpoint of torch, not read"
-        f" (join its folder: {JOIN_DCP})",
-    ),
     Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
     Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
     Format(magic=rb"BZh", begun="a bzip2 archive"),
@@ -157,7 +170,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".sft", ".th", ".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -193,6 +206,12 @@ def format_in(name: str, head: bytes) -> Format | None:
     return sure or named or next((x for x in every if x.is_begun(head)), None)
 
 
+def holds_weights(name: str, file: File) -> bool:
+    """Whether the first bytes of a file are those of a format that is read, whatever its name."""
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    return any(x.is_begun(head) for x in read_formats()) and format_in(name, head) is not None
+
+
 def is_model(name: str, head: bytes) -> bool:
     """Whether a file is a model in itself, by its suffix or its first bytes.
 
@@ -210,7 +229,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
-    """Tensors of one file, by the format that its suffix names.
+    """Tensors of one file, by the format that its first bytes show, or else its name.
 
     Parameters
     ----------

@@ -12,11 +12,12 @@ import struct
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.dtypes import BITS
-from weightkin.formats.storage import Claim, Contents
+from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import StorageRecord
 from weightkin.formats.torch_pickle import unpickle_next
-from weightkin.formats.torch_state import state_contents
-from weightkin.formats.torch_zip import LOCAL_HEADER, MAX_PICKLE, read_torch_zip
+from weightkin.formats.torch_state import pickle_claim, state_contents
+from weightkin.formats.torch_zip import MAX_PICKLE, read_torch_zip
+from weightkin.formats.zip_archive import LOCAL_HEADER
 from weightkin.sources.files import File
 from weightkin.text import located, quoted, unreadable
 
@@ -66,7 +67,7 @@ def _read_legacy(file: File) -> Contents:
         return spans[key]
 
     contents = state_contents(file, root, span, keys)
-    contents.claims.append(Claim(file, counts, "container"))
+    contents.claims.append(pickle_claim(contents, file, counts))
     return contents
 
 

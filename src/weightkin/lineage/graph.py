@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from weightkin._version import __version__
 from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.collection import Collection
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.layouts import not_testable
-from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp

@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from weightkin.derivation.equality import equality, is_rounded_copy
+from weightkin.derivation.networks import contained_part
 from weightkin.derivation.vectors import Keys, keys_of, views_of
 from weightkin.lineage.candidates import Member
 from weightkin.sketch import Sketch
@@ -42,9 +43,16 @@ def equal_pairs(
         is_open = n >= MIN_SHARED and max(n_tried[i], n_tried[j]) < MOST_TRIED
         if is_open and sketches[i].scheme == sketches[j].scheme:
             n_tried.update((i, j))
-            if equality(sketches[i], sketches[j]).is_part:
+            if _is_held(sketches[i], sketches[j]):
                 found.add((i, j))
     return found | _rounded(sketches, group_of)
+
+
+def _is_held(a: Sketch, b: Sketch) -> bool:
+    """Whether one model holds all values of the other, and that is no small network in it."""
+    found = equality(a, b)
+    held = tuple({n for n, x in side.items() if x.share == 1.0} for side in (found.a, found.b))
+    return found.is_part and contained_part(a, b, (held[0], held[1])) is None
 
 
 def _rounded(sketches: Sequence[Sketch], group_of: Mapping[int, int]) -> set[tuple[int, int]]:

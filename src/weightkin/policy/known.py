@@ -15,6 +15,7 @@ from weightkin.policy.reach import Submitted, Unreached
 from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
@@ -172,7 +173,8 @@ def members_of(registered: Registered, registry: Registry, alpha: float, seed: i
         Numbers in the registry.
     """
     trace = registry.trace(f"#{registered.id}", alpha=alpha, seed=seed, fresh=True).search
-    return {registered.id, *(x.model.id for x in trace.relatives if x.verdict == "dependent")}
+    near = [x for x in trace.relatives if x.verdict == "dependent"]
+    return {registered.id, *(x.model.id for x in near if is_lineage(x.summary.kind))}
 
 
 def placed(x: Relative, trace: Trace) -> Summary:

@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from weightkin.errors import WeightkinError
+from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats import Model
 from weightkin.formats.adapter import adapter_of, base_beside
 from weightkin.formats.finder import (
     ADAPTERS,
+    CONFIGS,
     ONE_MODEL_KINDS,
     TRAINER_STATE,
     is_index,
@@ -27,7 +28,7 @@ from weightkin.formats.finder import (
 )
 from weightkin.formats.ledger import files_of, files_of_tensors, whole
 from weightkin.formats.source import base_and_adapter, open_pair
-from weightkin.formats.table import format_of, suffixes
+from weightkin.formats.table import format_of, holds_weights, suffixes
 from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.faults import tried
 from weightkin.records.accounting import FileBytes
@@ -35,6 +36,7 @@ from weightkin.report.reasons import REASON_WORDS, in_words
 from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
 from weightkin.sources.listing import everything_below
+from weightkin.sources.local import LocalFile
 from weightkin.text import shown, unreadable
 
 MAX_NAMED_FILES = 20  # files of one folder that are named one by one
@@ -100,7 +102,7 @@ class _Read:
         """
         storage = adapter_of(model.storage)
         files = files_of(storage)
-        weights = [file for file in files if kind_of(file.name)]
+        weights = [file for file in files if file.name not in CONFIGS]
         has_beside = any(_has_beside(file.name) for file in weights)
         is_one = len(weights) == 1 or any(is_index(file.name) for file in weights)
         for file in files_of_tensors(storage):
@@ -137,7 +139,7 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
         for x in listed.refused:
             why = f"not checked: {_said(x.code, x.data)}"
             yield FoundSource(str(x.path), unreadable(x.path, why))
-        names = [path.name for path in listed.files if kind_of(path.name)]
+        names = [path.name for path in listed.files if _is_weights(path)]
         yield from _in_folder(listed.folder, names, read)
         files += listed.files
     for base in read.bases:
@@ -162,6 +164,14 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
     for name in sorted(left, key=lambda x: (kind_of(x) == "trainer", _rank(x), x)):
         if not read.is_settled(folder / name):
             yield from _alone(folder, name, read)
+
+
+def _is_weights(path: Path) -> bool:
+    """Whether a file is weights by its name, or else by its first bytes."""
+    try:
+        return bool(kind_of(path.name)) or holds_weights(path.name, LocalFile(path))
+    except UnreadableModel:
+        return False  # it is looked at with the rest
 
 
 def _rank(name: str) -> int:

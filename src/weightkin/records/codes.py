@@ -19,6 +19,8 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
+    **dict.fromkeys(("program-text", "zip-entry", "unused-storage", "plain-values"), ()),
+    "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
@@ -37,6 +39,10 @@ REASONS: Mapping[str, Names] = {
     "first-experts": ("n",),
     "large-group": ("n",),
     "only-sketch": (),
+    "source-not-opened": (),
+    "registry-damaged": (),
+    **dict.fromkeys(("damaged-entry", "damaged-found", "damaged-job"), ("error",)),
+    "damaged-database": ("error",),
     "no-token-views": ("model", "scheme"),
     "weights-changed": (),
     "sketch-shows-nothing": ("reason",),
@@ -103,6 +109,7 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    "shared-part": ("parts",),
     **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),

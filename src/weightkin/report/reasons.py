@@ -81,6 +81,11 @@ PATTERN_WORDS: Mapping[str, Words] = {
 }
 REASON_WORDS: Mapping[str, Words] = {
     **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
+    "program-text": "the text of a program",
+    "zip-entry": "an entry of the zip archive that torch does not write",
+    "unused-storage": "a storage that no tensor uses",
+    "text-elements": "elements that are texts",
+    "plain-values": "a pickle with many numbers or texts beside its tensors",
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
@@ -97,6 +102,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "damaged-entry": "damaged ({error}); remove it by its number and add the model again",
+    "damaged-found": "damaged ({error}); it is not used, and computed again by the next question",
+    "damaged-job": "damaged ({error}); give the sources of interrupted jobs to `add` again",
+    "damaged-database": "damaged ({error}); restore the registry with the folder beside it from a "
+    "copy, or add the models to a new one",
+    "registry-damaged": "its entry is damaged (see `weightkin verify --registry FILE`)",
+    "source-not-opened": "only an imported file or a sketch says where its weights are",
     "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
     "model again",
     "weights-changed": "the weights have changed since it was registered",
@@ -180,6 +192,10 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-common-square": "no square matrix in common",
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
+    "shared-part": lambda x: (
+        f"they share {', '.join(map(shown, x['parts']))} and nothing else, so neither was made "
+        "from the other"
+    ),
     "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
     "absolute path",
     "several-of-name": lambda x: (
