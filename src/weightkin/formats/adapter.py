@@ -178,8 +178,15 @@ def _adapters_inside(folder: Folder) -> str:
     return shown(", ".join(f"{here.name}/{name}" for name in found))
 
 
-def label_of(folder: Path) -> str:
-    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+def label_of(path: Path) -> str:
+    """Name an adapter by its file, or by its folder where the file has a standard name.
+
+    Of a folder that trainers gave a common name, by the one above as well.
+    """
+    is_folder = path.is_dir()
+    if not is_folder and path.name not in (*ADAPTERS, *PIPELINE):
+        return path.stem
+    folder = path if is_folder else path.parent
     is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
     return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
 
