@@ -227,7 +227,6 @@ def test_what_is_not_computed_is_refused_by_its_name(named, tmp_path):
         ({"alpha_pattern": {"q_proj": "2"}}, "lora_alpha is '2', not a number"),
         ({"alpha_pattern": {"(q_proj": 2}}, "no regular expression"),
         ({"alpha_pattern": {"((a*)*)*(b|\\1)": 2}}, "groupref is not supported"),
-        ({"alpha_pattern": {"(?:){4000000000}": 2}}, "takes too long to match"),
         ({"target_modules": "((((.*)*)*)*)*" * 9 + "!"}, "takes too long|leaves out"),
         ({"target_modules": ["q_proj"]}, "target_modules leaves out 'layers.0.down'"),
         ({"target_modules": {"q_proj": 1}}, "target_modules is a dict"),
