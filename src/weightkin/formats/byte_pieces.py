@@ -60,6 +60,11 @@ def length(pieces: Pieces) -> int:
     return int((pieces[:, 1] - pieces[:, 0]).sum())
 
 
+def whole_of(file: File) -> Pieces:
+    """All bytes of a file."""
+    return as_pieces([(0, file.size)], file.size)
+
+
 def as_pieces(spans: Spans, size: int) -> Pieces:
     """Spans of a file of some size as a set; what lies outside of it is cut off."""
     found = np.array(spans, dtype=np.int64).reshape(-1, 2).clip(0, size)

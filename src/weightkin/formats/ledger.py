@@ -25,6 +25,7 @@ from weightkin.formats.byte_pieces import (
     rest,
     touched,
     union,
+    whole_of,
     without,
 )
 from weightkin.formats.computed import ComputedStorage
@@ -125,7 +126,7 @@ def accounts_of(storage: Storage) -> list[Account]:
         for file in store.files:
             path, name = file.path, f"{head}{file.path.name}"
             if path not in places and path not in claims:
-                found.setdefault(path, Account(file, _whole(file, name), _all(file)))
+                found.setdefault(path, Account(file, _whole(file, name), whole_of(file)))
             elif path not in found:
                 found[path] = _account(file, name, places.get(path, []), claims.get(path, []))
     return list(found.values())
@@ -148,7 +149,7 @@ def _account(
 ) -> Account:
     """Every byte of a file of weights, in the first of the states that it is in."""
     size = file.size
-    payload = both(touched(places), _all(file), size)
+    payload = both(touched(places), whole_of(file), size)
     outside = left = rest(payload, size)
     states: dict[str, list[Pieces]] = {"unread": [], "not-weights": [], "container": []}
     codes: dict[str, Pieces] = {}
@@ -183,10 +184,6 @@ def _account(
         codes=tuple(code for code, x in codes.items() if length(both(x, outside, size))),
     )
     return Account(file, told, outside)
-
-
-def _all(file: File) -> Pieces:
-    return as_pieces([(0, file.size)], file.size)
 
 
 def _whole(file: File, name: str) -> FileBytes:

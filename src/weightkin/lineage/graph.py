@@ -84,10 +84,11 @@ def graph_record(
         )
         for e in drawn.edges
     )
+    components = _components([n.id for n in nodes], edges)
     return FamilyGraph(
         nodes=tuple(nodes),
         edges=edges,
-        components=_components([n.id for n in nodes], edges),
+        components=components,
         alpha=alpha,
         method=f"{method}/1",
         parameters={"scheme": Scheme().name, "n_pairs": len(members) * (len(members) - 1) // 2},
@@ -96,7 +97,7 @@ def graph_record(
         bytes_read=collection.bytes_read,
         version=__version__,
         incomplete=collection.is_incomplete,
-        not_testable=not_testable(members),
+        not_testable=not_testable(members, {x[0] for x in components if len(x) == 1}),
     )
 
 

@@ -34,6 +34,7 @@ class Evidence:
     missing: Skipped | None = None  # what of the other model could not be read, or is not known
     lacking: Skipped | None = None  # why "no evidence" says too little
     is_own: bool = False  # the entry of the very model in the registry
+    is_common: bool = False  # nothing is shared but what everybody may share
     against: Against | None = None  # of a comparison made here
     reach: Unreached | None = None
 

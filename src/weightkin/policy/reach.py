@@ -28,6 +28,7 @@ LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
 LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in use: four bits
 FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
+DENSE = 2  # what a byte that is compressed already counts: parameters of two bits fit in it
 PLAIN_FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
 A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
@@ -96,7 +97,7 @@ class Submitted:
     def _beside(self) -> int:
         """Bytes outside tensors, and of the factors of an adapter."""
         outside = max(0, n_outside(self.model.storage) - FREE)
-        return outside + A_FACTOR * _in_factors(self.model.storage)
+        return DENSE * outside + A_FACTOR * _in_factors(self.model.storage)
 
     @cached_property
     def n_bytes(self) -> int:

@@ -29,6 +29,7 @@ from weightkin.formats.finder import (
 from weightkin.formats.ledger import files_of, files_of_tensors, whole
 from weightkin.formats.source import base_and_adapter, open_pair
 from weightkin.formats.table import format_of, holds_weights, suffixes
+from weightkin.policy.beside import Beside
 from weightkin.policy.claimed import is_own_model, lists_weights
 from weightkin.policy.faults import tried
 from weightkin.records.accounting import FileBytes
@@ -52,7 +53,7 @@ class FoundSource:
     is_state: bool = False
 
 
-def models_of(source: str | Path) -> Iterator[FoundSource]:
+def models_of(source: str | Path, beside: Beside | None = None) -> Iterator[FoundSource]:
     """Open what a source names and, of a folder, all weights in and below it; reads headers only.
 
     Files that opening a folder does not read are models of their own. An adapter stands with its
@@ -60,7 +61,7 @@ def models_of(source: str | Path) -> Iterator[FoundSource]:
     holds no weights. A link is followed to a file inside the folder, or inside the cache of a hub
     that holds it, and nowhere else. After `MAX_ENTRIES` entries one error says that there are more.
     """
-    yield from _models(str(source), _Read())
+    yield from _models(str(source), _Read(beside or Beside()))
 
 
 def _models(text: str, read: _Read) -> Iterator[FoundSource]:
@@ -91,6 +92,7 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
 class _Read:
     """Files that models were read from: what of them was not read is a finding of the model."""
 
+    beside: Beside
     settled: set[Path] = field(default_factory=set)
     bases: dict[Path, None] = field(default_factory=dict)  # beside adapters, each once
 
@@ -135,7 +137,8 @@ def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) ->
 def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
     """The models of a folder and of all folders in it, then every file that is none."""
     files: list[Path] = []
-    for listed in everything_below(root):
+    for found in everything_below(root):
+        listed = read.beside.without(found, root)
         for x in listed.refused:
             why = f"not checked: {_said(x.code, x.data)}"
             yield FoundSource(str(x.path), unreadable(x.path, why))
@@ -211,7 +214,7 @@ def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
     """Files that were not opened and may hold weights; many of one folder are named together."""
     by_folder: dict[Path, list[tuple[Path, FileBytes]]] = {}
     for path in files:
-        if not read.is_settled(path) and not (found := whole(path, path.name)).is_read:
+        if not read.is_settled(path) and not (found := read.beside.look(path)).is_read:
             by_folder.setdefault(path.parent, []).append((path, found))
     for folder, named in by_folder.items():
         for path, found in named[:MAX_NAMED_FILES]:

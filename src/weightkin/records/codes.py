@@ -217,7 +217,7 @@ LOOSER = ("licence", "licence_class", "ancestor_licence", "ancestor_class")
 FINDINGS: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     # weights of another model
-    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    **dict.fromkeys(("forbidden", "forbidden-itself", "commons"), ()),
     "forbidden-above": ("through", "probability"),
     "forbidden-perhaps": ("relative",),
     "in-forbidden-family": ("family",),
@@ -261,6 +261,7 @@ FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
 NOTES: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     "digest-claimed": (),
+    "not-testable": ("share",),
     "same-contents": ("name", "id"),
     "other-contents": ("id", "digest", "added"),
 }

@@ -13,10 +13,13 @@ from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
+from weightkin.registry.row_index import forget_index, share_in_reach, write_index
 from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import COLUMNS, registered, writing
 from weightkin.sketch import invariant, vectors
+
+SLOT = COLUMNS.split(", ").index("slot")
 
 
 def keep(
@@ -127,6 +130,8 @@ def forget(
         raise Altered("the name of a sketch was changed by something other than weightkin")
     unused = [(slot, file) for slot, file, *_ in found]
     mark = store.mark_without([slot for slot, _ in unused])
+    for slot, _ in unused:
+        forget_index(connection, slot)
     connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])
     connection.execute(
         "UPDATE totals SET n_models = n_models - ?, n_contents = n_contents - ?, mark = ?",
@@ -149,6 +154,8 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
         (model.source, model.id, model.id),
     ).fetchall()
     notes = [note("digest-claimed")] if model.claimed else []
+    share = share_in_reach(connection, int(str(row[SLOT])))
+    notes += [] if share is None else [note("not-testable", share=share)]
     notes += [note("same-contents", name=name, id=k) for name, k in same]
     notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
     return registered(row, tuple(notes))
@@ -229,6 +236,7 @@ def _slot(
     names = (what.sketch.scheme.name, vectors.ALIGNED_VERSION, invariant.INVARIANT_VERSION)
     row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    write_index(connection, slot, what.sketch)
     connection.execute(
         "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
         (with_mark(mark, seals.mark),),

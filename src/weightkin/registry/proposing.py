@@ -20,6 +20,7 @@ from weightkin.records.registry import Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.entries import with_notes
 from weightkin.registry.prepared import Prepared
+from weightkin.registry.row_index import holders
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS
@@ -97,6 +98,8 @@ def candidates(
 ) -> Iterator[Candidate]:
     """The nearest by either vector, those nearest by both first; then those asked for by name.
 
+    What holds an equal matrix under any name is looked at whatever vectors say.
+
     Parameters
     ----------
     store, connection : SealedStore, sqlite3.Connection
@@ -120,11 +123,13 @@ def candidates(
         if most and vector.any():
             at, cosines = store.nearest(block, vector, most)
             near.update(at[cosines >= least].tolist())
+    alike = set(holders(connection, query.sketch, most) if most else ())
     marks = ", ".join("?" * len(wanted))
     named = f"SELECT DISTINCT slot FROM models WHERE id IN ({marks})"  # noqa: S608
     named_slots = {row[0] for row in connection.execute(named, tuple(wanted))}
     if found.slot is not None:
         named_slots.add(found.slot)  # equal contents, whatever vectors can show of them
+    named_slots |= alike
     slots = store.sound(sorted(near | named_slots))
     for slot in sorted(store.damaged):
         found.lose(left_out(_label(connection, slot), "registry-damaged"))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel
+from weightkin.evidence.reach import LEAST_TESTED, reachable_share
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
-from weightkin.records import left_out
+from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered, Search
 from weightkin.registry import entries, proposing
 from weightkin.registry.claims import is_path, is_text
@@ -20,6 +21,7 @@ from weightkin.registry.prepared import Prepared, of_sketch, prepare, source_of
 from weightkin.registry.proposing import Compared
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
+from weightkin.sketch import Sketch
 from weightkin.sketch.source import open_model
 from weightkin.text import shown, unreadable
 
@@ -150,5 +152,13 @@ def search_record(
         seed=found.request.seed,
         version=__version__,
         incomplete=query.sketch.is_partial or found.is_incomplete,
-        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
+        not_testable=_why_not_testable(query.sketch),
     )
+
+
+def _why_not_testable(sketch: Sketch) -> Skipped | None:
+    """Why no test of a model with any other would say enough, None where one may."""
+    if not sketch.anatomy.axes:
+        return left_out("", "no-axis")
+    share = reachable_share(sketch)
+    return left_out("", "share-too-small", share=share) if share < LEAST_TESTED else None

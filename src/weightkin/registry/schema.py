@@ -23,6 +23,12 @@ CREATE TABLE contents (
   slot INTEGER PRIMARY KEY, contents TEXT NOT NULL UNIQUE, sketch TEXT NOT NULL,
   scheme TEXT NOT NULL, aligned TEXT NOT NULL, invariant TEXT NOT NULL,
   sketch_seal TEXT NOT NULL, aligned_seal TEXT NOT NULL, invariant_seal TEXT NOT NULL);
+CREATE TABLE row_keys (
+  key INTEGER NOT NULL, slot INTEGER NOT NULL REFERENCES contents(slot),
+  PRIMARY KEY (key, slot)) WITHOUT ROWID;
+CREATE INDEX row_keys_by_slot ON row_keys(slot);
+CREATE TABLE untestable (
+  slot INTEGER PRIMARY KEY REFERENCES contents(slot), share REAL NOT NULL);
 CREATE TABLE models (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, source TEXT NOT NULL,
   revision TEXT NOT NULL, digest TEXT NOT NULL, full_digest TEXT NOT NULL,

@@ -17,6 +17,7 @@ from weightkin.registry.blocks import ALIGNED, n_written
 from weightkin.registry.connecting import connected, read_only
 from weightkin.registry.edges import EDGE_COLUMNS
 from weightkin.registry.proposing import check_vector
+from weightkin.registry.row_index import check_index
 from weightkin.registry.schema import (
     CREATE_TABLES,
     REGISTRY_SCHEMA,
@@ -146,6 +147,7 @@ def _slots(path: Path, connection: sqlite3.Connection) -> Iterator[Skipped]:
             sketch = store.sketch(slot, file)
             if slot in sound:
                 check_vector(store, slot, sketch)
+            check_index(connection, slot, sketch)
         except (UnreadableModel, Altered) as error:
             yield left_out(what, "damaged-entry", error=f"{file}: {error}")
 

@@ -194,6 +194,7 @@ def _untested(x: Mapping[str, Any]) -> str:
 FINDING_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "forbidden": "forbidden {evidence}",
+    "commons": "forbidden {other}: nothing is shared but what the policy lists under commons",
     "forbidden-itself": "forbidden {other}: the model itself: {found}",
     "forbidden-above": lambda x: (
         f"forbidden {x['other']}: an ancestor, by way of {' -> '.join(map(shown, x['through']))} "
@@ -279,6 +280,8 @@ FINDING_WORDS: Mapping[str, Words] = {
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "digest-claimed": "its digest is claimed by its sketch, not computed here",
+    "not-testable": "not testable: tests reach {share:.0%} of its parameters, so only equal values "
+    "are found",
     "same-contents": "identical to {name} (#{id}) on the sample",
     "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }
