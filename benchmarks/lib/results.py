@@ -77,6 +77,7 @@ SECTIONS = {
         lambda x: x.lines(x.simulate_formulas(1000, SEED, workers=WORKERS)),
     ),
     "cases": _section("Inputs on which 0.1.0 was wrong", "cases"),
+    "fuzz": _section("Mutants of every kind of input", "fuzz"),
     "hiding": _section(
         "Evasions and framing", "hiding", lambda x: x.lines(x.all_hidden(workers=WORKERS))
     ),

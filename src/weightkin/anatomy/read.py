@@ -19,6 +19,8 @@ from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
+MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
+
 
 def read_anatomy(model: Model) -> Anatomy:
     """Say what is known about the layout of a model: blocks, roles, and axes with their symmetries.
@@ -84,6 +86,10 @@ def _network(
     if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
+    if n_wide := sum(axis.n_units > MAX_UNITS for axis in axes):
+        why = f"more than {MAX_UNITS} units, which is more than is read"
+        skipped.append(Problem(f"{n_wide} axes", why, code="too-many"))
+        axes = [axis for axis in axes if axis.n_units <= MAX_UNITS]
     if stacks.n_left:
         why = f"only the {MAX_STACKS} largest stacks of blocks are read"
         skipped.append(Problem(f"{stacks.n_left} stacks of blocks", why, code="too-many"))

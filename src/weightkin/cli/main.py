@@ -89,7 +89,7 @@ def _run() -> int:
     except (typer.Abort, KeyboardInterrupt):
         _say("stopped")
         return EXIT_INCOMPLETE
-    except Exception as error:  # noqa: BLE001 (typer would make exit code 1 of it, that of a hit)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (exit code 1 would be that of a hit)
         return _report_bug(error)
     return code if isinstance(code, int) else 0
 
@@ -113,7 +113,7 @@ def _say(line: str) -> None:
     print(f"weightkin: {printable(line)}", file=sys.stderr)
 
 
-def _report_bug(error: Exception) -> int:
+def _report_bug(error: BaseException) -> int:
     """A bug keeps its traceback, and never has the exit code of a hit.
 
     Memory and nesting that run out are the input's doing: one line, with the place it happened.

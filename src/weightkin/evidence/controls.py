@@ -19,10 +19,12 @@ from typing import Any
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike
 from weightkin.records.form import from_text, to_text
+from weightkin.sources.local import read_whole
 from weightkin.stats.calibrated import Rank, rank_among
 
 CONTROLS_SCHEMA = "weightkin/controls/1"
 STATISTIC = "agreement/1"  # changes when the statistic does: old numbers are then refused
+MOST_BYTES = 1 << 24  # of a file of controls; ten thousand pairs
 SIZE_FACTOR = 3  # controls of other sizes say nothing
 
 
@@ -76,8 +78,8 @@ def read_own(path: Path, *, must_exist: bool = False) -> tuple[Control, ...]:
     if not path.exists() and not must_exist:
         return ()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_whole(path, MOST_BYTES).decode()
+    except UnicodeDecodeError as error:
         raise UnreadableModel(f"{path}: cannot be read as controls ({error})") from None
     return _read(text, str(path))
 

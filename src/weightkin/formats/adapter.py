@@ -27,7 +27,7 @@ from weightkin.formats.model import Model, Storage
 from weightkin.formats.safetensors_file import read_json
 from weightkin.formats.storage import FileStorage
 from weightkin.sources.files import File, Folder, Spans
-from weightkin.sources.local import LocalFile, readable
+from weightkin.sources.local import LocalFile, home_of, readable
 from weightkin.text import shown, unreadable
 
 MAX_ADAPTER_CONFIG = 1 << 20  # bytes
@@ -112,7 +112,8 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
     if needs_config(contents.tensors):
         config_file = _config_of(folder, held)
         files = [*files, config_file]
-    stored = FileStorage(contents.places, files)
+    whole = None if adapter.file else folder
+    stored = FileStorage(contents.places, files, contents.claims, whole)
     recipes, left = merged(base, contents, stored, config_file, folder.path / held)
     tensors = {name: base.tensors[name] for name in base.tensors}
     for target, recipe in recipes.items():
@@ -182,7 +183,7 @@ def base_beside(folder: Path) -> Path | None:
     machine, or on a hub, is for the user to name.
     """
     try:
-        file = LocalFile(folder / ADAPTER_CONFIG)
+        file = LocalFile(folder / ADAPTER_CONFIG, (home_of(folder),))
         if file.size > MAX_ADAPTER_CONFIG:
             return None
         wanted = read_json(file, "config", 0, file.size).get("base_model_name_or_path")

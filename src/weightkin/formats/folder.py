@@ -125,6 +125,7 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.config = joined.config or part.config
         joined.facts = joined.facts or part.facts
         joined.headers += part.headers
+        joined.own_codes |= part.own_codes
         joined.claims += part.claims
         if len(names) == 1:
             joined.metadata = part.metadata

@@ -102,8 +102,11 @@ def _model(chosen: Chosen) -> Model:
         key if key in computed else renamed.get(key, key): place
         for key, place in contents.places.items()
     }
-    stored = FileStorage(places, [*files, *config_files])
-    tensors, recipes, unpacking = unpack(infos, stored, config)
+    whole = None if chosen.file else folder
+    stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
+    tensors, recipes, unpacking = (
+        (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
+    )
     recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
     if not tensors:
         raise unreadable(where, unpacking[0].why)

@@ -161,7 +161,6 @@ FORMATS = (
         is_sure=True,
         begun="a model of CTranslate2",
     ),
-    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
     Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
     Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
     Format(magic=rb"BZh", begun="a bzip2 archive"),

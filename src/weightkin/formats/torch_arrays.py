@@ -14,6 +14,7 @@ from weightkin.formats.torch_globals import Encoded, Record
 
 _MODULES = tuple(f"numpy.{x}." for x in ("core.multiarray", "_core.multiarray",
                                          "core.numeric", "_core.numeric"))  # fmt: skip
+NOTHING = ("__builtin__.bytes", "builtins.bytes")  # how older protocols write no bytes
 _CODES = {
     **{f"{kind}{n}": f"{kind.upper()}{8 * n}" for kind in "iu" for n in (1, 2, 4, 8)},
     **{f"f{n}": f"F{8 * n}" for n in (2, 4, 8)},
@@ -70,6 +71,8 @@ def _array(kind: Record, shape: tuple[Any, ...], raw: object, *, by_columns: boo
         or len(shape) > MAX_DIMENSIONS
     ):
         return None
+    if isinstance(raw, Record) and raw.name in NOTHING and not raw.made_from:
+        raw = b""
     if not isinstance(raw, bytes | bytearray | Encoded):
         return None
     n_bytes = len(raw.text) if isinstance(raw, Encoded) else len(raw)

@@ -43,8 +43,8 @@ def read_torch(file: File) -> Contents:
 
 def _read_legacy(file: File) -> Contents:
     root, storages, keys, at = _pickles(file)
-    behind = at
     spans: dict[str, tuple[int, int]] = {}
+    counts = [(0, at)]  # the pickles, then how many elements each storage has
     for key in keys:
         if key not in storages or key in spans:
             raise unreadable(file.path, f"storage {quoted(key)} is repeated or used by no tensor")
@@ -58,6 +58,7 @@ def _read_legacy(file: File) -> Contents:
             what = f"the storage at byte {at} has {stated} elements, not {quoted(n)}"
             raise unreadable(file.path, f"{what}, or ends outside the file")
         spans[key] = start, stop
+        counts.append((at, start))
         at = stop
 
     def span(key: str) -> tuple[int, int]:
@@ -66,10 +67,7 @@ def _read_legacy(file: File) -> Contents:
         return spans[key]
 
     contents = state_contents(file, root, span, keys)
-    starts = [0, *(start - 8 for start, _ in spans.values())]  # the pickles, then each size
-    stops = [behind, *(start for start, _ in spans.values())]
-    held = sorted(zip(starts, stops, strict=True))
-    contents.claims.append(pickle_claim(contents, file, held))
+    contents.claims.append(pickle_claim(contents, file, counts))
     return contents
 
 

@@ -7,12 +7,13 @@ run. Nothing is imported and nothing in the file is called; see `torch_pickle`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable
 
 from weightkin.formats.model import Problem
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.torch_globals import Record
-from weightkin.formats.torch_pickle import unpickle
+from weightkin.formats.torch_pickle import unpickle_next
 from weightkin.formats.torch_state import pickle_claim, state_contents
 from weightkin.formats.zip_archive import Archive, Span, framing_claims, open_archive
 from weightkin.sources.files import File
@@ -45,7 +46,7 @@ def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -
     pickles = [x for x in archive.entries if x.endswith(PICKLE) and "/" not in x]
     pickles.sort(key=lambda x: (x != STATE, x))
     pickles = [x for x in pickles if x != INPUTS]
-    roots = [_root(archive, name) for name in pickles]
+    roots, spans = zip(*(_root(archive, name) for name in pickles), strict=True)
     root = roots[0]
     if len(roots) > 1:
         root = Record("", (roots[0],))
@@ -55,7 +56,7 @@ def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -
     root = seen(root) if seen else root
     contents = state_contents(file, root, archive.span, storages)
     contents.claims += framing_claims(archive)
-    contents.claims.append(pickle_claim(contents, file, _spans(archive, pickles)))
+    contents.claims.append(pickle_claim(contents, file, sorted(spans)))
     _claim_others(contents, archive, set(storages) | set(pickles))
     return contents
 
@@ -68,10 +69,14 @@ def _folder_of(file: File, names: Iterable[str]) -> str:
     return states[0].removesuffix(STATE)
 
 
-def _root(archive: Archive, name: str) -> object:
-    """What a pickle makes; its storages are named as entries of the archive."""
+def _root(archive: Archive, name: str) -> tuple[object, Span]:
+    """What a pickle makes, and its bytes; its storages are named as entries of the archive."""
     data = archive.bytes_of(name, MAX_PICKLE)
-    return unpickle(data, located(archive.file.path), f"{name.removesuffix(PICKLE)}/")
+    stream, head = io.BytesIO(data), located(archive.file.path)
+    root, _ = unpickle_next(stream, head, f"{name.removesuffix(PICKLE)}/")
+    start, stop = archive.framing(name)[1]
+    left = len(data) - stream.tell()
+    return root, (start, max(start, stop - left))
 
 
 def _claim_others(contents: Contents, archive: Archive, known: set[str]) -> None:

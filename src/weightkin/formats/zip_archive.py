@@ -23,7 +23,8 @@ MAX_DIRECTORY = 16 << 20  # bytes; about 100 per entry
 TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
 NEAR_HEADER = 256  # bytes that hold most local headers whole
 MAX_ENTRIES = 1 << 16
-MAX_END = 22 + 20 + 56  # bytes of the records at the end of a directory
+MAX_EXTRA = 32  # bytes of facts beside a name: times and sizes of 64 bits take fewer
+END, END64 = 22, 76  # bytes of the end of a directory, and of both its records of 64 bits
 LOCAL_HEADER = b"PK\x03\x04"
 DESCRIPTOR = b"PK\x07\x08"
 PADDING = b"FB"  # mark of torch's alignment, which consists of the letter Z
@@ -147,9 +148,19 @@ def open_archive(file: File) -> Archive:
             what = f"zip entry {quoted(info.orig_filename)} is repeated or has an invalid name"
             raise unreadable(file.path, what)
         entries[info.filename] = info
-    n_stated = sum(46 + len(x.filename.encode("utf-8")) + min(len(x.extra), 32) for x in infos)
-    is_plain = not note and file.size - begin <= n_stated + MAX_END
+    n_stated = sum(_stated(info) for info in infos)
+    is_plain = (
+        not note and n_stated >= 0 and begin + n_stated + END in (file.size, file.size - END64)
+    )
     return Archive(file, entries, (begin, file.size), is_plain)
+
+
+def _stated(info: zipfile.ZipInfo) -> int:
+    """Bytes that an entry takes in the directory; very few where it has more than it needs."""
+    if info.comment or len(info.extra) > MAX_EXTRA:
+        return -1 << 62
+    kind = "utf-8" if info.flag_bits & 0x800 else "cp437"
+    return 46 + len(info.orig_filename.encode(kind, "replace")) + len(info.extra)
 
 
 def framing_claims(archive: Archive) -> list[Claim]:
@@ -164,7 +175,7 @@ def _is_padding(extra: bytes) -> bool:
     """Whether what follows the name in a header is an alignment, or sizes of 64 bits."""
     if extra[:2] == PADDING:
         return not extra[4:].strip(b"Z\0")
-    return not extra.strip(b"\0") or (extra[:2] == b"\x01\0" and len(extra) <= 32)
+    return not extra.strip(b"\0") or (extra[:2] == b"\x01\0" and len(extra) <= MAX_EXTRA)
 
 
 def _inflated(where: str, raw: bytes, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
 MOST_DIGITS = 19  # of a whole number
+MOST_VALUES = 3_000_000  # of a text: they may take a hundred times its bytes
 DEEPEST = 64
 LONGEST_SHOWN = 60
 
@@ -35,6 +36,9 @@ def parsed(text: str) -> Any:
     ValueError
         What is wrong with it.
     """
+    n = text.count(",") + text.count("[") + text.count("{")
+    if n > MOST_VALUES:
+        raise ValueError(f"too many values (about {n:,}, at most {MOST_VALUES:,})")
     try:
         value = json.loads(
             text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
@@ -29,12 +29,18 @@ def sketched_tensor(
     stored: npt.NDArray[Any], tail_stored: npt.NDArray[Any], **known: Any
 ) -> SketchedTensor:
     """Complete a sample with its digest and facts."""
+    facts = facts_of(stored)
     return SketchedTensor(
         stored=stored,
         tail_stored=tail_stored,
         digest=sample_digest(known["dtype"], known["shape"], stored, tail_stored),
+        n_finite=facts.n_finite,
+        share_zeros=facts.share_zeros,
+        lattice=facts.lattice,
+        mean=facts.mean,
+        sum_squares=facts.sum_squares,
+        fourth_moment=facts.fourth_moment,
         **known,
-        **asdict(facts_of(stored)),
     )
 
 

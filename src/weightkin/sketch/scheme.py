@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from weightkin.errors import UsageError
 MAX_VECTOR = 1024  # elements kept of a tensor of one dimension
 N_EXPERTS = 4  # matrices kept of a tensor that stacks those of all experts, unless all is
 MAX_STARTS = 8  # fused parts of one tensor that get a run of their own
+MOST_ROWS = 1 << 22  # of a matrix, among which scattered rows are chosen
+KNOWN_ROWS, N_KNOWN = 1 << 16, 64  # shapes whose rows are remembered: models repeat a few
 MAX_NUMBER = 1 << 20  # of any parameter in a name
 WHOLE_SCHEME = "ws1-whole"
 _NAME = re.compile(r"(ws1|ws2)-r(\d{1,7})-s(\d{1,7})-c(\d{1,7})-t(\d{1,7})x(\d{1,7})", re.ASCII)
@@ -88,15 +91,12 @@ class Scheme:
         """Rows beyond the runs with the smallest hashes of their index, in ascending order.
 
         Of the rows below the smaller of two sizes, both sizes keep those whose hash is among the
-        smallest, so a table that grew by a tenth keeps about nine in ten.
+        smallest, so a table that grew by a tenth keeps about nine in ten. Rows beyond the first
+        4,194,304 have no part in it.
         """
         if self.is_whole or not self.n_scattered:
             return np.zeros(0, dtype=np.int64)
-        beyond = np.setdiff1d(np.arange(n), self.run(n, starts), assume_unique=True)
-        if len(beyond) <= self.n_scattered:
-            return beyond
-        smallest = np.argpartition(hashed(beyond), self.n_scattered)[: self.n_scattered]
-        return np.sort(beyond[smallest])
+        return _scattered(min(n, MOST_ROWS), starts, self.n_rows, self.n_scattered)
 
     def tail(self, n: int) -> Ints:
         """Last rows of a token table, as far as they lie beyond its run."""
@@ -124,5 +124,24 @@ def hashed(index: Ints) -> npt.NDArray[np.uint64]:
 
 
 def _runs(n: int, starts: tuple[int, ...], length: int) -> Ints:
+    return (_known_runs if n <= KNOWN_ROWS else _new_runs)(n, starts, length)
+
+
+def _new_runs(n: int, starts: tuple[int, ...], length: int) -> Ints:
     runs = [np.arange(start, min(start + length, n)) for start in (0, *starts) if start < n]
-    return np.unique(np.concatenate(runs)) if runs else np.zeros(0, dtype=np.int64)
+    found: Ints = np.unique(np.concatenate(runs)) if runs else np.zeros(0, dtype=np.int64)
+    found.flags.writeable = False  # shared by all matrices of one shape
+    return found
+
+
+_known_runs = lru_cache(N_KNOWN)(_new_runs)
+
+
+@lru_cache(N_KNOWN)
+def _scattered(n: int, starts: tuple[int, ...], length: int, n_kept: int) -> Ints:
+    """Rows of a matrix of n that lie beyond its runs and have the smallest hashes."""
+    beyond = np.setdiff1d(np.arange(n), _runs(n, starts, length), assume_unique=True)
+    if len(beyond) > n_kept:
+        beyond = np.sort(beyond[np.argpartition(hashed(beyond), n_kept)[:n_kept]])
+    beyond.flags.writeable = False
+    return beyond

@@ -27,7 +27,7 @@ PAGE = 4096
 REGION = 1 << 16  # pages whose flags stand together
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
-SPARSE, SPARSENESS = 1 << 36, 1000  # a file beyond this size exists to more than one part in 1000
+SPARSE, SPARSENESS = 1 << 26, 1000  # a file beyond this size exists to more than one part in 1000
 OTHER_KIND = "neither a file nor a folder"
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -202,14 +202,37 @@ def opened(path: Path) -> Iterator[io.FileIO]:
     Where the path is a link, the caller has checked where it leads (see `LocalFile`).
     """
     with readable(path):
+        _check_regular(path, os.stat(path).st_mode)  # to open some devices does something
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        kind = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(kind):
-            os.close(descriptor)
-            what = KINDS.get(stat.S_IFMT(kind), OTHER_KIND)
-            raise unreadable(path, f"not a regular file ({what})")
         with io.FileIO(descriptor) as handle:
+            _check_regular(path, os.fstat(descriptor).st_mode)
             yield handle
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """All bytes of a small file that the user named: a record, a policy, controls.
+
+    Raises
+    ------
+    UnreadableModel
+        It is missing, no regular file, of more than ``most`` bytes, or changed meanwhile.
+    """
+    if "\0" in str(path):
+        raise unreadable(path, "no such file or folder")
+    with opened(path) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > most:
+            raise unreadable(path, f"too large ({size:,} bytes, at most {most:,})")
+        raw = handle.read(size + 1)
+    if len(raw) != size:
+        raise unreadable(path, "changed while it was read")
+    return raw
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = KINDS.get(stat.S_IFMT(mode), OTHER_KIND)
+        raise unreadable(path, f"not a regular file ({what})")
 
 
 def home_of(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from types import FrameType
 import uvicorn
 
 from weightkin.api.arguments import MOST_WORKERS, check_count, check_kind, check_path, check_paths
-from weightkin.errors import UsageError
+from weightkin.errors import UsageError, unwritable
 from weightkin.registry import browsing
 from weightkin.registry.store import folder_of
 from weightkin.web.app import make_app
@@ -26,7 +26,7 @@ from weightkin.web.guard import MOST_HEAD, RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
-from weightkin.web.uploads import tidy
+from weightkin.web.uploads import is_about, tidy
 from weightkin.web.work import work
 
 MOST_PORT = 65535
@@ -77,14 +77,18 @@ def serve(
         service = stack.enter_context(open_desk(registry, work=work, workers=workers))
         token = "" if is_loopback(host) else secrets.token_urlsafe(32)
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
-        config = configured(make_app(service, names=known, token=token))
+        app = make_app(service, names=known, token=token, has_visitors=bool(names))
+        config = configured(app)
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if token:
             print(f"token, needed by every visitor and not shown again: {token}", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):  # the server has them, then gives them back
             signal.signal(number, _stopped)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise RuntimeError("the server did not start")
 
 
 def configured(app: RequestGuard) -> uvicorn.Config:
@@ -128,12 +132,16 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         if not os.access(home, os.W_OK):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         uploads = folder / "uploads"
-        uploads.mkdir(parents=True, exist_ok=True)
+        try:
+            uploads.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(uploads, error) from None
         jobs = Jobs(folder / "jobs.sqlite")
         stack.callback(jobs.close)
         tidying = partial(tidy, uploads, jobs)
         tidying()  # what was left by a server that was killed
-        runner = Runner(jobs, work, workers, tidying)
+        is_ours = partial(is_about, registry.resolve(), uploads)
+        runner = Runner(jobs, work, workers, after=tidying, is_ours=is_ours)
         stack.callback(runner.close)
         yield JobService(registry.resolve(), jobs, runner, uploads)
 
