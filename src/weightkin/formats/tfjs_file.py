@@ -80,11 +80,11 @@ def _shards(file: File, paths: object, open_file: Opener, named: set[str]) -> It
     start = 0
     for path in paths[: MAX_SHARDS + 1]:
         is_plain = isinstance(path, str) and path not in ("", ".", "..")
-        if path in named:
-            raise unreadable(file.path, f"shard {quoted(path)} is named twice")
         if not is_plain or any(character in path for character in "/\\\0:"):
             what = f"shard {quoted(path)} is not the name of a file in the same folder"
             raise unreadable(file.path, what)
+        if path in named:
+            raise unreadable(file.path, f"shard {quoted(path)} is named twice")
         named.add(path)
         shard = open_file(path)
         yield Shard(shard, start)
