@@ -48,6 +48,8 @@ def read_distcp(file: File, open_file: Opener) -> Contents:
     root = _fields(meta, unpickle(raw, located(meta.path)))
     places = dict(_places(meta, root.get("storage_data")))
     files = _files(file, meta, places, open_file)
+    if sum(x.length for x in places.values()) > sum(x.size for x in files.values()):
+        raise unreadable(meta.path, "its chunks overlap, or a file is shorter than it says")
     contents = Contents(files=[meta, *(x for x in files.values() if x is not file)])
     contents.claims.append(Claim(meta, [(0, meta.size)], "container"))
     said = root.get("state_dict_metadata")

@@ -88,7 +88,7 @@ FORMATS = (
         has_beside=True,
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit", ".pt2"),
         read=alone(read_archive),
         magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
@@ -170,7 +170,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -250,7 +250,8 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     UnreadableModel
         No such format, or a file that is malformed.
     """
-    found = format_in(file.path.name, file.read([(0, min(HEAD, file.size))]).tobytes())
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    found = format_in(file.path.name, head)
     if found is None or found.read is None:
         suffix = file.path.suffix.lower()
         said = f"not a model file ({shown(suffix) or 'no suffix'})"
