@@ -182,10 +182,10 @@ def test_weakly_alike_relatives_are_dependent(zoo, a, b):
 
 
 def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch):
-    from weightkin.derivation import pair
+    from weightkin.derivation import conclusion
     from weightkin.report.terminal import comparison_lines
 
-    monkeypatch.setattr(pair, "load_controls", lambda own: ())
+    monkeypatch.setattr(conclusion, "load_controls", lambda own: ())
     record = compare(_path("llama-a-ft2"), _path("llama-a-ft2-disguised"))
     assert any("a relation is not ruled out" in line for line in comparison_lines(record))
     strangers = compare(_path("llama-a"), _path("llama-b"))

@@ -14,7 +14,7 @@ from weightkin import evasions
 from weightkin.api.compare import compare
 from weightkin.api.differences import differences
 from weightkin.api.verify import verify
-from weightkin.derivation import pair as verb
+from weightkin.derivation import conclusion as verb
 from weightkin.errors import UnreadableModel
 from weightkin.evidence import controls
 from weightkin.evidence.calibrate import LEAST_SHARE

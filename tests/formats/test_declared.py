@@ -1,6 +1,7 @@
 """Claim: what a model declares is read where it is well formed, and nothing there can fail."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,8 @@ def of(*sources, config=None, beside=None):
         ("---\nbase_model:\n- org/a\n-  'b'\ntags:\n- x\n---\n", ("org/a", "b"), ""),
         ("---\nbase_model: [org/a, \"b\"]\n---\nbase_model: c\n", ("org/a", "b"), ""),
         ("base_model: a\n", (), ""),
-        ("---\nlicense: apache-2.0 # yes\n", (), "apache-2.0"),
+        ("---\nlicense: apache-2.0 # yes\n---", (), "apache-2.0"),
+        ("---\nA line drawn across a text, and no other.\n", (), ""),
         ("---\nbase_model:\n---\n", (), ""),
         ("\x00\xff---", (), ""),
     ],
@@ -90,6 +92,11 @@ def test_an_adapter_declares_its_base(tmp_path):
         ("./a/", "a"),
         ("C:\\models\\a", "C:/models/a"),
         ("/c/models--org--a/snapshots/0123", "org/a"),
+        ("/c/models--gpt2/snapshots/0123", "gpt2"),
+        ("https://huggingface.co/gpt2", "gpt2"),
+        ("https://hf.co/org/a/", "org/a"),
+        ("huggingface.co/org/a#model", "org/a"),
+        ("org/a:main", "org/a"),
         ("hf://org/a", "org/a"),
         ("/models/a", "/models/a"),
     ],
@@ -113,6 +120,8 @@ def test_what_surrounds_the_name_of_a_parent_goes(tmp_path, name, parent):
         ("---\nx: |\n  a\n\n---x: 1\nlicense: mit\n---\n", (), "mit"),
         ("---\na: &a [1]\nb: *a\nbase_model: org/a@main\n---\n\n---\nText\n---\n", ("org/a",), ""),
         ("---\nbase_models: a\nxbase_model: b\n---\n", (), ""),
+        ("---\nlicense: Other\nlicense_name: x\n---  \nbase_model: b\n---\n", (), "x"),
+        ("---\n# nothing\n---\n", (), ""),
     ],
 )
 def test_cards_are_yaml(tmp_path, card, parents, licence):
@@ -128,6 +137,7 @@ def test_cards_are_yaml(tmp_path, card, parents, licence):
               "license: {a: b}", "base_model: [[a]]", "base_model: {name: org/a}",
               "license: a\n" * 17,
               "license: !!binary bWl0", "tags: a\n--- b",
+              "- license: mit", "license",
               "license: gpl-3.0\n---\n---\nlicense: mit", "\n---\nlicense: mit",
               "x: " + "a" * (1 << 20)]
 )  # fmt: skip
@@ -137,6 +147,39 @@ def test_an_entry_that_is_no_text_is_unread(tmp_path, entry):
     assert problem.what == "README.md"
     assert problem.why.isprintable()
     assert len(problem.why) < 400
+
+
+@pytest.mark.parametrize(
+    "card", ["--- \nlicense: mit\n---\n", "---\nlicense: mit\n", "---\nbase_model: a\n ---\n"]
+)
+def test_a_card_that_a_hub_does_not_read_is_unread(tmp_path, card):
+    (tmp_path / "README.md").write_text(card)
+    found = of(tmp_path)
+    assert (found.parents, found.licence) == ((), "")
+    assert "with a line ---" in found.unread[0].why
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "adapter_config.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "outside", "folder", "nothing"])
+def test_what_is_no_file_of_the_folder_is_one_line(tmp_path, name, kind):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    path = folder / name
+    (tmp_path / "outside").write_text('{"_name_or_path": "a", "base_model_name_or_path": "a"}')
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.symlink_to(tmp_path / kind)
+    found = of(folder)
+    assert (found.parents, found.licence) == ((), "")
+    (problem,) = found.unread
+    assert problem.what == name
+    assert problem.why.isprintable()
 
 
 def test_no_declared_parent_is_dropped_in_silence(tmp_path):

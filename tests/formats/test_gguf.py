@@ -127,7 +127,7 @@ def test_a_file_in_parts_is_one_model_by_folder_or_by_any_part(tmp_path):
 @pytest.mark.parametrize(
     ("architecture", "kind", "said"),
     [
-        ("llama", "adapter", "a LoRA adapter without its base"),
+        ("llama", "adapter", "a LoRA adapter in GGUF"),
         ("imatrix", "imatrix", "an importance matrix"),
         ("controlvector", None, "a control vector"),
     ],
@@ -154,7 +154,7 @@ def test_texts_of_arrays_and_counts_are_bounded(tmp_path):
 
 
 def test_as_many_texts_as_are_allowed_are_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_TEXTS", 5)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_TEXTS", 5)
     for n, is_read in ((5, True), (6, False)):
         path = tmp_path / f"{n}.gguf"
         writer = package.GGUFWriter(path, "none")

@@ -111,8 +111,8 @@ TOKENS = ("tokenizer.ggml.tokens", ARRAY, (TEXT, [b"a", b"b", b"c"]))
 )
 def test_numbers_that_describe_no_tokens_are_named(tmp_path, monkeypatch, key, kind, n, is_named):
     """They could be weights: of three tokens, two numbers are let pass here."""
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_LISTED", 2)
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_CHARSMAP", 4)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_LISTED", 2)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_CHARSMAP", 4)
     values = [b"x"] * n if kind == TEXT else [1] * n
     model = open_model(gguf(tmp_path / "x.gguf", [TOKENS, (key, ARRAY, (kind, values))], [W]))
     said = [f"{n} numbers in arrays that describe no tokens"] if is_named else []
@@ -121,14 +121,14 @@ def test_numbers_that_describe_no_tokens_are_named(tmp_path, monkeypatch, key, k
 
 
 def test_without_tokens_no_number_describes_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_LISTED", 0)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_LISTED", 0)
     scores = ("tokenizer.ggml.scores", ARRAY, (F32, [0.5]))
     assert open_model(gguf(tmp_path / "x.gguf", [scores], [W])).problems
     assert not open_model(gguf(tmp_path / "x.gguf", [TOKENS, scores], [W])).problems
 
 
 def test_all_such_numbers_count_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_LISTED", 3)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_LISTED", 3)
     lists = [(f"list {i}", ARRAY, (U32, [1, 2])) for i in range(2)]
     (problem,) = open_model(gguf(tmp_path / "x.gguf", lists, [W])).problems
     assert problem.why.startswith("4 numbers")
@@ -152,7 +152,7 @@ def test_other_values_are_refused(tmp_path, raw, said):
 
 
 def test_long_texts_are_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightkin.formats.gguf_file.MAX_TEXT", 40)
+    monkeypatch.setattr("weightkin.formats.gguf_header.MAX_TEXT", 40)
     path = tmp_path / "x.gguf"
     for n, licence in ((40, "x" * 40), (41, None)):
         model = open_model(gguf(path, [("general.license", TEXT, b"x" * n)], [W]))

@@ -15,7 +15,7 @@ from weightkin.errors import UsageError
 from weightkin.formats import digest, full_digest, open_model, table
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import TensorInfo
-from weightkin.formats.storage import Contents
+from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.table import Format
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.sources.files import TensorLocation
@@ -27,6 +27,7 @@ def read_toy(file, _open_file, _before):
     """A line for each tensor, an empty line, the elements."""
     head = file.read([(0, file.size)]).tobytes().partition(b"\n\n")[0]
     contents, at = Contents(), len(head) + 2
+    contents.claims.append(Claim(file, [(0, at)], "container"))
     for line in head.decode().splitlines()[1:]:
         name, *sizes = line.split()
         shape = tuple(map(int, sizes))
@@ -79,5 +80,4 @@ def test_it_is_found_guarded_and_checked(model):
         refuse_inside(model / "report.html")
     assert check(folder, deny=[MODELS / "llama-a"]).outcome == "hit"
     (model / "weights.toy").rename(model / "notes.txt")
-    (problem,) = check(folder, deny=[MODELS / "llama-a"]).models
-    assert "a toy" in problem.findings[0].sentence
+    assert check(folder, deny=[MODELS / "llama-a"]).outcome == "hit"  # by its first bytes

@@ -176,19 +176,16 @@ def test_floats_that_are_not_packed(tmp_path):
 
 
 def test_a_tensor_that_cannot_be_read_is_named(tmp_path, rng):
-    values = array(weights(rng, 3), "s")
-    places = array(np.array([0, 4, 8], np.int64), "i")
-    sparse = helper.make_sparse_tensor(values, places, [9])
-    text = helper.make_tensor("words", package.TensorProto.STRING, [2], [b"x", b"y"])
-    half = helper.make_tensor("half", package.TensorProto.INT4, [4], [1, 2, 3, 4])
+    complex_one = array(np.ones(3, np.complex64), "complex")
     product = helper.make_node("MatMulInteger", ["x", "codes", "a", "b"], ["y"], "p")
     arrays = {"w.bias": weights(rng, 4), "codes": rng.integers(-9, 9, (4, 4)).astype(np.int8)}
-    path = saved(tmp_path / "x.onnx", [product], arrays, sparse=[sparse])
+    path = saved(tmp_path / "x.onnx", [product], arrays)
     whole = package.load(path)
-    whole.graph.initializer.extend([text, half])
+    whole.graph.initializer.extend([complex_one])
     package.save(whole, path)
     model = open_model(path)
-    assert {x.what for x in model.problems} == {"s", "words", "half", "codes"}
+    assert {x.what for x in model.problems} == {"complex", "p.weight"}
+    assert set(model.tensors) == {"w.bias", "p.weight"}  # codes are there, as they are stored
     assert model.is_partial
     assert digest(model).endswith("-partial")
     record = compare(path, path)
@@ -306,8 +303,8 @@ def test_codes_whose_scales_do_not_fit_are_named_as_not_read(parts, tmp_path, rn
     node = helper.make_node("DequantizeLinear", ["q", *parts], ["w"], "dq", axis=0)
     arrays = {"q": codes, **parts, "v": np.ones((4, 4), F32)}
     model = open_model(saved(tmp_path / "x.onnx", [node], arrays))
-    assert "v" in model.tensors
-    assert "q" not in model.tensors
+    assert set(model.tensors) == {"q", "v", *parts}  # as they are stored
+    assert model.tensors["q"].dtype == "I8"
     assert model.is_partial
     assert "q" in {problem.what for problem in model.problems}
 

@@ -1,6 +1,7 @@
 """Shards make one model; broken shards are said and left out; indexes cannot reach outside."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from tests.formats.handmade import (
     torch_file,
 )
 from weightkin.formats import digest, open_model
+
+CONTAINERS = Path(__file__).parents[1] / "fixtures" / "containers"
 
 
 @pytest.fixture
@@ -66,6 +69,26 @@ def test_a_sharded_transformers_model_reads_whole(tmp_path):
     assert cut.name == "cut"
     for name, values in network.state_dict().items():
         np.testing.assert_array_equal(cut.rows(name), values.float().numpy())
+
+
+def test_the_file_that_the_library_loads_counts(folder):
+    """Transformers takes a whole file before an index, diffusers an index before a whole file."""
+    save_file({"c": np.ones(3, np.float32)}, folder / "model.safetensors")
+    assert list(open_model(folder).tensors) == ["c"]
+    (folder / "model.safetensors").rename(folder / "diffusion_pytorch_model.safetensors")
+    assert list(open_model(folder).tensors) == ["a", "b"]
+
+
+def test_an_index_of_flax_names_its_tensors_in_its_own_way(tmp_path):
+    whole = CONTAINERS / "flax.msgpack"
+    (tmp_path / "flax_model-1.msgpack").write_bytes(whole.read_bytes())
+    names = ["embed/embedding", "layers/0/dense/kernel", "layers/0/dense/bias"]
+    names += ["layers/0/norm/scale", "layers/0/norm/bias"]
+    listed = dict.fromkeys(names, "flax_model-1.msgpack")
+    index(tmp_path, listed, "flax_model.msgpack.index.json")
+    model = open_model(tmp_path)
+    assert not model.problems
+    assert digest(model) == digest(open_model(whole))
 
 
 def test_torch_shards_make_one_model(tmp_path):

@@ -11,7 +11,8 @@ from weightkin.formats.table import FORMATS, begun_as, format_of, is_model
 
 SOURCE = Path(weightkin.__file__).parent
 # a reader checks the first bytes of its own format; `ranks` knows names of pieces
-OWN = {"table", "torch_zip", "torch_legacy", "gguf_file", "ranks"}
+OWN = {"table", "torch_zip", "zip_archive", "torch_legacy", "gguf_file", "ranks"}
+OWN |= {"hdf5_blocks", "numpy_file"}
 NAMES = {
     "model.safetensors": "standard",
     "Pytorch_Model.BIN": "standard",
@@ -26,7 +27,9 @@ NAMES = {
     "optimizer-00001-of-00002.pt": "trainer",
     "rng_state_3.pth": "trainer",
     "config.json": "",
-    "weights.h5": "",
+    "weights.h5": "weights",
+    "model.json": "standard",
+    "tokenizer_model.json": "",
     "adapter_model.txt": "",
 }
 
@@ -74,7 +77,7 @@ def test_first_bytes_tell_a_model_that_its_name_hides():
 def test_no_format_has_a_suffix_of_another():
     suffixes = [suffix for x in FORMATS for suffix in x.suffixes]
     assert len(set(suffixes)) == len(suffixes)
-    assert all(format_of(f"x{x.suffixes[0]}") is x for x in FORMATS if x.read)
+    assert all(format_of(f"x{y}") is x for x in FORMATS if x.read for y in x.suffixes)
 
 
 def test_no_other_module_lists_suffixes_or_first_bytes():

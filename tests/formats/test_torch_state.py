@@ -1,11 +1,12 @@
-"""Claim: every tensor of a torch file is read under one name, or a line says where it stands."""
+"""Claim: every tensor of a torch file is read under one name, wherever it stands."""
 
 import struct
 import zipfile
 
 import pytest
 
-from tests.formats.handmade import integer, mapping, program, refusal, tensor, torch_file
+from tests.formats.handmade import call, integer, mapping, program, tensor, torch_file
+from tests.formats.handmade import name as module
 from weightkin.formats import open_model
 
 ONES = {"0": struct.pack("<6f", *range(6)), "1": struct.pack("<6f", *range(6, 12))}
@@ -38,36 +39,68 @@ def numbered(value):
     return b"}(" + integer(3) + value + b"u"
 
 
-@pytest.mark.parametrize("hidden", [b"](" + B + b"e", b"(" + B + b"t", numbered(B)])
-def test_tensors_without_a_name_make_the_model_incomplete(tmp_path, hidden):
+@pytest.mark.parametrize(
+    ("hidden", "name"),
+    [
+        (b"](" + B + b"e", "more.0"),
+        (b"(" + B + b"t", "more.0"),
+        (numbered(B), "more.3"),
+        (b"}((K\x01t" + B + b"u", "more.key0"),
+        (call(module("own", "Class"), B), "more"),
+        (module("own", "Class") + b")\x81" + mapping({"w": B}) + b"b", "more.w"),
+        (module("own", "Class") + b")\x81" + b"(" + B + b"e", "more.0"),
+    ],
+)
+def test_a_tensor_in_any_container_has_a_name(tmp_path, hidden, name):
     model = opened(tmp_path, mapping({"w": A, "more": hidden}))
-    assert list(model.tensors) == ["w"]
-    assert told(model) == [("more", "1 tensors in lists or under numbers are not read")]
-    assert model.is_partial
+    assert list(model.tensors) == [name, "w"]
+    assert model.rows(name)[0, 0] == 6
+    assert not model.problems
 
 
-def test_moments_of_an_optimiser_are_named(tmp_path):
+def test_moments_of_an_optimiser_are_tensors(tmp_path):
     state = mapping({"state": mapping({"w": mapping({"exp_avg": B})})})
     model = opened(tmp_path, mapping({"model": mapping({"w": A}), "optimizer": state}))
-    assert list(model.tensors) == ["w"]
-    assert told(model) == [("optimizer", "1 tensors of an optimiser are not read")]
-    assert model.is_partial
+    assert list(model.tensors) == ["optimizer.state.w.exp_avg", "w"]
 
 
-def test_depth_is_read_and_what_is_beyond_it_is_named(tmp_path):
-    def deep(n, inner):
-        for _ in range(n):
-            inner = mapping({"m": inner})
-        return inner
+def test_a_wrapper_of_processes_is_left_out_of_the_model_alone(tmp_path):
+    body = {"model": mapping({"module.w": A}), "optimizer": mapping({"state": mapping({"0": B})})}
+    assert list(opened(tmp_path, mapping(body)).tensors) == ["optimizer.state.0", "w"]
 
-    assert len(opened(tmp_path, mapping({"w": A, "x": deep(40, B)})).tensors) == 2
-    model = opened(tmp_path, mapping({"w": A, "x": deep(80, B)}))
-    assert told(model) == [("x", "1 tensors below 64 levels are not read")]
+
+def test_a_list_of_one_model_is_that_model(tmp_path):
+    assert list(opened(tmp_path, b"](" + mapping({"w": A, "v": B}) + b"e").tensors) == ["v", "w"]
+    assert list(opened(tmp_path, b"(" + A + B + b"t").tensors) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("depth", "is_named"), [(40, True), (80, False), (5000, False)])
+def test_names_are_bounded_and_nothing_is_lost(tmp_path, depth, is_named):
+    inner = B
+    for _ in range(depth):
+        inner = mapping({"m": inner})
+    model = opened(tmp_path, mapping({"w": A, "x": inner}))
+    assert len(model.tensors) == 2
+    assert (".".join("x" + "m" * depth) in model.tensors) == is_named
+
+
+def test_names_that_meet_get_numbers(tmp_path):
+    def long(value):
+        return mapping({"a" * 600: mapping({"b" * 600: value})})
+
+    body = b"](" + long(A) + long(B) + mapping({"c": A, "d": B}) + b"e"
+    assert sorted(opened(tmp_path, body).tensors) == [
+        f"0.{'a' * 600}", f"1.{'a' * 600}", "2.c", "2.d"
+    ]  # fmt: skip
+    more = mapping({"b" * 600: A, "c" * 600: B})
+    assert sorted(opened(tmp_path, mapping({"a" * 600: more})).tensors) == [
+        "a" * 600, "a" * 600 + "~2"
+    ]  # fmt: skip
 
 
 def test_storages_and_entries_that_nothing_uses_are_named(tmp_path):
     assert told(opened(tmp_path, mapping({"w": A}))) == [
-        ("storages", "1 of them belong to no tensor of the state dict")
+        ("storages", "1 of them belong to no tensor")
     ]
     more = {"archive/extra.bin": b"x", "archive/version": b"3"}
     model = opened(tmp_path, mapping({"w": A, "v": B}), more=more)
@@ -75,44 +108,22 @@ def test_storages_and_entries_that_nothing_uses_are_named(tmp_path):
     assert "'extra.bin'" in model.problems[0].why
 
 
-def test_a_loss_beside_the_model_is_no_part_of_it(tmp_path):
+def test_single_numbers_are_tensors_too(tmp_path):
     scalar = tensor("1", shape=(), strides=())
     model = opened(tmp_path, mapping({"model": mapping({"w": A}), "best_loss": scalar}))
-    assert list(model.tensors) == ["w"]
-    assert told(model) == [("best_loss", "a single number beside the model is not read")]
-    assert not model.is_partial
+    assert list(model.tensors) == ["best_loss", "w"]
+    assert model.rows("best_loss") == 6
 
 
-def test_very_many_numbers_beside_the_model_are_read(tmp_path):
-    scalars = {f"s{i}": tensor("1", shape=(), strides=()) for i in range(65)}
-    assert len(opened(tmp_path, mapping({"model": mapping({"w": A}), **scalars})).tensors) == 66
+def test_weights_as_plain_numbers_or_bytes_are_named(tmp_path):
+    floats = b"](" + struct.pack(">cd", b"G", 0.5) * 40_000 + b"e"
+    raw = b"B" + struct.pack("<I", 300_000) + bytes(300_000)
+    for hidden in (floats, raw):
+        model = opened(tmp_path, mapping({"w": A, "v": B, "x": hidden}))
+        assert [what for what, _ in told(model)] == ["plain values"]
+        assert model.is_partial
 
 
 def test_a_file_of_compressed_entries_is_refused(tmp_path):
     with pytest.raises(Exception, match="compressed"):
         opened(tmp_path, mapping({"w": A, "v": B}), compression=zipfile.ZIP_DEFLATED)
-
-
-@pytest.mark.parametrize(("n", "is_read"), [(1000, True), (1001, False)])
-def test_names_have_at_most_a_thousand_characters(tmp_path, n, is_read):
-    import torch
-
-    path = tmp_path / "m.pt"
-    torch.save({"a" * (n - 2): {"b": torch.ones(4, 4)}, "w": torch.ones(4, 4)}, path)
-    if is_read:
-        assert "a" * (n - 2) + ".b" in open_model(path).tensors
-    else:
-        assert "at most 1000" in refusal(path)
-
-
-@pytest.mark.parametrize(("depth", "is_read"), [(64, True), (65, False)])
-def test_dicts_lie_in_each_other_at_most_64_times(tmp_path, depth, is_read):
-    import torch
-
-    held = torch.ones(4, 4)
-    for _ in range(depth):
-        held = {"a": held}
-    path = tmp_path / "m.pt"
-    torch.save({"w": torch.ones(4, 4), **held}, path)
-    names = list(open_model(path).tensors)
-    assert ("w" in names, len(names) == 2) == (True, is_read)

@@ -100,7 +100,10 @@ def test_parameters_and_optimizers_are_told_apart(tmp_path):
         "note": ["text", (1, 2.5, None)],
     }
     torch.save(checkpoint, tmp_path / "x.pth")
-    assert list(open_model(tmp_path / "x.pth").tensors) == ["bias", "weight"]
+    moments = [
+        f"optimizer.state.{i}.{x}" for i in (0, 1) for x in ("exp_avg", "exp_avg_sq", "step")
+    ]
+    assert list(open_model(tmp_path / "x.pth").tensors) == ["bias", *moments, "weight"]
     torch.save(dict(layer.named_parameters()), tmp_path / "y.pth")
     model = open_model(tmp_path / "y.pth")
     np.testing.assert_array_equal(model.rows("weight"), layer.weight.detach().numpy())
@@ -115,13 +118,6 @@ def test_nested_dicts_give_dotted_names(tmp_path):
 def test_a_dict_that_holds_itself_is_read_once(tmp_path):
     body = b"}q\x00(" + text("self") + b"h\x00" + text("w") + tensor() + b"u"
     assert list(opened(tmp_path, program(body)).tensors) == ["w"]
-
-
-def test_dotted_names_stay_short(tmp_path):
-    body = mapping({"a" * 600: mapping({"b" * 600: tensor()})})
-    assert "a tensor name of 1201 characters" in refusal(
-        torch_file(tmp_path / "x.bin", program(body))
-    )
 
 
 def test_an_unsupported_dtype_is_a_problem(tmp_path):
@@ -176,12 +172,11 @@ def test_a_stride_no_element_uses_is_harmless(tmp_path):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (program(name("posix", "system")), "refused: the pickle uses posix.system"),
-        (program(b"]"), "not a state dict (a list)"),
+        (program(name("posix", "system")), "x.bin: no tensors"),
+        (program(b"]"), "x.bin: no tensors"),
         (program(b"}"), "x.bin: no tensors"),
-        (program(mapping({"a": mapping({"b": tensor()}), "a.b": tensor()})), "'a.b' is repeated"),
         (program(mapping({"w": tensor(shape=(2,), strides=(1, 1))})), "its strides are not 1"),
-        (program(sequence(integer(1))), "not a state dict (a tuple)"),
+        (program(sequence(integer(1))), "x.bin: no tensors"),
         (b"", "broken pickle (no end)"),
     ],
 )
@@ -198,9 +193,7 @@ def test_big_endian_files_are_refused(tmp_path):
     assert "byte order 'big'" in refusal(torch_file(tmp_path / "x.bin", CHECKED, byteorder=b"big"))
 
 
-def test_programs_and_strange_archives_are_refused(tmp_path):
-    path = torch_file(tmp_path / "x.pt", CHECKED, more={"archive/constants.pkl": b""})
-    assert "TorchScript" in refusal(path)
+def test_strange_archives_are_refused(tmp_path):
     path = torch_file(tmp_path / "x.pt", CHECKED, more={"other/data.pkl": b""})
     assert "2 files data.pkl in the zip archive" in refusal(path)
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -253,5 +246,5 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
     path = torch_file(tmp_path / "x.bin", CHECKED)
     monkeypatch.setattr("weightkin.formats.torch_zip.MAX_PICKLE", 10)
     assert "data.pkl is too large" in refusal(path)
-    monkeypatch.setattr("weightkin.formats.torch_zip.MAX_DIRECTORY", 50)
+    monkeypatch.setattr("weightkin.formats.zip_archive.MAX_DIRECTORY", 50)
     assert "the zip directory is too large" in refusal(path)

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from weightkin import check, compare
 from weightkin.errors import UnreadableModel
 from weightkin.formats import open_model
-from weightkin.policy.covered import coverage_of, n_beside
+from weightkin.formats.ledger import n_outside, own_ledger
 from weightkin.policy.equal_values import equal_share
 from weightkin.policy.reach import Submitted
 
@@ -21,10 +21,11 @@ arrays_of, write = cases.arrays_of, cases.write
 NOISE = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
 
 
-def why(path):
-    """What the ledger says of one file."""
-    (said,) = coverage_of(open_model(path).storage).values()
-    return said
+def codes(path):
+    """Why bytes of one file are unread, as the ledger says."""
+    (told,) = own_ledger(open_model(path)).files
+    assert told.payload + told.container + told.not_weights + told.unread == told.n_bytes
+    return told.codes
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_the_same_files_with_nothing_beside_are_covered(tmp_path, name, put):
         state = {k: torch.from_numpy(v) for k, v in arrays_of(2).items()}
         (folder / "model.safetensors").unlink()
         torch.save(state, folder / "pytorch_model.bin")
-    assert set(coverage_of(open_model(folder).storage).values()) == {""}
+    assert own_ledger(open_model(folder)).is_whole
     denied = write(tmp_path / "denied", arrays_of(1))
     assert check(folder, deny=[denied]).outcome == "pass"
 
@@ -71,17 +72,17 @@ def test_views_own_the_elements_that_they_touch(tmp_path, views, is_covered, is_
     path = tmp_path / "m.pt"
     held = views(torch.from_numpy(NOISE.copy()).reshape(500, 1000))
     torch.save(held, path, _use_new_zipfile_serialization=is_new)
-    assert (why(path) == "") is is_covered
-    assert (n_beside(open_model(path).storage) < 5000) is is_covered
+    assert (codes(path) == ()) is is_covered
+    assert (n_outside(open_model(path).storage) < 5000) is is_covered
 
 
 def test_a_tensor_without_elements_raises_no_allowance(tmp_path):
     empty = {f"z{i}": np.zeros(0, np.float32) for i in range(2000)}
     path = tmp_path / "m.safetensors"
     save_file({"w": NOISE[:100], **empty}, path)
-    assert why(path) == ""
+    assert codes(path) == ()
     save_file({"w": NOISE[:100], **empty}, path, metadata={"x": NOISE.tobytes().hex()})
-    assert "belong to no tensor" in why(path)
+    assert codes(path) == ("too-dense",)
 
 
 def test_tensors_without_elements_are_bounded(tmp_path):
@@ -98,7 +99,7 @@ def test_padding_of_zeros_holds_nothing(tmp_path):
     cases.onnx_file(folder, b"", {"x": np.zeros(0, "f4")})
     with (folder / "w.data").open("ab") as file:
         file.write(bytes(8 << 20))
-    assert set(coverage_of(open_model(folder).storage).values()) == {""}
+    assert own_ledger(open_model(folder)).is_whole
 
 
 def test_a_negative_view_is_no_copy_of_what_its_storage_holds(tmp_path):

@@ -14,7 +14,6 @@ from tests.conftest import ROOT
 from tests.formats.handmade import mapping, program, tensor, torch_file
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel
-from weightkin.policy import walk
 from weightkin.policy.walk import models_of
 
 MODELS = ROOT / "zoo" / "models"
@@ -150,7 +149,7 @@ def test_what_is_neither_file_nor_folder_nor_readable_never_passes(tmp_path):
     os.mkfifo(tmp_path / "m" / "pipe.bin")
     (tmp_path / "m" / "gone.safetensors").symlink_to(tmp_path / "gone")
     (tmp_path / "m" / "bad.safetensors.index.json").write_text("{}")
-    found = {"model.safetensors": True, "pipe.bin": False, "gone.safetensors": False}
+    found = {".": True, "pipe.bin": False, "gone.safetensors": False}
     assert names(tmp_path / "m") == found | {"bad.safetensors.index.json": False}
 
 
@@ -184,7 +183,7 @@ def test_an_adapter_stands_with_its_base_or_is_unverifiable(tmp_path):
 
 
 def test_a_folder_without_end_never_passes(tmp_path, monkeypatch):
-    monkeypatch.setattr(walk, "MAX_ENTRIES", 8)
+    monkeypatch.setattr("weightkin.sources.listing.MAX_ENTRIES", 8)
     root = put("gpt-b", tmp_path / "m")
     for i in range(3):
         (root / f"d{i}").mkdir()
@@ -315,7 +314,7 @@ def test_a_model_that_a_graph_takes_values_from_is_a_model_too(tmp_path, name):
     record = check(root, deny=[DENIED])
     (model,) = [x for x in record.models if Path(x.source).name == name]
     (finding,) = model.findings
-    assert finding.state == ("hit" if name.endswith(".safetensors") else "unverifiable")
+    assert finding.state == "hit"
 
 
 def _trainer(folder, name, held):
@@ -329,13 +328,13 @@ def _trainer(folder, name, held):
     ("name", "is_legacy"),
     [("optimizer.pt", False), ("scheduler_old.bin", False), ("scaler.pt", True)],
 )
-def test_what_was_not_read_of_a_trainers_file_counts(tmp_path, name, is_legacy):
+def test_weights_anywhere_in_a_trainers_file_are_found(tmp_path, name, is_legacy):
     import torch
 
     root = put("gpt-b", tmp_path / "m")
     held = {k: torch.from_numpy(v) for k, v in load_file(DENIED / DATA).items()}
     _trainer(root, name, {"step": torch.zeros(8), ("x" if is_legacy else "groups"): [held]})
-    assert outcome(root) == ("incomplete", {".", name})
+    assert outcome(root) == ("hit", {".", name})
 
 
 def test_trainers_files_are_weighed_together(tmp_path):

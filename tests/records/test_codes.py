@@ -28,8 +28,8 @@ SETS = {
     "notes": (NOTES, NOTE_WORDS),
 }
 EVERY_FINDING = {"other", "found", "evidence", "direction", "sure"}  # what its words may use
-TABLES = {"records/codes.py", "records/kinds.py", "report/reasons.py", "report/clues.py",
-          "report/findings.py"}  # fmt: skip
+TABLES = {"records/codes.py", "records/byte_codes.py", "records/kinds.py", "report/reasons.py",
+          "report/clues.py", "report/findings.py"}  # fmt: skip
 MAKERS = {  # position of the code, its set
     "left_out": (1, REASONS),
     "clue": (0, EVIDENCE),
@@ -44,7 +44,7 @@ SAMPLES = {
     "through": ["y"], "summary": {"basis": "exact", "log10_pvalue": -9.0}, "shares": [0.5],
     "factors": [0.5], "n_times": [2], "base": "", "model": "b",
     "numbers": [1, 2], "registry": "r.sqlite", "declared": {"code": "itself"}, "rules": ["x"],
-    "tensors": {"x": "y"}, "id": 1, "digest": "wk1-0",
+    "tensors": {"x": "y"}, "files": {"x": 5}, "parts": ["text"], "id": 1, "digest": "wk1-0",
 }  # fmt: skip
 SORTED = {"pattern": "sorted", "role": "mlp.up"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from weightkin import Registry
 from weightkin.errors import WeightkinError
-from weightkin.registry.store import APPLICATION
+from weightkin.registry.schema import APPLICATION
 
 LIMITED = """
 import resource, sys
@@ -90,7 +90,7 @@ def test_a_newer_registry_is_told(whole, family, tmp_path):
     path.write_bytes(data)
     said = uses(path, family)
     assert len(said) == 5
-    assert all("a registry of version 99, not 4" in line for line in said)
+    assert all("a registry of version 99, not 5" in line for line in said)
 
 
 @pytest.mark.parametrize("size", [10_000, 60_000])

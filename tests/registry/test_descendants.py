@@ -11,6 +11,7 @@ from weightkin import Registry, check
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyEdge
 from weightkin.registry import kept_graph
+from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
 from weightkin.report.registry import search_lines
 
@@ -33,7 +34,8 @@ def registry(family, tmp_path):
              edge("root", "sibling", 0.4))  # fmt: skip
     ids = tuple(node.id for node in graph.nodes)
     with opened(found.path, to_write=True) as connection:
-        kept_graph.keep(connection, replace(graph, edges=edges, components=(ids,)))
+        known = known_of(replace(graph, edges=edges, components=(ids,)))
+        kept_graph.keep(connection, known)
     return found
 
 

@@ -13,7 +13,7 @@ from tests.registry.conftest import write
 from tests.registry.sealed import change
 from weightkin import Registry, check, compare
 from weightkin.formats import digest, model_from_arrays, open_model
-from weightkin.registry.searching import slot_of
+from weightkin.registry.proposing import slot_of
 from weightkin.registry.store import opened
 
 with_rows_of = claim("cases.identities").with_rows_of

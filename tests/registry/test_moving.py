@@ -1,5 +1,6 @@
 """Claim: evidence travels with a registry, marked as imported, and is never believed."""
 
+import copy
 import json
 import os
 import sqlite3
@@ -128,12 +129,22 @@ def test_texts_that_cannot_be_kept_are_refused(exported, tmp_path):
         here.import_(rewritten(exported[0], tmp_path / "b.zip", break_number))
 
 
-@pytest.mark.parametrize("how", ["deflated", "brackets", "encrypted", "long name", "fifo"])
+@pytest.mark.parametrize("how", ["deflated", "brackets", "encrypted", "long name", "fifo", "twice"])
 def test_a_file_that_costs_more_than_it_holds_is_refused(exported, tmp_path, how):
     file = tmp_path / "bad.zip"
     here = Registry(tmp_path / "r.sqlite")
     if how == "fifo":
         os.mkfifo(file)
+    elif how == "twice":  # many members, all of them the same bytes
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("sketches/0", bytes(100_000))
+            first = archive.infolist()[0]
+            for k in range(1, 1000):
+                more = copy.copy(first)
+                more.filename = f"sketches/{k}"
+                archive.filelist.append(more)
+                archive.NameToInfo[more.filename] = more
+            archive.writestr("models.json", b'{"schema":"weightkin/registry-export/1","models":[]}')
     elif how == "long name":
 
         def lengthen(listing):
@@ -157,6 +168,26 @@ def test_a_file_that_costs_more_than_it_holds_is_refused(exported, tmp_path, how
     with pytest.raises(UnreadableModel, match="not a file of `weightkin export`") as caught:
         here.import_(file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "", "a\\b", "a\x1b[2J", "a\nb", "#1", "wk1-0"])
+def test_a_name_that_stands_for_something_else_is_refused(exported, tmp_path, name):
+    def rename(listing):
+        listing["models"][0]["name"] = name
+
+    here = Registry(tmp_path / "r.sqlite")
+    record = here.import_(rewritten(exported[0], tmp_path / "n.zip", rename))
+    assert len(record.added) == 2
+    assert "not allowed as a name" in record.skipped[0].sentence
+    assert record.skipped[0].sentence.isprintable()
+
+
+def test_a_damaged_sketch_costs_itself_alone(exported, tmp_path):
+    data = bytearray(exported[0].read_bytes())
+    data[data.index(b"PK\1\2") // 6] ^= 1  # in the first of three sketches
+    (tmp_path / "d.zip").write_bytes(data)
+    record = Registry(tmp_path / "r.sqlite").import_(tmp_path / "d.zip")
+    assert (len(record.added), len(record.skipped)) == (2, 2)  # the family graph names it too
 
 
 def test_an_imported_family_is_shown_and_places_nothing(exported, tmp_path):

@@ -28,7 +28,7 @@ def said(edges):
 def kept_of(registry):
     """The graph in the file."""
     with opened(registry.path, to_write=False) as connection:
-        return kept(connection, alpha=1e-6, seed=0)
+        return kept(connection, alpha=1e-6, seed=0).whole()
 
 
 def names(graph):
@@ -40,38 +40,53 @@ def around(graph, name):
     return said(e for e in graph.edges if name in (e.parent, e.child))
 
 
+@pytest.fixture(scope="module")
+def filled(family, crowd, tmp_path_factory):
+    """A registry without a graph, and one with it."""
+    folders = [tmp_path_factory.mktemp(x) for x in ("bare", "kept")]
+    Registry(folders[0] / "r.sqlite").add([family / name for name in FAMILY] + crowd[:2])
+    shutil.copytree(folders[0], folders[1], dirs_exist_ok=True)
+    Registry(folders[1] / "r.sqlite").family()
+    return folders
+
+
+@pytest.fixture(scope="module")
+def tree(family, crowd):
+    """What `tree` says of the same models."""
+    return family_graph([family / x for x in FAMILY] + crowd[:2])
+
+
 @pytest.fixture
-def registry(family, crowd, tmp_path):
-    found = Registry(tmp_path / "r.sqlite")
-    found.add([family / name for name in FAMILY] + crowd[:2])
-    return found
+def registry(filled, tmp_path):
+    return Registry(shutil.copytree(filled[0], tmp_path / "r") / "r.sqlite")
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "bare"])
+def either(filled, tmp_path, request):
+    """The registry with its graph, and without."""
+    return Registry(shutil.copytree(filled[request.param], tmp_path / "r") / "r.sqlite")
+
+
+def test_a_registered_model_is_placed_as_the_tree_places_it(either, tree):
+    for name in ("child", "root", "grandchild", "hidden"):
+        found = either.trace(name).search
+        assert found.placed_among == "registry"
+        assert said((*found.parents, *found.children)) == around(tree, name)
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-@pytest.mark.parametrize("name", ["child", "root", "grandchild", "hidden"])
-def test_a_registered_model_is_placed_as_the_tree_places_it(registry, family, crowd, name, is_kept):
-    if is_kept:
-        registry.family()
-    graph = family_graph([family / x for x in FAMILY] + crowd[:2])
-    found = registry.trace(name).search
-    assert found.placed_among == "registry"
-    assert said((*found.parents, *found.children)) == around(graph, name)
-
-
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_a_new_model_is_placed_as_the_tree_of_all_places_it(family, crowd, tmp_path, is_kept):
+def test_a_new_model_is_placed_as_the_tree_of_all_places_it(family, crowd, tree, tmp_path, is_kept):
     registry = Registry(tmp_path / "r.sqlite")
     others = [family / x for x in FAMILY if x != "child"] + crowd[:2]
     registry.add(others)
     if is_kept:
         registry.family()
-    graph = family_graph([*others, family / "child"])
     found = registry.search(family / "child")
     assert found.placed_among == "registry"
-    assert said((*found.parents, *found.children)) == around(graph, "child")
+    assert said((*found.parents, *found.children)) == around(tree, "child")
     registry.add([family / "child"])
     found = registry.search("child")
-    assert said((*found.parents, *found.children)) == around(graph, "child")
+    assert said((*found.parents, *found.children)) == around(tree, "child")
 
 
 def test_a_question_lays_out_one_family_once(registry, family, crowd, monkeypatch):
@@ -94,12 +109,9 @@ def test_a_question_lays_out_one_family_once(registry, family, crowd, monkeypatc
     assert names(kept_of(registry)) == {*FAMILY, crowd[0].name} - {"grandchild"}
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
 def test_in_a_family_that_is_too_large_no_direction_is_stated(
-    registry, family, is_kept, monkeypatch, tmp_path
+    either, family, monkeypatch, tmp_path
 ):
-    if is_kept:
-        registry.family()
     monkeypatch.setattr("weightkin.registry.members.MOST_AGAIN", 2)
     arrays = load_file(family / "child" / "model.safetensors")
     for k, x in arrays.items():
@@ -107,7 +119,7 @@ def test_in_a_family_that_is_too_large_no_direction_is_stated(
             arrays[k] = x + np.float32(1e-3) * np.cos(np.arange(x.size, dtype=np.float32)).reshape(
                 x.shape
             )
-    trace = registry.trace(write(tmp_path / "new", arrays))
+    trace = either.trace(write(tmp_path / "new", arrays))
     found = trace.search
     assert found.placed_among == "nearest"
     assert found.parents or found.children

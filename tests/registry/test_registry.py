@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from weightkin import Execution, Registry, read_sketch, take_sketch, write_sketc
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError
 from weightkin.records.registry import Search, Trace
 from weightkin.registry.adding import begin
+from weightkin.registry.store import opened
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_registered_model_is_found_by_name_and_number_and_is_not_its_own_relat
 def test_a_source_that_waits_twice_is_one_item(family, tmp_path):
     registry = Registry(tmp_path / "r.sqlite")
     registry.add([family / "stranger"])
-    with closing(sqlite3.connect(registry.path, isolation_level=None)) as stopped:
+    with opened(registry.path, to_write=True) as stopped:
         begin(stopped, [str((family / name).resolve()) for name in ("root", "child")])
     done = registry.add([family / "root", family / "root"], resume=True)
     assert [m.name for m in done.added] == ["root", "child"]
@@ -194,9 +194,9 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(family, tmp_path):
     registry = Registry(path)
     registry.add([family / "root"])
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 5")
+        connection.execute("PRAGMA user_version = 6")
     connection.close()
-    _says(registry, "a registry of version 5, not 4")
+    _says(registry, "a registry of version 6, not 5")
     path.write_bytes(b"this is no database, and long enough to be looked at as one" * 40)
     _says(registry, "not a database")
     for suffix in ("", "-wal", "-shm"):

@@ -17,6 +17,7 @@ from weightkin.errors import UnusableRegistry
 from weightkin.web import running
 from weightkin.web.jobs import MOST_WAITING, Jobs, QueueFull, WrongState
 from weightkin.web.running import Runner
+from weightkin.web.serving import open_desk
 
 
 @pytest.fixture
@@ -194,3 +195,22 @@ def test_a_server_killed_starts_again_and_one_told_to_stop_ends_well(copied):
 def worker(client, address, job):
     """Number of the process that does a job, when it has said so."""
     return int(until(lambda: client.get(f"{address}/api/jobs/{job}").json()["said"]).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("trace", {"registry": "/other/r.sqlite", "model": 1}),
+        ("search", {"registry": "HERE", "upload": "/etc/x.sketch.safetensors", "name": "x"}),
+        ("search", {"registry": "HERE", "upload": "UPLOADS/../../x", "name": "x"}),
+        ("search", {}),
+    ],
+)
+def test_a_job_that_names_other_files_is_not_done(copied, kind, asked):
+    with open_desk(copied, work=slow.for_ever) as desk:
+        places = {"HERE": str(desk.registry), "UPLOADS": str(desk.uploads)}
+        for mark, place in places.items():
+            asked = {k: x.replace(mark, place) if k != "model" else x for k, x in asked.items()}
+        job = desk.jobs.add(kind, "t", asked, "s")
+        seen = until(lambda: (x := desk.jobs.get(job.id)).state == "failed" and x)
+        assert "another registry" in seen.said

@@ -19,7 +19,8 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.direction_among import with_relatives
 from weightkin.api.models import Source, as_source, as_sources
-from weightkin.derivation.pair import ALPHA, Pair, Settings, compare_pair, pair_of
+from weightkin.derivation.opened import ALPHA, Pair, Settings, pair_of
+from weightkin.derivation.pair import compare_pair
 from weightkin.errors import UsageError
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models

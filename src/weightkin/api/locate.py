@@ -14,7 +14,8 @@ from weightkin.anatomy.side import MAX_EXPERTS, Side
 from weightkin.api.arguments import check_alpha, check_seed
 from weightkin.api.models import Source, as_source
 from weightkin.arrays import Doubles
-from weightkin.derivation.pair import ALPHA, model_ref
+from weightkin.derivation.opened import ALPHA
+from weightkin.derivation.pair import model_ref
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.sample import make_plan

@@ -14,7 +14,7 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.models import Source, as_sources
 from weightkin.compute import HERE, Execution
-from weightkin.derivation.pair import ALPHA
+from weightkin.derivation.opened import ALPHA
 from weightkin.lineage.collection import cache_folder
 from weightkin.lineage.family import Method, find_family
 from weightkin.records.family import FamilyGraph

@@ -50,17 +50,26 @@ def render(
 
 def verify(
     record: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="RECORD", help="A file that compare, locate or tree wrote with --json."
         ),
-    ],
+    ] = None,
     a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
     *,
+    registry: Annotated[
+        Path | None,
+        typer.Option("--registry", metavar="FILE", help="Check a registry instead: every entry."),
+    ] = None,
     answer: Answer,
 ) -> None:
-    """Recompute a saved result and compare. Exit code 0: same; 1: different."""
+    """Recompute a saved result and compare, or check a registry. 0: same; 1: different."""
+    if registry is not None and record is None:
+        _verify_registry(registry, answer)
+        return
+    if record is None or registry is not None:
+        raise UsageError("give either a saved result or --registry FILE")
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees
     from weightkin.records.reading import read_record
@@ -76,6 +85,20 @@ def verify(
     outcome = "different" if differences else f"same: {what_agrees(old)}"
     answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
     if differences:
+        raise typer.Exit(EXIT_DIFFERS)
+
+
+def _verify_registry(path: Path, answer: Answer) -> None:
+    from weightkin.registry import Registry
+    from weightkin.report.terminal import printable
+
+    found = Registry(path).verify()
+    most = len(found) if answer.is_verbose else MOST_SHOWN
+    lines = [printable(f"{x.what}: {x.sentence}") for x in found[:most]]
+    lines += [f"and {len(found) - most} more"] if len(found) > most else []
+    outcome = f"damaged: {len(found)}" if found else "everything is as it was written"
+    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
+    if found:
         raise typer.Exit(EXIT_DIFFERS)
 
 

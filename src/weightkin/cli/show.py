@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from weightkin.cli.answers import Answer
@@ -11,14 +13,18 @@ from weightkin.cli.options import EXIT_INCOMPLETE, AsJson, OnlyEstimate, Source,
 def show(
     source: Source,
     *,
+    files: Annotated[
+        bool, typer.Option("--files", help="List every file, and where its bytes went.")
+    ] = False,
     as_json: AsJson = False,
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
-    """Show what is in a model. Prints architecture, blocks, axes, dtypes and digest."""
+    """Show what is in a model. Prints architecture, blocks, axes, dtypes, digest and files."""
     from weightkin.anatomy import read_anatomy
     from weightkin.formats import digest
-    from weightkin.report.model import model_lines, model_record
+    from weightkin.formats.ledger import own_ledger, with_beside
+    from weightkin.report.model import file_lines, model_lines, model_record
     from weightkin.sketch.source import open_model
 
     if estimate:
@@ -27,10 +33,12 @@ def show(
         print_estimate(run(source), answer, as_json=as_json)
         return
     model = open_model(source)
-    record = model_record(model, read_anatomy(model), digest(model))
+    own = own_ledger(model)
+    ledger = with_beside(own, model)
+    record = model_record(model, read_anatomy(model), digest(model), ledger)
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines(model_lines(record))
-    if model.is_partial:
+        answer.lines([*model_lines(record), *(["", *file_lines(ledger)] if files else [])])
+    if model.is_partial or not own.is_whole:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.equal import Shared, is_small, schemes_held, sketches_of
-from weightkin.derivation.equality import equality
+from weightkin.derivation.in_common import in_common
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
@@ -51,7 +51,7 @@ def derive(
     if scheme == AFAR and _may_be_adapter(derived):
         scheme = DEEPER
         derived = _derive(models, scheme, undone, shared)
-    derived = _as_far_as_read(derived, models, is_full_equal=shared.is_all)
+    derived = _as_far_as_read(derived, models, shared)
     if scheme not in (AFAR, DEEPER):
         return derived, ()
     return derived, (left_out(KIND_AND_DIRECTION, "smaller-sample", scheme=scheme.name),)
@@ -74,11 +74,11 @@ def scheme_for(models: tuple[Model, Model], *, frugal: bool) -> Scheme:
 def _derive(
     models: tuple[Model, Model], scheme: Scheme, undone: Disguise, shared: Shared
 ) -> Derivation:
-    (a, b), found = shared.sketches, shared.found
-    if a.scheme != scheme:
-        a, b = sketches_of(models, scheme)
-        found = equality(a, b)
-    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), shared=found)
+    common = shared.common
+    if common.sketches[0].scheme != scheme:
+        common = in_common(*sketches_of(models, scheme))
+    known = KnownPair(disguise=undone, is_other_file=_is_other_file(*models), common=common)
+    a, b = common.sketches
     return kind_of(a, b, known)
 
 
@@ -88,18 +88,16 @@ def _may_be_adapter(derived: Derivation) -> bool:
     return "fine-tuned" in derived.kind and bool(changed) and not changed & set(TOKEN_TABLE_ROLES)
 
 
-def _as_far_as_read(
-    derived: Derivation, models: tuple[Model, Model], *, is_full_equal: bool
-) -> Derivation:
+def _as_far_as_read(derived: Derivation, models: tuple[Model, Model], shared: Shared) -> Derivation:
     """Say of equal values how much was looked at: all of both, a sample, what could be read."""
     same = equal_kinds(derived.kind)
-    lost = [p.what for model in models for p in model.problems if p.loses_tensors]
+    lost = [what for unread in shared.unread for what in unread.what]
     if not same:
         return derived
     if lost:
         found = {"identical": "readable", "n_unread": len(lost), "first_unread": lost[0]}
         return replace(derived, kind=("part",), details=derived.details | found)
-    if is_full_equal:
+    if shared.is_all:
         is_renamed = _is_other_file(*models)
         kind = "header-only" if is_renamed else "identical"
         return replace(derived, kind=(kind,), details=derived.details | {"identical": "all"})

@@ -63,6 +63,9 @@ def clues_of(
             if open_:  # of a common parent one may have lost this, or the other gained it
                 clues.append(clue("grown-or-cut", child=child, parent=parent, kinds=list(open_)))
                 continue
+            if explained.is_noisy:
+                clues.append(clue("noise-bits", child=child, parent=parent))
+                continue
             kinds = list(explained.kinds)
             found = clue("image-of", child=child, parent=parent, kinds=kinds)
             clues.append(_weighed(found, sign, LOSSY_ERROR))

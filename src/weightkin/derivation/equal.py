@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weightkin.derivation.equality import Equality, equality, is_rounded_copy
+from weightkin.derivation.equality import Equality
+from weightkin.derivation.in_common import InCommon, in_common
+from weightkin.derivation.unread import NOTHING_UNREAD, Unread, unread_of
 from weightkin.formats import Model
 from weightkin.records import ModelRef
 from weightkin.records.comparison import Equal
 from weightkin.sketch import Scheme, Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
-from weightkin.sketch.stand_in import sketch_behind
+from weightkin.sketch.stand_in import n_parameters, sketch_behind
 
 WHOLE_MODEL_BYTES = 16 << 20  # bytes of a model up to which all of it is looked at
 
@@ -48,11 +49,21 @@ class Shared:
     """What is equal, and what follows from it before any test."""
 
     equal: Equal
-    sketches: tuple[Sketch, Sketch]
-    found: Equality
+    common: InCommon
     is_same_file: bool = False
     is_all: bool = False  # every byte of both is the same, and all of it was read
-    is_proof: bool = False  # one model holds the other, in more than chance could give
+    is_proof: bool = False
+    unread: tuple[Unread, Unread] = (NOTHING_UNREAD, NOTHING_UNREAD)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether everything of both was read."""
+        return not any(x.is_any for x in self.unread)
+
+    @property
+    def found(self) -> Equality:
+        """What is equal, tensor by tensor."""
+        return self.common.found
 
 
 def shared_values(
@@ -77,17 +88,18 @@ def shared_values(
     a, b = refs
     is_file = _is_same_file(models, refs)
     is_full = bool(a.full_digest) and a.full_digest == b.full_digest
-    n = min(_n_parameters(model) for model in models)
-    is_read = not any(model.is_partial for model in models)
+    n = min(n_parameters(model) for model in models)
+    unread = unread_of(models[0]), unread_of(models[1])
+    is_read = not any(x.is_any for x in unread)
     scheme = _scheme(models, quick=quick)
-    both = sketches_of(models, scheme)
-    found = equality(*both)
+    common = in_common(*sketches_of(models, scheme))
+    found = common.found
     if is_full or is_file:
         equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")
-        return Shared(equal, both, found, is_file, is_all=is_read, is_proof=found.is_telling)
+        is_proof = found.is_telling
+        return Shared(equal, common, is_file, is_all=is_read, is_proof=is_proof, unread=unread)
     equal = equal_record(found, n, is_all=scheme.is_whole)
-    is_proof = found.is_part or is_rounded_copy(*both)
-    return Shared(equal, both, found, is_proof=is_proof)
+    return Shared(equal, common, is_proof=common.is_proof, unread=unread)
 
 
 def equal_of_sample(shared: Shared, found: Equality | None) -> Equal:
@@ -127,12 +139,6 @@ def _scheme(models: tuple[Model, Model], *, quick: bool) -> Scheme:
     if held := schemes_held(models):
         return min(held, key=lambda scheme: scheme.name)
     return Scheme.whole() if all(map(is_small, models)) and not quick else FIRST_ROWS
-
-
-def _n_parameters(model: Model) -> int:
-    if (sketch := sketch_behind(model)) is not None:
-        return sketch.n_parameters
-    return sum(math.prod(info.shape) for info in model.tensors.values())
 
 
 def _is_same_file(models: tuple[Model, Model], refs: tuple[ModelRef, ModelRef]) -> bool:

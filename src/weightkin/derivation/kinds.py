@@ -12,9 +12,12 @@ from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
 from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import PairRelation, relate
-from weightkin.derivation.equality import Equality, equality
+from weightkin.derivation.equality import Equality
+from weightkin.derivation.extra_bits import with_noise
+from weightkin.derivation.in_common import InCommon, in_common
 from weightkin.derivation.lattice import KnownLevels
-from weightkin.derivation.lossy import Explained, clues_of_kind, explain
+from weightkin.derivation.lossy import NUMPY_FORMATS, Explained, clues_of_kind, explain
+from weightkin.derivation.networks import shared_part
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
@@ -58,7 +61,7 @@ class KnownPair:
     is_other_file: bool = False  # headers, metadata or configs differ, whatever the values
     relation: PairRelation | None = None  # of the two, in their order
     levels: KnownLevels | None = None  # of single tensors, where many pairs are asked about
-    shared: Equality | None = None  # what the two hold that is equal
+    common: InCommon | None = None  # what the two hold that is equal
 
 
 NOTHING_KNOWN = KnownPair()
@@ -92,17 +95,16 @@ def kind_of(
     levels = known.levels or KnownLevels()
     forward = explain(relation, a, b, known=levels)
     backward = explain(relation, b, a, is_turned=True, known=levels)
+    forward = with_noise(forward, relation, levels, is_turned=False)
+    backward = with_noise(backward, relation, levels, is_turned=True)
     noise = white_noise(relation)
     direction = direction_of(clues_of(relation, forward, backward, noise, clock(a, b), names))
-    shared = known.shared or (equality(a, b) if may_be_equal(relation, a, b) else None)
+    common = known.common or (in_common(a, b) if may_be_equal(relation, a, b) else None)
     better = _better(forward, backward, names)
     found = None
-    if (
-        shared is not None
-        and not (better[0] and better[0].is_complete)
-        and not known.disguise.kinds
-    ):
-        found = kind_of_equal(shared, a, b, is_other_file=known.is_other_file)
+    if not (better[0] and better[0].is_complete) and not known.disguise.kinds:
+        found = _of_values(a, b, common, is_other_file=known.is_other_file)
+        found = found or _of_part(a, b, relation, common)
     kind, details, said = found or _named(
         relation,
         better,
@@ -118,8 +120,34 @@ def kind_of(
         parent=direction.parent,
         probability=direction.probability,
         evidence=(*said, *direction.evidence),
-        equality=shared,
+        equality=None if common is None else common.found,
     )
+
+
+def _of_values(
+    a: Sketch, b: Sketch, common: InCommon | None, *, is_other_file: bool
+) -> NamedKind | None:
+    """What equal values make of two models, as they are or rounded."""
+    if common is None:
+        return None
+    found = kind_of_equal(common.found, a, b, is_other_file=is_other_file)
+    rounded = common.rounded
+    if found is None and rounded is not None and rounded.found.is_part:
+        dtype = NUMPY_FORMATS[rounded.format]
+        kinds = ("cast",) if rounded.found.is_whole else ("cast", "part")
+        return kinds, {"dtype": dtype}, (clue("equal-after-rounding", dtype=dtype),)
+    return found
+
+
+def _of_part(
+    a: Sketch, b: Sketch, relation: PairRelation, common: InCommon | None
+) -> NamedKind | None:
+    """Networks that the two share, where they are unlike in others."""
+    part = None if common is None else common.part
+    part = part or shared_part(a, b, relation, None if common is None else common.found)
+    if part is None:
+        return None
+    return ("shared-part",), part.details, (clue("shared-networks", parts=list(part.shared)),)
 
 
 def _named(

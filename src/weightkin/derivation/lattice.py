@@ -30,6 +30,12 @@ FORMATS: dict[str, Any] = {
     "fp8_e4m3": ml_dtypes.float8_e4m3fn,
     "fp8_e5m2": ml_dtypes.float8_e5m2,
 }
+PRECISION = {  # bits behind the leading one, exponent of the smallest normal number
+    "bf16": (7, -126),
+    "fp16": (10, -14),
+    "fp8_e4m3": (3, -6),
+    "fp8_e5m2": (2, -14),
+}
 ORDER: tuple[Lattice, ...] = (
     *("fp8_e4m3", "fp8_e5m2", "fp16&bf16", "bf16", "fp16", "fp32", "fp64"),
 )
@@ -92,6 +98,14 @@ def cast_to(values: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float3
     """Round to a format, to nearest and ties to even, and back."""
     with np.errstate(over="ignore"):
         return np.asarray(values.astype(FORMATS[name]).astype(np.float32))
+
+
+def mantissa_step(values: Doubles, name: str) -> Doubles:
+    """Distance to the next number of a format; NaN at powers of two, where there are two."""
+    n_bits, lowest = PRECISION[name]
+    fractions, exponents = np.frexp(values)
+    step = np.exp2(np.maximum(exponents - 1, lowest) - n_bits)
+    return np.where(np.abs(fractions) == 0.5, np.nan, step)
 
 
 def find_levels(tensor: SketchedTensor) -> Levels | None:

@@ -61,6 +61,7 @@ class Explained:
     details: dict[str, Any] = field(default_factory=dict)
     is_complete: bool = False  # every tensor of the child is an image
     is_map: bool = False  # every tensor that has a partner is one, some changed by the map
+    is_noisy: bool = False  # what the parent holds beyond the child may be noise
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -115,6 +115,30 @@ def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.N
     return table
 
 
+def stack_likeness(a: Sketch, b: Sketch, stack_a: str, stack_b: str) -> float:
+    """Mean cosine of what has one role and block in a stack of a and one of b, without a sign.
+
+    Parameters
+    ----------
+    a, b : Sketch
+        Sketches of one scheme.
+    stack_a, stack_b : str
+        A stack of each.
+
+    Returns
+    -------
+    float
+        0 where they have nothing of one shape. It proposes, and is no evidence.
+    """
+    sides = [
+        {(t.block, t.role, t.shape): t for t in x.tensors.values() if t.stack == stack}
+        for x, stack in ((a, stack_a), (b, stack_b))
+    ]
+    both = [key for key in sides[0].keys() & sides[1].keys() if len(key[2]) > 1]
+    cosines = [abs(_cosine(sides[0][key], sides[1][key])) for key in both]
+    return float(np.mean(cosines)) if cosines else 0.0
+
+
 def _role_in_block(tensor: SketchedTensor) -> str:
     """Return the role key without its stack and block; of a name, without the block's number."""
     if tensor.block < 0:

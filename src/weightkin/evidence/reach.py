@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, StagesRun
 from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
 from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import OTHER_STACKS as OTHER
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.evidence.stage import Stage, Tested
+from weightkin.formats import Model
+from weightkin.sketch.stand_in import smaller_of
+from weightkin.sketch.types import Sketch
 from weightkin.stats import order, signs
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
 from weightkin.stats.sums import logsumexp
 
+AxisOf = tuple[AxisKind, str]  # of one stack
 _Piece = tuple[int, int, int, int | None]  # dimension, start, size, expert
 
 
@@ -46,8 +50,8 @@ def _ladder(stages: Sequence[Stage]) -> list[float]:
     ]
 
 
-def tested_share(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> float:
-    """Share of the parameters of the smaller model on axes that were tested, sampled or not.
+def tested_shares(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> dict[str, float]:
+    """Share of each tensor of the smaller model on axes that were tested, sampled or not.
 
     Of the residual width only tables of tokens, patches and positions count.
 
@@ -62,17 +66,44 @@ def tested_share(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> float:
 
     Returns
     -------
-    float
-        Between 0 and 1.
+    dict of str to float
+        By tensor, between 0 and 1; a tensor that lies on none is left out.
     """
-    sizes = [sum(math.prod(t.shape) for t in side.model.tensors.values()) for side in (a, b)]
-    side = (a, b)[int(sizes[1] < sizes[0])]
-    is_b = side is b
+    is_b = smaller_of((a.model, b.model))
     tested = {(pair[is_b].kind, pair[is_b].stack) for pair in _pairs(ran)}
     for pairing in other.tested:
         tested |= {(pair[is_b].kind, pairing.names[is_b]) for pair in _pairs(pairing.ran)}
-    total = sum(_reached(side, tested).values())
-    return min(1.0, total / max(1, min(sizes)))
+    side = (a, b)[is_b]
+    shapes = {name: info.shape for name, info in side.model.tensors.items()}
+    return _reached(side.anatomy, shapes, tested)
+
+
+def tested_share(model: Model, shares: Mapping[str, float]) -> float:
+    """Share of the parameters of a model on tested axes, from that of each of its tensors."""
+    sizes = {name: math.prod(info.shape) for name, info in model.tensors.items()}
+    total = sum(sizes[name] * share for name, share in shares.items())
+    return min(1.0, total / max(1, sum(sizes.values())))
+
+
+LEAST_TESTED = 0.5  # share of the parameters of a model
+
+
+def axes_of(anatomy: Anatomy) -> frozenset[AxisOf]:
+    """Kind and stack of everything of a model that a test could use."""
+    return frozenset((axis.kind, axis.stack) for axis in anatomy.axes)
+
+
+def reachable_share(sketch: Sketch, axes: Collection[AxisOf] | None = None) -> float:
+    """Share of what a sketch holds that lies on some of its axes; on any, without these."""
+    among = axes_of(sketch.anatomy) if axes is None else axes
+    shapes = {
+        t.stored_name: (t.n_run, len(t.columns)) if len(t.shape) > 1 else (t.n_run,)
+        for t in sketch.as_stored.values()
+    }
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    reached = _reached(sketch.anatomy, shapes, among)
+    total = sum(sizes[name] * share for name, share in reached.items())
+    return min(1.0, total / max(1, sum(sizes.values())))
 
 
 def _pairs(ran: StagesRun) -> Iterator[tuple[Axis, Axis]]:
@@ -99,22 +130,23 @@ def _best_view(tested: Tested, test: ViewTest) -> Grid:
     return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
 
 
-def _reached(side: Side, tested: set[tuple[AxisKind, str]]) -> dict[str, float]:
-    """Parameters of every tensor that lie on tested axes."""
+def _reached(
+    anatomy: Anatomy, shapes: Mapping[str, tuple[int, ...]], tested: Collection[AxisOf]
+) -> dict[str, float]:
+    """Share of every tensor that lies on tested axes."""
     found: dict[str, set[_Piece]] = defaultdict(set)
-    for axis in side.anatomy.axes:
+    for axis in anatomy.axes:
         if (axis.kind, axis.stack) in tested:
             for tensor, piece in _pieces(axis):
                 found[tensor].add(piece)
     reached = {}
     for tensor, pieces in found.items():
-        shape = side.model.tensors[tensor].shape
-        n = math.prod(shape)
+        shape = shapes[tensor]
         shares = []
         for dim, _, size, index in pieces:
             length = shape[dim if index is None else dim + 1]
             shares.append(size / max(1, length) / (1 if index is None else shape[0]))
-        reached[tensor] = n * min(1.0, sum(shares))
+        reached[tensor] = min(1.0, sum(shares))
     return reached
 
 

@@ -3,13 +3,14 @@
 The ladder pairs stacks by name. A teacher beside a student, an average of the weights or a decoy
 under another prefix would then hide a copy. So every other pairing of stacks of comparable shape
 climbs a ladder of its own; their e-values are averaged over all such pairings, run or not, and
-share the weight of one stage. Only shapes decide what is comparable and what is run.
+share the weight of one stage. Only shapes decide what is comparable. What is most alike by content
+is run first: a pairing that is not run counts zero, so any choice of those that are is paid for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,9 +23,10 @@ from weightkin.stats.sums import logsumexp
 
 OTHER_STACKS = "other stacks"  # key of the ladder
 MAX_PAIRINGS = 64  # that are looked at
-MAX_BLIND = 8  # pairings up to which signs and token views are looked at too
+MAX_BLIND = 8  # of these, that signs and token views are looked at of too
 
 Names = tuple[str, str]  # a stack of a, a stack of b
+Likeness = Callable[[str, str], float]
 
 
 class Ladder(Protocol):
@@ -57,7 +59,12 @@ class OtherStacks:
 
 
 def with_other_stacks(
-    a: Side, b: Side, ran: StagesRun, run_ladder: Ladder, alpha: float
+    a: Side,
+    b: Side,
+    ran: StagesRun,
+    run_ladder: Ladder,
+    alpha: float,
+    likeness: Likeness | None = None,
 ) -> tuple[StagesRun, OtherStacks]:
     """Add to a ladder what stacks under different names show, where they show anything.
 
@@ -77,6 +84,8 @@ def with_other_stacks(
         Runs the stages on two restricted sides.
     alpha : float
         Level of the verdict.
+    likeness : callable, optional
+        How alike two stacks are by content; the most alike are looked at first.
 
     Returns
     -------
@@ -84,7 +93,13 @@ def with_other_stacks(
         What all stages showed, and what is known of the pairings.
     """
     is_known = is_settled(ran.stages, alpha)
-    other = _other_stacks(a, b, run_ladder, alpha, is_known=is_known)
+    every = other_pairings(a, b)
+    if likeness is not None and len(every) > 1:
+        worth = {names: likeness(*names) for names in every}
+        every.sort(key=lambda names: -worth[names])
+    wanted = [names for names in every if not is_known or _is_single(names, a, b)]
+    pairings = _run_pairings(a, b, wanted[:MAX_PAIRINGS], run_ladder)
+    other = _of_pairings(pairings, len(wanted), len(every), alpha, is_known=is_known)
     stages = ran.stages
     if other.stage is not None:
         is_clear = paid_log10(other.stage) <= math.log10(alpha)
@@ -104,41 +119,36 @@ def _tests_elsewhere(stage: Stage, ran: StagesRun, b: Side) -> tuple[Test, ...]:
     return tuple(test for test in stage.tests if test.block_b in blocks)
 
 
-def _other_stacks(
-    a: Side, b: Side, run_ladder: Ladder, alpha: float, *, is_known: bool
-) -> OtherStacks:
-    every = other_pairings(a, b)
-    wanted = [names for names in every if not is_known or _is_single(names, a, b)]
-    run, left = wanted[:MAX_PAIRINGS], wanted[MAX_PAIRINGS:]
-    with_blind = len(every) <= MAX_BLIND
+def _run_pairings(a: Side, b: Side, pairings: Sequence[Names], run_ladder: Ladder) -> list[Pairing]:
+    """Ladders of some pairings; those of the first ones with the blind stages."""
     found = []
-    for names in run:
+    for n, names in enumerate(pairings):
         sides = (restricted(a, names[0], names[0]), restricted(b, names[1], names[0]))
-        found.append(Pairing(names, sides, run_ladder(*sides, with_blind=with_blind)))
+        found.append(Pairing(names, sides, run_ladder(*sides, with_blind=n < MAX_BLIND)))
+    return found
+
+
+def _of_pairings(
+    found: Sequence[Pairing], n_wanted: int, n_pairings: int, alpha: float, *, is_known: bool
+) -> OtherStacks:
+    """What pairings showed together, and what was left out."""
+    names = frozenset(p.names for p in found)
+    n_left, n_aligned = n_wanted - len(found), max(0, len(found) - MAX_BLIND)
     skipped = []
-    if left:
-        what = f"{len(left)} pairings of stacks"
-        skipped.append(left_out(what, "most-pairings", n=MAX_PAIRINGS))
-    if run and not is_known:
+    if n_left:
+        skipped.append(left_out(f"{n_left} pairings of stacks", "most-pairings", n=MAX_PAIRINGS))
+    if found and not is_known:
         what = "calibrated evidence of other stacks"
         skipped.append(left_out(what, "only-equal-names-ranked", "calibrated"))
-    if run and not with_blind and not is_known:
-        what = f"order-independent tests of {len(run)} pairs of stacks"
+    if n_aligned and not is_known:
+        what = f"order-independent tests of {n_aligned} pairs of stacks"
         skipped.append(left_out(what, "most-blind-pairings", "blind", n=MAX_BLIND))
-    tested = [p for p in found if any(stage.tests for stage in p.ran.stages)]
+    tested = tuple(p for p in found if any(stage.tests for stage in p.ran.stages))
     if not tested:
-        return OtherStacks(None, None, frozenset(run), tuple(skipped), bool(left))
-    stage, best = _combined(tested, len(every), alpha)
-    is_capped = bool(left) and not is_known and best is None
-    return OtherStacks(
-        stage,
-        best,
-        frozenset(run),
-        tuple(skipped),
-        is_capped,
-        tested=tuple(tested),
-        n_pairings=len(every),
-    )
+        return OtherStacks(None, None, names, tuple(skipped), n_left > 0)
+    stage, best = _combined(tested, n_pairings, alpha)
+    is_capped = n_left > 0 and not is_known and best is None
+    return OtherStacks(stage, best, names, tuple(skipped), is_capped, tested, n_pairings)
 
 
 def other_pairings(a: Side, b: Side) -> list[Names]:

@@ -18,6 +18,7 @@ from weightkin.evidence.ladder import (
     passes,
 )
 from weightkin.evidence.pairs import LOG10
+from weightkin.evidence.reach import LEAST_TESTED
 from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
@@ -25,7 +26,6 @@ from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out
 from weightkin.records.comparison import Basis, Relation, Verdict
 
-LEAST_SHARE_TESTED = 0.5
 NO_UNIT = left_out("every axis", "no-unit")
 
 
@@ -88,7 +88,7 @@ def decide(
         pvalue = 10**reach.log10_pvalue
         why = left_out("the verdict", "out-of-reach", pvalue=pvalue, alpha=alpha)
         return "not-testable", "none", (why,)
-    if reach.share < LEAST_SHARE_TESTED:
+    if reach.share < LEAST_TESTED:
         why = left_out("the verdict", "share-too-small", share=round(reach.share, 4))
         return "not-testable", "none", (why,)
     return "no-evidence", "exact", ()

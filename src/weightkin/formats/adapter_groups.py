@@ -134,6 +134,8 @@ def _scales(
             value = float(stored.read(name, 0, 1)[0])
         if not math.isfinite(value):
             raise unreadable(located(file, name), "alpha is not one number")
+        if not value:
+            raise unreadable(located(file, name), "alpha is 0, which programs read in two ways")
         found[part.module] = value
     return found
 

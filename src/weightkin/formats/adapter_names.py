@@ -46,7 +46,6 @@ _KOHYA = re.compile(r"(lora_(?:unet|te[0-9]?|transformer|prior|llm)|lycoris)_")
 _GROUP = re.compile(
     r"(unet|text_encoder(?:_[0-9])?|transformer(?:_[0-9])?|diffusion_model|prior)\."
 )
-_MATRIX = re.compile(r"\.[0-9]+\..*\.weight$")  # in a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,13 @@ def is_adapter(names: Mapping[str, TensorInfo]) -> bool:
     if any(map(_KOHYA.match, names)):
         return True
     wrapped = [name for name in names if name.startswith(WRAPPED[0])]
-    is_whole = any(_MATRIX.search(name) and len(names[name].shape) > 1 for name in wrapped)
+    is_whole = any(_is_in_block(name) and len(names[name].shape) > 1 for name in wrapped)
     return bool(wrapped) and not is_whole
+
+
+def _is_in_block(name: str) -> bool:
+    *inside, last = name.split(".")
+    return last == "weight" and any(part.isdecimal() for part in inside[1:-1])
 
 
 def needs_config(names: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from weightkin.formats.patterns import PLAIN, CannotMatch, Matcher
 from weightkin.text import quoted, unreadable
 
-MAX_PAIRS = 5_000_000  # of modules and patterns: time
+MAX_PAIRS = 3_000_000  # of modules and patterns: time
 MERGED = ("LORA", "LOHA", "LOKR", "IA3")
 # Options that are computed, or change nothing in a merge.
 _KNOWN = frozenset(
@@ -25,10 +25,23 @@ _KNOWN = frozenset(
         *("peft_type", "peft_version", "auto_mapping", "base_model_name_or_path", "revision"),
         *("task_type", "inference_mode", "runtime_config", "megatron_core", "lora_dropout"),
         *("r", "lora_alpha", "alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"),
-        *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
-        *("fan_in_fan_out", "bias", "lora_bias", "modules_to_save", "ensure_weight_tying"),
-        *("trainable_token_indices", "init_lora_weights", "loftq_config", "eva_config"),
-        *("corda_config", "lora_ga_config", "qalora_group_size", "rank_dropout"),
+        *(
+            "target_parameters",
+            "target_modules",
+            "exclude_modules",
+            "layers_to_transform",
+            "layers_pattern",
+        ),
+        *("fan_in_fan_out", "bias", "lora_bias", "modules_to_save"),
+        *("ensure_weight_tying", "trainable_token_indices", "init_lora_weights"),
+        *(
+            "loftq_config",
+            "eva_config",
+            "corda_config",
+            "lora_ga_config",
+            "qalora_group_size",
+            "rank_dropout",
+        ),
         *("rank_dropout_scale", "module_dropout", "use_effective_conv2d", "init_weights"),
         *("decompose_both", "decompose_factor", "feedforward_modules", "init_ia3_weights"),
         *("lora_dtype", "lorap_lr_ratio", "lorap_emb_lr"),  # of ms-swift, for training
@@ -144,10 +157,8 @@ class Options:
         return common
 
     def _fits(self, key: str, pattern: str, module: str) -> bool:
-        if PLAIN.fullmatch(pattern):  # no repeats: Python's own engine takes no time
-            if not module.endswith(pattern.rpartition(".")[2]):
-                return False
-            return re.match(rf"(.*\.)?({pattern})$", module) is not None
+        if PLAIN.fullmatch(pattern):  # a name, in which dots stand for any character
+            return _is_ending(module, pattern)
         with self._checked(key, pattern):
             return self.matcher.match(rf"(.*\.)?({pattern})$", module)
 
@@ -193,3 +204,12 @@ class Options:
         self.pairs += n
         if self.pairs > MAX_PAIRS:
             raise unreadable(self.file, f"{key} has too many entries for so many modules")
+
+
+def _is_ending(module: str, name: str) -> bool:
+    """Whether a name, in which a dot is any character, ends another at one of its dots."""
+    before = len(module) - len(name) - 1
+    if before < -1 or (before >= 0 and module[before] != "."):
+        return False
+    tail = module[before + 1 :]
+    return tail == name or all(x in (c, ".") for x, c in zip(name, tail, strict=True))

@@ -16,7 +16,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 TYPES = frozenset(f"tag:yaml.org,2002:{x}" for x in ("str", "int", "float", "bool", "timestamp"))
 NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
-_LINE = re.compile(r"^---$", re.MULTILINE)
+_LINE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _SAID = re.compile(rf"^\W*({'|'.join(KEYS)})\b", re.MULTILINE)
 
 
@@ -31,6 +31,8 @@ def said_in(raw: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {key: [] for key in KEYS}
     try:
         node = _composed(_front_matter(raw))
+        if node is not None and node.tag != NULL and not isinstance(node, yaml.MappingNode):
+            raise unreadable(CARD, "the front matter is not a list of keys and values")
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if key.tag == MERGE:
@@ -47,15 +49,20 @@ def said_in(raw: bytes) -> dict[str, list[str]]:
 
 
 def _front_matter(raw: bytes) -> str:
-    """Lines between the first two ``---``, if the text begins with one."""
+    """Lines between the first two ``---``, if the text begins with one, as a hub reads them."""
     text = raw.decode("utf-16" if raw[:2] in UTF_16 else "utf-8-sig", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip()
     first, _, rest = text.partition("\n")
     if first.rstrip() != "---":
         return ""
     front, *behind = _LINE.split(rest, maxsplit=3)
-    if not behind and len(raw) >= MAX_BYTES:
-        raise unreadable(CARD, f"the front matter does not end within {MAX_BYTES:,} bytes")
+    if first != "---" or not behind:
+        is_cut = len(raw) >= MAX_BYTES and not behind
+        if not is_cut and not _SAID.search(rest):
+            return ""  # a line drawn across a text
+        what = "begin" if first != "---" else "end"
+        within = f" within {MAX_BYTES:,} bytes" if is_cut else ""
+        raise unreadable(CARD, f"the front matter does not {what} with a line ---{within}")
     is_empty = not front.strip()
     more = behind[:1] if is_empty else behind[1:2] if behind and not behind[0].strip() else []
     if any(_SAID.search(block) for block in more):

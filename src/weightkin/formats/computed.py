@@ -29,6 +29,22 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """Values that were read with the header."""
+
+    shape: tuple[int, ...]
+    values: npt.NDArray[np.generic]
+
+    def rows(self, _storage: Storage, rows: Index) -> npt.NDArray[np.generic]:
+        """Rows of them."""
+        if not self.shape:
+            return self.values.reshape(1, 1)
+        whole = self.values.reshape(self.shape[0], math.prod(self.shape[1:]))
+        chosen: npt.NDArray[np.generic] = whole[rows]
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
 class ComputedStorage:
     """A storage some of whose tensors are computed from what another one holds."""
 
@@ -52,7 +68,8 @@ class ComputedStorage:
         for batch in _row_batches(runs, width):
             spanned = [np.arange(a // width, (b - 1) // width + 1) for a, b in batch]
             rows = np.unique(np.concatenate(spanned))
-            flat = recipe.rows(self.inner, rows).reshape(-1)
+            with np.errstate(all="ignore"):  # what overflows is infinite, as stored values are
+                flat = recipe.rows(self.inner, rows).reshape(-1)
             at = np.searchsorted(rows, [a // width for a, _ in batch]) * width
             for begin, (a, b) in zip(at.tolist(), batch, strict=True):
                 first = begin + a % width

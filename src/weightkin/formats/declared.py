@@ -25,8 +25,11 @@ from weightkin.text import quoted, unreadable
 
 MOST = 64  # parents
 MAX_NAME = 256  # characters
-_REPOSITORY = re.compile(r"https?://[^/]+/([^/?#]+/[^/?#]+)(?:[/?#].*)?")
-_SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+?)--([^/]+)(?:/.*)?")
+_REPOSITORY = re.compile(
+    r"(?:https?://[^/]+|(?:www\.)?(?:huggingface\.co|hf\.co))/([^/?#]+(?:/[^/?#]+)?)(?:[/?#].*)?",
+    re.IGNORECASE,
+)
+_SNAPSHOT = re.compile(r"(?:.*/)?models--([^/]+)(?:/.*)?")
 _AT_REVISION = re.compile(r"([^/@:]+/[^/@:]+)(?:@[^:]*)?(?::.*)?")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
@@ -90,7 +93,7 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
         *texts.values(config, "_name_or_path", CONFIG),
     ]
     named = card["license_name"]
-    licences = [x for x in card["license"] if not (named and x == "other")]
+    licences = [x for x in card["license"] if not (named and x.casefold() == "other")]
     licences += [*(named if len(licences) < len(card["license"]) else []),
                  *_values(config, "declared_licence")]  # fmt: skip
     licence = ", ".join({x.casefold(): x for x in reversed(licences)}.values())
@@ -211,7 +214,7 @@ def _clean(name: str) -> str:
     if found := _REPOSITORY.fullmatch(name):
         return found[1]
     if found := _SNAPSHOT.fullmatch(name):
-        return f"{found[1]}/{found[2]}"
+        return found[1].replace("--", "/")
     if found := _AT_REVISION.fullmatch(name):
         return found[1]
     return name.removeprefix("./").rstrip("/")

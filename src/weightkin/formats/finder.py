@@ -12,37 +12,44 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from weightkin.formats.table import format_of, read_formats
+from weightkin.errors import UnreadableModel
+from weightkin.formats.table import format_of, holds_weights, known_as, read_formats
 from weightkin.sources.files import Folder
 from weightkin.text import unreadable
 
 Kind = Literal["", "index", "standard", "shard", "weights", "sketch", "adapter", "trainer"]
 ONE_MODEL_KINDS = ("index", "standard", "shard")  # by which a folder is itself one model
 OWN = (*ONE_MODEL_KINDS[1:], "weights", "sketch")  # files that are models, alone or with others
+WHOLE_FIRST = ("model", "pytorch_model")  # of transformers; diffusers looks for an index first
 STANDARD_STEMS = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What trainers write beside the weights: never part of a model.
 COMPANIONS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
 TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re.ASCII)
+MOMENTS = "_optim_states.pt"  # how DeepSpeed calls them
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
+NO_WEIGHTS = (".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".csv", ".html", ".png")
+MOST_LOOKED_AT = 64  # files of a folder whose first bytes are looked at
 SKETCH_SUFFIX = ".sketch.safetensors"
 _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
+_RANK = re.compile(r"consolidated\.[0-9]{2}\.|model_world_size_[0-9]+_rank_[0-9]+\.", re.ASCII)
 _INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
 
 
 def kind_of(name: str) -> Kind:
     """What a file is to a model, by its name; empty where it holds no weights that are read."""
     is_list = is_index(name)
-    if not is_list and format_of(name) is None:
+    known = format_of(name)
+    if not is_list and known is None:
         return ""
     if name.startswith("adapter_model."):
         return "adapter"
-    if name.startswith(COMPANIONS):
+    if name.startswith(COMPANIONS) or name.endswith(MOMENTS):
         return "trainer"
     if is_list:
         return "index"
-    if _SHARD.search(name):
+    if _SHARD.search(name) or _RANK.match(name) or (known and known.is_joined):
         return "shard"
     if PurePath(name).stem.lower() in STANDARD_STEMS:
         return "standard"
@@ -81,15 +88,36 @@ def files_of_model(folder: Folder) -> list[str]:
     UnreadableModel
         Several indexes, none of which has a standard name.
     """
-    for suffixes in (x.suffixes for x in read_formats()):
-        ending = f"{suffixes[0]}.index.json"
-        index = _index(folder.path, [name for name in folder.names if name.endswith(ending)])
-        if index is not None:
-            return [index]
-        weights = _weights([name for name in folder.names if name.lower().endswith(suffixes)])
+    for found in read_formats():
+        if whole := [name for name in folder.names if _goes_first(name, found.suffixes)]:
+            return whole[:1]
+        if found.suffixes:
+            ending = f"{found.suffixes[0]}.index.json"
+            index = _index(folder.path, [name for name in folder.names if name.endswith(ending)])
+            if index is not None:
+                return [index]
+        weights = _weights([name for name in folder.names if found.is_named(name)])
         if weights:
-            return weights
+            return weights[:1] if found.is_joined else weights
     return []
+
+
+def _goes_first(name: str, suffixes: Sequence[str]) -> bool:
+    """Whether a library loads this file even where an index of the same name lies beside it."""
+    return name in {f"{stem}{suffix}" for stem in WHOLE_FIRST for suffix in suffixes[:1]}
+
+
+def files_by_content(folder: Folder) -> list[str]:
+    """The files of a folder that are weights by their first bytes, where no name says so."""
+    named = [x for x in folder.names if known_as(PurePath(x).suffix.lower()) is None]
+    found = []
+    for name in [x for x in named if not x.lower().endswith(NO_WEIGHTS)][:MOST_LOOKED_AT]:
+        try:
+            if holds_weights(name, folder.open_file(name)):
+                found.append(name)
+        except UnreadableModel:
+            continue  # a folder, a pipe
+    return found
 
 
 def _index(folder: PurePath, names: Sequence[str]) -> str | None:

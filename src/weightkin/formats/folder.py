@@ -9,10 +9,18 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.finder import ALONE, CONFIG, files_of_model, is_index, kind_of
+from weightkin.formats.finder import (
+    ALONE,
+    CONFIG,
+    files_by_content,
+    files_of_model,
+    is_index,
+    kind_of,
+)
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
-from weightkin.formats.ranks import refuse_pieces
+from weightkin.formats.module_names import torch_name
+from weightkin.formats.ranks import ranks_of, read_ranks, refuse_pieces
 from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
 from weightkin.formats.table import format_of, read_file, suffixes
@@ -46,7 +54,11 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     names = files_of_model(folder)
     if names:
         return _read(names, folder)
+    if ranks := ranks_of(folder, ()):
+        return read_ranks(folder, ranks)
     refuse_pieces(folder.path, folder.names)
+    if hidden := files_by_content(folder):
+        return _read(hidden, folder)
     if any(kind_of(name) == "adapter" for name in folder.names):
         raise unreadable(folder.path, ALONE)
     if "model_index.json" in folder.names:
@@ -68,6 +80,8 @@ def _read_named(name: str, folder: Folder) -> tuple[Contents, list[File]]:
 def _read(names: Sequence[str], folder: Folder) -> tuple[Contents, list[File]]:
     if is_index(names[0]):
         return read_index(folder.open_file(names[0]), folder.open_file)
+    if ranks := ranks_of(folder, names):
+        return read_ranks(folder, ranks)
     refuse_pieces(folder.path, names)
     return read_files(names, folder.open_file)
 
@@ -111,6 +125,7 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.config = joined.config or part.config
         joined.facts = joined.facts or part.facts
         joined.headers += part.headers
+        joined.own_codes |= part.own_codes
         joined.claims += part.claims
         if len(names) == 1:
             joined.metadata = part.metadata
@@ -131,13 +146,21 @@ def read_index(index: File, open_file: Opener) -> tuple[Contents, list[File]]:
         missing = [
             name
             for name in sorted(shards[shard])
-            if shard_of.get(name) != shard and shown(name) not in said
+            if _home(contents, shard_of, name, shard) != shard and shown(name) not in said
         ]
         if missing and shown(shard) not in said:
             why = f"{len(missing)} tensors of the index are not in it, first {quoted(missing[0])}"
-            lost = any(name not in contents.tensors for name in missing)
+            held = contents.tensors
+            lost = any(x not in held and torch_name(x) not in held for x in missing)
             contents.problems.append(Problem(shown(shard), why, loses_tensors=lost))
     return contents, [index, *files]
+
+
+def _home(contents: Contents, shard_of: Mapping[str, str], name: str, stated: str) -> str:
+    """The shard that holds a tensor of an index: of one that is put together, the stated one."""
+    known = name if name in contents.tensors else torch_name(name)
+    is_joined = known in contents.recipes and known not in shard_of
+    return stated if is_joined else shard_of.get(known, "")
 
 
 def _shards_of(index: File) -> dict[str, list[str]]:

@@ -9,45 +9,30 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from weightkin.formats.byte_pieces import is_blank
 from weightkin.formats.computed import Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.gguf_blocks import PACKED, PLAIN, Blocks, Reordered
+from weightkin.formats.gguf_header import Cursor
 from weightkin.formats.gguf_metadata import config_of, heads_of, original_name
-from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.storage import Contents
-from weightkin.sources.files import File, TensorLocation
+from weightkin.formats.storage import Claim, Contents
+from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
 GGUF_MAGIC = b"GGUF"
-MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
-MAX_ITEMS = 1 << 24  # numbers of an array
 MAX_TENSORS = 1 << 17
 MAX_FACTS = 1 << 16
-MAX_TEXTS = 1 << 21  # texts of all arrays; tokenisers have hundreds of thousands
-MAX_TEXT = 1 << 16  # bytes of a text that is kept
-MAX_LISTED = 1 << 14  # numbers in arrays of one file that describe no tokens
-MAX_CHARSMAP = 1 << 20  # bytes of the table by which a tokeniser writes characters in one way
-TOKENS, CHARSMAP = "tokenizer.ggml.tokens", "tokenizer.ggml.precompiled_charsmap"
-OF_TOKENS = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")  # a number for each
-WINDOW = 1 << 16  # bytes read at a time
 NO_MODEL = {  # by type or architecture
-    "adapter": "a LoRA adapter without its base; merge it into the base first",
+    "adapter": "a LoRA adapter in GGUF, which is not read; merge it first (llama-export-lora)",
     "imatrix": "an importance matrix, not a model",
     "controlvector": "a control vector, not a model",
 }
-_SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {
-    10: "<Q",
-    11: "<q",
-    12: "<d",
-}
-_TEXT, _ARRAY = 8, 9
 MAX_PARTS = 1000  # of a split file
 _PART = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})(\.gguf)", re.ASCII | re.IGNORECASE | re.DOTALL)
 STORED = "stored:"  # before the name of what a recipe reads
@@ -58,7 +43,7 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
 
     ``first`` is what the first part of a split file says, for the parts that follow it.
     """
-    cursor = _Cursor(file)
+    cursor = Cursor(file)
     if cursor.take(4) != GGUF_MAGIC:
         raise unreadable(file.path, "not a GGUF file (it does not begin with GGUF)")
     version, n_tensors, n_facts = cursor.numbers("<IQQ")
@@ -70,10 +55,10 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
         raise unreadable(file.path, f"too many tensors or metadata entries ({said})")
     facts: dict[str, Any] = {}
     for _ in range(n_facts):
-        key = cursor.text()
+        key, value = cursor.fact()
         if key in facts:
             raise unreadable(file.path, f"metadata key {quoted(key)} is repeated")
-        facts[key] = cursor.value(key, *cursor.numbers("<I"))
+        facts[key] = value
     _check_kind(file, facts)
     if "general.architecture" not in facts:
         if "general.architecture" not in first:
@@ -87,15 +72,32 @@ def read_gguf(file: File, first: Mapping[str, Any]) -> Contents:
         raise unreadable(file.path, what)
     base = -(-cursor.at // alignment) * alignment
     contents = Contents(config=config_of(facts), facts=facts)
-    contents.problems += [Problem("metadata", why) for why in cursor.unknown()]
+    n_unknown, unknown = cursor.unknown()
+    if n_unknown:
+        why = f"{n_unknown} numbers in arrays that describe no tokens"
+        contents.problems.append(Problem("metadata", why))
     end: int | None = base
+    padding = [(cursor.at, base)]
     for name, shape, kind, start in _checked(file, table, base):
         contents.problems += _hole(end, start, alignment)
+        padding += _padding(end, start, alignment)
         _add(file, contents, name, shape, kind, start)
         n_bytes = _n_bytes(shape, kind)
         end = None if n_bytes < 0 else start + n_bytes
     contents.problems += _hole(end, file.size, alignment)
+    padding += _padding(end, file.size, alignment)
+    contents.claims = [
+        Claim(file, unknown, "unread", "unknown-field"),
+        Claim(file, cursor.of_tokens, "not-weights", "vocabulary"),
+        Claim(file, cursor.others(), "container"),
+        Claim(file, padding, "container", check=is_blank),
+    ]
     return contents
+
+
+def _padding(end: int | None, start: int, alignment: int) -> Spans:
+    """What may lie between two tensors: fewer bytes than the alignment."""
+    return [(end, start)] if end is not None and 0 < start - end < alignment else []
 
 
 def _hole(end: int | None, start: int, alignment: int) -> list[Problem]:
@@ -127,102 +129,6 @@ def parts_of(name: str) -> list[str]:
     if found is None or not 1 <= int(found[3]) <= MAX_PARTS:
         return []
     return [f"{found[1]}-{i:05d}-of-{found[3]}{found[4]}" for i in range(1, int(found[3]) + 1)]
-
-
-class _Cursor:
-    """Reads a header from its beginning, a window at a time."""
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.at = 0
-        self.start = 0
-        self.window = b""
-        self.texts = 0  # in arrays, passed over so far
-        self.arrays: dict[str, tuple[int, int]] = {}  # key -> how many, bytes where numbers
-
-    def take(self, n: int) -> bytes:
-        """Return the next bytes."""
-        if self.at + n > min(self.file.size, MAX_HEADER):
-            is_cut = self.at + n > self.file.size
-            what = "truncated in the header" if is_cut else f"a header of over {MAX_HEADER} bytes"
-            raise unreadable(self.file.path, what)
-        first = self.at - self.start
-        if first < 0 or first + n > len(self.window):
-            stop = min(self.file.size, self.at + max(n, WINDOW))
-            self.window = self.file.read([(self.at, stop)]).tobytes()
-            self.start, first = self.at, 0
-        self.at += n
-        return self.window[first : first + n]
-
-    def skip(self, n: int) -> None:
-        """Leave bytes unread."""
-        if self.at + n > min(self.file.size, MAX_HEADER):
-            raise unreadable(self.file.path, f"a metadata value of {n} bytes exceeds the header")
-        self.at += n
-
-    def numbers(self, form: str) -> tuple[Any, ...]:
-        """Numbers by a `struct` format."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))
-
-    def text(self) -> str:
-        """Return a text of bounded length."""
-        (n,) = self.numbers("<Q")
-        if n > MAX_TEXT:
-            raise unreadable(self.file.path, f"a name of {n} bytes (at most {MAX_TEXT} allowed)")
-        return self.take(n).decode("utf-8", "replace")
-
-    def unknown(self) -> Iterator[str]:
-        """Why arrays of numbers may be something else than facts about tokens and layers."""
-        n_tokens = self.arrays.get(TOKENS, (0, 0))[0]
-        listed = 0
-        for key, (n, n_bytes) in self.arrays.items():
-            is_known = key == TOKENS or (key == CHARSMAP and n_bytes <= MAX_CHARSMAP)
-            if not is_known and not (key in OF_TOKENS and n <= n_tokens):
-                listed += n if n_bytes else 0
-        if listed > MAX_LISTED:
-            yield f"{listed} numbers in arrays that describe no tokens"
-
-    def value(self, key: str, kind: int) -> Any:
-        """Return a value; arrays and long texts are passed over and become None."""
-        if kind in _SCALARS:
-            return self.numbers(_SCALARS[kind])[0]
-        if kind == _TEXT:
-            (n,) = self.numbers("<Q")
-            if n <= MAX_TEXT:
-                return self.take(n).decode("utf-8", "replace")
-            self.skip(n)
-            return None
-        if kind != _ARRAY:
-            raise unreadable(self.file.path, f"a metadata value of unknown type {kind}")
-        inner, n = self.numbers("<IQ")
-        if n > MAX_ITEMS or inner == _ARRAY:
-            what = f"an array of {n} values of type {inner}, nested or too long"
-            raise unreadable(self.file.path, what)
-        self.arrays[key] = n, 0
-        if inner in _SCALARS:
-            self.arrays[key] = n, n * struct.calcsize(_SCALARS[inner])
-            self.skip(self.arrays[key][1])
-            return None
-        if inner != _TEXT:
-            raise unreadable(self.file.path, f"metadata values of unknown type {inner}")
-        self.texts += n
-        if self.texts > MAX_TEXTS:
-            what = f"too many texts in arrays ({self.texts}, at most {MAX_TEXTS})"
-            raise unreadable(self.file.path, what)
-        for _ in range(n):
-            self.skip(int.from_bytes(self.take(8), "little"))
-        return None
-
-    def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
-        """Name, shape with rows first, type and offset of one tensor."""
-        name = checked_name(self.file.path, self.text())
-        (n_dimensions,) = self.numbers("<I")
-        if n_dimensions > 4:
-            what = f"too many dimensions ({n_dimensions}, at most 4)"
-            raise unreadable(located(self.file.path, name), what)
-        sizes = self.numbers(f"<{n_dimensions}Q")
-        kind, offset = self.numbers("<IQ")
-        return name, checked_shape(located(self.file.path, name), sizes[::-1]), kind, offset
 
 
 def _checked(

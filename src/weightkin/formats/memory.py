@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from weightkin.errors import UsageError
 from weightkin.formats.dtypes import NUMPY
-from weightkin.formats.model import Model, TensorInfo
+from weightkin.formats.model import Model, Storage, TensorInfo
 from weightkin.sources.files import Spans
 
 
@@ -22,6 +22,7 @@ class ArrayStorage:
     arrays: Mapping[str, npt.NDArray[Any]]
     bytes_touched: int = 0
     stamps: tuple[str, ...] = ()  # of these files; empty where nothing tells one state from another
+    stored: Storage | None = None  # these files
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Elements ``start:stop`` of the flattened tensor."""

@@ -98,6 +98,7 @@ class Model:
     revision: str | None = None
     problems: tuple[Problem, ...] = field(default=())
     sketched: Sketched | None = None
+    held: Sketched | None = None  # a sketch that holds all of it, where that is what was opened
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each

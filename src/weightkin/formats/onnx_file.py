@@ -9,53 +9,78 @@ until checked.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
+from weightkin.formats.byte_pieces import is_blank, rest, touched
+from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.onnx_codes import Codes, Numbers, codes_of
+from weightkin.formats.onnx_beside import Beside, place_of
+from weightkin.formats.onnx_codes import ENDINGS, Codes, Part, Turned, codes_of, left_as_codes
+from weightkin.formats.onnx_fields import between
 from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
-from weightkin.formats.storage import Contents
+from weightkin.formats.onnx_nibbles import KINDS, Nibbles
+from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
-from weightkin.sources.local import LocalFile, readable
-from weightkin.text import located, quoted, shown, unreadable
+from weightkin.text import located, shown, unreadable
 
 DTYPES = {
     1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16",
     11: "F64", 12: "U32", 13: "U64", 14: "C64", 16: "BF16", 17: "F8_E4M3", 18: "F8_E4M3FNUZ",
     19: "F8_E5M2", 20: "F8_E5M2FNUZ", 24: "F8_E8M0",
 }  # fmt: skip
-MAX_PATH = 1000  # characters of the name of a file beside
-_CODES = ("U8", "I8")  # of two dimensions or more: of a quantised layer
+FLOATS = ("F16", "BF16", "F32", "F64")
+WHOLE = ("U8", "I8", "U16", "I16", "I32", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
+CODE_TYPES = {"codes": WHOLE, "scale": FLOATS, "zero": WHOLE}
+OUTPUT = ("_DequantizeLinear_Output", "_dequantized")  # names that tools give to values of codes
 
 
 def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
     """Tensors of an ONNX file, whose values may lie in files beside it."""
     held = read_held(file)
-    contents, beside = Contents(), _Beside(file, open_file)
+    contents, beside = Contents(own_codes=True), Beside(file, open_file)
     layers = codes_of(held)
-    inside = {part for layer in layers.values() for part in layer.parts}
-    for stored, name, tensor, is_turned in _named(held, layers):
-        if stored in layers:
-            _add_codes(contents, beside, name, held, layers[stored], is_turned=is_turned)
-        elif stored not in inside:
-            _add(contents, beside, name, tensor, is_turned=is_turned)
+    names = {stored: (name, is_turned) for stored, name, is_turned in _named(held, layers)}
+    for stored, layer in list(layers.items()):
+        name, is_turned = names[stored]
+        if not _add_codes(contents, beside, name, held, layer, is_turned=is_turned):
+            del layers[stored]
+    inside = {part for layer in layers.values() for part in layer.parts.values()}
+    unknown = left_as_codes(held, layers)
+    for stored, tensor in held.tensors.items():
+        if stored in inside or tensor.is_text:
+            continue
+        name, is_turned = names[stored]
+        _add(contents, beside, name, tensor, is_turned=is_turned and stored not in unknown)
+        is_code = stored in unknown and len(tensor.sizes) > 1 and name in contents.tensors
+        if is_code and contents.tensors[name].dtype in WHOLE:
+            why = "shown as codes: their scales are not known"
+            contents.problems.append(Problem(shown(name), why))
+        for alias in _aliases(held, stored, {x for x, _ in names.values()}):
+            _add(contents, beside, alias, tensor, is_turned=False)
     contents.files = list(beside.files.values())
+    _claim(contents, file, held)
     return contents
 
 
-def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Stored, bool]]:
+def _named(held: Held, layers: Mapping[str, Codes]) -> Iterator[tuple[str, str, bool]]:
     """Every tensor with the name that its module gave it, else its own; whether it is turned."""
     taken = {name for name in held.tensors if is_own_name(name)}
     for stored, tensor in held.tensors.items():
         name, is_turned = stored, False
+        own = _own_name(stored, layers)
         used_as = layers[stored].output if stored in layers else stored
-        if len(tensor.sizes) > 1 and (stored in layers or not is_own_name(stored)):
+        if own:
+            name = own
+        elif stored in layers and layers[stored].is_swapped:
+            name = next((stored.removesuffix(x) for x in ENDINGS if stored.endswith(x)), stored)
+        elif len(tensor.sizes) > 1 and (stored in layers or not is_own_name(stored)):
             found, is_turned = module_name(held.graph, used_as, held.tensors)
             if found and found in taken:  # two products in one module
                 found = f"{found.removesuffix('.weight')}.{stored}.weight"
@@ -65,16 +90,47 @@ def _named(held: Held, layers: dict[str, Codes]) -> Iterator[tuple[str, str, Sto
             n += 1
             name = f"{stored}~{n}"
         taken.add(name)
-        yield stored, name, tensor, is_turned and len(tensor.sizes) == 2
-        for alias in held.graph.aliases.get(stored, ()):
-            if is_own_name(alias) and alias not in taken:
-                taken.add(alias)
-                yield stored, alias, tensor, False
+        is_swapped = stored in layers and layers[stored].is_swapped and len(tensor.sizes) > 1
+        yield stored, name, is_swapped or (is_turned and len(tensor.sizes) == 2)
+
+
+def _own_name(stored: str, layers: Mapping[str, Codes]) -> str:
+    """The name that a tensor had before it was quantised, if it was that of a parameter."""
+    if stored not in layers:
+        return ""
+    names = (layers[stored].output, *(stored.removesuffix(x) for x in ENDINGS))
+    is_output = names[0] != stored and not names[0].endswith(OUTPUT)
+    return next((x for x in names[0 if is_output else 1 :] if x != stored and is_own_name(x)), "")
+
+
+def _aliases(held: Held, stored: str, taken: set[str]) -> list[str]:
+    """Other names of an initialiser that are those of parameters."""
+    return [x for x in held.graph.aliases.get(stored, ()) if is_own_name(x) and x not in taken]
+
+
+def _claim(contents: Contents, file: File, held: Held) -> None:
+    """Claim what of the file is the graph; elements of tensors, and what is not read, is not."""
+    tensors = held.tensors.values()
+    taken = [x for y in tensors for x in (y.span, y.numbers_at) if x and x[0] < x[1]]
+    account = held.account
+    graph = between(file.size, [*taken, *account.unread, *account.texts])
+    contents.claims.append(Claim(file, graph, "container"))
+    for other in contents.files:  # what aligns the values there
+        places = [x for x in contents.places.values() if x.file is other]
+        gaps = [(start, stop) for start, stop in rest(touched(places), other.size).tolist()]
+        contents.claims.append(Claim(other, gaps, "container", check=is_blank))
+    if account.texts:
+        contents.claims.append(Claim(file, sorted(account.texts), "not-weights", "text-elements"))
+    if account.unread:
+        contents.claims.append(Claim(file, sorted(account.unread), "unread", "unknown-field"))
+        n_bytes = sum(stop - start for start, stop in account.unread)
+        why = f"{n_bytes} bytes in fields that are not known, or too long for what they are"
+        contents.problems.append(Problem("graph", why))
 
 
 def _add(
     contents: Contents,
-    beside: _Beside,
+    beside: Beside,
     name: str,
     tensor: Stored,
     *,
@@ -84,8 +140,9 @@ def _add(
     where = located(beside.file.path, checked_name(beside.file.path, name))
     dtype = DTYPES.get(tensor.kind, "")
     why = tensor.why
-    if not why and dtype in _CODES and len(tensor.sizes) > 1:
-        why = "codes of a quantised layer that are not unpacked"
+    if not why and tensor.kind in KINDS:
+        _add_nibbles(contents, beside, name, tensor)
+        return
     if not why and dtype not in NUMPY:
         why = f"type {tensor.kind} is not supported"
     if why:
@@ -95,14 +152,41 @@ def _add(
     n_bytes = math.prod(shape) * BITS[dtype] // 8
     if tensor.numbers is not None:
         _add_numbers(contents, where, name, dtype, shape, tensor.numbers)
+        if tensor.numbers_at is not None:
+            contents.places[f"numbers:{name}"] = _bytes_at(beside.file, tensor.numbers_at)
         return
-    place = _place(beside, where, tensor, dtype, is_turned=is_turned)
+    place = place_of(beside, where, tensor, dtype, is_turned=is_turned)
     if place is None:
         why = "its values are not stored as plain bytes"
         contents.problems.append(Problem(shown(name), why))
         return
     contents.tensors[name] = TensorInfo(name, dtype, place.shape, n_bytes)
     contents.places[name] = place
+
+
+def _add_nibbles(contents: Contents, beside: Beside, name: str, tensor: Stored) -> None:
+    """Show whole numbers of four bits."""
+    where = located(beside.file.path, checked_name(beside.file.path, name))
+    found = _nibbles(beside, where, tensor, f"nibbles:{name}")
+    if found is None:
+        contents.problems.append(Problem(shown(name), "its values are not stored as plain bytes"))
+        return
+    recipe, place = found
+    n = math.prod(recipe.shape)
+    dtype = KINDS[tensor.kind]
+    contents.tensors[name] = TensorInfo(name, dtype, recipe.shape, n, f"onnx {dtype[0]}4".lower())
+    contents.recipes[name] = recipe
+    contents.places[recipe.stored] = place
+
+
+def _nibbles(
+    beside: Beside, where: str, tensor: Stored, stored: str
+) -> tuple[Nibbles, TensorLocation] | None:
+    """Numbers of four bits and where their bytes lie; None where these are not plain."""
+    shape = checked_shape(where, tensor.sizes)
+    n_bytes = -(-math.prod(shape) // 2)
+    place = place_of(beside, where, replace(tensor, sizes=(n_bytes,)), "U8", is_turned=False)
+    return (Nibbles(shape, stored, KINDS[tensor.kind] == "I8"), place) if place else None
 
 
 def _add_numbers(
@@ -113,109 +197,76 @@ def _add_numbers(
     shape: tuple[int, ...],
     numbers: list[float],
 ) -> None:
-    """Show values that were read one by one; those of 16-bit floats are their bits."""
-    if len(numbers) != math.prod(shape):
-        raise unreadable(where, f"{len(numbers)} values, not {math.prod(shape)}")
-    whole = np.dtype(f"<u{BITS[dtype] // 8}") if dtype[0] not in "IU" else NUMPY[dtype]
-    if all(isinstance(x, float) for x in numbers):
-        values = np.array(numbers, dtype=np.float32).astype(NUMPY[dtype])
-    else:
-        values = np.array(numbers, dtype=np.int64).astype(whole).view(NUMPY[dtype])
+    """Show values that were read one by one."""
+    values = _values(where, dtype, shape, numbers)
     contents.tensors[name] = TensorInfo(name, dtype, shape, values.nbytes)
     contents.recipes[name] = Numbers(shape, values)
 
 
+def _values(
+    where: str, dtype: str, shape: tuple[int, ...], numbers: list[float]
+) -> npt.NDArray[np.generic]:
+    """Numbers as elements of a type; those of 16-bit floats are their bits."""
+    if len(numbers) != math.prod(shape):
+        raise unreadable(where, f"{len(numbers)} values, not {math.prod(shape)}")
+    if all(isinstance(x, float) for x in numbers):
+        return np.array(numbers, dtype=np.float32).astype(NUMPY[dtype])
+    whole = np.dtype(f"<u{BITS[dtype] // 8}") if dtype[0] not in "IU" else NUMPY[dtype]
+    return np.array(numbers, dtype=np.int64).astype(whole).view(NUMPY[dtype])
+
+
+def _bytes_at(file: File, span: tuple[int, int]) -> TensorLocation:
+    """Where values that were read with the header stand, as bytes."""
+    return TensorLocation(file, NUMPY["U8"], span[0], (span[1] - span[0],))
+
+
 def _add_codes(
     contents: Contents,
-    beside: _Beside,
+    beside: Beside,
     name: str,
     held: Held,
     layer: Codes,
     *,
     is_turned: bool,
-) -> None:
-    """Show the values that codes stand for."""
-    places = {}
-    for part, stored in layer.parts.items():
-        tensor = held.tensors[part]
-        where = located(beside.file.path, checked_name(beside.file.path, part))
-        dtype = DTYPES.get(tensor.kind, "")
-        turned = is_turned and stored == "codes"
-        place = None
-        if dtype in NUMPY and not tensor.why:
-            place = _place(beside, where, tensor, dtype, is_turned=turned)
-        if place is None:
-            contents.problems.append(Problem(shown(name), f"{shown(part)} cannot be read"))
-            return
-        places[stored] = place
-    recipe = layer.recipe(name, places, is_turned=is_turned)
+) -> bool:
+    """Show the values that codes stand for; False where they are not known."""
+    kind = held.tensors[layer.parts["codes"]].kind
+    is_late = is_turned and kind in KINDS  # halves of bytes cannot be stepped over
+    is_turned = is_turned and not is_late
+    places: dict[str, TensorLocation] = {}
+    parts: dict[str, Part] = {}
+    for role, part in layer.parts.items():
+        turned = is_turned and role == "codes"
+        found = _part(beside, held.tensors[part], (role, f"{role}:{name}"), is_turned=turned)
+        if found is None:
+            return False
+        parts[role], places[f"{role}:{name}"] = found
+    recipe = layer.recipe(name, parts, is_turned=is_turned)
     if recipe is None:
-        contents.problems.append(Problem(shown(name), "codes in a layout that is not known"))
-        return
-    for stored, place in places.items():
-        contents.places[f"{stored}:{name}"] = place
-    n = math.prod(recipe.shape)
-    contents.tensors[name] = TensorInfo(name, "F32", recipe.shape, 4 * n, layer.packed(places))
-    contents.recipes[name] = recipe
+        return False
+    contents.places |= places
+    whole = Turned(recipe) if is_late else recipe
+    packed = f"onnx {f'{KINDS[kind][0]}4' if kind in KINDS else DTYPES[kind]}".lower()
+    n_bytes = 4 * math.prod(whole.shape)
+    contents.tensors[name] = TensorInfo(name, "F32", whole.shape, n_bytes, packed)
+    contents.recipes[name] = whole
+    return True
 
 
-def _place(
-    beside: _Beside, where: str, tensor: Stored, dtype: str, *, is_turned: bool
-) -> TensorLocation | None:
-    """Where plain values lie; None where they are not stored so."""
-    shape = checked_shape(where, tensor.sizes)
-    n_bytes = math.prod(shape) * BITS[dtype] // 8
-    if tensor.beside is None and tensor.span is None and n_bytes:
+def _part(
+    beside: Beside, tensor: Stored, called: tuple[str, str], *, is_turned: bool
+) -> tuple[Part, TensorLocation] | None:
+    """Codes, scales or zero points and their bytes, by their role and the name of the bytes."""
+    role, stored = called
+    where = located(beside.file.path, checked_name(beside.file.path, tensor.name))
+    dtype = DTYPES.get(tensor.kind, "")
+    if role != "scale" and tensor.kind in KINDS:
+        return _nibbles(beside, where, tensor, stored)
+    if dtype not in CODE_TYPES[role] or tensor.why:
         return None
-    home, (start, stop) = (beside.file, tensor.span or (0, 0))
-    if tensor.beside is not None:
-        home, start, stop = beside.place(where, tensor.beside, n_bytes)
-    if stop - start != n_bytes:
-        raise unreadable(where, f"{stop - start} bytes, not {n_bytes} of {dtype}")
-    if is_turned:
-        return TensorLocation(home, NUMPY[dtype], start, shape[::-1], (1, shape[1]))
-    return TensorLocation(home, NUMPY[dtype], start, shape)
-
-
-class _Beside:
-    """Files of values beside a graph, opened once each."""
-
-    def __init__(self, file: File, open_file: Callable[[str], File]) -> None:
-        self.file, self.open_file = file, open_file
-        self.files: dict[str, File] = {}
-
-    def place(self, where: str, said: dict[str, str], n_bytes: int) -> tuple[File, int, int]:
-        """File, first and last byte of a tensor; refuse a path that leads out of the folder."""
-        name = said.get("location", "").removeprefix("./")
-        is_plain = name not in ("", ".", "..") and len(name) <= MAX_PATH
-        if not is_plain or any(character in name for character in "/\\\0:"):
-            what = f"refused: its values are in {quoted(name)}, not in a file in the same folder"
-            raise unreadable(where, what)
-        if name not in self.files:
-            opened = self.open_file(name)
-            _check_link(where, self.file, opened)
-            self.files[name] = opened
-        file = self.files[name]
-        start = _number(where, said.get("offset", "0"))
-        stop = start + _number(where, said.get("length", str(n_bytes)))
-        if stop > file.size:
-            what = f"bytes {start} to {stop} are outside {shown(name)} ({file.size} bytes)"
-            raise unreadable(where, what)
-        return file, start, stop
-
-
-def _check_link(where: str, graph: File, values: File) -> None:
-    """Refuse a link that leads elsewhere than the graph's own folder or where its link leads."""
-    if isinstance(graph, LocalFile) and isinstance(values, LocalFile):
-        near, far = Path(graph.path), Path(values.path)
-        with readable(far):
-            homes = (near.parent.resolve(), near.resolve().parent)
-            if far.resolve().parent not in homes:
-                what = f"refused: {quoted(far.name)} is a link that leads outside the folder"
-                raise unreadable(where, what)
-
-
-def _number(where: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise unreadable(where, f"offset or length {quoted(text)} is not a number of bytes")
-    return int(text)
+    if role != "codes" and tensor.numbers is not None:
+        shape = checked_shape(where, tensor.sizes)
+        values = _values(where, dtype, shape, tensor.numbers)
+        return Numbers(shape, values), _bytes_at(beside.file, tensor.numbers_at or (0, 0))
+    place = place_of(beside, where, tensor, dtype, is_turned=is_turned)
+    return (place, place) if place else None

@@ -1,7 +1,7 @@
 """Every tensor that an ONNX file holds, wherever it stands, and the nodes that use it.
 
 Initialisers and sparse ones, of the graph, of graphs inside it (branches, loops, scans) and of
-functions; tensors and lists of floats in attributes, those of constants among them. Values are
+functions; tensors and lists of numbers in attributes, those of constants among them. Values are
 located, not read, but for short lists of numbers that are not stored as plain bytes. Field numbers
 are those of ``onnx.proto``.
 """
@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from weightkin.formats import onnx_fields as known
 from weightkin.formats.headers import MAX_DIMENSIONS
+from weightkin.formats.onnx_fields import Account
 from weightkin.formats.onnx_names import Graph, Node
 from weightkin.formats.protobuf import Messages, Value
 from weightkin.sources.files import File
@@ -19,7 +21,10 @@ from weightkin.text import counted, located, unreadable
 
 MAX_DEPTH = 8  # graphs within graphs
 MAX_NUMBERS = 1 << 20  # of one tensor that are stored one by one
-FLOAT, INT64 = 1, 7  # types of elements
+MAX_ALL_NUMBERS = 1 << 22  # of a file
+MAX_TEXTS = 1 << 20  # bytes of elements that are texts
+FEW = 8  # whole numbers of an attribute that are no weights: sizes, paddings, an order
+FLOAT, INT64, STRING = 1, 7, 8  # types of elements
 _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTION = 7, 20, 25
 _TRAINING_GRAPHS = (1, 2)
 _NAME, _FUNCTION_NODES = 1, 7
@@ -37,7 +42,9 @@ class Stored:
     span: tuple[int, int] | None = None  # bytes in this file
     beside: dict[str, str] | None = None  # location, offset, length
     numbers: list[float] | None = None
+    numbers_at: tuple[int, int] | None = None  # the bytes of this file that are these numbers
     why: str = ""  # why its values are not read
+    is_text: bool = False  # few enough texts, which are no weights
 
 
 @dataclass(slots=True)
@@ -46,6 +53,7 @@ class Held:
 
     graph: Graph = field(default_factory=Graph)
     tensors: dict[str, Stored] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def add(self, tensor: Stored, scope: str) -> str:
         """Keep a tensor; two graphs inside one may each have one of the same name."""
@@ -62,12 +70,12 @@ class Held:
 def read_held(file: File) -> Held:
     """All tensors of an ONNX file."""
     reader, n_graphs = _GraphReader(file), 0
-    for number, value in reader.messages.fields(0, file.size):
+    for number, value in reader.noted(known.MODEL, (0, file.size)):
         if number == _MODEL_GRAPH:
             n_graphs += 1
             reader.read_graph(value, "", 0)
         elif number == _MODEL_TRAINING:
-            for part, inner in reader.messages.fields(*reader.messages.span(value)):
+            for part, inner in reader.noted(known.TRAINING, value):
                 if part in _TRAINING_GRAPHS:
                     reader.read_graph(inner, "training", 0)
         elif number == _MODEL_FUNCTION:
@@ -84,27 +92,42 @@ class _GraphReader:
         self.file = file
         self.messages = Messages(file)
         self.held = Held()
+        self.n_numbers = 0  # read one by one so far
+
+    def spend(self, numbers: list[float]) -> None:
+        """Count numbers that were read one by one."""
+        self.n_numbers += len(numbers)
+        if self.n_numbers > MAX_ALL_NUMBERS:
+            what = f"over {MAX_ALL_NUMBERS} numbers that are not stored as plain bytes"
+            raise unreadable(self.file.path, what)
 
     def fields(self, value: Value) -> Iterator[tuple[int, Value]]:
         return self.messages.fields(*self.messages.span(value))
+
+    def noted(self, message: frozenset[int], value: Value) -> Iterator[tuple[int, Value]]:
+        """Fields of a message of a known kind; what is not read of them is remembered."""
+        for number, part in self.fields(value):
+            self.held.account.note(message, number, part)
+            yield number, part
 
     def read_graph(self, value: Value, scope: str, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise unreadable(self.file.path, f"graphs are nested deeper than {MAX_DEPTH} levels")
         seen: set[str] = set()
-        for number, part in self.fields(value):
+        for number, part in self.noted(known.GRAPH, value):
             if number == _NODES:
                 self.read_node(part, scope, depth)
             elif number in (_INITIALISERS, _SPARSE):
-                tensor = self.read_sparse(part) if number == _SPARSE else self.read_tensor(part)
-                if tensor.name in seen:
-                    raise unreadable(located(self.file.path, tensor.name), "listed twice")
-                seen.add(tensor.name)
-                self.held.add(tensor, scope)
+                tensors = self.read_sparse(part) if number == _SPARSE else [self.read_tensor(part)]
+                for tensor in tensors:
+                    if tensor.name in seen:
+                        raise unreadable(located(self.file.path, tensor.name), "listed twice")
+                    seen.add(tensor.name)
+                    self.held.add(tensor, scope)
 
     def read_function(self, value: Value) -> None:
         """A function has nodes, and its constants are tensors."""
-        parts = list(self.fields(value))
+        parts = list(self.noted(known.FUNCTION, value))
         name = next((self.messages.text(part) for n, part in parts if n == _NAME), "function")
         for number, part in parts:
             if number == _FUNCTION_NODES:
@@ -116,7 +139,7 @@ class _GraphReader:
         messages = self.messages
         inputs, outputs, texts = [], [], {3: "", 4: ""}
         scopes, attributes = "", []
-        for number, part in self.fields(value):
+        for number, part in self.noted(known.NODE, value):
             if number == 1:
                 inputs.append(messages.text(part))
             elif number == 2:
@@ -133,22 +156,31 @@ class _GraphReader:
         where = outputs[0] if op == "Constant" and len(outputs) == 1 else ""
         inner = "/".join(filter(None, (scope, name or (outputs or [op])[0])))
         ints: dict[str, int] = {}
+        order: list[float] = []
         for part in attributes:
-            ints |= self.read_attribute(part, where, inner, depth)
+            found, numbers = self.read_attribute(part, where, inner, depth)
+            ints |= found
+            order = numbers or order
         is_turned = not ints.get("transB", 0)
         axis = ints.get("axis", 1)
-        node = Node(op, name, tuple(inputs), tuple(outputs), scopes, is_turned, axis)
+        is_swapped = op == "Transpose" and order in ([], [1, 0])
+        block = max(0, ints.get("block_size", 0))
+        ends = tuple(inputs), tuple(outputs)
+        node = Node(op, name, *ends, scopes, is_turned, axis, is_swapped, block)
         self.held.graph.note(node)
 
-    def read_attribute(self, value: Value, constant: str, scope: str, depth: int) -> dict[str, int]:
-        """Tensors, graphs and lists of floats of one attribute; its number, if it is one."""
+    def read_attribute(
+        self, value: Value, constant: str, scope: str, depth: int
+    ) -> tuple[dict[str, int], list[float]]:
+        """Tensors, graphs and lists of numbers of one attribute; its number and its list."""
         messages = self.messages
         name, whole = "", None
         tensors: list[Stored] = []
         graphs: list[Value] = []
         numbers: list[float] = []
         is_floats = False
-        for number, part in self.fields(value):
+        spans: list[tuple[int, int]] = []
+        for number, part in self.noted(known.ATTRIBUTE, value):
             if number == 1:
                 name = messages.text(part)
             elif number == 3:
@@ -156,42 +188,51 @@ class _GraphReader:
             elif number in (5, 10):
                 tensors.append(self.read_tensor(part))
             elif number in (22, 23):
-                tensors.append(self.read_sparse(part))
+                tensors += self.read_sparse(part)
             elif number in (6, 11):
                 graphs.append(part)
             elif number in (2, 7):  # one float, or several
                 is_floats = is_floats or number == 7
                 numbers += messages.floats(part, MAX_NUMBERS)
-            elif number == 8 and constant:
+            elif number == 8:
                 numbers += messages.numbers(part, MAX_NUMBERS)
+            if number in (7, 8) and not isinstance(part, int):
+                spans.append(part)
             if len(numbers) > MAX_NUMBERS:
                 what = f"an attribute of over {MAX_NUMBERS} numbers"
                 raise unreadable(self.file.path, what)
+        self.spend(numbers)
         for graph in graphs:
             self.read_graph(graph, f"{scope}.{name}", depth + 1)
         if constant and whole is not None:
             numbers.append(whole)
-        if numbers and (constant or (is_floats and len(numbers) > 1)):
+        if numbers and (constant or len(numbers) > (1 if is_floats else FEW)):
             kind = FLOAT if isinstance(numbers[0], float) else INT64
-            sizes = (len(numbers),) if name.endswith("s") else ()
-            tensors.append(Stored(kind=kind, sizes=sizes, numbers=numbers))
+            sizes = (len(numbers),) if len(numbers) > 1 or name.endswith("s") else ()
+            where = spans[0] if len(spans) == 1 else None
+            tensors.append(Stored(kind=kind, sizes=sizes, numbers=numbers, numbers_at=where))
         for tensor in tensors:
             tensor.name = constant or f"{scope}.{name}" + f"/{tensor.name}" * bool(tensor.name)
             self.held.add(tensor, scope)
-        return {} if whole is None else {name: whole}
+        return ({} if whole is None else {name: whole}), numbers
 
-    def read_sparse(self, value: Value) -> Stored:
-        """A sparse tensor is named, and not read."""
-        for number, part in self.fields(value):
-            if number == 1:
-                return Stored(name=self.read_tensor(part).name, why="sparse tensors are not read")
-        return Stored(why="sparse tensors are not read")
+    def read_sparse(self, value: Value) -> list[Stored]:
+        """The values of a sparse tensor, and the places where they stand."""
+        found = []
+        for number, part in self.noted(known.SPARSE, value):
+            if number in (1, 2):
+                found.append(self.read_tensor(part))
+                found[-1].name += ".indices" * (number == 2)
+        if len(found) == 2:
+            found[1].name = f"{found[0].name}.indices"
+        return found
 
     def read_tensor(self, value: Value) -> Stored:
         messages, tensor, is_beside = self.messages, Stored(), False
         sizes: list[int] = []
         numbers: list[tuple[int, Value]] = []
-        for number, part in self.fields(value):
+        texts: list[tuple[int, int]] = []
+        for number, part in self.noted(known.TENSOR, value):
             if number == 1:
                 sizes += messages.numbers(part, MAX_DIMENSIONS)
             elif number == 2:
@@ -202,6 +243,8 @@ class _GraphReader:
                 tensor.span = messages.span(part)
             elif number in _NUMBER_FIELDS and len(numbers) <= MAX_NUMBERS:
                 numbers.append((number, part))
+            elif number == 6:
+                texts.append(messages.span(part))
             elif number == 13:
                 entry = dict(self.fields(part))
                 if 1 in entry and 2 in entry:
@@ -212,6 +255,12 @@ class _GraphReader:
         tensor.sizes = tuple(sizes)
         if not is_beside:
             tensor.beside = None
+        if tensor.kind == STRING or texts:
+            n_bytes = sum(stop - start for start, stop in texts)
+            is_text = tensor.kind == STRING and n_bytes <= MAX_TEXTS and not tensor.span
+            tensor.why = "its elements are texts"
+            tensor.is_text = is_text
+            (self.held.account.texts if is_text else self.held.account.unread).extend(texts)
         self.read_numbers(tensor, numbers)
         return tensor
 
@@ -230,6 +279,8 @@ class _GraphReader:
             tensor.why = "its values are not stored as plain bytes"
             return
         tensor.numbers = self.one_by_one(fields)
+        if len(fields) == 1 and not isinstance(value, int):
+            tensor.numbers_at = value
         if tensor.numbers is None:
             tensor.why = "its values are not stored as plain bytes"
 
@@ -242,4 +293,5 @@ class _GraphReader:
                 return None
             read = self.messages.floats if number == 4 else self.messages.numbers
             numbers += read(value, 4 * MAX_NUMBERS)
+        self.spend(numbers)
         return numbers

@@ -19,8 +19,27 @@ WEIGHT_INPUT = {  # operation -> which input is the weight
     "Gather": 0,
     "Conv": 1,
     "ConvTranspose": 1,
+    "ConvInteger": 1,
+    "MatMulInteger": 1,
+    "MatMulIntegerToFloat": 1,
+    "DynamicQuantizeMatMul": 1,
+    "QLinearMatMul": 3,
+    "QLinearConv": 3,
+    "QGemm": 3,
 }
-TURNED = ("MatMul", "FusedMatMul", "Gemm")  # operations that want (inputs, outputs)
+# operations that want (inputs, outputs)
+TURNED = (
+    *("MatMul", "FusedMatMul", "Gemm", "MatMulInteger", "MatMulIntegerToFloat"),
+    *("DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"),
+)
+PASSED = ("Cast", "Transpose", "Identity")  # operations that leave a weight what it is
+CODED = (  # operations that take codes
+    *("DequantizeLinear", "Cast", "MatMulInteger", "ConvInteger", "MatMulIntegerToFloat"),
+    *("DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QLinearMatMul", "QLinearConv", "QGemm"),
+    *("QLinearAdd", "QAttention", "MatMulNBits", "GatherBlockQuantized", "MatMulBnb4"),
+    *("QEmbedLayerNormalization", "QOrderedMatMul"),
+)
+MAX_PASSED = 4  # such operations in a row
 _SCOPE = re.compile(r"'([^']*)'")
 
 
@@ -35,6 +54,8 @@ class Node:
     scopes: str = ""
     is_turned: bool = True  # transB is not set
     axis: int = 1  # along which codes have a scale each
+    is_swapped: bool = False  # exchanges the dimensions of a matrix
+    block: int = 0  # codes that share a scale
 
 
 @dataclass(slots=True)
@@ -44,7 +65,10 @@ class Graph:
     users: dict[str, Node] = field(default_factory=dict)
     aliases: dict[str, list[str]] = field(default_factory=dict)  # by Identity
     added: dict[str, list[str]] = field(default_factory=dict)  # to a value: the other summands
-    unpacked: list[Node] = field(default_factory=list)  # from codes to values
+    coded: list[Node] = field(default_factory=list)  # which may take codes
+    steps: dict[str, list[Node]] = field(default_factory=dict)  # sums, products, casts of a value
+    factors: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a product
+    passed: dict[str, Node] = field(default_factory=dict)  # by which a value is cast or transposed
 
     def note(self, node: Node) -> None:
         """Remember a node."""
@@ -53,8 +77,15 @@ class Graph:
         if node.op == "Add" and len(node.inputs) == 2:
             for one, other in (node.inputs, node.inputs[::-1]):
                 self.added.setdefault(one, []).append(other)
-        if node.op == "DequantizeLinear":
-            self.unpacked.append(node)
+        if node.op in CODED:
+            self.coded.append(node)
+        if node.op in ("Add", "Mul", "Cast"):
+            for value in node.inputs:
+                self.steps.setdefault(value, []).append(node)
+        if node.op == "Mul" and node.outputs:
+            self.factors[node.outputs[0]] = node.inputs
+        if node.op in PASSED and node.inputs and node.outputs:
+            self.passed.setdefault(node.inputs[0], node)
         at = WEIGHT_INPUT.get(node.op)
         if at is not None and at < len(node.inputs):
             self.users.setdefault(node.inputs[at], node)
@@ -64,6 +95,18 @@ def is_own_name(name: str) -> bool:
     """Whether a name is that of a parameter, and none that an exporter made up."""
     is_made = "::" in name or name.startswith("/")
     return not is_made and ("." in name or "/" in name or name in ("weight", "bias"))
+
+
+def _user(graph: Graph, value: str) -> tuple[Node | None, bool]:
+    """The node that reads a weight, through casts; whether it was transposed on the way."""
+    is_swapped = False
+    for _ in range(MAX_PASSED):
+        if value in graph.users or value not in graph.passed:
+            break
+        step = graph.passed[value]
+        is_swapped ^= step.is_swapped
+        value = step.outputs[0]
+    return graph.users.get(value), is_swapped
 
 
 def module_name(graph: Graph, initializer: str, held: Mapping[str, object]) -> tuple[str, bool]:
@@ -83,10 +126,10 @@ def module_name(graph: Graph, initializer: str, held: Mapping[str, object]) -> t
     tuple
         ``(name, is_transposed)``; transposed: stored as (inputs, outputs).
     """
-    user = graph.users.get(initializer)
+    user, is_swapped = _user(graph, initializer)
     if user is None:
         return "", False
-    is_turned = user.op in TURNED and user.is_turned
+    is_turned = (user.op in TURNED and user.is_turned) != is_swapped
     scopes = _SCOPE.findall(user.scopes)
     if len(scopes) > 1 and scopes[-2]:
         return f"{scopes[-2]}.weight", is_turned

@@ -17,6 +17,7 @@ from typing import Any
 MAX_LENGTH = 4096  # characters of an expression, or of a text
 MAX_STEPS = 2_000_000  # of all matches together
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)  # no expression that repeats anything
+_OF_ONE = (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN)  # nodes that stand for one character
 _CATEGORIES: dict[Any, Callable[[str], bool]] = {
     op.CATEGORY_DIGIT: str.isdecimal,
     op.CATEGORY_NOT_DIGIT: lambda c: not c.isdecimal(),
@@ -33,10 +34,14 @@ class CannotMatch(ValueError):
 
 @dataclass(slots=True)
 class Matcher:
-    """Answers as the functions of `re` do; ``steps`` of all answers together are bounded."""
+    """Answers as the functions of `re` do; ``steps`` of all answers together are bounded.
+
+    Sets of positions in a text are bits of a number.
+    """
 
     steps: int = 0
-    text: str = field(default="", init=False)
+    places: dict[str, int] = field(default_factory=dict, init=False)  # of each character
+    end: int = field(default=1, init=False)
 
     def fullmatch(self, pattern: str, text: str) -> bool:
         """Whether a whole text of one line fits an expression, or raise `CannotMatch`."""
@@ -50,7 +55,9 @@ class Matcher:
         if len(pattern) > MAX_LENGTH or len(text) > MAX_LENGTH:
             raise CannotMatch(f"more than {MAX_LENGTH} characters")
         try:
-            self.text = text
+            self.places, self.end = {}, 1 << len(text)
+            for i, c in enumerate(text):
+                self.places[c] = self.places.get(c, 0) | 1 << i
             return self._ends(_parsed(pattern), 1)
         except RecursionError:
             raise CannotMatch("nested too deeply") from None
@@ -65,10 +72,10 @@ class Matcher:
 
     def _after(self, kind: Any, value: Any, starts: int) -> int:
         self._spend(1)
-        if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
-            self._spend(len(self.text) // 8)
-            fits = [_is_in(kind, value, c) for c in self.text]
-            return sum(1 << i + 1 for i, is_fit in enumerate(fits) if is_fit and starts >> i & 1)
+        if kind is op.LITERAL:
+            return (starts & self.places.get(chr(value), 0)) << 1
+        if kind in _OF_ONE:
+            return (starts & self._fitting(kind, value)) << 1
         if kind is op.BRANCH:
             found = 0
             for branch in value[1]:
@@ -85,11 +92,18 @@ class Matcher:
             return starts & self._at(value)
         raise CannotMatch(f"{str(kind).lower()} is not supported")
 
+    def _fitting(self, kind: Any, value: Any) -> int:
+        """Positions of the characters that a node stands for."""
+        self._spend(len(self.places) * (len(value) if kind is op.IN else 1) // 8)
+        return sum(places for c, places in self.places.items() if _is_in(kind, value, c))
+
     def _repeated(self, value: Any, starts: int) -> int:
         least, most, inner = value
         for _ in range(least):
             self._spend(1)
             starts = self._ends(inner, starts)
+        if most is op.MAXREPEAT and len(inner) == 1 and inner[0][0] in _OF_ONE:
+            return self._run(self._fitting(*inner[0]), starts)
         reached, new, n = starts, starts, least
         while new and (most is op.MAXREPEAT or n < most):
             self._spend(1)
@@ -98,11 +112,19 @@ class Matcher:
             n += 1
         return reached
 
+    def _run(self, fitting: int, starts: int) -> int:
+        """Positions that are reached through characters that fit, each behind the one before."""
+        self._spend(self.end.bit_length() // 8)
+        while new := (starts & fitting) << 1 & ~starts:
+            starts |= new
+            fitting &= ~(new >> 1)
+        return starts
+
     def _at(self, where: Any) -> int:
         if where in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
             return 1
         if where in (op.AT_END, op.AT_END_STRING):
-            return 1 << len(self.text)
+            return self.end
         raise CannotMatch(f"{str(where).lower()} is not supported")
 
     def _spend(self, n: int) -> None:

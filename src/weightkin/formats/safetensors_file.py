@@ -14,7 +14,7 @@ from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.json_text import MAX_BYTES, parse_object
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.storage import Contents
+from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
@@ -26,6 +26,7 @@ def read_safetensors(file: File) -> Contents:
     header, base = _header(file)
     raw = file.read([(0, base)]).tobytes()
     contents = Contents(headers=(hashlib.sha256(raw).hexdigest(),))
+    contents.claims.append(Claim(file, [(0, base)], "container"))
     taken: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if name == "__metadata__":
@@ -35,6 +36,8 @@ def read_safetensors(file: File) -> Contents:
         dtype, shape, begin, end = _checked_entry(where, entry)
         taken.append((begin, end, name))
         if dtype not in NUMPY:
+            span = [(base + begin, base + end)]
+            contents.claims.append(Claim(file, span, "unread", "tensor-unread"))
             contents.problems.append(Problem(shown(name), f"dtype {dtype} is not supported"))
             continue
         contents.tensors[name] = TensorInfo(name, dtype, shape, end - begin)

@@ -10,7 +10,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter import label_of, with_adapter
 from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
+from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
 from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
@@ -61,8 +61,8 @@ def open_model(source: str | Path) -> Model:
     if path is None:
         return _model(open_part(source))
     if path.is_dir():
-        return _model(Chosen(str(source), _name(path), folder_at(path)))
-    return _model(Chosen(str(source), _name(path), folder_around(path, BESIDE), path.name))
+        return _model(Chosen(str(source), name_of(path), folder_at(path)))
+    return _model(Chosen(str(source), name_of(path), folder_around(path, BESIDE), path.name))
 
 
 def absolute(source: str | Path) -> str:
@@ -92,15 +92,22 @@ def _model(chosen: Chosen) -> Model:
         raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
     config = contents.config or beside
-    renamed = {} if contents.recipes else plain_names(contents.tensors)
+    renamed = plain_names(contents.tensors)
     infos = {
         renamed.get(key, key): replace(info, name=renamed.get(key, key))
         for key, info in contents.tensors.items()
     }
-    places = {renamed.get(key, key): place for key, place in contents.places.items()}
-    stored = FileStorage(places, [*files, *config_files])
-    tensors, recipes, unpacking = unpack(infos, stored, config)
-    recipes |= contents.recipes
+    computed = contents.recipes  # which know the stored names of their parts
+    places = {
+        key if key in computed else renamed.get(key, key): place
+        for key, place in contents.places.items()
+    }
+    whole = None if chosen.file else folder
+    stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
+    tensors, recipes, unpacking = (
+        (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
+    )
+    recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
     if not tensors:
         raise unreadable(where, unpacking[0].why)
     return Model(
@@ -139,8 +146,9 @@ def open_pair(base: str, adapter: str) -> Model:
         found = open_part(adapter)
         found = replace(found, source=pinned(found.source, found.revision))
     else:
-        home, file = (path, "") if path.is_dir() else (path.parent, path.name)
-        found = Chosen(adapter, label_of(home.absolute()), folder_at(home), file)
+        is_file = not path.is_dir()
+        folder = folder_around(path, (ADAPTER_CONFIG,)) if is_file else folder_at(path)
+        found = Chosen(adapter, label_of(path.absolute()), folder, path.name if is_file else "")
     parts = model.parts or (pinned(model.source, model.revision),)
     return with_adapter(model, found, parts)
 
@@ -230,7 +238,7 @@ def may_be_elsewhere(source: str) -> bool:
     )
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name a model by its folder, or by its file unless that has a standard name."""
     with readable(path):
         whole = path.resolve() if path.name in ("", "..") else path.absolute()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,24 +12,29 @@ import numpy.typing as npt
 from weightkin.errors import UnreadableModel
 from weightkin.formats.computed import Recipe
 from weightkin.formats.model import SKETCH_KEY, Problem, TensorInfo
-from weightkin.sources.files import File, Spans, TensorLocation
+from weightkin.sources.files import File, Folder, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
 
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 
 
+Check = Callable[[File, Spans], bool]  # of the bytes of a claim; at the top level of its module
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Bytes of a file that belong to no tensor, and what a reader knows them to be.
 
-    What neither a tensor nor a claim holds is unread: nothing is called the rest of a file.
+    What neither a tensor nor a claim holds is unread: nothing is called the rest of a file. Bytes
+    that opening does not look at, such as padding, have a ``check``, which the ledger runs.
     """
 
     file: File
     spans: Spans
     state: Literal["container", "not-weights", "unread"]
     code: str = ""  # one of `records.codes.REASONS`; empty for the container
+    check: Check | None = None  # where it does not hold, the bytes are unread ("not-blank")
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Contents:
     recipes: dict[str, Recipe] = field(default_factory=dict)  # of tensors that are computed
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     files: list[File] = field(default_factory=list)  # beside it, which hold values
+    own_codes: bool = False  # what was packed in it was unpacked by its reader
     claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
 
 
@@ -70,6 +76,8 @@ class FileStorage:
 
     places: Mapping[str, TensorLocation]
     files: Sequence[File]
+    claims: Sequence[Claim] = ()  # bytes of the files that are no tensor's
+    folder: Folder | None = None  # that was opened as a whole
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Elements ``start:stop`` of the flattened tensor, in its stored dtype."""

@@ -1,7 +1,8 @@
 """The table of file formats: suffix, first bytes, reader. Nothing else in the package lists them.
 
 A new format is a reader and one row here. Rows with a reader stand in the order in which the files
-of a folder are looked for; those without are known by name or beginning, and not read.
+of a folder are looked for; those without are known by name or beginning, and not read. The first
+bytes of a file decide what it is; its name only where they do not tell.
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from weightkin.formats import gguf_file, torch_legacy, torch_zip
+from weightkin.formats import gguf_file, torch_legacy, zip_archive
+from weightkin.formats.archive_file import read_archive
+from weightkin.formats.ctranslate2_file import CT2_BEGINNING, read_ctranslate2
+from weightkin.formats.distcp_file import read_distcp
+from weightkin.formats.flax_file import read_flax
 from weightkin.formats.gguf_file import read_gguf
+from weightkin.formats.hdf5_blocks import HDF5_MAGIC
+from weightkin.formats.hdf5_file import read_hdf5
+from weightkin.formats.numpy_file import NPY_MAGIC, read_npy
 from weightkin.formats.onnx_file import read_onnx
-from weightkin.formats.ranks import JOIN_DCP
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
+from weightkin.formats.tfjs_file import read_tfjs
 from weightkin.formats.torch_legacy import read_torch
 from weightkin.sources.files import File, Opener
 from weightkin.text import shown, unreadable
@@ -36,15 +45,22 @@ class Format:
     """
 
     suffixes: tuple[str, ...] = ()  # lower case, with the dot; the first one names the index
+    names: tuple[str, ...] = ()  # whole names, in lower case
     read: Reader | None = None
     magic: bytes | None = None
     is_sure: bool = False
     named_magic: bytes | None = None
     parts_of: Callable[[str], list[str]] | None = None  # names of all parts, by that of one
+    is_joined: bool = False  # one file of a folder stands for all
     has_beside: bool = False  # values may lie in other files, which it names
     holds_tokens: bool = False  # the vocabulary is in the file
     named: str = ""  # what a file with the suffix is, where it is not read
     begun: str = ""  # what a file with the magic is, under a name that says otherwise
+
+    def is_named(self, name: str) -> bool:
+        """Whether a file may be of this format, by its name or path."""
+        lower = PurePath(name).name.lower()
+        return lower in self.names or (bool(self.suffixes) and lower.endswith(self.suffixes))
 
     def is_begun(self, head: bytes, *, is_named: bool = False) -> bool:
         """Whether a file may be of this format, by its first bytes (and its suffix)."""
@@ -59,7 +75,7 @@ def alone(read: Callable[[File], Contents]) -> Reader:
 
 FORMATS = (
     Format(
-        suffixes=(".safetensors",),
+        suffixes=(".safetensors", ".sft"),
         read=alone(read_safetensors),
         magic=rb"(?!\0{4}).{4}\0{4}\{",  # a header of under 4 GiB, and its beginning
         is_sure=True,
@@ -67,9 +83,14 @@ FORMATS = (
         begun="safetensors under a name that is not read",
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt"),
-        read=alone(read_torch),
-        magic=re.escape(torch_zip.LOCAL_HEADER),
+        names=("model.json",),
+        read=lambda file, open_file, _: read_tfjs(file, open_file),
+        has_beside=True,
+    ),
+    Format(
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit", ".pt2"),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
         is_sure=True,
         named_magic=rb"\x80",
         begun="a zip archive, such as torch writes",
@@ -87,29 +108,58 @@ FORMATS = (
     Format(
         suffixes=(".onnx",),
         read=lambda file, open_file, _: read_onnx(file, open_file),
+        # its version, then the producer or the graph
+        magic=rb"\x08[\x01-\x20](?:\x12[\0-\x40][\x20-\x7e\x1a]|\x3a)",
         has_beside=True,
+        begun="an ONNX graph under another name",
     ),
-    Format(magic=re.escape(torch_legacy.BEGINNING), is_sure=True, begun="a pickle"),
+    Format(
+        read=alone(read_torch),
+        magic=re.escape(torch_legacy.BEGINNING),
+        is_sure=True,
+        begun="a pickle",
+    ),
     Format(
         suffixes=(".h5", ".hdf5"),
-        magic=rb"\x89HDF\r\n",
+        read=alone(read_hdf5),
+        magic=re.escape(HDF5_MAGIC),
         is_sure=True,
-        named=f"weights in HDF5, {CONVERT}",
+        named_magic=b"",
         begun="an HDF5 file",
     ),
-    Format(suffixes=(".keras",), named=f"a Keras archive, {CONVERT}"),
     Format(
-        suffixes=(".npy",),
-        magic=rb"\x93NUMPY",
-        named=f"an array of numpy, {CONVERT}",
-        begun="an array of numpy",
+        suffixes=(".keras",),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
     ),
-    Format(suffixes=(".npz",), named=f"arrays of numpy, {CONVERT}"),
-    Format(suffixes=(".msgpack",), named=f"weights of Flax, {CONVERT}"),
     Format(
         suffixes=(".distcp",),
-        named="a part of a distributed checkpoint of torch, not read"
-        f" (join its folder: {JOIN_DCP})",
+        read=lambda file, open_file, _: read_distcp(file, open_file),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
+        has_beside=True,
+        is_joined=True,
+    ),
+    Format(suffixes=(".msgpack",), read=alone(read_flax), named_magic=b""),
+    Format(
+        suffixes=(".npz",),
+        read=alone(read_archive),
+        magic=re.escape(zip_archive.LOCAL_HEADER),
+        named_magic=b"",
+    ),
+    Format(
+        suffixes=(".npy",),
+        read=alone(read_npy),
+        magic=re.escape(NPY_MAGIC),
+        named_magic=b"",
+        begun="an array of numpy",
+    ),
+    Format(
+        read=alone(read_ctranslate2),
+        magic=CT2_BEGINNING,
+        is_sure=True,
+        begun="a model of CTranslate2",
     ),
     Format(suffixes=(".pkl", ".pickle", ".joblib"), magic=rb"\x80[\x02-\x05]", begun="a pickle"),
     Format(suffixes=(".gz",), magic=rb"\x1f\x8b", begun="a gzip archive"),
@@ -120,7 +170,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".sft", ".th", ".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -129,8 +179,7 @@ FORMATS = (
 
 def format_of(name: str) -> Format | None:
     """The format that is read under the suffix of a name or path; None where there is none."""
-    lower = name.lower()
-    return next((x for x in read_formats() if lower.endswith(x.suffixes)), None)
+    return next((x for x in read_formats() if x.is_named(name)), None)
 
 
 def read_formats() -> tuple[Format, ...]:
@@ -146,6 +195,21 @@ def known_as(suffix: str) -> Format | None:
 def begun_as(head: bytes) -> Format | None:
     """The first format whose files begin like this, whatever their names."""
     return next((x for x in FORMATS if x.is_begun(head)), None)
+
+
+def format_in(name: str, head: bytes) -> Format | None:
+    """The format that reads a file, by its first bytes, else by its name; None where none does."""
+    named, every = format_of(name), read_formats()
+    if named is not None and named.is_begun(head):
+        return named
+    sure = next((x for x in every if x.is_sure and x.is_begun(head)), None)
+    return sure or named or next((x for x in every if x.is_begun(head)), None)
+
+
+def holds_weights(name: str, file: File) -> bool:
+    """Whether the first bytes of a file are those of a format that is read, whatever its name."""
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    return any(x.is_begun(head) for x in read_formats()) and format_in(name, head) is not None
 
 
 def is_model(name: str, head: bytes) -> bool:
@@ -165,7 +229,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
-    """Tensors of one file, by the format that its suffix names.
+    """Tensors of one file, by the format that its first bytes show, or else its name.
 
     Parameters
     ----------
@@ -186,9 +250,10 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     UnreadableModel
         No such format, or a file that is malformed.
     """
-    suffix = file.path.suffix.lower()
-    found = format_of(suffix)
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    found = format_in(file.path.name, head)
     if found is None or found.read is None:
+        suffix = file.path.suffix.lower()
         said = f"not a model file ({shown(suffix) or 'no suffix'})"
         raise unreadable(file.path, f"{said}; supported are {', '.join(suffixes())}")
     return found.read(file, open_file, before)

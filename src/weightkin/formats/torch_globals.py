@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TORCH_DTYPES = {  # what torch calls the types of elements
     "bool": "BOOL",
@@ -68,24 +68,75 @@ class TensorRecord(NamedTuple):
     strides: object
 
 
-class Global(NamedTuple):
-    """A name that a pickle may mention, as a value that can be neither called nor changed."""
+class QuantisedRecord(NamedTuple):
+    """A tensor of codes, with one scale and zero point or one for each index of an axis."""
 
-    kind: str  # "rebuild", "parameter", "tuple", "dict", "record", "storage", "dtype"
+    codes: TensorRecord
+    scale: object  # a number, or a `TensorRecord`
+    zero: object
+    axis: int
+
+    @property
+    def shape(self) -> object:
+        """That of the codes."""
+        return self.codes.shape
+
+
+class Global(NamedTuple):
+    """A name that a pickle mentions, as a value that can be neither called nor changed."""
+
+    kind: (
+        str  # "rebuild", "typed", "parameter", "tuple", "dict", "text", "storage", "dtype", "other"
+    )
     detail: str
 
 
-ALLOWED = {
+class Encoded(NamedTuple):
+    """Bytes that a pickle holds as a text of one character each."""
+
+    text: str
+
+
+class Key:
+    """A key of a dict that is neither a text nor a number, equal to nothing but itself."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+class Record(dict[Any, Any]):
+    """Stands for an object of any class, which is not made: all that the file says of it."""
+
+    __slots__ = ("elements", "made_from", "name", "state")
+
+    def __init__(self, name: str = "", made_from: tuple[Any, ...] = ()) -> None:
+        super().__init__()
+        self.name = name  # module and class, or function; empty of an OrderedDict
+        self.made_from = made_from
+        self.elements: list[Any] | None = None
+        self.state: Any = None
+
+
+KNOWN = {
     "collections.OrderedDict": Global("dict", ""),
-    "argparse.Namespace": Global("record", ""),
-    "types.SimpleNamespace": Global("record", ""),
     "torch.Size": Global("tuple", ""),
+    "_codecs.encode": Global("text", ""),
     "torch._utils._rebuild_tensor": Global("rebuild", "v1"),
     "torch._utils._rebuild_tensor_v2": Global("rebuild", "v2"),
     "torch._utils._rebuild_tensor_v3": Global("rebuild", "v3"),
+    "torch._utils._rebuild_qtensor": Global("quantised", ""),
     "torch._utils._rebuild_parameter": Global("parameter", ""),
+    "torch._utils._rebuild_parameter_with_state": Global("parameter", ""),
+    "torch._tensor._rebuild_from_type_v2": Global("typed", ""),
     "torch.storage.UntypedStorage": Global("storage", ""),
     "torch.storage.TypedStorage": Global("storage", ""),
     **{f"torch.{name}": Global("storage", dtype) for name, dtype in TORCH_STORAGES.items()},
     **{f"torch.{name}": Global("dtype", dtype) for name, dtype in TORCH_DTYPES.items()},
 }
+
+
+def named_global(name: str) -> Global:
+    """What stands for a name: one that is known, else a mere name."""
+    return KNOWN.get(name) or Global("other", name)

@@ -15,8 +15,9 @@ from weightkin.formats.dtypes import BITS
 from weightkin.formats.storage import Contents
 from weightkin.formats.torch_globals import StorageRecord
 from weightkin.formats.torch_pickle import unpickle_next
-from weightkin.formats.torch_state import state_contents
-from weightkin.formats.torch_zip import LOCAL_HEADER, MAX_PICKLE, read_torch_zip
+from weightkin.formats.torch_state import pickle_claim, state_contents
+from weightkin.formats.torch_zip import MAX_PICKLE, read_torch_zip
+from weightkin.formats.zip_archive import LOCAL_HEADER
 from weightkin.sources.files import File
 from weightkin.text import located, quoted, unreadable
 
@@ -43,6 +44,7 @@ def read_torch(file: File) -> Contents:
 def _read_legacy(file: File) -> Contents:
     root, storages, keys, at = _pickles(file)
     spans: dict[str, tuple[int, int]] = {}
+    counts = [(0, at)]  # the pickles, then how many elements each storage has
     for key in keys:
         if key not in storages or key in spans:
             raise unreadable(file.path, f"storage {quoted(key)} is repeated or used by no tensor")
@@ -56,6 +58,7 @@ def _read_legacy(file: File) -> Contents:
             what = f"the storage at byte {at} has {stated} elements, not {quoted(n)}"
             raise unreadable(file.path, f"{what}, or ends outside the file")
         spans[key] = start, stop
+        counts.append((at, start))
         at = stop
 
     def span(key: str) -> tuple[int, int]:
@@ -63,7 +66,9 @@ def _read_legacy(file: File) -> Contents:
             raise unreadable(file.path, f"storage {quoted(key)} is missing in the list of storages")
         return spans[key]
 
-    return state_contents(file, root, span, keys)
+    contents = state_contents(file, root, span, keys)
+    contents.claims.append(pickle_claim(contents, file, counts))
+    return contents
 
 
 def _pickles(file: File) -> tuple[object, dict[str, StorageRecord], list[str], int]:

@@ -1,10 +1,11 @@
-"""The pickle inside a torch file, run by a machine that builds containers and tensor records only.
+"""The pickle inside a torch file, run by a machine that builds containers and records only.
 
 `pickle.Unpickler` is not used, not even with a restricted ``find_class``: a few megabytes of nested
 tuples used as a dictionary key overflow the C stack of the interpreter, and its BUILD instruction
 writes attributes of whatever ``find_class`` returned. This machine knows the instructions that
-torch writes, calls nothing that a file names, takes texts alone as dictionary keys, and does not
-recurse. Reference for the instructions: CPython, ``Lib/pickletools.py``.
+torch writes, imports and calls nothing that a file names (see `torch_calls`), takes texts and
+numbers alone as dictionary keys, and does not recurse. Reference for the instructions: CPython,
+``Lib/pickletools.py``.
 """
 
 from __future__ import annotations
@@ -16,31 +17,37 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.headers import MAX_DIMENSIONS
-from weightkin.formats.torch_globals import ALLOWED, Global, StorageRecord, TensorRecord
+from weightkin.formats.torch_calls import Unexpected, made_by_call, new_object
+from weightkin.formats.torch_globals import (
+    Global,
+    Key,
+    Record,
+    StorageRecord,
+    TensorRecord,
+    named_global,
+)
 from weightkin.text import shown, unreadable
 
-MAX_INSTRUCTIONS = 3_000_000  # about 40 per tensor
+MAX_INSTRUCTIONS = 1_000_000  # about 40 per tensor
 MAX_GLOBAL = 1000  # bytes of a module's or function's name
 MAX_INTEGER = 64  # bytes of a whole number
 _MARK = object()
 
 
-class Record(dict[Any, Any]):
-    """Stands for an object of a class that only holds attributes, such as a Namespace."""
+def unpickle(data: bytes, head: str, folder: str = "") -> object:
+    """Run a pickle; the result holds dicts, lists, tuples, plain values and records.
 
-
-def unpickle(data: bytes, head: str) -> object:
-    """Run a pickle; the result holds dicts, lists, tuples, plain values and `TensorRecord`.
-
-    ``head`` names the file at the beginning of messages.
+    ``head`` names the file at the beginning of messages, ``folder`` stands before the keys of
+    storages.
     """
-    return unpickle_next(io.BytesIO(data), head)[0]
+    return unpickle_next(io.BytesIO(data), head, folder)[0]
 
 
-def unpickle_next(stream: IO[bytes], head: str) -> tuple[object, dict[str, StorageRecord]]:
+def unpickle_next(
+    stream: IO[bytes], head: str, folder: str = ""
+) -> tuple[object, dict[str, StorageRecord]]:
     """Run the pickle that begins here and stop behind it; list the storages it names, by key."""
-    machine = _Machine(head)
+    machine = _Machine(head, folder)
     for _ in range(MAX_INSTRUCTIONS):
         code = stream.read(1)
         if code == pickle.STOP:
@@ -52,18 +59,19 @@ def unpickle_next(stream: IO[bytes], head: str) -> tuple[object, dict[str, Stora
             raise unreadable(head, what)
         read_argument, act = _STEPS[code]
         try:
-            argument = read_argument(stream)
+            act(machine, read_argument(stream))
         except ValueError as error:
             raise unreadable(head, f"broken pickle ({shown(error)})") from None
-        act(machine, argument)
+        except Unexpected as error:
+            raise machine.malformed(str(error)) from None
     raise unreadable(head, f"a pickle of over {MAX_INSTRUCTIONS} instructions")
 
 
 class _Machine:
     """The stack and the memo of one run."""
 
-    def __init__(self, head: str) -> None:
-        self.head = head
+    def __init__(self, head: str, folder: str) -> None:
+        self.head, self.folder = head, folder
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, StorageRecord] = {}
@@ -117,18 +125,21 @@ class _Machine:
         self.stack.append(tuple(values[::-1]))
 
     def extend(self, values: list[Any]) -> None:
-        if not isinstance(self.top(), list):
+        target = self.top()
+        if isinstance(target, Record):
+            target.elements = target.elements if target.elements is not None else []
+            target = target.elements
+        if not isinstance(target, list):
             raise self.malformed("elements for something that is no list")
-        self.top().extend(values)
+        target.extend(values)
 
     def store(self, values: list[Any]) -> None:
         target = self.top()
         if not isinstance(target, dict) or len(values) % 2:
             raise self.malformed("items for something that is no dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # no tensor of a state dict has another key than a text; what stands there is kept, but
-            # not under its key, whose hash could overflow the stack
-            target[key if isinstance(key, str) else object()] = value
+            # another key than a text or a number is wrapped: its hash could overflow the stack
+            target[key if type(key) in (str, int) else Key(key)] = value
 
     def push_dict(self, _: object) -> None:
         values = self.pop_to_mark()
@@ -140,10 +151,7 @@ class _Machine:
         self.store([key, value])
 
     def push_global(self, name: str) -> None:
-        if name not in ALLOWED:
-            what = f"refused: the pickle uses {shown(name)}; only tensors and containers are read"
-            raise unreadable(self.head, what)
-        self.stack.append(ALLOWED[name])
+        self.stack.append(named_global(name))
 
     def stack_global(self, _: object) -> None:
         name, module = self.pop(), self.pop()
@@ -158,60 +166,45 @@ class _Machine:
             case ("storage", Global("storage", dtype), str(key), str(), int(n), *rest) if (
                 n >= 0 and rest in ([], [None])
             ):
-                record = StorageRecord(dtype, key, n)
-                if self.storages.setdefault(key, record) != record:
+                record = StorageRecord(dtype, f"{self.folder}{key}", n)
+                if self.storages.setdefault(record.key, record) != record:
                     raise self.malformed("a storage of two kinds")
                 self.stack.append(record)
+            case ("module", Global() as kind, *_):  # a class with its text, before 1.6
+                self.stack.append(kind)
             case _:
                 raise self.malformed("a persistent id that is no storage")
 
     def build(self, _: object) -> None:
-        state = self.pop()
-        if isinstance(self.top(), Record) and isinstance(state, dict):
-            self.top().update(state)
-        elif not isinstance(self.top(), dict):  # of a dict: its _metadata, versions of modules
-            raise self.malformed("state for something that is no dict")
+        state, target = self.pop(), self.top()
+        if isinstance(target, Record):
+            target.state = state if target.state is None else (target.state, state)
+        elif not isinstance(target, TensorRecord):  # of a parameter: its attributes
+            raise self.malformed("state for something that has none")
 
     def new(self, _: object) -> None:
-        """Make what stands for an object that is a mere record of its attributes."""
         arguments, kind = self.pop(), self.pop()
-        if not (isinstance(kind, Global) and kind.kind == "record" and arguments == ()):
-            raise self.malformed("a new object with unexpected arguments")
-        self.stack.append(Record())
+        self.stack.append(new_object(kind, arguments))
+
+    def new_with_names(self, _: object) -> None:
+        names, arguments, kind = self.pop(), self.pop(), self.pop()
+        made = new_object(kind, arguments)
+        made.state = names or None
+        self.stack.append(made)
+
+    def new_from_mark(self, _: object) -> None:
+        kind, *arguments = self.pop_to_mark() or [None]
+        self.stack.append(new_object(kind, tuple(arguments)))
 
     def reduce(self, _: object) -> None:
-        """Make what a call would have made, for the few callables that torch writes."""
         arguments, function = self.pop(), self.pop()
-        match function, arguments:
-            case Global("dict"), ():
-                self.stack.append({})
-            case Global("tuple"), (list() | tuple() as sizes,) if len(sizes) <= MAX_DIMENSIONS:
-                self.stack.append(tuple(sizes))
-            case Global("parameter"), (TensorRecord() as tensor, *_):
-                self.stack.append(tensor)
-            case Global("rebuild", version), (
-                StorageRecord() as storage,
-                offset,
-                shape,
-                strides,
-                *rest,
-            ):
-                said = rest[2:]
-                stated = said.pop(0) if version == "v3" and said else None
-                dtype = stated.detail if isinstance(stated, Global) else storage.dtype
-                if not dtype:
-                    raise self.malformed("a tensor without a type")
-                if any(said):  # what the storage does not show: a sign, a conjugate
-                    dtype = f"{dtype} with a sign stored apart"
-                self.stack.append(TensorRecord(dtype, storage, offset, shape, strides))
-            case _:
-                raise self.malformed("a call with unexpected arguments")
+        self.stack.append(made_by_call(function, arguments))
 
 
 _ARGUMENTS = (
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 )
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": _Machine.ignore,
@@ -243,6 +236,8 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "NEWOBJ": _Machine.new,
+    "NEWOBJ_EX": _Machine.new_with_names,
+    "OBJ": _Machine.new_from_mark,
     "SETITEM": _Machine.store_one,
     "SETITEMS": lambda machine, _: machine.store(machine.pop_to_mark()),
     "STACK_GLOBAL": _Machine.stack_global,

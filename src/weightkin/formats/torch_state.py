@@ -1,34 +1,42 @@
-"""From the state dict of a torch file to tensors: names, and where the elements of views lie.
+"""From what the pickle of a torch file describes to tensors: names, and where their elements lie.
 
-Every tensor of the file is read, or a problem says where it stands: a training checkpoint may hold
-a second model, lists, numbered entries and the state of an optimiser.
+Every tensor of the file is one, wherever it stands: a checkpoint may hold a second model, lists,
+numbered entries and the moments of an optimiser. The first model loses the keys that wrap it; all
+others keep theirs, so that several state dicts are several stacks.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
+from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
-from weightkin.formats.headers import check_empty, checked_name, checked_shape, checked_strides
+from weightkin.formats.headers import (
+    check_empty,
+    checked_name,
+    checked_shape,
+    checked_strides,
+    plain_names,
+)
 from weightkin.formats.model import Problem, TensorInfo
-from weightkin.formats.storage import Contents
-from weightkin.formats.torch_globals import TensorRecord
-from weightkin.sources.files import File, TensorLocation
+from weightkin.formats.storage import Claim, Contents
+from weightkin.formats.torch_arrays import Array
+from weightkin.formats.torch_globals import QuantisedRecord, TensorRecord
+from weightkin.formats.torch_quantised import CODES, add_quantised
+from weightkin.formats.torch_walk import Path, Tensor, walk
+from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
-MAX_DEPTH = 64  # dicts within dicts
-MAX_NAME = 1000  # characters of a dotted name, of which a small file could otherwise make gigabytes
+MAX_TENSORS = 1 << 18  # of one file
+MAX_NAMES = 1 << 25  # characters of all names together
 MAX_VIEWS = 32  # layers of a model may share their weights
-MAX_NOTES = 64  # single numbers beside the model
+MAX_ARRAYS = 1 << 27  # bytes of all arrays that stand in a pickle
+MAX_LOOSE = 1 << 18  # bytes of numbers and texts beside the tensors
+LOOSE = "plain values"
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
-OPTIMISER = "optim"  # how keys begin under which trainers keep moments of gradients
-IN_LISTS = "in lists or under numbers"
-OF_OPTIMISER = "of an optimiser"
-TOO_DEEP = f"below {MAX_DEPTH} levels"
-Path = tuple[str, ...]
+Found = list[tuple[Path, Tensor]]
 
 
 def state_contents(
@@ -55,41 +63,54 @@ def state_contents(
     Raises
     ------
     UnreadableModel
-        It is no state dict, or malformed.
+        It is malformed.
     """
-    if not isinstance(root, dict):
-        raise unreadable(file.path, f"not a state dict ({quoted(root)})")
+    walked = walk(root)
+    found = walked.tensors
+    names = _names(file, found)
     contents = Contents()
-    found: list[tuple[Path, TensorRecord]] = []
-    left: Counter[tuple[str, str]] = Counter()
-    seen: set[str] = set()
-    for path, record, why in _tensors(file, root):
-        seen.add(record.storage.key)
-        if why:
-            left[path[0] if path else "entries", why] += 1
+    for name, (_, tensor) in zip(names, found, strict=True):
+        if isinstance(tensor, Array):
+            _add_array(contents, file, name, tensor)
+        elif isinstance(tensor, QuantisedRecord):
+            why = add_quantised(contents, name, tensor, partial(_place_of, file, span))
+            if why:
+                contents.problems.append(Problem(shown(name), why))
         else:
-            found.append((path, record))
-    prefix = _prefix(found)
-    notes = [path for path, record in found if record.shape == () and path[: len(prefix)] != prefix]
-    if len(notes) <= MAX_NOTES:  # a loss or a step, beside the model
-        found = [(path, record) for path, record in found if path not in notes]
-        for path in notes:
-            why = "a single number beside the model is not read"
-            contents.problems.append(Problem(shown(".".join(path)), why, loses_tensors=False))
-    for name, (_, record) in zip(_names(found, prefix), found, strict=True):
-        _add(contents, file, name, record, span)
+            _add(contents, file, name, tensor, span)
     check_empty(file.path, (info.shape for info in contents.tensors.values()))
     n_bytes = sum(info.n_bytes for info in contents.tensors.values())
     if n_bytes > MAX_VIEWS * file.size:
         what = f"views of {n_bytes} bytes in all, over {MAX_VIEWS} times the file's size"
         raise unreadable(file.path, what)
-    for (what, why), n in left.items():
-        contents.problems.append(Problem(shown(what), f"{n} tensors {why} are not read"))
+    if walked.n_loose > MAX_LOOSE:
+        why = f"{walked.n_loose} bytes of numbers and texts beside the tensors are not read"
+        contents.problems.append(Problem(LOOSE, why))
+    seen = {record.storage.key for _, x in found for record in _records(x)}
     unused = [key for key in storages if key not in seen]
     if unused:
-        why = f"{len(unused)} of them belong to no tensor of the state dict"
+        why = f"{len(unused)} of them belong to no tensor"
         contents.problems.append(Problem("storages", why))
+        spans = sorted(span(key) for key in unused)
+        contents.claims.append(Claim(file, spans, "unread", "unused-storage"))
     return contents
+
+
+def _records(tensor: Tensor) -> list[TensorRecord]:
+    """The views of storages that a tensor consists of."""
+    if isinstance(tensor, Array):
+        return []
+    if isinstance(tensor, TensorRecord):
+        return [tensor]
+    parts = (tensor.codes, tensor.scale, tensor.zero)
+    return [x for x in parts if isinstance(x, TensorRecord)]
+
+
+def pickle_claim(contents: Contents, file: File, spans: Spans) -> Claim:
+    """Claim the pickles of a file, unless they hold much that is neither a name nor a place."""
+    if any(problem.what == LOOSE for problem in contents.problems):
+        return Claim(file, spans, "unread", "plain-values")
+    return Claim(file, spans, "container")
 
 
 def _add(
@@ -99,72 +120,86 @@ def _add(
     record: TensorRecord,
     span: Callable[[str], tuple[int, int]],
 ) -> None:
-    if name in contents.tensors:
-        raise unreadable(file.path, f"tensor name {quoted(name)} is repeated")
     if record.dtype not in NUMPY:
         why = f"dtype {record.dtype} is not supported"
         contents.problems.append(Problem(shown(name), why))
         return
-    bounds = span(record.storage.key)
-    where = located(file.path, checked_name(file.path, name))
-    place = _place(where, file, record, bounds)
+    place = _place_of(file, span, name, record)
     contents.places[name] = place
     n_bytes = math.prod(place.shape) * place.dtype.itemsize
     contents.tensors[name] = TensorInfo(name, record.dtype, place.shape, n_bytes)
 
 
-def _tensors(file: File, root: dict[Any, Any]) -> Iterator[tuple[Path, TensorRecord, str]]:
-    """Every tensor below a dict, by its path, and why it is not read where it has no name."""
-    pending: list[tuple[Path, Any, str]] = [((), root, "")]
-    entered = {id(root)}  # what holds itself, or is held twice, is read once
-    while pending:
-        path, holder, why = pending.pop()
-        is_named = isinstance(holder, dict)
-        for key, value in holder.items() if is_named else enumerate(holder):
-            is_holder = isinstance(value, dict) or type(value) in (list, tuple)
-            if not isinstance(value, TensorRecord) and (not is_holder or id(value) in entered):
-                continue
-            place = (path, why) if why else _below(file, path, key, is_named=is_named)
-            if is_holder:
-                entered.add(id(value))
-                pending.append((place[0], value, place[1]))
-            else:
-                yield place[0], value, place[1]
+def _place_of(
+    file: File, span: Callable[[str], tuple[int, int]], name: str, record: TensorRecord
+) -> TensorLocation:
+    """Where a view lies, once its name and its storage are known to be sound."""
+    bounds = span(record.storage.key)
+    return _place(located(file.path, checked_name(file.path, name)), file, record, bounds)
 
 
-def _below(file: File, path: Path, key: object, *, is_named: bool) -> tuple[Path, str]:
-    """The path of an entry, and why what stands there has no name of its own."""
-    if not is_named or not isinstance(key, str):
-        return path, IN_LISTS
-    length = sum(map(len, path)) + len(path) + len(key)
-    if length > MAX_NAME:
-        what = f"a tensor name of {length} characters (at most {MAX_NAME} allowed)"
-        raise unreadable(file.path, what)
-    path = (*path, key)
-    if len(path) > MAX_DEPTH:
-        return path, TOO_DEEP
-    return path, OF_OPTIMISER if len(path) == 1 and key.startswith(OPTIMISER) else ""
+def _add_array(contents: Contents, file: File, name: str, array: Array) -> None:
+    """Show an array of numpy, whose elements were read with the pickle."""
+    where = located(file.path, checked_name(file.path, name))
+    shape = checked_shape(where, array.shape)
+    values = array.values()
+    contents.tensors[name] = TensorInfo(name, array.dtype, shape, values.nbytes)
+    contents.recipes[name] = Numbers(shape, values)
 
 
-def _prefix(found: list[tuple[Path, TensorRecord]]) -> Path:
+def _names(file: File, found: Found) -> list[str]:
+    """A name for each tensor: dotted, without the keys that wrap the model, and its alone."""
+    n_arrays = sum(x.n_bytes for _, x in found if isinstance(x, Array))
+    n_characters = sum(sum(map(len, path)) + len(path) for path, _ in found)
+    for n, most, what in (
+        (len(found), MAX_TENSORS, "tensors"),
+        (n_characters, MAX_NAMES, "characters of tensor names"),
+        (n_arrays, MAX_ARRAYS, "bytes of arrays in the pickle"),
+    ):
+        if n > most:
+            raise unreadable(file.path, f"{n} {what} (at most {most} allowed)")
+    prefix = _prefix(found)
+    inside = {i for i, (path, _) in enumerate(found) if path[: len(prefix)] == prefix}
+    names = [".".join(path[len(prefix) :] if i in inside else path) for i, (path, _) in
+             enumerate(found)]  # fmt: skip
+    plain = plain_names(dict.fromkeys(names[i] for i in sorted(inside)))
+    names = [plain.get(name, name) if i in inside else name for i, name in enumerate(names)]
+    if len(set(names)) != len(names):
+        names = [".".join(path) for path, _ in found]
+    return _each_once(names)
+
+
+def _each_once(names: Sequence[str]) -> list[str]:
+    """The names; one that stood before gets a number behind it."""
+    taken = set(names)
+    n_times: dict[str, int] = {}
+    found = []
+    for name in names:
+        n = n_times.get(name, 0)
+        chosen = name or "unnamed"
+        while n and chosen in taken:
+            n += 1
+            chosen = f"{name}~{n}"
+        n_times[name] = max(1, n)
+        taken.add(chosen)
+        found.append(chosen)
+    return found
+
+
+def _prefix(found: Found) -> Path:
     """The keys under which a training checkpoint wraps the model; none of a plain state dict."""
     prefix: Path = ()
-    inside = [path for path, record in found if record.shape != ()]
+    inside = [path for path, tensor in found if tensor.shape != ()]
     while inside and all(len(path) > 1 + len(prefix) for path in inside):
         keys = {path[len(prefix)] for path in inside}
         inner = next((key for key in WRAPPERS if key in keys), None)
+        if inner is None and len(keys) == 1 and min(keys).isdigit():  # a list of one model
+            inner = min(keys)
         if inner is None:
             break
         prefix = (*prefix, inner)
         inside = [path for path in inside if path[: len(prefix)] == prefix]
     return prefix
-
-
-def _names(found: list[tuple[Path, TensorRecord]], prefix: Path) -> list[str]:
-    """Dotted names, of the model without its wrappers' unless two names would meet."""
-    n = len(prefix)
-    names = [".".join(path[n:] if path[:n] == prefix else path) for path, _ in found]
-    return names if len(set(names)) == len(names) else [".".join(path) for path, _ in found]
 
 
 def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) -> TensorLocation:
@@ -176,7 +211,9 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
         raise unreadable(where, f"offset {quoted(offset)} is not a non-negative integer")
     dtype = NUMPY[record.dtype]
     start, stop = span
-    stated = record.storage.n * BITS.get(record.storage.dtype, 8) // 8
+    stated = (
+        record.storage.n * BITS.get(CODES.get(record.storage.dtype, record.storage.dtype), 8) // 8
+    )
     if stated != stop - start:
         raise unreadable(where, f"its storage has {stop - start} bytes, not {quoted(stated)}")
     n = math.prod(shape)

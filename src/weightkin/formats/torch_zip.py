@@ -1,177 +1,118 @@
-"""PyTorch files (``torch.save`` since 1.6): a zip of one pickle and one plain entry per storage.
+"""PyTorch files (``torch.save`` since 1.6, TorchScript): a zip of pickles and plain storages.
 
-Storages are read in place, so entries must be stored, not compressed. Nothing is imported and
-nothing in the file is called; see `torch_pickle`.
+A pickle ``X.pkl`` describes tensors whose storages are the entries below ``X/``, which are read in
+place. A program of TorchScript is such an archive with the text of its code beside, which is not
+run. Nothing is imported and nothing in the file is called; see `torch_pickle`.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zipfile
-from dataclasses import dataclass
-from typing import IO, cast
+from collections.abc import Callable, Iterable
 
 from weightkin.formats.model import Problem
-from weightkin.formats.storage import Contents
-from weightkin.formats.torch_pickle import unpickle
-from weightkin.formats.torch_state import state_contents
+from weightkin.formats.storage import Claim, Contents
+from weightkin.formats.torch_globals import Record
+from weightkin.formats.torch_pickle import unpickle_next
+from weightkin.formats.torch_state import pickle_claim, state_contents
+from weightkin.formats.zip_archive import Archive, Span, framing_claims, open_archive
 from weightkin.sources.files import File
-from weightkin.sources.local import readable
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_PICKLE = 64 << 20  # bytes; 1000 tensors take about 150 kB
-MAX_DIRECTORY = 16 << 20  # bytes; about 100 per storage
-TAIL = 1 << 16  # bytes at the end of a file that hold most directories whole
-NEAR_HEADER = 256  # bytes that hold most local headers whole
-DATA = "data/"  # before the key of a storage
-BESIDE = (  # what torch writes beside the storages
-    "data.pkl", "byteorder", "version", ".format_version", ".storage_alignment",
-    ".data/serialization_id",
+MAX_CODE = 4 << 20  # bytes of the text of a program
+MAX_INPUTS = 1 << 16  # bytes of the description of inputs
+MAX_NOTE = 64  # bytes of a version, a byte order, a number of the file
+STATE, PICKLE = "data.pkl", ".pkl"
+INPUTS = "traced_inputs.pkl"  # shapes of what a program was traced with; its storages are empty
+CODE = "code/"
+NOTES = (  # what torch writes beside the storages
+    "byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id",
+    ".data/version", "archive_format", "archive_version",
 )  # fmt: skip
-LOCAL_HEADER = b"PK\x03\x04"
-BROKEN_ZIP = (  # what zipfile raises on one
-    zipfile.BadZipFile,
-    NotImplementedError,
-    EOFError,
-    IndexError,
-    OverflowError,
-    ValueError,
-    struct.error,
-)
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    """The entries of the zip by their name below the archive's folder."""
+def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -> Contents:
+    """Tensors of a torch file, each with its place in the file.
 
-    file: File
-    entries: dict[str, zipfile.ZipInfo]
-
-
-def read_torch_zip(file: File) -> Contents:
-    """Tensors of the state dict in a torch file, each with its place in the file."""
-    archive = _archive(file)
-    order = _bytes_of(archive, "byteorder", 16) if "byteorder" in archive.entries else b"little"
+    ``seen`` gets what the pickles describe, and returns what is to be read of it.
+    """
+    whole = open_archive(file)
+    archive = whole.within(_folder_of(file, whole.entries))
+    order = archive.bytes_of("byteorder", 16) if "byteorder" in archive.entries else b"little"
     if order != b"little":
         what = f"byte order {quoted(order.decode('latin-1'))} is not supported, only 'little'"
         raise unreadable(file.path, what)
-    root = unpickle(_bytes_of(archive, "data.pkl", MAX_PICKLE), located(file.path))
-    spans: dict[str, tuple[int, int]] = {}
-
-    def span(key: str) -> tuple[int, int]:
-        if key not in spans:
-            spans[key] = _span(archive, f"{DATA}{key}")
-        return spans[key]
-
-    storages = [x.removeprefix(DATA) for x in archive.entries if x.startswith(DATA)]
-    contents = state_contents(file, root, span, storages)
-    others = [x for x in archive.entries if not x.startswith(DATA) and x not in BESIDE]
-    if others:
-        why = f"zip entries beside the state dict are not read, first {quoted(min(others))}"
-        contents.problems.append(Problem(shown(f"{len(others)} entries"), why))
+    pickles = [x for x in archive.entries if x.endswith(PICKLE) and "/" not in x]
+    pickles.sort(key=lambda x: (x != STATE, x))
+    pickles = [x for x in pickles if x != INPUTS]
+    roots, spans = zip(*(_root(archive, name) for name in pickles), strict=True)
+    root = roots[0]
+    if len(roots) > 1:
+        root = Record("", (roots[0],))
+        root |= {x.removesuffix(PICKLE): y for x, y in zip(pickles[1:], roots[1:], strict=True)}
+    folders = tuple(f"{x.removesuffix(PICKLE)}/" for x in pickles)
+    storages = [x for x in archive.entries if x.startswith(folders)]
+    root = seen(root) if seen else root
+    contents = state_contents(file, root, archive.span, storages)
+    contents.claims += framing_claims(archive)
+    contents.claims.append(pickle_claim(contents, file, sorted(spans)))
+    claim_others(contents, archive, {*storages, *pickles}, (CODE, NOTES, MAX_CODE))
     return contents
 
 
-class _Handle(io.RawIOBase):
-    """What `zipfile` reads through: the ledger of the file sees it, and it is bounded."""
-
-    def __init__(self, file: File) -> None:
-        super().__init__()
-        self.file, self.at = file, 0
-
-    def seekable(self) -> bool:
-        """Any byte can be reached."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read."""
-        return self.at
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move; before the beginning is an error, as in a file."""
-        at = (0, self.at, self.file.size)[whence] + offset
-        if at < 0:
-            raise OSError(f"seek to byte {at}")
-        self.at = at
-        return at
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read at most `MAX_DIRECTORY` bytes; a central directory beyond that is refused."""
-        wanted = self.file.size - self.at if size is None or size < 0 else size
-        if wanted > MAX_DIRECTORY:
-            what = f"the zip directory is too large ({wanted} bytes, at most {MAX_DIRECTORY})"
-            raise unreadable(self.file.path, what)
-        stop = max(self.at, min(self.at + wanted, self.file.size))
-        data = self.file.read([(self.at, stop)]).tobytes() if stop > self.at else b""
-        self.at = stop
-        return data
+def _folder_of(file: File, names: Iterable[str]) -> str:
+    """The folder of the archive in which the pickle of the state lies."""
+    states = [x for x in names if x == STATE or x.endswith(f"/{STATE}")]
+    if len(states) != 1:
+        raise unreadable(file.path, f"{len(states)} files data.pkl in the zip archive, not one")
+    return states[0].removesuffix(STATE)
 
 
-def _archive(file: File) -> _Archive:
-    """List the zip's entries below the folder of its pickle; refuse what torch does not write."""
-    infos = _directory(file)
-    starts = sorted({min(max(0, info.header_offset), file.size) for info in infos})
-    file.prefetch([(start, min(start + NEAR_HEADER, file.size)) for start in starts])
-    pickles = [info.filename for info in infos if info.filename.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise unreadable(file.path, f"{len(pickles)} files data.pkl in the zip archive, not one")
-    folder = pickles[0].removesuffix("data.pkl")
-    entries: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        name = info.filename.removeprefix(folder)
-        if name in entries or info.orig_filename != info.filename:
-            what = f"zip entry {quoted(info.orig_filename)} is repeated or has an invalid name"
-            raise unreadable(file.path, what)
-        entries[name] = info
-    if "constants.pkl" in entries:
-        raise unreadable(file.path, "a TorchScript program, not a state dict")
-    return _Archive(file, entries)
+def _root(archive: Archive, name: str) -> tuple[object, Span]:
+    """What a pickle makes, and its bytes; its storages are named as entries of the archive."""
+    data = archive.bytes_of(name, MAX_PICKLE)
+    stream, head = io.BytesIO(data), located(archive.file.path)
+    root, _ = unpickle_next(stream, head, f"{name.removesuffix(PICKLE)}/")
+    start, stop = archive.framing(name)[1]
+    left = len(data) - stream.tell()
+    return root, (start, max(start, stop - left))
 
 
-def _directory(file: File) -> list[zipfile.ZipInfo]:
-    start = file.read([(0, min(4, file.size))]).tobytes()
-    if start != LOCAL_HEADER:
-        raise unreadable(file.path, f"not a zip archive (it begins with {start!r})")
-    file.prefetch([(max(0, file.size - TAIL), file.size)])
-    try:
-        with readable(file.path), zipfile.ZipFile(cast(IO[bytes], _Handle(file))) as archive:
-            return archive.infolist()
-    except BROKEN_ZIP as error:
-        what = f"damaged or truncated zip archive ({shown(error)})"
-        raise unreadable(file.path, what) from None
+def claim_others(
+    contents: Contents, archive: Archive, known: set[str], rules: tuple[str, tuple[str, ...], int]
+) -> None:
+    """Say what the entries are that are neither storages nor pickles.
 
-
-def _span(archive: _Archive, name: str) -> tuple[int, int]:
-    """Bytes of an uncompressed entry, found through its local header."""
+    Parameters
+    ----------
+    contents : Contents
+        Which the claims and problems are added to.
+    archive : Archive
+        All entries.
+    known : set of str
+        Those that were read.
+    rules : tuple
+        The folder of the text of a program, names of short notes, and how many bytes all the text
+        has at most.
+    """
+    folder, short, most = rules
+    sizes = {x: info.compress_size for x, info in archive.entries.items() if x not in known}
+    notes = [x for x, n in sizes.items() if x in short and n <= MAX_NOTE]
+    notes += [x for x, n in sizes.items() if not n or (x == INPUTS and n <= MAX_INPUTS)]
+    code = [x for x in sizes if x.startswith(folder)]
+    if sum(sizes[x] for x in code) > most:
+        code = []
     file = archive.file
-    where = f"{located(file.path)}: zip entry {quoted(name)}"
-    if name not in archive.entries:
-        raise unreadable(where, "missing")
-    info = archive.entries[name]
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise unreadable(where, "compressed or encrypted, which torch.save does not do")
-    if info.compress_size != info.file_size:
-        raise unreadable(where, "its two sizes differ, though it is not compressed")
-    at = info.header_offset
-    if not 0 <= at <= file.size - 30:
-        raise unreadable(where, "its header is outside the file")
-    local = file.read([(at, at + 30)]).tobytes()
-    # APPNOTE 4.3.7: signature, 22 bytes repeated in the directory, lengths of name and extra field
-    n_name, n_extra = struct.unpack("<HH", local[26:])
-    start = at + 30 + n_name + n_extra
-    stop = start + info.file_size
-    if local[:4] != LOCAL_HEADER or stop > file.size:
-        raise unreadable(where, "its local header is damaged, or the data ends outside the file")
-    written = file.read([(at + 30, at + 30 + n_name)]).tobytes()
-    if written not in (info.filename.encode("utf-8"), info.filename.encode("cp437", "replace")):
-        raise unreadable(where, "its local header has another name")
-    return start, stop
+    contents.claims.append(Claim(file, _spans(archive, notes), "container"))
+    contents.claims.append(Claim(file, _spans(archive, code), "not-weights", "program-text"))
+    others = sorted(sizes.keys() - {*notes, *code})
+    if others:
+        contents.claims.append(Claim(file, _spans(archive, others), "unread", "zip-entry"))
+        why = f"zip entries beside the state dict are not read, first {quoted(others[0])}"
+        contents.problems.append(Problem(shown(f"{len(others)} entries"), why))
 
 
-def _bytes_of(archive: _Archive, name: str, limit: int) -> bytes:
-    start, stop = _span(archive, name)
-    if stop - start > limit:
-        what = f"{name} is too large ({stop - start} bytes, at most {limit})"
-        raise unreadable(archive.file.path, what)
-    return archive.file.read([(start, stop)]).tobytes()
+def _spans(archive: Archive, names: Iterable[str]) -> list[Span]:
+    """Where the bytes of entries lie."""
+    return sorted(archive.framing(name)[1] for name in names)

@@ -148,6 +148,9 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     edges += [_edge_apart(look, alone) for look in frames.apart if {look.a, look.b} & alone]
     skipped = [left_out(members[i].id, "no-weights") for i in alone if members[i].model is None]
     skipped += [left_out(members[i].id, "too-many-alone") for i in frames.unseen]
+    for (i, j), part in sorted(relatives.parts.items()):
+        both = f"{members[i].id} and {members[j].id}"
+        skipped.append(left_out(both, "shared-part", parts=list(part.shared)))
     return Drawn(edges, n_unobserved, skipped)
 
 

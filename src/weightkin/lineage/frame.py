@@ -20,8 +20,9 @@ from weightkin.derivation.in_frame import WayBack, way_back
 from weightkin.errors import UsageError
 from weightkin.formats import Model
 from weightkin.lineage.candidates import Framed, Member
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.looks import Look, look_for_relatives
-from weightkin.lineage.relatives import THOROUGH, Groups, OnProgress, Relatives
+from weightkin.lineage.relatives import THOROUGH, OnProgress, Relatives
 from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from weightkin._version import __version__
 from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.collection import Collection
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.layouts import not_testable
-from weightkin.lineage.relatives import Groups
 from weightkin.records import Skipped
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -84,10 +84,11 @@ def graph_record(
         )
         for e in drawn.edges
     )
+    components = _components([n.id for n in nodes], edges)
     return FamilyGraph(
         nodes=tuple(nodes),
         edges=edges,
-        components=_components([n.id for n in nodes], edges),
+        components=components,
         alpha=alpha,
         method=f"{method}/1",
         parameters={"scheme": Scheme().name, "n_pairs": len(members) * (len(members) - 1) // 2},
@@ -96,7 +97,7 @@ def graph_record(
         bytes_read=collection.bytes_read,
         version=__version__,
         incomplete=collection.is_incomplete,
-        not_testable=not_testable(members),
+        not_testable=not_testable(members, {x[0] for x in components if len(x) == 1}),
     )
 
 

@@ -11,13 +11,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from weightkin.lineage.collection import contents_of
-from weightkin.lineage.relatives import Groups, Relatives
+from weightkin.lineage.groups import Groups
+from weightkin.lineage.relatives import Relatives
 from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.sketch import Sketch
 
 
-def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> FamilyGraph:
+def with_part(
+    graph: FamilyGraph, part: FamilyGraph, names: Collection[str], elsewhere: Collection[str] = ()
+) -> FamilyGraph:
     """Put families that were computed anew into a graph, in place of those there.
 
     A hidden copy whose relation to the others nothing shows this time stays where it was.
@@ -30,6 +33,8 @@ def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> 
         Whole families of it, with what is new in them.
     names : collection of str
         What was to be computed: nodes of the part, their duplicates, and what could not be read.
+    elsewhere : collection of str
+        More names of nodes that are taken.
 
     Returns
     -------
@@ -38,7 +43,7 @@ def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> 
     """
     new = {node.id for node in part.nodes if node.observed}
     old = {x for group in graph.components if new & set(group) for x in group}
-    taken = {node.id for node in graph.nodes} - old | new
+    taken = ({node.id for node in graph.nodes} | set(elsewhere)) - old | new
     fresh = {node.id: _unused(node.id, taken) for node in part.nodes if not node.observed}
     part = _renamed(part, fresh)
     alone = {group[0] for group in part.components if len(group) == 1}
@@ -60,19 +65,6 @@ def with_part(graph: FamilyGraph, part: FamilyGraph, names: Collection[str]) -> 
         seconds=round(graph.seconds + part.seconds, 3),
         bytes_read=graph.bytes_read + part.bytes_read,
         incomplete=graph.incomplete or part.incomplete,
-    )
-
-
-def without(graph: FamilyGraph, gone: Collection[str]) -> FamilyGraph:
-    """A graph without the families of some nodes."""
-    old = {x for group in graph.components if set(group) & set(gone) for x in group}
-    return replace(
-        graph,
-        nodes=tuple(x for x in graph.nodes if x.id not in old),
-        edges=tuple(e for e in graph.edges if e.child not in old),
-        components=tuple(x for x in graph.components if not old & set(x)),
-        skipped=tuple(x for x in graph.skipped if x.what not in old),
-        not_testable=tuple(x for x in graph.not_testable if x not in old),
     )
 
 

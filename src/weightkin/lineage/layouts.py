@@ -6,13 +6,15 @@ Equal ones are proposed by the keys of their rows, then compared.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from weightkin.derivation.equality import equality, is_rounded_copy
+from weightkin.derivation.networks import contained_part
 from weightkin.derivation.vectors import Keys, keys_of, views_of
+from weightkin.evidence.reach import LEAST_TESTED, axes_of, reachable_share
 from weightkin.lineage.candidates import Member
 from weightkin.sketch import Sketch
 
@@ -42,9 +44,16 @@ def equal_pairs(
         is_open = n >= MIN_SHARED and max(n_tried[i], n_tried[j]) < MOST_TRIED
         if is_open and sketches[i].scheme == sketches[j].scheme:
             n_tried.update((i, j))
-            if equality(sketches[i], sketches[j]).is_part:
+            if _is_held(sketches[i], sketches[j]):
                 found.add((i, j))
     return found | _rounded(sketches, group_of)
+
+
+def _is_held(a: Sketch, b: Sketch) -> bool:
+    """Whether one model holds all values of the other, and that is no small network in it."""
+    found = equality(a, b)
+    held = tuple({n for n, x in side.items() if x.share == 1.0} for side in (found.a, found.b))
+    return found.is_part and contained_part(a, b, (held[0], held[1])) is None
 
 
 def _rounded(sketches: Sequence[Sketch], group_of: Mapping[int, int]) -> set[tuple[int, int]]:
@@ -71,12 +80,37 @@ def _keys(sketch: Sketch) -> Keys:
     return np.unique(np.concatenate(found))[:N_KEYS]
 
 
-def not_testable(members: Sequence[Member]) -> tuple[str, ...]:
-    """Models that share no kind of axis with any other: no test can join them."""
-    axes = [{(axis.stack, axis.kind) for axis in m.sketch.anatomy.axes} for m in members]
-    n_with = Counter(axis for own in axes for axis in own)
-    return tuple(
-        m.id
-        for m, own in zip(members, axes, strict=True)
-        if not own or (len(members) > 1 and all(n_with[axis] == 1 for axis in own))
-    )
+def not_testable(members: Sequence[Member], alone: Collection[str]) -> tuple[str, ...]:
+    """Models of which no test could show that they are related to any other here.
+
+    A test needs one kind of axis in both models, and enough of the smaller one on such axes.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All models.
+    alone : collection of str
+        Ids of those that are related to no other one.
+
+    Returns
+    -------
+    tuple of str
+        Ids among ``alone``.
+    """
+    groups = {(axes_of(m.sketch.anatomy), m.sketch.n_parameters): m.sketch for m in members}
+    n_of = Counter((axes_of(m.sketch.anatomy), m.sketch.n_parameters) for m in members)
+    found = []
+    for m in (x for x in members if x.id in alone):
+        own = axes_of(m.sketch.anatomy), m.sketch.n_parameters
+        others = [x for key, x in groups.items() if key != own or n_of[own] > 1]
+        is_open = own[0] and (len(members) == 1 or any(_is_in_reach(m.sketch, x) for x in others))
+        if not is_open:
+            found.append(m.id)
+    return tuple(found)
+
+
+def _is_in_reach(a: Sketch, b: Sketch) -> bool:
+    """Whether a test of two models reaches enough of the smaller one."""
+    both = axes_of(a.anatomy) & axes_of(b.anatomy)
+    smaller = b if b.n_parameters < a.n_parameters else a
+    return bool(both) and reachable_share(smaller, both) >= LEAST_TESTED

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.arrays import Doubles
-from weightkin.derivation.pair import Settings, compare_pair, pair_of
+from weightkin.derivation.networks import MOST_CONTAINED
+from weightkin.derivation.opened import Settings, pair_of
+from weightkin.derivation.pair import compare_pair
 from weightkin.lineage.candidates import Member
-from weightkin.lineage.relatives import Groups, OnProgress
+from weightkin.lineage.groups import Groups
+from weightkin.lineage.relatives import OnProgress
 from weightkin.records import Comparison
+from weightkin.records.kinds import is_lineage
 from weightkin.sketch import Sketch
 from weightkin.sketch.invariant import N_ANCHORS, token_likeness
 
@@ -83,7 +87,7 @@ def look_for_relatives(
         n_looks += 1
         n_tried[pair] += 1
         record = _compared(members[i], members[j], settings)
-        if record is not None and record.verdict == "dependent":
+        if record is not None and _is_of_whole(record, members[i], members[j]):
             joined.join(*pair)
             found.append(Look(i, j, record))
     return found, sorted(unseen)
@@ -139,6 +143,13 @@ def _compared(a: Member, b: Member, settings: Settings) -> Comparison | None:
     if a.model is None or b.model is None:
         return None
     return compare_pair(pair_of(a.model, b.model, settings))
+
+
+def _is_of_whole(record: Comparison, a: Member, b: Member) -> bool:
+    """Whether two models are relatives as a whole, and not by one network of one of them."""
+    small, large = sorted(member.sketch.n_parameters for member in (a, b))
+    is_contained = "part" in record.kind and small < MOST_CONTAINED * large
+    return record.verdict == "dependent" and is_lineage(record.kind) and not is_contained
 
 
 def _may_be_kin(a: Member, b: Member) -> bool:

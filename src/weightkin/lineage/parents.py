@@ -10,6 +10,7 @@ import numpy as np
 from weightkin.arrays import Ints
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.images import Derivations
 from weightkin.lineage.mixtures import merges_by_child, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
@@ -22,7 +23,7 @@ from weightkin.lineage.parent_edges import (
     edge_to_equal,
 )
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
-from weightkin.lineage.relatives import Groups, OnProgress, Relatives
+from weightkin.lineage.relatives import OnProgress, Relatives
 
 NEVER = 1e-12  # probability of what is taken for impossible
 IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for

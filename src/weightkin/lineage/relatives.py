@@ -7,10 +7,8 @@ pairs.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -18,54 +16,27 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.arrays import Doubles
 from weightkin.derivation.disguise import Disguise, find_disguise
-from weightkin.derivation.distances import PairRelation, relate
+from weightkin.derivation.distances import MIN_RELATED_COSINE, PairRelation, relate
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.derivation.lattice import KnownLevels
+from weightkin.derivation.networks import SharedPart, contained_part, shared_part
 from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import with_other_stacks
 from weightkin.lineage.candidates import Framed
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
 from weightkin.records import Comparison
 from weightkin.records.kinds import disguises
 from weightkin.sketch import Sketch, stand_in, take_sketch
 from weightkin.sketch.layout import in_one_layout
 
-T = TypeVar("T", bound=Hashable)
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
 COPY = 1e-5  # relative distance up to which a model brought back is the one that it was made from
 MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
-
-
-class Groups(Generic[T]):
-    """Disjoint groups that grow by joining: union-find."""
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self._above = {x: x for x in items}
-
-    def are_one(self, x: T, y: T) -> bool:
-        """Whether two items have been joined."""
-        return self._leader(x) == self._leader(y)
-
-    def join(self, x: T, y: T) -> None:
-        """Make the groups of two items one."""
-        self._above[self._leader(y)] = self._leader(x)
-
-    def all(self) -> list[list[T]]:
-        """All groups; items in the order they were given."""
-        groups: dict[T, list[T]] = defaultdict(list)
-        for x in self._above:
-            groups[self._leader(x)].append(x)
-        return list(groups.values())
-
-    def _leader(self, x: T) -> T:
-        while self._above[x] != x:
-            self._above[x] = self._above[self._above[x]]
-            x = self._above[x]
-        return x
 
 
 @dataclass
@@ -81,6 +52,7 @@ class Relatives:
     seed: int
     equal: set[tuple[int, int]] = field(default_factory=set)  # one holds all values of the other
     framed: dict[int, Framed] = field(default_factory=dict)  # disguised members, brought back
+    parts: dict[tuple[int, int], SharedPart] = field(default_factory=dict)  # all that two share
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -125,6 +97,8 @@ class Relatives:
             if not is_settled(ran.stages, alpha):
                 ran = self._climb(draw, alpha)
             is_related = is_settled(ran.stages, alpha) or pair in self.equal
+            if is_related and (part := self._part(*pair)) is not None:
+                self.parts[pair], is_related = part, False
             self._tested[pair] = total_log10(ran.stages), is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = find_disguise(draw, ran, alpha).kinds
@@ -145,6 +119,16 @@ class Relatives:
 
         ran = run(draw.a, draw.b, with_blind=False)
         return with_other_stacks(draw.a, draw.b, ran, run, alpha)[0]
+
+    def _part(self, i: int, j: int) -> SharedPart | None:
+        """What two models share, if that is one network of several and nothing else."""
+        if (i, j) in self.equal:
+            return None
+        a, b = self.pair(i, j)
+        relation = relate(a, b)
+        near = [t for t in relation.tensors if t.is_equal or t.cosine >= MIN_RELATED_COSINE]
+        held = ({t.name_a for t in near}, {t.name_b for t in near})
+        return shared_part(a, b, relation) or contained_part(a, b, held)
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""

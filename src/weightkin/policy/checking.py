@@ -14,12 +14,14 @@ from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.formats import Model
-from weightkin.formats.card import CARD
-from weightkin.formats.declared import folder_of
-from weightkin.policy.candidates import Room, Source, candidates_of, held_by_trainer
+from weightkin.formats.ledger import own_ledger
+from weightkin.policy.beside import Beside
+from weightkin.policy.candidates import Room, Source, candidates_of, card_of, held_by_trainer
+from weightkin.policy.commons import without_commons
 from weightkin.policy.faults import tried
 from weightkin.policy.known import Evidence, Known, look, members_of
 from weightkin.policy.naming import Meant, named
+from weightkin.policy.reach import DENSE, FREE
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
 from weightkin.policy.rules import RuleContext
 from weightkin.policy.tainted import all_tainted
@@ -114,7 +116,10 @@ def check(
             "forbidden_ancestors": list(rules.forbidden_ancestors),
             "forbidden_families": list(rules.forbidden_families),
             "expected_parents": list(rules.expected_parents),
+            "leave_out": list(rules.leave_out),
+            "commons": list(rules.commons),
         },
+        left_out=tuple(room.beside.left_out),
         seed=seed,
         seconds=round(time.perf_counter() - started, 3),
         version=__version__,
@@ -189,10 +194,12 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
     elif stated := [rule for rule in NEED_REGISTRY if rule in policy.stated]:
         problem = because("no-registry", rules=stated)
     heads = named(policy.forbidden_families, home, models, only_registered=True)
-    found = named((*policy.forbidden_ancestors, *policy.expected_parents), home, models)
+    listed = (*policy.forbidden_ancestors, *policy.expected_parents)
+    found = named((*listed, *policy.commons), home, models)
     forbidden = {name: found[name] for name in policy.forbidden_ancestors}
     below = all_tainted(forbidden, home, alpha=policy.alpha, seed=seed)
-    return Room(policy, home, models, heads | found, families, below, problem, is_full)
+    left = Beside(policy.leave_out)
+    return Room(policy, home, models, heads | found, families, below, problem, is_full, left)
 
 
 def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checked, ...]:
@@ -221,6 +228,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     checked = [x.checked for x in looked]
     if len(sources) == len(checked) == len(errors) == 1 and checked[0].source == str(sources[0]):
         raise errors[0]
+    n_beside += DENSE * max(0, room.beside.n_bytes - FREE)
     forbidden = (*room.policy.forbidden_ancestors, *room.policy.forbidden_families)
     together = hidden_together(looked, forbidden, n_beside, is_searched=room.registry is not None)
     open_ = [open_finding("together", what, why) for what, why in together]
@@ -237,7 +245,8 @@ def _tried(found: FoundSource, room: Room, seed: int) -> Weighed | WeightkinErro
 
 def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     policy = room.policy
-    look_at = partial(look, model, room.named, alpha=policy.alpha, seed=seed)
+    tested = {name: x for name, x in room.named.items() if name not in policy.commons}
+    look_at = partial(look, model, tested, alpha=policy.alpha, seed=seed)
     try:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
@@ -245,9 +254,15 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         damaged = because("registry-damaged", error=str(error))
         room = replace(room, registry=None, families={}, tainted={}, problem=damaged)
         known = look_at(None)
+    names, level = (
+        (policy.forbidden_ancestors, policy.commons),
+        policy.alpha / len(room.named or "1"),
+    )
+    known = without_commons(known, model, room.named, names, room.registry, (level, seed))
     bench = RuleContext(policy, known, room.families, room.is_full, room.tainted)
     own = known.digest
-    open_ = [open_finding(own, what, why) for what, why in unread(model, known.declared)]
+    ledger = own_ledger(model)
+    open_ = [open_finding(own, what, why) for what, why in unread(model, ledger, known.declared)]
     if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
@@ -256,12 +271,13 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         source=model.source,
         revision=model.revision or "",
         digest=own,
-        card=_card(model),
+        card=card_of(model),
         declared_parents=known.declared.parents,
         licence=known.declared.licence,
         n_compared=len(known.by_id or {}) + _n_direct(known),
         against=tuple(against),
         findings=(*open_, *bench.findings()),
+        ledger=ledger,
         skipped=tuple(left_out(x.what, "unread", error=x.why) for x in model.problems),
     )
     evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}
@@ -273,12 +289,3 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
 def _n_direct(known: Known) -> int:
     """Models that were compared though they are not registered."""
     return sum(isinstance(e, Evidence) and not e.other.id for e in known.by_name.values())
-
-
-def _card(model: Model) -> str:
-    """The file beside a local model that declares, "" if there is none."""
-    if model.revision:
-        return ""
-    folder = folder_of(Path(model.parts[-1] if model.parts else model.source))
-    names = (CARD, "config.json")
-    return next((str(folder / name) for name in names if (folder / name).is_file()), "")

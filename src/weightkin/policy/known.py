@@ -11,14 +11,15 @@ from weightkin.formats import Model, digest
 from weightkin.formats.declared import Declared, declared
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import Meant, Resolved, Unknown
-from weightkin.policy.reach import Submitted, Unreached, n_parameters
+from weightkin.policy.reach import Submitted, Unreached
 from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Registered, Relative, Trace
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.stand_in import as_model, n_parameters
 
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
 BLIND = "order-independent tests"
@@ -33,6 +34,7 @@ class Evidence:
     missing: Skipped | None = None  # what of the other model could not be read, or is not known
     lacking: Skipped | None = None  # why "no evidence" says too little
     is_own: bool = False  # the entry of the very model in the registry
+    is_common: bool = False  # nothing is shared but what everybody may share
     against: Against | None = None  # of a comparison made here
     reach: Unreached | None = None
 
@@ -172,7 +174,8 @@ def members_of(registered: Registered, registry: Registry, alpha: float, seed: i
         Numbers in the registry.
     """
     trace = registry.trace(f"#{registered.id}", alpha=alpha, seed=seed, fresh=True).search
-    return {registered.id, *(x.model.id for x in trace.relatives if x.verdict == "dependent")}
+    near = [x for x in trace.relatives if x.verdict == "dependent"]
+    return {registered.id, *(x.model.id for x in near if is_lineage(x.summary.kind))}
 
 
 def placed(x: Relative, trace: Trace) -> Summary:

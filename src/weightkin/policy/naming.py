@@ -19,7 +19,7 @@ from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
-from weightkin.registry.prepared import weights_of
+from weightkin.registry.prepared import source_of, weights_of
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
 
@@ -112,7 +112,8 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
     if held is None:
         return unreadable(shown(known.source), "just removed from the registry")
     revision = known.revision or None
-    found = weights_of(replace(held, source=known.source, digest=known.digest, revision=revision))
+    held = replace(held, source=known.source, digest=known.digest, revision=revision)
+    found = weights_of(held, source_of([known]))
     if not isinstance(found, Skipped):
         return None
     said = f"registered as #{known.id}, but {found.sentence}"

@@ -20,14 +20,15 @@ from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_deltas import CHANGES
 from weightkin.formats.computed import ComputedStorage
-from weightkin.policy.covered import n_beside
+from weightkin.formats.ledger import n_outside
 from weightkin.records import Comparison, Skipped, left_out
-from weightkin.sketch.stand_in import sketch_behind
+from weightkin.sketch.stand_in import n_parameters, sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
 MOST_OUTSIDE = 0.25  # share that is on no axis, where no model is forbidden by name
 LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in use: four bits
 FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
+DENSE = 2  # what a byte that is compressed already counts: parameters of two bits fit in it
 PLAIN_FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
 A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
@@ -95,8 +96,8 @@ class Submitted:
     @cached_property
     def _beside(self) -> int:
         """Bytes outside tensors, and of the factors of an adapter."""
-        outside = max(0, n_beside(self.model.storage) - FREE)
-        return outside + A_FACTOR * _in_factors(self.model.storage)
+        outside = max(0, n_outside(self.model.storage) - FREE)
+        return DENSE * outside + A_FACTOR * _in_factors(self.model.storage)
 
     @cached_property
     def n_bytes(self) -> int:
@@ -163,13 +164,6 @@ def _in_factors(storage: Storage) -> int:
     recipes = [x for x in storage.recipes.values() if isinstance(x, CHANGES)]
     inner = storage.inner.base if isinstance(storage.inner, Joined) else storage.inner
     return sum(x.n_factors for x in recipes) + _in_factors(inner)
-
-
-def n_parameters(model: Model) -> int:
-    """Of a model, or of that which a sketch stands in for."""
-    if (sketch := sketch_behind(model)) is not None:
-        return sketch.n_parameters
-    return sum(math.prod(info.shape) for info in model.tensors.values())
 
 
 def _smallest(record: Comparison) -> float:

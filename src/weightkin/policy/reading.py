@@ -34,6 +34,8 @@ class Policy:
     forbidden_ancestors: tuple[str, ...] = ()
     forbidden_families: tuple[str, ...] = ()
     expected_parents: tuple[str, ...] = ()
+    commons: tuple[str, ...] = ()  # models whose weights everybody may share
+    leave_out: tuple[str, ...] = ()  # patterns of files that are not looked at
     levels: Mapping[str, Setting] = field(default_factory=dict)
     stated: frozenset[str] = frozenset()
     calibrated: Setting = "warning"  # at most, for findings that no exact test supports
@@ -72,13 +74,15 @@ def read_policy(path: str | Path) -> Policy:
 
 
 def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Policy:
-    known = ("forbidden", "expected", "rules", "evidence", "licences")
+    known = ("forbidden", "expected", "commons", "files", "rules", "evidence", "licences")
     _check_keys(where, "", data, known)
     if not any(data.values()):
         tables = ", ".join(f"[{x}]" for x in known)
         raise UsageError(f"{where}: an empty policy; give at least one of {tables}")
     forbidden = _table(where, data, "forbidden", ("ancestors", "families"))
     expected = _table(where, data, "expected", ("parents",))
+    commons = _table(where, data, "commons", ("models",))
+    files = _table(where, data, "files", ("leave-out",))
     rules = _table(where, data, "rules", tuple(rule for rule in RULES if rule != ALWAYS))
     evidence = _table(
         where, data, "evidence", ("alpha", "calibrated", "aligned-only", "undetermined-direction")
@@ -102,6 +106,8 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
         forbidden_ancestors=_names(where, "forbidden.ancestors", forbidden.get("ancestors", [])),
         forbidden_families=_names(where, "forbidden.families", forbidden.get("families", [])),
         expected_parents=_names(where, "expected.parents", expected.get("parents", [])),
+        commons=_names(where, "commons.models", commons.get("models", [])),
+        leave_out=_names(where, "files.leave-out", files.get("leave-out", []), "patterns of files"),
         levels={rule: _setting(where, f"rules.{rule}", x) for rule, x in rules.items()},
         stated=frozenset(rule for rule, x in rules.items() if x != "off"),
         alpha=alpha,
@@ -130,10 +136,12 @@ def _check_keys(where: str, head: str, table: Mapping[str, Any], known: tuple[st
             raise UsageError(f"{where}: unknown key {shown(head + key)}; known are {wanted}")
 
 
-def _names(where: str, key: str, value: Any) -> tuple[str, ...]:
+def _names(
+    where: str, key: str, value: Any, kind: str = "sources or registry numbers"
+) -> tuple[str, ...]:
     is_list = isinstance(value, list) and all(isinstance(x, str) and x.strip() for x in value)
     if not is_list or len(value) > MAX_NAMED_MODELS:
-        wanted = f"a list of at most {MAX_NAMED_MODELS} sources or registry numbers"
+        wanted = f"a list of at most {MAX_NAMED_MODELS} {kind}"
         raise UsageError(f"{where}: {key} must be {wanted}, not {quoted(value)}")
     return tuple(dict.fromkeys(value))
 

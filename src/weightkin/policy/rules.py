@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 
 from weightkin.policy.known import Evidence, Known
 from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
@@ -17,6 +18,7 @@ from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerpr
 from weightkin.records.registry import DeclaredParent, Search
 
 STRICTNESS = ("off", "warning", "error")
+SUREST = attrgetter("found.log10_pvalue")
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ class RuleContext:
         return tuple(sorted(first.values(), key=lambda x: (x.level, list(RULES).index(x.rule))))
 
     def forbidden(self) -> Iterator[Finding]:
-        """Forbidden models, what descends from one, and relatives in the family of one.
+        """Forbidden models, what descends from one, relatives in the family of one.
 
-        Where weights are shared, which came first plays no part: evidence of that can be arranged.
+        Which came first plays no part: evidence of that can be arranged.
         """
         for name in self.policy.forbidden_ancestors:
             e = self._evidence(name)
-            if e is not None and e.found.verdict in ("dependent", "aligned-only"):
+            if e is not None and e.is_common:
+                yield self._made("forbidden-ancestor", because("commons"), e.other, "warning", e)
+            elif e is not None and e.found.verdict in ("dependent", "aligned-only"):
                 why = because("forbidden-itself") if e.is_own else because("forbidden")
                 yield from self._found("forbidden-ancestor", e, why)
             elif name in self.tainted and self.known.trace is not None:
@@ -72,7 +76,7 @@ class RuleContext:
         for name, members in self.families.items():
             if related := [e for i, e in self._by_id.items() if i in members and e.is_related]:
                 why = because("in-forbidden-family", family=name)
-                yield from self._found("forbidden-family", _surest(related), why)
+                yield from self._found("forbidden-family", min(related, key=SUREST), why)
 
     def _through(self, tainted: Tainted, search: Search) -> Iterator[Finding]:
         """A forbidden model above others, with which nothing shared was found directly."""
@@ -147,22 +151,21 @@ class RuleContext:
             yield from self._of_unknown_parents()
 
     def _of_unknown_parents(self) -> Iterator[Finding]:
-        """Relatives of a model none of whose parents is known: perhaps one of them is.
-
-        A model that is not registered itself may have been arranged to look like their ancestor.
-        """
+        """Relatives of a model without a known parent: one may be it."""
         search = self.known.trace.search if self.known.trace else None
         related = [e for e in self._by_id.values() if e.is_related and not e.found.is_same]
         if not related or search is None:
             return
         if search.parents:
-            yield from self._found("undeclared-parent", _surest(related), because("hidden-parent"))
+            yield from self._found(
+                "undeclared-parent", min(related, key=SUREST), because("hidden-parent")
+            )
             return
         cap = self.policy.undetermined_direction
         if search.registered is None:
             is_declared = bool(self.known.declared.parents)
             why = because("perhaps-other-child" if is_declared else "perhaps-child")
-            yield from self._found("undeclared-parent", _surest(related), why, cap)
+            yield from self._found("undeclared-parent", min(related, key=SUREST), why, cap)
             return
         open_ = {s.child_id for s in search.children}
         for e in related:
@@ -288,10 +291,6 @@ class RuleContext:
             ancestor=other,
             summary=e.found if e else None,
         )
-
-
-def _surest(related: Collection[Evidence]) -> Evidence:
-    return min(related, key=lambda e: e.found.log10_pvalue)
 
 
 def _lowest(*settings: str) -> Level | None:

@@ -14,6 +14,7 @@ from weightkin.formats import Model
 from weightkin.policy.naming import Meant, Resolved
 from weightkin.records import Because, because
 from weightkin.records.checking import Ancestor
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Search
 from weightkin.registry import Registry
 
@@ -34,7 +35,8 @@ class Tainted:
 
     def found(self, search: Search) -> tuple[Because | None, bool]:
         """Why a model descends from the forbidden one, or is related to it with that left open."""
-        related = [x for x in search.relatives if x.verdict == "dependent"]
+        found = (x for x in search.relatives if x.verdict == "dependent")
+        related = [x for x in found if is_lineage(x.summary.kind)]
         above = {x.model.id: x.model.name for x in related if x.relation in ABOVE}
         above |= {s.parent_id: s.parent for s in search.parents if s.direction == "determined"}
         if search.registered is not None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.records import Because, Skipped, because
+from weightkin.records.accounting import Ledger
 from weightkin.records.checking import ALWAYS, Ancestor, Checked, Finding, fingerprint
 
 MOST_LOST = 5  # tensors and files of a model that are named in one finding
 
 
-def unread(model: Model, said: Declared) -> Iterator[tuple[str, Because]]:
-    """What of a model, and of what it declares, was not read, as far as readers say so."""
+def unread(model: Model, ledger: Ledger, said: Declared) -> Iterator[tuple[str, Because]]:
+    """What of a model, of its files, and of what it declares, was not read."""
     for problem in said.unread:
         yield problem.what, because("declaration-unread", error=problem.why)
     lost = [problem for problem in model.problems if problem.loses_tensors]
@@ -22,6 +23,12 @@ def unread(model: Model, said: Declared) -> Iterator[tuple[str, Because]]:
         named = {x.what: x.why for x in lost[:MOST_LOST]}
         n_more = max(0, len(lost) - MOST_LOST)
         yield "model", because("model-unread", tensors=named, n_more=n_more)
+    hidden = [file for file in ledger.files if not file.is_read]
+    if hidden and not lost:  # else that which is missing is named already
+        files = {file.file: file.unread for file in hidden[:MOST_LOST]}
+        reason = {"code": hidden[0].codes[-1], **hidden[0].data}
+        n_more = max(0, len(hidden) - MOST_LOST)
+        yield "bytes", because("bytes-unread", files=files, reason=reason, n_more=n_more)
     if model.sketched is not None:
         yield "sketch", because("sketch-only")
 

@@ -8,36 +8,38 @@ that says why: nothing is left out in silence.
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats import Model
 from weightkin.formats.adapter import adapter_of, base_beside
 from weightkin.formats.finder import (
     ADAPTERS,
+    CONFIGS,
     ONE_MODEL_KINDS,
     TRAINER_STATE,
     is_index,
     is_one_model,
     kind_of,
 )
+from weightkin.formats.ledger import files_of, files_of_tensors, stores_of, whole
 from weightkin.formats.source import base_and_adapter, open_pair
-from weightkin.formats.table import format_of, suffixes
+from weightkin.formats.table import format_of, holds_weights, suffixes
+from weightkin.policy.beside import Beside
 from weightkin.policy.claimed import is_own_model, lists_weights
-from weightkin.policy.contents import why_not_passed
-from weightkin.policy.covered import coverage_of, files_of
 from weightkin.policy.faults import tried
+from weightkin.records.accounting import FileBytes
+from weightkin.report.reasons import REASON_WORDS, in_words
 from weightkin.sketch.source import open_model
 from weightkin.sources.hub import SCHEME
-from weightkin.sources.local import KINDS, home_of
+from weightkin.sources.listing import everything_below
+from weightkin.sources.local import LocalFile
 from weightkin.text import shown, unreadable
 
-MAX_ENTRIES = 10_000  # entries of a folder and all below it
 MAX_NAMED_FILES = 20  # files of one folder that are named one by one
 MAY_HOLD = "may contain weights and cannot be checked"
 
@@ -51,7 +53,7 @@ class FoundSource:
     is_state: bool = False
 
 
-def models_of(source: str | Path) -> Iterator[FoundSource]:
+def models_of(source: str | Path, beside: Beside | None = None) -> Iterator[FoundSource]:
     """Open what a source names and, of a folder, all weights in and below it; reads headers only.
 
     Files that opening a folder does not read are models of their own. An adapter stands with its
@@ -59,7 +61,7 @@ def models_of(source: str | Path) -> Iterator[FoundSource]:
     holds no weights. A link is followed to a file inside the folder, or inside the cache of a hub
     that holds it, and nowhere else. After `MAX_ENTRIES` entries one error says that there are more.
     """
-    yield from _models(str(source), _Read())
+    yield from _models(str(source), _Read(beside or Beside()))
 
 
 def _models(text: str, read: _Read) -> Iterator[FoundSource]:
@@ -70,11 +72,12 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
         return
     if pair is not None:
         base, adapter = pair
-        yield _opened(text, read, partial(open_pair, base, adapter))
+        yield (found := _opened(text, read, partial(open_pair, base, adapter)))
+        if not os.path.lexists(adapter):
+            yield from _on_hub(found, read)
         yield from _models(base, read)
         if _is_folder(adapter):
             yield from _below(Path(adapter), read)
-        yield from _open(read)
     elif _is_folder(text):
         is_empty = True
         for found in _below(Path(text), read):
@@ -84,16 +87,29 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
             what = f"no model in it or below; supported are {', '.join(suffixes())}"
             yield FoundSource(text, unreadable(Path(text), what))
     else:
-        yield _opened(text, read)
-        yield from _open(read)
+        yield (found := _opened(text, read))
+        if text.startswith(SCHEME) or not os.path.lexists(text):
+            yield from _on_hub(found, read)
+
+
+def _on_hub(found: FoundSource, read: _Read) -> Iterator[FoundSource]:
+    """Files of a repository that were not opened and may hold weights."""
+    if isinstance(found.model, WeightkinError):
+        return
+    stores = stores_of(adapter_of(found.model.storage))
+    for folder, files in ((store.folder, store.files) for store in stores if store.folder):
+        for x in read.beside.on_hub(folder, {file.path for file in files}):
+            if not x.is_read:
+                why = f"{MAY_HOLD}: {_said(x.codes[0], x.data)}"
+                yield FoundSource(f"{found.source}:{x.file}", unreadable(folder.path / x.file, why))
 
 
 @dataclass(slots=True)
 class _Read:
-    """Files that models were read from: settled ones, and those of which a part was not read."""
+    """Files that models were read from: what of them was not read is a finding of the model."""
 
+    beside: Beside
     settled: set[Path] = field(default_factory=set)
-    partly: dict[Path, str] = field(default_factory=dict)  # why
     bases: dict[Path, None] = field(default_factory=dict)  # beside adapters, each once
 
     def note(self, model: Model) -> None:
@@ -104,29 +120,19 @@ class _Read:
         """
         storage = adapter_of(model.storage)
         files = files_of(storage)
-        weights = [file for file in files if kind_of(file.name)]
+        weights = [file for file in files if file.name not in CONFIGS]
         has_beside = any(_has_beside(file.name) for file in weights)
         is_one = len(weights) == 1 or any(is_index(file.name) for file in weights)
-        for file, why in coverage_of(storage).items():
+        for file in files_of_tensors(storage):
             if has_beside and is_own_model(file):
                 continue
             if has_beside or is_one or kind_of(file.name) in ONE_MODEL_KINDS:
-                self.partly.pop(_real(file), None)
-                if why and not model.is_partial:  # else what is missing is named already
-                    self.partly[_real(file)] = why
-                else:
-                    self.settled.add(_real(file))
+                self.settled.add(_real(file))
         self.settled |= {_real(file) for file in weights if is_index(file.name)}
 
     def is_settled(self, path: Path) -> bool:
         """Whether all of a file was read."""
         return _real(path) in self.settled
-
-    def open_questions(self) -> Iterator[tuple[Path, WeightkinError]]:
-        """Files of which more was left unread than what holds tensors together."""
-        for path, why in self.partly.items():
-            if path not in self.settled:
-                yield path, unreadable(path, why)
 
 
 def _is_folder(source: str) -> bool:
@@ -144,43 +150,17 @@ def _opened(source: str, read: _Read, how: Callable[[], Model] | None = None) ->
     return FoundSource(source, model)
 
 
-def _open(read: _Read) -> Iterator[FoundSource]:
-    yield from (FoundSource(str(path), error) for path, error in read.open_questions())
-    read.partly.clear()
-
-
 def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
     """The models of a folder and of all folders in it, then every file that is none."""
-    n, waiting, files = 0, [root], list[Path]()
-    while waiting:
-        folder = waiting.pop()
-        here: list[Path] = []
-        folders: list[Path] = []
-        try:
-            with os.scandir(folder) as scanned:
-                entries = sorted(islice(scanned, MAX_ENTRIES + 1 - n), key=lambda x: x.name)
-        except OSError as error:
-            why = f"cannot be listed ({error.strerror})"
-            yield FoundSource(str(folder), unreadable(folder, why))
-            continue
-        n += len(entries)
-        for entry in entries[: len(entries) - (n > MAX_ENTRIES)]:
-            path = folder / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(path)
-                continue
-            refused = _refused(path, root)
-            if refused is None:
-                here.append(path)
-            elif refused:
-                yield FoundSource(str(path), unreadable(path, f"not checked: {refused}"))
-        yield from _in_folder(folder, [x.name for x in here if kind_of(x.name)], read)
-        files += here
-        if n > MAX_ENTRIES:
-            what = f"more than {MAX_ENTRIES} entries, not all of them checked; name its folders"
-            yield FoundSource(str(root), unreadable(root, what))
-            break
-        waiting += reversed(folders)
+    files: list[Path] = []
+    for found in everything_below(root):
+        listed = read.beside.without(found, root)
+        for x in listed.refused:
+            why = f"not checked: {_said(x.code, x.data)}"
+            yield FoundSource(str(x.path), unreadable(x.path, why))
+        names = [path.name for path in listed.files if _is_weights(path)]
+        yield from _in_folder(listed.folder, names, read)
+        files += listed.files
     for base in read.bases:
         if not _real(base).is_relative_to(_real(root)):
             yield _opened(str(base), read)
@@ -188,22 +168,8 @@ def _below(root: Path, read: _Read) -> Iterator[FoundSource]:
     yield from _rest(files, read)
 
 
-def _refused(path: Path, root: Path) -> str | None:
-    """Why an entry that is no folder is not looked into; None for a file, "" if it is seen anyway.
-
-    Nothing is opened here, so that a pipe keeps nobody waiting.
-    """
-    try:
-        kind = path.stat().st_mode
-    except OSError as error:
-        return f"a link to nothing ({error.strerror})"
-    is_folder = stat.S_ISDIR(kind)
-    inside = _real(root) if is_folder else home_of(root)
-    if path.is_symlink() and not _real(path).is_relative_to(inside):
-        return "a link that leads outside the folder; name the file itself"
-    if is_folder:
-        return ""  # a link to a folder below the root, which is visited by its own name
-    return None if stat.S_ISREG(kind) else KINDS.get(stat.S_IFMT(kind), "not a file")
+def _said(code: str, data: Mapping[str, Any]) -> str:
+    return in_words(REASON_WORDS, code, data)
 
 
 def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[FoundSource]:
@@ -215,8 +181,16 @@ def _in_folder(folder: Path, names: Sequence[str], read: _Read) -> Iterator[Foun
         if isinstance(found.model, Model):
             yield found  # what is wrong with it is said of each file else
     for name in sorted(left, key=lambda x: (kind_of(x) == "trainer", _rank(x), x)):
-        if not read.is_settled(folder / name) and _real(folder / name) not in read.partly:
+        if not read.is_settled(folder / name):
             yield from _alone(folder, name, read)
+
+
+def _is_weights(path: Path) -> bool:
+    """Whether a file is weights by its name, or else by its first bytes."""
+    try:
+        return bool(kind_of(path.name)) or holds_weights(path.name, LocalFile(path))
+    except UnreadableModel:
+        return False  # it is looked at with the rest
 
 
 def _rank(name: str) -> int:
@@ -243,38 +217,26 @@ def _alone(folder: Path, name: str, read: _Read) -> Iterator[FoundSource]:
     is_model = isinstance(found.model, Model)
     if not is_model and is_index(name) and not lists_weights(path):
         return  # a text, looked at with the rest
-    if _real(path) not in read.partly:
-        read.settled.add(_real(path))  # opened, or named here
+    read.settled.add(_real(path))  # opened, or named here
     is_state = TRAINER_STATE.fullmatch(name) is not None
     yield FoundSource(found.source, found.model, is_state and (is_model or _is_passed(path)))
 
 
 def _is_passed(path: Path) -> bool:
-    try:
-        return not why_not_passed(path)
-    except UnreadableModel:
-        return False
+    return whole(path, path.name).is_read
 
 
 def _rest(files: Sequence[Path], read: _Read) -> Iterator[FoundSource]:
     """Files that were not opened and may hold weights; many of one folder are named together."""
-    questions = dict(read.open_questions())
-    by_folder: dict[Path, list[tuple[Path, str]]] = {}
+    by_folder: dict[Path, list[tuple[Path, FileBytes]]] = {}
     for path in files:
-        if error := questions.pop(_real(path), None):
-            yield FoundSource(str(path), error)
-        elif not read.is_settled(path):
-            try:
-                why = why_not_passed(path)
-            except UnreadableModel as unread:
-                yield FoundSource(str(path), unread)
-                continue
-            if why:
-                by_folder.setdefault(path.parent, []).append((path, why))
+        if not read.is_settled(path) and not (found := read.beside.look(path)).is_read:
+            by_folder.setdefault(path.parent, []).append((path, found))
     for folder, named in by_folder.items():
-        for path, why in named[:MAX_NAMED_FILES]:
-            yield FoundSource(str(path), unreadable(path, f"{MAY_HOLD}: {why}"))
+        for path, found in named[:MAX_NAMED_FILES]:
+            said = _said(found.codes[0], found.data)
+            error = unreadable(path, f"{MAY_HOLD}: {said}")
+            yield FoundSource(str(path), error)
         if more := named[MAX_NAMED_FILES:]:
             what = f"{len(more)} more files {MAY_HOLD}, first {shown(more[0][0].name)}"
             yield FoundSource(str(folder), unreadable(folder, what))
-    yield from (FoundSource(str(path), error) for path, error in questions.items())

@@ -5,15 +5,18 @@ Fields of records hold these values only where something filled them in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from weightkin.records.codes import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileBytes:
-    """Every byte of one file, in exactly one state; ``codes`` say why bytes were left out."""
+    """Every byte of one file, in exactly one state; ``codes`` say why bytes are not read, or what.
+
+    Of what was not opened, such as a file on a hub or a link, there is a code and no byte.
+    """
 
     file: str
     n_bytes: int
@@ -22,6 +25,13 @@ class FileBytes:
     not_weights: int
     unread: int
     codes: tuple[Reason, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)  # of the codes
+    is_opened: bool = True
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing of it is unread."""
+        return self.is_opened and not self.unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,11 @@ class Ledger:
 
     files: tuple[FileBytes, ...]
     n_parameters: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is unread."""
+        return all(file.is_read for file in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +68,12 @@ class Accounting:
     incomparable: Parameters
     unread: Parameters
     bytes_read: int
+
+    @property
+    def tested_share(self) -> float:
+        """Tested parameters among all."""
+        states = (self.tested, self.compared, self.incomparable, self.unread)
+        return self.tested.n / max(1, sum(state.n for state in states))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,7 @@ class Check(InOneLine):
     n_registered: int = 0
     alpha: float
     parameters: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # files that the policy says are not looked at
     seed: int = 0
     seconds: float = 0.0
     version: str = ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from weightkin.records.built import OneOf
+from weightkin.records.byte_codes import OF_BYTES
 
 Names = tuple[str, ...]
 Pattern = dict[str, Any]  # ``pattern``, one of `PATTERNS`, with its data
@@ -18,6 +19,8 @@ TestGroup = Literal["", "blind", "calibrated", "activations"]  # tests that some
 REASONS: Mapping[str, Names] = {
     # reading
     **dict.fromkeys(("unread", "error"), ("error",)),  # the second names what it is about itself
+    **dict.fromkeys(("program-text", "zip-entry", "unused-storage", "plain-values"), ()),
+    "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
@@ -36,6 +39,10 @@ REASONS: Mapping[str, Names] = {
     "first-experts": ("n",),
     "large-group": ("n",),
     "only-sketch": (),
+    "source-not-opened": (),
+    "registry-damaged": (),
+    **dict.fromkeys(("damaged-entry", "damaged-found", "damaged-job"), ("error",)),
+    "damaged-database": ("error",),
     "no-token-views": ("model", "scheme"),
     "weights-changed": (),
     "sketch-shows-nothing": ("reason",),
@@ -51,6 +58,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("non-finite-rows", "non-finite-sample"), ()),
     "non-finite-tensors": ("n", "n_tensors"),
     "zero-rows": (),
+    **dict.fromkeys(("no-tested-axis", "no-counterpart"), ()),
     # tests that would prove nothing
     "order-carries-meaning": ("a", "b"),
     "formula-behind": ("role", "rule", "model"),
@@ -101,6 +109,8 @@ REASONS: Mapping[str, Names] = {
     # families
     "no-weights": (),
     "too-many-alone": (),
+    "shared-part": ("parts",),
+    **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
     **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
@@ -154,6 +164,9 @@ EVIDENCE: Mapping[str, Names] = {
     "turned-rows": (),
     "rows-reordered": ("roles",),
     "one-holds-other": (),
+    "shared-networks": ("parts",),
+    "equal-after-rounding": ("dtype",),
+    "noise-bits": ("parent", "child"),
     "equal-sample": (),
     "equal-all": (),
     # merges
@@ -204,7 +217,7 @@ LOOSER = ("licence", "licence_class", "ancestor_licence", "ancestor_class")
 FINDINGS: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     # weights of another model
-    **dict.fromkeys(("forbidden", "forbidden-itself"), ()),
+    **dict.fromkeys(("forbidden", "forbidden-itself", "commons"), ()),
     "forbidden-above": ("through", "probability"),
     "forbidden-perhaps": ("relative",),
     "in-forbidden-family": ("family",),
@@ -234,6 +247,7 @@ FINDINGS: Mapping[str, Names] = {
     # what was not read
     "declaration-unread": ("error",),
     "model-unread": ("tensors", "n_more"),
+    "bytes-unread": ("files", "reason", "n_more"),
     "sketch-only": (),
     "source-unread": ("error",),
     "no-registry": ("rules",),
@@ -247,6 +261,7 @@ FindingCode = Annotated[str, OneOf("reason", FINDINGS)]
 NOTES: Mapping[str, Names] = {
     "text": ("text",),  # as an earlier version wrote it
     "digest-claimed": (),
+    "not-testable": ("share",),
     "same-contents": ("name", "id"),
     "other-contents": ("id", "digest", "added"),
 }

@@ -186,6 +186,7 @@ class Summary(InOneLine):
     incomplete: bool = False
     equal_share: float | None = None
     equal_basis: EqualBasis | None = None
+    tested_share: float | None = None  # of the parameters of the smaller model
     aligned: WhyAligned | None = None
     n_controls: int | None = None
     calibrated_pvalue: float | None = None
@@ -260,6 +261,7 @@ class Comparison(InNotebooks):
             incomplete=self.incomplete,
             equal_share=None if self.equal is None else self.equal.share,
             equal_basis=None if self.equal is None else self.equal.basis,
+            tested_share=None if self.accounting is None else self.accounting.tested_share,
             aligned=self._why_aligned if self.verdict == "aligned-only" else None,
             n_controls=None if x is None else x.n_controls,
             calibrated_pvalue=None if x is None else x.calibrated_pvalue,

@@ -32,6 +32,8 @@ class KindFacts:
         Parts may be made anew, so that two such models can lie far apart.
     disguise : int
         The model computes the same, its weights look otherwise; the largest number names an edge.
+    is_lineage : bool
+        What is shared makes relatives of the whole models, and not of a part alone.
     hub : str
         What the model tree of a hub calls it, "" where it has no word.
     """
@@ -42,6 +44,7 @@ class KindFacts:
     is_lossy: bool = False
     may_replace_parts: bool = False
     disguise: int = 0
+    is_lineage: bool = True
     hub: HubRelation = ""
 
 
@@ -57,6 +60,7 @@ KINDS: Mapping[str, KindFacts] = {
     "equal-on-sample": _EQUAL,
     "rounding": KindFacts(has_direction=False),
     "part": KindFacts(is_shown_by_values=True),
+    "shared-part": KindFacts(has_direction=False, is_shown_by_values=True, is_lineage=False),
     "cast": KindFacts(is_lossy=True, is_shown_by_values=True, hub="quantized"),
     "quantised": KindFacts(is_lossy=True, hub="quantized"),
     "noise": _LOSSY,
@@ -82,6 +86,11 @@ Kind = Annotated[str, OneOf("kind", KINDS)]
 def equal_kinds(kinds: Iterable[str]) -> list[str]:
     """Those of some kinds that say that nothing was changed."""
     return [kind for kind in kinds if KINDS[kind].is_equal]
+
+
+def is_lineage(kinds: Iterable[str]) -> bool:
+    """Whether models of some kinds are relatives as a whole."""
+    return all(KINDS[kind].is_lineage for kind in kinds)
 
 
 def disguises(kinds: Iterable[str]) -> list[str]:

@@ -25,7 +25,8 @@ from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.store import COLUMNS, opened, registered, writing
+from weightkin.registry.sealing import check, seal
+from weightkin.registry.store import COLUMNS, opened, writing
 from weightkin.registry.stores import store_of
 
 
@@ -79,7 +80,7 @@ def add_all(
     with opened(path, to_write=True, place=place) as connection:
         store = store_of(path, connection, to_write=True)
         for row in connection.execute(f"SELECT {COLUMNS} FROM models"):  # noqa: S608
-            registered(row)  # nothing is added to what was altered
+            check(f"the entry of model #{row[0]}", row[-1], *row[:-1])  # or nothing is added
         named = [full_name(str(source)) for source in sources]
         for name in (x for x in named if not is_text(x)):
             so_far.skipped.append(left_out(ascii(name), "name-no-text"))
@@ -166,10 +167,11 @@ class Item:
 def begin(connection: sqlite3.Connection, sources: Sequence[str]) -> int:
     """Write a job down before any of it is done."""
     with writing(connection):
-        job = connection.execute("INSERT INTO jobs(begun) VALUES (?)", (now(),)).lastrowid
+        job = connection.execute("INSERT INTO jobs(begun, seal) VALUES (?, '')", (now(),)).lastrowid
+        connection.execute("UPDATE jobs SET seal = sealed(id, begun, ended) WHERE id = ?", (job,))
+        rows = [(job, k, source, "waiting", "") for k, source in enumerate(sources)]
         connection.executemany(
-            "INSERT INTO items VALUES (?, ?, ?, 'waiting', '')",
-            [(job, k, source) for k, source in enumerate(sources)],
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", [(*row, seal(*row)) for row in rows]
         )
     return job or 0
 
@@ -177,13 +179,15 @@ def begin(connection: sqlite3.Connection, sources: Sequence[str]) -> int:
 def waiting(connection: sqlite3.Connection, job: int | None) -> list[Item]:
     """Items still to do, of all jobs, or of one: then with the other jobs they wait in as well."""
     found: dict[str, list[tuple[int, int]]] = {}
-    for source, *place in connection.execute(
-        "SELECT source, job, position FROM items WHERE state = 'waiting'"
+    for number, position, source, why, given in connection.execute(
+        "SELECT job, position, source, why, seal FROM items WHERE state = 'waiting'"
         " AND (? IS NULL OR source IN (SELECT source FROM items WHERE job = ?))"
         " ORDER BY job, position",
         (job, job),
     ):
-        found.setdefault(source, []).append((place[0], place[1]))
+        place = number, position
+        check(f"item {position} of job {number}", given, *place, source, "waiting", why)
+        found.setdefault(source, []).append(place)
     return [Item(source, tuple(places)) for source, places in found.items()]
 
 
@@ -191,8 +195,8 @@ def end(connection: sqlite3.Connection) -> None:
     """Close every job of which nothing waits any more."""
     with writing(connection):
         connection.execute(
-            "UPDATE jobs SET ended = ? WHERE ended IS NULL AND id NOT IN"
-            " (SELECT job FROM items WHERE state = 'waiting')",
+            "UPDATE jobs SET ended = ?1, seal = sealed(id, begun, ?1) WHERE ended IS NULL"
+            " AND id NOT IN (SELECT job FROM items WHERE state = 'waiting')",
             (now(),),
         )
 

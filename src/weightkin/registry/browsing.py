@@ -34,7 +34,9 @@ class Remembered:
     summary: Summary
 
 
-def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Page:
+def browse(
+    path: Path, text: str = "", *, start: int = 0, most: int = 50, hidden: bool = False
+) -> Page:
     """Models whose name or source holds a text, or of that number (``3`` or ``#3``), in order.
 
     Cost: one pass over the names; notes are looked up for the models returned alone.
@@ -49,13 +51,15 @@ def browse(path: Path, text: str = "", *, start: int = 0, most: int = 50) -> Pag
         How many of those found come before the first one returned.
     most : int
         How many are returned at most.
+    hidden : bool
+        Nothing is looked for in sources that are paths on this machine.
 
     Returns
     -------
     Page
         These models, and how many were found in all.
     """
-    where, values = _condition(text[:LONGEST_QUERY])
+    where, values = _condition(text[:LONGEST_QUERY], hidden=hidden)
     with opened(path, to_write=False) as connection:
         n = connection.execute(f"SELECT count(*) FROM models {where}", values).fetchone()[0]  # noqa: S608
         rows = connection.execute(
@@ -146,13 +150,14 @@ def _row(connection: sqlite3.Connection, number: int) -> tuple[object, ...] | No
     return row
 
 
-def _condition(text: str) -> tuple[str, tuple[object, ...]]:
+def _condition(text: str, *, hidden: bool) -> tuple[str, tuple[object, ...]]:
     if not text:
         return "", ()
     inside = "".join(f"\\{c}" if c in "%_\\" else c for c in text)
     like = f"%{inside}%"
-    where = "WHERE name LIKE ? ESCAPE '\\' OR source LIKE ? ESCAPE '\\' OR id = ?"
-    return where, (like, like, _number(text))
+    source = "source LIKE ? ESCAPE '\\'"
+    source = f"({source} AND instr(source, '/') > 1)" if hidden else source
+    return f"WHERE name LIKE ? ESCAPE '\\' OR {source} OR id = ?", (like, like, _number(text))
 
 
 def _number(text: str) -> int | None:

@@ -40,10 +40,15 @@ def check_texts(*texts: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that stands for something else: a number, a digest, a path, a hub's name."""
-    if name.startswith(RESERVED) or "/" in name:
-        what = f"not allowed as a name (it has a slash, or begins with {', '.join(RESERVED)})"
+    """Refuse a name that stands for something else: a number, a digest, a path, a hub's name.
+
+    A name from elsewhere has no control characters either, and is one part of a path.
+    """
+    if name.startswith(RESERVED) or set(name) & {"/", "\\"} or name in ("", ".", ".."):
+        what = f"not allowed as a name (it is a path, or begins with {', '.join(RESERVED)})"
         raise unreadable(shown(name), what)
+    if not name.isprintable():
+        raise unreadable(shown(name), "not allowed as a name (it has control characters)")
 
 
 def is_claimed(sketch: Sketch) -> bool:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from weightkin.records.registry import DeclaredParent, Relative, State, Step
 from weightkin.registry.placement import Placement
-from weightkin.registry.searching import Compared
+from weightkin.registry.proposing import Compared
 from weightkin.sources.hub import SCHEME
 
 

@@ -49,7 +49,10 @@ def recalled(
     ).fetchone()
     if row is None:
         return None
-    known = edge_evidence(row)
+    try:
+        known = edge_evidence(row)
+    except Altered:
+        return None  # it is found again, and written over
     if known.looked_at != "sketch":
         return None  # what was imported, or found in the weights, is not what is registered
     return known if known.verdict == "dependent" and known.alpha <= alpha else None

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from weightkin._version import __version__
-from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.records import note
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.claims import check_claim, check_texts
 from weightkin.registry.prepared import Prepared
-from weightkin.registry.sealed import SealedStore, with_mark
+from weightkin.registry.row_index import forget_index, share_in_reach, write_index
+from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import COLUMNS, registered, writing
 from weightkin.sketch import invariant, vectors
+
+SLOT = COLUMNS.split(", ").index("slot")
 
 
 def keep(
@@ -74,8 +74,8 @@ def keep(
         if old is None:
             connection.execute(
                 "INSERT INTO models(name, source, revision, digest, full_digest, added, parents,"
-                " licence, imported, claimed, slot, seal, version)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
+                " licence, imported, claimed, slot, seal)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
                 (
                     *values,
                     sketch.full_digest or "",
@@ -85,7 +85,6 @@ def keep(
                     imported,
                     int(what.claimed),
                     slot,
-                    __version__,
                 ),
             )
             _seal_last(connection)
@@ -96,11 +95,6 @@ def keep(
     if replaced:
         store.forget(slot, replaced)
     return kept
-
-
-def file_of(contents: str, scheme: str) -> str:
-    """Name of the file of a sketch."""
-    return f"{hashlib.sha256(f'{contents} {scheme}'.encode()).hexdigest()}{SKETCH_SUFFIX}"
 
 
 def forget(
@@ -135,12 +129,13 @@ def forget(
     if any(file != file_of(contents, scheme) for _, file, contents, scheme in found):
         raise Altered("the name of a sketch was changed by something other than weightkin")
     unused = [(slot, file) for slot, file, *_ in found]
-    less = -store.mark([slot for slot, _ in unused])
-    (mark,) = connection.execute("SELECT mark FROM totals").fetchone()
+    mark = store.mark_without([slot for slot, _ in unused])
+    for slot, _ in unused:
+        forget_index(connection, slot)
     connection.executemany("DELETE FROM contents WHERE slot = ?", [(slot,) for slot, _ in unused])
     connection.execute(
         "UPDATE totals SET n_models = n_models - ?, n_contents = n_contents - ?, mark = ?",
-        (len(ids), len(unused), with_mark(mark, less)),
+        (len(ids), len(unused), mark),
     )
     return unused
 
@@ -159,6 +154,8 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
         (model.source, model.id, model.id),
     ).fetchall()
     notes = [note("digest-claimed")] if model.claimed else []
+    share = share_in_reach(connection, int(str(row[SLOT])))
+    notes += [] if share is None else [note("not-testable", share=share)]
     notes += [note("same-contents", name=name, id=k) for name, k in same]
     notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
     return registered(row, tuple(notes))
@@ -204,8 +201,9 @@ def settle(
         The error; empty where there is none.
     """
     connection.executemany(  # what another process has settled meanwhile stays as it is
-        "UPDATE items SET state = ?, why = ? WHERE job = ? AND position = ? AND state = 'waiting'",
-        [(state, why, *place) for place in places],
+        "UPDATE items SET state = ?, why = ?, seal = sealed(job, position, source, ?, ?)"
+        " WHERE job = ? AND position = ? AND state = 'waiting'",
+        [(state, why, state, why, *place) for place in places],
     )
 
 
@@ -238,6 +236,7 @@ def _slot(
     names = (what.sketch.scheme.name, vectors.ALIGNED_VERSION, invariant.INVARIANT_VERSION)
     row = (slot, what.contents, file, *names, seals.sketch, seals.aligned, seals.invariant)
     connection.execute("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    write_index(connection, slot, what.sketch)
     connection.execute(
         "UPDATE totals SET n_contents = n_contents + 1, next_slot = next_slot + 1, mark = ?",
         (with_mark(mark, seals.mark),),

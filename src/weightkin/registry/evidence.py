@@ -28,7 +28,9 @@ from weightkin.registry.edges import (
     known_from,
     write_edges,
 )
+from weightkin.registry.known import known_of
 from weightkin.registry.layout import N_CONTENTS
+from weightkin.registry.schema import BEFORE
 from weightkin.registry.store import writing
 
 MAX_SEED = 1 << 62
@@ -44,8 +46,10 @@ def exported(connection: sqlite3.Connection) -> dict[str, Any]:
         {**dict(zip(keys, row[:-2], strict=True)), "evidence": written(edge_evidence(row))}
         for row in rows
     ]
-    record = kept_graph.stored(connection)
-    return {"comparisons": compared, "family": None if record is None else json.loads(record)}
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    known = None if version == BEFORE else kept_graph.stored(connection)
+    graph = None if known is None else json.loads(known.whole().to_json(None))
+    return {"comparisons": compared, "family": graph}
 
 
 def imported(
@@ -85,7 +89,7 @@ def imported(
         return []
     try:
         graph = FamilyGraph.from_json(json.dumps(record), f"{source}: family graph")
-        kept_graph.keep(connection, _renumbered(graph, models, source))
+        kept_graph.keep(connection, known_of(_renumbered(graph, models, source)))
     except UnreadableModel as error:
         return [unread("family graph", error)]
     return []

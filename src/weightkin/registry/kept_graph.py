@@ -1,17 +1,19 @@
-"""The family graph in the registry's file."""
+"""The family graph in the registry's file: its head, and a row for each family."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from weightkin._version import __version__
 from weightkin.records.family import FamilyGraph
 from weightkin.registry.entries import now
-from weightkin.registry.sealing import check, seal
+from weightkin.registry.known import KnownFamilies, Nodes, nodes_of
+from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import writing
 
 
-def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGraph | None:
+def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> KnownFamilies | None:
     """The graph in the file, if this version found it with these parameters.
 
     Parameters
@@ -23,30 +25,79 @@ def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> FamilyGr
 
     Returns
     -------
-    FamilyGraph or None
+    KnownFamilies or None
     """
-    record = stored(connection)
-    if record is None:
+    known = stored(connection)
+    if known is None:
         return None
-    graph = FamilyGraph.from_json(record, "the family graph in the file")
-    asked = (alpha, seed, __version__)
-    return graph if (graph.alpha, graph.seed, graph.version) == asked else None
+    head = known.head
+    is_of_now = (head.alpha, head.seed, head.version) == (alpha, seed, __version__)
+    return known if is_of_now else None
 
 
-def stored(connection: sqlite3.Connection) -> str | None:
-    """The graph in the file as it was written there, if there is one."""
+def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
+    """The graph in the file as it was written there, if there is one.
+
+    Families that are damaged are left out, and found again by the next question about them.
+    """
     row = connection.execute(
         "SELECT alpha, seed, version, found, record, seal FROM family"
     ).fetchone()
-    if row is None:
+    if row is None or row[-1] != seal(*row[:-1]):
         return None
-    check("the family graph", row[-1], *row[:-1])
-    return str(row[-2])
+    head = FamilyGraph.from_json(str(row[-2]), "the family graph in the file")
+    nodes: dict[int, Nodes] = {}
+    texts: dict[int, str] = {}
+    for number, listed, record, given in connection.execute(
+        "SELECT number, nodes, record, seal FROM families ORDER BY number"
+    ):
+        if given == seal(number, listed, record):
+            nodes[number] = _nodes(number, listed)
+            texts[number] = record
+    known = KnownFamilies(head, nodes, texts=texts, stamp=_stamp(connection))
+    if len(known.ids) < sum(map(len, nodes.values())):
+        raise Altered("two families have a node of one name")
+    return known
 
 
-def keep(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
-    """Put a graph into the file, in place of the one there."""
+def keep(connection: sqlite3.Connection, known: KnownFamilies) -> None:
+    """Put what is known into the file: only the families that changed, or all where it is new.
+
+    Nothing is written where another process changed the graph in the file meanwhile.
+    """
     with writing(connection):
+        if known.stamp and known.stamp != _stamp(connection):
+            return
+        there = {x for (x,) in connection.execute("SELECT number FROM families")}
+        gone = there - known.nodes.keys() if known.stamp else there
+        connection.executemany("DELETE FROM families WHERE number = ?", [(x,) for x in gone])
+        for graph in known.new.values():
+            _insert(connection, graph)
         connection.execute("DELETE FROM family")
-        row = (float(graph.alpha), graph.seed, graph.version, now(), graph.to_json(None))
+        head = known.head
+        row = (float(head.alpha), head.seed, head.version, now(), head.to_json(None))
         connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
+
+
+def _insert(connection: sqlite3.Connection, graph: FamilyGraph) -> None:
+    nodes = json.dumps([[x, list(ids)] for x, ids in nodes_of(graph)])
+    record = graph.to_json(None)
+    number = connection.execute(
+        "INSERT INTO families(nodes, record, seal) VALUES (?, ?, '')", (nodes, record)
+    ).lastrowid
+    given = seal(number, nodes, record)
+    connection.execute("UPDATE families SET seal = ? WHERE number = ?", (given, number))
+
+
+def _nodes(number: int, text: str) -> Nodes:
+    try:
+        return tuple((str(x), tuple(map(int, ids))) for x, ids in json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise Altered(f"the nodes of family {number} are not a list") from None
+
+
+def _stamp(connection: sqlite3.Connection) -> str:
+    """Another one whenever the graph in the file is another."""
+    head = connection.execute("SELECT seal FROM family").fetchone()
+    n, last = connection.execute("SELECT count(*), max(number) FROM families").fetchone()
+    return f"{head[0]} {n} {last}" if head else ""

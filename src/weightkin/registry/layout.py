@@ -13,8 +13,9 @@ from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import with_part
 from weightkin.records import Skipped, unread
 from weightkin.records.family import FamilyGraph, FamilyNode
-from weightkin.registry.members import Groups, may_hide
-from weightkin.registry.prepared import held_whole, weights_at_hand
+from weightkin.registry.known import KnownFamilies
+from weightkin.registry.members import may_hide
+from weightkin.registry.prepared import held_whole, source_of, weights_at_hand
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Scheme, Sketch
@@ -92,7 +93,8 @@ def laid_out(
         except UnreadableModel as error:
             lost.append(unread(name, error))
             continue
-        whole = weights_at_hand(sketch) if own.slot in hidden else held_whole(sketch)
+        where = source_of(own.models)
+        whole = weights_at_hand(sketch, where) if own.slot in hidden else held_whole(sketch)
         sources.append(replace(sketch if whole is None else whole, name=name))
     if names and not sources:
         first = lost[0].data["error"]
@@ -108,18 +110,18 @@ def laid_out(
 def laid_out_again(
     store: SealedStore,
     held: Mapping[int, Slot],
-    graph: FamilyGraph,
+    known: KnownFamilies,
     slots: Collection[int],
     newcomer: Newcomer | None = None,
 ) -> FamilyGraph:
-    """A graph with some contents, whole families with all that is new in them, computed anew.
+    """The families of some contents, with all that is new in them, computed anew.
 
     Parameters
     ----------
     store, held : SealedStore, mapping
         The sketches, and what every slot holds.
-    graph : FamilyGraph
-        Of the registry.
+    known : KnownFamilies
+        The graph of the registry.
     slots : collection of int
         What is computed.
     newcomer : Newcomer, optional
@@ -128,20 +130,22 @@ def laid_out_again(
     Returns
     -------
     FamilyGraph
-        Everything else as it was.
+        Without all that is known of others.
 
     Raises
     ------
     UnreadableModel
         None of the sketches can be read.
     """
-    names = _named(graph, held, slots)
+    graph = renumbered(known.part(held, slots), held)
+    taken = known.ids
+    names = _named(graph, held, slots, taken)
     is_more = newcomer is not None
     n, m = len(held) + is_more, len(names) + is_more
     share = m * (m - 1) / max(1, n * (n - 1)) if m > 1 else 1.0  # the level is paid for all pairs
     alpha = graph.alpha * min(1.0, share)
     part = laid_out(store, names, alpha=alpha, seed=graph.seed, newcomer=newcomer)
-    return with_part(graph, part, names)
+    return with_part(graph, part, names, taken)
 
 
 def renumbered(graph: FamilyGraph, held: Mapping[int, Slot]) -> FamilyGraph:
@@ -155,21 +159,12 @@ def renumbered(graph: FamilyGraph, held: Mapping[int, Slot]) -> FamilyGraph:
     return replace(graph, nodes=tuple(map(node, graph.nodes)))
 
 
-def groups_of(graph: FamilyGraph, held: Mapping[int, Slot]) -> Groups:
-    """Slots in a graph, each with all of its family."""
-    slot_of = {m.id: x.slot for x in held.values() for m in x.models}
-    numbers = {node.id: node.registered for node in graph.nodes}
-    found: dict[int, frozenset[int]] = {}
-    for members in graph.components:
-        slots = frozenset(slot_of[i] for x in members for i in numbers[x] if i in slot_of)
-        found |= dict.fromkeys(slots, slots)
-    return found
-
-
-def _named(graph: FamilyGraph, held: Mapping[int, Slot], slots: Collection[int]) -> dict[str, Slot]:
+def _named(
+    graph: FamilyGraph, held: Mapping[int, Slot], slots: Collection[int], ids: Collection[str]
+) -> dict[str, Slot]:
     """Some slots under the ids of their nodes, the others under ids that no node has."""
     node_of = {node.registered[0]: node.id for node in graph.nodes if node.registered}
-    taken = {node.id for node in graph.nodes}
+    taken = set(ids)
     found: dict[str, Slot] = {}
     for own in (held[slot] for slot in sorted(slots)):
         name = node_of.get(own.models[0].id)

@@ -15,8 +15,8 @@ from weightkin.errors import UnreadableModel
 from weightkin.lineage.growing import are_related
 from weightkin.lineage.proposed import LEAST_COSINE, N_NEAREST
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Halves, VectorBlock
+from weightkin.registry.proposing import LEAST_INVARIANT
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import LEAST_INVARIANT
 from weightkin.registry.slots import Sketches, Slot
 from weightkin.sketch import Sketch
 
@@ -84,7 +84,7 @@ def is_too_large(family: Collection[int]) -> bool:
 
 def may_hide(store: SealedStore, slots: Iterable[int]) -> set[int]:
     """Of some slots, those whose invariant vectors are alike and whose aligned ones are not."""
-    among = sorted(slots)
+    among = store.sound(sorted(slots))
     rows = {b.name: store.rows(b, among) for b, _ in LEAST}
     found: set[int] = set()
     for start in range(0, len(among), 1024):
@@ -119,8 +119,10 @@ class _Read(dict[int, Sketch]):
 
 
 def _near(store: SealedStore, held: Mapping[int, Slot], slot: int) -> Iterator[Near]:
-    """All that is near one slot, the nearest first."""
+    """All that is near one slot, the nearest first; nothing where that slot is damaged."""
     close: set[int] = set()
+    if not store.sound([slot]):
+        return
     for block, least in LEAST:
         at, cosine = store.nearest(block, _row(store, block, slot), N_NEAREST + 1)
         for other, c in zip(at.tolist(), cosine, strict=True):
@@ -131,8 +133,8 @@ def _near(store: SealedStore, held: Mapping[int, Slot], slot: int) -> Iterator[N
 
 def _near_any(store: SealedStore, new: set[int], group: frozenset[int]) -> Iterator[Near]:
     """Those of some slots that are near a member of a family, beside the nearest members."""
-    others, members = sorted(new), sorted(group)
-    if not others:
+    others, members = store.sound(sorted(new)), store.sound(sorted(group))
+    if not others or not members:
         return
     aligned, invariant = (
         np.asarray(store.rows(b, others), np.float32)

@@ -13,14 +13,16 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.growing import opened
 from weightkin.records.family import FamilyGraph
+from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Among
 from weightkin.registry.family import settled
-from weightkin.registry.layout import Newcomer, groups_of, laid_out, laid_out_again
+from weightkin.registry.known import KnownFamilies
+from weightkin.registry.layout import Newcomer, laid_out, laid_out_again, renumbered
 from weightkin.registry.members import is_too_large
 from weightkin.registry.placement import NodeFacts, Placed
 from weightkin.registry.prepared import Prepared, held_whole, weights_at_hand
+from weightkin.registry.proposing import Compared
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.searching import Compared
 from weightkin.registry.slots import Slot, unused
 from weightkin.sketch import Sketch
 
@@ -31,50 +33,51 @@ QUERY_NODE = "query"
 def place(
     store: SealedStore,
     held: Mapping[int, Slot],
-    graph: FamilyGraph,
+    known: KnownFamilies,
     query: Prepared,
     found: Compared,
-) -> tuple[Placed, FamilyGraph]:
+) -> tuple[Placed, KnownFamilies]:
     """Find a model in the graph of the registry, or lay its family out.
 
     Parameters
     ----------
     store, held : SealedStore, mapping
         The store of an open registry, and what every slot holds.
-    graph : FamilyGraph
-        What is known.
+    known : KnownFamilies
+        What is known of the graph.
     query, found : Prepared, Compared
         The model, and its relatives.
 
     Returns
     -------
-    Placed, FamilyGraph
-        No node where it has no relatives and is not registered; and the graph with the whole family
+    Placed, KnownFamilies
+        No node where it has no relatives and is not registered; and what is known with the family
         of the registered relatives, as far as that could be computed.
     """
-    near = [x for x in found.relatives if x.verdict == "dependent"]
+    near = [x for x in found.relatives if x.verdict == "dependent" and is_lineage(x.summary.kind)]
     related = {found.candidates[x.model.id].slot: x.looked_at == "weights" for x in near}
-    own = found.slot
-    known = groups_of(graph, held)
+    own = found.slot if found.slot in held else None  # its entry may be damaged
+    groups = known.groups(held)
     start = [] if own is None else [own]
-    start += [slot for slot in related if own not in known or slot not in known]
+    start += [slot for slot in related if own not in groups or slot not in groups]
     if not start:
-        return Placed(among="registry"), graph
+        return Placed(among="registry"), known
     try:
-        graph, family = settled(store, held, graph, start)
+        known, family = settled(store, held, known, start)
     except UnreadableModel:  # which the search has said already
-        return Placed(), graph
+        return Placed(), known
     if family is None or (own is None and is_too_large(family)):
-        return _among_nearest(store, held, query, found, related), graph
+        return _among_nearest(store, held, query, found, related), known
     if own is not None:
+        graph = renumbered(known.part(held, family), held)
         at = next((x.id for x in graph.nodes if held[own].ids[0] in x.registered), "")
-        return _placed(graph, at, held, query, found), graph
-    at = unused(QUERY_NODE, (node.id for node in graph.nodes))
+        return _placed(graph, at, held, query, found), known
+    at = unused(QUERY_NODE, known.ids)
     hidden = frozenset(slot for slot, is_hidden in related.items() if is_hidden)
-    newcomer = Newcomer(_source(query.sketch, at, is_hidden=bool(hidden)), hidden)
-    whole = laid_out_again(store, held, graph, family, newcomer)
+    newcomer = Newcomer(_source(query, at, is_hidden=bool(hidden)), hidden)
+    whole = laid_out_again(store, held, known, family, newcomer)
     at = next((x.id for x in whole.nodes if at in x.duplicates), at)
-    return _placed(whole, at, held, query, found), graph
+    return _placed(whole, at, held, query, found), known
 
 
 def _among_nearest(
@@ -88,7 +91,7 @@ def _among_nearest(
     chosen = dict(list(related.items())[:MOST_PLACED])
     hidden = frozenset(slot for slot, is_hidden in chosen.items() if is_hidden)
     names = {f"#{held[slot].models[0].id}": held[slot] for slot in chosen}
-    newcomer = Newcomer(_source(query.sketch, QUERY_NODE, is_hidden=bool(hidden)), hidden)
+    newcomer = Newcomer(_source(query, QUERY_NODE, is_hidden=bool(hidden)), hidden)
     request, n = found.request, max(2, found.n_scanned + (found.slot is None))
     m = len(names) + 1
     alpha = request.alpha * min(1.0, m * (m - 1) / (n * (n - 1)))  # paid for all pairs there are
@@ -119,7 +122,8 @@ def _placed(
     return Placed(graph, own, facts, behind, among)
 
 
-def _source(sketch: Sketch, name: str, *, is_hidden: bool) -> Sketch | Model:
+def _source(query: Prepared, name: str, *, is_hidden: bool) -> Sketch | Model:
     """What is computed: everything there is of a small model, the weights of a hidden one."""
-    model = weights_at_hand(sketch) if is_hidden else held_whole(sketch)
+    sketch, where = query.sketch, query.weights_at
+    model = weights_at_hand(sketch, where) if is_hidden else held_whole(sketch)
     return replace(sketch if model is None else model, name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.records import Skipped, left_out, unread
+from weightkin.records.registry import Registered
 from weightkin.registry.claims import is_claimed
 from weightkin.sketch import Scheme, Sketch, read_sketch, take_sketch
 from weightkin.sketch.invariant import N_INVARIANT, invariant_vector
@@ -38,6 +40,7 @@ class Prepared:
     invariant: Floats
     declared: Declared
     claimed: bool = False  # whether the digest is a mere claim of a sketch
+    weights_at: str | None = None  # where its weights are; None where only a file says so
 
 
 def prepare(source: str | Path | Model | Sketch) -> Prepared:
@@ -49,7 +52,8 @@ def prepare(source: str | Path | Model | Sketch) -> Prepared:
     if (sketch := sketch_behind(model)) is not None:
         return replace(of_sketch(sketch, said), claimed=is_claimed(sketch))
     sketch = take_sketch(model, Scheme.whole() if model.n_bytes <= WHOLE_UP_TO else Scheme())
-    return _prepared(replace(sketch, source=full_name_of(model)), model, said)
+    sketch = replace(sketch, source=full_name_of(model))
+    return replace(_prepared(sketch, model, said), weights_at=sketch.source)
 
 
 def of_sketch(sketch: Sketch, said: Declared, invariant: Floats | None = None) -> Prepared:
@@ -99,16 +103,22 @@ def held_whole(sketch: Sketch) -> Model | None:
     return model if model.sketched is None else None
 
 
-def weights_at_hand(sketch: Sketch) -> Model | None:
+def weights_at_hand(sketch: Sketch, source: str | None) -> Model | None:
     """The model, held whole or still where it was registered from."""
     whole = held_whole(sketch)
-    found = weights_of(sketch) if whole is None else whole
+    found = weights_of(sketch, source) if whole is None else whole
     return None if isinstance(found, Skipped) else found
 
 
-def weights_of(sketch: Sketch) -> Model | Skipped:
+def source_of(models: Iterable[Registered]) -> str | None:
+    """Where the weights of equal contents are; no file is believed that merely says where."""
+    return next((m.source for m in models if not m.imported and not m.claimed), None)
+
+
+def weights_of(sketch: Sketch, source: str | None) -> Model | Skipped:
     """The weights a model was registered from, or why they cannot be looked at."""
-    source = sketch.source
+    if source is None:
+        return left_out(sketch.name, "source-not-opened")
     repository, colon, file = source.removeprefix(SCHEME).partition(":")
     if source.startswith(SCHEME) and sketch.revision and not {"@", "+"} & set(source):
         source = f"{SCHEME}{repository}@{sketch.revision}{colon}{file}"

@@ -8,18 +8,20 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel
+from weightkin.evidence.reach import LEAST_TESTED, reachable_share
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
-from weightkin.records import left_out
+from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered, Search
-from weightkin.registry import entries, searching
+from weightkin.registry import entries, proposing
 from weightkin.registry.claims import is_path, is_text
 from weightkin.registry.placement import Placement
-from weightkin.registry.prepared import Prepared, of_sketch, prepare
-from weightkin.registry.searching import Compared
-from weightkin.registry.store import COLUMNS, opened
+from weightkin.registry.prepared import Prepared, of_sketch, prepare, source_of
+from weightkin.registry.proposing import Compared
+from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
+from weightkin.sketch import Sketch
 from weightkin.sketch.source import open_model
 from weightkin.text import shown, unreadable
 
@@ -49,22 +51,42 @@ def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Register
             (own.id,),
         ).fetchone()
         store = store_of(path, connection)
-        vector = searching.invariant_at(store, slot)
+        vector = proposing.invariant_at(store, slot)
         sketch = store.sketch(slot, file)
     sketch = replace(sketch, name=own.name, source=own.source, digest=own.digest)
-    return of_sketch(sketch, Declared(own.declared_parents, own.licence), vector), own
+    query = of_sketch(sketch, Declared(own.declared_parents, own.licence), vector)
+    return replace(query, weights_at=source_of([own])), own
 
 
-def named(connection: sqlite3.Connection, name: str) -> tuple[Registered, ...]:
-    """Registered models of a name, a number (``#3``, or ``3`` where it is one) or a source."""
+def named(
+    connection: sqlite3.Connection, name: str, *, is_checked: bool = True
+) -> tuple[Registered, ...]:
+    """Registered models of a name, a number (``#3``, or ``3`` where it is one) or a source.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry.
+    name : str
+        The name, number or source.
+    is_checked : bool
+        Refuse damaged entries; without it they are given as they stand, to be removed.
+
+    Returns
+    -------
+    tuple of Registered
+        In the order of their numbers.
+    """
     if not is_text(name) or "\0" in name:
         return ()
     digits = name.removeprefix("#")
     number = int(digits) if digits.isdecimal() and len(digits) <= MOST_DIGITS else -1
-    found = _where(connection, "id = ?", number)
-    if not found:
-        found = _where(connection, "name = ? OR source = ?", name, full_name(name))
-    return found
+    rows = _where(connection, "id = ?", number)
+    if not rows:
+        rows = _where(connection, "name = ? OR source = ?", name, full_name(name))
+    if not is_checked:
+        return tuple(registered(row, is_checked=False) for row in rows)
+    return tuple(entries.with_notes(connection, row) for row in rows)
 
 
 def _of_model(
@@ -72,22 +94,22 @@ def _of_model(
 ) -> tuple[Prepared, Registered | None]:
     model = source if isinstance(source, Model) else open_model(source)
     query = prepare(model)
-    slot = searching.slot_of(connection, query)
+    slot = proposing.slot_of(connection, query)
     if slot is None or not is_text(query.sketch.source):
         return query, None
     # a digest is a sample: the contents must be the same
-    found = _where(connection, "source = ? AND slot = ?", full_name_of(model), slot)
-    return query, found[-1] if found else None
+    rows = _where(connection, "source = ? AND slot = ?", full_name_of(model), slot)
+    return query, entries.with_notes(connection, rows[-1]) if rows else None
 
 
 def _where(
     connection: sqlite3.Connection, condition: str, *values: str | int
-) -> tuple[Registered, ...]:
-    rows = connection.execute(
+) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = connection.execute(
         f"SELECT {COLUMNS} FROM models WHERE {condition} ORDER BY id",  # noqa: S608
         values,
     ).fetchall()
-    return tuple(entries.with_notes(connection, row) for row in rows)
+    return rows
 
 
 def search_record(
@@ -130,5 +152,13 @@ def search_record(
         seed=found.request.seed,
         version=__version__,
         incomplete=query.sketch.is_partial or found.is_incomplete,
-        not_testable=None if query.sketch.anatomy.axes else left_out("", "no-axis"),
+        not_testable=_why_not_testable(query.sketch),
     )
+
+
+def _why_not_testable(sketch: Sketch) -> Skipped | None:
+    """Why no test of a model with any other would say enough, None where one may."""
+    if not sketch.anatomy.axes:
+        return left_out("", "no-axis")
+    share = reachable_share(sketch)
+    return left_out("", "share-too-small", share=share) if share < LEAST_TESTED else None

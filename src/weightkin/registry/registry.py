@@ -21,6 +21,7 @@ from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UsageError
 from weightkin.formats.write_guard import refuse_inside
+from weightkin.records import Skipped
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Adding, Registered, Search, Trace
@@ -33,9 +34,11 @@ from weightkin.registry import (
     queries,
     tracing,
     transfer_archive,
+    verifying,
 )
+from weightkin.registry.known import KnownFamilies
 from weightkin.registry.prepared import Prepared
-from weightkin.registry.searching import Request
+from weightkin.registry.proposing import Request
 from weightkin.registry.store import (
     COLUMNS,
     default_file,
@@ -69,7 +72,7 @@ class Registry:
     def __init__(self, path: str | Path | None = None, *, store: str | None = None) -> None:
         self.path = default_file() if path is None else check_path("path", path)
         self._store = check_kind("store", store, str | None, "a text such as lance:PATH")
-        self._before: FamilyGraph | None = None  # made by a fresh `trace`, and not kept
+        self._before: KnownFamilies | None = None  # found by a fresh `trace`, and not kept
 
     def __repr__(self) -> str:
         return f"<Registry {str(self.path)!r}>"
@@ -211,7 +214,7 @@ class Registry:
         """Search and place a model; what others can use is written down, unless all is fresh."""
         what = tracing.traced(self.path, query, request, self._before if request.fresh else None)
         if request.fresh:
-            self._before = what.graph
+            self._before = what.known
         else:
             tracing.remember(self.path, what)
         return what
@@ -240,11 +243,11 @@ class Registry:
         check_alpha(alpha)
         check_seed(seed)
         with opened(self.path, to_write=False) as connection:
-            graph, is_new = family.family(
+            graph, known = family.family(
                 self.path, connection, alpha=alpha, seed=seed, progress=progress
             )
-        if is_new:
-            write_if_free(self.path, partial(kept_graph.keep, graph=graph))
+        if known is not None:
+            write_if_free(self.path, partial(kept_graph.keep, known=known))
         return graph
 
     def list(self) -> tuple[Registered, ...]:
@@ -261,7 +264,7 @@ class Registry:
         with opened(self.path, to_write=True) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
-                gone = queries.named(connection, name)
+                gone = queries.named(connection, name, is_checked=False)
                 unused = entries.forget(store, connection, [model.id for model in gone])
             with writing(connection):  # under the lock: nobody adds these contents meanwhile
                 for slot, file in unused:
@@ -271,6 +274,10 @@ class Registry:
         if not gone:
             raise UsageError(f"{name}: no such model in {self.path}")
         return tuple(gone)
+
+    def verify(self) -> tuple[Skipped, ...]:
+        """All that is damaged: rows, vectors, sketches, counts. Every sketch is read."""
+        return tuple(verifying.damages(self.path))
 
     def export(self, file: str | Path) -> int:
         """Export the registry, without the weights, to one file; returns the number of models."""

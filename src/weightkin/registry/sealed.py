@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -10,13 +11,13 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.arrays import Floats, Ints
 from weightkin.errors import UnreadableModel
 from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.lineage.collection import contents_of
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
-from weightkin.registry.sealing import WORD, Altered, check, mark_of, seal
+from weightkin.registry.sealing import SLOTS_AT_ONCE, WORD, Altered, mark_of, seal
 from weightkin.scan import Bits, bits_of, rescored, scored
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import sketch_bytes
@@ -76,6 +77,7 @@ class SealedStore:
         self._connection = connection
         self._seen: dict[VectorBlock, set[int]] = {ALIGNED: set(), INVARIANT: set()}
         self._is_marked = False
+        self.damaged: set[int] = set()  # slots of which a vector is not as written, as far as seen
 
     def write(
         self, slot: int, contents: str, file: str, sketch: Sketch, vectors: tuple[Floats, Floats]
@@ -91,20 +93,35 @@ class SealedStore:
         """The ``k`` slots nearest to a vector, and their cosines, nearest first."""
         bits, rows = self._vectors(block)
         slots = self._known(rescored(bits, query))
-        self._check(block, rows, slots)
+        slots = slots[np.isin(slots, self.sound(slots.tolist(), [block]))]
         return scored(rows, slots, query, k)
 
     def rows(self, block: VectorBlock, slots: Sequence[int]) -> Halves:
-        """Vectors of some slots, in their order."""
+        """Vectors of some slots, in their order; raises `Altered` where one is damaged."""
         _, rows = self._vectors(block)
-        at = np.asarray(slots, dtype=np.int64)
-        self._check(block, rows, at)
-        return rows[at]
+        if len(self.sound(slots, [block])) < len(slots):
+            bad = min(self.damaged.intersection(slots))
+            what = f"the {block.name} vector {bad}"
+            raise Altered(f"{what} was changed by something other than weightkin")
+        return rows[np.asarray(slots, dtype=np.int64)]
+
+    def sound(
+        self, slots: Sequence[int], blocks: Sequence[VectorBlock] = (ALIGNED, INVARIANT)
+    ) -> list[int]:
+        """Those of some slots whose vectors are as they were written; others count as damaged."""
+        for block in blocks:
+            rows = self._vectors(block)[1]
+            self._check(block, rows, [x for x in slots if x not in self.damaged])
+        return [x for x in slots if x not in self.damaged]
 
     def sketch(self, slot: int, file: str) -> Sketch:
         """One sketch, as it was written; raises `UnreadableModel` for any other."""
         check = partial(self._check_sketch, slot, file)
-        return self._store.sketch(slot, checked_name(file), check)
+        sketch = self._store.sketch(slot, checked_name(file), check)
+        contents = contents_of(sketch)
+        if self._contents(slot)[0] != contents or file_of(contents, sketch.scheme.name) != file:
+            raise _changed(file)
+        return sketch
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:
         """The file of one sketch as it was written."""
@@ -116,19 +133,27 @@ class SealedStore:
         """Remove a sketch that nobody knows any more."""
         self._store.forget(slot, checked_name(file))
 
-    def mark(self, slots: Sequence[int]) -> int:
-        """What some slots add to the mark of all."""
+    def mark_without(self, slots: Sequence[int]) -> str:
+        """The mark of all but some slots; others that are damaged stay seen as such."""
         blocks = [self._vectors(block)[0] for block in (ALIGNED, INVARIANT)]
-        return mark_of(np.asarray(slots, dtype=np.int64), *blocks)
+        if self.damaged:
+            known = self._known(None)
+            left = known[~np.isin(known, [*slots, *self.damaged])]
+            return f"{mark_of(left, *blocks):016x}"
+        (mark,) = self._connection.execute("SELECT mark FROM totals").fetchone()
+        return with_mark(mark, -mark_of(np.asarray(slots, dtype=np.int64), *blocks))
 
     def _vectors(self, block: VectorBlock) -> tuple[Bits, Halves]:
         """All vectors, after the signs of all were held against their mark."""
         n, mark = self._connection.execute("SELECT next_slot, mark FROM totals").fetchone()
         if not self._is_marked:
             bits = [self._store.vectors(b, n)[0] for b in (ALIGNED, INVARIANT)]
-            if f"{mark_of(self._known(None), *bits):016x}" != mark:
-                raise Altered("search vectors were changed by something other than weightkin")
+            known = self._known(None)
+            if len(known) and known[-1] >= n:
+                raise Altered("totals was changed by something other than weightkin")
             self._is_marked = True
+            if f"{mark_of(known, *bits):016x}" != mark:
+                self._look_at_all(known.tolist())
         return self._store.vectors(block, n)
 
     def _known(self, among: Ints | None) -> Ints:
@@ -140,27 +165,54 @@ class SealedStore:
         known = np.fromiter((row[0] for row in found), np.int64)
         return known if among is None else among[np.isin(among, known)]
 
-    def _check(self, block: VectorBlock, rows: Halves, slots: npt.NDArray[np.int64]) -> None:
-        new = [slot for slot in slots.tolist() if slot not in self._seen[block]]
+    def _look_at_all(self, known: list[int]) -> None:
+        """Find what is damaged, slot by slot; all of it is in doubt where that is nothing."""
+        for block in (ALIGNED, INVARIANT):
+            bits, rows = self._vectors(block)
+            self._check(block, rows, known)
+            for start in range(0, len(known), SLOTS_AT_ONCE):
+                some = known[start : start + SLOTS_AT_ONCE]
+                is_other = (bits[some] != bits_of(rows[some])).any(axis=1)
+                self.damaged.update(x for x, other in zip(some, is_other, strict=True) if other)
+        if not self.damaged:
+            raise Altered("search vectors were changed by something other than weightkin")
+
+    def _check(self, block: VectorBlock, rows: Halves, slots: Sequence[int]) -> None:
+        """Note which vectors are not as they were written."""
+        new = [slot for slot in slots if slot not in self._seen[block]]
         for start in range(0, len(new), MOST_ASKED):
             some = new[start : start + MOST_ASKED]
             marks = ", ".join("?" * len(some))
             question = f"SELECT slot, contents, {SEAL_COLUMNS[block]} FROM contents"  # noqa: S608
             found = self._connection.execute(f"{question} WHERE slot IN ({marks})", some).fetchall()
             for slot, contents, given in found:
-                check(f"the {block.name} vector {slot}", given, slot, contents,
-                      rows[slot].tobytes())  # fmt: skip
+                if given != seal(slot, contents, rows[slot].tobytes()):
+                    self.damaged.add(slot)
             if len(found) != len(set(some)):
                 raise Altered("models were removed by something other than weightkin")
         self._seen[block].update(new)
 
     def _check_sketch(self, slot: int, file: str, data: bytes) -> None:
-        contents, given = self._connection.execute(
+        contents, given = self._contents(slot)
+        if seal(contents, file, data) != given:
+            raise _changed(file)
+
+    def _contents(self, slot: int) -> tuple[str, str]:
+        """Name of the contents of a slot, and the seal of their sketch."""
+        found: tuple[str, str] = self._connection.execute(
             "SELECT contents, sketch_seal FROM contents WHERE slot = ?", (slot,)
         ).fetchone()
-        if seal(contents, file, data) != given:
-            said = "the sketch was changed by something other than weightkin"
-            raise UnreadableModel(f"{file[:16]}…: {said}")
+        return found
+
+
+def file_of(contents: str, scheme: str) -> str:
+    """Name of the file of a sketch."""
+    return f"{hashlib.sha256(f'{contents} {scheme}'.encode()).hexdigest()}{SKETCH_SUFFIX}"
+
+
+def _changed(file: str) -> UnreadableModel:
+    said = "the sketch was changed by something other than weightkin"
+    return UnreadableModel(f"{file[:16]}…: {said}")
 
 
 def checked_name(file: str) -> str:

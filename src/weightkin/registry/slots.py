@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered
 from weightkin.registry.sealed import SealedStore
+from weightkin.registry.sealing import Altered
 from weightkin.registry.store import COLUMNS, registered
 from weightkin.sketch import Sketch
 
@@ -48,8 +48,28 @@ class Sketches(Mapping[str, Sketch]):
         return len(self.held)
 
 
-def slots_of(connection: sqlite3.Connection) -> dict[int, Slot]:
-    """What every slot holds, in order."""
+def slots_of(
+    connection: sqlite3.Connection, lost: Callable[[str], None] | None = None
+) -> dict[int, Slot]:
+    """What every slot holds, in order.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        An open registry.
+    lost : callable, optional
+        Given the number of every model whose entry is damaged.
+
+    Returns
+    -------
+    dict
+        Slots that hold something, by number.
+
+    Raises
+    ------
+    Altered
+        An entry is damaged, without ``lost``.
+    """
     columns = ", ".join(f"models.{c}" for c in COLUMNS.split(", "))
     models: dict[int, list[Registered]] = defaultdict(list)
     files: dict[int, str] = {}
@@ -57,19 +77,15 @@ def slots_of(connection: sqlite3.Connection) -> dict[int, Slot]:
         f"SELECT models.slot, contents.sketch, {columns} FROM models"  # noqa: S608
         " JOIN contents ON contents.slot = models.slot ORDER BY models.slot, models.id"
     ):
-        models[slot].append(registered(tuple(row)))
+        try:
+            models[slot].append(registered(tuple(row)))
+        except Altered:
+            if lost is None:
+                raise
+            lost(f"#{row[0]}")
+            continue
         files[slot] = file
-    return {slot: Slot(slot, tuple(x), files[slot]) for slot, x in models.items()}
-
-
-def lost_nodes(graph: FamilyGraph, held: Mapping[int, Slot]) -> set[str]:
-    """Nodes of a graph whose models are not registered any more, or hold something else."""
-    first = {x.models[0].id: x.models[0].digest for x in held.values()}
-    return {
-        node.id
-        for node in graph.nodes
-        if node.observed and (not node.registered or first.get(node.registered[0]) != node.digest)
-    }
+    return {slot: Slot(slot, tuple(x), files[slot]) for slot, x in models.items() if x}
 
 
 def unused(name: str, taken: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from weightkin.errors import UnusableRegistry, UsageError
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.registry.file_backend import FileStore
+from weightkin.registry.schema import place_of
 from weightkin.registry.sealed import SealedStore, Store
 from weightkin.registry.store import folder_of
 
@@ -61,11 +62,11 @@ def bare_store(path: Path, connection: sqlite3.Connection, *, to_write: bool = F
     UnusableRegistry
         The file names a place that cannot be one.
     """
-    (place,) = connection.execute("SELECT uri FROM place").fetchone() or ("",)
+    place = place_of(connection)
     if not place:
         return FileStore(folder_of(path), to_write=to_write)
     try:
-        where = address(str(place))
+        where = address(place)
     except UsageError as error:
         raise UnusableRegistry(f"{path}: {error}") from None
     from weightkin.registry.lance import LanceStore

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.lineage.descent import EdgePath, chance_of_all
+from weightkin.records import left_out
 from weightkin.records.descendants import Descendant, Descendants
-from weightkin.records.family import FamilyGraph
 from weightkin.registry import declarations, entries, family, kept_graph, placing, searching, slots
 from weightkin.registry.claims import is_text
+from weightkin.registry.known import KnownFamilies
 from weightkin.registry.placement import Placed
 from weightkin.registry.prepared import Prepared
-from weightkin.registry.searching import Compared, Request
+from weightkin.registry.proposing import Compared, Request
 from weightkin.registry.store import opened, write_if_free
 from weightkin.registry.stores import store_of
 
@@ -29,12 +30,12 @@ class Traced:
     placed: Placed
     matches: Mapping[str, Sequence[int]]  # models that each declared parent may mean
     first: str  # the one registered first
-    graph: FamilyGraph  # of the registry
+    known: KnownFamilies  # of the graph of the registry
     is_new: bool  # a family was computed
 
 
 def traced(
-    path: Path, query: Prepared, request: Request, before: FamilyGraph | None = None
+    path: Path, query: Prepared, request: Request, before: KnownFamilies | None = None
 ) -> Traced:
     """Search the relatives of a model, and place it among them.
 
@@ -46,8 +47,8 @@ def traced(
         The model.
     request : Request
         What is asked of the search.
-    before : FamilyGraph, optional
-        A graph of the registry that was made here and not written.
+    before : KnownFamilies, optional
+        What was found about the graph of the registry and not written.
 
     Returns
     -------
@@ -62,13 +63,15 @@ def traced(
         wanted = [*request.wanted, *(i for ids in matches.values() for i in ids)]
         wanted = [i for i in wanted if own is None or i != own.id]
         found = searching.search(store, connection, query, replace(request, wanted=wanted))
-        held = slots.slots_of(connection)
+        held = slots.slots_of(
+            connection, lambda what: found.lose(left_out(what, "registry-damaged"))
+        )
         old = family.current(connection, held, alpha=alpha, seed=seed, before=before)
-        placed, graph = placing.place(store, held, old, query, found)
+        placed, families = placing.place(store, held, old, query, found)
         known = [x.model for x in found.relatives] + ([own] if own is not None else [])
         first = entries.first_of(connection, known)
     found.relatives = [placed.related(x) for x in found.relatives]
-    return Traced(found, placed, matches, first, graph, is_new=graph is not old)
+    return Traced(found, placed, matches, first, families, is_new=families is not old)
 
 
 def remember(path: Path, what: Traced) -> None:
@@ -78,7 +81,7 @@ def remember(path: Path, what: Traced) -> None:
     if own is not None:
         writes.append(partial(searching.remember, own=own, found=what.found))
     if what.is_new:
-        writes.append(partial(kept_graph.keep, graph=what.graph))
+        writes.append(partial(kept_graph.keep, known=what.known))
     write_if_free(path, *writes)
 
 

@@ -14,6 +14,9 @@ import sqlite3
 import struct
 import time
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from weightkin.registry.blocks import INVARIANT
 from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text
 from weightkin.registry.entries import keep, now
 from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
+from weightkin.registry.schema import BEFORE
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
@@ -43,6 +47,16 @@ ARCHIVE_SCHEMA = "weightkin/registry-export/1"
 MAX_ARCHIVE_LISTING = 1 << 27  # bytes: about 60,000 models
 LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
 ROWS_AT_ONCE = 10_000
+DAMAGED = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)  # fmt: skip  (what zipfile raises for damaged files)
 PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
 
 
@@ -53,7 +67,10 @@ def export_to(path: Path, target: Path) -> int:
     refuse_inside(target)
     draft = target.with_name(f".{target.name}.part")
     try:
-        with opened(path, to_write=False) as connection, zipfile.ZipFile(draft, "w") as archive:
+        with (
+            opened(path, to_write=False, least=BEFORE) as connection,
+            zipfile.ZipFile(draft, "w") as archive,
+        ):
             models = _all(connection)
             store = store_of(path, connection)
             rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
@@ -109,14 +126,11 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     skipped: list[Skipped] = []
     if source.exists() and not source.is_file():
         raise UnreadableModel(f"{source}: not a file of `weightkin export` (not a regular file)")
-    try:
-        with (
-            zipfile.ZipFile(source) as archive,
-            opened(path, to_write=True, place=place) as connection,
-        ):
+    with _archive(source) as archive:
+        listing = _listed(archive, source)
+        with opened(path, to_write=True, place=place) as connection:
             store = store_of(path, connection, to_write=True)
             is_empty = connection.execute("SELECT count(*) FROM models").fetchone()[0] == 0
-            listing = _listed(archive, source)
             numbers: dict[int, Registered] = {}  # by those in the file
             for entry in listing["models"]:
                 name = shown(str(entry.get("name", ""))[:200])
@@ -128,8 +142,6 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
                 (added if is_new else known).append(model)
                 numbers[entry["id"]] = model
             skipped += evidence.imported(connection, listing, numbers, source, is_empty=is_empty)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, struct.error) as error:
-        raise UnreadableModel(f"{source}: not a file of `weightkin export` ({error})") from None
     return Adding(
         job=0,
         added=tuple(added),
@@ -138,6 +150,21 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
         seconds=round(time.perf_counter() - started, 3),
         version=__version__,
     )
+
+
+@contextmanager
+def _archive(source: Path) -> Iterator[zipfile.ZipFile]:
+    """An exported file, of which no byte counts twice: what it holds is no larger than itself."""
+    what = f"{source}: not a file of `weightkin export`"
+    try:
+        size = source.stat().st_size
+        archive = zipfile.ZipFile(source)
+    except (OSError, *DAMAGED) as error:
+        raise UnreadableModel(f"{what} ({error})") from None
+    with archive:
+        if sum(info.file_size for info in archive.infolist()) > size:
+            raise UnreadableModel(f"{what} (it holds more than its {size:,} bytes)")
+        yield archive
 
 
 def _all(connection: sqlite3.Connection) -> list[tuple[Registered, int, str]]:
@@ -189,7 +216,10 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
     is_plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ~PLAIN_FLAGS
     if not is_plain or info.file_size > most or info.file_size > info.compress_size:
         return None
-    return archive.read(info)
+    try:
+        return archive.read(info)
+    except (OSError, *DAMAGED):
+        return None
 
 
 def _import_one(

@@ -8,6 +8,7 @@ from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 from weightkin.text import counted, percent
 
+MOST_NAMED = 5  # files left out that are named
 DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
 
@@ -21,6 +22,11 @@ def check_lines(record: Check) -> list[str]:
         lines += _compared(model)
         for x in model.skipped:
             lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
+    if record.left_out:
+        first = ", ".join(map(printable, record.left_out[:MOST_NAMED]))
+        more = ", ..." if len(record.left_out) > MOST_NAMED else ""
+        files = counted(len(record.left_out), "file")
+        lines += ["", f"  left out by the policy: {files} ({first}{more})"]
     off = [rule for rule, level in record.rules.items() if level == "off"]
     lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
     policy = printable(record.policy) or "built-in levels"

@@ -139,6 +139,12 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "turned-rows": "all sampled values are equal; rows of queries and keys are in another order",
     "rows-reordered": lambda x: f"the same rows in another order: {', '.join(x['roles'])}",
     "one-holds-other": "every tensor of one model is in the other",
+    "shared-networks": lambda x: (
+        f"equal or alike: {', '.join(x['parts'])}; the rest shares nothing"
+    ),
+    "equal-after-rounding": "equal once both are rounded to {dtype}",
+    "noise-bits": "what {parent} holds beyond {child} looks like added noise, so it shows no "
+    "direction",
     "equal-sample": "all sampled values are equal",
     "equal-all": "all values are equal",
     "mixture": _mixture,

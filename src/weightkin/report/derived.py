@@ -91,7 +91,7 @@ def identical_words(details: Mapping[str, Any]) -> str:
     if "n_unread" not in details:
         return words
     n, first = details["n_unread"], details["first_unread"]
-    return f"{words}; {counted(n, 'tensor')} not read, such as {first}"
+    return f"{words}; {counted(n, 'item')} not read, such as {first}"
 
 
 def detail_words(key: str) -> str:

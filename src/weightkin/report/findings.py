@@ -172,6 +172,14 @@ def _together(x: Mapping[str, Any]) -> str:
     )
 
 
+def _bytes_unread(data: Mapping[str, Any]) -> str:
+    """Files that hold more than what was read of them."""
+    files = [f"{n:,} bytes of {shown(name)}" for name, n in data["files"].items()]
+    more = f" and {counted(data['n_more'], 'more file')}" if data["n_more"] else ""
+    reason = in_words(REASON_WORDS, str(data["reason"]["code"]), data["reason"])
+    return f"not read: {', '.join(files)}{more} ({reason})"
+
+
 def _unread(x: Mapping[str, Any]) -> str:
     named = "; ".join(f"{what}: {why}" for what, why in x["tensors"].items())
     more = f"; and {x['n_more']} more" if x["n_more"] else ""
@@ -186,6 +194,7 @@ def _untested(x: Mapping[str, Any]) -> str:
 FINDING_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "forbidden": "forbidden {evidence}",
+    "commons": "forbidden {other}: nothing is shared but what the policy lists under commons",
     "forbidden-itself": "forbidden {other}: the model itself: {found}",
     "forbidden-above": lambda x: (
         f"forbidden {x['other']}: an ancestor, by way of {' -> '.join(map(shown, x['through']))} "
@@ -259,6 +268,7 @@ FINDING_WORDS: Mapping[str, Words] = {
     ),
     "declaration-unread": "what the model declares could not be read: {error}",
     "model-unread": _unread,
+    "bytes-unread": _bytes_unread,
     "sketch-only": "a sketch, which contains only a sample of a model",
     "source-unread": "{error}",
     "no-registry": lambda x: f"no registry was given, but the policy has {', '.join(x['rules'])}",
@@ -270,6 +280,8 @@ FINDING_WORDS: Mapping[str, Words] = {
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "digest-claimed": "its digest is claimed by its sketch, not computed here",
+    "not-testable": "not testable: tests reach {share:.0%} of its parameters, so only equal values "
+    "are found",
     "same-contents": "identical to {name} (#{id}) on the sample",
     "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }

@@ -10,6 +10,7 @@ from weightkin.records.estimating import Estimate
 from weightkin.records.registry import Adding, Listing, Registered
 from weightkin.records.sketching import Sketching
 from weightkin.report.terminal import file_size, printable
+from weightkin.text import counted
 
 if TYPE_CHECKING:
     from weightkin.evidence.controls import Control
@@ -25,15 +26,26 @@ def adding_lines(record: Adding) -> list[str]:
 
 
 def listing_lines(record: Listing) -> list[str]:
-    """One line for each model, with what it declares."""
+    """One line for each model, with what it declares; those that no test reaches in the end."""
+    able = [m for m in record.models if not _is_untestable(m)]
+    others = [m for m in record.models if _is_untestable(m)]
+    head = [f"not testable ({counted(len(others), 'model')}):"] if others else []
+    return [*_listed(able), *head, *_listed(others)] or ["no models"]
+
+
+def _is_untestable(m: Registered) -> bool:
+    return any(note.code == "not-testable" for note in m.notes)
+
+
+def _listed(models: Sequence[Registered]) -> list[str]:
     lines = []
-    for m in record.models:
+    for m in models:
         parents = ", ".join(m.declared_parents)
         said = f"; declares {printable(parents)}" if parents else ""
         said += f"; licence {printable(m.licence)}" if m.licence else ""
         since = f"{m.added}, imported {m.imported}" if m.imported else m.added
         lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
-    return lines or ["no models"]
+    return lines
 
 
 def sketching_lines(record: Sketching) -> list[str]:

@@ -12,12 +12,20 @@ from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
 from weightkin.records import Skipped
-from weightkin.records.accounting import Ledger
+from weightkin.records.accounting import FileBytes, Ledger
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
-from weightkin.report.reasons import why
+from weightkin.report.reasons import REASON_WORDS, in_words, why
 from weightkin.report.terminal import file_size, printable
+from weightkin.text import counted
 
+STATES = {
+    "payload": "weights",
+    "container": "container",
+    "not_weights": "no weights",
+    "unread": "unread",
+}
+MOST_UNREAD = 5  # files that are named where not all are listed
 MODEL_SCHEMA = "weightkin/model/2"
 
 
@@ -58,7 +66,9 @@ class ModelRecord:
         return from_text(text, where, MODEL_SCHEMA, partial(built, ModelRecord))
 
 
-def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelRecord:
+def model_record(
+    model: Model, anatomy: Anatomy, model_digest: str, ledger: Ledger | None = None
+) -> ModelRecord:
     """Return what `show` prints of a model as a record.
 
     Parameters
@@ -69,6 +79,8 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
         Its own.
     model_digest : str
         Its digest.
+    ledger : Ledger, optional
+        Where the bytes of its files went.
 
     Returns
     -------
@@ -95,6 +107,7 @@ def model_record(model: Model, anatomy: Anatomy, model_digest: str) -> ModelReco
         skipped=tuple(not_read(Side(model, anatomy))),
         bytes_read=model.bytes_read,
         n_bytes=model.n_bytes,
+        ledger=ledger,
     )
 
 
@@ -114,6 +127,7 @@ def model_lines(record: ModelRecord) -> list[str]:
         f"  tensors  {len(record.tensors)}, {n_values:,} values{size}"
         f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
         f"  blocks   {stacks}",
+        *(_ledger_lines(record.ledger) if record.ledger else ()),
         "",
     ]
     shown: dict[tuple[str, str, str], list[int]] = {}
@@ -128,6 +142,32 @@ def model_lines(record: ModelRecord) -> list[str]:
     for problem in record.skipped:
         lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
+
+
+def _ledger_lines(ledger: Ledger) -> list[str]:
+    """Where all bytes went, by state, and which files are not all read."""
+    files = ledger.files
+    sums = [sum(getattr(x, state) for x in files) for state in STATES]
+    parts = [f"{n:,} {word}" for n, word in zip(sums, STATES.values(), strict=True) if n]
+    total = sum(x.n_bytes for x in files)
+    lines = [f"  files    {len(files)}, {total:,} bytes: {', '.join(parts) or 'none'}"]
+    open_ = [x for x in files if not x.is_read]
+    lines += [f"  unread   {_file_line(x)}" for x in open_[:MOST_UNREAD]]
+    if more := open_[MOST_UNREAD:]:
+        lines.append(f"  unread   {counted(len(more), 'more file')}; --files lists all")
+    return lines
+
+
+def file_lines(ledger: Ledger) -> list[str]:
+    """One line for each file."""
+    return [f"  {_file_line(x)}" for x in ledger.files]
+
+
+def _file_line(x: FileBytes) -> str:
+    parts = [f"{n:,} {word}" for state, word in STATES.items() if (n := getattr(x, state))]
+    said = "; ".join(in_words(REASON_WORDS, code, x.data) for code in x.codes)
+    head = f"{printable(x.file)}: {', '.join(parts) or 'not opened'}"
+    return f"{head} ({printable(said)})" if said else head
 
 
 def _symmetry(axis: Axis) -> str:

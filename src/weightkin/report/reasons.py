@@ -81,6 +81,11 @@ PATTERN_WORDS: Mapping[str, Words] = {
 }
 REASON_WORDS: Mapping[str, Words] = {
     **{code: "{error}" for code, names in REASONS.items() if names == ("error",)},
+    "program-text": "the text of a program",
+    "zip-entry": "an entry of the zip archive that torch does not write",
+    "unused-storage": "a storage that no tensor uses",
+    "text-elements": "elements that are texts",
+    "plain-values": "a pickle with many numbers or texts beside its tensors",
     "is-sketch": "already a sketch",
     "name-no-text": "the name is not valid UTF-8",
     "text": "{text}",
@@ -97,6 +102,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "damaged-entry": "damaged ({error}); remove it by its number and add the model again",
+    "damaged-found": "damaged ({error}); it is not used, and computed again by the next question",
+    "damaged-job": "damaged ({error}); give the sources of interrupted jobs to `add` again",
+    "damaged-database": "damaged ({error}); restore the registry with the folder beside it from a "
+    "copy, or add the models to a new one",
+    "registry-damaged": "its entry is damaged (see `weightkin verify --registry FILE`)",
+    "source-not-opened": "only an imported file or a sketch says where its weights are",
     "no-token-views": "the sketch of {model} ({scheme}) has no token views: sketch or add the "
     "model again",
     "weights-changed": "the weights have changed since it was registered",
@@ -119,6 +131,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "non-finite-sample": "non-finite values in the sample",
     "non-finite-tensors": "{n} of {n_tensors} tensors contain non-finite values and were left out",
     "zero-rows": "all rows read are zero",
+    "no-tested-axis": "on no axis that a test could use",
+    "no-counterpart": "nothing of its role in the other model",
     "order-carries-meaning": lambda x: f"the unit order is not random in either model {_both(x)}",
     "formula-behind": "{role}: values depend on the unit index ({rule}) in {model}, so they were "
     "probably initialised by a formula, which the other model may have used too",
@@ -178,6 +192,10 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-common-square": "no square matrix in common",
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
+    "shared-part": lambda x: (
+        f"they share {', '.join(map(shown, x['parts']))} and nothing else, so neither was made "
+        "from the other"
+    ),
     "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
     "absolute path",
     "several-of-name": lambda x: (
@@ -197,6 +215,36 @@ REASON_WORDS: Mapping[str, Words] = {
     "hub-part-read": "only a part was read from the hub",
     "equal-values": "{share:.0%} of the values read are the same, bit for bit, at their places",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
+    "settings": "settings in JSON",
+    "text-file": "text",
+    "picture": "a picture",
+    "vocabulary": "the vocabulary",
+    "trainer-state": "small state of a trainer",
+    "no-tensor": "belong to no tensor",
+    "not-blank": "padding that is not blank",
+    "too-dense": "more data than names, shapes and settings need",
+    "tensor-unread": "tensors that cannot be read",
+    "unknown-field": "fields that the format does not have",
+    "other-weights": "weights that were not opened",
+    "lfs-pointer": "a pointer of Git LFS: the file itself is not here",
+    "not-as-named": "not a file of the format that its name says",
+    "no-picture": "not an image, though its name says so",
+    "unknown-kind": "neither text nor of a known kind",
+    "unknown-large": "a file of {n_bytes:,} bytes of an unknown kind",
+    "format-unread": "{format}",
+    "begun-as": "{format}",
+    "json-large": "JSON of more parts than settings or a vocabulary have",
+    "json-broken": "not valid JSON, though its name says so",
+    "json-numbers": "JSON with numbers as weights have them",
+    "text-encoded": "mostly encoded bytes",
+    "text-dense": "a text as dense as encoded bytes",
+    "text-of-numbers": "a text that is mostly numbers",
+    "not-fetched": "not fetched from the hub",
+    "link-to-nothing": "a link to nothing ({error})",
+    "not-listed": "cannot be listed ({error})",
+    "link-outside": "a link that leads outside the folder; name the file itself",
+    "no-regular-file": "{kind}",
+    "more-entries": "more than {n} entries, not all of them checked; name its folders",
     "untested-could-hold": "{n_bytes:,} bytes could not be tested; that is enough to hold the "
     "forbidden model at four bits per parameter",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 from weightkin.records import Clue, Comparison, Note, Skipped
@@ -16,8 +17,10 @@ from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
-from weightkin.text import counted
+from weightkin.text import counted, shown
 
+NEARLY_ALL = 0.95  # share of tested parameters from which a verdict does not give it
+MOST_PARTS = 3  # that a headline names
 NOTHING = "nothing the two models have in common"
 ALIGNED = {
     "not-confirmed": "not confirmed on units outside the sample",
@@ -44,20 +47,37 @@ def _(x: Summary) -> str:
         return f"not testable: {why(x.reason) if x.reason else NOTHING}{_equal(x)}"
     p = pvalue_words(x.log10_pvalue)
     blocks = f", {counted(x.n_blocks, 'block')}" if x.n_blocks else ""
+    tested = _tested(x)
     if x.verdict == "aligned-only":
-        return f"aligned only ({p}{blocks}){f': {ALIGNED[x.aligned]}' if x.aligned else ''}"
+        return f"aligned only ({p}{blocks}{tested}){f': {ALIGNED[x.aligned]}' if x.aligned else ''}"
     if x.verdict == "no-evidence":
-        return f"no evidence of shared weights ({p}{blocks})"
+        return f"no evidence of shared weights ({p}{blocks}{tested})"
+    where = f"; in {parts_words(x.parts)}" if x.parts else ""
     if x.basis == "equal":
         is_rounded = "cast" in x.kind and "part" not in x.kind
         how = "; equal after rounding" if is_rounded else _equal(x)
-        return f"dependent ({', '.join(x.kind) or 'equal values'}{how})"
+        return f"dependent ({', '.join(x.kind) or 'equal values'}{where}{how})"
     if same := equal_kinds(x.kind):
-        tested = f"; {p}, {x.basis}{blocks}" if x.n_blocks else _equal(x)
-        return f"dependent ({same[0]}{tested})"
+        test = f"; {p}, {x.basis}{blocks}{tested}" if x.n_blocks else _equal(x)
+        return f"dependent ({same[0]}{test})"
     if x.basis == "calibrated":
-        return f"dependent (calibrated{_calibrated(x)})"
-    return f"dependent ({p}, {x.basis}{blocks})"
+        return f"dependent (calibrated{_calibrated(x)}{tested})"
+    return f"dependent ({p}, {x.basis}{blocks}{where}{tested})"
+
+
+def _tested(x: Summary) -> str:
+    """The tested share where it is not nearly all, rounded down."""
+    if x.tested_share is None or x.tested_share >= NEARLY_ALL:
+        return ""
+    return f"; {int(100 * x.tested_share)} % of parameters tested"
+
+
+def parts_words(parts: Sequence[str]) -> str:
+    """The parts that two models share, the first of many."""
+    more = (
+        f" and {counted(len(parts) - MOST_PARTS, 'part')} more" if len(parts) > MOST_PARTS else ""
+    )
+    return f"{', '.join(map(shown, parts[:MOST_PARTS]))}{more} only"
 
 
 def _calibrated(x: Summary) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
+from weightkin.report.accounting import accounting_lines
 from weightkin.report.derived import derivation_lines, token_view_lines
 from weightkin.report.reasons import why
 from weightkin.report.width import MARK
@@ -104,6 +105,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     lines += _outside(record)
     lines += token_view_lines(record)
     lines += _reach(record)
+    lines += accounting_lines(record.accounting)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
     lines += _next_commands(record)

@@ -10,7 +10,7 @@ from weightkin.anatomy.side import Side
 from weightkin.formats.memory import ArrayStorage
 from weightkin.formats.model import Model
 from weightkin.formats.source import open_model as open_whole
-from weightkin.formats.storage import SketchFound
+from weightkin.formats.storage import FileStorage, SketchFound
 from weightkin.sketch.file import sketch_in
 from weightkin.sketch.stand_in import run_of, stand_in
 
@@ -48,7 +48,12 @@ def open_model(source: str | Path) -> Model:
             stand_in(sketch),
             source=found.source,
             revision=None,
-            storage=ArrayStorage(arrays, found.file.bytes_touched, stamps),
+            storage=ArrayStorage(
+                arrays,
+                found.file.bytes_touched,
+                stamps,
+                FileStorage(found.contents.places, [found.file], found.contents.claims),
+            ),
             headers=found.contents.headers,
         )
 

@@ -22,6 +22,7 @@ from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.restrict_anatomy import cut_anatomy
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
+from weightkin.sketch.stand_in import held_by
 from weightkin.sketch.token_views import take_views, tokens_of
 from weightkin.sketch.tokens import NO_TOKENS
 from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_shape
@@ -83,6 +84,8 @@ def take_sketch(
     if model.sketched is not None:
         raise UsageError(f"{model.name}: already a sketch; give the model itself")
     scheme = scheme or Scheme()
+    if not with_full_digest and (held := held_by(model, scheme)) is not None:
+        return held
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
     keys = keys_of_samples({layout.name: layout.shape for layout in layouts})

@@ -1,12 +1,13 @@
 """Search vectors: a sketch becomes 1024 numbers whose inner products propose relatives.
 
 Every role's sampled values are normalised to one length in all, then projected by random signs that
-depend on the tensor's name, and on the row and column of the entry, alone. Two models that share
+depend on the tensor's role key, and on the row and column of the entry, alone: two publishers'
+names of one tensor make no difference. Two models that share
 weights have about the mean cosine of their roles; strangers 0 with a deviation of 1/32.
 
 Blind to whatever moves entries: permuted, rotated and otherwise disguised copies, narrower or
-shallower copies only as far as rows, columns and blocks stay in place, models whose tensors have
-other names. A vector proposes, it never concludes.
+shallower copies only as far as rows, columns and blocks stay in
+place. A vector proposes, it never concludes.
 
 References
 ----------
@@ -26,7 +27,7 @@ from weightkin.sketch.types import Sketch, SketchedTensor
 
 N_ALIGNED = 1024
 ALIGNED_VERSION = (
-    "wv1-aligned-1024-r32-c32"  # version, what it sees, its size, rows and columns of a tensor
+    "wv2-aligned-1024-r32-c32"  # version, what it sees, its size, rows and columns of a tensor
 )
 MAX_PROJECTED = 32  # rows and columns of each tensor that are projected
 
@@ -44,7 +45,7 @@ def search_vector(sketch: Sketch) -> Floats:
             rows, columns = _first(tensor.rows), _first(tensor.columns)
             x = tensor.values[np.ix_(rows, columns)].astype(np.float64)
             x = np.where(np.isfinite(x), x, 0.0).ravel()
-            at, signs = _places(tensor.stored_name, tensor.rows[rows], tensor.columns[columns])
+            at, signs = _places(tensor.name, tensor.rows[rows], tensor.columns[columns])
             part += np.bincount(at, weights=signs * x, minlength=N_ALIGNED)
             square += float(x @ x)
         total += part / np.sqrt(square) if square else 0.0

@@ -13,7 +13,6 @@ from weightkin.records import Comparison
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered, Search, Trace
-from weightkin.registry import browsing
 from weightkin.web.facts import ModelFacts, facts_of
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job, JobKind, JobState
@@ -87,12 +86,13 @@ class PairRequest:
 def seen(service: JobService, job: Job) -> JobSeen:
     """A job as it is told to visitors: without paths of this machine."""
     kept = {f.name: getattr(job, f.name) for f in fields(JobSeen) if hasattr(job, f.name)}
+    kept |= {name: service.said(kept[name]) for name in ("title", "said")}
     return JobSeen(**kept, is_young=service.is_young(job), page=f"/jobs/{job.id}")
 
 
 def model_or_404(service: JobService, number: int) -> Registered:
     """A registered model by its number."""
-    model = browsing.one(service.registry, number)
+    model = service.model(number)
     if model is None:
         raise HTTPException(404, f"#{number}: no such model")
     return model
@@ -117,7 +117,7 @@ def listing(service: JobService, text: str, page: int, size: int) -> ListingAnsw
     ListingAnswer
         The models, and how many pages there are.
     """
-    found = browsing.browse(service.registry, text, start=(page - 1) * size, most=size)
+    found = service.models(text, start=(page - 1) * size, most=size)
     n_pages = max(1, math.ceil(found.n_found / size))
     return ListingAnswer(n_found=found.n_found, page=page, n_pages=n_pages, models=found.models)
 
@@ -167,7 +167,7 @@ def router(service: JobService) -> APIRouter:
     @api.get("/models/{number}", tags=["models"], responses=_answers(404))
     def model(number: Number) -> ModelFacts:
         """One registered model, with what its sketch shows."""
-        return facts_of(service.registry, model_or_404(service, number))
+        return facts_of(service, model_or_404(service, number))
 
     @api.get("/models/{number}/trace", tags=["models"], responses=_answers(404, model=Trace))
     def trace(number: Number) -> Response:
@@ -241,7 +241,7 @@ def router(service: JobService) -> APIRouter:
         found = job_or_404(service, number)
         if found.state != "done":
             raise HTTPException(409, f"job {number} is {found.state}; only a done one has a record")
-        return Response(service.jobs.record(number), media_type=JSON)
+        return Response(service.record(number), media_type=JSON)
 
     @api.post("/jobs/{number}/cancel", tags=["jobs"], responses=_answers(403, 404, 409))
     def cancel(number: JobNumber) -> JobSeen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -37,7 +38,11 @@ TITLES = {  # of pages that say why something was not done; others have the usua
 
 
 def make_app(
-    service: JobService, *, names: frozenset[str] = frozenset(), token: str = ""
+    service: JobService,
+    *,
+    names: frozenset[str] = frozenset(),
+    token: str = "",
+    has_visitors: bool = False,
 ) -> RequestGuard:
     """Everything that answers, behind its guard.
 
@@ -49,12 +54,15 @@ def make_app(
         Host names to answer to, beside addresses.
     token : str
         What visitors have to show; empty: nothing.
+    has_visitors : bool
+        Others than the owner come, who see no folders; so it is in any case where there is a token.
 
     Returns
     -------
     RequestGuard
         The ASGI application.
     """
+    service = replace(service, has_visitors=has_visitors or bool(token))
     templates = pages.Templates(has_token=bool(token))
     app = FastAPI(
         title="weightkin",
@@ -71,6 +79,7 @@ def make_app(
 
     async def problem(request: Request, error: Exception) -> Response:
         status, text = _words(error)
+        text = service.said(text)
         headers = {"retry-after": "5"} if status == 429 else {}
         if isinstance(error, HTTPException):
             headers |= dict(error.headers or {})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
+from weightkin.web.job_service import JobService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,12 @@ class ModelFacts:
     why: str = ""
 
 
-def facts_of(path: Path, model: Registered) -> ModelFacts:
+def facts_of(service: JobService, model: Registered) -> ModelFacts:
     """Look a model up. Cost: its sketch is read, a few milliseconds for each MB."""
     try:
-        sketch = browsing.sketch_of(path, model)
+        sketch = browsing.sketch_of(service.registry, model)
     except UnreadableModel as error:
-        return ModelFacts(model=model, why=str(error))
+        return ModelFacts(model=model, why=service.said(str(error)))
     if sketch is None:
         return ModelFacts(model=model, why="its sketch is gone")
     dtypes = Counter(tensor.dtype for tensor in sketch.tensors.values())

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
-from weightkin.registry import browsing
 from weightkin.report.html.graph import graph_view
 from weightkin.report.html.graph_model import (
     DrawnEdge,
@@ -80,7 +79,7 @@ class Families:
         """One edge of a graph."""
         if job.kind != "family" or job.state != "done":
             return None
-        drawn = self._drawn(job, self._service.jobs.record(job.id))
+        drawn = self._drawn(job, self._service.record(job.id))
         return _row(drawn, number) if number < len(drawn.edges) else None
 
     def table(self, drawn: DrawnFamily, kind: str, sure: str, page: int) -> Table:
@@ -126,7 +125,7 @@ class Families:
     def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:
         """What models say of themselves, where it names another node and closes no circle."""
         at = {k: node.id for node in graph.nodes for k in node.registered}
-        page = browsing.browse(self._service.registry, most=MOST_DECLARED)
+        page = self._service.models("", start=0, most=MOST_DECLARED)
         by_name: dict[str, str] = {}
         for model in page.models:
             if model.id in at:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,18 +15,58 @@ from weightkin.report.terminal import printable
 from weightkin.web.jobs import Job, JobKind, Jobs
 from weightkin.web.running import Runner
 from weightkin.web.uploads import check_head, keep, place_of
+from weightkin.web.visitors import ABSOLUTE, shown_model, shown_record, shown_text
 
 LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
 class JobService:
-    """A registry with the jobs on it and the folder for uploads."""
+    """A registry with the jobs on it and the folder for uploads.
+
+    With ``has_visitors`` no folder of this machine is shown.
+    """
 
     registry: Path
     jobs: Jobs
     runner: Runner
     uploads: Path
+    has_visitors: bool = False
+
+    def model(self, number: int) -> Registered | None:
+        """The registered model of a number, if there is one."""
+        found = browsing.one(self.registry, number)
+        return None if found is None else self.shown(found)
+
+    def models(self, text: str, *, start: int, most: int) -> browsing.Page:
+        """Registered models with a text in their name or source, or of that number."""
+        hidden = self.has_visitors
+        found = browsing.browse(self.registry, text, start=start, most=most, hidden=hidden)
+        return replace(found, models=tuple(map(self.shown, found.models)))
+
+    def meant(self, text: str) -> tuple[Registered, ...]:
+        """Registered models of exactly this name, source or number; visitors know no paths."""
+        if self.has_visitors and ABSOLUTE.match(text):
+            return ()
+        return tuple(map(self.shown, browsing.named(self.registry, text)))
+
+    def remembered(self, model: Registered) -> tuple[browsing.Remembered, ...]:
+        """What earlier searches found between a model and others."""
+        found = browsing.remembered(self.registry, model)
+        return tuple(replace(x, model=self.shown(x.model)) for x in found)
+
+    def record(self, number: int) -> str:
+        """The record of a job that is done."""
+        text = self.jobs.record(number)
+        return shown_record(text) if self.has_visitors else text
+
+    def shown(self, model: Registered) -> Registered:
+        """A model as it may be seen here."""
+        return shown_model(model) if self.has_visitors else model
+
+    def said(self, text: str) -> str:
+        """A sentence as it may be seen here."""
+        return shown_text(text) if self.has_visitors else text
 
     def asked(self, **asked: object) -> dict[str, Any]:
         """What a job about this registry needs to know."""
@@ -81,7 +121,7 @@ class JobService:
     def answered(self, kind: JobKind, **asked: object) -> tuple[Job, str] | None:
         """The newest answer to this with its record."""
         job = self.jobs.latest(kind, self.asked(**asked), done=True)
-        return None if job is None else (job, self.jobs.record(job.id))
+        return None if job is None else (job, self.record(job.id))
 
     def is_young(self, job: Job) -> bool:
         """Whether nothing was added or removed since a job was asked."""

@@ -261,7 +261,7 @@ class Jobs:
         )
         names = JOB_COLUMNS.split(", ")
         found = (dict(zip(names, row, strict=True)) for row in rows)
-        return [Job(**{**row, "asked": json.loads(row["asked"])}) for row in found]
+        return [Job(**{**row, "asked": _asked(row["asked"])}) for row in found]
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -279,6 +279,15 @@ class Jobs:
             raise UnusableRegistry(f"{self._path}: the jobs cannot be used ({error})") from None
         except sqlite3.DatabaseError as error:
             raise UnusableRegistry(f"{self._path}: the jobs cannot be used ({error})") from None
+
+
+def _asked(text: str) -> dict[str, Any]:
+    """What was asked; nothing where the text is not what was written."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def now() -> str:

@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from weightkin.records import Comparison
 from weightkin.records.descendants import Descendants
 from weightkin.records.registry import Registered, Search, Trace
-from weightkin.registry import browsing
 from weightkin.report import html
 from weightkin.report.html.environment import environment, static_bytes
 from weightkin.web.api import job_or_404, listing, model_or_404, seen
@@ -98,11 +97,11 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
         trace = Trace.from_json(answer[1]) if answer else None
         return templates.page(
             "model.html",
-            facts=facts_of(service.registry, known),
+            facts=facts_of(service, known),
             trace=trace,
             job=_latest(service, service.latest("trace", model=number)),
             asked=seen(service, answer[0]) if answer else None,
-            remembered=browsing.remembered(service.registry, known) if answer is None else (),
+            remembered=service.remembered(known) if answer is None else (),
         )
 
     @pages.post("/models/{number}/trace")
@@ -188,14 +187,14 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             return _to(f"/models/{found.asked['model']}/descendants")
         if found.kind == "family":
             return _to("/family")
-        text = service.jobs.record(number)
+        text = service.record(number)
         kind = Search if found.kind == "search" else Comparison
         command = "weightkin search SKETCH" if found.kind == "search" else ""
         return templates.page(
             "result.html",
             job=seen(service, found),
             body=html.body(kind.from_json(text), command=command, is_served=True),
-            pair=[browsing.one(service.registry, found.asked[x]) for x in "ab" if x in found.asked],
+            pair=[service.model(found.asked[x]) for x in "ab" if x in found.asked],
             record_data=json.loads(text),
         )
 
@@ -261,7 +260,7 @@ def _latest(service: JobService, job: Job | None) -> object:
 def _meant(service: JobService, text: str) -> tuple[Registered, ...]:
     """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
     numbered = NUMBERED.fullmatch(text.strip())
-    return browsing.named(service.registry, numbered[1] if numbered else text.strip())
+    return service.meant(numbered[1] if numbered else text.strip())
 
 
 def _problem(models: tuple[Registered, ...]) -> str:

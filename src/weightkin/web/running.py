@@ -32,13 +32,22 @@ class Runner:
         Jobs that run at once.
     after : callable
         Called whenever a job is over, however it ended.
+    is_ours : callable
+        Whether a job is done here; another one fails.
     """
 
     def __init__(
-        self, jobs: Jobs, work: Work, n_slots: int = 1, after: Callable[[], None] = lambda: None
+        self,
+        jobs: Jobs,
+        work: Work,
+        n_slots: int = 1,
+        *,
+        after: Callable[[], None] = lambda: None,
+        is_ours: Callable[[Job], bool] = lambda _: True,
     ) -> None:
         self._jobs = jobs
         self._work = work
+        self._is_ours = is_ours
         self._after = after
         multiprocessing.get_context("forkserver").set_forkserver_preload([work.__module__])
         self._running: dict[int, Process] = {}
@@ -114,6 +123,8 @@ class Runner:
 
     def _run(self, job: Job) -> Answered | Ended:
         """Give a job to a process of its own, and wait for the answer."""
+        if not self._is_ours(job):
+            return Answered(Lost("this job was asked of another registry"))
         try:
             process = Process(self._work)
         except (EOFError, OSError) as error:

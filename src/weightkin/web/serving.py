@@ -26,7 +26,7 @@ from weightkin.web.guard import MOST_HEAD, RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Jobs
 from weightkin.web.running import Runner, Work
-from weightkin.web.uploads import tidy
+from weightkin.web.uploads import is_about, tidy
 from weightkin.web.work import work
 
 MOST_PORT = 65535
@@ -77,7 +77,8 @@ def serve(
         service = stack.enter_context(open_desk(registry, work=work, workers=workers))
         token = "" if is_loopback(host) else secrets.token_urlsafe(32)
         known = frozenset(x.lower() for x in (*names, host, "localhost"))
-        config = configured(make_app(service, names=known, token=token))
+        app = make_app(service, names=known, token=token, has_visitors=bool(names))
+        config = configured(app)
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         if token:
@@ -139,7 +140,8 @@ def open_desk(registry: Path, *, work: Work = work, workers: int = 1) -> Iterato
         stack.callback(jobs.close)
         tidying = partial(tidy, uploads, jobs)
         tidying()  # what was left by a server that was killed
-        runner = Runner(jobs, work, workers, tidying)
+        is_ours = partial(is_about, registry.resolve(), uploads)
+        runner = Runner(jobs, work, workers, after=tidying, is_ours=is_ours)
         stack.callback(runner.close)
         yield JobService(registry.resolve(), jobs, runner, uploads)
 

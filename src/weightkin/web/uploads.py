@@ -10,7 +10,7 @@ from typing import BinaryIO
 from weightkin.errors import UnreadableModel, UnusableRegistry
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.formats.model import SKETCH_KEY
-from weightkin.web.jobs import Jobs
+from weightkin.web.jobs import Job, Jobs
 
 UPLOAD_CHUNK = 1 << 20
 MOST_HEADER = 32 << 20  # bytes of the header of an uploaded sketch
@@ -28,6 +28,17 @@ def place_of(uploads: Path, file: BinaryIO) -> Path:
 def clean_of(upload: Path, job: int) -> Path:
     """Where a job puts an upload without its source: a place of its own."""
     return upload.parent / "clean" / f"{job}{SKETCH_SUFFIX}"
+
+
+def upload_of(job: Job) -> Path:
+    """The upload that a job names, wherever that is."""
+    return Path(str(job.asked.get("upload", "")))
+
+
+def is_about(registry: Path, uploads: Path, job: Job) -> bool:
+    """Whether a job asks for this registry and an upload to it: a file of jobs may be another's."""
+    is_here = job.kind != "search" or upload_of(job) == uploads / upload_of(job).name
+    return is_here and job.asked.get("registry") == str(registry)
 
 
 def keep(file: BinaryIO, target: Path) -> None:
@@ -49,7 +60,7 @@ def keep(file: BinaryIO, target: Path) -> None:
 def tidy(uploads: Path, jobs: Jobs) -> None:
     """Remove every file that no job needs which waits or runs."""
     with jobs.changed:  # no upload comes between its file and its job
-        asked = [(Path(j.asked["upload"]), j.id) for j in jobs.unfinished() if j.kind == "search"]
+        asked = [(upload_of(j), j.id) for j in jobs.unfinished() if j.kind == "search"]
         needed = {path.name for path, _ in asked}
         clean = {clean_of(path, number).name for path, number in asked}
         for path in uploads.rglob("*"):

@@ -22,6 +22,7 @@ from weightkin._version import __version__
 from weightkin.records import Effect
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import equal_kinds
+from weightkin.report.accounting import accounting_facts
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.findings import advice
@@ -54,6 +55,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "command": lambda text: escape(cut(text, LONGEST_COMMAND)),
         "short": short,
         "unbroken": _unbroken,
+        "accounting": accounting_facts,
         "number": format,
         "counted": counted,
         "size": file_size,

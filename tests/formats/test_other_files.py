@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.formats.handmade import mapping, program, torch_file
-from weightkin.policy.contents import why_not_passed
+from weightkin.formats.other_files import judged
+from weightkin.sources.local import LocalFile
 
 NOISE = np.random.default_rng(3).standard_normal(60_000).astype(np.float32)
 RAW = NOISE.tobytes()
@@ -114,6 +115,10 @@ NAMED = {
 }
 
 
+def state(path):
+    return judged(LocalFile(path)).state
+
+
 def put(folder, name, contents):
     path = folder / name
     path.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
@@ -122,20 +127,20 @@ def put(folder, name, contents):
 
 @pytest.mark.parametrize("name", PASSED)
 def test_what_shows_that_it_holds_no_weights_is_passed_over(tmp_path, name):
-    assert why_not_passed(put(tmp_path, name, PASSED[name])) == ""
+    assert state(put(tmp_path, name, PASSED[name])) == "not-weights"
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_everything_else_is_named(tmp_path, name):
-    assert why_not_passed(put(tmp_path, name, NAMED[name]))
+    assert state(put(tmp_path, name, NAMED[name])) == "unread"
 
 
 def test_the_vocabulary_of_the_zoo_and_small_states_are_passed_over(tmp_path):
-    assert why_not_passed(ROOT / "zoo" / "tokenizer.json") == ""
+    assert state(ROOT / "zoo" / "tokenizer.json") == "not-weights"
     path = tmp_path / "rng_state_3.pth"
     torch_file(path, program(mapping({})))
-    assert why_not_passed(path) == ""
+    assert state(path) == "not-weights"
 
 
 def test_a_long_run_of_one_letter_costs_nothing(tmp_path):
-    assert why_not_passed(put(tmp_path, "a.txt", "a" * (8 << 20))) == ""
+    assert state(put(tmp_path, "a.txt", "a" * (8 << 20))) == "not-weights"

@@ -33,17 +33,17 @@ SPARSE = 4  # numbers of tokens lie within so many times as many as there are
 MOST_ENCODED_SETTINGS = 1 << 19  # characters: the tables of some tokenizers stand there so
 
 
-AS_WEIGHTS = "JSON with numbers as weights have them"
+AS_WEIGHTS = "json-numbers"
 
 
 def why_no_prose(text: str) -> str:
-    """Why a text cannot be passed over, "" if it can."""
+    """The code of why a text cannot be passed over, "" if it can."""
     if len(text) < PROSE:
         return ""
     if len(DIGIT.findall(text)) > MAX_DIGIT_SHARE * len(text):
-        return "a text that is mostly numbers"
+        return "text-of-numbers"
     if n_encoded(text) > MAX_ENCODED_SHARE * len(text):
-        return "a text that is mostly encoded bytes"
+        return "text-encoded"
     return why_dense(text)
 
 
@@ -51,7 +51,7 @@ def why_dense(text: str) -> str:
     """Why a text is none that people write: it does not shrink when it is compressed."""
     raw = text.encode("utf-8", "replace")
     if len(raw) >= PROSE and len(zlib.compress(raw, 6)) > MAX_DENSITY * len(raw):
-        return "a text as dense as encoded bytes"
+        return "text-dense"
     return ""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.plain_texts import why_no_settings
 from weightkin.formats.protobuf import Messages, Value
-from weightkin.policy.texts import why_no_settings
 from weightkin.sources.files import File
 
 MOST_PIECE = 1 << 10  # bytes of a piece

@@ -1,0 +1,89 @@
+"""What the stages show about two models, and the verdict that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from weightkin.anatomy.side import Side
+from weightkin.derivation.equal import Shared
+from weightkin.derivation.opened import Pair
+from weightkin.derivation.pairing import stack_likeness
+from weightkin.evidence import verdict
+from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
+from weightkin.evidence.calibrate import Calibrated, calibrate
+from weightkin.evidence.confirm import Draw
+from weightkin.evidence.controls import load_controls
+from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
+from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested_shares
+from weightkin.evidence.stacks import OtherStacks, with_other_stacks
+from weightkin.evidence.verdict import Reach
+from weightkin.records import AxisEvidence, ModelRef, Skipped, left_out
+from weightkin.records.comparison import Basis, Verdict
+from weightkin.sketch.stand_in import smaller_of
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The verdict, and what it rests on."""
+
+    verdict: Verdict
+    basis: Basis
+    axes: tuple[AxisEvidence, ...]
+    reach: Reach
+    ranked: Calibrated
+    skipped: tuple[Skipped, ...]
+    tested: Mapping[str, float]  # share of each tensor of the smaller model on tested axes
+
+
+def stages_of(
+    pair: Pair, refs: tuple[ModelRef, ModelRef], shared: Shared
+) -> tuple[StagesRun, OtherStacks]:
+    """Evidence in order of cost; stacks under other names too where nothing else settles it."""
+    how = pair.settings
+    names = " ".join(sorted(ref.digest for ref in refs))
+    wanted: Blind = "always" if how.effort == "thorough" else "as-needed"
+
+    def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
+        draw = Draw(a, b, pair.plan, how.seed, names)
+        if pair.is_quick:
+            return run_quick(draw, how.alpha)
+        blind = wanted if with_blind and not pair.missed else "never"
+        return run_stages(draw, how.alpha, blind=blind, frugal=bool(how.frugal))
+
+    ran = run(pair.a, pair.b, with_blind=True)
+    likeness = partial(stack_likeness, *shared.common.sketches)
+    return with_other_stacks(pair.a, pair.b, ran, run, how.alpha, likeness)
+
+
+def conclude(
+    pair: Pair,
+    refs: tuple[ModelRef, ModelRef],
+    ran: StagesRun,
+    other: OtherStacks,
+    shared: Shared,
+) -> Conclusion:
+    """The verdict from exact and bound tests; calibrated evidence where they show nothing."""
+    how = pair.settings
+    stages = ran.stages
+    axes = tuple(verdict.axis_evidence(stage, how.alpha) for stage in stages if stage.tests)
+    skipped = verdict.skipped(pair.a, pair.b, ran, other) + pair.missed
+    tested = tested_shares(pair.a, pair.b, ran, other)
+    share = tested_share(pair.models[smaller_of(pair.models)], tested)
+    reach = Reach(smallest_log10_pvalue(stages, other), share)
+    decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
+    if decision == "not-testable" and axes and not verdict.has_units(ran):
+        because = (verdict.NO_UNIT,)
+    skipped = because + skipped
+    ranked = Calibrated()
+    is_open = decision in ("no-evidence", "aligned-only")
+    if not pair.is_quick and not pair.missed and (how.effort == "thorough" or is_open):
+        known = load_controls(how.controls)
+        ranked = calibrate(pair.a, pair.b, refs, known, frugal=bool(how.frugal))
+        skipped += ranked.skipped
+    if ranked.is_decisive and ran.is_formula:
+        skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)
+    elif ranked.is_decisive and is_open:
+        decision, basis = "dependent", "calibrated"
+    return Conclusion(decision, basis, axes, reach, ranked, skipped, tested)

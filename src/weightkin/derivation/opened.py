@@ -1,0 +1,78 @@
+"""Two models opened for a comparison, and how they are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from weightkin.anatomy.side import Side
+from weightkin.derivation.derived import is_far
+from weightkin.derivation.same_scheme import with_same_scheme
+from weightkin.evidence.sample import Plan, make_plan
+from weightkin.formats import Model
+from weightkin.records import Effort, Skipped
+from weightkin.sketch.source import open_side
+
+ALPHA = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How two models are compared.
+
+    ``frugal``: look at less for kind, direction and the blind tests, and say so in ``skipped``;
+    None: where a large model is read from a hub and the effort is not ``thorough``.
+    """
+
+    effort: Effort = "standard"
+    alpha: float = ALPHA
+    seed: int = 0
+    full_digest: bool = False
+    recover: Path | None = None
+    controls: Path | None = None
+    frugal: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two models that are compared, their sample, and what a sketch among them cannot answer."""
+
+    a: Side
+    b: Side
+    settings: Settings
+    missed: tuple[Skipped, ...] = ()
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = make_plan((self.a.model, self.a.anatomy), (self.b.model, self.b.anatomy))
+        object.__setattr__(self, "plan", plan)
+
+    @property
+    def models(self) -> tuple[Model, Model]:
+        """Both models."""
+        return self.a.model, self.b.model
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether only hidden units are looked at."""
+        return self.settings.effort == "quick"
+
+
+def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) -> Pair:
+    """Open two models for a comparison; where one is a sketch, the other is sketched alike.
+
+    Parameters
+    ----------
+    a, b : Model, str or Path
+    settings : Settings
+
+    Returns
+    -------
+    Pair
+    """
+    sides = with_same_scheme(open_side(a), open_side(b), full=settings.full_digest)
+    side_a, side_b, missed = sides
+    if settings.frugal is None:
+        is_frugal = settings.effort != "thorough" and is_far((side_a.model, side_b.model))
+        settings = replace(settings, frugal=is_frugal)
+    return Pair(side_a, side_b, settings, missed)

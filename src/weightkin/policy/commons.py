@@ -1,0 +1,120 @@
+"""Weights that everybody may share: a candidate is tested again without those of common models.
+
+A tensor is common if a model that the policy calls common holds one of its shape with the very same
+values, whatever both are called. Nothing that was trained further is excused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from weightkin.formats import Model
+from weightkin.policy.known import Evidence, Known, look
+from weightkin.policy.naming import Meant, Resolved
+from weightkin.records.comparison import Summary
+from weightkin.registry import Registry
+from weightkin.registry.browsing import sketch_of
+from weightkin.sketch.stand_in import as_model
+
+ROWS_AT_ONCE = 1 << 12
+Key = tuple[tuple[int, ...], str]  # shape, and digest of the values as float32
+
+
+def without_commons(
+    known: Known,
+    model: Model,
+    named: Mapping[str, Resolved],
+    names: tuple[Collection[str], Collection[str]],
+    registry: Registry | None,
+    test: tuple[float, int],
+) -> Known:
+    """Evidence about forbidden models from all that is not common.
+
+    Parameters
+    ----------
+    known : Known
+        What was found about the whole model.
+    model : Model
+        The one at the gate.
+    named : mapping
+        What the names of the policy mean.
+    names : pair of collections
+        Forbidden models, and common ones.
+    registry : Registry, optional
+        Where registered ones are.
+    test : float, int
+        Level for each named model, and seed.
+
+    Returns
+    -------
+    Known
+        With ``is_common`` where nothing else is shared.
+    """
+    forbidden, commons = names
+    hits = {name: e for name in forbidden if (e := _shared(known, name)) is not None}
+    others = [other for name in commons if isinstance(other := named[name], Model)]
+    if not hits or not others:
+        return known
+    kept = _left(model, others)
+    if len(kept) == len(model.tensors):
+        return known
+    own = replace(model, tensors={name: model.tensors[name] for name in kept})
+    found = dict(known.by_name)
+    for name, e in hits.items():
+        again = _again(own, named[name], registry, test) if kept else _nothing(e)
+        if again is not None and again.found.verdict not in ("dependent", "aligned-only"):
+            found[name] = replace(again, other=e.other, is_common=True)
+    return replace(known, by_name=found)
+
+
+def _shared(known: Known, name: str) -> Evidence | None:
+    e = known.by_name.get(name)
+    is_hit = isinstance(e, Evidence) and e.found.verdict in ("dependent", "aligned-only")
+    return e if isinstance(e, Evidence) and is_hit and not e.is_own else None
+
+
+def _nothing(e: Evidence) -> Evidence:
+    """Of a model that holds nothing that is not common."""
+    none = Summary(verdict="no-evidence", basis="none", log10_pvalue=0.0)
+    return Evidence(other=e.other, found=none)
+
+
+def _again(
+    own: Model, other: Resolved, registry: Registry | None, test: tuple[float, int]
+) -> Evidence | None:
+    if isinstance(other, Meant):
+        sketch = None if registry is None else sketch_of(registry.path, other.first)
+        if sketch is None:
+            return None
+        other = as_model(sketch)
+    alpha, seed = test
+    found = look(own, {"again": other}, None, alpha=alpha, seed=seed).by_name["again"]
+    return found if isinstance(found, Evidence) else None
+
+
+def _left(model: Model, commons: Iterable[Model]) -> list[str]:
+    """Names of the tensors that no common model has."""
+    shapes = {info.shape for info in model.tensors.values()}
+    held = {
+        _key(common, name)
+        for common in commons
+        for name, info in common.tensors.items()
+        if info.shape in shapes and common.sketched is None
+    }
+    known = {shape for shape, _ in held}
+    return [
+        name
+        for name, info in model.tensors.items()
+        if info.shape not in known or _key(model, name) not in held
+    ]
+
+
+def _key(model: Model, name: str) -> Key:
+    shape = model.tensors[name].shape
+    digest = hashlib.sha256()
+    for start in range(0, shape[0] if shape else 1, ROWS_AT_ONCE):
+        part = model.rows(name, slice(start, start + ROWS_AT_ONCE) if shape else None)
+        digest.update((part + 0.0).tobytes())  # one zero, whatever its sign
+    return shape, digest.hexdigest()

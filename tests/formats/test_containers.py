@@ -1,0 +1,84 @@
+"""Claim: tensors of Flax, Keras, HDF5, TensorFlow.js and CTranslate2 are those of their library.
+
+`tests/fixtures/writers/containers.py` wrote the files, and the arrays that the libraries read back.
+"""
+
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weightkin.formats import open_model
+from weightkin.formats.folder import Chosen, read_chosen
+from weightkin.sources.local import folder_around, folder_at
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "containers"
+LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight", "embeddings": "weight",
+          "gamma": "weight", "beta": "bias", "moving_mean": "running_mean"}  # fmt: skip
+with np.load(FOLDER / "expected.npz") as held:
+    EXPECTED = {name: held[name] for name in held.files}
+LEFT = {"links.h5": 992}  # where the library gave blocks up
+FILES = sorted({key.partition(":")[0] for key in EXPECTED})
+
+
+def in_torch(path, array):
+    """The name and the shape that a tensor is to have."""
+    parts = path.removeprefix("params/").replace("_._", "/").split("/")
+    parts = [part for part in parts if part]
+    turned = parts[-1] == "kernel" and array.ndim == 2
+    return ".".join([*parts[:-1], LEAVES.get(parts[-1], parts[-1])]), array.T if turned else array
+
+
+def expected(name):
+    """Arrays of a file by the name that they are to have; codes with scales as their values."""
+    arrays = {k.partition(":")[2]: v for k, v in EXPECTED.items() if k.startswith(f"{name}:")}
+    if not name.startswith("ct2"):
+        return dict(in_torch(k, v) for k, v in arrays.items())
+    found = {k.replace("/", "."): v for k, v in arrays.items()}
+    for key in [
+        k for k in found if k.endswith("_scale") and found[k.removesuffix("_scale")].size > 1
+    ]:
+        scale = found.pop(key)
+        codes = found[key.removesuffix("_scale")].astype(np.float32)
+        found[key.removesuffix("_scale")] = codes / scale.reshape(-1, 1)
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_tensor_is_that_of_the_library(name):
+    model, arrays = open_model(FOLDER / name), expected(name)
+    assert not model.problems
+    assert model.tensors.keys() == arrays.keys()
+    for tensor, array in arrays.items():
+        assert model.tensors[tensor].shape == array.shape
+        found = model.rows(tensor)
+        np.testing.assert_allclose(found, array.astype(np.float32), rtol=1e-6, atol=1e-6)
+        if array.ndim > 1:
+            some = np.array([len(array) - 1, 0, 2])
+            np.testing.assert_array_equal(model.rows(tensor, some), found[some])
+    assert pickle.loads(pickle.dumps(model)).tensors.keys() == arrays.keys()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_byte_is_a_tensors_or_parsed(name):
+    storage = open_model(FOLDER / name).storage
+    storage = getattr(storage, "inner", storage)
+    for file in storage.files:
+        held = np.zeros(file.size, dtype=np.int8)
+        for place in (x for x in storage.places.values() if x.file.path == file.path):
+            n = math.prod(place.shape) * place.dtype.itemsize
+            held[place.offset : place.offset + n] = 1
+        for claim in (x for x in claims_of(name) if x.file.path == file.path):
+            for start, stop in claim.spans:
+                held[start:stop] |= 2
+        assert np.count_nonzero(held == 0) == LEFT.get(name, 0)
+
+
+def claims_of(name):
+    """What readers say the other bytes are."""
+    path = FOLDER / name
+    if path.is_dir():
+        return read_chosen(Chosen(name, name, folder_at(path)))[0].claims
+    return read_chosen(Chosen(name, name, folder_around(path, ()), path.name))[0].claims
