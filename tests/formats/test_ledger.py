@@ -246,7 +246,7 @@ def test_files_beside_are_no_weights_for_certain_or_unread(tmp_path):
     append(tmp_path / "sub" / ".hidden")
     (tmp_path / "README.md").write_text("# A model\n")
     (tmp_path / "tokenizer.json").write_text(json.dumps({"a": 1}))
-    (tmp_path / "x.distcp").write_bytes(b"x")
+    (tmp_path / "x.nemo").write_bytes(b"x")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "away").symlink_to("/etc/hostname")
     held = ledger_of(open_model(tmp_path))
@@ -255,7 +255,7 @@ def test_files_beside_are_no_weights_for_certain_or_unread(tmp_path):
         "README.md": (True, ("text-file",)),
         "tokenizer.json": (True, ("settings",)),
         "pytorch_model.bin": (False, ("other-weights",)),
-        "x.distcp": (False, ("format-unread",)),
+        "x.nemo": (False, ("not-as-named",)),
         "sub/.hidden": (False, ("unknown-kind",)),
         "pipe": (False, ("no-regular-file",)),
         "away": (False, ("link-outside",)),

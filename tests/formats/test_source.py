@@ -66,17 +66,17 @@ def test_a_name_is_the_folder_or_the_file(tmp_path, monkeypatch):
     assert open_model("model.safetensors").name == "llama"
 
 
-def test_an_index_goes_before_files_and_safetensors_before_torch(tmp_path):
+def test_a_standard_file_goes_before_an_index_and_safetensors_before_torch(tmp_path):
     torch_file(tmp_path / "pytorch_model.bin", program(mapping({"torch": tensor()})))
     assert list(open_model(tmp_path).tensors) == ["torch"]
     weights(tmp_path / "part.safetensors", name="file")
     assert list(open_model(tmp_path).tensors) == ["file"]
     weights(tmp_path / "other.safetensors", name="second")
     assert list(open_model(tmp_path).tensors) == ["file", "second"]
-    weights(tmp_path / "model.safetensors", name="standard")
-    assert list(open_model(tmp_path).tensors) == ["standard"]
     index(tmp_path, {"file": "part.safetensors"})
     assert list(open_model(tmp_path).tensors) == ["file"]
+    weights(tmp_path / "model.safetensors", name="standard")  # as libraries choose
+    assert list(open_model(tmp_path).tensors) == ["standard"]
 
 
 def test_several_indexes_are_refused_unless_one_is_standard(tmp_path):

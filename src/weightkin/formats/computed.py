@@ -68,7 +68,8 @@ class ComputedStorage:
         for batch in _row_batches(runs, width):
             spanned = [np.arange(a // width, (b - 1) // width + 1) for a, b in batch]
             rows = np.unique(np.concatenate(spanned))
-            flat = recipe.rows(self.inner, rows).reshape(-1)
+            with np.errstate(all="ignore"):  # what overflows is infinite, as stored values are
+                flat = recipe.rows(self.inner, rows).reshape(-1)
             at = np.searchsorted(rows, [a // width for a, _ in batch]) * width
             for begin, (a, b) in zip(at.tolist(), batch, strict=True):
                 first = begin + a % width

@@ -41,13 +41,19 @@ class Place(NamedTuple):
 
 def read_distcp(file: File, open_file: Opener) -> Contents:
     """Tensors of a checkpoint, of which one file was named; the others are opened beside it."""
-    meta = open_file(METADATA)
+    try:
+        meta = open_file(METADATA)
+    except UnreadableModel as error:
+        what = f"a part of a distributed checkpoint of torch (DCP) without its metadata ({error})"
+        raise unreadable(file.path, what) from None
     if meta.size > MAX_METADATA:
         raise unreadable(meta.path, f"too large ({meta.size} bytes, at most {MAX_METADATA})")
     raw = meta.read([(0, meta.size)]).tobytes()
     root = _fields(meta, unpickle(raw, located(meta.path)))
     places = dict(_places(meta, root.get("storage_data")))
     files = _files(file, meta, places, open_file)
+    if sum(x.length for x in places.values()) > sum(x.size for x in files.values()):
+        raise unreadable(meta.path, "its chunks overlap, or a file is shorter than it says")
     contents = Contents(files=[meta, *(x for x in files.values() if x is not file)])
     contents.claims.append(Claim(meta, [(0, meta.size)], "container"))
     said = root.get("state_dict_metadata")

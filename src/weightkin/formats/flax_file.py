@@ -20,7 +20,7 @@ from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
 
 MAX_DEPTH = 64  # maps in maps
-MAX_VALUES = 1 << 20  # of all maps and lists
+MAX_VALUES = 1 << 18  # of all maps and lists
 MAX_NAME = 1000  # bytes of the path of a tensor
 MAX_SMALL = 1 << 16  # bytes of a text, or of what describes an array
 MAX_PLAIN = 1 << 14  # bytes of plain numbers and texts beside the arrays
@@ -144,8 +144,9 @@ def _walk(reader: _Reader) -> _Found:
         elif kind == "array":
             found.arrays[path] = value
         elif kind == "number":
-            found.numbers[path] = value
             found.n_plain += 8
+            if path[-1:] == (CHUNKED,) or path[-2:-1] == ("shape",):
+                found.numbers[path] = value
         else:
             found.n_plain += value
         while pending and not pending[-1][1]:

@@ -17,7 +17,10 @@ from weightkin.text import shown, unreadable
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_BLOCK = 1 << 24  # bytes of one block
+WINDOW, MAX_WINDOWS = 1 << 15, 64  # bytes read at a time, and how many of them are kept
 MAX_BLOCKS = 1 << 19
+MAX_TAKEN = 1 << 26  # bytes of all blocks together
+MAX_MESSAGES = 1 << 20
 MAX_TEXT = 1 << 16  # bytes of a name
 NOWHERE = (1 << 64) - 1  # the address of nothing
 NEWER = (
@@ -39,20 +42,35 @@ class Blocks:
     file: File
     base: int = 0
     read: dict[int, int] = field(default_factory=dict)  # first byte of a block -> its end
+    windows: dict[int, bytes] = field(default_factory=dict)
+    n_taken: int = 0  # bytes
+    n_messages: int = 0
 
     def take(self, address: int, n: int) -> bytes:
         """Bytes of a block; the address counts from the superblock's base."""
         start = self.base + address
-        if (
-            address == NOWHERE
-            or n > MAX_BLOCK
-            or start + n > self.file.size
-            or len(self.read) > MAX_BLOCKS
-        ):
+        self.n_taken += n
+        is_inside = address != NOWHERE and start + n <= self.file.size
+        is_small = n <= MAX_BLOCK and self.n_taken <= MAX_TAKEN and len(self.read) <= MAX_BLOCKS
+        if not is_inside or not is_small:
             what = f"a block of {n} bytes at {address}, outside the file or too large"
             raise unreadable(self.file.path, f"damaged or truncated HDF5 ({what})")
         self.read[start] = max(start + n, self.read.get(start, 0))
-        return self.file.read([(start, start + n)]).tobytes()
+        first = start // WINDOW * WINDOW
+        if start + n > first + WINDOW:
+            return self.file.read([(start, start + n)]).tobytes()
+        if first not in self.windows:  # neighbouring blocks are read together
+            if len(self.windows) >= MAX_WINDOWS:
+                self.windows.pop(next(iter(self.windows)))
+            stop = min(self.file.size, first + WINDOW)
+            self.windows[first] = self.file.read([(first, stop)]).tobytes()
+        return self.windows[first][start - first : start - first + n]
+
+    def count_message(self) -> None:
+        """Count a message, and refuse very many of them."""
+        self.n_messages += 1
+        if self.n_messages > MAX_MESSAGES:
+            raise self.bad(f"over {MAX_MESSAGES} messages in its headers")
 
     def bad(self, what: str) -> Exception:
         """What to raise for a block that is not what it must be."""
@@ -103,6 +121,7 @@ def messages(blocks: Blocks, address: int) -> list[Message]:
                 raise blocks.bad("a message that ends outside its header")
             if kind == CONTINUED and size >= 16:
                 pending.append(struct.unpack("<QQ", body[:16]))
+            blocks.count_message()
             found.append(Message(kind, body))
             i += 8 + size
     return found
@@ -129,6 +148,7 @@ def _new_messages(blocks: Blocks, address: int, start: bytes) -> Iterator[Messag
                 raise blocks.bad("a message that ends outside its header")
             if kind == CONTINUED and size >= 16:
                 pending.append((*struct.unpack("<QQ", body[:16]), 4))
+            blocks.count_message()
             yield Message(kind, body)
             i += head + size
 

@@ -83,13 +83,10 @@ def read_hdf5(file: File) -> Contents:
 def _sets(blocks: Blocks, root: int, contents: Contents) -> Iterator[tuple[str, int]]:
     """The path and address of every set; a group that is held twice is entered once."""
     pending: list[tuple[tuple[str, ...], int]] = [((), root)]
-    entered: set[int] = set()
+    entered = {root}
     n = 0
     while pending:
         path, address = pending.pop()
-        if address in entered:
-            continue
-        entered.add(address)
         found = messages(blocks, address)
         _note_texts(blocks, found)
         for name, inner in sorted(links(blocks, found)):
@@ -97,11 +94,11 @@ def _sets(blocks: Blocks, root: int, contents: Contents) -> Iterator[tuple[str, 
             below = (*path, name)
             if n > MAX_OBJECTS or len(below) > MAX_DEPTH or sum(map(len, below)) > MAX_NAME:
                 raise unreadable(blocks.file.path, "too many objects, or names too long")
-            said = messages(blocks, inner)
             if inner in entered:
                 continue  # a second name of it
+            entered.add(inner)
+            said = messages(blocks, inner)
             if any(message.kind == LAYOUT for message in said):
-                entered.add(inner)
                 _note_texts(blocks, said)
                 yield checked_name(blocks.file.path, "/".join(below)), inner
             else:

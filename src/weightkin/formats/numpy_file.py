@@ -27,7 +27,7 @@ from weightkin.text import located, quoted, shown, unreadable
 
 NPY_MAGIC = b"\x93NUMPY"
 SUFFIX = ".npy"
-MAX_HEADER = 1 << 16  # bytes
+MAX_HEADER = 4000  # bytes; without records of several numbers they have about 120
 MOST_UNPACKED = 64  # times the compressed bytes of a file, beyond the first 16 MB
 ALLOWED_UNPACKED = 1 << 24
 _HEADER = re.compile(
@@ -62,7 +62,7 @@ def read_npz(file: File) -> Contents:
     """All arrays of an archive, under the names of its entries."""
     archive = open_archive(file)
     contents = Contents(claims=framing_claims(archive))
-    unpacked = 0
+    unpacked = stored = 0
     for name, info in archive.entries.items():
         _, (start, stop) = archive.framing(name)
         if not name.lower().endswith(SUFFIX):
@@ -78,6 +78,9 @@ def read_npz(file: File) -> Contents:
                 Problem(shown(plain), "encrypted, or compressed in a rare way")
             )
             continue
+        stored += stop - start
+        if stored > file.size:
+            raise unreadable(file.path, "its entries overlap")
         raw = file.read([(start, min(stop, start + MAX_HEADER + 12))]).tobytes()
         place = TensorLocation(file, np.dtype("u1"), start, (stop - start,))
         if info.compress_type == zipfile.ZIP_STORED:

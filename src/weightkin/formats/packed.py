@@ -87,7 +87,7 @@ def unpack(
             continue
         for part in found.parts:
             shown_tensors.pop(part, None)
-        shape = found.recipe.shape
+        shape = found.stack or found.recipe.shape
         n_bytes = 4 * math.prod(shape)
         shown_tensors[found.name] = TensorInfo(found.name, "F32", shape, n_bytes, found.packed)
         recipes[found.name] = found.recipe

@@ -15,10 +15,9 @@ import numpy as np
 
 from weightkin.formats.computed import Floats, Index, stored_rows
 from weightkin.formats.dtypes import to_float32
-from weightkin.formats.model import Storage
+from weightkin.formats.model import BATCH, Storage
 from weightkin.formats.packed_parts import (
     Source,
-    Stacked,
     Unpacked,
     check_part,
     check_scales,
@@ -54,16 +53,22 @@ class FloatCodes:
 
     def rows(self, storage: Storage, rows: Index) -> Floats:
         """Rows unpacked."""
-        n = self.shape[1]
-        width = n * self.bits // 8 // self.item
+        return self.groups(storage, rows, 0, self.n_groups)
+
+    def groups(self, storage: Storage, rows: Index, first: int, stop: int) -> Floats:
+        """Some groups of rows, unpacked."""
+        size = self.shape[1] // self.n_groups
+        width = self.shape[1] * self.bits // 8 // self.item
         raw = stored_rows(storage, self.codes, rows, width).view(np.uint8)
+        raw = raw[:, first * size * self.bits // 8 : stop * size * self.bits // 8]
+        n = (stop - first) * size
         if self.bits == 4:
             codes = np.stack([raw & 15, raw >> 4], axis=2).reshape(len(rows), n)
             values = FP4[codes]
         else:
-            values = to_float32(raw.view(ml_dtypes.float8_e4m3fn))
-        scales = self._scales(storage, rows)
-        grouped = values.reshape(len(rows), self.n_groups, n // self.n_groups)
+            values = to_float32(np.ascontiguousarray(raw).view(ml_dtypes.float8_e4m3fn))
+        scales = self._scales(storage, rows)[:, first:stop]
+        grouped = values.reshape(len(rows), stop - first, size)
         return (grouped * scales[:, :, None]).reshape(len(rows), n)
 
     def _scales(self, storage: Storage, rows: Index) -> Floats:
@@ -78,6 +83,30 @@ class FloatCodes:
         return scales
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedExperts:
+    """Matrices of experts that are stored (outputs, inputs), shown (inputs, outputs)."""
+
+    shape: tuple[int, int]  # inputs of all experts, outputs
+    inner: FloatCodes  # outputs of all experts, inputs
+
+    def rows(self, storage: Storage, rows: Index) -> Floats:
+        """Rows: columns of the stored matrix of each expert, of which only some groups are read."""
+        n_out, n_in = self.shape[1], self.inner.shape[1]
+        size = n_in // self.inner.n_groups
+        out = np.zeros((len(rows), n_out), dtype=np.float32)
+        for expert in np.unique(rows // n_in).tolist():
+            here = np.flatnonzero(rows // n_in == expert)
+            columns = rows[here] % n_in
+            first, stop = int(columns.min()) // size, int(columns.max()) // size + 1
+            step = max(1, BATCH // ((stop - first) * size))
+            for start in range(0, n_out, step):
+                some = np.arange(start, min(n_out, start + step))
+                block = self.inner.groups(storage, expert * n_out + some, first, stop)
+                out[here, start : start + len(some)] = block[:, columns - first * size].T
+        return out
+
+
 def compressed_floats(source: Source, stem: str) -> Unpacked:
     """NVFP4 (with a factor) or MXFP4 (without one) of compressed-tensors."""
     codes, scales = f"{stem}.weight_packed", f"{stem}.weight_scale"
@@ -86,10 +115,10 @@ def compressed_floats(source: Source, stem: str) -> Unpacked:
     beside = f"{stem}.input_global_scale"
     if is_nv:
         check_part(source.tensors, factor, "F32", 1)
-    recipe = _codes(source, codes, scales, 4, Factor(factor, True) if is_nv else None)
+    recipe, stack = _codes(source, codes, scales, 4, Factor(factor, True) if is_nv else None)
     parts = [codes, scales, *([factor] if is_nv else [])]
     parts += [beside] if is_single(source.tensors, beside) else []
-    return Unpacked(f"{stem}.weight", "nvfp4" if is_nv else "mxfp4", recipe, tuple(parts))
+    return Unpacked(f"{stem}.weight", "nvfp4" if is_nv else "mxfp4", recipe, tuple(parts), stack)
 
 
 def modelopt(source: Source, stem: str) -> Unpacked | None:
@@ -101,9 +130,9 @@ def modelopt(source: Source, stem: str) -> Unpacked | None:
     if f"{stem}.comfy_quant" in source.tensors:
         raise unreadable(codes, "NVFP4 with the tiled scales of ComfyUI is not supported")
     check_part(source.tensors, factor, "F32", 1)
-    recipe = _codes(source, codes, scales, 4, Factor(factor, False))
+    recipe, stack = _codes(source, codes, scales, 4, Factor(factor, False))
     parts = (codes, scales, factor, *((beside,) if is_single(source.tensors, beside) else ()))
-    return Unpacked(codes, "nvfp4", recipe, parts)
+    return Unpacked(codes, "nvfp4", recipe, parts, stack)
 
 
 def mlx_floats(source: Source, stem: str, mode: str) -> Unpacked:
@@ -113,8 +142,8 @@ def mlx_floats(source: Source, stem: str, mode: str) -> Unpacked:
     if bits is None:
         raise unreadable(codes, f"mode {shown(mode)} of MLX is not supported")
     kind: ScaleKind = "e4m3" if mode == "nvfp4" else "exponent"
-    recipe = _codes(source, codes, scales, bits, byte_scales=kind)
-    return Unpacked(codes, mode, recipe, (codes, scales))
+    recipe, stack = _codes(source, codes, scales, bits, byte_scales=kind)
+    return Unpacked(codes, mode, recipe, (codes, scales), stack)
 
 
 def expert_blocks(source: Source, stem: str) -> Unpacked | None:
@@ -130,8 +159,10 @@ def expert_blocks(source: Source, stem: str) -> Unpacked | None:
     *lead, n, n_groups = held.shape
     rows, n_in = math.prod((*lead, n)), n_groups * 32
     inner = FloatCodes((rows, n_in), codes, 4, scales, n_groups, "exponent")
-    recipe = Stacked((*lead, n_in, n), inner, is_turned=True) if lead else inner
-    return Unpacked(stem, "mxfp4", recipe, (codes, scales))
+    if not lead:
+        return Unpacked(stem, "mxfp4", inner, (codes, scales))
+    recipe = TurnedExperts((math.prod(lead) * n_in, n), inner)
+    return Unpacked(stem, "mxfp4", recipe, (codes, scales), (*lead, n_in, n))
 
 
 def _codes(
@@ -141,8 +172,8 @@ def _codes(
     bits: int,
     factor: Factor | None = None,
     byte_scales: ScaleKind = "exponent",
-) -> FloatCodes | Stacked:
-    """The recipe of codes with a scale for each group of a row, if their shapes fit."""
+) -> tuple[FloatCodes, tuple[int, ...]]:
+    """The recipe of codes with a scale for each group of a row, and the shape of a stack."""
     tensors = source.tensors
     lead, n, width = stack_of(tensors, codes, ("U8", "U32", "F8_E4M3"))
     item = 4 if tensors[codes].dtype == "U32" else 1
@@ -156,4 +187,4 @@ def _codes(
     check_scales(scales, n * n_in, n * n_groups)
     total = math.prod((*lead, n))
     inner = FloatCodes((total, n_in), codes, bits, scales, n_groups, kind, item, factor)
-    return Stacked((*lead, n, n_in), inner) if lead else inner
+    return inner, (*lead, n, n_in) if lead else ()

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from weightkin.formats.computed import Floats, Index, Recipe
+from weightkin.formats.computed import Recipe
 from weightkin.formats.model import Storage, TensorInfo
 from weightkin.text import counted, quoted, unreadable
 
@@ -39,8 +37,9 @@ class Unpacked:
 
     name: str
     packed: str
-    recipe: Recipe
+    recipe: Recipe  # of a stack of matrices: of the rows of all of them
     parts: tuple[str, ...]
+    stack: tuple[int, ...] = ()  # shape of the tensor, where that is not the recipe's
 
 
 def size_in(values: Mapping[str, Any], key: str, where: str) -> int:
@@ -180,24 +179,6 @@ def stack_of(
         what = f"{info.dtype} of {counted(len(info.shape), 'dimension')}"
         raise unreadable(name, f"{what}, not a matrix of {' or '.join(dtypes)}")
     return info.shape[:-2], info.shape[-2], info.shape[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Stacked:
-    """Matrices of all experts behind one another, each turned round if it is stored so."""
-
-    shape: tuple[int, ...]  # experts, rows, columns
-    inner: Recipe  # of all rows of all experts
-    is_turned: bool = False
-
-    def rows(self, storage: Storage, rows: Index) -> Floats:
-        """Whole matrices of some experts, each as one row."""
-        n = self.shape[2 if self.is_turned else 1]
-        parts = [np.zeros((0, math.prod(self.shape[1:])), dtype=np.float32)]
-        for expert in rows.tolist():
-            matrix = self.inner.rows(storage, np.arange(expert * n, (expert + 1) * n))
-            parts.append((matrix.T if self.is_turned else matrix).reshape(1, -1))
-        return np.concatenate(parts)
 
 
 def is_single(tensors: Tensors, name: str) -> bool:

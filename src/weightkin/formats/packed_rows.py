@@ -21,7 +21,6 @@ from weightkin.formats.packed_floats import compressed_floats, mlx_floats
 from weightkin.formats.packed_parts import (
     FLOATS,
     Source,
-    Stacked,
     Unpacked,
     check_part,
     check_scales,
@@ -141,8 +140,8 @@ def compressed(source: Source, stem: str) -> Unpacked:
         (math.prod((*lead, n)), n_in), codes, bits, width, scales, n_groups,
         zeros=zeros if zeros in tensors else "", index=index if index in tensors else "",
     )  # fmt: skip
-    recipe = Stacked((*lead, n, n_in), inner) if lead else inner
-    return Unpacked(f"{stem}.weight", f"int{bits}", recipe, tuple(parts))
+    stack = (*lead, n, n_in) if lead else ()
+    return Unpacked(f"{stem}.weight", f"int{bits}", inner, tuple(parts), stack)
 
 
 def _stated_bits(stated: Mapping[str, Any]) -> Iterator[int]:
@@ -192,5 +191,5 @@ def mlx(source: Source, stem: str) -> Unpacked | None:
         what = f"{n_in} inputs in {n_groups} groups do not have the stated group_size"
         raise unreadable(codes, what)
     inner = RowCodes((total, n_in), codes, bits, width, scales, n_groups, offsets=offsets)
-    recipe = Stacked((*lead, n, n_in), inner) if lead else inner
-    return Unpacked(codes, f"mlx {bits} bits", recipe, (codes, scales, offsets))
+    stack = (*lead, n, n_in) if lead else ()
+    return Unpacked(codes, f"mlx {bits} bits", inner, (codes, scales, offsets), stack)

@@ -19,6 +19,7 @@ from weightkin.text import counted, quoted, shown, unreadable
 
 EIGHT_BITS = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I8", "U8")
 COMFY = "scaled_fp8"  # an empty mark beside the layers of one network
+MAX_DEPTH = 16  # modules before a layer at which the mark is looked for
 MAX_NOTE = 1 << 10  # bytes of what ComfyUI says about a layer
 COMFY_PLAIN = ("float8_e4m3fn", "float8_e5m2", "int8_tensorwise", "int8_blockwise")
 
@@ -82,7 +83,7 @@ def comfy(source: Source, stem: str) -> Unpacked | None:
     recipe = Scaled(info.shape, name, scale, (info.shape[0], max(1, width)), (1, 1))
     beside = f"{stem}.scale_input"
     parts = [name, scale, *((beside,) if is_single(tensors, beside) else ())]
-    places = stem.split(".")  # the mark stands before the names of its network
+    places = stem.split(".")[:MAX_DEPTH]  # the mark stands before the names of its network
     marks = (".".join((*places[:n], COMFY)) for n in range(len(places)))
     parts += [x for x in marks if x in tensors and tensors[x].n_bytes <= 2]
     return Unpacked(name, "fp8 with scales", recipe, tuple(parts))

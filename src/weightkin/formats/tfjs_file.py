@@ -7,6 +7,7 @@ offset, float16) are shown as the values they stand for.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,8 +62,9 @@ def read_tfjs(file: File, open_file: Opener) -> Contents:
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         raise unreadable(file.path, "no weightsManifest: not a model of TensorFlow.js")
     contents = Contents(claims=[Claim(file, [(0, file.size)], "container")])
+    named: set[str] = set()
     for group in groups:
-        shards = list(_shards(file, group.get("paths"), open_file))
+        shards = list(_shards(file, group.get("paths"), open_file, named))
         contents.files += [shard.file for shard in shards]
         if len(contents.files) > MAX_SHARDS:
             raise unreadable(file.path, f"too many shards (at most {MAX_SHARDS} allowed)")
@@ -71,7 +73,8 @@ def read_tfjs(file: File, open_file: Opener) -> Contents:
     return in_torch_names(contents)
 
 
-def _shards(file: File, paths: object, open_file: Opener) -> Iterator[Shard]:
+def _shards(file: File, paths: object, open_file: Opener, named: set[str]) -> Iterator[Shard]:
+    """The files of one group; none is named twice."""
     if not isinstance(paths, list):
         raise unreadable(file.path, "a group of weights without its files")
     start = 0
@@ -80,6 +83,9 @@ def _shards(file: File, paths: object, open_file: Opener) -> Iterator[Shard]:
         if not is_plain or any(character in path for character in "/\\\0:"):
             what = f"shard {quoted(path)} is not the name of a file in the same folder"
             raise unreadable(file.path, what)
+        if path in named:
+            raise unreadable(file.path, f"shard {quoted(path)} is named twice")
+        named.add(path)
         shard = open_file(path)
         yield Shard(shard, start)
         start += shard.size
@@ -116,10 +122,13 @@ def _read_group(file: File, contents: Contents, weights: object, shards: list[Sh
 
 def _runs(shards: list[Shard], start: int, stop: int) -> Iterator[tuple[File, int, int]]:
     """The files that hold some bytes of a group: where in each, and how many."""
-    for shard in shards:
+    at = bisect_right(shards, start, key=lambda shard: shard.start) - 1
+    while 0 <= at < len(shards) and shards[at].start < stop:
+        shard = shards[at]
         a, b = max(start, shard.start), min(stop, shard.start + shard.file.size)
         if a < b:
             yield shard.file, a - shard.start, b - a
+        at += 1
 
 
 def _add(
