@@ -54,12 +54,15 @@ wheel: .venv/.python
 	  | tee compared && grep -q '^dependent' compared
 
 # the small files under tests/fixtures that other libraries wrote: each script of writers/ runs in an
-# environment of its own, with the releases that the text of its name pins; never needed by tests
+# environment of its own, with the releases that the text of its name pins (those of .alone.txt
+# without what they depend on); never needed by tests
 fixtures: .venv/.python
 	for script in tests/fixtures/writers/*.py; do \
 	  name=$$(basename $$script .py); env=build/fixtures/$$name; \
 	  $(BIN)/python -m venv $$env && \
 	  $$env/bin/python -m pip install --quiet -r tests/fixtures/writers/$$name.txt && \
+	  { [ ! -f tests/fixtures/writers/$$name.alone.txt ] || $$env/bin/python -m pip install --quiet \
+	    --no-deps -r tests/fixtures/writers/$$name.alone.txt; } && \
 	  $$env/bin/python $$script || exit 1; \
 	done
 

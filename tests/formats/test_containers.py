@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from weightkin.errors import UnreadableModel
 from weightkin.formats import open_model
 from weightkin.formats.folder import Chosen, read_chosen
+from weightkin.formats.ledger import own_ledger
 from weightkin.sources.local import folder_around, folder_at
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "containers"
@@ -82,3 +84,37 @@ def claims_of(name):
     if path.is_dir():
         return read_chosen(Chosen(name, name, folder_at(path)))[0].claims
     return read_chosen(Chosen(name, name, folder_around(path, ()), path.name))[0].claims
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_ledger_adds_up(name):
+    model = open_model(FOLDER / name)
+    found = own_ledger(model)
+    for file in found.files:
+        assert file.payload + file.container + file.not_weights + file.unread == file.n_bytes
+    assert sum(file.unread for file in found.files) == LEFT.get(name, 0)
+    assert found.n_parameters == sum(math.prod(x.shape) for x in model.tensors.values())
+
+
+@pytest.mark.parametrize("name", ["chunks.h5", "flax.msgpack", "ct2-int8", "model.keras"])
+def test_cut_and_changed_files_are_one_line_or_read(tmp_path, rng, name):
+    source = FOLDER / name
+    data = np.frombuffer((source if source.is_file() else source / "model.bin").read_bytes(), "u1")
+    path = tmp_path / (name if source.is_file() else "model.bin")
+    for _ in range(40):
+        changed = data[: rng.integers(1, len(data))] if rng.random() < 0.3 else data.copy()
+        if len(changed) == len(data):
+            changed[rng.integers(0, min(4000, len(data)), 3)] = rng.integers(0, 256, 3)
+        path.write_bytes(changed.tobytes())
+        assert "\n" not in refusal_of(path)
+
+
+def refusal_of(path):
+    """Why a file cannot be read; empty where all its rows can."""
+    try:
+        model = open_model(path)
+        for tensor in model.tensors:
+            model.rows(tensor)
+    except UnreadableModel as error:
+        return str(error)
+    return ""

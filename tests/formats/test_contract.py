@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests import writers
 from weightkin.formats import digest, open_model
 
 LLAMA = Path(__file__).parents[2] / "zoo" / "models" / "llama-a"
-EXACT = ("safetensors", "sharded", "bin", "legacy", "onnx", "onnx-beside")
+EXACT = ("safetensors", "sharded", "bin", "legacy", "onnx", "onnx-beside", "npz", "npz-packed")
 ROUNDED = ("gguf-F16", "gguf-Q8_0", "gguf-Q4_0", "gptq", "awq", "fp8")
 
 
@@ -19,6 +20,10 @@ def write(name, folder):
     """Write one model in a format; returns what to open."""
     if name == "safetensors":
         return LLAMA
+    if name.startswith("npz"):
+        save = np.savez_compressed if name == "npz-packed" else np.savez
+        save(folder / "llama.npz", **load_file(LLAMA / "model.safetensors"))
+        return folder / "llama.npz"
     if name.startswith("gguf"):
         pytest.importorskip("gguf")
         return writers.gguf(LLAMA, folder / "llama.gguf", name.removeprefix("gguf-"))

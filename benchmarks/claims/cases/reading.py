@@ -217,8 +217,8 @@ def _pieces(names: list[str], word: str, folder: Path) -> Answer:
 PIECES = {
     "torch DCP": (["__0_0.distcp", "__1_0.distcp"], "DCP"),
     "ranks of FSDP": ([f"model_world_size_2_rank_{i}.pt" for i in (0, 1)], "one rank"),
-    "DeepSpeed": (["mp_rank_00_model_states.pt"], "DeepSpeed"),
-    "Megatron-LM": (["mp_rank_00/model_optim_rng.pt"], "Megatron"),
+    "DeepSpeed": (["zero_pp_rank_0_mp_rank_00_model_states.pt"], "DeepSpeed"),
+    "Megatron-LM": ([f"mp_rank_0{i}/model_optim_rng.pt" for i in (0, 1)], "Megatron"),
     "consolidated shards": (["consolidated.00.pth", "consolidated.01.pth"], "tensor-parallel"),
 }
 

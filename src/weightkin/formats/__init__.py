@@ -4,11 +4,13 @@
 `table` which formats there are and what reads each; `folder` joins the files of one model,
 `repository` finds them on a hub.
 
-One file per format: `safetensors_file`, `gguf_file`, `onnx_file`, and for torch `torch_zip` and
+One file per format: `safetensors_file`, `gguf_file`, `onnx_file`, `hdf5_file`, `flax_file`,
+`numpy_file`, `tfjs_file`, `ctranslate2_file`, `distcp_file`, and for torch `torch_zip` and
 `torch_legacy` (`torch_pickle` runs a pickle without calling anything, `torch_state` names what it
-describes). `packed` and `adapter` say what is computed from what is stored; `storage` reads
-elements; `model` gives rows as float32; `memory` holds a model without files; `digests` names the
-contents; `declared` reads what a model says of itself; `write_guard` keeps its folder as it is.
+describes). `ranks` joins the parts of several ranks; `module_names` gives the names of torch.
+`packed`, `pieces` and `adapter` say what is computed from what is stored; `storage` reads elements;
+`model` gives rows as float32; `memory` holds a model without files; `digests` names the contents;
+`declared` reads what a model says of itself; `write_guard` keeps its folder as it is.
 """
 
 from weightkin.formats.digests import digest, full_digest

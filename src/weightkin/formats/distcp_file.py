@@ -41,7 +41,11 @@ class Place(NamedTuple):
 
 def read_distcp(file: File, open_file: Opener) -> Contents:
     """Tensors of a checkpoint, of which one file was named; the others are opened beside it."""
-    meta = open_file(METADATA)
+    try:
+        meta = open_file(METADATA)
+    except UnreadableModel as error:
+        what = f"a part of a distributed checkpoint of torch (DCP) without its metadata ({error})"
+        raise unreadable(file.path, what) from None
     if meta.size > MAX_METADATA:
         raise unreadable(meta.path, f"too large ({meta.size} bytes, at most {MAX_METADATA})")
     raw = meta.read([(0, meta.size)]).tobytes()

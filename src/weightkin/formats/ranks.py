@@ -127,7 +127,9 @@ def _meta(where: str, files: Sequence[File]) -> Contents:
     parts = [read(file) for file in files]
     norm = parts[0].tensors.get("norm.weight")
     if norm is None or len(norm.shape) != 1:
-        raise unreadable(where, "parts of a model without the norm that Meta's have")
+        raise unreadable(
+            where, "tensor-parallel parts of a model without the norm that Meta's have"
+        )
     joined = join_ranks(where, parts, meta_rule(norm.shape[0]))
     check_meta(where, joined, norm.shape[0])
     return joined

@@ -32,9 +32,9 @@ def open_model(source: str | Path) -> Model:
     Parameters
     ----------
     source : str or Path
-        A folder (in this order: a safetensors index, safetensors files, a torch index, torch
-        files, GGUF, ONNX), or one ``.safetensors``, ``.bin``, ``.pt``, ``.pth``, ``.ckpt``,
-        ``.gguf``, ``.onnx`` or index file; any part of a split GGUF file stands for all of them.
+        A folder (of the formats in `table` the first that is there: safetensors, TensorFlow.js,
+        torch, GGUF, ONNX, HDF5 and others; of each an index before single files), or one file of
+        such a format; any part of a split model stands for all of them.
         Where no such path is, ``org/name`` or ``hf://org/name``, both with an optional
         ``@revision``, then an optional ``:file`` or ``:folder`` inside it: a model on a hub, of
         which only the bytes needed are asked for. ``base+adapter`` is a base with a PEFT adapter
