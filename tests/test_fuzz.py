@@ -28,7 +28,7 @@ from benchmarks.fuzz.mutate import mutated
 from tests.conftest import commit
 from weightkin.formats.table import read_formats
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "15"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "12"))
 PINNED = [(target, path.name) for target in LIGHT for path in of_target(FOUND, target)]
 
 

@@ -27,6 +27,7 @@ from weightkin.registry.sealing import mark_of, seal
 from weightkin.registry.store import folder_of, opened, writing
 from weightkin.registry.stores import store_of
 from weightkin.scan import bits_of
+from weightkin.sketch.row_keys import N_KEYS
 
 SEED = 20240607
 SIZE = 1_000_000
@@ -192,10 +193,15 @@ def _build(path: Path, n: int, rng: np.random.Generator) -> dict[str, np.ndarray
                         for k, x, y in zip(rows, *seals, strict=True)
                     ),
                 )
+                keys = rng.integers(-(1 << 62), 1 << 62, (size, N_KEYS)).tolist()
+                connection.executemany(
+                    "INSERT OR IGNORE INTO row_keys VALUES (?, ?)",
+                    ((key, k) for k, some in zip(rows, keys, strict=True) for key in some),
+                )
                 connection.executemany(
                     "INSERT INTO models(name, source, revision, digest, full_digest, slot, added,"
-                    " parents, licence, imported, claimed, seal, version)"
-                    " VALUES (?, ?, '', ?, '', ?, '', '[]', '', '', 0, '', '')",
+                    " parents, licence, imported, claimed, seal)"
+                    " VALUES (?, ?, '', ?, '', ?, '', '[]', '', '', 0, '')",
                     ((f"model-{k}", f"/models/{k}", f"wk1-{k:064x}", k) for k in rows),
                 )
                 connection.execute(

@@ -61,13 +61,15 @@ class Watch:
 
     def __init__(self) -> None:
         self.root: Path | None = None
+        self.is_link = False  # the source itself, which may lead anywhere
         self.faults: list[str] = []
         sys.addaudithook(self._hook)
 
     @contextlib.contextmanager
-    def on(self, folder: Path) -> Iterator[list[str]]:
+    def on(self, folder: Path, source: Path) -> Iterator[list[str]]:
         """Note what is done beside the folder of a mutant."""
         self.faults, self.root = [], Path(os.path.realpath(folder))
+        self.is_link = source.is_symlink()
         try:
             yield self.faults
         finally:
@@ -86,7 +88,7 @@ class Watch:
         real = Path(os.path.realpath(path))
         assert root is not None
         if real.is_relative_to(root / SECRET):
-            if Path(path).parent != root / "in":  # the source itself may be a link
+            if not self.is_link:
                 self.faults.append(f"opened what lies outside: {path[-100:]}")
         elif str(real) in ("/dev/zero", "/etc/passwd"):
             self.faults.append(f"opened {real}")
@@ -99,7 +101,7 @@ def run(mutant: Mutant, folder: Path, watch: Watch) -> Run:
     """Run the command of a mutant under a clock, and judge it."""
     found = Run()
     before, started = _peak(), time.process_time()
-    with watch.on(folder) as faults, _clock(found), warnings.catch_warnings():
+    with watch.on(folder, mutant.source) as faults, _clock(found), warnings.catch_warnings():
         warnings.simplefilter("always")
         found.code, found.out, found.err = _command(mutant.command)
     found.faults += faults

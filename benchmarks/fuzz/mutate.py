@@ -21,9 +21,9 @@ MOST = 1 << 20  # bytes of a mutant
 
 def mutated(raw: bytes, rng: random.Random, depth: int = 0) -> bytes:
     """The bytes with one change."""
-    changes: list[Change] = [_bytes] if depth else [_bytes, _cut]
+    changes: list[Change] = [_bytes, _cut]
     if depth < DEEPEST:
-        changes += _fitting(raw, lambda inner, r: mutated(inner, r, depth + 1)) * 4
+        changes += _fitting(raw, lambda inner, r: mutated(inner, r, depth + 1)) * 8
     return rng.choice(changes)(raw, rng)[:MOST]
 
 
@@ -37,13 +37,13 @@ def _fitting(raw: bytes, inner: Change) -> list[Change]:
     if raw.lstrip()[:1] in (b"{", b"[") and json_changes.is_json(raw):
         found.append(json_changes.changed)
     if raw[8:9] == b"{" and raw[4:8] == b"\0\0\0\0":
-        found.append(packages.safetensors_changed)
+        found.append(lambda x, rng: packages.safetensors_changed(x, rng, elements_changed))
     if not found and len(raw) > 1 and (fields := packages.fields_of(raw)):
         found.append(lambda _, rng: packages.protobuf_changed(fields, rng, inner))
     if not found and _is_text(raw):
         found.append(_text)
     if not found:
-        found += [_counted, _number]
+        found += [_counted, _number, elements_changed]
     return found
 
 
@@ -91,6 +91,16 @@ def _bytes(raw: bytes, rng: random.Random) -> bytes:
     for _ in range(n if new else 0):
         new[rng.randrange(len(new))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
     return bytes(new)
+
+
+def elements_changed(raw: bytes, rng: random.Random) -> bytes:
+    """A run of elements, or all of them, replaced by one odd number."""
+    odd = rng.choice(values.FLOATS)
+    n = len(raw) // len(odd)
+    first = rng.randrange(n + 1)
+    count = rng.choice((1, 2, 16, 64, 512, n))
+    start, stop = first * len(odd), min(n, first + count) * len(odd)
+    return raw[:start] + odd * ((stop - start) // len(odd)) + raw[stop:]
 
 
 def _counted(raw: bytes, rng: random.Random) -> bytes:

@@ -110,13 +110,15 @@ def _instruction(old: bytes, rng: random.Random) -> bytes:
     return old + rng.randbytes(1)
 
 
-def safetensors_changed(raw: bytes, rng: random.Random) -> bytes:
-    """The header changed as JSON, or tensors put behind the last one, many or odd."""
+def safetensors_changed(raw: bytes, rng: random.Random, inner: Change) -> bytes:
+    """The header changed as JSON, tensors put behind the last one, or elements changed."""
     n = int.from_bytes(raw[:8], "little")
     text, data = raw[8 : 8 + n], raw[8 + n :]
     if not json_changes.is_json(text):
         return raw[: rng.randrange(len(raw) + 1)]
     header = json.loads(text)
+    if rng.random() < 0.3:
+        return raw[: 8 + n] + inner(data, rng)
     if rng.random() < 0.2 and isinstance(header, dict):
         many, at = rng.choice((1, 1, 30, 3000)), len(data)
         name = rng.choice((*values.TEXTS, values.SURROGATE, *header))

@@ -24,8 +24,24 @@ TEXTS = (
     *("\n", "weight", "a0.qweight", "x" * 300, "x" * 70_000, "'", '"', "{", "[" * 200, "NaN", "-0"),
     *("model.layers.0.mlp.up_proj.weight", "model.layers.999999999.mlp.up_proj.weight"),
     *("9" * 5000, "1e400", "#1", "org/name", "hf://org/name", "F32", "I64", "F4", "U8", "BOOL"),
-    *("\u0660", "true", "null", "=", "--json", "*", "(" * 50 + ")" * 50, "%s%n", "${HOME}"),
+    *(
+        "(a*)*b",
+        "(x+)+$",
+        ".*.*.*=",
+        "\u0660",
+        "true",
+        "null",
+        "=",
+        "--json",
+        "*",
+        "(" * 50 + ")" * 50,
+    ),
 )
+FLOATS = tuple(  # not a number, infinite, huge, tiny and equal ones, in two, four and eight bytes
+    bytes.fromhex(x)
+    for x in ("007e", "007c", "ff7b", "0100", "0000", "003c", "c07f", "807f", "0000c07f",
+              "0000807f", "ffff7f7f", "01000000", "000000000000f87f", "ffffffffffffef7f")
+)  # fmt: skip
 SURROGATE = "\ud800x"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
@@ -56,4 +72,8 @@ def text(rng: random.Random, old: str) -> str:
     if not numbers:
         return old[:at] + old[at:] * 2
     found = rng.choice(numbers)
-    return old[: found.start()] + str(integer(rng, int(float(found[0][:18])))) + old[found.end() :]
+    return (
+        old[: found.start()]
+        + str(integer(rng, int(found[0].partition(".")[0].lower().partition("e")[0][:18])))
+        + old[found.end() :]
+    )

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def listen(
 def _serve(connection: Connection[Any, Any], pickled: bytes) -> None:
     """Answered requests. Nothing heavy is imported before interrupts are left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore", RuntimeWarning)  # as in the command that started it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half-written files are cleaned up
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()

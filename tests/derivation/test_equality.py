@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests import models
 from weightkin.derivation.equality import equality, is_rounded_copy
 from weightkin.derivation.kinds import KnownPair, kind_of
 from weightkin.formats import model_from_arrays
@@ -182,3 +183,16 @@ def test_any_chain_of_layouts(seed):
     if draw.random() < 0.5:
         second = transposed(second)
     assert equality(sketch(first), sketch(second)).is_whole
+
+
+def test_blocks_in_another_order_are_another_model(rng):
+    a = models.base(rng)
+    order = [0, 2, 1, 3]
+    b = {name: x for name, x in a.items() if ".layers." not in name}
+    for new, old in enumerate(order):
+        here = f".layers.{old}."
+        b |= {n.replace(here, f".layers.{new}."): x for n, x in a.items() if here in n}
+    derived = kind_of(sketch(a), sketch(b), KnownPair(is_other_file=True))
+    assert derived.kind == ("stacked",)
+    assert derived.details["layers"] == order
+    assert derived.parent == "undetermined"

@@ -29,6 +29,16 @@ def test_each_file_gives_what_its_own_library_merges(name):
     assert opened.is_partial == (name == "kohya")  # it has factors of a text encoder as well
 
 
+def test_a_file_that_is_named_may_be_a_link_and_names_the_model(tmp_path):
+    folder = tmp_path / "lora"
+    folder.mkdir()
+    (tmp_path / "style.safetensors").symlink_to(FILES / "old.safetensors")
+    (folder / "only.safetensors").write_bytes((FILES / "old.safetensors").read_bytes())
+    opened = open_model(f"{BASE}+{tmp_path / 'style.safetensors'}")
+    assert opened.name == "unet+style"
+    assert open_model(f"{BASE}+{folder}").name == f"unet+{tmp_path.name}-lora"
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_such_a_file_alone_is_no_model(name):
     assert "an adapter, which is read with its base" in refusal(f"{FILES / name}.safetensors")

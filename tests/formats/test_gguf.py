@@ -127,7 +127,7 @@ def test_a_file_in_parts_is_one_model_by_folder_or_by_any_part(tmp_path):
 @pytest.mark.parametrize(
     ("architecture", "kind", "said"),
     [
-        ("llama", "adapter", "a LoRA adapter without its base"),
+        ("llama", "adapter", "a LoRA adapter in GGUF"),
         ("imatrix", "imatrix", "an importance matrix"),
         ("controlvector", None, "a control vector"),
     ],

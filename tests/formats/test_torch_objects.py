@@ -20,6 +20,7 @@ NAMES = {
     "module.pt": "module",
     "module-old.pt": "module",
     "traced.jit": "traced",
+    "exported.pt2": "traced",
 }
 
 
@@ -27,9 +28,9 @@ NAMES = {
 def test_weights_are_those_that_the_library_saved(name):
     model = open_model(FILES / name)
     plain = open_model(FILES / f"{NAMES[name]}.safetensors")
-    beside = {x for x in model.tensors if x.startswith("optimizer_states.")}
+    beside = {x for x in model.tensors if x.startswith(("optimizer_states.", "sample_inputs."))}
     assert set(model.tensors) - beside == set(plain.tensors)
-    assert len(beside) == (24 if name == "lightning.ckpt" else 0)
+    assert len(beside) == {"lightning.ckpt": 24, "exported.pt2": 1}.get(name, 0)
     assert not model.problems
     for key in plain.tensors:
         np.testing.assert_array_equal(model.rows(key), plain.rows(key))
@@ -39,7 +40,7 @@ def test_weights_are_those_that_the_library_saved(name):
 def test_every_byte_is_accounted_for(name):
     found = account(FILES / name)
     assert set(found) - {"program-text"} == {"payload", "container"}
-    assert ("program-text" in found) == name.endswith(".jit")
+    assert ("program-text" in found) == name.endswith((".jit", ".pt2"))
 
 
 def test_every_tensor_is_one_that_torch_finds():
@@ -71,6 +72,28 @@ def test_arrays_of_numpy_in_a_checkpoint_are_tensors(tmp_path, rng):
             np.testing.assert_array_equal(model.rows(name), np.asarray(x, dtype=np.float32))
 
 
+def test_quantised_tensors_of_torch_are_their_values(tmp_path):
+    torch = pytest.importorskip("torch")
+    x = torch.randn(6, 40)
+    scales = torch.linspace(0.01, 0.1, 6)
+    with pytest.warns(UserWarning, match="deprecated"):
+        held = {
+            "whole": torch.quantize_per_tensor(x, 0.05, 7, torch.quint8),
+            "turned": torch.quantize_per_tensor(x, 0.05, -3, torch.qint8).t(),
+            "wide": torch.quantize_per_tensor(x, 0.001, 0, torch.qint32),
+            "rows": torch.quantize_per_channel(x, scales, torch.arange(6), 0, torch.qint8),
+        }
+    for is_new in (True, False):
+        path = tmp_path / f"{is_new}.pt"
+        torch.save({**held, "plain": x}, path, _use_new_zipfile_serialization=is_new)
+        model = open_model(path)
+        assert not model.problems
+        assert set(account(path)) == {"payload", "container"}
+        for name, values in held.items():
+            expected = values.dequantize().numpy()
+            np.testing.assert_allclose(model.rows(name), expected, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     "suffix",
     [".ckpt", ".pth.tar", ".pth", ".th", ".jit", ".model", ".sft", ".onnx", ".weights", ""],
@@ -84,6 +107,12 @@ def test_a_file_is_what_its_first_bytes_say(stored, suffix, tmp_path):
         model = open_model(source)
         assert set(model.tensors) == set(expected.tensors)
         np.testing.assert_array_equal(model.rows("0.weight"), expected.rows("0.weight"))
+
+
+def test_archives_of_numpy_are_known_under_any_name(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.ones(3))
+    (tmp_path / "x.npz").rename(tmp_path / "x.bin")
+    assert list(open_model(tmp_path / "x.bin").tensors) == ["a"]
 
 
 def test_what_is_compressed_is_refused_or_read(tmp_path):

@@ -76,7 +76,7 @@ def test_names_that_clash_are_told_apart(folder, zoo):
     assert len({n.id for n in graph.nodes}) == len(graph.nodes)
     shutil.copytree(folder / "stranger", folder / "deeper" / "root")
     graph = family_graph([folder / "root", folder / "deeper" / "root"])
-    assert [n.id for n in graph.nodes] == ["root", "root~2"]
+    assert [n.id for n in graph.nodes] == [f"{folder.name}/root", "deeper/root"]
 
 
 def test_a_run_that_was_stopped_continues_from_the_cache(folder, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.conftest import ROOT
 from tests.formats.test_ledger import HIDDEN, NOISE, made
+from tests.hub_server import serving
 from weightkin import Policy, check, read_policy
 from weightkin.report.checking import check_lines
 
@@ -91,3 +92,23 @@ def test_hidden_bytes_of_a_model_in_memory_are_seen_too(tmp_path):
     model = open_model(tmp_path / "m.safetensors")
     denied = write(tmp_path / "denied", arrays_of(1))
     assert "bytes-unread" in codes(check(model, deny=[denied]))
+
+
+def test_of_a_repository_on_a_hub_every_file_is_looked_at(tmp_path, monkeypatch):
+    denied, root = (write(tmp_path / str(i), arrays_of(i)) for i in (1, 2))
+    (root / "README.md").write_text("# A model\n")
+    with serving() as served:
+        served.repositories = {"org/good": root}
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        assert check("hf://org/good", deny=[denied]).outcome == "pass"
+        (root / "original").mkdir()
+        shutil.copy(denied / "model.safetensors", root / "original" / "consolidated.safetensors")
+        (root / "blob").write_bytes(NOISE.tobytes())
+        record = check("hf://org/good", deny=[denied])
+        assert record.outcome == "incomplete"
+        where = {x.source for x in record.models}
+        assert where == {"hf://org/good", "hf://org/good:blob",
+                         "hf://org/good:original/consolidated.safetensors"}  # fmt: skip
+        assert check("hf://org/good:model.safetensors", deny=[denied]).outcome == "pass"

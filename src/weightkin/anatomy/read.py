@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -40,7 +41,7 @@ def read_anatomy(model: Model) -> Anatomy:
         prefix: _network(tensors, model.config, () if prefix == "" else outside)
         for prefix, tensors in networks.items()
     }
-    found = _joined(read, held)
+    found = _bounded(_joined(read, held))
     empty = [name for name in model.tensors if name not in held]
     if not empty:
         return found
@@ -103,6 +104,25 @@ def _network(
         roles=tuple(roles.items()),
         skipped=tuple(skipped),
     )
+
+
+def _bounded(anatomy: Anatomy) -> Anatomy:
+    """The largest stacks, as long as all their blocks can be compared with all of another model."""
+    blocks = {(axis.stack, axis.block) for axis in anatomy.axes if axis.block >= 0}
+    room = MAX_BLOCKS
+    if len(blocks) <= room:
+        return anatomy
+    kept = set()
+    sizes = Counter(stack for stack, _ in blocks)
+    for stack, n in sorted(sizes.items(), key=lambda x: (-x[1], x[0])):
+        if n <= room:
+            kept.add(stack)
+            room -= n
+    n_left = sum(n for stack, n in sizes.items() if stack not in kept)
+    what, why = f"{n_left} blocks", f"too many blocks ({len(blocks)}, at most {MAX_BLOCKS})"
+    axes = tuple(x for x in anatomy.axes if x.block < 0 or x.stack in kept)
+    skipped = (*anatomy.skipped, Problem(what, why, code="too-many"))
+    return replace(anatomy, axes=axes, skipped=skipped)
 
 
 def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) -> Anatomy:

@@ -9,7 +9,7 @@ from weightkin.anatomy.naming import Reading, Stack, read_stack, split_names
 from weightkin.anatomy.residual import assign_top
 from weightkin.formats.model import TensorInfo
 
-MAX_BLOCKS = 1000  # of a stack: all of one model are paired with all of another
+MAX_BLOCKS = 512  # of a stack: all of one model are paired with all of another
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,7 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; an error is one line and its exit code."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # numbers of a hostile file that overflow
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:

@@ -23,7 +23,7 @@ def show(
     """Show what is in a model. Prints architecture, blocks, axes, dtypes, digest and files."""
     from weightkin.anatomy import read_anatomy
     from weightkin.formats import digest
-    from weightkin.formats.ledger import ledger_of
+    from weightkin.formats.ledger import own_ledger, with_beside
     from weightkin.report.model import file_lines, model_lines, model_record
     from weightkin.sketch.source import open_model
 
@@ -33,11 +33,12 @@ def show(
         print_estimate(run(source), answer, as_json=as_json)
         return
     model = open_model(source)
-    ledger = ledger_of(model)
+    own = own_ledger(model)
+    ledger = with_beside(own, model)
     record = model_record(model, read_anatomy(model), digest(model), ledger)
     if as_json:
         answer.text(record.to_json())
     else:
         answer.lines([*model_lines(record), *(["", *file_lines(ledger)] if files else [])])
-    if model.is_partial:
+    if model.is_partial or not own.is_whole:
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -65,6 +65,8 @@ def rank_of_difference(
     changed = float(np.mean(x != y))
     if not changed:
         return RankEstimate(0, 0.0, largest)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return RankEstimate(None, 0.0, largest, "not resolvable: some values are not finite")
     if changed < 0.5:
         return RankEstimate(
             None, 0.0, largest, f"not resolvable: {changed:.0%} of the entries changed"

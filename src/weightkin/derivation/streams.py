@@ -93,7 +93,11 @@ def is_rotation(a: Side, b: Side) -> bool:
 
 
 def _procrustes(x: Floats, y: Floats) -> Floats:
-    left, _, right = np.linalg.svd(x @ y.T)
+    with np.errstate(all="ignore"):
+        product = x @ y.T
+    if not np.isfinite(product).all():  # numbers so large that nothing can be fitted
+        return np.eye(len(product), dtype=np.float32)
+    left, _, right = np.linalg.svd(product)
     return np.asarray(left @ right, dtype=np.float32)
 
 

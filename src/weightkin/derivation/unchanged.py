@@ -67,6 +67,8 @@ def kind_of_equal(
     if shared.is_whole and moved:
         roles = sorted(moved)
         return ("permuted",), details | {"roles": roles}, (clue("rows-reordered", roles=roles),)
+    if order := _other_order(shared, a, b):
+        return ("stacked",), details | order, (clue("blocks-in-other-order"),)
     if not (is_same or shared.is_whole):
         return ("part",), details | _only(shared), (clue("one-holds-other"),)
     if not is_all:
@@ -75,6 +77,24 @@ def kind_of_equal(
     is_same = is_same and all(a.tensors[n].dtype == b.tensors[n].dtype for n in a.tensors)
     kind = "identical" if is_same and not is_other_file else "header-only"
     return (kind,), details, (clue("equal-all"),)
+
+
+def _other_order(shared: Equality, a: Sketch, b: Sketch) -> dict[str, Any]:
+    """Which blocks of a those of an equally deep stack of b are, where the order is another."""
+    found: dict[str, dict[int, int]] = {}
+    for name, match in shared.b.items():
+        own = b.tensors[name]
+        other = a.tensors.get(match.partners[0]) if len(match.partners) == 1 else None
+        if not match.is_moved or other is None or min(own.block, other.block) < 0:
+            continue
+        if own.stack == other.stack and own.role == other.role and own.block != other.block:
+            found.setdefault(own.stack, {})[own.block] = other.block
+    depths = dict(a.stacks)
+    for stack, order in found.items():
+        if depths.get(stack) == dict(b.stacks).get(stack):
+            layers = [order.get(i, i) for i in range(depths[stack])]
+            return {"layers": layers, "stack": stack}
+    return {}
 
 
 def _is_turned(shared: Equality, a: Sketch) -> bool:

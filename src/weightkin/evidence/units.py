@@ -23,7 +23,7 @@ from weightkin.evidence.stage import (
     pair_axes,
     refused,
 )
-from weightkin.stats.coincidences import mix_log_evalue
+from weightkin.stats.coincidences import Z_LOG_WEIGHTS
 from weightkin.stats.combining import (
     LOG_STRAIGHT,
     Grid,
@@ -167,7 +167,7 @@ def _scan(
                 table[i, j], is_testable[i, j] = straight[x.stack, x.block, y.block], True
             if is_testable[i, j] and tie(tester.guard_a, x, tester.guard_b, y):
                 table[i, j], is_testable[i, j] = 0.0, False
-    single = np.array([[mix_log_evalue(cell) for cell in row] for row in table])
+    single = logsumexp(table + Z_LOG_WEIGHTS, axis=-1)
     log10_p = np.where(is_testable, np.minimum(-single / LOG10, 0.0), 0.0)
     clear = np.where(holm(log10_p) < STRAIGHT_FAILS, -log10_p, 0.0)
     kept = {axes_a[i].block: axes_b[j].block for i, j in best_monotone_map(clear)}

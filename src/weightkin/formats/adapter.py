@@ -26,6 +26,7 @@ from weightkin.formats.folder import Chosen, read_files
 from weightkin.formats.model import Model, Storage
 from weightkin.formats.safetensors_file import read_json
 from weightkin.formats.storage import FileStorage
+from weightkin.formats.table import format_of
 from weightkin.sources.files import File, Folder, Spans
 from weightkin.sources.local import LocalFile, home_of, readable
 from weightkin.text import shown, unreadable
@@ -102,7 +103,7 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         No adapter, one of a kind that is not computed, or one of another base.
     """
     parts, folder = (*parts, adapter.source), adapter.folder
-    held = adapter.file or next((x for x in (*ADAPTERS, *PIPELINE) if x in folder.names), None)
+    held = adapter.file or _held(folder)
     if held is None or held == ADAPTER_CONFIG:
         raise _not_named(folder, held)
     contents, files = read_files([held], folder.open_file)
@@ -131,6 +132,13 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         headers=(*base.headers, *contents.headers),
         parts=parts,
     )
+
+
+def _held(folder: Folder) -> str | None:
+    """The file of an adapter in a folder: by the names that libraries give, or the only weights."""
+    known = [name for name in (*ADAPTERS, *PIPELINE) if name in folder.names]
+    weights = known[:1] or [name for name in folder.names if format_of(name)]
+    return weights[0] if len(weights) == 1 else None
 
 
 def _is_named(name: str, folder: Folder) -> bool:
@@ -170,8 +178,15 @@ def _adapters_inside(folder: Folder) -> str:
     return shown(", ".join(f"{here.name}/{name}" for name in found))
 
 
-def label_of(folder: Path) -> str:
-    """Name an adapter by its folder, and by the one above where trainers gave it a common name."""
+def label_of(path: Path) -> str:
+    """Name an adapter by its file, or by its folder where the file has a standard name.
+
+    Of a folder that trainers gave a common name, by the one above as well.
+    """
+    is_folder = path.is_dir()
+    if not is_folder and path.name not in (*ADAPTERS, *PIPELINE):
+        return path.stem
+    folder = path if is_folder else path.parent
     is_common = bool(_COMMON.fullmatch(folder.name)) and bool(folder.parent.name)
     return f"{folder.parent.name}-{folder.name}" if is_common else folder.name
 

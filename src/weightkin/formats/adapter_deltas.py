@@ -122,8 +122,9 @@ class Changed:
     def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
         """Rows of the sum."""
         width = math.prod(self.shape[1:])
-        weight = to_float32(stored_rows(storage, self.name, rows, width))
+        stored = stored_rows(storage, self.name, rows, width)
         with np.errstate(all="ignore"):
+            weight = to_float32(stored.astype(self.dtype, copy=False))
             total = weight + self.scaling * self.delta.rows(storage, rows)
             if self.magnitude:
                 length = stored_rows(storage, self.magnitude, rows, 1)

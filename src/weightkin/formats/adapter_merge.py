@@ -14,6 +14,7 @@ from pathlib import PurePath
 import numpy as np
 
 from weightkin.formats.adapter_deltas import OWN, Changed, Replaced, RowsReplaced, Scaled, Stored
+from weightkin.formats.adapter_experts import parameters_that_fit
 from weightkin.formats.adapter_factors import (
     FACTORS,
     MAX_RANK,
@@ -22,9 +23,9 @@ from weightkin.formats.adapter_factors import (
     n_factors,
     rank_of,
 )
-from weightkin.formats.adapter_names import BIAS, IA3, MAGNITUDE, TOKENS, UNKNOWN, WHOLE, Part
+from weightkin.formats.adapter_names import BIAS, IA3, MAGNITUDE, TOKENS, UNKNOWN, WHOLE, A, B, Part
 from weightkin.formats.adapter_options import Options
-from weightkin.formats.adapter_targets import WEIGHT, Targets
+from weightkin.formats.adapter_targets import WEIGHT, Targets, is_stored_turned
 from weightkin.formats.computed import Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.model import Model, TensorInfo
@@ -49,7 +50,8 @@ class Merge:
 
     def __post_init__(self) -> None:
         self.targets = Targets(self.base, self.file)
-        self.is_turned = _is_turned(self.base, bool(self.options.config.get("fan_in_fan_out")))
+        is_said = bool(self.options.config.get("fan_in_fan_out"))
+        self.is_turned = is_stored_turned(self.base, is_said=is_said)
 
     def add_all(self, parts: Mapping[str, Part], held: Mapping[str, TensorInfo]) -> None:
         """Recipes of everything that an adapter, or a part of it, holds.
@@ -114,6 +116,8 @@ class Merge:
         return TensorInfo(OWN + info.name, weight.dtype, info.shape, info.n_bytes)
 
     def _module(self, part: Part, parts: Factors) -> None:
+        if frozenset(parts) == {A, B} and self._parameter(part.module, parts):
+            return
         target = self.targets.weight_of(part)
         if TOKENS in parts:
             self._tokens(part.module, target, parts[TOKENS])
@@ -122,6 +126,30 @@ class Merge:
             self._scale(part.module, target, parts[IA3])
         else:
             self._change(part.module, target, parts)
+
+    def _parameter(self, module: str, factors: Factors) -> bool:
+        """A change of a parameter that is no module of its own; False where none is named."""
+        wanted = self.options.config.get("target_parameters")
+        if not wanted:
+            return False
+        found = parameters_that_fit(self.targets, module, factors, wanted)
+        if not found and BASE_LAYER not in f"{module}.":
+            return False
+        if len(found) != 1:
+            what = f"its factors fit {len(found)} of the target_parameters, not one"
+            raise unreadable(located(self.file, module), f"{what}; merge it with peft")
+        ((target, name, rank, delta),) = found
+        weight = self.base.tensors[target]
+        recipe = Changed(
+            name=target,
+            shape=weight.shape,
+            dtype=NUMPY[weight.dtype],
+            delta=delta,
+            scaling=self.options.scaling(name, rank),
+            n_factors=n_factors(factors),
+        )
+        self._put(target, recipe, module)
+        return True
 
     def _change(self, module: str, target: str, parts: Factors) -> None:
         """``W + scaling * delta`` for a weight, and for the bias beside it."""
@@ -255,22 +283,6 @@ class Merge:
                 what = f"has {recipe.shape[0]} rows of {quoted(target)}, {old[0]} in the base"
                 what += f", and none of {quoted(left[0])}, which peft makes as long"
                 raise unreadable(self.file, f"{what}; save it with save_embedding_layers")
-
-
-def _is_turned(base: Model, is_said: bool) -> bool:
-    """Whether layers of a base are stored as (inputs, outputs), by the biases beside them.
-
-    Where it has layers of both kinds, what the adapter says of it counts.
-    """
-    found = set()
-    for name, info in base.tensors.items():
-        bias = base.tensors.get(name.removesuffix(WEIGHT) + ".bias")
-        match info.shape:
-            case (int(rows), int(columns)) if bias and rows != columns and name.endswith(WEIGHT):
-                found |= (
-                    {bias.shape == (columns,)} if bias.shape in ((rows,), (columns,)) else set()
-                )
-    return found == {True} or (len(found) == 2 and is_said)
 
 
 def _is_in_block(name: str) -> bool:

@@ -83,6 +83,21 @@ class Targets:
         return _grouped((x.replace(".", "_"), f"{m}{WEIGHT}") for x, m in pairs)
 
 
+def is_stored_turned(base: Model, *, is_said: bool) -> bool:
+    """Whether layers of a base are stored as (inputs, outputs), by the biases beside them.
+
+    Where it has layers of both kinds, what the adapter says of it counts.
+    """
+    found = set()
+    for name, info in base.tensors.items():
+        bias = base.tensors.get(name.removesuffix(WEIGHT) + ".bias")
+        if bias is None or len(info.shape) != 2 or len(set(info.shape)) == 1:
+            continue
+        if name.endswith(WEIGHT) and len(bias.shape) == 1 and bias.shape[0] in info.shape:
+            found.add(bias.shape[0] == info.shape[1])
+    return found == {True} or (len(found) == 2 and is_said)
+
+
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, name in pairs:

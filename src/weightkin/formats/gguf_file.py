@@ -29,7 +29,7 @@ GGUF_MAGIC = b"GGUF"
 MAX_TENSORS = 1 << 17
 MAX_FACTS = 1 << 16
 NO_MODEL = {  # by type or architecture
-    "adapter": "a LoRA adapter without its base; merge it into the base first",
+    "adapter": "a LoRA adapter in GGUF, which is not read; merge it first (llama-export-lora)",
     "imatrix": "an importance matrix, not a model",
     "controlvector": "a control vector, not a model",
 }

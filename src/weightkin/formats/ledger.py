@@ -9,8 +9,9 @@ not, it is unread as well, for it may be anything. Nothing of this is done when 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 
 from weightkin.errors import UnreadableModel
@@ -64,16 +65,16 @@ def own_ledger(model: Model) -> Ledger:
 
 
 def ledger_of(model: Model) -> Ledger:
-    """The same, and of all files that lie beside in the folder that was opened.
+    """Where every byte of the files of a model went, and of all that lies beside them."""
+    return with_beside(own_ledger(model), model)
+
+
+def with_beside(own: Ledger, model: Model) -> Ledger:
+    """The ledger of a model's own files, and of all others in the folder that was opened.
 
     Of a file that is on a hub and was not opened, the name alone is listed.
-
-    Raises
-    ------
-    UnreadableModel
-        A file of the model is no longer what it was when it was opened.
     """
-    own, stores = own_ledger(model), stores_of(model.storage)
+    stores = stores_of(model.storage)
     files = list(own.files)
     seen = {file.path for store in stores for file in store.files}
     for store in stores:
@@ -220,7 +221,8 @@ def beside(folder: Folder, seen: Collection[PurePath]) -> Iterator[FileBytes]:
     """
     root = folder.path
     if not isinstance(root, Path):
-        yield from (not_opened(x, "not-fetched") for x in folder.names if root / x not in seen)
+        names = (*folder.names, *folder.deeper)
+        yield from (not_opened(x, "not-fetched") for x in names if root / x not in seen)
         return
     known = {Path(x).resolve() for x in seen}
     for listed in everything_below(root):
@@ -234,8 +236,13 @@ def beside(folder: Folder, seen: Collection[PurePath]) -> Iterator[FileBytes]:
 
 def whole(path: Path, name: str) -> FileBytes:
     """A file that nothing opens as a model, by what it is as a whole."""
+    return whole_file(partial(LocalFile, path), name)
+
+
+def whole_file(opened: Callable[[], File], name: str) -> FileBytes:
+    """The same of a file that lies anywhere."""
     try:
-        return _whole(LocalFile(path), name)
+        return _whole(opened(), name)
     except UnreadableModel as error:
         return replace(not_opened(name, "file-unread"), data={"error": str(error)})
 

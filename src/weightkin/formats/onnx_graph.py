@@ -21,6 +21,7 @@ from weightkin.text import counted, located, unreadable
 
 MAX_DEPTH = 8  # graphs within graphs
 MAX_NUMBERS = 1 << 20  # of one tensor that are stored one by one
+MAX_ALL_NUMBERS = 1 << 22  # of a file
 MAX_TEXTS = 1 << 20  # bytes of elements that are texts
 FEW = 8  # whole numbers of an attribute that are no weights: sizes, paddings, an order
 FLOAT, INT64, STRING = 1, 7, 8  # types of elements
@@ -91,6 +92,14 @@ class _GraphReader:
         self.file = file
         self.messages = Messages(file)
         self.held = Held()
+        self.n_numbers = 0  # read one by one so far
+
+    def spend(self, numbers: list[float]) -> None:
+        """Count numbers that were read one by one."""
+        self.n_numbers += len(numbers)
+        if self.n_numbers > MAX_ALL_NUMBERS:
+            what = f"over {MAX_ALL_NUMBERS} numbers that are not stored as plain bytes"
+            raise unreadable(self.file.path, what)
 
     def fields(self, value: Value) -> Iterator[tuple[int, Value]]:
         return self.messages.fields(*self.messages.span(value))
@@ -192,6 +201,7 @@ class _GraphReader:
             if len(numbers) > MAX_NUMBERS:
                 what = f"an attribute of over {MAX_NUMBERS} numbers"
                 raise unreadable(self.file.path, what)
+        self.spend(numbers)
         for graph in graphs:
             self.read_graph(graph, f"{scope}.{name}", depth + 1)
         if constant and whole is not None:
@@ -283,4 +293,5 @@ class _GraphReader:
                 return None
             read = self.messages.floats if number == 4 else self.messages.numbers
             numbers += read(value, 4 * MAX_NUMBERS)
+        self.spend(numbers)
         return numbers

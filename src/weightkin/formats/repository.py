@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from weightkin.errors import OutOfReach
 from weightkin.formats.finder import STANDARD_STEMS
@@ -55,11 +56,15 @@ def _weights(folder: Folder) -> list[str]:
 def _below(whole: Folder, inside: str) -> Folder:
     """A folder of a repository."""
     if not inside:
-        return Folder(whole.path, [x for x in whole.names if "/" not in x], whole.open_file)
+        return _parted(whole.path, whole.names, whole.open_file)
     start = f"{inside}/"
     names = [x.removeprefix(start) for x in whole.names if x.startswith(start)]
-    here = [x for x in names if "/" not in x]
-    return Folder(whole.path / inside, here, partial(_open_below, whole.open_file, start))
+    return _parted(whole.path / inside, names, partial(_open_below, whole.open_file, start))
+
+
+def _parted(path: PurePath, names: Sequence[str], open_file: Opener) -> Folder:
+    here, deeper = ([x for x in names if ("/" in x) is is_deep] for is_deep in (False, True))
+    return Folder(path, here, open_file, deeper)
 
 
 def _open_below(open_file: Opener, start: str, name: str) -> File:

@@ -10,7 +10,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter import label_of, with_adapter
 from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.finder import ALONE, CONFIG, STANDARD_STEMS
+from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
 from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
@@ -61,8 +61,8 @@ def open_model(source: str | Path) -> Model:
     if path is None:
         return _model(open_part(source))
     if path.is_dir():
-        return _model(Chosen(str(source), _name(path), folder_at(path)))
-    return _model(Chosen(str(source), _name(path), folder_around(path, BESIDE), path.name))
+        return _model(Chosen(str(source), name_of(path), folder_at(path)))
+    return _model(Chosen(str(source), name_of(path), folder_around(path, BESIDE), path.name))
 
 
 def absolute(source: str | Path) -> str:
@@ -146,8 +146,9 @@ def open_pair(base: str, adapter: str) -> Model:
         found = open_part(adapter)
         found = replace(found, source=pinned(found.source, found.revision))
     else:
-        home, file = (path, "") if path.is_dir() else (path.parent, path.name)
-        found = Chosen(adapter, label_of(home.absolute()), folder_at(home), file)
+        is_file = not path.is_dir()
+        folder = folder_around(path, (ADAPTER_CONFIG,)) if is_file else folder_at(path)
+        found = Chosen(adapter, label_of(path.absolute()), folder, path.name if is_file else "")
     parts = model.parts or (pinned(model.source, model.revision),)
     return with_adapter(model, found, parts)
 
@@ -237,7 +238,7 @@ def may_be_elsewhere(source: str) -> bool:
     )
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name a model by its folder, or by its file unless that has a standard name."""
     with readable(path):
         whole = path.resolve() if path.name in ("", "..") else path.absolute()

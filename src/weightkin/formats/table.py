@@ -25,7 +25,6 @@ from weightkin.formats.onnx_file import read_onnx
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.storage import Contents
 from weightkin.formats.tfjs_file import read_tfjs
-from weightkin.formats.torch_legacy import read_torch
 from weightkin.sources.files import File, Opener
 from weightkin.text import shown, unreadable
 
@@ -88,12 +87,12 @@ FORMATS = (
         has_beside=True,
     ),
     Format(
-        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit"),
+        suffixes=(".bin", ".pt", ".pth", ".ckpt", ".pth.tar", ".th", ".jit", ".pt2"),
         read=alone(read_archive),
-        magic=re.escape(zip_archive.LOCAL_HEADER),
+        magic=re.escape(zip_archive.LOCAL_HEADER) + b"|" + re.escape(torch_legacy.BEGINNING),
         is_sure=True,
         named_magic=rb"\x80",
-        begun="a zip archive, such as torch writes",
+        begun="a file of torch, or another zip archive",
     ),
     Format(
         suffixes=(".gguf",),
@@ -112,12 +111,6 @@ FORMATS = (
         magic=rb"\x08[\x01-\x20](?:\x12[\0-\x40][\x20-\x7e\x1a]|\x3a)",
         has_beside=True,
         begun="an ONNX graph under another name",
-    ),
-    Format(
-        read=alone(read_torch),
-        magic=re.escape(torch_legacy.BEGINNING),
-        is_sure=True,
-        begun="a pickle",
     ),
     Format(
         suffixes=(".h5", ".hdf5"),
@@ -170,7 +163,7 @@ FORMATS = (
     Format(suffixes=(".llamafile",), magic=rb"\x7fELF|MZ", begun="a program"),
     Format(
         suffixes=(
-            *(".pt2", ".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
+            *(".pte", ".ot", ".nemo", ".pb", ".tflite", ".mlmodel"),
             *(".dduf", ".engine", ".plan", ".ggml", ".data", ".tar", ".zip"),
         )
     ),
@@ -250,7 +243,8 @@ def read_file(file: File, open_file: Opener, before: Contents) -> Contents:
     UnreadableModel
         No such format, or a file that is malformed.
     """
-    found = format_in(file.path.name, file.read([(0, min(HEAD, file.size))]).tobytes())
+    head = file.read([(0, min(HEAD, file.size))]).tobytes()
+    found = format_in(file.path.name, head)
     if found is None or found.read is None:
         suffix = file.path.suffix.lower()
         said = f"not a model file ({shown(suffix) or 'no suffix'})"

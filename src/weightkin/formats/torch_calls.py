@@ -12,6 +12,7 @@ from weightkin.formats.headers import MAX_DIMENSIONS
 from weightkin.formats.torch_globals import (
     Encoded,
     Global,
+    QuantisedRecord,
     Record,
     StorageRecord,
     TensorRecord,
@@ -49,7 +50,18 @@ def made_by_call(function: object, arguments: object) -> Any:
             *rest,
         ):
             return _tensor(version, TensorRecord("", storage, offset, shape, strides), rest[2:])
-        case ((Global("typed" | "other" | "dict") | Record()), tuple()):
+        case Global("quantised"), (
+            StorageRecord() as storage,
+            offset,
+            shape,
+            strides,
+            (Global(), scale, zero, *rest),
+            *_,
+        ):
+            codes = TensorRecord(storage.dtype, storage, offset, shape, strides)
+            axis = rest[0] if rest and isinstance(rest[0], int) else 0
+            return QuantisedRecord(codes, scale, zero, axis)
+        case ((Global("typed" | "quantised" | "other" | "dict") | Record()), tuple()):
             return Record(_name_of(function), arguments)
     raise Unexpected("a call with unexpected arguments")
 

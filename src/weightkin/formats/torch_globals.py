@@ -68,6 +68,20 @@ class TensorRecord(NamedTuple):
     strides: object
 
 
+class QuantisedRecord(NamedTuple):
+    """A tensor of codes, with one scale and zero point or one for each index of an axis."""
+
+    codes: TensorRecord
+    scale: object  # a number, or a `TensorRecord`
+    zero: object
+    axis: int
+
+    @property
+    def shape(self) -> object:
+        """That of the codes."""
+        return self.codes.shape
+
+
 class Global(NamedTuple):
     """A name that a pickle mentions, as a value that can be neither called nor changed."""
 
@@ -112,6 +126,7 @@ KNOWN = {
     "torch._utils._rebuild_tensor": Global("rebuild", "v1"),
     "torch._utils._rebuild_tensor_v2": Global("rebuild", "v2"),
     "torch._utils._rebuild_tensor_v3": Global("rebuild", "v3"),
+    "torch._utils._rebuild_qtensor": Global("quantised", ""),
     "torch._utils._rebuild_parameter": Global("parameter", ""),
     "torch._utils._rebuild_parameter_with_state": Global("parameter", ""),
     "torch._tensor._rebuild_from_type_v2": Global("typed", ""),

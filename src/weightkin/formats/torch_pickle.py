@@ -28,7 +28,7 @@ from weightkin.formats.torch_globals import (
 )
 from weightkin.text import shown, unreadable
 
-MAX_INSTRUCTIONS = 3_000_000  # about 40 per tensor
+MAX_INSTRUCTIONS = 1_000_000  # about 40 per tensor
 MAX_GLOBAL = 1000  # bytes of a module's or function's name
 MAX_INTEGER = 64  # bytes of a whole number
 _MARK = object()

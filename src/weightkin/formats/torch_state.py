@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
@@ -22,7 +23,8 @@ from weightkin.formats.headers import (
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.torch_arrays import Array
-from weightkin.formats.torch_globals import TensorRecord
+from weightkin.formats.torch_globals import QuantisedRecord, TensorRecord
+from weightkin.formats.torch_quantised import CODES, add_quantised
 from weightkin.formats.torch_walk import Path, Tensor, walk
 from weightkin.sources.files import File, Spans, TensorLocation
 from weightkin.text import located, quoted, shown, unreadable
@@ -70,6 +72,10 @@ def state_contents(
     for name, (_, tensor) in zip(names, found, strict=True):
         if isinstance(tensor, Array):
             _add_array(contents, file, name, tensor)
+        elif isinstance(tensor, QuantisedRecord):
+            why = add_quantised(contents, name, tensor, partial(_place_of, file, span))
+            if why:
+                contents.problems.append(Problem(shown(name), why))
         else:
             _add(contents, file, name, tensor, span)
     check_empty(file.path, (info.shape for info in contents.tensors.values()))
@@ -80,7 +86,7 @@ def state_contents(
     if walked.n_loose > MAX_LOOSE:
         why = f"{walked.n_loose} bytes of numbers and texts beside the tensors are not read"
         contents.problems.append(Problem(LOOSE, why))
-    seen = {x.storage.key for _, x in found if isinstance(x, TensorRecord)}
+    seen = {record.storage.key for _, x in found for record in _records(x)}
     unused = [key for key in storages if key not in seen]
     if unused:
         why = f"{len(unused)} of them belong to no tensor"
@@ -88,6 +94,16 @@ def state_contents(
         spans = sorted(span(key) for key in unused)
         contents.claims.append(Claim(file, spans, "unread", "unused-storage"))
     return contents
+
+
+def _records(tensor: Tensor) -> list[TensorRecord]:
+    """The views of storages that a tensor consists of."""
+    if isinstance(tensor, Array):
+        return []
+    if isinstance(tensor, TensorRecord):
+        return [tensor]
+    parts = (tensor.codes, tensor.scale, tensor.zero)
+    return [x for x in parts if isinstance(x, TensorRecord)]
 
 
 def pickle_claim(contents: Contents, file: File, spans: Spans) -> Claim:
@@ -108,12 +124,18 @@ def _add(
         why = f"dtype {record.dtype} is not supported"
         contents.problems.append(Problem(shown(name), why))
         return
-    bounds = span(record.storage.key)
-    where = located(file.path, checked_name(file.path, name))
-    place = _place(where, file, record, bounds)
+    place = _place_of(file, span, name, record)
     contents.places[name] = place
     n_bytes = math.prod(place.shape) * place.dtype.itemsize
     contents.tensors[name] = TensorInfo(name, record.dtype, place.shape, n_bytes)
+
+
+def _place_of(
+    file: File, span: Callable[[str], tuple[int, int]], name: str, record: TensorRecord
+) -> TensorLocation:
+    """Where a view lies, once its name and its storage are known to be sound."""
+    bounds = span(record.storage.key)
+    return _place(located(file.path, checked_name(file.path, name)), file, record, bounds)
 
 
 def _add_array(contents: Contents, file: File, name: str, array: Array) -> None:
@@ -189,7 +211,9 @@ def _place(where: str, file: File, record: TensorRecord, span: tuple[int, int]) 
         raise unreadable(where, f"offset {quoted(offset)} is not a non-negative integer")
     dtype = NUMPY[record.dtype]
     start, stop = span
-    stated = record.storage.n * BITS.get(record.storage.dtype, 8) // 8
+    stated = (
+        record.storage.n * BITS.get(CODES.get(record.storage.dtype, record.storage.dtype), 8) // 8
+    )
     if stated != stop - start:
         raise unreadable(where, f"its storage has {stop - start} bytes, not {quoted(stated)}")
     n = math.prod(shape)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weightkin.formats.torch_arrays import Array, array_of
-from weightkin.formats.torch_globals import Encoded, Record, TensorRecord
+from weightkin.formats.torch_globals import Encoded, QuantisedRecord, Record, TensorRecord
 
 MAX_DEPTH = 64  # keys of one name
 MAX_NAME = 1000  # characters of a name, of which a small file could otherwise make gigabytes
 ALIASES = "_flat_weights"  # where a recurrent layer lists its own parameters once more
 PARTS_OF_MODULE = ("_parameters", "_buffers", "_modules")  # attributes that no name mentions
 Path = tuple[str, ...]
-Tensor = TensorRecord | Array
+Tensor = TensorRecord | QuantisedRecord | Array
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ def walk(root: object) -> Walked:
     entered: set[int] = set()
     while pending:
         path, value = pending.pop()
-        if isinstance(value, TensorRecord):
+        if isinstance(value, TensorRecord | QuantisedRecord):
             found.tensors.append((path, value))
         elif _is_holder(value):
             if id(value) in entered:

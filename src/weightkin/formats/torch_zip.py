@@ -28,7 +28,7 @@ INPUTS = "traced_inputs.pkl"  # shapes of what a program was traced with; its st
 CODE = "code/"
 NOTES = (  # what torch writes beside the storages
     "byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id",
-    ".data/version",
+    ".data/version", "archive_format", "archive_version",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -
     contents = state_contents(file, root, archive.span, storages)
     contents.claims += framing_claims(archive)
     contents.claims.append(pickle_claim(contents, file, sorted(spans)))
-    _claim_others(contents, archive, set(storages) | set(pickles))
+    claim_others(contents, archive, {*storages, *pickles}, (CODE, NOTES, MAX_CODE))
     return contents
 
 
@@ -79,13 +79,29 @@ def _root(archive: Archive, name: str) -> tuple[object, Span]:
     return root, (start, max(start, stop - left))
 
 
-def _claim_others(contents: Contents, archive: Archive, known: set[str]) -> None:
-    """Say what the entries are that are neither storages nor pickles."""
+def claim_others(
+    contents: Contents, archive: Archive, known: set[str], rules: tuple[str, tuple[str, ...], int]
+) -> None:
+    """Say what the entries are that are neither storages nor pickles.
+
+    Parameters
+    ----------
+    contents : Contents
+        Which the claims and problems are added to.
+    archive : Archive
+        All entries.
+    known : set of str
+        Those that were read.
+    rules : tuple
+        The folder of the text of a program, names of short notes, and how many bytes all the text
+        has at most.
+    """
+    folder, short, most = rules
     sizes = {x: info.compress_size for x, info in archive.entries.items() if x not in known}
-    notes = [x for x, n in sizes.items() if x in NOTES and n <= MAX_NOTE]
+    notes = [x for x, n in sizes.items() if x in short and n <= MAX_NOTE]
     notes += [x for x, n in sizes.items() if not n or (x == INPUTS and n <= MAX_INPUTS)]
-    code = [x for x in sizes if x.startswith(CODE)]
-    if sum(sizes[x] for x in code) > MAX_CODE:
+    code = [x for x in sizes if x.startswith(folder)]
+    if sum(sizes[x] for x in code) > most:
         code = []
     file = archive.file
     contents.claims.append(Claim(file, _spans(archive, notes), "container"))

@@ -15,6 +15,7 @@ from weightkin.derivation.equality import equal_values
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, absolute, digest
 from weightkin.lineage.candidates import Member
+from weightkin.lineage.member_names import paths_apart
 from weightkin.lineage.same import collapsed, in_common_layouts
 from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
@@ -68,20 +69,26 @@ def gather(
     found = Collection()
     first: dict[str, int] = {}  # contents to position
     taken: set[str] = set()
+    names = paths_apart(sources)
     results = _results(sources, cache, execution)
     with closing(results):
         for done, source in enumerate(sources):
             if execution.progress is not None:
                 execution.progress(_label(source), done, len(sources), found.bytes_read)
-            _keep(found, source, next(results), first, taken)
+            _keep(found, (source, names[done]), next(results), first, taken)
     found.members = collapsed(in_common_layouts(found.members))
     return found
 
 
 def _keep(
-    found: Collection, source: Source, result: SketchResult, first: dict[str, int], taken: set[str]
+    found: Collection,
+    named: tuple[Source, str],
+    result: SketchResult,
+    first: dict[str, int],
+    taken: set[str],
 ) -> None:
-    name = _label(source)
+    source, apart = named
+    name = apart or _label(source)
     if isinstance(result, str | Lost):
         why = result if isinstance(result, str) else f"{source}: {result.why}"
         found.skipped.append(unread(name, why))
@@ -98,7 +105,7 @@ def _keep(
         found.skipped.append(left_out(name, "non-finite-tensors", n=n_lost, n_tensors=n))
     for what, why in sketch.problems:
         found.skipped.append(unread(f"{name}: {what}", why))
-    member_id = _unique(sketch.name or name, taken)
+    member_id = _unique(apart or sketch.name or name, taken)
     contents = contents_of(sketch)
     if contents in first:
         position = first[contents]

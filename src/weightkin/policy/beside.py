@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 from weightkin.formats.byte_pieces import information, whole_of
-from weightkin.formats.ledger import whole
+from weightkin.formats.finder import kind_of
+from weightkin.formats.ledger import not_opened, whole_file
 from weightkin.records.accounting import FileBytes
+from weightkin.sources.files import File, Folder
 from weightkin.sources.listing import Listed
 from weightkin.sources.local import LocalFile
 
@@ -33,13 +37,26 @@ class Beside:
 
     def look(self, path: Path) -> FileBytes:
         """A file that nothing opened, by what it is as a whole."""
-        found = whole(path, path.name)
+        return self._looked(partial(LocalFile, path), path.name)
+
+    def on_hub(self, folder: Folder, seen: Collection[PurePath]) -> Iterator[FileBytes]:
+        """The other files of a repository: what is no weights by its name is fetched, and read."""
+        for name in (*folder.names, *folder.deeper):
+            if folder.path / name in seen or self._takes(folder.path / name, folder.path):
+                continue
+            if kind_of(PurePath(name).name):
+                yield not_opened(name, "other-weights")
+            else:
+                yield self._looked(partial(folder.open_file, name), name)
+
+    def _looked(self, opened: Callable[[], File], name: str) -> FileBytes:
+        found = whole_file(opened, name)
         if found.is_read and found.n_bytes:
-            file = LocalFile(path)
+            file = opened()
             self.n_bytes += information(file, whole_of(file))
         return found
 
-    def _takes(self, path: Path, root: Path) -> bool:
+    def _takes(self, path: PurePath, root: PurePath) -> bool:
         if not self.patterns or path == root:
             return False
         inside = path.relative_to(root).as_posix()

@@ -14,7 +14,6 @@ from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.formats import Model
-from weightkin.formats.ledger import own_ledger
 from weightkin.policy.beside import Beside
 from weightkin.policy.candidates import Room, Source, candidates_of, card_of, held_by_trainer
 from weightkin.policy.commons import without_commons
@@ -261,7 +260,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     known = without_commons(known, model, room.named, names, room.registry, (level, seed))
     bench = RuleContext(policy, known, room.families, room.is_full, room.tainted)
     own = known.digest
-    ledger = own_ledger(model)
+    ledger = known.candidate.ledger
     open_ = [open_finding(own, what, why) for what, why in unread(model, ledger, known.declared)]
     if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))

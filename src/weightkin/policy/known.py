@@ -9,6 +9,7 @@ from weightkin.api.compare import compare
 from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats import Model, digest
 from weightkin.formats.declared import Declared, declared
+from weightkin.formats.ledger import own_ledger
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import Meant, Resolved, Unknown
 from weightkin.policy.reach import Submitted, Unreached
@@ -250,7 +251,9 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
         return Evidence(other=ancestor, found=record.summary)
     reach = bench.candidate.reach(record, other)
     lost = [unread(x.what, x.why) for x in other.problems if x.loses_tensors]
-    if record.incomplete and not lost and not bench.candidate.model.is_partial:
+    left = (file for file in own_ledger(other).files if not file.is_read)
+    lost += [left_out(x.file, x.codes[-1], **x.data) for x in left]
+    if record.incomplete and not lost and bench.candidate.is_read:
         lost = [left_out(other.name, "stacks-left-out")]
     limits = [left_out(BLIND, "only-sketch")] if other.sketched is not None else []
     limits += [left_out(BLIND, "hub-part-read")] if record.parameters.get("frugal") else []

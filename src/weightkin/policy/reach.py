@@ -20,8 +20,9 @@ from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_deltas import CHANGES
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.ledger import n_outside
+from weightkin.formats.ledger import n_outside, own_ledger
 from weightkin.records import Comparison, Skipped, left_out
+from weightkin.records.accounting import Ledger
 from weightkin.sketch.stand_in import n_parameters, sketch_behind
 
 LEAST_TESTED = 0.5  # share of the bytes of a model
@@ -66,6 +67,16 @@ class Submitted:
     """The model at the gate, with what is asked of its anatomy again and again."""
 
     model: Model
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Of the files that it was read from."""
+        return own_ledger(self.model)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing of it is unread."""
+        return self.ledger.is_whole and not self.model.is_partial
 
     @cached_property
     def _anatomy(self) -> Anatomy:

@@ -26,7 +26,7 @@ from weightkin.formats.finder import (
     is_one_model,
     kind_of,
 )
-from weightkin.formats.ledger import files_of, files_of_tensors, whole
+from weightkin.formats.ledger import files_of, files_of_tensors, stores_of, whole
 from weightkin.formats.source import base_and_adapter, open_pair
 from weightkin.formats.table import format_of, holds_weights, suffixes
 from weightkin.policy.beside import Beside
@@ -72,7 +72,9 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
         return
     if pair is not None:
         base, adapter = pair
-        yield _opened(text, read, partial(open_pair, base, adapter))
+        yield (found := _opened(text, read, partial(open_pair, base, adapter)))
+        if not os.path.lexists(adapter):
+            yield from _on_hub(found, read)
         yield from _models(base, read)
         if _is_folder(adapter):
             yield from _below(Path(adapter), read)
@@ -85,7 +87,21 @@ def _models(text: str, read: _Read) -> Iterator[FoundSource]:
             what = f"no model in it or below; supported are {', '.join(suffixes())}"
             yield FoundSource(text, unreadable(Path(text), what))
     else:
-        yield _opened(text, read)
+        yield (found := _opened(text, read))
+        if text.startswith(SCHEME) or not os.path.lexists(text):
+            yield from _on_hub(found, read)
+
+
+def _on_hub(found: FoundSource, read: _Read) -> Iterator[FoundSource]:
+    """Files of a repository that were not opened and may hold weights."""
+    if isinstance(found.model, WeightkinError):
+        return
+    stores = stores_of(adapter_of(found.model.storage))
+    for folder, files in ((store.folder, store.files) for store in stores if store.folder):
+        for x in read.beside.on_hub(folder, {file.path for file in files}):
+            if not x.is_read:
+                why = f"{MAY_HOLD}: {_said(x.codes[0], x.data)}"
+                yield FoundSource(f"{found.source}:{x.file}", unreadable(folder.path / x.file, why))
 
 
 @dataclass(slots=True)

@@ -163,12 +163,10 @@ EVIDENCE: Mapping[str, Names] = {
     "experts-from-mlps": ("child", "n"),
     "turned-rows": (),
     "rows-reordered": ("roles",),
-    "one-holds-other": (),
+    **dict.fromkeys(("one-holds-other", "blocks-in-other-order", "equal-sample", "equal-all"), ()),
     "shared-networks": ("parts",),
     "equal-after-rounding": ("dtype",),
     "noise-bits": ("parent", "child"),
-    "equal-sample": (),
-    "equal-all": (),
     # merges
     "mixture": ("child", "parents", "weights", "base", "method"),
     "mixture-leaves": ("share",),

@@ -63,7 +63,8 @@ def file_errors(path: Path) -> Iterator[None]:
         said = " ".join(str(error).split())[:MAX_MESSAGE]
         if getattr(error, "sqlite_errorcode", 0) in DISK_FULL_ERRORS:
             raise DiskFull(f"{path}: cannot be written ({said})") from None
-        raise UnusableRegistry(f"{path}: the registry cannot be used ({said})") from None
+        how = f"; see `weightkin verify --registry {path}`" if isinstance(error, Altered) else ""
+        raise UnusableRegistry(f"{path}: the registry cannot be used ({said}){how}") from None
     except OSError as error:
         where = error.filename or path
         if isinstance(file_errors := unwritable(where, error), DiskFull):

@@ -139,6 +139,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "turned-rows": "all sampled values are equal; rows of queries and keys are in another order",
     "rows-reordered": lambda x: f"the same rows in another order: {', '.join(x['roles'])}",
     "one-holds-other": "every tensor of one model is in the other",
+    "blocks-in-other-order": "the same blocks in another order",
     "shared-networks": lambda x: (
         f"equal or alike: {', '.join(x['parts'])}; the rest shares nothing"
     ),

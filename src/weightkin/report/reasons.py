@@ -213,7 +213,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "registry-unread": "its registry cannot be read",
     "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
     "hub-part-read": "only a part was read from the hub",
-    "equal-values": "{share:.0%} of the values read are the same, bit for bit, at their places",
+    "equal-values": "{share:.0%} of the values read are the same at their places, or negated",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
     "settings": "settings in JSON",
     "text-file": "text",

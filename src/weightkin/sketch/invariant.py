@@ -122,7 +122,7 @@ def _singular_values(model: Model, axis: Axis) -> Doubles | None:
     if "attn.v" not in places or "attn.o" not in places:
         return None
     v, o = (_units(model, places[role]) for role in ("attn.v", "attn.o"))
-    if v is None or o is None or not (np.isfinite(v).all() and np.isfinite(o).all()):
+    if v is None or o is None:
         return None
     gain = gain_before(model, axis.stack, places["attn.v"])
     repeat = places["attn.o"].repeat
@@ -133,7 +133,11 @@ def _singular_values(model: Model, axis: Axis) -> Doubles | None:
     if len(o) != len(v):
         return None
     v = v * gain
-    squared = np.linalg.eigvals((v @ v.T).astype(np.float64) @ (o @ o.T).astype(np.float64)).real
+    with np.errstate(all="ignore"):  # products of large numbers, which are no longer finite
+        product = (v @ v.T).astype(np.float64) @ (o @ o.T).astype(np.float64)
+    if not np.isfinite(product).all():
+        return None
+    squared = np.linalg.eigvals(product).real
     values: Doubles = np.sqrt(np.maximum(np.sort(squared)[::-1], 1e-12))
     return values
 

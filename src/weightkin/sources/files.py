@@ -63,6 +63,7 @@ class Folder:
     path: PurePath
     names: Sequence[str]
     open_file: Opener
+    deeper: Sequence[str] = ()  # paths of files in folders below, where all are listed at once
 
     def read_beside(self, name: str, limit: int) -> bytes | None:
         """Contents of a small file; None if there is none, or it is larger than the limit."""

@@ -27,7 +27,7 @@ PAGE = 4096
 REGION = 1 << 16  # pages whose flags stand together
 BLOCK = 1 << 20  # bytes: neighbouring pieces are read together up to this length
 GATHER = 1 << 16  # elements of a strided tensor gathered at a time
-SPARSE, SPARSENESS = 1 << 26, 1000  # a file beyond this size exists to more than one part in 1000
+SPARSE, SPARSENESS = 1 << 34, 1000  # a file beyond this size exists to more than one part in 1000
 OTHER_KIND = "neither a file nor a folder"
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -48,7 +48,8 @@ class LocalFile:
 
     def __init__(self, path: Path, homes: Sequence[Path] = ()) -> None:
         if homes:
-            _check_link(path, homes)
+            with readable(path):
+                _check_link(path, homes)
         with opened(path) as handle:
             status, self.stamp = os.fstat(handle.fileno()), stamp_of(handle.fileno())
         if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
@@ -265,7 +266,7 @@ def readable(path: PurePath) -> Iterator[None]:
     """Turn what the operating system says about a path into one line for the caller."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeEncodeError):  # no file has half a pair in its name
         raise unreadable(path, "no such file or folder") from None
     except OSError as error:
         why = error.strerror or type(error).__name__

@@ -69,19 +69,19 @@ def monotone_log_evalue(table: Grid, is_testable: npt.NDArray[np.bool_]) -> Grid
     """
     n_a, n_b, n_z = table.shape
     table = np.where(is_testable[:, :, None], table, 0.0)
-    paths = np.full((n_a + 1, n_b + 1, n_z), -np.inf)
-    paths[0, 0] = 0.0
-    for i in range(n_a + 1):
-        for j in range(n_b + 1):
-            steps = [paths[i, j]]
-            if i and j:
-                steps.append(paths[i - 1, j - 1] + LOG_PAIR + table[i - 1, j - 1])
-            if i:  # skip a block of a; forced, hence free, once b is used up
-                steps.append(paths[i - 1, j] + (LOG_SKIP if j < n_b else 0.0))
-            if j:
-                steps.append(paths[i, j - 1] + (LOG_SKIP if i < n_a else 0.0))
-            paths[i, j] = np.logaddexp.reduce(steps, axis=0)
-    return np.asarray(paths[n_a, n_b])
+    paths = np.full((n_a + 2, n_b + 2, n_z), -np.inf)  # one row and column before the first
+    paths[1, 1] = 0.0
+    pairs = np.zeros((n_a + 1, n_b + 1, n_z))  # no path leads to a pair of nothing
+    pairs[1:, 1:] = table
+    for total in range(1, n_a + n_b + 1):  # all cells that as many steps lead to
+        i = np.arange(max(0, total - n_b), min(n_a, total) + 1)
+        j = total - i
+        paired = paths[i, j] + LOG_PAIR + pairs[i, j]
+        # skip a block of a; forced, hence free, once b is used up
+        skipped_a = paths[i, j + 1] + np.where(j < n_b, LOG_SKIP, 0.0)[:, None]
+        skipped_b = paths[i + 1, j] + np.where(i < n_a, LOG_SKIP, 0.0)[:, None]
+        paths[i + 1, j + 1] = np.logaddexp(np.logaddexp(paired, skipped_a), skipped_b)
+    return np.asarray(paths[n_a + 1, n_b + 1])
 
 
 def best_monotone_map(scores: Grid) -> list[tuple[int, int]]:

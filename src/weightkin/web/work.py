@@ -18,7 +18,7 @@ from weightkin.processes import Say
 from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry, browsing
-from weightkin.registry.prepared import source_of, weights_of
+from weightkin.registry.prepared import held_whole, source_of, weights_of
 from weightkin.report.terminal import file_size
 from weightkin.sketch import as_model, read_sketch, write_sketch
 from weightkin.web.jobs import JobKind
@@ -92,6 +92,8 @@ def _held(path: Path, known: Registered) -> tuple[Model, Skipped | None]:
     if sketch is None:
         raise UsageError(f"#{known.id}: no longer registered")
     sketch = replace(sketch, name=known.name, source=known.source, digest=known.digest)
+    if (whole := held_whole(sketch)) is not None:
+        return whole, None  # nothing is opened for what is all there
     found = weights_of(replace(sketch, revision=known.revision or None), source_of([known]))
     if isinstance(found, Model):
         return replace(found, name=known.name), None
