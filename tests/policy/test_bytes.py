@@ -183,5 +183,5 @@ def test_equal_values_are_seen_where_rows_point_elsewhere(tmp_path):
     models = [open_model(write(tmp_path / str(i), x)) for i, x in enumerate((a, b, changed))]
     assert equal_share(models[0], models[2]) > 0.8
     assert equal_share(models[0], models[1]) < 0.01
-    negative = {k: -2 * v for k, v in a.items()}
-    assert equal_share(models[0], open_model(write(tmp_path / "n", negative))) == 1
+    negative = {f"renamed.{k}": -2 * v for k, v in a.items()}
+    assert equal_share(models[0], open_model(write(tmp_path / "n", negative))) > 0.9

@@ -255,17 +255,17 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
     tuple of Part
         Name, verdict and log10 p of each.
     """
-    best: dict[str, tuple[float, Stage, str]] = {}
+    best: dict[tuple[str, bool], tuple[float, Stage]] = {}
     for stage in stages:
         if stage.name == "heads":
             continue
         for stack, log_e in stage.by_stack.items():
-            name = f"{stack} embedding" if stage.name == "residual" else stack
+            part = (stack, stage.name == "residual")
             paid = log_e + math.log(LADDER[stage.name])
-            if name not in best or paid > best[name][0]:
-                best[name] = paid, stage, stack
+            if part not in best or paid > best[part][0]:
+                best[part] = paid, stage
     verdicts = []
-    for name, (log_e, stage, stack) in best.items():
+    for (stack, is_embedding), (log_e, stage) in best.items():
         log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)
         verdict: Verdict = "no-evidence"
         if log10_p <= math.log10(alpha):
@@ -273,5 +273,7 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
             if is_shown and stage.name in COPIED_BY_LOSSES and not is_settled(stages, alpha):
                 is_shown = has_equal_rows(a, b, plan, stack)
             verdict = "dependent" if is_shown else "aligned-only"
-        verdicts.append(Part(name=name, verdict=verdict, log10_pvalue=log10_p))
+        said = f"{stack} embedding" if is_embedding else stack
+        own = Part(name=said, verdict=verdict, log10_pvalue=log10_p, is_embedding=is_embedding)
+        verdicts.append(own)
     return tuple(verdicts)

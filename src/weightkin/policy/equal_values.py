@@ -8,6 +8,7 @@ either.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,37 +18,61 @@ from weightkin.formats import Model
 MIN_EQUAL_SHARE = 0.6  # share of equal values that no two models have that were trained apart
 LEAST_VALUES = 1000
 MOST_NEGATIVE = -0.5  # correlation that no two matrices have that were trained apart
-LEAST_NEGATIVE = 256  # values of a matrix that tell
+LEAST_NEGATIVE = 64  # values of a matrix that tell
+MOST_OF_SHAPE = 512  # matrices of one shape that are looked at
+CORNER = 4096  # values of a matrix by which opposite ones are found
 MAX_EQUAL_ROWS, MAX_EQUAL_COLUMNS = 8, 4096  # of a tensor, looked at
 MOST_WIDTH = 1 << 22  # of a row, which is read whole
+Values = npt.NDArray[np.float32]
 
 
 def equal_share(a: Model, b: Model) -> float:
-    """Share of equal values in matrices of one name and shape; zeros and what is no number aside.
+    """Share of the values in matrices of the second model that the first one has at their places.
 
-    All values of a matrix count that goes against the other one, whatever its scale. 0 where there
-    are too few to tell.
+    Zeros and what is no number are left aside. Names must agree for equal values; for opposite ones
+    the shape is enough, and all values of a matrix count that goes against another one, whatever
+    its scale. 0 where there are too few to tell.
     """
-    n_equal = n = 0
     if a.sketched is not None or b.sketched is not None:
         return 0.0
-    for name in a.tensors.keys() & b.tensors.keys():
-        shape = a.tensors[name].shape
-        if len(shape) < 2 or shape != b.tensors[name].shape or 0 in shape:
-            continue
-        width = math.prod(shape[1:])
-        if width > MOST_WIDTH:
-            continue
-        rows = np.unique(np.linspace(0, shape[0] - 1, MAX_EQUAL_ROWS).astype(np.int64))
-        x, y = (m.rows(name, rows).reshape(len(rows), width)[:, :MAX_EQUAL_COLUMNS] for m in (a, b))
-        is_value = np.isfinite(x) & np.isfinite(y) & (x != 0)
-        x, y = x[is_value].astype(np.float64), y[is_value].astype(np.float64)
-        n_equal += len(x) if _is_negative(x, y) else int((x == y).sum())
-        n += int(is_value.sum())
+    n_equal = n = 0
+    theirs = _by_shape(a)
+    for shape, names in _by_shape(b).items():
+        others = theirs.get(shape, [])[:MOST_OF_SHAPE]
+        held = {name: _sample(a, name) for name in others}
+        corners = _unit_rows([x[:CORNER] for x in held.values()])
+        for name in names[:MOST_OF_SHAPE] if others else ():
+            y = _sample(b, name)
+            is_value = np.isfinite(y) & (y != 0)
+            against = (corners @ _unit_rows([y[:CORNER]])[0]).min()
+            is_negative = len(y) >= LEAST_NEGATIVE and against < MOST_NEGATIVE
+            if is_negative or name in held:  # others dilute nothing
+                n += int(is_value.sum())
+                is_same = True if is_negative else held[name] == y
+                n_equal += int((is_value & is_same).sum())
     return n_equal / n if n >= LEAST_VALUES else 0.0
 
 
-def _is_negative(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> bool:
-    """Whether values at the same places have opposite signs, most of them."""
-    size = np.sqrt((x @ x) * (y @ y))
-    return bool(len(x) >= LEAST_NEGATIVE and 0 < size < np.inf and (x @ y) / size < MOST_NEGATIVE)
+def _by_shape(model: Model) -> dict[tuple[int, ...], list[str]]:
+    """Names of the matrices of a model that can be read in part, by their shapes."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for name, info in model.tensors.items():
+        is_matrix = len(info.shape) > 1 and 0 not in info.shape
+        if is_matrix and math.prod(info.shape[1:]) <= MOST_WIDTH:
+            found.setdefault(info.shape, []).append(name)
+    return found
+
+
+def _sample(model: Model, name: str) -> Values:
+    """Values of a few rows, the same places in every matrix of one shape."""
+    n_rows = model.tensors[name].shape[0]
+    rows = np.unique(np.linspace(0, n_rows - 1, MAX_EQUAL_ROWS).astype(np.int64))
+    return model.rows(name, rows).reshape(len(rows), -1)[:, :MAX_EQUAL_COLUMNS].reshape(-1)
+
+
+def _unit_rows(values: Sequence[Values]) -> npt.NDArray[np.float64]:
+    """Each as a row of length 1; what is no number as zero."""
+    rows = np.nan_to_num(np.array(values, dtype=np.float64), posinf=0.0, neginf=0.0)
+    lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    unit: npt.NDArray[np.float64] = rows / np.maximum(lengths, 1e-300)
+    return unit

@@ -113,6 +113,7 @@ class Part:
     name: str
     verdict: Verdict
     log10_pvalue: float
+    is_embedding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +248,7 @@ class Comparison(InNotebooks):
         """What was found about ``a``."""
         x = self.calibration if self.basis == "calibrated" else None
         shared = tuple(part.name for part in self.parts if part.verdict == "dependent")
+        is_all = all(x.verdict == "dependent" or x.is_embedding for x in self.parts)
         return Summary(
             verdict=self.verdict,
             basis=self.basis,
@@ -257,7 +259,7 @@ class Comparison(InNotebooks):
             effect=self.effect,
             parent=self.direction.parent,
             probability=self.direction.probability,
-            parts=shared if len(shared) < len(self.parts) else (),
+            parts=() if is_all else shared,
             incomplete=self.incomplete,
             equal_share=None if self.equal is None else self.equal.share,
             equal_basis=None if self.equal is None else self.equal.basis,
