@@ -32,10 +32,13 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "12"))
 PINNED = [(target, path.name) for target in LIGHT for path in of_target(FOUND, target)]
 
 
-@pytest.mark.parametrize("suffixes", [x.suffixes for x in read_formats()], ids=str)
-def test_every_format_that_is_read_has_a_seed(suffixes):
+NAMED = [x for x in read_formats() if x.suffixes or x.names]
+
+
+@pytest.mark.parametrize("known", NAMED, ids=lambda x: str(x.suffixes or x.names))
+def test_every_format_that_is_read_has_a_seed(known):
     seeds = [path for path in (SEEDS / "models").rglob("*") if path.is_file()]
-    assert any(path.name.endswith(suffixes) for path in seeds)
+    assert any(known.is_named(path.name) for path in seeds)
 
 
 def test_mutants_are_read_or_refused():
