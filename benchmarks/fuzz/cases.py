@@ -19,8 +19,10 @@ from benchmarks.fuzz.mutate import mutated
 ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "tests" / "fixtures" / "fuzz"
 FOUND = SEEDS / "found"
-ALSO = {
-    "records": (ROOT / "tests" / "fixtures" / "v0.1.0", ROOT / "tests" / "fixtures" / "version2")
+FIXTURES = SEEDS.parent
+ALSO = {  # what other tests read is small enough to be a seed as well
+    "models": ("containers", "packed", "torch-objects", "ranks", "onnx-runtime"),
+    "records": ("v0.1.0", "version2"),
 }
 SECRET = "outside"  # a folder beside the one of the mutant, which nothing may open
 SHARE_ODD = 0.1  # share of mutants whose file is replaced by something that is none
@@ -57,14 +59,15 @@ class Mutant:
     seed: str
     source: Path
     command: tuple[str, ...]
-    is_cut: bool  # all that was done: one file of a model ends early
+    cut: Path | None = None  # the seed, where all that was done is to cut one file
 
 
 def seeds() -> dict[str, list[Path]]:
     """Seeds by target; what once broke a command is one too."""
     found = {target: sorted((SEEDS / target).iterdir()) for target in LIGHT}
     for target, folders in ALSO.items():
-        found[target] += [x for folder in folders for x in sorted(folder.glob("*.json"))]
+        beside = (x for folder in folders for x in sorted((FIXTURES / folder).iterdir()))
+        found[target] += [x for x in beside if target == "models" or x.suffix == ".json"]
     return {target: inputs + of_target(FOUND, target) for target, inputs in found.items()}
 
 
@@ -95,7 +98,7 @@ def make(folder: Path, rng: random.Random, corpus: dict[str, list[Path]]) -> Mut
     seed = rng.choice(corpus[target])
     source = copied(seed, folder)
     files = sorted(x for x in source.rglob("*") if x.is_file()) if source.is_dir() else [source]
-    is_cut = seed.parent == SEEDS / "models" and rng.random() < 0.05
+    is_cut = seed in seeds()["models"] and rng.random() < 0.05
     if is_cut:
         os.truncate(path := rng.choice(files), rng.randrange(path.stat().st_size or 1))
     elif rng.random() < SHARE_ODD:
@@ -105,7 +108,8 @@ def make(folder: Path, rng: random.Random, corpus: dict[str, list[Path]]) -> Mut
             path = rng.choice(files)
             path.write_bytes(mutated(path.read_bytes(), rng))
     command = rng.choice((LIGHT if rng.random() < SHARE_LIGHT else HEAVY)[target])
-    return Mutant(target, seed.name, source, filled(command, source, folder), is_cut)
+    cut = seed if is_cut else None
+    return Mutant(target, seed.name, source, filled(command, source, folder), cut)
 
 
 def copied(seed: Path, folder: Path) -> Path:

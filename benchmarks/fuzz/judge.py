@@ -135,7 +135,6 @@ def _judged(run: Run) -> Iterator[str]:
 
 def _whole(mutant: Mutant) -> Iterator[str]:
     """What exit code 0 means of a model: nothing is left out, and nothing that was cut off."""
-    from benchmarks.fuzz.cases import SEEDS
     from weightkin.errors import WeightkinError
     from weightkin.formats import digest
     from weightkin.sketch.source import open_model
@@ -144,8 +143,7 @@ def _whole(mutant: Mutant) -> Iterator[str]:
         model = open_model(mutant.source)
         if model.is_partial:
             yield "exit code 0, though the model is read in part"
-        seed = SEEDS / "models" / mutant.seed
-        if mutant.is_cut and digest(model) != digest(open_model(seed)):
+        if mutant.cut is not None and digest(model) != digest(open_model(mutant.cut)):
             yield "exit code 0, though a file was cut"
     except WeightkinError as error:
         if mutant.command[0] == "show":

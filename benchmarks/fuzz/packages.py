@@ -9,6 +9,7 @@ import random
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 
 from benchmarks.fuzz import json_changes, values
@@ -32,7 +33,14 @@ def zip_changed(raw: bytes, rng: random.Random, inner: Change) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             entries = [(x.filename, archive.read(x)) for x in archive.infolist()]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error):
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        EOFError,
+        struct.error,
+        zlib.error,
+    ):
         return inner(raw[:-1], rng)
     at = rng.randrange(len(entries) or 1)
     name, data = entries[at] if entries else ("x", b"x")

@@ -130,6 +130,8 @@ def _models(models: Path, plain: Path) -> None:
         writers.by_layout(plain, models / name, name)
     (models / "gguf").mkdir()
     writers.gguf(plain, models / "gguf" / "model.gguf", "Q8_0", base="org/base")
+    np.save(models / "array.npy", arrays()["lm_head.weight"])
+    np.savez(models / "arrays.npz", **{k: v[:4] for k, v in arrays().items()})
     shutil.rmtree(child)
     for folder in ("safetensors", "torch", "onnx"):
         (models / folder / "README.md").write_text(CARD)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.formats.accounting import account
 from tests.formats.handmade import refusal
+from weightkin.cli.sources import named
 from weightkin.formats import open_model
 
 FILES = Path(__file__).parents[1] / "fixtures" / "torch-objects"
@@ -107,6 +108,15 @@ def test_a_file_is_what_its_first_bytes_say(stored, suffix, tmp_path):
         model = open_model(source)
         assert set(model.tensors) == set(expected.tensors)
         np.testing.assert_array_equal(model.rows("0.weight"), expected.rows("0.weight"))
+
+
+def test_folders_of_such_files_are_searched(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(FILES / "module.pt", tmp_path / name / "weights.model")
+        (tmp_path / name / "notes.data").write_text("nothing")
+    assert named([str(tmp_path)]) == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert named([str(tmp_path / "a")]) == [str(tmp_path / "a" / "weights.model")]
 
 
 def test_archives_of_numpy_are_known_under_any_name(tmp_path):

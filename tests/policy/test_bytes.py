@@ -183,5 +183,7 @@ def test_equal_values_are_seen_where_rows_point_elsewhere(tmp_path):
     models = [open_model(write(tmp_path / str(i), x)) for i, x in enumerate((a, b, changed))]
     assert equal_share(models[0], models[2]) > 0.8
     assert equal_share(models[0], models[1]) < 0.01
+    other_shape = open_model(write(tmp_path / "s", {"x.weight": np.ones((70, 30), "f4")}))
+    assert equal_share(models[0], other_shape) == 0
     negative = {f"renamed.{k}": -2 * v for k, v in a.items()}
     assert equal_share(models[0], open_model(write(tmp_path / "n", negative))) > 0.9

@@ -17,7 +17,7 @@ ALLOWED = {
     ("sources/local.py", "os.open"): "the door",
     ("sources/local.py", "io.FileIO"): "the door, on what it opened",
     ("sources/local.py", "np.memmap"): "a strided tensor, on what the door opened",
-    ("formats/torch_zip.py", "zipfile.ZipFile"): "a directory, read through a file of the door",
+    ("formats/zip_archive.py", "zipfile.ZipFile"): "a directory, read through a file of the door",
     ("papers/loading.py", "chosen.from_pretrained"): "a library runs the model (extra torch)",
     ("registry/copies.py", "os.open"): "the registry's own file",
     ("registry/copies.py", "np.fromfile"): "the registry's own file",

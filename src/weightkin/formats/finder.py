@@ -15,6 +15,7 @@ from typing import Literal
 from weightkin.errors import UnreadableModel
 from weightkin.formats.table import format_of, holds_weights, known_as, read_formats
 from weightkin.sources.files import Folder
+from weightkin.sources.local import folder_at
 from weightkin.text import unreadable
 
 Kind = Literal["", "index", "standard", "shard", "weights", "sketch", "adapter", "trainer"]
@@ -151,9 +152,11 @@ class ModelsInFolder:
 
 
 def models_in(folder: Path) -> ModelsInFolder:
-    """The models in a folder, by names alone; the folder must be one that can be listed."""
+    """The models in a folder, by names, else by first bytes; it must be one that can be listed."""
     entries = _entries(folder)
     inside = [x for x in entries if holds_model(x)]
+    if not inside:
+        inside = [folder / name for name in _by_content(folder)]
     if is_one_model(x.name for x in entries if x.is_file()):
         inside = [folder, *(x for x in inside if x.is_dir())]
     deeper = [y for x in entries if x.is_dir() for y in _models_below(x)]
@@ -172,8 +175,19 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(x for x in folder.iterdir() if not x.name.startswith("."))
 
 
+def _by_content(folder: Path) -> list[str]:
+    """Files of weights under names that do not say so; none where they cannot be listed."""
+    try:
+        return files_by_content(folder_at(folder))
+    except UnreadableModel:
+        return []
+
+
 def holds_model(path: Path) -> bool:
     """A file of weights, or a folder with one directly inside; sketches in a folder are none."""
     if path.is_dir():
-        return any(format_of(x.name) and kind_of(x.name) != "sketch" for x in path.iterdir())
+        named = [x for x in path.iterdir() if format_of(x.name)]
+        return any(kind_of(x.name) != "sketch" for x in named) or bool(
+            not named and _by_content(path)
+        )
     return kind_of(path.name) in OWN

@@ -135,11 +135,11 @@ def modelopt(source: Source, stem: str) -> Unpacked | None:
     return Unpacked(codes, "nvfp4", recipe, parts, stack)
 
 
-def mlx_floats(source: Source, stem: str, mode: str) -> Unpacked:
+def mlx_floats(source: Source, stem: str, mode: object) -> Unpacked:
     """The layouts of small floats of MLX, whose scales are bytes."""
     codes, scales = f"{stem}.weight", f"{stem}.scales"
-    bits = {"mxfp4": 4, "nvfp4": 4, "mxfp8": 8}.get(mode)
-    if bits is None:
+    bits = {"mxfp4": 4, "nvfp4": 4, "mxfp8": 8}.get(mode) if isinstance(mode, str) else None
+    if bits is None or not isinstance(mode, str):  # a config may hold anything
         raise unreadable(codes, f"mode {shown(mode)} of MLX is not supported")
     kind: ScaleKind = "e4m3" if mode == "nvfp4" else "exponent"
     recipe, stack = _codes(source, codes, scales, bits, byte_scales=kind)

@@ -13,6 +13,7 @@ from weightkin.sources.files import File
 from weightkin.text import unreadable
 
 MAX_FIELDS = 1 << 23  # of one file; a graph of 100,000 nodes has about 4 million
+OF_MESSAGE = 6  # fields that a message costs as much time as, though it is empty
 MAX_TEXT = 1 << 16  # bytes of a name
 WINDOW = 1 << 12  # bytes read at a time
 VARINT, FIXED64, SPAN, FIXED32 = 0, 1, 2, 5
@@ -32,6 +33,7 @@ class Messages:
     def fields(self, start: int, stop: int) -> Iterator[tuple[int, Value]]:
         """Number and value of each field of the message between two bytes."""
         at = start
+        self.n_fields += OF_MESSAGE
         while at < stop:
             self.n_fields += 1
             if self.n_fields > MAX_FIELDS:

@@ -234,7 +234,9 @@ def in_one_frame(
         The families, larger than before where disguised relatives were found.
     """
     alpha = relatives.paid_alpha
-    found, unseen = look_for_relatives(members, families, alpha, relatives.seed, on_progress)
+    looked = look_for_relatives(members, families, alpha, relatives.seed, on_progress)
+    found, unseen, parts = looked
+    relatives.parts |= parts
     frames = _Frames(members)
     group_of, links = frames.split(relatives, families)
     joined = Groups(range(len(members)))

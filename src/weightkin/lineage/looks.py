@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.arrays import Doubles
-from weightkin.derivation.networks import MOST_CONTAINED
+from weightkin.derivation.networks import MOST_CONTAINED, SharedPart
 from weightkin.derivation.opened import Settings, pair_of
 from weightkin.derivation.pair import compare_pair
 from weightkin.lineage.candidates import Member
@@ -42,7 +42,7 @@ def look_for_relatives(
     alpha: float,
     seed: int,
     on_progress: OnProgress | None = None,
-) -> tuple[list[Look], list[int]]:
+) -> tuple[list[Look], list[int], dict[tuple[int, int], SharedPart]]:
     """Compare models of different families that their tokens propose.
 
     Pairs are proposed by the likeness of tokens to each other, which no relabelling or rotation
@@ -65,7 +65,8 @@ def look_for_relatives(
     Returns
     -------
     tuple
-        Pairs that are related, and models for which not all proposed pairs were looked at.
+        Pairs that are related; models for which not all proposed pairs were looked at; and pairs
+        that share one network and nothing else.
     """
     settings = Settings(alpha=alpha, seed=seed)
     joined = Groups(range(len(families)))
@@ -73,6 +74,7 @@ def look_for_relatives(
     n_tried: Counter[tuple[int, int]] = Counter()
     found: list[Look] = []
     unseen: set[int] = set()
+    parts: dict[tuple[int, int], SharedPart] = {}
     n_looks = 0
     proposed = _proposed(members, families)
     for n_done, (i, j) in enumerate(proposed):
@@ -90,7 +92,10 @@ def look_for_relatives(
         if record is not None and _is_of_whole(record, members[i], members[j]):
             joined.join(*pair)
             found.append(Look(i, j, record))
-    return found, sorted(unseen)
+        elif record is not None and record.verdict == "dependent":
+            shared = tuple(record.kind_details.get("parts", ())) or record.summary.parts
+            parts[min(i, j), max(i, j)] = SharedPart(shared, (), 0.0)
+    return found, sorted(unseen), parts
 
 
 def _proposed(

@@ -39,9 +39,11 @@ def equal_share(a: Model, b: Model) -> float:
     theirs = _by_shape(a)
     for shape, names in _by_shape(b).items():
         others = theirs.get(shape, [])[:MOST_OF_SHAPE]
+        if not others:
+            continue
         held = {name: _sample(a, name) for name in others}
         corners = _unit_rows([x[:CORNER] for x in held.values()])
-        for name in names[:MOST_OF_SHAPE] if others else ():
+        for name in names[:MOST_OF_SHAPE]:
             y = _sample(b, name)
             is_value = np.isfinite(y) & (y != 0)
             against = (corners @ _unit_rows([y[:CORNER]])[0]).min()
