@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.stage import block_name
@@ -31,6 +33,8 @@ LEAST_BYTES = 0.5  # of a parameter of the other model, in the smallest form in 
 FREE = 1 << 15  # bytes outside tensors that are not counted: names and shapes of small models
 DENSE = 2  # what a byte that is compressed already counts: parameters of two bits fit in it
 PLAIN_FLOATS = ("F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # wider ones may hold several numbers
+WIDEST = 20  # powers of two between the sizes of nearly all weights of a tensor, at most
+LOOKED_AT, MOST_WIDTH = 1 << 12, 1 << 22  # values of a tensor, and of a row, which is read whole
 A_FACTOR = 4  # bytes of a number in a factor of an adapter, of which only the product is seen
 PAID = 3.5  # digits that several stages and effects cost together, at most
 NO_PROOF = ("residual", "heads")  # axes that show a copy only beside others
@@ -104,6 +108,11 @@ class Submitted:
         }
         return {**self._sizes, **floats}
 
+    def _held(self, name: str) -> int:
+        """The same of a tensor whose values were looked at: bytes read as floats are no weights."""
+        is_plain = self.model.revision or _are_weights(self.model, name)
+        return self._holds[name] if is_plain else self._sizes[name]
+
     @cached_property
     def _beside(self) -> int:
         """Bytes outside tensors, and of the factors of an adapter."""
@@ -136,7 +145,7 @@ class Submitted:
             x.tensor for a in self._anatomy.axes if (a.stack, a.block) in blocks for x in a.places
         } | tested
         left = {name: size for name, size in self._sizes.items() if name not in near}
-        holds = {name: self._holds[name] for name in left}
+        holds = {name: self._held(name) for name in left}
         for name, role in self._tables(ran, views):
             n, most = self.model.tensors[name].shape[0], _rows_of(other, role)
             left[name] = holds[name] = self._sizes[name] * max(0, n - most) // max(1, n)
@@ -155,6 +164,20 @@ class Submitted:
         for axis in self._anatomy.axes:
             if axis.kind == "residual" and (block_name(axis), axis.name) in ran:
                 yield from ((x.tensor, x.role) for x in axis.places if x.role in views)
+
+
+def _are_weights(model: Model, name: str) -> bool:
+    """Whether the first values of a tensor are finite, and of sizes as weights have them."""
+    shape = model.tensors[name].shape
+    if 0 in shape or not shape or math.prod(shape[1:]) > MOST_WIDTH:
+        return True
+    n_rows = max(1, LOOKED_AT // math.prod(shape[1:]))
+    values = model.rows(name, slice(0, n_rows)).reshape(-1)[:LOOKED_AT]
+    if not np.isfinite(values).all():
+        return False
+    sizes = np.abs(values[values != 0])
+    low, high = np.quantile(np.log2(sizes), (0.02, 0.98)) if len(sizes) else (0.0, 0.0)
+    return bool(high - low <= WIDEST)
 
 
 def _rows_of(model: Model, role: str) -> int:

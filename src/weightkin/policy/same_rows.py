@@ -2,8 +2,9 @@
 
 Tests hold gates against gates and units against units. Whoever stores the gates of a model as the
 queries of another, as experts of its layers, transposed, or cut into rows that are dealt out among
-blocks, escapes them, and still its rows point where they did. No null hypothesis is tested: rows
-of models that were trained apart are nowhere near the bounds.
+blocks, escapes them, and still its rows point where they did. Where all values are folded into rows
+of another length, forwards or backwards, those around a peak still follow on one another. No null
+hypothesis is tested: rows of models that were trained apart are nowhere near the bounds.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ MOST_COLUMNS = 128  # of a row, compared
 MOST_ROWS = 1 << 14  # of one model, about
 MOST_VALUES = 1 << 25  # of one model, read
 MOST_TURNED = 1 << 20  # values of a matrix whose columns are looked at as well
+RUNS = 0  # stands for a width
 IN_BLOCKS = (
     "attn.",
     "mlp.",
 )  # roles of such matrices: columns of tables over the same tokens agree
+REACH, RUN = 64, 31  # values on both sides among which a peak is the largest, and that are a run
 FAR = 3.0  # a value counts up to so many times that in the middle: few cells turn no row
 ROWS_AT_ONCE = 1 << 11
 Rows = npt.NDArray[np.float32]
@@ -56,17 +59,34 @@ def found_share(a: Model, b: Model, seed: int = 0) -> float:
     """
     if any(x.sketched is not None or x.revision for x in (a, b)):
         return 0.0
+    with np.errstate(invalid="ignore"):  # bytes that are read as floats are any of them
+        return _found_share(a, b, seed)
+
+
+def _found_share(a: Model, b: Model, seed: int) -> float:
     theirs, part = _by_width(b, seed, set(b.tensors))
     turned = {name for name, role in read_anatomy(a).roles if role.startswith(IN_BLOCKS)}
     ours, own_part = _by_width(a, seed + 1, turned)
     n_found = n_rows = 0
-    for width, some in ours.items():
-        if width in theirs:
-            found = _has_partner(np.concatenate(some), np.concatenate(theirs[width]), width)
-            n_found += width * found
-            n_rows += found
+    for width in (ours.keys() & theirs.keys()) - {RUNS}:
+        found = _has_partner(np.concatenate(ours[width]), np.concatenate(theirs[width]), width)
+        n_found += width * found
+        n_rows += found
     total = own_part * sum(math.prod(x.shape) for x in a.tensors.values())
-    return min(1.0, n_found / max(1.0, total * part)) if n_rows >= LEAST_FOUND else 0.0
+    by_rows = n_found / max(1.0, total * part) if n_rows >= LEAST_FOUND else 0.0
+    return min(1.0, max(by_rows, _share_of_runs(ours[RUNS], theirs[RUNS], part, seed)))
+
+
+def _share_of_runs(ours: list[Rows], theirs: list[Rows], part: float, seed: int) -> float:
+    """Share of the runs of one model that the other has, of which a part was read."""
+    if not ours or not theirs:
+        return 0.0
+    rng = np.random.default_rng(seed)
+    runs = [np.concatenate(x) for x in (ours, theirs)]
+    a, b = (x[rng.permutation(len(x))[:MOST_ROWS]] for x in runs)
+    n = _has_partner(a, np.concatenate([b, b[:, ::-1]]), a.shape[1])
+    share = n / max(1, len(a)) / max(1e-9, part * len(b) / max(1, len(runs[1])))
+    return share if n >= LEAST_FOUND else 0.0
 
 
 def _by_width(
@@ -85,9 +105,11 @@ def _by_width(
     for info in matrices:
         rows = _rows_of(model, info, part, rng)
         found[rows.shape[1]].append(_unit_rows(rows))
+        found[RUNS].append(_unit_rows(_runs_of(rows.reshape(-1))))
         is_whole = part == 1.0 and len(info.shape) == 2 and rows.size <= MOST_TURNED
         if is_whole and len(rows) >= LEAST_WIDTH and info.name in turned:
             found[len(rows)].append(_unit_rows(rows.T))
+            found[RUNS].append(_unit_rows(_runs_of(rows.T.reshape(-1))))
     return found, part
 
 
@@ -106,10 +128,27 @@ def _rows_of(model: Model, info: TensorInfo, part: float, rng: np.random.Generat
     return model.rows(info.name, chosen.astype(np.int64)).reshape(-1, _width(info))
 
 
+def _runs_of(values: Rows) -> Rows:
+    """The values around each peak: what is the largest for some way on both sides."""
+    sizes = np.nan_to_num(np.abs(values), posinf=0.0)
+    n = 2 * REACH + 1
+    if len(sizes) <= n:
+        return np.zeros((0, 2 * RUN + 1), dtype=np.float32)
+    blocks = np.pad(sizes, (0, -len(sizes) % n)).reshape(-1, n)
+    before = np.maximum.accumulate(blocks, axis=1).reshape(-1)
+    behind = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].reshape(-1)
+    n_windows = len(sizes) - n + 1
+    largest = np.maximum(behind[:n_windows], before[n - 1 : n - 1 + n_windows])
+    middle = sizes[REACH : REACH + n_windows]
+    peaks = REACH + np.flatnonzero((middle == largest) & (middle > 0))
+    runs: Rows = values[peaks[:, None] + np.arange(-RUN, RUN + 1)]
+    return runs
+
+
 def _unit_rows(rows: Rows) -> Rows:
     """Some columns of rows that hold weights, without what one far value does; others as zero."""
     columns = np.unique(np.linspace(0, rows.shape[1] - 1, MOST_COLUMNS).astype(np.int64))
-    x = np.nan_to_num(rows[:, columns].astype(np.float32), posinf=0.0, neginf=0.0)
+    x = np.nan_to_num(rows[:, columns].astype(np.float64), posinf=0.0, neginf=0.0)
     x = x - np.median(x, axis=1, keepdims=True)
     sizes = np.sort(np.abs(x), axis=1)
     n_different = 1 + (sizes[:, 1:] > sizes[:, :-1]).sum(axis=1)
