@@ -223,6 +223,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "trainer-state": "small state of a trainer",
     "no-tensor": "belong to no tensor",
     "not-blank": "padding that is not blank",
+    "behind-values": "bytes behind compressed values, or past the edge of a tensor",
     "too-dense": "more data than names, shapes and settings need",
     "tensor-unread": "tensors that cannot be read",
     "unknown-field": "fields that the format does not have",
