@@ -56,6 +56,19 @@ def test_every_half_is_mixed_as_the_mix_says(truths, half):
     assert sum(same for same, _ in pairs) >= 0.3 * sum(n for _, n in pairs)
 
 
+def test_the_second_mix_has_what_the_first_lacks():
+    own = [draw(seed) for seed in seeds("second-fit")[:60]]
+    found = members(own)
+    made = Counter(x["op"] for m in found for x in m["operations"])
+    assert set(made) >= {*mix()["operations"], "noise-bits"}
+    assert max(len(t["members"]) for t in own) > 25
+    assert any(t["members"]["m00"]["naming"] for t in own)
+    decoys = [(m, {x for x, y in t["members"].items() if y["decoy"]})
+              for t in own for m in t["members"].values()]  # fmt: skip
+    assert any(len(m["parents"]) > 1 and {p["name"] for p in m["parents"]} & x for m, x in decoys)
+    assert not set(seeds("second-fit")) & set(seeds("second-test"))
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_a_fifth_of_the_members_with_children_is_hidden_roots_among_them(truths, half):
     hidden = above = roots = 0
@@ -193,6 +206,18 @@ def test_every_step_that_applies_makes_a_model_that_runs(net):
             assert read_anatomy(model).axes, op
             done.add(op)
     assert {"fine-tune", "lora", "prune", "quantise", "noise", "copy"} <= done
+
+
+def test_noise_bits_are_gone_when_a_model_is_rounded():
+    from zoo.genealogies.making import DTYPES, apply_step
+
+    made, _ = base_of("gpt2")
+    for dtype in ("float16", "bfloat16"):
+        half = {k: x.astype(DTYPES[dtype]) for k, x in made["m00"].tensors.items()}
+        child = apply_step(made["m00"], {"op": "noise-bits", "dtype": dtype, "seed": 1}, [])
+        for name, x in child.tensors.items():
+            assert np.array_equal(x.astype(DTYPES[dtype]), half[name]), name
+            assert (x != half[name].astype(np.float32)).mean() > 0.5 or not half[name].any(), name
 
 
 def test_disguises_leave_the_function_of_a_llama_as_it_was():

@@ -4,7 +4,7 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Weights are fitted on the parts `fit` and `second-fit` of the random families alone: whole families,
+Weights are fitted on the part `fit` of the random families alone: whole families,
 and random parts of them, of which the rest is out of sight. Predictions on them
 are made by models that did not see the family (five folds); roots, the second pass and the powers
 are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
@@ -32,7 +32,7 @@ from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
-FITTED = ("fit", "second-fit")
+FITTED = ("fit",)
 TREES = {"pairs": 500, "roots": 250}
 FOLDS = 5
 PARTS = 4  # random parts of each family

@@ -174,7 +174,9 @@ def _noise_bits(folder: Folder, said: Operation) -> Folder:
     folder = _round(folder, said)
 
     def finer(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        half_a_step = np.ldexp(0.5, np.frexp(x)[1] - 1 - digits)
+        fraction, exponent = np.frexp(x)
+        below = np.abs(fraction) == 0.5  # half as far to the next value towards zero
+        half_a_step = np.ldexp(0.5, exponent - 1 - digits - below)
         noise = half_a_step * rng.uniform(-0.9, 0.9, x.shape)
         return np.where(x == 0, x, x + noise).astype(np.float32)
 

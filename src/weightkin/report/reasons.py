@@ -213,6 +213,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "registry-unread": "its registry cannot be read",
     "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
     "hub-part-read": "only a part was read from the hub",
+    "rows-found": "{share:.0%} of its values are in rows that this model has too, in other places",
     "equal-values": "{share:.0%} of the values read are the same at their places, or negated",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
     "settings": "settings in JSON",
