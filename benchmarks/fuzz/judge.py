@@ -134,15 +134,18 @@ def _judged(run: Run) -> Iterator[str]:
 
 
 def _whole(mutant: Mutant) -> Iterator[str]:
-    """What exit code 0 means of a model: nothing is left out, and nothing that was cut off."""
+    """What exit code 0 means of a model: nothing is left out or unread, and nothing was cut off."""
     from weightkin.errors import WeightkinError
     from weightkin.formats import digest
+    from weightkin.formats.ledger import own_ledger
     from weightkin.sketch.source import open_model
 
     try:
         model = open_model(mutant.source)
-        if model.is_partial:
-            yield "exit code 0, though the model is read in part"
+        if model.problems:
+            yield f"exit code 0, though {model.problems[0].what} is not read"
+        if left := [x.file for x in own_ledger(model).files if not x.is_read]:
+            yield f"exit code 0, though bytes of {left[0]} are unread"
         if mutant.cut is not None and digest(model) != digest(open_model(mutant.cut)):
             yield "exit code 0, though a file was cut"
     except WeightkinError as error:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -101,6 +102,13 @@ def test_verify_refuses_what_is_no_record(tmp_path, text):
     found = run("verify", path)
     assert found.returncode == 3
     assert found.stderr.count("\n") == 1
+
+
+def test_show_of_a_model_whose_config_cannot_be_read_is_incomplete(pair, tmp_path):
+    shutil.copytree(pair / "a", tmp_path / "m")
+    assert run("show", tmp_path / "m").returncode == 0
+    (tmp_path / "m" / "config.json").write_text("[" * 900)
+    assert run("show", tmp_path / "m").returncode == 2
 
 
 def test_show_prints_blocks_axes_and_digest(pair):

@@ -133,3 +133,13 @@ def test_what_unpacks_to_far_more_than_the_file_is_refused(tmp_path):
     np.savez_compressed(tmp_path / "x.npz", a=np.zeros((9000, 1000), np.float32))
     with pytest.raises(UnreadableModel, match="times as large"):
         open_model(tmp_path / "x.npz")
+
+
+def test_a_row_that_unpacks_to_much_is_a_problem(tmp_path):
+    rows = {"a": np.zeros((1, 17_000_000), np.float32), "b": np.ones((2, 2), np.float32)}
+    np.savez_compressed(tmp_path / "x.npz", **rows, c=np.random.default_rng(1).bytes(1 << 20))
+    model = open_model(tmp_path / "x.npz")
+    assert "a: compressed in rows of over 64 MB (save it without compression)" in {
+        f"{x.what}: {x.why}" for x in model.problems
+    }
+    assert list(model.tensors) == ["b"]

@@ -359,3 +359,9 @@ def test_every_type_of_numbers_is_read(code, tmp_path):
     model = open_model(saved(tmp_path / "x.onnx", [], {"fc.bias": x}))
     assert not model.problems
     np.testing.assert_array_equal(model.rows("fc.bias"), x.astype(F32))
+
+
+def test_very_many_names_for_one_initialiser_are_refused(tmp_path):
+    nodes = [helper.make_node("Identity", ["w"], [f"a.{i}.weight"]) for i in range(17_000)]
+    saved(tmp_path / "m.onnx", nodes, {"w": np.ones((2, 2), F32)})
+    assert "further names of initialisers" in refusal(tmp_path / "m.onnx")

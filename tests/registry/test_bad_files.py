@@ -112,3 +112,14 @@ def test_a_full_disk_exits_with_2_and_leaves_a_registry_that_opens(whole, family
     again = registry.add([family / "stranger"], resume=True)
     assert {m.name for m in (*again.added, *again.known)} == {"stranger"}
     assert len(registry.list()) == 4
+
+
+def test_an_export_to_a_full_disk_names_the_file_that_it_writes(whole, tmp_path):
+    target = tmp_path / "out.zip"
+    words = ["export", str(target), "--registry", str(whole)]
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, "40000", *words], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert run.stderr == f"weightkin: {target}: cannot be written (File too large)\n"
+    assert not list(tmp_path.iterdir())

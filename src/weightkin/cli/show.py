@@ -40,5 +40,5 @@ def show(
         answer.text(record.to_json())
     else:
         answer.lines([*model_lines(record), *(["", *file_lines(ledger)] if files else [])])
-    if model.is_partial or not own.is_whole:
+    if model.problems or not own.is_whole:  # an unreadable config is not all of the source either
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -38,7 +38,7 @@ from weightkin.formats.hdf5_blocks import (
 from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.module_names import in_torch_names
-from weightkin.formats.pieces import STORED
+from weightkin.formats.pieces import MAX_ROW, STORED
 from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, shown, unreadable
@@ -221,6 +221,8 @@ def _add_chunks(blocks: Blocks, contents: Contents, info: TensorInfo, held: Set)
         raise unreadable(
             where, f"{info.n_bytes} bytes unpacked, over {MOST_UNPACKED} times the file"
         )
+    if info.n_bytes // max(1, info.shape[0]) > MAX_ROW:
+        raise unreadable(where, f"chunks of a tensor with rows of over {MAX_ROW >> 20} MB")
     pieces: dict[tuple[int, ...], Piece] = {}
     for number, chunk in enumerate(chunks(blocks, tree, rank) if tree != NOWHERE else ()):
         if number >= n_needed or chunk.offsets in pieces:

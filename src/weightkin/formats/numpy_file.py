@@ -20,7 +20,7 @@ from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.model import BATCH, Problem, TensorInfo
 from weightkin.formats.module_names import in_torch_names
-from weightkin.formats.pieces import STORED, Inflated, Turned, behind_stream
+from weightkin.formats.pieces import MAX_ROW, STORED, Inflated, Turned, behind_stream
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.zip_archive import framing_claims, open_archive
 from weightkin.sources.files import File, TensorLocation
@@ -157,6 +157,8 @@ def _add_packed(
     why = _why_not(header)
     if header.is_by_columns and (len(header.shape) > 2 or math.prod(header.shape) > BATCH):
         why = why or "compressed by columns, which is not read (save it without compression)"
+    if not why and math.prod(header.shape[1:]) * NUMPY[header.dtype].itemsize > MAX_ROW:
+        why = f"compressed in rows of over {MAX_ROW >> 20} MB (save it without compression)"
     if why:
         contents.problems.append(Problem(shown(name), why))
         return

@@ -38,6 +38,7 @@ DTYPES = {
 FLOATS = ("F16", "BF16", "F32", "F64")
 WHOLE = ("U8", "I8", "U16", "I16", "I32", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
 CODE_TYPES = {"codes": WHOLE, "scale": FLOATS, "zero": WHOLE}
+MAX_ALIASES = 1 << 14  # of one file
 OUTPUT = ("_DequantizeLinear_Output", "_dequantized")  # names that tools give to values of codes
 
 
@@ -53,6 +54,8 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
             del layers[stored]
     inside = {part for layer in layers.values() for part in layer.parts.values()}
     unknown = left_as_codes(held, layers)
+    taken = {name for name, _ in names.values()}
+    n_aliases = 0
     for stored, tensor in held.tensors.items():
         if stored in inside or tensor.is_text:
             continue
@@ -62,7 +65,12 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
         if is_code and contents.tensors[name].dtype in WHOLE:
             why = "shown as codes: their scales are not known"
             contents.problems.append(Problem(shown(name), why))
-        for alias in _aliases(held, stored, {x for x, _ in names.values()}):
+        aliases = _aliases(held, stored, taken)
+        n_aliases += len(aliases)
+        if n_aliases > MAX_ALIASES:
+            what = f"over {MAX_ALIASES} further names of initialisers"
+            raise unreadable(file.path, what)
+        for alias in aliases:
             _add(contents, beside, alias, tensor, is_turned=False)
     contents.files = list(beside.files.values())
     _claim(contents, file, held)

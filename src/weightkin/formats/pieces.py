@@ -17,6 +17,7 @@ from weightkin.sources.files import File, Spans
 from weightkin.text import shown, unreadable
 
 STORED = "stored:"  # before the name of what a recipe reads
+MAX_ROW = 1 << 26  # bytes of one row of a compressed tensor, which is unpacked as a whole
 STEP = 1 << 20  # compressed bytes that are unpacked at a time
 
 

@@ -9,7 +9,9 @@ taken only into a registry that was empty.
 from __future__ import annotations
 
 import base64
+import io
 import json
+import os
 import sqlite3
 import struct
 import time
@@ -46,6 +48,7 @@ LISTING = "models.json"
 ARCHIVE_SCHEMA = "weightkin/registry-export/1"
 MAX_ARCHIVE_LISTING = 1 << 27  # bytes: about 60,000 models
 LEAST_VALUE = 12  # bytes of the listing for each object or list in it, on average
+MAX_DIRECTORY = 1 << 24  # bytes of the list of members: about 120,000
 ROWS_AT_ONCE = 10_000
 DAMAGED = (
     zipfile.BadZipFile,
@@ -65,15 +68,17 @@ def export_to(path: Path, target: Path) -> int:
     if target.exists():
         raise UsageError(f"{target}: already exists and is not overwritten")
     refuse_inside(target)
+    with opened(path, to_write=False, least=BEFORE) as connection:
+        return _export(path, connection, target)
+
+
+def _export(path: Path, connection: sqlite3.Connection, target: Path) -> int:
+    models = _all(connection)
+    store = store_of(path, connection)
+    rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
     draft = target.with_name(f".{target.name}.part")
     try:
-        with (
-            opened(path, to_write=False, least=BEFORE) as connection,
-            zipfile.ZipFile(draft, "w") as archive,
-        ):
-            models = _all(connection)
-            store = store_of(path, connection)
-            rows = store.rows(INVARIANT, [slot for _, slot, _ in models])
+        with zipfile.ZipFile(draft, "w") as archive:
             written = set()
             listed = []
             for row, (model, slot, sketch) in zip(rows, models, strict=True):
@@ -152,16 +157,35 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     )
 
 
+class _Bounded(io.FileIO):
+    """A file of which no more is read at once than the list of members of an archive may have."""
+
+    most = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > self.most:
+            raise zipfile.BadZipFile(f"its list of members has over {self.most:,} bytes")
+        return super().read(wanted) or b""
+
+
 @contextmanager
 def _archive(source: Path) -> Iterator[zipfile.ZipFile]:
     """An exported file, of which no byte counts twice: what it holds is no larger than itself."""
     what = f"{source}: not a file of `weightkin export`"
     try:
         size = source.stat().st_size
-        archive = zipfile.ZipFile(source)
-    except (OSError, *DAMAGED) as error:
+        file = _Bounded(source)
+    except OSError as error:
         raise UnreadableModel(f"{what} ({error})") from None
-    with archive:
+    with file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (OSError, *DAMAGED) as error:
+            raise UnreadableModel(f"{what} ({error})") from None
+        file.most = size
         if sum(info.file_size for info in archive.infolist()) > size:
             raise UnreadableModel(f"{what} (it holds more than its {size:,} bytes)")
         yield archive
