@@ -170,9 +170,7 @@ def _forged(folder: Path) -> Answer:
             np.float32
         )
         copy[name] = np.where(near.astype(ml_dtypes.bfloat16) == value, near, whole)
-    return _asked(
-        write(folder / "candidate", copy), write(folder / "denied", rounded), HIT
-    )
+    return _asked(write(folder / "candidate", copy), write(folder / "denied", rounded), HIT)
 
 
 def _policy(text: bytes, folder: Path) -> Answer:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.claims.cases import Answer, Case
 from benchmarks.claims.cases.identity import HEADS, SAME, Arrays, write
 from benchmarks.claims.cases.packed_layers import LEVELS, words
-from benchmarks.claims.cases.publishers import EQUAL, LLAMA, N_BLOCKS, PHI, both, drawn, llama
+from benchmarks.claims.cases.publishers import EQUAL, N_BLOCKS, PHI, both, llama
 from weightkin import check, compare
 from weightkin.errors import WeightkinError
 
@@ -222,18 +222,17 @@ def _split_or_fused(folder: Path) -> Answer:
     return both(*(write(folder / str(i), x, **MOE) for i, x in enumerate(made)))
 
 
-def _tuned_and_fused(folder: Path) -> Answer:
-    """A split mixture, and its fine-tune fused: how far it is."""
+def _noisy_and_fused(folder: Path) -> Answer:
+    """A split mixture, and a noisy copy with fused experts: how far it is."""
     rng, changed = np.random.default_rng(9), experts(0, False)
     for name, x in changed.items():
         if x.ndim > 1:
             changed[name] = (x + 0.05 * x.std() * rng.standard_normal(x.shape)).astype("f4")
     record = compare(*(write(folder / n, x, **MOE) for n, x in (("a", experts(0, True)),
                                                                 ("b", changed))))  # fmt: skip
-    print(record.kind_details)
-    far = record.kind_details.get("distance", -1)
-    return Answer(record.kind == ("fine-tuned",) and 0.04 < far < 0.06,
-                  f"{' and '.join(record.kind)}, distance {far}")  # fmt: skip
+    far = record.kind_details.get("share", -1)
+    return Answer(record.kind == ("noise",) and 0.045 < far < 0.055,
+                  f"{' and '.join(record.kind)} of {far}")  # fmt: skip
 
 
 def _stand_twice(folder: Path) -> Answer:
@@ -251,17 +250,27 @@ CASES = (
     *(Case(name, CODES, "", partial(_in_codes, pack)) for name, pack in PACKED.items()),
     Case("check: each of them, the plain model denied", f"{len(PACKED)} hits", "", _all_hit),
     Case("GGUF of a Llama", EQUAL, "", partial(_as_gguf, "llama", llama, _turned, "", {})),
-    Case("GGUF of a Llama, Q8_0", CODES, "",
-         partial(_as_gguf, "llama", llama, _turned, "Q8_0", {})),
-    Case("GGUF of a Llama, Q4_0", CODES, "",
-         partial(_as_gguf, "llama", llama, _turned, "Q4_0", {})),
+    Case(
+        "GGUF of a Llama, Q8_0", CODES, "", partial(_as_gguf, "llama", llama, _turned, "Q8_0", {})
+    ),
+    Case(
+        "GGUF of a Llama, Q4_0", CODES, "", partial(_as_gguf, "llama", llama, _turned, "Q4_0", {})
+    ),
     Case("GGUF of Qwen 2", EQUAL, "", partial(_as_gguf, "qwen2", llama, _PLAIN, "", {})),
-    Case("GGUF of Phi 3", EQUAL, "",
-         partial(_as_gguf, "phi3", partial(llama, names=PHI), _PLAIN, "", {})),
-    Case("GGUF of a mixture of experts", EQUAL, "",
-         partial(_as_gguf, "qwen3moe", partial(experts, is_split=False), _stacked, "", MOE)),
+    Case(
+        "GGUF of Phi 3",
+        EQUAL,
+        "",
+        partial(_as_gguf, "phi3", partial(llama, names=PHI), _PLAIN, "", {}),
+    ),
+    Case(
+        "GGUF of a mixture of experts",
+        EQUAL,
+        "",
+        partial(_as_gguf, "qwen3moe", partial(experts, is_split=False), _stacked, "", MOE),
+    ),
     Case("GGUF of an adapter alone", "one line", "", partial(_no_model, "adapter", _factors())),
     Case("experts split; fused", EQUAL, "", _split_or_fused),
-    Case("experts split; fine-tuned and fused", "fine-tuned, distance 0.05", "", _tuned_and_fused),
+    Case("experts split; with noise of 0.05, and fused", "noise of 0.05", "", _noisy_and_fused),
     Case("experts split; both layouts in one file", "equal in what both hold", "", _stand_twice),
 )

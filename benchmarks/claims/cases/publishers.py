@@ -1,10 +1,11 @@
-"""One model under the names and in the layouts that libraries give it, against itself and others."""
+"""One model under the names and in the layouts that libraries give it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,12 @@ SHAPES: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("up", "gate"), (UP, WIDTH)), "down": (WIDTH, UP),
 }  # fmt: skip
 Names = Mapping[str, str]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def drawn(seed: int, names: Names, *, biases: bool = True) -> Arrays:
+def drawn(
+    seed: int, names: Names, *, biases: bool = True, shapes: Shapes = MappingProxyType({})
+) -> Arrays:
     """
     A model of random weights under any names.
 
@@ -37,12 +41,15 @@ def drawn(seed: int, names: Names, *, biases: bool = True) -> Arrays:
         in the order of their roles; what ends in ``!`` is the name of the tensor itself.
     biases
         Whether linear layers and norms have biases.
+    shapes
+        Those of roles that are not in `SHAPES`.
 
     """
     rng, parts = np.random.default_rng(seed), {}
     for role, name in names.items():
-        shape = SHAPES.get(role.rpartition(".")[2], (WIDTH,))
-        is_table = role.rpartition(".")[2] in ("table", "places", "head")
+        last = role.rpartition(".")[2]
+        shape = shapes.get(last) or SHAPES.get(last, (WIDTH,))
+        is_table = last in ("table", "places", "head")
         for i in range(N_BLOCKS if "{}" in name else 1):
             x = 0.02 * rng.standard_normal(shape) + (len(shape) == 1)
             raw = name.format(i)
@@ -140,9 +147,12 @@ OPENAI = {
 }  # fmt: skip
 
 
-def fused(plain: Names, names: Names, seed: int, *, biases: bool = True) -> Arrays:
+def fused(
+    plain: Names, names: Names, seed: int, *, biases: bool = True,
+    shapes: Shapes = MappingProxyType({}),
+) -> Arrays:  # fmt: skip
     """A model under other names, the order of its roles that of the plain names."""
-    return drawn(seed, {role: names[role] for role in plain}, biases=biases)
+    return drawn(seed, {role: names[role] for role in plain}, biases=biases, shapes=shapes)
 
 
 def llama(seed: int, names: Names = LLAMA) -> Arrays:
@@ -254,8 +264,7 @@ PAIRS: dict[str, tuple[Made, Made, str]] = {
 PLANNED = {"Whisper of OpenAI": "axes under these names: tests reach under half of the parameters"}
 CASES = (
     *(
-        Case(name, EQUAL, "", partial(_written, plain, other, suffix=suffix),
-             PLANNED.get(name, ""))
+        Case(name, EQUAL, "", partial(_written, plain, other, suffix=suffix), PLANNED.get(name, ""))
         for name, (plain, other, suffix) in PAIRS.items()
     ),
     Case("tree of four models, each twice", "4 families", "", _tree),

@@ -41,6 +41,7 @@ def save(folder: Path, arrays: Arrays, config: object = None) -> Path:
 
 
 def torch_file(path: Path, value: object) -> Path:
+    """Write what holds arrays, in dicts, lists and tuples, as a torch file of tensors."""
     import torch
 
     def tensors(x: Any) -> Any:
@@ -48,7 +49,7 @@ def torch_file(path: Path, value: object) -> Path:
             return torch.from_numpy(x.copy())
         if isinstance(x, dict):
             return {key: tensors(y) for key, y in x.items()}
-        return [tensors(y) for y in x] if isinstance(x, list) else x
+        return type(x)(map(tensors, x)) if isinstance(x, list | tuple) else x
 
     torch.save(tensors(value), path)
     return path
@@ -90,15 +91,17 @@ def _namespace(folder: Path) -> Path:
     return torch_file(folder / "x.pt", {"model": dict(BAD), "args": Namespace(lr=0.1)})
 
 
-def _deflated(folder: Path) -> Path:
-    plain = torch_file(folder / "plain", dict(BAD))
+def deflated(arrays: Arrays, path: Path) -> Path:
+    """Write a torch file of compressed entries."""
+    plain = torch_file(path.with_suffix(".plain"), dict(arrays))
     with (
         zipfile.ZipFile(plain) as source,
-        zipfile.ZipFile(folder / "x.pt", "w", zipfile.ZIP_DEFLATED) as target,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target,
     ):
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
-    return folder / "x.pt"
+    plain.unlink()
+    return path
 
 
 def _unused(folder: Path) -> Path:
@@ -172,14 +175,15 @@ HIDDEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda f: torch_file(f / "x.pt", {"model": dict(GOOD), "optimizer": {"state": dict(BAD)}}),
         DROPPED),
     "a storage of a torch file that no tensor uses": (_unused, DROPPED),
-    "a torch file of compressed entries": (_deflated, "named, exit 3"),
+    "a torch file of compressed entries": (lambda f: deflated(BAD, f / "x.pt"), "named, exit 3"),
     "a training checkpoint with a Namespace": (_namespace, "refused global argparse.Namespace"),
     "tensors below a packed layer called `model`": (_swallowing, DROPPED),
     "a plain tensor beside the codes of the same layer": (_beside_words, "codes shown instead"),
     "a matrix under the name of an input scale": (_as_scale, DROPPED),
     "the metadata of a sketch on a model": (_as_sketch, "opened as the sketch"),
     "a torch file called .ckpt": (
-        lambda f: torch_file(f / "x.pt", dict(BAD)).rename(f / "x.ckpt"), "a suffix that is not read"),
+        lambda f: torch_file(f / "x.pt", dict(BAD)).rename(f / "x.ckpt"),
+        "a suffix that is not read"),
 }  # fmt: skip
 
 
