@@ -139,13 +139,10 @@ def matrix_of(tensors: Tensors, name: str, dtypes: tuple[str, ...]) -> tuple[int
     UnreadableModel
         It is missing, or anything else.
     """
-    if name not in tensors:
-        raise unreadable(name, "missing (a matrix is needed)")
-    info = tensors[name]
-    if info.dtype not in dtypes or len(info.shape) != 2 or 0 in info.shape:
-        what = f"{info.dtype} of {counted(len(info.shape), 'dimension')}"
-        raise unreadable(name, f"{what}, not a matrix of {' or '.join(dtypes)}")
-    return info.shape[0], info.shape[1]
+    more, rows, columns = stack_of(tensors, name, dtypes)
+    if more:
+        raise unreadable(name, f"a stack of {more[0]} matrices, not one")
+    return rows, columns
 
 
 def stack_of(
