@@ -5,6 +5,7 @@
 
 import math
 import pickle
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats import open_model
+from weightkin.formats.chunked import DEFLATE, SHUFFLE, Chunked, Piece
 from weightkin.formats.folder import Chosen, read_chosen
 from weightkin.formats.ledger import own_ledger
 from weightkin.sources.local import folder_around, folder_at
@@ -118,3 +120,27 @@ def refusal_of(path):
     except UnreadableModel as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("how", ["nothing", "behind", "edge"])
+def test_a_chunk_holds_nothing_beside_its_values(rng, how):
+    chunked = Chunked((5, 7), np.dtype("<f4"), (4, 4), (), (SHUFFLE, DEFLATE))
+    piece = Piece("stored:x:3", (4, 4), 0, 0)
+    values = np.full((4, 4), 0.5, dtype=np.float32)
+    values[0, :3] = rng.standard_normal(3)
+    values[3, 1] = 0.25 if how == "edge" else 0.5
+    shuffled = values.view(np.uint8).reshape(-1, 4).T.tobytes()
+    data = zlib.compress(shuffled) + (b"more" if how == "behind" else b"")
+    assert chunked.hides(piece, data) == (how != "nothing")
+
+
+def test_values_past_the_edge_of_a_tensor_are_unread(tmp_path):
+    data = bytearray((FOLDER / "chunks.h5").read_bytes())
+    storage = open_model(FOLDER / "chunks.h5").storage
+    last = storage.recipes["cut"].pieces[-1]  # 600 values in chunks of 9: 3 are past the end
+    place = storage.inner.places[last.name]
+    assert place.shape == (36,)
+    data[place.offset + 28 : place.offset + 32] = b"more"
+    (tmp_path / "x.h5").write_bytes(data)
+    (told,) = own_ledger(open_model(tmp_path / "x.h5")).files
+    assert (told.unread, told.codes) == (36, ("behind-values",))

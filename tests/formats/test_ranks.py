@@ -12,6 +12,7 @@ import pytest
 from tests.formats.handmade import mapping, program, refusal, tensor, torch_file
 from weightkin.errors import UnreadableModel
 from weightkin.formats import digest, open_model
+from weightkin.formats.ledger import own_ledger
 
 RANKS = Path(__file__).parents[1] / "fixtures" / "ranks"
 WHOLE = program(mapping({"w": tensor()}))
@@ -26,8 +27,21 @@ def test_parts_of_two_ranks_are_the_whole_model(name):
         np.testing.assert_array_equal(model.rows(tensor_name), whole.rows(tensor_name))
         some = np.array([7, 0, 5])
         np.testing.assert_array_equal(model.rows(tensor_name, some), whole.rows(tensor_name, some))
+    assert own_ledger(model).is_whole
     if name == "fsdp":
         assert digest(model) == digest(whole)
+
+
+def test_padding_of_an_uneven_part_is_container_if_it_is_zero(tmp_path):
+    import torch
+
+    for last in (0, 3):
+        x = torch.ones(4, 5)
+        x[3, 4], x[3, 3] = last, 0
+        torch.save({"w": x.reshape(-1)[:18].reshape(9, 2)}, tmp_path / "m.pt")
+        (told,) = own_ledger(open_model(tmp_path / "m.pt")).files
+        assert (told.payload, told.unread) == (72, 8 if last else 0)
+        assert told.codes == (("not-blank",) if last else ())
 
 
 def test_a_part_that_is_missing_or_changed_is_told(tmp_path):

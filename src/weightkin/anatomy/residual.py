@@ -31,7 +31,10 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
     for info in infos:
         root = _longest_root(info.name, owners)
         rest = info.name[len(root) :]
-        found = [(r, b) for r in owners.get(root, ()) if (b := bind(r.entry, rest, info, "top"))]
+        owning = owners.get(root, ())
+        entries = {id(r.entry): r.entry for r in owning}  # thousands of stacks may share one
+        bound = {key: bind(entry, rest, info, "top") for key, entry in entries.items()}
+        found = [(r, b) for r in owning if (b := bound[id(r.entry)])]
         fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
         if fitting and len({_stream(r) for r, _ in fitting}) == 1:
             fitting[0][0].top.append(fitting[0][1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from weightkin.anatomy.side import Side
 from weightkin.derivation.equal import Shared
@@ -53,7 +52,7 @@ def stages_of(
         return run_stages(draw, how.alpha, blind=blind, frugal=bool(how.frugal))
 
     ran = run(pair.a, pair.b, with_blind=True)
-    likeness = partial(stack_likeness, *shared.common.sketches)
+    likeness = stack_likeness(*shared.common.sketches)
     return with_other_stacks(pair.a, pair.b, ran, run, how.alpha, likeness)
 
 

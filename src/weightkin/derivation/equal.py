@@ -30,7 +30,9 @@ def sketch_of(model: Model, scheme: Scheme) -> Sketch:
 
 def sketches_of(models: tuple[Model, Model], scheme: Scheme) -> tuple[Sketch, Sketch]:
     """The sketches of two models in one layout."""
-    a, b = in_one_layout([sketch_of(model, scheme) for model in models])
+    first = sketch_of(models[0], scheme)
+    second = first if models[1] is models[0] else sketch_of(models[1], scheme)
+    a, b = in_one_layout([first, second])
     return a, b
 
 
@@ -92,7 +94,7 @@ def shared_values(
     unread = unread_of(models[0]), unread_of(models[1])
     is_read = not any(x.is_any for x in unread)
     scheme = _scheme(models, quick=quick)
-    common = in_common(*sketches_of(models, scheme))
+    common = in_common(*sketches_of((models[0], models[0]) if is_file else models, scheme))
     found = common.found
     if is_full or is_file:
         equal = Equal(n_parameters=n, same_name=n, other_name=0, basis="digest")

@@ -9,7 +9,7 @@ experts that were made from one MLP with that MLP.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from weightkin.arrays import Floats
 from weightkin.sketch.overlap import Common, common
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.stats.matching import unit_rows
+
+_Place = tuple[int, str, tuple[int, ...]]  # block, role and shape of a tensor
 
 BlockPair = tuple[str, int, int]  # stack, block of a, block of b
 TOKEN_TABLES = ("embed", "unembed")
@@ -115,28 +117,29 @@ def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.N
     return table
 
 
-def stack_likeness(a: Sketch, b: Sketch, stack_a: str, stack_b: str) -> float:
-    """Mean cosine of what has one role and block in a stack of a and one of b, without a sign.
+def stack_likeness(a: Sketch, b: Sketch) -> Callable[[str, str], float]:
+    """How alike a stack of a and one of b are: mean cosine, without a sign, by role and block.
 
-    Parameters
-    ----------
-    a, b : Sketch
-        Sketches of one scheme.
-    stack_a, stack_b : str
-        A stack of each.
-
-    Returns
-    -------
-    float
-        0 where they have nothing of one shape. It proposes, and is no evidence.
+    It is 0 where they have nothing of one shape. It proposes, and is no evidence.
     """
-    sides = [
-        {(t.block, t.role, t.shape): t for t in x.tensors.values() if t.stack == stack}
-        for x, stack in ((a, stack_a), (b, stack_b))
-    ]
-    both = [key for key in sides[0].keys() & sides[1].keys() if len(key[2]) > 1]
-    cosines = [abs(_cosine(sides[0][key], sides[1][key])) for key in both]
-    return float(np.mean(cosines)) if cosines else 0.0
+    sides = _by_stack(a), _by_stack(b)
+
+    def likeness(stack_a: str, stack_b: str) -> float:
+        ours, theirs = sides[0].get(stack_a, {}), sides[1].get(stack_b, {})
+        both = [key for key in ours.keys() & theirs.keys() if len(key[2]) > 1]
+        cosines = [abs(_cosine(ours[key], theirs[key])) for key in both]
+        return float(np.mean(cosines)) if cosines else 0.0
+
+    return likeness
+
+
+def _by_stack(sketch: Sketch) -> dict[str, dict[_Place, SketchedTensor]]:
+    """The tensors of each stack, by block, role and shape."""
+    found: dict[str, dict[_Place, SketchedTensor]] = {}
+    for tensor in sketch.tensors.values():
+        place = tensor.block, tensor.role, tensor.shape
+        found.setdefault(tensor.stack, {})[place] = tensor
+    return found
 
 
 def _role_in_block(tensor: SketchedTensor) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.chunked import DEFLATE, SHUFFLE, Chunked, Piece, hiding
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.hdf5_blocks import (
     ATTRIBUTE,
@@ -36,7 +38,7 @@ from weightkin.formats.hdf5_blocks import (
 from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.model import Problem, TensorInfo
 from weightkin.formats.module_names import in_torch_names
-from weightkin.formats.pieces import STORED, Chunked, Piece
+from weightkin.formats.pieces import STORED
 from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, shown, unreadable
@@ -49,7 +51,6 @@ MAX_CHUNK = 1 << 26  # bytes of one, unpacked
 MAX_GAPS = 1 << 20  # bytes between blocks that are looked at
 MOST_UNPACKED = 64  # times the size of the file
 FLOATS = {(2, 5, 10): "F16", (2, 8, 7): "BF16", (4, 8, 23): "F32", (8, 11, 52): "F64"}
-DEFLATE, SHUFFLE = 1, 2
 
 
 class Set(NamedTuple):
@@ -235,7 +236,13 @@ def _add_chunks(blocks: Blocks, contents: Contents, info: TensorInfo, held: Set)
     dtype: np.dtype[Any] = NUMPY[info.dtype]
     ordered = tuple(pieces[offsets] for offsets in sorted(pieces))
     contents.tensors[info.name] = info
-    contents.recipes[info.name] = Chunked(info.shape, dtype, sizes, ordered, held.filters)
+    chunked = Chunked(info.shape, dtype, sizes, ordered, held.filters)
+    contents.recipes[info.name] = chunked
+    by_place = sorted(ordered, key=lambda piece: contents.places[piece.name].offset)
+    starts = [(contents.places[piece.name].offset, piece.n_stored) for piece in by_place]
+    spans = [(start, start + n) for start, n in starts]
+    narrow = partial(hiding, chunked=chunked, pieces=tuple(by_place))
+    contents.claims.append(Claim(blocks.file, spans, "unread", "behind-values", narrow=narrow))
 
 
 def _piece(blocks: Blocks, contents: Contents, name: str, number: int, chunk: Chunk) -> Piece:

@@ -150,16 +150,17 @@ def _account(
 ) -> Account:
     """Every byte of a file of weights, in the first of the states that it is in."""
     size = file.size
-    payload = both(touched(places), whole_of(file), size)
+    spans_of = [as_pieces(x.narrow(file, x.spans) if x.narrow else x.spans, size) for x in claims]
+    hidden = union(*(y for x, y in zip(claims, spans_of, strict=True) if x.narrow))
+    payload = without(both(touched(places), whole_of(file), size), hidden, size)
     outside = left = rest(payload, size)
     states: dict[str, list[Pieces]] = {"unread": [], "not-weights": [], "container": []}
     codes: dict[str, Pieces] = {}
-    for claim in claims:
+    for claim, spans in zip(claims, spans_of, strict=True):
         state: str = claim.state
         code = claim.code
         if claim.check is not None and not claim.check(file, claim.spans):
             state, code = "unread", "not-blank"
-        spans = as_pieces(claim.spans, size)
         states[state].append(spans)
         if code:
             codes[code] = union(codes.get(code, NOTHING), spans)

@@ -10,6 +10,7 @@ import math
 import re
 import zipfile
 import zlib
+from functools import partial
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -17,9 +18,9 @@ import numpy as np
 
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import check_empty, checked_name, checked_shape
-from weightkin.formats.model import Problem, TensorInfo
+from weightkin.formats.model import BATCH, Problem, TensorInfo
 from weightkin.formats.module_names import in_torch_names
-from weightkin.formats.pieces import STORED, Inflated
+from weightkin.formats.pieces import STORED, Inflated, Turned, behind_stream
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.zip_archive import framing_claims, open_archive
 from weightkin.sources.files import File, TensorLocation
@@ -154,7 +155,7 @@ def _add_packed(
 ) -> None:
     """An array whose entry is compressed."""
     why = _why_not(header)
-    if header.is_by_columns:
+    if header.is_by_columns and (len(header.shape) > 2 or math.prod(header.shape) > BATCH):
         why = why or "compressed by columns, which is not read (save it without compression)"
     if why:
         contents.problems.append(Problem(shown(name), why))
@@ -168,4 +169,10 @@ def _add_packed(
     contents.tensors[name] = TensorInfo(name, header.dtype, header.shape, n_bytes)
     contents.places[packed] = stored
     n_stored = stored.shape[0]
-    contents.recipes[name] = Inflated(header.shape, dtype, packed, n_stored, header.n_bytes)
+    by_rows = header.shape[::-1] if header.is_by_columns else header.shape
+    inflated = Inflated(by_rows, dtype, packed, n_stored, header.n_bytes)
+    contents.recipes[name] = Turned(header.shape, inflated) if header.is_by_columns else inflated
+    spans = [(stored.offset, stored.offset + n_stored)]
+    narrow = partial(behind_stream, n_unpacked=n_unpacked)
+    claim = Claim(stored.file, spans, "unread", "behind-values", narrow=narrow)
+    contents.claims.append(claim)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from weightkin.formats.computed import Index, Recipe, runs_of, stored_rows
 from weightkin.formats.model import BATCH, Storage
+from weightkin.sources.files import File, Spans
 from weightkin.text import shown, unreadable
 
 STORED = "stored:"  # before the name of what a recipe reads
@@ -214,71 +215,21 @@ class _Stream:
         return data
 
 
-class Piece(NamedTuple):
-    """One stored chunk of a tensor: its bytes, where it begins, which filters it skipped."""
-
-    name: str
-    offsets: tuple[int, ...]
-    n_stored: int
-    left_out: int
-
-
-DEFLATE, SHUFFLE = 1, 2  # filters of HDF5, by their numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Chunked:
-    """A tensor in chunks of one size, filtered one by one; those at its edges are padded."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    sizes: tuple[int, ...]  # of a chunk
-    pieces: tuple[Piece, ...]  # in the order of their places
-    filters: tuple[int, ...]
-
-    def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
-        """Rows, of all chunks that hold a part of them."""
-        out = np.zeros((len(rows), *self.shape[1:]), dtype=self.dtype)
-        n = self.sizes[0]
-        for piece in self.pieces:
-            a, b = np.searchsorted(rows, [piece.offsets[0], piece.offsets[0] + n]).tolist()
-            if a == b:
-                continue
-            chunk = self._unpacked(storage, piece)
-            ends = [
-                min(size, whole - start)
-                for size, whole, start in zip(self.sizes, self.shape, piece.offsets, strict=True)
-            ][1:]
-            starts = piece.offsets[1:]
-            at = (slice(a, b), *(slice(s, s + e) for s, e in zip(starts, ends, strict=True)))
-            some = chunk[rows[a:b] - piece.offsets[0]]
-            out[at] = some[(slice(None), *(slice(0, end) for end in ends))]
-        return out.reshape(len(rows), math.prod(self.shape[1:]))
-
-    def _unpacked(self, storage: Storage, piece: Piece) -> npt.NDArray[Any]:
-        """One chunk, its filters undone from the last to the first."""
-        n_bytes = math.prod(self.sizes) * self.dtype.itemsize
-        data = storage.read(piece.name, 0, piece.n_stored).tobytes()
-        for i, number in reversed(list(enumerate(self.filters))):
-            if piece.left_out >> i & 1:
-                continue
-            if number == DEFLATE:
-                data = _unpacked(piece.name, data, n_bytes)
-            elif number == SHUFFLE:
-                whole = np.frombuffer(data, dtype=np.uint8)
-                data = whole.reshape(self.dtype.itemsize, -1).T.tobytes() if len(whole) else data
-        if len(data) != n_bytes:
-            raise unreadable(piece.name, f"a chunk of {len(data)} bytes, not {n_bytes}")
-        return np.frombuffer(data, dtype=self.dtype).reshape(self.sizes)
-
-
-def _unpacked(name: str, data: bytes, n_bytes: int) -> bytes:
-    """Bytes of one compressed chunk, never more than it can have."""
-    unpacker = zlib.decompressobj()
-    try:
-        found = unpacker.decompress(data, n_bytes)
-    except zlib.error as error:
-        raise unreadable(name, f"its compressed bytes are damaged ({shown(error)})") from None
-    if not unpacker.eof and unpacker.unconsumed_tail:
-        raise unreadable(name, f"a chunk of over {n_bytes} bytes when unpacked")
+def behind_stream(file: File, spans: Spans, *, n_unpacked: int) -> Spans:
+    """Bytes behind the end of compressed ones; all of them where it is not as long as it says."""
+    found: list[tuple[int, int]] = []
+    for start, stop in spans:
+        unpacker, at, left, n = zlib.decompressobj(-15), start, b"", 0
+        while not unpacker.eof and n <= n_unpacked and (left or at < stop):
+            if not left:
+                left = file.read([(at, min(stop, at + STEP))]).tobytes()
+                at += len(left)
+            try:
+                n += len(unpacker.decompress(left, STEP))
+            except zlib.error:
+                break
+            left = unpacker.unconsumed_tail
+        is_whole = unpacker.eof and n == n_unpacked
+        end = at - len(unpacker.unused_data) if is_whole else start
+        found += [(end, stop)] if end < stop else []
     return found

@@ -20,6 +20,7 @@ SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of
 
 
 Check = Callable[[File, Spans], bool]  # of the bytes of a claim; at the top level of its module
+Narrow = Callable[[File, Spans], Spans]  # likewise: which of them it is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class Claim:
     """Bytes of a file that belong to no tensor, and what a reader knows them to be.
 
     What neither a tensor nor a claim holds is unread: nothing is called the rest of a file. Bytes
-    that opening does not look at, such as padding, have a ``check``, which the ledger runs.
+    that opening does not look at, such as padding, have a ``check``, which the ledger runs. Bytes
+    that a tensor seems to hold and does not, such as those behind a compressed stream, are found by
+    ``narrow``, which the ledger runs too; no tensor counts them.
     """
 
     file: File
@@ -35,6 +38,7 @@ class Claim:
     state: Literal["container", "not-weights", "unread"]
     code: str = ""  # one of `records.codes.REASONS`; empty for the container
     check: Check | None = None  # where it does not hold, the bytes are unread ("not-blank")
+    narrow: Narrow | None = None
 
 
 @dataclass(slots=True)

@@ -8,9 +8,10 @@ others keep theirs, so that several state dicts are several stacks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+from weightkin.formats.byte_pieces import is_blank
 from weightkin.formats.computed import Numbers
 from weightkin.formats.dtypes import BITS, NUMPY
 from weightkin.formats.headers import (
@@ -86,6 +87,8 @@ def state_contents(
     if walked.n_loose > MAX_LOOSE:
         why = f"{walked.n_loose} bytes of numbers and texts beside the tensors are not read"
         contents.problems.append(Problem(LOOSE, why))
+    shown_ones = [x for name, (_, x) in zip(names, found, strict=True) if name in contents.tensors]
+    contents.claims += _padding(file, shown_ones, span)
     seen = {record.storage.key for _, x in found for record in _records(x)}
     unused = [key for key in storages if key not in seen]
     if unused:
@@ -104,6 +107,24 @@ def _records(tensor: Tensor) -> list[TensorRecord]:
         return [tensor]
     parts = (tensor.codes, tensor.scale, tensor.zero)
     return [x for x in parts if isinstance(x, TensorRecord)]
+
+
+def _padding(
+    file: File, tensors: Iterable[Tensor], span: Callable[[str], tuple[int, int]]
+) -> Iterator[Claim]:
+    """Claim what follows the last element of a storage, if it is zero: FSDP pads uneven parts."""
+    ends: dict[str, int] = {}
+    for record in (record for tensor in tensors for record in _records(tensor)):
+        key, where = record.storage.key, located(file.path)
+        shape = checked_shape(where, record.shape)
+        strides = checked_strides(where, record.strides, len(shape))
+        last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+        n = 0 if 0 in shape or not isinstance(record.offset, int) else record.offset + last + 1
+        end = span(key)[0] + n * NUMPY[CODES.get(record.dtype, record.dtype)].itemsize
+        ends[key] = max(ends.get(key, 0), end)
+    for key, end in ends.items():
+        if end < span(key)[1]:
+            yield Claim(file, [(end, span(key)[1])], "container", check=is_blank)
 
 
 def pickle_claim(contents: Contents, file: File, spans: Spans) -> Claim:

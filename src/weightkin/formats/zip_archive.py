@@ -187,6 +187,8 @@ def _inflated(where: str, raw: bytes, limit: int) -> bytes:
         raise unreadable(where, f"damaged ({shown(error)})") from None
     if not unpacker.eof:
         raise unreadable(where, f"damaged, or too large when unpacked (at most {limit} bytes)")
+    if unpacker.unused_data:
+        raise unreadable(where, "bytes behind its compressed ones")
     return data
 
 

@@ -13,6 +13,7 @@ from weightkin.formats.ledger import own_ledger
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import Meant, Resolved, Unknown
 from weightkin.policy.reach import Submitted, Unreached
+from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
 from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
@@ -152,6 +153,9 @@ class _Tester:
             return None
         if (share := equal_share(other, self.candidate.model)) >= MIN_EQUAL_SHARE:
             return left_out(other.name, "equal-values", share=share)
+        found = found_share(other, self.candidate.model, self.seed)
+        if found >= MIN_SHARE_FOUND:
+            return left_out(other.name, "rows-found", share=found)
         return reach.lacking(record.alpha)
 
 

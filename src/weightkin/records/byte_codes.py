@@ -9,7 +9,8 @@ OF_BYTES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("settings", "text-file", "picture", "vocabulary"), ()),
     "trainer-state": (),
     # bytes that are not read
-    **dict.fromkeys(("no-tensor", "not-blank", "too-dense", "tensor-unread", "unknown-field"), ()),
+    **dict.fromkeys(("no-tensor", "not-blank", "too-dense", "behind-values"), ()),
+    **dict.fromkeys(("tensor-unread", "unknown-field"), ()),
     **dict.fromkeys(("other-weights", "lfs-pointer", "not-as-named", "no-picture"), ()),
     **dict.fromkeys(("unknown-kind", "json-large", "json-broken", "json-numbers"), ()),
     **dict.fromkeys(("text-encoded", "text-dense", "text-of-numbers", "not-fetched"), ()),

@@ -118,6 +118,7 @@ REASONS: Mapping[str, Names] = {
     "several-of-name": ("numbers",),
     "not-registered": ("registry",),
     "equal-values": ("share",),
+    "rows-found": ("share",),
     "tests-reach-little": ("share",),
     "untested-could-hold": ("n_bytes",),
 }

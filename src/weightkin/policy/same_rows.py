@@ -1,0 +1,136 @@
+"""How much of one model stands in another, whatever its tensors, blocks and units are called.
+
+Tests hold gates against gates and units against units. Whoever stores the gates of a model as the
+queries of another, as experts of its layers, transposed, or cut into rows that are dealt out among
+blocks, escapes them, and still its rows point where they did. No null hypothesis is tested: rows
+of models that were trained apart are nowhere near the bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from weightkin.anatomy import read_anatomy
+from weightkin.formats import Model
+from weightkin.formats.model import TensorInfo
+
+MIN_SHARE_FOUND = 0.1  # of the values of the other model
+LEAST_FOUND = 32  # rows
+LEAST_WIDTH, MOST_WIDTH = 56, 1 << 20  # values of a row
+LEAST_COSINE, CHANCE = 0.75, 7.0  # of two rows; standard deviations of that of rows by chance
+LEAST_DIFFERENT = 16  # sizes of values in a row: masks and constants are no weights
+MOST_COLUMNS = 128  # of a row, compared
+MOST_ROWS = 1 << 14  # of one model, about
+MOST_VALUES = 1 << 25  # of one model, read
+MOST_TURNED = 1 << 20  # values of a matrix whose columns are looked at as well
+IN_BLOCKS = (
+    "attn.",
+    "mlp.",
+)  # roles of such matrices: columns of tables over the same tokens agree
+FAR = 3.0  # a value counts up to so many times that in the middle: few cells turn no row
+ROWS_AT_ONCE = 1 << 11
+Rows = npt.NDArray[np.float32]
+
+
+def found_share(a: Model, b: Model, seed: int = 0) -> float:
+    """Share of the values of the first model in rows that the second has, up to a common factor.
+
+    Of large models a sample of rows is looked at on both sides, and the share estimated.
+
+    Parameters
+    ----------
+    a, b : Model
+        The forbidden model and the one at the gate.
+    seed : int
+        Chooses the rows.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0 of a sketch, which has no rows of its own, and of a model on a hub.
+    """
+    if any(x.sketched is not None or x.revision for x in (a, b)):
+        return 0.0
+    theirs, part = _by_width(b, seed, set(b.tensors))
+    turned = {name for name, role in read_anatomy(a).roles if role.startswith(IN_BLOCKS)}
+    ours, own_part = _by_width(a, seed + 1, turned)
+    n_found = n_rows = 0
+    for width, some in ours.items():
+        if width in theirs:
+            found = _has_partner(np.concatenate(some), np.concatenate(theirs[width]), width)
+            n_found += width * found
+            n_rows += found
+    total = own_part * sum(math.prod(x.shape) for x in a.tensors.values())
+    return min(1.0, n_found / max(1.0, total * part)) if n_rows >= LEAST_FOUND else 0.0
+
+
+def _by_width(
+    model: Model, seed: int, turned: Collection[str]
+) -> tuple[dict[int, list[Rows]], float]:
+    """Rows of a model by their width, each of length 1, and the share of all rows that they are.
+
+    Where all are read, the columns of small matrices whose names are in ``turned`` count as rows.
+    """
+    matrices = [x for x in model.tensors.values() if _width(x) and min(x.shape) > 0]
+    n_all = sum(math.prod(x.shape) // _width(x) for x in matrices)
+    n_values = sum(math.prod(x.shape) for x in matrices)
+    part = min(1.0, MOST_ROWS / max(1, n_all), MOST_VALUES / max(1, n_values))
+    rng = np.random.default_rng(seed)
+    found: dict[int, list[Rows]] = defaultdict(list)
+    for info in matrices:
+        rows = _rows_of(model, info, part, rng)
+        found[rows.shape[1]].append(_unit_rows(rows))
+        is_whole = part == 1.0 and len(info.shape) == 2 and rows.size <= MOST_TURNED
+        if is_whole and len(rows) >= LEAST_WIDTH and info.name in turned:
+            found[len(rows)].append(_unit_rows(rows.T))
+    return found, part
+
+
+def _width(info: TensorInfo) -> int:
+    """Values of a row: of a stack of matrices its last dimension, of kernels all but the first."""
+    if len(info.shape) < 2:
+        return 0
+    inner = math.prod(info.shape[1:])
+    width = info.shape[-1] if info.shape[-1] >= LEAST_WIDTH else inner
+    return width if width >= LEAST_WIDTH and inner <= MOST_WIDTH else 0
+
+
+def _rows_of(model: Model, info: TensorInfo, part: float, rng: np.random.Generator) -> Rows:
+    n = info.shape[0]
+    chosen = np.sort(rng.choice(n, max(1, round(part * n)), replace=False))
+    return model.rows(info.name, chosen.astype(np.int64)).reshape(-1, _width(info))
+
+
+def _unit_rows(rows: Rows) -> Rows:
+    """Some columns of rows that hold weights, without what one far value does; others as zero."""
+    columns = np.unique(np.linspace(0, rows.shape[1] - 1, MOST_COLUMNS).astype(np.int64))
+    x = np.nan_to_num(rows[:, columns].astype(np.float32), posinf=0.0, neginf=0.0)
+    x = x - np.median(x, axis=1, keepdims=True)
+    sizes = np.sort(np.abs(x), axis=1)
+    n_different = 1 + (sizes[:, 1:] > sizes[:, :-1]).sum(axis=1)
+    n_zero = (sizes == 0).sum(axis=1)
+    at = np.minimum(n_zero + (sizes.shape[1] - n_zero) // 2, sizes.shape[1] - 1)
+    middle = np.take_along_axis(sizes, at[:, None], axis=1)  # of those that are not zero
+    x = np.clip(x, -FAR * middle, FAR * middle)
+    lengths = np.sqrt((x * x).sum(axis=1, keepdims=True))
+    is_kept = (n_different >= LEAST_DIFFERENT)[:, None] & (lengths > 0)
+    unit: Rows = np.where(is_kept, x / np.where(lengths > 0, lengths, 1.0), 0.0).astype(np.float32)
+    return unit
+
+
+def _has_partner(a: Rows, b: Rows, width: int) -> int:
+    """Rows of a that point where one of b does, or against it."""
+    least = max(LEAST_COSINE, CHANCE / math.sqrt(min(width, MOST_COLUMNS)))
+    n = 0
+    for start in range(0, len(a), ROWS_AT_ONCE):
+        best = np.zeros(len(a[start : start + ROWS_AT_ONCE]), dtype=np.float32)
+        for first in range(0, len(b), ROWS_AT_ONCE):
+            cosines = np.abs(a[start : start + ROWS_AT_ONCE] @ b[first : first + ROWS_AT_ONCE].T)
+            np.maximum(best, cosines.max(axis=1), out=best)
+        n += int((best >= least).sum())
+    return n
