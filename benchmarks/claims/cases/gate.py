@@ -21,7 +21,7 @@ from weightkin.errors import WeightkinError
 from weightkin.policy import read_policy
 
 TITLE = "The gate"
-PASSED, NAMED = "passed", "named, exit 2"
+PASSED, HIT, NAMED = "passed", "hit, exit 1", "named, exit 2"
 Arrays = dict[str, np.ndarray]
 
 
@@ -45,17 +45,19 @@ def _asked(candidate: Path | str, denied: Path, wanted: str) -> Answer:
         found = check(candidate, deny=[denied])
     except WeightkinError as error:
         return Answer(error.exit_code == 4 and wanted == "exit 4", f"exit {error.exit_code}")
-    said = {"pass": PASSED, "hit": "hit, exit 1", "incomplete": NAMED}[found.outcome]
+    said = {"pass": PASSED, "hit": HIT, "incomplete": NAMED}[found.outcome]
     return Answer(said == wanted, said)
 
 
-def beside(put: Callable[[Path, bytes, Arrays], object], folder: Path) -> Answer:
+def beside(
+    put: Callable[[Path, bytes, Arrays], object], folder: Path, wanted: str = NAMED
+) -> Answer:
     """A clean model, and the denied one put beside it or inside it in some way."""
     denied, clean = arrays_of(1), arrays_of(2)
     other = write(folder / "denied", denied)
     candidate = write(folder / "candidate", clean)
     put(candidate, (other / "model.safetensors").read_bytes(), {**denied})
-    return _asked(candidate, other, NAMED)
+    return _asked(candidate, other, wanted)
 
 
 def _file(name: str, folder: Path, raw: bytes, _: Arrays) -> None:
@@ -99,7 +101,8 @@ def _link(folder: Path, _: bytes, __: Arrays) -> None:
 def _adapter(folder: Path, base: str, arrays: Arrays) -> None:
     folder.mkdir(parents=True)
     save_file(arrays, folder / "adapter_model.safetensors")
-    said = {"peft_type": "LORA", "r": 96, "lora_alpha": 96, "base_model_name_or_path": base}
+    rank = max(len(x) for name, x in arrays.items() if ".lora_A" in name)
+    said = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "base_model_name_or_path": base}
     (folder / "adapter_config.json").write_text(json.dumps(said))
 
 
@@ -118,7 +121,7 @@ def _made_over(folder: Path) -> Answer:
     change = _factors(key.removesuffix(".weight"), eye, clean[key] - denied[key])
     _adapter(folder / "all" / "tuned", "base", {**rest, **change})
     pair = f"{folder / 'all' / 'base'}+{folder / 'all' / 'tuned'}"
-    return _asked(pair, write(folder / "denied", denied), "hit, exit 1")
+    return _asked(pair, write(folder / "denied", denied), HIT)
 
 
 def _second_factors(folder: Path) -> Answer:
@@ -167,9 +170,7 @@ def _forged(folder: Path) -> Answer:
             np.float32
         )
         copy[name] = np.where(near.astype(ml_dtypes.bfloat16) == value, near, whole)
-    return _asked(
-        write(folder / "candidate", copy), write(folder / "denied", rounded), "hit, exit 1"
-    )
+    return _asked(write(folder / "candidate", copy), write(folder / "denied", rounded), HIT)
 
 
 def _policy(text: bytes, folder: Path) -> Answer:
@@ -180,7 +181,7 @@ def _policy(text: bytes, folder: Path) -> Answer:
         found = check(write(folder / "m", arrays_of(2)), read_policy(path)).outcome
     except WeightkinError as error:
         return Answer(error.exit_code == 4, f"exit {error.exit_code}")
-    said = {"pass": PASSED, "hit": "hit, exit 1", "incomplete": NAMED}[found]
+    said = {"pass": PASSED, "hit": HIT, "incomplete": NAMED}[found]
     return Answer(False, said)
 
 
@@ -190,7 +191,8 @@ def _case(name: str, put: Callable[..., object], before: str = PASSED) -> Case:
 
 CASES = (
     *(
-        _case(f"weights as `{name}` beside a clean model", partial(_file, name))
+        Case(f"weights as `{name}` beside a clean model", HIT, PASSED,
+             partial(beside, partial(_file, name), wanted=HIT))
         for name in ("model.safetensors.bak", "extra.sft", "model.safetensors ", "weights",
                      "x.\uff53afetensors", "tokenizer.model", "notes.txt", "__0_0.distcp")
     ),
@@ -200,10 +202,10 @@ CASES = (
     _case("a link that leads outside", _link),
     _case("all bytes in one tensor", partial(_inside, np.uint8)),
     _case("all values in one tensor", partial(_inside, np.float16)),
-    Case("noise below the last bit of a denied bfloat16 model", "hit, exit 1",
+    Case("noise below the last bit of a denied bfloat16 model", HIT,
          "passed, with a warning", _forged),
     Case("the denied model as a second network", "hit, or named", PASSED, _second),
-    Case("an adapter that makes a clean model of the denied one", "hit, exit 1", PASSED,
+    Case("an adapter that makes a clean model of the denied one", HIT, PASSED,
          _made_over),
     Case("denied tensors as second factors of an adapter", NAMED, PASSED, _second_factors),
     *(

@@ -80,7 +80,7 @@ def _size(folder: Path) -> float:
     return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*")) / (1 << 20)
 
 
-def _judge(make: Callable[[Path], list[object]], codes: tuple[int, ...], folder: Path) -> Answer:
+def judged(make: Callable[[Path], list[object]], codes: tuple[int, ...], folder: Path) -> Answer:
     """Right: an exit code that fits, one line, and bounded time and memory."""
     args = make(folder)
     run = _run(folder, *args)
@@ -95,7 +95,7 @@ def _judge(make: Callable[[Path], list[object]], codes: tuple[int, ...], folder:
     return Answer(is_right, f"exit {run.code}: {said}")
 
 
-def _safetensors(path: Path, header: object, n_bytes: int = 0) -> Path:
+def header_file(path: Path, header: object, n_bytes: int = 0) -> Path:
     """A header, as it is or as JSON, and zeros that exist on no disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
@@ -105,11 +105,13 @@ def _safetensors(path: Path, header: object, n_bytes: int = 0) -> Path:
     return path
 
 
-def _entry(shape: list[int], at: int, n_bytes: int) -> dict[str, object]:
+def entry(shape: list[int], at: int, n_bytes: int) -> dict[str, object]:
+    """A tensor of a header."""
     return {"dtype": "F32", "shape": shape, "data_offsets": [at, at + n_bytes]}
 
 
-def _torch(folder: Path, program: bytes) -> list[object]:
+def torch_program(folder: Path, program: bytes) -> list[object]:
+    """A torch file of any instructions, shown."""
     with zipfile.ZipFile(folder / "x.bin", "w") as archive:
         archive.writestr("x/data.pkl", b"\x80\x02" + program + b".")
         archive.writestr("x/byteorder", "little")
@@ -130,39 +132,40 @@ def _long_sizes(folder: Path) -> list[object]:
 
 def _lists(folder: Path) -> list[object]:
     header = b'{"a":[' + b"[]," * 12_000_000 + b"[]]}"
-    return ["show", _safetensors(folder / "x.safetensors", header)]
+    return ["show", header_file(folder / "x.safetensors", header)]
 
 
 def _marks(folder: Path) -> list[object]:
-    header = {f"a{i}.qweight": _entry([0], 0, 0) for i in range(20_000)}
-    header["w.weight"] = _entry([8, 8], 0, 256)
-    return ["show", _safetensors(folder / "x.safetensors", header, 256)]
+    header = {f"a{i}.qweight": entry([0], 0, 0) for i in range(20_000)}
+    header["w.weight"] = entry([8, 8], 0, 256)
+    return ["show", header_file(folder / "x.safetensors", header, 256)]
 
 
 def _deep_stack(folder: Path) -> list[object]:
     header, at = {}, 0
     for i in range(3000):
         for part, shape in (("up", [8, 4]), ("down", [4, 8]), ("gate", [8, 4])):
-            header[f"model.layers.{i}.mlp.{part}_proj.weight"] = _entry(shape, at, 128)
+            header[f"model.layers.{i}.mlp.{part}_proj.weight"] = entry(shape, at, 128)
             at += 128
-    path = _safetensors(folder / "x.safetensors", header, at)
+    path = header_file(folder / "x.safetensors", header, at)
     return ["compare", path, path]
 
 
 def _sparse(folder: Path) -> list[object]:
     width = 1 << 27
     header = {
-        f"model.layers.{i}.mlp.{part}_proj.weight": _entry(
+        f"model.layers.{i}.mlp.{part}_proj.weight": entry(
             [64, width], (2 * i + j) * 256 * width, 256 * width
         )
         for i in range(8)
         for j, part in enumerate(("up", "gate"))
     }
-    path = _safetensors(folder / "x.safetensors", header, 16 * 256 * width)
+    path = header_file(folder / "x.safetensors", header, 16 * 256 * width)
     return ["compare", path, path]
 
 
-def _gguf(n_tensors: int, n_facts: int, body: bytes, folder: Path) -> list[object]:
+def gguf_counts(n_tensors: int, n_facts: int, body: bytes, folder: Path) -> list[object]:
+    """A GGUF file that claims any number of things, shown."""
     with (folder / "x.gguf").open("wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, n_tensors, n_facts) + body)
         file.truncate(1 << 28)
@@ -177,7 +180,8 @@ def _index(folder: Path) -> list[object]:
     return ["show", folder / "m"]
 
 
-def _model(folder: Path, seed: int = 0) -> Path:
+def small_model(folder: Path, seed: int = 0) -> Path:
+    """Four matrices in a folder."""
     rng = np.random.default_rng(seed)
     names = [f"model.layers.{i}.mlp.{x}_proj.weight" for i in range(2) for x in ("up", "gate")]
     arrays = {name: rng.standard_normal((32, 16)).astype(np.float32) for name in names}
@@ -187,19 +191,19 @@ def _model(folder: Path, seed: int = 0) -> Path:
 
 
 def _config(text: str, folder: Path) -> list[object]:
-    path = _model(folder / "m")
+    path = small_model(folder / "m")
     (path / "config.json").write_text(text)
     return ["add", path, "--registry", folder / "r.sqlite"]
 
 
 def _rank(folder: Path) -> list[object]:
-    base, adapter, rank = _model(folder / "base"), folder / "adapter", 500_000
+    base, adapter, rank = small_model(folder / "base"), folder / "adapter", 500_000
     name = "base_model.model.model.layers.0.mlp.up_proj"
     header = {
-        f"{name}.lora_A.weight": _entry([rank, 16], 0, 64 * rank),
-        f"{name}.lora_B.weight": _entry([32, rank], 64 * rank, 128 * rank),
+        f"{name}.lora_A.weight": entry([rank, 16], 0, 64 * rank),
+        f"{name}.lora_B.weight": entry([32, rank], 64 * rank, 128 * rank),
     }
-    _safetensors(adapter / "adapter_model.safetensors", header, 192 * rank)
+    header_file(adapter / "adapter_model.safetensors", header, 192 * rank)
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 1}')
     return ["show", f"{base}+{adapter}"]
 
@@ -227,32 +231,32 @@ def _opened(name: str, folder: Path) -> list[object]:
 def _half_pairs(command: str, folder: Path) -> list[object]:
     """A folder with a name that is no text, whose config and card hold half surrogate pairs."""
     odd = os.fsdecode(os.fsencode(folder / "m") + b"\xff\xed\xa0\x80")
-    path = _model(Path(odd) if command == "show" else folder / "m")
+    path = small_model(Path(odd) if command == "show" else folder / "m")
     (path / "config.json").write_text('{"model_type": "\\ud800", "_name_or_path": "a\\udfff"}')
     card = '---\nlicense: "\\ud800"\nbase_model: "x\\udc00"\n---\n'
     (path / "README.md").write_text(card)
     registry = ["--registry", folder / "r.sqlite"]
     if command == "check":
-        _run(folder, "add", _model(folder / "other", 1), *registry)
+        _run(folder, "add", small_model(folder / "other", 1), *registry)
     return [command, path, *(["--json"] if command == "show" else registry)]
 
 
 _KEY = struct.pack("<Q", 1) + b"a"
 FILES: dict[str, tuple[Callable[[Path], list[object]], tuple[int, ...], str]] = {
     "500 shapes of a million sizes in a torch file": (
-        lambda f: _torch(f, b"]q\x00(" + b"N" * 1_000_000 + b"e0ctorch\nSize\nq\x010"
+        lambda f: torch_program(f, b"]q\x00(" + b"N" * 1_000_000 + b"e0ctorch\nSize\nq\x010"
                          + b"h\x01h\x00\x85R" * 500), (3,), "over 60 s, 1 GB"),
     "4.9 million dicts in a torch file": (
-        lambda f: _torch(f, b"}" * 4_900_000), (3,), "exit 3, the folder blamed"),
+        lambda f: torch_program(f, b"}" * 4_900_000), (3,), "exit 3, the folder blamed"),
     "a whole number of 2,000 bytes in a torch file": (_long_sizes, (3,), "exit 1, ValueError"),
     "a header of 12 million lists": (_lists, (3,), "1 GB"),
     "20,000 names of packed layers": (_marks, (3,), "over 90 s"),
     "a stack of 3,000 blocks": (_deep_stack, (0, 2), "1 GB (at 8,000: exit 1, MemoryError)"),
     "550 GB that exist on no disk": (_sparse, (3,), "over 60 s"),
     "16 million texts in a GGUF header": (
-        partial(_gguf, 0, 2, _KEY + struct.pack("<IIQ", 9, 8, 1 << 24)), (3,), "over 90 s"),
+        partial(gguf_counts, 0, 2, _KEY + struct.pack("<IIQ", 9, 8, 1 << 24)), (3,), "over 90 s"),
     "16 million tensors in a GGUF header": (
-        partial(_gguf, 1 << 24, 1, struct.pack("<Q", 20) + b"general.architecture"
+        partial(gguf_counts, 1 << 24, 1, struct.pack("<Q", 20) + b"general.architecture"
                 + struct.pack("<IQ", 8, 5) + b"llama"), (3,), "over 90 s"),
     "an index of a million files": (_index, (3,), "over 60 s, 600 MB"),
     "a config of numbers without end": (
@@ -274,6 +278,6 @@ FILES: dict[str, tuple[Callable[[Path], list[object]], tuple[int, ...], str]] = 
         "exit 1, UnicodeEncodeError"),
 }  # fmt: skip
 CASES = tuple(
-    Case(name, "bounded, one line", before, partial(_judge, make, codes))
+    Case(name, "bounded, one line", before, partial(judged, make, codes))
     for name, (make, codes, before) in FILES.items()
 )

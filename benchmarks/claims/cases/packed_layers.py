@@ -15,9 +15,10 @@ from benchmarks.claims.cases.reading import Arrays, save
 from weightkin.formats import open_model
 
 TITLE = "Packed layers"
+LEVELS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)  # of four-bit floats
 
 
-def _codes(x: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint32]:
+def words(x: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint32]:
     """Codes of rows side by side in words, lowest bits first."""
     per = 32 // bits
     words = np.zeros((x.shape[0], x.shape[1] // per), np.uint32)
@@ -30,7 +31,7 @@ def _mlx(bits: int) -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
     rng = np.random.default_rng(bits)
     codes = rng.integers(0, 2**bits, (8, 128))
     scales, offsets = (rng.random((8, 2)).astype(np.float16) for _ in range(2))
-    parts = {"x.weight": _codes(codes, bits), "x.scales": scales, "x.biases": offsets}
+    parts = {"x.weight": words(codes, bits), "x.scales": scales, "x.biases": offsets}
     wide = [np.repeat(x.astype(np.float32), 64, axis=1) for x in (scales, offsets)]
     values = codes.astype(np.float32) * wide[0] + wide[1]
     return parts, {"quantization": {"group_size": 64, "bits": bits}}, values
@@ -41,7 +42,7 @@ def _integers() -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
     codes = rng.integers(0, 16, (8, 64))
     scales = rng.random((8, 4)).astype(np.float16)
     parts = {
-        "x.weight_packed": _codes(codes, 4).view(np.int32),
+        "x.weight_packed": words(codes, 4).view(np.int32),
         "x.weight_scale": scales,
         "x.weight_shape": np.array([8, 64]),
     }
@@ -59,8 +60,7 @@ def _nvfp4() -> tuple[Arrays, dict[str, Any], npt.NDArray[Any]]:
         "x.weight_scale": scales,
         "x.weight_global_scale": np.array([7.0], np.float32),
     }
-    levels = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
-    values = np.where(codes < 8, 1, -1) * levels[codes % 8]
+    values = np.where(codes < 8, 1, -1) * LEVELS[codes % 8]
     return parts, {}, values * np.repeat(scales.astype(np.float32) / 7, 16, axis=1)
 
 

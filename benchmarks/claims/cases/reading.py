@@ -40,7 +40,8 @@ def save(folder: Path, arrays: Arrays, config: object = None) -> Path:
     return folder
 
 
-def _torch(path: Path, value: object) -> Path:
+def torch_file(path: Path, value: object) -> Path:
+    """Write what holds arrays, in dicts, lists and tuples, as a torch file of tensors."""
     import torch
 
     def tensors(x: Any) -> Any:
@@ -48,7 +49,7 @@ def _torch(path: Path, value: object) -> Path:
             return torch.from_numpy(x.copy())
         if isinstance(x, dict):
             return {key: tensors(y) for key, y in x.items()}
-        return [tensors(y) for y in x] if isinstance(x, list) else x
+        return type(x)(map(tensors, x)) if isinstance(x, list | tuple) else x
 
     torch.save(tensors(value), path)
     return path
@@ -81,28 +82,30 @@ def _deep(folder: Path) -> Path:
     inner: Any = dict(BAD)
     for _ in range(20):
         inner = {"m": inner}
-    return _torch(folder / "x.pt", {**GOOD, "x": inner})
+    return torch_file(folder / "x.pt", {**GOOD, "x": inner})
 
 
 def _namespace(folder: Path) -> Path:
     from argparse import Namespace
 
-    return _torch(folder / "x.pt", {"model": dict(BAD), "args": Namespace(lr=0.1)})
+    return torch_file(folder / "x.pt", {"model": dict(BAD), "args": Namespace(lr=0.1)})
 
 
-def _deflated(folder: Path) -> Path:
-    plain = _torch(folder / "plain", dict(BAD))
+def deflated(arrays: Arrays, path: Path) -> Path:
+    """Write a torch file of compressed entries."""
+    plain = torch_file(path.with_suffix(".plain"), dict(arrays))
     with (
         zipfile.ZipFile(plain) as source,
-        zipfile.ZipFile(folder / "x.pt", "w", zipfile.ZIP_DEFLATED) as target,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target,
     ):
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
-    return folder / "x.pt"
+    plain.unlink()
+    return path
 
 
 def _unused(folder: Path) -> Path:
-    path = _torch(folder / "x.pt", dict(GOOD))
+    path = torch_file(folder / "x.pt", dict(GOOD))
     with zipfile.ZipFile(path, "a") as archive:
         raw = b"".join(x.tobytes() for x in BAD.values())
         archive.writestr("x/data/99", raw)
@@ -162,31 +165,32 @@ def _as_sketch(folder: Path) -> Path:
 
 HIDDEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a second model beside the first in a torch file": (
-        lambda f: _torch(f / "x.pt", {"state_dict": dict(GOOD), "model": dict(BAD)}), DROPPED),
+        lambda f: torch_file(f / "x.pt", {"state_dict": dict(GOOD), "model": dict(BAD)}), DROPPED),
     "a list of tensors in a torch file": (
-        lambda f: _torch(f / "x.pt", {**GOOD, "more": list(BAD.values())}), DROPPED),
+        lambda f: torch_file(f / "x.pt", {**GOOD, "more": list(BAD.values())}), DROPPED),
     "tensors under numbers in a torch file": (
-        lambda f: _torch(f / "x.pt", {**GOOD, "opt": dict(enumerate(BAD.values()))}), DROPPED),
+        lambda f: torch_file(f / "x.pt", {**GOOD, "opt": dict(enumerate(BAD.values()))}), DROPPED),
     "tensors below 20 levels of a torch file": (_deep, DROPPED),
     "an optimiser's moments in a torch file": (
-        lambda f: _torch(f / "x.pt", {"model": dict(GOOD), "optimizer": {"state": dict(BAD)}}),
+        lambda f: torch_file(f / "x.pt", {"model": dict(GOOD), "optimizer": {"state": dict(BAD)}}),
         DROPPED),
     "a storage of a torch file that no tensor uses": (_unused, DROPPED),
-    "a torch file of compressed entries": (_deflated, "named, exit 3"),
+    "a torch file of compressed entries": (lambda f: deflated(BAD, f / "x.pt"), "named, exit 3"),
     "a training checkpoint with a Namespace": (_namespace, "refused global argparse.Namespace"),
     "tensors below a packed layer called `model`": (_swallowing, DROPPED),
     "a plain tensor beside the codes of the same layer": (_beside_words, "codes shown instead"),
     "a matrix under the name of an input scale": (_as_scale, DROPPED),
     "the metadata of a sketch on a model": (_as_sketch, "opened as the sketch"),
     "a torch file called .ckpt": (
-        lambda f: _torch(f / "x.pt", dict(BAD)).rename(f / "x.ckpt"), "a suffix that is not read"),
+        lambda f: torch_file(f / "x.pt", dict(BAD)).rename(f / "x.ckpt"),
+        "a suffix that is not read"),
 }  # fmt: skip
 
 
 def _wrapped(change: Callable[[str], str], folder: Path) -> Answer:
     """A model under the names that a wrapper leaves is the same model."""
     plain = open_model(save(folder / "a", GOOD))
-    other = open_model(_torch(folder / "b.pt", {change(name): x for name, x in GOOD.items()}))
+    other = open_model(torch_file(folder / "b.pt", {change(name): x for name, x in GOOD.items()}))
     same = digest(plain) == digest(other)
     return Answer(same, "the same digest" if same else f"other names: {min(other.tensors)}")
 
@@ -206,7 +210,7 @@ def _pieces(names: list[str], word: str, folder: Path) -> Answer:
     """Files of a distributed checkpoint: one line that names the kind."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _torch(folder / name, dict(GOOD))
+        torch_file(folder / name, dict(GOOD))
     try:
         model = open_model((folder / names[0]).parent)
     except WeightkinError as error:

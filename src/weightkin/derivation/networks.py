@@ -23,6 +23,7 @@ MIN_SIZE = 0.01  # of all parameters, under which a network says nothing
 MOST_LINEAGE = 0.5  # of the smaller model: changed parts that are larger are its lineage
 MOST_CONTAINED = 0.25  # of a model: a network in it that is larger is its lineage
 Names = Collection[str]
+MOST_OF_LARGEST = 1 / 3  # of the largest other network, which may be two moments of an optimiser
 WHOLE_MODEL = "model"  # a network without a name
 
 
@@ -33,6 +34,7 @@ class SharedPart:
     shared: tuple[str, ...]  # as the smaller model names them
     apart: tuple[str, ...]
     share: float  # of the parameters of the smaller model
+    to_largest: float = 0.0  # size of the largest shared one to that of the largest other one
 
     @property
     def details(self) -> dict[str, object]:
@@ -106,11 +108,14 @@ def contained_part(a: Sketch, b: Sketch, held: tuple[Names, Names]) -> SharedPar
     Returns
     -------
     SharedPart or None
-        As the larger model names it; None where it is more than `MOST_CONTAINED` of that.
+        As the larger model names it; None where it is more than `MOST_CONTAINED` of that, or
+        a third of its largest network: that is an average of the weights, or a teacher.
     """
     is_b = b.n_parameters > a.n_parameters
     found = _of_one((a, b)[is_b], held[is_b])
-    return found if found is not None and found.share < MOST_CONTAINED else None
+    if found is None or found.share >= MOST_CONTAINED or found.to_largest >= MOST_OF_LARGEST:
+        return None
+    return found
 
 
 def _n_networks(sketch: Sketch) -> int:
@@ -153,7 +158,8 @@ def _of_one(sketch: Sketch, held: Collection[str]) -> SharedPart | None:
     if not both or not apart or len(both) + len(apart) < len(large):
         return None
     size = sum(sizes[x] for x in both) / total
-    return SharedPart(_named(both), _named(apart), round(size, 4))
+    to_largest = max(sizes[x] for x in both) / max(sizes[x] for x in apart)
+    return SharedPart(_named(both), _named(apart), round(size, 4), to_largest)
 
 
 def networks_of(tensors: Mapping[str, SketchedTensor]) -> dict[str, str]:

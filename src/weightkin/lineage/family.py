@@ -105,7 +105,11 @@ def found_families(
     on_progress = _phase(progress, "comparing pairs", collection)
     families = components(relatives, z, range(len(sketches)), on_progress)
     if isinstance(z, np.ndarray) and len(families) > 1:
-        relatives.equal = equal_pairs(sketches, families)
+        for pair, part in equal_pairs(sketches, families).items():
+            if part is None:
+                relatives.equal.add(pair)
+            else:
+                relatives.parts[pair] = part
     for i, j in relatives.equal:
         z[i, j] = z[j, i] = max(z[i, j], EQUAL_LIKENESS)
     if relatives.equal:

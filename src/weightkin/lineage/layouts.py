@@ -11,8 +11,8 @@ from itertools import combinations
 
 import numpy as np
 
-from weightkin.derivation.equality import equality, is_rounded_copy
-from weightkin.derivation.networks import contained_part
+from weightkin.derivation.equality import Equality, equality, is_rounded_copy
+from weightkin.derivation.networks import SharedPart, contained_part
 from weightkin.derivation.vectors import Keys, keys_of, views_of
 from weightkin.evidence.reach import LEAST_TESTED, axes_of, reachable_share
 from weightkin.lineage.candidates import Member
@@ -27,8 +27,11 @@ BY_ROWS = ("matrix", "pieces")
 
 def equal_pairs(
     sketches: Sequence[Sketch], groups: Sequence[Sequence[int]]
-) -> set[tuple[int, int]]:
-    """Pairs of models in unlike groups of which one holds all values of the other."""
+) -> dict[tuple[int, int], SharedPart | None]:
+    """Pairs of models in unlike groups of which one holds all values of the other.
+
+    What they share stands with a pair where it is but a small network of the larger one.
+    """
     group_of = {i: k for k, group in enumerate(groups) for i in group}
     holders: dict[int, list[int]] = defaultdict(list)
     for i in sorted(group_of):
@@ -38,22 +41,22 @@ def equal_pairs(
     for those in holders.values():
         if len(those) <= MOST_HOLDERS:
             shared.update(p for p in combinations(those, 2) if group_of[p[0]] != group_of[p[1]])
-    found: set[tuple[int, int]] = set()
+    found: dict[tuple[int, int], SharedPart | None] = {}
     n_tried: Counter[int] = Counter()
     for (i, j), n in shared.most_common():
         is_open = n >= MIN_SHARED and max(n_tried[i], n_tried[j]) < MOST_TRIED
         if is_open and sketches[i].scheme == sketches[j].scheme:
             n_tried.update((i, j))
-            if _is_held(sketches[i], sketches[j]):
-                found.add((i, j))
-    return found | _rounded(sketches, group_of)
+            held = equality(sketches[i], sketches[j])
+            if held.is_part:
+                found[i, j] = _contained(sketches[i], sketches[j], held)
+    return found | dict.fromkeys(_rounded(sketches, group_of))
 
 
-def _is_held(a: Sketch, b: Sketch) -> bool:
-    """Whether one model holds all values of the other, and that is no small network in it."""
-    found = equality(a, b)
+def _contained(a: Sketch, b: Sketch, found: Equality) -> SharedPart | None:
+    """The small network of one model that is all of the other."""
     held = tuple({n for n, x in side.items() if x.share == 1.0} for side in (found.a, found.b))
-    return found.is_part and contained_part(a, b, (held[0], held[1])) is None
+    return contained_part(a, b, (held[0], held[1]))
 
 
 def _rounded(sketches: Sequence[Sketch], group_of: Mapping[int, int]) -> set[tuple[int, int]]:

@@ -53,7 +53,9 @@ class RuleContext:
         """All rules in their order, each finding once."""
         found = [*self.forbidden(), *self.missing(), *self.unverifiable()]
         if self.is_full:
-            found += [*self.undeclared(), *self.stated(), *self.licences(), *self.origin()]
+            found += [*self.stated(), *self.licences()]
+        if self.is_full and not self.known.declared.unread:  # else nobody knows what is missing
+            found += [*self.undeclared(), *self.origin()]
         first: dict[str, Finding] = {}
         for finding in sorted(found, key=lambda x: x.level):  # errors before warnings
             first.setdefault(finding.fingerprint, finding)
@@ -157,9 +159,8 @@ class RuleContext:
         if not related or search is None:
             return
         if search.parents:
-            yield from self._found(
-                "undeclared-parent", min(related, key=SUREST), because("hidden-parent")
-            )
+            surest = min(related, key=SUREST)
+            yield from self._found("undeclared-parent", surest, because("hidden-parent"))
             return
         cap = self.policy.undetermined_direction
         if search.registered is None:
