@@ -11,6 +11,7 @@ from tests.registry.conftest import write
 from tests.web import slow
 from weightkin import Registry
 from weightkin.formats import open_model
+from weightkin.web import work as working
 from weightkin.web.app import make_app
 from weightkin.web.serving import open_desk
 from weightkin.web.visitors import shown_source, shown_text
@@ -96,7 +97,7 @@ def test_what_was_imported_is_not_opened(path, tmp_path, monkeypatch):
     here = Registry(tmp_path / "r.sqlite")
     here.import_(tmp_path / "all.zip")
     opened = []
-    monkeypatch.setattr("weightkin.web.work.held_whole", lambda _: None)  # as of a large model
+    monkeypatch.setattr(working, "held_whole", lambda _: None)  # as of a large model
     monkeypatch.setattr(
         "weightkin.registry.prepared.open_model", lambda x: opened.append(x) or open_model(x)
     )

@@ -90,7 +90,8 @@ def value_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
     before, now = dict(_leaves(old)), dict(_leaves(new))
     for path in sorted(before.keys() | now.keys()):
         x, y = before.get(path, "nothing"), now.get(path, "nothing")
-        if path.split(".")[0] not in IGNORED and not _same(x, y):
+        own = path.removeprefix("accounting.").split(".")[0]
+        if own not in IGNORED and not _same(x, y):
             found.append(f"{path[:MAX_VALUE_LENGTH]}: {_cut(x)} in the record, {_cut(y)} now")
     return found
 

@@ -88,3 +88,9 @@ def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
         answer.error(why(skipped))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def registry_is_default(context: typer.Context) -> bool:
+    """Whether the environment names the registry, and not the command line."""
+    source = context.get_parameter_source("registry")
+    return source is not None and source.name == "ENVIRONMENT"

@@ -11,7 +11,7 @@ from weightkin.cli.answers import Answer
 from weightkin.cli.formats import AnyFormatOption
 from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
-from weightkin.cli.options import EXIT_DIFFERS, ToHtml, exclusive
+from weightkin.cli.options import EXIT_DIFFERS, RegistryFile, ToHtml, exclusive, registry_is_default
 from weightkin.errors import UnreadableModel, UsageError
 
 MOST_BYTES = 1 << 28
@@ -49,6 +49,7 @@ def render(
 
 
 def verify(
+    context: typer.Context,
     record: Annotated[
         str | None,
         typer.Argument(
@@ -58,17 +59,19 @@ def verify(
     a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
     *,
-    registry: Annotated[
-        Path | None,
-        typer.Option("--registry", metavar="FILE", help="Check a registry instead: every entry."),
-    ] = None,
+    registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
-    """Recompute a saved result and compare, or check a registry. 0: same; 1: different."""
-    if registry is not None and record is None:
+    """Recompute a saved result and compare. 0: same; 1: different.
+
+    Without RECORD every entry of a registry is checked.
+    """
+    if record is None:
+        if registry is None:
+            raise UsageError("give a saved result, or --registry FILE to check every entry of it")
         _verify_registry(registry, answer)
         return
-    if record is None or registry is not None:
+    if registry is not None and not registry_is_default(context):
         raise UsageError("give either a saved result or --registry FILE")
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees

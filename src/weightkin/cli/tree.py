@@ -29,6 +29,7 @@ from weightkin.cli.options import (
     exclusive,
     execution_of,
     print_estimate,
+    registry_is_default,
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
@@ -82,7 +83,7 @@ def tree(
     from weightkin.registry import Registry
 
     exclusive(json=as_json, format=form, explain=explain)
-    if sources and _is_from_environment(context):
+    if sources and registry_is_default(context):
         registry = None  # a default is for where nothing else is named
     if (registry is not None) == bool(sources):
         raise UsageError("give either models or --registry FILE")
@@ -134,11 +135,6 @@ def _print(
         answer.lines(drawing_lines(graph, is_unicode=is_unicode, width=answer.width), None)
     else:
         answer.lines(family_lines(graph, is_unicode=is_unicode, width=answer.width))
-
-
-def _is_from_environment(context: typer.Context) -> bool:
-    source = context.get_parameter_source("registry")
-    return source is not None and source.name == "ENVIRONMENT"
 
 
 def _check_child(child: str, sources: list[str]) -> None:

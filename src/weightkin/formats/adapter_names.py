@@ -35,7 +35,7 @@ _PEFT = re.compile(
     rf"|\.token_adapter\.(?P<tokens>{TOKENS}){_NAMED}"
 )
 _OTHER = re.compile(
-    r"(?:\.lora_(?P<kohya>down|up)|(?:[._]lora|\.lora_linear_layer)\.(?P<diffusers>down|up))\.weight$"
+    r"(?:\.lora_(?P<kohya>down|up)|(?:[._]lora|\.lora_linear_layer)\.(?P<processor>down|up))\.weight$"
 )
 _FOREIGN = re.compile(  # parts of adapters that are known and not computed
     r"[._](?:lora_|hada_|lokr_|oft_|boft_|vera_|ia3_|dora_scale|lora[0-9]?\.(?:down|up)|fourierft_"
@@ -107,7 +107,7 @@ def other_part(name: str) -> Part:
 
 def _split(name: str, group: str, *, has_dots: bool = True) -> Part:
     if found := _OTHER.search(name):
-        is_down = "down" in (found["kohya"], found["diffusers"])
+        is_down = "down" in (found["kohya"], found["processor"])
         module = name[: found.start()].replace(".processor.", ".")
         return Part(module, A if is_down else B, group, has_dots)
     if name.endswith(f".{ALPHA}"):
