@@ -214,7 +214,8 @@ def _pieces(names: list[str], word: str, folder: Path) -> Answer:
     try:
         model = open_model((folder / names[0]).parent)
     except WeightkinError as error:
-        return Answer(word in str(error), str(error).partition(": ")[2])
+        said = str(error).replace(str(folder), "").partition(": ")[2]
+        return Answer(word in said, said)
     return Answer(False, f"opened as a model of {len(model.tensors)} tensors")
 
 
