@@ -107,6 +107,7 @@ def test_an_inserted_block_is_named(arrays, rng):
     }
 
 
+@pytest.mark.claim
 def test_repeated_blocks_in_both_models_do_not_multiply(rng):
     """Two strangers, each with one block stacked eight times: the naive product accuses them."""
     a, b = models.base(rng, blocks=1), models.base(rng, blocks=1)

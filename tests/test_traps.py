@@ -95,6 +95,7 @@ def test_periodic_twins_of_one_seed_per_rank(rng):
     judge(draw, 150, rng)
 
 
+@pytest.mark.claim
 def test_copied_layers_in_both_models(rng):
     def draw(rng):
         a, b = (side(models.keep_blocks(models.base(rng, blocks=1), [0] * 8)) for _ in range(2))
@@ -104,6 +105,7 @@ def test_copied_layers_in_both_models(rng):
     judge(draw, 100, rng)
 
 
+@pytest.mark.claim
 def test_copied_experts_in_both_models(rng):
     def upcycled(rng):
         arrays = models.base(rng, blocks=2)

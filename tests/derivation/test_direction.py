@@ -25,12 +25,14 @@ RELATED = [
 BOTH_LOSSY = [(a, b) for a, b in RELATED if TRUTH[a]["kind"] in LOSSY and TRUTH[b]["kind"] in LOSSY]
 
 
+@pytest.mark.claim
 def test_no_direction_is_wrong_among_lossy_children(zoo):
     """Siblings that both lost something: where a careless rule sees a chain. Every fourth pair."""
     wrong = [(a, b) for a, b in BOTH_LOSSY[::4] if not is_right(a, b, Scheme.whole())]
     assert not wrong
 
 
+@pytest.mark.claim
 def test_no_direction_is_wrong_where_one_model_lost_something(zoo):
     """Related pairs, siblings included, on small samples; `benchmarks.claims.kinds` runs all."""
     chosen = [pair for pair in RELATED if any(TRUTH[name]["kind"] in LOSSY for name in pair)]

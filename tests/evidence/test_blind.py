@@ -82,6 +82,7 @@ def test_hidden_relatives_are_found_exactly_and_the_evasion_is_named(zoo, hidden
     assert all(part.verdict == "dependent" for part in record.parts if part.name == "decoder")
 
 
+@pytest.mark.claim
 def test_hidden_strangers_stay_strangers(zoo):
     for name in ("llama-b", "llama-c", "llama-distilled", "llama-b-int4", "llama-b-sorted"):
         for hidden in ("llama-a-permuted", "llama-a-rotated", "llama-a-ft2-disguised"):

@@ -26,6 +26,7 @@ def graph(models):
     return family_graph([sketch for _, _, sketch in models])
 
 
+@pytest.mark.claim
 def test_a_forest_of_120_is_recovered(models, graph):
     true = {(parent, name) for name, parent, _ in models if parent}
     assert len(edges_of(graph) & true) >= 0.85 * len(true)
@@ -57,6 +58,7 @@ def test_pairs_from_vectors_are_those_of_all_pairs(models):
 
 
 @pytest.mark.parametrize("place", [2, 7])
+@pytest.mark.claim
 def test_an_addition_lands_where_a_full_run_puts_it(models, place):
     some = models[:24]
     parents = {parent for _, parent, _ in some}

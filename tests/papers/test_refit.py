@@ -80,6 +80,7 @@ def test_signs_that_a_fit_is_free_to_choose_do_not_show():
     ("a", "child", "stranger", "n_steps", "gap"),
     [("gpt-a", "gpt-a-ft1", "gpt-b", 600, 0.03), ("llama-a", "llama-a-ft1", "llama-b", 500, 0.1)],
 )
+@pytest.mark.claim
 def test_fits_of_kin_agree_and_those_of_strangers_do_not(a, child, stranger, n_steps, gap):
     shares = []
     for other in (child, stranger):

@@ -144,6 +144,7 @@ def _look(path):
         read_views(model, axis, Plan(6), 6)
 
 
+@pytest.mark.claim
 def test_mutated_files_are_read_or_refused_in_one_line(sketch, tmp_path, rng):
     path = tmp_path / "x.sketch.safetensors"
     messages = [m for data in _mutants(sketch_bytes(sketch), rng) for m in _said(path, data)]

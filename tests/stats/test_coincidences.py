@@ -36,6 +36,7 @@ def test_bound_holds_for_one_to_one_rules_and_is_tight_at_the_end(n):
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
+@pytest.mark.claim
 def test_evalues_have_expectation_at_most_one_for_every_rule(n):
     from itertools import permutations
 
