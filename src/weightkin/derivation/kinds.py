@@ -246,11 +246,14 @@ def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> Name
     stored = {pair.b.name: pair.b.stored_name for pair in relation.pairs}
     names = sorted(stored[t.name_b] for t in lost)
     roles = sorted({t.role for t in lost})
-    ratios = [0.5 * np.log(t.squared_norm_b / t.squared_norm_a) for t in lost if t.squared_norm_a]
-    shift = float(np.median(np.abs(ratios)))
-    numbers = _numbers(relation) | {"log_norm_ratio": round(shift, 4)}
+    norms = [(t.squared_norm_a, t.squared_norm_b) for t in lost]
+    ratios = [0.5 * np.log(y / x) for x, y in norms if 0 < x < np.inf and 0 < y < np.inf]
+    shift = float(np.median(np.abs(ratios))) if ratios else None  # zeros have no ratio
+    numbers = dict(_numbers(relation))
+    if shift is not None:
+        numbers["log_norm_ratio"] = round(shift, 4)
     is_equal = bool(rest) and all(t.is_equal for t in rest)
-    if is_equal and whole and not partly and shift < DONOR:
+    if is_equal and whole and not partly and shift is not None and shift < DONOR:
         found = clue("blocks-share-nothing", n=len(whole))
         return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (found,)
     where = {"blocks": sorted(whole)} if whole and not partly else {"roles": roles}

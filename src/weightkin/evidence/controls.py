@@ -18,6 +18,7 @@ from typing import Any
 
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike
+from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
 from weightkin.sources.local import read_whole
 from weightkin.stats.calibrated import Rank, rank_among
@@ -177,14 +178,10 @@ def _is_near(x: int, y: int) -> bool:
 
 def _read(text: str, where: str) -> tuple[Control, ...]:
     def build(data: dict[str, Any]) -> tuple[Control, ...]:
-        found = tuple(Control(**entry) for entry in data["controls"])
+        found = tuple(built(Control, entry) for entry in data["controls"])
         for c in found:
-            is_share = isinstance(c.statistic, int | float) and 0 <= c.statistic <= 1
-            if (
-                c.model_class not in CONTROL_CLASSES
-                or not is_share
-                or c.statistic_name != STATISTIC
-            ):
+            is_known = c.model_class in CONTROL_CLASSES and c.statistic_name == STATISTIC
+            if not is_known or not 0 <= c.statistic <= 1:
                 raise ValueError(f"{c.model_class!r}, {c.statistic_name!r}, {c.statistic!r}")
         digests = [d for c in found for d in (c.digest_a, c.digest_b)]
         if len(set(digests)) < len(digests):

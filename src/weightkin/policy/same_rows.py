@@ -1,6 +1,6 @@
 """How much of one model stands in another, whatever its tensors, blocks and units are called.
 
-Tests hold gates against gates and units against units. Whoever stores the gates of a model as the
+Tests compare gates with gates and units with units. Whoever stores the gates of a model as the
 queries of another, as experts of its layers, transposed, or cut into rows that are dealt out among
 blocks, escapes them, and still its rows point where they did. Where all values are folded into rows
 of another length, forwards or backwards, those around a peak still follow on one another. No null

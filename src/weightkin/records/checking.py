@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from weightkin.notebooks import InOneLine
 from weightkin.records.accounting import Ledger
-from weightkin.records.built import built
+from weightkin.records.built import OneOf, built
 from weightkin.records.codes import FindingCode
 from weightkin.records.comparison import Summary
 from weightkin.records.form import from_text, to_text
@@ -37,6 +37,7 @@ RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothin
     "unverifiable": "error",
 }
 ALWAYS = "unverifiable"  # the rule that no policy turns off
+Rule = Annotated[str, OneOf("rule", RULES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Finding(InOneLine):
     the model and that of the other model alone: the same finding has the same one in every run.
     """
 
-    rule: str
+    rule: Rule
     level: Level
     state: State
     code: FindingCode
