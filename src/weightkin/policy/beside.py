@@ -21,7 +21,7 @@ from weightkin.sources.local import LocalFile
 class Beside:
     """The patterns of a policy with what they took, and the size of what was passed over.
 
-    A pattern without ``/`` is held against the name of a file, any other against its path below
+    A pattern without ``/`` is compared with the name of a file, any other with its path below
     the folder that is checked; ``*`` stands for any characters, ``/`` among them.
     """
 

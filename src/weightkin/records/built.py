@@ -1,4 +1,4 @@
-"""Values from JSON: every field of a frozen value is held against its annotation.
+"""Values from JSON: every field of a frozen value is checked by its annotation.
 
 Nothing is converted: a number is no text, a truth value no number, and nothing is infinite.
 """
