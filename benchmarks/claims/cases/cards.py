@@ -111,7 +111,9 @@ def _parent(name: str, licence: str = "license: llama3.1") -> str:
 
 
 _CHILD = _parent("org/llama-a")
-_CACHE = "/root/.cache/huggingface/hub/models--org--llama-a/snapshots/" + "0123456789abcdef" * 2
+_CACHE = (
+    "/home/user/.cache/huggingface/hub/models--org--llama-a/snapshots/" + "0123456789abcdef" * 2
+)
 GATE: dict[str, dict[str, str]] = {
     "passed": {
         "plain": _CHILD, "path": _parent("/workspace/models/llama-a"),

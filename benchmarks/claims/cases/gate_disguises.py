@@ -164,7 +164,7 @@ def _forged(how: str, folder: Path) -> Answer:
 
 
 def _lying_sketch(folder: Path) -> Answer:
-    """A stranger's sketch under a registered digest changes nothing for who denies by digest."""
+    """Another model under a registered digest changes nothing for who denies by that digest."""
     rng, bad = np.random.default_rng(0), llama(0)
     registry = Registry(folder / "r.sqlite")
     root = write(folder / "root", bad)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.sources.files import File, Spans, TensorLocation
+from weightkin.sources.files import File, Spans, TensorLocation, batches
 
 MOST_PIECES = 1 << 22  # of the strided tensors of one file
 MOST_GAPS = 1 << 17  # pieces of a file that are read one by one
@@ -112,7 +112,7 @@ def information(file: File, pieces: Pieces) -> int:
     if length(pieces) > MOST_RAW or len(pieces) > MOST_GAPS:
         return length(pieces)
     packer, n = zlib.compressobj(1), 0
-    for some in _batches(pieces.tolist()):
+    for some in batches(pieces.tolist(), BYTES_AT_ONCE):
         n += len(packer.compress(file.read(some).tobytes()))
     return n + len(packer.flush())
 
@@ -121,20 +121,4 @@ def is_blank(file: File, spans: Spans) -> bool:
     """Whether all bytes of some ascending spans are zero; False where they are too many to read."""
     if sum(stop - start for start, stop in spans) > MOST_RAW or len(spans) > MOST_GAPS:
         return False
-    return not any(file.read(some).any() for some in _batches(spans))
-
-
-def _batches(spans: Spans) -> Iterator[Spans]:
-    """Cut and group spans so that one batch holds at most `BYTES_AT_ONCE`."""
-    batch: list[tuple[int, int]] = []
-    n = 0
-    for start, stop in spans:
-        for first in range(start, stop, BYTES_AT_ONCE):
-            last = min(first + BYTES_AT_ONCE, stop)
-            if batch and n + last - first > BYTES_AT_ONCE:
-                yield batch
-                batch, n = [], 0
-            batch.append((first, last))
-            n += last - first
-    if batch:
-        yield batch
+    return not any(file.read(some).any() for some in batches(spans, BYTES_AT_ONCE))

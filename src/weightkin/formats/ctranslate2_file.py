@@ -19,7 +19,7 @@ from weightkin.formats.headers import check_empty, checked_name, checked_shape
 from weightkin.formats.model import Problem, Storage, TensorInfo
 from weightkin.formats.pieces import STORED
 from weightkin.formats.storage import Claim, Contents
-from weightkin.sources.files import File, TensorLocation
+from weightkin.sources.files import File, TensorLocation, Window
 from weightkin.text import located, quoted, shown, unreadable
 
 # a version below 16, the length of a name, and the name of a specification
@@ -114,21 +114,17 @@ class _Cursor:
 
     def __init__(self, file: File) -> None:
         self.file = file
-        self.at = self.start = self.begun = 0
-        self.window = b""
+        self.at = self.begun = 0
+        self.window = Window(file, WINDOW)
         self.parsed: list[tuple[int, int]] = []
 
     def take(self, n: int) -> bytes:
         """The next bytes."""
         if self.at + n > self.file.size:
             raise unreadable(self.file.path, "truncated, or not a model of CTranslate2")
-        first = self.at - self.start
-        if first < 0 or first + n > len(self.window):
-            stop = min(self.file.size, self.at + max(n, WINDOW))
-            self.window = self.file.read([(self.at, stop)]).tobytes()
-            self.start, first = self.at, 0
+        taken = self.window.bytes_at(self.at, n)
         self.at += n
-        return self.window[first : first + n]
+        return taken
 
     def numbers(self, form: str) -> tuple[Any, ...]:
         """Numbers by a `struct` format."""

@@ -6,7 +6,7 @@ import struct
 from typing import Any, NamedTuple
 
 from weightkin.formats.headers import checked_name, checked_shape
-from weightkin.sources.files import File, Spans
+from weightkin.sources.files import File, Spans, Window
 from weightkin.text import located, unreadable
 
 MAX_HEADER = 1 << 28  # bytes of metadata and table; tokenisers take tens of millions
@@ -41,8 +41,7 @@ class Cursor:
     def __init__(self, file: File) -> None:
         self.file = file
         self.at = 0
-        self.start = 0
-        self.window = b""
+        self.window = Window(file, WINDOW)
         self.texts = 0  # in arrays, passed over so far
         self.arrays: dict[str, _Array] = {}
         self.of_tokens: list[tuple[int, int]] = []  # bytes of the arrays of a tokeniser
@@ -53,13 +52,9 @@ class Cursor:
             is_cut = self.at + n > self.file.size
             what = "truncated in the header" if is_cut else f"a header of over {MAX_HEADER} bytes"
             raise unreadable(self.file.path, what)
-        first = self.at - self.start
-        if first < 0 or first + n > len(self.window):
-            stop = min(self.file.size, self.at + max(n, WINDOW))
-            self.window = self.file.read([(self.at, stop)]).tobytes()
-            self.start, first = self.at, 0
+        taken = self.window.bytes_at(self.at, n)
         self.at += n
-        return self.window[first : first + n]
+        return taken
 
     def skip(self, n: int) -> None:
         """Leave bytes unread."""

@@ -54,7 +54,7 @@ FLOATS = {(2, 5, 10): "F16", (2, 8, 7): "BF16", (4, 8, 23): "F32", (8, 11, 52): 
 
 
 class Set(NamedTuple):
-    """One set of numbers: its type, shape, how it is laid out and filtered."""
+    """One set of numbers: its type, shape, how it is stored and filtered."""
 
     dtype: str  # of safetensors, or what it is instead
     shape: tuple[int, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.formats.dtypes import to_float32
-from weightkin.sources.files import Spans
+from weightkin.sources.files import Spans, batches
 
 Rows = slice | npt.NDArray[np.int64]
 
@@ -144,7 +144,7 @@ class Model:
         width = math.prod(shape[1:])  # elements per row
         flat = np.empty(n_rows * width, dtype=np.float32)
         filled = 0
-        for batch in _batches([(start * width, stop * width) for start, stop in runs]):
+        for batch in batches([(start * width, stop * width) for start, stop in runs], BATCH):
             raw = self.storage.read_runs(name, batch)
             flat[filled : filled + raw.size] = to_float32(raw)
             filled += raw.size
@@ -191,19 +191,3 @@ def _row_runs(
     stops = (unique[np.concatenate((breaks - 1, [len(unique) - 1]))] + 1).tolist()
     in_order = len(unique) == len(rows) and np.array_equal(unique, rows)
     return list(zip(starts, stops, strict=True)), len(unique), None if in_order else order
-
-
-def _batches(runs: Spans) -> Iterator[Spans]:
-    """Cut and group runs so that one batch holds at most about `BATCH` elements."""
-    batch: list[tuple[int, int]] = []
-    size = 0
-    for start, stop in runs:
-        for begin in range(start, stop, BATCH):
-            end = min(begin + BATCH, stop)
-            if size + end - begin > BATCH and batch:
-                yield batch
-                batch, size = [], 0
-            batch.append((begin, end))
-            size += end - begin
-    if batch:
-        yield batch

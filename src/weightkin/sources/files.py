@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -11,6 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 Spans = Sequence[tuple[int, int]]  # half-open, ascending
+
+
+def batches(spans: Spans, most: int) -> Iterator[Spans]:
+    """Cut and group spans so that one batch holds at most so many."""
+    batch: list[tuple[int, int]] = []
+    n = 0
+    for start, stop in spans:
+        for first in range(start, stop, most):
+            last = min(first + most, stop)
+            if batch and n + last - first > most:
+                yield batch
+                batch, n = [], 0
+            batch.append((first, last))
+            n += last - first
+    if batch:
+        yield batch
 
 
 class File(Protocol):
@@ -71,3 +87,21 @@ class Folder:
             return None
         file = self.open_file(name)
         return file.read([(0, file.size)]).tobytes() if file.size <= limit else None
+
+
+class Window:
+    """Bytes of a file by position, of which the next so many are read at a time."""
+
+    def __init__(self, file: File, size: int) -> None:
+        self.file, self.size = file, size
+        self.start = 0
+        self.held = b""
+
+    def bytes_at(self, at: int, n: int) -> bytes:
+        """The `n` bytes from `at`; both lie within the file."""
+        first = at - self.start
+        if first < 0 or first + n > len(self.held):
+            stop = min(self.file.size, at + max(n, self.size))
+            self.held = self.file.read([(at, stop)]).tobytes()
+            self.start, first = at, 0
+        return self.held[first : first + n]
