@@ -19,7 +19,8 @@ class Place:
     is ``repeat`` times as long as the axis: unit ``(g, j)`` sits at
     ``((g * repeat) + r) * head_size + j``. A place of an axis of heads is ``n_units`` equal runs.
     Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert
-    and ``dim`` counts without that first dimension.
+    and ``dim`` counts without that first dimension. On other axes unit ``j`` of ``n`` stands at
+    ``start + (o * n + j) * inner + i`` for every ``o < outer`` and ``i < inner``.
     """
 
     tensor: str
@@ -29,6 +30,8 @@ class Place:
     role: str
     repeat: int = 1
     index: int | None = None
+    outer: int = 1
+    inner: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Axis:
 
     ``labels`` names the relabelling: axes of one model with equal ``labels`` are permuted together,
     so their evidence is averaged, never multiplied. ``head_size`` is the number of V/O dimensions
-    (kind ``vo``) or the run of rows one head owns (kind ``heads``); 0 elsewhere.
+    (kind ``vo``) or the run of rows one head owns (kind ``heads``); on units it is the size of the
+    cells inside which any order is allowed, 0 where that is the whole axis.
     """
 
     name: str  # unique inside a block: "mlp", "mlp.3" (expert 3), "vo", "heads", "residual"
