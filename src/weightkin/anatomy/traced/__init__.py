@@ -1,0 +1,1 @@
+"""Models of library classes that were traced: entries of the catalogue to labels and axes."""
