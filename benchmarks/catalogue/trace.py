@@ -226,7 +226,7 @@ def _is_known(tensor: torch.Tensor, memory: Memory) -> bool:
 
 def _enter_inputs(inputs: Inputs, memory: Memory) -> tuple[str, ...]:
     names = []
-    for path, value in _leaves(dict(inputs)):
+    for path, value in leaves(dict(inputs)):
         name = f"in:{path}"
         memory.tape.shapes[name] = tuple(value.shape)
         memory.new(value, name)
@@ -234,7 +234,7 @@ def _enter_inputs(inputs: Inputs, memory: Memory) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _leaves(values: object) -> list[tuple[str, torch.Tensor]]:
+def leaves(values: object) -> list[tuple[str, torch.Tensor]]:
     """Tensors in nested containers, each with its path."""
     found = []
     for path, leaf in pytree.tree_flatten_with_path(values)[0]:
@@ -252,7 +252,7 @@ def _graph(
 ) -> tuple[Graph, tuple[str, ...]]:
     """Return the part of the tape that the outputs depend on, and the paths of the outputs."""
     tape = memory.tape
-    own = {path: memory.read(x) for path, x in _leaves(result) if not memory.is_constant(x)}
+    own = {path: memory.read(x) for path, x in leaves(result) if not memory.is_constant(x)}
     outputs = {}
     for path, value in own.items():
         outputs[path] = f"out:{path}"
