@@ -6,9 +6,9 @@ else is tied or fixed. Two labels taken for one are a smaller group, which is st
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.catalogue.facts import component_keys, groups_of
@@ -99,10 +99,14 @@ def generalise(
             else:
                 dims.append(_tree(where, tree, (), owner, fixed))
         rows.append(Row(pattern, tuple(dims)))
-    components = tuple(
-        _component(part, instances, trees, at_atom, defaults or {}) for part in parts
+    components = [_component(part, instances, trees, at_atom, defaults or {}) for part in parts]
+    named = zip(components, _names(parts), strict=True)
+    return TracedEntry(
+        tuple(classes),
+        tuple(model_types),
+        tuple(replace(component, name=name) for component, name in named),
+        tuple(rows),
     )
-    return TracedEntry(tuple(classes), tuple(model_types), components, tuple(rows))
 
 
 def _seen(
@@ -300,13 +304,15 @@ def _component(
     for (k, _), atom in atoms.items():
         own = {at_atom[k, x] for x in atom.within if (k, x) in at_atom}
         within = own if within is None else within & own
-    groups = groups_of([atoms[key] for key in atoms], [key[0] for key in atoms], instances, defaults)
+    groups = groups_of(
+        [atoms[key] for key in atoms], [key[0] for key in atoms], instances, defaults
+    )
     is_free = any(atom.is_free for atom in atoms.values()) and groups is not None
     by_instance = [
         {atom.size for (k, _), atom in atoms.items() if k == i} for i in range(len(instances))
     ]
     return Component(
-        name=_name(part),
+        name="",
         scope=part.scope,
         is_free=is_free,
         has_one_size=has_one_size,
@@ -316,10 +322,23 @@ def _component(
     )
 
 
+def _names(parts: Sequence[Part]) -> Iterator[str]:
+    """One name for each part, told apart where two stand in one block under one name."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        words = part.slots[0][0].split(".")
+        head = ".".join(_head(words, part.scope)) if part.scope else ""
+        name = _name(part)
+        seen[head, name] += 1
+        n = seen[head, name]
+        yield name if n == 1 else f"{name}'{n}"
+
+
 def _name(part: Part) -> str:
-    """Of the first place, below what names the instance: equal in all models of the class."""
-    pattern, _, dim, path = min(part.slots, key=lambda slot: (len(slot[0]), slot))
+    """Of one place, below what names the instance: a place that models without a head have too."""
+    pattern, _, dim, path = min(part.slots, key=lambda x: ("#" not in x[0], len(x[0]), x))
     words = pattern.split(".")
     if part.scope:
         words = words[len(_head(words, part.scope)) :]
-    return ".".join(str(x) for x in (*words, dim, *path))
+    words = [word for word in words if word != "#"]
+    return ".".join(str(x) for x in (*words, dim, *(path if any(path) else ())))

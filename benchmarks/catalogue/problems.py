@@ -40,21 +40,30 @@ def problems_of(entry: TracedEntry, traced: Traced) -> list[str]:
     return list(_compared(found, Trees(traced)))
 
 
-def _compared(found: Instance, trees: Trees) -> Iterator[str]:
-    """Every traced label must be one label of the entry, with no larger group."""
+def partners_of(found: Instance, trees: Trees) -> dict[int, set[int]]:
+    """Labels of the entry at every place of each traced label, where both are built alike."""
     partners: dict[int, set[int]] = {}
-    hidden: set[int] = set()
     for name, dims in found.labels.dims.items():
-        for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+        for own, true in zip(dims, trees.dims[name], strict=True):
             if outline(own) == outline(true):
                 for (a, _), (b, _) in zip(leaves(own), leaves(true), strict=True):
                     partners.setdefault(b, set()).add(a)
-                    if found.labels.atoms[a].size != trees.atoms[b].size:
-                        yield f"{name} {i}: sizes differ"
+    return partners
+
+
+def _compared(found: Instance, trees: Trees) -> Iterator[str]:
+    """Every traced label must be one label of the entry, with no larger group."""
+    partners = partners_of(found, trees)
+    for name, dims in found.labels.dims.items():
+        for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+            if outline(own) == outline(true):
+                pairs = zip(leaves(own), leaves(true), strict=True)
+                if any(
+                    found.labels.atoms[a].size != trees.atoms[b].size for (a, _), (b, _) in pairs
+                ):
+                    yield f"{name} {i}: sizes differ"
             elif own != ONE and (name, i) not in found.mixed:
                 yield from _coarse(name, i, own, true, found, partners, trees)
-            if (name, i) in found.mixed:
-                hidden.update(atom for atom, _ in leaves(true))
     for b, mine in partners.items():
         free = {a for a in mine if found.labels.atoms[a].is_free}
         true_atom = trees.atoms[b]
@@ -64,7 +73,7 @@ def _compared(found: Instance, trees: Trees) -> Iterator[str]:
             yield f"label {b} is one label, the entry says {len(mine)}"
         elif free:
             (a,) = free
-            yield from _smaller(b, true_atom, a, found.labels.atoms[a], partners)
+            yield from _smaller(b, true_atom, found.labels.atoms[a], partners)
 
 
 def _coarse(
@@ -85,9 +94,7 @@ def _coarse(
             partners.setdefault(b, set()).update(mine)
 
 
-def _smaller(
-    b: int, true: Atom, a: int, own: Atom, partners: dict[int, set[int]]
-) -> Iterator[str]:
+def _smaller(b: int, true: Atom, own: Atom, partners: dict[int, set[int]]) -> Iterator[str]:
     if true.cells:
         cell = own.cells[0] if own.cells else own.size
         ends = list(itertools.accumulate(true.cells))

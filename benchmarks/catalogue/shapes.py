@@ -1,4 +1,4 @@
-"""What the traced dimensions of one pattern have in common: one tree, or nothing that is certain."""
+"""What traced dimensions of one pattern have in common: one tree, or nothing that is certain."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ MAX_AXES = 4096
 def traced_axes(
     entry: TracedEntry, instance: Instance, known: Sequence[Known], shapes: Shapes
 ) -> list[Axis]:
-    """Return the axes of a model.
+    """Return the axes of a model: its labels that have a view.
 
     Parameters
     ----------
@@ -38,6 +39,29 @@ def traced_axes(
         A stack is what names begin with up to the numbers that tell its blocks apart; labels that
         cross blocks are stacks of one block.
     """
+    carriers = {name: list(own) for name, own in carriers_of(instance.labels).items()}
+    for (tensor, dim), atoms in instance.mixed.items():
+        carriers[tensor][dim] |= atoms
+    return label_axes(named_labels(entry, instance, known), carriers, shapes)
+
+
+def named_labels(entry: TracedEntry, instance: Instance, known: Sequence[Known]) -> list[UnitLabel]:
+    """Return every free label of a model, the `MAX_AXES` largest, under names that models share.
+
+    Parameters
+    ----------
+    entry : TracedEntry
+        Its class.
+    instance : Instance
+        Its labels.
+    known : sequence of Known
+        Its tensors.
+
+    Returns
+    -------
+    list of UnitLabel
+        With all their places.
+    """
     labels = instance.labels
     names = _Names(entry, known)
     spots = spots_of(labels)
@@ -54,10 +78,7 @@ def traced_axes(
         if len(label.atoms) > 1 or not label.atoms & taken
     ]
     largest = set(sorted(range(len(named)), key=lambda i: -named[i].n_units)[:MAX_AXES])
-    carriers = {name: list(own) for name, own in carriers_of(labels).items()}
-    for (tensor, dim), atoms in instance.mixed.items():
-        carriers[tensor][dim] |= atoms
-    return label_axes([x for i, x in enumerate(named) if i in largest], carriers, shapes)
+    return [x for i, x in enumerate(named) if i in largest]
 
 
 class _Names:
@@ -65,6 +86,7 @@ class _Names:
 
     def __init__(self, entry: TracedEntry, known: Sequence[Known]) -> None:
         self.entry = entry
+        self.base = _base(entry)
         self.known = {one.tensor: one for one in known}
         self.heads: dict[int, tuple[str, ...]] = {}  # words up to the last number of the scope
         blocks: dict[tuple[str, ...], set[tuple[int, ...]]] = {}
@@ -92,16 +114,15 @@ class _Names:
         component, head = self.entry.components[number], self.heads[number]
         index = label.name.partition(".")[2]
         name = ".".join(filter(None, (component.name, index)))
-        places = tuple(
-            replace(place, role=self._role(place, len(head))) for place in label.places
-        )
+        places = tuple(replace(place, role=self._role(place, len(head))) for place in label.places)
         if not head:
-            return replace(label, stack=f"{component.name}.{size}", block=0, places=places)
+            stack = f"{component.name.removeprefix(self.base)}.{size}"
+            return replace(label, stack=stack, block=0, places=places)
         if not component.has_one_size:
             name = f"{name}.{size}"
         return replace(
             label,
-            stack=".".join(word for word in head if word != "#"),
+            stack=".".join(word for word in head if word != "#").removeprefix(self.base),
             block=self.ranks[head, numbers],
             name=name,
             places=places,
@@ -109,9 +130,17 @@ class _Names:
 
     def _role(self, place: Place, n_words: int) -> str:
         """The tensor as its class calls it, below the block; the dimension, and where it starts."""
-        rest = ".".join(self.known[place.tensor].name.split(".")[n_words:])
+        name = self.known[place.tensor].name
+        rest = ".".join(name.split(".")[n_words:]) if n_words else name.removeprefix(self.base)
         start = f"+{place.start // place.size}" if place.start else ""
         return f"{rest}.{place.dim}{start}"
+
+
+def _base(entry: TracedEntry) -> str:
+    """The module that holds all numbered lists: models of the class are saved without it too."""
+    first = {row.pattern.split(".")[0] for row in entry.rows if "#" in row.pattern}
+    (word, *others) = first or {"#"}
+    return "" if others or word == "#" else f"{word}."
 
 
 def _components(dims: Sequence[object]) -> Iterator[int]:
@@ -129,8 +158,6 @@ def _head(words: Sequence[str], scope: int) -> tuple[str, ...]:
 
 def reach(axes: Sequence[Axis], shapes: Mapping[str, tuple[int, ...]]) -> float:
     """Share of all parameters of a model that stand on places of its axes."""
-    import math
-
     shares: dict[str, dict[int, float]] = {}
     for axis in axes:
         for place in axis.places:
@@ -142,5 +169,7 @@ def reach(axes: Sequence[Axis], shapes: Mapping[str, tuple[int, ...]]) -> float:
             row = shares.setdefault(place.tensor, {})
             row[place.dim] = row.get(place.dim, 0.0) + part
     total = sum(math.prod(shape) for shape in shapes.values())
-    reached = sum(min(1.0, max(row.values())) * math.prod(shapes[name]) for name, row in shares.items())
+    reached = sum(
+        min(1.0, max(row.values())) * math.prod(shapes[name]) for name, row in shares.items()
+    )
     return reached / total if total else 0.0

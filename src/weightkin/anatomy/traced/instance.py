@@ -11,7 +11,14 @@ from typing import Any, TypeAlias
 from weightkin.anatomy.graph import labels as literal
 from weightkin.anatomy.graph.labels import Atom, Labels
 from weightkin.anatomy.traced.matching import Known, Shapes
-from weightkin.anatomy.traced.sizes import Contradiction, Line, Sizes, leaves_of, number_under, solve
+from weightkin.anatomy.traced.sizes import (
+    Contradiction,
+    Line,
+    Sizes,
+    leaves_of,
+    number_under,
+    solve,
+)
 from weightkin.catalogue.traced import Component, Dim, Factor, Leaf, Mixture, Part, TracedEntry
 
 Key: TypeAlias = tuple[int, tuple[int, ...], int]  # component, numbers of its scope, size
@@ -75,7 +82,7 @@ def instantiate(
     draft = _Draft(entry, Sizes(entry))
     for one in known:
         _sort(draft, one, shapes[one.tensor])
-    for (_, leaf, one, size) in draft.single:
+    for _, leaf, one, size in draft.single:
         if (variable := draft.sizes.variable(leaf, one)) is not None:
             draft.sizes.state(variable, size)
     unsolved = solve(entry, draft.sizes, draft.lines, config)
@@ -166,8 +173,7 @@ def _labels(
                 own.append(((writer.anonymous(size),),))
         dims[one.tensor] = tuple(own)
     for one, leaf in draft.ruled:
-        size = draft.sizes.of(leaf, one)
-        draft.fixed.add((*_scoped(draft.entry, leaf, one), size))
+        draft.fixed.add((*_scoped(draft.entry, leaf, one), draft.sizes.of(leaf, one)))
     cells = _Cells(draft, writer, config)
     for line in draft.lines:
         cells.cut(line, is_sure=(line.known.tensor, line.dim) not in unsure)

@@ -1,4 +1,4 @@
-"""Names of a model's tensors against the patterns of a traced class, whatever stands before them."""
+"""Names of a model's tensors against the patterns of a class, whatever stands before them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from weightkin.catalogue.store import end_of
 from weightkin.catalogue.traced import Row, TracedEntry
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -36,12 +37,6 @@ def bare(name: str) -> str:
 def general(name: str) -> str:
     """A name with every number taken for one of a list."""
     return ".".join("#" if word.isdecimal() else word for word in name.split("."))
-
-
-def short(pattern: str) -> str:
-    """A general name from the word before its first number on; all of it where it has none."""
-    words = pattern.split(".")
-    return ".".join(words[max(0, words.index("#") - 1) :]) if "#" in words else pattern
 
 
 def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]:
@@ -82,9 +77,7 @@ def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]
     return _with_ends([known for _, known in found]), unknown
 
 
-def _row(
-    rows: Iterable[tuple[int, Row]], name: str
-) -> tuple[int, Row, tuple[int, ...]] | None:
+def _row(rows: Iterable[tuple[int, Row]], name: str) -> tuple[int, Row, tuple[int, ...]] | None:
     words = name.split(".")
     for rank, row in rows:
         pattern = row.pattern.split(".")
@@ -100,11 +93,11 @@ def _beginnings(entry: TracedEntry, names: Iterable[str]) -> tuple[str, str]:
     for row in entry.rows:
         pattern = general(row.pattern)
         if "#" in pattern:
-            own[short(pattern)].add(pattern.removesuffix(short(pattern)))
+            own[end_of(pattern)].add(pattern.removesuffix(end_of(pattern)))
     pairs: Counter[tuple[str, str]] = Counter()
     for pattern, n in Counter(map(general, names)).items():
-        for beginning in own.get(short(pattern), ()):
-            pairs[_apart(pattern.removesuffix(short(pattern)), beginning)] += n
+        for beginning in own.get(end_of(pattern), ()):
+            pairs[_apart(pattern.removesuffix(end_of(pattern)), beginning)] += n
     if not pairs:
         return "", ""
     return max(pairs, key=lambda pair: (pairs[pair], -len(pair[0]), pair))

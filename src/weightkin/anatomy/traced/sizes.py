@@ -137,8 +137,8 @@ def _solved(sizes: Sizes, line: Line) -> bool | None:
     (variable,) = open_
     low = _with(sizes, variable, 1, line)
     step = _with(sizes, variable, 2, line) - low
-    if _with(sizes, variable, 3, line) != low + 2 * step or not step:  # it is multiplied with itself
-        return None
+    if not step or _with(sizes, variable, 3, line) != low + 2 * step:
+        return None  # it is multiplied with itself
     size, rest = divmod(line.size - low + step, step)
     if rest or size < 1:
         return False
