@@ -49,6 +49,16 @@ class _View:
     beside: Atoms
 
 
+def carriers_from(labels: Sequence[UnitLabel], shapes: Shapes) -> Carriers:
+    """Return which atoms run along which dimension, where all of them have their places."""
+    found = {p.tensor: [frozenset[Hashable]()] * len(shapes[p.tensor])
+             for label in labels for p in label.places}  # fmt: skip
+    for label in labels:
+        for place in label.places:
+            found[place.tensor][place.dim + (place.index is not None)] |= label.atoms
+    return found
+
+
 def label_axes(labels: Sequence[UnitLabel], carriers: Carriers, shapes: Shapes) -> list[Axis]:
     """Return an axis for every label that has a view, in the order of the labels.
 
