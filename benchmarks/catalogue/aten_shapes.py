@@ -23,7 +23,7 @@ def reshape(call: Call) -> str:
     "to", "_to_copy", "type_as", "contiguous", "clone", "detach", "alias", "lift_fresh", "lift",
     "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "positive", "conj",
     "resolve_conj", "resolve_neg", "_conj", "_conj_physical", "real_if_close", "requires_grad",
-    "float", "double", "half", "bfloat16", "int", "long", "bool", "cpu", "nan_to_num", 
+    "float", "double", "half", "bfloat16", "int", "long", "bool", "cpu", "nan_to_num",
     "_neg_view", "native_dropout", "conj_physical",
 )  # fmt: skip
 def same(call: Call) -> list[str]:
@@ -47,16 +47,14 @@ def permute(call: Call) -> str:
     return call.tape.transpose(call.x, [next(rest) if d is None else d for d in order])
 
 
-@rule("transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT", "matrix_H", "adjoint", "transpose_copy")  # fmt: skip
+@rule("transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT", "transpose_copy")  # fmt: skip
 def transpose(call: Call) -> str:
     """Two dimensions change places."""
     order = list(range(call.rank))
     if call.name == "numpy_T":
         order.reverse()
     elif call.rank > 1:
-        keys = next(
-            (k for k in (("dim0", "dim1"), ("axis0", "axis1")) if k[0] in call.args), None
-        )
+        keys = next((k for k in (("dim0", "dim1"), ("axis0", "axis1")) if k[0] in call.args), None)
         i, j = (int(call[k]) for k in keys) if keys else (-2, -1)
         order[i], order[j] = order[j], order[i]
     return call.tape.transpose(call.x, order)

@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue import aten
 from benchmarks.catalogue.call import Call, bound, tensors
+from benchmarks.catalogue.inputs import Inputs, leaves, plain_kernels
 from benchmarks.catalogue.memory import Memory, storage
 from benchmarks.catalogue.tape import Step, Tape
 from weightkin.anatomy.graph.ir import Graph, Node
-
-Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +64,6 @@ def trace(
     unused = tuple(name for name in weights if name not in graph.weights)
     opaque = Counter(str(node.facts["why"]) for node in graph.nodes if node.op == "opaque")
     return Traced(graph, aliases, unused, dict(opaque.most_common()), outputs)
-
-
-class plain_kernels:  # noqa: N801 (a context manager, read as a phrase)
-    """Switch off fused kernels, which hide what they do."""
-
-    def __enter__(self) -> None:
-        self._mkldnn = torch.backends.mkldnn.flags(enabled=False)
-        self._mkldnn.__enter__()
-        self._fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.mha.set_fastpath_enabled(self._fast)
-        self._mkldnn.__exit__(None, None, None)
 
 
 class Recorder(TorchDispatchMode):
@@ -234,16 +218,6 @@ def _enter_inputs(inputs: Inputs, memory: Memory) -> tuple[str, ...]:
     return tuple(names)
 
 
-def leaves(values: object) -> list[tuple[str, torch.Tensor]]:
-    """Tensors in nested containers, each with its path."""
-    found = []
-    for path, leaf in pytree.tree_flatten_with_path(values)[0]:
-        if isinstance(leaf, torch.Tensor):
-            keys = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
-            found.append((".".join(map(str, keys)), leaf))
-    return found
-
-
 def _graph(
     memory: Memory,
     names: tuple[tuple[str, ...], tuple[str, ...]],
@@ -267,9 +241,10 @@ def _graph(
         if needed.intersection(node.outputs):
             kept.append(node)
             needed.update(node.inputs)
+    known = needed.union(names[1])
     graph = Graph(
         nodes=tuple(kept[::-1]),
-        shapes={name: tape.shapes[name] for name in tape.shapes if name in needed},
+        shapes={name: shape for name, shape in tape.shapes.items() if name in known},
         weights=frozenset(needed.intersection(names[0])),
         inputs=names[1],
         outputs=tuple(outputs.values()),
