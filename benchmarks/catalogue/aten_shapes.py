@@ -93,11 +93,15 @@ def repeat(call: Call) -> str:
 
 @rule("repeat_interleave")
 def repeat_interleave(call: Call) -> str:
-    """Every index several times, beside each other."""
-    times = call.args.get("repeats")
-    if not isinstance(times, int) or not call.has("dim"):
-        return call.tape.unknown(call.name, list(call.values.values()), call.shapes)[0]
-    return repeat_each(call.tape, call.x, call.dim(), times)
+    """Every index several times, beside each other; how often may be for data to say."""
+    tape, times = call.tape, call.args.get("repeats")
+    if "self" not in call.args or not call.has("dim"):
+        return tape.unknown(call.name, list(call.values.values()), call.shapes)[0]
+    if isinstance(times, int):
+        return repeat_each(tape, call.x, call.dim(), times)
+    counts = tape.fix(call.value("repeats"), [0])
+    own = tape.fix(call.value("self"), [call.dim()], call.shape)
+    return tape.elementwise(own, tape.reduce(counts, [0], keep=False))
 
 
 @rule("cat", "concat", "concatenate")

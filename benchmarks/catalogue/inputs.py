@@ -9,23 +9,32 @@ import torch
 
 Inputs: TypeAlias = Mapping[str, Any]
 
-HIDDEN = frozenset(
-    [
-        "last_hidden_state",
-        "encoder_last_hidden_state",
-        "pooler_output",
-        "hidden_states",
-        "decoder_hidden_states",
-        "encoder_hidden_states",
-    ]
-)
+HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
+    "last_hidden_state",
+    "encoder_last_hidden_state",
+    "pooler_output",
+    "hidden_states",
+    "encoder_hidden_states",
+    "decoder_hidden_states",
+    "feature_maps",
+    "image_embeds",
+    "text_embeds",
+}
 
 
 def hidden_outputs(module: torch.nn.Module, inputs: Inputs) -> list[tuple[str, int]]:
-    """Return the outputs that are hidden states by their names, with their last dimension."""
+    """Return the outputs that are hidden states by their names, with all dimensions of each.
+
+    The first dimension counts the inputs and stays; tokens are fixed by what is put in.
+    """
     with torch.inference_mode():
         result = module.eval()(**inputs)
-    return [(path, x.ndim - 1) for path, x in leaves(result) if path.split(".")[0] in HIDDEN]
+    return [
+        (path, dim)
+        for path, x in leaves(result)
+        if HIDDEN.intersection(path.split("."))
+        for dim in range(1, x.ndim)
+    ]
 
 
 class plain_kernels:  # noqa: N801 (a context manager, read as a phrase)

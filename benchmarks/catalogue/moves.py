@@ -56,7 +56,11 @@ def label_moves(labels: Labels, rng: np.random.Generator) -> dict[int, Move]:
     ValueError
         An atom lies within another one that does not stand beside it.
     """
-    runs = {name: [_runs(labels, dim) for dim in dims] for name, dims in labels.dims.items()}
+    runs = {
+        name: [_runs(labels, dim) for dim in dims]
+        for name, dims in labels.dims.items()
+        if all(_size(labels, dim) for dim in dims)
+    }
     found: dict[int, Move] = {}
     for number, atom in labels.atoms.items():
         if not atom.is_free or max(atom.cells or (atom.size,)) < 2:

@@ -38,7 +38,7 @@ class Proof:
     """What running the model says about one relabelling."""
 
     state: State
-    deviation: float  # of the outputs after it, relative to the largest
+    deviation: float  # of the outputs after it, relative
     control: float  # the same where one tensor was left out; 0 where it has one tensor only
 
 
@@ -100,7 +100,7 @@ class Bench:
         }
 
     def deviation(self, moves: Sequence[Move]) -> float:
-        """Return by how much outputs change, relative to the largest, when weights are moved."""
+        """Return by how much outputs change, relative, when weights are moved."""
         try:
             for move in moves:
                 own = {
@@ -186,7 +186,7 @@ def randomise(module: torch.nn.Module, generator: torch.Generator) -> None:
         for name, x in module.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 noise = torch.rand(x.shape, generator=generator).to(x)
-                x.copy_(noise + (0.5 if name.endswith("var") else 0.0))
+                x.copy_(noise + (0.5 if name.endswith("var") else -0.5))
 
 
 def _drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -197,7 +197,7 @@ def _drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return noise.clamp(-2, 2) * (0.3 * abs(level) or 0.3) + level
     if x.ndim > 1:
         n_in = x.numel() // x.shape[0]
-        return noise * max(0.1, 1 / math.sqrt(n_in))
+        return noise * max(0.1, math.sqrt(2 / n_in))  # so that no layer of ReLUs dies out
     return x + noise * (0.1 * float(x.std()))  # may come from a formula
 
 
@@ -219,11 +219,14 @@ def _sorted(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
 
 
 def _difference(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Largest difference, relative to the entry or to a typical one, whichever is larger."""
     if x.shape != y.shape:
         return float("inf")
-    if not x.numel():
-        return 0.0
-    return float((x - y).abs().max() / x.abs().max().clamp(min=1e-12))
+    sizes = x.abs()
+    if not (sizes > 0).any():
+        return float((x - y).abs().max()) if x.numel() else 0.0
+    typical = sizes[sizes > 0].median()  # some outputs are masked with the lowest number there is
+    return float(((x - y).abs() / (sizes + typical)).max())
 
 
 def _width(dtype: torch.dtype) -> int:

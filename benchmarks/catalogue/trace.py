@@ -226,13 +226,14 @@ def _graph(
 ) -> tuple[Graph, tuple[str, ...]]:
     """Return the part of the tape that the outputs depend on, and the paths of the outputs."""
     tape = memory.tape
-    own = {path: memory.read(x) for path, x in leaves(result) if not memory.is_constant(x)}
+    found = leaves(result)
+    own = {path: memory.read(x) for path, x in found if not memory.is_constant(x)}
     outputs = {}
     for path, value in own.items():
         outputs[path] = f"out:{path}"
         tape.shapes[outputs[path]] = tape.shapes[value]
         tape.nodes.append(Node("elementwise", (value,), (outputs[path],)))
-    unknown = sorted({path for path, _ in free} - outputs.keys())
+    unknown = sorted({path for path, _ in free} - {path for path, _ in found})
     if unknown:
         raise ValueError(f"no output {unknown[0]!r}, only {', '.join(outputs)}")
     needed = set(outputs.values())
@@ -250,7 +251,9 @@ def _graph(
         outputs=tuple(outputs.values()),
         constants={name: even for name, even in tape.constants.items() if name in needed},
         free_outputs=frozenset(
-            (outputs[path], dim % len(tape.shapes[outputs[path]])) for path, dim in free
+            (outputs[path], dim % len(tape.shapes[outputs[path]]))
+            for path, dim in free
+            if path in outputs
         ),
     )
     return graph, tuple(outputs)

@@ -105,7 +105,7 @@ def test_hidden_outputs_may_be_free():
 
     module, inputs = Base(), {"x": torch.randn(BATCH, TOKENS, 4)}
     free = hidden_outputs(module, inputs)
-    assert free == [("last_hidden_state", 2)]
+    assert free == [("last_hidden_state", 1), ("last_hidden_state", 2)]
     labels, proofs, _ = proven(module, inputs, free=free)
     assert sorted(atom.size for atom in labels.atoms.values() if atom.is_free) == [6, N]
     assert {proof.state for proof in proofs.values()} == {"proven"}
