@@ -118,6 +118,8 @@ POINTWISE = frozenset(
 )
 # nothing comes out that carries a dimension
 SILENT = frozenset(["_assert_async", "_assert_tensor_metadata", "_local_scalar_dense", "equal"])
+# what goes in is seen by Python afterwards: a number, a list of numbers
+SEEN = frozenset(["_local_scalar_dense", "equal", "resolve_conj", "resolve_neg"])
 
 
 def is_composite(func: torch._ops.OpOverload) -> bool:

@@ -6,6 +6,7 @@ import itertools
 
 from benchmarks.catalogue.aten_products import repeat_each
 from benchmarks.catalogue.call import Call, rule
+from benchmarks.catalogue.tape import size
 
 
 @rule(
@@ -220,6 +221,31 @@ def windows(call: Call) -> str:
     x = tape.fix(call.x, [dim], (*own[:dim], n * size, *own[dim + 1 :]))
     x = tape.reshape(x, (*own[:dim], n, size, *own[dim + 1 :]))
     return tape.move(x, dim + 1, len(own))
+
+
+@rule("as_strided")
+def strided(call: Call) -> str:
+    """Runs of some dimensions that may overlap; a dimension in one piece passes."""
+    tape, own = call.tape, call["self"]
+    if call["storage_offset"] not in (None, own.storage_offset()):
+        return tape.unknown(call.name, [call.x], call.shapes)[0]
+    pieces: list[list[int]] = [[] for _ in own.shape]  # of every dimension
+    order = sorted(range(own.ndim), key=own.stride)
+    for d, stride in enumerate(call["stride"]):
+        fits = [i for i in order if own.stride(i) and stride % own.stride(i) == 0]
+        fits = [i for i in fits if own.stride(i) * own.shape[i] > stride * (call.shape[d] - 1)]
+        if not fits:
+            return tape.unknown(call.name, [call.x], call.shapes)[0]
+        pieces[fits[-1]].append(d)
+    if [d for found in pieces for d in found] != list(range(len(call.shape))):
+        return tape.unknown(call.name, [call.x], call.shapes)[0]
+    sizes = [size([call.shape[d] for d in found]) for found in pieces]
+    cut = [
+        i
+        for i, found in enumerate(pieces)
+        if [(call.shape[d], call["stride"][d]) for d in found] != [(own.shape[i], own.stride(i))]
+    ]
+    return tape.reshape(tape.fix(call.x, cut, sizes), call.shape)
 
 
 @rule("im2col", "col2im")

@@ -37,6 +37,7 @@ class Memory:
     tape: Tape
     held: dict[int, Held] = field(default_factory=dict)  # by id of the tensor
     roots: dict[int, list[Held]] = field(default_factory=dict)  # by storage
+    seen: set[str] = field(default_factory=set)  # values that Python looked at
 
     def find(self, tensor: torch.Tensor) -> Held:
         """Look up a tensor; one never seen before is a constant, or again a known one."""

@@ -7,6 +7,7 @@ nodes of `weightkin.anatomy.graph.ir.Graph`; operations without a rule become op
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,6 +56,7 @@ def trace(
         Weights have the names of the state dict; inputs are ``in:NAME``, outputs ``out:PATH``.
     """
     module.eval()
+    inputs = copy.deepcopy(dict(inputs))  # some modules write to them
     memory = Memory(Tape())
     weights, aliases = _enter_weights(module, memory)
     given = _enter_inputs(inputs, memory)
@@ -110,6 +112,8 @@ class Recorder(TorchDispatchMode):
             for x in written:
                 memory.pin(x)
             values = {id(x): memory.read(x) for x in given}
+        if name in aten.SEEN:
+            memory.seen.update(values.values())
         out = func(*args, **kwargs)
         made = list(tensors(list(out) if isinstance(out, (list, tuple)) else out))
         call = Call(memory.tape, name, by_name, values, tuple(tuple(x.shape) for x in made))
@@ -224,7 +228,7 @@ def _graph(
     result: object,
     free: Sequence[tuple[str, int]],
 ) -> tuple[Graph, tuple[str, ...]]:
-    """Return the part of the tape that the outputs depend on, and the paths of the outputs."""
+    """Return what outputs, or decisions of Python, depend on, and the paths of the outputs."""
     tape = memory.tape
     found = leaves(result)
     own = {path: memory.read(x) for path, x in found if not memory.is_constant(x)}
@@ -236,7 +240,7 @@ def _graph(
     unknown = sorted({path for path, _ in free} - {path for path, _ in found})
     if unknown:
         raise ValueError(f"no output {unknown[0]!r}, only {', '.join(outputs)}")
-    needed = set(outputs.values())
+    needed = {*outputs.values(), *memory.seen}
     kept = []
     for node in reversed(tape.nodes):
         if needed.intersection(node.outputs):

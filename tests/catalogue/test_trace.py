@@ -59,6 +59,16 @@ def _masked(h):
     return h.masked_scatter(mask[..., None].expand_as(h), h[mask].tanh())
 
 
+def _decided(h):
+    best = h.mean((0, 1)).argmax().item()
+    return h.tanh() if best % 2 else h.sin()
+
+
+def _strided(h):
+    windows = h.as_strided((BATCH, 2, 3, N), (TOKENS * N, 2 * N, N, 1))  # tokens 0 to 2, 2 to 4
+    return windows.sum(2)
+
+
 def _shuffled(h):
     return F.pixel_shuffle(h.mean(1)[..., None, None], 2).flatten(1)
 
@@ -114,6 +124,8 @@ OPERATIONS = {  # sizes of the free atoms that the hidden units consist of, entr
     "rotated pairs": (_rotated, NONE, N),
     "spectrum of tokens": (lambda h: torch.fft.rfft(h, dim=1).abs(), ALL, N),
     "spectrum of units": (lambda h: torch.fft.fft(h).real, NONE, N),
+    "decided by a unit": (_decided, NONE, N),
+    "overlapping windows": (_strided, ALL, N),
     "loop": (_looped, ALL, N),
     "distances": (lambda h: torch.cdist(h, h.tanh()), ALL, TOKENS),
     "letters": (lambda h: torch.einsum("bid,bjd->bij", h, h.tanh()), ALL, TOKENS),
