@@ -1,0 +1,1 @@
+"""Model classes of other libraries: built tiny, traced, proven; what the catalogue is made of."""
