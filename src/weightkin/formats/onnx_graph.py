@@ -45,6 +45,7 @@ class Stored:
     numbers_at: tuple[int, int] | None = None  # the bytes of this file that are these numbers
     why: str = ""  # why its values are not read
     is_text: bool = False  # few enough texts, which are no weights
+    at: int = -1  # byte at which its message begins
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Held:
 
 def read_held(file: File) -> Held:
     """All tensors of an ONNX file."""
-    reader, n_graphs = _GraphReader(file), 0
+    reader, n_graphs = GraphReader(file), 0
     for number, value in reader.noted(known.MODEL, (0, file.size)):
         if number == _MODEL_GRAPH:
             n_graphs += 1
@@ -85,7 +86,7 @@ def read_held(file: File) -> Held:
     return reader.held
 
 
-class _GraphReader:
+class GraphReader:
     """Walks the graphs of one file."""
 
     def __init__(self, file: File) -> None:
@@ -228,7 +229,8 @@ class _GraphReader:
         return found
 
     def read_tensor(self, value: Value) -> Stored:
-        messages, tensor, is_beside = self.messages, Stored(), False
+        messages, is_beside = self.messages, False
+        tensor = Stored(at=messages.span(value)[0])
         sizes: list[int] = []
         numbers: list[tuple[int, Value]] = []
         texts: list[tuple[int, int]] = []
