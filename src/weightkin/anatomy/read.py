@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from weightkin.anatomy.chains import chain_labels
 from weightkin.anatomy.conv import conv_axes
+from weightkin.anatomy.graph.axes import carriers_from, label_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.types import Anatomy, Axis
@@ -83,8 +86,11 @@ def _network(
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-    notes.problems += convolutions.skipped
-    if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
+    plain = _plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
+    axes += plain
+    counts += Counter(axis.stack for axis in plain).items()
+    notes.problems += convolutions.skipped if not plain else []
+    if not readings and not convolutions.axes and not plain:  # beside known axes they are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
     if n_wide := sum(axis.n_units > MAX_UNITS for axis in axes):
@@ -104,6 +110,23 @@ def _network(
         roles=tuple(roles.items()),
         skipped=tuple(skipped),
     )
+
+
+def _plain_axes(
+    tensors: Mapping[str, TensorInfo], known: Iterable[Axis], taken: set[str]
+) -> list[Axis]:
+    """Axes of recurrent cells and plain chains among tensors that no other axis holds."""
+    held = {place.tensor for axis in known for place in axis.places}
+    rest = {name: info for name, info in tensors.items() if name not in held}
+    cells = recurrent_labels(rest)
+    held = {place.tensor for label in cells for place in label.places}
+    labels = [
+        *cells,
+        *chain_labels({name: info for name, info in rest.items() if name not in held}),
+    ]
+    labels = [x for x in labels if x.stack not in taken]
+    shapes = {name: info.shape for name, info in rest.items()}
+    return label_axes(labels, carriers_from(labels, shapes), shapes)
 
 
 def _bounded(anatomy: Anatomy) -> Anatomy:

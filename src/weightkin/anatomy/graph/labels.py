@@ -45,8 +45,8 @@ class Labels:
     """What every dimension of every weight is made of.
 
     A dimension is parts joined end to end, a part is factors multiplied, outermost first, a factor
-    is the number of an atom or a dimension again; ``((),)`` has size one. Atoms are numbered in the
-    order in which the network computes them first.
+    is the number of an atom or a dimension again; ``((),)`` has size one. Atoms are numbered, and
+    weights listed, in the order in which the network uses them first.
     """
 
     atoms: Mapping[int, Atom]
@@ -151,10 +151,7 @@ def _labels(values: _Values, unknown: tuple[tuple[int, str], ...]) -> Labels:
             )
             for atom in sorted(seen, key=numbers.__getitem__)
         },
-        dims={
-            name: tuple(_dim(term, numbers) for term in row)
-            for name, row in sorted(weights.items())
-        },
+        dims={name: tuple(_dim(term, numbers) for term in row) for name, row in weights.items()},
         opaque=unknown,
     )
 
