@@ -7,7 +7,7 @@ to which shape something is brought, or where it is cut. Weights are never compu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.graph.ir import Node, Op
+from weightkin.formats.model import TensorInfo
 from weightkin.formats.onnx_network import MOST_READ, Attribute
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ class Call:
 class Builder:
     """Nodes and values so far."""
 
-    taken: Container[str]  # names of tensors of the model
+    tensors: Mapping[str, TensorInfo]  # of the model
     nodes: list[Node] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     known: dict[str, Array] = field(default_factory=dict)
@@ -70,13 +71,14 @@ class Builder:
     constants: dict[str, tuple[bool, ...]] = field(default_factory=dict)
     unpacked: set[str] = field(default_factory=set)  # weights that the file holds as codes
     read: dict[str, Callable[[], Array | None]] = field(default_factory=dict)  # small weights
+    states: list[tuple[str, str]] = field(default_factory=list)  # of cells: before, after
     n_values: int = 0
 
     def name(self) -> str:
         """Return a name for one more value."""
         self.n_values += 1
         found = f"%{self.n_values}"
-        return found if found not in self.taken else self.name()
+        return found if found not in self.tensors else self.name()
 
     def add(self, op: Op, inputs: Iterable[str], shape: Sequence[int], **facts: Any) -> str:
         """Add a node with one output; return that."""
@@ -133,8 +135,11 @@ class Builder:
 
     def reshape(self, value: str, shape: Sequence[int]) -> str:
         """Return a value in another shape."""
-        if tuple(shape) == self.shape(value):
+        own = self.shape(value)
+        if tuple(shape) == own:
             return value
+        if math.prod(shape) != math.prod(own):
+            raise UnknownValue(f"{own} as {tuple(shape)}")
         return self.add("reshape", [value], shape)
 
     def transpose(self, value: str, order: Sequence[int]) -> str:

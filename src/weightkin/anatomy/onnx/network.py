@@ -19,8 +19,10 @@ from weightkin.anatomy.onnx.build import (
     Operation,
     UnknownValue,
 )
+from weightkin.anatomy.onnx.dead import fix_unread
 from weightkin.anatomy.onnx.known import computed
-from weightkin.anatomy.onnx.sizes import CHOICES, number_of, shapes_of
+from weightkin.anatomy.onnx.sizes import CHOICES, Choice, number_of, shapes_of
+from weightkin.anatomy.onnx.states import states_of
 from weightkin.errors import UnreadableModel
 from weightkin.formats.model import Model, TensorInfo
 from weightkin.formats.onnx_graph import MAX_DEPTH, Stored
@@ -51,18 +53,39 @@ def graph_of(model: Model) -> Graph | None:
         network = model.network()
     except UnreadableModel:
         return None
+    tensors = model.tensors
+    best = _best(network, tensors, None)
+    if best is not None and best.failures and best.has_sides:
+        sides = [_best(network, tensors, side) for side in (0, 1)]
+        if all(sides) and sum(len(x.failures) for x in sides if x) < len(best.failures):
+            best = _joined([x for x in sides if x])
+    return best.graph() if best else None
+
+
+def _best(network: Network, tensors: Mapping[str, TensorInfo], side: int | None) -> _Reading | None:
+    """The reading with sizes that fit best."""
     best: _Reading | None = None
     start = time.monotonic()
     for choice in CHOICES:
-        shapes, chosen = shapes_of(_inputs(network.main), network.integers, choice)
-        reading = _Reading(network, model.tensors, chosen)
-        if not reading.run(shapes):
-            continue
-        if best is None or len(reading.failures) < len(best.failures):
+        reading = _Reading(network, Builder(tensors), choice, side)
+        if reading.run() and (best is None or len(reading.failures) < len(best.failures)):
             best = reading
-        if not reading.failures or time.monotonic() - start > MAX_SECONDS:
+        if best and (not best.failures or time.monotonic() - start > MAX_SECONDS):
             break
-    return best.graph() if best else None
+    return best
+
+
+def _joined(sides: Sequence[_Reading]) -> _Reading:
+    """Both sides of a network that does one thing or another, each with sizes of its own."""
+    last, failures = sides[0], list(sides[0].failures)
+    for side in sides[1:]:
+        both = _Reading(last.network, last.b, side.choice, side.side)
+        both.run()
+        both.inputs += last.inputs
+        both.outputs += last.outputs
+        last, failures = both, failures + both.failures
+    last.failures = failures
+    return last
 
 
 def _inputs(main: Body) -> dict[str, tuple[int | str, ...] | None]:
@@ -74,19 +97,20 @@ class _Reading:
     """One way through the network, with one choice of sizes."""
 
     def __init__(
-        self, network: Network, tensors: Mapping[str, TensorInfo], chosen: Mapping[str, int]
+        self, network: Network, builder: Builder, choice: Choice, side: int | None = None
     ) -> None:
-        self.network, self.tensors, self.chosen = network, tensors, chosen
-        self.b = Builder(tensors)
+        self.network, self.tensors, self.b = network, builder.tensors, builder
+        self.choice, self.side, self.has_sides = choice, side, False
+        self.shapes, self.chosen = shapes_of(_inputs(network.main), network.integers, choice)
         self.stored: dict[int, str] = {}  # values of tensors, by where they begin
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.failures: list[tuple[str, str]] = []  # operations that were not understood, and why
 
-    def run(self, shapes: Mapping[str, tuple[int, ...] | None]) -> bool:
+    def run(self) -> bool:
         """Follow all nodes; whether there are few enough."""
         environment: Environment = {}
-        for name, shape in shapes.items():
+        for name, shape in self.shapes.items():
             environment[name] = UNTOLD
             if shape is not None and all(n > 0 for n in shape):
                 environment[name] = value = self.b.name()
@@ -97,19 +121,23 @@ class _Reading:
         except _TooLarge:
             return False
         found = (self.value(name, environment) for name in self.network.main.outputs)
-        self.outputs = [x for x in found if x in self.b.shapes]
+        self.outputs += [x for x in found if x in self.b.shapes]
         return True
 
     def graph(self) -> Graph:
         """What was found."""
         b = self.b
+        fix_unread(b, self.outputs)
+        given, handed = states_of(b.nodes, b.states, self.inputs, self.outputs)
+        even = {x: (True,) * len(b.shapes[x]) for x in given}
         return Graph(
             nodes=tuple(b.nodes),
             shapes=b.shapes,
             weights=frozenset(b.weights),
-            inputs=tuple(self.inputs),
+            inputs=tuple(x for x in self.inputs if x not in given),
             outputs=tuple(self.outputs),
-            constants=b.constants,
+            constants=b.constants | even,
+            free_outputs=frozenset((x, d) for x in handed for d in range(len(b.shapes[x]))),
         )
 
     def follow(self, body: Body, environment: Environment, depth: int) -> None:
@@ -242,6 +270,9 @@ class _Reading:
             bodies = bodies[:1] if bool(self.b.known[call.inputs[0]].all()) else bodies[1:]
         elif call.inputs[0] in self.b.shapes:
             self.b.opaque([call.inputs[0]])
+            self.has_sides = True
+            if self.side is not None:
+                bodies = bodies[self.side : self.side + 1]
         ends: list[list[str]] = []
         for body in bodies:
             if not isinstance(body, Body) or depth >= MAX_DEPTH:

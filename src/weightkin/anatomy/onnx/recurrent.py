@@ -67,7 +67,11 @@ def _one_way(b: Builder, call: Call, x: str, way: int) -> tuple[str, str, str]:
     states = b.fix(states, [0])
     last = _at(b, states, 0, n_steps - 1)
     b.tie(last, state)
-    last_cell = b.elementwise(last, cell) if call.op == "LSTM" else last
+    last_cell = last
+    b.states.append((state, last))
+    if call.op == "LSTM":
+        last_cell = b.elementwise(last, cell)
+        b.states.append((cell, last_cell))
     return states, last, last_cell
 
 

@@ -36,6 +36,7 @@ CHOICES = (  # tried in this order, until one fits everywhere
     Choice(batch=1),
     Choice(1, LENGTHS[:1], FRAMES[:1], SAMPLES[:1], SIDES[1:2]),
     Choice(1, (64,), (1024,), (512,), (512,)),
+    Choice(1, (32,), (256,), (256,), (128,)),
     Choice(1, (1,), (1,), (1536,), (640,)),
 )
 
@@ -74,7 +75,8 @@ def number_of(size: Size, chosen: Mapping[str, int]) -> int:
 
 def _kind(name: str, sizes: tuple[Size, ...], dim: int, *, is_integer: bool) -> str:
     size, rank = str(sizes[dim]), len(sizes)
-    if dim == 0 or "batch" in size:
+    is_state = rank == 3 and dim == 1 and isinstance(sizes[0], int)  # one for each layer
+    if dim == 0 or "batch" in size or is_state:
         return "batch"
     if is_integer or any(word in f"{name} {size}" for word in PASTS):
         return "lengths"
