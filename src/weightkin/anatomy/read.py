@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.onnx.read import axes_by_graph, reach
 from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
@@ -23,6 +25,7 @@ from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
+NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
 MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
 
 
@@ -44,7 +47,7 @@ def read_anatomy(model: Model) -> Anatomy:
         prefix: _network(tensors, model.config, () if prefix == "" else outside)
         for prefix, tensors in networks.items()
     }
-    found = _bounded(_joined(read, held))
+    found = _bounded(_by_graph(model, _joined(read, held)))
     empty = [name for name in model.tensors if name not in held]
     if not empty:
         return found
@@ -53,6 +56,23 @@ def read_anatomy(model: Model) -> Anatomy:
         found,
         roles=(*found.roles, *((name, "other") for name in empty)),
         skipped=(*found.skipped, Problem("tensors", why, code="empty")),
+    )
+
+
+def _by_graph(model: Model, found: Anatomy) -> Anatomy:
+    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
+    known = reach(model, found.axes)
+    if model.network is None or known >= NEARLY * n_parameters:
+        return found
+    axes = axes_by_graph(model)
+    if known >= NEARLY * reach(model, axes):
+        return found
+    return Anatomy(
+        family=found.family,
+        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        axes=tuple(axes),
+        roles=found.roles,
     )
 
 

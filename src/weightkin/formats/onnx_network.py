@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from weightkin.formats.dtypes import BITS, NUMPY, to_float32
 from weightkin.formats.onnx_beside import Beside, place_of
-from weightkin.formats.onnx_graph import MAX_DEPTH, GraphReader, Stored
+from weightkin.formats.onnx_graph import MAX_DEPTH, Stored, tensor_reader
 from weightkin.formats.onnx_values import DTYPES, values_of
 from weightkin.formats.protobuf import Messages, Value
 from weightkin.text import unreadable
@@ -97,9 +97,7 @@ class Network:
         return (found if whole else to_float32(found)).reshape(sizes)
 
 
-def read_network(
-    beside: Beside, shown: Mapping[int, Shown], renamed: Mapping[str, str]
-) -> Network:
+def read_network(beside: Beside, shown: Mapping[int, Shown], renamed: Mapping[str, str]) -> Network:
     """What an ONNX file computes.
 
     Parameters
@@ -143,7 +141,7 @@ class _NetworkReader:
     def __init__(self, beside: Beside) -> None:
         self.file = beside.file
         self.messages = Messages(self.file)
-        self.tensors = GraphReader(self.file)
+        self.read_tensor = tensor_reader(self.file)
         self.integers: set[str] = set()
         self.n_nodes = 0
 
@@ -167,7 +165,7 @@ class _NetworkReader:
             if number == 1:
                 body.steps.append(self.read_step(part, depth))
             elif number == 5:
-                tensor = self.tensors.read_tensor(part)
+                tensor = self.read_tensor(part)
                 body.tensors[tensor.name] = tensor
             elif number in ends:
                 name, sizes = self.read_end(part)
@@ -250,7 +248,7 @@ class _NetworkReader:
                 start, stop = messages.span(part)
                 found = self.text(part) if stop - start < 1 << 12 else ""
             elif number == 5:
-                found = self.tensors.read_tensor(part)
+                found = self.read_tensor(part)
             elif number == 6:
                 found = self.read_graph(part, depth + 1)
             elif number == 7:

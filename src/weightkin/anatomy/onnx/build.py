@@ -23,6 +23,7 @@ Shape = tuple[int, ...]
 
 UNTOLD = "?"  # a value of which not even the shape is known
 MAX_SIZE = 1 << 40  # elements of a value
+MAX_KNOWN = 1 << 24  # elements of all constants that are remembered
 
 
 class UnknownValue(Exception):  # noqa: N818 (not an error: the node is opaque then)
@@ -73,6 +74,7 @@ class Builder:
     read: dict[str, Callable[[], Array | None]] = field(default_factory=dict)  # small weights
     states: list[tuple[str, str]] = field(default_factory=list)  # of cells: before, after
     n_values: int = 0
+    n_known: int = 0  # elements of constants
 
     def name(self) -> str:
         """Return a name for one more value."""
@@ -96,9 +98,11 @@ class Builder:
 
     def constant(self, values: Array) -> str:
         """Add a constant whose contents are known."""
+        self.n_known += values.size
+        if values.size > MOST_READ or self.n_known > MAX_KNOWN:
+            return self.table(values.shape, (False,) * values.ndim)
         output = self.table(values.shape, evenness(values))
-        if values.size <= MOST_READ:
-            self.known[output] = values
+        self.known[output] = values
         return output
 
     def table(self, shape: Shape, even: Sequence[bool]) -> str:

@@ -11,7 +11,7 @@ from weightkin.anatomy.onnx.forms import joined
 
 
 def _sure(b: Builder, value: str, scale: str) -> str:
-    """Return codes of which one scale is for all, or that are shown as the values they stand for."""
+    """Return codes with one scale for all, or that are shown as the values they stand for."""
     if value not in b.unpacked and scale and math.prod(b.shape(scale)) > 1:
         raise UnknownValue("codes with many scales")
     return value

@@ -175,10 +175,10 @@ def filled(b: Builder, call: Call) -> Sequence[str]:
 
 def diagonal(b: Builder, call: Call) -> Sequence[str]:
     """Ones on a diagonal."""
-    shape = b.shape(call.input(0))
+    shape = n, width = b.shape(call.input(0))
     kind = NUMPY_TYPES.get(call.number("dtype", 1), np.float32)
     if math.prod(shape) <= MOST_READ:
-        return [b.constant(np.eye(*shape, k=call.number("k"), dtype=kind))]
+        return [b.constant(np.eye(n, width, k=call.number("k"), dtype=kind))]
     return [b.table(shape, (False,) * len(shape))]
 
 
@@ -223,8 +223,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "Size": size_of,
     "ConstantOfShape": filled,
     "EyeLike": diagonal,
-    **dict.fromkeys(
-        ("HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"), window
-    ),
+    **dict.fromkeys(("HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix"), window),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), blocks),
 }

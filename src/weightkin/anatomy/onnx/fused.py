@@ -73,7 +73,8 @@ def attention(b: Builder, call: Call) -> Sequence[str]:
     for size in sizes:
         parts.append(in_heads(b, b.slice(projected, 2, at, at + size), heads))
         at += size
-    return [out_of_heads(b, attend(b, *parts, _bias(b, added)))]
+    q, k, v = parts
+    return [out_of_heads(b, attend(b, q, k, v, _bias(b, added)))]
 
 
 def split_attention(b: Builder, call: Call) -> Sequence[str]:

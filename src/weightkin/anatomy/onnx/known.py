@@ -188,7 +188,7 @@ TOLD: Mapping[str, Callable[[Call, _Arrays], Any]] = {
     "ReduceSum": _reduced(np.sum),
     "ReduceMax": _reduced(np.max),
     "ReduceMin": _reduced(np.min),
-    "CumSum": lambda call, x: np.cumsum(x[0], axis=int(x[1].reshape(-1)[0])),
+    "CumSum": lambda _, x: np.cumsum(x[0], axis=int(x[1].reshape(-1)[0])),
     "Flatten": lambda call, x: x[0].reshape(
         int(np.prod(x[0].shape[: call.number("axis", 1)], dtype=np.int64)), -1
     ),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from weightkin.anatomy.onnx.build import Builder, Call, Operation, UnknownValue, axis_of
 
+MAX_GROUPS = 1 << 14
+
 
 def one(b: Builder, call: Call) -> Sequence[str]:
     """A function of the first input alone."""
@@ -76,6 +78,8 @@ def group_norm(b: Builder, call: Call) -> Sequence[str]:
     x, groups = call.input(0), call.number("num_groups") or call.number("groups")
     is_last = call.number("channels_last", 1 if call.attributes.get("groups") else 0)
     rank = len(b.shape(x))
+    if not 0 < groups <= MAX_GROUPS:
+        raise UnknownValue(f"{groups} groups")
     if is_last:
         x = b.transpose(x, (0, rank - 1, *range(1, rank - 1)))
     found = b.add("group_norm", [x], b.shape(x), groups=groups)
@@ -157,9 +161,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **dict.fromkeys(
         ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), layer_norm
     ),
-    **dict.fromkeys(
-        ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), added_norm
-    ),
+    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), added_norm),
     **dict.fromkeys(("GroupNormalization", "GroupNorm"), group_norm),
     "MeanVarianceNormalization": mean_variance,
     "LRN": neighbours,

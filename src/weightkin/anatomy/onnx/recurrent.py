@@ -21,7 +21,7 @@ def recurrent(b: Builder, call: Call) -> Sequence[str]:
     n_steps, batch, _ = b.shape(x)
     n_ways, rows, _ = b.shape(call.input(1))
     gates = GATES[call.op]
-    if rows % gates:
+    if rows % gates or n_ways > 2:
         raise UnknownValue(f"{rows} rows of {gates} gates")
     if call.input(4):
         b.opaque([call.input(4)])

@@ -16,7 +16,7 @@ def gather(b: Builder, call: Call) -> Sequence[str]:
     out = (*shape[:axis], *places, *shape[axis + 1 :])
     if index in b.known and b.known[index].size:
         at = [i + shape[axis] if i < 0 else i for i in b.integers(index)]
-        is_run = at == list(range(at[0], at[0] + len(at))) and 0 <= at[0]
+        is_run = at == list(range(at[0], at[0] + len(at))) and at[0] >= 0
         if is_run and at[-1] < shape[axis]:
             return [b.reshape(b.slice(x, axis, at[0], at[-1] + 1), out)]
     return [b.add("gather", [x, index], out, dim=axis)]

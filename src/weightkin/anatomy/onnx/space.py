@@ -40,9 +40,7 @@ def pool(b: Builder, call: Call) -> Sequence[str]:
     shape = b.shape(call.input(0))
     space = windows(call, shape[2:], call.numbers("kernel_shape"))
     dims = range(2, len(shape))
-    return [
-        b.fix(call.input(0), dims, (*shape[:2], *space)) for _ in range(max(1, call.n_outputs))
-    ]
+    return [b.fix(call.input(0), dims, (*shape[:2], *space)) for _ in range(max(1, call.n_outputs))]
 
 
 def pool_all(b: Builder, call: Call) -> Sequence[str]:
@@ -98,7 +96,11 @@ def pad(b: Builder, call: Call) -> Sequence[str]:
     margins = {d: both for d, both in margins.items() if any(both)}
     if not margins:
         return [x]
-    if list(margins) == [1] and call.text("mode", "constant") == "constant" and min(margins[1]) >= 0:
+    if (
+        list(margins) == [1]
+        and call.text("mode", "constant") == "constant"
+        and min(margins[1]) >= 0
+    ):
         rest = [(shape[0], n, *shape[2:]) for n in margins[1]]
         before, after = (b.table(s, (True,) * len(s)) if s[1] else "" for s in rest)
         return [joined(b, [v for v in (before, x, after) if v], 1)]

@@ -15,7 +15,9 @@ MAX_STEPS = 32  # between an input and the cell that reads it
 
 
 def states_of(
-    nodes: Iterable[Node], cells: Sequence[tuple[str, str]], inputs: Iterable[str],
+    nodes: Iterable[Node],
+    cells: Sequence[tuple[str, str]],
+    inputs: Iterable[str],
     outputs: Iterable[str],
 ) -> tuple[set[str], set[str]]:
     """Inputs and outputs that are nothing but states of cells.
