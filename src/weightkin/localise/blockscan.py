@@ -33,9 +33,10 @@ KINDS: tuple[AxisKind, ...] = ("units", "vo")
 
 @dataclass(frozen=True, slots=True)
 class BlockScan:
-    """All block pairs of one stack on one kind of axis; p-values not yet corrected."""
+    """All block pairs of two stacks on one kind of axis; p-values not yet corrected."""
 
     stack: str
+    stack_b: str  # the same name, unless stacks of other names were paired
     kind: AxisKind
     axes_a: tuple[Axis, ...]
     axes_b: tuple[Axis, ...]
@@ -92,18 +93,38 @@ def scan_blocks(
     return [scan for scan in scans if scan.is_testable.any()], tuple(skipped)
 
 
-def correct(scans: Sequence[BlockScan], others: Sequence[float]) -> tuple[list[Doubles], Doubles]:
-    """Holm over all testable pairs of trusted scans and over other p-values, all at once."""
+def correct(
+    scans: Sequence[BlockScan], others: Sequence[float], n_left_out: int = 0
+) -> tuple[list[Doubles], Doubles]:
+    """Holm over all testable pairs of trusted scans and over other p-values, all at once.
+
+    Parameters
+    ----------
+    scans : sequence of BlockScan
+        What was tested.
+    others : sequence of float
+        Log10 p-values of other hypotheses.
+    n_left_out : int
+        Hypotheses that were not tested because of what the values show: each counts as p = 1.
+
+    Returns
+    -------
+    list of (n_blocks_a, n_blocks_b) arrays
+        Corrected log10 p-values, one array for each scan.
+    array of float64
+        Those of ``others``.
+    """
     trusted = [scan.is_testable & (scan.trusts is not None) for scan in scans]
     cells = [scan.by_blocks[t] for scan, t in zip(scans, trusted, strict=True)]
-    corrected = holm(np.concatenate([*cells, np.asarray(others, dtype=np.float64)]))
+    rest = [*others, *[0.0] * n_left_out]
+    corrected = holm(np.concatenate([*cells, np.asarray(rest, dtype=np.float64)]))
     tables, at = [], 0
     for scan, t in zip(scans, trusted, strict=True):
         table = np.zeros(scan.by_blocks.shape)
         table[t] = corrected[at : at + int(t.sum())]
         at += int(t.sum())
         tables.append(table)
-    return tables, corrected[at:]
+    return tables, corrected[at : at + len(others)]
 
 
 @dataclass
@@ -220,6 +241,7 @@ def _scan(pieces: _Pieces, stack: str, trusts: Trusts | None) -> BlockScan:
         by_axes[i, j] = _log10_p(grids[i, j])
     return BlockScan(
         stack=stack,
+        stack_b=stack,
         kind=pieces.kind,
         axes_a=tuple(axes_a),
         axes_b=tuple(axes_b),

@@ -23,6 +23,7 @@ from weightkin.arrays import Ints
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
 from weightkin.sketch.facts import empty, sketched_tensor
+from weightkin.sketch.gains import with_whole_gains
 from weightkin.sketch.scheme import N_EXPERTS
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 
@@ -53,6 +54,7 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
     list of Sketch
         In the same order; one that needs no change as it is.
     """
+    sketches = with_whole_gains(sketches)
     pieces = [_pieces_of(sketch) for sketch in sketches]
     if not any(pieces) or (
         all(own is pieces[0] for own in pieces) and all(x.before is None for x in sketches)

@@ -36,6 +36,7 @@ DECLARED = (
     *("vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id"),
     *("max_position_embeddings", "n_positions", "rope_theta", "rope_scaling", "sliding_window"),
     *("rms_norm_eps", "layer_norm_eps", "num_local_experts", "num_experts", "num_experts_per_tok"),
+    "norms_hold_gains",
 )
 
 
