@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,16 +15,18 @@ from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.onnx.read import axes_by_graph, reach
 from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
+from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.anatomy.units import unit_axes
+from weightkin.anatomy.units import MAX_UNITS, unit_axes
 from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
-MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
+NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -40,11 +43,12 @@ def read_anatomy(model: Model) -> Anatomy:
         return known
     held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
     networks, outside = split_networks(held)
-    read = {
-        prefix: _network(tensors, model.config, () if prefix == "" else outside)
-        for prefix, tensors in networks.items()
-    }
-    found = _bounded(_joined(read, held))
+    read = {}
+    for prefix, tensors in networks.items():
+        beside = () if prefix == "" else outside
+        by_names = _network(tensors, model.config, beside)
+        read[prefix] = better_anatomy(by_names, tensors, model.config, beside)
+    found = _bounded(_by_graph(model, _joined(read, held)))
     empty = [name for name in model.tensors if name not in held]
     if not empty:
         return found
@@ -53,6 +57,23 @@ def read_anatomy(model: Model) -> Anatomy:
         found,
         roles=(*found.roles, *((name, "other") for name in empty)),
         skipped=(*found.skipped, Problem("tensors", why, code="empty")),
+    )
+
+
+def _by_graph(model: Model, found: Anatomy) -> Anatomy:
+    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
+    known = reach(model, found.axes)
+    if model.network is None or known >= NEARLY * n_parameters:
+        return found
+    axes = axes_by_graph(model)
+    if known >= NEARLY * reach(model, axes):
+        return found
+    return Anatomy(
+        family=found.family,
+        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        axes=tuple(axes),
+        roles=found.roles,
     )
 
 

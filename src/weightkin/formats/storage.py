@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
 
@@ -15,6 +15,9 @@ from weightkin.formats.model import SKETCH_KEY, Problem, TensorInfo
 from weightkin.sources.files import File, Folder, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
+
+if TYPE_CHECKING:
+    from weightkin.formats.onnx_network import Network
 
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 
@@ -56,6 +59,7 @@ class Contents:
     files: list[File] = field(default_factory=list)  # beside it, which hold values
     own_codes: bool = False  # what was packed in it was unpacked by its reader
     claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
+    network: Callable[[Mapping[str, str]], Network] | None = None  # by the names of tensors
 
 
 class SketchFound(UnreadableModel):
