@@ -272,6 +272,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         digest=own,
         card=card_of(model),
         declared_parents=known.declared.parents,
+        declared_relation=known.declared.relation,
         licence=known.declared.licence,
         n_compared=len(known.by_id or {}) + _n_direct(known),
         against=tuple(against),

@@ -224,6 +224,7 @@ FINDINGS: Mapping[str, Names] = {
     **dict.fromkeys(("not-declared", "copy-not-declared", "hidden-parent"), ()),
     **dict.fromkeys(("perhaps-child", "perhaps-other-child"), ()),
     "contradicted": ("name", "declared"),
+    "other-relation": ("name", "relation", "kinds"),
     # what could not be tested
     "unverified": ("name", "declared"),
     "unverified-no-registry": ("name",),
