@@ -83,7 +83,10 @@ def _recipe(own: Any) -> Any:
     from benchmarks.catalogue import diffusers_classes, transformers_classes
     from benchmarks.catalogue.classes import example_inputs
     from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.variants import VALUES
 
+    if own.name in VALUES:
+        return _by_hand(own)
     is_transformers = own.library == "transformers"
 
     def build(which: int, seed: int) -> Tiny:
@@ -103,3 +106,24 @@ def _recipe(own: Any) -> Any:
         defaults = diffusers_classes.real_values(own.name)
     kinds = (own.kind,) if is_transformers else ()
     return Recipe(f"{own.library}.{own.name}", kinds, build, defaults)
+
+
+def _by_hand(own: Any) -> Any:
+    """Instances with settings and inputs of their own."""
+    import diffusers
+    import torch
+
+    from benchmarks.catalogue import diffusers_classes
+    from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.variants import VALUES, inputs_of
+
+    defaults = diffusers_classes.real_values(own.name)
+
+    def build(which: int, seed: int) -> Tiny:
+        torch.manual_seed(seed)
+        module = getattr(diffusers, own.name)(**{**defaults, **VALUES[own.name][which]})
+        config = dict(module.config)
+        torch.manual_seed(1)
+        return Tiny(module.eval(), inputs_of(own.name, config), config)
+
+    return Recipe(f"{own.library}.{own.name}", (), build, defaults, len(VALUES[own.name]))
