@@ -8,11 +8,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.conftest import ROOT
-from weightkin import Registry, check, open_model
+from weightkin import Policy, Registry, check, open_model
 from weightkin.formats import model_from_arrays
 from weightkin.policy import same_rows
 from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
-from weightkin.sketch import take_sketch
+from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.file import write_sketch
 
 MODELS = ROOT / "zoo" / "models"
@@ -182,14 +182,15 @@ def test_rows_that_a_formula_makes_are_in_unrelated_models_too(rng, name):
 
 
 def test_the_record_says_where_rows_were_not_looked_for(tmp_path):
-    sketch = tmp_path / "a.sketch.safetensors"
-    write_sketch(take_sketch(open_model(DENIED)), sketch)
-    (said,) = check(MODELS / "llama-b", deny=[sketch]).models[0].against
+    sketched = tmp_path / "a.sketch.safetensors"
+    write_sketch(take_sketch(open_model(DENIED), Scheme()), sketched)
+    Registry(tmp_path / "r.sqlite").add([sketched])
+    (model,) = check(MODELS / "llama-b", registry=tmp_path / "r.sqlite").models
+    assert ("rows in other parts", "none-named") in {(x.what, x.code) for x in model.skipped}
+    named = Policy(forbidden_ancestors=("#1",))
+    (model,) = check(MODELS / "llama-b", named, registry=tmp_path / "r.sqlite").models
+    assert not model.skipped
+    (said,) = model.against
     assert ("rows in other parts", "only-sketch") in {(x.what, x.code) for x in said.limits}
     (said,) = check(MODELS / "llama-b", deny=[DENIED]).models[0].against
     assert not said.limits
-    Registry(tmp_path / "r.sqlite").add([DENIED])
-    record = check(MODELS / "llama-b", registry=tmp_path / "r.sqlite")
-    assert [(x.what, x.code) for x in record.models[0].skipped] == [
-        ("rows in other parts", "none-named")
-    ]
