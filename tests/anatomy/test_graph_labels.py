@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.anatomy.relabel import Net, relabelled, run
+from weightkin.anatomy.graph.ir import Node
 from weightkin.anatomy.graph.labels import labels_of
 
 
@@ -269,3 +270,17 @@ def test_random_graphs_keep_their_outputs():
                     )
                     values.append(net("reshape", y, shape=(2, n)))
         _check(net, net.linear(values[-1], "y", net.shapes[values[-1]][1], 3))
+
+
+def test_a_graph_that_doubles_itself_costs_no_more_than_its_nodes():
+    net = Net()
+    net.shapes |= {"v0": (1, 4)}
+    net.weights["v0"] = net.values["v0"] = np.zeros((1, 4))
+    for i in range(40):
+        net.nodes.append(Node("concat", (f"v{i}", f"v{i}"), (f"v{i + 1}",), {"dim": 1}))
+        net.shapes[f"v{i + 1}"] = (1, 4 << (i + 1))
+    assert not labels_of(net.graph("v40")).atoms[0].is_free
+    norm = Node("group_norm", ("v40",), ("y",), {"groups": 1 << 40})
+    net.nodes.append(norm)
+    net.shapes["y"] = net.shapes["v40"]
+    assert not labels_of(net.graph("y")).atoms[0].is_free

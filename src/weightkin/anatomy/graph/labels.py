@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from weightkin.anatomy.graph import dims as terms
+from weightkin.anatomy.graph.call import Call, Dims, Mismatch
 from weightkin.anatomy.graph.dims import Product, Sum, Term, fix, fresh, resolved
 from weightkin.anatomy.graph.ir import Graph, Node
-from weightkin.anatomy.graph.rules import RULES, Call, Dims, Mismatch, opaque
+from weightkin.anatomy.graph.rules import RULES, opaque
 
 Factor: TypeAlias = "int | Dim"
 Part: TypeAlias = tuple[Factor, ...]
 Dim: TypeAlias = tuple[Part, ...]
 
 MAX_NODES = 1 << 17
+MAX_PARTS = 1 << 22  # of the dimensions of all values together
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def labels_of(graph: Graph) -> Labels:
     Raises
     ------
     ValueError
-        The graph speaks of values that it does not have, or has over `MAX_NODES` nodes.
+        The graph speaks of values that it does not have, has over `MAX_NODES` nodes, or takes its
+        dimensions apart into over `MAX_PARTS` parts.
     """
     if len(graph.nodes) > MAX_NODES:
         raise ValueError(f"{len(graph.nodes)} nodes, {MAX_NODES} at most are read")
@@ -90,6 +93,7 @@ class _Values:
         self.graph = graph
         self.dims: dict[str, Dims] = {}
         self.mixed: list[tuple[str, tuple[int, ...]]] = []  # values with mixed dimensions
+        self.n_parts = 0
         for name in graph.inputs:
             self.dims[name] = [fresh(n, is_fixed=True) for n in graph.shapes[name]]
 
@@ -117,6 +121,9 @@ class _Values:
         except (Mismatch, KeyError, IndexError, TypeError, ValueError) as error:
             found, why = opaque(call), f"{node.op}: {error}"
         self.dims.update(zip(node.outputs, found, strict=True))
+        self.n_parts += sum(1 for row in found for term in row for _ in terms.atoms(term))
+        if self.n_parts > MAX_PARTS:
+            raise ValueError("its dimensions have too many parts")
         along = tuple(int(d) for d in node.facts.get("along", ()))
         if node.op == "group_norm":
             along = tuple(range(1, len(call.first)))

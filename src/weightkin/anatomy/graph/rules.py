@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from weightkin.anatomy.graph.call import Call, Dims, Mismatch, place, sizes, united
 from weightkin.anatomy.graph.dims import (
     ONE,
     Term,
+    atoms,
     cut,
     divide,
     fix,
@@ -26,49 +26,8 @@ from weightkin.anatomy.graph.dims import (
     unify,
 )
 
-Dims = list[Term]
-
-
-class Mismatch(Exception):  # noqa: N818 (not an error: the node is opaque then)
-    """A node is not what its kind says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One node as a rule sees it: dimensions of its inputs, shapes of its outputs, facts."""
-
-    inputs: list[Dims]
-    shapes: list[tuple[int, ...]]
-    facts: Mapping[str, Any]
-
-    @property
-    def first(self) -> Dims:
-        """Dimensions of the first input."""
-        return self.inputs[0]
-
-    def dim(self) -> int:
-        """Which dimension of the first input the node is about."""
-        return _dim(int(self.facts["dim"]), len(self.first))
-
-
-def _dim(dim: int, rank: int) -> int:
-    if not -rank <= dim < rank:
-        raise Mismatch(f"dimension {dim} of {rank}")
-    return dim % rank
-
-
-def _sizes(dims: Dims) -> tuple[int, ...]:
-    return tuple(term.size for term in dims)
-
-
-def _united(terms: Sequence[Term], size: int) -> Term:
-    """One dimension of several that are one, but for those of size one (broadcast)."""
-    wide = [term for term in terms if term.size != 1]
-    if any(term.size != size for term in wide):
-        raise Mismatch("sizes differ")
-    for term in wide[1:]:
-        unify(wide[0], term)
-    return resolved(wide[0]) if wide else fresh(size, is_fixed=True)
+MAX_PARTS = 4096  # of a concatenation; beyond, nothing of it may move
+MAX_GROUPS = 4096  # of a norm
 
 
 def elementwise(call: Call) -> list[Dims]:
@@ -79,7 +38,7 @@ def elementwise(call: Call) -> list[Dims]:
         if any(len(dims) > rank for dims in call.inputs):
             raise Mismatch("an input of higher rank than the output")
         rows = [[ONE] * (rank - len(dims)) + dims for dims in call.inputs]
-        found.append([_united([row[i] for row in rows], n) for i, n in enumerate(shape)])
+        found.append([united([row[i] for row in rows], n) for i, n in enumerate(shape)])
     return found
 
 
@@ -91,13 +50,12 @@ def einsum(call: Call) -> list[Dims]:
             raise Mismatch("letters do not fit")
         for letter, dim in zip(term, dims, strict=True):
             letters.setdefault(letter, []).append(dim)
-    united = {
-        letter: _united(terms, max(term.size for term in terms))
-        for letter, terms in letters.items()
+    whole = {
+        letter: united(terms, max(term.size for term in terms)) for letter, terms in letters.items()
     }
-    if not set(call.facts["out"]) <= united.keys():
+    if not set(call.facts["out"]) <= whole.keys():
         raise Mismatch("a letter of the output is in no input")
-    return [[united[letter] for letter in call.facts["out"]]]
+    return [[whole[letter] for letter in call.facts["out"]]]
 
 
 def convolution(call: Call) -> list[Dims]:
@@ -134,14 +92,17 @@ def group_norm(call: Call) -> list[Dims]:
     if groups < 1 or channels.size % groups:
         raise Mismatch("groups do not fit")
     n = channels.size // groups
-    cut(channels, range(n, channels.size, n))
+    if groups > MAX_GROUPS or n == 1:
+        fix(channels)
+    else:
+        cut(channels, range(n, channels.size, n))
     return [list(call.first)]
 
 
 def reshape(call: Call) -> list[Dims]:
     """Dimensions are read out in order and cut anew."""
     shape = call.shapes[0]
-    if math.prod(_sizes(call.first)) != math.prod(shape):
+    if math.prod(sizes(call.first)) != math.prod(shape):
         raise Mismatch("numbers of elements differ")
     if 0 in shape:
         return [[fresh(n, is_fixed=True) for n in shape]]
@@ -195,8 +156,15 @@ def concat(call: Call) -> list[Dims]:
     out: Dims = []
     for i, n in enumerate(shape):
         terms = [dims[i] for dims in call.inputs]
-        out.append(join(terms) if i == dim else _united(terms, n))
+        out.append(_joined(terms) if i == dim else united(terms, n))
     return [out]
+
+
+def _joined(terms: Sequence[Term]) -> Term:
+    if sum(sum(1 for _ in atoms(term)) for term in terms) <= MAX_PARTS:
+        return join(terms)
+    fix(*terms)
+    return fresh(sum(term.size for term in terms), is_fixed=True)
 
 
 def slice_(call: Call) -> list[Dims]:
@@ -234,7 +202,7 @@ def _every(term: Term, start: int, stop: int, step: int) -> Term:
 def reduce(call: Call) -> list[Dims]:
     """Some dimensions are summed over, in any order."""
     rank = len(call.first)
-    gone = {_dim(int(d), rank) for d in call.facts["dims"]}
+    gone = {place(int(d), rank) for d in call.facts["dims"]}
     keep = bool(call.facts.get("keep"))
     out = [ONE if i in gone else term for i, term in enumerate(call.first) if keep or i not in gone]
     return [list(out) for _ in call.shapes]
@@ -251,7 +219,7 @@ def gather(call: Call) -> list[Dims]:
 def by_position(call: Call) -> list[Dims]:
     """Some dimensions are acted on by position; all others pass."""
     rank = len(call.first)
-    touched = {_dim(int(d), rank) for d in call.facts["dims"]}
+    touched = {place(int(d), rank) for d in call.facts["dims"]}
     fix(*(call.first[d] for d in touched))
     return [
         [fresh(n, is_fixed=True) if i in touched else call.first[i] for i, n in enumerate(shape)]
@@ -262,7 +230,7 @@ def by_position(call: Call) -> list[Dims]:
 def tie(call: Call) -> list[Dims]:
     """Two values are one."""
     x, y = call.inputs
-    if _sizes(x) != _sizes(y):
+    if sizes(x) != sizes(y):
         raise Mismatch("shapes differ")
     for own, other in zip(x, y, strict=True):
         unify(own, other)
