@@ -1,1 +1,1 @@
-"""Model classes of other libraries: built tiny, traced, proven; what the catalogue is made of."""
+"""Building the catalogue of library classes: classes run tiny, traced, generalised and proven."""

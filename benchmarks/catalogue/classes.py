@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.catalogue import diffusers_classes, transformers_classes
-from benchmarks.catalogue.inputs import working_inputs
+from benchmarks.catalogue.example_inputs import working_inputs
 from benchmarks.catalogue.weights import randomise
 
 Library = Literal["transformers", "diffusers"]

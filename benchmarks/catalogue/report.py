@@ -1,84 +1,56 @@
-"""What builds and what runs: one line of JSON for each class.
-
-python -m benchmarks.catalogue.report                     one class of each model type
-python -m benchmarks.catalogue.report --all               every class
-python -m benchmarks.catalogue.report llama UNet2DModel   a library, model types, classes
-"""
+"""The table of what was made: classes kept, classes left out and why."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.catalogue.classes import ModelClass, all_classes, example_inputs, real, tiny
-from benchmarks.lib.bounded import each
+HEAD = """# Library classes in the catalogue
 
-SECONDS = 90
-GIGABYTES = 12
-OUT = Path(__file__).parents[2] / "build" / "catalogue" / "classes.jsonl"
-
-
-def look_at(own: ModelClass) -> dict[str, Any]:
-    """Build one class three times, and run the tiny ones; each step may fail on its own."""
-    found: dict[str, Any] = {"class": str(own), "main": own.is_main}
-    started = time.perf_counter()
-    for which in (0, 1):
-        try:
-            model = tiny(own, which, 1)
-        except Exception as error:
-            found[f"tiny{which + 1}"] = (
-                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            )
-            continue
-        found[f"tiny{which + 1}"] = sum(p.numel() for p in model.parameters())
-        try:
-            inputs = example_inputs(model)
-            found[f"runs{which + 1}"] = {k: _shape(v) for k, v in inputs.items()}
-        except Exception as error:
-            found[f"runs{which + 1}"] = (
-                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            )
-    try:
-        found["real"] = sum(p.numel() for p in real(own).parameters())
-    except Exception as error:
-        found["real"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    found["seconds"] = round(time.perf_counter() - started, 2)
-    return found
+Written by `make catalogue`. A class is kept where both of its tiny instances give equal outputs
+after relabelling every axis that the entry, read back from names and shapes, gives of them. Shares
+are of all parameters of the tiny instances that stand on axes.
+"""
 
 
-def _shape(value: Any) -> Any:
-    return list(value.shape) if hasattr(value, "shape") else type(value).__name__
+def table(made: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page.
 
+    Parameters
+    ----------
+    made : mapping of str to mapping
+        Facts of every class by its name, as ``work.made_facts`` gives them.
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the report, and a summary to the terminal."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.catalogue.report")
-    parser.add_argument("names", nargs="*", help="a library, model types or classes")
-    parser.add_argument("--all", action="store_true", help="every class, not one of a model type")
-    parser.add_argument("--out", type=Path, default=OUT)
-    given = parser.parse_args(arguments)
-    chosen = all_classes(only_main=not given.all)
-    if given.names in (["transformers"], ["diffusers"]):
-        chosen = tuple(x for x in chosen if x.library == given.names[0])
-    elif given.names:
-        chosen = tuple(x for x in all_classes() if {x.name} & set(given.names) or (
-            x.is_main and x.kind in given.names))  # fmt: skip
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    n = {"tiny1": 0, "tiny2": 0, "real": 0, "runs1": 0, "runs2": 0}
-    with given.out.open("w", encoding="utf-8") as out:
-        for own, found, why in each(look_at, chosen, seconds=SECONDS, gigabytes=GIGABYTES):
-            line = found or {"class": str(own), "main": own.is_main, "failed": why}
-            out.write(json.dumps(line) + "\n")
-            out.flush()
-            for key in n:
-                n[key] += isinstance(line.get(key), int | dict)
-    print(f"{len(chosen)} classes:", ", ".join(f"{k} {v}" for k, v in n.items()), file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    kept = {name: x for name, x in made.items() if x["entry"]}
+    lines = [HEAD]
+    for library in sorted({name.split(":")[0] for name in made}):
+        own = [name for name in made if name.startswith(f"{library}:")]
+        shares = sorted(min(kept[x]["shares"]) for x in own if x in kept)
+        middle = shares[len(shares) // 2] if shares else 0.0
+        low = shares[len(shares) // 10] if shares else 0.0
+        lines.append(
+            f"{library}: {len(shares)} of {len(own)} classes; median share {middle:.0%}, "
+            f"tenth percentile {low:.0%}.\n"
+        )
+    reasons = Counter(x["why"].partition(":")[0] for x in made.values() if not x["entry"])
+    lines += ["| classes left out | why |", "|---|---|"]
+    lines += [f"| {n} | {why} |" for why, n in reasons.most_common()]
+    lines += ["", "| class left out | why |", "|---|---|"]
+    lines += [
+        f"| {name} | {x['why'].replace('|', '/')} |" for name, x in made.items() if not x["entry"]
+    ]
+    unknown = Counter(op for x in made.values() for op in x["opaque"])
+    lines += ["", "| classes | operation that no rule knows |", "|---|---|"]
+    lines += [f"| {n} | {op.replace('|', '/')} |" for op, n in unknown.most_common()]
+    low_ones = sorted(
+        (min(x["shares"]), name) for name, x in kept.items() if min(x["shares"]) < 0.9
+    )
+    lines += ["", "| class kept in part | share |", "|---|---|"]
+    lines += [f"| {name} | {share:.0%} |" for share, name in low_ones]
+    return "\n".join(lines) + "\n"

@@ -113,7 +113,7 @@ REASONS: Mapping[str, Names] = {
     **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
-    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
+    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read", "none-named"), ()),
     "path-and-registered": ("number",),
     "several-of-name": ("numbers",),
     "not-registered": ("registry",),
@@ -224,6 +224,7 @@ FINDINGS: Mapping[str, Names] = {
     **dict.fromkeys(("not-declared", "copy-not-declared", "hidden-parent"), ()),
     **dict.fromkeys(("perhaps-child", "perhaps-other-child"), ()),
     "contradicted": ("name", "declared"),
+    "other-relation": ("name", "relation", "kinds"),
     # what could not be tested
     "unverified": ("name", "declared"),
     "unverified-no-registry": ("name",),

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, role_keys, role_pieces
+from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, Shapes, role_keys, role_pieces
 from weightkin.arrays import Ints
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
 from weightkin.sketch.facts import empty, sketched_tensor
+from weightkin.sketch.gains import with_whole_gains
 from weightkin.sketch.scheme import N_EXPERTS
 from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
 
@@ -31,7 +32,6 @@ KNOWN = (  # what a part has from the whole
     *("key", "stored_name", "role", "stack", "block", "dtype", "packed"),
     *("rows", "columns", "n_run", "is_cut", "is_turned"),
 )
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 Pieces = Mapping[str, Mapping[RoleKey, Piece]]  # by the stored name of the tensor
 
 
@@ -53,6 +53,7 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
     list of Sketch
         In the same order; one that needs no change as it is.
     """
+    sketches = with_whole_gains(sketches)
     pieces = [_pieces_of(sketch) for sketch in sketches]
     if not any(pieces) or (
         all(own is pieces[0] for own in pieces) and all(x.before is None for x in sketches)
@@ -249,7 +250,9 @@ def _keys(shapes: Shapes) -> Mapping[str, RoleKey]:
     keys = role_keys(infos)
     found, seen = {}, set()
     for name, (whole, number) in homes.items():
-        key = replace(keys[whole], role=f"{keys[whole].role}{number}")
+        key = keys[whole]
+        if number:
+            key = replace(key, role=f"{key.role}{number}")
         if str(key) in seen:
             key = RoleKey("", OUTSIDE, f":{name}")
         seen.add(str(key))
