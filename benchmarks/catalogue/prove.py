@@ -220,8 +220,10 @@ def _sorted(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
 
 def _difference(x: torch.Tensor, y: torch.Tensor) -> float:
     """Largest difference, relative to the entry or to a typical one, whichever is larger."""
-    if x.shape != y.shape:
+    known = x.isfinite()
+    if x.shape != y.shape or not torch.equal(known, y.isfinite()):
         return float("inf")
+    x, y = x[known], y[known]
     sizes = x.abs()
     if not (sizes > 0).any():
         return float((x - y).abs().max()) if x.numel() else 0.0
