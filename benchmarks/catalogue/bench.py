@@ -76,7 +76,7 @@ class Bench:
         return {
             path: _sorted(x.to(torch.float64), self.free.get(path, []))
             for path, x in leaves(result)
-            if x.is_floating_point()
+            if not x.is_complex()
         }
 
     def deviation(self, moves: Sequence[Move]) -> float:
@@ -145,21 +145,26 @@ def _double(x: Any) -> Any:
 
 
 def randomise(module: torch.nn.Module, generator: torch.Generator) -> None:
-    """Draw all parameters and running statistics anew: no two equal, none zero."""
+    """Draw all parameters and statistics anew: no two equal, none zero.
+
+    Of what the state dict holds beside parameters, tables made by a formula stay.
+    """
+    parameters = {id(x) for x in module.parameters()}
     with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.is_floating_point():
-                parameter.copy_(_drawn(parameter, generator))
-        for name, x in module.named_buffers():
+        for name, x in module.state_dict(keep_vars=True).items():
+            if not isinstance(x, torch.Tensor) or not x.is_floating_point() or not x.numel():
+                continue
             if name.endswith(("running_mean", "running_var")):
                 noise = torch.rand(x.shape, generator=generator).to(x)
                 x.copy_(noise + (0.5 if name.endswith("var") else -0.5))
+            elif id(x) in parameters or bool((x == x.reshape(-1)[0]).all()):
+                x.copy_(_drawn(x, generator))
 
 
 def _drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     noise: torch.Tensor = torch.randn(x.shape, generator=generator).to(x)
-    if not x.numel() or bool((x == x.reshape(-1)[0]).all()):
-        level = float(x.reshape(-1)[0]) if x.numel() else 0.0
+    if bool((x == x.reshape(-1)[0]).all()):
+        level = float(x.reshape(-1)[0])
         level = 0.0 if abs(level) < MIN_SCALE else level  # also of scales that start near zero
         return noise.clamp(-2, 2) * (0.3 * abs(level) or 0.3) + level
     if x.ndim > 1:
