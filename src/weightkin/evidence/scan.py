@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from weightkin.arrays import Bools, Floats, Ints
 from weightkin.evidence.windows import copied_windows, largest_window, multiplied
-from weightkin.stats.coincidences import Z_GRID, log_evalues, mix_log_evalue
+from weightkin.stats.coincidences import Z_GRID, log_evalues, log_moments, mix_log_evalue
 from weightkin.stats.combining import Grid, average
 from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Matching, usable_rows
@@ -119,8 +119,8 @@ def _cells(a: Narrow, b: Narrow) -> Grid:
         )
     ]
     if all(len(set(x.groups[:n])) == n for x in (a, b)):
-        return average([int(k.sum()) * np.log(Z_GRID) - n * (Z_GRID - 1.0) for k in hits])
-    runs = [np.stack([log_evalues(int(k)) for k in way]) for way in hits]
+        return average([int(k.sum()) * np.log(Z_GRID) - n * log_moments(a.window) for k in hits])
+    runs = [np.stack([log_evalues(int(k), a.window) for k in way]) for way in hits]
     grids = [average([multiplied(way, x.groups[:n]) for way in runs]) for x in (a, b)]
     return min(grids, key=mix_log_evalue)
 
