@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.catalogue.inputs import Inputs, leaves, plain_kernels
 from benchmarks.catalogue.moves import Move
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
 from weightkin.anatomy.graph.labels import Labels
 
 Key = TypeVar("Key", bound=Hashable)

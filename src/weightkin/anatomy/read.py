@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from weightkin.anatomy.chains import chain_labels
@@ -14,16 +17,18 @@ from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.onnx.read import axes_by_graph, reach
 from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
+from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.anatomy.units import unit_axes
+from weightkin.anatomy.units import MAX_UNITS, unit_axes
 from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
-MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
+NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -38,14 +43,38 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         known: Anatomy = model.sketched.anatomy
         return known
-    held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
+    try:
+        text = json.dumps(model.config)
+    except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
+        by_names = _read.__wrapped__(_Headers((), "", model.tensors, model.config))
+    else:
+        headers = _Headers(tuple(model.tensors.items()), text, model.tensors, model.config)
+        by_names = _read(headers)
+    return _bounded(_by_graph(model, by_names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """All that an anatomy is read from; equal ones have equal anatomies."""
+
+    infos: tuple[tuple[str, TensorInfo], ...]
+    text: str
+    tensors: Mapping[str, TensorInfo] = field(compare=False)
+    config: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=8)  # one comparison asks again and again, and most models are alike
+def _read(headers: _Headers) -> Anatomy:
+    """The anatomy of a network or of several, by names, shapes and the config alone."""
+    held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
     networks, outside = split_networks(held)
-    read = {
-        prefix: _network(tensors, model.config, () if prefix == "" else outside)
-        for prefix, tensors in networks.items()
-    }
-    found = _bounded(_joined(read, held))
-    empty = [name for name in model.tensors if name not in held]
+    read = {}
+    for prefix, tensors in networks.items():
+        beside = () if prefix == "" else outside
+        by_names = _network(tensors, headers.config, beside)
+        read[prefix] = better_anatomy(by_names, tensors, headers.config, beside)
+    found = _joined(read, held)
+    empty = [name for name in headers.tensors if name not in held]
     if not empty:
         return found
     why = f"{len(empty)} without elements, first {quoted(empty[0])}"
@@ -53,6 +82,23 @@ def read_anatomy(model: Model) -> Anatomy:
         found,
         roles=(*found.roles, *((name, "other") for name in empty)),
         skipped=(*found.skipped, Problem("tensors", why, code="empty")),
+    )
+
+
+def _by_graph(model: Model, found: Anatomy) -> Anatomy:
+    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
+    known = reach(model, found.axes)
+    if model.network is None or known >= NEARLY * n_parameters:
+        return found
+    axes = axes_by_graph(model)
+    if known >= NEARLY * reach(model, axes):
+        return found
+    return Anatomy(
+        family=found.family,
+        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        axes=tuple(axes),
+        roles=found.roles,
     )
 
 

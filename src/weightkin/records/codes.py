@@ -113,7 +113,7 @@ REASONS: Mapping[str, Names] = {
     **OF_BYTES,
     # what a policy names
     **dict.fromkeys(("no-number-or-digest", "digest-claimed", "removed"), ()),
-    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read"), ()),
+    **dict.fromkeys(("registry-unread", "stacks-left-out", "hub-part-read", "none-named"), ()),
     "path-and-registered": ("number",),
     "several-of-name": ("numbers",),
     "not-registered": ("registry",),
