@@ -52,7 +52,7 @@ def test_runs_begin_where_units_do_and_end_with_whole_ones(rng, sketched):
     (cut,) = side.anatomy.axes
     assert [(p.role, p.dim, p.size, p.inner, p.outer) for p in cut.places] == [
         ("w:0", 0, 48, 1, 1), ("w:1", 1, 96, 3, 1), ("w:2", 0, 48, 1, 1), ("w:3", 1, 96, 4, 1),
-        ("w:4", 1, 96, 4, 1),
+        ("w:4", 1, 96, 4, 1), ("b:5", 0, 48, 1, 1),
     ]  # fmt: skip
     views = {p.role: p for p in cut.places}
     run = side.model.rows("in")[views["w:0"].start : views["w:0"].start + 48]
