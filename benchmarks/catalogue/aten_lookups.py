@@ -40,8 +40,7 @@ def _merged(call: Call) -> tuple[str, int, str, list[int]] | None:
             return None
         ((start, mask),) = given
         picked = list(range(start, start + mask.ndim))
-        n_rows = int(mask.sum())
-        (index,) = tape.unknown("places of a mask", [call.values[id(mask)]], [(n_rows,)])
+        index = places(tape, call.values[id(mask)], int(mask.sum()))
         order = list(range(call.rank))
     else:
         picked = [d for d, _ in given]
@@ -182,6 +181,21 @@ def grid_sample(call: Call) -> str:
 @rule("bucketize")
 def bucketize(call: Call) -> str:
     """Number of the interval each entry falls in."""
-    (bounds,) = call.tape.unknown("bounds of intervals", [call.value("boundaries")], [(1,)])
+    bounds = call.tape.fix(call.value("boundaries"), [0])
     own = [call.value("self")] if isinstance(call["self"], torch.Tensor) else []
-    return call.tape.elementwise(*own, call.tape.reshape(bounds, ()))
+    return call.tape.elementwise(*own, call.tape.reduce(bounds, [0], keep=False))
+
+
+@rule("nonzero", "argwhere")
+def nonzero(call: Call) -> str:
+    """Where entries are not zero, one row for each."""
+    tape, (n, rank) = call.tape, call.shape
+    found = tape.reshape(places(tape, call.x, n), (n, 1))
+    return tape.fix(tape.expand(found, (n, rank)), [1])
+
+
+def places(tape: Tape, mask: str, n: int) -> str:
+    """Return where a mask is true: ``n`` numbers that depend on the order of everything."""
+    rank = len(tape.shapes[mask])
+    own = tape.reshape(tape.fix(mask, list(range(rank))), (size(tape.shapes[mask]),))
+    return tape.fix(own, [0], (n,))

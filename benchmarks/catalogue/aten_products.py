@@ -77,7 +77,8 @@ def einsum(call: Call) -> str:
     terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, n_dots, strict=True)]
     if not arrow:
         every = "".join(terms)
-        out = "..." + "".join(sorted(x for x in set(every) if every.count(x) == 1 and x not in dots))
+        once = sorted(x for x in set(every) if every.count(x) == 1 and x not in dots)
+        out = "..." + "".join(once)
     out = out.replace("...", dots)
     if any(len(set(t)) < len(t) for t in terms):
         return call.tape.unknown("einsum of a diagonal", values, call.shapes)[0]
@@ -138,6 +139,27 @@ def grouped(call: Call) -> str:
     return call.tape.elementwise(out, *call.optional("bias"))
 
 
+@rule("linalg_solve_triangular")
+def solved(call: Call) -> str:
+    """Solutions of linear equations, one system for each index of the batch."""
+    tape = call.tape
+    b, a = call.value("B"), call.value("self")
+    if not call["left"]:
+        return tape.unknown(call.name, [a, b], call.shapes)[0]
+    n = len(tape.shapes[a])
+    return matmul(tape, tape.fix(a, [n - 2, n - 1]), tape.fix(b, [n - 2]))
+
+
+@rule("linalg_inv", "linalg_inv_ex", "inverse", "linalg_cholesky", "linalg_matrix_exp",
+      "matrix_exp", "linalg_pinv", "pinverse")  # fmt: skip
+def of_a_matrix(call: Call) -> list[str]:
+    """A function of whole matrices, one for each index of the batch."""
+    dims = [call.rank - 2, call.rank - 1]
+    own = call.tape.fix(call.x, dims)
+    rest = call.tape.reduce(own, dims, keep=False)
+    return [own if shape == call.shape else rest for shape in call.shapes]
+
+
 @rule("cdist", "_cdist_forward", "_euclidean_dist")
 def distances(call: Call) -> str:
     """Return how far every row of one matrix is from every row of another."""
@@ -148,4 +170,3 @@ def distances(call: Call) -> str:
     y = tape.reshape(y, (*right[:-2], 1, *right[-2:]))
     both = tape.elementwise(x, y)
     return tape.reduce(both, [len(tape.shapes[both]) - 1], keep=False)
-

@@ -6,6 +6,7 @@ import itertools
 
 from benchmarks.catalogue.aten_products import repeat_each
 from benchmarks.catalogue.call import Call, rule
+from benchmarks.catalogue.tape import size
 
 
 @rule(
@@ -23,7 +24,7 @@ def reshape(call: Call) -> str:
     "to", "_to_copy", "type_as", "contiguous", "clone", "detach", "alias", "lift_fresh", "lift",
     "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "positive", "conj",
     "resolve_conj", "resolve_neg", "_conj", "_conj_physical", "real_if_close", "requires_grad",
-    "float", "double", "half", "bfloat16", "int", "long", "bool", "cpu", "nan_to_num", 
+    "float", "double", "half", "bfloat16", "int", "long", "bool", "cpu", "nan_to_num",
     "_neg_view", "native_dropout", "conj_physical",
 )  # fmt: skip
 def same(call: Call) -> list[str]:
@@ -47,16 +48,14 @@ def permute(call: Call) -> str:
     return call.tape.transpose(call.x, [next(rest) if d is None else d for d in order])
 
 
-@rule("transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT", "matrix_H", "adjoint", "transpose_copy")  # fmt: skip
+@rule("transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT", "transpose_copy")  # fmt: skip
 def transpose(call: Call) -> str:
     """Two dimensions change places."""
     order = list(range(call.rank))
     if call.name == "numpy_T":
         order.reverse()
     elif call.rank > 1:
-        keys = next(
-            (k for k in (("dim0", "dim1"), ("axis0", "axis1")) if k[0] in call.args), None
-        )
+        keys = next((k for k in (("dim0", "dim1"), ("axis0", "axis1")) if k[0] in call.args), None)
         i, j = (int(call[k]) for k in keys) if keys else (-2, -1)
         order[i], order[j] = order[j], order[i]
     return call.tape.transpose(call.x, order)
@@ -95,11 +94,15 @@ def repeat(call: Call) -> str:
 
 @rule("repeat_interleave")
 def repeat_interleave(call: Call) -> str:
-    """Every index several times, beside each other."""
-    times = call.args.get("repeats")
-    if not isinstance(times, int) or not call.has("dim"):
-        return call.tape.unknown(call.name, list(call.values.values()), call.shapes)[0]
-    return repeat_each(call.tape, call.x, call.dim(), times)
+    """Every index several times, beside each other; how often may be for data to say."""
+    tape, times = call.tape, call.args.get("repeats")
+    if "self" not in call.args or not call.has("dim"):
+        return tape.unknown(call.name, list(call.values.values()), call.shapes)[0]
+    if isinstance(times, int):
+        return repeat_each(tape, call.x, call.dim(), times)
+    counts = tape.fix(call.value("repeats"), [0])
+    own = tape.fix(call.value("self"), [call.dim()], call.shape)
+    return tape.elementwise(own, tape.reduce(counts, [0], keep=False))
 
 
 @rule("cat", "concat", "concatenate")
@@ -218,6 +221,31 @@ def windows(call: Call) -> str:
     x = tape.fix(call.x, [dim], (*own[:dim], n * size, *own[dim + 1 :]))
     x = tape.reshape(x, (*own[:dim], n, size, *own[dim + 1 :]))
     return tape.move(x, dim + 1, len(own))
+
+
+@rule("as_strided")
+def strided(call: Call) -> str:
+    """Runs of some dimensions that may overlap; a dimension in one piece passes."""
+    tape, own = call.tape, call["self"]
+    if call["storage_offset"] not in (None, own.storage_offset()):
+        return tape.unknown(call.name, [call.x], call.shapes)[0]
+    pieces: list[list[int]] = [[] for _ in own.shape]  # of every dimension
+    order = sorted(range(own.ndim), key=own.stride)
+    for d, stride in enumerate(call["stride"]):
+        fits = [i for i in order if own.stride(i) and stride % own.stride(i) == 0]
+        fits = [i for i in fits if own.stride(i) * own.shape[i] > stride * (call.shape[d] - 1)]
+        if not fits:
+            return tape.unknown(call.name, [call.x], call.shapes)[0]
+        pieces[fits[-1]].append(d)
+    if [d for found in pieces for d in found] != list(range(len(call.shape))):
+        return tape.unknown(call.name, [call.x], call.shapes)[0]
+    sizes = [size([call.shape[d] for d in found]) for found in pieces]
+    cut = [
+        i
+        for i, found in enumerate(pieces)
+        if [(call.shape[d], call["stride"][d]) for d in found] != [(own.shape[i], own.stride(i))]
+    ]
+    return tape.reshape(tape.fix(call.x, cut, sizes), call.shape)
 
 
 @rule("im2col", "col2im")

@@ -6,7 +6,7 @@ import re
 
 from benchmarks.catalogue.aten_products import normalised
 from benchmarks.catalogue.call import Call, rule
-from benchmarks.catalogue.tape import Tape
+from benchmarks.catalogue.tape import Shape, Tape
 
 
 @rule(
@@ -30,16 +30,14 @@ def extreme(call: Call) -> list[str]:
     dims = call.dims() if "dim" in call.args else list(range(call.rank))
     keep = bool(call.args.get("keepdim"))
     values = call.tape.reduce(call.x, dims, keep=keep)
-    return [values, *(found_at(call) for _ in call.shapes[1:])]
+    return [values, *(str(found_at(call)) for _ in call.shapes[1:])]
 
 
 @rule("argmax", "argmin")
 def found_at(call: Call) -> str:
     """Where a dimension is largest."""
     dims = call.dims()
-    return call.tape.reduce(
-        call.tape.fix(call.x, dims), dims, keep=bool(call.args.get("keepdim"))
-    )
+    return call.tape.reduce(call.tape.fix(call.x, dims), dims, keep=bool(call.args.get("keepdim")))
 
 
 @rule("softmax", "log_softmax", "_softmax", "_log_softmax", "_safe_softmax", "special_softmax")
@@ -75,12 +73,11 @@ def group_norm(call: Call) -> list[str]:
     groups = int(call.args.get("num_groups") or call.args["group"])
     x = call.tape.emit("group_norm", [call.x], call.shape, groups=groups)
     out = _scaled(call.tape, x, call.optional("weight", "bias"))
-    rest = call.tape.unknown("statistics of groups", [call.x], call.shapes[1:])
-    return [out, *rest] if call.shapes[1:] else [out]
+    return [out, *(_statistics(call, call.x, shape) for shape in call.shapes[1:])]
 
 
 @rule("batch_norm", "native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm",
-      "_native_batch_norm_legit_no_training", "instance_norm", "_batch_norm_impl_index")  # fmt: skip
+      "_native_batch_norm_legit_no_training", "instance_norm")  # fmt: skip
 def batch_norm(call: Call) -> list[str]:
     """Each entry compared with statistics of its channel, stored ones or its own."""
     stored = call.optional("running_mean", "running_var")
@@ -90,7 +87,12 @@ def batch_norm(call: Call) -> list[str]:
         own = [0, *range(2, call.rank)] if "batch" in call.name else list(range(2, call.rank))
         x, stored = normalised(call.tape, x, own), []
     out = _scaled(call.tape, x, [*call.optional("weight", "bias"), *stored])
-    return [out, *(call.tape.unknown("statistics of a batch", [x], [s])[0] for s in call.shapes[1:])]
+    return [out, *(_statistics(call, x, shape) for shape in call.shapes[1:])]
+
+
+def _statistics(call: Call, x: str, shape: Shape) -> str:
+    """Means and deviations that an operation gives beside its result, and nobody reads."""
+    return call.tape.unknown(f"statistics of {call.name}", [x], [shape])[0]
 
 
 def _scaled(tape: Tape, x: str, channels: list[str]) -> str:

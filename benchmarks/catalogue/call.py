@@ -80,7 +80,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-def bound(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bound(
+    func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the arguments of a call by name, defaults filled in."""
     own: dict[str, Any] = {}
     for i, argument in enumerate(func._schema.arguments):

@@ -1,4 +1,4 @@
-"""Which value a tensor holds while a module runs: views share storage, writes change it in place."""
+"""Which value a tensor holds while a module runs: views share storage, writes change it."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class Memory:
     tape: Tape
     held: dict[int, Held] = field(default_factory=dict)  # by id of the tensor
     roots: dict[int, list[Held]] = field(default_factory=dict)  # by storage
+    seen: set[str] = field(default_factory=set)  # values that Python looked at
 
     def find(self, tensor: torch.Tensor) -> Held:
-        """Look up a tensor; one never seen before is a constant, or another handle of a known one."""
+        """Look up a tensor; one never seen before is a constant, or again a known one."""
         found = self.held.get(id(tensor))
         if found is None:
             known = self.roots.get(storage(tensor), [])
@@ -74,7 +75,7 @@ class Memory:
         return self._read(self.find(tensor))
 
     def pin(self, tensor: torch.Tensor) -> None:
-        """Take down what the storage of a tensor holds before something unknown is written to it."""
+        """Take down what the storage of a tensor holds before something else is written to it."""
         held = self.find(tensor)
         while held.parent is not None:
             held = held.parent

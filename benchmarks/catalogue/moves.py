@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from weightkin.anatomy.graph.labels import Dim, Factor, Labels
 from weightkin.anatomy.graph.labels import Atom as Label
+from weightkin.anatomy.graph.labels import Dim, Factor, Labels
 from weightkin.anatomy.types import Axis, Place
 
 Order: TypeAlias = "np.ndarray"  # entry i of a flattened tensor is entry order[i] of what it was
@@ -56,7 +56,11 @@ def label_moves(labels: Labels, rng: np.random.Generator) -> dict[int, Move]:
     ValueError
         An atom lies within another one that does not stand beside it.
     """
-    runs = {name: [_runs(labels, dim) for dim in dims] for name, dims in labels.dims.items()}
+    runs = {
+        name: [_runs(labels, dim) for dim in dims]
+        for name, dims in labels.dims.items()
+        if all(_size(labels, dim) for dim in dims)
+    }
     found: dict[int, Move] = {}
     for number, atom in labels.atoms.items():
         if not atom.is_free or max(atom.cells or (atom.size,)) < 2:
@@ -83,9 +87,7 @@ def _table(labels: Labels, number: int, rng: np.random.Generator) -> np.ndarray:
 def random_order(cells: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Return a random order inside each of several runs; no run of two or more stays as it is."""
     starts = np.cumsum([0, *cells[:-1]])
-    return np.concatenate(
-        [s + _deranged(n, rng) for s, n in zip(starts, cells, strict=True)]
-    )
+    return np.concatenate([s + _deranged(n, rng) for s, n in zip(starts, cells, strict=True)])
 
 
 def _deranged(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -127,9 +129,7 @@ def _scaled(run: _Run, stride: int) -> _Run:
     return _Run(run.offset * stride, digits)
 
 
-def _order(
-    dims: Sequence[Sequence[_Run]], number: int, atom: Label, table: np.ndarray
-) -> Order:
+def _order(dims: Sequence[Sequence[_Run]], number: int, atom: Label, table: np.ndarray) -> Order:
     sizes = [
         max(r.offset + sum((d.size - 1) * d.stride for d in r.digits) for r in runs) + 1
         for runs in dims
@@ -142,14 +142,14 @@ def _order(
             continue
         start = sum(run.offset * stride for run, stride in zip(block, strides, strict=True))
         grid = np.indices([digit.size for _, digit in digits], sparse=True)
-        new, old = start, start
+        new, old = np.asarray(start), np.asarray(start)
         for own, (i, digit) in zip(grid, digits, strict=True):
             moved = own
             if digit.atom == number:
                 moved = table[(*_beside(atom, i, digits, grid), own)]
             new = new + own * digit.stride * strides[i]
             old = old + moved * digit.stride * strides[i]
-        order[np.asarray(new).reshape(-1)] = np.asarray(old).reshape(-1)
+        order[new.reshape(-1)] = old.reshape(-1)
     return order
 
 
@@ -165,9 +165,7 @@ def _beside(
         yield grid[own[0]]
 
 
-def axis_moves(
-    axes: Iterable[Axis], shapes: Shapes, rng: np.random.Generator
-) -> dict[str, Move]:
+def axis_moves(axes: Iterable[Axis], shapes: Shapes, rng: np.random.Generator) -> dict[str, Move]:
     """Return a random relabelling of every axis; those of equal ``labels`` are one.
 
     Parameters
@@ -218,8 +216,8 @@ def positions(axis: Axis, place: Place) -> np.ndarray:
         return place.start + np.arange(place.size).reshape(n, -1)
     cell = axis.head_size if place.repeat > 1 or axis.kind == "vo" else n
     block = n * place.repeat
-    units = np.arange(block).reshape(n // cell, place.repeat, cell).transpose(0, 2, 1)
-    units = units.reshape(n, 1, place.repeat, 1)
+    runs = np.arange(block).reshape(n // cell, place.repeat, cell).transpose(0, 2, 1)
+    units = runs.reshape(n, 1, place.repeat, 1)
     outer = np.arange(place.outer).reshape(1, -1, 1, 1) * block
     spread = (outer + units) * place.inner + np.arange(place.inner)
     return place.start + spread.reshape(n, -1)

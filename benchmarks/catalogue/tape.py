@@ -39,7 +39,9 @@ class Tape:
         self.nodes.append(Node(op, tuple(inputs), (name,), facts))
         return name
 
-    def unknown(self, why: str, inputs: Sequence[str], shapes: Sequence[Sequence[int]]) -> list[str]:
+    def unknown(
+        self, why: str, inputs: Sequence[str], shapes: Sequence[Sequence[int]]
+    ) -> list[str]:
         """Write an opaque node: every dimension of every value stays as it is."""
         names = [self._new(shape) for shape in shapes]
         self.nodes.append(Node("opaque", tuple(dict.fromkeys(inputs)), tuple(names), {"why": why}))
@@ -128,7 +130,9 @@ class Tape:
         for term, value in zip(terms, values, strict=True):
             shape = self.shapes[value]
             stays = [n == sizes[x] for x, n in zip(term, shape, strict=True)]
-            own.append(self.reshape(value, [n for n, stay in zip(shape, stays, strict=True) if stay]))
+            own.append(
+                self.reshape(value, [n for n, stay in zip(shape, stays, strict=True) if stay])
+            )
             kept.append("".join(x for x, stay in zip(term, stays, strict=True) if stay))
         return self.emit("einsum", own, [sizes[x] for x in out], terms=tuple(kept), out=out)
 

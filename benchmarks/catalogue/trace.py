@@ -7,22 +7,21 @@ nodes of `weightkin.anatomy.graph.ir.Graph`; operations without a rule become op
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue import aten
 from benchmarks.catalogue.call import Call, bound, tensors
+from benchmarks.catalogue.inputs import Inputs, leaves, plain_kernels
 from benchmarks.catalogue.memory import Memory, storage
 from benchmarks.catalogue.tape import Step, Tape
 from weightkin.anatomy.graph.ir import Graph, Node
-
-Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ def trace(
         Weights have the names of the state dict; inputs are ``in:NAME``, outputs ``out:PATH``.
     """
     module.eval()
+    inputs = copy.deepcopy(dict(inputs))  # some modules write to them
     memory = Memory(Tape())
     weights, aliases = _enter_weights(module, memory)
     given = _enter_inputs(inputs, memory)
@@ -66,20 +66,6 @@ def trace(
     unused = tuple(name for name in weights if name not in graph.weights)
     opaque = Counter(str(node.facts["why"]) for node in graph.nodes if node.op == "opaque")
     return Traced(graph, aliases, unused, dict(opaque.most_common()), outputs)
-
-
-class plain_kernels:  # noqa: N801 (a context manager, read as a phrase)
-    """Switch off fused kernels, which hide what they do."""
-
-    def __enter__(self) -> None:
-        self._mkldnn = torch.backends.mkldnn.flags(enabled=False)
-        self._mkldnn.__enter__()
-        self._fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.mha.set_fastpath_enabled(self._fast)
-        self._mkldnn.__exit__(None, None, None)
 
 
 class Recorder(TorchDispatchMode):
@@ -126,6 +112,8 @@ class Recorder(TorchDispatchMode):
             for x in written:
                 memory.pin(x)
             values = {id(x): memory.read(x) for x in given}
+        if name in aten.SEEN:
+            memory.seen.update(values.values())
         out = func(*args, **kwargs)
         made = list(tensors(list(out) if isinstance(out, (list, tuple)) else out))
         call = Call(memory.tape, name, by_name, values, tuple(tuple(x.shape) for x in made))
@@ -234,48 +222,42 @@ def _enter_inputs(inputs: Inputs, memory: Memory) -> tuple[str, ...]:
     return tuple(names)
 
 
-def leaves(values: object) -> list[tuple[str, torch.Tensor]]:
-    """Tensors in nested containers, each with its path."""
-    found = []
-    for path, leaf in pytree.tree_flatten_with_path(values)[0]:
-        if isinstance(leaf, torch.Tensor):
-            keys = (getattr(k, "key", getattr(k, "idx", getattr(k, "name", k))) for k in path)
-            found.append((".".join(map(str, keys)), leaf))
-    return found
-
-
 def _graph(
     memory: Memory,
     names: tuple[tuple[str, ...], tuple[str, ...]],
     result: object,
     free: Sequence[tuple[str, int]],
 ) -> tuple[Graph, tuple[str, ...]]:
-    """Return the part of the tape that the outputs depend on, and the paths of the outputs."""
+    """Return what outputs, or decisions of Python, depend on, and the paths of the outputs."""
     tape = memory.tape
-    own = {path: memory.read(x) for path, x in leaves(result) if not memory.is_constant(x)}
+    found = leaves(result)
+    own = {path: memory.read(x) for path, x in found if not memory.is_constant(x)}
     outputs = {}
     for path, value in own.items():
         outputs[path] = f"out:{path}"
         tape.shapes[outputs[path]] = tape.shapes[value]
         tape.nodes.append(Node("elementwise", (value,), (outputs[path],)))
-    unknown = sorted({path for path, _ in free} - outputs.keys())
+    unknown = sorted({path for path, _ in free} - {path for path, _ in found})
     if unknown:
         raise ValueError(f"no output {unknown[0]!r}, only {', '.join(outputs)}")
-    needed = set(outputs.values())
+    needed = {*outputs.values(), *memory.seen}
     kept = []
     for node in reversed(tape.nodes):
         if needed.intersection(node.outputs):
             kept.append(node)
             needed.update(node.inputs)
+    known = needed.union(names[1])
     graph = Graph(
         nodes=tuple(kept[::-1]),
-        shapes={name: tape.shapes[name] for name in tape.shapes if name in needed},
+        shapes={name: shape for name, shape in tape.shapes.items() if name in known},
         weights=frozenset(needed.intersection(names[0])),
         inputs=names[1],
         outputs=tuple(outputs.values()),
         constants={name: even for name, even in tape.constants.items() if name in needed},
         free_outputs=frozenset(
-            (outputs[path], dim % len(tape.shapes[outputs[path]])) for path, dim in free
+            (outputs[path], dim % len(tape.shapes[outputs[path]]))
+            for path, dim in free
+            if path in outputs
         ),
     )
     return graph, tuple(outputs)

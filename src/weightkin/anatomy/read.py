@@ -19,14 +19,14 @@ from weightkin.anatomy.onnx.read import axes_by_graph, reach
 from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
+from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.anatomy.units import unit_axes
+from weightkin.anatomy.units import MAX_UNITS, unit_axes
 from weightkin.catalogue.config import part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
 NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
-MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -43,10 +43,11 @@ def read_anatomy(model: Model) -> Anatomy:
         return known
     held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
     networks, outside = split_networks(held)
-    read = {
-        prefix: _network(tensors, model.config, () if prefix == "" else outside)
-        for prefix, tensors in networks.items()
-    }
+    read = {}
+    for prefix, tensors in networks.items():
+        beside = () if prefix == "" else outside
+        by_names = _network(tensors, model.config, beside)
+        read[prefix] = better_anatomy(by_names, tensors, model.config, beside)
     found = _bounded(_by_graph(model, _joined(read, held)))
     empty = [name for name in model.tensors if name not in held]
     if not empty:

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Bools, Doubles
 from weightkin.evidence.guard import tie, whom_to_trust
-from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
-from weightkin.evidence.sample import Plan
+from weightkin.evidence.pairs import LOG10, Views
+from weightkin.evidence.plan import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
+from weightkin.evidence.windows import MAX_WINDOW, cut_windows, multiplied
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -157,16 +159,16 @@ class _Pieces:
 
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:
         views: Views = self.tester.read(axis, is_a=is_a)
-        columns = {place.role for place in axis.places if place.dim == 1}
+        columns = {p.role for p in axis.places if p.dim == 1 or (is_view(p) and p.dim > 0)}
         if window:
             groups = copied_runs(list(cut_windows(views, window)))
             self.copies[is_a, axis.stack, axis.block, axis.name] = groups
         for role, view in views.items():
             if role in columns and is_structured(view.T):
                 self.grouped[is_a].add(role)
-            size = window or len(view)
+            size, cell = window or len(view), 0 if window else axis.head_size
             self.rows[is_a, axis.stack, axis.block, axis.name, role] = [
-                narrow(view[at : at + size], window or axis.n_units, self.tester.rng(axis))
+                narrow(view[at : at + size], window or axis.n_units, self.tester.rng(axis), cell)
                 for at in range(0, len(view) - size + 1, size)
             ]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.sample import Plan
+from weightkin.evidence.plan import Plan
 from weightkin.evidence.stacks import MAX_PAIRINGS, Likeness, Names, other_pairings, restricted
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows, frames

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
+from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.roles import RoleKey, role_pieces
 from weightkin.arrays import Ints
 from weightkin.catalogue.config import PARTS, heads_of
@@ -20,7 +21,7 @@ from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
-from weightkin.sketch.restrict_anatomy import cut_anatomy
+from weightkin.sketch.restrict_anatomy import cut_anatomy, flat_start
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.stand_in import held_by
 from weightkin.sketch.token_views import take_views, tokens_of
@@ -133,8 +134,10 @@ def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Sample
         for place in axis.places:
             if place.index is not None:
                 stacked.add(place.tensor)
-            if axis.kind != "heads" and place.start:
-                starts.setdefault((place.tensor, place.dim), set()).add(place.start)
+            if axis.kind != "heads" and place.start and not place.role.startswith(BESIDE):
+                shape = model.tensors[place.tensor].shape
+                dim, start = flat_start(shape if place.index is None else shape[1:], place)
+                starts.setdefault((place.tensor, dim), set()).add(start)
     for piece in role_pieces(model.tensors, heads_of(model.config)).values():
         if start := piece.spans[0][0]:
             starts.setdefault((piece.tensor, piece.dim), set()).add(start)

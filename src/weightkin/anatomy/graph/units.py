@@ -50,7 +50,7 @@ def graph_axes(labels: Labels, shapes: Mapping[str, tuple[int, ...]]) -> list[Ax
         the largest.
     """
     spots = spots_of(labels)
-    found = [x for atom in sorted(spots) for x in _unit_labels(atom, labels, spots[atom])]
+    found = [x for atom in sorted(spots) for x in unit_labels(atom, labels, spots[atom])]
     taken = {x for label in found for x in label.atoms if len(label.atoms) > 1}
     found = [x for x in found if len(x.atoms) > 1 or not x.atoms & taken]
     large = sorted(range(len(found)), key=lambda i: -found[i].n_units)[:MAX_LABELS]
@@ -101,7 +101,7 @@ def _product(labels: Labels, factors: Iterable[Factor]) -> int:
     return math.prod(size_of(labels, factor) for factor in factors)
 
 
-def _unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLabel]:
+def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLabel]:
     """The label of one atom, together with what it may be relabelled within, where that fits."""
     own = labels.atoms[atom]
     ends = itertools.accumulate(own.cells)
