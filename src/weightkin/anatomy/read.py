@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from weightkin.anatomy.chains import chain_labels
@@ -41,15 +43,38 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         known: Anatomy = model.sketched.anatomy
         return known
-    held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
+    try:
+        text = json.dumps(model.config)
+    except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
+        by_names = _read.__wrapped__(_Headers((), "", model.tensors, model.config))
+    else:
+        headers = _Headers(tuple(model.tensors.items()), text, model.tensors, model.config)
+        by_names = _read(headers)
+    return _bounded(_by_graph(model, by_names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """All that an anatomy is read from; equal ones have equal anatomies."""
+
+    infos: tuple[tuple[str, TensorInfo], ...]
+    text: str
+    tensors: Mapping[str, TensorInfo] = field(compare=False)
+    config: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=8)  # one comparison asks again and again, and most models are alike
+def _read(headers: _Headers) -> Anatomy:
+    """The anatomy of a network or of several, by names, shapes and the config alone."""
+    held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
     networks, outside = split_networks(held)
     read = {}
     for prefix, tensors in networks.items():
         beside = () if prefix == "" else outside
-        by_names = _network(tensors, model.config, beside)
-        read[prefix] = better_anatomy(by_names, tensors, model.config, beside)
-    found = _bounded(_by_graph(model, _joined(read, held)))
-    empty = [name for name in model.tensors if name not in held]
+        by_names = _network(tensors, headers.config, beside)
+        read[prefix] = better_anatomy(by_names, tensors, headers.config, beside)
+    found = _joined(read, held)
+    empty = [name for name in headers.tensors if name not in held]
     if not empty:
         return found
     why = f"{len(empty)} without elements, first {quoted(empty[0])}"

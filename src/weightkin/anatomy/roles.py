@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from weightkin.anatomy.gains import norm_before
@@ -21,6 +22,7 @@ from weightkin.anatomy.stacks import Stacks, read_stacks
 from weightkin.formats.model import TensorInfo
 
 OUTSIDE = -1  # block of what is in none
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of named tensors
 _SEVERAL = ("norm", "head", "token", "scale", "attn.latent", "projector")  # are told by name too
 _LEAVES = {"gamma": "weight", "beta": "bias"}
 _WRITERS = ("attn.o", "mlp.down")  # the residual width is what they write
@@ -70,7 +72,7 @@ class _Seen:
 
 def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
     """Return the key of every tensor; no two are equal."""
-    return {seen.info.name: seen.key for seen in _all(tensors)}
+    return {seen.info.name: seen.key for seen in _all(_shapes(tensors))}
 
 
 def role_pieces(
@@ -82,7 +84,7 @@ def role_pieces(
     of each stack, as a config says, is needed where queries, keys and values of a head are fused.
     """
     found: dict[RoleKey, Piece] = {}
-    seen = list(_all(tensors))
+    seen = _all(_shapes(tensors))
     outs = {
         (x.key.stack, x.key.block, x.bound.group): size
         for x in seen
@@ -166,11 +168,16 @@ def _by_head(size: int, attention: _Attention) -> dict[str, tuple[tuple[int, int
     return {_PIECES[w]: tuple((at + a, at + b) for at in begins) for w, (a, b) in parts.items()}
 
 
-def _all(tensors: Mapping[str, TensorInfo]) -> list[_Seen]:
+def _shapes(tensors: Mapping[str, TensorInfo]) -> Shapes:
+    return tuple((name, info.shape) for name, info in tensors.items())
+
+
+@lru_cache(maxsize=8)  # one comparison asks for the same names three times and more
+def _all(shapes: Shapes) -> tuple[_Seen, ...]:
     """Every tensor with a key of its own."""
-    networks, outside = split_networks(tensors)
+    networks, outside = split_networks({n: TensorInfo(n, "F32", shape, 0) for n, shape in shapes})
     seen = [
-        replace(x, key=replace(x.key, stack=f"{prefix}{x.key.stack}"))
+        replace(x, key=replace(x.key, stack=f"{prefix}{x.key.stack}")) if prefix else x
         for prefix, own in networks.items()
         for x in _network(own)
     ]
@@ -178,7 +185,7 @@ def _all(tensors: Mapping[str, TensorInfo]) -> list[_Seen]:
     counts = Counter(x.key for x in seen)
     seen = [_longer(x, f"{x.key.role}:{x.rest}") if counts[x.key] > 1 else x for x in seen]
     counts = Counter(x.key for x in seen)
-    return [_longer(x, f":{x.info.name}") if counts[x.key] > 1 else x for x in seen]
+    return tuple(_longer(x, f":{x.info.name}") if counts[x.key] > 1 else x for x in seen)
 
 
 def _longer(seen: _Seen, role: str) -> _Seen:

@@ -86,7 +86,7 @@ class Storage(Protocol):
         """One for each file, equal only while the file is the same; empty where none is known."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same only where it is the very same open model
 class Model:
     """A read-only model: tensors in sorted name order, config (a hint, never trusted), storage.
 

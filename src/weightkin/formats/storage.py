@@ -94,13 +94,9 @@ class FileStorage:
     def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor, joined."""
         place = self.places[name]
-        n = math.prod(place.shape)
-        if any(not 0 <= start <= stop <= n for start, stop in runs):
-            raise IndexError(f"runs outside the {n} elements of {name!r}")
+        spans = bytes_of(place, name, runs)
         if place.strides:
             return place.file.gather(place, runs)
-        width, base = place.dtype.itemsize, place.offset
-        spans = [(base + start * width, base + stop * width) for start, stop in runs]
         return place.file.read(spans).view(place.dtype)
 
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
@@ -127,3 +123,18 @@ class FileStorage:
         """Those of the files, in their order."""
         found = tuple(file.stamp for file in self.files)
         return found if all(found) else ()
+
+
+def bytes_of(place: TensorLocation, name: str, runs: Spans) -> list[tuple[int, int]]:
+    """Bytes of a file that hold runs of a tensor stored without gaps.
+
+    Raises
+    ------
+    IndexError
+        A run is outside the tensor.
+    """
+    n = math.prod(place.shape)
+    if any(not 0 <= start <= stop <= n for start, stop in runs):
+        raise IndexError(f"runs outside the {n} elements of {name!r}")
+    width, base = place.dtype.itemsize, place.offset
+    return [(base + start * width, base + stop * width) for start, stop in runs]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, role_keys, role_pieces
+from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, Shapes, role_keys, role_pieces
 from weightkin.arrays import Ints
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
@@ -32,7 +32,6 @@ KNOWN = (  # what a part has from the whole
     *("key", "stored_name", "role", "stack", "block", "dtype", "packed"),
     *("rows", "columns", "n_run", "is_cut", "is_turned"),
 )
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 Pieces = Mapping[str, Mapping[RoleKey, Piece]]  # by the stored name of the tensor
 
 
@@ -251,7 +250,9 @@ def _keys(shapes: Shapes) -> Mapping[str, RoleKey]:
     keys = role_keys(infos)
     found, seen = {}, set()
     for name, (whole, number) in homes.items():
-        key = replace(keys[whole], role=f"{keys[whole].role}{number}")
+        key = keys[whole]
+        if number:
+            key = replace(key, role=f"{key.role}{number}")
         if str(key) in seen:
             key = RoleKey("", OUTSIDE, f":{name}")
         seen.add(str(key))
