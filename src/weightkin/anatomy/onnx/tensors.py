@@ -33,7 +33,7 @@ class Tensors:
         """A weight in the layout in which it is stored, or a constant."""
         b, shown = self.b, self.network.shown.get(stored.at)
         info = self.b.tensors.get(shown.name) if shown else None
-        if info is None or not _is_weight(info):
+        if info is None or not is_weight(info):
             if shown and not shown.name:  # scales move with the layer that they belong to
                 return b.table(stored.sizes, (True,) * len(stored.sizes))
             values = self.network.values(stored)
@@ -54,7 +54,7 @@ class Tensors:
         return value
 
 
-def _is_weight(info: TensorInfo) -> bool:
+def is_weight(info: TensorInfo) -> bool:
     """Whether a tensor may be one of weights: floats, or a matrix of codes."""
     is_code = info.dtype in CODES and len(info.shape) > 1
     return (info.dtype in FLOATS or is_code) and math.prod(info.shape) > 1
