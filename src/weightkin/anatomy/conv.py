@@ -19,6 +19,7 @@ from weightkin.anatomy.naming import natural
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
 from weightkin.formats.model import Problem, TensorInfo
+from weightkin.text import counted
 
 MAX_CONVOLUTIONS = 4096
 
@@ -108,7 +109,9 @@ def _check_normalisation(infos: Mapping[str, TensorInfo], convs: list[_Conv]) ->
     for name, info in infos.items():
         is_vector = len(info.shape) == 1 and info.shape[0] in channels and name.endswith(".weight")
         if is_vector and f"{name.removesuffix('.weight')}.running_mean" not in infos:
-            raise Refusal("wiring", f"{name}: a norm may act on groups of channels (GroupNorm)")
+            raise Refusal(
+                "norm-groups", f"{name}: a norm may act on groups of channels (GroupNorm)"
+            )
 
 
 def _check_wiring(convs: list[_Conv]) -> bool:
@@ -116,10 +119,7 @@ def _check_wiring(convs: list[_Conv]) -> bool:
     outs = {conv.channels[0] for conv in convs}
     for conv in convs[1:]:
         if conv.channels[1] not in outs:
-            raise Refusal(
-                "wiring",
-                f"{conv.module} reads {conv.channels[1]} channels: grouped convolution",
-            )
+            raise _unmatched(conv, outs)
     steps = [_CHAIN.fullmatch(conv.module) for conv in convs]
     if all(steps) and len({step["parent"] for step in steps if step}) == 1:
         for before, conv in zip(convs, convs[1:], strict=False):
@@ -138,6 +138,21 @@ def _check_wiring(convs: list[_Conv]) -> bool:
     return False
 
 
+def _unmatched(conv: _Conv, outs: set[int]) -> Refusal:
+    """Why a convolution may read as many channels as none puts out."""
+    n = conv.channels[1]
+    said = f"{conv.module} reads {counted(n, 'channel')}"
+    is_joined = n > min(outs) and any(n - other in outs for other in outs)
+    is_grouped = any(other % n == 0 for other in outs)
+    if n == 1:
+        return Refusal("grouped", f"{said}: a depthwise or grouped convolution")
+    if is_grouped and not is_joined:
+        return Refusal("grouped", f"{said}: a grouped convolution")
+    if is_joined and not is_grouped:
+        return Refusal("joined", f"{said}: outputs of several convolutions, one after the other")
+    return Refusal("wiring", f"{said}, which none puts out: the wiring of this layout is not known")
+
+
 def _check_unit(unit: str, members: list[_Conv]) -> None:
     """A residual unit: its chain fits, and its shortcut has weights where the width changes."""
     matches = [(c, next(filter(None, (g.fullmatch(c.module) for g in _RESIDUAL)))) for c in members]
@@ -147,10 +162,11 @@ def _check_unit(unit: str, members: list[_Conv]) -> None:
         raise Refusal("wiring", f"{unit} is not a residual unit")
     for before, conv in zip(chain, chain[1:], strict=False):
         if before.channels[0] != conv.channels[1]:
-            why = "grouped convolution" if before.channels[0] % conv.channels[1] == 0 else "unknown"
+            is_grouped = before.channels[0] % conv.channels[1] == 0
             raise Refusal(
-                "wiring",
-                f"{conv.module} does not read the channels of {before.module}: {why}",
+                "grouped" if is_grouped else "wiring",
+                f"{conv.module} does not read the channels of {before.module}:"
+                f" {'grouped convolution' if is_grouped else 'unknown'}",
             )
     ends = (chain[-1].channels[0], chain[0].channels[1])
     if any(conv.channels != ends for conv in shortcuts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,11 @@ from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
+from weightkin.anatomy.stored_names import stored_anatomy
+from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import unit_axes
-from weightkin.catalogue.config import part_of
+from weightkin.catalogue.config import config_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
@@ -36,12 +38,7 @@ def read_anatomy(model: Model) -> Anatomy:
         known: Anatomy = model.sketched.anatomy
         return known
     held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
-    networks, outside = split_networks(held)
-    read = {
-        prefix: _network(tensors, model.config, () if prefix == "" else outside)
-        for prefix, tensors in networks.items()
-    }
-    found = _bounded(_joined(read, held))
+    found = _bounded(_of_components(held, model.config))
     empty = [name for name in model.tensors if name not in held]
     if not empty:
         return found
@@ -51,6 +48,28 @@ def read_anatomy(model: Model) -> Anatomy:
         roles=(*found.roles, *((name, "other") for name in empty)),
         skipped=(*found.skipped, Problem("tensors", why, code="empty")),
     )
+
+
+def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:
+    """The parts of a model read one by one, under the names of the library, and joined."""
+    parts: list[tuple[str, Anatomy]] = []
+    known = components_of(held)
+    for component in known:
+        networks, outside = split_networks(component.tensors)
+        own = config_of(config, component.name)
+        read = [
+            (prefix, _network(tensors, own, () if prefix == "" else outside))
+            for prefix, tensors in networks.items()
+        ]
+        found = stored_anatomy(_joined(read, component.tensors), component)
+        taken = {name for label, x in parts for name, _ in _prefixed(x, label)}
+        is_taken = any(name in taken for name, _ in _prefixed(found, component.label))
+        parts.append((f"{component.name}." if is_taken else component.label, found))
+    return _joined(parts, held)
+
+
+def _prefixed(anatomy: Anatomy, prefix: str) -> Iterator[tuple[str, int]]:
+    return ((f"{prefix}{name}", n) for name, n in anatomy.stacks)
 
 
 def _network(
@@ -125,15 +144,15 @@ def _bounded(anatomy: Anatomy) -> Anatomy:
     return replace(anatomy, axes=axes, skipped=skipped)
 
 
-def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) -> Anatomy:
+def _joined(networks: Sequence[tuple[str, Anatomy]], tensors: Mapping[str, TensorInfo]) -> Anatomy:
     """One anatomy for all networks of a file: stacks carry the prefix of their network."""
-    if len(networks) == 1:
-        return next(iter(networks.values()))
+    if len(networks) == 1 and not networks[0][0]:
+        return networks[0][1]
     stacks: list[tuple[str, int]] = []
     axes: list[Axis] = []
     roles = dict.fromkeys(tensors, "other")
     skipped: list[Problem] = []
-    for prefix, found in networks.items():
+    for prefix, found in networks:
         stacks += [(f"{prefix}{name}", n) for name, n in found.stacks]
         axes += [
             replace(axis, stack=f"{prefix}{axis.stack}", labels=f"{prefix}{axis.labels}")
@@ -141,7 +160,7 @@ def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) 
         ]
         roles.update(found.roles)
         skipped += [replace(problem, what=f"{prefix}{problem.what}") for problem in found.skipped]
-    sized = sorted(networks.values(), key=lambda x: -sum(n for _, n in x.stacks))
+    sized = sorted((x for _, x in networks), key=lambda x: -sum(n for _, n in x.stacks))
     families = [name for found in sized for name in found.family.split("+") if name != "unknown"]
     return Anatomy(
         family="+".join(dict.fromkeys(families)) or "unknown",

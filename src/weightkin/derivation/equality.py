@@ -178,14 +178,18 @@ def _is_rounding(parent: Sketch, child: Sketch) -> bool:
         x = parent.tensors[name]
         if x.shape != y.shape:
             return False
-        formats = [f for f in FORMATS if f in y.lattice]
-        both = common(x, y)
-        p, c = both.values_a, both.values_b
-        is_equal = np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
-        if not is_equal:
+        if not is_cast(x, y):
             return False
-        n_told += tells(c, y.lattice)
+        n_told += tells(common(x, y).values_b, y.lattice)
     return n_told > 0
+
+
+def is_cast(x: SketchedTensor, y: SketchedTensor) -> bool:
+    """Whether the common sample of y is that of x, or that rounded to a format of y."""
+    both = common(x, y)
+    p, c = both.values_a, both.values_b
+    formats = [f for f in FORMATS if f in y.lattice]
+    return np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
 
 
 def equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:

@@ -24,6 +24,7 @@ REASONS: Mapping[str, Names] = {
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("grouped", "joined", "norm-groups", "fused"), ("error",)),
     **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
     # other reasons
     "is-sketch": (),

@@ -10,6 +10,7 @@ from weightkin.notebooks import InNotebooks, InOneLine
 from weightkin.records.accounting import Accounting, Challenge, Extent, ViewAgreement
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
+from weightkin.records.components import ComponentRelation
 from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind, equal_kinds
 from weightkin.records.notes import Clue, Skipped
@@ -194,6 +195,7 @@ class Summary(InOneLine):
     margin: float | None = None
     reason: Skipped | None = None
     alpha: float = 0.0  # the level of the comparison
+    components: tuple[ComponentRelation, ...] = ()
     looked_at: Looked = ""  # by a registry
 
     @property
@@ -235,6 +237,7 @@ class Comparison(InNotebooks):
     extent: Extent | None = None
     challenge: Challenge | None = None
     token_views: ViewAgreement | None = None  # of two sketches
+    components: tuple[ComponentRelation, ...] = ()  # of diffusion models
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""
@@ -270,6 +273,7 @@ class Comparison(InNotebooks):
             margin=None if x is None else x.margin,
             reason=self.skipped[0] if self.verdict == "not-testable" and self.skipped else None,
             alpha=self.alpha,
+            components=self.components,
         )
 
     @property

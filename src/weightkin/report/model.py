@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from weightkin.anatomy.side import Side
+from weightkin.anatomy.translate import model_components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
 from weightkin.records import Skipped
 from weightkin.records.accounting import FileBytes, Ledger
 from weightkin.records.built import built
+from weightkin.records.components import ModelComponent
 from weightkin.records.form import from_text, to_text
+from weightkin.report.components import model_components
 from weightkin.report.reasons import REASON_WORDS, in_words, why
 from weightkin.report.terminal import file_size, printable
 from weightkin.text import counted
@@ -55,6 +58,7 @@ class ModelRecord:
     bytes_read: int
     n_bytes: int = 0  # of all tensors, as they are stored
     ledger: Ledger | None = None
+    components: tuple[ModelComponent, ...] = ()  # of a diffusion model
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
@@ -108,6 +112,7 @@ def model_record(
         bytes_read=model.bytes_read,
         n_bytes=model.n_bytes,
         ledger=ledger,
+        components=tuple(model_components_of(model.tensors)),
     )
 
 
@@ -127,6 +132,7 @@ def model_lines(record: ModelRecord) -> list[str]:
         f"  tensors  {len(record.tensors)}, {n_values:,} values{size}"
         f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
         f"  blocks   {stacks}",
+        *model_components(record.components),
         *(_ledger_lines(record.ledger) if record.ledger else ()),
         "",
     ]
