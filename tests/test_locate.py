@@ -333,3 +333,70 @@ def test_large_matrices_are_mapped_from_few_rows():
     for m in maps.values():
         assert set(m.scale) == {"mlp.down" if m.axis == "units" else "attn.o"}
         assert m.units_a == m.units_b == tuple(range(m.n_units_a))
+
+
+def _under(prefix, arrays):
+    return {prefix + name: x for name, x in arrays.items()}
+
+
+@pytest.mark.parametrize(
+    ("here", "copy", "decoy"),
+    [
+        ("", "main.", "a_decoy."),  # the copy stands behind a decoy
+        ("", "teacher.", ""),  # beside a network under its own name
+        ("model.", "ema.", "model."),
+    ],
+)
+def test_a_stack_under_another_name_is_found_by_what_it_holds(rng, here, copy, decoy):
+    a, other = models.base(rng), models.base(rng)
+    b = _under(copy, models.child(models.keep_blocks(a, [0, 1, 3]), rng))
+    b |= _under(decoy, other)
+    for is_turned in (False, True):
+        pair = (_model(_under(here, a)), _model(b))
+        record = locate(*pair[:: -1 if is_turned else 1])
+        pairs = {(x.block_a, x.block_b) for x in record.matched}
+        if is_turned:
+            pairs = {(y, x) for x, y in pairs}
+        assert {(_number(x), _number(y)) for x, y in pairs} == {(0, 0), (1, 1), (3, 2)}
+        assert all(y.startswith(copy) for _, y in pairs)
+        assert record.log10_pvalue < -20
+        assert {m.block_b for m in record.unit_maps} == {x.block_b for x in record.matched}
+        assert any(r.log10_pvalue < -8 for r in record.residual)
+        assert Location.from_json(record.to_json()) == record
+    lines = map_words(record)
+    assert any("(in b: " in line and "inserted" in line for line in lines)
+
+
+def test_two_networks_whose_names_were_swapped_are_found(rng):
+    one, other = models.base(rng), models.base(rng)
+    swapped = _under("y.", models.child(one, rng)) | _under("x.", models.child(other, rng))
+    record = locate(_model(_under("x.", one) | _under("y.", other)), _model(swapped))
+    assert {(x.block_a, x.block_b) for x in record.matched} == {
+        (f"{p}.decoder.{i}", f"{q}.decoder.{i}") for p, q in ("xy", "yx") for i in range(4)
+    }
+    assert "blocks of x.decoder (in b: y.decoder): 0-3 kept" in map_words(record)
+
+
+def test_other_stacks_are_paid_for_and_unrelated_ones_show_nothing(rng):
+    a, other = models.base(rng), models.base(rng)
+    child = models.child(a, rng)
+    alone = locate(_model(a), _model(child))
+    beside = locate(_model(a), _model(child | _under("teacher.", other)))
+    assert beside.n_hypotheses == 2 * alone.n_hypotheses
+    assert 0 < beside.log10_pvalue - alone.log10_pvalue < 0.5  # twice as many, and no more
+    assert {x.block_b.rsplit(".", 1)[0] for x in beside.matched} == {"decoder"}
+    nothing = locate(_model(models.base(rng)), _model(child | _under("teacher.", other)))
+    assert nothing.log10_pvalue == 0.0
+    assert not nothing.layers
+
+
+def test_pairs_of_stacks_that_are_left_out_count_as_nothing_found(rng):
+    a, many = models.base(rng), {}
+    for k in range(40):
+        many |= _under(f"n{k:02}.", models.keep_blocks(models.base(rng), [0]))
+    two = _under("x.", a) | _under("y.", models.base(rng))
+    record = locate(_model(two), _model(many | _under("zz.", models.child(a, rng))))
+    assert {(x.block_a, x.block_b) for x in record.matched} == {
+        (f"x.decoder.{i}", f"zz.decoder.{i}") for i in range(4)
+    }
+    assert "most-pairings" in {s.code for s in record.skipped}

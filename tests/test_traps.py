@@ -17,7 +17,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.ladder import LADDER, total_log10
 from weightkin.evidence.pairs import pair_evidence
-from weightkin.evidence.sample import Plan
+from weightkin.evidence.plan import Plan
 from weightkin.evidence.stage import PairTester, Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames

@@ -14,7 +14,8 @@ from benchmarks.lib.tables import markdown, most_by_chance
 from weightkin.anatomy import Axis, AxisKind, read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence.pairs import Views, pair_evidence
-from weightkin.evidence.sample import Plan, make_plan, read_views
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import make_plan, read_views
 from weightkin.formats import open_model
 from weightkin.stats.coincidences import coincidences_log10_sf
 from weightkin.stats.matching import centred

@@ -164,7 +164,6 @@ def test_the_places_include_the_batch_norm_that_follows():
     ("net", "reason"),
     [
         (lambda: ResNet(groups=2), "grouped convolution"),
-        (lambda: ResNet(shortcut=False), "without a shortcut"),
         (
             lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 8, 3)),
             "groups",
@@ -186,11 +185,41 @@ def test_the_output_of_a_fully_convolutional_net_is_no_axis():
     assert "output of the network" in why(anatomy)
 
 
-def test_transposed_convolutions_of_changing_width_are_refused():
-    net = nn.Sequential(
-        nn.ConvTranspose2d(9, 8, 3), nn.ConvTranspose2d(8, 4, 3), nn.Conv2d(4, 3, 1)
-    )
-    assert read(net).axes == ()
+class Separable(nn.Module):
+    """Expansion, one kernel a channel, projection, as in MobileNet; groups of four elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        sizes = [(8, 24, 1, 1), (24, 24, 3, 24), (24, 8, 1, 1), (8, 20, 1, 1), (20, 20, 3, 4)]
+        self.body = nn.Sequential()
+        for i, (n_in, n, k, groups) in enumerate(sizes):
+            unit = nn.Sequential(nn.Conv2d(n_in, n, k, groups=groups), nn.BatchNorm2d(n), nn.ReLU())
+            self.body.add_module(f"x{i}", unit)
+        self.last = nn.Linear(20, 5)
+
+    def forward(self, x):
+        x = self.body(self.stem(x))
+        return self.last(x.mean((2, 3)))
+
+
+def test_channels_that_leave_no_other_reading_are_axes_where_the_wiring_is_not_known(rng):
+    net = warmed(Separable())
+    axes = read(net).axes
+    assert [(axis.name, axis.n_units) for axis in axes] == [("stem.0", 8), ("units", 24)]
+    assert axes[0].labels == "channels"  # what it shares with others is not known
+    before, order = arrays_of(net), rng.permutation(24)
+    arrays = dict(before)
+    for name, x in before.items():
+        if name.startswith(("body.x0", "body.x1")) and x.shape[:1] == (24,):
+            arrays[name] = x[order]
+    arrays["body.x2.0.weight"] = before["body.x2.0.weight"][:, order]
+    assert np.abs(run(net, arrays) - run(net, before)).max() < 1e-4
+
+
+def test_padded_shortcuts_leave_only_what_no_sum_holds():
+    axes = read(ResNet(shortcut=False)).axes
+    assert [axis.name for axis in axes] == ["conv1", "layer2.0.conv1"]
 
 
 def test_kernels_without_size_give_no_axis():

@@ -36,7 +36,29 @@ def test_a_network_that_is_most_of_a_file_joins_it(rng):
     student, teacher = models.base(rng), models.base(rng)
     both = {f"teacher.{k}": v for k, v in teacher.items()} | student
     graph = family_graph([named("teacher", teacher), named("both", both)])
-    assert any({"teacher", "both"} <= set(x) for x in graph.components)
+    (edge,) = graph.edges
+    assert (edge.parent, edge.child, edge.kind) == ("teacher", "both", "part")
+    assert edge.direction == "undetermined"
+    assert len(graph.nodes) == 2
+
+
+def test_a_family_and_files_that_hold_a_member_of_it_are_one_tree(rng):
+    base, other = models.base(rng), models.base(rng)
+    tuned = [models.child(base, rng) for _ in range(2)]
+    beside = {f"x.{k}": v for k, v in base.items()} | {f"y.{k}": v for k, v in other.items()}
+    further = {f"x.{k}": v for k, v in models.child(base, rng).items()}
+    further |= {f"y.{k}": v for k, v in models.child(other, rng).items()}
+    members = {"base": base, "one": tuned[0], "two": tuned[1]}
+    alone = family_graph([named(*x) for x in members.items()])
+    members |= {"beside": beside, "further": further}
+    graph = family_graph([named(*x) for x in members.items()])
+    assert [sorted(x) for x in graph.components] == [sorted(members)]
+    found = {frozenset((e.parent, e.child)): e.kind for e in graph.edges}
+    assert found[frozenset(("base", "beside"))] == "part"
+    assert "unknown" not in found.values()
+    assert {k: v for k, v in found.items() if k <= {"base", "one", "two"}} == {
+        frozenset((e.parent, e.child)): e.kind for e in alone.edges
+    }
 
 
 def test_an_average_of_weights_beside_the_moments_of_an_optimiser_joins_its_file(rng):

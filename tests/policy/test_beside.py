@@ -74,6 +74,24 @@ def test_sharing_only_what_the_policy_calls_common_is_a_note(tmp_path):
     assert check(candidate, gone).outcome == "hit"
 
 
+def test_a_part_of_a_common_model_is_common_by_its_values_alone(tmp_path):
+    """The text encoder of a published pair of towers, in half precision and under another name."""
+    text, vision = arrays_of(3), arrays_of(4)
+    towers = {f"text.{k}": x for k, x in text.items()}
+    towers |= {f"vision.{k}": x for k, x in vision.items()}
+    common = write(tmp_path / "towers", towers)
+    forbidden = write(tmp_path / "bad", {**arrays_of(1), **{f"t.{k}": x for k, x in text.items()}})
+    half = {f"cond.{k}": x.astype(np.float16) for k, x in text.items()}
+    policy = Policy(forbidden_ancestors=(str(forbidden),), commons=(str(common),))
+    record = check(write(tmp_path / "good", {**arrays_of(2), **half}), policy)
+    assert [(x.code, x.level) for x in record.findings] == [("commons", "warning")]
+    other = {f"text.{k}": x.astype(np.float16) for k, x in arrays_of(5).items()}
+    named = write(tmp_path / "named", {**arrays_of(2), **other})
+    trained = write(tmp_path / "bad2", {**arrays_of(1), **other})
+    policy = Policy(forbidden_ancestors=(str(trained),), commons=(str(common),))
+    assert check(named, policy).outcome == "hit"  # names do not make it common
+
+
 @pytest.mark.parametrize(("kind", "hide", "code"), HIDDEN)
 def test_hidden_bytes_never_pass(tmp_path, kind, hide, code):
     path = made(kind, tmp_path / f"m.{kind}")

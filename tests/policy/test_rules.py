@@ -11,7 +11,8 @@ from weightkin.formats.declared import Declared
 from weightkin.policy.known import Evidence, Known, placed
 from weightkin.policy.naming import Unknown
 from weightkin.policy.reach import LEAST_BYTES, LEAST_TESTED, Unreached
-from weightkin.policy.rules import STRICTNESS, RuleContext
+from weightkin.policy.reading import STRICTNESS
+from weightkin.policy.rules import RuleContext
 from weightkin.records import left_out, unread
 from weightkin.records.checking import RULES, Ancestor, fingerprint
 from weightkin.records.comparison import Summary

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import UnreadableModel, UsageError, WeightkinError
-from weightkin.evidence.sample import Plan, read_views
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import read_views
 from weightkin.formats import digest, model_from_arrays
 from weightkin.sketch import (
     Scheme,

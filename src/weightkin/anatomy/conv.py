@@ -4,7 +4,9 @@ Only layouts whose wiring the names make certain are read: residual nets as torc
 and transformers write them, and plain chains (``features.N``, ``convN``). In residual nets channels
 of different convolutions may be tied by addition, so all convolutions with c channels share the
 labels ``channels-c``. Grouped convolutions, normalisation in groups, and shortcuts without weights
-between different widths break S_c and refuse the whole net.
+between different widths break S_c and refuse the whole net, but for convolutions that stand between
+their neighbours so that no other reading is left: what they have in common is not known, so they
+all share their labels.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from weightkin.formats.model import Problem, TensorInfo
 from weightkin.text import counted
 
 MAX_CONVOLUTIONS = 4096
+MIN_CHANNELS = 8
+N_COLOURS = 3
+_ATTENTION = re.compile(r"att|(?:^|[._])(?:q|k|v|qk|kv|qkv|to_[qkv])(?:$|[._])|query|key|value")
 
 # (module that the shortcut and the chain belong to, step of the chain); an empty step is a shortcut
 _RESIDUAL = (
@@ -70,6 +75,9 @@ def conv_axes(tensors: Iterable[TensorInfo]) -> Found:
         is_plain = _check_wiring(convs)
     except Refusal as reason:
         found.skipped.append(reason.of("channels of convolutions"))
+        certain = _certain(convs, infos) if reason.code == "wiring" else []
+        found.axes += [_widening(block, conv) for block, conv in enumerate(certain)]
+        found.stacks += [("conv", len(certain))] if certain else []
         return found
     found.stacks.append(("conv", len(convs)))
     for block, conv in enumerate(convs):
@@ -85,6 +93,60 @@ def conv_axes(tensors: Iterable[TensorInfo]) -> Found:
             found.axes.append(_axis(block, conv, infos, is_plain=is_plain, after=after))
     found.roles.update((p.tensor, p.role) for x in found.axes for p in x.places if p.dim == 0)
     return found
+
+
+def _certain(convs: list[_Conv], infos: Mapping[str, TensorInfo]) -> list[_Conv]:
+    """Convolutions that read all channels of the one before, and are read by the one behind.
+
+    They have more channels than they read: so none of these can be one of theirs, as in a residual
+    sum. A batch norm of their own follows, so they are no output. Numbers of channels that some
+    grouped convolution may read are left out.
+    """
+    outs = {conv.channels[0] for conv in convs}
+    stems = [conv for conv in convs if conv.channels[1] == N_COLOURS]
+    grouped = {x.channels[1] for x in convs if x.channels[1] > 1 and x.channels[1] not in outs}
+    grouped -= {N_COLOURS} if len(stems) == 1 else set()
+    unknown, norms = _unknown_norms(convs, infos), _norms(infos)
+    found = []
+    for before, conv, after in zip([None, *convs], convs, [*convs[1:], None], strict=False):
+        n, n_in = conv.channels
+        is_fed = before is not None and before.channels[0] == n_in
+        is_stem = len(stems) == 1 and conv is stems[0]
+        readers = convs if is_stem else [after] if after else []
+        is_read = any(x.channels in ((x.channels[0], n), (n, 1)) for x in readers)
+        is_free = n not in unknown and not any(n % size == 0 for size in grouped)
+        is_widening = (is_fed or is_stem) and is_read and n_in < n and n >= MIN_CHANNELS
+        if is_widening and is_free and _has_norm(conv, norms):
+            found.append(conv)
+    return [conv for conv in found if not _ATTENTION.search(conv.module)]
+
+
+def _norms(infos: Mapping[str, TensorInfo]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Batch norms by the module that they stand in, and their last name; with their shapes."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, info in infos.items():
+        if name.endswith(".running_mean"):
+            above, _, last = name.removesuffix(".running_mean").rpartition(".")
+            found.setdefault(above, {})[last] = info.shape
+    return found
+
+
+def _has_norm(conv: _Conv, norms: Mapping[str, Mapping[str, tuple[int, ...]]]) -> bool:
+    """Whether a batch norm beside a convolution, behind it if they are numbered, has its size."""
+    parent, _, step = conv.module.rpartition(".")
+    own = norms.get(parent, {})
+    if not step.isdecimal():
+        return (conv.channels[0],) in own.values()
+    behind = [x for x in own if x.isdecimal() and natural(x) > natural(step)]
+    return bool(behind) and own[min(behind, key=natural)] == (conv.channels[0],)
+
+
+def _widening(block: int, conv: _Conv) -> Axis:
+    """Channels of which nobody knows with which others they are tied: one label for all."""
+    n = conv.channels[0]
+    place = Place(conv.info.name, 0, 0, n, "conv")
+    labels = "channels"
+    return Axis(conv.module, "units", "conv", block, n, f"S_{n}", labels, (place,))
 
 
 def _convolutions(infos: Mapping[str, TensorInfo]) -> list[_Conv]:
@@ -105,13 +167,21 @@ def _unit(name: str) -> str:
 
 def _check_normalisation(infos: Mapping[str, TensorInfo], convs: list[_Conv]) -> None:
     """Refuse norms without running statistics: they may act on groups of channels."""
+    for name in _unknown_norms(convs, infos).values():
+        raise Refusal("norm-groups", f"{name}: a norm may act on groups of channels (GroupNorm)")
+
+
+def _unknown_norms(convs: list[_Conv], infos: Mapping[str, TensorInfo]) -> dict[int, str]:
+    """Numbers of channels of which a norm has no running statistics, and its name."""
     channels = {conv.channels[0] for conv in convs}
-    for name, info in infos.items():
-        is_vector = len(info.shape) == 1 and info.shape[0] in channels and name.endswith(".weight")
-        if is_vector and f"{name.removesuffix('.weight')}.running_mean" not in infos:
-            raise Refusal(
-                "norm-groups", f"{name}: a norm may act on groups of channels (GroupNorm)"
-            )
+    return {
+        info.shape[0]: name
+        for name, info in reversed(list(infos.items()))
+        if len(info.shape) == 1
+        and info.shape[0] in channels
+        and name.endswith(".weight")
+        and f"{name.removesuffix('.weight')}.running_mean" not in infos
+    }
 
 
 def _check_wiring(convs: list[_Conv]) -> bool:

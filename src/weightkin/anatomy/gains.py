@@ -15,7 +15,7 @@ from weightkin.catalogue.config import language_model_type
 from weightkin.formats.model import Model
 
 GAINS = ("weight", "gamma")  # what the gains of a norm are called
-_OTHER_TOWERS = frozenset({"vision", "audio"})
+OTHER_TOWERS = frozenset({"vision", "audio"})
 
 
 def gain_before(model: Model, stack: str, place: Place) -> Floats:
@@ -103,13 +103,13 @@ def last_gain(model: Model, stack: str, norms: Iterator[str], width: int) -> Flo
 
 def _stretched(model: Model, stack: str, tensor: str, *, is_last: bool = False) -> Floats:
     gain = model.rows(tensor)
-    offset = 0.0 if stack in _OTHER_TOWERS else _offset(model.config, is_last=is_last)
+    offset = 0.0 if stack in OTHER_TOWERS else added_gain(model.config, is_last=is_last)
     if not offset and not gain.any():  # a gain of zero would let nothing through
         offset = 1.0
     return np.asarray(gain + offset, dtype=np.float32)
 
 
-def _offset(config: Mapping[str, Any], *, is_last: bool) -> float:
+def added_gain(config: Mapping[str, Any], *, is_last: bool) -> float:
     """What is added to stored gains: the weights do not show it, the model type does.
 
     A config that is wrong about it costs power, never validity: a gain acts alike on all units.

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
+from weightkin.anatomy.chains import chain_labels
 from weightkin.anatomy.conv import conv_axes
+from weightkin.anatomy.graph.axes import carriers_from, label_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
+from weightkin.anatomy.onnx.read import axes_by_graph, reach
+from weightkin.anatomy.recurrent import recurrent_labels
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.stored_names import stored_anatomy
+from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.anatomy.units import unit_axes
+from weightkin.anatomy.units import MAX_UNITS, unit_axes
 from weightkin.catalogue.config import config_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
-MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
+NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -37,9 +45,32 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         known: Anatomy = model.sketched.anatomy
         return known
-    held = {name: info for name, info in model.tensors.items() if 0 not in info.shape}
-    found = _bounded(_of_components(held, model.config))
-    empty = [name for name in model.tensors if name not in held]
+    try:
+        text = json.dumps(model.config)
+    except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
+        by_names = _read.__wrapped__(_Headers((), "", model.tensors, model.config))
+    else:
+        headers = _Headers(tuple(model.tensors.items()), text, model.tensors, model.config)
+        by_names = _read(headers)
+    return _bounded(_by_graph(model, by_names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """All that an anatomy is read from; equal ones have equal anatomies."""
+
+    infos: tuple[tuple[str, TensorInfo], ...]
+    text: str
+    tensors: Mapping[str, TensorInfo] = field(compare=False)
+    config: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=8)  # one comparison asks again and again, and most models are alike
+def _read(headers: _Headers) -> Anatomy:
+    """The anatomy of a network or of several, by names, shapes and the config alone."""
+    held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
+    found = _of_components(held, headers.config)
+    empty = [name for name in headers.tensors if name not in held]
     if not empty:
         return found
     why = f"{len(empty)} without elements, first {quoted(empty[0])}"
@@ -53,14 +84,14 @@ def read_anatomy(model: Model) -> Anatomy:
 def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:
     """The parts of a model read one by one, under the names of the library, and joined."""
     parts: list[tuple[str, Anatomy]] = []
-    known = components_of(held)
-    for component in known:
+    for component in components_of(held):
         networks, outside = split_networks(component.tensors)
         own = config_of(config, component.name)
-        read = [
-            (prefix, _network(tensors, own, () if prefix == "" else outside))
-            for prefix, tensors in networks.items()
-        ]
+        read = []
+        for prefix, tensors in networks.items():
+            beside = () if prefix == "" else outside
+            by_names = _network(tensors, own, beside)
+            read.append((prefix, better_anatomy(by_names, tensors, own, beside)))
         found = stored_anatomy(_joined(read, component.tensors), component)
         taken = {name for label, x in parts for name, _ in _prefixed(x, label)}
         is_taken = any(name in taken for name, _ in _prefixed(found, component.label))
@@ -70,6 +101,23 @@ def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) ->
 
 def _prefixed(anatomy: Anatomy, prefix: str) -> Iterator[tuple[str, int]]:
     return ((f"{prefix}{name}", n) for name, n in anatomy.stacks)
+
+
+def _by_graph(model: Model, found: Anatomy) -> Anatomy:
+    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
+    known = reach(model, found.axes)
+    if model.network is None or known >= NEARLY * n_parameters:
+        return found
+    axes = axes_by_graph(model)
+    if known >= NEARLY * reach(model, axes):
+        return found
+    return Anatomy(
+        family=found.family,
+        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        axes=tuple(axes),
+        roles=found.roles,
+    )
 
 
 def _network(
@@ -102,8 +150,11 @@ def _network(
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-    notes.problems += convolutions.skipped
-    if not readings and not convolutions.axes:  # beside known axes, no further ones are no news
+    plain = _plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
+    axes += plain
+    counts += Counter(axis.stack for axis in plain).items()
+    notes.problems += convolutions.skipped if not plain else []
+    if not readings and not convolutions.axes and not plain:  # beside known axes they are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
     if n_wide := sum(axis.n_units > MAX_UNITS for axis in axes):
@@ -123,6 +174,23 @@ def _network(
         roles=tuple(roles.items()),
         skipped=tuple(skipped),
     )
+
+
+def _plain_axes(
+    tensors: Mapping[str, TensorInfo], known: Iterable[Axis], taken: set[str]
+) -> list[Axis]:
+    """Axes of recurrent cells and plain chains among tensors that no other axis holds."""
+    held = {place.tensor for axis in known for place in axis.places}
+    rest = {name: info for name, info in tensors.items() if name not in held}
+    cells = recurrent_labels(rest)
+    held = {place.tensor for label in cells for place in label.places}
+    labels = [
+        *cells,
+        *chain_labels({name: info for name, info in rest.items() if name not in held}),
+    ]
+    labels = [x for x in labels if x.stack not in taken]
+    shapes = {name: info.shape for name, info in rest.items()}
+    return label_axes(labels, carriers_from(labels, shapes), shapes)
 
 
 def _bounded(anatomy: Anatomy) -> Anatomy:

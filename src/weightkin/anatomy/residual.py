@@ -27,14 +27,15 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
     for reading in readings:
         for root in reading.stack.roots:
             owners.setdefault(root, []).append(reading)
+    entries = {root: {id(r.entry): r.entry for r in rs} for root, rs in owners.items()}
     infos = list(top)
     for info in infos:
         root = _longest_root(info.name, owners)
         rest = info.name[len(root) :]
-        owning = owners.get(root, ())
-        entries = {id(r.entry): r.entry for r in owning}  # thousands of stacks may share one
-        bound = {key: bind(entry, rest, info, "top") for key, entry in entries.items()}
-        found = [(r, b) for r in owning if (b := bound[id(r.entry)])]
+        own = entries.get(root, {})  # many stacks may share one
+        bound = {key: b for key, entry in own.items() if (b := bind(entry, rest, info, "top"))}
+        owning = owners.get(root, ()) if bound else ()
+        found = [(r, bound[id(r.entry)]) for r in owning if id(r.entry) in bound]
         fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
         if fitting and len({_stream(r) for r, _ in fitting}) == 1:
             fitting[0][0].top.append(fitting[0][1])

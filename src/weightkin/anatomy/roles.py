@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from weightkin.anatomy.fused import Attention, runs_of
@@ -24,6 +25,7 @@ from weightkin.anatomy.translate import Home, components_of
 from weightkin.formats.model import TensorInfo
 
 OUTSIDE = -1  # block of what is in none
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of named tensors
 _SEVERAL = ("norm", "head", "token", "scale", "attn.latent", "projector")  # are told by name too
 _DIGITS = re.compile(r"[0-9]+")
 _LEAVES = {"gamma": "weight", "beta": "bias"}
@@ -75,10 +77,12 @@ class _Seen:
 def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
     """Return the key of every tensor; no two are equal."""
     found: dict[str, list[RoleKey]] = {}
-    for seen in _all(tensors):
+    for seen in _all(_shapes(tensors)):
         found.setdefault(seen.home.tensor, []).append(seen.key)
-    return {name: found[name][0] if len(found[name]) == 1 else _joined(found[name], name)
-            for name in tensors}  # fmt: skip
+    return {
+        name: found[name][0] if len(found[name]) == 1 else _joined(found[name], name)
+        for name in tensors
+    }
 
 
 def _joined(keys: Sequence[RoleKey], name: str) -> RoleKey:
@@ -95,7 +99,7 @@ def role_pieces(
     of each stack, as a config says, is needed where queries, keys and values of a head are fused.
     """
     found: dict[RoleKey, Piece] = {}
-    seen = list(_all(tensors))
+    seen = _all(_shapes(tensors))
     outs = {
         (x.key.stack, x.key.block, x.bound.group): size
         for x in seen
@@ -151,29 +155,33 @@ def _is_turned(role: str, dims: Sequence[str]) -> bool:
     return dims[1 if role in _WRITERS else 0] == "d"
 
 
-def _all(tensors: Mapping[str, TensorInfo]) -> list[_Seen]:
+def _shapes(tensors: Mapping[str, TensorInfo]) -> Shapes:
+    return tuple((name, info.shape) for name, info in tensors.items())
+
+
+@lru_cache(maxsize=8)  # one comparison asks for the same names three times and more
+def _all(shapes: Shapes) -> tuple[_Seen, ...]:
     """Every tensor with a key of its own."""
     seen: list[_Seen] = []
-    for component in components_of(tensors):
+    for component in components_of({n: TensorInfo(n, "F32", shape, 0) for n, shape in shapes}):
         networks, outside = split_networks(component.tensors)
         own = [
-            replace(x, key=replace(x.key, stack=f"{component.label}{prefix}{x.key.stack}"))
+            replace(x, key=replace(x.key, stack=f"{head}{x.key.stack}")) if head else x
             for prefix, those in networks.items()
+            for head in (f"{component.label}{prefix}",)
             for x in _network(those)
         ]
         own += [_left(component.label, OUTSIDE, info.name, info) for info in outside]
         seen += [replace(x, home=component.homes[x.info.name]) for x in own]
-    seen = _told_apart(seen, [f"{x.key.role}:{x.rest}" for x in seen])
-    seen = _told_apart(seen, [f":{x.info.name}" for x in seen])
-    return _told_apart(seen, [f":{x.home.tensor}:{x.info.name}" for x in seen])
+    seen = _told_apart(seen, lambda x: f"{x.key.role}:{x.rest}")
+    seen = _told_apart(seen, lambda x: f":{x.info.name}")
+    return tuple(_told_apart(seen, lambda x: f":{x.home.tensor}:{x.info.name}"))
 
 
-def _told_apart(seen: Sequence[_Seen], roles: Sequence[str]) -> list[_Seen]:
-    """Give those of one key the roles that are listed for them."""
+def _told_apart(seen: Sequence[_Seen], role: Callable[[_Seen], str]) -> list[_Seen]:
+    """Give those that share a key another role."""
     counts = Counter(x.key for x in seen)
-    return [
-        _longer(x, role) if counts[x.key] > 1 else x for x, role in zip(seen, roles, strict=True)
-    ]
+    return [_longer(x, role(x)) if counts[x.key] > 1 else x for x in seen]
 
 
 def _longer(seen: _Seen, role: str) -> _Seen:

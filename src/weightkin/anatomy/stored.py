@@ -86,6 +86,7 @@ def _axis(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Axis:
             and -1 <= block < MAX_BLOCKS
             and 0 < n_units <= MAX_UNITS
             and (1 if kind == "vo" else 0) <= head_size <= n_units
+            and (kind != "units" or head_size == 0 or n_units % head_size == 0)
         ):
             pass
         case _:
@@ -94,7 +95,7 @@ def _axis(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Axis:
     cut = tuple(_place(where, place, tensors) for place in places)
     for place in cut:
         is_cut_head = axis_kind == "vo" and place.dim == 1 and place.size % head_size
-        if place.size > n_units or is_cut_head:
+        if place.size // place.inner > n_units or is_cut_head:
             raise _malformed(where, f"a place of {place.size} units on an axis of {n_units}")
     return Axis(name, axis_kind, stack, block, n_units, group, labels, cut, head_size, is_gated)
 
@@ -109,6 +110,7 @@ def _place(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Place:
             "role": str(role),
             "repeat": 1,
             "index": None,
+            **more,
         } if tensor in tensors and start >= 0 and size > 0:
             pass
         case _:
@@ -116,7 +118,10 @@ def _place(where: str, item: Any, tensors: Mapping[str, TensorInfo]) -> Place:
     shape = tensors[tensor].shape
     if len(shape) != 2 or start + size > shape[dim] or not math.prod(shape):
         raise _malformed(where, f"a place outside tensor {quoted(tensor)}")
-    return Place(tensor, int(dim), start, size, role)
+    match more.get("outer", 1), more.get("inner", 1):  # a sketch of 0.1.0 has neither
+        case 1, int(inner) if 0 < inner <= size and size % inner == 0:
+            return Place(tensor, int(dim), start, size, role, inner=inner)
+    raise _malformed(where, "a place of parts of units")
 
 
 def _stack(where: str, item: Any) -> tuple[str, int]:

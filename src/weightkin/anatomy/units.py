@@ -9,6 +9,7 @@ from weightkin.anatomy.naming import Bound, Reading, is_scale
 from weightkin.anatomy.types import Axis, Place
 from weightkin.formats.model import Problem, TensorInfo
 
+MAX_UNITS = 1 << 17  # of an axis: a few hundred units are compared with all of another
 MAX_EXPERTS = 1 << 16
 MAX_STRANGERS = 64
 

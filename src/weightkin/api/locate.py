@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,18 +14,20 @@ from weightkin.anatomy.side import MAX_EXPERTS, Side
 from weightkin.api.arguments import check_alpha, check_seed
 from weightkin.api.models import Source, as_source
 from weightkin.arrays import Doubles
+from weightkin.derivation.equal import FIRST_ROWS, sketches_of
 from weightkin.derivation.opened import ALPHA
 from weightkin.derivation.pair import model_ref
+from weightkin.derivation.pairing import stack_likeness
 from weightkin.errors import UsageError
 from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import PairTester
+from weightkin.evidence.stacks import Likeness
 from weightkin.evidence.unitmap import map_units
 from weightkin.evidence.verdict import not_read
-from weightkin.evidence.views import TokenRows, frames
+from weightkin.formats import Model
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
-from weightkin.localise.blockscan import BlockScan, correct, scan_blocks
-from weightkin.localise.residual import map_residual
+from weightkin.localise.blockscan import BlockScan, correct
+from weightkin.localise.stackscan import Looked, Pairings, look_at_stacks
 from weightkin.localise.tensorscan import scan_tensors
 from weightkin.records import Skipped, left_out
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
@@ -69,29 +71,34 @@ def locate(a: Source, b: Source, *, alpha: float = ALPHA, seed: int = 0) -> Loca
             raise UsageError(f"{model.source}: a sketch; locate needs the model itself")
     ref_a, ref_b = model_ref(side_a.model), model_ref(side_b.model)
     plan = make_plan((side_a.model, side_a.anatomy), (side_b.model, side_b.anatomy))
-    seen_through = _frames_if_needed(side_a, side_b, seed)
-    scans, skipped = scan_blocks(side_a, side_b, plan, seed, seen_through)
-    residual, refused = map_residual(side_a, side_b, plan, seed, math.log10(alpha))
-    corrected, others = correct(scans, [r.log10_pvalue for r in residual if r.trusts])
+    level = seed, math.log10(alpha)
+    models = side_a.model, side_b.model
+    pairings = look_at_stacks(side_a, side_b, plan, level, lambda: _likeness(models))
+    scans, residual = pairings.scans, [r for x in pairings.looked for r in x.residual]
+    trusted = [r.log10_pvalue for r in residual if r.trusts]
+    corrected, others = correct(scans, trusted, pairings.n_left_out)
     paid = iter(others.tolist())
     residual = [_repaid(r, next(paid)) if r.trusts else r for r in residual]
-    tester = PairTester(side_a, side_b, plan, seed, seen_through)
-    found = find_pairs(tester, scans, corrected, math.log10(alpha))
-    maps = [map_stack(stack, found, scans) for stack in dict.fromkeys(s.stack for s in scans)]
-    tensors, unread = scan_tensors(side_a.model, side_b.model)
-    notes = [*_missing(side_a, side_b), *skipped, *refused, *tester.skipped.values(), *unread]
-    notes += [] if found else [left_out("permuted or rotated blocks", "order-did-not-survive")]
+    found = _found(pairings, corrected, math.log10(alpha))
+    pairs = [pair for _, pairs in found for pair in pairs]
+    maps = [map_stack(names, pairs, scans) for names in dict.fromkeys(map(_names, scans))]
+    tensors, unread = scan_tensors(*models)
+    notes = [*_missing(side_a, side_b, pairings.stacks), *pairings.skipped]
+    for looked in pairings.looked:
+        notes += [*looked.skipped, *looked.tester.skipped.values()]
+    notes += unread
+    notes += [] if pairs else [left_out("permuted or rotated blocks", "order-did-not-survive")]
     return Location(
         a=ref_a,
         b=ref_b,
         alpha=alpha,
-        n_hypotheses=_n_hypotheses(scans, len(others)),
+        n_hypotheses=_n_hypotheses(scans, len(others)) + pairings.n_left_out,
         matrices=tuple(_matrix(s, t) for s, t in zip(scans, corrected, strict=True)),
         layers=tuple(x for m in maps for x in m.layers),
-        descriptive=tuple(dict.fromkeys(f"{s.kind} of {s.stack}" for s in scans if not s.trusts)),
+        descriptive=tuple(dict.fromkeys(f"{s.kind} of {_stack(s)}" for s in scans if not s.trusts)),
         monotone_map=tuple(pair for m in maps for pair in m.monotone),
         is_monotone=all(m.is_monotone for m in maps),
-        unit_maps=_unit_maps(side_a, side_b, found, seen_through),
+        unit_maps=tuple(m for looked, pairs in found for m in _unit_maps(looked, pairs)),
         residual=tuple(residual),
         tensors=tensors,
         n_tensors_a=len(side_a.model.tensors),
@@ -113,11 +120,11 @@ def _repaid(r: ResidualMap, log10_pvalue: float) -> ResidualMap:
 
 def _matrix(scan: BlockScan, corrected: Doubles) -> Matrix:
     return Matrix(
-        stack=scan.stack,
+        stack=_stack(scan),
         axis=scan.kind,
         trusts=scan.trusts or "",
         blocks_a=tuple(f"{scan.stack}.{i}" for i in scan.blocks_a),
-        blocks_b=tuple(f"{scan.stack}.{j}" for j in scan.blocks_b),
+        blocks_b=tuple(f"{scan.stack_b}.{j}" for j in scan.blocks_b),
         n_tested=int(scan.is_testable.sum()),
         log10_pvalues=tuple(tuple(float(p) for p in row) for row in np.round(corrected, 4) + 0.0),
     )
@@ -127,26 +134,38 @@ def _n_hypotheses(scans: Sequence[BlockScan], n_others: int) -> int:
     return n_others + sum(int(s.is_testable.sum()) for s in scans if s.trusts)
 
 
-def _frames_if_needed(a: Side, b: Side, seed: int) -> tuple[TokenRows, TokenRows] | None:
-    """Tokens to see units through where residual widths differ: raw rows share no coordinates."""
-    widths = [{x.n_units for x in side.axes("residual")} for side in (a, b)]
-    if widths[0] == widths[1]:
-        return None
-    seen = frames((a.model, a.anatomy), (b.model, b.anatomy), seed)
-    return None if isinstance(seen, Skipped) else seen[:2]
+def _likeness(models: tuple[Model, Model]) -> Likeness:
+    return stack_likeness(*sketches_of(models, FIRST_ROWS))
 
 
-def _unit_maps(
-    a: Side,
-    b: Side,
-    found: Sequence[StackScan],
-    seen_through: tuple[TokenRows, TokenRows] | None,
-) -> tuple[UnitMap, ...]:
-    maps = [map_units(a, b, x, y, seen_through) for f in found for x, y in f.axes]
+def _found(
+    pairings: Pairings, corrected: Sequence[Doubles], log10_alpha: float
+) -> list[tuple[Looked, list[StackScan]]]:
+    """Pairs of blocks that belong together, for each pairing of stacks."""
+    tables, found = iter(corrected), []
+    for looked in pairings.looked:
+        here = [next(tables) for _ in looked.scans]
+        found.append((looked, find_pairs(looked.tester, looked.scans, here, log10_alpha)))
+    return found
+
+
+def _names(scan: BlockScan) -> tuple[str, str]:
+    return scan.stack, scan.stack_b
+
+
+def _stack(scan: BlockScan) -> str:
+    """Name of a stack, or of two that were paired."""
+    a, b = _names(scan)
+    return a if a == b else f"{a} (in b: {b})"
+
+
+def _unit_maps(looked: Looked, found: Sequence[StackScan]) -> tuple[UnitMap, ...]:
+    t = looked.tester
+    maps = [map_units(t.a, t.b, x, y, t.frames) for f in found for x, y in f.axes]
     return tuple(m for m in maps if m is not None)
 
 
-def _missing(a: Side, b: Side) -> list[Skipped]:
+def _missing(a: Side, b: Side, compared: Collection[str]) -> list[Skipped]:
     """What one of the models lacks, could not read, or has too much of."""
     notes = []
     for name, side in (("a", a), ("b", b)):
@@ -156,7 +175,7 @@ def _missing(a: Side, b: Side) -> list[Skipped]:
             what = f"{name}: {n_left_out} experts"
             notes.append(left_out(what, "first-experts", n=MAX_EXPERTS))
     stacks_a, stacks_b = (dict(side.anatomy.stacks) for side in (a, b))
-    for stack in sorted(stacks_a.keys() ^ stacks_b.keys()):
+    for stack in sorted((stacks_a.keys() ^ stacks_b.keys()) - set(compared)):
         lacks = "b" if stack in stacks_a else "a"
         notes.append(left_out(f"stack {stack}", "no-such-stack", stack=stack, model=lacks))
     return notes

@@ -16,7 +16,8 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.streams import Residual
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Plan, read_views, view_places
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import read_views, view_places
 from weightkin.evidence.unitmap import COINS, UnitMatch, large_views, match_units
 from weightkin.evidence.views import READING_ROLES
 from weightkin.stats.order import length_in_order
@@ -209,7 +210,10 @@ def _with_gains(side: Side, axis: Axis, views: Views) -> Views:
 
 def _width(side: Side, axis: Axis) -> int:
     """Residual width, as the first matrix of an axis that units index shows it."""
-    place = next(p for p in view_places(side.model, axis) if p.role != "attn.o" or p.repeat == 1)
+    places = view_places(side.model, axis)
+    place = next((p for p in places if p.role != "attn.o" or p.repeat == 1), None)
+    if place is None:
+        return 0
     shape = side.model.tensors[place.tensor].shape
     shape = shape if place.index is None else shape[1:]
     return int(np.prod(shape)) // shape[place.dim]

@@ -8,7 +8,8 @@ from pathlib import Path
 from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import is_far
 from weightkin.derivation.same_scheme import with_same_scheme
-from weightkin.evidence.sample import Plan, make_plan
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import make_plan
 from weightkin.formats import Model
 from weightkin.records import Effort, Skipped
 from weightkin.sketch.source import open_side

@@ -14,6 +14,7 @@ from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
 from weightkin.derivation.derived import derive
 from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.disguise_maps import write_maps
+from weightkin.derivation.elsewhere import derive_elsewhere
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.opened import Pair
@@ -48,18 +49,22 @@ def compare_pair(pair: Pair) -> Comparison:
     ran, other = stages_of(pair, refs, shared)
     concluded = conclude(pair, refs, ran, other, shared)
     is_elsewhere = other.best is not None and not shared.is_proof
-    undone, skipped = _undo(pair, ran, other, concluded)
+    undone, skipped = _undo(pair, ran, other, concluded, shared)
     views, unseen = view_agreement(*pair.models)
     skipped = concluded.skipped + unseen + skipped
     derived: Derivation | None = None
-    if concluded.verdict == "dependent" and not pair.is_quick and not is_elsewhere:
-        frugal = bool(pair.settings.frugal)
-        derived, unsaid = derive(pair.models, undone, shared, frugal=frugal)
-        skipped += unsaid
+    if concluded.verdict == "dependent" and not pair.is_quick:
+        if is_elsewhere and other.best is not None:
+            derived = derive_elsewhere(pair, other.best.names, undone, shared)
+        else:
+            frugal = bool(pair.settings.frugal)
+            derived, unsaid = derive(pair.models, undone, shared, frugal=frugal)
+            skipped += unsaid
     kind, details = _identity(shared, *refs)
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
-        skipped += (verdict.other_stacks(other.best.names),) if is_elsewhere else ()
+        if is_elsewhere and derived is None:
+            skipped += (verdict.other_stacks(other.best.names),)
     if derived is not None and not shared.is_all:
         kind, details = derived.kind, details | derived.details
     alpha = pair.settings.alpha
@@ -117,25 +122,30 @@ def model_ref(model: Model, *, full: bool = False) -> ModelRef:
 
 
 def _undo(
-    pair: Pair, ran: StagesRun, other: OtherStacks, concluded: Conclusion
+    pair: Pair, ran: StagesRun, other: OtherStacks, concluded: Conclusion, shared: Shared
 ) -> tuple[Disguise, tuple[Skipped, ...]]:
-    """What one model was disguised by; its maps are written where they were asked for."""
-    path = pair.settings.recover
+    """What one model was disguised by; its maps are written where they were asked for.
+
+    Of stacks under other names no maps are written: those name the tensors of whole models.
+    """
+    best = other.best
+    path = pair.settings.recover if best is None else None
     undone = Disguise((), {}, {})
-    if other.best is None and not pair.missed and (not pair.is_quick or path is not None):
+    a, b = best.sides if best else (pair.a, pair.b)
+    is_known = pair.missed or (best and shared.is_proof)
+    if not is_known and (not pair.is_quick or path is not None):
         undone = find_disguise(
-            Draw(pair.a, pair.b, pair.plan, pair.settings.seed),
-            ran,
+            Draw(a, b, pair.plan, pair.settings.seed),
+            best.ran if best else ran,
             pair.settings.alpha,
             with_maps=path is not None,
             is_settled=concluded.basis == "calibrated",
         )
-    if path is None:
-        return undone, ()
-    if undone.maps:
+    if path is not None and undone.maps:
         write_maps(path, undone.maps, undone.kinds)
-        return undone, ()
-    return undone, (left_out(str(path), "nothing-undone"),)
+    elif pair.settings.recover is not None:
+        return undone, (left_out(str(pair.settings.recover), "nothing-undone"),)
+    return undone, ()
 
 
 def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...], dict[str, Any]]:

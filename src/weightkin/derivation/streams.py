@@ -14,7 +14,8 @@ from weightkin.arrays import Floats, Ints
 from weightkin.evasions.recovered import completed
 from weightkin.evidence.ladder import EFFECT_CUT
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Plan, n_shared_rows, read_views
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import n_shared_rows, read_views
 from weightkin.stats.matching import centred, unit_rows
 from weightkin.stats.signs import mutual_matches
 

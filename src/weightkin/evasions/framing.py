@@ -7,7 +7,8 @@ matched units are. These functions say how far it gets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy
@@ -23,10 +24,12 @@ from weightkin.evasions.places import (
     Rewritten,
     Wide,
     along,
-    axes_of,
     by_labels,
     finish,
+    movable_units,
+    relabel,
     reorder,
+    units_along,
     widen,
 )
 from weightkin.evasions.residual import centred_basis, fixing_ones, untied
@@ -103,8 +106,8 @@ def frame(
             _turn_stream(wide, target, stream, used)
         else:
             _permute_stream(wide, target, anatomy, used)
-        for axis in axes_of(anatomy, "units", "mlp.up", "mlp.down"):
-            _match_units(wide, target, axis)
+        for axis, places in by_labels(movable_units(anatomy)):
+            _match_units(wide, target, axis, places)
         for axis in (a for a in anatomy.axes if a.kind == "vo"):
             _match_values(wide, target, axis, with_rotation=with_rotation)
     if stream is None:
@@ -206,29 +209,37 @@ def _assign(score: Floats) -> Ints:
     return np.asarray(order)
 
 
-def _match_units(wide: Wide, target: Wide, axis: Axis) -> None:
-    """Put every unit where its best one-to-one partner stands, signs agreeing where they may."""
+def _match_units(wide: Wide, target: Wide, axis: Axis, places: Sequence[Place]) -> None:
+    """Put every unit where its best one-to-one partner stands, signs agreeing where they may.
+
+    Units of an axis with cells stay in their cell.
+    """
     even = np.zeros((axis.n_units, axis.n_units))  # gate: a flip of signs does not reach it
     odd = np.zeros_like(even)
-    for place, cosine in _views(wide, target, axis):
+    for place, cosine in _views(wide, target, axis, places):
         if place.role == "mlp.gate":
             even += cosine
         else:
             odd += cosine
-    order = _assign(even + (np.abs(odd) if axis.is_gated else odd))
-    for place in axis.places:
-        reorder(wide, place, order)
+    score = even + (np.abs(odd) if axis.is_gated else odd)
+    size = axis.head_size or axis.n_units
+    cells = [slice(at, at + size) for at in range(0, axis.n_units, size)]
+    order = np.concatenate([cell.start + _assign(score[cell, cell]) for cell in cells])
+    relabel(wide, axis, places, order)
     if axis.is_gated:
         agreement = odd[order, np.arange(axis.n_units)]
-        multiply_units(wide, axis, np.where(agreement < 0, -1.0, 1.0))
+        whole = replace(axis, places=tuple(places))
+        multiply_units(wide, whole, np.where(agreement < 0, -1.0, 1.0))
 
 
-def _views(wide: Wide, target: Wide, axis: Axis) -> Iterator[tuple[Place, Floats]]:
+def _views(
+    wide: Wide, target: Wide, axis: Axis, places: Sequence[Place]
+) -> Iterator[tuple[Place, Floats]]:
     """Cosines of the innocent's units (rows) with the reference's, matrix by matrix."""
-    for place in axis.places:
-        x, y = along(wide, place), along(target, place)
-        if x.ndim > 1:
-            yield place, _cosines(x.reshape(len(x), -1), y.reshape(len(y), -1))
+    for place in places:
+        x, y = units_along(wide, axis, place), units_along(target, axis, place)
+        if x.shape[1] > 1:
+            yield place, _cosines(x, y)
 
 
 def _cosines(x: Floats, y: Floats) -> Floats:

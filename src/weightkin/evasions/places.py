@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.positions import is_view, positions
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 from weightkin.errors import UsageError
 
@@ -51,6 +52,13 @@ def along(wide: Wide, place: Place) -> Floats:
     return np.moveaxis(array, place.dim, 0)[place.start : place.start + place.size]
 
 
+def units_along(wide: Wide, axis: Axis, place: Place) -> Floats:
+    """What a place holds of each unit of its axis: ``(n_units, everything that goes with it)``."""
+    array = wide[place.tensor] if place.index is None else wide[place.tensor][place.index]
+    at = positions(axis, place)
+    return np.asarray(np.moveaxis(array, place.dim, 0)[at].reshape(len(at), -1))
+
+
 def values_along(wide: Wide, place: Place) -> Floats:
     """The same for numbers that are to change: whole ones have no room for it."""
     check_float(wide, place.tensor)
@@ -78,6 +86,34 @@ def reorder(wide: Wide, place: Place, order: Ints) -> None:
     """
     block = along(wide, place)
     block[...] = block[order]
+
+
+def relabel(wide: Wide, axis: Axis, places: Iterable[Place], order: Ints) -> None:
+    """Put unit ``order[i]`` at position ``i`` of an axis wherever it stands, in place.
+
+    Parameters
+    ----------
+    wide : dict of str to ndarray
+        Working copies, changed.
+    axis : Axis
+        Of any kind; ``order`` must stay inside its cells or heads where it has any.
+    places : iterable of Place
+        Its places; those of all axes of its labels, where these are to be moved together.
+    order : ndarray of int
+        ``(n_units,)``, a permutation.
+    """
+    for place in places:
+        array = wide[place.tensor] if place.index is None else wide[place.tensor][place.index]
+        entries = np.moveaxis(array, place.dim, 0)
+        at = positions(axis, place)
+        entries[at.ravel()] = entries[at[order].ravel()]
+
+
+def random_order(rng: np.random.Generator, axis: Axis) -> Ints:
+    """An order of the units of an axis, inside its cells where it has any."""
+    size = axis.head_size or axis.n_units
+    pieces = [first + rng.permutation(size) for first in range(0, axis.n_units, size)]
+    return np.concatenate(pieces)
 
 
 def scale(wide: Wide, place: Place, factor: Floats) -> None:
@@ -136,6 +172,16 @@ def axes_of(anatomy: Anatomy, kind: AxisKind, *needed: str) -> tuple[Axis, ...]:
             where = f"{axis.stack} block {axis.block}, {axis.name}"
             raise UsageError(f"{where}: the place of {', '.join(sorted(missing))} is not known")
     return axes
+
+
+def movable_units(anatomy: Anatomy) -> tuple[Axis, ...]:
+    """Axes of units whose places are all known: MLPs, and what comes from a graph."""
+    units = [axis for axis in anatomy.axes if axis.kind == "units"]
+    of_graph = [axis for axis in units if any(map(is_view, axis.places))]
+    if len(of_graph) == len(units) > 0:
+        return tuple(of_graph)
+    rest = replace(anatomy, axes=tuple(axis for axis in anatomy.axes if axis not in of_graph))
+    return (*axes_of(rest, "units", "mlp.up", "mlp.down"), *of_graph)
 
 
 def by_labels(axes: tuple[Axis, ...]) -> Iterator[tuple[Axis, tuple[Place, ...]]]:

@@ -14,9 +14,11 @@ from weightkin.evasions.places import (
     axes_of,
     by_labels,
     finish,
+    movable_units,
+    random_order,
     random_scales,
     random_signs,
-    reorder,
+    relabel,
     scale,
     widen,
 )
@@ -27,7 +29,8 @@ _HOMOGENEOUS = ("relu", "leaky_relu")  # f(c x) = c f(x) for c > 0
 def permute_units(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
     """Put the hidden units of every MLP, expert by expert, in a random order.
 
-    Preserves the function exactly, but for the order of sums, of every MLP.
+    Units of axes that come from a graph are moved too, inside their cells. Preserves the function
+    exactly, but for the order of sums.
 
     Parameters
     ----------
@@ -45,13 +48,11 @@ def permute_units(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
     Raises
     ------
     UsageError
-        No MLP with up and down is known.
+        No MLP with up and down is known, and no axis comes from a graph.
     """
     wide = widen(arrays)
-    for axis, places in by_labels(axes_of(anatomy, "units", "mlp.up", "mlp.down")):
-        order = rng.permutation(axis.n_units)
-        for place in places:
-            reorder(wide, place, order)
+    for axis, places in by_labels(movable_units(anatomy)):
+        relabel(wide, axis, places, random_order(rng, axis))
     return finish(wide, "permute_units")
 
 

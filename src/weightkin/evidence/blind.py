@@ -17,7 +17,7 @@ from weightkin.evidence.coins import (
 )
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.labels import Copies, key_of
-from weightkin.evidence.sample import Run
+from weightkin.evidence.plan import Run
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name

@@ -13,7 +13,7 @@ from weightkin.arrays import Floats, Ints
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
 from weightkin.evidence.labels import Copies
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Run
+from weightkin.evidence.plan import Run
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows

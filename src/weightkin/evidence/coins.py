@@ -9,10 +9,12 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
-from weightkin.evidence.pairs import Views, cut_windows, largest_window
-from weightkin.evidence.sample import Run, view_places
+from weightkin.evidence.pairs import Views
+from weightkin.evidence.plan import Run
+from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import is_wanted
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, token_views, unit_rows_of
+from weightkin.evidence.windows import cut_windows, largest_window
 from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
 
 # Cosines from which two units of one model share a coin. Units of trained models that are no clones

@@ -19,11 +19,13 @@ from weightkin.evidence.blind import run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
-from weightkin.evidence.sample import Plan, Run, n_embedding_rows, n_sampled, read_views
+from weightkin.evidence.plan import Plan, Run
+from weightkin.evidence.sample import n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
+from weightkin.evidence.windows import window_of
 from weightkin.stats.coincidences import mix_log_evalue
 from weightkin.stats.matching import centred
 
@@ -118,7 +120,7 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
         n = max(size, draw.n_units // size * size)
         read = n_sampled(m.a, draw.plan)  # by aligned tests: what was fitted was fitted to these
         first = max(UNITS_OF_A, read) if read < m.a.n_units else UNITS_OF_A
-        runs[m.a] = _drawn(draw, stage.name, m.a, first, n)
+        runs[m.a] = _drawn(draw, stage.name, m.a, first, n, size)
     pairs = [(m.a, m.b) for m in wider]
     found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
@@ -136,12 +138,14 @@ def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
     """Runs of a pair of axes: equal, or equally far along where units were dropped."""
     n_a, n_b = t.a.n_units, t.b.n_units
     first = min(n_a, n_b) - _rest(draw, t)
-    size = math.gcd(t.a.head_size, t.b.head_size) or 1
+    size = _step(t)
     n = max(size, draw.n_units // size * size)
     if n_a == n_b or size > 1:
-        run = _drawn(draw, stage, t.a if n_a <= n_b else t.b, first, n)
+        axis = t.a if n_a <= n_b else t.b
+        step = size if axis.kind == "units" else axis.head_size or 1
+        run = _drawn(draw, stage, axis, first, n, step)
         return run, run
-    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * draw.n_units)
+    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * draw.n_units, 1)
     most = max(n_a, n_b)
     middle = (smaller.start + smaller.n / 2) * most / min(n_a, n_b)
     n_larger = min(most, round(smaller.n * most / min(n_a, n_b)))
@@ -150,9 +154,15 @@ def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
     return (smaller, larger) if n_a < n_b else (larger, smaller)
 
 
-def _drawn(draw: Draw, stage: str, axis: Axis, first: int, n: int) -> Run:
-    """A run of n units from ``first`` on, at a whole head where the axis has heads."""
-    step = axis.head_size or 1
+def _step(t: Tested) -> int:
+    """Units that are drawn together: dimensions of a head, a window of a cell, or single ones."""
+    if t.a.kind == "units":
+        return window_of(t.a, t.b) or 1
+    return math.gcd(t.a.head_size, t.b.head_size) or 1
+
+
+def _drawn(draw: Draw, stage: str, axis: Axis, first: int, n: int, step: int) -> Run:
+    """A run of n units from ``first`` on, at a multiple of a step."""
     lowest, highest = -(-first // step), max(first, axis.n_units - n) // step
     start = int(draw.rng(f"{stage} {_name(axis)}").integers(lowest, max(lowest, highest) + 1))
     return Run(start * step, min(n, axis.n_units - start * step))

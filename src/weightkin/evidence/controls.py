@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,15 @@ def user_file() -> Path:
 
 def load_controls(own: Path | None = None) -> tuple[Control, ...]:
     """Shipped controls, then those of the user's file (or of ``own``, which must exist)."""
-    shipped = resources.files("weightkin.evidence").joinpath("controls.json")
-    found = list(_read(shipped.read_text(encoding="utf-8"), "shipped controls"))
+    found = list(_shipped())
     found += read_own(own if own is not None else user_file(), must_exist=own is not None)
     return tuple(found)
+
+
+@cache
+def _shipped() -> tuple[Control, ...]:
+    shipped = resources.files("weightkin.evidence").joinpath("controls.json")
+    return _read(shipped.read_text(encoding="utf-8"), "shipped controls")
 
 
 def read_own(path: Path, *, must_exist: bool = False) -> tuple[Control, ...]:

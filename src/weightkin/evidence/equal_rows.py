@@ -13,7 +13,8 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
-from weightkin.evidence.sample import Plan, Run, n_embedding_rows, read_views, view_places
+from weightkin.evidence.plan import Plan, Run
+from weightkin.evidence.sample import n_embedding_rows, read_views, view_places
 from weightkin.evidence.stage import pair_axes
 from weightkin.stats.matching import usable_rows
 
@@ -95,7 +96,7 @@ def _tables(
     a: Side, b: Side, plan: Plan, axis_a: Axis, axis_b: Axis
 ) -> Iterator[tuple[Floats, Floats, float]]:
     """Tables of equal shape, one row a token, position or pixel, and what their types resolve."""
-    if axis_a.n_units != axis_b.n_units:
+    if axis_a.n_units != axis_b.n_units or axis_a.kind != "residual":
         return
     n_rows = min(n_embedding_rows(a.model, axis_a), n_embedding_rows(b.model, axis_b))
     run = Run(0, axis_a.n_units)

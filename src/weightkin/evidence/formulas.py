@@ -9,11 +9,13 @@ start against a faint one: p down to 1e-30).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.anatomy.positions import is_view
+from weightkin.anatomy.types import Axis, AxisKind, Place
 from weightkin.arrays import Floats
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
@@ -40,24 +42,22 @@ class Formulas:
 
     def look(self, model: Model, axis: Axis, views: Views, n_views: int) -> None:
         """Read the views of one axis, out of ``n_views`` of its kind; each is read once."""
-        kernels = {p.role: model.tensors[p.tensor].shape for p in axis.places if p.dim == 0}
+        kernels = {p.role: _taps(model, p) for p in axis.places}
         for role, view in views.items():
             name = axis.kind, axis.stack, axis.block, axis.name, role
             if name in self.seen:
                 continue
             self.seen.add(name)
-            run = axis.head_size if axis.kind == "vo" else 0
-            shape = kernels.get(role, ())
-            rows = _distinct_heads(view, run) if run else view
-            readings = read_rows(rows, shape[2:] if len(shape) == 4 else (), run)
-            if reason := _reason(role, readings, 2 * n_views):
-                self.tied.setdefault((axis.kind, axis.labels), reason)
-                if axis.kind == "vo":  # heads are runs of these dimensions
-                    self.of_heads.setdefault((axis.stack, axis.block), reason)
-                continue
-            others = self.pooled.setdefault((axis.kind, role, view.shape[1], run), Readings())
-            if not others.is_copy(readings):
-                others.add(readings)
+            for run, readings in _looks(axis, view, kernels.get(role, ())):
+                if reason := _reason(role, readings, 2 * n_views):
+                    self.tied.setdefault((axis.kind, axis.labels), reason)
+                    if axis.kind == "vo":  # heads are runs of these dimensions
+                        self.of_heads.setdefault((axis.stack, axis.block), reason)
+                    break
+                pool = axis.kind, role, view.shape[1], run
+                others = self.pooled.setdefault(pool, Readings())
+                if not others.is_copy(readings):
+                    others.add(readings)
 
     def of_kind(self, kind: AxisKind) -> Pattern | None:
         """What all views of a role show only together; or nothing."""
@@ -100,6 +100,31 @@ def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> Skip
             role, rule = found["role"], found["rule"]
             return left_out("", "formula-behind", role=role, rule=rule, model=name)
     return None
+
+
+def _looks(axis: Axis, view: Floats, taps: tuple[int, ...]) -> Iterator[tuple[int, Readings]]:
+    """Readings of one view in its runs of labels; where these are cells, across them as well.
+
+    A formula seldom minds cells, and in small ones it hardly shows. Units of a cell may be alike
+    for another reason than their index, so that only hits count there.
+    """
+    if axis.kind == "vo" and axis.head_size:
+        rows = _distinct_heads(view, axis.head_size)
+        yield axis.head_size, read_rows(rows, taps, axis.head_size)
+        return
+    is_cut = axis.kind == "units" and axis.head_size > 0
+    whole = read_rows(view, taps)
+    yield 0, whole.without_smoothness() if is_cut else whole
+    if is_cut:
+        yield axis.head_size, read_rows(view, taps, axis.head_size)
+
+
+def _taps(model: Model, place: Place) -> tuple[int, ...]:
+    """Shape of the kernels that end the features of a unit; () where there are none."""
+    shape = model.tensors[place.tensor].shape
+    if is_view(place) and place.index is None and place.dim < 2 and len(shape) > 3:
+        return shape[-2:]
+    return shape[2:] if place.dim == 0 and len(shape) == 4 else ()
 
 
 def _distinct_heads(view: Floats, size: int) -> Floats:

@@ -9,12 +9,13 @@ and axes that started from a formula of the index (`evidence.formulas`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
 from weightkin.evidence.formulas import Formulas, formula_behind
@@ -37,6 +38,7 @@ class Guard:
     sinusoids: str = ""  # the position table that holds them
     formulas: Formulas = field(default_factory=Formulas)  # of this model, on all its axes
     copied_heads: Pattern | None = None  # which heads are copies of each other
+    _judged: dict[str, tuple[int, Pattern | None]] = field(default_factory=dict)  # at a size
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
@@ -66,11 +68,7 @@ class Guard:
             return {"pattern": "sinusoids", "tensor": self.sinusoids}
         if self.copied_heads:
             return self.copied_heads
-        for role, trends in sorted(self.trends.items()):
-            trend = judge_trends(trends)
-            if trend:
-                return {"pattern": trend, "role": role}
-        return None
+        return self._first("any", judge_trends)
 
     @property
     def is_sorted(self) -> bool:
@@ -80,10 +78,16 @@ class Guard:
     @property
     def likeness(self) -> Pattern | None:
         """Which units are alike by their index, whatever their norms; nothing where none are."""
-        for role, trends in sorted(self.trends.items()):
-            if alike := judge_likeness(trends):
-                return {"pattern": alike, "role": role}
-        return None
+        return self._first("likeness", judge_likeness)
+
+    def _first(self, what: str, judge: Callable[[Sequence[Trend]], str | None]) -> Pattern | None:
+        """The first view that a judgement finds something on; judged anew when more is known."""
+        size = sum(map(len, self.trends.values()))
+        if what not in self._judged or self._judged[what][0] != size:
+            found = ((judge(trends), role) for role, trends in sorted(self.trends.items()))
+            first = next(({"pattern": x, "role": role} for x, role in found if x), None)
+            self._judged[what] = size, first
+        return self._judged[what][1]
 
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> Skipped | None:
@@ -179,7 +183,7 @@ def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[st
     list of str
         The roles removed.
     """
-    columns = {place.role for place in axis.places if place.dim == 1}
+    columns = {p.role for p in axis.places if p.dim == 1 or (is_view(p) and p.dim > 0)}
     shared = columns & views_a.keys() & views_b.keys()
     dropped = [r for r in shared if is_structured(views_a[r].T) and is_structured(views_b[r].T)]
     for role in dropped:
@@ -188,7 +192,7 @@ def drop_structured_views(axis: Axis, views_a: Views, views_b: Views) -> list[st
 
 
 def _pieces(axis: Axis, view: Floats) -> list[Floats]:
-    """The runs inside which labels are exchangeable: whole axes, or V/O dimensions of one head."""
-    if axis.kind != "vo":
+    """The runs inside which labels are exchangeable: whole axes, heads of V/O dimensions, cells."""
+    if not axis.head_size or axis.kind not in ("vo", "units"):
         return [view]
     return np.split(view, np.arange(axis.head_size, len(view), axis.head_size))

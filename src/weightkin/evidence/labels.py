@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from weightkin.anatomy.positions import VIEW
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.pairs import PairEvidence, Views, cut_windows, largest_window
-from weightkin.evidence.sample import Plan, read_views
+from weightkin.evidence.pairs import PairEvidence, Views
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import read_views
+from weightkin.evidence.windows import cut_windows, largest_window
 from weightkin.formats.model import Model
 from weightkin.records.codes import Pattern
 from weightkin.stats.coincidences import mix_log_evalue
@@ -34,7 +37,8 @@ class Copies:
         """Add the views of one axis, as they are stored."""
         kept = len(next(iter(views.values()), ())) if axis.kind == "vo" else N_UNITS
         if kept:
-            self.rows[key_of(axis)] = axis, {r: narrowed(x[:kept]) for r, x in views.items()}
+            names = _names(axis, views)
+            self.rows[key_of(axis)] = axis, {names[r]: narrowed(x[:kept]) for r, x in views.items()}
 
     def groups(self, *, is_sign_blind: bool = False) -> dict[AxisKey, int]:
         """Relabelling group of every axis seen: declared by the anatomy, or found by content."""
@@ -87,6 +91,12 @@ def copied_heads(
 def key_of(axis: Axis) -> AxisKey:
     """Name of an axis inside one model."""
     return axis.stack, axis.block, axis.name
+
+
+def _names(axis: Axis, views: Views) -> dict[str, str]:
+    """Names under which views of two axes are compared: roles, or the rank of one from a graph."""
+    ranks = {p.role: f"{VIEW}{i}" for i, p in enumerate(x for x in axis.places if x.role in views)}
+    return {role: ranks[role] if role.startswith(VIEW) else role for role in views}
 
 
 def _runs(axis: Axis, views: Views) -> list[Run]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +13,16 @@ from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
 from weightkin.evidence.effects import effect_of
+from weightkin.evidence.windows import copied_windows, cut_windows, multiplied, window_of
 from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
-from weightkin.stats.combining import Grid, average, product
+from weightkin.stats.combining import Grid, average
 from weightkin.stats.copies import MIN_FEATURES_COPY, Groups, copied_runs, copied_units
 from weightkin.stats.matching import match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
 COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it
-MAX_WINDOW = 16  # V/O dimensions matched together: always inside one head
 # Cosine on every view from which two units of one model are clones. Units of trained models that
 # are none reach .60 on three views and .89 on two (docs/methods.md).
 MIN_COSINE_CLONE = {1: 0.95, 2: 0.95, 3: 0.7}
@@ -75,7 +75,8 @@ def pair_evidence(
     """Test one pair of axes on the views that both have with equal features; None if there is none.
 
     Null hypothesis: given the other model, the labels of one model's units on this axis are uniform
-    (inside each head for V/O dimensions). Cost: ``n_a * n_b`` cosines for each view.
+    (inside each head for V/O dimensions, inside each cell of an axis that has cells).
+    Cost: ``n_a * n_b`` cosines for each view.
 
     Parameters
     ----------
@@ -99,14 +100,16 @@ def pair_evidence(
     if not shared:
         return None
     shared.sort(key=lambda role: -views_a[role].shape[1])  # widest first, stable
-    window = _window(axis_a, axis_b) if axis_a.kind == "vo" else 0
+    window = window_of(axis_a, axis_b)
+    if window == 1 and axis_a.kind == "units":
+        return None  # a single unit has no order
     is_order = axis_a.n_units != axis_b.n_units and not window
     n_candidates = max(axis_a.n_units, axis_b.n_units)
     of_a, of_b = ({role: views[role] for role in shared} for views in (views_a, views_b))
     groups: tuple[Groups, Groups] = ((0,), (0,))
     if window:
-        groups = _copied_windows(of_a, window), _copied_windows(of_b, window)
-    elif not is_order:
+        groups = _copies(axis_a, of_a, window), _copies(axis_b, of_b, window)
+    if axis_a.kind != "vo" and not is_order:
         of_a, of_b = _once_per_clone(of_a, of_b)
     measured = []
     for role in shared:
@@ -115,7 +118,9 @@ def pair_evidence(
             measured.append(_order(role, x, y, n_candidates, rng))
         else:
             size = window or min(len(x), len(y))
-            measured.append(_coincidences(role, (x, y), size, n_candidates, groups, rng))
+            found = _coincidences(role, (x, y), size, n_candidates, groups, rng)
+            is_cut = window and axis_a.kind == "units"
+            measured.append(_against_all(found, x, y, n_candidates) if is_cut else found)
     widest = measured[0]
     is_gated = axis_a.is_gated and axis_b.is_gated
     others = [
@@ -214,16 +219,10 @@ def _order(role: str, x: Floats, y: Floats, n_candidates: int, rng: np.random.Ge
     return _View(runs, units, found.observed, chance, test)
 
 
-def cut_windows(views: Views, size: int) -> Iterator[Views]:
-    """Runs of ``size`` units, each in the views that reach so far."""
-    n = max((len(x) for x in views.values()), default=0)
-    for at in range(0, n - size + 1, size):
-        yield {role: x[at : at + size] for role, x in views.items() if len(x) >= at + size}
-
-
-def largest_window(head_size: int) -> int:
-    """Largest run of V/O dimensions, at most 16, that stays inside heads of a size."""
-    return max(w for w in range(1, MAX_WINDOW + 1) if head_size % w == 0)
+def _copies(axis: Axis, views: Views, window: int) -> Groups:
+    if axis.kind == "vo":
+        return copied_runs(list(cut_windows(views, window)))
+    return copied_windows(views, window)
 
 
 def _sign_blind(x: Floats, y: Floats) -> set[tuple[int, int]]:
@@ -233,13 +232,34 @@ def _sign_blind(x: Floats, y: Floats) -> set[tuple[int, int]]:
     return {(i, int(j)) for i, j in enumerate(forward) if backward[j] == i}
 
 
-def _window(axis_a: Axis, axis_b: Axis) -> int:
-    return largest_window(math.gcd(axis_a.head_size, axis_b.head_size))
+def _against_all(view: _View, x: Floats, y: Floats, n_candidates: int) -> _View:
+    """The same view, with chance from all units read: in a small cell the best other says little.
 
+    Parameters
+    ----------
+    view : _View
+        Coincidences in windows.
+    x, y : ndarray
+        ``(n_x, n_features)`` and ``(n_y, n_features)``.
+    n_candidates : int
+        Units of the axis.
 
-def _copied_windows(views: Views, size: int) -> Groups:
-    """Which windows of one model are copies of each other: they share their labels."""
-    return copied_runs(list(cut_windows(views, size)))
+    Returns
+    -------
+    _View
+        With another level of chance, and the effect that follows.
+    """
+    units = np.array([unit for unit, _ in view.units], dtype=np.int64)
+    rows_x, rows_y = unit_rows(x), unit_rows(y)
+    tables = rows_x[units] @ rows_y.T, rows_y[units] @ rows_x.T  # (n matched, n_y), (.., n_x)
+    for table in tables:
+        table[np.arange(len(units)), units] = -1.0
+    best = 0.5 * sum((table.max(axis=1, initial=-1.0) for table in tables), np.float32(0.0))
+    scale = _extreme(n_candidates) / _extreme(min(len(x), len(y)))
+    chance = np.minimum(best * scale, 1.0).astype(np.float32)
+    return replace(
+        view, chance=chance, test=replace(view.test, effect=effect_of(view.observed, chance))
+    )
 
 
 def _once_per_clone(views_a: Views, views_b: Views) -> tuple[Views, Views]:
@@ -268,17 +288,6 @@ def without_rows(views: Views, rows: Sequence[int] | npt.NDArray[np.int64]) -> V
     for x in left.values():
         x[rows] = 0
     return left
-
-
-def multiplied(runs: npt.NDArray[np.float64], groups: Groups) -> Grid:
-    """Product over the runs of labels of one view, averaged inside each set of copies."""
-    groups = (*groups[: len(runs)], *range(len(groups), len(runs)))
-    if len(set(groups)) == len(runs):
-        return np.asarray(np.sum(runs, axis=0))
-    members: dict[int, list[Grid]] = {}
-    for run, group in zip(runs, groups, strict=True):
-        members.setdefault(group, []).append(run)
-    return product(list(members.values()))
 
 
 def _extreme(n: int) -> float:

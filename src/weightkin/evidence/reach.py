@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from weightkin.anatomy.side import Side
+from weightkin.anatomy.positions import is_view
+from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, StagesRun
-from weightkin.evidence.pairs import LOG10, ViewTest, largest_window
+from weightkin.evidence.pairs import LOG10, ViewTest
 from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import OTHER_STACKS as OTHER
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.evidence.stage import Stage, Tested
+from weightkin.evidence.windows import window_of
 from weightkin.formats import Model
 from weightkin.sketch.stand_in import smaller_of
 from weightkin.sketch.types import Sketch
@@ -70,9 +72,9 @@ def tested_shares(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> dict[
         By tensor, between 0 and 1; a tensor that lies on none is left out.
     """
     is_b = smaller_of((a.model, b.model))
-    tested = {(pair[is_b].kind, pair[is_b].stack) for pair in _pairs(ran)}
+    tested = {(tested_as(pair[is_b]), pair[is_b].stack) for pair in _pairs(ran)}
     for pairing in other.tested:
-        tested |= {(pair[is_b].kind, pairing.names[is_b]) for pair in _pairs(pairing.ran)}
+        tested |= {(tested_as(pair[is_b]), pairing.names[is_b]) for pair in _pairs(pairing.ran)}
     side = (a, b)[is_b]
     shapes = {name: info.shape for name, info in side.model.tensors.items()}
     return _reached(side.anatomy, shapes, tested)
@@ -90,7 +92,7 @@ LEAST_TESTED = 0.5  # share of the parameters of a model
 
 def axes_of(anatomy: Anatomy) -> frozenset[AxisOf]:
     """Kind and stack of everything of a model that a test could use."""
-    return frozenset((axis.kind, axis.stack) for axis in anatomy.axes)
+    return frozenset((tested_as(axis), axis.stack) for axis in anatomy.axes)
 
 
 def reachable_share(sketch: Sketch, axes: Collection[AxisOf] | None = None) -> float:
@@ -125,8 +127,8 @@ def _best_view(tested: Tested, test: ViewTest) -> Grid:
     n = test.n_units
     if test.name == "order":
         return np.full(len(Z_GRID), order.log_evalue(n, n))
-    common = math.gcd(tested.a.head_size, tested.b.head_size) if tested.a.kind == "vo" else 0
-    n_windows = n / largest_window(common) if common else 1
+    window = window_of(tested.a, tested.b)
+    n_windows = n / window if window else 1
     return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
 
 
@@ -136,7 +138,7 @@ def _reached(
     """Share of every tensor that lies on tested axes."""
     found: dict[str, set[_Piece]] = defaultdict(set)
     for axis in anatomy.axes:
-        if (axis.kind, axis.stack) in tested:
+        if (tested_as(axis), axis.stack) in tested:
             for tensor, piece in _pieces(axis):
                 found[tensor].add(piece)
     reached = {}
@@ -152,5 +154,6 @@ def _reached(
 
 def _pieces(axis: Axis) -> Iterator[tuple[str, _Piece]]:
     for place in axis.places:
-        if axis.kind != "residual" or place.role in VIEW_ROLES["residual"]:
+        is_stream = tested_as(axis) == "residual"
+        if not is_stream or is_view(place) or place.role in VIEW_ROLES["residual"]:
             yield place.tensor, (place.dim, place.start, place.size, place.index)

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats
+from weightkin.evidence.plan import MAX_UNITS, MIN_UNITS, SHARES, Plan, Run
+from weightkin.evidence.submatrix import n_features, read_view, view_cost
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, Rows
 from weightkin.records import Skipped, left_out
 from weightkin.sketch.stand_in import sketch_behind
 
-MIN_UNITS, MAX_UNITS = 64, 1024
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
+FEW_FEATURES = 16  # of a view, which is read only where there is no better one
 TOKEN_RUN = 16  # embedding rows are read in runs of this many tokens
 
 VIEW_ROLES = {
@@ -34,40 +37,13 @@ VIEW_ROLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is read of every axis, the same in both models."""
-
-    n_units: int
-
-    @property
-    def n_coordinates(self) -> int:
-        """Whole rows read of a matrix whose columns are the units."""
-        return self.n_units // 8
-
-    @property
-    def n_head_rows(self) -> int:
-        """V rows read of one block."""
-        return self.n_units // 2
-
-    @property
-    def n_tokens(self) -> int:
-        """Embedding rows read: every residual dimension is seen in so many tokens."""
-        return 2 * self.n_units
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Units from ``start`` on, where something else than the first of an axis is looked at."""
-
-    start: int
-    n: int
-
-
 def n_sampled(axis: Axis, plan: Plan) -> int:
     """Units of an axis that the sample holds, from its first on."""
     most = {"vo": plan.n_head_rows, "residual": MAX_UNITS, "heads": axis.n_units}
-    return min(most.get(axis.kind, plan.n_units), axis.n_units)
+    n_units = plan.n_units
+    if any(map(is_view, axis.places)):
+        n_units = min(n_units, plan.share.n_units)
+    return min(most.get(axis.kind, n_units), axis.n_units)
 
 
 def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
@@ -75,11 +51,13 @@ def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
 
     The budget is 0.6 % of a model's bytes or 16 MiB, whichever is more; the sample is a power of
     two between 64 and 1024 units a block. Only shapes enter. Of two sketches all rows are used.
+    Where even the smallest is too much, less is read of axes that come from a graph.
     """
     held = [sketch for model, _ in (a, b) if (sketch := sketch_behind(model)) is not None]
     if held:
         return Plan(n_units=min(sketch.scheme.n_rows or MAX_UNITS for sketch in held))
-    return Plan(n_units=min(_largest_sample(*a), _largest_sample(*b)))
+    plans = [_largest_sample(*side) for side in (a, b)]
+    return Plan(min(plan.n_units for plan in plans), max(plan.thrift for plan in plans))
 
 
 def read_views(
@@ -109,8 +87,12 @@ def read_views(
     run = run or Run(0, n_sampled(axis, plan))
     views: dict[str, Floats] = {}
     problems = []
-    for place in view_places(model, axis):
-        view = _read_place(model, axis, place, plan, n_vocabulary, run)
+    for place in read_places(model, axis, plan):
+        view = (
+            read_view(model, axis, place, plan, run)
+            if is_view(place)
+            else _read_place(model, axis, place, plan, n_vocabulary, run)
+        )
         if view.size and not np.isfinite(view).all():
             problems.append(left_out(place.tensor, "non-finite-rows"))
         elif view.size and not view.any():
@@ -154,9 +136,40 @@ def view_places(model: Model, axis: Axis) -> Iterator[Place]:
     seen = set()
     for place in axis.places:
         is_matrix = len(_matrix_shape(model, place)) >= 2
-        if place.role in VIEW_ROLES[axis.kind] and is_matrix and place.role not in seen:
+        is_known = place.role in VIEW_ROLES[axis.kind] or (axis.kind == "units" and is_view(place))
+        if is_known and is_matrix and place.role not in seen:
             seen.add(place.role)
             yield place
+
+
+def read_places(model: Model, axis: Axis, plan: Plan) -> list[Place]:
+    """Those of `view_places` that are read; of views that come from a graph, the cheapest.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    axis : Axis
+        The axis.
+    plan : Plan
+        How much is read.
+
+    Returns
+    -------
+    list of Place
+        In the order of the axis.
+    """
+    places = list(view_places(model, axis))
+    views = [place for place in places if is_view(place)]
+    n = min(axis.n_units, plan.n_units)
+
+    def worth(place: Place) -> tuple[bool, int]:
+        return n_features(model, place) < FEW_FEATURES, view_cost(model, axis, place, plan, n)
+
+    if len(views) > plan.share.n_views:
+        kept = sorted(views, key=worth)[: plan.share.n_views]
+        places = [place for place in places if place in kept or not is_view(place)]
+    return places
 
 
 def n_embedding_rows(model: Model, axis: Axis) -> int:
@@ -221,23 +234,30 @@ def _flat(rows: Floats) -> Floats:
     return np.ascontiguousarray(rows.reshape(len(rows), -1))
 
 
-def _largest_sample(model: Model, anatomy: Anatomy) -> int:
+def _largest_sample(model: Model, anatomy: Anatomy) -> Plan:
     budget = max(MIN_BYTES, SHARE_OF_BYTES * model.n_bytes)
     axes = tested_axes(anatomy)
-    n = MAX_UNITS
-    while n > MIN_UNITS and sum(_cost(model, axis, Plan(n)) for axis in axes) > budget:
-        n //= 2
-    return n
+    plan = Plan(MAX_UNITS)
+    while sum(_cost(model, axis, plan) for axis in axes) > budget:
+        if plan.n_units > MIN_UNITS:
+            plan = replace(plan, n_units=plan.n_units // 2)
+        elif plan.thrift < len(SHARES) - 1 and any(is_view(p) for x in axes for p in x.places):
+            plan = replace(plan, thrift=plan.thrift + 1)
+        else:
+            break
+    return plan
 
 
 def _cost(model: Model, axis: Axis, plan: Plan) -> int:
     """Bytes that one axis costs under a plan."""
     total = 0
-    for place in view_places(model, axis):
+    for place in read_places(model, axis, plan):
         info = model.tensors[place.tensor]
         shape = _matrix_shape(model, place)
         row_bytes = info.n_bytes // max(1, math.prod(info.shape)) * math.prod(shape[1:])
-        if axis.kind == "residual" and place.dim > 0:
+        if is_view(place):
+            total += view_cost(model, axis, place, plan, n_sampled(axis, plan))
+        elif axis.kind == "residual" and place.dim > 0:
             total += min(plan.n_tokens, shape[0]) * row_bytes
         elif place.dim == 0:
             total += min(plan.n_units, axis.n_units) * row_bytes

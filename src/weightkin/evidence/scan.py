@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Floats
-from weightkin.stats.coincidences import Z_GRID, log_evalues
+from weightkin.evidence.windows import copied_windows, largest_window, multiplied
+from weightkin.stats.coincidences import Z_GRID, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average
-from weightkin.stats.copies import narrowed
+from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Matching, usable_rows
 from weightkin.stats.order import log_evalue, longest_in_order
+
+MANY_PAIRS = 1 << 12  # of blocks, beyond which only the first units are looked at
+FEW_UNITS = 16
+MOST_PAIRS = 1 << 15  # that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,11 @@ class Narrow:
     index: npt.NDArray[np.int64]  # (n_usable,)
     n_units: int  # of the whole axis
     n_features: int  # before narrowing
+    window: int = 0  # labels that any order is allowed of; 0: all
+    groups: Groups = ()  # which windows are copies of each other
 
 
-def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
+def narrow(x: Floats, n_units: int, rng: np.random.Generator, cell: int = 0) -> Narrow:
     """Keep what a scan over block pairs needs of one view: memory no longer grows with width.
 
     Parameters
@@ -36,6 +43,8 @@ def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
         Units of the whole axis.
     rng : Generator
         Draws the order of the rows.
+    cell : int
+        Units inside which any order is allowed; 0: all.
 
     Returns
     -------
@@ -44,7 +53,9 @@ def narrow(x: Floats, n_units: int, rng: np.random.Generator) -> Narrow:
     """
     n_features = x.shape[1]
     kept = rng.permutation(np.flatnonzero(usable_rows(x)))
-    return Narrow(narrowed(x[kept]), kept, n_units, n_features)
+    window = largest_window(cell) if cell else 0
+    groups = copied_windows({"": x}, window) if window > 1 else ()
+    return Narrow(narrowed(x[kept]), kept, n_units, n_features, window, groups)
 
 
 def scan_pairs(
@@ -52,16 +63,64 @@ def scan_pairs(
 ) -> tuple[Grid, npt.NDArray[np.bool_]]:
     """Log e-values of all pairs of blocks, ``(n_a, n_b, n_z)``, and which pairs could be tested.
 
-    Null hypothesis: as for one pair (`stats.coincidences`, `stats.order`).
+    Null hypothesis: as for one pair (`stats.coincidences`, `stats.order`). Of very many pairs only
+    the first units are looked at, and of still more only pairs of about equal depth.
     """
     table = np.zeros((len(blocks_a), len(blocks_b), len(Z_GRID)))
     is_testable = np.zeros(table.shape[:2], dtype=bool)
+    if len(blocks_a) * len(blocks_b) > MANY_PAIRS:
+        blocks_a, blocks_b = ([_first(x) for x in blocks] for blocks in (blocks_a, blocks_b))
     for i, a in enumerate(blocks_a):
-        for j, b in enumerate(blocks_b):
-            if a.n_features == b.n_features and len(a.index) and len(b.index):
+        for j in _partners(i, len(blocks_a), len(blocks_b)):
+            b = blocks_b[j]
+            if _is_pair(a, b):
                 is_testable[i, j] = True
-                table[i, j] = _pair(a, b)
+                table[i, j] = _cells(a, b) if a.window else _pair(a, b)
     return table, is_testable
+
+
+def _partners(i: int, n_a: int, n_b: int) -> range:
+    """Blocks of b that block i of a is compared with."""
+    reach = max(1, MOST_PAIRS // (2 * max(n_a, n_b)))
+    if n_a * n_b <= MOST_PAIRS:
+        return range(n_b)
+    middle = i * n_b // n_a
+    return range(max(0, middle - reach), min(n_b, middle + reach + 1))
+
+
+def _is_pair(a: Narrow, b: Narrow) -> bool:
+    """Whether two blocks can be compared: where there are cells, only with cells of that size."""
+    return (
+        a.n_features == b.n_features
+        and a.window == b.window
+        and (not a.window or bool(a.groups and b.groups))
+        and bool(len(a.index) and len(b.index))
+    )
+
+
+def _first(x: Narrow) -> Narrow:
+    """The first units of a block alone."""
+    kept = x.index < FEW_UNITS
+    n = FEW_UNITS // x.window if x.window else 0
+    return replace(x, rows=x.rows[kept], index=x.index[kept], groups=x.groups[:n])
+
+
+def _cells(a: Narrow, b: Narrow) -> Grid:
+    """Coincidences in windows, each of which has labels of its own unless it is a copy."""
+    cell_a, cell_b = a.index // a.window, b.index // b.window
+    is_other = cell_a[:, None] != cell_b[None, :]
+    cosine = np.where(is_other, np.float32(-2.0), a.rows @ b.rows.T)
+    n = min(len(a.groups), len(b.groups))
+    grids = []
+    for groups in (a.groups[:n], b.groups[:n]):
+        ways = []
+        for x, y, table, cells in ((a, b, cosine, cell_a), (b, a, cosine.T, cell_b)):
+            best = table.argmax(axis=1)
+            is_hit = (y.index[best] == x.index) & (table[np.arange(len(best)), best] > -2.0)
+            hits = np.bincount(cells[is_hit], minlength=n)[:n]
+            ways.append(multiplied(np.stack([log_evalues(int(k)) for k in hits]), groups))
+        grids.append(average(ways))
+    return min(grids, key=mix_log_evalue)
 
 
 def _pair(a: Narrow, b: Narrow) -> Grid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
@@ -19,7 +20,9 @@ MAX_CHANCE = 1e-4  # that the few entries read of a sparse column are zero all t
 def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
     """Units of an axis whose out-column, as the views show it, is next to nothing.
 
-    A property of one model that does not depend on labels, nor on any unit's sign or place.
+    A property of one model that does not depend on labels, nor on any unit's sign or place. Where a
+    graph says where units stand, what they read counts as well: a unit that reads nothing is
+    constant.
 
     Parameters
     ----------
@@ -35,6 +38,10 @@ def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
     ndarray of int
         Indices of the units; none where out-columns are not seen.
     """
+    if any(map(is_view, axis.places)):
+        n = max((len(x) for x in views.values()), default=0)
+        quiet = [_next_to_nothing(x) for x in views.values() if len(x) == n]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *quiet]))
     column = next((views[role] for role in WRITERS if role in views), None)
     if column is None and axis.kind == "units" and not _writers(axis, ("mlp.down",)):
         column = out_columns(model, axis)  # channels: what the next convolution reads of them

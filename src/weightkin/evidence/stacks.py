@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
 from weightkin.evidence.ladder import LADDER, StagesRun, is_settled, paid_log10
@@ -200,6 +201,8 @@ def _shapes(side: Side) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
         for axis in side.axes(kind):
             here = found.setdefault(axis.stack, set())
             for place in axis.places:
+                if place.role.startswith(BESIDE):
+                    continue
                 shape = side.model.tensors[place.tensor].shape
                 own = list(shape if place.index is None else shape[1:])
                 if len(own) > 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from weightkin.anatomy.side import Side
+from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, labels_of
@@ -21,7 +21,8 @@ from weightkin.evidence.pairs import (
     pooled_effect,
     without_rows,
 )
-from weightkin.evidence.sample import Plan, n_embedding_rows, read_views
+from weightkin.evidence.plan import Plan
+from weightkin.evidence.sample import n_embedding_rows, read_views
 from weightkin.evidence.silent import silent_units
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect, Skipped, Test, left_out
@@ -90,7 +91,7 @@ class PairTester:
         copies = self.copies_a if is_a else self.copies_b
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
         guard.look(axis, views)  # the weights themselves, before anything is removed
-        guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(axis.kind)))
+        guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(tested_as(axis))))
         copies.look(axis, views)
         self.note(problems, "a" if is_a else "b")
         unused = silent_units(side.model, axis, views)
@@ -159,10 +160,8 @@ def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage 
     pairs = pair_axes(tester.a.axes(kind), tester.b.axes(kind), block_map)
     tested = []
     for axis_a, axis_b in pairs:
-        n_vocabulary = 0
-        if kind == "residual":
-            pair = ((tester.a, axis_a), (tester.b, axis_b))
-            n_vocabulary = min(n_embedding_rows(side.model, axis) for side, axis in pair)
+        pair = ((tester.a, axis_a), (tester.b, axis_b)) if axis_a.kind == "residual" else ()
+        n_vocabulary = min((n_embedding_rows(x.model, axis) for x, axis in pair), default=0)
         views_a = tester.read(axis_a, is_a=True, n_vocabulary=n_vocabulary)
         views_b = tester.read(axis_b, is_a=False, n_vocabulary=n_vocabulary)
         found = tester.test(axis_a, axis_b, views_a, views_b)
@@ -270,7 +269,7 @@ def pair_axes(
     for (stack, block), here in in_a.items():
         there = in_b.get((stack, block_map.get((stack, block), block)), [])
         names = {axis.name: axis for axis in there}
-        same = [(axis, names[axis.name]) for axis in here if axis.name in names]
+        same = [(x, y) for x in here if (y := names.get(x.name)) and y.kind == x.kind]
         is_upcycled = not same and bool({"mlp"} & {axis.name for axis in [*here, *there]})
         pairs += [(x, y) for x in here for y in there] if is_upcycled else same
     return pairs

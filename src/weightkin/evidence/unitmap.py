@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Bools, Floats, Ints
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.sample import Plan, read_views, view_places
+from weightkin.evidence.plan import Plan, Run
+from weightkin.evidence.sample import read_views, view_places
 from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.formats.model import Model
@@ -168,11 +170,17 @@ def map_units(
 
 def _whole_views(model: Model, axis: Axis, n_units: int) -> Views:
     """All units of an axis; a plan reads half as many V/O dimensions, and an eighth of columns."""
+    if any(map(is_view, axis.places)):
+        return large_views(model, axis)
     return read_views(model, axis, Plan(n_units=max(2 * n_units, COORDINATES)))[0]
 
 
 def large_views(model: Model, axis: Axis) -> Views:
     """All units in a few coordinates, or else the first units."""
+    if any(map(is_view, axis.places)):
+        return read_views(
+            model, axis, Plan(n_units=MAX_MAPPED_UNITS), run=Run(0, MAX_MAPPED_UNITS)
+        )[0]
     for place in view_places(model, axis):
         if place.dim != 1 or place.index is not None or place.repeat != 1:
             continue

@@ -49,7 +49,7 @@ class _RowsRead:
         if views:
             widest = max(views.values(), key=lambda view: view.shape[1])
             side = self.a if is_a else self.b
-            side[key_of(axis)] = narrow(widest, axis.n_units, tester.rng(axis))
+            side[key_of(axis)] = narrow(widest, axis.n_units, tester.rng(axis), axis.head_size)
 
 
 def run_units(tester: PairTester) -> tuple[Stage | None, BlockMap]:

@@ -18,8 +18,8 @@ from weightkin.evidence.ladder import (
     passes,
 )
 from weightkin.evidence.pairs import LOG10
+from weightkin.evidence.plan import Plan
 from weightkin.evidence.reach import LEAST_TESTED
-from weightkin.evidence.sample import Plan
 from weightkin.evidence.stacks import Names, OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
 from weightkin.evidence.units import STRAIGHT_FAILS
@@ -233,6 +233,11 @@ def _one_sided(block_a: str, block_b: str, relation: Relation) -> BlockRelation:
     return BlockRelation(block_a=block_a, block_b=block_b, relation=relation, log10_pvalue=0.0)
 
 
+def _has_embedding(stage: Stage, stack: str) -> bool:
+    """Whether the residual width of a stack was tested, not only units of the whole model."""
+    return any(t.a.kind == "residual" and t.a.stack == stack for t in stage.tested)
+
+
 def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     """Verdict of each stack alone, and of each embedding, paid for their number.
 
@@ -260,6 +265,8 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
         if stage.name == "heads":
             continue
         for stack, log_e in stage.by_stack.items():
+            if stage.name == "residual" and not _has_embedding(stage, stack):
+                continue
             part = (stack, stage.name == "residual")
             paid = log_e + math.log(LADDER[stage.name])
             if part not in best or paid > best[part][0]:

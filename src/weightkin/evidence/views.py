@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weightkin.anatomy.gains import gain_before, last_gain
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.sample import view_places
@@ -156,6 +157,8 @@ def token_views(
     """
     views = {}
     for place in view_places(model, axis):
+        if is_view(place):
+            continue  # which of them read the stream, a graph does not say
         is_reader = place.role in READING_ROLES
         table = frame.inputs if is_reader else frame.outputs
         is_large = model.tensors[place.tensor].n_bytes > MAX_WRITER_BYTES

@@ -10,7 +10,7 @@ from weightkin.text import shown, unreadable
 
 CARD = "README.md"
 MAX_BYTES = 1 << 20  # of a card
-KEYS = ("base_model", "license", "license_name")  # what counts here
+KEYS = ("base_model", "base_model_relation", "license", "license_name")  # what counts here
 DEEPEST = 64  # collections inside each other
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")

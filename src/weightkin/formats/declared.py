@@ -38,12 +38,14 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 class Declared:
     """Parents in the order they are named, each once, and the licence ("" where none is).
 
-    Several licences are one text, with commas. ``unread`` lists claims that could not be read.
+    ``relation`` is what the card says that the model is of them, in the words of a hub. Several
+    licences are one text, with commas. ``unread`` lists claims that could not be read.
     """
 
     parents: tuple[str, ...] = ()
     licence: str = ""
     unread: tuple[Problem, ...] = ()
+    relation: str = ""
 
 
 def declared(model: Model) -> Declared:
@@ -60,12 +62,14 @@ def declared(model: Model) -> Declared:
         name = base.removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
         unread = (*below.unread, *own.unread)
-        return _kept([name, *others], own.licence or below.licence, model.source, unread)
+        kept = _kept([name, *others], own.licence or below.licence, model.source, unread)
+        return replace(kept, relation=own.relation)
     if model.source.startswith(SCHEME):
         found = _of_texts(_Texts(lambda name, limit: _fetched(model, name, limit)), model.config)
     else:
         found = _of_folder(folder_of(Path(model.source)), model.config)
-    return _kept(found.parents, found.licence, model.source, found.unread)
+    kept = _kept(found.parents, found.licence, model.source, found.unread)
+    return replace(kept, relation=found.relation)
 
 
 def folder_of(path: Path) -> Path:
@@ -97,7 +101,8 @@ def _of_texts(texts: _Texts, config: Mapping[str, Any]) -> Declared:
     licences += [*(named if len(licences) < len(card["license"]) else []),
                  *_values(config, "declared_licence")]  # fmt: skip
     licence = ", ".join({x.casefold(): x for x in reversed(licences)}.values())
-    return Declared(tuple(map(_clean, parents)), licence, tuple(texts.unread))
+    relation = _text(next(iter(card["base_model_relation"]), ""))[:MAX_NAME].casefold()
+    return Declared(tuple(map(_clean, parents)), licence, tuple(texts.unread), relation)
 
 
 @dataclass(frozen=True, slots=True)

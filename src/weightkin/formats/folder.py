@@ -128,7 +128,7 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.own_codes |= part.own_codes
         joined.claims += part.claims
         if len(names) == 1:
-            joined.metadata = part.metadata
+            joined.metadata, joined.network = part.metadata, part.network
     if first_error and not joined.tensors:
         raise first_error
     if not first_error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.formats.dtypes import to_float32
 from weightkin.sources.files import Spans, batches
+
+if TYPE_CHECKING:
+    from weightkin.formats.onnx_network import Network
 
 Rows = slice | npt.NDArray[np.int64]
 
@@ -83,7 +86,7 @@ class Storage(Protocol):
         """One for each file, equal only while the file is the same; empty where none is known."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same only where it is the very same open model
 class Model:
     """A read-only model: tensors in sorted name order, config (a hint, never trusted), storage.
 
@@ -101,6 +104,7 @@ class Model:
     held: Sketched | None = None  # a sketch that holds all of it, where that is what was opened
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
+    network: Callable[[], Network] | None = None  # what its file says it computes, read when asked
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 
     def __repr__(self) -> str:

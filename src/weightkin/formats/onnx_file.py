@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-
-import numpy as np
-import numpy.typing as npt
+from functools import partial
 
 from weightkin.formats.byte_pieces import is_blank, rest, touched
 from weightkin.formats.computed import Numbers
@@ -25,16 +23,13 @@ from weightkin.formats.onnx_codes import ENDINGS, Codes, Part, Turned, codes_of,
 from weightkin.formats.onnx_fields import between
 from weightkin.formats.onnx_graph import Held, Stored, read_held
 from weightkin.formats.onnx_names import is_own_name, module_name
+from weightkin.formats.onnx_network import Shown, read_network
 from weightkin.formats.onnx_nibbles import KINDS, Nibbles
+from weightkin.formats.onnx_values import DTYPES, values_of
 from weightkin.formats.storage import Claim, Contents
 from weightkin.sources.files import File, TensorLocation
 from weightkin.text import located, shown, unreadable
 
-DTYPES = {
-    1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 9: "BOOL", 10: "F16",
-    11: "F64", 12: "U32", 13: "U64", 14: "C64", 16: "BF16", 17: "F8_E4M3", 18: "F8_E4M3FNUZ",
-    19: "F8_E5M2", 20: "F8_E5M2FNUZ", 24: "F8_E8M0",
-}  # fmt: skip
 FLOATS = ("F16", "BF16", "F32", "F64")
 WHOLE = ("U8", "I8", "U16", "I16", "I32", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
 CODE_TYPES = {"codes": WHOLE, "scale": FLOATS, "zero": WHOLE}
@@ -73,6 +68,7 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
         for alias in aliases:
             _add(contents, beside, alias, tensor, is_turned=False)
     contents.files = list(beside.files.values())
+    contents.network = partial(read_network, beside, _shown(held, layers, names))
     _claim(contents, file, held)
     return contents
 
@@ -114,6 +110,21 @@ def _own_name(stored: str, layers: Mapping[str, Codes]) -> str:
 def _aliases(held: Held, stored: str, taken: set[str]) -> list[str]:
     """Other names of an initialiser that are those of parameters."""
     return [x for x in held.graph.aliases.get(stored, ()) if is_own_name(x) and x not in taken]
+
+
+def _shown(
+    held: Held, layers: Mapping[str, Codes], names: Mapping[str, tuple[str, bool]]
+) -> dict[int, Shown]:
+    """As what each stored tensor is shown, by the byte at which it begins."""
+    found = {}
+    for stored, tensor in held.tensors.items():
+        name, is_turned = names[stored]
+        found[tensor.at] = Shown(name, is_turned, stored in layers)
+    for layer in layers.values():
+        for role, part in layer.parts.items():
+            if role != "codes":
+                found[held.tensors[part].at] = Shown("")
+    return found
 
 
 def _claim(contents: Contents, file: File, held: Held) -> None:
@@ -206,21 +217,9 @@ def _add_numbers(
     numbers: list[float],
 ) -> None:
     """Show values that were read one by one."""
-    values = _values(where, dtype, shape, numbers)
+    values = values_of(where, dtype, shape, numbers)
     contents.tensors[name] = TensorInfo(name, dtype, shape, values.nbytes)
     contents.recipes[name] = Numbers(shape, values)
-
-
-def _values(
-    where: str, dtype: str, shape: tuple[int, ...], numbers: list[float]
-) -> npt.NDArray[np.generic]:
-    """Numbers as elements of a type; those of 16-bit floats are their bits."""
-    if len(numbers) != math.prod(shape):
-        raise unreadable(where, f"{len(numbers)} values, not {math.prod(shape)}")
-    if all(isinstance(x, float) for x in numbers):
-        return np.array(numbers, dtype=np.float32).astype(NUMPY[dtype])
-    whole = np.dtype(f"<u{BITS[dtype] // 8}") if dtype[0] not in "IU" else NUMPY[dtype]
-    return np.array(numbers, dtype=np.int64).astype(whole).view(NUMPY[dtype])
 
 
 def _bytes_at(file: File, span: tuple[int, int]) -> TensorLocation:
@@ -274,7 +273,7 @@ def _part(
         return None
     if role != "codes" and tensor.numbers is not None:
         shape = checked_shape(where, tensor.sizes)
-        values = _values(where, dtype, shape, tensor.numbers)
+        values = values_of(where, dtype, shape, tensor.numbers)
         return Numbers(shape, values), _bytes_at(beside.file, tensor.numbers_at or (0, 0))
     place = place_of(beside, where, tensor, dtype, is_turned=is_turned)
     return (place, place) if place else None

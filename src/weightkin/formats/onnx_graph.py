@@ -8,7 +8,7 @@ are those of ``onnx.proto``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from weightkin.formats import onnx_fields as known
@@ -45,6 +45,7 @@ class Stored:
     numbers_at: tuple[int, int] | None = None  # the bytes of this file that are these numbers
     why: str = ""  # why its values are not read
     is_text: bool = False  # few enough texts, which are no weights
+    at: int = -1  # byte at which its message begins
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ def read_held(file: File) -> Held:
     return reader.held
 
 
+def tensor_reader(file: File) -> Callable[[Value], Stored]:
+    """What locates one tensor after the other, not more of them than a file may have."""
+    return _GraphReader(file).read_tensor
+
+
 class _GraphReader:
     """Walks the graphs of one file."""
 
@@ -98,8 +104,8 @@ class _GraphReader:
         """Count numbers that were read one by one."""
         self.n_numbers += len(numbers)
         if self.n_numbers > MAX_ALL_NUMBERS:
-            what = f"over {MAX_ALL_NUMBERS} numbers that are not stored as plain bytes"
-            raise unreadable(self.file.path, what)
+            many = f"over {MAX_ALL_NUMBERS} numbers"
+            raise unreadable(self.file.path, f"{many} that are not stored as plain bytes")
 
     def fields(self, value: Value) -> Iterator[tuple[int, Value]]:
         return self.messages.fields(*self.messages.span(value))
@@ -136,9 +142,8 @@ class _GraphReader:
                 self.read_attribute(part, name, name, 0)
 
     def read_node(self, value: Value, scope: str, depth: int) -> None:
-        messages = self.messages
-        inputs, outputs, texts = [], [], {3: "", 4: ""}
-        scopes, attributes = "", []
+        messages, scopes, texts = self.messages, "", {3: "", 4: ""}
+        inputs, outputs, attributes = [], [], []
         for number, part in self.noted(known.NODE, value):
             if number == 1:
                 inputs.append(messages.text(part))
@@ -161,12 +166,12 @@ class _GraphReader:
             found, numbers = self.read_attribute(part, where, inner, depth)
             ints |= found
             order = numbers or order
-        is_turned = not ints.get("transB", 0)
-        axis = ints.get("axis", 1)
+        is_turned, axis = not ints.get("transB", 0), ints.get("axis", 1)
         is_swapped = op == "Transpose" and order in ([], [1, 0])
         block = max(0, ints.get("block_size", 0))
-        ends = tuple(inputs), tuple(outputs)
-        node = Node(op, name, *ends, scopes, is_turned, axis, is_swapped, block)
+        node = Node(
+            op, name, tuple(inputs), tuple(outputs), scopes, is_turned, axis, is_swapped, block
+        )
         self.held.graph.note(node)
 
     def read_attribute(
@@ -199,8 +204,7 @@ class _GraphReader:
             if number in (7, 8) and not isinstance(part, int):
                 spans.append(part)
             if len(numbers) > MAX_NUMBERS:
-                what = f"an attribute of over {MAX_NUMBERS} numbers"
-                raise unreadable(self.file.path, what)
+                raise unreadable(self.file.path, f"an attribute of over {MAX_NUMBERS} numbers")
         self.spend(numbers)
         for graph in graphs:
             self.read_graph(graph, f"{scope}.{name}", depth + 1)
@@ -228,7 +232,7 @@ class _GraphReader:
         return found
 
     def read_tensor(self, value: Value) -> Stored:
-        messages, tensor, is_beside = self.messages, Stored(), False
+        messages, tensor, is_beside = self.messages, Stored(at=self.messages.span(value)[0]), False
         sizes: list[int] = []
         numbers: list[tuple[int, Value]] = []
         texts: list[tuple[int, int]] = []
@@ -269,8 +273,7 @@ class _GraphReader:
         if not fields or tensor.beside is not None:
             return
         if tensor.span is not None:
-            where = located(self.file.path, tensor.name)
-            raise unreadable(where, "its values are in two fields")
+            raise unreadable(located(self.file.path, tensor.name), "its values are in two fields")
         number, value = fields[0]
         if len(fields) == 1 and number in (4, 10) and not isinstance(value, int):
             tensor.span = value

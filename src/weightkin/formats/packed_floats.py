@@ -28,6 +28,8 @@ from weightkin.text import shown, unreadable
 
 LEVELS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype=np.float32)  # of four-bit floats
 FP4 = np.concatenate([LEVELS, -LEVELS])
+_BYTES = np.arange(256)
+PAIRS = np.stack([FP4[_BYTES & 15], FP4[_BYTES >> 4]], axis=1)  # (256, 2): both values of a byte
 ScaleKind = Literal["float", "exponent", "e4m3"]  # the last two are stored as bytes
 
 
@@ -63,8 +65,7 @@ class FloatCodes:
         raw = raw[:, first * size * self.bits // 8 : stop * size * self.bits // 8]
         n = (stop - first) * size
         if self.bits == 4:
-            codes = np.stack([raw & 15, raw >> 4], axis=2).reshape(len(rows), n)
-            values = FP4[codes]
+            values = np.take(PAIRS, raw, axis=0)  # (n_rows, n / 2, 2)
         else:
             values = to_float32(np.ascontiguousarray(raw).view(ml_dtypes.float8_e4m3fn))
         scales = self._scales(storage, rows)[:, first:stop]
@@ -99,7 +100,7 @@ class TurnedExperts:
             here = np.flatnonzero(rows // n_in == expert)
             columns = rows[here] % n_in
             first, stop = int(columns.min()) // size, int(columns.max()) // size + 1
-            step = max(1, BATCH // ((stop - first) * size))
+            step = max(1, BATCH // max((stop - first) * size, n_in // 2))  # rows are read whole
             for start in range(0, n_out, step):
                 some = np.arange(start, min(n_out, start + step))
                 block = self.inner.groups(storage, expert * n_out + some, first, stop)

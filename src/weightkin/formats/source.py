@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from weightkin.errors import UnreadableModel
@@ -120,6 +121,7 @@ def _model(chosen: Chosen) -> Model:
         problems=_first((*contents.problems, *problems, *unpacking)),
         headers=contents.headers,
         beside=folder.read_beside,
+        network=partial(contents.network, renamed) if contents.network else None,
     )
 
 

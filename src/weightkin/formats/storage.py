@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
 
@@ -15,6 +15,9 @@ from weightkin.formats.model import SKETCH_KEY, Problem, TensorInfo
 from weightkin.sources.files import File, Folder, Spans, TensorLocation
 from weightkin.sources.ranges import RemoteFile, fetch
 from weightkin.text import shown
+
+if TYPE_CHECKING:
+    from weightkin.formats.onnx_network import Network
 
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 
@@ -56,6 +59,7 @@ class Contents:
     files: list[File] = field(default_factory=list)  # beside it, which hold values
     own_codes: bool = False  # what was packed in it was unpacked by its reader
     claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
+    network: Callable[[Mapping[str, str]], Network] | None = None  # by the names of tensors
 
 
 class SketchFound(UnreadableModel):
@@ -90,13 +94,9 @@ class FileStorage:
     def read_runs(self, name: str, runs: Spans) -> npt.NDArray[Any]:
         """Elements of several ascending runs of the flattened tensor, joined."""
         place = self.places[name]
-        n = math.prod(place.shape)
-        if any(not 0 <= start <= stop <= n for start, stop in runs):
-            raise IndexError(f"runs outside the {n} elements of {name!r}")
+        spans = bytes_of(place, name, runs)
         if place.strides:
             return place.file.gather(place, runs)
-        width, base = place.dtype.itemsize, place.offset
-        spans = [(base + start * width, base + stop * width) for start, stop in runs]
         return place.file.read(spans).view(place.dtype)
 
     def prefetch(self, wanted: Sequence[tuple[str, Spans]]) -> None:
@@ -123,3 +123,18 @@ class FileStorage:
         """Those of the files, in their order."""
         found = tuple(file.stamp for file in self.files)
         return found if all(found) else ()
+
+
+def bytes_of(place: TensorLocation, name: str, runs: Spans) -> list[tuple[int, int]]:
+    """Bytes of a file that hold runs of a tensor stored without gaps.
+
+    Raises
+    ------
+    IndexError
+        A run is outside the tensor.
+    """
+    n = math.prod(place.shape)
+    if any(not 0 <= start <= stop <= n for start, stop in runs):
+        raise IndexError(f"runs outside the {n} elements of {name!r}")
+    width, base = place.dtype.itemsize, place.offset
+    return [(base + start * width, base + stop * width) for start, stop in runs]

@@ -14,11 +14,11 @@ from weightkin.compute import HERE, Execution, Progress
 from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
+from weightkin.lineage.containers import family_tree
 from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.looks import Look
-from weightkin.lineage.parents import tree_of
 from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.records import clue, left_out
@@ -113,6 +113,7 @@ def found_families(
     for i, j in relatives.equal:
         z[i, j] = z[j, i] = max(z[i, j], EQUAL_LIKENESS)
     if relatives.equal:
+        relatives.by_tests = families
         families = components(relatives, z, range(len(sketches)))
     return relatives, z, families
 
@@ -145,7 +146,7 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
             continue
         on_progress = _phase(progress, "finding parents", collection, n_placed, n_related)
         n_placed += len(family)
-        tree = tree_of(relatives, family, n_unobserved, on_progress)
+        tree = family_tree(relatives, family, n_unobserved, on_progress)
         n_unobserved += tree.n_unobserved
         edges += tree.edges
     alone = {family[0] for family in families if len(family) == 1}

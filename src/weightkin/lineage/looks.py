@@ -153,7 +153,8 @@ def _compared(a: Member, b: Member, settings: Settings) -> Comparison | None:
 def _is_of_whole(record: Comparison, a: Member, b: Member) -> bool:
     """Whether two models are relatives as a whole, and not by one network of one of them."""
     small, large = sorted(member.sketch.n_parameters for member in (a, b))
-    is_contained = "part" in record.kind and small < MOST_CONTAINED * large
+    is_part = "part" in record.kind or "stacks" in record.kind_details
+    is_contained = is_part and small < MOST_CONTAINED * large
     return record.verdict == "dependent" and is_lineage(record.kind) and not is_contained
 
 

@@ -51,6 +51,7 @@ class Relatives:
     alpha: float
     seed: int
     equal: set[tuple[int, int]] = field(default_factory=set)  # one holds all values of the other
+    by_tests: Sequence[Sequence[int]] = ()  # families before equal values joined some of them
     framed: dict[int, Framed] = field(default_factory=dict)  # disguised members, brought back
     parts: dict[tuple[int, int], SharedPart] = field(default_factory=dict)  # all that two share
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)

@@ -7,7 +7,7 @@ maximum and only describes (`methods`, section 7).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class StackScan:
     """A pair of blocks that belong together, with the pairs of axes that say so."""
 
     stack: str
+    stack_b: str
     a: int
     b: int
     log10_pvalue: float  # corrected; 0.0 where the pair is only described
@@ -71,29 +72,32 @@ def find_pairs(
     list of StackScan
         Sorted by stack and blocks, each pair of blocks once.
     """
-    merged: dict[tuple[str, int, int], list[StackScan]] = {}
+    merged: dict[tuple[str, str, int, int], list[StackScan]] = {}
     for scan, table in zip(scans, corrected, strict=True):
         passing = (table if scan.trusts else scan.by_blocks) <= log10_alpha
         for i, j in np.argwhere(passing & scan.is_testable).tolist():
             found = _look(tester, scan, i, j, float(table[i, j]), log10_alpha)
             if found.effect is not None and block_is_real(scan.kind, found.effect):
-                merged.setdefault((found.stack, found.a, found.b), []).append(found)
+                key = found.stack, found.stack_b, found.a, found.b
+                merged.setdefault(key, []).append(found)
             else:
                 what = f"{scan.kind} of {scan.stack} {found.a} and {found.b}"
                 tester.note([left_out(what, "aligned-not-alike")])
     return [_join(pair) for _, pair in sorted(merged.items())]
 
 
-def map_stack(stack: str, found: Sequence[StackScan], scans: Sequence[BlockScan]) -> StackMap:
-    """Say what became of every block of one stack that could be tested.
+def map_stack(
+    names: tuple[str, str], found: Sequence[StackScan], scans: Sequence[BlockScan]
+) -> StackMap:
+    """Say what became of every block of two paired stacks that could be tested.
 
     The monotone map comes from dynamic programming over the pairs found; pairs outside it were
     found by Holm alone. A block with several partners is repeated, in whichever model it is.
 
     Parameters
     ----------
-    stack : str
-        Name of the stack.
+    names : (str, str)
+        A stack of a, and one of b.
     found : sequence of StackScan
         Pairs found, of any stack.
     scans : sequence of BlockScan
@@ -104,8 +108,9 @@ def map_stack(stack: str, found: Sequence[StackScan], scans: Sequence[BlockScan]
     StackMap
         Blocks are named ``stack.index``.
     """
-    here = [f for f in found if f.stack == stack]
-    own = [scan for scan in scans if scan.stack == stack]
+    stack, stack_b = names
+    here = [f for f in found if (f.stack, f.stack_b) == names]
+    own = [scan for scan in scans if (scan.stack, scan.stack_b) == names]
     tested_a = sorted({x for s in own for x in np.array(s.blocks_a)[s.is_testable.any(axis=1)]})
     tested_b = sorted({y for s in own for y in np.array(s.blocks_b)[s.is_testable.any(axis=0)]})
     scores = np.zeros((len(tested_a), len(tested_b)))
@@ -115,13 +120,13 @@ def map_stack(stack: str, found: Sequence[StackScan], scans: Sequence[BlockScan]
     layers = [_relation(f, here) for f in here]
     if not here:  # of strangers no block was dropped
         tested_a, tested_b = [], []
-    for a in sorted(set(tested_a) - {f.a for f in here}):
+    for a in sorted(set(tested_a) - {f.a for f in found if f.stack == stack}):
         layers.append(_one_sided(f"{stack}.{a}", "", "dropped"))
-    for b in sorted(set(tested_b) - {f.b for f in here}):
-        layers.append(_one_sided("", f"{stack}.{b}", "inserted"))
+    for b in sorted(set(tested_b) - {f.b for f in found if f.stack_b == stack_b}):
+        layers.append(_one_sided("", f"{stack_b}.{b}", "inserted"))
     is_monotone = not any(x.a < y.a and x.b > y.b for x in here for y in here)
-    names = tuple((f"{stack}.{i}", f"{stack}.{j}") for i, j in monotone)
-    return StackMap(tuple(layers), names, is_monotone)
+    straight = tuple((f"{stack}.{i}", f"{stack_b}.{j}") for i, j in monotone)
+    return StackMap(tuple(layers), straight, is_monotone)
 
 
 def _look(
@@ -140,16 +145,15 @@ def _look(
         seen = tester.test(x, y, tester.read(x, is_a=True), tester.read(y, is_a=False))
         tested += [seen] if seen else []
     axes = tuple((x, y) for _, x, y in pairs)
-    return StackScan(
-        scan.stack, a, b, log10_p, axes, pooled_effect([t.evidence for t in tested]), (scan.kind,)
-    )
+    effect = pooled_effect([t.evidence for t in tested])
+    return StackScan(scan.stack, scan.stack_b, a, b, log10_p, axes, effect, (scan.kind,))
 
 
 def _join(found: Sequence[StackScan]) -> StackScan:
     best = min(found, key=lambda f: f.log10_pvalue)  # hidden units first where equal
     axes = tuple(pair for f in found for pair in f.axes)
     kinds = tuple(kind for f in found for kind in f.kinds)
-    return StackScan(best.stack, best.a, best.b, best.log10_pvalue, axes, best.effect, kinds)
+    return replace(best, axes=axes, kinds=kinds)
 
 
 def _relation(f: StackScan, here: Sequence[StackScan]) -> BlockRelation:
@@ -158,7 +162,7 @@ def _relation(f: StackScan, here: Sequence[StackScan]) -> BlockRelation:
         relation = "repeated"
     return BlockRelation(
         block_a=f"{f.stack}.{f.a}",
-        block_b=f"{f.stack}.{f.b}",
+        block_b=f"{f.stack_b}.{f.b}",
         relation=relation,
         log10_pvalue=f.log10_pvalue,
         effect=f.effect,

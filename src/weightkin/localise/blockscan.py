@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Bools, Doubles
 from weightkin.evidence.guard import tie, whom_to_trust
-from weightkin.evidence.pairs import LOG10, MAX_WINDOW, Views, cut_windows, multiplied
-from weightkin.evidence.sample import Plan
+from weightkin.evidence.pairs import LOG10, Views
+from weightkin.evidence.plan import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
 from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
+from weightkin.evidence.windows import MAX_WINDOW, cut_windows, multiplied
 from weightkin.records import Skipped
 from weightkin.records.comparison import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
@@ -33,9 +35,10 @@ KINDS: tuple[AxisKind, ...] = ("units", "vo")
 
 @dataclass(frozen=True, slots=True)
 class BlockScan:
-    """All block pairs of one stack on one kind of axis; p-values not yet corrected."""
+    """All block pairs of two stacks on one kind of axis; p-values not yet corrected."""
 
     stack: str
+    stack_b: str  # the same name, unless stacks of other names were paired
     kind: AxisKind
     axes_a: tuple[Axis, ...]
     axes_b: tuple[Axis, ...]
@@ -92,18 +95,38 @@ def scan_blocks(
     return [scan for scan in scans if scan.is_testable.any()], tuple(skipped)
 
 
-def correct(scans: Sequence[BlockScan], others: Sequence[float]) -> tuple[list[Doubles], Doubles]:
-    """Holm over all testable pairs of trusted scans and over other p-values, all at once."""
+def correct(
+    scans: Sequence[BlockScan], others: Sequence[float], n_left_out: int = 0
+) -> tuple[list[Doubles], Doubles]:
+    """Holm over all testable pairs of trusted scans and over other p-values, all at once.
+
+    Parameters
+    ----------
+    scans : sequence of BlockScan
+        What was tested.
+    others : sequence of float
+        Log10 p-values of other hypotheses.
+    n_left_out : int
+        Hypotheses that were not tested because of what the values show: each counts as p = 1.
+
+    Returns
+    -------
+    list of (n_blocks_a, n_blocks_b) arrays
+        Corrected log10 p-values, one array for each scan.
+    array of float64
+        Those of ``others``.
+    """
     trusted = [scan.is_testable & (scan.trusts is not None) for scan in scans]
     cells = [scan.by_blocks[t] for scan, t in zip(scans, trusted, strict=True)]
-    corrected = holm(np.concatenate([*cells, np.asarray(others, dtype=np.float64)]))
+    rest = [*others, *[0.0] * n_left_out]
+    corrected = holm(np.concatenate([*cells, np.asarray(rest, dtype=np.float64)]))
     tables, at = [], 0
     for scan, t in zip(scans, trusted, strict=True):
         table = np.zeros(scan.by_blocks.shape)
         table[t] = corrected[at : at + int(t.sum())]
         at += int(t.sum())
         tables.append(table)
-    return tables, corrected[at:]
+    return tables, corrected[at : at + len(others)]
 
 
 @dataclass
@@ -136,16 +159,16 @@ class _Pieces:
 
     def _read(self, axis: Axis, window: int, *, is_a: bool) -> None:
         views: Views = self.tester.read(axis, is_a=is_a)
-        columns = {place.role for place in axis.places if place.dim == 1}
+        columns = {p.role for p in axis.places if p.dim == 1 or (is_view(p) and p.dim > 0)}
         if window:
             groups = copied_runs(list(cut_windows(views, window)))
             self.copies[is_a, axis.stack, axis.block, axis.name] = groups
         for role, view in views.items():
             if role in columns and is_structured(view.T):
                 self.grouped[is_a].add(role)
-            size = window or len(view)
+            size, cell = window or len(view), 0 if window else axis.head_size
             self.rows[is_a, axis.stack, axis.block, axis.name, role] = [
-                narrow(view[at : at + size], window or axis.n_units, self.tester.rng(axis))
+                narrow(view[at : at + size], window or axis.n_units, self.tester.rng(axis), cell)
                 for at in range(0, len(view) - size + 1, size)
             ]
 
@@ -220,6 +243,7 @@ def _scan(pieces: _Pieces, stack: str, trusts: Trusts | None) -> BlockScan:
         by_axes[i, j] = _log10_p(grids[i, j])
     return BlockScan(
         stack=stack,
+        stack_b=stack,
         kind=pieces.kind,
         axes_a=tuple(axes_a),
         axes_b=tuple(axes_b),

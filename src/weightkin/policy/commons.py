@@ -1,16 +1,21 @@
 """Weights that everybody may share: a candidate is tested again without those of common models.
 
 A tensor is common if a model that the policy calls common holds one of its shape with the very same
-values, whatever both are called. Nothing that was trained further is excused.
+values, rounded to its precision, whatever both are called: a part of a common model is common too.
+Nothing that was trained further is excused.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from weightkin.formats import Model
+from weightkin.formats.dtypes import NUMPY
 from weightkin.policy.known import Evidence, Known, look
 from weightkin.policy.naming import Meant, Resolved
 from weightkin.records.comparison import Summary
@@ -18,6 +23,8 @@ from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
 from weightkin.sketch.stand_in import as_model
 
+NARROW = ("F16", "BF16")  # to which common values may have been rounded
+BY_VALUES = ("equal-values", "rows-found")
 ROWS_AT_ONCE = 1 << 12
 Key = tuple[tuple[int, ...], str]  # shape, and digest of the values as float32
 
@@ -70,9 +77,12 @@ def without_commons(
 
 
 def _shared(known: Known, name: str) -> Evidence | None:
+    """Evidence that a model shares anything with a forbidden one: by a test, or by its values."""
     e = known.by_name.get(name)
-    is_hit = isinstance(e, Evidence) and e.found.verdict in ("dependent", "aligned-only")
-    return e if isinstance(e, Evidence) and is_hit and not e.is_own else None
+    if not isinstance(e, Evidence) or e.is_own:
+        return None
+    by_values = e.lacking is not None and e.lacking.code in BY_VALUES
+    return e if by_values or e.found.verdict in ("dependent", "aligned-only") else None
 
 
 def _nothing(e: Evidence) -> Evidence:
@@ -96,12 +106,15 @@ def _again(
 
 def _left(model: Model, commons: Iterable[Model]) -> list[str]:
     """Names of the tensors that no common model has."""
-    shapes = {info.shape for info in model.tensors.values()}
+    dtypes: dict[tuple[int, ...], set[str]] = defaultdict(lambda: {""})
+    for info in model.tensors.values():
+        dtypes[info.shape].add(info.dtype if info.dtype in NARROW else "")
     held = {
-        _key(common, name)
+        _key(common, name, dtype)
         for common in commons
+        if common.sketched is None
         for name, info in common.tensors.items()
-        if info.shape in shapes and common.sketched is None
+        for dtype in dtypes.get(info.shape, ())
     }
     known = {shape for shape, _ in held}
     return [
@@ -111,10 +124,14 @@ def _left(model: Model, commons: Iterable[Model]) -> list[str]:
     ]
 
 
-def _key(model: Model, name: str) -> Key:
+def _key(model: Model, name: str, dtype: str = "") -> Key:
+    """Shape and values of a tensor, rounded to a narrower dtype where one is named."""
     shape = model.tensors[name].shape
     digest = hashlib.sha256()
     for start in range(0, shape[0] if shape else 1, ROWS_AT_ONCE):
         part = model.rows(name, slice(start, start + ROWS_AT_ONCE) if shape else None)
+        if dtype:
+            with np.errstate(over="ignore"):
+                part = part.astype(NUMPY[dtype]).astype(np.float32)
         digest.update((part + 0.0).tobytes())  # one zero, whatever its sign
     return shape, digest.hexdigest()

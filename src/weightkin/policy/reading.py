@@ -12,10 +12,11 @@ from typing import Any, get_args
 from weightkin.api.arguments import check_path
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.policy.licences import CLASSES, plain
-from weightkin.records.checking import ALWAYS, RULES, Setting
+from weightkin.records.checking import ALWAYS, RULES, Level, Setting
 from weightkin.sources.local import read_whole
 from weightkin.text import quoted, shown
 
+STRICTNESS = ("off", "warning", "error")
 MAX_POLICY_BYTES = 1 << 20
 MAX_NAMED_MODELS = 256  # models that a policy may name
 LEAST_ALPHA = 1e-100  # below it shares of alpha are lost to the precision of numbers
@@ -151,3 +152,9 @@ def _setting(where: str, key: str, value: Any) -> Setting:
         raise UsageError(f"{where}: {key} must be {' or '.join(SETTINGS)}, not {quoted(value)}")
     found: Setting = value
     return found
+
+
+def lowest(*settings: str) -> Level | None:
+    """The least strict of some settings; None where that is "off"."""
+    found = min(settings, key=STRICTNESS.index)
+    return None if found == "off" else "error" if found == "error" else "warning"

@@ -10,14 +10,14 @@ from operator import attrgetter
 from weightkin.policy.known import Evidence, Known
 from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
 from weightkin.policy.naming import Unknown, is_meant
-from weightkin.policy.reading import Policy
+from weightkin.policy.reading import Policy, lowest
+from weightkin.policy.relation import other_relations
 from weightkin.policy.tainted import Tainted
 from weightkin.policy.unread import why_unknown
 from weightkin.records import Because, because
 from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerprint
 from weightkin.records.registry import DeclaredParent, Search
 
-STRICTNESS = ("off", "warning", "error")
 SUREST = attrgetter("found.log10_pvalue")
 
 
@@ -84,7 +84,7 @@ class RuleContext:
         """A forbidden model above others, with which nothing shared was found directly."""
         why, is_open = tainted.found(search)
         cap = self.policy.undetermined_direction if is_open else "error"
-        if why is not None and (level := _lowest(self.policy.level("forbidden-ancestor"), cap)):
+        if why is not None and (level := lowest(self.policy.level("forbidden-ancestor"), cap)):
             yield self._made("forbidden-ancestor", why, tainted.origin, level)
 
     def missing(self) -> Iterator[Finding]:
@@ -195,6 +195,9 @@ class RuleContext:
                     why = because("contradicted", name=name, declared={"code": "compared"})
                     yield from self._found("contradicted-parent", direct, why, caps=False)
 
+        for e, why in other_relations(self.known):
+            yield from self._found("contradicted-parent", e, why, "warning", caps=False)
+
     def _unverified(self, name: str, state: DeclaredParent | None) -> Iterator[Finding]:
         """A declared parent that nothing here was compared with."""
         level = self.policy.level("unverified-parent")
@@ -259,7 +262,7 @@ class RuleContext:
             limits.append(self.policy.calibrated)
         if caps and e.found.verdict == "aligned-only":
             limits.append(self.policy.aligned_only)
-        if level := _lowest(*limits):
+        if level := lowest(*limits):
             yield self._made(rule, why, e.other, level, e)
 
     def _plain(self, rule: str, why: Because) -> Iterator[Finding]:
@@ -292,9 +295,3 @@ class RuleContext:
             ancestor=other,
             summary=e.found if e else None,
         )
-
-
-def _lowest(*settings: str) -> Level | None:
-    """The least strict of some settings; None where that is "off"."""
-    lowest = min(settings, key=STRICTNESS.index)
-    return None if lowest == "off" else "error" if lowest == "error" else "warning"

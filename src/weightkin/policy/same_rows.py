@@ -4,7 +4,9 @@ Tests compare gates with gates and units with units. Whoever stores the gates of
 queries of another, as experts of its layers, transposed, or cut into rows that are dealt out among
 blocks, escapes them, and still its rows point where they did. Where all values are folded into rows
 of another length, forwards or backwards, those around a peak still follow on one another. No null
-hypothesis is tested: rows of models that were trained apart are nowhere near the bounds.
+hypothesis is tested: rows of models that were trained apart are nowhere near the bounds. Tables of
+the forbidden model that a formula made (positions, Fourier bases) are in unrelated models too, and
+do not count.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +23,10 @@ import numpy.typing as npt
 from weightkin.anatomy import read_anatomy
 from weightkin.formats import Model
 from weightkin.formats.model import TensorInfo
+from weightkin.records import Skipped, left_out
+from weightkin.stats.waves import LEAST_LENGTH, is_of_waves
 
+IN_OTHER_PARTS = "rows in other parts"
 MIN_SHARE_FOUND = 0.1  # of the values of the other model
 LEAST_FOUND = 32  # rows
 LEAST_WIDTH, MOST_WIDTH = 56, 1 << 20  # values of a row
@@ -63,35 +70,55 @@ def found_share(a: Model, b: Model, seed: int = 0) -> float:
         return _found_share(a, b, seed)
 
 
+def not_looked_at(a: Model, b: Model) -> list[Skipped]:
+    """Why rows were not looked for, if they were not."""
+    if any(x.sketched is not None for x in (a, b)):
+        return [left_out(IN_OTHER_PARTS, "only-sketch")]
+    return [left_out(IN_OTHER_PARTS, "hub-part-read")] if a.revision or b.revision else []
+
+
 def _found_share(a: Model, b: Model, seed: int) -> float:
     theirs, part = _by_width(b, seed, set(b.tensors))
-    turned = {name for name, role in read_anatomy(a).roles if role.startswith(IN_BLOCKS)}
-    ours, own_part = _by_width(a, seed + 1, turned)
+    ours, own_part, n_values = _of_forbidden(a, a.storage.stamps, seed + 1)
     n_found = n_rows = 0
     for width in (ours.keys() & theirs.keys()) - {RUNS}:
-        found = _has_partner(np.concatenate(ours[width]), np.concatenate(theirs[width]), width)
+        found = _has_partner(ours[width], theirs[width], width)
         n_found += width * found
         n_rows += found
-    total = own_part * sum(math.prod(x.shape) for x in a.tensors.values())
+    total = own_part * n_values
     by_rows = n_found / max(1.0, total * part) if n_rows >= LEAST_FOUND else 0.0
     return min(1.0, max(by_rows, _share_of_runs(ours[RUNS], theirs[RUNS], part, seed)))
 
 
-def _share_of_runs(ours: list[Rows], theirs: list[Rows], part: float, seed: int) -> float:
+def _of_forbidden(
+    model: Model, stamps: tuple[str, ...], seed: int
+) -> tuple[dict[int, Rows], float, int]:
+    """The rows of a forbidden model, kept while many models are compared with it."""
+    return (_kept if stamps else _kept.__wrapped__)(model, stamps, seed)
+
+
+@lru_cache(maxsize=2)
+def _kept(model: Model, _stamps: tuple[str, ...], seed: int) -> tuple[dict[int, Rows], float, int]:
+    """Rows but for those that a formula makes, the share that was read, and how many values."""
+    held = {info.name: info for info in model.tensors.values() if not _is_formula(model, info)}
+    own = replace(model, tensors={name: x for name, x in model.tensors.items() if name in held})
+    turned = {name for name, role in read_anatomy(own).roles if role.startswith(IN_BLOCKS)}
+    rows, part = _by_width(own, seed, turned)
+    return rows, part, sum(math.prod(x.shape) for x in own.tensors.values())
+
+
+def _share_of_runs(ours: Rows, theirs: Rows, part: float, seed: int) -> float:
     """Share of the runs of one model that the other has, of which a part was read."""
-    if not ours or not theirs:
+    if not len(ours) or not len(theirs):
         return 0.0
     rng = np.random.default_rng(seed)
-    runs = [np.concatenate(x) for x in (ours, theirs)]
-    a, b = (x[rng.permutation(len(x))[:MOST_ROWS]] for x in runs)
+    a, b = (x[rng.permutation(len(x))[:MOST_ROWS]] for x in (ours, theirs))
     n = _has_partner(a, np.concatenate([b, b[:, ::-1]]), a.shape[1])
-    share = n / max(1, len(a)) / max(1e-9, part * len(b) / max(1, len(runs[1])))
+    share = n / max(1, len(a)) / max(1e-9, part * len(b) / max(1, len(theirs)))
     return share if n >= LEAST_FOUND else 0.0
 
 
-def _by_width(
-    model: Model, seed: int, turned: Collection[str]
-) -> tuple[dict[int, list[Rows]], float]:
+def _by_width(model: Model, seed: int, turned: Collection[str]) -> tuple[dict[int, Rows], float]:
     """Rows of a model by their width, each of length 1, and the share of all rows that they are.
 
     Where all are read, the columns of small matrices whose names are in ``turned`` count as rows.
@@ -101,16 +128,17 @@ def _by_width(
     n_values = sum(math.prod(x.shape) for x in matrices)
     part = min(1.0, MOST_ROWS / max(1, n_all), MOST_VALUES / max(1, n_values))
     rng = np.random.default_rng(seed)
-    found: dict[int, list[Rows]] = defaultdict(list)
+    found: dict[int, _UnitRows] = defaultdict(_UnitRows)
     for info in matrices:
         rows = _rows_of(model, info, part, rng)
-        found[rows.shape[1]].append(_unit_rows(rows))
-        found[RUNS].append(_unit_rows(_runs_of(rows.reshape(-1))))
+        found[rows.shape[1]].add(_some_columns(rows))
+        found[RUNS].add(_runs_of(rows.reshape(-1)))
         is_whole = part == 1.0 and len(info.shape) == 2 and rows.size <= MOST_TURNED
         if is_whole and len(rows) >= LEAST_WIDTH and info.name in turned:
-            found[len(rows)].append(_unit_rows(rows.T))
-            found[RUNS].append(_unit_rows(_runs_of(rows.T.reshape(-1))))
-    return found, part
+            found[len(rows)].add(_some_columns(rows.T))
+            found[RUNS].add(_runs_of(rows.T.reshape(-1)))
+    no_runs = np.zeros((0, 2 * RUN + 1), dtype=np.float32)
+    return {RUNS: no_runs} | {width: rows.joined() for width, rows in found.items()}, part
 
 
 def _width(info: TensorInfo) -> int:
@@ -120,6 +148,14 @@ def _width(info: TensorInfo) -> int:
     inner = math.prod(info.shape[1:])
     width = info.shape[-1] if info.shape[-1] >= LEAST_WIDTH else inner
     return width if width >= LEAST_WIDTH and inner <= MOST_WIDTH else 0
+
+
+def _is_formula(model: Model, info: TensorInfo) -> bool:
+    """Whether a table of two dimensions, or the only one of a stack, is made of waves."""
+    shape = tuple(n for n in info.shape if n > 1)
+    if len(shape) != 2 or math.prod(shape) > MOST_TURNED or min(shape) < LEAST_LENGTH:
+        return False
+    return is_of_waves(model.rows(info.name).reshape(shape))
 
 
 def _rows_of(model: Model, info: TensorInfo, part: float, rng: np.random.Generator) -> Rows:
@@ -145,10 +181,40 @@ def _runs_of(values: Rows) -> Rows:
     return runs
 
 
-def _unit_rows(rows: Rows) -> Rows:
-    """Some columns of rows that hold weights, without what one far value does; others as zero."""
+def _some_columns(rows: Rows) -> Rows:
     columns = np.unique(np.linspace(0, rows.shape[1] - 1, MOST_COLUMNS).astype(np.int64))
-    x = np.nan_to_num(rows[:, columns].astype(np.float64), posinf=0.0, neginf=0.0)
+    return rows[:, columns]
+
+
+@dataclass(slots=True)
+class _UnitRows:
+    """Rows brought to length 1, those of many small matrices at once."""
+
+    done: list[Rows] = field(default_factory=list)
+    left: list[Rows] = field(default_factory=list)
+    n_left: int = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take the rows of one matrix."""
+        self.left.append(rows)
+        self.n_left += len(rows)
+        if self.n_left >= ROWS_AT_ONCE:
+            self._bring()
+
+    def joined(self) -> Rows:
+        """All rows, in the order in which they came."""
+        if self.left:
+            self._bring()
+        return np.concatenate(self.done)
+
+    def _bring(self) -> None:
+        self.done.append(_unit_rows(np.concatenate(self.left)))
+        self.left, self.n_left = [], 0
+
+
+def _unit_rows(rows: Rows) -> Rows:
+    """Rows that hold weights, without what one far value does; others as zero."""
+    x = np.nan_to_num(rows.astype(np.float64), posinf=0.0, neginf=0.0)
     x = x - np.median(x, axis=1, keepdims=True)
     sizes = np.sort(np.abs(x), axis=1)
     n_different = 1 + (sizes[:, 1:] > sizes[:, :-1]).sum(axis=1)

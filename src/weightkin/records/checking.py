@@ -95,6 +95,7 @@ class Checked:
     digest: str = ""
     card: str = ""  # file beside the weights that declares, if there is one
     declared_parents: tuple[str, ...] = ()
+    declared_relation: str = ""  # to them, as the card says it: finetune, adapter, quantized, merge
     licence: str = ""
     n_compared: int = 0
     against: tuple[Against, ...] = ()

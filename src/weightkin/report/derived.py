@@ -53,6 +53,9 @@ def derivation_lines(record: Comparison) -> list[str]:
     if record.kind and "identical" not in record.kind:
         rest = ", ".join(_numbers(details, record.kind))
         lines.append(f"  kind: {' and '.join(record.kind)}{f' ({rest})' if rest else ''}")
+    if isinstance(where := details.get("stacks"), Mapping):
+        a, b = (str(where.get(x)) for x in "ab")
+        lines.append(f"  in: {a} of a and {b} of b")
     if "identical" in details:
         lines.append(f"  equal: {identical_words(details)}")
     direction = record.direction

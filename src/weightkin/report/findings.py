@@ -217,6 +217,10 @@ FINDING_WORDS: Mapping[str, Words] = {
         "no declared parent is among its relatives; possibly derived from {evidence}"
     ),
     "contradicted": _declared,
+    "other-relation": lambda x: (
+        f"declares the relation {shown(x['relation'])} to {shown(x['name'])}, "
+        f"but the weights show: {shown(', '.join(x['kinds']))}"
+    ),
     "unverified": _declared,
     "unverified-no-registry": lambda x: f"declares {shown(x['name'])}, but no registry was given",
     "named-unknown": lambda x: f"{shown(x['name'])}: {_reason(x)}",

@@ -73,11 +73,15 @@ def heat_lines(matrix: Matrix, shades: str = SHADES) -> list[str]:
 
 
 def map_words(record: Location) -> list[str]:
-    """The block map in words, a line for each stack."""
+    """The block map in words, a line for each pair of stacks."""
     lines = []
     by_stack: dict[str, list[BlockRelation]] = {}
+    paired = {_stack(x.block_a): _stack(x.block_b) for x in reversed(record.matched)}
+    back = {_stack(x.block_b): _stack(x.block_a) for x in reversed(record.matched)}
     for x in record.layers:
-        by_stack.setdefault((x.block_a or x.block_b).rsplit(".", 1)[0], []).append(x)
+        a, b = _stack(x.block_a), _stack(x.block_b)
+        a, b = a or back.get(b, b), b or paired.get(a, a)
+        by_stack.setdefault(a if a == b else f"{a} (in b: {b})", []).append(x)
     for stack, layers in by_stack.items():
         pairs = [(x.relation, _number(x.block_a), _number(x.block_b)) for x in layers]
         matched = [p for p in pairs if p[1] >= 0 and p[2] >= 0]
@@ -95,6 +99,10 @@ def map_words(record: Location) -> list[str]:
     if described:
         lines.append(f"matched without a p-value (descriptive): {len(described)} pairs of blocks")
     return lines
+
+
+def _stack(block: str) -> str:
+    return block.rpartition(".")[0]
 
 
 def _unit_lines(maps: Sequence[UnitMap]) -> list[str]:

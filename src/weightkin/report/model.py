@@ -180,6 +180,8 @@ def _symmetry(axis: Axis) -> str:
     """What may be reordered without a change of what the model computes."""
     if axis.kind == "vo" and axis.head_size:
         return f"{axis.head_size} in each of {axis.n_units // axis.head_size} heads"
+    if axis.kind == "units" and axis.head_size:
+        return f"{axis.head_size} in each of {axis.n_units // axis.head_size} cells"
     return f"{axis.n_units} in any order"
 
 

@@ -63,12 +63,13 @@ def facts_of(stored: npt.NDArray[Any]) -> Facts:
         values = values[np.isfinite(values)]
         if not len(values):
             return Facts(0, 0.0, "none", 0.0, 0.0, 0.0)
-        squares = (values - values.mean()) ** 2
+        mean = values.mean()
+        squares = (values - mean) ** 2
         return Facts(
             n_finite=len(values),
-            share_zeros=float(np.mean(values == 0)),
+            share_zeros=np.count_nonzero(values == 0) / len(values),
             lattice="integer" if stored.dtype.kind in "iub" else lattice_of(values),
-            mean=float(values.mean()),
+            mean=float(mean),
             sum_squares=float(values @ values),
             fourth_moment=float(np.mean(squares * squares)),
         )
@@ -78,14 +79,17 @@ def lattice_of(values: npt.NDArray[np.float64]) -> Lattice:
     """Narrowest format that represents all values exactly, subnormal numbers included."""
     with np.errstate(all="ignore"):
         for name, formats in LATTICES:
-            # a few values already rule most formats out
-            if all(_fits(values[:FEW_VALUES], f) and _fits(values, f) for f in formats):
+            if all(_fits(values, f) for f in formats):
                 return name
     return "fp64"
 
 
 def _fits(values: npt.NDArray[np.float64], format_: Any) -> bool:
-    return np.array_equal(values.astype(format_).astype(np.float64), values)
+    few = values[:FEW_VALUES]  # already rule most formats out
+    if not bool((few.astype(format_).astype(np.float64) == few).all()):
+        return False
+    rest = values[FEW_VALUES:]
+    return not len(rest) or bool((rest.astype(format_).astype(np.float64) == rest).all())
 
 
 def sample_digest(dtype: str, shape: tuple[int, ...], *pieces: npt.NDArray[Any]) -> str:

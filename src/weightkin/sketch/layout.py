@@ -13,9 +13,10 @@ from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 
-from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, role_keys, role_pieces
+from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, Shapes, role_keys, role_pieces
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
+from weightkin.sketch.gains import with_whole_gains
 from weightkin.sketch.rearrange import (
     Pieces,
     cut_part,
@@ -28,7 +29,6 @@ from weightkin.sketch.scheme import N_EXPERTS
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 _STACKED = re.compile(r"(.*)\[([0-9]{1,9})\]", re.DOTALL)  # matrix of one expert
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 def keys_of_samples(shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, RoleKey]:
@@ -49,6 +49,7 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
     list of Sketch
         In the same order; one that needs no change as it is.
     """
+    sketches = with_whole_gains(sketches)
     pieces = [_pieces_of(sketch) for sketch in sketches]
     if not any(pieces) or (
         all(own is pieces[0] for own in pieces) and all(x.before is None for x in sketches)
@@ -182,7 +183,9 @@ def _keys(shapes: Shapes) -> Mapping[str, RoleKey]:
     keys = role_keys(infos)
     found, seen = {}, set()
     for name, (whole, number) in homes.items():
-        key = replace(keys[whole], role=f"{keys[whole].role}{number}")
+        key = keys[whole]
+        if number:
+            key = replace(key, role=f"{key.role}{number}")
         if str(key) in seen:
             key = RoleKey("", OUTSIDE, f":{name}")
         seen.add(str(key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
+from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.roles import RoleKey, role_pieces
 from weightkin.anatomy.translate import components_of
 from weightkin.arrays import Ints
@@ -19,14 +21,16 @@ from weightkin.catalogue.config import PARTS, heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
+from weightkin.formats.read_together import read_each
 from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
-from weightkin.sketch.restrict_anatomy import cut_anatomy
+from weightkin.sketch.restrict_anatomy import cut_anatomy, flat_start
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, N_EXPERTS, Scheme
 from weightkin.sketch.stand_in import held_by
 from weightkin.sketch.token_views import take_views, tokens_of
 from weightkin.sketch.tokens import NO_TOKENS
 from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_shape
+from weightkin.sources.files import Spans
 
 TOKEN_ROLES = ("embed", "unembed")
 MAX_FACT = 200  # characters of a declared fact
@@ -37,6 +41,7 @@ DECLARED = (
     *("vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id"),
     *("max_position_embeddings", "n_positions", "rope_theta", "rope_scaling", "sliding_window"),
     *("rms_norm_eps", "layer_norm_eps", "num_local_experts", "num_experts", "num_experts_per_tok"),
+    "norms_hold_gains",
 )
 
 
@@ -93,7 +98,9 @@ def take_sketch(
     tokens = tokens_of(model, anatomy) if scheme.has_views else NO_TOKENS
 
     def sampled(of: Model) -> list[SketchedTensor]:
-        return [_sample(of, layout, scheme, keys[layout.name]) for layout in layouts]
+        plans, ahead = tee(_plan(layout, scheme) for layout in layouts)
+        read = read_each(of.storage, ((x.layout.info.name, x.spans) for x in ahead if x.spans))
+        return [_sample(of, x, next(read) if x.spans else None, keys[x.layout.name]) for x in plans]
 
     def views(of: Model) -> TokenViews | None:
         return take_views(of, anatomy, tokens) if scheme.has_views else None
@@ -133,8 +140,10 @@ def _layouts(model: Model, anatomy: Anatomy, scheme: Scheme) -> Iterator[_Sample
         for place in axis.places:
             if place.index is not None:
                 stacked.add(place.tensor)
-            if axis.kind != "heads" and place.start:
-                starts.setdefault((place.tensor, place.dim), set()).add(place.start)
+            if axis.kind != "heads" and place.start and not place.role.startswith(BESIDE):
+                shape = model.tensors[place.tensor].shape
+                dim, start = flat_start(shape if place.index is None else shape[1:], place)
+                starts.setdefault((place.tensor, dim), set()).add(start)
     for piece in role_pieces(model.tensors, heads_of(model.config)).values():
         if start := piece.spans[0][0]:
             starts.setdefault((piece.tensor, piece.dim), set()).add(start)
@@ -179,7 +188,20 @@ def _stacks(model: Model) -> Iterator[list[list[str]]]:
             yield [list(dict.fromkeys(homes[x.name].tensor for x in those)) for those in blocks]
 
 
-def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> SketchedTensor:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is kept of one matrix: rows that follow on one another and others, columns, a tail."""
+
+    layout: _Sampled
+    rows: Ints
+    n_run: int
+    columns: Ints
+    tail_rows: Ints
+    tail_columns: Ints
+    spans: Spans  # elements of the tensor; none where nothing is kept but the tail
+
+
+def _plan(layout: _Sampled, scheme: Scheme) -> _Plan:
     n_rows, n_columns = matrix_shape(layout.shape)
     if 0 in layout.shape:  # nothing to keep, however long its sides are
         n_rows, n_columns = min(n_rows, MAX_VECTOR), min(n_columns, MAX_VECTOR)
@@ -195,10 +217,23 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> Ske
     rows = np.concatenate([run, scattered])
     tail_rows = scheme.tail(n_rows) if is_table else run[:0]
     tail_columns = np.arange(min(n_columns, scheme.n_tail_columns) if len(tail_rows) else 0)
-    tail = _read(model, layout, tail_rows, tail_columns) if len(tail_rows) else None
+    spans = _spans(layout, rows, columns)
+    return _Plan(layout, rows, len(run), columns, tail_rows, tail_columns, spans)
+
+
+def _sample(
+    model: Model, plan: _Plan, read: npt.NDArray[Any] | None, key: RoleKey
+) -> SketchedTensor:
+    """One matrix, of which the planned elements were read."""
+    layout, tail_at = plan.layout, (plan.tail_rows, plan.tail_columns)
+    tail = empty(layout.info.dtype)
+    if len(plan.tail_rows):
+        spans = _spans(layout, *tail_at)
+        raw = model.storage.read_runs(layout.info.name, spans) if spans else None
+        tail = _matrix(layout, *tail_at, raw)
     return sketched_tensor(
-        _read(model, layout, rows, columns),
-        empty(layout.info.dtype) if tail is None else tail,
+        _matrix(layout, plan.rows, plan.columns, read),
+        tail,
         key=key,
         stored_name=layout.name,
         role=layout.role,
@@ -206,34 +241,42 @@ def _sample(model: Model, layout: _Sampled, scheme: Scheme, key: RoleKey) -> Ske
         block=layout.block,
         shape=layout.shape,
         dtype=layout.info.dtype,
-        rows=rows,
-        columns=columns,
-        n_run=len(run),
-        tail_rows=tail_rows,
-        tail_columns=tail_columns,
-        row_starts=row_starts,
-        column_starts=column_starts,
+        rows=plan.rows,
+        columns=plan.columns,
+        n_run=plan.n_run,
+        tail_rows=plan.tail_rows,
+        tail_columns=plan.tail_columns,
+        row_starts=layout.row_starts,
+        column_starts=(0,) if len(layout.shape) < 2 else layout.column_starts,
         packed=layout.info.packed,
     )
 
 
-def _read(model: Model, layout: _Sampled, rows: Ints, columns: Ints) -> npt.NDArray[Any]:
-    """Elements of a submatrix, as stored: as few pieces as there are."""
+def _spans(layout: _Sampled, rows: Ints, columns: Ints) -> Spans:
+    """Elements of a submatrix, in ascending order: as few pieces as there are."""
     if not rows.size or not columns.size:
-        return np.zeros((len(rows), len(columns)), dtype=empty(layout.info.dtype).dtype)
+        return []
     width = matrix_shape(layout.shape)[1]
-    order = np.argsort(rows, kind="stable")
+    rows = np.sort(rows)
     if len(columns) == width:  # whole rows: neighbours are one piece
-        first, stop = _pieces(rows[order])
+        first, stop = _pieces(rows)
         spans = layout.offset + np.stack([first * width, stop * width], axis=-1)
     else:
         first, stop = _pieces(columns)
-        begins = layout.offset + rows[order, None] * width  # (n_rows, 1)
+        begins = layout.offset + rows[:, None] * width  # (n_rows, 1)
         spans = np.stack([begins + first, begins + stop], axis=-1).reshape(-1, 2)
-    raw = model.storage.read_runs(layout.info.name, [(a, b) for a, b in spans.tolist()])
-    read = np.empty((len(rows), len(columns)), dtype=raw.dtype)
-    read[order] = raw.reshape(len(rows), len(columns))
-    return read
+    return [(a, b) for a, b in spans.tolist()]
+
+
+def _matrix(
+    layout: _Sampled, rows: Ints, columns: Ints, raw: npt.NDArray[Any] | None
+) -> npt.NDArray[Any]:
+    """What was read of a submatrix, with its rows in their order."""
+    dtype = empty(layout.info.dtype).dtype if raw is None else raw.dtype
+    found = np.zeros((len(rows), len(columns)), dtype=dtype)
+    if raw is not None:
+        found[np.argsort(rows, kind="stable")] = raw.reshape(found.shape)
+    return found
 
 
 def _pieces(index: Ints) -> tuple[Ints, Ints]:

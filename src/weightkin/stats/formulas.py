@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +41,16 @@ def hits_log_sf(k: Ints, rate: Doubles) -> Doubles:
     formula that repeats, c is n / d rounded *up*: n / d itself is too small where d does not
     divide n.
 
+    By the same moments E[z^K] <= e^{rate (z - 1)}, so P(K >= k) is no more than
+    e^{k - rate} (rate / k)^k either, which is less where the rate is large.
+
     Examples
     --------
     >>> hits_log_sf(np.array([8, 8, 2]), np.array([1.0, 3.0, 2.0])).round(2).tolist()
-    [-10.6, -1.82, 0.0]
+    [-10.6, -2.85, 0.0]
     """
-    log_p = k * np.log(np.maximum(rate, 1e-9)) - gammaln(k + 1)
+    log_rate, most = np.log(np.maximum(rate, 1e-9)), np.maximum(k, 1)
+    log_p = np.minimum(k * log_rate - gammaln(k + 1), k - rate - k * (np.log(most) - log_rate))
     return np.where((k > rate) & (rate > 0), log_p, 0.0)
 
 
@@ -68,6 +72,10 @@ class Readings:
             for x in self.peaks
             for y in other.peaks
         )
+
+    def without_smoothness(self) -> Readings:
+        """Hits alone: where units of one cell may be alike for another reason than their index."""
+        return replace(self, smooth={name: np.zeros(N_SMOOTH) for name in self.smooth})
 
     def add(self, other: Readings) -> None:
         """Add a view of the same role and width: hits of one rule add up, so do rates and z."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Op = Literal[
-    "elementwise",  # any number of inputs, broadcast as numpy does; also one input: softmax, norms
+    "elementwise",  # any number of inputs, broadcast as numpy does. Softmax and norms too, with
+    # facts: along, the dimensions (of the output) whose entries are mixed, all in the same way
     "einsum",  # facts: terms (letters of each input), out (letters): linear, matmul, attention
     "convolution",  # inputs x (n, c, *space), w, [bias]; facts: groups, is_transposed
     "group_norm",  # input x (n, c, ...); facts: groups: mean and deviation inside each group

@@ -1,0 +1,101 @@
+"""The classes of diffusers: which there are, and each at real size and tiny."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.models.modeling_utils import ModelMixin
+
+from benchmarks.catalogue.shrink import tiny_values
+
+GIVEN = Path(__file__).with_name("diffusers.json")  # by class: what the defaults and rules lack
+_AXES = (
+    "axes_dims_rope",
+    "rope_axes_dim",
+    "axes_dims",
+    "axes_dim_rope",
+    "rope_dim_list",
+    "rope_dim",
+)
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Classes with weights of their own; those that only hold a list of others are left out."""
+    found = []
+    for name in sorted(dir(diffusers)):
+        cls = getattr(diffusers, name, None)
+        if inspect.isclass(cls) and issubclass(cls, ModelMixin) and cls is not ModelMixin:
+            own = set(inspect.signature(cls.__init__).parameters)
+            if not own & {"controlnets", "adapters", "args"}:
+                found.append(name)
+    return tuple(found)
+
+
+@functools.cache
+def given() -> dict[str, dict[str, Any]]:
+    """Arguments by class: ``real`` beside the defaults, ``tiny`` over the rules."""
+    loaded: dict[str, dict[str, Any]] = json.loads(GIVEN.read_text(encoding="utf-8"))
+    return loaded
+
+
+def real_values(name: str) -> dict[str, Any]:
+    """Return arguments of a class at real size: its defaults, or those of its published model."""
+    parameters = inspect.signature(getattr(diffusers, name).__init__).parameters
+    defaults = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    return defaults | {k: _tuples(v) for k, v in given().get(name, {}).get("real", {}).items()}
+
+
+def build(name: str, which: int | None) -> torch.nn.Module:
+    """Build one class: tiny (0, 1), or at real size on the meta device (None)."""
+    cls = getattr(diffusers, name)
+    real = real_values(name)
+    if which is None:
+        with torch.device("meta"):
+            return _built(cls, real)
+    first: Exception | None = None
+    for is_apart in (True, False):
+        try:
+            return _built(cls, _tiny(name, real, which, is_apart=is_apart))
+        except ImportError:
+            raise
+        except Exception as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _tiny(name: str, real: Mapping[str, Any], which: int, *, is_apart: bool) -> dict[str, Any]:
+    values = tiny_values(real, which, is_apart=is_apart)
+    for key, pair in given().get(name, {}).get("tiny", {}).items():
+        values[key] = _tuples(pair[which]) if isinstance(pair, list) else pair
+    head = values.get("attention_head_dim") or values.get("head_dim")
+    if not isinstance(head, int) and "num_attention_heads" in values:
+        head = next((v // values["num_attention_heads"] for k, v in values.items()
+                     if k in ("hidden_size", "dim") and isinstance(v, int)), None)  # fmt: skip
+    for key in _AXES:
+        if (
+            isinstance(axes := values.get(key), list | tuple)
+            and isinstance(head, int)
+            and key not in given().get(name, {}).get("tiny", {})
+        ):
+            part = 2 * (head // 2 // len(axes))
+            values[key] = type(axes)([head - part * (len(axes) - 1), *[part] * (len(axes) - 1)])
+    return values
+
+
+def _tuples(value: Any) -> Any:
+    """Lists of a JSON file as tuples."""
+    return tuple(_tuples(x) for x in value) if isinstance(value, list) else value
+
+
+def _built(cls: Any, values: Mapping[str, Any]) -> torch.nn.Module:
+    model: torch.nn.Module = cls(**values)
+    return model.eval()

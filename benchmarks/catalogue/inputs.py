@@ -1,0 +1,64 @@
+"""How a module is run: its inputs, its outputs by path, kernels that hide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+
+Inputs: TypeAlias = Mapping[str, Any]
+
+HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
+    "last_hidden_state",
+    "encoder_last_hidden_state",
+    "pooler_output",
+    "hidden_states",
+    "encoder_hidden_states",
+    "decoder_hidden_states",
+    "feature_maps",
+    "image_embeds",
+    "text_embeds",
+}
+
+
+def hidden_outputs(module: torch.nn.Module, inputs: Inputs) -> list[tuple[str, int]]:
+    """Return the outputs that are hidden states by their names, with all dimensions of each.
+
+    The first dimension counts the inputs and stays; tokens are fixed by what is put in.
+    """
+    with torch.inference_mode():
+        result = module.eval()(**inputs)
+    return [
+        (path, dim)
+        for path, x in leaves(result)
+        if HIDDEN.intersection(path.split("."))
+        for dim in range(1, x.ndim)
+    ]
+
+
+class plain_kernels:  # noqa: N801 (a context manager, read as a phrase)
+    """Switch off fused kernels, which hide what they do."""
+
+    def __enter__(self) -> None:
+        self._mkldnn = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)
+        self._fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.mha.set_fastpath_enabled(self._fast)
+        torch._C._set_mkldnn_enabled(self._mkldnn)
+
+
+def leaves(values: object, path: tuple[str, ...] = ()) -> list[tuple[str, torch.Tensor]]:
+    """Tensors in nested containers, each with its path; what else an output holds is left out."""
+    if isinstance(values, torch.Tensor):
+        return [(".".join(path), values)]
+    if isinstance(values, Mapping):
+        items: Iterable[tuple[object, object]] = values.items()
+    elif isinstance(values, (list, tuple)):
+        items = enumerate(values)
+    else:
+        return []
+    return [found for key, value in items for found in leaves(value, (*path, str(key)))]

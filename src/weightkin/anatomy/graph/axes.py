@@ -1,0 +1,146 @@
+"""From labels to axes: where the units of a label stand, and which matrices may tell them apart.
+
+Every label becomes an axis of its own, and what is found on different axes is multiplied. That is
+valid because labels are put in an order: a view of a label (a matrix, one row a unit) may have
+other labels along its further dimensions only if they come earlier in the order. Given all earlier
+labels, those of this axis are uniform, so each factor has expectation one at most given those
+before it. A label without such a view is not tested, and then it stands in nobody's way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from weightkin.anatomy.types import Axis, Place
+
+MAX_VIEWS = 4
+MIN_FEATURES = 4  # of a view, where another has more
+VIEW, BESIDE = "w:", "b:"  # how roles of places begin: a view, or what only belongs to a unit
+
+Atoms = frozenset[Hashable]
+Carriers = Mapping[str, Sequence[Atoms]]  # which atoms stand along each dimension of a tensor
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLabel:
+    """One label of a model: how many units, in cells of which size (0: one), and where they stand.
+
+    ``atoms`` is all that a relabelling of it moves. Roles of ``places`` are equal in two models
+    that have the label.
+    """
+
+    stack: str
+    block: int
+    name: str
+    n_units: int
+    cell: int
+    atoms: Atoms
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    place: Place
+    n_features: int
+    beside: Atoms
+
+
+def carriers_from(labels: Sequence[UnitLabel], shapes: Shapes) -> Carriers:
+    """Return which atoms run along which dimension, where all of them have their places."""
+    found = {p.tensor: [frozenset[Hashable]()] * len(shapes[p.tensor])
+             for label in labels for p in label.places}  # fmt: skip
+    for label in labels:
+        for place in label.places:
+            found[place.tensor][place.dim + (place.index is not None)] |= label.atoms
+    return found
+
+
+def label_axes(labels: Sequence[UnitLabel], carriers: Carriers, shapes: Shapes) -> list[Axis]:
+    """Return an axis for every label that has a view, in the order of the labels.
+
+    Parameters
+    ----------
+    labels : sequence of UnitLabel
+        In an order in which a network computes them: earlier ones are tested first.
+    carriers : mapping of str to sequence of frozenset
+        Atoms along every dimension of every tensor that has any.
+    shapes : mapping of str to tuple of int
+        Shapes of the tensors.
+
+    Returns
+    -------
+    list of Axis
+        Of kind ``units``; places in the order given, roles of views begin with ``w:``.
+    """
+    views = [list(_views(label, carriers, shapes)) for label in labels]
+    chosen = _in_order(labels, views)
+    return [_axis(labels[i], chosen[i]) for i in sorted(chosen)]
+
+
+def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_View]:
+    """Matrices of a label of which no further dimension carries it too."""
+    for place in label.places:
+        shape, along = shapes[place.tensor], list(carriers[place.tensor])
+        if place.index is not None:
+            shape, along = shape[1:], along[1:]
+        if len(shape) < 2:
+            continue
+        others = [x for i, x in enumerate(along) if i != place.dim]
+        if place.outer > 1 or place.inner > 1:
+            others.append(along[place.dim] - label.atoms)
+        beside = frozenset().union(*others)
+        if not beside & label.atoms:
+            n = math.prod(shape) // shape[place.dim] * place.outer * place.inner * place.repeat
+            yield _View(place, n, beside)
+
+
+def _in_order(
+    labels: Sequence[UnitLabel], views: Sequence[Sequence[_View]]
+) -> dict[int, list[_View]]:
+    """Views of every label that can be tested after those before it."""
+    owners: dict[Hashable, set[int]] = {}
+    for i, label in enumerate(labels):
+        for atom in label.atoms:
+            owners.setdefault(atom, set()).add(i)
+    needs = [
+        [frozenset(j for atom in view.beside for j in owners.get(atom, ())) - {i} for view in own]
+        for i, own in enumerate(views)
+    ]
+    waiting = {i for i in range(len(labels)) if views[i]}
+    chosen: dict[int, list[_View]] = {}
+    while waiting:
+        ready = [i for i in sorted(waiting) if any(not need & waiting for need in needs[i])]
+        for i in ready:
+            if own := [v for v, need in zip(views[i], needs[i], strict=True) if not need & waiting]:
+                chosen[i] = own
+                waiting.discard(i)
+        if not ready:
+            asked = Counter(j for i in waiting for need in needs[i] for j in need & waiting)
+            waiting.discard(max(sorted(waiting), key=lambda i: asked[i]))
+    return chosen
+
+
+def _axis(label: UnitLabel, views: Sequence[_View]) -> Axis:
+    rich = [view for view in views if view.n_features >= MIN_FEATURES] or views
+    best = sorted(rich, key=lambda v: (v.place.dim > 0, -v.n_features))[:MAX_VIEWS]
+    seen = {view.place for view in best}
+    places = [
+        replace(place, role=f"{VIEW if place in seen else BESIDE}{place.role}")
+        for place in label.places
+    ]
+    cells = f" in each of {label.n_units // label.cell} cells" if label.cell else ""
+    return Axis(
+        name=label.name,
+        kind="units",
+        stack=label.stack,
+        block=label.block,
+        n_units=label.n_units,
+        group=f"S_{label.cell or label.n_units}{cells}",
+        labels=f"{label.stack}.{label.block}.{label.name}",
+        places=tuple(places),
+        head_size=label.cell,
+    )

@@ -1,0 +1,293 @@
+"""One way through the nodes of an ONNX file: every value gets a shape, every node its meaning."""
+
+from __future__ import annotations
+
+import math
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+
+import numpy as np
+
+from weightkin.anatomy.graph.ir import Graph
+from weightkin.anatomy.onnx import codes, forms, fused, plain, products, recurrent, rows, space
+from weightkin.anatomy.onnx.build import (
+    UNTOLD,
+    Builder,
+    Call,
+    Operation,
+    UnknownValue,
+)
+from weightkin.anatomy.onnx.dead import fix_unread
+from weightkin.anatomy.onnx.known import computed
+from weightkin.anatomy.onnx.sizes import Choice, number_of, shapes_of
+from weightkin.anatomy.onnx.states import states_of
+from weightkin.formats.onnx_graph import MAX_DEPTH, Stored
+from weightkin.formats.onnx_network import Body, Network, Step
+
+FLOATS = ("F16", "BF16", "F32", "F64")
+MAX_NODES = 1 << 17  # of a graph
+MAX_STEPS = 1 << 17  # nodes and tensors, those of functions once for each call
+MAX_SECONDS = 4.0  # for sizes that fit better than the first ones
+OPERATIONS: Mapping[str, Operation] = {
+    **plain.OPERATIONS,
+    **forms.OPERATIONS,
+    **products.OPERATIONS,
+    **space.OPERATIONS,
+    **rows.OPERATIONS,
+    **recurrent.OPERATIONS,
+    **codes.OPERATIONS,
+    **fused.OPERATIONS,
+}
+DOMAINS = ("", "com.microsoft", "ai.onnx.contrib")
+Environment = MutableMapping[str, "str | Stored"]
+
+
+def _inputs(main: Body) -> dict[str, tuple[int | str, ...] | None]:
+    """Inputs that are data: older files list their weights too."""
+    return {name: sizes for name, sizes in main.inputs.items() if name not in main.tensors}
+
+
+class TooLarge(Exception):  # noqa: N818 (not an error: no graph is read then)
+    """More nodes than are followed."""
+
+
+class Reading:
+    """One way through the network, with one choice of sizes."""
+
+    def __init__(
+        self, network: Network, builder: Builder, choice: Choice, side: int | None = None
+    ) -> None:
+        self.network, self.tensors, self.b = network, builder.tensors, builder
+        self.choice, self.side, self.has_sides = choice, side, False
+        self.shapes, self.chosen = shapes_of(_inputs(network.main), network.integers, choice)
+        self.stored: dict[int, str] = {}  # values of tensors, by where they begin
+        self.n_steps = 0
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self.failures: list[tuple[str, str]] = []  # operations that were not understood, and why
+
+    def run(self) -> bool:
+        """Follow all nodes; whether there are few enough."""
+        environment: Environment = {}
+        for name, shape in self.shapes.items():
+            environment[name] = UNTOLD
+            if shape is not None and all(n > 0 for n in shape):
+                environment[name] = value = self.b.name()
+                self.b.shapes[value] = shape
+                self.inputs.append(value)
+        try:
+            self.follow(self.network.main, environment, 0)
+        except TooLarge:
+            return False
+        found = (self.value(name, environment) for name in self.network.main.outputs)
+        self.outputs += [x for x in found if x in self.b.shapes]
+        return True
+
+    def graph(self) -> Graph:
+        """What was found."""
+        b = self.b
+        fix_unread(b, self.outputs)
+        given, handed = states_of(b.nodes, b.states, self.inputs, self.outputs)
+        even = {x: (True,) * len(b.shapes[x]) for x in given}
+        return Graph(
+            nodes=tuple(b.nodes),
+            shapes=b.shapes,
+            weights=frozenset(b.weights),
+            inputs=tuple(x for x in self.inputs if x not in given),
+            outputs=tuple(self.outputs),
+            constants=b.constants | even,
+            free_outputs=frozenset((x, d) for x in handed for d in range(len(b.shapes[x]))),
+        )
+
+    def follow(self, body: Body, environment: Environment, depth: int) -> None:
+        """Follow the nodes of one graph, in their order."""
+        self.n_steps += len(body.steps) + len(body.tensors)
+        if self.n_steps > MAX_STEPS:
+            raise TooLarge
+        environment.update(body.tensors)
+        declared = {**body.declared, **body.outputs}
+        for step in body.steps:
+            self.step(step, environment, declared, depth)
+            if len(self.b.nodes) > MAX_NODES:
+                raise TooLarge
+
+    def value(self, name: str, environment: Environment) -> str:
+        """The value of a name; of a stored tensor it is made when it is first used."""
+        if not name:
+            return ""
+        found = environment.get(name, UNTOLD)
+        return found if isinstance(found, str) else self.tensor(found)
+
+    def tensor(self, stored: Stored) -> str:
+        """Return the value of a stored tensor."""
+        if stored.at < 0 or stored.at not in self.stored:
+            value = self.new_tensor(stored)
+            if stored.at < 0:
+                return value
+            self.stored[stored.at] = value
+        return self.stored[stored.at]
+
+    def new_tensor(self, stored: Stored) -> str:
+        """A weight in the layout in which it is stored, or a constant."""
+        b, shown = self.b, self.network.shown.get(stored.at)
+        info = self.tensors.get(shown.name) if shown else None
+        if info is None or info.dtype not in FLOATS or math.prod(info.shape) <= 1:
+            if shown and not shown.name:  # scales move with the layer that they belong to
+                return b.table(stored.sizes, (True,) * len(stored.sizes))
+            values = self.network.values(stored)
+            if values is None:
+                return b.table(stored.sizes, (False,) * len(stored.sizes))
+            return b.constant(values)
+        name, rank = info.name, len(info.shape)
+        b.weights.add(name)
+        b.shapes[name] = info.shape
+        order = (*range(rank - 2), rank - 1, rank - 2)
+        value = b.transpose(name, order) if shown and shown.is_turned else name
+        if b.shape(value) != stored.sizes:
+            return b.opaque([value], stored.sizes)[0]
+        if shown and shown.is_unpacked:
+            b.unpacked.add(value)
+        else:
+            b.read[value] = lambda: self.network.values(stored)
+        return value
+
+    def step(
+        self,
+        step: Step,
+        environment: Environment,
+        declared: Mapping[str, tuple[int | str, ...] | None],
+        depth: int,
+    ) -> None:
+        """One node: what is known is computed, what is understood translated."""
+        inputs = tuple(self.value(name, environment) for name in step.inputs)
+        version = self.network.versions.get(step.domain, 1)
+        call = Call(step.op, inputs, step.attributes, len(step.outputs), version)
+        why = ""
+        try:
+            outputs = self.meaning(step, call, environment, depth)
+        except (UnknownValue, ValueError, IndexError, KeyError, TypeError, ArithmeticError) as e:
+            outputs, why = self.unknown(step, call, environment, declared), str(e)
+        if why:
+            self.failures.append((step.op, why))
+        for i, name in enumerate(step.outputs):
+            if name:
+                environment[name] = outputs[i] if i < len(outputs) else UNTOLD
+
+    def meaning(
+        self, step: Step, call: Call, environment: Environment, depth: int
+    ) -> Sequence[str]:
+        """Return the outputs of a node that is understood."""
+        if step.op == "Constant" and not step.domain:
+            return [self.constant(step)]
+        function = self.network.functions.get((step.domain, step.op))
+        if function is not None:
+            return self.function(function, step, call, depth)
+        if step.op == "If" and not step.domain:
+            return self.branches(step, call, environment, depth)
+        if UNTOLD in call.inputs:
+            raise UnknownValue("an input whose shape is not known")
+        given = [x for x in call.inputs if x]
+        if given and all(x in self.b.known for x in given) and "" not in call.inputs:
+            found = computed(call, [self.b.known[x] for x in given])
+            if found is not None:
+                return [self.b.constant(x) for x in found]
+        operation = OPERATIONS.get(f"{step.domain}:{step.op}") or OPERATIONS.get(step.op)
+        if operation is None or step.domain not in DOMAINS:
+            raise UnknownValue("an operation that is not known")
+        return operation(self.b, call)
+
+    def constant(self, step: Step) -> str:
+        """Contents that a node holds itself."""
+        for name, found in step.attributes.items():
+            if isinstance(found, Stored):
+                return self.tensor(found)
+            if name.startswith("value_") and isinstance(found, (int, float, tuple)):
+                kind = np.float32 if "float" in name else np.int64
+                return self.b.constant(np.array(found, dtype=kind))
+        raise UnknownValue("a constant that is no number")
+
+    def function(self, body: Body, step: Step, call: Call, depth: int) -> Sequence[str]:
+        """A function, followed in place of its call."""
+        if depth >= MAX_DEPTH:
+            raise UnknownValue("functions within functions")
+        inner: Environment = dict(zip(body.inputs, call.inputs, strict=False))
+        given = {**body.defaults, **step.attributes}
+        steps = [
+            Step(
+                op=x.op,
+                domain=x.domain,
+                inputs=x.inputs,
+                outputs=x.outputs,
+                attributes=x.attributes
+                | {own: given[name] for own, name in x.passed.items() if name in given},
+            )
+            for x in body.steps
+        ]
+        self.follow(Body(steps, body.inputs, body.outputs, {}, body.tensors), inner, depth + 1)
+        return [self.value(name, inner) for name in body.outputs]
+
+    def branches(
+        self, step: Step, call: Call, environment: Environment, depth: int
+    ) -> Sequence[str]:
+        """One branch where the condition is known; else both, which have the same outputs."""
+        bodies = [step.attributes.get(x) for x in ("then_branch", "else_branch")]
+        if call.inputs[0] in self.b.known:
+            bodies = bodies[:1] if bool(self.b.known[call.inputs[0]].all()) else bodies[1:]
+        elif call.inputs[0] in self.b.shapes:
+            self.b.opaque([call.inputs[0]])
+            self.has_sides = True
+            if self.side is not None:
+                bodies = bodies[self.side : self.side + 1]
+        ends: list[list[str]] = []
+        for body in bodies:
+            if not isinstance(body, Body) or depth >= MAX_DEPTH:
+                raise UnknownValue("a branch that cannot be followed")
+            inner: Environment = ChainMap({}, environment)
+            self.follow(body, inner, depth + 1)
+            ends.append([self.value(name, inner) for name in body.outputs])
+        return [self.either(list(dict.fromkeys(values))) for values in zip(*ends, strict=True)]
+
+    def either(self, values: list[str]) -> str:
+        """One value that is one of several."""
+        if len(values) == 1:
+            return values[0]
+        shapes = {self.b.shapes.get(x) for x in values}
+        if len(shapes) == 1 and None not in shapes:
+            return self.b.elementwise(*values)
+        self.b.opaque(values)
+        return UNTOLD
+
+    def unknown(
+        self,
+        step: Step,
+        call: Call,
+        environment: Environment,
+        declared: Mapping[str, tuple[int | str, ...] | None],
+    ) -> list[str]:
+        """Nothing is known of a node but what the file says of the shapes of its outputs."""
+        inputs = [*call.inputs]
+        for body in step.attributes.values():
+            if isinstance(body, Body):
+                inputs += self.outside(body, environment, 0)
+        outputs = []
+        shapes = []
+        for name in step.outputs:
+            sizes = declared.get(name)
+            shape = tuple(number_of(x, self.chosen) for x in sizes or ())
+            is_told = sizes is not None and all(n > 0 for n in shape)
+            outputs.append(is_told)
+            shapes += [shape] * is_told
+        made = iter(self.b.opaque(inputs, *shapes))
+        return [next(made) if is_told else UNTOLD for is_told in outputs]
+
+    def outside(self, body: Body, environment: Environment, depth: int) -> list[str]:
+        """Values of a graph that a graph inside it reads."""
+        if depth > MAX_DEPTH:
+            return []
+        found = []
+        for step in body.steps:
+            found += [self.value(x, environment) for x in step.inputs if x in environment]
+            for inner in step.attributes.values():
+                if isinstance(inner, Body):
+                    found += self.outside(inner, environment, depth + 1)
+        return [*found, *(self.value(x, environment) for x in body.outputs if x in environment)]

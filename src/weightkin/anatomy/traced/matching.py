@@ -1,0 +1,136 @@
+"""Names of a model's tensors against the patterns of a class, whatever stands before them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weightkin.catalogue.store import end_of
+from weightkin.catalogue.traced import Row, TracedEntry
+
+WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One tensor that a pattern knows.
+
+    ``name`` is as the class writes it. For each number: whether it is the first and the last of its
+    list in the model.
+    """
+
+    tensor: str
+    name: str
+    row: Row
+    numbers: tuple[int, ...]
+    is_first: tuple[bool, ...] = ()
+    is_last: tuple[bool, ...] = ()
+
+
+def bare(name: str) -> str:
+    """A name without what training frameworks wrap modules in."""
+    return ".".join(word for word in name.split(".") if word not in WRAPPERS)
+
+
+def general(name: str) -> str:
+    """A name with every number taken for one of a list."""
+    return ".".join("#" if word.isdecimal() else word for word in name.split("."))
+
+
+def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]:
+    """Tensors that a pattern of an entry knows, and the names of all others.
+
+    Parameters
+    ----------
+    entry : TracedEntry
+        Entry of the catalogue.
+    shapes : mapping of str to tuple of int
+        Every tensor of the model with its shape.
+
+    Returns
+    -------
+    tuple of list of Known, list of str
+        Known tensors in the order of the numbers of their names, then of the patterns.
+    """
+    table: dict[tuple[str, int], list[tuple[int, Row]]] = defaultdict(list)
+    for rank, row in enumerate(entry.rows):
+        table[general(row.pattern), len(row.dims)].append((rank, row))
+    names = {tensor: bare(tensor) for tensor in shapes}
+    old, new = _beginnings(entry, names.values())
+    found: list[tuple[int, Known]] = []
+    unknown = []
+    taken: set[str] = set()
+    for tensor, name in names.items():
+        moved = [new + name[len(old) :]] if name.startswith(old) else []
+        for own in dict.fromkeys((*moved, name)):
+            hit = _row(table.get((general(own), len(shapes[tensor])), ()), own)
+            if hit is not None and own not in taken:
+                rank, row, numbers = hit
+                taken.add(own)
+                found.append((rank, Known(tensor, own, row, numbers)))
+                break
+        else:
+            unknown.append(tensor)
+    found.sort(key=lambda x: (x[1].numbers, x[0]))
+    return _with_ends([known for _, known in found]), unknown
+
+
+def _row(rows: Iterable[tuple[int, Row]], name: str) -> tuple[int, Row, tuple[int, ...]] | None:
+    words = name.split(".")
+    for rank, row in rows:
+        pattern = row.pattern.split(".")
+        if all(p in ("#", w) for p, w in zip(pattern, words, strict=True)):
+            pairs = zip(pattern, words, strict=True)
+            return rank, row, tuple(int(w) for p, w in pairs if p == "#")
+    return None
+
+
+def _beginnings(entry: TracedEntry, names: Iterable[str]) -> tuple[str, str]:
+    """What names of the model begin with, and those of the class instead, for most of its lists."""
+    own: dict[str, set[str]] = defaultdict(set)
+    for row in entry.rows:
+        pattern = general(row.pattern)
+        if "#" in pattern:
+            own[end_of(pattern)].add(pattern.removesuffix(end_of(pattern)))
+    pairs: Counter[tuple[str, str]] = Counter()
+    for pattern, n in Counter(map(general, names)).items():
+        for beginning in own.get(end_of(pattern), ()):
+            pairs[_apart(pattern.removesuffix(end_of(pattern)), beginning)] += n
+    if not pairs:
+        return "", ""
+    return max(pairs, key=lambda pair: (pairs[pair], -len(pair[0]), pair))
+
+
+def _apart(x: str, y: str) -> tuple[str, str]:
+    """Two beginnings without the last words that both have."""
+    a, b = x.split("."), y.split(".")
+    while len(a) > 1 and len(b) > 1 and a[-2] == b[-2]:
+        del a[-2], b[-2]
+    return ".".join(a), ".".join(b)
+
+
+def _with_ends(found: list[Known]) -> list[Known]:
+    lists: dict[str, set[int]] = defaultdict(set)
+    heads: list[list[tuple[str, int]]] = []
+    for known in found:
+        words, own = known.name.split("."), []
+        for i, word in enumerate(known.row.pattern.split(".")):
+            if word == "#":
+                own.append((".".join(words[:i]), int(words[i])))
+        heads.append(own)
+        for head, number in own:
+            lists[head].add(number)
+    ends = {head: (min(numbers), max(numbers)) for head, numbers in lists.items()}
+    return [
+        Known(
+            known.tensor,
+            known.name,
+            known.row,
+            known.numbers,
+            tuple(number == ends[head][0] for head, number in own),
+            tuple(number == ends[head][1] for head, number in own),
+        )
+        for known, own in zip(found, heads, strict=True)
+    ]

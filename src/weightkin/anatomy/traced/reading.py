@@ -1,0 +1,183 @@
+"""Choose the traced class that explains most of a model, and read its axes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from weightkin.anatomy.traced.axes import reach, traced_axes
+from weightkin.anatomy.traced.guard import guarded
+from weightkin.anatomy.traced.instance import instantiate
+from weightkin.anatomy.traced.matching import Known, bare, matched
+from weightkin.anatomy.traced.sizes import Contradiction
+from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.anatomy.units import MAX_UNITS
+from weightkin.catalogue.store import Store, end_of, shipped_store
+from weightkin.catalogue.traced import TracedEntry
+from weightkin.formats.model import Problem, TensorInfo
+
+MAX_CANDIDATES = 24
+MAX_TENSORS = 1 << 16
+MIN_SHARE = 0.8  # of the hits of the best entry
+MARGIN = 1.1  # by how much more of a model a traced class must reach
+
+
+@dataclass(frozen=True, slots=True)
+class TracedReading:
+    """A model read as one of a traced class."""
+
+    entry: TracedEntry
+    axes: tuple[Axis, ...]
+
+
+def better_anatomy(
+    found: Anatomy,
+    tensors: Mapping[str, TensorInfo],
+    config: Mapping[str, Any],
+    beside: Sequence[TensorInfo] = (),
+) -> Anatomy:
+    """Return the anatomy of a network as a traced class, where that reaches more of it.
+
+    Parameters
+    ----------
+    found : Anatomy
+        How it was read by names and shapes.
+    tensors : mapping of str to TensorInfo
+        Tensors of the network.
+    config : mapping
+        The config of its model.
+    beside : sequence of TensorInfo, optional
+        Tensors of the file that may belong to it.
+
+    Returns
+    -------
+    Anatomy
+        ``found`` itself, unless a traced class reaches over a tenth more of the parameters.
+    """
+    shapes = {name: info.shape for name, info in tensors.items()}
+    own = reach(found.axes, shapes)
+    store = shipped_store()
+    if store is None or own * MARGIN >= 1.0:
+        return found
+    traced = traced_reading(store, tensors, config, beside)
+    if traced is None or reach(traced.axes, shapes) <= own * MARGIN:
+        return found
+    held = {place.tensor for axis in traced.axes for place in axis.places}
+    left = [name for name in tensors if name not in held]
+    why = "no order of its units is known to leave the network as it is"
+    blocks = {(axis.stack, axis.block) for axis in traced.axes}
+    return replace(
+        found,
+        family=traced.entry.name,
+        stacks=tuple(Counter(stack for stack, _ in sorted(blocks)).items()),
+        axes=traced.axes,
+        skipped=(Problem(f"{len(left)} tensors", why, code="axis-unknown"),) if left else (),
+    )
+
+
+def traced_reading(
+    store: Store,
+    tensors: Mapping[str, TensorInfo],
+    config: Mapping[str, Any],
+    beside: Sequence[TensorInfo] = (),
+) -> TracedReading | None:
+    """Read a network by the traced class that explains most of its parameters.
+
+    Where several classes explain it equally well, only axes that all of them have are kept.
+
+    Parameters
+    ----------
+    store : Store
+        Entries of the catalogue.
+    tensors : mapping of str to TensorInfo
+        Tensors of one network.
+    config : mapping
+        Its config, empty where there is none. It may say sizes that shapes do not give.
+    beside : sequence of TensorInfo, optional
+        Tensors that may belong to it.
+
+    Returns
+    -------
+    TracedReading or None
+        None where no class explains half of it.
+    """
+    if len(tensors) > MAX_TENSORS:
+        return None
+    shapes = {name: info.shape for name, info in tensors.items()}
+    best = 0
+    fitting: list[tuple[TracedEntry, list[Known]]] = []
+    for entry in _candidates(store, tensors):
+        known, _ = matched(entry, shapes)
+        explained = sum(math.prod(shapes[one.tensor]) for one in known)
+        if explained > best:
+            best, fitting = explained, []
+        if explained == best:
+            fitting.append((entry, known))
+    if 2 * best < sum(map(math.prod, shapes.values())):
+        return None
+    readings = [
+        (entry, axes)
+        for entry, known in fitting
+        if (axes := _axes(entry, known, [*tensors.values(), *beside], config)) is not None
+    ]
+    if not readings:
+        return None
+    entry, axes = readings[0]
+    for _, others in readings[1:]:
+        same = {_essence(axis) for axis in others}
+        axes = [axis for axis in axes if _essence(axis) in same]
+    return TracedReading(entry, tuple(axes))
+
+
+def _candidates(store: Store, tensors: Mapping[str, TensorInfo]) -> Iterator[TracedEntry]:
+    counts = store.counts({end_of(bare(name)) for name in tensors})
+    if not counts.size or not counts.max():
+        return
+    order = np.argsort(-counts, kind="stable")[:MAX_CANDIDATES]
+    for number in order:
+        if counts[number] >= MIN_SHARE * counts[order[0]]:
+            yield store.entry(int(number))
+
+
+def _axes(
+    entry: TracedEntry,
+    known: Sequence[Known],
+    tensors: Sequence[TensorInfo],
+    config: Mapping[str, Any],
+) -> list[Axis] | None:
+    every = {info.name: info.shape for info in tensors}
+    shapes = {one.tensor: every[one.tensor] for one in known}
+    try:
+        instance = instantiate(entry, known, shapes, part_about(entry, config))
+    except Contradiction:
+        return None
+    unknown = [info for info in tensors if info.name not in shapes]
+    axes = traced_axes(entry, guarded(entry, instance, known, unknown), known, shapes)
+    return [axis for axis in axes if axis.n_units <= MAX_UNITS]
+
+
+def part_about(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that is about a class: itself, or a nested one of its model type."""
+    wanted = {*entry.model_types, *(name.rpartition(".")[2] for name in entry.classes)}
+    waiting = [config]
+    for own in waiting:
+        if wanted & {own.get("model_type"), own.get("_class_name")}:
+            return own
+        if len(waiting) < 64:
+            waiting += [x for x in own.values() if isinstance(x, Mapping)]
+    names_itself = "model_type" in config or "_class_name" in config
+    return {} if names_itself else config
+
+
+def _essence(axis: Axis) -> tuple[object, ...]:
+    """What two readings of one axis share, whatever they call it."""
+    places = frozenset(
+        (p.tensor, p.dim, p.start, p.size, p.repeat, p.index, p.outer, p.inner) for p in axis.places
+    )
+    views = frozenset((p.tensor, p.dim, p.start) for p in axis.places if p.role.startswith("w:"))
+    return axis.n_units, axis.head_size, places, views

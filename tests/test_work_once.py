@@ -1,0 +1,91 @@
+"""What is known of a model is worked out once, and small tensors are read together."""
+
+import cProfile
+import pstats
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from weightkin.api.compare import compare
+from weightkin.formats import digest, open_model
+from weightkin.formats.packed_floats import FP4, PAIRS
+from weightkin.formats.read_together import read_each
+from weightkin.policy.checking import check
+
+
+def n_calls(work: Callable[[], object], file: str, function: str) -> int:
+    """How often a function of a file ran while some work was done."""
+    profile = cProfile.Profile()
+    profile.runcall(work)
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    return sum(x[1] for at, x in stats.items() if at[0].endswith(file) and at[2] == function)
+
+
+@pytest.fixture
+def blocks(tmp_path: Path) -> Path:
+    return written(tmp_path, 200)
+
+
+def written(tmp_path: Path, n: int) -> Path:
+    rng = np.random.default_rng(0)
+    shapes = {"mlp.up_proj": (8, 4), "mlp.gate_proj": (8, 4), "mlp.down_proj": (4, 8)}
+    tensors = {
+        f"layers.{i}.{name}.weight": rng.standard_normal(shape).astype(np.float32)
+        for i in range(n)
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, tmp_path / "blocks.safetensors")
+    return tmp_path / "blocks.safetensors"
+
+
+def test_a_digest_reads_small_tensors_together_and_once(blocks: Path) -> None:
+    model = open_model(blocks)
+    assert n_calls(lambda: digest(model), "sources/local.py", "read") <= 3
+    assert n_calls(lambda: digest(model), "sources/local.py", "read") == 0
+
+
+def test_a_changed_file_has_another_digest(blocks: Path) -> None:
+    before = digest(open_model(blocks))
+    raw = bytearray(blocks.read_bytes())
+    raw[8 + int.from_bytes(raw[:8], "little")] ^= 1  # of the first row of the first tensor
+    blocks.write_bytes(raw)
+    assert digest(open_model(blocks)) != before
+
+
+def test_read_together_is_read_one_by_one(blocks: Path) -> None:
+    model = open_model(blocks)
+    wanted = [(name, [(0, 2), (3, 9), (9, 11)]) for name in sorted(model.tensors, reverse=True)]
+    wanted[5] = (wanted[5][0], [])
+    found = list(read_each(model.storage, wanted))
+    assert len(found) == len(wanted)
+    for (name, runs), values in zip(wanted, found, strict=True):
+        assert np.array_equal(values, model.storage.read_runs(name, runs))
+    with pytest.raises(IndexError, match="runs outside"):
+        list(read_each(model.storage, [(wanted[0][0], [(0, 33)])]))
+
+
+def test_names_are_read_no_more_often_for_many_models_of_one_layout(
+    tmp_path: Path,
+) -> None:
+    blocks = written(tmp_path, 2)
+    rng = np.random.default_rng(1)
+    many = tmp_path / "many"
+    many.mkdir()
+    held = open_model(blocks)
+    for i in range(4):
+        values = {n: rng.standard_normal(x.shape).astype("f4") for n, x in held.tensors.items()}
+        save_file(values, many / f"{i}.safetensors")
+    names = "anatomy/naming.py", "split_names"
+    one = n_calls(lambda: compare(blocks, many / "0.safetensors", effort="quick"), *names)
+    assert n_calls(lambda: check(many, deny=[blocks]), *names) <= one + 5 * 2
+    n = n_calls(lambda: check(many, deny=[blocks]), "policy/same_rows.py", "_by_width")
+    assert n <= 4 + 1
+
+
+def test_both_values_of_each_byte() -> None:
+    assert PAIRS.shape == (256, 2)
+    assert PAIRS[0x7A].tolist() == [-1.0, 6.0]
+    assert all(PAIRS[x].tolist() == [FP4[x & 15], FP4[x >> 4]] for x in range(256))
