@@ -75,7 +75,7 @@ def conv_axes(tensors: Iterable[TensorInfo]) -> Found:
         is_plain = _check_wiring(convs)
     except Refusal as reason:
         found.skipped.append(reason.of("channels of convolutions"))
-        certain = _certain(convs, infos) if reason.code == "wiring" else []
+        certain = [] if reason.code == "too-many" else _certain(convs, infos)
         found.axes += [_widening(block, conv) for block, conv in enumerate(certain)]
         found.stacks += [("conv", len(certain))] if certain else []
         return found

@@ -142,7 +142,8 @@ def _parts(names: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
     """Names of each part, without its beginning, with the stored ones; "" is what is in none."""
     known = components_table()
     beginnings: dict[str, str] = dict(known["prefixes"])
-    if not any(name.startswith(tuple(beginnings)) for name in names):
+    is_single = any(name.startswith(tuple(beginnings)) for name in names)
+    if not is_single:
         beginnings = {f"{folder}.": folder for folder in known["folders"]}
         words = {name.partition(".")[0] for name in names}
         if len(words) < 2 or not words <= set(known["folders"]):
@@ -152,7 +153,7 @@ def _parts(names: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
     for name, stored in names.items():
         start = next((x for x in starts if name.startswith(x)), "")
         found[beginnings.get(start, "")].append((name.removeprefix(start), stored))
-    return _with_average(_with_transformer(found), known["averages"])
+    return _with_average(_with_transformer(found), known["averages"]) if is_single else dict(found)
 
 
 def _with_transformer(parts: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
