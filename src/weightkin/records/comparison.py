@@ -7,7 +7,14 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from weightkin.notebooks import InNotebooks, InOneLine
-from weightkin.records.accounting import Accounting, Challenge, Extent, ViewAgreement
+from weightkin.records.accounting import (
+    Accounting,
+    Challenge,
+    Equal,
+    EqualBasis,
+    Extent,
+    ViewAgreement,
+)
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
 from weightkin.records.components import ComponentRelation
@@ -22,7 +29,6 @@ Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
 Basis = Literal[
     "exact", "exact-unconfirmed", "calibrated", "equal", "none"
 ]  # equal: the values themselves
-EqualBasis = Literal["digest", "all", "sample"]
 Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
@@ -145,24 +151,6 @@ class Direction:
     parent: Parent = "undetermined"
     probability: float = 0.5
     evidence: tuple[Clue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equal:
-    """Parameters of the smaller model that the other one holds unchanged.
-
-    ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
-    """
-
-    n_parameters: int  # of the smaller model, as far as it could be read
-    same_name: int
-    other_name: int  # or in another layout, but nothing that chance would make equal
-    basis: EqualBasis
-
-    @property
-    def share(self) -> float:
-        """Equal parameters among all."""
-        return (self.same_name + self.other_name) / max(1, self.n_parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
