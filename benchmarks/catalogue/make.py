@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from benchmarks.catalogue.generalise import generalise
-from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.moves import label_moves
 from benchmarks.catalogue.problems import problems_of
 from benchmarks.catalogue.prove import Bench, prove, proven_labels
+from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.shapes import Traced
 from benchmarks.catalogue.starts import labels_from_starts
 from benchmarks.catalogue.through import proven_through

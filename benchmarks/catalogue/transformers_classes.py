@@ -83,7 +83,7 @@ def real_config(kind: str, name: str) -> PretrainedConfig:
     cls = getattr(transformers, name)
     config = CONFIG_MAPPING[kind](**START.get(kind, {}), **START.get(name, {}))
     if isinstance(cls.config_class, type) and not isinstance(config, cls.config_class):
-        return cls.config_class()  # a part, which has a config of its own
+        config = cls.config_class()  # a part, which has a config of its own
     return config
 
 
