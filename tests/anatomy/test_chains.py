@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+import weightkin
 from weightkin.anatomy import read_anatomy
 from weightkin.formats.memory import model_from_arrays
 
@@ -118,3 +119,15 @@ def test_cells_of_keras_are_stored_the_other_way_round():
     shown = {(p.tensor, p.dim, p.outer, p.size) for p in axis.places}
     assert shown == {("lstm/kernel", 1, 4, 36), ("lstm/recurrent_kernel", 1, 4, 36),
                      ("lstm/recurrent_kernel", 0, 1, 9), ("lstm/bias", 0, 4, 36)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_changed_cell_is_found_and_an_unrelated_one_is_not(kind):
+    torch.manual_seed(0)
+    a, b = (Cells(kind, num_layers=2, n_out=9) for _ in range(2))
+    child = {k: v + 0.02 * torch.randn_like(v) for k, v in a.state_dict().items()}
+    c = Cells(kind, num_layers=2, n_out=9)
+    c.load_state_dict(child)
+    found = weightkin.compare(_model(a, "a"), _model(c, "c"))
+    assert found.verdict == "dependent"
+    assert weightkin.compare(_model(a, "a"), _model(b, "b")).verdict == "no-evidence"

@@ -8,9 +8,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.conftest import ROOT
-from weightkin import check, open_model
+from weightkin import Policy, Registry, check, open_model
+from weightkin.formats import model_from_arrays
 from weightkin.policy import same_rows
 from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
+from weightkin.sketch import Scheme, take_sketch
+from weightkin.sketch.file import write_sketch
 
 MODELS = ROOT / "zoo" / "models"
 DENIED = MODELS / "llama-a"
@@ -160,3 +163,34 @@ def test_bytes_that_are_read_as_floats_hold_what_they_are(tmp_path, both):
         save_file(arrays, tmp_path / f"{name}.safetensors")
         outcomes.append(check(tmp_path / f"{name}.safetensors", deny=[DENIED]).outcome)
     assert outcomes == ["incomplete", "pass"]
+
+
+@pytest.mark.parametrize("name", ["encoder.embed_positions.weight", "anything"])
+def test_rows_that_a_formula_makes_are_in_unrelated_models_too(rng, name):
+    angle = np.arange(1500)[:, None] * 1e4 ** (-2 * (np.arange(64) // 2) / 64)
+    table = np.where(np.arange(64) % 2, np.cos(angle), np.sin(angle)).astype(np.float32)
+
+    def model(**more):
+        weights = {f"layers.{i}.weight": rng.standard_normal((96, 64)) for i in range(2)}
+        return model_from_arrays({k: x.astype("f4") for k, x in (weights | more).items()})
+
+    forbidden = model(**{name: table})
+    assert found_share(forbidden, model(**{name: table})) == 0.0
+    assert found_share(forbidden, model(positions=table[:1000])) == 0.0
+    own = {f"x.{k}": forbidden.rows(k) for k in forbidden.tensors if k != name}
+    assert found_share(forbidden, model(**own)) > 0.9  # of what is not made by a formula
+
+
+def test_the_record_says_where_rows_were_not_looked_for(tmp_path):
+    sketched = tmp_path / "a.sketch.safetensors"
+    write_sketch(take_sketch(open_model(DENIED), Scheme()), sketched)
+    Registry(tmp_path / "r.sqlite").add([sketched])
+    (model,) = check(MODELS / "llama-b", registry=tmp_path / "r.sqlite").models
+    assert ("rows in other parts", "none-named") in {(x.what, x.code) for x in model.skipped}
+    named = Policy(forbidden_ancestors=("#1",))
+    (model,) = check(MODELS / "llama-b", named, registry=tmp_path / "r.sqlite").models
+    assert not model.skipped
+    (said,) = model.against
+    assert ("rows in other parts", "only-sketch") in {(x.what, x.code) for x in said.limits}
+    (said,) = check(MODELS / "llama-b", deny=[DENIED]).models[0].against
+    assert not said.limits

@@ -23,6 +23,7 @@ from weightkin.policy.naming import Meant, named
 from weightkin.policy.reach import DENSE, FREE
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
 from weightkin.policy.rules import RuleContext
+from weightkin.policy.same_rows import IN_OTHER_PARTS
 from weightkin.policy.tainted import all_tainted
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
@@ -265,6 +266,8 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
     if room.problem is not None:
         open_.append(open_finding(own, "registry", room.problem))
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
+    is_unnamed = room.registry is not None and not policy.forbidden_ancestors
+    rows = [left_out(IN_OTHER_PARTS, "none-named")] if is_unnamed else []
     checked = Checked(
         name=model.name,
         source=model.source,
@@ -278,7 +281,7 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         against=tuple(against),
         findings=(*open_, *bench.findings()),
         ledger=ledger,
-        skipped=tuple(left_out(x.what, "unread", error=x.why) for x in model.problems),
+        skipped=(*(left_out(x.what, "unread", error=x.why) for x in model.problems), *rows),
     )
     evidence = {name: e for name, e in known.by_name.items() if isinstance(e, Evidence)}
     reached = {name: e.reach for name, e in evidence.items() if e.reach}

@@ -13,7 +13,7 @@ from weightkin.formats.ledger import own_ledger
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
 from weightkin.policy.naming import Meant, Resolved, Unknown
 from weightkin.policy.reach import Submitted, Unreached
-from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
+from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share, not_looked_at
 from weightkin.records import Comparison, Skipped, left_out, unread
 from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
@@ -153,8 +153,7 @@ class _Tester:
             return None
         if (share := equal_share(other, self.candidate.model)) >= MIN_EQUAL_SHARE:
             return left_out(other.name, "equal-values", share=share)
-        found = found_share(other, self.candidate.model, self.seed)
-        if found >= MIN_SHARE_FOUND:
+        if (found := found_share(other, self.candidate.model, self.seed)) >= MIN_SHARE_FOUND:
             return left_out(other.name, "rows-found", share=found)
         return reach.lacking(record.alpha)
 
@@ -259,7 +258,8 @@ def _of_model(other: Model, bench: _Tester, known: Ancestor | None = None) -> Ev
     lost += [left_out(x.file, x.codes[-1], **x.data) for x in left]
     if record.incomplete and not lost and bench.candidate.is_read:
         lost = [left_out(other.name, "stacks-left-out")]
-    limits = [left_out(BLIND, "only-sketch")] if other.sketched is not None else []
+    limits = not_looked_at(other, bench.candidate.model)
+    limits += [left_out(BLIND, "only-sketch")] if other.sketched is not None else []
     limits += [left_out(BLIND, "hub-part-read")] if record.parameters.get("frugal") else []
     return Evidence(
         other=ancestor,

@@ -4,7 +4,9 @@ Tests compare gates with gates and units with units. Whoever stores the gates of
 queries of another, as experts of its layers, transposed, or cut into rows that are dealt out among
 blocks, escapes them, and still its rows point where they did. Where all values are folded into rows
 of another length, forwards or backwards, those around a peak still follow on one another. No null
-hypothesis is tested: rows of models that were trained apart are nowhere near the bounds.
+hypothesis is tested: rows of models that were trained apart are nowhere near the bounds. Tables of
+the forbidden model that a formula made (positions, Fourier bases) are in unrelated models too, and
+do not count.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,7 +23,10 @@ import numpy.typing as npt
 from weightkin.anatomy import read_anatomy
 from weightkin.formats import Model
 from weightkin.formats.model import TensorInfo
+from weightkin.records import Skipped, left_out
+from weightkin.stats.waves import LEAST_LENGTH, is_of_waves
 
+IN_OTHER_PARTS = "rows in other parts"
 MIN_SHARE_FOUND = 0.1  # of the values of the other model
 LEAST_FOUND = 32  # rows
 LEAST_WIDTH, MOST_WIDTH = 56, 1 << 20  # values of a row
@@ -65,30 +70,41 @@ def found_share(a: Model, b: Model, seed: int = 0) -> float:
         return _found_share(a, b, seed)
 
 
+def not_looked_at(a: Model, b: Model) -> list[Skipped]:
+    """Why rows were not looked for, if they were not."""
+    if any(x.sketched is not None for x in (a, b)):
+        return [left_out(IN_OTHER_PARTS, "only-sketch")]
+    return [left_out(IN_OTHER_PARTS, "hub-part-read")] if a.revision or b.revision else []
+
+
 def _found_share(a: Model, b: Model, seed: int) -> float:
     theirs, part = _by_width(b, seed, set(b.tensors))
-    ours, own_part = _of_forbidden(a, a.storage.stamps, seed + 1)
+    ours, own_part, n_values = _of_forbidden(a, a.storage.stamps, seed + 1)
     n_found = n_rows = 0
     for width in (ours.keys() & theirs.keys()) - {RUNS}:
         found = _has_partner(ours[width], theirs[width], width)
         n_found += width * found
         n_rows += found
-    total = own_part * sum(math.prod(x.shape) for x in a.tensors.values())
+    total = own_part * n_values
     by_rows = n_found / max(1.0, total * part) if n_rows >= LEAST_FOUND else 0.0
     return min(1.0, max(by_rows, _share_of_runs(ours[RUNS], theirs[RUNS], part, seed)))
 
 
 def _of_forbidden(
     model: Model, stamps: tuple[str, ...], seed: int
-) -> tuple[dict[int, Rows], float]:
+) -> tuple[dict[int, Rows], float, int]:
     """The rows of a forbidden model, kept while many models are compared with it."""
     return (_kept if stamps else _kept.__wrapped__)(model, stamps, seed)
 
 
 @lru_cache(maxsize=2)
-def _kept(model: Model, _stamps: tuple[str, ...], seed: int) -> tuple[dict[int, Rows], float]:
-    turned = {name for name, role in read_anatomy(model).roles if role.startswith(IN_BLOCKS)}
-    return _by_width(model, seed, turned)
+def _kept(model: Model, _stamps: tuple[str, ...], seed: int) -> tuple[dict[int, Rows], float, int]:
+    """Rows but for those that a formula makes, the share that was read, and how many values."""
+    held = {info.name: info for info in model.tensors.values() if not _is_formula(model, info)}
+    own = replace(model, tensors={name: x for name, x in model.tensors.items() if name in held})
+    turned = {name for name, role in read_anatomy(own).roles if role.startswith(IN_BLOCKS)}
+    rows, part = _by_width(own, seed, turned)
+    return rows, part, sum(math.prod(x.shape) for x in own.tensors.values())
 
 
 def _share_of_runs(ours: Rows, theirs: Rows, part: float, seed: int) -> float:
@@ -132,6 +148,14 @@ def _width(info: TensorInfo) -> int:
     inner = math.prod(info.shape[1:])
     width = info.shape[-1] if info.shape[-1] >= LEAST_WIDTH else inner
     return width if width >= LEAST_WIDTH and inner <= MOST_WIDTH else 0
+
+
+def _is_formula(model: Model, info: TensorInfo) -> bool:
+    """Whether a table of two dimensions, or the only one of a stack, is made of waves."""
+    shape = tuple(n for n in info.shape if n > 1)
+    if len(shape) != 2 or math.prod(shape) > MOST_TURNED or min(shape) < LEAST_LENGTH:
+        return False
+    return is_of_waves(model.rows(info.name).reshape(shape))
 
 
 def _rows_of(model: Model, info: TensorInfo, part: float, rng: np.random.Generator) -> Rows:

@@ -212,6 +212,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "removed": "it was removed",
     "registry-unread": "its registry cannot be read",
     "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
+    "none-named": "they are looked for only in models that the policy names",
     "hub-part-read": "only a part was read from the hub",
     "rows-found": "{share:.0%} of its values are in rows that this model has too, in other places",
     "equal-values": "{share:.0%} of the values read are the same at their places, or negated",

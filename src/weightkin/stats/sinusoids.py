@@ -19,7 +19,7 @@ MIN_EXPLAINED = 0.25  # share of variance; waves explain 2/n of a random column 
 MIN_DIMENSIONS = 4
 
 
-def is_sinusoidal(table: Floats) -> bool:
+def is_sinusoidal(table: Floats, least: float = MIN_EXPLAINED) -> bool:
     """Whether most columns of a table of positions are the waves that their index calls for.
 
     Parameters
@@ -27,6 +27,8 @@ def is_sinusoidal(table: Floats) -> bool:
     table : ndarray
         Shape ``(n_positions, width)``, from the first position on; whole width. Rows for special
         tokens before the first patch of an image may be there too.
+    least : float
+        Share of the variance of the middle column that the waves explain.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def is_sinusoidal(table: Floats) -> bool:
     x = np.asarray(table, dtype=np.float64)
     if x.ndim != 2 or min(x.shape) < MIN_DIMENSIONS or not np.isfinite(x).all():
         return False
-    return any(_is_explained(x[-len(at) :], at, w) for at, w in _layouts(*x.shape))
+    return any(_explained(x[-len(at) :], at, w) > least for at, w in _layouts(*x.shape))
 
 
 def _layouts(n: int, width: int) -> Iterator[tuple[Doubles, Doubles]]:
@@ -58,12 +60,12 @@ def _layouts(n: int, width: int) -> Iterator[tuple[Doubles, Doubles]]:
                 yield at, BASE ** (-(i % quarter) / quarter)
 
 
-def _is_explained(x: Doubles, at: Doubles, frequency: Doubles) -> bool:
-    """Whether a sine and a cosine of the right frequency explain most dimensions that turn."""
+def _explained(x: Doubles, at: Doubles, frequency: Doubles) -> float:
+    """Share that a sine and a cosine of the right frequency explain, of the middle dimension."""
     length = float(at.max()) + 1
     turning = np.flatnonzero(frequency * length >= 2 * math.pi)
     if len(turning) < MIN_DIMENSIONS:
-        return False
+        return 0.0
     shares = []
     for i in turning:
         angle = (at[:, i] if at.shape[1] > 1 else at[:, 0]) * frequency[i]
@@ -72,4 +74,4 @@ def _is_explained(x: Doubles, at: Doubles, frequency: Doubles) -> bool:
         left = y - waves @ np.linalg.lstsq(waves, y, rcond=None)[0]
         total = float(((y - y.mean()) ** 2).sum())
         shares.append(1 - float((left**2).sum()) / total if total > 0 else 0.0)
-    return float(np.median(shares)) > MIN_EXPLAINED
+    return float(np.median(shares))
