@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from benchmarks.catalogue.generalise import generalise
-from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.moves import label_moves
 from benchmarks.catalogue.problems import problems_of
 from benchmarks.catalogue.prove import Bench, prove, proven_labels
+from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.shapes import Traced
 from benchmarks.catalogue.starts import labels_from_starts
 from benchmarks.catalogue.through import proven_through
@@ -32,12 +32,13 @@ class Tiny:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a class is built: ``build(which, seed)`` with ``which`` 0 or 1 for the two instances."""
+    """How a class is built: ``build(which, seed)``, ``which`` below the number of instances."""
 
     name: str  # as ``library.Class``
     model_types: tuple[str, ...]
     build: Callable[[int, int], Tiny]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    n_instances: int = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def made(recipe: Recipe) -> Made:
     """
     instances, benches = list[Traced](), list[Bench]()
     opaque, fixed = set[str](), list[str]()
-    for which in (0, 1):
+    for which in range(recipe.n_instances):
         traced, bench, unknown, broken = _traced(recipe, which)
         instances.append(traced)
         benches.append(bench)

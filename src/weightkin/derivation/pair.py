@@ -9,6 +9,7 @@ from typing import Any
 
 from weightkin._version import __version__
 from weightkin.derivation.accounting import accounting_of
+from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
 from weightkin.derivation.derived import derive
 from weightkin.derivation.disguise import Disguise, find_disguise
@@ -96,6 +97,7 @@ def compare_pair(pair: Pair) -> Comparison:
         incomplete=not shared.is_read or other.is_capped,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
+        components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
     )
 
 

@@ -23,11 +23,11 @@ REASONS: Mapping[str, Names] = {
     "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
-    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "positions", "fused"), ("error",)),
+    **dict.fromkeys(("wiring", "grouped", "joined", "norm-groups"), ("error",)),
     **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
     # other reasons
-    "is-sketch": (),
-    "name-no-text": (),
+    **dict.fromkeys(("is-sketch", "name-no-text"), ()),
     "text": ("text",),  # a reason of 0.1.0, as it was written
     # what a sample, a sketch or a budget does not hold
     "sketch-sample": ("scheme",),
