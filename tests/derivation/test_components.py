@@ -1,4 +1,4 @@
-"""Claim: of diffusion models every component is told apart: equal, rounded, changed, another one."""
+"""Claim: components of diffusion models are told apart: equal, rounded, changed, another one."""
 
 from __future__ import annotations
 
@@ -104,3 +104,21 @@ def test_unrelated_models_have_no_components(parts, rng):
     record = compare(single(parts), single(other))
     assert record.verdict != "dependent"
     assert record.components == ()
+
+
+def with_positions(parts, positions):
+    key = "cond_stage_model.transformer.text_model.embeddings.position_ids"
+    return single(parts) | {key: np.asarray(positions)[None]}
+
+
+def test_positions_that_are_no_whole_numbers_are_evidence_of_a_merge(parts, rng):
+    whole = np.arange(77, dtype=np.int64)
+    averaged = whole.astype(np.float32)
+    averaged[76] = 75.9975
+    child = parts | {"unet": moved(parts["unet"], rng)}
+    record = compare(with_positions(parts, whole), with_positions(child, averaged))
+    found = [x for x in record.direction.evidence if x.code == "averaged-positions"]
+    assert [(x.data["model"], x.data["at"]) for x in found] == [("b", 76)]
+    assert found[0].data["value"] == pytest.approx(75.9975, abs=1e-4)
+    same = compare(with_positions(parts, whole), with_positions(child, whole.astype(np.float16)))
+    assert not [x for x in same.direction.evidence if x.code == "averaged-positions"]
