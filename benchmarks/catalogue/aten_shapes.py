@@ -225,27 +225,34 @@ def windows(call: Call) -> str:
 
 @rule("as_strided")
 def strided(call: Call) -> str:
-    """Runs of some dimensions that may overlap; a dimension in one piece passes."""
+    """Windows that may overlap: outer and inner dimensions in one piece pass."""
     tape, own = call.tape, call["self"]
-    if call["storage_offset"] not in (None, own.storage_offset()):
-        return tape.unknown(call.name, [call.x], call.shapes)[0]
-    pieces: list[list[int]] = [[] for _ in own.shape]  # of every dimension
-    order = sorted(range(own.ndim), key=own.stride)
-    for d, stride in enumerate(call["stride"]):
-        fits = [i for i in order if own.stride(i) and stride % own.stride(i) == 0]
-        fits = [i for i in fits if own.stride(i) * own.shape[i] > stride * (call.shape[d] - 1)]
-        if not fits:
-            return tape.unknown(call.name, [call.x], call.shapes)[0]
-        pieces[fits[-1]].append(d)
-    if [d for found in pieces for d in found] != list(range(len(call.shape))):
-        return tape.unknown(call.name, [call.x], call.shapes)[0]
-    sizes = [size([call.shape[d] for d in found]) for found in pieces]
-    cut = [
-        i
-        for i, found in enumerate(pieces)
-        if [(call.shape[d], call["stride"][d]) for d in found] != [(own.shape[i], own.stride(i))]
-    ]
-    return tape.reshape(tape.fix(call.x, cut, sizes), call.shape)
+    source = list(zip(own.shape, own.stride(), strict=True))
+    target = list(zip(call.shape, call["stride"], strict=True))
+    both = list(zip(source, target, strict=False))
+    left = next((i for i, (x, y) in enumerate(both) if x != y), len(both))
+    both = list(zip(source[left:][::-1], target[left:][::-1], strict=False))
+    n_right = next((i for i, (x, y) in enumerate(both) if x != y), len(both))
+    for right in range(n_right, -1, -1):
+        inside = source[left : len(source) - right]
+        windows = target[left : len(target) - right]
+        if call["storage_offset"] in (None, own.storage_offset()) and _reaches(inside, windows):
+            shape = [n for n, _ in source]
+            whole = [*shape[:left], size(shape[left : len(shape) - right])]
+            whole += shape[len(shape) - right :]
+            cut = [*whole[:left], size([n for n, _ in windows]), *whole[left + 1 :]]
+            merged = tape.reshape(call.x, whole)
+            return tape.reshape(tape.fix(merged, [left], cut), call.shape)
+    return tape.unknown(call.name, [call.x], call.shapes)[0]
+
+
+def _reaches(source: list[tuple[int, int]], windows: list[tuple[int, int]]) -> bool:
+    """Whether all windows lie inside a run of dimensions that follow each other in memory."""
+    if not source or any(a[1] != b[0] * b[1] for a, b in itertools.pairwise(source)):
+        return False
+    unit = source[-1][1]
+    last = sum((n - 1) * stride for n, stride in windows)
+    return all(s % unit == 0 for _, s in windows) and last < unit * size([n for n, _ in source])
 
 
 @rule("im2col", "col2im")

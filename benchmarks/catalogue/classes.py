@@ -1,8 +1,5 @@
 """Model classes of transformers and diffusers: tiny in two configs, and at real size without data.
 
-    python -m benchmarks.catalogue.classes                    every class: what builds and what runs
-    python -m benchmarks.catalogue.classes llama UNet2DModel  these
-
 The two tiny instances of a class differ in depth and in all widths, and in each of them the widths
 that mean different things differ as far as the class allows it.
 """

@@ -1,7 +1,7 @@
 """What the rules by name do not know: fields of configs of transformers, by class.
 
 ``START`` is given to a config class for its real size, where its defaults build no model. ``TINY``
-is laid over the tiny config: one value, or a tuple for the two instances.
+is laid over the tiny config: one value, a tuple for the two instances, or a function of the fields.
 """
 
 from __future__ import annotations
@@ -12,11 +12,33 @@ _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
 _DETR = {"use_timm_backbone": False, "backbone": None, "backbone_config": _RESNET}
 _CODES = {"<image>": 5, **{f"IMGIMG{chr(ord('A') + i)}Z": 100 + i for i in range(10)}}
 
+_BLOCK = {
+    "reduce_channel": [1, 1, 0],
+    "return_channel": [1, 1, 0],
+    "vertical_long_to_small_conv_longratio": [[7, 1], [1, 1], [3, 0]],
+    "vertical_long_to_small_conv_midratio": [[5, 1], [1, 1], [2, 0]],
+    "vertical_long_to_small_conv_shortratio": [[3, 1], [1, 1], [1, 0]],
+    "horizontal_small_to_long_conv_longratio": [[1, 7], [1, 1], [0, 3]],
+    "horizontal_small_to_long_conv_midratio": [[1, 5], [1, 1], [0, 2]],
+    "horizontal_small_to_long_conv_shortratio": [[1, 3], [1, 1], [0, 1]],
+    "symmetric_conv_long_longratio": [[7, 7], [1, 1], [3, 3]],
+    "symmetric_conv_long_midratio": [[5, 5], [1, 1], [2, 2]],
+    "symmetric_conv_long_shortratio": [[3, 3], [1, 1], [1, 1]],
+}
+_INDEXER = {
+    "indexer_n_heads": 16,
+    "indexer_kv_heads": 1,
+    "indexer_head_dim": 256,
+    "indexer_budget": 64,
+    "indexer_compress_ratio": 4,
+}
+
 START: dict[str, dict[str, Any]] = {
     "autoformer": {"prediction_length": 12},
     "aya_vision": {
         "vision_config": {"model_type": "siglip_vision_model", "num_attention_heads": 16}
     },
+    "beit": {"out_indices": [3, 5, 7, 11]},
     "chameleon": {"vocabulary_map": _CODES},
     "cohere_compass_text": {
         "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}
@@ -28,6 +50,22 @@ START: dict[str, dict[str, Any]] = {
     },
     "conditional_detr": _DETR,
     "dab-detr": _DETR,
+    "deepseek_ocr2": {
+        "text_config": {
+            "mlp_layer_types": ["dense"] + ["sparse"] * 11,
+            "num_hidden_layers": 12,
+            "hidden_size": 1280,
+            "intermediate_size": 6848,
+            "moe_intermediate_size": 896,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 10,
+            "num_experts_per_tok": 6,
+        }
+    },
+    "diffusion_gemma": {
+        "text_config": {"num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704}
+    },
+    "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6},
     "dbrx": {"attn_config": {"rope_theta": 1e4, "kv_n_heads": 8}},
     "deformable_detr": {
         **_DETR,
@@ -36,6 +74,9 @@ START: dict[str, dict[str, Any]] = {
     "detr": _DETR,
     "emu3": {"vocabulary_map": {"<image>": 5}},
     "esm": {"vocab_size": 33, "mask_token_id": 32, "pad_token_id": 1},
+    "gemma4_assistant": {
+        "text_config": {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
+    },
     "granite4_vision": {
         "downsample_rate": "4/8",
         "deepstack_layer_map": [[-2, 0], [-3, 1]],
@@ -48,27 +89,117 @@ START: dict[str, dict[str, Any]] = {
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8},
     "ministral": {"head_dim": 128},
     "moonshine_streaming": {"num_key_value_heads": 8},
-    "nemotron": {"head_dim": 128},
-    "qwen4_exp_text": {
-        "indexer_n_heads": 16,
-        "indexer_kv_heads": 2,
-        "indexer_head_dim": 128,
-        "indexer_budget": 64,
-        "indexer_compress_ratio": 4,
+    "nemotron": {"head_dim": 128, "num_key_value_heads": 8},
+    "qwen4_exp_text": _INDEXER,
+    "pp_ocrv5_server_det": {"intraclass_block_config": _BLOCK, "kernel_list": [3, 2, 2]},
+    "pp_ocrv6_medium_det": {"intraclass_block_config": _BLOCK, "kernel_list": [3, 2, 2]},
+    "qwen4_exp": {"text_config": _INDEXER},
+    "qwen3_omni_moe": {"talker_config": {"text_config": {"shared_expert_intermediate_size": 2048}}},
+    "ReformerModelWithLMHead": {"is_decoder": True},
+    "sapiens2": {
+        "head_config": {"upsample_out_channels": [768] * 4, "conv_out_channels": [64, 64]}
     },
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
     "table-transformer": _DETR,
     "time_series_transformer": {"prediction_length": 12},
+    "vitmatte": {
+        "fusion_hidden_sizes": [256, 128, 64, 32],
+        "convstream_hidden_sizes": [48, 96, 192],
+    },
+    "wav2vec2-bert": {"vocab_size": 32},
+    "wav2vec2-conformer": {"vocab_size": 32},
+}
+
+
+def _mamba_head(v: dict[str, Any]) -> int:
+    return int(v["mamba_expand"] * v["hidden_size"] // 8)
+
+
+def _mrope(v: dict[str, Any]) -> dict[str, Any]:
+    half = v["hidden_size"] // v["num_attention_heads"] // 2
+    return {**v["rope_parameters"], "mrope_section": [half // 3, half // 3, half - 2 * (half // 3)]}
+
+
+def _adaptor(v: dict[str, Any]) -> Any:
+    width = v["text_config"].hidden_size
+    v["adaptor_config"].hidden_size = width
+    v["adaptor_config"].intermediate_size = width // 4
+    return v["adaptor_config"]
+
+
+_VIBE = {
+    "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
+    "downsampling_ratios": ([2, 2, 4], [2, 4, 2]),
+    "num_filters": (16, 24),
 }
 
 TINY: dict[str, dict[str, Any]] = {
+    "bamba": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
     "bit": {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
     },
     "DbrxAttentionConfig": {"rope_theta": 1e4, "kv_n_heads": 2},
+    "depth_pro": {"patch_size": (64, 96)},
+    "ernie4_5_vl_moe_text": {"rope_parameters": _mrope},
     "esm": {"vocab_size": 33},
     "esmc": {"num_key_value_heads": (4, 8)},
+    "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
+    "fun_asr_nano": {"adaptor_config": _adaptor},
+    "gemma3n_text": {
+        "num_hidden_layers": (4, 6),
+        "layer_types": (
+            ["sliding_attention", "full_attention"] * 2,
+            ["sliding_attention", "full_attention"] * 3,
+        ),
+        "num_kv_shared_layers": 2,
+        "activation_sparsity_pattern": ([0.95, 0.95, 0.0, 0.0], [0.95, 0.95, 0.0, 0.0, 0.0, 0.0]),
+        "intermediate_size": ([136] * 4, [168] * 6),
+    },
+    "gemma4_text": {"num_kv_shared_layers": 0},
+    "gemma4_unified_text": {"num_kv_shared_layers": 0},
+    "glm5_next_text": {"num_key_value_heads": (4, 8), "index_kpool": 2, "index_topk": 4},
+    "gpt_neo": {
+        "attention_types": ([[["global", "local"], 1]], [[["global", "local"], 2]]),
+        "num_layers": (2, 4),
+    },
+    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 1},
     "lw_detr_vit": {"num_windows": 4},
+    "mamba2": {"num_heads": 8, "head_dim": lambda v: v["expand"] * v["hidden_size"] // 8},
+    "mimi": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
+    "mimi_decoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
+    "mimi_encoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
+    "mistral_large4_text": {"kv_source_layers": ([0, 0], [0, 0, 2])},
+    "molmo2_adapter": {"vision_feature_layer": ([1, 0], [2, 1])},
     "moonshine_streaming": {"num_key_value_heads": (4, 8)},
+    "muse_spark_audio": {"num_hidden_layers": 4},
+    "nemotron3_diarization": {"chunk_right_context": 2},
+    "qwen3_omni_moe_talker": {"spatial_merge_size": 2},
+    "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": (56, 88)},
+    "qwen4_exp_text": {
+        "indexer_n_heads": (4, 8),
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 64,
+        "indexer_budget": 8,
+        "indexer_compress_ratio": 4,
+        "ngram_vocab_size_base": 100,
+    },
+    "reformer": {"axial_pos_embds_dim": lambda v: [32, v["hidden_size"] - 32]},
+    "sapiens2": {"num_first_full_attention_layers": 1, "num_last_full_attention_layers": 1},
+    "seggpt": {"merge_index": 0, "image_size": [64, 32], "pretrain_image_size": 32},
+    "speech_to_text": {"num_conv_layers": 2},
+    "t5gemma2_text": {"dropout_rate": 0.0},
+    "tvp": {"visual_prompt_size": 8, "max_img_size": 64},
+    "vibevoice_acoustic_tokenizer": _VIBE,
+    "vibevoice_acoustic_tokenizer_decoder": _VIBE,
+    "vibevoice_acoustic_tokenizer_encoder": _VIBE,
+    "vibevoice_asr": {"acoustic_tokenizer_chunk_size": 640},
+    "xlnet": {"d_head": lambda v: v["d_model"] // v["n_head"]},
+    "zamba": {
+        "attention_hidden_size": lambda v: 2 * v["hidden_size"],
+        "attention_head_dim": lambda v: 2 * v["hidden_size"] // v["num_attention_heads"],
+        "num_hidden_layers": (4, 6),
+        "layer_types": (["linear_attention", "hybrid"] * 2, ["linear_attention", "hybrid"] * 3),
+    },
 }

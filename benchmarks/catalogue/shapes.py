@@ -17,13 +17,15 @@ ONE: Dim = ((),)
 class Traced:
     """One tiny instance of a class: its labels, the shapes of its state dict, and its config.
 
-    ``groups`` are the numbers of groups of all its group norms.
+    ``groups`` are the numbers of groups of all its group norms; ``unused`` are tensors that no
+    output depends on, and integers.
     """
 
     labels: Labels
     shapes: Mapping[str, tuple[int, ...]]
     config: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
+    unused: tuple[str, ...] = ()
 
 
 class Trees:

@@ -100,10 +100,11 @@ def _give(leaves: list[tuple[Path, str, Any]], plan: Plan) -> dict[int, Path]:
 def values_of(config: PretrainedConfig) -> dict[str, Any]:
     """Fields of a config and their values; some are stored under another name."""
     stored, names = vars(config), type(config).attribute_map
-    fields = (
-        f.name for f in dataclasses.fields(config) if f.name not in _BASE or f.name == "vocab_size"
-    )
-    return {f: stored[names.get(f, f)] for f in fields if names.get(f, f) in stored}
+    fields = [f.name for f in dataclasses.fields(config)]
+    fields = [f for f in fields if f not in _BASE or f == "vocab_size"] + ["_out_indices"]
+    found = {f: stored[names.get(f, f)] for f in fields if names.get(f, f) in stored}
+    found.pop("_out_features", None)  # the indices say the same
+    return found
 
 
 def _leaves(config: PretrainedConfig, path: Path) -> Iterator[tuple[Path, str, Any]]:
@@ -175,11 +176,14 @@ def _rebuilt(
             values[name] = _rebuilt(value, (*path, name), owners, plan)
             continue
         new = _small(path, name, value, own, depth, owners, plan)
-        if new != value or known.get(name, value) != value:
+        if known.get(name, value) != value or (new != value and name != "_out_indices"):
             values[name] = new
+    if "_out_indices" in values:
+        values["out_indices"] = list(values.pop("_out_indices") or ())
     for kind in (cls.model_type, cls.__name__):
         for name, value in plan.exceptions.get(kind, {}).items():
-            values[name] = value[plan.which] if isinstance(value, tuple) else value
+            new = value[plan.which] if isinstance(value, tuple) else value
+            values[name] = new({**own, **values}) if callable(new) else new
     if "rope_parameters" in values or own.get("rope_parameters"):
         values["rope_parameters"] = _rope(
             values.get("rope_parameters", own["rope_parameters"]), {**own, **values}
@@ -242,7 +246,7 @@ def _small(
     if what == "depths":
         return min(value, DEPTHS[which]) if value > 1 else value
     if what == "heads":
-        return min(value, HEADS[which])
+        return value if value <= 2 else HEADS[which]
     if what == "kv":
         return min(value, 2) if plan.is_apart else min(value, HEADS[which])
     if what == "experts":

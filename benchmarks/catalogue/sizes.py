@@ -21,6 +21,7 @@ _RULES = (  # the first that matches the name of a field says what it is
            r"_(start|end|newline|bos|eos)_id\Z|_patch_id\Z|\Atoken_ids?\Z"),
     ("power", r"codebook_size\Z"),
     ("vocab", r"vocab_size|vocab\Z|vocabulary"),
+    ("width", r"\Ad_latents\Z|upsample_groups\Z"),
     ("kept", r"kernel|stride|dilation|dropout|_(rate|std|eps|cost|coefficient|weight|theta|base)\Z|"
              r"sampl|ratio|factor|padding|temperature|_scale|scaling|power|group_size|_act\Z|loss|"
              r"limit|mel_bins|feature_layer|mult\Z|num_channels\Z|expand|merge_size|hash|seconds|"
@@ -45,12 +46,12 @@ _RULES = (  # the first that matches the name of a field says what it is
     ("patches", r"num_patches\Z|num_position_embeddings\Z|num_image_tokens\Z"),
     ("length", r"max_.*position|position_embeddings\Z|\An_(positions|ctx)\Z|"
                r"max_.*(len|length|positions)\Z|context_length\Z|seq_length\Z|num_query|queries\Z|"
-               r"latents?\Z|latents_2d\Z|num_.*tokens\Z|buckets\Z|seq_len|soft_tokens|num_frames|"
+               r"_latents\Z|latents_2d\Z|num_.*tokens\Z|buckets\Z|seq_len|soft_tokens|num_frames|"
                r"capacity"),
     ("mlp", r"intermediate|ffn|feed_?forward|d_ff\Z|mlp_dim|d_inner|n_inner|dim_ff\Z|dff\Z|"
             r"linear_units"),
-    ("width", r"size|dim|channel|width|d_model|n_embd|rank|units|filters|planes|proj|hidden|d_state|"
-              r"embd|latent|features"),
+    ("width", r"size|dim|channel|width|d_model|n_embd|rank|units|filters|planes|proj|hidden|"
+              r"d_state|embd|latent|features"),
 )  # fmt: skip
 _OWN = re.compile(
     r"(hidden_sizes?|d_model|n_embd|embed_dims?|dim|width|emb_dim|hidden_dim|n_embed)\Z"

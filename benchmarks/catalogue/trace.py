@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue import aten
 from benchmarks.catalogue.call import Call, bound, tensors
-from benchmarks.catalogue.inputs import Inputs, leaves, plain_kernels
 from benchmarks.catalogue.memory import Memory, storage
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
 from benchmarks.catalogue.tape import Step, Tape
 from weightkin.anatomy.graph.ir import Graph, Node
 

@@ -78,9 +78,13 @@ def names() -> dict[str, tuple[tuple[str, str], ...]]:
     }
 
 
-def real_config(kind: str) -> PretrainedConfig:
-    """Return the config of a model type as its class has it by default."""
-    return CONFIG_MAPPING[kind](**START.get(kind, {}))
+def real_config(kind: str, name: str) -> PretrainedConfig:
+    """Return the config of a class as its model type has it by default."""
+    cls = getattr(transformers, name)
+    config = CONFIG_MAPPING[kind](**START.get(kind, {}), **START.get(name, {}))
+    if isinstance(cls.config_class, type) and not isinstance(config, cls.config_class):
+        return cls.config_class()  # a part, which has a config of its own
+    return config
 
 
 def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
@@ -99,7 +103,7 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
         In evaluation mode.
     """
     cls = getattr(transformers, name)
-    default = real_config(kind)
+    default = real_config(kind, name)
     if which is None:
         with torch.device("meta"):
             return _built(cls, default)

@@ -25,6 +25,7 @@ from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import make_plan, read_places, read_views, view_places
 from weightkin.evidence.scan import narrow, scan_pairs
 from weightkin.evidence.submatrix import view_cost
+from weightkin.evidence.verdict import is_unconfirmed
 from weightkin.formats import model_from_arrays
 from weightkin.stats.coincidences import mix_log_evalue
 
@@ -146,6 +147,7 @@ def test_a_child_is_found_and_strangers_are_not(rng):
     found = stages(side(base, *axes), side(child, *axes))
     assert [stage.name for stage in found] == ["units"]
     assert passes(found[0], 1e-6)
+    assert is_unconfirmed(found, 1e-6)  # no invariant of channels is known
     # at most 1/5! a window on either view: 32 windows and three blocks
     assert -3 * 32 * math.log10(120) < paid_log10(found[0]) < -80
     moved = widen(child)

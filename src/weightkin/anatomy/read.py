@@ -10,15 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from weightkin.anatomy.chains import chain_labels
+from weightkin.anatomy.chains import plain_axes
 from weightkin.anatomy.conv import conv_axes
-from weightkin.anatomy.graph.axes import carriers_from, label_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
-from weightkin.anatomy.onnx.read import axes_by_graph, reach
-from weightkin.anatomy.recurrent import recurrent_labels
+from weightkin.anatomy.onnx.read import axes_by_graph, heads_among, reach
+from weightkin.anatomy.onnx.tensors import is_weight
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.stored_names import stored_anatomy
@@ -26,7 +25,7 @@ from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS, unit_axes
-from weightkin.catalogue.config import config_of, part_of
+from weightkin.catalogue.config import config_of, heads_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
@@ -45,14 +44,19 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         known: Anatomy = model.sketched.anatomy
         return known
+    found = _by_names(model.tensors, model.config)
+    if model.network is not None:
+        found = _by_graph(model, found)
+    return _bounded(found)
+
+
+def _by_names(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:
+    """What names, shapes and a config say."""
     try:
-        text = json.dumps(model.config)
+        text = json.dumps(config)
     except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
-        by_names = _read.__wrapped__(_Headers((), "", model.tensors, model.config))
-    else:
-        headers = _Headers(tuple(model.tensors.items()), text, model.tensors, model.config)
-        by_names = _read(headers)
-    return _bounded(_by_graph(model, by_names))
+        return _read.__wrapped__(_Headers((), "", tensors, config))
+    return _read(_Headers(tuple(tensors.items()), text, tensors, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +108,27 @@ def _prefixed(anatomy: Anatomy, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def _by_graph(model: Model, found: Anatomy) -> Anatomy:
-    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    """What names say, or what the graph in the file of a model says where that is clearly more.
+
+    Heads that the graph shows may be what names were waiting for, or that its numbers are none.
+    """
     n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
-    known = reach(model, found.axes)
-    if model.network is None or known >= NEARLY * n_parameters:
+    if reach(model, found.axes) >= NEARLY * n_parameters:
         return found
     axes = axes_by_graph(model)
-    if known >= NEARLY * reach(model, axes):
+    heads = heads_among(axes, dict(found.roles))
+    heads = {} if any(heads_of(model.config).values()) else heads
+    rest = {name: x for name, x in model.tensors.items() if not is_weight(x)}  # sizes, places
+    weights = {name: x for name, x in model.tensors.items() if name not in rest}
+    again = _by_names(weights, {**model.config, **heads})
+    again = replace(again, roles=(*again.roles, *((name, "other") for name in rest)))
+    found = max(found, again, key=lambda x: reach(model, x.axes))
+    if reach(model, found.axes) >= NEARLY * reach(model, axes):
         return found
+    blocks = {(axis.stack, axis.block) for axis in axes}
     return Anatomy(
         family=found.family,
-        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        stacks=tuple(Counter(stack for stack, _ in blocks).items()),
         axes=tuple(axes),
         roles=found.roles,
     )
@@ -150,7 +164,7 @@ def _network(
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-    plain = _plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
+    plain = plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
     axes += plain
     counts += Counter(axis.stack for axis in plain).items()
     notes.problems += convolutions.skipped if not plain else []
@@ -174,23 +188,6 @@ def _network(
         roles=tuple(roles.items()),
         skipped=tuple(skipped),
     )
-
-
-def _plain_axes(
-    tensors: Mapping[str, TensorInfo], known: Iterable[Axis], taken: set[str]
-) -> list[Axis]:
-    """Axes of recurrent cells and plain chains among tensors that no other axis holds."""
-    held = {place.tensor for axis in known for place in axis.places}
-    rest = {name: info for name, info in tensors.items() if name not in held}
-    cells = recurrent_labels(rest)
-    held = {place.tensor for label in cells for place in label.places}
-    labels = [
-        *cells,
-        *chain_labels({name: info for name, info in rest.items() if name not in held}),
-    ]
-    labels = [x for x in labels if x.stack not in taken]
-    shapes = {name: info.shape for name, info in rest.items()}
-    return label_axes(labels, carriers_from(labels, shapes), shapes)
 
 
 def _bounded(anatomy: Anatomy) -> Anatomy:

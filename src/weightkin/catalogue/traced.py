@@ -73,12 +73,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TracedEntry:
-    """One library class, or several that are alike."""
+    """One library class, or several that are alike.
+
+    ``ignored`` are patterns of tensors that its outputs do not depend on: vectors that are only
+    used in training, and integers.
+    """
 
     classes: tuple[str, ...]  # as ``library.Class``
     model_types: tuple[str, ...]
     components: tuple[Component, ...]
     rows: tuple[Row, ...]
+    ignored: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -101,6 +106,7 @@ def entry_facts(entry: TracedEntry) -> dict[str, Any]:
             f"{row.pattern} {len(row.dims)}": [_dim_facts(dim) for dim in row.dims]
             for row in entry.rows
         },
+        **({"ignored": list(entry.ignored)} if entry.ignored else {}),
     }
 
 
@@ -114,6 +120,7 @@ def entry_of(facts: Mapping[str, Any]) -> TracedEntry:
             Row(key.rpartition(" ")[0], tuple(_dim(x) for x in dims))
             for key, dims in facts["rows"].items()
         ),
+        ignored=tuple(facts.get("ignored", ())),
     )
 
 

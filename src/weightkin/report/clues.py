@@ -25,6 +25,7 @@ BASES = {
     "calibrated": "dependent by calibrated evidence",
     "equal": "dependent by equal values",
     "exact": "dependent by exact tests",
+    "exact-unconfirmed": "dependent by exact tests that no invariant confirms",
 }
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from weightkin.anatomy.graph.labels import Labels
 from weightkin.anatomy.naming import is_buffer, is_scale
 from weightkin.anatomy.traced.instance import Instance
-from weightkin.anatomy.traced.matching import Known
+from weightkin.anatomy.traced.matching import Known, bare
+from weightkin.catalogue.store import end_of
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import TensorInfo
 
@@ -39,7 +40,11 @@ def guarded(
     Instance
         With fewer free labels, or as it was.
     """
-    odd = [info for info in unknown if not is_buffer(info) and not is_scale(info)]
+    odd = [
+        info
+        for info in unknown
+        if not is_buffer(info) and not is_scale(info) and not _is_ignored(entry, info.name)
+    ]
     if not odd:
         return instance
     places = _prefixes(entry, instance, known)
@@ -58,6 +63,12 @@ def guarded(
         for number, atom in instance.labels.atoms.items()
     }
     return replace(instance, labels=Labels(atoms, instance.labels.dims))
+
+
+def _is_ignored(entry: TracedEntry, name: str) -> bool:
+    """Whether a class is known not to use a tensor, whatever its name begins with."""
+    own = end_of(bare(name))
+    return any(own == end_of(pattern) for pattern in entry.ignored)
 
 
 def _may_carry(n: int, size: int) -> bool:

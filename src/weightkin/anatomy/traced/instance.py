@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from weightkin.anatomy.graph import labels as literal
 from weightkin.anatomy.graph.labels import Atom, Labels
+from weightkin.anatomy.traced.cells import Cells, Key
 from weightkin.anatomy.traced.matching import Known, Shapes
 from weightkin.anatomy.traced.sizes import (
     Contradiction,
     Line,
     Sizes,
     leaves_of,
-    number_under,
     solve,
 )
 from weightkin.catalogue.traced import Component, Dim, Factor, Leaf, Mixture, Part, TracedEntry
 
-Key: TypeAlias = tuple[int, tuple[int, ...], int]  # component, numbers of its scope, size
 Where: TypeAlias = tuple[str, int]  # tensor and dimension
 
 MAX_LABELS = 1 << 14
@@ -174,7 +171,7 @@ def _labels(
         dims[one.tensor] = tuple(own)
     for one, leaf in draft.ruled:
         draft.fixed.add((*_scoped(draft.entry, leaf, one), draft.sizes.of(leaf, one)))
-    cells = _Cells(draft, writer, config)
+    cells = Cells(draft.sizes, writer.numbers, config)
     for line in draft.lines:
         cells.cut(line, is_sure=(line.known.tensor, line.dim) not in unsure)
     for _, mixture, _ in draft.mixtures:
@@ -246,7 +243,7 @@ class _Writer:
         """The component, numbers and size of every label."""
         return {atom: key for key, atom in self.numbers.items()}
 
-    def atoms(self, cells: _Cells) -> dict[int, Atom]:
+    def atoms(self, cells: Cells) -> dict[int, Atom]:
         """Every label with its group."""
         found = {n: Atom(size, is_free=False) for n, size in self._fixed.items()}
         for key, n in self.numbers.items():
@@ -269,70 +266,3 @@ class _Writer:
             key = (other, numbers[:scope], size or 0)
             if scope <= len(numbers) and key in self.numbers:
                 yield self.numbers[key]
-
-
-class _Cells:
-    """Sizes of the runs inside which the labels of a component may change places."""
-
-    def __init__(self, draft: _Draft, writer: _Writer, config: Mapping[str, Any]) -> None:
-        self._components = draft.entry.components
-        self._groups = {
-            i: [number_under(g.key, config) or g.number for g in c.groups]
-            for i, c in enumerate(draft.entry.components)
-            if c.groups
-        }
-        self._cells: dict[Key, int] = {}
-        self._sizes: dict[int, set[int]] = defaultdict(set)
-        self._draft = draft
-        for key in writer.numbers:
-            component, _, size = key
-            self._sizes[component].add(size)
-            own = [size // n for n in self._groups.get(component, ()) if size % n == 0]
-            self._cells[key] = math.gcd(size, *own)
-
-    def of(self, key: Key) -> int:
-        """Size of the cells of a label."""
-        return self._cells[key]
-
-    def cut(self, line: Line, *, is_sure: bool) -> None:
-        """Cut what a normalisation of a concatenation cuts, at all offsets that are possible."""
-        leaves = list(leaves_of(line.tree))
-        concerned = [leaf for leaf in leaves if leaf.component in self._groups]
-        if not concerned or len(line.tree) < 2:
-            return
-        groups = {n for leaf in concerned for n in self._groups[leaf.component]}
-        runs = [line.size // n for n in groups if line.size % n == 0]
-        if is_sure:
-            self._at_offsets(line, runs)
-            return
-        for leaf in concerned:
-            self._anywhere(leaf.component, line, runs)
-
-    def give_up(self, mixture: Mixture) -> None:
-        """Of a mixture nobody knows where it is cut."""
-        for component in mixture.components:
-            if component in self._groups:
-                self._narrow(component, None, (1,))
-
-    def _at_offsets(self, line: Line, runs: Iterable[int]) -> None:
-        start = 0
-        for part in line.tree:
-            size = self._draft.sizes.of_part(part, line.known) or 0
-            for leaf in (leaf for leaf in leaves_of((part,)) if leaf.component in self._groups):
-                is_whole = len(part) == 1 and isinstance(part[0], Leaf)
-                self._narrow(leaf.component, size, (*runs, start) if is_whole else (1,))
-            start += size
-
-    def _anywhere(self, component: int, line: Line, runs: Iterable[int]) -> None:
-        if len(line.tree) != 2:
-            self._narrow(component, None, (1,))
-            return
-        others = {size for leaf in leaves_of(line.tree) for size in self._sizes[leaf.component]}
-        for size in list(self._sizes[component]):
-            if line.size - size in others:
-                self._narrow(component, size, (*runs, line.size - size))
-
-    def _narrow(self, component: int, size: int | None, runs: Iterable[int]) -> None:
-        for key, cell in self._cells.items():
-            if key[0] == component and size in (None, key[2]):
-                self._cells[key] = math.gcd(cell, *runs)

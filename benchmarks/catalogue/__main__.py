@@ -1,0 +1,122 @@
+"""Make the catalogue of library classes, or compare a sample of it with what is stored.
+
+    python -m benchmarks.catalogue [NAME ...] [--seconds N] [--workers N] [--again]
+    python -m benchmarks.catalogue --check N
+
+Every class is made in a process of a pool, within a limit of time; what is made lies in
+``build/catalogue``, so that a run that was stopped goes on. The store is written from all of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from benchmarks.catalogue.made_table import table
+from benchmarks.catalogue.work import known_classes, library_versions, made_facts
+from weightkin.catalogue import store
+from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "build" / "catalogue"
+STORE = ROOT / "src" / "weightkin" / "catalogue" / store.FILE
+REPORT = Path(__file__).with_name("made.md")
+PER_CHILD = 30  # classes of one process: libraries keep what they have built
+
+
+def main() -> int:
+    """Make what is asked for and write the store, or check a sample."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="classes or model types (default: all)")
+    parser.add_argument("--seconds", type=int, default=1 << 30, help="start no class after this")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--again", action="store_true", help="also what was made before")
+    parser.add_argument(
+        "--check", type=int, default=0, help="compare so many classes, evenly spread"
+    )
+    asked = parser.parse_args()
+    if asked.check:
+        return _check(asked.check)
+    wanted = [x for x in known_classes() if not asked.names or set(asked.names) & set(x.split(":"))]
+    todo = [x for x in wanted if asked.again or not _is_made(x)]
+    print(f"{len(todo)} of {len(wanted)} classes to make", flush=True)
+    _make(todo, asked.workers, asked.seconds)
+    facts = {x: json.loads(_path(x).read_text()) for x in known_classes() if _is_made(x)}
+    data = store.packed(_entries(facts.values()), library_versions())
+    STORE.write_bytes(data)
+    REPORT.write_text(table(facts), encoding="utf-8")
+    print(f"{STORE.name}: {len(data)} bytes, {store.unpacked(data).n_entries} entries")
+    return 0
+
+
+def _path(name: str) -> Path:
+    return BUILT / f"{name.replace(':', '.')}.json"
+
+
+def _is_made(name: str) -> bool:
+    if not _path(name).is_file():
+        return False
+    return bool(json.loads(_path(name).read_text())["generator"] == store.GENERATOR)
+
+
+def _make(names: Sequence[str], workers: int, seconds: int) -> None:
+    end = time.monotonic() + seconds
+    BUILT.mkdir(parents=True, exist_ok=True)
+    waiting, running = list(reversed(names)), dict[Future[dict[str, Any]], str]()
+    with ProcessPoolExecutor(workers, max_tasks_per_child=PER_CHILD) as pool:
+        while running or (waiting and time.monotonic() < end):
+            while waiting and len(running) < workers and time.monotonic() < end:
+                name = waiting.pop()
+                running[pool.submit(made_facts, name)] = name
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = running.pop(future)
+                facts = {**future.result(), "generator": store.GENERATOR}
+                _path(name).write_text(json.dumps(facts))
+                said = facts["why"] or "kept"
+                print(f"{name}: {said} {facts['shares']} {facts['seconds']} s", flush=True)
+
+
+def _entries(made: Iterable[dict[str, Any]]) -> list[TracedEntry]:
+    """All entries, alike ones as one; ordered by what they hold, so that they compress."""
+    merged: dict[str, TracedEntry] = {}
+    for facts in made:
+        if not facts["entry"]:
+            continue
+        entry = entry_of(facts["entry"])
+        plain = entry_facts(entry)
+        key = json.dumps([plain["components"], plain["rows"], plain.get("ignored")])
+        before = merged.get(key)
+        if before is not None:
+            plain["classes"] = sorted({*before.classes, *entry.classes})
+            plain["model_types"] = sorted({*before.model_types, *entry.model_types})
+        merged[key] = entry_of(plain)
+    return sorted(merged.values(), key=lambda x: (sorted(r.pattern for r in x.rows), x.classes))
+
+
+def _check(n: int) -> int:
+    """Make some classes again; the store must have what comes out."""
+    stored = {name: entry for entry in store.unpacked(STORE.read_bytes()) for name in entry.classes}
+    names = known_classes()
+    differs = []
+    for name in names[:: max(1, len(names) // n)][:n]:
+        facts = made_facts(name)
+        before = stored.get(facts["class"])
+        now = entry_of(facts["entry"]) if facts["entry"] else None
+        is_same = (before and (before.components, before.rows)) == (
+            now and (now.components, now.rows)
+        )
+        if not is_same:
+            differs.append(name)
+        print(f"{name}: {'as stored' if is_same else 'DIFFERS'}", flush=True)
+    return len(differs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

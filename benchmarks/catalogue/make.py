@@ -1,0 +1,149 @@
+"""One class of a library to its entry: two tiny instances, traced, generalised, and proven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.catalogue.generalise import generalise
+from benchmarks.catalogue.moves import label_moves
+from benchmarks.catalogue.problems import problems_of
+from benchmarks.catalogue.prove import Bench, prove, proven_labels
+from benchmarks.catalogue.running import hidden_outputs
+from benchmarks.catalogue.shapes import Traced
+from benchmarks.catalogue.starts import labels_from_starts
+from benchmarks.catalogue.through import proven_through
+from benchmarks.catalogue.trace import trace
+from weightkin.catalogue.traced import TracedEntry
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A tiny instance ready to run."""
+
+    module: torch.nn.Module
+    inputs: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a class is built: ``build(which, seed)``, ``which`` below the number of instances."""
+
+    name: str  # as ``library.Class``
+    model_types: tuple[str, ...]
+    build: Callable[[int, int], Tiny]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    n_instances: int = 2
+
+
+@dataclass(frozen=True)
+class Made:
+    """An entry, and what is to be said about how it was made."""
+
+    entry: TracedEntry | None
+    why: str = ""  # there is none
+    shares: tuple[float, ...] = ()  # of the parameters of each instance that stand on axes
+    n_axes: tuple[int, ...] = ()
+    fixed: tuple[str, ...] = ()  # what running the instances took away
+    opaque: tuple[str, ...] = ()  # operations that no rule knows
+
+
+def made(recipe: Recipe) -> Made:
+    """Make the entry of one class.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The class.
+
+    Returns
+    -------
+    Made
+        Without an entry where it would claim too much, or a relabelling by it changes outputs.
+    """
+    instances, benches = list[Traced](), list[Bench]()
+    opaque, fixed = set[str](), list[str]()
+    for which in range(recipe.n_instances):
+        traced, bench, unknown, broken = _traced(recipe, which)
+        instances.append(traced)
+        benches.append(bench)
+        opaque |= set(unknown)
+        fixed += broken
+    entry = generalise(
+        (recipe.name,), instances, model_types=recipe.model_types, defaults=recipe.defaults
+    )
+    wrong = [line for traced in instances for line in problems_of(entry, traced)]
+    about = {"fixed": tuple(sorted(set(fixed))), "opaque": tuple(sorted(opaque))}
+    if wrong:
+        return Made(None, f"claims too much: {wrong[0]}", **about)
+    outcomes = [proven_through(entry, t, b) for t, b in zip(instances, benches, strict=True)]
+    if empty := frozenset[int]().union(*(x.without_effect for x in outcomes)):
+        entry = _without(entry, empty)
+        fixed += [entry.components[i].name for i in empty]
+        about["fixed"] = tuple(sorted(set(fixed)))
+        outcomes = [proven_through(entry, t, b) for t, b in zip(instances, benches, strict=True)]
+    shares, n_axes = tuple(x.share for x in outcomes), tuple(x.n_axes for x in outcomes)
+    wrong = [label for outcome in outcomes for label in outcome.broken]
+    if wrong:
+        return Made(None, f"changes outputs: {wrong[0]}", shares, n_axes, **about)
+    if not any(n_axes):
+        return Made(None, "no axis", shares, n_axes, **about)
+    return Made(entry, "", shares, n_axes, **about)
+
+
+def _without(entry: TracedEntry, components: Collection[int]) -> TracedEntry:
+    """The entry with some components fixed."""
+    own = tuple(
+        replace(x, is_free=False, within=()) if i in components else x
+        for i, x in enumerate(entry.components)
+    )
+    return replace(entry, components=own)
+
+
+def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], list[str]]:
+    """One instance with the labels that running it proves."""
+    tiny, other = recipe.build(which, 0), recipe.build(which, 1)
+    free = hidden_outputs(tiny.module, tiny.inputs)
+    found = trace(tiny.module, tiny.inputs, free=free)
+    graph, labels = labels_from_starts(found.graph, _arrays(tiny.module), _arrays(other.module))
+    bench = Bench(tiny.module, tiny.inputs, free=free)
+    moves = label_moves(labels, np.random.default_rng(which))
+    broken: list[str] = []
+    if moves and bench.deviation(list(moves.values())) > bench.limit:
+        proofs = prove(bench, moves)
+        broken = [
+            next(name for name, dims in labels.dims.items() if _has(dims, number))
+            for number, proof in proofs.items()
+            if proof.state != "proven"
+        ]
+        labels = proven_labels(labels, proofs)
+    state = tiny.module.state_dict()
+    dims = {
+        **labels.dims,
+        **{x: labels.dims[y] for x, y in found.aliases.items() if y in labels.dims},
+    }
+    traced = Traced(
+        labels=replace(labels, dims={name: dims[name] for name in state if name in dims}),
+        shapes={name: tuple(x.shape) for name, x in state.items()},
+        config=tiny.config,
+        groups=frozenset(int(n.facts["groups"]) for n in graph.nodes if n.op == "group_norm"),
+        unused=tuple(name for name in state if name not in dims),
+    )
+    return traced, bench, list(found.opaque), broken
+
+
+def _has(dims: Any, number: int) -> bool:
+    return any(x == number if isinstance(x, int) else _has(x, number) for x in dims)
+
+
+def _arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {
+        name: x.detach().to(torch.float64).numpy()
+        for name, x in module.state_dict().items()
+        if x.is_floating_point()
+    }

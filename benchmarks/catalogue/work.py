@@ -1,0 +1,129 @@
+"""Making one class in a process of a pool, within a limit of time; plain facts come out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import signal
+import time
+import warnings
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+LIMIT = 90  # seconds of computing for one class
+
+
+class LateError(BaseException):
+    """A class took longer than its limit; not an Exception, so that no library catches it."""
+
+
+@cache
+def _classes() -> dict[str, Any]:
+    from benchmarks.catalogue.classes import all_classes
+
+    return {str(own): own for own in all_classes(only_main=True)}
+
+
+def known_classes() -> tuple[str, ...]:
+    """Names of all classes, as ``library:model type:class``."""
+    return tuple(_classes())
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries."""
+    import diffusers
+    import transformers
+
+    return {"transformers": transformers.__version__, "diffusers": diffusers.__version__}
+
+
+def made_facts(name: str) -> dict[str, Any]:
+    """Make a class: its entry, and what there is to say about it, as JSON can hold it."""
+    import torch
+
+    from benchmarks.catalogue.make import Made, made
+    from weightkin.catalogue.traced import entry_facts
+
+    torch.set_num_threads(1)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.ERROR)
+    own = _classes()[name]
+    start = time.process_time()
+    before = signal.signal(signal.SIGPROF, _late)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = made(_recipe(own))
+    except LateError:
+        found = Made(None, f"over {LIMIT} s")
+    except Exception as error:  # whatever the library raises is what there is to say
+        found = Made(None, f"{type(error).__name__}: {error}".splitlines()[0][:160])
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    facts = asdict(found)
+    facts["entry"] = entry_facts(found.entry) if found.entry else None
+    facts["class"] = f"{own.library}.{own.name}"
+    facts["seconds"] = round(time.process_time() - start, 1)
+    facts["shares"] = [round(x, 3) for x in found.shares]
+    return facts
+
+
+def _late(*_: object) -> None:
+    raise LateError
+
+
+def _recipe(own: Any) -> Any:
+    import torch
+
+    from benchmarks.catalogue import diffusers_classes, transformers_classes
+    from benchmarks.catalogue.classes import example_inputs
+    from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.variants import VALUES
+
+    if own.name in VALUES:
+        return _by_hand(own)
+    is_transformers = own.library == "transformers"
+
+    def build(which: int, seed: int) -> Tiny:
+        torch.manual_seed(seed)
+        if is_transformers:
+            module = transformers_classes.build(own.kind, own.name, which).float()
+            config = module.config.to_dict()  # type: ignore[operator, union-attr]
+        else:
+            module = diffusers_classes.build(own.name, which).float()
+            config = dict(module.config)  # type: ignore[call-overload]
+        torch.manual_seed(1)
+        return Tiny(module, example_inputs(module), config)
+
+    if is_transformers:
+        defaults = transformers_classes.real_config(own.kind).to_dict()
+    else:
+        defaults = diffusers_classes.real_values(own.name)
+    kinds = (own.kind,) if is_transformers else ()
+    return Recipe(f"{own.library}.{own.name}", kinds, build, defaults)
+
+
+def _by_hand(own: Any) -> Any:
+    """Instances with settings and inputs of their own."""
+    import diffusers
+    import torch
+
+    from benchmarks.catalogue import diffusers_classes
+    from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.variants import VALUES, inputs_of
+
+    defaults = diffusers_classes.real_values(own.name)
+
+    def build(which: int, seed: int) -> Tiny:
+        torch.manual_seed(seed)
+        module = getattr(diffusers, own.name)(**{**defaults, **VALUES[own.name][which]})
+        config = dict(module.config)
+        torch.manual_seed(1)
+        return Tiny(module.eval(), inputs_of(own.name, config), config)
+
+    return Recipe(f"{own.library}.{own.name}", (), build, defaults, len(VALUES[own.name]))
