@@ -10,8 +10,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from weightkin import compare
+from weightkin.derivation.merge_blocks import block_weights
+from weightkin.derivation.merge_methods import explain_merge
+from weightkin.formats.memory import model_from_arrays
 from weightkin.report.html import page
 from weightkin.report.sentences import one_line
+from weightkin.sketch import Scheme, take_sketch
 
 WIDTH = 24
 BEGIN = {"unet": "model.diffusion_model.", "vae": "first_stage_model.",
@@ -122,3 +126,33 @@ def test_positions_that_are_no_whole_numbers_are_evidence_of_a_merge(parts, rng)
     assert found[0].data["value"] == pytest.approx(75.9975, abs=1e-4)
     same = compare(with_positions(parts, whole), with_positions(child, whole.astype(np.float16)))
     assert not [x for x in same.direction.evidence if x.code == "averaged-positions"]
+
+
+def test_the_weights_of_a_merge_are_told_block_by_block(rng):
+    begin = "model.diffusion_model."
+    names = [f"{c}.{i}.0.{n}.weight" for c in ("input_blocks", "output_blocks") for i in range(3)
+             for n in "ab"]  # fmt: skip
+    one, two = (
+        {begin + n: rng.standard_normal((WIDTH, WIDTH)).astype(np.float32) for n in names}
+        for _ in range(2)
+    )
+    shared = {"first_stage_model.encoder.down.0.x.weight": one[begin + names[0]]}
+    share = {n: 0.1 * (1 + i // 2) for i, n in enumerate(names)}
+    mixed = {
+        begin + n: np.float32(1 - w) * one[begin + n] + np.float32(w) * two[begin + n]
+        for n, w in share.items()
+    }
+    sketches = [
+        take_sketch(model_from_arrays(x | shared), Scheme.whole()) for x in (one, two, mixed)
+    ]
+    merge = explain_merge(
+        2, [0, 1], [{n: t.values for n, t in x.tensors.items()} for x in sketches]
+    )
+    assert merge is not None
+    assert (merge.method, set(merge.parents)) == ("layer-wise", {0, 1})
+    weights = block_weights(merge, sketches[2])
+    at = merge.parents.index(1)
+    assert {k.removeprefix(begin): round(w[at], 3) for k, w in weights.items()} == {
+        **{f"input_blocks.{i}": round(0.1 * (i + 1), 3) for i in range(3)},
+        **{f"output_blocks.{i}": round(0.1 * (i + 4), 3) for i in range(3)},
+    }
