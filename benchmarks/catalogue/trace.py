@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.catalogue import aten
 from benchmarks.catalogue.call import Call, bound, tensors
 from benchmarks.catalogue.memory import Memory, storage
-from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels, prepared
 from benchmarks.catalogue.tape import Step, Tape
 from weightkin.anatomy.graph.ir import Graph, Node
 
@@ -55,7 +55,7 @@ def trace(
     Traced
         Weights have the names of the state dict; inputs are ``in:NAME``, outputs ``out:PATH``.
     """
-    module.eval()
+    prepared(module)
     inputs = copy.deepcopy(dict(inputs))  # some modules write to them
     memory = Memory(Tape())
     weights, aliases = _enter_weights(module, memory)
