@@ -25,7 +25,7 @@ HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
 def prepared(module: torch.nn.Module) -> torch.nn.Module:
     """Put a module into evaluation mode, its experts into plain loops (transformers)."""
     for own in module.modules():
-        config = getattr(own, "config", None)
+        config: Any = getattr(own, "config", None)
         if hasattr(config, "_experts_implementation"):
             config._experts_implementation = "eager"
     return module.eval()

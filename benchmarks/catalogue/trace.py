@@ -160,6 +160,9 @@ class Recorder(TorchDispatchMode):
             if is_view[i]:
                 parent = sources[storage(x)]
                 memory.view(x, parent, _steps(func, call, given, parent, i))
+                if call.name == "select" and call.values and memory.is_weight(parent):
+                    # places that no index of this run names are told apart too (experts)
+                    memory.seen.add(memory.tape.fix(call.value("self"), [call.dim()]))
             else:
                 memory.new(x, values[i] if values and x.numel() else None)
 
@@ -198,6 +201,7 @@ def _enter_weights(
             aliases[name] = known
             continue
         memory.tape.shapes[name] = tuple(tensor.shape)
+        memory.weights.add(name)
         names[id(memory.new(tensor, name).root)] = name
     return tuple(names.values()), aliases
 
