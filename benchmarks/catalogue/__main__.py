@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue.report import table
+from benchmarks.catalogue.made_table import table
 from benchmarks.catalogue.work import known_classes, library_versions, made_facts
 from weightkin.catalogue import store
 from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of

@@ -32,12 +32,13 @@ class Tiny:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a class is built: ``build(which, seed)`` with ``which`` 0 or 1 for the two instances."""
+    """How a class is built: ``build(which, seed)``, ``which`` below the number of instances."""
 
     name: str  # as ``library.Class``
     model_types: tuple[str, ...]
     build: Callable[[int, int], Tiny]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    n_instances: int = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def made(recipe: Recipe) -> Made:
     """
     instances, benches = list[Traced](), list[Bench]()
     opaque, fixed = set[str](), list[str]()
-    for which in (0, 1):
+    for which in range(recipe.n_instances):
         traced, bench, unknown, broken = _traced(recipe, which)
         instances.append(traced)
         benches.append(bench)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.moves import label_moves
-from benchmarks.catalogue.prove import Bench, prove
+from benchmarks.catalogue.prove import prove
 from benchmarks.catalogue.trace import trace
 from torch import nn
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.moves import axis_moves, label_moves
-from benchmarks.catalogue.prove import Bench, prove, proven_labels, share_moved
+from benchmarks.catalogue.prove import prove, proven_labels, share_moved
 from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.starts import labels_from_starts
 from benchmarks.catalogue.trace import trace

@@ -22,7 +22,7 @@ from weightkin.formats import Model
 from weightkin.sketch.stand_in import smaller_of
 from weightkin.sketch.types import Sketch
 from weightkin.stats import order, signs
-from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
+from weightkin.stats.coincidences import Z_GRID, log_moments, mix_log_evalue
 from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
 from weightkin.stats.sums import logsumexp
 
@@ -134,6 +134,8 @@ def _best_view(tested: Tested, test: ViewTest) -> Grid:
     if test.name == "order":
         return np.full(len(Z_GRID), order.log_evalue(n, n))
     window = window_of(tested.a, tested.b)
+    if window and tested.a.kind == "units":
+        return np.asarray(n * np.log(Z_GRID) - n / window * log_moments(window))
     n_windows = n / window if window else 1
     return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
 
