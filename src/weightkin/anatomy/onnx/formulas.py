@@ -19,6 +19,7 @@ from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.graph.labels import Dim, Labels
 from weightkin.anatomy.graph.units import size_of
 from weightkin.formats.model import Model
+from weightkin.stats.sinusoids import is_sinusoidal
 
 P_FORMULA = 5e-5  # of a look: overlooking a formula would be worse than losing an axis
 MIN_INDICES = 4
@@ -84,6 +85,8 @@ def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
     values = model.rows(name).astype(np.float64)
     if not np.isfinite(values).all():
         return ()
+    if values.ndim == 2 and is_sinusoidal(values.astype(np.float32)):
+        return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
         for d, dim in enumerate(labels.dims[name])

@@ -245,8 +245,10 @@ class Reading:
                 inputs += self.outside(body, environment, 0)
         outputs = []
         shapes = []
-        for name in step.outputs:
+        for i, name in enumerate(step.outputs):
             sizes = declared.get(name)
+            if sizes is None and step.op == "Loop":  # what it carries keeps its shape
+                sizes = self.b.shapes.get(call.input(i + 2))
             shape = tuple(number_of(x, self.chosen) for x in sizes or ())
             is_told = sizes is not None and all(n > 0 for n in shape)
             outputs.append(is_told)
