@@ -19,9 +19,11 @@ from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.graph.labels import Dim, Labels
 from weightkin.anatomy.graph.units import size_of
 from weightkin.formats.model import Model
+from weightkin.stats.sinusoids import is_sinusoidal
 
 P_FORMULA = 5e-5  # of a look: overlooking a formula would be worse than losing an axis
-MIN_INDICES = 4
+MIN_INDICES = 5  # fewer are in order by chance
+MIN_TREND = 8
 MOST_ELEMENTS = 1 << 22  # of a weight that is looked at
 PASSED = ("reshape", "transpose", "slice", "expand", "fix")
 
@@ -84,6 +86,8 @@ def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
     values = model.rows(name).astype(np.float64)
     if not np.isfinite(values).all():
         return ()
+    if values.ndim == 2 and is_sinusoidal(values.astype(np.float32)):
+        return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
         for d, dim in enumerate(labels.dims[name])
@@ -144,7 +148,7 @@ def _is_trend(values: Doubles) -> bool:
     """Whether the ranks of numbers follow their index further than chance would let them."""
     n = len(values)
     spread = values.max() - values.min()
-    if n < MIN_INDICES or spread <= 1e-6 * np.abs(values).max(initial=0.0):
+    if n < MIN_TREND or spread <= 1e-6 * np.abs(values).max(initial=0.0):
         return False
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
     correlation = abs(float(np.corrcoef(ranks, np.arange(n))[0, 1]))
