@@ -72,6 +72,7 @@ class _Seen:
     rest: str
     bound: Bound | None = None
     home: Home = Home("")
+    component: str = ""
 
 
 def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
@@ -172,9 +173,11 @@ def _all(shapes: Shapes) -> tuple[_Seen, ...]:
             for x in _network(those)
         ]
         own += [_left(component.label, OUTSIDE, info.name, info) for info in outside]
-        seen += [replace(x, home=component.homes[x.info.name]) for x in own]
+        seen += [
+            replace(x, home=component.homes[x.info.name], component=component.name) for x in own
+        ]
     seen = _told_apart(seen, lambda x: f"{x.key.role}:{x.rest}")
-    seen = _told_apart(seen, lambda x: f":{x.info.name}")
+    seen = _told_apart(seen, lambda x: ":" + ".".join(filter(None, (x.component, x.info.name))))
     return tuple(_told_apart(seen, lambda x: f":{x.home.tensor}:{x.info.name}"))
 
 

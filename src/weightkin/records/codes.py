@@ -84,10 +84,8 @@ REASONS: Mapping[str, Names] = {
     "no-equal-depth": (),
     "too-few-controls": ("n", "model_class", "n_rows", "factor", "n_units", "width", "n_needed"),
     "formula-start": (),
-    # kind and maps
-    "nothing-undone": (),
-    # the two papers
-    "shapes-differ": (),
+    # kind and maps; the two papers
+    **dict.fromkeys(("nothing-undone", "shapes-differ"), ()),
     "cannot-run": ("error",),
     "no-folder": ("model",),
     "too-large-to-run": ("model", "gib", "most"),
@@ -169,6 +167,7 @@ EVIDENCE: Mapping[str, Names] = {
     "equal-after-rounding": ("dtype",),
     "noise-bits": ("parent", "child"),
     # merges
+    "averaged-positions": ("model", "tensor", "value", "at"),
     "mixture": ("child", "parents", "weights", "base", "method"),
     "mixture-leaves": ("share",),
     "tensors-copied": ("n", "n_tensors", "n_parents"),

@@ -10,15 +10,17 @@ from functools import partial
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.translate import model_components_of
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
 from weightkin.formats.declared import MAX_NAME, declared
 from weightkin.formats.header_claims import claims_in
-from weightkin.records import Skipped
+from weightkin.records import Clue, Skipped
 from weightkin.records.accounting import FileBytes, Ledger
 from weightkin.records.built import built
 from weightkin.records.components import ModelComponent
 from weightkin.records.form import from_text, to_text
+from weightkin.report.clues import evidence_line
 from weightkin.report.components import model_components
 from weightkin.report.reasons import REASON_WORDS, in_words, why
 from weightkin.report.terminal import file_size, printable
@@ -64,6 +66,7 @@ class ModelRecord:
     components: tuple[ModelComponent, ...] = ()  # of a diffusion model
     declared_parents: tuple[str, ...] = ()  # by what lies beside the weights, or their header
     declared_merge: str = ""  # how the header says that they were merged
+    evidence: tuple[Clue, ...] = ()  # of how the model was made, in itself
     declared_adapter: str = ""  # module that the header says an adapter was trained with
 
     def to_json(self) -> str:
@@ -122,6 +125,7 @@ def model_record(
         components=tuple(model_components_of(model.tensors)),
         declared_parents=() if model.sketched else declared(model).parents,
         declared_merge=header.method[:MAX_NAME],
+        evidence=averaged_positions(model, model.name),
         declared_adapter=header.adapts[:MAX_NAME],
     )
 
@@ -156,6 +160,7 @@ def model_lines(record: ModelRecord) -> list[str]:
         lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} tensors")
     for (stack, _, words), blocks in shown.items():
         lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
+    lines += [f"  evidence {printable(evidence_line(x))}" for x in record.evidence]
     for problem in record.skipped:
         lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
