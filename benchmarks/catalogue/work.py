@@ -101,7 +101,7 @@ def _recipe(own: Any) -> Any:
         return Tiny(module, example_inputs(module), config)
 
     if is_transformers:
-        defaults = transformers_classes.real_config(own.kind).to_dict()
+        defaults = transformers_classes.real_config(own.kind, own.name).to_dict()
     else:
         defaults = diffusers_classes.real_values(own.name)
     kinds = (own.kind,) if is_transformers else ()

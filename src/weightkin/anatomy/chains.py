@@ -22,6 +22,7 @@ from weightkin.formats.model import TensorInfo
 
 MIN_UNITS = 8
 MAX_LAYERS = 4096
+MAX_TENSORS = 1 << 15
 _NUMBER = re.compile(r"[0-9]+")
 _OTHER = re.compile(
     r"att|(?:^|[._])(?:q|k|v|qk|kv|qkv|to_[qkv])(?:$|[._])|query|key|value|lora|adapter|expert|rout"
@@ -75,6 +76,8 @@ def plain_axes(
     """
     held = {place.tensor for axis in known for place in axis.places}
     rest = {name: info for name, info in tensors.items() if name not in held}
+    if len(rest) > MAX_TENSORS:
+        return []
     cells = recurrent_labels(rest)
     held = {place.tensor for label in cells for place in label.places}
     labels = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os.path import commonprefix
@@ -206,17 +206,19 @@ def _translated(tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, Tensor
 
 
 def _untouched(name: str, info: TensorInfo) -> tuple[str, TensorInfo, Home]:
-    return name, replace(info, name=name), Home(info.name)
+    return name, info if info.name == name else replace(info, name=name), Home(info.name)
 
 
-def _roots(table: NamesTable, names: Iterable[str]) -> set[str]:
+def _roots(table: NamesTable, names: Collection[str]) -> set[str]:
     """What names begin with wherever all is there that a table asks for."""
-    held: list[set[str]] = [set() for _ in table.when]
-    for name in names:
-        for roots, pattern in zip(held, table.when, strict=True):
-            if found := pattern.search(name):
-                roots.add(name[: found.start()])
-    return set.intersection(*held)
+    common: set[str] | None = None
+    for pattern in table.when:
+        searched = ((name, pattern.search(name)) for name in names)
+        roots = {name[: found.start()] for name, found in searched if found}
+        common = roots if common is None else common & roots
+        if not common:
+            return set()
+    return common or set()
 
 
 def _numbers(level: Level, names: Iterable[str]) -> dict[int, str]:

@@ -87,6 +87,12 @@ def tested_share(model: Model, shares: Mapping[str, float]) -> float:
     return min(1.0, total / max(1, sum(sizes.values())))
 
 
+def declared_share(model: Model, anatomy: Anatomy) -> float:
+    """Share of the parameters of a model on axes that a test could use."""
+    shapes = {name: info.shape for name, info in model.tensors.items()}
+    return tested_share(model, _reached(anatomy, shapes, axes_of(anatomy)))
+
+
 LEAST_TESTED = 0.5  # share of the parameters of a model
 
 

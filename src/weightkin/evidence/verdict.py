@@ -245,8 +245,9 @@ def _one_sided(block_a: str, block_b: str, relation: Relation) -> BlockRelation:
 
 
 def _has_embedding(stage: Stage, stack: str) -> bool:
-    """Whether the residual width of a stack was tested, not only units of the whole model."""
-    return any(t.a.kind == "residual" and t.a.stack == stack for t in stage.tested)
+    """Whether more of a stack was tested than units of the whole model."""
+    kinds = {t.a.kind for t in stage.tested if t.a.stack == stack}
+    return kinds != {"units"}
 
 
 def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:

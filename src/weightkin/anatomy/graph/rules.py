@@ -75,7 +75,7 @@ def convolution(call: Call) -> list[Dims]:
         out = w[0]
         if groups > 1:
             unify(outer, divide(w[0], w[0].size // groups)[0])
-    fix(*w[2:])
+    fix(*w[2:], *x[2:])
     shape = call.shapes[0]
     if out.size != shape[1]:
         raise Mismatch("channels of the output do not fit")

@@ -47,7 +47,9 @@ def _best(
     best: Reading | None = None
     for choice in CHOICES:
         reading = Reading(network, Builder(tensors), choice, side)
-        if reading.run() and (best is None or len(reading.failures) < len(best.failures)):
+        if not reading.run():
+            return None
+        if best is None or len(reading.failures) < len(best.failures):
             best = reading
         if best and (not best.failures or time.monotonic() - start > MAX_SECONDS):
             break

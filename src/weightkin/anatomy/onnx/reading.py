@@ -25,7 +25,7 @@ from weightkin.formats.onnx_graph import MAX_DEPTH, Stored
 from weightkin.formats.onnx_network import Body, Network, Step
 
 MAX_NODES = 1 << 17  # of a graph
-MAX_STEPS = 1 << 17  # nodes and tensors, those of functions once for each call
+MAX_STEPS = 1 << 16  # nodes and tensors, those of functions once for each call
 MAX_SECONDS = 4.0  # for sizes that fit better than the first ones
 OPERATIONS: Mapping[str, Operation] = {
     **plain.OPERATIONS,
