@@ -11,9 +11,8 @@ from benchmarks.lib import generator
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from diffusers.loaders import single_file_utils as single  # noqa: E402 (needs torch)
-
 from benchmarks.lib.publisher_names import bfl_flux, ldm_unet, ldm_vae  # noqa: E402
+from diffusers.loaders import single_file_utils as single  # noqa: E402 (needs torch)
 
 families = generator("diffusion_families")
 

@@ -2,11 +2,11 @@
 
 Only layouts whose wiring the names make certain are read: residual nets as torchvision, CIFAR code
 and transformers write them, and plain chains (``features.N``, ``convN``). In residual nets channels
-of different convolutions may be tied by addition, so all convolutions with c channels share the
-labels ``channels-c``. Grouped convolutions, normalisation in groups, and shortcuts without weights
-between different widths break S_c and refuse the whole net, but for convolutions that stand between
-their neighbours so that no other reading is left: what they have in common is not known, so they
-all share their labels.
+of different convolutions may be tied by addition, and those of one number are seen in coordinates
+of another, so all convolutions share their labels: what is found on them is averaged. Grouped
+convolutions, normalisation in groups, and shortcuts without weights between different widths break
+S_c and refuse the whole net, but for convolutions that stand between their neighbours so that no
+other reading is left.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def _axis(
         block=block,
         n_units=n,
         group=f"S_{n}",
-        labels=f"channels.{conv.module}" if is_plain else f"channels-{n}",
+        labels=f"channels.{conv.module}" if is_plain else "channels",
         places=tuple(_places(conv, infos, after)),
     )
 
