@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install $(QUIET)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors wheel fixtures frozen results bench docs zoo genealogies parents catalogue catalogue-check clean
+.PHONY: demo test lint types units claims floors wheel fixtures frozen results bench docs zoo genealogies parents vision catalogue catalogue-check clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -71,6 +71,10 @@ frozen: .venv/.dev
 	$(BIN)/python zoo/derive.py
 	$(BIN)/python -m benchmarks.claims.frozen compare $(PART:%=--part %) $(ONLY:%=--only %) $(WORKERS:%=--workers %)
 
+# timm and torchvision, beside the environment: PYTHONPATH=.venv-vision .venv/bin/python ...
+vision: .venv/.dev
+	$(INSTALL) --no-deps --upgrade --target .venv-vision -r benchmarks/catalogue/vision.txt
+
 # CLAIM=zoo runs that section of docs/results.md; AGAIN=1 also what is up to date
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
@@ -119,4 +123,4 @@ catalogue-check: .venv/.dev
 	touch $@ .venv/.core
 
 clean:
-	rm -rf .venv .coverage build dist zoo/derived
+	rm -rf .venv .venv-vision .coverage build dist zoo/derived

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue.moves import Move
-from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels, prepared
 
 LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4}  # of deviations, relative to the outputs
 DOUBLE = {
@@ -48,8 +48,9 @@ class Bench:
         self.free: dict[str, list[int]] = {}
         for path, dim in free:
             self.free.setdefault(path, []).append(dim)
-        module = copy.deepcopy(module).eval()
+        module = prepared(copy.deepcopy(module))
         randomise(module, torch.Generator().manual_seed(seed))
+        settle(module, inputs)
         try:
             self.precision: AbstractContextManager[object] = Doubled()
             self._use(copy.deepcopy(module).double(), _doubled(inputs))
@@ -105,7 +106,7 @@ class Bench:
         own = {
             name: x.requires_grad_()
             for name, x in self.module.state_dict(keep_vars=True).items()
-            if isinstance(x, torch.Tensor) and x.is_floating_point()
+            if isinstance(x, torch.nn.Parameter) and x.is_floating_point()
         }
         torch.manual_seed(0)
         try:
@@ -159,6 +160,44 @@ def randomise(module: torch.nn.Module, generator: torch.Generator) -> None:
                 x.copy_(noise + (0.5 if name.endswith("var") else -0.5))
             elif id(x) in parameters or bool((x == x.reshape(-1)[0]).all()):
                 x.copy_(_drawn(x, generator))
+
+
+def settle(module: torch.nn.Module, inputs: Inputs) -> None:
+    """Scale layers one after the other, so that what comes out of each is of size one.
+
+    Without that, deep networks end in outputs that are all alike, or infinite.
+    """
+    kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+    handles = [x.register_forward_hook(_scale) for x in module.modules() if isinstance(x, kinds)]
+    handles += [
+        x.register_forward_pre_hook(_measure)
+        for x in module.modules()
+        if isinstance(x, torch.nn.modules.batchnorm._BatchNorm) and x.running_var is not None
+    ]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        module(**copy.deepcopy(dict(inputs)))
+    for handle in handles:
+        handle.remove()
+
+
+def _scale(layer: Any, _: Any, out: torch.Tensor) -> torch.Tensor:
+    size = float(out.std()) if out.numel() > 1 else 0.0
+    own = [x for x in (layer.weight, layer.bias) if x is not None]
+    if not (0.0 < size < math.inf) or not all(isinstance(x, torch.nn.Parameter) for x in own):
+        return out
+    for x in own:
+        x.div_(size)
+    return out / size
+
+
+def _measure(layer: Any, given: tuple[torch.Tensor, ...]) -> None:
+    """Let stored statistics be near those of what comes in."""
+    dims = [d for d in range(given[0].ndim) if d != 1]
+    mean, spread = given[0].mean(dims), given[0].std(dims).clamp(min=1e-3)
+    if torch.isfinite(mean + spread).all():
+        layer.running_mean.mul_(spread).add_(mean)
+        layer.running_var.mul_(spread**2)
 
 
 def _drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -13,7 +13,9 @@ import diffusers
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
+from benchmarks.catalogue.example_inputs import first_that_runs
 from benchmarks.catalogue.shrink import tiny_values
+from benchmarks.catalogue.sizes import APART, Apart
 
 GIVEN = Path(__file__).with_name("diffusers.json")  # by class: what the defaults and rules lack
 _AXES = (
@@ -60,20 +62,12 @@ def build(name: str, which: int | None) -> torch.nn.Module:
     if which is None:
         with torch.device("meta"):
             return _built(cls, real)
-    first: Exception | None = None
-    for is_apart in (True, False):
-        try:
-            return _built(cls, _tiny(name, real, which, is_apart=is_apart))
-        except ImportError:
-            raise
-        except Exception as error:
-            first = first or error
-    assert first is not None
-    raise first
+    tries = (lambda x=x: _built(cls, _tiny(name, real, which, x)) for x in APART)
+    return first_that_runs(tries)
 
 
-def _tiny(name: str, real: Mapping[str, Any], which: int, *, is_apart: bool) -> dict[str, Any]:
-    values = tiny_values(real, which, is_apart=is_apart)
+def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[str, Any]:
+    values = tiny_values(real, which, apart=apart)
     for key, pair in given().get(name, {}).get("tiny", {}).items():
         values[key] = _tuples(pair[which]) if isinstance(pair, list) else pair
     head = values.get("attention_head_dim") or values.get("head_dim")

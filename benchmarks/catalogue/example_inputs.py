@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -37,8 +37,36 @@ def working_inputs(model: torch.nn.Module) -> dict[str, Any]:
 @torch.no_grad()
 def run(model: torch.nn.Module, inputs: Mapping[str, Any]) -> Any:
     """One forward pass, always with the same random numbers."""
-    torch.manual_seed(0)
-    return model(**inputs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return model(**inputs)
+
+
+def first_that_runs(builds: Iterable[Callable[[], torch.nn.Module]]) -> torch.nn.Module:
+    """Return the first model that is built and runs, else the first that is built.
+
+    All begin with the same random numbers. Raises the first error where none is built.
+    """
+    state = torch.get_rng_state()
+    found: torch.nn.Module | None = None
+    first: Exception | None = None
+    for build in builds:
+        torch.set_rng_state(state)
+        try:
+            model = build()
+            found = found or model
+            working_inputs(model)
+        except ImportError:
+            raise
+        except NoInputsError:
+            continue
+        except Exception as error:
+            first = first or error
+        else:
+            return model
+    if found is None:
+        raise first or NoInputsError("nothing to build")
+    return found
 
 
 def _tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:

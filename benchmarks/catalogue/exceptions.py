@@ -127,6 +127,23 @@ def _adaptor(v: dict[str, Any]) -> Any:
     return v["adaptor_config"]
 
 
+def _mrope_of_head(v: dict[str, Any]) -> dict[str, Any]:
+    head = v.get("head_dim") or v["hidden_size"] // v["num_attention_heads"]
+    half = int(head * v["rope_parameters"].get("partial_rotary_factor", 1.0)) // 2
+    part = half // 3
+    return {**v["rope_parameters"], "mrope_section": [half - 2 * part, part, part]}
+
+
+def _efficient() -> dict[str, Any]:
+    """Channels follow from a factor, and must be those that the class itself computes."""
+    return {
+        "width_coefficient": (0.25, 0.375),
+        "hidden_dim": (320, 480),
+        "in_channels": [32, 16, 24, 40, 80, 112, 192],
+        "out_channels": [16, 24, 40, 80, 112, 192, 320],
+    }
+
+
 _VIBE = {
     "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
     "downsampling_ratios": ([2, 2, 4], [2, 4, 2]),
@@ -142,6 +159,8 @@ TINY: dict[str, dict[str, Any]] = {
     "DbrxAttentionConfig": {"rope_theta": 1e4, "kv_n_heads": 2},
     "depth_pro": {"patch_size": (64, 96)},
     "ernie4_5_vl_moe_text": {"rope_parameters": _mrope},
+    "efficientnet": _efficient(),
+    "align_vision_model": _efficient(),
     "esm": {"vocab_size": 33},
     "esmc": {"num_key_value_heads": (4, 8)},
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
@@ -158,6 +177,10 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "gemma4_text": {"num_kv_shared_layers": 0},
     "gemma4_unified_text": {"num_kv_shared_layers": 0},
+    "glm4v_text": {"rope_parameters": _mrope_of_head},
+    "glm4v_moe_text": {"rope_parameters": _mrope_of_head},
+    "glm_ocr_text": {"rope_parameters": _mrope_of_head},
+    "glm_image_text": {"rope_parameters": _mrope_of_head},
     "glm5_next_text": {"num_key_value_heads": (4, 8), "index_kpool": 2, "index_topk": 4},
     "gpt_neo": {
         "attention_types": ([[["global", "local"], 1]], [[["global", "local"], 2]]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -36,7 +36,9 @@ class _Run:
     digits: tuple[_Digit, ...]
 
 
-def label_moves(labels: Labels, rng: np.random.Generator) -> dict[int, Move]:
+def label_moves(
+    labels: Labels, rng: np.random.Generator, *, names: Collection[str] | None = None
+) -> dict[int, Move]:
     """Return a random relabelling of every free atom, tensors that it moves only.
 
     Parameters
@@ -45,6 +47,8 @@ def label_moves(labels: Labels, rng: np.random.Generator) -> dict[int, Move]:
         What every dimension of every weight is made of.
     rng : numpy.random.Generator
         Where orders are drawn from.
+    names : Collection[str], optional
+        These tensors alone.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def label_moves(labels: Labels, rng: np.random.Generator) -> dict[int, Move]:
     runs = {
         name: [_runs(labels, dim) for dim in dims]
         for name, dims in labels.dims.items()
-        if all(_size(labels, dim) for dim in dims)
+        if all(_size(labels, dim) for dim in dims) and (names is None or name in names)
     }
     found: dict[int, Move] = {}
     for number, atom in labels.atoms.items():

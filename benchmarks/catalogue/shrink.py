@@ -12,6 +12,7 @@ from benchmarks.catalogue.sizes import (
     DEPTHS,
     HEADS,
     LABELS,
+    Apart,
     Key,
     Sizes,
     multiple_of,
@@ -20,7 +21,6 @@ from benchmarks.catalogue.sizes import (
 )
 
 _BASE = {f.name for f in dataclasses.fields(PretrainedConfig)}
-_SAME = ("few", "kept")
 Path = tuple[str, ...]
 
 
@@ -29,7 +29,7 @@ class Plan:
     """How one instance is made small."""
 
     sizes: Sizes
-    is_apart: bool  # each meaning a size of its own, not each default value
+    apart: Apart
     exceptions: Mapping[str, Mapping[str, Any]]  # by model type, by field
 
     @property
@@ -42,7 +42,7 @@ def tiny_config(
     default: PretrainedConfig,
     which: int,
     *,
-    is_apart: bool,
+    apart: Apart,
     exceptions: Mapping[str, Mapping[str, Any]],
 ) -> PretrainedConfig:
     """Make the config of a tiny instance.
@@ -53,8 +53,8 @@ def tiny_config(
         Config at real size.
     which : int
         0 or 1: the two differ in depth and in all widths.
-    is_apart : bool
-        Whether widths that have one default, but not one meaning, get different sizes.
+    apart : str
+        What gets sizes of its own where it has one default, but not one meaning.
     exceptions : mapping of str to mapping
         Values of fields by model type: one value, or a pair for the two instances.
 
@@ -63,14 +63,14 @@ def tiny_config(
     PretrainedConfig
         Of the same class as ``default``.
     """
-    plan = Plan(Sizes(which), is_apart, exceptions)
+    plan = Plan(Sizes(which), apart, exceptions)
     owners = _give(list(_leaves(default, ())), plan)
     return _rebuilt(default, (), owners, plan)
 
 
-def tiny_values(default: Mapping[str, Any], which: int, *, is_apart: bool) -> dict[str, Any]:
+def tiny_values(default: Mapping[str, Any], which: int, *, apart: Apart) -> dict[str, Any]:
     """Tiny values of arguments that stand in no config class, as ``tiny_config``."""
-    plan = Plan(Sizes(which), is_apart, {})
+    plan = Plan(Sizes(which), apart, {})
     owners = _give([((), k, v) for k, v in default.items() if _flat(v)], plan)
     depth = _depth(default, plan)
     return {k: _small((), k, v, default, depth, owners, plan) for k, v in default.items()}
@@ -134,7 +134,7 @@ def _key(path: Path, name: str, value: int, owners: dict[int, Path], plan: Plan)
         return ("id", value) if value >= 32 else None
     if what in ("vocab", "length"):
         return (what, value)
-    if not plan.is_apart:
+    if plan.apart == "nothing":
         return ("width", value)
     if what == "mlp":
         return ("mlp", path, name, value)
@@ -151,7 +151,7 @@ def _multiple(name: str, value: int, plan: Plan) -> int:
         return 1
     if what == "length":
         return 2
-    if what == "head_dim" or (what == "mlp" and plan.is_apart):
+    if what == "head_dim" or (what == "mlp" and plan.apart != "nothing"):
         return 8
     return multiple_of(value, plan.which)
 
@@ -178,6 +178,8 @@ def _rebuilt(
         new = _small(path, name, value, own, depth, owners, plan)
         if known.get(name, value) != value or (new != value and name != "_out_indices"):
             values[name] = new
+    if plan.apart != "all":
+        values |= _plain_heads(own, values)
     if "_out_indices" in values:
         values["out_indices"] = list(values.pop("_out_indices") or ())
     for kind in (cls.model_type, cls.__name__):
@@ -189,6 +191,16 @@ def _rebuilt(
             values.get("rope_parameters", own["rope_parameters"]), {**own, **values}
         )
     return cls(**values)
+
+
+def _plain_heads(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, int]:
+    """The size of a head where all heads together are as wide as the stream by default."""
+    head, width, n = (own.get(x) for x in ("head_dim", "hidden_size", "num_attention_heads"))
+    if not (isinstance(head, int) and isinstance(width, int) and isinstance(n, int)):
+        return {}
+    tiny = {**own, **values}
+    is_same = head * n == width
+    return {"head_dim": tiny["hidden_size"] // tiny["num_attention_heads"]} if is_same else {}
 
 
 def _plain(cls: type[PretrainedConfig]) -> PretrainedConfig | None:
@@ -248,13 +260,17 @@ def _small(
     if what == "heads":
         return value if value <= 2 else HEADS[which]
     if what == "kv":
-        return min(value, 2) if plan.is_apart else min(value, HEADS[which])
+        return min(value, 2) if plan.apart == "all" else min(value, HEADS[which])
     if what == "experts":
         return min(value, (4, 6)[which])
     if what == "topk":
         return min(value, 2)
     if what == "few":
         return min(value, 1)
+    if what == "rotary":
+        return 8
+    if what == "queries":
+        return (10, 14)[which]
     if what == "period":
         return min(value, 2)
     if what == "groups":

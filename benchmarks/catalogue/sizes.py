@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 Key = tuple[object, ...]
+Apart = Literal["all", "widths", "nothing"]  # what is told apart; of widths, heads are not
+APART: tuple[Apart, ...] = ("all", "widths", "nothing")  # in the order in which they are tried
 DEPTHS = (2, 3)
 HEADS = (4, 8)
 LABELS = (7, 11)
@@ -19,6 +22,7 @@ LABELS = (7, 11)
 _RULES = (  # the first that matches the name of a field says what it is
     ("id", r"(token|eos|bos|pad|cls|sep|mask|unk)_?(id|idx|index|ids)s?\Z|_token_(id|index|ids)\Z|"
            r"_(start|end|newline|bos|eos)_id\Z|_patch_id\Z|\Atoken_ids?\Z"),
+    ("rotary", r"\Arotary_dim\Z"),
     ("power", r"codebook_size\Z"),
     ("vocab", r"vocab_size|vocab\Z|vocabulary"),
     ("width", r"\Ad_latents\Z|upsample_groups\Z"),
@@ -44,6 +48,7 @@ _RULES = (  # the first that matches the name of a field says what it is
     ("indices", r"ind(ic|ex)es\Z|idxs\Z|hook_ids\Z|layer_ids\Z"),
     ("window", r"window|chunk|block_size\Z"),
     ("patches", r"num_patches\Z|num_position_embeddings\Z|num_image_tokens\Z"),
+    ("queries", r"num_queries\Z|two_stage_num_proposals\Z"),
     ("length", r"max_.*position|position_embeddings\Z|\An_(positions|ctx)\Z|"
                r"max_.*(len|length|positions)\Z|context_length\Z|seq_length\Z|num_query|queries\Z|"
                r"_latents\Z|latents_2d\Z|num_.*tokens\Z|buckets\Z|seq_len|soft_tokens|num_frames|"

@@ -34,10 +34,11 @@ def labels_from_starts(graph: Graph, first: State, second: State) -> tuple[Graph
         The graph with dimensions in ``constants`` along which starting values are told apart.
     """
     rng = np.random.default_rng(0)
+    equal = {name for name in graph.weights if _is_told(first[name], second[name])}
     while True:
         labels = labels_of(graph)
         constants = dict(graph.constants)
-        for atom, move in label_moves(labels, rng).items():
+        for atom, move in label_moves(labels, rng, names=equal).items():
             for name in move:
                 if _is_moved(first[name], second[name], move, name):
                     before = constants.get(name, (True,) * len(graph.shapes[name]))
@@ -48,6 +49,12 @@ def labels_from_starts(graph: Graph, first: State, second: State) -> tuple[Graph
         if constants == graph.constants:
             return graph, labels
         graph = replace(graph, constants=constants)
+
+
+def _is_told(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two instances start with some equal entries, and not with one value everywhere."""
+    same = first == second
+    return bool(same.any()) and not (same.all() and bool((first == first.reshape(-1)[0]).all()))
 
 
 def _is_moved(first: np.ndarray, second: np.ndarray, move: Move, name: str) -> bool:

@@ -11,9 +11,10 @@ from transformers import PretrainedConfig
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from benchmarks.catalogue.example_inputs import first_that_runs
 from benchmarks.catalogue.exceptions import START, TINY
 from benchmarks.catalogue.shrink import tiny_config
-from benchmarks.catalogue.sizes import LABELS
+from benchmarks.catalogue.sizes import APART, LABELS, Apart
 
 HEADS = (  # the first that a model type has is its main class; the bare model comes last
     "IMAGE_TEXT_TO_TEXT",
@@ -83,7 +84,7 @@ def real_config(kind: str, name: str) -> PretrainedConfig:
     cls = getattr(transformers, name)
     config = CONFIG_MAPPING[kind](**START.get(kind, {}), **START.get(name, {}))
     if isinstance(cls.config_class, type) and not isinstance(config, cls.config_class):
-        return cls.config_class()  # a part, which has a config of its own
+        config = cls.config_class()  # a part, which has a config of its own
     return config
 
 
@@ -107,20 +108,12 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
     if which is None:
         with torch.device("meta"):
             return _built(cls, default)
-    first: Exception | None = None
-    for is_apart in (True, False):
-        try:
-            return _built(cls, _tiny(default, which, is_apart=is_apart))
-        except ImportError:
-            raise
-        except Exception as error:
-            first = first or error
-    assert first is not None
-    raise first
+    tries = (lambda x=x: _built(cls, _tiny(default, which, x)) for x in APART)
+    return first_that_runs(tries)
 
 
-def _tiny(default: PretrainedConfig, which: int, *, is_apart: bool) -> PretrainedConfig:
-    config = tiny_config(default, which, is_apart=is_apart, exceptions=TINY)
+def _tiny(default: PretrainedConfig, which: int, apart: Apart) -> PretrainedConfig:
+    config = tiny_config(default, which, apart=apart, exceptions=TINY)
     config.num_labels = LABELS[which]
     return config
 

@@ -49,14 +49,14 @@ def simulate(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
         for scenario in SCENARIOS
         for is_square, quick in ((True, False), (False, False), (True, True))
     ]
-    return _pooled(_run, jobs, workers)
+    return pooled(_run, jobs, workers)
 
 
 def simulate_formulas(
     n_pairs: int, seed: int, starts: Iterable[str] = tuple(STARTS), *, workers: int = 1
 ) -> list[Rejections]:
     """``n_pairs`` unrelated pairs that began as one formula, at every strength of it."""
-    return _pooled(_run_formula, [(name, n_pairs, seed) for name in starts], workers)
+    return pooled(_run_formula, [(name, n_pairs, seed) for name in starts], workers)
 
 
 def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Rejections]:
@@ -64,7 +64,7 @@ def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Reject
 
     1/e of a stage is a p-value before its weight is paid; each sign test is one as well.
     """
-    return _pooled(_run_copied, [(name, n_pairs, seed) for name in COPIED], workers)
+    return pooled(_run_copied, [(name, n_pairs, seed) for name in COPIED], workers)
 
 
 def lines(rejections: Iterable[Rejections]) -> list[str]:
@@ -89,9 +89,10 @@ def lines(rejections: Iterable[Rejections]) -> list[str]:
     return markdown(header, rows)
 
 
-def _pooled(
+def pooled(
     run: Callable[[Job], list[Rejections]], jobs: Sequence[Job], workers: int
 ) -> list[Rejections]:
+    """What all jobs found, in their order."""
     if workers == 1:
         return [r for job in jobs for r in run(job)]
     with ProcessPoolExecutor(workers) as pool:
@@ -112,7 +113,7 @@ def _run(job: tuple[str, bool, bool, int, int]) -> list[Rejections]:
             logs.setdefault(name, []).append(value)
     shape = "square" if is_square else "rectangular"
     label = f"{scenario}, {shape}{', early-stopped' if quick else ''}"
-    found = [_count(label, what, values) for what, values in sorted(logs.items())]
+    found = [count(label, what, values) for what, values in sorted(logs.items())]
     hits = (dependent["dependent"],) * len(ALPHAS)
     return [*found, Rejections(label, "verdict dependent at 1e-6", n_pairs, hits)]
 
@@ -130,7 +131,7 @@ def _run_copied(job: tuple[str, int, int]) -> list[Rejections]:
             logs.setdefault(stage.name, []).append(min(0.0, -stage.log_evalue / LOG10))
             for test in stage.tests if "signs" in stage.name else ():
                 logs.setdefault(f"one test of {stage.name}", []).append(test.log10_pvalue)
-    return [_count(f"copies: {name}", what, values) for what, values in sorted(logs.items())]
+    return [count(f"copies: {name}", what, values) for what, values in sorted(logs.items())]
 
 
 def _run_formula(job: tuple[str, int, int]) -> list[Rejections]:
@@ -140,7 +141,7 @@ def _run_formula(job: tuple[str, int, int]) -> list[Rejections]:
     n_wrong = sum(r.verdict in ("dependent", "aligned-only") for r in records)
     what = "verdict dependent or aligned at 1e-6"
     return [
-        _count(name, "verdict", [record.log10_pvalue for record in records]),
+        count(name, "verdict", [record.log10_pvalue for record in records]),
         Rejections(name, what, n_pairs, (n_wrong,) * len(ALPHAS)),
     ]
 
@@ -155,7 +156,8 @@ def _single_tests(tests: Iterable[object]) -> Iterator[tuple[str, float]]:
             yield "order of one view", test.log10_pvalue  # type: ignore[attr-defined]
 
 
-def _count(scenario: str, what: str, logs: list[float]) -> Rejections:
+def count(scenario: str, what: str, logs: list[float]) -> Rejections:
+    """How many log10 p-values are at or under each level."""
     values = np.array(logs)
     hits = tuple(int((values <= math.log10(alpha) + 1e-12).sum()) for alpha in ALPHAS)
     return Rejections(scenario, what, len(values), hits)

@@ -76,6 +76,12 @@ SECTIONS = {
         "validity",
         lambda x: x.lines(x.simulate_formulas(1000, SEED, workers=WORKERS)),
     ),
+    "cells": _section(
+        "Null pairs on axes that come from a graph",
+        "cells",
+        lambda x: claim("validity").lines(x.simulate(1250, SEED, workers=WORKERS)),
+    ),
+    "trained-axes": _section("Trained nets of one data set on their graphs' axes", "trained_axes"),
     "cases": _section("Inputs on which 0.1.0 was wrong", "cases"),
     "fuzz": _section("Mutants of every kind of input", "fuzz"),
     "hiding": _section(
@@ -95,6 +101,7 @@ SECTIONS = {
     "kinds": _section("Kinds and directions", "kinds"),
     "formats": _section("One model in every format", "formats"),
     "registry-files": _section("Real files from the package registry", "registry_files"),
+    "census": _section("Model classes of other libraries", "census"),
     "merges": _section("Mixtures of the zoo", "merges"),
     "minilm": _section("Real pretrained weights", "minilm"),
     "larger": _section("Trees of 21 in the second paper's layout", "larger"),

@@ -28,7 +28,7 @@ def arrays(rng):
         (("main.", "a_decoy."), {"main.decoder", "a_decoy.decoder"}),
         (
             ("student.module.backbone.", "teacher.backbone."),
-            {"student.module.decoder", "teacher.decoder"},
+            {"student.decoder", "teacher.decoder"},
         ),
         (("", "ema.", "swa.x."), {"decoder", "ema.decoder", "swa.x.decoder"}),
     ],

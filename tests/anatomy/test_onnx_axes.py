@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from tests.anatomy.moves import moved  # noqa: E402
 from tests.anatomy.onnx_nets import NETS, exported, inputs_of, with_weights  # noqa: E402
+from weightkin import compare  # noqa: E402
 from weightkin.anatomy.onnx.read import axes_by_graph, reach  # noqa: E402
 from weightkin.formats import open_model  # noqa: E402
 
@@ -74,3 +75,22 @@ def test_relabelling_an_axis_leaves_the_outputs(name, tmp_path):
     tensor, dim = FIXED[name]
     entries = np.arange(bench.weights[tensor].size).reshape(shapes[tensor])
     assert bench.change({tensor: np.roll(entries, 1, dim).reshape(-1)}) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["convolutional", "lstm", "encoder"])
+def test_a_noisy_child_is_found_and_an_unrelated_model_is_not(name, tmp_path):
+    rng = np.random.default_rng(1)
+    parent = exported(name, tmp_path / "parent.onnx")
+    noisy = {}
+    for tensor in parent.graph.initializer:
+        w = numpy_helper.to_array(tensor)
+        if w.dtype == np.float32 and w.size > 1:
+            noise = 0.1 * w.std() * rng.normal(size=w.shape)
+            noisy[tensor.name] = (w + noise).astype(np.float32)
+    onnx.save(with_weights(parent, noisy), tmp_path / "child.onnx")
+    exported(name, tmp_path / "other.onnx", seed=1)
+    models = {x: open_model(tmp_path / f"{x}.onnx") for x in ("parent", "child", "other")}
+    related = compare(models["parent"], models["child"])
+    unrelated = compare(models["parent"], models["other"])
+    assert related.verdict == "dependent"
+    assert unrelated.verdict == "no-evidence"

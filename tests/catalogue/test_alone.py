@@ -20,6 +20,8 @@ OTHER_WORDS = {
     "policy/licences.py": {"gemma", "llama4"},  # names of licences
     "papers": {"torch"},  # the library that is imported
     "api": {"torch"},
+    "anatomy/translate.py": {"unet"},  # a folder of a pipeline
+    "report/components.py": {"unet"},
 }
 N_BLOCKS, WIDTH, UNITS, TOKENS = 3, 48, 160, 700
 

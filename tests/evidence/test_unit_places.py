@@ -18,14 +18,20 @@ from tests.graph_axes import (
 )
 from weightkin.anatomy.positions import positions
 from weightkin.evasions.places import finish, movable_units, random_order, relabel, widen
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.ladder import paid_log10, passes
+from weightkin.evidence.labels import Copies
+from weightkin.evidence.ladder import paid_log10, passes, run_stages
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import make_plan, read_places, read_views, view_places
 from weightkin.evidence.scan import narrow, scan_pairs
 from weightkin.evidence.submatrix import view_cost
+from weightkin.evidence.unitmap import map_units
+from weightkin.evidence.verdict import is_unconfirmed
+from weightkin.evidence.views import TokenRows, token_views
 from weightkin.formats import model_from_arrays
+from weightkin.localise.blockscan import scan_blocks
 from weightkin.stats.coincidences import mix_log_evalue
 
 
@@ -146,6 +152,7 @@ def test_a_child_is_found_and_strangers_are_not(rng):
     found = stages(side(base, *axes), side(child, *axes))
     assert [stage.name for stage in found] == ["units"]
     assert passes(found[0], 1e-6)
+    assert is_unconfirmed(found, 1e-6)  # no invariant of channels is known
     # at most 1/5! a window on either view: 32 windows and three blocks
     assert -3 * 32 * math.log10(120) < paid_log10(found[0]) < -80
     moved = widen(child)
@@ -255,3 +262,54 @@ def test_positions_of_part_of_an_axis():
     at = positions(own, own.places[0])
     assert at[4].tolist() == [14, 15, 20, 21]
     assert positions(own, own.places[0], 4, 1).tolist() == [[14, 15, 20, 21]]
+
+
+@pytest.mark.parametrize("cell", [0, 20, 300])
+def test_units_outside_the_sample_confirm_a_child_and_refute_a_fitted_one(rng, cell):
+    def run(a, b):
+        draw = Draw(a, b, Plan(64), 0)
+        return run_stages(draw, 1e-6, blind="never").stages[0].confirmed
+
+    axes = grouped_net(n=600, cell=cell, blocks=2)
+    base = grouped_weights(rng, n=600, blocks=2)
+    child = {k: v + 0.1 * v.std() * gaussian(rng, *v.shape) for k, v in base.items()}
+    assert run(side(base, *axes), side(child, *axes)) == "second-run"
+    fitted = grouped_weights(rng, n=600, blocks=2)
+    for i in range(2):
+        fitted[f"{i}.in"][:64] = base[f"{i}.in"][:64]
+        fitted[f"{i}.out"][:, :64] = base[f"{i}.out"][:, :64]
+    assert run(side(base, *axes), side(fitted, *axes)) == "refuted"
+
+
+def test_units_and_blocks_are_mapped(rng):
+    axes = grouped_net(n=80, cell=8, blocks=2)
+    base = grouped_weights(rng, n=80, blocks=2)
+    a, b = side(base, *axes), side(dict(base), *axes)
+    wide = widen(base)
+    order = random_order(rng, axes[0])
+    relabel(wide, axes[0], axes[0].places, order)
+    moved = side(finish(wide, "").arrays, *axes)
+    found = map_units(a, moved, axes[0], axes[0])
+    assert found.share_kept == 1.0
+    assert order[list(found.units_b)].tolist() == list(found.units_a)
+    (scan,) = scan_blocks(a, b, Plan(64), 0)[0]
+    assert scan.by_blocks[0, 0] < -20
+    assert scan.by_blocks[0, 1] > -2
+
+
+def test_graph_views_are_never_seen_through_tokens(rng):
+    own = axis(32, place("w", 0, 32))
+    frame = TokenRows(gaussian(rng, 10, 6), gaussian(rng, 10, 6))
+    model = model_from_arrays({"w": gaussian(rng, 32, 6)})
+    assert token_views(model, own, frame, 32) == {}
+
+
+def test_axes_made_from_one_share_labels_whatever_their_views_are_called(rng):
+    x = gaussian(rng, 64, 40)
+    first = axis(64, place("a", 0, 64), cell=8)
+    second = axis(64, place("b", 0, 64, "w:7"), cell=8, block=1)
+    copies = Copies()
+    copies.look(first, {"w:0": x})
+    copies.look(second, {"w:7": x + 0.5 * gaussian(rng, 64, 40)})
+    copies.look(axis(64, place("c", 0, 64), block=2), {"w:0": gaussian(rng, 64, 40)})
+    assert list(copies.groups().values()) == [0, 0, 2]

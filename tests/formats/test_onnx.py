@@ -93,6 +93,7 @@ def test_a_name_comes_from_the_bias_where_no_scope_is_known(tmp_path):
         ("['linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the operator alone
         ("['', 'linear']", "/encoder/fc/MatMul", "encoder.fc.weight"),  # of the whole model
         ("", "/encoder/fc/MatMul", "encoder.fc.weight"),
+        ("", "/net/net.0/conv/conv.1/conv.1.0/MatMul", "net.0.conv.1.0.weight"),
         ("", "MatMul_7", "MatMul_7.weight"),
         ("['linear']", "", "123"),
     ],

@@ -175,17 +175,32 @@ def test_reading_imports_neither_torch_nor_safetensors(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_of_a_pipeline_one_component_is_read(tmp_path):
+def test_the_components_of_a_pipeline_are_one_model(tmp_path):
     diffusers = pytest.importorskip("diffusers")
     sizes = {"block_out_channels": (32,), "norm_num_groups": 8, "layers_per_block": 1}
     kinds = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
     unet = diffusers.UNet2DModel(sample_size=8, **sizes, **kinds)
     pipeline = diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler())
     pipeline.save_pretrained(tmp_path)
-    message = refusal(tmp_path)
-    assert "a pipeline of several models; name one of them (scheduler, unet)" in message
-    model = open_model(tmp_path / "unet")
+    whole, model = open_model(tmp_path), open_model(tmp_path / "unet")
+    assert set(whole.tensors) == {f"unet.{name}" for name in unet.state_dict()}
     assert set(model.tensors) == set(unet.state_dict())
+    assert whole.config["components"]["unet"] == model.config
+    assert not whole.problems
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"{}")
+    assert "not a safetensors file" in refusal(tmp_path)
+
+
+def test_a_broken_component_is_a_problem_of_the_pipeline(tmp_path):
+    for name in ("unet", "vae"):
+        (tmp_path / name).mkdir()
+        weights(tmp_path / name / "model.safetensors")
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "vae" / "model.safetensors").write_bytes(b"\0" * 20)
+    model = open_model(tmp_path)
+    assert set(model.tensors) == {"unet.w"}
+    assert [x.what for x in model.problems] == ["vae"]
+    assert model.is_partial
 
 
 def test_of_a_sentence_transformer_the_transformer_is_read(tmp_path):

@@ -14,13 +14,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightkin.anatomy.graph.axes import UnitLabel
+from weightkin.anatomy.graph.axes import UnitLabel, carriers_from, label_axes
 from weightkin.anatomy.naming import natural
-from weightkin.anatomy.types import Place
+from weightkin.anatomy.recurrent import recurrent_labels
+from weightkin.anatomy.types import Axis, Place
 from weightkin.formats.model import TensorInfo
 
 MIN_UNITS = 8
 MAX_LAYERS = 4096
+MAX_TENSORS = 1 << 15
 _NUMBER = re.compile(r"[0-9]+")
 _OTHER = re.compile(
     r"att|(?:^|[._])(?:q|k|v|qk|kv|qkv|to_[qkv])(?:$|[._])|query|key|value|lora|adapter|expert|rout"
@@ -51,6 +53,40 @@ class Link:
 
     n: int
     inner: int = 1
+
+
+def plain_axes(
+    tensors: Mapping[str, TensorInfo], known: Iterable[Axis], taken: set[str]
+) -> list[Axis]:
+    """Return the axes of recurrent cells and plain chains among tensors that no other axis holds.
+
+    Parameters
+    ----------
+    tensors : mapping of str to TensorInfo
+        Tensors that no entry of the catalogue explains.
+    known : iterable of Axis
+        Axes found so far.
+    taken : set of str
+        Names of stacks in use.
+
+    Returns
+    -------
+    list of Axis
+        Of kind ``units``.
+    """
+    held = {place.tensor for axis in known for place in axis.places}
+    rest = {name: info for name, info in tensors.items() if name not in held}
+    if len(rest) > MAX_TENSORS:
+        return []
+    cells = recurrent_labels(rest)
+    held = {place.tensor for label in cells for place in label.places}
+    labels = [
+        *cells,
+        *chain_labels({name: info for name, info in rest.items() if name not in held}),
+    ]
+    labels = [x for x in labels if x.stack not in taken]
+    shapes = {name: info.shape for name, info in rest.items()}
+    return label_axes(labels, carriers_from(labels, shapes), shapes)
 
 
 def chain_labels(tensors: Mapping[str, TensorInfo]) -> list[UnitLabel]:

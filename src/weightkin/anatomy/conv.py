@@ -2,11 +2,11 @@
 
 Only layouts whose wiring the names make certain are read: residual nets as torchvision, CIFAR code
 and transformers write them, and plain chains (``features.N``, ``convN``). In residual nets channels
-of different convolutions may be tied by addition, so all convolutions with c channels share the
-labels ``channels-c``. Grouped convolutions, normalisation in groups, and shortcuts without weights
-between different widths break S_c and refuse the whole net, but for convolutions that stand between
-their neighbours so that no other reading is left: what they have in common is not known, so they
-all share their labels.
+of different convolutions may be tied by addition, and those of one number are seen in coordinates
+of another, so all convolutions share their labels: what is found on them is averaged. Grouped
+convolutions, normalisation in groups, and shortcuts without weights between different widths break
+S_c and refuse the whole net, but for convolutions that stand between their neighbours so that no
+other reading is left.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from weightkin.anatomy.naming import natural
 from weightkin.anatomy.types import Axis, Place
 from weightkin.anatomy.units import Refusal
 from weightkin.formats.model import Problem, TensorInfo
+from weightkin.text import counted
 
 MAX_CONVOLUTIONS = 4096
 MIN_CHANNELS = 8
@@ -74,7 +75,7 @@ def conv_axes(tensors: Iterable[TensorInfo]) -> Found:
         is_plain = _check_wiring(convs)
     except Refusal as reason:
         found.skipped.append(reason.of("channels of convolutions"))
-        certain = _certain(convs, infos) if reason.code == "wiring" else []
+        certain = [] if reason.code == "too-many" else _certain(convs, infos)
         found.axes += [_widening(block, conv) for block, conv in enumerate(certain)]
         found.stacks += [("conv", len(certain))] if certain else []
         return found
@@ -167,7 +168,7 @@ def _unit(name: str) -> str:
 def _check_normalisation(infos: Mapping[str, TensorInfo], convs: list[_Conv]) -> None:
     """Refuse norms without running statistics: they may act on groups of channels."""
     for name in _unknown_norms(convs, infos).values():
-        raise Refusal("wiring", f"{name}: a norm may act on groups of channels (GroupNorm)")
+        raise Refusal("norm-groups", f"{name}: a norm may act on groups of channels (GroupNorm)")
 
 
 def _unknown_norms(convs: list[_Conv], infos: Mapping[str, TensorInfo]) -> dict[int, str]:
@@ -188,10 +189,7 @@ def _check_wiring(convs: list[_Conv]) -> bool:
     outs = {conv.channels[0] for conv in convs}
     for conv in convs[1:]:
         if conv.channels[1] not in outs:
-            raise Refusal(
-                "wiring",
-                f"{conv.module} reads {conv.channels[1]} channels: grouped convolution",
-            )
+            raise _unmatched(conv, outs)
     steps = [_CHAIN.fullmatch(conv.module) for conv in convs]
     if all(steps) and len({step["parent"] for step in steps if step}) == 1:
         for before, conv in zip(convs, convs[1:], strict=False):
@@ -210,6 +208,21 @@ def _check_wiring(convs: list[_Conv]) -> bool:
     return False
 
 
+def _unmatched(conv: _Conv, outs: set[int]) -> Refusal:
+    """Why a convolution may read as many channels as none puts out."""
+    n = conv.channels[1]
+    said = f"{conv.module} reads {counted(n, 'channel')}"
+    is_joined = n > min(outs) and any(n - other in outs for other in outs)
+    is_grouped = any(other % n == 0 for other in outs)
+    if n == 1:
+        return Refusal("grouped", f"{said}: a depthwise or grouped convolution")
+    if is_grouped and not is_joined:
+        return Refusal("grouped", f"{said}: a grouped convolution")
+    if is_joined and not is_grouped:
+        return Refusal("joined", f"{said}: outputs of several convolutions, one after the other")
+    return Refusal("wiring", f"{said}, which none puts out: the wiring of this layout is not known")
+
+
 def _check_unit(unit: str, members: list[_Conv]) -> None:
     """A residual unit: its chain fits, and its shortcut has weights where the width changes."""
     matches = [(c, next(filter(None, (g.fullmatch(c.module) for g in _RESIDUAL)))) for c in members]
@@ -219,10 +232,11 @@ def _check_unit(unit: str, members: list[_Conv]) -> None:
         raise Refusal("wiring", f"{unit} is not a residual unit")
     for before, conv in zip(chain, chain[1:], strict=False):
         if before.channels[0] != conv.channels[1]:
-            why = "grouped convolution" if before.channels[0] % conv.channels[1] == 0 else "unknown"
+            is_grouped = before.channels[0] % conv.channels[1] == 0
             raise Refusal(
-                "wiring",
-                f"{conv.module} does not read the channels of {before.module}: {why}",
+                "grouped" if is_grouped else "wiring",
+                f"{conv.module} does not read the channels of {before.module}:"
+                f" {'grouped convolution' if is_grouped else 'unknown'}",
             )
     ends = (chain[-1].channels[0], chain[0].channels[1])
     if any(conv.channels != ends for conv in shortcuts):
@@ -242,7 +256,7 @@ def _axis(
         block=block,
         n_units=n,
         group=f"S_{n}",
-        labels=f"channels.{conv.module}" if is_plain else f"channels-{n}",
+        labels=f"channels.{conv.module}" if is_plain else "channels",
         places=tuple(_places(conv, infos, after)),
     )
 

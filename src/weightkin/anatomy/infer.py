@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from weightkin.anatomy.naming import is_buffer, natural
 from weightkin.anatomy.types import Axis, Place
@@ -21,6 +22,7 @@ from weightkin.anatomy.units import Refusal
 from weightkin.formats.model import Problem, TensorInfo
 
 MIN_BLOCKS = 2
+MAX_NUMBERS = 8  # of one name that are looked at
 MAX_TENSORS = 64  # in one block: more is no MLP with its attention
 
 _NUMBERED = re.compile(r"(?:(?<=\.)|(?<=_)|^|(?<=[A-Za-z]))([0-9]+)(?=[._])")
@@ -76,13 +78,32 @@ def inferred_axes(tensors: Iterable[TensorInfo], *, taken: Collection[str] = ())
 def _group(tensors: Iterable[TensorInfo]) -> dict[str, dict[str, dict[str, TensorInfo]]]:
     """Tensors by prefix before the first number, number, and rest of the name."""
     groups: dict[str, dict[str, dict[str, TensorInfo]]] = {}
-    for info in tensors:
-        cut = _NUMBERED.search(info.name)
-        if cut and not is_buffer(info):
+    infos = [info for info in tensors if not is_buffer(info)]
+    for info, cut in zip(infos, index_of_blocks([info.name for info in infos]), strict=True):
+        if cut:
             rest = info.name[cut.end() + 1 :]
             blocks = groups.setdefault(info.name[: cut.start()], {})
             blocks.setdefault(cut[1], {})[rest] = info
     return groups
+
+
+def index_of_blocks(names: Sequence[str]) -> list[re.Match[str] | None]:
+    """The number in each name that tells blocks apart: of those in it the first that varies.
+
+    In ``wav2vec2.encoder.layers.0`` and ``0.auto_model.layer.1`` the first one does not. Where
+    none varies, it is the first that is no end of a word; and none where there is no such.
+    """
+    found = [list(islice(_NUMBERED.finditer(name), MAX_NUMBERS)) for name in names]
+    values: dict[str, set[str]] = {}
+    for name, cuts in zip(names, found, strict=True):
+        for cut in cuts:
+            values.setdefault(name[: cut.start()], set()).add(cut[1])
+    chosen: list[re.Match[str] | None] = []
+    for name, cuts in zip(names, found, strict=True):
+        varying = (cut for cut in cuts if len(values[name[: cut.start()]]) > 1)
+        alone = (cut for cut in cuts if not name[: cut.start()][-1:].isalpha())
+        chosen.append(next(varying, None) or next(alone, None))
+    return chosen
 
 
 def _width(blocks: Iterable[dict[str, TensorInfo]]) -> int:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from weightkin.anatomy.chains import chain_labels
+from weightkin.anatomy.chains import plain_axes
 from weightkin.anatomy.conv import conv_axes
-from weightkin.anatomy.graph.axes import carriers_from, label_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
-from weightkin.anatomy.onnx.read import axes_by_graph, reach
-from weightkin.anatomy.recurrent import recurrent_labels
+from weightkin.anatomy.onnx.read import axes_by_graph, heads_among, reach
+from weightkin.anatomy.onnx.tensors import is_weight
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
+from weightkin.anatomy.stored_names import stored_anatomy
 from weightkin.anatomy.traced import better_anatomy
+from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS, unit_axes
-from weightkin.catalogue.config import part_of
+from weightkin.catalogue.config import config_of, heads_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
@@ -43,14 +44,19 @@ def read_anatomy(model: Model) -> Anatomy:
     if model.sketched is not None:
         known: Anatomy = model.sketched.anatomy
         return known
+    found = _by_names(model.tensors, model.config)
+    if model.network is not None:
+        found = _by_graph(model, found)
+    return _bounded(found)
+
+
+def _by_names(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:
+    """What names, shapes and a config say."""
     try:
-        text = json.dumps(model.config)
+        text = json.dumps(config)
     except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
-        by_names = _read.__wrapped__(_Headers((), "", model.tensors, model.config))
-    else:
-        headers = _Headers(tuple(model.tensors.items()), text, model.tensors, model.config)
-        by_names = _read(headers)
-    return _bounded(_by_graph(model, by_names))
+        return _read.__wrapped__(_Headers((), "", tensors, config))
+    return _read(_Headers(tuple(tensors.items()), text, tensors, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,7 @@ class _Headers:
 def _read(headers: _Headers) -> Anatomy:
     """The anatomy of a network or of several, by names, shapes and the config alone."""
     held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
-    networks, outside = split_networks(held)
-    read = {}
-    for prefix, tensors in networks.items():
-        beside = () if prefix == "" else outside
-        by_names = _network(tensors, headers.config, beside)
-        read[prefix] = better_anatomy(by_names, tensors, headers.config, beside)
-    found = _joined(read, held)
+    found = _of_components(held, headers.config)
     empty = [name for name in headers.tensors if name not in held]
     if not empty:
         return found
@@ -85,18 +85,51 @@ def _read(headers: _Headers) -> Anatomy:
     )
 
 
+def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:
+    """The parts of a model read one by one, under the names of the library, and joined."""
+    parts: list[tuple[str, Anatomy]] = []
+    for component in components_of(held):
+        networks, outside = split_networks(component.tensors)
+        own = config_of(config, component.name)
+        read = []
+        for prefix, tensors in networks.items():
+            beside = () if prefix == "" else outside
+            by_names = _network(tensors, own, beside)
+            read.append((prefix, better_anatomy(by_names, tensors, own, beside)))
+        found = stored_anatomy(_joined(read, component.tensors), component)
+        taken = {name for label, x in parts for name, _ in _prefixed(x, label)}
+        is_taken = any(name in taken for name, _ in _prefixed(found, component.label))
+        parts.append((f"{component.name}." if is_taken else component.label, found))
+    return _joined(parts, held)
+
+
+def _prefixed(anatomy: Anatomy, prefix: str) -> Iterator[tuple[str, int]]:
+    return ((f"{prefix}{name}", n) for name, n in anatomy.stacks)
+
+
 def _by_graph(model: Model, found: Anatomy) -> Anatomy:
-    """What names say, or what the graph in the file of a model says where that is clearly more."""
+    """What names say, or what the graph in the file of a model says where that is clearly more.
+
+    Heads that the graph shows may be what names were waiting for, or that its numbers are none.
+    """
     n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
-    known = reach(model, found.axes)
-    if model.network is None or known >= NEARLY * n_parameters:
+    waits = any(problem.code == "heads" for problem in found.skipped)
+    if reach(model, found.axes) >= NEARLY * n_parameters and not waits:
         return found
     axes = axes_by_graph(model)
-    if known >= NEARLY * reach(model, axes):
+    heads = heads_among(axes, dict(found.roles))
+    heads = {} if any(heads_of(model.config).values()) else heads
+    rest = {name: x for name, x in model.tensors.items() if not is_weight(x)}  # sizes, places
+    weights = {name: x for name, x in model.tensors.items() if name not in rest}
+    again = _by_names(weights, {**model.config, **heads})
+    again = replace(again, roles=(*again.roles, *((name, "other") for name in rest)))
+    found = max(found, again, key=lambda x: (reach(model, x.axes), len(x.axes)))
+    if reach(model, found.axes) >= NEARLY * reach(model, axes):
         return found
+    blocks = {(axis.stack, axis.block) for axis in axes}
     return Anatomy(
         family=found.family,
-        stacks=tuple(Counter(axis.stack for axis in axes).items()),
+        stacks=tuple(Counter(stack for stack, _ in blocks).items()),
         axes=tuple(axes),
         roles=found.roles,
     )
@@ -132,7 +165,7 @@ def _network(
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-    plain = _plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
+    plain = plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
     axes += plain
     counts += Counter(axis.stack for axis in plain).items()
     notes.problems += convolutions.skipped if not plain else []
@@ -158,23 +191,6 @@ def _network(
     )
 
 
-def _plain_axes(
-    tensors: Mapping[str, TensorInfo], known: Iterable[Axis], taken: set[str]
-) -> list[Axis]:
-    """Axes of recurrent cells and plain chains among tensors that no other axis holds."""
-    held = {place.tensor for axis in known for place in axis.places}
-    rest = {name: info for name, info in tensors.items() if name not in held}
-    cells = recurrent_labels(rest)
-    held = {place.tensor for label in cells for place in label.places}
-    labels = [
-        *cells,
-        *chain_labels({name: info for name, info in rest.items() if name not in held}),
-    ]
-    labels = [x for x in labels if x.stack not in taken]
-    shapes = {name: info.shape for name, info in rest.items()}
-    return label_axes(labels, carriers_from(labels, shapes), shapes)
-
-
 def _bounded(anatomy: Anatomy) -> Anatomy:
     """The largest stacks, as long as all their blocks can be compared with all of another model."""
     blocks = {(axis.stack, axis.block) for axis in anatomy.axes if axis.block >= 0}
@@ -194,15 +210,15 @@ def _bounded(anatomy: Anatomy) -> Anatomy:
     return replace(anatomy, axes=axes, skipped=skipped)
 
 
-def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) -> Anatomy:
+def _joined(networks: Sequence[tuple[str, Anatomy]], tensors: Mapping[str, TensorInfo]) -> Anatomy:
     """One anatomy for all networks of a file: stacks carry the prefix of their network."""
-    if len(networks) == 1:
-        return next(iter(networks.values()))
+    if len(networks) == 1 and not networks[0][0]:
+        return networks[0][1]
     stacks: list[tuple[str, int]] = []
     axes: list[Axis] = []
     roles = dict.fromkeys(tensors, "other")
     skipped: list[Problem] = []
-    for prefix, found in networks.items():
+    for prefix, found in networks:
         stacks += [(f"{prefix}{name}", n) for name, n in found.stacks]
         axes += [
             replace(axis, stack=f"{prefix}{axis.stack}", labels=f"{prefix}{axis.labels}")
@@ -210,7 +226,7 @@ def _joined(networks: Mapping[str, Anatomy], tensors: Mapping[str, TensorInfo]) 
         ]
         roles.update(found.roles)
         skipped += [replace(problem, what=f"{prefix}{problem.what}") for problem in found.skipped]
-    sized = sorted(networks.values(), key=lambda x: -sum(n for _, n in x.stacks))
+    sized = sorted((x for _, x in networks), key=lambda x: -sum(n for _, n in x.stacks))
     families = [name for found in sized for name in found.family.split("+") if name != "unknown"]
     return Anatomy(
         family="+".join(dict.fromkeys(families)) or "unknown",

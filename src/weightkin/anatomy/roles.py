@@ -9,24 +9,27 @@ catalogue knows is left over by its name, after what the names of its model begi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
+from weightkin.anatomy.fused import Attention, runs_of
 from weightkin.anatomy.gains import norm_before
 from weightkin.anatomy.naming import Bound, Reading
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.stacks import Stacks, read_stacks
+from weightkin.anatomy.translate import Home, components_of
 from weightkin.formats.model import TensorInfo
 
 OUTSIDE = -1  # block of what is in none
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of named tensors
 _SEVERAL = ("norm", "head", "token", "scale", "attn.latent", "projector")  # are told by name too
+_DIGITS = re.compile(r"[0-9]+")
 _LEAVES = {"gamma": "weight", "beta": "bias"}
 _WRITERS = ("attn.o", "mlp.down")  # the residual width is what they write
-_PIECES = {"g": "mlp.gate", "u": "mlp.up", "q": "attn.q", "k": "attn.k", "v": "attn.v"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,17 +65,30 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One tensor: its key, what is left of its name, and what it is to an entry, if it is known."""
+    """One tensor: its key, what is left of its name, what it is to an entry, where it is stored."""
 
     info: TensorInfo
     key: RoleKey
     rest: str
     bound: Bound | None = None
+    home: Home = Home("")
+    component: str = ""
 
 
 def role_keys(tensors: Mapping[str, TensorInfo]) -> dict[str, RoleKey]:
     """Return the key of every tensor; no two are equal."""
-    return {seen.info.name: seen.key for seen in _all(_shapes(tensors))}
+    found: dict[str, list[RoleKey]] = {}
+    for seen in _all(_shapes(tensors)):
+        found.setdefault(seen.home.tensor, []).append(seen.key)
+    return {
+        name: found[name][0] if len(found[name]) == 1 else _joined(found[name], name)
+        for name in tensors
+    }
+
+
+def _joined(keys: Sequence[RoleKey], name: str) -> RoleKey:
+    """The key of what stores several tensors."""
+    return replace(keys[0], role=f":{'+'.join(k.role.lstrip(':') for k in keys)}:{name}")
 
 
 def role_pieces(
@@ -94,19 +110,23 @@ def role_pieces(
     for x in seen:
         n_out = outs.get((x.key.stack, x.key.block, x.bound.group if x.bound else ""), 0)
         heads = n_heads.get(x.key.stack) or n_heads.get("", 0)
-        found.update(_pieces(x, _Attention(n_out, heads)))
+        own = _pieces(x, Attention(n_out, heads))
+        found.update((key, _at_home(piece, x.home)) for key, piece in own)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Attention:
-    """What the attention of a block writes from, and its heads as a config says; 0: unknown."""
+def _at_home(piece: Piece, home: Home) -> Piece:
+    """A piece of a tensor as it stands in the stored one."""
+    if not home.spans:
+        return replace(piece, tensor=home.tensor)
+    if piece.dim or piece.index is not None or not piece.is_whole:  # of one part: moved with it
+        begin = home.spans[0][0] if not piece.dim else 0
+        spans = tuple((a + begin, b + begin) for a, b in piece.spans)
+        return replace(piece, tensor=home.tensor, spans=spans, is_whole=False)
+    return replace(piece, tensor=home.tensor, spans=home.spans, is_whole=False)
 
-    n_out: int
-    n_heads: int
 
-
-def _pieces(seen: _Seen, attention: _Attention) -> Iterator[tuple[RoleKey, Piece]]:
+def _pieces(seen: _Seen, attention: Attention) -> Iterator[tuple[RoleKey, Piece]]:
     """Parts of one tensor."""
     info, key, bound = seen.info, seen.key, seen.bound
     shape = info.shape or (1,)
@@ -114,7 +134,7 @@ def _pieces(seen: _Seen, attention: _Attention) -> Iterator[tuple[RoleKey, Piece
     dims = bound.dims[n_experts > 0 :] if bound else ()
     sizes = shape[n_experts > 0 :]
     dim = next((i for i, word in enumerate(dims) if "+" in word or word == "qkv"), 0)
-    runs = _runs(bound, dims[dim], sizes[dim], attention) if bound else {}
+    runs = runs_of(bound, dims[dim], sizes[dim], attention) if bound else {}
     if bound is None or not (runs or n_experts):
         role = bound.part.role if bound else "other"
         is_turned = bound is not None and _is_turned(role, dims)
@@ -136,38 +156,6 @@ def _is_turned(role: str, dims: Sequence[str]) -> bool:
     return dims[1 if role in _WRITERS else 0] == "d"
 
 
-def _runs(
-    bound: Bound, word: str, size: int, attention: _Attention
-) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Spans of every role that is fused along one dimension, empty where sizes do not fit."""
-    words = word.split("+")
-    if word == "qkv" and bound.part.fused == "by head":
-        return _by_head(size, attention)
-    if len(words) < 2:
-        return {}
-    first = size // 2 if len(words) == 2 else attention.n_out
-    others, odd = divmod(size - first, len(words) - 1)
-    if odd or first < 1 or others < 1 or (len(words) == 2 and size % 2):
-        return {}
-    ends = [first + i * others for i in range(len(words))]
-    return {_PIECES[w]: ((a, b),) for w, a, b in zip(words, [0, *ends], ends, strict=False)}
-
-
-def _by_head(size: int, attention: _Attention) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Spans where every key head stands with its queries before it and its values behind it."""
-    n_heads, n_out = attention.n_heads, attention.n_out
-    if not n_heads or n_out % n_heads or (size - n_out) % 2:
-        return {}
-    dim = n_out // n_heads
-    n_key_heads, odd = divmod((size - n_out) // 2, dim)
-    if odd or n_key_heads < 1 or n_heads % n_key_heads:
-        return {}
-    n_rows = n_heads // n_key_heads * dim  # of the queries of one key head
-    begins = range(0, size, n_rows + 2 * dim)
-    parts = {"q": (0, n_rows), "k": (n_rows, n_rows + dim), "v": (n_rows + dim, n_rows + 2 * dim)}
-    return {_PIECES[w]: tuple((at + a, at + b) for at in begins) for w, (a, b) in parts.items()}
-
-
 def _shapes(tensors: Mapping[str, TensorInfo]) -> Shapes:
     return tuple((name, info.shape) for name, info in tensors.items())
 
@@ -175,17 +163,28 @@ def _shapes(tensors: Mapping[str, TensorInfo]) -> Shapes:
 @lru_cache(maxsize=8)  # one comparison asks for the same names three times and more
 def _all(shapes: Shapes) -> tuple[_Seen, ...]:
     """Every tensor with a key of its own."""
-    networks, outside = split_networks({n: TensorInfo(n, "F32", shape, 0) for n, shape in shapes})
-    seen = [
-        replace(x, key=replace(x.key, stack=f"{prefix}{x.key.stack}")) if prefix else x
-        for prefix, own in networks.items()
-        for x in _network(own)
-    ]
-    seen += [_left("", OUTSIDE, info.name, info) for info in outside]
+    seen: list[_Seen] = []
+    for component in components_of({n: TensorInfo(n, "F32", shape, 0) for n, shape in shapes}):
+        networks, outside = split_networks(component.tensors)
+        own = [
+            replace(x, key=replace(x.key, stack=f"{head}{x.key.stack}")) if head else x
+            for prefix, those in networks.items()
+            for head in (f"{component.label}{prefix}",)
+            for x in _network(those)
+        ]
+        own += [_left(component.label, OUTSIDE, info.name, info) for info in outside]
+        seen += [
+            replace(x, home=component.homes[x.info.name], component=component.name) for x in own
+        ]
+    seen = _told_apart(seen, lambda x: f"{x.key.role}:{x.rest}")
+    seen = _told_apart(seen, lambda x: ":" + ".".join(filter(None, (x.component, x.info.name))))
+    return tuple(_told_apart(seen, lambda x: f":{x.home.tensor}:{x.info.name}"))
+
+
+def _told_apart(seen: Sequence[_Seen], role: Callable[[_Seen], str]) -> list[_Seen]:
+    """Give those that share a key another role."""
     counts = Counter(x.key for x in seen)
-    seen = [_longer(x, f"{x.key.role}:{x.rest}") if counts[x.key] > 1 else x for x in seen]
-    counts = Counter(x.key for x in seen)
-    return tuple(_longer(x, f":{x.info.name}") if counts[x.key] > 1 else x for x in seen)
+    return [_longer(x, role(x)) if counts[x.key] > 1 else x for x in seen]
 
 
 def _longer(seen: _Seen, role: str) -> _Seen:
@@ -272,12 +271,20 @@ def _roots(stacks: Stacks, tensors: Mapping[str, TensorInfo]) -> list[str]:
     for depth in range(max(map(len, names), default=0)):
         words = Counter(words[depth] for words in names if len(words) > depth + 1)
         word, n = words.most_common(1)[0] if words else ("", 0)
-        if 2 * n <= len(tensors) or any(letter.isdigit() for letter in word):
+        if 2 * n <= len(tensors) or _is_numbered(word, words):
             break
         root += f"{word}."
         found.add(root)
         names = [words for words in names if words[depth] == word]
     return sorted(found, key=len, reverse=True)
+
+
+def _is_numbered(word: str, words: Iterable[str]) -> bool:
+    """Whether a word is one of several that differ in a number alone."""
+    if not any(letter.isdigit() for letter in word):
+        return False
+    form = _DIGITS.sub("#", word)
+    return sum(_DIGITS.sub("#", other) == form for other in words) > 1
 
 
 def _without(name: str, roots: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from weightkin.catalogue.table import layouts
 
+COMPONENTS = "components"  # key of the configs of parts, each in a folder of its own
 Size = Literal["width", "heads", "kv_heads", "head_dim"]
 PARTS = {  # nested configs that speak of one stack
     "vision": ("vision_config",),
@@ -59,6 +60,15 @@ def part_of(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
         if isinstance(nested := config.get(key), Mapping):
             return nested
     return config
+
+
+def config_of(config: Mapping[str, Any], component: str) -> Mapping[str, Any]:
+    """The config of one part of a diffusion model; of a model without parts, its own."""
+    if not component:
+        return config
+    nested = config.get(COMPONENTS)
+    own = nested.get(component) if isinstance(nested, Mapping) else None
+    return own if isinstance(own, Mapping) else {}
 
 
 def heads_of(config: Mapping[str, Any]) -> dict[str, int]:

@@ -72,6 +72,8 @@ def conclude(
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
+    if (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
+        basis = "exact-unconfirmed"
     if decision == "not-testable" and axes and not verdict.has_units(ran):
         because = (verdict.NO_UNIT,)
     skipped = because + skipped

@@ -10,7 +10,7 @@ from weightkin.derivation.in_common import InCommon, in_common
 from weightkin.derivation.unread import NOTHING_UNREAD, Unread, unread_of
 from weightkin.formats import Model
 from weightkin.records import ModelRef
-from weightkin.records.comparison import Equal
+from weightkin.records.accounting import Equal
 from weightkin.sketch import Scheme, Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
 from weightkin.sketch.stand_in import n_parameters, sketch_behind
@@ -133,6 +133,7 @@ def equal_record(found: Equality, n_parameters: int, *, is_all: bool) -> Equal:
         n_parameters=n_parameters,
         same_name=round(found.n_same * scale),
         other_name=round(found.n_other * scale),
+        tables=round(found.n_tables * scale),
         basis="all" if is_all else "sample",
     )
 

@@ -19,6 +19,7 @@ from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
 from weightkin.sketch.overlap import common, held_by_both
+from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
@@ -35,6 +36,7 @@ class TensorMatch:
     share: float = 1.0  # of its vectors
     told: float = 0.0  # of its parameters: found, and not so by chance
     is_told: bool = False  # whether anything of it is found that chance could not find
+    is_table: bool = False  # made by a formula: equal in models that share nothing
     partners: tuple[str, ...] = ()
     is_turned: bool = False
     is_ordered: bool = True
@@ -75,6 +77,11 @@ class Equality:
         rest = [x for x in self.smaller.values() if not x.is_same]
         is_part = self.is_part  # then what says nothing by itself is where it belongs
         return round(sum(x.n_parameters * (x.share if is_part else x.told) for x in rest))
+
+    @property
+    def n_tables(self) -> int:
+        """Its parameters that are equal, and tables that a formula makes."""
+        return _count(x for x in self.smaller.values() if x.is_table)
 
     @property
     def is_telling(self) -> bool:
@@ -144,9 +151,15 @@ def equality(a: Sketch, b: Sketch) -> Equality:
             n = math.prod(tensor.shape)
             if name in same or not n:
                 is_told = name in same and tells(same[name], tensor.lattice)
-                side[name] = TensorMatch(n_parameters=n, is_same=True, is_told=is_told)
+                made = is_told and is_table(tensor)
+                is_told = is_told and not made
+                side[name] = TensorMatch(
+                    n_parameters=n, is_same=True, is_told=is_told, is_table=made
+                )
             else:
                 found = _found(n, views[i][name], pool)
+                if found.is_told and is_table(tensor):
+                    found = replace(found, is_told=False, told=0.0, is_table=True)
                 side[name] = replace(found, is_other=name in other.tensors)
         sides.append(side)
     roles = {n: t.role for x in (b, a) for n, t in x.tensors.items()}
@@ -178,14 +191,18 @@ def _is_rounding(parent: Sketch, child: Sketch) -> bool:
         x = parent.tensors[name]
         if x.shape != y.shape:
             return False
-        formats = [f for f in FORMATS if f in y.lattice]
-        both = common(x, y)
-        p, c = both.values_a, both.values_b
-        is_equal = np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
-        if not is_equal:
+        if not is_cast(x, y):
             return False
-        n_told += tells(c, y.lattice)
+        n_told += tells(common(x, y).values_b, y.lattice)
     return n_told > 0
+
+
+def is_cast(x: SketchedTensor, y: SketchedTensor) -> bool:
+    """Whether the common sample of y is that of x, or that rounded to a format of y."""
+    both = common(x, y)
+    p, c = both.values_a, both.values_b
+    formats = [f for f in FORMATS if f in y.lattice]
+    return np.array_equal(p, c) or any(np.array_equal(cast_to(p, f), c) for f in formats)
 
 
 def equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:

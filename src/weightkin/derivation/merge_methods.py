@@ -104,7 +104,7 @@ def name_method(merge: Merge, names: Sequence[str], inner: Doubles) -> Merge:
         shared = int((~telling).sum())
         return replace(merge, method="hybrid", direction=0.5 if shared else merge.direction)
     if len(merge.parents) == 2 and (arc := _arc(merge, inner[rows], apart)) is not None:
-        return arc
+        return _telling(arc, telling)
     mean = apart @ weights / apart.sum()
     spread = float(np.sqrt((apart @ (weights - mean) ** 2 / apart.sum()).max()))
     method: Method = "linear" if spread < IS_CONSTANT else "layer-wise"
@@ -113,7 +113,13 @@ def name_method(merge: Merge, names: Sequence[str], inner: Doubles) -> Merge:
         for k, (_, row) in zip(rows, merge.curve, strict=True)
     )
     is_exact = left <= IS_ROUNDING * float(inner[rows, merge.child, merge.child].sum())
-    return replace(merge, method=method if is_exact else "mixture")
+    return _telling(replace(merge, method=method if is_exact else "mixture"), telling)
+
+
+def _telling(merge: Merge, is_telling: npt.NDArray[np.bool_]) -> Merge:
+    """The weights of those tensors alone in which the parents differ: others have none."""
+    curve = zip(merge.curve, is_telling.tolist(), strict=True)
+    return replace(merge, curve=tuple(row for row, is_so in curve if is_so))
 
 
 def _spread(inner: Doubles, parents: Sequence[int]) -> float:

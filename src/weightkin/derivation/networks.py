@@ -12,10 +12,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from weightkin.anatomy.translate import parts_of
 from weightkin.derivation.distances import MIN_RELATED_COSINE, PairRelation
 from weightkin.derivation.equality import Equality
+from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
+MAX_WORDS = 16  # of a name, in which numbers are looked for
 MIN_MATRICES = 2  # of a network
 MIN_SHARED = 0.8  # of the parameters of its matrices, from which a network is shared
 MAX_APART = 0.05  # of them, up to which it is not
@@ -144,7 +147,7 @@ def _of_one(sketch: Sketch, held: Collection[str]) -> SharedPart | None:
         n = math.prod(tensor.shape)
         total += n
         network = networks.get(name)
-        if network is not None and len(tensor.shape) > 1:
+        if network is not None and len(tensor.shape) > 1 and not is_table(tensor):
             sizes[network] += n
             n_matrices[network] += 1
             shared[network] += n * (name in held)
@@ -163,21 +166,38 @@ def _of_one(sketch: Sketch, held: Collection[str]) -> SharedPart | None:
 
 
 def networks_of(tensors: Mapping[str, SketchedTensor]) -> dict[str, str]:
-    """The network of each tensor that belongs to one."""
-    parts = {name: tensor.stored_name.split(".") for name, tensor in tensors.items()}
+    """The network of each tensor that belongs to one: a part of a diffusion model, if it has any.
+
+    Else it is what stands above numbered blocks: above the first number of a name that varies.
+    """
+    stored = {name: tensor.stored_name for name, tensor in tensors.items()}
+    parts = parts_of(stored.values())
+    if parts:
+        return {name: parts[own] for name, own in stored.items() if own in parts}
+    words = {name: own.split(".") for name, own in stored.items()}
+    numbers: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for own in words.values():
+        for i in _numbers(own):
+            numbers[tuple(own[:i])].add(own[i])
     found: dict[str, str] = {}
-    for name, words in parts.items():
-        number = next((i for i, word in enumerate(words[:-1]) if word.isdigit()), None)
-        if number is not None:
-            found[name] = ".".join(words[: max(0, number - 1)])
+    for name, own in words.items():
+        varying = (i for i in _numbers(own) if len(numbers[tuple(own[:i])]) > 1)
+        at = next(varying, next(iter(_numbers(own)), None))
+        if at is not None:
+            found[name] = ".".join(own[: max(0, at - 1)])
     known = set(found.values())
-    for name, words in parts.items():
+    for name, own in words.items():
         if name not in found:
-            above = (".".join(words[:n]) for n in range(len(words) - 1, 0, -1))
-            own = next((x for x in above if x in known), None)
-            if own is not None:
-                found[name] = own
+            above = (".".join(own[:n]) for n in range(len(own) - 1, 0, -1))
+            network = next((x for x in above if x in known), None)
+            if network is not None:
+                found[name] = network
     return found
+
+
+def _numbers(words: list[str]) -> list[int]:
+    """Where numbers stand among the words of a name, its leaf apart."""
+    return [i for i, word in enumerate(words[:-1][:MAX_WORDS]) if word.isdigit()]
 
 
 def _named(networks: list[str]) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from weightkin._version import __version__
 from weightkin.derivation.accounting import accounting_of
+from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
 from weightkin.derivation.derived import derive
 from weightkin.derivation.disguise import Disguise, find_disguise
@@ -16,6 +18,7 @@ from weightkin.derivation.disguise_maps import write_maps
 from weightkin.derivation.elsewhere import derive_elsewhere
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
+from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.derivation.opened import Pair
 from weightkin.derivation.view_agreement import view_agreement
 from weightkin.evidence import verdict
@@ -79,7 +82,7 @@ def compare_pair(pair: Pair) -> Comparison:
         skipped=skipped,
         kind=kind if derived else kind + undone.kinds,
         kind_details=details | undone.details,
-        direction=derived.direction if derived else Direction(),
+        direction=_with_traces(derived.direction, pair) if derived else Direction(),
         layers=verdict.layers(ran, pair.b, other),
         parts=verdict.parts(pair.a, pair.b, pair.plan, ran.stages, alpha)
         + (_equal_parts(kind, details) if concluded.basis == "equal" else ()),
@@ -96,6 +99,7 @@ def compare_pair(pair: Pair) -> Comparison:
         incomplete=not shared.is_read or other.is_capped,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
+        components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
     )
 
 
@@ -144,6 +148,13 @@ def _undo(
     elif pair.settings.recover is not None:
         return undone, (left_out(str(pair.settings.recover), "nothing-undone"),)
     return undone, ()
+
+
+def _with_traces(direction: Direction, pair: Pair) -> Direction:
+    """The direction, with what either model shows in itself of how it was made."""
+    found = [x for model, name in zip(pair.models, "ab", strict=True)
+             for x in averaged_positions(model, name)]  # fmt: skip
+    return replace(direction, evidence=(*direction.evidence, *found))
 
 
 def _identity(shared: Shared, a: ModelRef, b: ModelRef) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.arrays import Floats
+from weightkin.arrays import Floats, Ints
+from weightkin.sketch.tables import is_counted
 from weightkin.sketch.types import SketchedTensor
 
 N_PER_PIECE = 8  # entries of a vector's pieces: biases stand one behind the other in fused ones
 LEAST_BITS = 40.0  # of a vector that two models do not share by chance
 MOST_DISTINCT = 4096  # entries looked at to count how many values a tensor takes
+MASK = 2  # values of a mask, which is the same in many models
 DIGITS = {"fp32": 16, "fp64": 16, "fp16": 7, "bf16": 5}  # of random values, carefully
 
 Keys = npt.NDArray[np.uint64]
@@ -65,7 +67,7 @@ def views_of(tensor: SketchedTensor) -> Iterator[View]:
 def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
     """Mark the vectors that hold too much to be equal by chance."""
     bits = _bits_of_entry(tensor.values, tensor.lattice)
-    n_told = np.count_nonzero(vectors, axis=1)
+    n_told = np.minimum(np.count_nonzero(vectors, axis=1), _n_changes(vectors))
     is_constant = (vectors == vectors[:, :1]).all(axis=1)
     is_finite = np.isfinite(vectors).all(axis=1)
     is_told = (n_told * bits >= LEAST_BITS) & ~is_constant & is_finite
@@ -76,8 +78,14 @@ def tells(values: Floats, lattice: str) -> bool:
     """Whether values that are all equal say too much to be so by chance."""
     values = values.reshape(-1)
     is_constant = bool((values == values[:1]).all())
-    n_told = np.count_nonzero(values)
+    n_told = min(int(np.count_nonzero(values)), int(_n_changes(values[None])[0]))
     return bool(not is_constant and n_told * _bits_of_entry(values, lattice) >= LEAST_BITS)
+
+
+def _n_changes(vectors: Floats) -> Ints:
+    """Entries unlike the one before them, which masks and steps have few of."""
+    changes: Ints = 1 + np.count_nonzero(np.diff(vectors, axis=1), axis=1)
+    return changes
 
 
 def _bits_of_entry(values: Floats, lattice: str) -> float:
@@ -85,8 +93,8 @@ def _bits_of_entry(values: Floats, lattice: str) -> float:
     values = values.reshape(-1)
     few = values[:: max(1, values.size // MOST_DISTINCT)]
     n_distinct = len(np.unique(few))
-    if lattice == "integer" and (np.diff(values, 2) == 0).all():
-        return 0.0  # a count
+    if n_distinct <= MASK or (lattice == "integer" and is_counted(values[:MOST_DISTINCT])):
+        return 0.0
     digits = DIGITS.get(lattice, 0) if 2 * n_distinct > len(few) else 0
     return max(math.log2(max(1, n_distinct)), digits)
 

@@ -118,8 +118,9 @@ def pair_evidence(
             measured.append(_order(role, x, y, n_candidates, rng))
         else:
             size = window or min(len(x), len(y))
-            found = _coincidences(role, (x, y), size, n_candidates, groups, rng)
-            is_cut = window and axis_a.kind == "units"
+            is_cut = window > 0 and axis_a.kind == "units"
+            laws = groups, window if is_cut else 0
+            found = _coincidences(role, (x, y), size, n_candidates, laws, rng)
             measured.append(_against_all(found, x, y, n_candidates) if is_cut else found)
     widest = measured[0]
     is_gated = axis_a.is_gated and axis_b.is_gated
@@ -173,18 +174,21 @@ def _coincidences(
     rows: tuple[Floats, Floats],
     size: int,
     n_candidates: int,
-    groups: tuple[Groups, Groups],
+    laws: tuple[tuple[Groups, Groups], int],
     rng: np.random.Generator,
 ) -> _View:
-    """Coincidences of one view in windows of ``size`` units (one window: the whole axis)."""
-    x, y = rows
+    """Coincidences of one view in windows of ``size`` units (one window: the whole axis).
+
+    ``laws``: which windows are copies, in a and in b; and their size where it makes them sharper.
+    """
+    (x, y), (groups, few) = rows, laws
     counts = [
         count_coincidences(match_rows(x[at : at + size], y[at : at + size], rng))
         for at in range(0, min(len(x), len(y)) - size + 1, size)
     ]
     runs = [
-        np.stack([log_evalues(c.forward) for c in counts]),
-        np.stack([log_evalues(c.backward) for c in counts]),
+        np.stack([log_evalues(c.forward, few) for c in counts]),
+        np.stack([log_evalues(c.backward, few) for c in counts]),
     ]
     worth = [mix_log_evalue(average([multiplied(r, g) for r in runs])) for g in groups]
     observed = np.concatenate([c.observed for c in counts])

@@ -22,7 +22,7 @@ from weightkin.formats import Model
 from weightkin.sketch.stand_in import smaller_of
 from weightkin.sketch.types import Sketch
 from weightkin.stats import order, signs
-from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
+from weightkin.stats.coincidences import Z_GRID, log_moments, mix_log_evalue
 from weightkin.stats.combining import LOG_STRAIGHT, Grid, average, product
 from weightkin.stats.sums import logsumexp
 
@@ -87,6 +87,12 @@ def tested_share(model: Model, shares: Mapping[str, float]) -> float:
     return min(1.0, total / max(1, sum(sizes.values())))
 
 
+def declared_share(model: Model, anatomy: Anatomy) -> float:
+    """Share of the parameters of a model on axes that a test could use."""
+    shapes = {name: info.shape for name, info in model.tensors.items()}
+    return tested_share(model, _reached(anatomy, shapes, axes_of(anatomy)))
+
+
 LEAST_TESTED = 0.5  # share of the parameters of a model
 
 
@@ -128,6 +134,8 @@ def _best_view(tested: Tested, test: ViewTest) -> Grid:
     if test.name == "order":
         return np.full(len(Z_GRID), order.log_evalue(n, n))
     window = window_of(tested.a, tested.b)
+    if window and tested.a.kind == "units":
+        return np.asarray(n * np.log(Z_GRID) - n / window * log_moments(window))
     n_windows = n / window if window else 1
     return np.asarray(n * np.log(Z_GRID) - n_windows * (Z_GRID - 1.0))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.arrays import Floats
+from weightkin.arrays import Bools, Floats, Ints
 from weightkin.evidence.windows import copied_windows, largest_window, multiplied
-from weightkin.stats.coincidences import Z_GRID, log_evalues, mix_log_evalue
+from weightkin.stats.coincidences import Z_GRID, log_evalues, log_moments, mix_log_evalue
 from weightkin.stats.combining import Grid, average
 from weightkin.stats.copies import Groups, narrowed
 from weightkin.stats.matching import Matching, usable_rows
@@ -108,19 +108,28 @@ def _first(x: Narrow) -> Narrow:
 def _cells(a: Narrow, b: Narrow) -> Grid:
     """Coincidences in windows, each of which has labels of its own unless it is a copy."""
     cell_a, cell_b = a.index // a.window, b.index // b.window
-    is_other = cell_a[:, None] != cell_b[None, :]
-    cosine = np.where(is_other, np.float32(-2.0), a.rows @ b.rows.T)
+    cosine = a.rows @ b.rows.T
+    cosine[cell_a[:, None] != cell_b[None, :]] = -2.0
     n = min(len(a.groups), len(b.groups))
-    grids = []
-    for groups in (a.groups[:n], b.groups[:n]):
-        ways = []
-        for x, y, table, cells in ((a, b, cosine, cell_a), (b, a, cosine.T, cell_b)):
-            best = table.argmax(axis=1)
-            is_hit = (y.index[best] == x.index) & (table[np.arange(len(best)), best] > -2.0)
-            hits = np.bincount(cells[is_hit], minlength=n)[:n]
-            ways.append(multiplied(np.stack([log_evalues(int(k)) for k in hits]), groups))
-        grids.append(average(ways))
+    hits = [
+        np.bincount(cells[is_hit], minlength=n)[:n]
+        for cells, is_hit in (
+            (cell_a, _own(cosine, a.index, b.index)),
+            (cell_b, _own(cosine.T, b.index, a.index)),
+        )
+    ]
+    if all(len(set(x.groups[:n])) == n for x in (a, b)):
+        return average([int(k.sum()) * np.log(Z_GRID) - n * log_moments(a.window) for k in hits])
+    runs = [np.stack([log_evalues(int(k), a.window) for k in way]) for way in hits]
+    grids = [average([multiplied(way, x.groups[:n]) for way in runs]) for x in (a, b)]
     return min(grids, key=mix_log_evalue)
+
+
+def _own(cosine: Floats, index: Ints, other: Ints) -> Bools:
+    """Which rows of a table have their best partner, in their own window, under their number."""
+    best = cosine.argmax(axis=1)
+    is_own: Bools = (other[best] == index) & (cosine[np.arange(len(best)), best] > -2.0)
+    return is_own
 
 
 def _pair(a: Narrow, b: Narrow) -> Grid:

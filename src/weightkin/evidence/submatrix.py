@@ -97,15 +97,15 @@ def view_cost(model: Model, axis: Axis, place: Place, plan: Plan, n_units: int) 
     """
     info, shape = model.tensors[place.tensor], shape_of(model, place)
     item = info.n_bytes / max(1, math.prod(info.shape))
-    ends = np.arange(min(n_units, n_held(axis, place)))[:, None]
+    n, copies = min(n_units, n_held(axis, place)), min(n_copies(place), MAX_COPIES)
     if _is_row(shape, place):
-        part = _rows(shape, place, plan, np.repeat(ends, min(n_copies(place), MAX_COPIES), axis=1))
-        n_rows = part.rows.size * min(n_copies(place), MAX_COPIES)
+        n_rows, width = n * copies, math.prod(shape[place.dim + 1 :])
+        piece = _row_length(shape, place, plan, copies)
     else:
-        at = positions(axis, place, 0, len(ends))[[0, -1]] if len(ends) else ends
-        part = _columns(shape, place, plan, at[:, :MAX_COPIES])
-        n_rows = part.rows.size
-    return math.ceil(n_rows * min(part.width * item, (part.stop - part.first) * item + PAGE))
+        ends = positions(axis, place, 0, n)[[0, -1]] if n else np.zeros((1, 1), np.int64)
+        part = _columns(shape, place, plan, ends[:, :MAX_COPIES])
+        n_rows, width, piece = part.rows.size, part.width, part.stop - part.first
+    return math.ceil(n_rows * min(width * item, piece * item + PAGE))
 
 
 def n_features(model: Model, place: Place) -> int:
@@ -125,10 +125,16 @@ def _is_row(shape: tuple[int, ...], place: Place) -> bool:
 
 
 def _rows(shape: tuple[int, ...], place: Place, plan: Plan, at: Ints) -> _Part:
-    """Rows of the units, of the first index of all dimensions before; whole kernels of each."""
+    """Rows of the units, of the first index of all dimensions before."""
+    width = math.prod(shape[place.dim + 1 :])
+    return _Part(width, np.unique(at), 0, _row_length(shape, place, plan, at.shape[1]))
+
+
+def _row_length(shape: tuple[int, ...], place: Place, plan: Plan, copies: int) -> int:
+    """How much is read of each row: whole kernels."""
     width, taps = (math.prod(shape[place.dim + i :]) for i in (1, 2))
-    most = max(1, plan.share.n_features // at.shape[1])
-    return _Part(width, np.unique(at), 0, min(width, max(taps, most // taps * taps)))
+    most = max(1, plan.share.n_features // copies)
+    return min(width, max(taps, most // taps * taps))
 
 
 def _columns(shape: tuple[int, ...], place: Place, plan: Plan, at: Ints) -> _Part:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
@@ -92,6 +93,16 @@ def decide(
         why = left_out("the verdict", "share-too-small", share=round(reach.share, 4))
         return "not-testable", "none", (why,)
     return "no-evidence", "exact", ()
+
+
+def is_unconfirmed(stages: Sequence[Stage], alpha: float) -> bool:
+    """Whether a verdict rests on axes alone of which no invariant is known: those from a graph.
+
+    Then it cannot be excluded that one model was arranged to match the other.
+    """
+    settling = [s for s in stages if passes(s, alpha) and s.name not in COPIED_BY_LOSSES]
+    own = [any(map(is_view, t.a.places)) for stage in settling for t in stage.tested]
+    return bool(own) and all(own) and all(stage.tested for stage in settling)
 
 
 def _only_aligned(axes: Sequence[AxisEvidence]) -> Iterator[Skipped]:
@@ -234,8 +245,9 @@ def _one_sided(block_a: str, block_b: str, relation: Relation) -> BlockRelation:
 
 
 def _has_embedding(stage: Stage, stack: str) -> bool:
-    """Whether the residual width of a stack was tested, not only units of the whole model."""
-    return any(t.a.kind == "residual" and t.a.stack == stack for t in stage.tested)
+    """Whether more of a stack was tested than units of the whole model."""
+    kinds = {t.a.kind for t in stage.tested if t.a.stack == stack}
+    return kinds != {"units"}
 
 
 def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:

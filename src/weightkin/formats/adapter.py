@@ -126,6 +126,7 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         source="+".join(parts),
         revision=None,  # of a part on a hub it is in the source, which can be opened again
         name=f"{base.name}+{adapter.name}",
+        metadata=contents.metadata,
         tensors={key: tensors[key] for key in sorted(tensors)},
         storage=ComputedStorage(Joined(base.storage, stored), recipes),
         problems=(*base.problems, *contents.problems, *left),

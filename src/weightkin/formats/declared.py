@@ -1,7 +1,8 @@
 """What a model says about itself: parents and licence. Claims, never evidence.
 
-Read from ``config.json``, ``adapter_config.json``, the front matter of ``README.md`` and the keys
-of a GGUF file. Nothing here fails: what is there and cannot be read is listed beside the claims.
+Read from ``config.json``, ``adapter_config.json``, the front matter of ``README.md``, the
+keys of a GGUF file and the header of a safetensors file. Nothing here fails: what is there and
+cannot be read is listed beside the claims.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from weightkin.errors import UnreadableModel, WeightkinError
 from weightkin.formats.card import CARD, MAX_BYTES, said_in
 from weightkin.formats.finder import ADAPTER_CONFIG, CONFIG
 from weightkin.formats.folder import MAX_CONFIG
+from weightkin.formats.header_claims import HeaderClaims, claims_in
 from weightkin.formats.json_text import parse_object
 from weightkin.formats.model import Model, Problem
 from weightkin.sources.hub import SCHEME
@@ -56,9 +58,11 @@ def declared(model: Model) -> Declared:
     if model.parts:
         *bases, adapter = model.parts
         base = "+".join(bases)
-        below = declared(replace(model, source=base, parts=tuple(bases if len(bases) > 1 else ())))
+        own_parts = tuple(bases) if len(bases) > 1 else ()
+        below = declared(replace(model, source=base, parts=own_parts, metadata={}))
         is_here = not adapter.startswith(SCHEME)
         own = _of_folder(folder_of(Path(adapter)), {}) if is_here else Declared()
+        own = _with_header(own, claims_in(model.metadata))
         name = base.removeprefix(SCHEME).split("@")[0]
         others = [p for p in own.parents if _last(p) != _last(name)]
         unread = (*below.unread, *own.unread)
@@ -68,8 +72,19 @@ def declared(model: Model) -> Declared:
         found = _of_texts(_Texts(lambda name, limit: _fetched(model, name, limit)), model.config)
     else:
         found = _of_folder(folder_of(Path(model.source)), model.config)
+    found = _with_header(found, claims_in(model.metadata))
     kept = _kept(found.parents, found.licence, model.source, found.unread)
     return replace(kept, relation=found.relation)
+
+
+def _with_header(found: Declared, header: HeaderClaims) -> Declared:
+    """Claims beside the weights, then those in the header of the file itself."""
+    return replace(
+        found,
+        parents=(*found.parents, *map(_clean, header.parents)),
+        licence=found.licence or header.licence,
+        unread=(*found.unread, *header.unread),
+    )
 
 
 def folder_of(path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from weightkin.errors import UnreadableModel
@@ -20,6 +20,7 @@ from weightkin.formats.finder import (
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
 from weightkin.formats.module_names import torch_name
+from weightkin.formats.pipeline import INDEX, components_in, read_components
 from weightkin.formats.ranks import ranks_of, read_ranks, refuse_pieces
 from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
@@ -57,15 +58,14 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     if ranks := ranks_of(folder, ()):
         return read_ranks(folder, ranks)
     refuse_pieces(folder.path, folder.names)
+    if components := components_in(folder):
+        return read_components(components, _read_folder, read_config)
     if hidden := files_by_content(folder):
         return _read(hidden, folder)
     if any(kind_of(name) == "adapter" for name in folder.names):
         raise unreadable(folder.path, ALONE)
-    if "model_index.json" in folder.names:
-        here = folder.path if isinstance(folder.path, Path) else None
-        parts = [name for name in folder.names if here and (here / name).is_dir()]
-        said = f" ({shown(', '.join(parts))})" if parts else ""
-        raise unreadable(folder.path, f"a pipeline of several models; name one of them{said}")
+    if INDEX in folder.names:
+        raise unreadable(folder.path, "a pipeline without a component that is read")
     found = f"no model file among {counted(len(folder.names), 'entry')}"
     raise unreadable(folder.path, f"{found}; supported are {', '.join(suffixes())}")
 

@@ -105,6 +105,7 @@ class Model:
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
     network: Callable[[], Network] | None = None  # what its file says it computes, read when asked
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of one safetensors file: claims
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 
     def __repr__(self) -> str:

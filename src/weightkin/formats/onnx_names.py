@@ -109,6 +109,12 @@ def _user(graph: Graph, value: str) -> tuple[Node | None, bool]:
     return graph.users.get(value), is_swapped
 
 
+def _module(scopes: list[str]) -> str:
+    """Path of a module from scopes, of which one in a sequence repeats the name of the sequence."""
+    nexts = [*scopes[1:], ""]
+    return ".".join(x for x, y in zip(scopes, nexts, strict=True) if not y.startswith(f"{x}."))
+
+
 def module_name(graph: Graph, initializer: str, held: Mapping[str, object]) -> tuple[str, bool]:
     """Name of a weight whose own was lost, empty if nothing says it; whether it is transposed.
 
@@ -135,7 +141,7 @@ def module_name(graph: Graph, initializer: str, held: Mapping[str, object]) -> t
         return f"{scopes[-2]}.weight", is_turned
     path = user.name.strip("/").split("/")
     if len(path) > 1:
-        return f"{'.'.join(path[:-1])}.weight", is_turned
+        return f"{_module(path[:-1])}.weight", is_turned
     for output in user.outputs:
         for other in graph.added.get(output, ()):
             if other in held and is_own_name(other) and other.endswith("bias"):

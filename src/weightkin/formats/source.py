@@ -13,6 +13,7 @@ from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
+from weightkin.formats.header_claims import claims_in
 from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
@@ -23,6 +24,7 @@ from weightkin.sources.local import folder_around, folder_at, readable
 from weightkin.text import shown, unreadable
 
 MAX_PROBLEMS = 100  # that are named one by one
+MAX_NAME = 256  # characters of a declared base in an error
 MAX_MARKS = 16  # plus signs of a name at which it may be cut
 BESIDE = (CONFIG, "tokenizer.json")  # what is read beside a file that was named alone
 
@@ -88,7 +90,10 @@ def _model(chosen: Chosen) -> Model:
         said = "".join(f" ({problem.what}: {problem.why})" for problem in contents.problems[:1])
         raise unreadable(where, f"no tensors{said}")
     if is_adapter(contents.tensors):
-        raise unreadable(where, ALONE)
+        base = next(iter(claims_in(contents.metadata).parents), "")
+        raise unreadable(
+            where, ALONE + (f"; declared base: {shown(base[:MAX_NAME])}" if base else "")
+        )
     if is_sketch(contents):
         raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
@@ -120,6 +125,7 @@ def _model(chosen: Chosen) -> Model:
         revision=chosen.revision,
         problems=_first((*contents.problems, *problems, *unpacking)),
         headers=contents.headers,
+        metadata=contents.metadata,
         beside=folder.read_beside,
         network=partial(contents.network, renamed) if contents.network else None,
     )

@@ -9,8 +9,8 @@ import numpy as np
 
 from weightkin.arrays import Doubles
 from weightkin.derivation.distances import relate
+from weightkin.derivation.merge_blocks import block_weights
 from weightkin.derivation.merge_methods import explain_merge
-from weightkin.derivation.merge_parts import layer_of
 from weightkin.derivation.merges import Merge, NamedArrays, gram_matrices
 from weightkin.lineage.candidates import CandidateEdge, support_of
 from weightkin.lineage.relatives import Relatives
@@ -130,7 +130,7 @@ def _edges(
     details: dict[str, Any] = {
         "method": merge.method,
         "gain": round(merge.gain, 4),
-        "curve": _curve(merge),
+        "curve": block_weights(merge, sketches[child]),
     }
     if merge.base is not None:
         details["base"] = sketches[members[merge.base]].name
@@ -152,17 +152,6 @@ def _edges(
             )
         )
     return drawn
-
-
-def _curve(merge: Merge) -> dict[str, list[float]]:
-    """Mean weights of each layer, in order of the parents."""
-    layers: dict[str, list[tuple[float, ...]]] = {}
-    for name, weights in merge.curve:
-        layer = layer_of(name)
-        layers.setdefault("rest" if layer is None else str(layer), []).append(weights)
-    return {
-        layer: [round(float(w), 4) for w in np.mean(rows, axis=0)] for layer, rows in layers.items()
-    }
 
 
 def _certainty(merge: Merge | None) -> float:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from weightkin.records.codes import Reason
 
+EqualBasis = Literal["digest", "all", "sample"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileBytes:
@@ -74,6 +76,27 @@ class Accounting:
         """Tested parameters among all."""
         states = (self.tested, self.compared, self.incomparable, self.unread)
         return self.tested.n / max(1, sum(state.n for state in states))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equal:
+    """Parameters of the smaller model that the other one holds unchanged.
+
+    ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
+    """
+
+    n_parameters: int  # of the smaller model, as far as it could be read
+    same_name: int
+    other_name: int  # or in another layout, but nothing that chance would make equal
+    basis: EqualBasis
+    tables: int = 0  # of these, made by a formula: equal in models that share nothing
+
+    @property
+    def share(self) -> float:
+        """Equal parameters among all; tables of a formula only where everything is equal."""
+        n = self.same_name + self.other_name
+        own = n if n >= self.n_parameters else max(0, n - self.tables)
+        return own / max(1, self.n_parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

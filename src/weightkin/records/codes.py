@@ -23,11 +23,11 @@ REASONS: Mapping[str, Names] = {
     "text-elements": (),
     # why no axis is known
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
-    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "wiring", "positions"), ("error",)),
+    **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "positions", "fused"), ("error",)),
+    **dict.fromkeys(("wiring", "grouped", "joined", "norm-groups"), ("error",)),
     **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
     # other reasons
-    "is-sketch": (),
-    "name-no-text": (),
+    **dict.fromkeys(("is-sketch", "name-no-text"), ()),
     "text": ("text",),  # a reason of 0.1.0, as it was written
     # what a sample, a sketch or a budget does not hold
     "sketch-sample": ("scheme",),
@@ -84,10 +84,8 @@ REASONS: Mapping[str, Names] = {
     "no-equal-depth": (),
     "too-few-controls": ("n", "model_class", "n_rows", "factor", "n_units", "width", "n_needed"),
     "formula-start": (),
-    # kind and maps
-    "nothing-undone": (),
-    # the two papers
-    "shapes-differ": (),
+    # kind and maps; the two papers
+    **dict.fromkeys(("nothing-undone", "shapes-differ"), ()),
     "cannot-run": ("error",),
     "no-folder": ("model",),
     "too-large-to-run": ("model", "gib", "most"),
@@ -169,6 +167,7 @@ EVIDENCE: Mapping[str, Names] = {
     "equal-after-rounding": ("dtype",),
     "noise-bits": ("parent", "child"),
     # merges
+    "averaged-positions": ("model", "tensor", "value", "at"),
     "mixture": ("child", "parents", "weights", "base", "method"),
     "mixture-leaves": ("share",),
     "tensors-copied": ("n", "n_tensors", "n_parents"),

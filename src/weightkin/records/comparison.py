@@ -7,9 +7,17 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from weightkin.notebooks import InNotebooks, InOneLine
-from weightkin.records.accounting import Accounting, Challenge, Extent, ViewAgreement
+from weightkin.records.accounting import (
+    Accounting,
+    Challenge,
+    Equal,
+    EqualBasis,
+    Extent,
+    ViewAgreement,
+)
 from weightkin.records.built import built
 from weightkin.records.codes import TestName
+from weightkin.records.components import ComponentRelation
 from weightkin.records.form import from_text, to_text
 from weightkin.records.kinds import Kind, equal_kinds
 from weightkin.records.notes import Clue, Skipped
@@ -21,7 +29,6 @@ Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
 Basis = Literal[
     "exact", "exact-unconfirmed", "calibrated", "equal", "none"
 ]  # equal: the values themselves
-EqualBasis = Literal["digest", "all", "sample"]
 Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
@@ -147,24 +154,6 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equal:
-    """Parameters of the smaller model that the other one holds unchanged.
-
-    ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
-    """
-
-    n_parameters: int  # of the smaller model, as far as it could be read
-    same_name: int
-    other_name: int  # or in another layout, but nothing that chance would make equal
-    basis: EqualBasis
-
-    @property
-    def share(self) -> float:
-        """Equal parameters among all."""
-        return (self.same_name + self.other_name) / max(1, self.n_parameters)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(InOneLine):
     """What was found about another model, which is ``a``: the facts of a comparison that are kept.
 
@@ -194,6 +183,7 @@ class Summary(InOneLine):
     margin: float | None = None
     reason: Skipped | None = None
     alpha: float = 0.0  # the level of the comparison
+    components: tuple[ComponentRelation, ...] = ()
     looked_at: Looked = ""  # by a registry
 
     @property
@@ -235,6 +225,7 @@ class Comparison(InNotebooks):
     extent: Extent | None = None
     challenge: Challenge | None = None
     token_views: ViewAgreement | None = None  # of two sketches
+    components: tuple[ComponentRelation, ...] = ()  # of diffusion models
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""
@@ -270,6 +261,7 @@ class Comparison(InNotebooks):
             margin=None if x is None else x.margin,
             reason=self.skipped[0] if self.verdict == "not-testable" and self.skipped else None,
             alpha=self.alpha,
+            components=self.components,
         )
 
     @property

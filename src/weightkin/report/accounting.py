@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from weightkin.records.accounting import Accounting, Parameters
+from weightkin.records.accounting import Accounting, Equal, Parameters
 from weightkin.records.codes import REASONS
 from weightkin.report.reasons import REASON_WORDS
 
@@ -33,6 +33,14 @@ def accounting_lines(x: Accounting | None) -> list[str]:
         return []
     said = ", ".join(f"{share} {words}{whys}" for words, share, whys in accounting_facts(x))
     return [f"  parameters of the smaller model: {said}"]
+
+
+def table_lines(x: Equal | None) -> list[str]:
+    """How much is equal that a formula makes, where that is not all there is."""
+    if x is None or not x.tables or x.same_name + x.other_name >= x.n_parameters:
+        return []
+    said = "tables that a formula makes, which unrelated models share; they do not count"
+    return [f"  of the equal values, {x.tables:,} are {said}"]
 
 
 def share_words(n: int, n_all: int) -> str:

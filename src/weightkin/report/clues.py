@@ -25,6 +25,7 @@ BASES = {
     "calibrated": "dependent by calibrated evidence",
     "equal": "dependent by equal values",
     "exact": "dependent by exact tests",
+    "exact-unconfirmed": "dependent by exact tests that no invariant confirms",
 }
 
 
@@ -112,6 +113,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "against-experts": "shape, against: {child} lacks experts of the parent",
     "noise-in": "the noise correlates with {child} only (z = {z:.1f}), so it was added there",
     "coarse-lattice": "the unchanged tensors of {child} have the {lattice} precision of {parent}",
+    "averaged-positions": "{tensor} of {model}: position {at} is stored as {value:g}, as averaging "
+    "of models leaves it: {model} was merged",
     "unused-rows": _unused_rows,
     "ask-relatives": "two models alone do not show which came first; a third, related one may",
     "equal-has-no-direction": "equal values have no direction",

@@ -8,13 +8,20 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from weightkin.anatomy.side import Side
+from weightkin.anatomy.translate import model_components_of
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.evidence.verdict import not_read
 from weightkin.formats import Model
-from weightkin.records import Skipped
+from weightkin.formats.declared import MAX_NAME, declared
+from weightkin.formats.header_claims import claims_in
+from weightkin.records import Clue, Skipped
 from weightkin.records.accounting import FileBytes, Ledger
 from weightkin.records.built import built
+from weightkin.records.components import ModelComponent
 from weightkin.records.form import from_text, to_text
+from weightkin.report.clues import evidence_line
+from weightkin.report.components import model_components
 from weightkin.report.reasons import REASON_WORDS, in_words, why
 from weightkin.report.terminal import file_size, printable
 from weightkin.text import counted
@@ -25,6 +32,7 @@ STATES = {
     "not_weights": "no weights",
     "unread": "unread",
 }
+MOST_NAMED = 5  # declared parents that are named
 MOST_UNREAD = 5  # files that are named where not all are listed
 MODEL_SCHEMA = "weightkin/model/2"
 
@@ -55,6 +63,11 @@ class ModelRecord:
     bytes_read: int
     n_bytes: int = 0  # of all tensors, as they are stored
     ledger: Ledger | None = None
+    components: tuple[ModelComponent, ...] = ()  # of a diffusion model
+    declared_parents: tuple[str, ...] = ()  # by what lies beside the weights, or their header
+    declared_merge: str = ""  # how the header says that they were merged
+    evidence: tuple[Clue, ...] = ()  # of how the model was made, in itself
+    declared_adapter: str = ""  # module that the header says an adapter was trained with
 
     def to_json(self) -> str:
         """Return the record as JSON without empty optional fields."""
@@ -87,6 +100,7 @@ def model_record(
     ModelRecord
         Tensors in the order of ``anatomy.roles``.
     """
+    header = claims_in(model.metadata)
     return ModelRecord(
         source=model.source,
         name=model.name,
@@ -108,6 +122,11 @@ def model_record(
         bytes_read=model.bytes_read,
         n_bytes=model.n_bytes,
         ledger=ledger,
+        components=tuple(model_components_of(model.tensors)),
+        declared_parents=() if model.sketched else declared(model).parents,
+        declared_merge=header.method[:MAX_NAME],
+        evidence=averaged_positions(model, model.name),
+        declared_adapter=header.adapts[:MAX_NAME],
     )
 
 
@@ -127,6 +146,8 @@ def model_lines(record: ModelRecord) -> list[str]:
         f"  tensors  {len(record.tensors)}, {n_values:,} values{size}"
         f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
         f"  blocks   {stacks}",
+        *model_components(record.components),
+        *_declared_lines(record),
         *(_ledger_lines(record.ledger) if record.ledger else ()),
         "",
     ]
@@ -139,9 +160,23 @@ def model_lines(record: ModelRecord) -> list[str]:
         lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} tensors")
     for (stack, _, words), blocks in shown.items():
         lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
+    lines += [f"  evidence {printable(evidence_line(x))}" for x in record.evidence]
     for problem in record.skipped:
         lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
+
+
+def _declared_lines(record: ModelRecord) -> list[str]:
+    """What the model says of itself, which nothing has checked."""
+    if not record.declared_parents:
+        return []
+    how = ", ".join(filter(None, (record.declared_merge, record.declared_adapter)))
+    said = ", ".join(record.declared_parents[:MOST_NAMED])
+    more = len(record.declared_parents) - MOST_NAMED
+    tail = f" and {more} more" if more > 0 else ""
+    return [
+        f"  declared {printable(said)}{tail}{f' ({printable(how)})' if how else ''}; not checked"
+    ]
 
 
 def _ledger_lines(ledger: Ledger) -> list[str]:

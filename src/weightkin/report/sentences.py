@@ -15,6 +15,7 @@ from weightkin.records.kinds import equal_kinds
 from weightkin.records.location import Location
 from weightkin.records.registry import DeclaredParent, Relative, Search
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.components import components_words
 from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
 from weightkin.text import counted, shown
@@ -53,6 +54,7 @@ def _(x: Summary) -> str:
     if x.verdict == "no-evidence":
         return f"no evidence of shared weights ({p}{blocks}{tested})"
     where = f"; in {parts_words(x.parts)}" if x.parts else ""
+    where = components_words(x.components) or where
     if x.basis == "equal":
         is_rounded = "cast" in x.kind and "part" not in x.kind
         how = "; equal after rounding" if is_rounded else _equal(x)

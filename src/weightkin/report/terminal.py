@@ -7,7 +7,8 @@ import unicodedata
 
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
-from weightkin.report.accounting import accounting_lines
+from weightkin.report.accounting import accounting_lines, table_lines
+from weightkin.report.components import component_lines
 from weightkin.report.derived import derivation_lines, token_view_lines
 from weightkin.report.reasons import why
 from weightkin.report.width import MARK
@@ -106,10 +107,12 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     lines += token_view_lines(record)
     lines += _reach(record)
     lines += accounting_lines(record.accounting)
+    lines += table_lines(record.equal)
     lines += _unusual(record)
     lines += [printable(line) for line in derivation_lines(record)]
     lines += _next_commands(record)
     is_mixed = any(part.verdict != record.verdict for part in record.parts)
+    lines += component_lines(record.components)
     for part in record.parts if is_mixed or is_full else ():
         said = PART_WORDS.get(part.verdict, part.verdict)
         lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")

@@ -7,32 +7,28 @@ everywhere stays as it is stored.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.roles import OUTSIDE, Piece, RoleKey, Shapes, role_keys, role_pieces
-from weightkin.arrays import Ints
 from weightkin.catalogue.config import heads_of
 from weightkin.formats.model import TensorInfo
-from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.gains import with_whole_gains
+from weightkin.sketch.rearrange import (
+    Pieces,
+    cut_part,
+    flattened,
+    in_order,
+    transposed,
+    with_changed,
+)
 from weightkin.sketch.scheme import N_EXPERTS
-from weightkin.sketch.types import Sketch, SketchedTensor, matrix_shape
+from weightkin.sketch.types import Sketch, SketchedTensor
 
 _STACKED = re.compile(r"(.*)\[([0-9]{1,9})\]", re.DOTALL)  # matrix of one expert
-KNOWN = (  # what a part has from the whole
-    *("key", "stored_name", "role", "stack", "block", "dtype", "packed"),
-    *("rows", "columns", "n_run", "is_cut", "is_turned"),
-)
-Pieces = Mapping[str, Mapping[RoleKey, Piece]]  # by the stored name of the tensor
 
 
 def keys_of_samples(shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, RoleKey]:
@@ -58,7 +54,11 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
     if not any(pieces) or (
         all(own is pieces[0] for own in pieces) and all(x.before is None for x in sketches)
     ):
-        return list(sketches)
+        return flattened(list(sketches))
+    sketches = [
+        in_order(x, own, [y for y, other in zip(sketches, pieces, strict=True) if other is not own])
+        for x, own in zip(sketches, pieces, strict=True)
+    ]
     layouts = {_layout(x, own): (x, own) for x, own in zip(sketches, pieces, strict=True)}
     wanted = dict(zip(layouts, _apart(list(layouts.values())), strict=True))
     cut = [_cut(x, own, wanted[_layout(x, own)]) for x, own in zip(sketches, pieces, strict=True)]
@@ -69,7 +69,7 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
         (name, name in those) for x, those in zip(cut, turned, strict=True) for name in x.tensors
     }
     both = {name for name, is_turned in ways if is_turned and (name, False) in ways}
-    return [_turned(x, those & both) for x, those in zip(cut, turned, strict=True)]
+    return flattened([_turned(x, those & both) for x, those in zip(cut, turned, strict=True)])
 
 
 def matrices_in_blocks(sketch: Sketch) -> frozenset[tuple[str, tuple[int, ...]]]:
@@ -144,7 +144,7 @@ def _cut(sketch: Sketch, pieces: Pieces, wanted: Set[str]) -> Sketch:
     tensors: dict[str, SketchedTensor] = {}
     for name, tensor in sketch.tensors.items():
         found = pieces.get(tensor.stored_name, {}) if name in wanted else {}
-        parts = [] if tensor.key in found else [_part(tensor, k, x) for k, x in found.items()]
+        parts = [] if tensor.key in found else [cut_part(tensor, k, x) for k, x in found.items()]
         kept = [part for part in parts if part is not None]
         is_whole = not kept or len(kept) < len(parts)
         tensors |= {x.name: x for x in ([tensor] if is_whole else kept)}
@@ -153,53 +153,12 @@ def _cut(sketch: Sketch, pieces: Pieces, wanted: Set[str]) -> Sketch:
     return replace(sketch, tensors=tensors, before=sketch.as_stored)
 
 
-def _part(tensor: SketchedTensor, key: RoleKey, piece: Piece) -> SketchedTensor | None:
-    """What a sample holds of one part of its tensor; None where it does not tell parts apart."""
-    stored, shape, rows, n_run = tensor.stored, tensor.shape, tensor.rows, tensor.n_run
-    columns = tensor.columns
-    if piece.index is not None and tensor.stored_name == piece.tensor:  # one of stacked experts
-        if stored.size != math.prod(shape):
-            return None
-        shape = shape[1:]
-        n_run, n_columns = matrix_shape(shape)
-        stored = stored[piece.index].reshape(n_run, n_columns)
-        rows, columns = np.arange(n_run), np.arange(n_columns)
-    if piece.dim and len(shape) != 2:
-        return None
-    size = sum(stop - start for start, stop in piece.spans)
-    at, new = _inside(columns if piece.dim else rows, piece.spans)
-    if piece.dim:
-        stored, columns = stored[:, at], new
-    else:
-        stored, rows, n_run = stored[at], new, int((at < n_run).sum())
-    return _made(
-        tensor,
-        stored,
-        key=key,
-        role=piece.role,
-        shape=tuple(size if d == piece.dim else n for d, n in enumerate(shape)),
-        rows=rows,
-        columns=columns,
-        n_run=n_run,
-        is_cut=True,
-    )
-
-
 def _shape(tensor: SketchedTensor, piece: Piece) -> tuple[int, ...]:
     """Shape of one part, rows as they stand in a matrix that is stored (out, in)."""
     is_stacked = piece.index is not None and tensor.stored_name == piece.tensor
     shape = list(tensor.shape[is_stacked:])
     shape[piece.dim] = sum(stop - start for start, stop in piece.spans)
     return tuple(shape[::-1] if piece.is_turned else shape)
-
-
-def _inside(index: Ints, spans: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:
-    """Positions of the indices that lie in a part, and their numbers there."""
-    begins, ends = np.array(spans, dtype=np.int64).T
-    span = np.searchsorted(begins, index, side="right") - 1
-    at = np.flatnonzero((span >= 0) & (index < ends[span]))
-    before = np.concatenate([[0], np.cumsum(ends - begins)])
-    return at, index[at] - begins[span[at]] + before[span[at]]
 
 
 def _stored_turned(sketch: Sketch, pieces: Pieces) -> set[str]:
@@ -215,33 +174,7 @@ def _stored_turned(sketch: Sketch, pieces: Pieces) -> set[str]:
 
 
 def _turned(sketch: Sketch, names: Set[str]) -> Sketch:
-    if not names:
-        return sketch
-    tensors = {n: _transposed(t) if n in names else t for n, t in sketch.tensors.items()}
-    return replace(sketch, tensors=tensors, before=sketch.as_stored)
-
-
-def _transposed(tensor: SketchedTensor) -> SketchedTensor:
-    """The sample of a matrix with rows as columns: its runs alone, of which both are."""
-    order = np.argsort(tensor.rows[: tensor.n_run], kind="stable")
-    return _made(
-        tensor,
-        np.ascontiguousarray(tensor.stored[order].T),
-        shape=tensor.shape[::-1],
-        rows=tensor.columns,
-        columns=tensor.rows[order],
-        n_run=len(tensor.columns),
-        is_turned=True,
-    )
-
-
-def _made(tensor: SketchedTensor, stored: npt.NDArray[Any], **changed: Any) -> SketchedTensor:
-    """A tensor with another sample of the same numbers, and what follows from it."""
-    known = {name: getattr(tensor, name) for name in KNOWN} | changed
-    none = tensor.rows[:0]
-    tail = {"tail_rows": none, "tail_columns": none}
-    starts = {"row_starts": (0,), "column_starts": (0,)}
-    return sketched_tensor(stored, empty(tensor.dtype), **known | tail | starts)
+    return with_changed(sketch, dict.fromkeys(names, transposed))
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from weightkin.anatomy.positions import is_view, without_own_views
+from weightkin.anatomy.positions import BESIDE, is_view, without_own_views
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Ints
 from weightkin.formats.model import Problem
@@ -36,7 +36,7 @@ def cut_anatomy(anatomy: Anatomy, held: Sequence[SketchedTensor]) -> Anatomy:
         if axis.kind == "heads":
             continue
         places = tuple(p for place in axis.places if (p := _cut(axis, place, tensors)))
-        if places:
+        if any(not place.role.startswith(BESIDE) for place in places):
             axes.append(replace(axis, places=places))
         else:
             lost += 1
@@ -83,7 +83,7 @@ def _cut(axis: Axis, place: Place, tensors: Mapping[str, SketchedTensor]) -> Pla
     tensor = tensors.get(name)
     if tensor is None:
         return None
-    if axis.kind == "units" and is_view(place):
+    if axis.kind == "units" and (is_view(place) or place.role.startswith(BESIDE)):
         return _cut_view(axis, place, tensor)
     if place.role not in KEPT_ROLES[axis.kind] or place.repeat != 1:
         return None
@@ -99,7 +99,10 @@ def _cut(axis: Axis, place: Place, tensors: Mapping[str, SketchedTensor]) -> Pla
 
 
 def _cut_view(axis: Axis, place: Place, tensor: SketchedTensor) -> Place | None:
-    """The first entries of the first units of a view, as they stand in a matrix; None under two."""
+    """The first entries of the first units of a place, as they stand in a matrix.
+
+    None under two units, and for vectors.
+    """
     if len(tensor.shape) < 2 or place.dim >= len(tensor.shape):
         return None
     dim, first = flat_start(tensor.shape, place)

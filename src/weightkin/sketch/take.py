@@ -15,6 +15,7 @@ from weightkin.anatomy import Anatomy, read_anatomy
 from weightkin.anatomy.naming import split_names
 from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.roles import RoleKey, role_pieces
+from weightkin.anatomy.translate import components_of
 from weightkin.arrays import Ints
 from weightkin.catalogue.config import PARTS, heads_of
 from weightkin.errors import UsageError
@@ -169,14 +170,22 @@ def _homes(model: Model, anatomy: Anatomy) -> dict[str, tuple[str, int]]:
         for place in axis.places
     }
     homes = dict(known)
-    for stack in split_names(model.tensors.values())[0]:
-        inside = [[info.name for info in block.tensors.values()] for block in stack.blocks]
-        name = next((known[n][0] for names in inside for n in names if n in known), None)
-        for rank, names in enumerate(inside):
+    for stack in _stacks(model):
+        name = next((known[n][0] for names in stack for n in names if n in known), None)
+        for rank, names in enumerate(stack):
             home = next((known[n] for n in names if n in known), (name, rank) if name else None)
             if home is not None:
                 homes.update((n, home) for n in names if n not in known)
     return homes
+
+
+def _stacks(model: Model) -> Iterator[list[list[str]]]:
+    """Stored names of the tensors in each block of each stack."""
+    for component in components_of(model.tensors):
+        homes = component.homes
+        for stack in split_names(component.tensors.values())[0]:
+            blocks = [block.tensors.values() for block in stack.blocks]
+            yield [list(dict.fromkeys(homes[x.name].tensor for x in those)) for those in blocks]
 
 
 @dataclass(frozen=True, slots=True)

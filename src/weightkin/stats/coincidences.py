@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Matching
 from weightkin.stats.sums import logsumexp
@@ -74,13 +76,33 @@ def count_coincidences(matching: Matching) -> Coincidences:
     )
 
 
-def log_evalues(k: int) -> npt.NDArray[np.float64]:
+def log_evalues(k: int, size: int = 0) -> npt.NDArray[np.float64]:
     """Log e-values ``z^k e^{-(z-1)}`` of a count of coincidences, one for each z of ``Z_GRID``.
 
     Each has expectation at most one under the null of `coincidences_log10_sf`, because
     E[z^K] = sum_k E[C(K, k)] (z-1)^k <= e^{z-1}. The grid and its weights are fixed beforehand.
+
+    Parameters
+    ----------
+    k : int
+        Observed number of coincidences.
+    size : int
+        Number of units where these are few: the sum then ends with its term ``size``; 0 where it
+        is not cut.
+
+    Returns
+    -------
+    ndarray
+        ``(n_z,)``.
     """
-    return np.asarray(k * np.log(Z_GRID) - (Z_GRID - 1.0))
+    return np.asarray(k * np.log(Z_GRID) - (log_moments(size) if size else Z_GRID - 1.0))
+
+
+@lru_cache(maxsize=64)
+def log_moments(size: int) -> npt.NDArray[np.float64]:
+    """Log of the largest E[z^K] of ``size`` units, for each z of ``Z_GRID``."""
+    j = np.arange(size + 1)
+    return np.asarray(np.log(((Z_GRID[:, None] - 1.0) ** j / np.exp(gammaln(j + 1))).sum(axis=1)))
 
 
 def mix_log_evalue(log_evalues_on_grid: npt.NDArray[np.float64]) -> float:

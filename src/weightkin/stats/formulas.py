@@ -67,11 +67,12 @@ class Readings:
 
     def is_copy(self, other: Readings) -> bool:
         """Whether most rows of another view peak where those of a view added before do."""
-        return any(
-            len(x) == len(y) and np.count_nonzero(x == y) > COPY_SHARE * len(x)
-            for x in self.peaks
-            for y in other.peaks
-        )
+        for x in self.peaks:
+            others = [y for y in other.peaks if len(y) == len(x)]
+            equal = np.count_nonzero(np.array(others) == x, axis=1) if others else np.zeros(0)
+            if (equal > COPY_SHARE * len(x)).any():
+                return True
+        return False
 
     def without_smoothness(self) -> Readings:
         """Hits alone: where units of one cell may be alike for another reason than their index."""

@@ -18,6 +18,7 @@ from weightkin.anatomy.types import Axis, Place
 
 MAX_VIEWS = 4
 MIN_FEATURES = 4  # of a view, where another has more
+MIN_STREAM = 8  # matrices along which a label runs that belongs to no one block
 VIEW, BESIDE = "w:", "b:"  # how roles of places begin: a view, or what only belongs to a unit
 
 Atoms = frozenset[Hashable]
@@ -74,11 +75,20 @@ def label_axes(labels: Sequence[UnitLabel], carriers: Carriers, shapes: Shapes) 
     Returns
     -------
     list of Axis
-        Of kind ``units``; places in the order given, roles of views begin with ``w:``.
+        Of kind ``units``; places in the order given, roles of views begin with ``w:``. Labels that
+        run through many matrices are those of a stream: their block is -1.
     """
     views = [list(_views(label, carriers, shapes)) for label in labels]
     chosen = _in_order(labels, views)
-    return [_axis(labels[i], chosen[i]) for i in sorted(chosen)]
+    return [_axis(_in_stream(labels[i], shapes), chosen[i]) for i in sorted(chosen)]
+
+
+def _in_stream(label: UnitLabel, shapes: Shapes) -> UnitLabel:
+    """The label outside of all blocks, if that is where it belongs: teachers are copied there."""
+    matrices = {place.tensor for place in label.places if len(shapes[place.tensor]) > 1}
+    if len(matrices) < MIN_STREAM:
+        return label
+    return replace(label, block=-1, name=f"{label.name}.{label.block}")
 
 
 def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_View]:

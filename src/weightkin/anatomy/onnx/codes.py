@@ -17,12 +17,19 @@ def _sure(b: Builder, value: str, scale: str) -> str:
     return value
 
 
+def _carried(b: Builder, value: str) -> str:
+    """Return a summand of whole numbers, one for each row of the weights, which moves with them."""
+    return b.table(b.shape(value), (True,) * len(b.shape(value))) if value in b.known else value
+
+
 def convolve(b: Builder, call: Call) -> Sequence[str]:
     """A convolution of codes to codes."""
     x, w, scale, bias = (call.input(i) for i in (0, 3, 4, 8))
     if call.number("channels_last"):
         raise UnknownValue("channels last")
-    inner = Call("Conv", (x, _sure(b, w, scale), bias), call.attributes, 1, call.version)
+    inner = Call(
+        "Conv", (x, _sure(b, w, scale), _carried(b, bias)), call.attributes, 1, call.version
+    )
     return products.convolve(b, inner)
 
 
@@ -51,7 +58,7 @@ def to_floats(b: Builder, call: Call) -> Sequence[str]:
 
 def gemm(b: Builder, call: Call) -> Sequence[str]:
     """A product of two matrices of codes, and a summand."""
-    inputs = (call.input(0), _sure(b, call.input(3), call.input(4)), call.input(6))
+    inputs = (call.input(0), _sure(b, call.input(3), call.input(4)), _carried(b, call.input(6)))
     return products.gemm(b, Call("Gemm", inputs, call.attributes, 1, call.version))
 
 

@@ -18,9 +18,13 @@ MAX_DIM = 1 << 22  # of a dimension that is looked at; a longer one is fixed
 
 def fix_unread(b: Builder, outputs: Iterable[str]) -> None:
     """Add nodes that fix what no cut of a value reaches, where nothing else reads it."""
+    read = set(outputs)
     cuts: dict[str, list[Node]] = {}
     whole = set(outputs)
-    for node in b.nodes:
+    for node in reversed(b.nodes):
+        if node.outputs and not read.intersection(node.outputs):
+            continue
+        read.update(node.inputs)
         if node.op == "slice":
             cuts.setdefault(node.inputs[0], []).append(node)
         else:

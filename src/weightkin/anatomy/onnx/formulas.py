@@ -13,14 +13,17 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtr
 
 from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.graph.labels import Dim, Labels
 from weightkin.anatomy.graph.units import size_of
 from weightkin.formats.model import Model
+from weightkin.stats.sinusoids import is_sinusoidal
 
-Z_FORMULA = 5.0  # two-sided 6e-7 a look
-MIN_INDICES = 4
+P_FORMULA = 5e-5  # of a look: overlooking a formula would be worse than losing an axis
+MIN_INDICES = 5  # fewer are in order by chance
+MIN_TREND = 8
 MOST_ELEMENTS = 1 << 22  # of a weight that is looked at
 PASSED = ("reshape", "transpose", "slice", "expand", "fix")
 
@@ -83,6 +86,8 @@ def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
     values = model.rows(name).astype(np.float64)
     if not np.isfinite(values).all():
         return ()
+    if values.ndim == 2 and is_sinusoidal(values.astype(np.float32)):
+        return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
         for d, dim in enumerate(labels.dims[name])
@@ -120,8 +125,8 @@ def follows_index(rows: Doubles) -> bool:
         return False
     if width == 1:
         steps = np.diff(rows[:, 0])
-        return bool((steps > 0).all() or (steps < 0).all()) or _z(rows[:, 0]) > Z_FORMULA
-    return any(_z(x) > Z_FORMULA for x in _features(rows))
+        return bool((steps > 0).all() or (steps < 0).all()) or _is_trend(rows[:, 0])
+    return any(_is_trend(x) for x in _features(rows))
 
 
 def _features(rows: Doubles) -> Iterable[Doubles]:
@@ -139,12 +144,15 @@ def _features(rows: Doubles) -> Iterable[Doubles]:
     yield spectrum @ np.arange(spectrum.shape[1], dtype=np.float64) / power  # how fast it changes
 
 
-def _z(values: Doubles) -> float:
-    """How far the ranks of numbers follow their index, in standard errors."""
+def _is_trend(values: Doubles) -> bool:
+    """Whether the ranks of numbers follow their index further than chance would let them."""
     n = len(values)
     spread = values.max() - values.min()
-    if n < 2 or spread <= 1e-6 * np.abs(values).max(initial=0.0):
-        return 0.0
+    if n < MIN_TREND or spread <= 1e-6 * np.abs(values).max(initial=0.0):
+        return False
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
-    correlation = np.corrcoef(ranks, np.arange(n))[0, 1]
-    return float(abs(correlation)) * math.sqrt(n - 1)
+    correlation = abs(float(np.corrcoef(ranks, np.arange(n))[0, 1]))
+    if correlation > 1 - 1e-9:
+        return True
+    t = correlation * math.sqrt((n - 2) / (1 - correlation**2))
+    return float(stdtr(n - 2, -t)) < P_FORMULA

@@ -18,6 +18,12 @@ MAX_SECONDS = 4.0  # for sizes that fit better than the first ones
 
 def graph_of(model: Model) -> Graph | None:
     """The graph of a model whose file carries one; None where it has none that can be read."""
+    reading = best_reading(model)
+    return reading.graph() if reading else None
+
+
+def best_reading(model: Model) -> Reading | None:
+    """The reading of a network in which the fewest nodes are not understood; None without one."""
     if model.network is None:
         return None
     try:
@@ -31,7 +37,7 @@ def graph_of(model: Model) -> Graph | None:
         sides = [_best(network, tensors, side, start) for side in (0, 1)]
         if all(sides) and sum(len(x.failures) for x in sides if x) < len(best.failures):
             best = _joined([x for x in sides if x])
-    return best.graph() if best else None
+    return best
 
 
 def _best(
@@ -41,7 +47,9 @@ def _best(
     best: Reading | None = None
     for choice in CHOICES:
         reading = Reading(network, Builder(tensors), choice, side)
-        if reading.run() and (best is None or len(reading.failures) < len(best.failures)):
+        if not reading.run():
+            return None
+        if best is None or len(reading.failures) < len(best.failures):
             best = reading
         if best and (not best.failures or time.monotonic() - start > MAX_SECONDS):
             break

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 
 import numpy as np
@@ -21,12 +20,12 @@ from weightkin.anatomy.onnx.dead import fix_unread
 from weightkin.anatomy.onnx.known import computed
 from weightkin.anatomy.onnx.sizes import Choice, number_of, shapes_of
 from weightkin.anatomy.onnx.states import states_of
+from weightkin.anatomy.onnx.tensors import Tensors
 from weightkin.formats.onnx_graph import MAX_DEPTH, Stored
 from weightkin.formats.onnx_network import Body, Network, Step
 
-FLOATS = ("F16", "BF16", "F32", "F64")
 MAX_NODES = 1 << 17  # of a graph
-MAX_STEPS = 1 << 17  # nodes and tensors, those of functions once for each call
+MAX_STEPS = 1 << 16  # nodes and tensors, those of functions once for each call
 MAX_SECONDS = 4.0  # for sizes that fit better than the first ones
 OPERATIONS: Mapping[str, Operation] = {
     **plain.OPERATIONS,
@@ -57,11 +56,12 @@ class Reading:
     def __init__(
         self, network: Network, builder: Builder, choice: Choice, side: int | None = None
     ) -> None:
-        self.network, self.tensors, self.b = network, builder.tensors, builder
+        self.network, self.b, self.tensors = network, builder, Tensors(network, builder)
         self.choice, self.side, self.has_sides = choice, side, False
         self.shapes, self.chosen = shapes_of(_inputs(network.main), network.integers, choice)
-        self.stored: dict[int, str] = {}  # values of tensors, by where they begin
+        self.environment: Environment = {}  # values of the file by name
         self.n_steps = 0
+        self.uses: Counter[str] = Counter()  # how many nodes read a name
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.failures: list[tuple[str, str]] = []  # operations that were not understood, and why
@@ -75,6 +75,7 @@ class Reading:
                 environment[name] = value = self.b.name()
                 self.b.shapes[value] = shape
                 self.inputs.append(value)
+        self.environment = environment
         try:
             self.follow(self.network.main, environment, 0)
         except TooLarge:
@@ -82,6 +83,10 @@ class Reading:
         found = (self.value(name, environment) for name in self.network.main.outputs)
         self.outputs += [x for x in found if x in self.b.shapes]
         return True
+
+    def shape_of(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape of a value of the file, None where it is not known."""
+        return self.b.shapes.get(self.value(name, self.environment))
 
     def graph(self) -> Graph:
         """What was found."""
@@ -105,6 +110,7 @@ class Reading:
         if self.n_steps > MAX_STEPS:
             raise TooLarge
         environment.update(body.tensors)
+        self.uses.update(x for step in body.steps for x in step.inputs)
         declared = {**body.declared, **body.outputs}
         for step in body.steps:
             self.step(step, environment, declared, depth)
@@ -116,40 +122,9 @@ class Reading:
         if not name:
             return ""
         found = environment.get(name, UNTOLD)
-        return found if isinstance(found, str) else self.tensor(found)
-
-    def tensor(self, stored: Stored) -> str:
-        """Return the value of a stored tensor."""
-        if stored.at < 0 or stored.at not in self.stored:
-            value = self.new_tensor(stored)
-            if stored.at < 0:
-                return value
-            self.stored[stored.at] = value
-        return self.stored[stored.at]
-
-    def new_tensor(self, stored: Stored) -> str:
-        """A weight in the layout in which it is stored, or a constant."""
-        b, shown = self.b, self.network.shown.get(stored.at)
-        info = self.tensors.get(shown.name) if shown else None
-        if info is None or info.dtype not in FLOATS or math.prod(info.shape) <= 1:
-            if shown and not shown.name:  # scales move with the layer that they belong to
-                return b.table(stored.sizes, (True,) * len(stored.sizes))
-            values = self.network.values(stored)
-            if values is None:
-                return b.table(stored.sizes, (False,) * len(stored.sizes))
-            return b.constant(values)
-        name, rank = info.name, len(info.shape)
-        b.weights.add(name)
-        b.shapes[name] = info.shape
-        order = (*range(rank - 2), rank - 1, rank - 2)
-        value = b.transpose(name, order) if shown and shown.is_turned else name
-        if b.shape(value) != stored.sizes:
-            return b.opaque([value], stored.sizes)[0]
-        if shown and shown.is_unpacked:
-            b.unpacked.add(value)
-        else:
-            b.read[value] = lambda: self.network.values(stored)
-        return value
+        if isinstance(found, str):
+            return found
+        return self.tensors.value(found, is_shared=self.uses[name] > 1)
 
     def step(
         self,
@@ -160,6 +135,9 @@ class Reading:
     ) -> None:
         """One node: what is known is computed, what is understood translated."""
         inputs = tuple(self.value(name, environment) for name in step.inputs)
+        if step.op == "ConstantOfShape":  # what is filled in stands in an attribute
+            held = (x for x in step.attributes.values() if isinstance(x, Stored))
+            inputs += tuple(self.tensors.value(x) for x in held)
         version = self.network.versions.get(step.domain, 1)
         call = Call(step.op, inputs, step.attributes, len(step.outputs), version)
         why = ""
@@ -200,7 +178,7 @@ class Reading:
         """Contents that a node holds itself."""
         for name, found in step.attributes.items():
             if isinstance(found, Stored):
-                return self.tensor(found)
+                return self.tensors.value(found)
             if name.startswith("value_") and isinstance(found, (int, float, tuple)):
                 kind = np.float32 if "float" in name else np.int64
                 return self.b.constant(np.array(found, dtype=kind))
@@ -271,8 +249,10 @@ class Reading:
                 inputs += self.outside(body, environment, 0)
         outputs = []
         shapes = []
-        for name in step.outputs:
+        for i, name in enumerate(step.outputs):
             sizes = declared.get(name)
+            if sizes is None and step.op == "Loop":  # what it carries keeps its shape
+                sizes = self.b.shapes.get(call.input(i + 2))
             shape = tuple(number_of(x, self.chosen) for x in sizes or ())
             is_told = sizes is not None and all(n > 0 for n in shape)
             outputs.append(is_told)

@@ -21,8 +21,9 @@ def guarded(
 ) -> Instance:
     """Fix every label that a tensor which no pattern knows may carry.
 
-    Such a tensor touches labels of its block, and those that cross blocks, whose sizes are its own.
-    One that only reads a label, outside of all blocks, is a head and does no harm.
+    Such a tensor touches labels of its block, and those that cross blocks, whose sizes are its own;
+    and, whatever its sizes, those of the module inside of its block that it stands in. One that
+    only reads a label, outside of all blocks, is a head and does no harm.
 
     Parameters
     ----------
@@ -48,6 +49,7 @@ def guarded(
     if not odd:
         return instance
     places = _prefixes(entry, instance, known)
+    modules = _modules(instance, places)
     stuck = set()
     for info in odd:
         reads = _is_head(info)
@@ -55,6 +57,8 @@ def guarded(
             prefix = places.get(atom, "")
             if not info.name.startswith(prefix):
                 continue
+            if info.name.startswith(modules.get(atom, ())):
+                stuck.add(atom)
             touched = [i for i, n in enumerate(info.shape) if _may_carry(n, size)]
             if touched and not (reads and not prefix and touched == [1]):
                 stuck.add(atom)
@@ -63,6 +67,17 @@ def guarded(
         for number, atom in instance.labels.atoms.items()
     }
     return replace(instance, labels=Labels(atoms, instance.labels.dims))
+
+
+def _modules(instance: Instance, prefixes: Mapping[int, str]) -> dict[int, tuple[str, ...]]:
+    """The modules inside of its block that hold the matrices of each label."""
+    found: dict[int, set[str]] = {}
+    for tensor, dims in instance.labels.dims.items():
+        module = f"{tensor.rpartition('.')[0].rpartition('.')[0]}."
+        for atom in {x for dim in dims for x in _atoms(dim)}:
+            if prefixes.get(atom) and len(module) > len(prefixes[atom]):
+                found.setdefault(atom, set()).add(module)
+    return {atom: tuple(sorted(own)) for atom, own in found.items()}
 
 
 def _is_ignored(entry: TracedEntry, name: str) -> bool:

@@ -17,6 +17,7 @@ from weightkin.anatomy.traced.matching import Known, bare, matched
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
+from weightkin.catalogue import entries
 from weightkin.catalogue.store import Store, end_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
@@ -27,6 +28,7 @@ MIN_SHARE = 0.8  # of the hits of the best entry
 MAX_PARTS = 64  # of a config
 NAMES = ("model_type", "_class_name")  # keys of a config that say what it is about
 MARGIN = 1.1  # by how much more of a model a traced class must reach
+ENOUGH = 0.5  # of a model: an entry that reaches so much is kept, so that kin are read alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,15 @@ def better_anatomy(
     Returns
     -------
     Anatomy
-        ``found`` itself, unless a traced class reaches over a tenth more of the parameters.
+        ``found`` itself, unless a traced class reaches over a tenth more of the parameters; and
+        where an entry of the catalogue reaches half of them (a model and its child with one more
+        tensor must not be read in two ways).
     """
     shapes = {name: info.shape for name, info in tensors.items()}
     own = reach(found.axes, shapes)
     store = shipped_store()
-    if store is None or own * MARGIN >= 1.0:
+    is_known = bool(set(found.family.split("+")) & entries().keys())
+    if store is None or own >= (ENOUGH if is_known else 1 / MARGIN):
         return found
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= own * MARGIN:

@@ -23,6 +23,7 @@ from weightkin.records import Effect
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import equal_kinds
 from weightkin.report.accounting import accounting_facts
+from weightkin.report.components import STATE_WORDS, component_name
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.findings import advice
@@ -57,6 +58,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "unbroken": _unbroken,
         "accounting": accounting_facts,
         "number": format,
+        "component": component_name,
+        "component_state": lambda x: STATE_WORDS[x.state],
         "counted": counted,
         "size": file_size,
         "when": _when,

@@ -1,0 +1,62 @@
+"""Components of diffusion models in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weightkin.records.components import ComponentRelation, ModelComponent
+from weightkin.text import shown
+
+STATES = ("changed", "rounded", "equal", "unrelated")
+STATE_WORDS = {
+    "equal": "equal",
+    "rounded": "equal after rounding",
+    "changed": "fine-tuned",
+    "unrelated": "not shared",
+    "alone": "only in one model",
+}
+COMPONENT_WORDS = {"unet": "U-Net", "vae": "VAE"}
+LIBRARY_WORDS = "names of another publisher, read as those of {}"
+
+
+def components_words(components: Sequence[ComponentRelation]) -> str:
+    """Which components are shared, for a headline; nothing where there is nothing to tell apart."""
+    states: dict[str, list[str]] = {}
+    for x in components:
+        if x.state != "alone":
+            states.setdefault(x.state, []).append(component_name(x))
+    if len(components) < 2 or not states:
+        return ""
+    said = [
+        f"{', '.join(states[state])} {STATE_WORDS[state]}" for state in STATES if state in states
+    ]
+    return f"; {'; '.join(said)}"
+
+
+def component_name(x: ComponentRelation) -> str:
+    """A component as people call it; with the name in the other model where that is another."""
+    names = [COMPONENT_WORDS.get(n, n.replace("_", " ")) for n in (x.a, x.b) if n]
+    both = list(dict.fromkeys(shown(name) for name in names))
+    return " / ".join(both) or "model"
+
+
+def component_lines(components: Sequence[ComponentRelation]) -> list[str]:
+    """One line for each component of a pair of models."""
+    lines = []
+    for x in components:
+        far = f" (median relative distance {x.distance:.3g})" if x.state == "changed" else ""
+        where = (
+            f" of {'a' if x.a else 'b'}" if x.state == "alone" and bool(x.a) != bool(x.b) else ""
+        )
+        lines.append(f"  component {component_name(x)}{where}: {STATE_WORDS[x.state]}{far}")
+    return lines
+
+
+def model_components(components: Sequence[ModelComponent]) -> list[str]:
+    """One line for each component of a model."""
+    return [
+        f"  {'part':<8} {shown(COMPONENT_WORDS.get(x.name, x.name.replace('_', ' ')))}:"
+        f" {x.n_tensors} tensors, {x.n_parameters:,} values, stored as {shown(x.stored_as)}*"
+        + (f" ({LIBRARY_WORDS.format(x.names_of)})" if x.names_of else "")
+        for x in components
+    ]
