@@ -15,7 +15,9 @@ ONE: Dim = ((),)
 
 @dataclass(frozen=True)
 class Traced:
-    """One tiny instance of a class: its labels, the shapes of its state dict, and its config.
+    """One tiny instance of a class: its labels, the shapes of its tensors, and its config.
+
+    Names are those of its file; ``modules`` has those of the state dict where they are others.
 
     ``groups`` are the numbers of groups of all its group norms; ``unused`` are tensors that no
     output depends on, and integers.
@@ -26,6 +28,7 @@ class Traced:
     config: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
     unused: tuple[str, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 class Trees:

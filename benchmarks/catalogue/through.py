@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.moves import Move, axis_moves
 from benchmarks.catalogue.problems import partners_of
-from benchmarks.catalogue.prove import EFFECT, Bench, prove
+from benchmarks.catalogue.prove import EFFECT, prove
 from benchmarks.catalogue.shapes import Traced, Trees
 from weightkin.anatomy.graph.labels import Dim, Factor, Labels
 from weightkin.anatomy.traced.axes import named_labels, reach, traced_axes
@@ -59,7 +60,10 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
     whole = [
         replace(axis, places=labels[name].places) for name, axis in axes.items() if name in labels
     ]
-    moves = axis_moves(whole, shapes, np.random.default_rng(1))
+    moves = {
+        name: {traced.modules.get(tensor, tensor): order for tensor, order in move.items()}
+        for name, move in axis_moves(whole, shapes, np.random.default_rng(1)).items()
+    }
     broken = sorted(axes.keys() - moves.keys())
     if moves and bench.deviation(list(moves.values())) > bench.limit:
         proofs = prove(bench, moves)
