@@ -113,7 +113,8 @@ def _by_graph(model: Model, found: Anatomy) -> Anatomy:
     Heads that the graph shows may be what names were waiting for, or that its numbers are none.
     """
     n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
-    if reach(model, found.axes) >= NEARLY * n_parameters:
+    waits = any(problem.code == "heads" for problem in found.skipped)
+    if reach(model, found.axes) >= NEARLY * n_parameters and not waits:
         return found
     axes = axes_by_graph(model)
     heads = heads_among(axes, dict(found.roles))
@@ -122,7 +123,7 @@ def _by_graph(model: Model, found: Anatomy) -> Anatomy:
     weights = {name: x for name, x in model.tensors.items() if name not in rest}
     again = _by_names(weights, {**model.config, **heads})
     again = replace(again, roles=(*again.roles, *((name, "other") for name in rest)))
-    found = max(found, again, key=lambda x: reach(model, x.axes))
+    found = max(found, again, key=lambda x: (reach(model, x.axes), len(x.axes)))
     if reach(model, found.axes) >= NEARLY * reach(model, axes):
         return found
     blocks = {(axis.stack, axis.block) for axis in axes}

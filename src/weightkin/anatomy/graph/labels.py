@@ -18,14 +18,14 @@ from weightkin.anatomy.graph import dims as terms
 from weightkin.anatomy.graph.call import Call, Dims, Mismatch
 from weightkin.anatomy.graph.dims import Product, Sum, Term, fix, fresh, resolved
 from weightkin.anatomy.graph.ir import Graph, Node
-from weightkin.anatomy.graph.rules import RULES, opaque
+from weightkin.anatomy.graph.rules import RULES, n_parts, opaque
 
 Factor: TypeAlias = "int | Dim"
 Part: TypeAlias = tuple[Factor, ...]
 Dim: TypeAlias = tuple[Part, ...]
 
 MAX_NODES = 1 << 17
-MAX_PARTS = 1 << 22  # of the dimensions of all values together
+MAX_PARTS = 1 << 20  # of the dimensions of all values together
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class _Values:
         except (Mismatch, KeyError, IndexError, TypeError, ValueError) as error:
             found, why = opaque(call), f"{node.op}: {error}"
         self.dims.update(zip(node.outputs, found, strict=True))
-        self.n_parts += sum(1 for row in found for term in row for _ in terms.atoms(term))
+        self.n_parts += sum(n_parts(term) for row in found for term in row)
         if self.n_parts > MAX_PARTS:
             raise ValueError("its dimensions have too many parts")
         along = tuple(int(d) for d in node.facts.get("along", ()))

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from weightkin.anatomy.graph.call import Call, Dims, Mismatch, place, sizes, united
 from weightkin.anatomy.graph.dims import (
     ONE,
+    Product,
+    Sum,
     Term,
-    atoms,
     cut,
     divide,
     fix,
@@ -26,7 +27,7 @@ from weightkin.anatomy.graph.dims import (
     unify,
 )
 
-MAX_PARTS = 4096  # of a concatenation; beyond, nothing of it may move
+MAX_PARTS = 1 << 11  # of a concatenation; beyond, nothing of it may move
 MAX_GROUPS = 4096  # of a norm
 
 
@@ -160,8 +161,16 @@ def concat(call: Call) -> list[Dims]:
     return [out]
 
 
+def n_parts(term: Term) -> int:
+    """How many atoms a dimension is made of, those of size one too."""
+    match resolved(term):
+        case Sum(parts=inner) | Product(factors=inner):
+            return max(1, sum(map(n_parts, inner)))
+    return 1
+
+
 def _joined(terms: Sequence[Term]) -> Term:
-    if sum(sum(1 for _ in atoms(term)) for term in terms) <= MAX_PARTS:
+    if sum(n_parts(term) for term in terms) <= MAX_PARTS:
         return join(terms)
     fix(*terms)
     return fresh(sum(term.size for term in terms), is_fixed=True)

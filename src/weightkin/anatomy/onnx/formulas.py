@@ -19,13 +19,16 @@ from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.graph.labels import Dim, Labels
 from weightkin.anatomy.graph.units import size_of
 from weightkin.formats.model import Model
+from weightkin.stats.sinusoids import is_sinusoidal
 
 P_FORMULA = 5e-5  # of a look: overlooking a formula would be worse than losing an axis
-MIN_INDICES = 4
+MIN_INDICES = 5  # fewer are in order by chance
+MIN_TREND = 8
 MOST_ELEMENTS = 1 << 22  # of a weight that is looked at
+MOST_ROWS, MOST_COLUMNS = 512, 1024  # of it at a time
 PASSED = ("reshape", "transpose", "slice", "expand", "fix")
 
-Doubles = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float32 | np.float64]
 
 
 def made_by_formula(model: Model, graph: Graph, labels: Labels) -> dict[str, tuple[bool, ...]]:
@@ -81,9 +84,11 @@ def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
     shape = model.tensors[name].shape
     if math.prod(shape) > MOST_ELEMENTS or 0 in shape or not _free(labels, labels.dims[name]):
         return ()
-    values = model.rows(name).astype(np.float64)
+    values = model.rows(name)
     if not np.isfinite(values).all():
         return ()
+    if values.ndim == 2 and is_sinusoidal(values):
+        return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
         for d, dim in enumerate(labels.dims[name])
@@ -127,15 +132,16 @@ def follows_index(rows: Doubles) -> bool:
 
 def _features(rows: Doubles) -> Iterable[Doubles]:
     """Numbers of each row that a formula would let follow its index."""
-    size = np.abs(rows)
+    rows = rows[:: -(-len(rows) // MOST_ROWS)]
+    size = np.abs(rows[:, :: -(-rows.shape[1] // MOST_COLUMNS)])
     total = size.sum(axis=1)
     safe = np.where(total > 0, total, 1.0)
     yield total
     if rows.shape[1] < MIN_INDICES:
         return
-    at = np.arange(rows.shape[1], dtype=np.float64)
+    at = np.arange(size.shape[1], dtype=np.float64)
     yield size @ at / safe  # where it is large
-    spectrum = np.abs(np.fft.rfft(rows, axis=1))
+    spectrum = np.abs(np.fft.rfft(rows[:, :MOST_COLUMNS], axis=1))
     power = np.maximum(spectrum.sum(axis=1), 1e-300)
     yield spectrum @ np.arange(spectrum.shape[1], dtype=np.float64) / power  # how fast it changes
 
@@ -144,7 +150,7 @@ def _is_trend(values: Doubles) -> bool:
     """Whether the ranks of numbers follow their index further than chance would let them."""
     n = len(values)
     spread = values.max() - values.min()
-    if n < MIN_INDICES or spread <= 1e-6 * np.abs(values).max(initial=0.0):
+    if n < MIN_TREND or spread <= 1e-6 * np.abs(values).max(initial=0.0):
         return False
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
     correlation = abs(float(np.corrcoef(ranks, np.arange(n))[0, 1]))

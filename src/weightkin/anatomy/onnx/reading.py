@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 
 import numpy as np
@@ -61,6 +61,7 @@ class Reading:
         self.shapes, self.chosen = shapes_of(_inputs(network.main), network.integers, choice)
         self.environment: Environment = {}  # values of the file by name
         self.n_steps = 0
+        self.uses: Counter[str] = Counter()  # how many nodes read a name
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.failures: list[tuple[str, str]] = []  # operations that were not understood, and why
@@ -109,6 +110,7 @@ class Reading:
         if self.n_steps > MAX_STEPS:
             raise TooLarge
         environment.update(body.tensors)
+        self.uses.update(x for step in body.steps for x in step.inputs)
         declared = {**body.declared, **body.outputs}
         for step in body.steps:
             self.step(step, environment, declared, depth)
@@ -120,7 +122,9 @@ class Reading:
         if not name:
             return ""
         found = environment.get(name, UNTOLD)
-        return found if isinstance(found, str) else self.tensors.value(found)
+        if isinstance(found, str):
+            return found
+        return self.tensors.value(found, is_shared=self.uses[name] > 1)
 
     def step(
         self,
@@ -245,8 +249,10 @@ class Reading:
                 inputs += self.outside(body, environment, 0)
         outputs = []
         shapes = []
-        for name in step.outputs:
+        for i, name in enumerate(step.outputs):
             sizes = declared.get(name)
+            if sizes is None and step.op == "Loop":  # what it carries keeps its shape
+                sizes = self.b.shapes.get(call.input(i + 2))
             shape = tuple(number_of(x, self.chosen) for x in sizes or ())
             is_told = sizes is not None and all(n > 0 for n in shape)
             outputs.append(is_told)

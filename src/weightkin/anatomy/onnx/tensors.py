@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from weightkin.anatomy.onnx.build import Builder
+from weightkin.anatomy.onnx.build import Builder, evenness
 from weightkin.formats.model import TensorInfo
 from weightkin.formats.onnx_graph import Stored
 from weightkin.formats.onnx_network import Network
@@ -20,8 +20,16 @@ class Tensors:
         self.network, self.b = network, builder
         self.stored: dict[int, str] = {}  # values, by where a tensor begins
 
-    def value(self, stored: Stored) -> str:
-        """Return the value of a stored tensor."""
+    def value(self, stored: Stored, *, is_shared: bool = False) -> str:
+        """Return the value of a stored tensor.
+
+        Exporters store equal tensors once. Where all their entries are equal, as those of biases
+        that were never trained, they say nothing of what belongs together.
+        """
+        if is_shared and len(stored.sizes) == 1:
+            values = self.network.values(stored)
+            if values is not None and all(evenness(values)):
+                return self.b.constant(values)
         if stored.at < 0 or stored.at not in self.stored:
             value = self._new(stored)
             if stored.at < 0:
