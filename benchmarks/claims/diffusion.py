@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
-from benchmarks.generate.diffusion_copies import BLOCK_WEIGHTS, WEIGHT, block_weight
-from benchmarks.generate.diffusion_families import BUILT, FAMILIES, grow, truth
-from benchmarks.lib.tables import markdown
+from benchmarks.generate.diffusion_copies import WEIGHT
+from benchmarks.generate.diffusion_families import BUILT, grow, truth
 from benchmarks.lib.tree_scores import shuffled
-from weightkin import compare, locate
 from weightkin.api.tree import family_graph
 from weightkin.records.family import FamilyGraph
 
@@ -76,7 +72,9 @@ def score(graph: FamilyGraph, wanted: Parents) -> Scored:
     return Scored(tuple(right), tuple(undetermined), tuple(wrong), tuple(missed), tuple(extra))
 
 
-def members(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60)) -> dict[str, Path]:
+def members(
+    kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60)
+) -> dict[str, Path]:
     """The members of one family that a tree is made of: one of the twins, no adapter alone."""
     made = grow(kind, folder, steps=steps)
     return {name: path for name, path in made.items() if name not in (TWINS[0], "adapter")}
@@ -85,9 +83,7 @@ def members(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 6
 def wanted_of(names: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     """The truth about those members; what was made from the missing twin hangs below its parent."""
     every = truth()
-    return {
-        name: every[TWINS[0]] if every[name] == (TWINS[0],) else every[name] for name in names
-    }
+    return {name: every[TWINS[0]] if every[name] == (TWINS[0],) else every[name] for name in names}
 
 
 def tree_of(models: Mapping[str, Path]) -> FamilyGraph:

@@ -62,7 +62,7 @@ def made_by_formula(model: Model, graph: Graph, labels: Labels) -> dict[str, tup
         is_first = not any(x in trained for x in node.inputs)
         if is_table or (is_first and node.op in ("einsum", "convolution")):
             for name in own:
-                if name not in looked and (rows := _even(model, name, labels)):
+                if name not in looked and (rows := _even(model, name, labels, is_table=is_table)):
                     found[name] = rows
                 looked.add(name)
         still.update(node.outputs if is_still else ())
@@ -79,7 +79,7 @@ def _reads_tables(node: Node, graph: Graph) -> bool:
     return node.op in ("elementwise", "concat")
 
 
-def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
+def _even(model: Model, name: str, labels: Labels, *, is_table: bool) -> tuple[bool, ...]:
     """Along which dimensions of a weight no label follows its index; empty where none does."""
     shape = model.tensors[name].shape
     if math.prod(shape) > MOST_ELEMENTS or 0 in shape or not _free(labels, labels.dims[name]):
@@ -87,7 +87,7 @@ def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
     values = model.rows(name)
     if not np.isfinite(values).all():
         return ()
-    if values.ndim == 2 and is_sinusoidal(values):
+    if is_table and values.ndim == 2 and is_sinusoidal(values[:MOST_ROWS]):
         return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
