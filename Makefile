@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install $(QUIET)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test lint types units claims floors wheel fixtures frozen results bench docs zoo genealogies parents clean
+.PHONY: demo test lint types units claims floors wheel fixtures frozen results bench docs zoo genealogies parents vision catalogue catalogue-check clean
 
 demo: .venv/.core
 	@$(BIN)/python zoo/derive.py
@@ -71,6 +71,10 @@ frozen: .venv/.dev
 	$(BIN)/python zoo/derive.py
 	$(BIN)/python -m benchmarks.claims.frozen compare $(PART:%=--part %) $(ONLY:%=--only %) $(WORKERS:%=--workers %)
 
+# timm and torchvision, beside the environment: PYTHONPATH=.venv-vision .venv/bin/python ...
+vision: .venv/.dev
+	$(INSTALL) --no-deps --upgrade --target .venv-vision -r benchmarks/catalogue/vision.txt
+
 # CLAIM=zoo runs that section of docs/results.md; AGAIN=1 also what is up to date
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
@@ -96,6 +100,15 @@ parents: genealogies
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[fit]"
 	$(BIN)/python -m benchmarks.generate.fit_parents --report
 
+# every model class of transformers and diffusers, built tiny, traced and proven by running it:
+# src/weightkin/catalogue/traced.bin; ONLY="llama bert" makes these, a stopped run goes on
+catalogue: .venv/.dev
+	$(BIN)/python -m benchmarks.catalogue $(ONLY) $(WORKERS:%=--workers %) $(if $(AGAIN),--again)
+
+# whether a sample of classes still gives what is stored; SAMPLE=60 for more
+catalogue-check: .venv/.dev
+	$(BIN)/python -m benchmarks.catalogue --check $(or $(SAMPLE),6)
+
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weightkin needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
@@ -110,4 +123,4 @@ parents: genealogies
 	touch $@ .venv/.core
 
 clean:
-	rm -rf .venv .coverage build dist zoo/derived
+	rm -rf .venv .venv-vision .coverage build dist zoo/derived

@@ -3,12 +3,15 @@
 A sample of what `benchmarks/claims/census.py` looks at in full.
 """
 
+import time
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.catalogue.classes import all_classes  # noqa: E402 (only where torch is there)
+from benchmarks.catalogue.classes import all_classes, tiny  # noqa: E402 (only where torch is there)
 from benchmarks.claims.census import FALSE, lines_of, look_at, table  # noqa: E402
+from benchmarks.lib.bounded import each  # noqa: E402
 
 SAMPLE = ("llama", "bert", "t5", "resnet", "mixtral", "gpt2", "vit", "clip", "qwen3", "opt",
           "gemma2", "phi3")  # fmt: skip
@@ -40,3 +43,26 @@ def test_no_false_alarm_and_no_crash_in_a_larger_sample():
     built = [x for x in lines if "child" in x]
     found = [x for x in built if x["child"] == "dependent"]
     assert len(found) > 0.7 * len(built)
+
+
+def test_the_two_tiny_instances_differ_in_depth_and_in_every_width():
+    first, second = (tiny(MAINS["qwen3"], which, 1).config for which in (0, 1))
+    for name in ("num_hidden_layers", "hidden_size", "intermediate_size", "head_dim",
+                 "num_attention_heads", "vocab_size"):  # fmt: skip
+        assert getattr(first, name) != getattr(second, name), name
+    own = [first.hidden_size, first.intermediate_size, first.head_dim, first.vocab_size,
+           first.head_dim * first.num_attention_heads]  # fmt: skip
+    assert len({*own, first.head_dim * first.num_key_value_heads}) == 6
+
+
+def test_weights_are_seeded_and_nowhere_zero():
+    a, again, b = (dict(tiny(MAINS["mamba"], 0, seed).named_parameters()) for seed in (1, 1, 2))
+    for name, p in a.items():
+        assert torch.equal(p, again[name])
+        assert (p != 0).all()
+        assert not torch.equal(p, b[name])
+
+
+def test_an_item_that_takes_too_long_is_given_up_and_the_next_is_done():
+    found = list(each(time.sleep, [0.0, 60.0, 0.1], seconds=1, gigabytes=8))
+    assert [why for _, _, why in found] == ["", "took more than 1 s", ""]

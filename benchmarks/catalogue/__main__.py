@@ -47,12 +47,18 @@ def main() -> int:
     todo = [x for x in wanted if asked.again or not _is_made(x)]
     print(f"{len(todo)} of {len(wanted)} classes to make", flush=True)
     _make(todo, asked.workers, asked.seconds)
-    facts = {x: json.loads(_path(x).read_text()) for x in known_classes() if _is_made(x)}
+    write_store()
+    return 0
+
+
+def write_store() -> None:
+    """Write the store and the table from all that was made."""
+    made = {path.stem: json.loads(path.read_text()) for path in sorted(BUILT.glob("*.json"))}
+    facts = {name: x for name, x in made.items() if x["generator"] == store.GENERATOR}
     data = store.packed(_entries(facts.values()), library_versions())
     STORE.write_bytes(data)
     REPORT.write_text(table(facts), encoding="utf-8")
     print(f"{STORE.name}: {len(data)} bytes, {store.unpacked(data).n_entries} entries")
-    return 0
 
 
 def _path(name: str) -> Path:

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue.moves import Move
-from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels, prepared
 
 LIMITS = {torch.float64: 1e-8, torch.float32: 1e-4}  # of deviations, relative to the outputs
 DOUBLE = {
@@ -48,7 +48,7 @@ class Bench:
         self.free: dict[str, list[int]] = {}
         for path, dim in free:
             self.free.setdefault(path, []).append(dim)
-        module = copy.deepcopy(module).eval()
+        module = prepared(copy.deepcopy(module))
         randomise(module, torch.Generator().manual_seed(seed))
         settle(module, inputs)
         try:

@@ -1,9 +1,6 @@
 """Inputs for classes of diffusers: by the names of their arguments, and a table by class.
 
-A value of the table (`diffusers_inputs.json`) is a tensor in short: what it holds (``n`` normal
-values, ``o`` ones, ``z`` zeros, ``i`` integers below the last number), then its shape, in numbers
-and fields of the config: ``n:2,in_channels,16,16``. Anything else is passed as it is, null is left
-out.
+The values of the table (`diffusers_inputs.json`) are tensors in short (`short.py`).
 """
 
 from __future__ import annotations
@@ -11,12 +8,13 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from benchmarks.catalogue.short import made
 
 GIVEN = Path(__file__).with_name("diffusers_inputs.json")
 _DATA = ("hidden_states", "sample", "x", "z", "latents")
@@ -66,36 +64,12 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     for shape in _SHAPES:
         data = f"n:2,{channels},{shape}" if shape else f"n:2,16,{channels}"
         named = common | dict.fromkeys(_DATA, data) | given
+        if not config.get("guidance_embeds", True):
+            named["guidance"] = None
         for wanted in (set(names), required | set(given)):
             yield {
-                n: _made(named[n], config)
+                n: made(named[n], config)
                 for n in names
                 if n in wanted and n != "return_dict" and named.get(n) is not None
                 and not (n == "pooled_projections" and config.get("pooled_projection_dim") is None)
             }  # fmt: skip
-
-
-def _made(value: Any, config: dict[str, Any]) -> Any:
-    """A value of the table; a tensor where it is one in short."""
-    if isinstance(value, list):
-        return [_made(x, config) for x in value]
-    if isinstance(value, dict):
-        return {k: _made(x, config) for k, x in value.items()}
-    if not isinstance(value, str) or value[1:2] != ":":
-        return value
-    shape = [_size(x, config) for x in value[2:].split(",")]
-    generator = torch.Generator().manual_seed(math.prod(shape))
-    if value[0] == "n":
-        return torch.randn(shape, generator=generator)
-    if value[0] == "i":
-        return torch.randint(0, shape[-1], shape[:-1], generator=generator)
-    return torch.ones(shape) if value[0] == "o" else torch.zeros(shape)
-
-
-def _size(word: str, config: dict[str, Any]) -> int:
-    """A number, a field of the config, or a product of them."""
-    sizes = []
-    for part in word.split("*"):
-        found: Any = int(part) if part.isdigit() else config[part]
-        sizes.append(int(found[0] if isinstance(found, list | tuple) else found))
-    return math.prod(sizes)

@@ -29,8 +29,8 @@ def table(made: Mapping[str, Mapping[str, Any]]) -> str:
     """
     kept = {name: x for name, x in made.items() if x["entry"]}
     lines = [HEAD]
-    for library in sorted({name.split(":")[0] for name in made}):
-        own = [name for name in made if name.startswith(f"{library}:")]
+    for library in sorted({name.split(".")[0] for name in made}):
+        own = [name for name in made if name.startswith(f"{library}.")]
         shares = sorted(min(kept[x]["shares"]) for x in own if x in kept)
         middle = shares[len(shares) // 2] if shares else 0.0
         low = shares[len(shares) // 10] if shares else 0.0

@@ -37,6 +37,7 @@ class Memory:
     tape: Tape
     held: dict[int, Held] = field(default_factory=dict)  # by id of the tensor
     roots: dict[int, list[Held]] = field(default_factory=dict)  # by storage
+    weights: set[str] = field(default_factory=set)  # values that are stored tensors
     seen: set[str] = field(default_factory=set)  # values that Python looked at
 
     def find(self, tensor: torch.Tensor) -> Held:
@@ -69,6 +70,11 @@ class Memory:
     def is_constant(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor depends on neither weights nor inputs."""
         return self.find(tensor).root.value is None
+
+    def is_weight(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is the whole of a weight, as it was before the module ran."""
+        held = self.find(tensor)
+        return held.parent is None and held.root.value in self.weights
 
     def read(self, tensor: torch.Tensor) -> str:
         """Return the value that a tensor holds now."""

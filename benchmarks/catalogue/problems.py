@@ -44,8 +44,8 @@ def partners_of(found: Instance, trees: Trees) -> dict[int, set[int]]:
     """Labels of the entry at every place of each traced label, where both are built alike."""
     partners: dict[int, set[int]] = {}
     for name, dims in found.labels.dims.items():
-        for own, true in zip(dims, trees.dims[name], strict=True):
-            if outline(own) == outline(true):
+        for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+            if outline(own) == outline(true) and (name, i) not in found.mixed:
                 for (a, _), (b, _) in zip(leaves(own), leaves(true), strict=True):
                     partners.setdefault(b, set()).add(a)
     return partners
@@ -54,15 +54,21 @@ def partners_of(found: Instance, trees: Trees) -> dict[int, set[int]]:
 def _compared(found: Instance, trees: Trees) -> Iterator[str]:
     """Every traced label must be one label of the entry, with no larger group."""
     partners = partners_of(found, trees)
+    for (name, i), inside in found.mixed.items():
+        true_inside = {x for b, _ in leaves(trees.dims[name][i]) for x in partners.get(b, ())}
+        if any(found.labels.atoms[x].is_free for x in true_inside - inside):
+            yield f"{name} {i}: has labels that the entry does not see there"
     for name, dims in found.labels.dims.items():
         for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+            if (name, i) in found.mixed:
+                continue
             if outline(own) == outline(true):
                 pairs = zip(leaves(own), leaves(true), strict=True)
                 if any(
                     found.labels.atoms[a].size != trees.atoms[b].size for (a, _), (b, _) in pairs
                 ):
                     yield f"{name} {i}: sizes differ"
-            elif own != ONE and (name, i) not in found.mixed:
+            elif own != ONE:
                 yield from _coarse(name, i, own, true, found, partners, trees)
     for b, mine in partners.items():
         free = {a for a in mine if found.labels.atoms[a].is_free}

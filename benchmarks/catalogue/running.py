@@ -22,13 +22,22 @@ HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
 }
 
 
+def prepared(module: torch.nn.Module) -> torch.nn.Module:
+    """Put a module into evaluation mode, its experts into plain loops (transformers)."""
+    for own in module.modules():
+        config: Any = getattr(own, "config", None)
+        if hasattr(config, "_experts_implementation"):
+            config._experts_implementation = "eager"
+    return module.eval()
+
+
 def hidden_outputs(module: torch.nn.Module, inputs: Inputs) -> list[tuple[str, int]]:
     """Return the outputs that are hidden states by their names, with all dimensions of each.
 
     The first dimension counts the inputs and stays; tokens are fixed by what is put in.
     """
     with torch.inference_mode():
-        result = module.eval()(**inputs)
+        result = prepared(module)(**inputs)
     return [
         (path, dim)
         for path, x in leaves(result)

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.catalogue import aten
 from benchmarks.catalogue.call import Call, bound, tensors
 from benchmarks.catalogue.memory import Memory, storage
-from benchmarks.catalogue.running import Inputs, leaves, plain_kernels
+from benchmarks.catalogue.running import Inputs, leaves, plain_kernels, prepared
 from benchmarks.catalogue.tape import Step, Tape
 from weightkin.anatomy.graph.ir import Graph, Node
 
@@ -55,7 +55,7 @@ def trace(
     Traced
         Weights have the names of the state dict; inputs are ``in:NAME``, outputs ``out:PATH``.
     """
-    module.eval()
+    prepared(module)
     inputs = copy.deepcopy(dict(inputs))  # some modules write to them
     memory = Memory(Tape())
     weights, aliases = _enter_weights(module, memory)
@@ -160,6 +160,9 @@ class Recorder(TorchDispatchMode):
             if is_view[i]:
                 parent = sources[storage(x)]
                 memory.view(x, parent, _steps(func, call, given, parent, i))
+                if call.name == "select" and call.values and memory.is_weight(parent):
+                    # places that no index of this run names are told apart too (experts)
+                    memory.seen.add(memory.tape.fix(call.value("self"), [call.dim()]))
             else:
                 memory.new(x, values[i] if values and x.numel() else None)
 
@@ -198,6 +201,7 @@ def _enter_weights(
             aliases[name] = known
             continue
         memory.tape.shapes[name] = tuple(tensor.shape)
+        memory.weights.add(name)
         names[id(memory.new(tensor, name).root)] = name
     return tuple(names.values()), aliases
 

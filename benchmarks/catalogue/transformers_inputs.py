@@ -1,91 +1,105 @@
-"""Inputs for classes of transformers, by the names of their arguments."""
+"""Inputs for classes of transformers: by the names of their arguments, and a table by class.
+
+The values of the table (`transformers_inputs.json`: by model type, by class) are tensors in short
+(`short.py`).
+"""
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.catalogue.short import made
+
+GIVEN = Path(__file__).with_name("transformers_inputs.json")
 LENGTH = 12
 BATCH = 2
+SOUND = 4000  # samples
+_TEXT, _IMAGE = "input_ids", "pixel_values"
+
+
+@functools.cache
+def _given() -> dict[str, dict[str, Any]]:
+    loaded: dict[str, dict[str, Any]] = json.loads(GIVEN.read_text(encoding="utf-8"))
+    return loaded
 
 
 def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
-    """Arguments to try: all that are known by name, then fewer."""
+    """Arguments to try: those of the table, then all that are known by name, then fewer."""
+    config: Any = model.config
+    facts = config.to_dict()
+    given = _given().get(type(model).__name__) or _given().get(facts.get("model_type", ""))
+    if given is not None:
+        yield {k: made(v, facts) for k, v in given.items()}
     names = inspect.signature(model.forward).parameters
-    make = _Maker(model)
-    required = [
-        n for n, p in names.items() if p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD
-    ]
-    main = getattr(model, "main_input_name", "input_ids")
-    main = main if isinstance(main, str) else main[0]
-    first = dict.fromkeys([main, *required])
-    extra = ["decoder_input_ids"] if make.is_pair else []
-    both = [
-        n for n in ("input_ids", "pixel_values", "input_values", "input_features") if n in names
-    ]
-    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], ["input_ids", *extra]):
-        inputs = {n: make(n) for n in dict.fromkeys(wanted) if n in names}
-        inputs = {n: x for n, x in inputs.items() if x is not None}
-        if inputs:
-            yield inputs
+    main = getattr(model, "main_input_name", _TEXT)
+    required = [n for n, p in names.items() if p.default is p.empty and n != "kwargs"]
+    first = dict.fromkeys([main if isinstance(main, str) else main[0], *required])
+    extra = ["decoder_input_ids"] if getattr(config, "is_encoder_decoder", False) else []
+    both = [n for n in (_TEXT, _IMAGE, "input_values", "input_features") if n in names]
+    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], [_TEXT, *extra]):
+        for shape in _SOUNDS if "input_values" in wanted or "input_features" in wanted else ("",):
+            inputs = {n: _named(n, facts, shape) for n in dict.fromkeys(wanted) if n in names}
+            inputs = {n: x for n, x in inputs.items() if x is not None}
+            if inputs:
+                yield inputs
 
 
-class _Maker:
-    """Makes one argument from its name."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.model = model
-        self.config = model.config
-        self.generator = torch.Generator().manual_seed(7)
-        self.is_pair = bool(getattr(self.config, "is_encoder_decoder", False))
-
-    def __call__(self, name: str) -> Any:
-        rule: Callable[[_Maker], Any] | None = _RULES.get(name)
-        return rule(self) if rule else None
-
-    def get(self, *names: str, default: Any = None) -> Any:
-        """A field of the config, or of one inside it."""
-        todo = [self.config]
-        while todo:
-            config = todo.pop(0)
-            for name in names:
-                try:
-                    value = getattr(config, name, None)
-                except Exception:
-                    value = None
-                if value is not None:
-                    return value
-            todo += [v for v in vars(config).values() if hasattr(v, "to_dict")]
-        return default
-
-    def ids(self) -> torch.Tensor:
-        """Token ids that are no special tokens, as far as the vocabulary has others."""
-        n = int(self.get("vocab_size", default=64))
-        low = min(n - 1, max(3, n // 2))
-        return torch.randint(low, n, (BATCH, LENGTH), generator=self.generator)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=self.generator)
-
-    def image(self) -> torch.Tensor:
-        size = self.get("image_size", "crop_size", "img_size", default=64)
-        h, w = (size, size) if isinstance(size, int) else (list(size) * 2)[:2]
-        if isinstance(self.get("image_size"), dict):
-            h, w = size["height"], size["width"]
-        return self.normal(BATCH, int(self.get("num_channels", "in_channels", default=3)), h, w)
+_SOUNDS = ("long", "channel", "frames", "rows")
 
 
-_RULES: dict[str, Callable[[_Maker], Any]] = {
-    "input_ids": lambda m: m.ids(),
-    "decoder_input_ids": lambda m: m.ids(),
-    "pixel_values": lambda m: m.image(),
-    "input_values": lambda m: m.normal(BATCH, 4000),
-    "input_features": lambda m: m.normal(
-        BATCH,
-        int(m.get("num_mel_bins", "feature_size", default=80)),
-        2 * int(m.get("max_source_positions", default=50)),
-    ),
-}
+def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
+    """One argument by its name."""
+    if name in (_TEXT, "decoder_input_ids"):
+        return _ids(facts)
+    if name == _IMAGE:
+        return _image(facts)
+    if name == "input_values":
+        n = int(_found(facts, "num_mel_bins") or 80)
+        frames = int(_found(facts, "max_length") or 96)
+        return _normal(*{"long": (SOUND,), "channel": (1, SOUND)}.get(shape, (frames, n)))
+    if name == "input_features":
+        n = int(_found(facts, "num_mel_bins", "feature_size", "input_feat_size", "input_dim") or 80)
+        frames = 2 * int(_found(facts, "max_source_positions") or 50)
+        return _normal(*((n, frames) if shape in ("long", "channel") else (frames, n)))
+    if name in ("attention_mask", "input_features_mask", "pixel_mask"):
+        return torch.ones(BATCH, LENGTH, dtype=torch.long)
+    return None
+
+
+def _ids(facts: dict[str, Any]) -> torch.Tensor:
+    """Token ids that are no special tokens, as far as the vocabulary has others."""
+    n = int(_found(facts, "vocab_size") or 64)
+    low = min(n - 1, max(3, n // 2))
+    generator = torch.Generator().manual_seed(7)
+    return torch.randint(low, n, (BATCH, LENGTH), generator=generator)
+
+
+def _image(facts: dict[str, Any]) -> torch.Tensor:
+    size = _found(facts, "image_size", "crop_size", "img_size") or 64
+    if isinstance(size, dict):
+        size = [size["height"], size["width"]]
+    h, w = (size, size) if isinstance(size, int) else (list(size) * 2)[:2]
+    return _normal(int(_found(facts, "num_channels", "in_channels") or 3), h, w)
+
+
+def _normal(*shape: int) -> torch.Tensor:
+    return torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(7))
+
+
+def _found(facts: dict[str, Any], *names: str) -> Any:
+    """The first of these fields, of the config or of one inside it."""
+    todo = [facts]
+    while todo:
+        own = todo.pop(0)
+        for name in names:
+            if own.get(name) is not None:
+                return own[name]
+        todo += [x for x in own.values() if isinstance(x, dict)]
+    return None

@@ -85,6 +85,11 @@ VALUES: dict[str, tuple[dict[str, Any], ...]] = {
         for own in (_SMALL, _LARGER, _LINEAR)
     ),
     "AutoencoderKL": (_vae((16, 24), 1, 4, 4), _vae((32, 48, 64), 2, 8, 6)),
+    "FluxTransformer2DModel": (
+        _flux(2, 3, 3),
+        _flux(3, 4, 4),
+        _flux(2, 2, 3, has_guidance=False),
+    ),
 }
 
 

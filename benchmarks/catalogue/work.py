@@ -11,6 +11,7 @@ import time
 import warnings
 from dataclasses import asdict
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 LIMIT = 90  # seconds of computing for one class
@@ -34,10 +35,7 @@ def known_classes() -> tuple[str, ...]:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries."""
-    import diffusers
-    import transformers
-
-    return {"transformers": transformers.__version__, "diffusers": diffusers.__version__}
+    return {name: version(name) for name in ("transformers", "diffusers")}
 
 
 def made_facts(name: str) -> dict[str, Any]:

@@ -178,9 +178,7 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60))
     return made
 
 
-def _trained(
-    own: Family, folder: Path, parent: Path | None, course: tuple[Sort, int, int]
-) -> None:
+def _trained(own: Family, folder: Path, parent: Path | None, course: tuple[Sort, int, int]) -> None:
     """Train one model on a sort of images under a seed, for a number of steps."""
     from peft import LoraConfig, get_peft_model
 

@@ -221,3 +221,67 @@ def test_the_parts_of_a_single_file_are_told_by_their_beginnings():
         "unet.a.weight": "unet",
         "vae.b.weight": "vae",
     }
+
+
+WHISPER = [
+    (r"^model\.", ""),
+    (r"\.layers\.", ".blocks."),
+    (r"encoder_attn_layer_norm", "cross_attn_ln"),
+    (r"self_attn_layer_norm", "attn_ln"),
+    (r"(blocks\.\d+)\.final_layer_norm", r"\1.mlp_ln"),
+    (r"encoder_attn\.", "cross_attn."),
+    (r"self_attn\.", "attn."),
+    (r"q_proj", "query"),
+    (r"k_proj", "key"),
+    (r"v_proj", "value"),
+    (r"out_proj", "out"),
+    (r"fc1", "mlp.0"),
+    (r"fc2", "mlp.2"),
+    (r"encoder\.layer_norm", "encoder.ln_post"),
+    (r"decoder\.layer_norm", "decoder.ln"),
+    (r"embed_tokens", "token_embedding"),
+    (r"embed_positions\.weight", "positional_embedding"),
+]
+ESM = [
+    (r"^esm\.encoder\.layer\.", "encoder.sentence_encoder.layers."),
+    (r"attention\.self\.query", "self_attn.q_proj"),
+    (r"attention\.self\.key", "self_attn.k_proj"),
+    (r"attention\.self\.value", "self_attn.v_proj"),
+    (r"attention\.self\.rotary_embeddings", "self_attn.rot_emb"),
+    (r"attention\.output\.dense", "self_attn.out_proj"),
+    (r"attention\.LayerNorm", "self_attn_layer_norm"),
+    (r"intermediate\.dense", "fc1"),
+    (r"output\.dense", "fc2"),
+    (r"(layers\.\d+)\.LayerNorm", r"\1.final_layer_norm"),
+    (r"^esm\.embeddings\.word_embeddings", "encoder.sentence_encoder.embed_tokens"),
+    (r"^esm\.encoder\.emb_layer_norm_after", "encoder.sentence_encoder.emb_layer_norm_after"),
+    (r"^lm_head", "encoder.lm_head"),
+    (r"^esm\.contact_head", "contact_head"),
+]
+
+
+def test_whisper_and_esm_have_the_roles_of_the_library_under_their_publishers_names():
+    hf = pytest.importorskip("transformers")
+    sizes = {"encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    tokens = dict.fromkeys(("pad_token_id", "bos_token_id", "decoder_start_token_id"), 1)
+    whisper = hf.WhisperForConditionalGeneration(
+        hf.WhisperConfig(
+            d_model=16, vocab_size=40, num_mel_bins=8, eos_token_id=2,
+            max_source_positions=12, max_target_positions=8, **sizes, **heads, **tokens,
+        )
+    )  # fmt: skip
+    esm = hf.EsmForMaskedLM(
+        hf.EsmConfig(
+            hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+            vocab_size=33, position_embedding_type="rotary", pad_token_id=1, mask_token_id=32,
+        )
+    )  # fmt: skip
+    for model, rules in ((whisper, WHISPER), (esm, ESM)):
+        state = {k: v for k, v in model.state_dict().items() if k != "proj_out.weight"}
+        state = {k: v for k, v in state.items() if "position_ids" not in k}
+        names = dict(zip(_renamed(state, rules), state, strict=True))
+        stored = model_from_arrays({n: state[k].numpy() for n, k in names.items()})
+        plain = model_from_arrays({k: x.numpy() for k, x in state.items()})
+        keys = role_keys(plain.tensors)
+        assert role_keys(stored.tensors) == {n: keys[k] for n, k in names.items()}

@@ -18,7 +18,7 @@ from weightkin.anatomy.graph.labels import labels_of
 from weightkin.anatomy.graph.units import graph_axes
 
 
-def test_axes_of_a_module_areproven():
+def test_axes_of_a_module_are_proven():
     torch.manual_seed(0)
     module, inputs = Small(), {"ids": torch.randint(0, 11, (2, 9))}
     graph = trace(module, inputs).graph
@@ -58,7 +58,7 @@ def test_an_axis_without_one_of_its_places_is_rejected():
         assert proof.state == "broken"
 
 
-def test_what_has_no_effect_is_notproven():
+def test_what_has_no_effect_is_not_proven():
     module = Between(lambda h: h * 0.0, N)
     _, proofs, _ = proven(module, {"x": torch.randn(BATCH, TOKENS, 4)})
     assert [proof.state for proof in proofs.values()] == ["without effect"]

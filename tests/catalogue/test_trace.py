@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody calls it)
 
 from tests.catalogue.small import BATCH, TOKENS, Between, N, Small, proven
@@ -148,7 +149,7 @@ def test_hidden_units_are_free_where_the_operation_lets_them_be(name):
     assert not traced.opaque
 
 
-def test_every_layer_of_a_module_isproven():
+def test_every_layer_of_a_module_is_proven():
     labels, proofs, traced = proven(Small(), {"ids": torch.randint(0, 11, (2, 9))})
     assert {proof.state for proof in proofs.values()} == {"proven"}
     sizes = sorted((atom.size, atom.cells) for atom in labels.atoms.values() if atom.is_free)
@@ -168,3 +169,20 @@ def test_what_is_not_known_is_opaque():
     assert dict(traced.opaque) == {"diagonal": 1}
     assert not any(atom.is_free for atom in labels.atoms.values())
     assert not proofs
+
+
+def test_experts_that_no_token_reached_are_not_free():
+    class Experts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = (
+                nn.Parameter(torch.rand(6, 4, N)),
+                nn.Parameter(torch.rand(6, N, 3)),
+            )
+
+        def forward(self, x):
+            return sum((x @ self.up[i]).relu() @ self.down[i] for i in (1, 4))
+
+    labels, proofs, _ = proven(Experts(), {"x": torch.randn(BATCH, 4)})
+    assert [atom.size for atom in labels.atoms.values() if atom.is_free] == [N]
+    assert {proof.state for proof in proofs.values()} == {"proven"}

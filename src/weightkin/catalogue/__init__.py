@@ -1,8 +1,10 @@
 """One entry per architecture: a file in ``entries/`` holds everything that is known about it.
 
 `entry` says what an entry is; `table` reads all files and finds an entry by name, model type or
-GGUF architecture; `config` is the words of configs. Whoever adds an architecture adds one file; no
-other source file names an architecture. All fields, each left out where there is nothing to say:
+GGUF architecture; `config` is the words of configs. Library classes that were traced are no files
+of ``entries/``: `traced` says what they are, and `store` reads them from ``traced.bin``, which
+``make catalogue`` writes. Whoever adds an architecture adds one file; no other source file names
+one. All fields, each left out where there is nothing to say:
 
 ==================  ===========================================================================
 ``about``           one sentence for people

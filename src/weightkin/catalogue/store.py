@@ -50,8 +50,7 @@ class Store:
 
     def entry(self, number: int) -> TracedEntry:
         """One entry by its number."""
-        chunk, rank = divmod(number, CHUNK)
-        return _entry(json.dumps(_chunk(self, chunk)[rank]))
+        return _entry(self, number)
 
     def __iter__(self) -> Iterator[TracedEntry]:
         """All entries in order."""
@@ -67,8 +66,9 @@ def _chunk(store: Store, number: int) -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=64)
-def _entry(text: str) -> TracedEntry:
-    return entry_of(json.loads(text))
+def _entry(store: Store, number: int) -> TracedEntry:
+    chunk, rank = divmod(number, CHUNK)
+    return entry_of(_chunk(store, chunk)[rank])
 
 
 def checksum(pattern: str) -> int:

@@ -25,6 +25,8 @@ from weightkin.formats.model import Problem, TensorInfo
 MAX_CANDIDATES = 24
 MAX_TENSORS = 1 << 16
 MIN_SHARE = 0.8  # of the hits of the best entry
+MAX_PARTS = 64  # of a config
+NAMES = ("model_type", "_class_name")  # keys of a config that say what it is about
 MARGIN = 1.1  # by how much more of a model a traced class must reach
 ENOUGH = 0.5  # of a model: an entry that reaches so much is kept, so that kin are read alike
 
@@ -93,7 +95,8 @@ def traced_reading(
 ) -> TracedReading | None:
     """Read a network by the traced class that explains most of its parameters.
 
-    Where several classes explain it equally well, only axes that all of them have are kept.
+    Where several classes explain it equally well, the one that the config names is taken; where it
+    names none, only axes that all of them have are kept.
 
     Parameters
     ----------
@@ -125,9 +128,10 @@ def traced_reading(
             fitting.append((entry, known))
     if 2 * best < sum(map(math.prod, shapes.values())):
         return None
+    named = [x for x in fitting if _part_named(x[0], config) is not None]
     readings = [
         (entry, axes)
-        for entry, known in fitting
+        for entry, known in named or fitting
         if (axes := _axes(entry, known, [*tensors.values(), *beside], config)) is not None
     ]
     if not readings:
@@ -168,15 +172,22 @@ def _axes(
 
 def part_about(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a config that is about a class: itself, or a nested one of its model type."""
+    named = _part_named(entry, config)
+    if named is not None:
+        return named
+    return {} if any(key in config for key in NAMES) else config
+
+
+def _part_named(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The part of a config that says it is about a class, None where none does."""
     wanted = {*entry.model_types, *(name.rpartition(".")[2] for name in entry.classes)}
     waiting = [config]
     for own in waiting:
-        if wanted & {own.get("model_type"), own.get("_class_name")}:
+        if any(isinstance(x := own.get(key), str) and x in wanted for key in NAMES):
             return own
-        if len(waiting) < 64:
+        if len(waiting) < MAX_PARTS:
             waiting += [x for x in own.values() if isinstance(x, Mapping)]
-    names_itself = "model_type" in config or "_class_name" in config
-    return {} if names_itself else config
+    return None
 
 
 def _essence(axis: Axis) -> tuple[object, ...]:

@@ -1,0 +1,49 @@
+"""A tensor in short: what it holds, then its shape, in numbers and fields of a config.
+
+``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
+values), ``z:`` zeros, and ``i:2,12,64`` integers below the last number. A field inside a nested
+config has a path (``vision_config.hidden_size``), a size may be a product (``2*image_size``). Lists
+and mappings hold further values; anything else stands for itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def made(value: Any, config: Mapping[str, Any]) -> Any:
+    """Return a value of a table; a tensor where it is one in short."""
+    if isinstance(value, list):
+        return [made(x, config) for x in value]
+    if isinstance(value, dict):
+        return {k: made(x, config) for k, x in value.items()}
+    if not isinstance(value, str) or value[1:2] != ":":
+        return value
+    shape = [_size(x, config) for x in value[2:].split(",")]
+    generator = torch.Generator().manual_seed(math.prod(shape))
+    if value[0] == "n":
+        return torch.randn(shape, generator=generator)
+    if value[0] == "i":
+        return torch.randint(0, shape[-1], shape[:-1], generator=generator)
+    if value[0] == "z":
+        return torch.zeros(shape)
+    return torch.ones(shape, dtype={"o": torch.float, "t": torch.bool, "l": torch.long}[value[0]])
+
+
+def _size(word: str, config: Mapping[str, Any]) -> int:
+    sizes = []
+    for part in word.split("*"):
+        found: Any = int(part) if part.isdigit() else _field(part, config)
+        sizes.append(int(found[0] if isinstance(found, list | tuple) else found))
+    return math.prod(sizes)
+
+
+def _field(path: str, config: Mapping[str, Any]) -> Any:
+    found: Any = config
+    for name in path.split("."):
+        found = found[name]
+    return found
