@@ -1,4 +1,4 @@
-"""Diffusion families: names of other publishers are those that diffusers reads; a sample of trees."""
+"""Diffusion families: names of other publishers are right, and a sample of what is claimed."""
 
 from __future__ import annotations
 

@@ -14,12 +14,14 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue.made_table import table
-from benchmarks.catalogue.work import known_classes, library_versions, made_facts
+from benchmarks.catalogue.work import LIMIT, known_classes, library_versions, made_facts
+from benchmarks.lib.bounded import each
 from weightkin.catalogue import store
 from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of
 
@@ -27,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "catalogue"
 STORE = ROOT / "src" / "weightkin" / "catalogue" / store.FILE
 REPORT = Path(__file__).with_name("made.md")
-PER_CHILD = 30  # classes of one process: libraries keep what they have built
+GIGABYTES = 8.0  # of address space for one class
 
 
 def main() -> int:
@@ -72,21 +74,20 @@ def _is_made(name: str) -> bool:
 
 
 def _make(names: Sequence[str], workers: int, seconds: int) -> None:
+    """Make classes, each in a process that may end without harm to the others."""
     end = time.monotonic() + seconds
     BUILT.mkdir(parents=True, exist_ok=True)
-    waiting, running = list(reversed(names)), dict[Future[dict[str, Any]], str]()
-    with ProcessPoolExecutor(workers, max_tasks_per_child=PER_CHILD) as pool:
-        while running or (waiting and time.monotonic() < end):
-            while waiting and len(running) < workers and time.monotonic() < end:
-                name = waiting.pop()
-                running[pool.submit(made_facts, name)] = name
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = running.pop(future)
-                facts = {**future.result(), "generator": store.GENERATOR}
-                _path(name).write_text(json.dumps(facts))
-                said = facts["why"] or "kept"
-                print(f"{name}: {said} {facts['shares']} {facts['seconds']} s", flush=True)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda i: _make_share(names[i::workers], end), range(workers)))
+
+
+def _make_share(names: Sequence[str], end: float) -> None:
+    todo = takewhile(lambda _: time.monotonic() < end, names)
+    for name, found, why in each(made_facts, todo, seconds=2 * LIMIT, gigabytes=GIGABYTES):
+        facts = found or {"entry": None, "why": why, "shares": [], "opaque": [], "seconds": 0.0}
+        _path(name).write_text(json.dumps({**facts, "generator": store.GENERATOR}))
+        said = facts["why"] or "kept"
+        print(f"{name}: {said} {facts['shares']} {facts['seconds']} s", flush=True)
 
 
 def _entries(made: Iterable[dict[str, Any]]) -> list[TracedEntry]:

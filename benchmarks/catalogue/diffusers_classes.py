@@ -69,7 +69,8 @@ def build(name: str, which: int | None) -> torch.nn.Module:
 def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[str, Any]:
     values = tiny_values(real, which, apart=apart)
     for key, pair in given().get(name, {}).get("tiny", {}).items():
-        values[key] = _tuples(pair[which]) if isinstance(pair, list) else pair
+        new = pair[which] if isinstance(pair, list) else pair
+        values[key] = new if isinstance(real.get(key), list) else _tuples(new)
     head = values.get("attention_head_dim") or values.get("head_dim")
     if not isinstance(head, int) and "num_attention_heads" in values:
         head = next((v // values["num_attention_heads"] for k, v in values.items()

@@ -130,7 +130,7 @@ def _rank(name: str) -> int:
 
 def _timm() -> Any:
     declare_operators()
-    import timm
+    import timm  # type: ignore[import-not-found]  # of `make vision`
 
     return timm
 
@@ -140,7 +140,7 @@ def _built(library: str, name: str, n_labels: int) -> torch.nn.Module:
     if library == "timm":
         model: torch.nn.Module = timm.create_model(name, pretrained=False, num_classes=n_labels)
         return model
-    from torchvision import models
+    from torchvision import models  # type: ignore[import-not-found]
 
     let_nms_run()
     options: dict[str, Any] = {"weights": None}

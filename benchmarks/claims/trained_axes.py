@@ -112,7 +112,9 @@ class Scan(nn.Module):
 
     def _scan(self, block: nn.ModuleDict, decay: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         u, gate = block["into"](x).chunk(2, -1)
-        u = torch.nn.functional.silu(block["conv"](u.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2))
+        u = torch.nn.functional.silu(
+            block["conv"](u.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2)
+        )
         step, b, c = block["read"](u).split([self.inner, self.states, self.states], -1)
         step = torch.nn.functional.softplus(step)
         h = torch.zeros(len(x), self.inner, self.states)

@@ -39,8 +39,7 @@ def merge(rule: Rule) -> Callable[..., None]:
     def write(folder: Path, first: Path, second: Path) -> None:
         a, b = _read(first), _read(second)
         made = {
-            name: rule(name, a[name].astype(np.float64), b[name].astype(np.float64))
-            for name in a
+            name: rule(name, a[name].astype(np.float64), b[name].astype(np.float64)) for name in a
         }
         _save(folder, first, {name: x.astype(np.float32) for name, x in made.items()})
 

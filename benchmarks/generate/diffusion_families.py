@@ -25,6 +25,7 @@ BUILT = Path(__file__).parents[2] / "build" / "diffusion"
 BATCH = 8
 ROOT_LR, CHILD_LR, LORA_LR = 2e-3, 5e-4, 2e-3
 RANK = 4
+STEPS = (300, 60)  # of a root, and of a child
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def truth() -> dict[str, tuple[str, ...]]:
     return found | {name: copy.parents for name, copy in COPIES.items()}
 
 
-def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60)) -> dict[str, Path]:
+def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> dict[str, Path]:
     """Make what is missing of one family.
 
     Parameters
@@ -162,11 +163,11 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60))
     """
     own, made = FAMILIES[kind], dict[str, Path]()
     for number, (name, (parent, sort)) in enumerate(TRAINED.items()):
+        origin = made[parent] if parent else None
+        course = sort, number, steps[origin is not None]
         made[name] = in_place(
             folder / kind / name,
-            lambda draft, n=number, p=made.get(parent or ""), s=sort: _trained(  # type: ignore[misc]
-                own, draft, p, (s, n, steps[p is not None])
-            ),
+            lambda draft, p=origin, c=course: _trained(own, draft, p, c),  # type: ignore[misc]
         )
     for name, copy in COPIES.items():
         sources = [made[parent] for parent in copy.parents]
@@ -178,9 +179,7 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = (300, 60))
     return made
 
 
-def _trained(
-    own: Family, folder: Path, parent: Path | None, course: tuple[Sort, int, int]
-) -> None:
+def _trained(own: Family, folder: Path, parent: Path | None, course: tuple[Sort, int, int]) -> None:
     """Train one model on a sort of images under a seed, for a number of steps."""
     from peft import LoraConfig, get_peft_model
 

@@ -151,9 +151,7 @@ def bfl_flux(arrays: Arrays) -> dict[str, npt.NDArray[np.generic]]:
 
 def _block(module: str) -> tuple[str, str, int, str]:
     """Where a block is (``mid``, ``down 0``), the kind of its part, its number, and the rest."""
-    found = re.fullmatch(
-        r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(\w+)\.(\d+)(?:\.(.+))?", module
-    )
+    found = re.fullmatch(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(\w+)\.(\d+)(?:\.(.+))?", module)
     if found is None:
         raise ValueError(f"{module}: where this stands in a single file is not known")
     where = f"{found[1]} {found[2]}" if found[1] else "mid"

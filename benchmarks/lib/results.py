@@ -105,6 +105,7 @@ SECTIONS = {
     "merges": _section("Mixtures of the zoo", "merges"),
     "minilm": _section("Real pretrained weights", "minilm"),
     "larger": _section("Trees of 21 in the second paper's layout", "larger"),
+    "diffusion": _section("Families of diffusion models", "diffusion"),
     "minilm-families": _section("Families of MiniLM", "minilm_families"),
     "scale": _section("Many models", "scale"),
     "cluster": _section("One tree on several workers", "cluster"),

@@ -3,6 +3,7 @@
 `types` says what an anatomy is; `naming` splits names into stacks of blocks and chooses the entry
 of the catalogue that explains them, `stacks` does so for a whole network; `units`, `heads` and
 `residual` assemble the axes; `infer` and `conv` read what no entry knows; `read` joins it all.
+`graph` derives axes from the dataflow of a network, and `onnx` reads that from an ONNX file.
 `traced` reads library classes by entries made of their graphs, where that reaches more of a model.
 `roles` gives every tensor a key, by which tensors of two models are paired; `gains` looks up norms.
 """

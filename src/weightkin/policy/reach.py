@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from weightkin.anatomy import read_anatomy
-from weightkin.anatomy.types import Anatomy
+from weightkin.anatomy.graph.axes import BESIDE
+from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence.stage import block_name
 from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
@@ -137,13 +138,14 @@ class Submitted:
         tested: set[str] = set()
         blocks: set[tuple[str, int]] = set()
         for axis in self._anatomy.axes:
-            if axis.kind == "residual" or (block_name(axis), axis.name) not in ran:
+            is_stream = axis.kind == "residual" or (axis.kind == "units" and axis.block < 0)
+            if is_stream or (block_name(axis), axis.name) not in ran:
                 continue
-            tested |= {x.tensor for x in axis.places}
+            tested |= _looked_at(axis)
             blocks |= {(axis.stack, axis.block)} if axis.kind in OWN_AXES else set()
-        near = {
-            x.tensor for a in self._anatomy.axes if (a.stack, a.block) in blocks for x in a.places
-        } | tested
+        near = tested.union(
+            *(_looked_at(x) for x in self._anatomy.axes if (x.stack, x.block) in blocks)
+        )
         left = {name: size for name, size in self._sizes.items() if name not in near}
         holds = {name: self._held(name) for name in left}
         for name, role in self._tables(ran, views):
@@ -164,6 +166,11 @@ class Submitted:
         for axis in self._anatomy.axes:
             if axis.kind == "residual" and (block_name(axis), axis.name) in ran:
                 yield from ((x.tensor, x.role) for x in axis.places if x.role in views)
+
+
+def _looked_at(axis: Axis) -> set[str]:
+    """Tensors of an axis, but for those that only belong to its units."""
+    return {x.tensor for x in axis.places if not x.role.startswith(BESIDE)}
 
 
 def _are_weights(model: Model, name: str) -> bool:
@@ -204,7 +211,8 @@ def _smallest(record: Comparison) -> float:
     """The p-value if every unit of every block had matched, by the kind of test that shows most."""
     best: dict[tuple[str, str], float] = defaultdict(float)
     for test in record.tests:
-        if test.null == "calibrated" or test.axis in NO_PROOF:
+        is_in_block = test.block_b.rpartition(".")[2].isdecimal()
+        if test.null == "calibrated" or test.axis in NO_PROOF or not is_in_block:
             continue
         n = test.n_units
         digits = n * math.log10(2) if test.name == "signs" else math.lgamma(n + 1) / math.log(10)

@@ -25,9 +25,10 @@ P_FORMULA = 5e-5  # of a look: overlooking a formula would be worse than losing 
 MIN_INDICES = 5  # fewer are in order by chance
 MIN_TREND = 8
 MOST_ELEMENTS = 1 << 22  # of a weight that is looked at
+MOST_ROWS, MOST_COLUMNS = 512, 1024  # of it at a time
 PASSED = ("reshape", "transpose", "slice", "expand", "fix")
 
-Doubles = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float32 | np.float64]
 
 
 def made_by_formula(model: Model, graph: Graph, labels: Labels) -> dict[str, tuple[bool, ...]]:
@@ -61,7 +62,7 @@ def made_by_formula(model: Model, graph: Graph, labels: Labels) -> dict[str, tup
         is_first = not any(x in trained for x in node.inputs)
         if is_table or (is_first and node.op in ("einsum", "convolution")):
             for name in own:
-                if name not in looked and (rows := _even(model, name, labels)):
+                if name not in looked and (rows := _even(model, name, labels, is_table=is_table)):
                     found[name] = rows
                 looked.add(name)
         still.update(node.outputs if is_still else ())
@@ -78,15 +79,15 @@ def _reads_tables(node: Node, graph: Graph) -> bool:
     return node.op in ("elementwise", "concat")
 
 
-def _even(model: Model, name: str, labels: Labels) -> tuple[bool, ...]:
+def _even(model: Model, name: str, labels: Labels, *, is_table: bool) -> tuple[bool, ...]:
     """Along which dimensions of a weight no label follows its index; empty where none does."""
     shape = model.tensors[name].shape
     if math.prod(shape) > MOST_ELEMENTS or 0 in shape or not _free(labels, labels.dims[name]):
         return ()
-    values = model.rows(name).astype(np.float64)
+    values = model.rows(name)
     if not np.isfinite(values).all():
         return ()
-    if values.ndim == 2 and is_sinusoidal(values.astype(np.float32)):
+    if is_table and values.ndim == 2 and is_sinusoidal(values[:MOST_ROWS]):
         return (False, False)
     flags = tuple(
         not any(follows_index(rows) for rows in _rows_of(np.moveaxis(values, d, 0), dim, labels))
@@ -131,15 +132,16 @@ def follows_index(rows: Doubles) -> bool:
 
 def _features(rows: Doubles) -> Iterable[Doubles]:
     """Numbers of each row that a formula would let follow its index."""
-    size = np.abs(rows)
+    rows = rows[:: -(-len(rows) // MOST_ROWS)]
+    size = np.abs(rows[:, :: -(-rows.shape[1] // MOST_COLUMNS)])
     total = size.sum(axis=1)
     safe = np.where(total > 0, total, 1.0)
     yield total
     if rows.shape[1] < MIN_INDICES:
         return
-    at = np.arange(rows.shape[1], dtype=np.float64)
+    at = np.arange(size.shape[1], dtype=np.float64)
     yield size @ at / safe  # where it is large
-    spectrum = np.abs(np.fft.rfft(rows, axis=1))
+    spectrum = np.abs(np.fft.rfft(rows[:, :MOST_COLUMNS], axis=1))
     power = np.maximum(spectrum.sum(axis=1), 1e-300)
     yield spectrum @ np.arange(spectrum.shape[1], dtype=np.float64) / power  # how fast it changes
 
