@@ -10,8 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from benchmarks.catalogue.classes import all_classes, tiny  # noqa: E402 (only where torch is there)
-from benchmarks.claims.census import FALSE, lines_of, look_at, table  # noqa: E402
+from benchmarks.lib import claim  # noqa: E402
 from benchmarks.lib.bounded import each  # noqa: E402
+
+census = claim("census")
+FALSE, lines_of, look_at, table = census.FALSE, census.lines_of, census.look_at, census.table
 
 SAMPLE = ("llama", "bert", "t5", "resnet", "mixtral", "gpt2", "vit", "clip", "qwen3", "opt",
           "gemma2", "phi3")  # fmt: skip

@@ -80,15 +80,15 @@ def label_axes(labels: Sequence[UnitLabel], carriers: Carriers, shapes: Shapes) 
     """
     views = [list(_views(label, carriers, shapes)) for label in labels]
     chosen = _in_order(labels, views)
-    return [_axis(_in_stream(labels[i], shapes), chosen[i]) for i in sorted(chosen)]
+    return [_in_stream(_axis(labels[i], chosen[i]), shapes) for i in sorted(chosen)]
 
 
-def _in_stream(label: UnitLabel, shapes: Shapes) -> UnitLabel:
-    """The label outside of all blocks, if that is where it belongs: teachers are copied there."""
-    matrices = {place.tensor for place in label.places if len(shapes[place.tensor]) > 1}
+def _in_stream(axis: Axis, shapes: Shapes) -> Axis:
+    """The axis outside of all blocks, if that is where it belongs: teachers are copied there."""
+    matrices = {place.tensor for place in axis.places if len(shapes[place.tensor]) > 1}
     if len(matrices) < MIN_STREAM:
-        return label
-    return replace(label, block=-1, name=f"{label.name}.{label.block}")
+        return axis
+    return replace(axis, block=-1, name=f"{axis.name}.{axis.block}")
 
 
 def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_View]:
