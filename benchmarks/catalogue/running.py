@@ -9,7 +9,7 @@ import torch
 
 Inputs: TypeAlias = Mapping[str, Any]
 
-HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
+HIDDEN = {  # outputs that only the next layer reads; embeddings are copied by students
     "last_hidden_state",
     "encoder_last_hidden_state",
     "pooler_output",
@@ -17,8 +17,6 @@ HIDDEN = {  # names of outputs that say nothing to anybody but the next layer
     "encoder_hidden_states",
     "decoder_hidden_states",
     "feature_maps",
-    "image_embeds",
-    "text_embeds",
 }
 
 
