@@ -48,6 +48,10 @@ class Store:
         rows = np.concatenate(found) if found else np.zeros(0, dtype=np.uint16)
         return np.bincount(rows, minlength=self.n_entries)
 
+    def named(self, names: Iterable[str]) -> list[int]:
+        """Numbers of the entries of some classes or model types, in order."""
+        return np.flatnonzero(self.counts(map(_title, names))).tolist()
+
     def entry(self, number: int) -> TracedEntry:
         """One entry by its number."""
         return _entry(self, number)
@@ -69,6 +73,15 @@ def _chunk(store: Store, number: int) -> list[dict[str, Any]]:
 def _entry(store: Store, number: int) -> TracedEntry:
     chunk, rank = divmod(number, CHUNK)
     return entry_of(_chunk(store, chunk)[rank])
+
+
+def names_of(entry: TracedEntry) -> set[str]:
+    """What a config may call a class: its own name, or its model type."""
+    return {*entry.model_types, *(name.rpartition(".")[2] for name in entry.classes)}
+
+
+def _title(name: str) -> str:
+    return f"class {name}"  # no pattern holds a space
 
 
 def checksum(pattern: str) -> int:
@@ -102,9 +115,9 @@ def packed(entries: Sequence[TracedEntry], versions: Mapping[str, str]) -> bytes
     """
     pairs = sorted(
         {
-            (checksum(end_of(row.pattern)), number)
+            (checksum(key), number)
             for number, entry in enumerate(entries)
-            for row in entry.rows
+            for key in (*(end_of(row.pattern) for row in entry.rows), *map(_title, names_of(entry)))
         }
     )
     chunks = [

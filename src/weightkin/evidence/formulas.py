@@ -25,7 +25,7 @@ from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
 
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
-Pool = tuple[AxisKind, str, int, int]  # kind, role, features, run of labels
+Pool = tuple[AxisKind, str, tuple[int, ...], int]  # kind, role, features and taps, run of labels
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Formulas:
                     if axis.kind == "vo":  # heads are runs of these dimensions
                         self.of_heads.setdefault((axis.stack, axis.block), reason)
                     break
-                pool = axis.kind, role, view.shape[1], run
+                pool = axis.kind, role, (view.shape[1], *kernels.get(role, ())), run
                 others = self.pooled.setdefault(pool, Readings())
                 if not others.is_copy(readings):
                     others.add(readings)

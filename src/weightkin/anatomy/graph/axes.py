@@ -100,7 +100,7 @@ def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_Vi
         if len(shape) < 2:
             continue
         others = [x for i, x in enumerate(along) if i != place.dim]
-        if place.outer > 1 or place.inner > 1:
+        if max(place.outer, place.inner, place.repeat) > 1:
             others.append(along[place.dim] - label.atoms)
         beside = frozenset().union(*others)
         if not beside & label.atoms:

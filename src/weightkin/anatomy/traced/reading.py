@@ -18,7 +18,7 @@ from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
 from weightkin.catalogue import entries
-from weightkin.catalogue.store import Store, end_of, shipped_store
+from weightkin.catalogue.store import Store, end_of, names_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
 
@@ -119,7 +119,7 @@ def traced_reading(
     shapes = {name: info.shape for name, info in tensors.items()}
     best = 0
     fitting: list[tuple[TracedEntry, list[Known]]] = []
-    for entry in _candidates(store, tensors):
+    for entry in _candidates(store, tensors, config):
         known, _ = matched(entry, shapes)
         explained = sum(math.prod(shapes[one.tensor]) for one in known)
         if explained > best:
@@ -143,14 +143,18 @@ def traced_reading(
     return TracedReading(entry, tuple(axes))
 
 
-def _candidates(store: Store, tensors: Mapping[str, TensorInfo]) -> Iterator[TracedEntry]:
+def _candidates(
+    store: Store, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
+) -> Iterator[TracedEntry]:
+    """Entries that have most of the names of a model; those that its config names come first."""
     counts = store.counts({end_of(bare(name)) for name in tensors})
     if not counts.size or not counts.max():
         return
-    order = np.argsort(-counts, kind="stable")[:MAX_CANDIDATES]
-    for number in order:
-        if counts[number] >= MIN_SHARE * counts[order[0]]:
-            yield store.entry(int(number))
+    named = store.named(x for own in _parts(config) for x in _names_in(own))
+    order = dict.fromkeys([*named[:MAX_CANDIDATES], *np.argsort(-counts, kind="stable").tolist()])
+    for number in list(order)[:MAX_CANDIDATES]:
+        if counts[number] >= MIN_SHARE * counts.max():
+            yield store.entry(number)
 
 
 def _axes(
@@ -180,14 +184,22 @@ def part_about(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, An
 
 def _part_named(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The part of a config that says it is about a class, None where none does."""
-    wanted = {*entry.model_types, *(name.rpartition(".")[2] for name in entry.classes)}
-    waiting = [config]
-    for own in waiting:
-        if any(isinstance(x := own.get(key), str) and x in wanted for key in NAMES):
-            return own
-        if len(waiting) < MAX_PARTS:
-            waiting += [x for x in own.values() if isinstance(x, Mapping)]
-    return None
+    wanted = names_of(entry)
+    return next((own for own in _parts(config) if wanted & _names_in(own)), None)
+
+
+def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A config and those inside of it."""
+    parts = [config]
+    for own in parts:
+        if len(parts) < MAX_PARTS:
+            parts += [x for x in own.values() if isinstance(x, Mapping)]
+    return parts
+
+
+def _names_in(config: Mapping[str, Any]) -> set[str]:
+    """What a config says it is about."""
+    return {x for key in NAMES if isinstance(x := config.get(key), str)}
 
 
 def _essence(axis: Axis) -> tuple[object, ...]:
