@@ -18,9 +18,9 @@ KINDS = ("units", "vo", "heads", "residual")
 def entries_by_hand(monkeypatch):
     """No traced class is asked: what is proven here are the entries written by hand."""
     monkeypatch.setattr(read, "better_anatomy", lambda found, *_: found)
-    read._read.cache_clear()
+    read.read_headers.cache_clear()
     yield
-    read._read.cache_clear()
+    read.read_headers.cache_clear()
 
 
 # axes that must be there; everything else may be refused, never wrong

@@ -28,9 +28,9 @@ OTHERS = [
 def entries_by_hand(monkeypatch):
     """No traced class is asked: what is proven here are the entries written by hand."""
     monkeypatch.setattr(read, "better_anatomy", lambda found, *_: found)
-    read._read.cache_clear()
+    read.read_headers.cache_clear()
     yield
-    read._read.cache_clear()
+    read.read_headers.cache_clear()
 
 
 def layout_of(entry: Entry) -> str:

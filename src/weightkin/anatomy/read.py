@@ -55,8 +55,8 @@ def _by_names(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> A
     try:
         text = json.dumps(config)
     except (TypeError, ValueError, RecursionError):  # holds what no file of JSON holds
-        return _read.__wrapped__(_Headers((), "", tensors, config))
-    return _read(_Headers(tuple(tensors.items()), text, tensors, config))
+        return read_headers.__wrapped__(_Headers((), "", tensors, config))
+    return read_headers(_Headers(tuple(tensors.items()), text, tensors, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _Headers:
 
 
 @lru_cache(maxsize=8)  # one comparison asks again and again, and most models are alike
-def _read(headers: _Headers) -> Anatomy:
+def read_headers(headers: _Headers) -> Anatomy:
     """The anatomy of a network or of several, by names, shapes and the config alone."""
     held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
     found = _of_components(held, headers.config)
