@@ -145,7 +145,7 @@ def test_windows_of_unequal_cells_fit_into_both(rng):
     assert pair_evidence({"w:0": x}, {"w:0": x}, axis(48, cell=3), axis(48, cell=16), rng) is None
 
 
-def test_a_child_is_found_and_strangers_are_not(rng):
+def test_a_child_is_found_and_an_unrelated_model_is_not(rng):
     axes = grouped_net(n=160, cell=5, blocks=3)
     base = grouped_weights(rng, n=160, blocks=3)
     child = {k: v + 0.1 * v.std() * gaussian(rng, *v.shape) for k, v in base.items()}

@@ -62,7 +62,7 @@ def test_runs_begin_where_units_do_and_end_with_whole_ones(rng, sketched):
     assert np.array_equal(seen, whole.transpose(1, 2, 0).reshape(24, -1))
 
 
-def test_sketches_alone_tell_a_child_from_a_stranger(rng, sketched):
+def test_sketches_alone_tell_a_child_from_an_unrelated_model(rng, sketched):
     axes = grouped_net(n=160, cell=8, blocks=3)
     base = grouped_weights(rng, n=160, blocks=3)
     child = {k: v + 0.1 * v.std() * gaussian(rng, *v.shape) for k, v in base.items()}
