@@ -71,7 +71,7 @@ def test_the_headline_says_how_much_is_equal(home):
     found = json.loads(command("compare", "a.safetensors", "mixed.safetensors", "--json").stdout)
     assert found["verdict"] == "not-testable"
     assert found["equal"] == {
-        "n_parameters": 6400, "same_name": 0, "other_name": 1600, "basis": "all",
+        "n_parameters": 6400, "same_name": 0, "other_name": 1600, "tables": 0, "basis": "all",
     }  # fmt: skip
     said = command("compare", "a.safetensors", "mixed.safetensors").stdout
     assert "; 25 % of parameters are equal" in said.splitlines()[0]

@@ -145,6 +145,7 @@ class Broken:
     """A storage that runs out of memory whatever is asked of it."""
 
     bytes_touched = 0
+    stamps = ()
 
     def read(self, name, start, stop):
         raise MemoryError

@@ -25,6 +25,7 @@ from weightkin.catalogue.names_table import (
 from weightkin.formats.model import TensorInfo
 from weightkin.records.components import ModelComponent
 
+MAX_TENSORS = 1 << 16  # of a model whose names are translated
 MAX_ROOTS = 64  # networks of one publisher's names in one part
 Span = tuple[int, int]
 _WRAPPERS = frozenset(
@@ -66,6 +67,8 @@ def components_of(tensors: Mapping[str, TensorInfo]) -> list[Component]:
     No two tensors of a part have one name, and no stored tensor stands in two parts. A model
     without parts is one, with names that are its own wherever no table knows them.
     """
+    if len(tensors) > MAX_TENSORS:
+        return [Component("", "", tensors, {name: Home(name) for name in tensors})]
     plain = _plain(tensors)
     found = []
     for name, own in _parts(plain).items():

@@ -26,6 +26,7 @@ MOST_BENDS = 8  # changes of step that a grid takes
 MIN_LINE = 16  # entries of a line that stands alone
 MIN_ZEROS = 0.6  # of a filter bank
 MIN_BANDS = 4
+MAX_VALUE = 1e100  # bytes that are read as floats hold anything
 
 
 def is_table(tensor: SketchedTensor) -> bool:
@@ -51,7 +52,8 @@ def is_counted(x: Doubles | Floats) -> bool:
 def _beginning(tensor: SketchedTensor) -> Doubles | None:
     """The first rows and columns as far as they follow each other; None where there are few."""
     shape = tuple(n for n in tensor.shape if n > 1)
-    values = tensor.values.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = tensor.values.astype(np.float64)
     is_whole = values.size == math.prod(tensor.shape)
     if len(shape) < 2:
         x = values.reshape(1, -1)[:, :MOST] if is_whole else None
@@ -60,7 +62,8 @@ def _beginning(tensor: SketchedTensor) -> Doubles | None:
     else:
         n = _run(tensor.rows[: tensor.n_run])
         x = values[:n, : _run(tensor.columns)][: 4 * MOST, :MOST]
-    return x if x is not None and x.size >= MIN_LINE and np.isfinite(x).all() else None
+    is_usual = x is not None and x.size >= MIN_LINE and bool((np.abs(x) < MAX_VALUE).all())
+    return x if is_usual else None
 
 
 def _run(index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
