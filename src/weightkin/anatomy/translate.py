@@ -75,11 +75,13 @@ def components_of(tensors: Mapping[str, TensorInfo]) -> list[Component]:
         label = "" if not name or name in components_table()["main"] else f"{name}."
         homes: dict[str, Home] = {}
         infos: dict[str, TensorInfo] = {}
-        for new, info, home in _translated({short: tensors[stored] for short, stored in own}):
+        named = {short: tensors[stored] for short, stored in own}
+        roots = [(table, _roots(table, named)) for table in names_tables()]
+        for new, info, home in _translated(named, roots):
             infos[new] = info
             homes[new] = home
-        short = [name for name, _ in own]
-        found.append(Component(name, label, infos, homes, _names_of(short)))
+        names_of = next((table.names_of for table, held in roots if held), "")
+        found.append(Component(name, label, infos, homes, names_of))
     return found
 
 
@@ -95,11 +97,6 @@ def model_components_of(tensors: Mapping[str, TensorInfo]) -> Iterator[ModelComp
             stored_as=commonprefix(sorted(stored)).rpartition(".")[0],
             names_of=x.names_of,
         )
-
-
-def _names_of(names: Sequence[str]) -> str:
-    known = (table.names_of for table in names_tables() if _roots(table, names))
-    return next(known, "")
 
 
 def parts_of(names: Iterable[str]) -> dict[str, str]:
@@ -189,11 +186,12 @@ def _with_average(
     return parts
 
 
-def _translated(tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, TensorInfo, Home]]:
-    """New name, tensor and home of everything in one part."""
+def _translated(
+    tensors: Mapping[str, TensorInfo], tables: Sequence[tuple[NamesTable, set[str]]]
+) -> Iterator[tuple[str, TensorInfo, Home]]:
+    """New name, tensor and home of everything in one part, by tables and where each holds."""
     news = {name: [_untouched(name, info)] for name, info in tensors.items()}
-    for table in names_tables():
-        roots = _roots(table, tensors)
+    for table, roots in tables:
         for root in roots if len(roots) <= MAX_ROOTS else ():
             inside = {n.removeprefix(root): x for n, x in tensors.items() if n.startswith(root)}
             numbers = [(level, _numbers(level, inside)) for level in table.levels]
