@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 import numpy as np
 
-from weightkin.anatomy.graph.ir import Graph
+from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.onnx import codes, forms, fused, plain, products, recurrent, rows, space
 from weightkin.anatomy.onnx.build import (
     UNTOLD,
@@ -92,17 +92,27 @@ class Reading:
         """What was found."""
         b = self.b
         fix_unread(b, self.outputs)
-        given, handed = states_of(b.nodes, b.states, self.inputs, self.outputs)
-        even = {x: (True,) * len(b.shapes[x]) for x in given}
+        main = self.network.main
+        found = states_of(
+            b, self._named(self.shapes, self.inputs), self._named(main.outputs, self.outputs)
+        )
+        even = {x: (True,) * len(b.shapes[x]) for x in found.given | found.parts}
+        nodes = [node for i, node in enumerate(b.nodes) if i not in found.idle]
+        idle = {x for i in found.idle for x in b.nodes[i].outputs}
         return Graph(
-            nodes=tuple(b.nodes),
+            nodes=(*nodes, *(Node("tie", pair, ()) for pair in found.ties)),
             shapes=b.shapes,
             weights=frozenset(b.weights),
-            inputs=tuple(x for x in self.inputs if x not in given),
-            outputs=tuple(self.outputs),
+            inputs=tuple(x for x in self.inputs if x not in found.given),
+            outputs=tuple(x for x in self.outputs if x not in idle),
             constants=b.constants | even,
-            free_outputs=frozenset((x, d) for x in handed for d in range(len(b.shapes[x]))),
+            free_outputs=frozenset((x, d) for x in found.handed for d in range(len(b.shapes[x]))),
         )
+
+    def _named(self, names: Iterable[str], values: Sequence[str]) -> dict[str, str]:
+        """The name of each of some values, which are those of names of the file."""
+        found = {self.value(name, self.environment): name for name in names}
+        return {x: found.get(x, "") for x in values}
 
     def follow(self, body: Body, environment: Environment, depth: int) -> None:
         """Follow the nodes of one graph, in their order."""
