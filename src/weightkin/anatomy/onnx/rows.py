@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from weightkin.anatomy.onnx.build import Builder, Call, Operation, UnknownValue, axis_of
 
+SAID_BY_DATA = 101  # a length that only data say
+
 
 def gather(b: Builder, call: Call) -> Sequence[str]:
     """Rows of a table; where they are known to be one run, that run."""
@@ -70,6 +72,21 @@ def scatter_elements(b: Builder, call: Call) -> Sequence[str]:
     return [b.elementwise(b.fix(x, changed), each)]
 
 
+def chosen(b: Builder, call: Call) -> Sequence[str]:
+    """Return the places of entries that are not zero: as many as there may be."""
+    shape = b.shape(call.input(0))
+    return b.opaque([call.input(0)], (len(shape), math.prod(shape)))
+
+
+def counted(b: Builder, call: Call) -> Sequence[str]:
+    """Numbers in a row, as many as data say: any number of them is one that they may say."""
+    limits = call.inputs[:3]
+    for x in limits:
+        b.shape(x)
+    n = b.lengths.setdefault(limits, SAID_BY_DATA + 2 * len(b.lengths))
+    return [b.table((n,), (False,))]
+
+
 def one_of_many(b: Builder, call: Call) -> Sequence[str]:
     """A one at each place that is data."""
     places = list(b.shape(call.input(0)))
@@ -104,5 +121,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "ScatterND": scatter_cells,
     **dict.fromkeys(("Scatter", "ScatterElements"), scatter_elements),
     "OneHot": one_of_many,
+    "NonZero": chosen,
+    "Range": counted,
     **dict.fromkeys(("DFT", "STFT"), spectrum),
 }
