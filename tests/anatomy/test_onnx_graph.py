@@ -103,7 +103,7 @@ def test_what_runs_in_either_case_has_its_axes(tmp_path):
     assert tensors(model) == [["a1", "a2"], ["b1", "b2"]]
 
 
-def test_a_function_is_followed_and_a_loop_is_not(tmp_path):
+def test_functions_and_loops_are_followed(tmp_path):
     text = """agraph (float[1, 8] x) => (float[1, 3] y) { h = own.dense(x, a, v) g = Relu(h)
       n = Constant<value_int=2>() t = Constant<value=bool {1}>()
       l = Loop(n, t, g) <body = b (int64 i, bool u, float[1, 9] w) => (bool u2, float[1, 9] w2) {
@@ -115,7 +115,7 @@ def test_a_function_is_followed_and_a_loop_is_not(tmp_path):
     )
     model = saved(tmp_path / "x.onnx", text, [dense], a=drawn(8, 9), v=drawn(9), c=drawn(9, 9),
                   d=drawn(9, 11), f=drawn(11, 3))  # fmt: skip
-    assert tensors(model) == [["d", "f"]]  # nothing along what the loop reads and writes
+    assert tensors(model) == [["a", "c", "d", "v"], ["d", "f"]]
 
 
 def test_names_that_are_known_keep_their_axes_and_heads_come_from_the_graph(tmp_path):

@@ -80,11 +80,14 @@ def chosen(b: Builder, call: Call) -> Sequence[str]:
 
 def counted(b: Builder, call: Call) -> Sequence[str]:
     """Numbers in a row, as many as data say: any number of them is one that they may say."""
-    limits = call.inputs[:3]
-    for x in limits:
+    for x in call.inputs[:3]:
         b.shape(x)
-    n = b.lengths.setdefault(limits, SAID_BY_DATA + 2 * len(b.lengths))
-    return [b.table((n,), (False,))]
+    return [b.table((length_by_data(b, call.inputs[:3]),), (False,))]
+
+
+def length_by_data(b: Builder, values: tuple[str, ...]) -> int:
+    """Return the length that some values say, which are data; equal ones say the same."""
+    return b.lengths.setdefault(values, SAID_BY_DATA + 2 * len(b.lengths))
 
 
 def one_of_many(b: Builder, call: Call) -> Sequence[str]:
