@@ -26,7 +26,7 @@ class Bench:
         self.model, self.inputs = model, inputs
         self.opened = open_model(path)
         self.weights = {x.name: numpy_helper.to_array(x) for x in model.graph.initializer}
-        self.turned = {x.name for x in self.opened.network().shown.values() if x.is_turned}
+        self.turned = {x.name for x in self.opened.networks[0]().shown.values() if x.is_turned}
         self.before = self.run({})
 
     def run(self, moves):

@@ -41,7 +41,7 @@ def read_anatomy(model: Model) -> Anatomy:
         known: Anatomy = model.sketched.anatomy
         return known
     found = _by_names(model.tensors, model.config)
-    if model.network is not None:
+    if model.networks:
         found = by_graph(model, found, _by_names)
     return _bounded(found)
 
