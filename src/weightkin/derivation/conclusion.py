@@ -9,7 +9,7 @@ from weightkin.anatomy.side import Side
 from weightkin.derivation.equal import Shared
 from weightkin.derivation.opened import Pair
 from weightkin.derivation.pairing import stack_likeness
-from weightkin.evidence import verdict
+from weightkin.evidence import untested, verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
 from weightkin.evidence.confirm import Draw
@@ -67,7 +67,7 @@ def conclude(
     how = pair.settings
     stages = ran.stages
     axes = tuple(verdict.axis_evidence(stage, how.alpha) for stage in stages if stage.tests)
-    skipped = verdict.skipped(pair.a, pair.b, ran, other) + pair.missed
+    skipped = untested.skipped(pair.a, pair.b, ran, other) + pair.missed
     tested = tested_shares(pair.a, pair.b, ran, other)
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)

@@ -21,7 +21,7 @@ from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.derivation.opened import Pair
 from weightkin.derivation.view_agreement import view_agreement
-from weightkin.evidence import verdict
+from weightkin.evidence import untested, verdict
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
@@ -66,7 +66,7 @@ def compare_pair(pair: Pair) -> Comparison:
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
         if is_elsewhere and derived is None:
-            skipped += (verdict.other_stacks(other.best.names),)
+            skipped += (untested.other_stacks(other.best.names),)
     if derived is not None and not shared.is_all:
         kind, details = derived.kind, details | derived.details
     alpha = pair.settings.alpha
