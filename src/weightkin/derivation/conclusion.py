@@ -18,7 +18,7 @@ from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested_shares
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
-from weightkin.records import AxisEvidence, ModelRef, Skipped, left_out
+from weightkin.records import AxisEvidence, ModelRef, Part, Skipped, left_out
 from weightkin.records.comparison import Basis, Verdict
 from weightkin.sketch.stand_in import smaller_of
 
@@ -34,6 +34,8 @@ class Conclusion:
     ranked: Calibrated
     skipped: tuple[Skipped, ...]
     tested: Mapping[str, float]  # share of each tensor of the smaller model on tested axes
+    parts: tuple[Part, ...] = ()
+    embeddings: tuple[str, ...] = ()  # parts on which alone the verdict rests
 
 
 def stages_of(
@@ -72,7 +74,13 @@ def conclude(
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    if (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
+    parts = verdict.parts(pair.a, pair.b, pair.plan, stages, how.alpha)
+    embeddings: tuple[str, ...] = ()
+    if decision == "aligned-only":
+        embeddings = tuple(x.name for x in parts if x.is_embedding and x.verdict == "dependent")
+    if embeddings:
+        decision, because = "dependent", ()
+    elif (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
         basis = "exact-unconfirmed"
     if decision == "not-testable" and axes and not verdict.has_units(ran):
         because = (verdict.NO_UNIT,)
@@ -87,4 +95,4 @@ def conclude(
         skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
-    return Conclusion(decision, basis, axes, reach, ranked, skipped, tested)
+    return Conclusion(decision, basis, axes, reach, ranked, skipped, tested, parts, embeddings)

@@ -129,7 +129,7 @@ def _model(chosen: Chosen) -> Model:
         headers=contents.headers,
         metadata=contents.metadata,
         beside=folder.read_beside,
-        network=partial(contents.network, renamed) if contents.network else None,
+        networks=tuple(partial(network, renamed) for network in contents.networks),
     )
 
 
