@@ -9,6 +9,8 @@ import pytest
 
 import weightkin
 from weightkin.anatomy import read_anatomy
+from weightkin.records.components import ModelComponent
+from weightkin.report.components import model_components
 from weightkin.report.model import MOST_AXES, MOST_ROLES, ModelRecord, model_lines, model_record
 from weightkin.sketch.source import open_model
 
@@ -54,3 +56,10 @@ def test_models_of_two_kinds_are_told_apart_in_the_first_line():
     assert found.verdict == "not-testable"
     assert found.skipped[0].code == "no-shared-stack"
     assert "only one of the two" not in found.sentence
+
+
+def test_other_names_of_a_model_without_parts_are_said_in_one_line():
+    one = ModelComponent(name="other", n_tensors=3, n_parameters=9, stored_as="", names_of="lib.X")
+    assert model_components([one]) == ["  names    of another publisher, read as those of lib.X"]
+    part = replace(one, name="unet", stored_as="model.")
+    assert model_components([part])[0].startswith("  part     U-Net: 3 tensors, 9 values")

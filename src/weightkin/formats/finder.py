@@ -29,6 +29,7 @@ TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re
 MOMENTS = "_optim_states.pt"  # how DeepSpeed calls them
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+PARAMETERS = "params.json"  # what Meta and Mistral call the config of a model
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
 NO_WEIGHTS = (".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".csv", ".html", ".png")
 MOST_LOOKED_AT = 64  # files of a folder whose first bytes are looked at

@@ -12,6 +12,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.finder import (
     ALONE,
     CONFIG,
+    PARAMETERS,
     files_by_content,
     files_of_model,
     is_index,
@@ -91,15 +92,16 @@ def _read(names: Sequence[str], folder: Folder) -> tuple[Contents, list[File]]:
 
 def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Problem]]:
     """Read the config beside the weights: a hint, so a broken one is a problem and no failure."""
-    if CONFIG not in folder.names:
+    name = next((name for name in (CONFIG, PARAMETERS) if name in folder.names), None)
+    if name is None:
         return {}, [], []
     try:
-        file = folder.open_file(CONFIG)
+        file = folder.open_file(name)
         if file.size > MAX_CONFIG:
             raise unreadable(file.path, f"too large ({file.size} bytes, at most {MAX_CONFIG})")
         return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
-        return {}, [], [Problem(CONFIG, str(error), loses_tensors=False)]
+        return {}, [], [Problem(name, str(error), loses_tensors=False)]
 
 
 def read_files(
