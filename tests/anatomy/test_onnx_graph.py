@@ -11,6 +11,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import helper, numpy_helper, parser  # noqa: E402
 
 from weightkin.anatomy import read_anatomy  # noqa: E402
+from weightkin.anatomy.onnx.formulas import follows_index  # noqa: E402
 from weightkin.anatomy.onnx.network import best_reading  # noqa: E402
 from weightkin.anatomy.onnx.read import axes_by_graph  # noqa: E402
 from weightkin.formats import open_model  # noqa: E402
@@ -56,6 +57,11 @@ def test_a_spectrum_of_the_signal_is_no_axis(tmp_path, is_formula):
     assert ["u", "v", "w"] in found
     assert (["basis", "mel"] in found) is not is_formula
     assert (["mel", "w"] in found) is not is_formula
+
+
+def test_rows_of_zeros_follow_no_formula():
+    """As the first state of a scan that was unrolled."""
+    assert not follows_index(np.zeros((16, 12), np.float32))
 
 
 TEXT = """agraph (int64[batch, length] ids) => (float[batch, length, 5] y) {
