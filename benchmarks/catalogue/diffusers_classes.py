@@ -15,7 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 
 from benchmarks.catalogue.example_inputs import first_that_runs
 from benchmarks.catalogue.shrink import tiny_values
-from benchmarks.catalogue.sizes import APART, Apart
+from benchmarks.catalogue.sizes import APART, Apart, what_is
 
 GIVEN = Path(__file__).with_name("diffusers.json")  # by class: what the defaults and rules lack
 _AXES = (
@@ -68,6 +68,7 @@ def build(name: str, which: int | None) -> torch.nn.Module:
 
 def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[str, Any]:
     values = tiny_values(real, which, apart=apart)
+    values |= _as_wide_as_heads(real, values)
     for key, pair in given().get(name, {}).get("tiny", {}).items():
         new = pair[which] if isinstance(pair, list) else pair
         values[key] = new if isinstance(real.get(key), list) else _tuples(new)
@@ -84,6 +85,29 @@ def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[
             part = 2 * (head // 2 // len(axes))
             values[key] = type(axes)([head - part * (len(axes) - 1), *[part] * (len(axes) - 1)])
     return values
+
+
+def _as_wide_as_heads(real: Mapping[str, Any], tiny: Mapping[str, Any]) -> dict[str, int]:
+    """Widths that are those of all heads together in the real model, and second kinds of heads."""
+    pairs = [
+        (n, size)
+        for n in real
+        if what_is(n) == "heads"
+        for size in real
+        if what_is(size) == "head_dim" and n.rpartition("num_")[2][:5] == size[:5]
+    ]
+    pairs = [pair for pair in pairs if all(isinstance(real[k], int) for k in pair)]
+    if not pairs:
+        return {}
+    heads, size = pairs[0]
+    wide, width = real[heads] * real[size], tiny[heads] * tiny[size]
+    found = {
+        key: width
+        for key, value in real.items()
+        if what_is(key) == "width" and isinstance(value, int) and value == wide
+    }
+    others = [(n, x) for n, x in pairs[1:] if x != size and real[n] * real[x] == wide]
+    return found | {x: width // tiny[n] for n, x in others if width % tiny[n] == 0}
 
 
 def _tuples(value: Any) -> Any:

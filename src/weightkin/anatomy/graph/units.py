@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
@@ -49,10 +49,7 @@ def graph_axes(labels: Labels, shapes: Mapping[str, tuple[int, ...]]) -> list[Ax
         One for every label, in the order in which the network computes them; at most `MAX_LABELS`,
         the largest.
     """
-    spots = spots_of(labels)
-    found = [x for atom in sorted(spots) for x in unit_labels(atom, labels, spots[atom])]
-    taken = {x for label in found for x in label.atoms if len(label.atoms) > 1}
-    found = [x for x in found if len(x.atoms) > 1 or not x.atoms & taken]
+    found = [x for _, x in all_units(labels)]
     large = sorted(range(len(found)), key=lambda i: -found[i].n_units)[:MAX_LABELS]
     numbered = [replace(found[i], block=rank) for rank, i in enumerate(sorted(large))]
     return label_axes(numbered, carriers_of(labels), shapes)
@@ -99,6 +96,41 @@ def size_of(labels: Labels, factor: Factor) -> int:
 
 def _product(labels: Labels, factors: Iterable[Factor]) -> int:
     return math.prod(size_of(labels, factor) for factor in factors)
+
+
+def all_units(labels: Labels) -> list[tuple[int, UnitLabel]]:
+    """Every label of units, with the atom that it is of.
+
+    An atom that another one is relabelled within (heads) is no label of its own, unless a matrix
+    shows it alone (queries and keys whose dimensions are fixed): then it comes before that one.
+    """
+    spots = spots_of(labels)
+    found = [(atom, x) for atom in sorted(spots) for x in unit_labels(atom, labels, spots[atom])]
+    both = [x for _, x in found if len(x.atoms) > 1]
+    taken = frozenset[Hashable]().union(*(x.atoms for x in both))
+    indexed = frozenset[Hashable]().union(*(x.atoms for x in both if x.places[0].index is not None))
+    own = {
+        atom
+        for atom, x in found
+        if len(x.atoms) == 1 and atom in taken - indexed and _is_alone(atom, labels, spots[atom])
+    }
+    return [
+        (atom, replace(x, atoms=x.atoms - own, given=x.atoms & own) if len(x.atoms) > 1 else x)
+        for atom, x in found
+        if len(x.atoms) > 1 or atom not in taken or atom in own
+    ]
+
+
+def _is_alone(atom: int, labels: Labels, spots: Iterable[Spot]) -> bool:
+    """Whether somewhere in a matrix nothing else along the dimension of an atom may move."""
+    return any(
+        len(labels.dims[spot.tensor]) > 1
+        and not any(
+            labels.atoms[x].is_free
+            for x in set(_atoms(labels.dims[spot.tensor][spot.dim])) - {atom}
+        )
+        for spot in spots
+    )
 
 
 def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLabel]:
