@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,25 +90,21 @@ def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[
 
 def _as_wide_as_heads(real: Mapping[str, Any], tiny: Mapping[str, Any]) -> dict[str, int]:
     """Widths that are those of all heads together in the real model, and second kinds of heads."""
-    pairs = [
-        (n, size)
-        for n in real
-        if what_is(n) == "heads"
-        for size in real
-        if what_is(size) == "head_dim" and n.rpartition("num_")[2][:5] == size[:5]
-    ]
-    pairs = [pair for pair in pairs if all(isinstance(real[k], int) for k in pair)]
-    if not pairs:
-        return {}
-    heads, size = pairs[0]
-    wide, width = real[heads] * real[size], tiny[heads] * tiny[size]
-    found = {
-        key: width
-        for key, value in real.items()
-        if what_is(key) == "width" and isinstance(value, int) and value == wide
-    }
-    others = [(n, x) for n, x in pairs[1:] if x != size and real[n] * real[x] == wide]
-    return found | {x: width // tiny[n] for n, x in others if width % tiny[n] == 0}
+    found: dict[str, int] = {}
+    wide: dict[int, int] = {}  # tiny widths by real ones
+    for n, size in itertools.product(real, real):
+        is_pair = what_is(n) == "heads" and what_is(size) == "head_dim"
+        if not is_pair or n.replace("num_", "").partition("head")[0] != size.partition("head")[0]:
+            continue
+        if not (isinstance(real[n], int) and isinstance(real[size], int)):
+            continue
+        width = wide.setdefault(real[n] * real[size], tiny[n] * tiny[size])
+        if width % tiny[n] == 0:
+            found[size] = width // tiny[n]
+    for key, value in real.items():
+        if what_is(key) == "width" and isinstance(value, int) and value in wide:
+            found[key] = wide[value]
+    return found
 
 
 def _tuples(value: Any) -> Any:

@@ -114,3 +114,25 @@ def _instance(entry, traced):
     known, unknown = matched(entry, traced.shapes)
     assert not unknown
     return instantiate(entry, known, traced.shapes, traced.config)
+
+
+def test_a_stream_that_stands_more_often_in_some_blocks_is_one_stream_in_all():
+    pair = [_modulated(2, 12), _modulated(3, 16)]
+    entry = generalise(["test.Net"], pair)
+    assert [problems_of(entry, x) for x in pair] == [[], []]
+    found = _instance(entry, _modulated(5, 64))
+    (stream,) = {atom for atom, a in found.labels.atoms.items() if a.is_free and a.size == 64}
+    assert not found.mixed
+    for i, n in enumerate((6, 6, 6, 6, 2)):
+        ((outer, inner),) = found.labels.dims[f"blocks.{i}.scale.weight"][0]
+        assert (found.labels.atoms[outer].size, inner) == (n, stream)
+
+
+def _modulated(depth, width):
+    """Blocks that each scale and shift a stream, the last one with fewer parts."""
+    atoms = {0: Atom(width, is_free=True), 1: Atom(7, is_free=False)}
+    counts = [6] * (depth - 1) + [2]
+    dims = {f"blocks.{i}.scale.weight": (((0,),) * n, ((1,),)) for i, n in enumerate(counts)}
+    shapes = {f"blocks.{i}.scale.weight": (n * width, 7) for i, n in enumerate(counts)}
+    dims["embed.weight"], shapes["embed.weight"] = (((1,),), ((0,),)), (7, width)
+    return Traced(Labels(atoms, dims), shapes, {})
