@@ -80,5 +80,6 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
                 n: made(_mask(n, named[n], kind), config)
                 for n in names
                 if n in wanted and n != "return_dict" and named.get(n) is not None
-                and not (n == "pooled_projections" and config.get("pooled_projection_dim") is None)
+                and not (n == "pooled_projections" and n not in given
+                         and config.get("pooled_projection_dim") is None)
             }  # fmt: skip

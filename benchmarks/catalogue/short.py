@@ -3,8 +3,8 @@
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
 values), ``z:`` zeros, ``c:4`` counts from zero, and ``i:2,12,64`` are integers below the last
 number. A field inside a nested config has a path (``vision_config.hidden_size``), a size may be a
-product (``2*image_size``) or a quotient (``hidden_size/num_heads``). Lists and mappings hold
-further values; anything else stands for itself.
+product (``2*image_size``), a quotient (``hidden_size/num_heads``) or a sum. Lists and mappings
+hold further values; anything else stands for itself.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def made(value: Any, config: Mapping[str, Any]) -> Any:
 
 
 def _size(word: str, config: Mapping[str, Any]) -> int:
+    if "+" in word:
+        return sum(_size(part, config) for part in word.split("+"))
     if "/" in word:
         above, _, below = word.rpartition("/")
         return _size(above, config) // _size(below, config)

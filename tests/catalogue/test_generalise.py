@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from benchmarks.catalogue.facts import level_keys
 from benchmarks.catalogue.generalise import generalise
 from benchmarks.catalogue.patterns import patterns_of
 from benchmarks.catalogue.problems import problems_of
@@ -13,7 +14,7 @@ from benchmarks.catalogue.shapes import Traced
 from weightkin.anatomy.graph.labels import Atom, Labels
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import matched
-from weightkin.anatomy.traced.sizes import Contradiction
+from weightkin.anatomy.traced.sizes import Contradiction, number_under
 
 
 def net(depth, width, hidden, heads, head, *, tied=False, config=True):
@@ -136,3 +137,15 @@ def _modulated(depth, width):
     shapes = {f"blocks.{i}.scale.weight": (n * width, 7) for i, n in enumerate(counts)}
     dims["embed.weight"], shapes["embed.weight"] = (((1,),), ((0,),)), (7, width)
     return Traced(Labels(atoms, dims), shapes, {})
+
+
+def test_heads_that_a_config_lists_by_level_are_found_from_either_end():
+    key = {"num_heads": [2, 3, 4], "width": 8}
+    sizes = {(0, (0,)): 5, (0, (1,)): 5, (1, (0,)): 4, (1, (1,)): 3}
+    assert level_keys(sizes, [{"num_heads": 5}, key]) == ("num_heads[~0]",)
+    assert level_keys({(0, (1,)): 3, (0, (2,)): 4}, [key]) == ("num_heads[0]",)
+    assert level_keys({(0, (0,)): 4}, [key]) == ("num_heads[last]",)
+    assert level_keys({(0, (0,)): 4}, [{"num_heads": [4, 4]}]) == ()
+    assert number_under("num_heads[~0]", {"num_heads": [5, 10, 20]}, (2,)) == 5
+    assert number_under("num_heads[0]", {"num_heads": [5, 10, 20]}, (3,)) == 0
+    assert number_under("num_heads[0]", {"num_heads": 8}, (3,)) == 8

@@ -42,6 +42,7 @@ class UnitLabel:
     atoms: Atoms
     places: tuple[Place, ...]
     given: Atoms = frozenset()
+    around: tuple[Atoms, ...] = ()  # of each place, what else stands inside or outside of its units
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,15 @@ def _more_of_streams(
 
 def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_View]:
     """Matrices of a label of which no further dimension carries it too."""
-    for place in label.places:
+    for i, place in enumerate(label.places):
         shape, along = shapes[place.tensor], list(carriers[place.tensor])
         if place.index is not None:
             shape, along = shape[1:], along[1:]
         if len(shape) < 2:
             continue
-        others = [x for i, x in enumerate(along) if i != place.dim]
+        others = [x for dim, x in enumerate(along) if dim != place.dim]
         if max(place.outer, place.inner, place.repeat) > 1:
-            others.append(along[place.dim] - label.atoms)
+            others.append(label.around[i] if label.around else along[place.dim] - label.atoms)
         beside = label.given.union(*others)
         if not beside & label.atoms:
             n = math.prod(shape) // shape[place.dim] * place.outer * place.inner * place.repeat

@@ -112,7 +112,7 @@ def all_units(labels: Labels) -> list[tuple[int, UnitLabel]]:
     own = {
         atom
         for atom, x in found
-        if len(x.atoms) == 1 and atom in taken - indexed and _is_alone(atom, labels, spots[atom])
+        if len(x.atoms) == 1 and atom in taken - indexed and _is_alone(x, labels)
     }
     return [
         (atom, replace(x, atoms=x.atoms - own, given=x.atoms & own) if len(x.atoms) > 1 else x)
@@ -121,15 +121,11 @@ def all_units(labels: Labels) -> list[tuple[int, UnitLabel]]:
     ]
 
 
-def _is_alone(atom: int, labels: Labels, spots: Iterable[Spot]) -> bool:
-    """Whether somewhere in a matrix nothing else along the dimension of an atom may move."""
+def _is_alone(label: UnitLabel, labels: Labels) -> bool:
+    """Whether somewhere in a matrix nothing that stands inside or outside of a label may move."""
     return any(
-        len(labels.dims[spot.tensor]) > 1
-        and not any(
-            labels.atoms[x].is_free
-            for x in set(_atoms(labels.dims[spot.tensor][spot.dim])) - {atom}
-        )
-        for spot in spots
+        len(labels.dims[place.tensor]) > 1 and not any(labels.atoms[int(x)].is_free for x in around)  # type: ignore[call-overload]
+        for place, around in zip(label.places, label.around, strict=True)
     )
 
 
@@ -144,7 +140,10 @@ def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLa
         n = own.size * labels.atoms[outer].size
         both = frozenset((atom, outer))
         if n >= MIN_UNITS and (places := _combined(outer, labels, spots, n)):
-            yield UnitLabel(STACK, 0, "units", n, cell or own.size, both, places)
+            around = _around(spots, both)
+            yield UnitLabel(
+                STACK, 0, "units", n, cell or own.size, both, places, frozenset(), around
+            )
             return
         if own.size >= MIN_UNITS and (n := _n_apart(outer, labels, spots)):
             for index in range(min(n, MAX_INDEX)):
@@ -155,8 +154,17 @@ def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLa
                 yield UnitLabel(STACK, 0, f"units.{index}", own.size, cell, both, places)
             return
     if own.size >= MIN_UNITS:
-        places = _places(own.size, labels, spots)
-        yield UnitLabel(STACK, 0, "units", own.size, cell, frozenset((atom,)), places)
+        places, alone = _places(own.size, labels, spots), frozenset((atom,))
+        around = _around(spots, alone)
+        yield UnitLabel(STACK, 0, "units", own.size, cell, alone, places, frozenset(), around)
+
+
+def _around(spots: Iterable[Spot], own: frozenset[int]) -> tuple[frozenset[int], ...]:
+    """What stands in one product with a label at each of its spots."""
+    return tuple(
+        frozenset(x for factor in (*spot.before, *spot.after) for x in _atoms(factor)) - own
+        for spot in spots
+    )
 
 
 def _places(n_units: int, labels: Labels, spots: Iterable[Spot]) -> tuple[Place, ...]:
