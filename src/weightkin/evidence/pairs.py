@@ -144,12 +144,18 @@ def pair_evidence(
 
 
 def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
-    """Effect over the matched units of all pairs together."""
+    """Effect over the matched units of all pairs together; agreement where views may agree."""
     return effect_of(
         np.concatenate([e.observed for e in found]),
         np.concatenate([e.chance for e in found]),
-        np.concatenate([e.agreement for e in found]),
+        np.concatenate([np.zeros(0), *(e.agreement for e in found if len(e.tests) > 1)]),
     )
+
+
+def have_views(found: Sequence[PairEvidence]) -> bool:
+    """Whether at least half of the matched units were seen on several views, which may agree."""
+    n_several = sum(len(e.observed) for e in found if len(e.tests) > 1)
+    return n_several > 0 and 2 * n_several >= sum(len(e.observed) for e in found)
 
 
 def median_ratio(found: Sequence[PairEvidence]) -> float:

@@ -16,6 +16,7 @@ from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, la
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
+    have_views,
     median_ratio,
     pair_evidence,
     pooled_effect,
@@ -233,7 +234,7 @@ def close_stage(
         skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
-        has_views=any(len(e.tests) > 1 for e in decisive),
+        has_views=have_views(decisive),
     )
 
 
