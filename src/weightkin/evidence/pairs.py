@@ -152,12 +152,6 @@ def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
     )
 
 
-def have_views(found: Sequence[PairEvidence]) -> bool:
-    """Whether at least half of the matched units were seen on several views, which may agree."""
-    n_several = sum(len(e.observed) for e in found if len(e.tests) > 1)
-    return n_several > 0 and 2 * n_several >= sum(len(e.observed) for e in found)
-
-
 def median_ratio(found: Sequence[PairEvidence]) -> float:
     """Effect ratio of the median pair, among those with at least three matched units."""
     ratios = [effect_of(e.observed, e.chance).ratio for e in found if len(e.observed) >= 3]

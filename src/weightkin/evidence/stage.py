@@ -16,7 +16,6 @@ from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, la
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
-    have_views,
     median_ratio,
     pair_evidence,
     pooled_effect,
@@ -234,8 +233,14 @@ def close_stage(
         skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
-        has_views=have_views(decisive),
+        has_views=_have_views(decisive),
     )
+
+
+def _have_views(found: Sequence[PairEvidence]) -> bool:
+    """Whether at least half of the matched units were seen on several views, which may agree."""
+    n_several = sum(len(e.observed) for e in found if len(e.tests) > 1)
+    return n_several > 0 and 2 * n_several >= sum(len(e.observed) for e in found)
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:
