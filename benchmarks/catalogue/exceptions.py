@@ -6,6 +6,7 @@ is laid over the tiny config: one value, a tuple for the two instances, or a fun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
@@ -144,6 +145,16 @@ def _efficient() -> dict[str, Any]:
     }
 
 
+def _joined(part: str, name: str) -> Callable[[dict[str, Any]], Any]:
+    """What comes out of a part is as wide as the text model."""
+
+    def own(v: dict[str, Any]) -> Any:
+        setattr(v[part], name, v["text_config"].hidden_size)
+        return v[part]
+
+    return own
+
+
 _VIBE = {
     "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
     "downsampling_ratios": ([2, 2, 4], [2, 4, 2]),
@@ -165,6 +176,7 @@ TINY: dict[str, dict[str, Any]] = {
     "esmc": {"num_key_value_heads": (4, 8)},
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
     "fun_asr_nano": {"adaptor_config": _adaptor},
+    "gemma3": {"mm_tokens_per_image": 16},
     "gemma3n_text": {
         "num_hidden_layers": (4, 6),
         "layer_types": (
@@ -198,6 +210,7 @@ TINY: dict[str, dict[str, Any]] = {
     "moonshine_streaming": {"num_key_value_heads": (4, 8)},
     "muse_spark_audio": {"num_hidden_layers": 4},
     "nemotron3_diarization": {"chunk_right_context": 2},
+    "qwen2_vl": {"vision_config": _joined("vision_config", "hidden_size")},
     "qwen3_omni_moe_talker": {"spatial_merge_size": 2},
     "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": (56, 88)},
     "qwen4_exp_text": {

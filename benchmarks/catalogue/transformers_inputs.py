@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.catalogue import composite_inputs
 from benchmarks.catalogue.short import made
 
 GIVEN = Path(__file__).with_name("transformers_inputs.json")
@@ -38,6 +39,7 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     if given is not None:
         yield {k: made(v, facts) for k, v in given.items()}
     names = inspect.signature(model.forward).parameters
+    yield from composite_inputs.tries(model, names, _sounds(facts, names))
     main = getattr(model, "main_input_name", _TEXT)
     required = [n for n, p in names.items() if p.default is p.empty and n != "kwargs"]
     first = dict.fromkeys([main if isinstance(main, str) else main[0], *required])
@@ -49,6 +51,18 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
             inputs = {n: x for n, x in inputs.items() if x is not None}
             if inputs:
                 yield inputs
+
+
+def _sounds(facts: dict[str, Any], names: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Sounds beside a text, with masks that hide nothing of them."""
+    if _TEXT not in names or "input_features" not in names:
+        return
+    for shape in ("long", "frames"):
+        heard = _named("input_features", facts, shape)
+        n = heard.shape[2 if shape == "long" else 1]
+        mask = torch.ones(BATCH, n, dtype=torch.long)
+        masks = {"input_features_mask", "feature_attention_mask"} & set(names)
+        yield {"input_features": heard, **dict.fromkeys(masks, mask)}
 
 
 _SOUNDS = ("long", "channel", "frames", "rows")

@@ -1,0 +1,183 @@
+"""Pictures and sounds for models of transformers, and the tokens in a text that stand for them.
+
+A config names the token that stands for a part of a picture or sound; how many of them there are,
+the model says itself when there are too few.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import torch
+
+BATCH, TEXT, BEFORE = 2, 12, 3  # texts, tokens of each, and those before a picture
+GRID = (1, 4, 4)  # frames, rows and columns of patches of one picture
+MAX_TOKENS = 1024
+MAX_COUNTS = 3  # of placeholders, until the model is content
+
+_KINDS = ("image", "audio")
+_TOKEN = "{}_(token|patch)_?(id|index)"
+_COUNTED = re.compile(r"(Image|Audio)\w* features and \w+ tokens? do.* features:? *=?(\d+)", re.I)
+_SPECIAL = re.compile(r"(_token|_start|_end|_patch|_newline)_?(id|index)$|_token_ids$|_id$")
+Inputs = dict[str, Any]
+
+
+def tries(
+    model: torch.nn.Module, names: Collection[str], sounds: Iterator[Inputs]
+) -> Iterator[Inputs]:
+    """Pictures and sounds of every kind that the arguments of a model have names for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A model of transformers.
+    names : collection of str
+        Arguments of its forward pass.
+    sounds : iterator of dict
+        Sounds to try.
+
+    Yields
+    ------
+    dict
+        Arguments, with tokens in the text that stand for what is seen and heard.
+    """
+    facts = model.config.to_dict()  # type: ignore[operator, union-attr]
+    pictures = [x for x in _pictures(facts, names) if x.keys() <= set(names)] or [{}]
+    heard = [x for x in sounds if x.keys() <= set(names)] or [{}]
+    if "input_ids" not in names:
+        yield from (x for x in pictures if x)
+        return
+    extra = [(), ("attention_mask",) if "attention_mask" in names else ()]
+    for more, picture, sound in itertools.product(dict.fromkeys(extra), pictures, heard):
+        if media := {**picture, **sound}:
+            yield _with_text(model, facts, media, {*names} - {*extra[1]} | {*more})
+
+
+def _with_text(
+    model: torch.nn.Module, facts: Mapping[str, Any], media: Inputs, names: Collection[str]
+) -> Inputs:
+    """Pictures and sounds with a text that has as many placeholders as the model asks for."""
+    present = [x for x in _KINDS if any(_is_about(name, x) for name in media)]
+    counts = {kind: BATCH for kind in present if _placeholder(facts, kind) is not None}
+    for _ in range(MAX_COUNTS):
+        inputs = {**media, **_text(facts, counts, names)}
+        asked = _asked(model, inputs)
+        if not asked or asked.items() <= counts.items():
+            break
+        width = model.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
+        for kind, n in asked.items():
+            if kind in counts:  # some models count numbers, not tokens
+                counts[kind] = n if n < MAX_TOKENS else n // width
+    return inputs
+
+
+@torch.no_grad()
+def _asked(model: torch.nn.Module, inputs: Inputs) -> dict[str, int]:
+    """How many placeholders of which kind a model asks for; none where it does not say."""
+    try:
+        model(**inputs)
+    except Exception as error:
+        found = _COUNTED.search(str(error))
+        return {found[1].lower(): int(found[2])} if found else {}
+    return {}
+
+
+def _is_about(name: str, kind: str) -> bool:
+    own = ("pixel", "image") if kind == "image" else ("audio", "input_features", "input_values")
+    return name.startswith(own)
+
+
+def _placeholder(facts: Mapping[str, Any], kind: str) -> int | None:
+    pattern = re.compile(_TOKEN.format(kind) + r"\Z")
+    return next((x for name, x in _numbers(facts) if pattern.match(name)), None)
+
+
+def _text(facts: Mapping[str, Any], counts: Mapping[str, int], names: Collection[str]) -> Inputs:
+    """Token ids with runs of placeholders, shared out among the texts."""
+    special = {x for name, x in _numbers(facts) if _SPECIAL.search(name)}
+    n = next((x for name, x in _numbers(facts) if name == "vocab_size"), 64)
+    plain = [x for x in range(n // 2, n) if x not in special] or [n - 1]
+    generator = torch.Generator().manual_seed(7)
+    words = torch.randint(len(plain), (BATCH, TEXT), generator=generator)
+    rows, kinds = [], []
+    for i in range(BATCH):
+        row, kind = [plain[x] for x in words[i, :BEFORE]], [0] * BEFORE
+        for number, (own, count) in enumerate(counts.items(), 1):
+            share = count // BATCH + (i < count % BATCH)
+            start = [x for name, x in _numbers(facts) if re.match(_start(own), name)][:1]
+            token = _placeholder(facts, own)
+            row += [*start, *[token] * share]  # type: ignore[list-item]
+            kind += [*[0] * len(start), *[number] * share]
+        rows.append(row + [plain[x] for x in words[i, BEFORE:]])
+        kinds.append(kind + [0] * (TEXT - BEFORE))
+    length = max(map(len, rows))
+    found = {
+        "attention_mask": torch.ones(BATCH, length, dtype=torch.long),
+        "input_ids": torch.tensor([row + [plain[0]] * (length - len(row)) for row in rows]),
+        "mm_token_type_ids": torch.tensor([x + [0] * (length - len(x)) for x in kinds]),
+    }
+    return {name: x for name, x in found.items() if name in names}
+
+
+def _start(kind: str) -> str:
+    return r"(vision|image)_start_token_id\Z" if kind == "image" else r"audio_start_token_id\Z"
+
+
+def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Fields that hold a number, those of nested configs last."""
+    todo = [facts]
+    while todo:
+        own = todo.pop(0)
+        for name, x in own.items():
+            if isinstance(x, int) and not isinstance(x, bool):
+                yield name, x
+        todo += [x for x in own.values() if isinstance(x, Mapping)]
+
+
+def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inputs]:
+    """Pictures as models take them: as rows of patches, or whole."""
+    seen = facts.get("vision_config") or facts.get("vlm_config", {}).get("vision_config") or facts
+    own = dict(_numbers(facts)) | dict(_numbers(seen))
+    channels = own.get("num_channels") or own.get("in_channels") or own.get("in_chans") or 3
+    patch = _first(seen.get("patch_size")) or 16
+    area = patch * patch * channels
+    frames = own.get("temporal_patch_size") or own.get("patch_temporal") or 1
+    given = "hidden_states" if "hidden_states" in names else "pixel_values"
+    n = BATCH * GRID[1] * GRID[2]
+    grid = torch.tensor([GRID] * BATCH)
+    for name in {"image_grid_thw", "grid_thw"} & set(names):
+        for shape in ((n, area * frames), (n, area), (n, channels, patch, patch)):
+            more = {"merge_sizes": grid[:, 0] * 2, "image_merge_sizes": grid[:, 0] * 2}
+            more = {key: x for key, x in more.items() if key in names}
+            yield {given: _normal(*shape), name: grid, **more}
+    if "spatial_shapes" in names:
+        rows = _normal(BATCH, GRID[1] * GRID[2], area)
+        mask = torch.ones(rows.shape[:2], dtype=torch.long)
+        yield {given: rows, "spatial_shapes": grid[:, 1:], "pixel_attention_mask": mask}
+    if "pixel_position_ids" in names:
+        places = torch.cartesian_prod(torch.arange(GRID[1]), torch.arange(GRID[2]))
+        rows = _normal(BATCH, len(places), area)
+        yield {given: rows, "pixel_position_ids": places.expand(BATCH, -1, -1)}
+    size = _pair(seen.get("image_size") or facts.get("image_size") or 64)
+    for shape in ((BATCH, channels), (BATCH, 1, channels)):
+        whole = {"pixel_values": _normal(*shape, *size)}
+        yield whole
+        if "image_sizes" in names:
+            yield {**whole, "image_sizes": torch.tensor([size] * BATCH)}
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    if isinstance(size, Mapping):
+        return int(size["height"]), int(size["width"])
+    return (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[-1]))
+
+
+def _first(value: Any) -> int:
+    return int(value[0] if isinstance(value, list | tuple) else value or 0)
+
+
+def _normal(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(7))
