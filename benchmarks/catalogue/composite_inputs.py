@@ -63,7 +63,7 @@ def _with_text(
     present = [x for x in _KINDS if any(_is_about(name, x) for name in media)]
     counts = {kind: BATCH for kind in present if _placeholder(facts, kind) is not None}
     for _ in range(MAX_COUNTS):
-        inputs = {**media, **_text(facts, counts, names)}
+        inputs = {**media, **_text(model, facts, counts, names)}
         asked = _asked(model, inputs)
         if not asked or asked.items() <= counts.items():
             break
@@ -95,10 +95,15 @@ def _placeholder(facts: Mapping[str, Any], kind: str) -> int | None:
     return next((x for name, x in _numbers(facts) if pattern.match(name)), None)
 
 
-def _text(facts: Mapping[str, Any], counts: Mapping[str, int], names: Collection[str]) -> Inputs:
+def _text(
+    model: torch.nn.Module,
+    facts: Mapping[str, Any],
+    counts: Mapping[str, int],
+    names: Collection[str],
+) -> Inputs:
     """Token ids with runs of placeholders, shared out among the texts."""
     special = {x for name, x in _numbers(facts) if _SPECIAL.search(name)}
-    n = next((x for name, x in _numbers(facts) if name == "vocab_size"), 64)
+    n = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
     plain = [x for x in range(n // 2, n) if x not in special] or [n - 1]
     generator = torch.Generator().manual_seed(7)
     words = torch.randint(len(plain), (BATCH, TEXT), generator=generator)
@@ -107,7 +112,8 @@ def _text(facts: Mapping[str, Any], counts: Mapping[str, int], names: Collection
         row, kind = [plain[x] for x in words[i, :BEFORE]], [0] * BEFORE
         for number, (own, count) in enumerate(counts.items(), 1):
             share = count // BATCH + (i < count % BATCH)
-            start = [x for name, x in _numbers(facts) if re.match(_start(own), name)][:1]
+            starts = [x for name, x in _numbers(facts) if re.match(_start(own), name)]
+            start = [x for x in starts if x < n][:1]
             token = _placeholder(facts, own)
             row += [*start, *[token] * share]  # type: ignore[list-item]
             kind += [*[0] * len(start), *[number] * share]
@@ -161,7 +167,17 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
         places = torch.cartesian_prod(torch.arange(GRID[1]), torch.arange(GRID[2]))
         rows = _normal(BATCH, len(places), area)
         yield {given: rows, "pixel_position_ids": places.expand(BATCH, -1, -1)}
+    if "image_grid_hw" in names:
+        yield {given: _normal(n, area), "image_grid_hw": grid[:, 1:]}
     size = _pair(seen.get("image_size") or facts.get("image_size") or 64)
+    if "high_res_pixel_values" in names:
+        high = _pair(facts["high_res_vision_config"]["image_size"])
+        pair = {"high_res_pixel_values": _normal(BATCH, channels, *high)}
+        yield {"pixel_values": _normal(BATCH, channels, *size), **pair}
+    if places := facts.get("image_grid_pinpoints"):  # a whole picture and its tiles
+        n = 1 + places[0][0] * places[0][1] // (size[0] * size[1])
+        tiles = _normal(BATCH, n, channels, *size)
+        yield {"pixel_values": tiles, "image_sizes": torch.tensor([places[0]] * BATCH)}
     for shape in ((BATCH, channels), (BATCH, 1, channels)):
         whole = {"pixel_values": _normal(*shape, *size)}
         yield whole

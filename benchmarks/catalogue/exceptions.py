@@ -155,6 +155,13 @@ def _joined(part: str, name: str) -> Callable[[dict[str, Any]], Any]:
     return own
 
 
+def _heard(v: dict[str, Any]) -> Any:
+    v["projector_config"].encoder_hidden_size = v["encoder_config"].hidden_dim
+    return v["projector_config"]
+
+
+_SPOKEN = {"projector_config": _heard}
+_TILES = {"image_grid_pinpoints": ([[64, 128]], [[96, 192]])}
 _VIBE = {
     "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
     "downsampling_ratios": ([2, 2, 4], [2, 4, 2]),
@@ -177,6 +184,16 @@ TINY: dict[str, dict[str, Any]] = {
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
     "fun_asr_nano": {"adaptor_config": _adaptor},
     "gemma3": {"mm_tokens_per_image": 16},
+    "t5gemma2_encoder": {"mm_tokens_per_image": 16},
+    "llava_next": _TILES,
+    "llava_next_video": _TILES,
+    "llava_onevision": _TILES,
+    "granite4_vision": _TILES,
+    "vipllava": {"vision_feature_layers": [-1, -2, 1, -2, -1]},
+    "glmasr_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},
+    "voxtral_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},
+    "granite_speech": _SPOKEN,
+    "granite_speech_plus": _SPOKEN,
     "gemma3n_text": {
         "num_hidden_layers": (4, 6),
         "layer_types": (

@@ -302,7 +302,9 @@ def _small(
     if what == "power":
         return min(value, (32, 64)[which])
     if what == "window":
-        return min(value, 8)
+        patch = own.get("patch_size")
+        in_pixels = isinstance(patch, int) and value >= 4 * patch
+        return 4 * min(patch, 8) if in_pixels else min(value, 8)  # type: ignore[type-var]
     if what == "patches":
         return (16, 36)[which] if value >= 16 else value
     if what == "sample":

@@ -57,8 +57,10 @@ def _sounds(facts: dict[str, Any], names: Collection[str]) -> Iterator[dict[str,
     """Sounds beside a text, with masks that hide nothing of them."""
     if _TEXT not in names or "input_features" not in names:
         return
+    tower = facts.get("audio_config") or facts.get("encoder_config") or {}
+    known = _given().get(tower.get("model_type", ""), {}).get("input_features")
     for shape in ("long", "frames"):
-        heard = _named("input_features", facts, shape)
+        heard = made(known, tower) if known else _named("input_features", facts, shape)
         n = heard.shape[2 if shape == "long" else 1]
         mask = torch.ones(BATCH, n, dtype=torch.long)
         masks = {"input_features_mask", "feature_attention_mask"} & set(names)
@@ -80,7 +82,7 @@ def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
         return _normal(*{"long": (SOUND,), "channel": (1, SOUND)}.get(shape, (frames, n)))
     if name == "input_features":
         n = int(_found(facts, "num_mel_bins", "feature_size", "input_feat_size", "input_dim") or 80)
-        frames = 2 * int(_found(facts, "max_source_positions") or 50)
+        frames = 2 * int(_found(facts, "max_source_positions") or 48)
         return _normal(*((n, frames) if shape in ("long", "channel") else (frames, n)))
     if name in ("attention_mask", "input_features_mask", "pixel_mask"):
         return torch.ones(BATCH, LENGTH, dtype=torch.long)
