@@ -16,11 +16,12 @@ import torch
 BATCH, TEXT, BEFORE = 2, 12, 3  # texts, tokens of each, and those before a picture
 GRID = (1, 4, 4)  # frames, rows and columns of patches of one picture
 MAX_TOKENS = 1024
-MAX_COUNTS = 3  # of placeholders, until the model is content
+MAX_COUNTS = 6  # of placeholders, until the model is content
 
 _KINDS = ("image", "audio")
 _TOKEN = "{}_(token|patch)_?(id|index)"
-_COUNTED = re.compile(r"(Image|Audio)\w* features and \w+ tokens? do.* features:? *=?(\d+)", re.I)
+_COUNTED = re.compile(r"(\w+) features and [\w ]+ do(?:es)? not match\D*(\d+)\D+(\d+)")
+_GOT = re.compile(r"Got (?P<wanted>\d+) feature vectors for (?P<given>\d+)")
 _SPECIAL = re.compile(r"(_token|_start|_end|_patch|_newline)_?(id|index)$|_token_ids$|_id$")
 Inputs = dict[str, Any]
 
@@ -64,25 +65,34 @@ def _with_text(
     counts = {kind: BATCH for kind in present if _placeholder(facts, kind) is not None}
     for _ in range(MAX_COUNTS):
         inputs = {**media, **_text(model, facts, counts, names)}
-        asked = _asked(model, inputs)
-        if not asked or asked.items() <= counts.items():
+        said, given, wanted = _asked(model, inputs)
+        kinds = [said] if said in counts else [x for x, n in counts.items() if n == given]
+        if not kinds or given == wanted:
             break
-        width = model.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
-        for kind, n in asked.items():
-            if kind in counts:  # some models count numbers, not tokens
-                counts[kind] = n if n < MAX_TOKENS else n // width
+        is_of_tokens = wanted < MAX_TOKENS  # some models count numbers, not tokens
+        counts[kinds[0]] = wanted if is_of_tokens else wanted // _embedding(model, facts)[1]
     return inputs
 
 
 @torch.no_grad()
-def _asked(model: torch.nn.Module, inputs: Inputs) -> dict[str, int]:
-    """How many placeholders of which kind a model asks for; none where it does not say."""
+def _asked(model: torch.nn.Module, inputs: Inputs) -> tuple[str, int, int]:
+    """Of what a model misses placeholders, how many it has and wants; equal where it does not."""
     try:
         model(**inputs)
     except Exception as error:
-        found = _COUNTED.search(str(error))
-        return {found[1].lower(): int(found[2])} if found else {}
-    return {}
+        if found := _COUNTED.search(str(error)):
+            return found[1].lower(), int(found[2]), int(found[3])
+        if found := _GOT.search(str(error)):
+            return "", int(found["given"]), int(found["wanted"])
+    return "", 0, 0
+
+
+def _embedding(model: torch.nn.Module, facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Number of tokens and width of what ids are looked up in."""
+    try:
+        return tuple(model.get_input_embeddings().weight.shape)  # type: ignore[operator, return-value]
+    except (NotImplementedError, AttributeError):
+        return next((x for name, x in _numbers(facts) if name == "vocab_size"), 64), 1
 
 
 def _is_about(name: str, kind: str) -> bool:
@@ -103,7 +113,7 @@ def _text(
 ) -> Inputs:
     """Token ids with runs of placeholders, shared out among the texts."""
     special = {x for name, x in _numbers(facts) if _SPECIAL.search(name)}
-    n = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    n = _embedding(model, facts)[0]
     plain = [x for x in range(n // 2, n) if x not in special] or [n - 1]
     generator = torch.Generator().manual_seed(7)
     words = torch.randint(len(plain), (BATCH, TEXT), generator=generator)
@@ -155,7 +165,8 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
     n = BATCH * GRID[1] * GRID[2]
     grid = torch.tensor([GRID] * BATCH)
     for name in {"image_grid_thw", "grid_thw"} & set(names):
-        for shape in ((n, area * frames), (n, area), (n, channels, patch, patch)):
+        rows = (n, area * frames), (n, area), (n, channels, patch, patch)
+        for shape in (*rows, (BATCH, n // BATCH, area * frames)):
             more = {"merge_sizes": grid[:, 0] * 2, "image_merge_sizes": grid[:, 0] * 2}
             more = {key: x for key, x in more.items() if key in names}
             yield {given: _normal(*shape), name: grid, **more}

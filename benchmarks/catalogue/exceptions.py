@@ -160,7 +160,17 @@ def _heard(v: dict[str, Any]) -> Any:
     return v["projector_config"]
 
 
-_SPOKEN = {"projector_config": _heard}
+def _merged(v: dict[str, Any]) -> int:
+    """Four patches beside each other."""
+    return 4 * int(v["vision_config"].hidden_size)
+
+
+def _text_width(v: dict[str, Any]) -> int:
+    return int(v["text_config"].hidden_size)
+
+
+_SPOKEN = {"projector_config": _heard, "window_size": 10, "downsample_rate": 5}
+_MUSE = {"out_hidden_size": _merged}
 _TILES = {"image_grid_pinpoints": ([[64, 128]], [[96, 192]])}
 _VIBE = {
     "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
@@ -185,6 +195,20 @@ TINY: dict[str, dict[str, Any]] = {
     "fun_asr_nano": {"adaptor_config": _adaptor},
     "gemma3": {"mm_tokens_per_image": 16},
     "t5gemma2_encoder": {"mm_tokens_per_image": 16},
+    "deepseek_v2": {"num_key_value_heads": (4, 8)},
+    "hunyuan_vl_text": {"rope_parameters": _mrope_of_head},
+    "qwen2_vl_text": {"rope_parameters": _mrope_of_head},
+    "qwen2_5_vl_text": {"rope_parameters": _mrope_of_head},
+    "ovis2": {"hidden_size": _text_width},
+    "llama4_vision_model": {
+        "intermediate_size": lambda v: 4 * v["hidden_size"],
+        "projector_output_dim": lambda v: v["projector_input_dim"],
+        "vision_output_dim": lambda v: v["projector_input_dim"],
+    },
+    "muse_glimmer": _MUSE,
+    "muse_spark": _MUSE,
+    "qwen3_asr_encoder": {"n_window": 8, "n_window_infer": 32},
+    "qwen3_omni_moe_audio_encoder": {"n_window": 8, "n_window_infer": 32},
     "llava_next": _TILES,
     "llava_next_video": _TILES,
     "llava_onevision": _TILES,
@@ -222,7 +246,7 @@ TINY: dict[str, dict[str, Any]] = {
     "mimi": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_decoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_encoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
-    "mistral_large4_text": {"kv_source_layers": ([0, 0], [0, 0, 2])},
+    "mistral_large4_text": {"num_key_value_heads": (4, 8), "kv_source_layers": ([0, 0], [0, 0, 2])},
     "molmo2_adapter": {"vision_feature_layer": ([1, 0], [2, 1])},
     "moonshine_streaming": {"num_key_value_heads": (4, 8)},
     "muse_spark_audio": {"num_hidden_layers": 4},

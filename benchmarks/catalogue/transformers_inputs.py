@@ -83,7 +83,8 @@ def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
     if name == "input_features":
         n = int(_found(facts, "num_mel_bins", "feature_size", "input_feat_size", "input_dim") or 80)
         frames = 2 * int(_found(facts, "max_source_positions") or 48)
-        return _normal(*((n, frames) if shape in ("long", "channel") else (frames, n)))
+        sizes = {"long": (n, frames), "channel": (128, frames), "frames": (frames, n)}
+        return _normal(*sizes.get(shape, (frames, 128)))
     if name in ("attention_mask", "input_features_mask", "pixel_mask"):
         return torch.ones(BATCH, LENGTH, dtype=torch.long)
     return None
