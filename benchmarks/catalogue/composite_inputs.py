@@ -6,6 +6,7 @@ the model says itself when there are too few.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -51,10 +52,13 @@ def tries(
     if "input_ids" not in names:
         yield from (x for x in pictures if x)
         return
-    extra = [(), ("attention_mask",) if "attention_mask" in names else ()]
-    for more, picture, sound in itertools.product(dict.fromkeys(extra), pictures, heard):
-        if media := {**picture, **sound}:
-            yield _with_text(model, facts, media, {*names} - {*extra[1]} | {*more})
+    basic = {"input_ids", "mm_token_type_ids"}
+    if facts.get("is_encoder_decoder"):
+        basic.add("decoder_input_ids")
+    for picture, sound in itertools.product(pictures, heard):
+        for text in (basic, {*basic, "attention_mask"}):
+            if media := {**picture, **sound}:
+                yield _with_text(model, facts, media, text & set(names))
 
 
 def _with_text(
@@ -67,7 +71,7 @@ def _with_text(
         inputs = {**media, **_text(model, facts, counts, names)}
         said, given, wanted = _asked(model, inputs)
         kinds = [said] if said in counts else [x for x, n in counts.items() if n == given]
-        if not kinds or given == wanted:
+        if not kinds or given == wanted and not (wanted := _made(model, kinds[0], media)):
             break
         is_of_tokens = wanted < MAX_TOKENS  # some models count numbers, not tokens
         counts[kinds[0]] = wanted if is_of_tokens else wanted // _embedding(model, facts)[1]
@@ -85,6 +89,22 @@ def _asked(model: torch.nn.Module, inputs: Inputs) -> tuple[str, int, int]:
         if found := _GOT.search(str(error)):
             return "", int(found["given"]), int(found["wanted"])
     return "", 0, 0
+
+
+@torch.no_grad()
+def _made(model: torch.nn.Module, kind: str, media: Inputs) -> int:
+    """How many tokens a model makes of a picture or sound; 0 where it does not say."""
+    own = [getattr(x, f"get_{kind}_features", None) for x in (model, getattr(model, "model", None))]
+    for function in filter(None, own):
+        known = inspect.signature(function).parameters.keys() & media.keys()
+        try:
+            found = function(**{name: media[name] for name in known})
+        except Exception:
+            continue
+        found = getattr(found, "pooler_output", found)
+        parts = found if isinstance(found, list | tuple) else [found]
+        return sum(x.shape[:-1].numel() for x in parts if isinstance(x, torch.Tensor))
+    return 0
 
 
 def _embedding(model: torch.nn.Module, facts: Mapping[str, Any]) -> tuple[int, int]:
@@ -135,6 +155,7 @@ def _text(
         "input_ids": torch.tensor([row + [plain[0]] * (length - len(row)) for row in rows]),
         "mm_token_type_ids": torch.tensor([x + [0] * (length - len(x)) for x in kinds]),
     }
+    found["decoder_input_ids"] = found["input_ids"][:, -BEFORE:]
     return {name: x for name, x in found.items() if name in names}
 
 

@@ -45,10 +45,15 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     first = dict.fromkeys([main if isinstance(main, str) else main[0], *required])
     extra = ["decoder_input_ids"] if getattr(config, "is_encoder_decoder", False) else []
     both = [n for n in (_TEXT, _IMAGE, "input_values", "input_features") if n in names]
-    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], [_TEXT, *extra]):
+    masks = [n for n in names if n.endswith("features_mask")]
+    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], [_TEXT, *extra],
+                   [*first, *masks]):  # fmt: skip
         for shape in _SOUNDS if "input_values" in wanted or "input_features" in wanted else ("",):
             inputs = {n: _named(n, facts, shape) for n in dict.fromkeys(wanted) if n in names}
             inputs = {n: x for n, x in inputs.items() if x is not None}
+            for mask in inputs.keys() & set(masks) if "input_features" in inputs else ():
+                n = inputs["input_features"].shape[2 if shape in ("long", "channel") else 1]
+                inputs[mask] = torch.ones(BATCH, n, dtype=torch.long)
             if inputs:
                 yield inputs
 
@@ -82,10 +87,10 @@ def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
         return _normal(*{"long": (SOUND,), "channel": (1, SOUND)}.get(shape, (frames, n)))
     if name == "input_features":
         n = int(_found(facts, "num_mel_bins", "feature_size", "input_feat_size", "input_dim") or 80)
-        frames = 2 * int(_found(facts, "max_source_positions") or 48)
+        frames = 2 * int(_found(facts, "n_window", "max_source_positions") or 48)
         sizes = {"long": (n, frames), "channel": (128, frames), "frames": (frames, n)}
         return _normal(*sizes.get(shape, (frames, 128)))
-    if name in ("attention_mask", "input_features_mask", "pixel_mask"):
+    if name in ("attention_mask", "pixel_mask") or name.endswith("features_mask"):
         return torch.ones(BATCH, LENGTH, dtype=torch.long)
     return None
 
