@@ -52,7 +52,7 @@ def tries(
     if "input_ids" not in names:
         yield from (x for x in pictures if x)
         return
-    basic = {"input_ids", "mm_token_type_ids"}
+    basic = {"input_ids", "mm_token_type_ids", "qformer_input_ids"}
     if facts.get("is_encoder_decoder"):
         basic.add("decoder_input_ids")
     for picture, sound in itertools.product(pictures, heard):
@@ -155,6 +155,7 @@ def _text(
         "input_ids": torch.tensor([row + [plain[0]] * (length - len(row)) for row in rows]),
         "mm_token_type_ids": torch.tensor([x + [0] * (length - len(x)) for x in kinds]),
     }
+    found["qformer_input_ids"] = torch.arange(BEFORE).expand(BATCH, -1)
     found["decoder_input_ids"] = found["input_ids"][:, -BEFORE:]
     return {name: x for name, x in found.items() if name in names}
 
@@ -187,7 +188,7 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
     grid = torch.tensor([GRID] * BATCH)
     for name in {"image_grid_thw", "grid_thw"} & set(names):
         rows = (n, area * frames), (n, area), (n, channels, patch, patch)
-        for shape in (*rows, (BATCH, n // BATCH, area * frames)):
+        for shape in (*rows, (BATCH, n // BATCH, area * frames), (n * patch**2, channels)):
             more = {"merge_sizes": grid[:, 0] * 2, "image_merge_sizes": grid[:, 0] * 2}
             more = {key: x for key, x in more.items() if key in names}
             yield {given: _normal(*shape), name: grid, **more}
@@ -199,6 +200,8 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
         places = torch.cartesian_prod(torch.arange(GRID[1]), torch.arange(GRID[2]))
         rows = _normal(BATCH, len(places), area)
         yield {given: rows, "pixel_position_ids": places.expand(BATCH, -1, -1)}
+    if "target_sizes" in names:
+        yield {given: _normal(1, channels, patch, n * patch), "target_sizes": grid[:, 1:]}
     if "image_grid_hw" in names:
         yield {given: _normal(n, area), "image_grid_hw": grid[:, 1:]}
     size = _pair(seen.get("image_size") or facts.get("image_size") or 64)

@@ -36,6 +36,8 @@ _INDEXER = {
 
 START: dict[str, dict[str, Any]] = {
     "autoformer": {"prediction_length": 12},
+    "bamba": {"attn_layer_indices": [9, 18, 27]},
+    "granitemoehybrid": {"layer_types": (["linear_attention"] * 7 + ["full_attention"]) * 4},
     "aya_vision": {
         "vision_config": {"model_type": "siglip_vision_model", "num_attention_heads": 16}
     },
@@ -180,7 +182,7 @@ _VIBE = {
 }
 
 TINY: dict[str, dict[str, Any]] = {
-    "bamba": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+    "bamba": {"num_hidden_layers": (2, 4), "attn_layer_indices": ([1], [1, 3]), "mamba_n_heads": 8, "mamba_d_head": _mamba_head},
     "bit": {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
@@ -196,6 +198,14 @@ TINY: dict[str, dict[str, Any]] = {
     "fun_asr_nano": {"adaptor_config": _adaptor},
     "gemma3": {"mm_tokens_per_image": 16},
     "t5gemma2_encoder": {"mm_tokens_per_image": 16},
+    "clap_audio_model": {"window_size": 2},
+    "donut-swin": {"window_size": 2},
+    "diffusion_gemma_text": {"top_k_experts": 2},
+    "levit": {"patch_size": 16, "image_size": (64, 96)},
+    "superpoint": {"keypoint_decoder_dim": 65},
+    "longcat_flash": {"qk_head_dim": lambda v: v["qk_nope_head_dim"] + v["qk_rope_head_dim"]},
+    "xmod": {"default_language": "en_XX"},
+    "recurrent_gemma": {"num_hidden_layers": (3, 6)},
     "deepseek_v2": {"num_key_value_heads": (4, 8)},
     "hunyuan_vl_text": {"rope_parameters": _mrope_of_head},
     "qwen2_vl_text": {"rope_parameters": _mrope_of_head},
@@ -209,6 +219,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "muse_glimmer": _MUSE,
     "muse_spark": _MUSE,
+    "qwen3_asr": {"audio_config": _joined("audio_config", "output_dim")},
     "qwen3_asr_encoder": {"n_window": 50, "n_window_infer": 200},
     "qwen3_omni_moe_audio_encoder": {"n_window": 50, "n_window_infer": 200},
     "llava_next": _TILES,
@@ -241,7 +252,10 @@ TINY: dict[str, dict[str, Any]] = {
         "attention_types": ([[["global", "local"], 1]], [[["global", "local"], 2]]),
         "num_layers": (2, 4),
     },
-    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+    "granitemoehybrid": {
+        "layer_types": (["linear_attention", "full_attention"], ["linear_attention", "full_attention"] * 2),
+        "num_hidden_layers": (2, 4),
+        "mamba_n_heads": 8, "mamba_d_head": _mamba_head},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 1},
     "lw_detr_vit": {"num_windows": 4},
     "mamba2": {"num_heads": 8, "head_dim": lambda v: v["expand"] * v["hidden_size"] // 8},

@@ -21,7 +21,7 @@ from benchmarks.catalogue.short import made
 GIVEN = Path(__file__).with_name("transformers_inputs.json")
 LENGTH = 12
 BATCH = 2
-SOUND = 4000  # samples
+SOUND = 3840  # samples
 _TEXT, _IMAGE = "input_ids", "pixel_values"
 
 
@@ -56,6 +56,8 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
                 inputs[mask] = torch.ones(BATCH, n, dtype=torch.long)
             if inputs:
                 yield inputs
+    if "use_cache" in names:
+        yield {_TEXT: _ids(facts), "use_cache": False}
 
 
 def _sounds(facts: dict[str, Any], names: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -70,6 +72,8 @@ def _sounds(facts: dict[str, Any], names: Collection[str]) -> Iterator[dict[str,
         mask = torch.ones(BATCH, n, dtype=torch.long)
         masks = {"input_features_mask", "feature_attention_mask"} & set(names)
         yield {"input_features": heard, **dict.fromkeys(masks, mask)}
+        if masks:
+            yield {"input_features": heard}
 
 
 _SOUNDS = ("long", "channel", "frames", "rows")
