@@ -16,8 +16,9 @@ import numpy as np
 
 from weightkin.arrays import Doubles
 from weightkin.lineage.forests import parent_marginals
+from weightkin.lineage.groups import Groups
 from weightkin.lineage.images import IMAGE
-from weightkin.lineage.member_measures import Measured, distances
+from weightkin.lineage.member_measures import REPLACED, Measured, distances
 from weightkin.lineage.pair_features import pair_features
 from weightkin.lineage.pair_measures import PairMeasures, of_part
 from weightkin.lineage.posterior import Mixed, Posterior, fitted, levelled, weighed
@@ -74,14 +75,21 @@ def posterior(
     found = weighed(around, features, n, merged, orders)
     beside = beside_of(measured, pairs, merged)
     trained = np.array(beside.trained(n))
-    if 1 < len(trained) < n:
+    if 1 < len(trained) < n and _are_one(distances(measured)[np.ix_(trained, trained)]):
         own = of_part(measured, pairs, trained)
         if len(own[1].parents):
-            alone = weighed(
-                *pair_features(*own), len(trained), (), orders[np.ix_(trained, trained)]
-            )
+            of_own = orders[np.ix_(trained, trained)]
+            alone = weighed(*pair_features(*own), len(trained), (), of_own)
             found = joined_with(found, alone, beside)
     return levelled(found, fitted().levels)
+
+
+def _are_one(far: Doubles) -> bool:
+    """Whether members are one family by themselves: bases that a mixture alone joins are not."""
+    groups = Groups(range(len(far)))
+    for u, v in np.argwhere(far < REPLACED).tolist():
+        groups.join(u, v)
+    return len(groups.all()) == 1
 
 
 def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) -> Beside:
