@@ -11,13 +11,14 @@ from weightkin.errors import AdapterAlone, UnreadableModel
 from weightkin.formats.adapter import Adapter, label_of, read_adapter, with_adapter
 from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
-from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, STANDARD_STEMS
+from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, PARAMETERS, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
 from weightkin.formats.header_claims import claims_in
 from weightkin.formats.headers import plain_names
 from weightkin.formats.model import Model, Problem
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
+from weightkin.formats.row_order import in_library_order
 from weightkin.formats.storage import FileStorage, SketchFound, is_sketch
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
 from weightkin.sources.local import folder_around, folder_at, readable
@@ -26,7 +27,7 @@ from weightkin.text import located, shown, unreadable
 MAX_PROBLEMS = 100  # that are named one by one
 MAX_NAME = 256  # characters of a declared base in an error
 MAX_MARKS = 16  # plus signs of a name at which it may be cut
-BESIDE = (CONFIG, "tokenizer.json")  # what is read beside a file that was named alone
+BESIDE = (CONFIG, PARAMETERS, "tokenizer.json")  # what is read beside a file that was named alone
 
 
 def open_model(source: str | Path) -> Model:
@@ -113,6 +114,7 @@ def _model(chosen: Chosen) -> Model:
         (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
     )
     recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
+    tensors, recipes = in_library_order(tensors, recipes, config)
     if not tensors:
         raise unreadable(where, unpacking[0].why)
     return Model(
@@ -126,7 +128,7 @@ def _model(chosen: Chosen) -> Model:
         headers=contents.headers,
         metadata=contents.metadata,
         beside=folder.read_beside,
-        network=partial(contents.network, renamed) if contents.network else None,
+        networks=tuple(partial(network, renamed) for network in contents.networks),
     )
 
 

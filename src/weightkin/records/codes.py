@@ -52,6 +52,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("no-unit", "no-axis", "adapter-alone"), ()),
     "no-such-axis": ("kind", "model"),
     "no-such-stack": ("stack", "model"),
+    "no-shared-stack": (),
     "depths-differ": ("n_a", "n_b"),
     "only-other-stacks": ("stack_a", "stack_b"),
     **dict.fromkeys(("no-view-differs", "no-view-read"), ()),
