@@ -168,6 +168,32 @@ def gemma(arrays: Arrays) -> Arrays:
     return {name: x for name, x in found.items() if name != "lm_head.weight"}
 
 
+def megatron_lm(arrays: Arrays) -> Arrays:
+    """As Megatron-LM stores a GPT-2: turned, queries, keys and values head by head."""
+    found = {}
+    for name, x in arrays.items():
+        if x.ndim == 2 and name.startswith("h."):
+            x = x.T
+        if "c_attn" in name:
+            parts = x.reshape(3, HEADS, -1, *x.shape[1:])
+            x = parts.swapaxes(0, 1).reshape(x.shape)
+        found[name] = x
+    rules = {
+        r"^h\.": "encoder.layers.",
+        r"^wte": "embedding.word_embeddings",
+        r"^wpe": "embedding.position_embeddings",
+        r"^ln_f": "encoder.final_layernorm",
+        "ln_1": "input_layernorm",
+        "ln_2": "post_attention_layernorm",
+        r"attn\.c_attn": "self_attention.query_key_value",
+        r"attn\.c_proj": "self_attention.dense",
+        r"mlp\.c_fc": "mlp.dense_h_to_4h",
+        r"mlp\.c_proj": "mlp.dense_4h_to_h",
+        "^": "language_model.",
+    }
+    return _renamed(found, rules)
+
+
 def rwkv(arrays: Arrays) -> Arrays:
     """As RWKV 4 is published."""
     rules = {
@@ -216,6 +242,11 @@ class Publisher:
 
 
 CONFIG = ("config.json", {"hidden_size": WIDTH, **{k: SIZES[k] for k in list(SIZES)[3:5]}})
+MEGATRON_LM = Publisher(
+    "GPT2",
+    {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "vocab_size": TOKENS, "n_positions": 16},
+    megatron_lm,
+)
 PUBLISHERS = {
     "meta": Publisher("Llama", SIZES, meta, ("params.json", PARAMS)),
     "mistral": Publisher("Mistral", {**SIZES, "head_dim": 12}, meta, ("params.json", PARAMS)),
