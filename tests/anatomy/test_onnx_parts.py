@@ -9,6 +9,7 @@ from tests.anatomy.test_onnx_graph import drawn, saved  # noqa: E402
 from weightkin import compare  # noqa: E402
 from weightkin.anatomy import read_anatomy  # noqa: E402
 from weightkin.formats import open_model  # noqa: E402
+from weightkin.sketch import Scheme, as_model, take_sketch  # noqa: E402
 
 NET = """agraph (float[1, 9] x) => (float[1, 7] y) {{ a = MatMul(x, {0}) b = Relu(a)
   c = MatMul(b, {1}) d = Relu(c) y = MatMul(d, {2}) }}"""
@@ -50,6 +51,15 @@ def test_parts_of_a_network_keep_their_graphs(tmp_path):
         "encoder_model.graph": "no-evidence",
         "decoder_model.graph": "dependent",
     }
+
+
+def test_a_sketch_of_everything_keeps_the_axes_of_the_graph(tmp_path):
+    first = weights(), weights()
+    second = [[x + 0.1 * drawn(*x.shape) for x in own] for own in first]
+    a, b = exported(tmp_path / "a", *first), exported(tmp_path / "b", *second)
+    held = as_model(take_sketch(b, Scheme.whole()))
+    assert len(read_anatomy(held).axes) == len(read_anatomy(b).axes) == 4
+    assert compare(a, held).log10_pvalue == pytest.approx(compare(a, b).log10_pvalue)
 
 
 def test_parts_with_names_of_their_own_keep_them(tmp_path):

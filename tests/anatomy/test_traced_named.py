@@ -18,11 +18,12 @@ TRACED = Axis(
     *("fc1.bias.0", "units", "decoder.layers", 3, 8, "S_8", "graph.7"),
     (replace(UP, role="w:up.0"), replace(DOWN, role="w:down.1"), Place("bias", 0, 0, 8, "b:bias")),
 )
+MATRICES = {"up", "down", "gate"}
 
 
 def test_an_axis_that_both_tell_has_the_name_of_the_catalogue():
     other = replace(TRACED, places=(Place("x", 0, 0, 8, "w:x"), Place("y", 1, 0, 8, "w:y")))
-    assert under_known_names([TRACED, other], [NAMED]) == (other, NAMED)
+    assert under_known_names([TRACED, other], [NAMED], MATRICES) == (other, NAMED)
 
 
 def test_an_axis_with_less_freedom_or_more_views_stays_as_it_is():
@@ -30,8 +31,10 @@ def test_an_axis_with_less_freedom_or_more_views_stays_as_it_is():
     more = replace(TRACED, places=(*TRACED.places, Place("gate", 0, 0, 8, "w:gate")))
     fewer = replace(NAMED, places=(*NAMED.places, Place("gate", 0, 0, 8, "mlp.gate")))
     heads = replace(NAMED, kind="heads")
-    for axis, known in ((cells, NAMED), (more, NAMED), (TRACED, fewer), (TRACED, heads)):
-        assert under_known_names([axis], [known]) == (axis,)
+    other = replace(more, places=(*TRACED.places, Place("gate", 0, 0, 8, "b:gate")))  # no view
+    pairs = (cells, NAMED), (more, NAMED), (TRACED, fewer), (TRACED, heads), (other, fewer)
+    for axis, known in pairs:
+        assert under_known_names([axis], [known], MATRICES) == (axis,)
 
 
 def _whisper(rng, width=32, hidden=96):

@@ -14,6 +14,7 @@ from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.controls import load_controls
+from weightkin.evidence.equal_rows import is_basis_fixed
 from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested_shares
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
@@ -77,7 +78,7 @@ def conclude(
     parts = verdict.parts(pair.a, pair.b, pair.plan, stages, how.alpha)
     embeddings: tuple[str, ...] = ()
     if decision == "aligned-only":
-        embeddings = tuple(x.name for x in parts if x.is_embedding and x.verdict == "dependent")
+        embeddings = tuple(x.name for x in parts if _is_shared(pair, x))
     if embeddings:
         decision, because = "dependent", ()
     elif (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
@@ -96,3 +97,12 @@ def conclude(
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
     return Conclusion(decision, basis, axes, reach, ranked, skipped, tested, parts, embeddings)
+
+
+def _is_shared(pair: Pair, part: Part) -> bool:
+    """Whether a part is an embedding that nothing but a common origin explains in either model."""
+    if not part.is_embedding or part.verdict != "dependent":
+        return False
+    stacks = {x.stack for x in pair.a.axes("residual")}
+    own = [x for x in stacks if verdict.part_name(x, is_embedding=True) == part.name]
+    return all(is_basis_fixed(side, x) for x in own for side in (pair.a, pair.b))

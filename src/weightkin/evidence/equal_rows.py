@@ -13,6 +13,7 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
+from weightkin.catalogue import entries
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, read_views, view_places
 from weightkin.evidence.stage import pair_axes
@@ -24,6 +25,7 @@ MIN_VALUES = 16  # different sizes of entries in a row, that it be no formula an
 # How far entries may differ that are equal in all bits that a type resolves: its own rounding and
 # that of the factor, and in 32 bits that of a decay applied many times.
 RESOLUTION = {"F64": 2.0**-18, "F32": 2.0**-18, "F16": 2.0**-10, "BF16": 2.0**-7}
+LEAST_SPREAD = 0.01  # of gains, in parts of their median
 ROUNDED_TO = ("F16", "BF16")  # before they were stored in a wider type
 
 
@@ -54,6 +56,24 @@ def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
             if n_equal(x, y, resolution) >= MIN_ROWS_EQUAL:
                 return True
     return False
+
+
+def is_basis_fixed(side: Side, stack: str) -> bool:
+    """Whether a stream goes through gains that differ: no rotation leaves such a network alone.
+
+    Elsewhere the units of a stream can be brought into the order of another model's, and rows of
+    tokens that nobody uses be overwritten, without any change of what a model does.
+    """
+    entry = entries().get(side.anatomy.family)
+    ends = tuple(f"{name}.weight" for name in entry.norms.on_stream) if entry else ()
+    places = [p for axis in side.axes("residual") if axis.stack == stack for p in axis.places]
+    gains = {p.tensor for p in places if p.tensor.endswith(ends)} if ends else set()
+    return bool(gains) and all(_differ(side.model.rows(name, slice(None))) for name in gains)
+
+
+def _differ(gains: Floats) -> bool:
+    middle = float(np.median(np.abs(gains)))
+    return bool(np.isfinite(gains).all() and np.std(gains) > LEAST_SPREAD * middle)
 
 
 def n_equal(x: Floats, y: Floats, resolution: Floats | float) -> int:

@@ -233,8 +233,14 @@ def close_stage(
         skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
-        has_views=any(len(e.tests) > 1 for e in decisive),
+        has_views=_have_views(decisive),
     )
+
+
+def _have_views(found: Sequence[PairEvidence]) -> bool:
+    """Whether at least half of the matched units were seen on several views, which may agree."""
+    n_several = sum(len(e.observed) for e in found if len(e.tests) > 1)
+    return n_several > 0 and 2 * n_several >= sum(len(e.observed) for e in found)
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:

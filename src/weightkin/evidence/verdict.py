@@ -232,7 +232,12 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
             if is_shown and stage.name in COPIED_BY_LOSSES and not is_settled(stages, alpha):
                 is_shown = has_equal_rows(a, b, plan, stack)
             verdict = "dependent" if is_shown else "aligned-only"
-        said = f"{stack} embedding" if is_embedding else stack
+        said = part_name(stack, is_embedding=is_embedding)
         own = Part(name=said, verdict=verdict, log10_pvalue=log10_p, is_embedding=is_embedding)
         verdicts.append(own)
     return tuple(verdicts)
+
+
+def part_name(stack: str, *, is_embedding: bool) -> str:
+    """What the blocks of a stack are called in a record, or the tables around them."""
+    return f"{stack} embedding" if is_embedding else stack

@@ -70,21 +70,22 @@ def _is_named(anatomy: Anatomy) -> bool:
 def _without_constants(
     model: Model, axes: Sequence[Axis], config: Mapping[str, Any], by_names: Names
 ) -> Anatomy:
-    """What names say once sizes, tables and what else the graph holds as a constant are aside.
+    """What names say once sizes are aside, and tables where the graph shows what they are.
 
-    A width that names take for certain then must be one in the graph too.
+    A width that names then take for certain, with such tables aside, must be one in the graph too.
     """
-    held = model.tensors
+    held = {name: x for name, x in model.tensors.items() if is_weight(x)}
     on_axes = {place.tensor for axis in axes for place in axis.places}
-    weights = {name: x for name, x in held.items() if is_weight(x)}
-    if reach(model, axes) >= NEARLY * sum(math.prod(x.shape) for x in weights.values()):
-        weights = {name: x for name, x in weights.items() if name in on_axes}
-    again = by_names(weights, config)
+    is_known = reach(model, axes) >= NEARLY * sum(math.prod(x.shape) for x in held.values())
+    again = by_names({n: x for n, x in held.items() if n in on_axes or not is_known}, config)
     certain = [{(p.tensor, p.dim) for p in axis.places} for axis in axes]
     kept = (
         axis
         for axis in again.axes
-        if axis.block != -1 or any({(p.tensor, p.dim) for p in axis.places} <= x for x in certain)
+        if axis.block != -1
+        or not is_known
+        or any({(p.tensor, p.dim) for p in axis.places} <= own for own in certain)
     )
-    others = ((name, "other") for name in held if name not in weights)
+    known = dict(again.roles)
+    others = ((name, "other") for name in model.tensors if name not in known)
     return replace(again, axes=tuple(kept), roles=(*again.roles, *others))

@@ -6,7 +6,7 @@ where it has none: what both know must be called alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Axis, Place
@@ -14,7 +14,9 @@ from weightkin.anatomy.types import Axis, Place
 Spot = tuple[str, int, int, int, int, int | None]
 
 
-def under_known_names(traced: Sequence[Axis], named: Sequence[Axis]) -> tuple[Axis, ...]:
+def under_known_names(
+    traced: Sequence[Axis], named: Sequence[Axis], matrices: Set[str]
+) -> tuple[Axis, ...]:
     """Put an axis by names in the place of each traced axis that has its units and its views.
 
     Parameters
@@ -23,6 +25,9 @@ def under_known_names(traced: Sequence[Axis], named: Sequence[Axis]) -> tuple[Ax
         Axes of a model by its class.
     named : sequence of Axis
         Axes of the same model by the names of its tensors.
+    matrices : set of str
+        Tensors of more than one dimension: no other of them may become a view, or the evidence of
+        its other axis would be multiplied with the same.
 
     Returns
     -------
@@ -35,17 +40,21 @@ def under_known_names(traced: Sequence[Axis], named: Sequence[Axis]) -> tuple[Ax
         spots = {_spot(place) for place in axis.places}
         views = {_spot(place) for place in axis.places if is_view(place)}
         same = next((known[spot] for spot in spots if spot in known), None)
-        if same is not None and _is_same(same, axis, spots, views):
+        if same is not None and _is_same(same, axis, (spots, views), matrices):
             found.append(same)
         else:
             kept.append(axis)
     return (*kept, *found)
 
 
-def _is_same(named: Axis, traced: Axis, spots: set[Spot], views: set[Spot]) -> bool:
+def _is_same(
+    named: Axis, traced: Axis, seen: tuple[set[Spot], set[Spot]], matrices: Set[str]
+) -> bool:
+    spots, views = seen
     own = {_spot(place) for place in named.places}
     sizes = (named.n_units, named.head_size)
-    return views <= own <= spots and sizes == (traced.n_units, traced.head_size)
+    is_within = own <= spots and sizes == (traced.n_units, traced.head_size)
+    return is_within and {spot for spot in own if spot[0] in matrices} == views
 
 
 def _spot(place: Place) -> Spot:

@@ -75,7 +75,8 @@ def better_anatomy(
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= own * MARGIN:
         return found
-    axes = under_known_names(traced.axes, found.axes)
+    matrices = {name for name, shape in shapes.items() if len(shape) > 1}
+    axes = under_known_names(traced.axes, found.axes, matrices)
     held = {place.tensor for axis in axes for place in axis.places}
     left = [name for name in tensors if name not in held]
     why = "no order of its units is known to leave the network as it is"
