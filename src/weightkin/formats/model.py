@@ -15,7 +15,7 @@ from weightkin.sources.files import Spans, batches
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
-    from weightkin.formats.torch_program import Program
+    from weightkin.formats.torch_text import Program
 
 Rows = slice | npt.NDArray[np.int64]
 

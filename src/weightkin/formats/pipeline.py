@@ -22,7 +22,7 @@ from weightkin.sources.local import folder_at
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
-    from weightkin.formats.torch_program import Program
+    from weightkin.formats.torch_text import Program
 
 INDEX = "model_index.json"
 Read = Callable[[Folder], tuple[Contents, list[File]]]

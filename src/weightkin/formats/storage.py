@@ -18,7 +18,7 @@ from weightkin.text import shown
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
-    from weightkin.formats.torch_program import Program
+    from weightkin.formats.torch_text import Program
 
 ReadNetwork = Callable[[Mapping[str, str]], "Network | Program"]  # by other names of its tensors
 

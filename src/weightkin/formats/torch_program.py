@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -17,6 +16,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.torch_globals import Record, TensorRecord
 from weightkin.formats.torch_pickle import unpickle_next
+from weightkin.formats.torch_text import Constant, Program
 from weightkin.formats.zip_archive import Archive
 from weightkin.text import located
 
@@ -30,28 +30,6 @@ MAX_ATTRIBUTES = 1 << 17
 MAX_DEPTH = 64
 PLAIN = (int, float, str, type(None))
 MAX_NUMBER = 8  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A tensor that stands in the text: its shape, and its value if it is one number."""
-
-    shape: tuple[int, ...]
-    number: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What a TorchScript file computes."""
-
-    path: PurePath
-    texts: Mapping[str, str]  # by the module that each file is
-    root: str  # the class of the model
-    names: Mapping[str, str]  # of tensors of the model, by those in the file where they differ
-    values: Mapping[str, object]  # attributes that are numbers, texts and lists of such, by path
-    first: Mapping[str, str]  # of attributes that are one tensor, the first: by path
-    inputs: tuple[tuple[int, ...], ...]  # shapes it was traced with; none of a script
-    constants: tuple[Constant, ...]
 
 
 def has_program(archive: Archive, root: object) -> bool:

@@ -20,7 +20,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.errors import UnreadableModel
 from weightkin.formats.model import Model
 from weightkin.formats.onnx_network import Network
-from weightkin.formats.torch_program import Program
+from weightkin.formats.torch_text import Program
 
 _known: WeakKeyDictionary[Any, _Read] = WeakKeyDictionary()
 

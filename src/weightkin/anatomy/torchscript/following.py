@@ -13,7 +13,7 @@ from weightkin.anatomy.torchscript.numbers import computed
 from weightkin.anatomy.torchscript.operations import FACTORIES, OPERATIONS
 from weightkin.anatomy.torchscript.text import NotRead, Program, dotted
 from weightkin.anatomy.torchscript.values import UNKNOWN, Tensor, tensors_in
-from weightkin.formats.torch_program import Program as Source
+from weightkin.formats.torch_text import Program as Source
 
 MAX_CALLS = 64  # within one another
 MAX_STEPS = 1 << 16

@@ -14,7 +14,7 @@ from weightkin.anatomy.torchscript.text import NotRead, parsed
 from weightkin.anatomy.torchscript.text import Program as Parsed
 from weightkin.anatomy.torchscript.values import Tensor, tensors_in
 from weightkin.formats.model import TensorInfo
-from weightkin.formats.torch_program import Program
+from weightkin.formats.torch_text import Program
 
 MAX_SECONDS = 2.0  # for shapes that fit better than the first ones
 LIKELY = (  # of an input of a program that was not traced
