@@ -144,12 +144,11 @@ def pair_evidence(
 
 
 def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
-    """Effect over the matched units of all pairs together; of several views where there are any."""
-    seen_twice = [e.agreement for e in found if len(e.tests) > 1]
+    """Effect over the matched units of all pairs together; agreement where views may agree."""
     return effect_of(
         np.concatenate([e.observed for e in found]),
         np.concatenate([e.chance for e in found]),
-        np.concatenate(seen_twice) if seen_twice else None,
+        np.concatenate([np.zeros(0), *(e.agreement for e in found if len(e.tests) > 1)]),
     )
 
 
