@@ -10,7 +10,6 @@ import torch
 
 from benchmarks.catalogue import diffusers_inputs, transformers_inputs
 
-
 MEDIA = {"pixel_values", "input_features"}
 
 

@@ -182,7 +182,12 @@ _VIBE = {
 }
 
 TINY: dict[str, dict[str, Any]] = {
-    "bamba": {"num_hidden_layers": (2, 4), "attn_layer_indices": ([1], [1, 3]), "mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+    "bamba": {
+        "num_hidden_layers": (2, 4),
+        "attn_layer_indices": ([1], [1, 3]),
+        "mamba_n_heads": 8,
+        "mamba_d_head": _mamba_head,
+    },
     "bit": {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
@@ -253,9 +258,14 @@ TINY: dict[str, dict[str, Any]] = {
         "num_layers": (2, 4),
     },
     "granitemoehybrid": {
-        "layer_types": (["linear_attention", "full_attention"], ["linear_attention", "full_attention"] * 2),
+        "layer_types": (
+            ["linear_attention", "full_attention"],
+            ["linear_attention", "full_attention"] * 2,
+        ),
         "num_hidden_layers": (2, 4),
-        "mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+        "mamba_n_heads": 8,
+        "mamba_d_head": _mamba_head,
+    },
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 1},
     "lw_detr_vit": {"num_windows": 4},
     "mamba2": {"num_heads": 8, "head_dim": lambda v: v["expand"] * v["hidden_size"] // 8},

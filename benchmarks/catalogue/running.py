@@ -32,10 +32,7 @@ def hidden_outputs(module: torch.nn.Module, inputs: Inputs) -> list[tuple[str, i
     with torch.inference_mode():
         result = prepared(module)(**inputs)
     return [
-        (path, dim)
-        for path, x in leaves(result)
-        if HIDDEN.search(path)
-        for dim in range(1, x.ndim)
+        (path, dim) for path, x in leaves(result) if HIDDEN.search(path) for dim in range(1, x.ndim)
     ]
 
 

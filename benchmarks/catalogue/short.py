@@ -1,9 +1,9 @@
 """A tensor in short: what it holds, then its shape, in numbers and fields of a config.
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
-values), ``z:`` zeros (``f:`` as truth values), and ``i:2,12,64`` integers below the last number. A field inside a nested
-config has a path (``vision_config.hidden_size``), a size may be a product (``2*image_size``). Lists
-and mappings hold further values; anything else stands for itself.
+values), ``z:`` zeros (``f:`` as truth values), and ``i:2,12,64`` integers below the last number. A
+field inside a nested config has a path (``vision_config.hidden_size``), a size may be a product
+(``2*image_size``). Lists and mappings hold further values; anything else stands for itself.
 """
 
 from __future__ import annotations
