@@ -53,14 +53,9 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
     known, _ = matched(entry, shapes)
     instance = instantiate(entry, known, shapes, traced.config)
     axes = {axis.labels: axis for axis in traced_axes(entry, instance, known, shapes)}
-    owners = {
-        replace(place, role=""): label
-        for label in named_labels(entry, _completed(instance, traced), known)
-        for place in label.places
-    }
-    firsts = {name: axis.places[0] for name, axis in axes.items()}
-    found = {name: owners.get(replace(place, role="")) for name, place in firsts.items()}
-    labels = {name: label for name, label in found.items() if label is not None}
+    completed = named_labels(entry, _completed(instance, traced), known)
+    owners = {f"{label.stack}.{label.block}.{label.name}": label for label in completed}
+    labels = {name: owners[name] for name in axes if name in owners}
     whole = [
         replace(axis, places=labels[name].places) for name, axis in axes.items() if name in labels
     ]

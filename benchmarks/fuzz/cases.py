@@ -21,7 +21,7 @@ SEEDS = ROOT / "tests" / "fixtures" / "fuzz"
 FOUND = SEEDS / "found"
 FIXTURES = SEEDS.parent
 ALSO = {  # what other tests read is small enough to be a seed as well
-    "models": ("containers", "packed", "torch-objects", "ranks", "onnx-runtime"),
+    "models": ("containers", "packed", "torch-objects", "ranks", "onnx-runtime", "graphs"),
     "records": ("v0.1.0", "version2"),
 }
 SECRET = "outside"  # a folder beside the one of the mutant, which nothing may open

@@ -101,6 +101,9 @@ SECTIONS = {
     "kinds": _section("Kinds and directions", "kinds"),
     "formats": _section("One model in every format", "formats"),
     "registry-files": _section("Real files from the package registry", "registry_files"),
+    "registry-relations": _section(
+        "Relations of real files from the package registry", "registry_relations"
+    ),
     "census": _section("Model classes of other libraries", "census"),
     "merges": _section("Mixtures of the zoo", "merges"),
     "minilm": _section("Real pretrained weights", "minilm"),

@@ -178,7 +178,7 @@ def test_an_operation(name, tmp_path):
     model, shape = built(text, weights, rng)
     onnx.save(model, tmp_path / "x.onnx")
     opened = open_model(tmp_path / "x.onnx")
-    reading = best_reading(opened)
+    reading = best_reading(opened.networks[0](), opened.tensors)
     assert reading.failures == []
     assert reading.shape_of("m") == shape
     labels = labels_of(reading.graph())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from benchmarks.catalogue.make import made
-from benchmarks.catalogue.shrink import placeholders
+from benchmarks.catalogue.parts import placeholders
 from benchmarks.catalogue.work import _classes, _recipe, known_classes
 
 CLASSES = {  # what is run, with what; least share of the parameters that stand on axes

@@ -18,7 +18,8 @@ from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import OtherStacks, Pairing
 from weightkin.evidence.stage import DROPPED, Stage
 from weightkin.evidence.units import STRAIGHT_FAILS
-from weightkin.evidence.verdict import has_units, layers, not_read, parts, skipped
+from weightkin.evidence.untested import not_read, skipped
+from weightkin.evidence.verdict import has_units, layers, parts
 from weightkin.formats import model_from_arrays
 from weightkin.formats.model import Problem
 from weightkin.records import Effect, Test, left_out

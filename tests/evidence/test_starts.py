@@ -162,13 +162,56 @@ def _share_embedding(rng, change=lambda x: x):
     return a, b
 
 
-def test_models_that_share_only_an_embedding_are_aligned_and_the_part_dependent(rng):
-    record = _compare(*_share_embedding(rng))
+SAME = (lambda x: x, lambda x: np.float32(0.98) * x, np.float16)  # after decay, rounded once
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_models_that_share_only_an_embedding_are_aligned_and_the_part_dependent(change, rng):
+    record = _compare(*_share_embedding(rng, change))
     assert record.verdict == "aligned-only"
     assert "residual width" in record.sentence
     parts = {part.name: part.verdict for part in record.parts}
     assert parts["decoder embedding"] == "dependent"
     assert any("hidden states" in s.sentence for s in record.skipped)
+
+
+def _bert(rng, words):
+    """A network whose stream goes through its gains."""
+    width, hidden = words.shape[1], 160
+    found = {"embeddings.word_embeddings.weight": words}
+    shapes = {"embeddings.position_embeddings": (64, width), "embeddings.LayerNorm": (width,)}
+    for i in range(2):
+        for name in ("query", "key", "value"):
+            shapes[f"encoder.layer.{i}.attention.self.{name}"] = (width, width)
+        shapes[f"encoder.layer.{i}.attention.output.dense"] = (width, width)
+        shapes[f"encoder.layer.{i}.attention.output.LayerNorm"] = (width,)
+        shapes[f"encoder.layer.{i}.intermediate.dense"] = (hidden, width)
+        shapes[f"encoder.layer.{i}.output.dense"] = (width, hidden)
+        shapes[f"encoder.layer.{i}.output.LayerNorm"] = (width,)
+    for name, shape in shapes.items():
+        around = 1.0 if "Norm" in name else 0.0
+        found[f"{name}.weight"] = (around + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+        found[f"{name}.bias"] = np.zeros(shape[0], np.float32)
+    found.pop("embeddings.position_embeddings.bias")
+    return found
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_an_embedding_under_gains_that_differ_is_shared(change, rng):
+    """There no rotation of the stream brings one into the order of another."""
+    words = gaussian(rng, 400, 96)
+    pair = [_bert(rng, words), _bert(rng, change(words).astype(np.float32))]
+    record = compare(*(model_from_arrays(x, config={}) for x in pair))
+    assert (record.verdict, record.basis, record.kind) == ("dependent", "exact", ("shared-part",))
+    assert record.kind_details["parts"] == ["encoder embedding"]
+    assert record.direction.parent == "undetermined"
+    parts = {part.name: part.verdict for part in record.parts}
+    assert parts == {"encoder": "no-evidence", "encoder embedding": "dependent"}
+    assert "in encoder embedding only" in record.sentence
+    for name in [x for x in pair[1] if x.endswith("LayerNorm.weight")]:
+        pair[1][name] = np.ones_like(pair[1][name])
+    record = compare(*(model_from_arrays(x, config={}) for x in pair))
+    assert record.verdict == "aligned-only"
 
 
 def test_an_embedding_that_only_resembles_another_is_aligned(rng):
@@ -187,6 +230,8 @@ def test_rows_are_equal_up_to_one_factor_and_say_something(rng):
     assert n_equal(x, half, 2.0**-18) == 30
     assert n_equal(x, rng.uniform(0.5, 2, (64, 1)).astype(np.float32) * x, 2.0**-18) < 20
     assert n_equal(x, x + 1e-3 * gaussian(rng, 64, 32), 2.0**-18) < 20
+    some = np.where(np.arange(64) < 25, 2.0**-10, 2.0**-18)  # rows of half precision, once
+    assert n_equal(x, np.float32(0.9) * x.astype(np.float16), some) == 25
     for poor in (np.zeros((64, 32)), np.ones((64, 32)), np.eye(64, 32), np.sign(x)):
         assert n_equal(poor.astype(np.float32), poor.astype(np.float32), 2.0**-18) == 0
 

@@ -4,18 +4,19 @@ import math
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 
-from weightkin import Policy
+from weightkin import Policy, compare
 from weightkin.formats.declared import Declared
 from weightkin.policy.known import Evidence, Known, placed
 from weightkin.policy.naming import Unknown
-from weightkin.policy.reach import LEAST_BYTES, LEAST_TESTED, Unreached
+from weightkin.policy.reach import LEAST_BYTES, LEAST_TESTED, PAID, Unreached, smallest
 from weightkin.policy.reading import STRICTNESS
 from weightkin.policy.rules import RuleContext
 from weightkin.records import left_out, unread
 from weightkin.records.checking import RULES, Ancestor, fingerprint
-from weightkin.records.comparison import Summary
+from weightkin.records.comparison import Summary, Test
 from weightkin.records.registry import (
     DeclaredParent,
     Registered,
@@ -514,3 +515,18 @@ def test_no_evidence_needs_tests_that_could_have_found_it(change, code):
     facts = {"hidden": 0, "share": 1.0, "of_other": 1000, "log10_pvalue": -50.0}
     found = Unreached(**{**facts, **change}).lacking(1e-6)
     assert (found and found.code) == code
+
+
+def test_units_that_move_in_cells_alone_reach_less():
+    """Sixteen units in any order, in cells of four, or by their signs."""
+    test = Test(
+        name="coincidences", axis="units", trusts="either", block_a="graph.0", block_b="graph.0",
+        n_units=16, statistic=1.0, log10_pvalue=0.0, null="bound",
+    )  # fmt: skip
+    record = compare(*[{"w": np.ones((2, 2), np.float32)}] * 2)
+    record = replace(record, tests=(test,))
+    whole = PAID - math.lgamma(17) / math.log(10)
+    assert smallest(record, {}) == pytest.approx(whole)
+    cells = PAID - 4 * math.lgamma(5) / math.log(10)
+    assert smallest(record, {("graph.0", "units"): 4}) == pytest.approx(cells)
+    assert smallest(record, {("graph.1", "units"): 4}) == pytest.approx(whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +15,7 @@ from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
 from weightkin.anatomy.naming import MAX_STACKS, Reading
 from weightkin.anatomy.networks import split_networks
-from weightkin.anatomy.onnx.read import axes_by_graph, heads_among, reach
-from weightkin.anatomy.onnx.tensors import is_weight
+from weightkin.anatomy.onnx.choice import by_graph
 from weightkin.anatomy.residual import residual_axes
 from weightkin.anatomy.stacks import MAX_BLOCKS, read_stacks
 from weightkin.anatomy.stored_names import stored_anatomy
@@ -25,11 +23,9 @@ from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS, unit_axes
-from weightkin.catalogue.config import config_of, heads_of, part_of
+from weightkin.catalogue.config import config_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
-
-NEARLY = 0.9  # of what a graph reaches: names that reach so much are preferred
 
 
 def read_anatomy(model: Model) -> Anatomy:
@@ -45,8 +41,8 @@ def read_anatomy(model: Model) -> Anatomy:
         known: Anatomy = model.sketched.anatomy
         return known
     found = _by_names(model.tensors, model.config)
-    if model.network is not None:
-        found = _by_graph(model, found)
+    if model.networks:
+        found = by_graph(model, found, _by_names)
     return _bounded(found)
 
 
@@ -105,34 +101,6 @@ def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) ->
 
 def _prefixed(anatomy: Anatomy, prefix: str) -> Iterator[tuple[str, int]]:
     return ((f"{prefix}{name}", n) for name, n in anatomy.stacks)
-
-
-def _by_graph(model: Model, found: Anatomy) -> Anatomy:
-    """What names say, or what the graph in the file of a model says where that is clearly more.
-
-    Heads that the graph shows may be what names were waiting for, or that its numbers are none.
-    """
-    n_parameters = sum(math.prod(info.shape) for info in model.tensors.values())
-    waits = any(problem.code == "heads" for problem in found.skipped)
-    if reach(model, found.axes) >= NEARLY * n_parameters and not waits:
-        return found
-    axes = axes_by_graph(model)
-    heads = heads_among(axes, dict(found.roles))
-    heads = {} if any(heads_of(model.config).values()) else heads
-    rest = {name: x for name, x in model.tensors.items() if not is_weight(x)}  # sizes, places
-    weights = {name: x for name, x in model.tensors.items() if name not in rest}
-    again = _by_names(weights, {**model.config, **heads})
-    again = replace(again, roles=(*again.roles, *((name, "other") for name in rest)))
-    found = max(found, again, key=lambda x: (reach(model, x.axes), len(x.axes)))
-    if reach(model, found.axes) >= NEARLY * reach(model, axes):
-        return found
-    blocks = {(axis.stack, axis.block) for axis in axes}
-    return Anatomy(
-        family=found.family,
-        stacks=tuple(Counter(stack for stack, _ in blocks).items()),
-        axes=tuple(axes),
-        roles=found.roles,
-    )
 
 
 def _network(

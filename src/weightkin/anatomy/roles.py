@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
+from weightkin.anatomy.by_table import Home
 from weightkin.anatomy.fused import Attention, runs_of
 from weightkin.anatomy.gains import norm_before
 from weightkin.anatomy.naming import Bound, Reading
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.stacks import Stacks, read_stacks
-from weightkin.anatomy.translate import Home, components_of
+from weightkin.anatomy.translate import components_of
 from weightkin.formats.model import TensorInfo
 
 OUTSIDE = -1  # block of what is in none

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
-from weightkin.anatomy.translate import Component, Home
+from weightkin.anatomy.by_table import Home
+from weightkin.anatomy.translate import Component
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.formats.model import Problem
 

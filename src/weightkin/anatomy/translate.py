@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os.path import commonprefix
 
+from weightkin.anatomy.by_table import Home, by_table
 from weightkin.catalogue.names_table import (
     Level,
     NamesTable,
@@ -27,7 +28,6 @@ from weightkin.records.components import ModelComponent
 
 MAX_TENSORS = 1 << 16  # of a model whose names are translated
 MAX_ROOTS = 64  # networks of one publisher's names in one part
-Span = tuple[int, int]
 _WRAPPERS = frozenset(
     {
         *("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"),
@@ -40,14 +40,6 @@ _FACTORS = (  # a matrix stored as direction and size (weight norm): the directi
     ("parametrizations.weight.original0", "weight_g"),
     ("weight_v", "weight"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Where a tensor stands in the file: in a stored one; of its rows, in these spans of them."""
-
-    tensor: str
-    spans: tuple[Span, ...] = ()  # in order; none: all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +191,7 @@ def _translated(
                 short = name
                 for level, of in numbers:
                     short = level.begin.sub(partial(_renumbered, level, of), short)
-                news[f"{root}{name}"] = list(_by_table(table, root, short, name, inside))
+                news[f"{root}{name}"] = list(by_table(table, root, short, name, inside))
     names = Counter(new for those in news.values() for new, *_ in those)
     for name, those in news.items():
         is_alone = all(names[new] == 1 for new, *_ in those)
@@ -244,53 +236,3 @@ def _numbers(level: Level, names: Iterable[str]) -> dict[int, str]:
 def _renumbered(level: Level, numbers: Mapping[int, str], found: re.Match[str]) -> str:
     new = numbers.get(int(found[1]))
     return found[0] if new is None else f"{level.renamed}.{new}"
-
-
-def _by_table(
-    table: NamesTable, root: str, name: str, stored: str, tensors: Mapping[str, TensorInfo]
-) -> Iterator[tuple[str, TensorInfo, Home]]:
-    """What a table makes of one tensor: itself under another name, or its parts."""
-    info = tensors[stored]
-    for pattern, parts in table.split:
-        if found := pattern.search(name):
-            spans = _spans(stored, tensors, len(parts))
-            for part, span in zip(parts, spans, strict=False):
-                new = f"{name[: found.start()]}{part}{name[found.end() :]}"
-                shape = (span[1] - span[0], *info.shape[1:])
-                for own in _by_table(replace(table, split=()), root, new, stored, tensors):
-                    yield own[0], replace(own[1], shape=shape), Home(info.name, (span,))
-            if spans:
-                return
-    for pattern, target in table.modules:
-        name = pattern.sub(target, name)
-    shape, spans = info.shape, ()
-    if any(x.search(name) for x in table.flat) and shape[2:] == (1,) * len(shape[2:]):
-        shape = shape[:2]
-    if any(x.search(name) for x in table.swapped):
-        spans = _halves(stored, tensors)
-    yield f"{root}{name}", replace(info, name=f"{root}{name}", shape=shape), Home(info.name, spans)
-
-
-def _spans(name: str, tensors: Mapping[str, TensorInfo], n_parts: int) -> tuple[Span, ...]:
-    """Rows of each part of a fused tensor; none where they do not fit."""
-    rows, width = _size(name, tensors)
-    first = rows // n_parts if rows % n_parts == 0 and n_parts == 3 else width
-    last = rows - first * (n_parts - 1)
-    if first < 1 or last < 1:
-        return ()
-    ends = [first * (i + 1) for i in range(n_parts - 1)] + [rows]
-    return tuple(zip([0, *ends], ends, strict=False))
-
-
-def _halves(name: str, tensors: Mapping[str, TensorInfo]) -> tuple[Span, ...]:
-    """The second half of the rows before the first one, where there are two of one width."""
-    rows, width = _size(name, tensors)
-    return ((width, rows), (0, width)) if width and rows == 2 * width else ()
-
-
-def _size(name: str, tensors: Mapping[str, TensorInfo]) -> Span:
-    """Rows of a tensor, and how many features the matrix of its module reads; 0 if none shows."""
-    shape = tensors[name].shape
-    matrix = tensors.get(f"{name.rpartition('.')[0]}.weight")
-    is_known = matrix is not None and len(matrix.shape) == 2
-    return (shape[0] if shape else 0), (matrix.shape[1] if matrix and is_known else 0)

@@ -23,7 +23,7 @@ from weightkin.evidence.ladder import BLOCK_CUT, COPY_COSINE
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.stacks import Likeness
 from weightkin.evidence.unitmap import map_units
-from weightkin.evidence.verdict import not_read
+from weightkin.evidence.untested import not_read
 from weightkin.formats import Model
 from weightkin.localise.blockmap import StackScan, find_pairs, map_stack
 from weightkin.localise.blockscan import BlockScan, correct

@@ -26,7 +26,8 @@ one. All fields, each left out where there is nothing to say:
 ``labels``          the units that its dimensions run along, see below
 ``norms``           ``attn``, ``mlp``, ``last``: how the norm is called that attention, the MLP and
                     the head read through, the first that is there (an MLP without one reads
-                    through that of attention); ``centred``: whether they subtract the mean
+                    through that of attention); ``centred``: whether they subtract the mean;
+                    ``on_stream``: those whose gains the stream itself goes through
 ``gain_offset``     what the code adds to the stored gains: 1 where it multiplies by 1 + weight
                     (Gemma); ``last_gain_offset``: the same for the last norm, where it differs
 ``tensors``         the modules: role and dimensions, see below

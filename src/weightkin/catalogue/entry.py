@@ -43,6 +43,7 @@ class Norms:
     mlp: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
     centred: bool | None = None  # whether they subtract the mean; None where nobody looked
+    on_stream: tuple[str, ...] = ()  # those whose gains the stream itself goes through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,11 +2,19 @@
 
 Fields: ``about``; ``names_of`` (the class whose names they become); ``when`` (modules that must be
 there); ``modules`` (pattern: name; ``#`` is a number, ``$1`` the first of them; applied in the
-order of the file, to whole words anywhere in a name); ``levels`` (one running number that becomes
-the number of a level and a rank in it: a level ends with the module ``ends``, the first number is
-``first``; or ``is_turned``: counted from the end); ``split`` (a module that holds several, one
-after the other: all of one size, or those before the last as wide as what is read); ``swapped``
-(its two halves stand in the other order); ``flat`` (a convolution of 1 x 1 is a matrix).
+order of the file, to whole words anywhere in a name, behind ``^`` where it begins); ``levels`` (one
+running number that becomes the number of a level and a rank in it: a level ends with the module
+``ends``, the first number is ``first``; or ``is_turned``: counted from the end); ``split`` (a
+module that holds several, one after the other: two or three of one size, or those before the last
+as wide as what is read); ``first`` (of a split module: the one that reads what its first part
+computes); ``swapped`` (its two halves stand in the other order); ``flat`` (a convolution of 1 x 1
+is a matrix).
+
+Two fields are about rows in another order than the library has (`formats.row_order`): ``pairs``
+(in each head, rows that rotary positions turn together are neighbours, where the library has two
+halves; which heads of a config these are) and ``groups`` (queries, keys and values of each group of
+heads, then those of the next; what the module is called when all queries come first, then all keys,
+then all values).
 """
 
 from __future__ import annotations
@@ -43,8 +51,11 @@ class NamesTable:
     levels: tuple[Level, ...]
     modules: tuple[tuple[re.Pattern[str], str], ...]
     split: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
+    first: tuple[tuple[re.Pattern[str], str], ...]
     swapped: tuple[re.Pattern[str], ...]
     flat: tuple[re.Pattern[str], ...]
+    pairs: tuple[tuple[re.Pattern[str], str], ...]
+    groups: tuple[tuple[re.Pattern[str], str], ...]
 
 
 @cache
@@ -68,8 +79,11 @@ def _table(facts: Mapping[str, Any]) -> NamesTable:
         levels=tuple(_level(name, level) for name, level in facts.get("levels", {}).items()),
         modules=tuple((_pattern(x), _target(y)) for x, y in facts["modules"].items()),
         split=tuple((_pattern(x), tuple(y)) for x, y in facts.get("split", {}).items()),
+        first=tuple((_pattern(x), y) for x, y in facts.get("first", {}).items()),
         swapped=tuple(map(_pattern, facts.get("swapped", ()))),
         flat=tuple(map(_pattern, facts.get("flat", ()))),
+        pairs=tuple((_pattern(x), y) for x, y in facts.get("pairs", {}).items()),
+        groups=tuple((_pattern(x), y) for x, y in facts.get("groups", {}).items()),
     )
 
 
@@ -81,8 +95,9 @@ def _level(name: str, facts: Mapping[str, Any]) -> Level:
 
 def _pattern(text: str) -> re.Pattern[str]:
     """Whole words of a name."""
-    words = re.escape(text).replace(r"\#", "([0-9]{1,6})")
-    return re.compile(rf"(?<![^.]){words}(?![^.])")
+    words = re.escape(text.removeprefix("^")).replace(r"\#", "([0-9]{1,6})")
+    begin = "^" if text.startswith("^") else "(?<![^.])"
+    return re.compile(rf"{begin}{words}(?![^.])")
 
 
 def _target(text: str) -> str:

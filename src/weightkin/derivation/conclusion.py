@@ -9,16 +9,17 @@ from weightkin.anatomy.side import Side
 from weightkin.derivation.equal import Shared
 from weightkin.derivation.opened import Pair
 from weightkin.derivation.pairing import stack_likeness
-from weightkin.evidence import verdict
+from weightkin.evidence import untested, verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.controls import load_controls
+from weightkin.evidence.equal_rows import is_basis_fixed
 from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested_shares
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
-from weightkin.records import AxisEvidence, ModelRef, Skipped, left_out
+from weightkin.records import AxisEvidence, ModelRef, Part, Skipped, left_out
 from weightkin.records.comparison import Basis, Verdict
 from weightkin.sketch.stand_in import smaller_of
 
@@ -34,6 +35,8 @@ class Conclusion:
     ranked: Calibrated
     skipped: tuple[Skipped, ...]
     tested: Mapping[str, float]  # share of each tensor of the smaller model on tested axes
+    parts: tuple[Part, ...] = ()
+    embeddings: tuple[str, ...] = ()  # parts on which alone the verdict rests
 
 
 def stages_of(
@@ -67,12 +70,18 @@ def conclude(
     how = pair.settings
     stages = ran.stages
     axes = tuple(verdict.axis_evidence(stage, how.alpha) for stage in stages if stage.tests)
-    skipped = verdict.skipped(pair.a, pair.b, ran, other) + pair.missed
+    skipped = untested.skipped(pair.a, pair.b, ran, other) + pair.missed
     tested = tested_shares(pair.a, pair.b, ran, other)
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    if (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
+    parts = verdict.parts(pair.a, pair.b, pair.plan, stages, how.alpha)
+    embeddings: tuple[str, ...] = ()
+    if decision == "aligned-only":
+        embeddings = tuple(x.name for x in parts if _is_shared(pair, x))
+    if embeddings:
+        decision, because = "dependent", ()
+    elif (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
         basis = "exact-unconfirmed"
     if decision == "not-testable" and axes and not verdict.has_units(ran):
         because = (verdict.NO_UNIT,)
@@ -87,4 +96,13 @@ def conclude(
         skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
-    return Conclusion(decision, basis, axes, reach, ranked, skipped, tested)
+    return Conclusion(decision, basis, axes, reach, ranked, skipped, tested, parts, embeddings)
+
+
+def _is_shared(pair: Pair, part: Part) -> bool:
+    """Whether a part is an embedding that nothing but a common origin explains in either model."""
+    if not part.is_embedding or part.verdict != "dependent":
+        return False
+    stacks = {x.stack for x in pair.a.axes("residual")}
+    own = [x for x in stacks if verdict.part_name(x, is_embedding=True) == part.name]
+    return all(is_basis_fixed(side, x) for x in own for side in (pair.a, pair.b))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from weightkin.derivation.disguise import Disguise
@@ -10,7 +11,7 @@ from weightkin.derivation.in_common import in_common
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.formats import Model
 from weightkin.formats.dry_run import is_remote
-from weightkin.records import Skipped, left_out
+from weightkin.records import Skipped, clue, left_out
 from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
 
@@ -55,6 +56,17 @@ def derive(
     if scheme not in (AFAR, DEEPER):
         return derived, ()
     return derived, (left_out(KIND_AND_DIRECTION, "smaller-sample", scheme=scheme.name),)
+
+
+def embedding_alone(parts: Sequence[str]) -> Derivation:
+    """Name the kind of two models that hold one embedding, and nothing else that was found."""
+    return Derivation(
+        kind=("shared-part",),
+        details={"parts": list(parts)},
+        parent="undetermined",
+        probability=0.5,
+        evidence=(clue("shared-networks", parts=list(parts)),),
+    )
 
 
 def is_far(models: tuple[Model, Model]) -> bool:

@@ -12,7 +12,7 @@ from weightkin._version import __version__
 from weightkin.derivation.accounting import accounting_of
 from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
-from weightkin.derivation.derived import derive
+from weightkin.derivation.derived import derive, embedding_alone
 from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.disguise_maps import write_maps
 from weightkin.derivation.elsewhere import derive_elsewhere
@@ -21,7 +21,7 @@ from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.derivation.opened import Pair
 from weightkin.derivation.view_agreement import view_agreement
-from weightkin.evidence import verdict
+from weightkin.evidence import untested, verdict
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
@@ -56,7 +56,9 @@ def compare_pair(pair: Pair) -> Comparison:
     skipped = concluded.skipped + unseen + skipped
     derived: Derivation | None = None
     if concluded.verdict == "dependent" and not pair.is_quick:
-        if is_elsewhere and other.best is not None:
+        if concluded.embeddings:
+            derived = embedding_alone(concluded.embeddings)
+        elif is_elsewhere and other.best is not None:
             derived = derive_elsewhere(pair, other.best.names, undone, shared)
         else:
             frugal = bool(pair.settings.frugal)
@@ -66,7 +68,7 @@ def compare_pair(pair: Pair) -> Comparison:
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
         if is_elsewhere and derived is None:
-            skipped += (verdict.other_stacks(other.best.names),)
+            skipped += (untested.other_stacks(other.best.names),)
     if derived is not None and not shared.is_all:
         kind, details = derived.kind, details | derived.details
     alpha = pair.settings.alpha
@@ -84,8 +86,7 @@ def compare_pair(pair: Pair) -> Comparison:
         kind_details=details | undone.details,
         direction=_with_traces(derived.direction, pair) if derived else Direction(),
         layers=verdict.layers(ran, pair.b, other),
-        parts=verdict.parts(pair.a, pair.b, pair.plan, ran.stages, alpha)
-        + (_equal_parts(kind, details) if concluded.basis == "equal" else ()),
+        parts=concluded.parts + (_equal_parts(kind, details) if concluded.basis == "equal" else ()),
         calibration=concluded.ranked.calibration,
         equal=equal_of_sample(shared, derived.equality if derived else None),
         smallest_log10_pvalue=concluded.reach.log10_pvalue,

@@ -13,9 +13,11 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
+from weightkin.catalogue import entries
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, read_views, view_places
 from weightkin.evidence.stage import pair_axes
+from weightkin.formats.dtypes import NUMPY
 from weightkin.stats.matching import usable_rows
 
 MIN_ROWS_EQUAL = 20
@@ -23,6 +25,8 @@ MIN_VALUES = 16  # different sizes of entries in a row, that it be no formula an
 # How far entries may differ that are equal in all bits that a type resolves: its own rounding and
 # that of the factor, and in 32 bits that of a decay applied many times.
 RESOLUTION = {"F64": 2.0**-18, "F32": 2.0**-18, "F16": 2.0**-10, "BF16": 2.0**-7}
+LEAST_SPREAD = 0.01  # of gains, in parts of their median
+ROUNDED_TO = ("F16", "BF16")  # before they were stored in a wider type
 
 
 def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
@@ -54,15 +58,33 @@ def has_equal_rows(a: Side, b: Side, plan: Plan, stack: str) -> bool:
     return False
 
 
-def n_equal(x: Floats, y: Floats, resolution: float) -> int:
+def is_basis_fixed(side: Side, stack: str) -> bool:
+    """Whether a stream goes through gains that differ: no rotation leaves such a network alone.
+
+    Elsewhere the units of a stream can be brought into the order of another model's, and rows of
+    tokens that nobody uses be overwritten, without any change of what a model does.
+    """
+    entry = entries().get(side.anatomy.family)
+    ends = tuple(f"{name}.weight" for name in entry.norms.on_stream) if entry else ()
+    places = [p for axis in side.axes("residual") if axis.stack == stack for p in axis.places]
+    gains = {p.tensor for p in places if p.tensor.endswith(ends)} if ends else set()
+    return bool(gains) and all(_differ(side.model.rows(name, slice(None))) for name in gains)
+
+
+def _differ(gains: Floats) -> bool:
+    middle = float(np.median(np.abs(gains)))
+    return bool(np.isfinite(gains).all() and np.std(gains) > LEAST_SPREAD * middle)
+
+
+def n_equal(x: Floats, y: Floats, resolution: Floats | float) -> int:
     """Rows of y that are one common multiple of those of x.
 
     Parameters
     ----------
     x, y : ndarray
         ``(n_rows, n_features)``, rows of one token each.
-    resolution : float
-        Largest relative difference of equal entries.
+    resolution : float or ndarray
+        Largest relative difference of equal entries, ``(n_rows,)`` or one for all.
 
     Returns
     -------
@@ -74,12 +96,13 @@ def n_equal(x: Floats, y: Floats, resolution: float) -> int:
     kept = np.array([i for i in kept if len(np.unique(np.abs(x[i]))) >= least], dtype=np.int64)
     if not len(kept) or x.shape[1] < 2:
         return 0
+    fine = np.broadcast_to(resolution, len(x))[kept, None]
     x, y = x[kept].astype(np.float64), y[kept].astype(np.float64)
     ratios = np.einsum("ij,ij->i", x, y) / np.einsum("ij,ij->i", x, x)
     most = 0
     for factor in (1.0, float(np.median(ratios)), *_commonest(ratios)):
         off = np.abs(y - factor * x)
-        is_equal = (off <= resolution * np.abs(factor * x) + np.finfo(np.float32).tiny).all(axis=1)
+        is_equal = (off <= fine * np.abs(factor * x) + np.finfo(np.float32).tiny).all(axis=1)
         most = max(most, int(is_equal.sum()) if factor else 0)
     return most
 
@@ -94,8 +117,8 @@ def _commonest(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator
 
 def _tables(
     a: Side, b: Side, plan: Plan, axis_a: Axis, axis_b: Axis
-) -> Iterator[tuple[Floats, Floats, float]]:
-    """Tables of equal shape, one row a token, position or pixel, and what their types resolve."""
+) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Tables of equal shape, one row a token, position or pixel, and what each row resolves."""
     if axis_a.n_units != axis_b.n_units or axis_a.kind != "residual":
         return
     n_rows = min(n_embedding_rows(a.model, axis_a), n_embedding_rows(b.model, axis_b))
@@ -104,13 +127,24 @@ def _tables(
         read_views(side.model, axis, plan, n_rows, run)[0]
         for side, axis in ((a, axis_a), (b, axis_b))
     ]
-    types: dict[str, list[float]] = {}
-    for side, axis in ((a, axis_a), (b, axis_b)):
-        for place in view_places(side.model, axis):
-            info = side.model.tensors[place.tensor]
-            known = RESOLUTION.get(info.dtype, 0.0) if not info.packed else 0.0
-            types.setdefault(place.role, []).append(known)
-    for role, view in views[0].items():
-        other = views[1].get(role)
-        if other is not None and other.shape == view.shape and all(types[role]):
-            yield view.T, other.T, max(types[role])
+    for place_a in view_places(a.model, axis_a):
+        role, x = place_a.role, views[0].get(place_a.role)
+        y = views[1].get(role)
+        place_b = next((p for p in view_places(b.model, axis_b) if p.role == role), None)
+        if x is None or y is None or place_b is None or x.shape != y.shape:
+            continue
+        infos = a.model.tensors[place_a.tensor], b.model.tensors[place_b.tensor]
+        if all(info.dtype in RESOLUTION and not info.packed for info in infos):
+            found = [_resolution(i.dtype, v.T) for i, v in zip(infos, (x, y), strict=True)]
+            yield x.T, y.T, np.maximum(*found)
+
+
+def _resolution(dtype: str, rows: Floats) -> Floats:
+    """What the type of each row resolves, or a narrower one that its values were rounded to."""
+    found = np.full(len(rows), RESOLUTION[dtype], dtype=np.float32)
+    for name in ROUNDED_TO:
+        with np.errstate(over="ignore"):
+            is_rounded = rows.astype(NUMPY[name]).astype(np.float32) == rows
+        own = np.where(is_rounded.all(axis=1), np.float32(RESOLUTION[name]), np.float32(0.0))
+        found = np.maximum(found, own)
+    return found

@@ -144,11 +144,11 @@ def pair_evidence(
 
 
 def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
-    """Effect over the matched units of all pairs together."""
+    """Effect over the matched units of all pairs together; agreement where views may agree."""
     return effect_of(
         np.concatenate([e.observed for e in found]),
         np.concatenate([e.chance for e in found]),
-        np.concatenate([e.agreement for e in found]),
+        np.concatenate([np.zeros(0), *(e.agreement for e in found if len(e.tests) > 1)]),
     )
 
 

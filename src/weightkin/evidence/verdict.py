@@ -21,7 +21,7 @@ from weightkin.evidence.ladder import (
 from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.reach import LEAST_TESTED
-from weightkin.evidence.stacks import Names, OtherStacks, renamed
+from weightkin.evidence.stacks import OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out
@@ -117,66 +117,6 @@ def _only_aligned(axes: Sequence[AxisEvidence]) -> Iterator[Skipped]:
 def has_units(ran: StagesRun) -> bool:
     """Whether any test had units to match: without one, "no evidence" would say too much."""
     return any(test.n_units for stage in ran.stages for test in stage.tests)
-
-
-def skipped(a: Side, b: Side, ran: StagesRun, other: OtherStacks) -> tuple[Skipped, ...]:
-    """Everything that was not tested, with its reason.
-
-    Parameters
-    ----------
-    a, b : Side
-        The two models.
-    ran : StagesRun
-        What the ladder tested.
-    other : OtherStacks
-        What was tested of stacks under other names.
-
-    Returns
-    -------
-    tuple of Skipped
-        Each once.
-    """
-    found = [*not_read(a, "a"), *not_read(b, "b")]
-    for stage in ran.stages:
-        found += stage.skipped
-    found += _unpaired(a, b, other)
-    return tuple(dict.fromkeys([*found, *ran.skipped]))
-
-
-def not_read(side: Side, name: str = "") -> list[Skipped]:
-    """What of one model could not be read, and which of its tensors no axis is known of."""
-    head = f"{name}: " if name else ""
-    problems = (*side.model.problems, *side.anatomy.skipped)
-    return [left_out(f"{head}{p.what}", p.code, error=p.why) for p in problems]
-
-
-def other_stacks(names: Names) -> Skipped:
-    """Why two models of which only stacks under different names are related have no kind."""
-    a, b = names
-    return left_out("kind and direction", "only-other-stacks", stack_a=a, stack_b=b)
-
-
-def _unpaired(a: Side, b: Side, other: OtherStacks) -> list[Skipped]:
-    """Kinds of axes that one model has and the other lacks, and shapes that differ.
-
-    A stack that was compared with one under another name is not left out.
-    """
-    found = []
-    kinds_a, kinds_b = ({axis.kind for axis in side.anatomy.axes} for side in (a, b))
-    for kind in sorted(kinds_a ^ kinds_b):
-        lacks = "b" if kind in kinds_a else "a"
-        found.append(left_out(f"{kind} axes", "no-such-axis", kind=kind, model=lacks))
-    stacks_a, stacks_b = dict(a.anatomy.stacks), dict(b.anatomy.stacks)
-    compared = {name for names in other.names for name in names}
-    for stack in sorted((stacks_a.keys() ^ stacks_b.keys()) - compared):
-        lacks = "b" if stack in stacks_a else "a"
-        found.append(left_out(f"stack {stack}", "no-such-stack", stack=stack, model=lacks))
-    for stack in sorted(stacks_a.keys() & stacks_b.keys()):
-        extra = stacks_a[stack] - stacks_b[stack]
-        if extra:
-            what, n_a, n_b = f"{abs(extra)} blocks of {stack}", stacks_a[stack], stacks_b[stack]
-            found.append(left_out(what, "depths-differ", n_a=n_a, n_b=n_b))
-    return found
 
 
 def layers(ran: StagesRun, b: Side, other: OtherStacks) -> tuple[BlockRelation, ...]:
@@ -292,7 +232,12 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
             if is_shown and stage.name in COPIED_BY_LOSSES and not is_settled(stages, alpha):
                 is_shown = has_equal_rows(a, b, plan, stack)
             verdict = "dependent" if is_shown else "aligned-only"
-        said = f"{stack} embedding" if is_embedding else stack
+        said = part_name(stack, is_embedding=is_embedding)
         own = Part(name=said, verdict=verdict, log10_pvalue=log10_p, is_embedding=is_embedding)
         verdicts.append(own)
     return tuple(verdicts)
+
+
+def part_name(stack: str, *, is_embedding: bool) -> str:
+    """What the blocks of a stack are called in a record, or the tables around them."""
+    return f"{stack} embedding" if is_embedding else stack

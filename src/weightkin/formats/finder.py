@@ -7,7 +7,7 @@ through the files of a repository all ask here. Which suffixes are read is in `t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -29,12 +29,16 @@ TRAINER_STATE = re.compile(rf"({'|'.join(COMPANIONS)})(_\d+)?\.(bin|pt|pth)", re
 MOMENTS = "_optim_states.pt"  # how DeepSpeed calls them
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 CONFIGS = CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+PARAMETERS = "params.json"  # what Meta and Mistral call the config of a model
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
 NO_WEIGHTS = (".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".csv", ".html", ".png")
 MOST_LOOKED_AT = 64  # files of a folder whose first bytes are looked at
 SKETCH_SUFFIX = ".sketch.safetensors"
 _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _RANK = re.compile(r"consolidated\.[0-9]{2}\.|model_world_size_[0-9]+_rank_[0-9]+\.", re.ASCII)
+_VARIANT = re.compile(
+    r"(_(merged|fp16|fp32|bf16|int8|uint8|quantized|quant|optimized|q4|q4f16|q8|bnb4|O[1-4]))+$"
+)
 _INDEX = re.compile(r"\.index(\.[^/]*)?\.json", re.IGNORECASE)  # .fp16 and others before .json
 
 
@@ -70,6 +74,11 @@ def is_one_model(names: Iterable[str]) -> bool:
 def is_models_folder(names: Sequence[str]) -> bool:
     """Whether a folder belongs to a model: a config beside weights."""
     return any(x in names for x in CONFIGS) and any(format_of(name) for name in names)
+
+
+def is_onnx(name: str) -> bool:
+    """Whether a file is named as one of ONNX: several are often parts of one network."""
+    return name.lower().endswith(".onnx")
 
 
 def has_standard_name(name: str) -> bool:
@@ -139,7 +148,16 @@ def _weights(names: Sequence[str]) -> list[str]:
         standard = [name for name in names if PurePath(name).stem == stem]
         if standard:
             return standard[:1]
-    return [name for name in names if kind_of(name) not in ("adapter", "trainer")]
+    own = [name for name in names if kind_of(name) not in ("adapter", "trainer")]
+    stems = {PurePath(name).stem for name in own if is_onnx(name)}
+    return [x for x in own if PurePath(x).stem not in stems or not _is_variant(x, stems)]
+
+
+def _is_variant(name: str, stems: Set[str]) -> bool:
+    """Whether an ONNX file is another one again: for further steps, or in fewer bits."""
+    stem = PurePath(name).stem
+    plain = _VARIANT.sub("", stem.replace("_with_past", ""))
+    return plain != stem and plain in stems
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from weightkin.errors import UnreadableModel
+from weightkin.errors import AdapterAlone, UnreadableModel
 from weightkin.formats.finder import (
     ALONE,
     CONFIG,
+    PARAMETERS,
     files_by_content,
     files_of_model,
     is_index,
+    is_onnx,
     kind_of,
 )
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
 from weightkin.formats.module_names import torch_name
+from weightkin.formats.onnx_file import read_onnx
 from weightkin.formats.pipeline import INDEX, components_in, read_components
 from weightkin.formats.ranks import ranks_of, read_ranks, refuse_pieces
 from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
 from weightkin.formats.table import format_of, read_file, suffixes
 from weightkin.sources.files import File, Folder, Opener
-from weightkin.text import counted, quoted, shown, unreadable
+from weightkin.text import counted, located, quoted, shown, unreadable
 
 MAX_CONFIG = 16 << 20  # bytes
 MAX_SHARDS = 10_000  # files of one model
+Read = Callable[[File, Opener, Contents], Contents]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     if hidden := files_by_content(folder):
         return _read(hidden, folder)
     if any(kind_of(name) == "adapter" for name in folder.names):
-        raise unreadable(folder.path, ALONE)
+        raise AdapterAlone(f"{located(folder.path)}: {ALONE}")
     if INDEX in folder.names:
         raise unreadable(folder.path, "a pipeline without a component that is read")
     found = f"no model file among {counted(len(folder.names), 'entry')}"
@@ -88,19 +92,26 @@ def _read(names: Sequence[str], folder: Folder) -> tuple[Contents, list[File]]:
 
 def read_config(folder: Folder) -> tuple[Mapping[str, Any], list[File], list[Problem]]:
     """Read the config beside the weights: a hint, so a broken one is a problem and no failure."""
-    if CONFIG not in folder.names:
+    name = next((name for name in (CONFIG, PARAMETERS) if name in folder.names), None)
+    if name is None:
         return {}, [], []
     try:
-        file = folder.open_file(CONFIG)
+        file = folder.open_file(name)
         if file.size > MAX_CONFIG:
             raise unreadable(file.path, f"too large ({file.size} bytes, at most {MAX_CONFIG})")
         return read_json(file, "config", 0, file.size, is_hint=True), [file], []
     except UnreadableModel as error:
-        return {}, [], [Problem(CONFIG, str(error), loses_tensors=False)]
+        return {}, [], [Problem(name, str(error), loses_tensors=False)]
 
 
-def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[File]]:
-    """Tensors of several files. A broken one is a problem, unless no other has a tensor."""
+def read_files(
+    names: Sequence[str], open_file: Opener, read: Read = read_file
+) -> tuple[Contents, list[File]]:
+    """Tensors of several files. A broken one is a problem, unless no other has a tensor.
+
+    Parts of a network that were exported one by one have names of their own: where two hold a
+    tensor of one name, all names begin with their file.
+    """
     joined = Contents()
     files: list[File] = []
     first_error: UnreadableModel | None = None
@@ -108,13 +119,15 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         try:
             file = open_file(name)
             files.append(file)
-            part = read_file(file, open_file, joined)
+            part = read(file, open_file, joined)
             files += part.files
         except UnreadableModel as error:
             first_error = first_error or error
             joined.problems.append(Problem(shown(PurePath(name).name), str(error)))
             continue
         again = joined.tensors.keys() & part.tensors.keys()
+        if again and read is read_file and all(map(is_onnx, names)):
+            return read_files(names, open_file, _read_part)
         if again:
             found = f"tensor {quoted(min(again))} is in another file as well"
             raise unreadable(file.path, f"{found}; name one file to read it alone")
@@ -127,13 +140,18 @@ def read_files(names: Sequence[str], open_file: Opener) -> tuple[Contents, list[
         joined.headers += part.headers
         joined.own_codes |= part.own_codes
         joined.claims += part.claims
+        joined.networks += part.networks
         if len(names) == 1:
-            joined.metadata, joined.network = part.metadata, part.network
+            joined.metadata = part.metadata
     if first_error and not joined.tensors:
         raise first_error
     if not first_error:
         joined.problems += lost_of_split(joined)
     return joined, files
+
+
+def _read_part(file: File, open_file: Opener, _: Contents) -> Contents:
+    return read_onnx(file, open_file, f"{file.path.stem}.")
 
 
 def read_index(index: File, open_file: Opener) -> tuple[Contents, list[File]]:

@@ -104,7 +104,7 @@ class Model:
     held: Sketched | None = None  # a sketch that holds all of it, where that is what was opened
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
-    network: Callable[[], Network] | None = None  # what its file says it computes, read when asked
+    networks: tuple[Callable[[], Network], ...] = ()  # what its files compute, read when asked
     metadata: Mapping[str, str] = field(default_factory=dict)  # of one safetensors file: claims
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 

@@ -37,12 +37,12 @@ MAX_ALIASES = 1 << 14  # of one file
 OUTPUT = ("_DequantizeLinear_Output", "_dequantized")  # names that tools give to values of codes
 
 
-def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
-    """Tensors of an ONNX file, whose values may lie in files beside it."""
+def read_onnx(file: File, open_file: Callable[[str], File], prefix: str = "") -> Contents:
+    """Tensors of an ONNX file, whose values may lie in files beside it; all names get a prefix."""
     held = read_held(file)
     contents, beside = Contents(own_codes=True), Beside(file, open_file)
     layers = codes_of(held)
-    names = {stored: (name, is_turned) for stored, name, is_turned in _named(held, layers)}
+    names = {stored: (f"{prefix}{name}", x) for stored, name, x in _named(held, layers)}
     for stored, layer in list(layers.items()):
         name, is_turned = names[stored]
         if not _add_codes(contents, beside, name, held, layer, is_turned=is_turned):
@@ -60,7 +60,7 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
         if is_code and contents.tensors[name].dtype in WHOLE:
             why = "shown as codes: their scales are not known"
             contents.problems.append(Problem(shown(name), why))
-        aliases = _aliases(held, stored, taken)
+        aliases = [f"{prefix}{x}" for x in _aliases(held, stored, taken)]
         n_aliases += len(aliases)
         if n_aliases > MAX_ALIASES:
             what = f"over {MAX_ALIASES} further names of initialisers"
@@ -68,7 +68,7 @@ def read_onnx(file: File, open_file: Callable[[str], File]) -> Contents:
         for alias in aliases:
             _add(contents, beside, alias, tensor, is_turned=False)
     contents.files = list(beside.files.values())
-    contents.network = partial(read_network, beside, _shown(held, layers, names))
+    contents.networks = (partial(read_network, beside, _shown(held, layers, names)),)
     _claim(contents, file, held)
     return contents
 

@@ -6,19 +6,22 @@ nested in the config of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weightkin.catalogue.config import COMPONENTS
 from weightkin.catalogue.names_table import components_table
 from weightkin.errors import UnreadableModel
 from weightkin.formats.model import Problem
-from weightkin.formats.storage import Contents
+from weightkin.formats.storage import Contents, ReadNetwork
 from weightkin.sources.files import File, Folder
 from weightkin.sources.local import folder_at
+
+if TYPE_CHECKING:
+    from weightkin.formats.onnx_network import Network
 
 INDEX = "model_index.json"
 Read = Callable[[Folder], tuple[Contents, list[File]]]
@@ -106,7 +109,13 @@ def _add(joined: Contents, component: str, contents: Contents) -> None:
     joined.problems += [replace(x, what=f"{component}: {x.what}") for x in contents.problems]
     joined.headers += contents.headers
     joined.claims += contents.claims
+    joined.networks += tuple(partial(_below, network, names) for network in contents.networks)
     joined.own_codes |= contents.own_codes
+
+
+def _below(network: ReadNetwork, names: Mapping[str, str], renamed: Mapping[str, str]) -> Network:
+    """A network whose tensors got other names, and others again."""
+    return network({own: renamed.get(name, name) for own, name in names.items()})
 
 
 def _open_below(folder: Folder, start: str, name: str) -> File:

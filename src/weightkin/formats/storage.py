@@ -19,6 +19,8 @@ from weightkin.text import shown
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
 
+ReadNetwork = Callable[[Mapping[str, str]], "Network"]  # by other names of its tensors
+
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 
 
@@ -59,7 +61,7 @@ class Contents:
     files: list[File] = field(default_factory=list)  # beside it, which hold values
     own_codes: bool = False  # what was packed in it was unpacked by its reader
     claims: list[Claim] = field(default_factory=list)  # bytes that are no tensor's
-    network: Callable[[Mapping[str, str]], Network] | None = None  # by the names of tensors
+    networks: tuple[ReadNetwork, ...] = ()  # what its files compute
 
 
 class SketchFound(UnreadableModel):

@@ -19,6 +19,7 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.graph.axes import BESIDE
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence.stage import block_name
+from weightkin.evidence.windows import largest_window
 from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined
 from weightkin.formats.adapter_deltas import CHANGES
@@ -109,6 +110,15 @@ class Submitted:
         }
         return {**self._sizes, **floats}
 
+    @cached_property
+    def _cells(self) -> Mapping[tuple[str, str], int]:
+        """Inside how many units those of an axis may be moved, by its block and its name."""
+        return {
+            (block_name(axis), axis.name): axis.head_size
+            for axis in self._anatomy.axes
+            if axis.kind in OWN_AXES and axis.head_size
+        }
+
     def _held(self, name: str) -> int:
         """The same of a tensor whose values were looked at: bytes read as floats are no weights."""
         is_plain = self.model.revision or _are_weights(self.model, name)
@@ -156,7 +166,7 @@ class Submitted:
             hidden=sum(holds.values()) + self._beside,
             share=1.0 - sum(left.values()) / max(1, total),
             of_other=n_parameters(other),
-            log10_pvalue=_smallest(record),
+            log10_pvalue=smallest(record, self._cells),
         )
 
     def _tables(
@@ -207,15 +217,32 @@ def _in_factors(storage: Storage) -> int:
     return sum(x.n_factors for x in recipes) + _in_factors(inner)
 
 
-def _smallest(record: Comparison) -> float:
-    """The p-value if every unit of every block had matched, by the kind of test that shows most."""
+def smallest(record: Comparison, cells: Mapping[tuple[str, str], int]) -> float:
+    """The p-value if every unit of every block had matched, by the kind of test that shows most.
+
+    Parameters
+    ----------
+    record : Comparison
+        Of the model at the gate as ``b``.
+    cells : mapping of (str, str) to int
+        By block and axis of that model: inside how many units its order is free, where not in all.
+
+    Returns
+    -------
+    float
+        Log10 of it, at most 0.
+    """
     best: dict[tuple[str, str], float] = defaultdict(float)
     for test in record.tests:
         is_in_block = test.block_b.rpartition(".")[2].isdecimal()
         if test.null == "calibrated" or test.axis in NO_PROOF or not is_in_block:
             continue
         n = test.n_units
-        digits = n * math.log10(2) if test.name == "signs" else math.lgamma(n + 1) / math.log(10)
+        cell = cells.get((test.block_b, test.axis), 0)
+        window = largest_window(cell) if cell else max(1, n)
+        digits = n / window * math.lgamma(window + 1) / math.log(10)
+        if test.name == "signs":
+            digits = n * math.log10(2)
         key = test.name, test.block_b
         best[key] = max(best[key], digits)
     by_name: dict[str, float] = defaultdict(float)

@@ -49,9 +49,10 @@ REASONS: Mapping[str, Names] = {
     "compared-by-sketch": ("reason",),
     "too-few-for-weights": ("n_bytes",),
     # nothing to test
-    **dict.fromkeys(("no-unit", "no-axis"), ()),
+    **dict.fromkeys(("no-unit", "no-axis", "adapter-alone"), ()),
     "no-such-axis": ("kind", "model"),
     "no-such-stack": ("stack", "model"),
+    "no-shared-stack": (),
     "depths-differ": ("n_a", "n_b"),
     "only-other-stacks": ("stack_a", "stack_b"),
     **dict.fromkeys(("no-view-differs", "no-view-read"), ()),

@@ -53,7 +53,9 @@ def component_lines(components: Sequence[ComponentRelation]) -> list[str]:
 
 
 def model_components(components: Sequence[ModelComponent]) -> list[str]:
-    """One line for each component of a model."""
+    """One line for each component of a model, or about the names of one that is not in parts."""
+    if len(components) == 1 and components[0].names_of and not components[0].stored_as:
+        return [f"  {'names':<8} of another publisher, read as those of {components[0].names_of}"]
     return [
         f"  {'part':<8} {shown(COMPONENT_WORDS.get(x.name, x.name.replace('_', ' ')))}:"
         f" {x.n_tensors} tensors, {x.n_parameters:,} values, stored as {shown(x.stored_as)}*"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.translate import model_components_of
-from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.derivation.merge_traces import averaged_positions
-from weightkin.evidence.verdict import not_read
+from weightkin.evidence.untested import not_read
 from weightkin.formats import Model
 from weightkin.formats.declared import MAX_NAME, declared
 from weightkin.formats.header_claims import claims_in
@@ -33,6 +35,9 @@ STATES = {
     "unread": "unread",
 }
 MOST_NAMED = 5  # declared parents that are named
+MOST_STACKS = 6  # stacks whose blocks are counted
+MOST_AXES = 24  # lines of the table of axes
+MOST_ROLES = 6  # tensors that are named beside an axis
 MOST_UNREAD = 5  # files that are named where not all are listed
 MODEL_SCHEMA = "weightkin/model/2"
 
@@ -136,34 +141,74 @@ def model_lines(record: ModelRecord) -> list[str]:
     n_values = sum(math.prod(x.shape) for x in record.tensors)
     dtypes = Counter(x.dtype for x in record.tensors)
     size = f", {file_size(record.n_bytes)}" if record.n_bytes else ""
-    stacks = (
-        ", ".join(f"{printable(name)} {n}" for name, n in record.stacks.items()) or "none found"
-    )
     lines = [
         f"{printable(record.name)}: {printable(record.family)}",
         f"  source   {printable(record.source)}{revision}",
         f"  digest   {printable(record.digest)}",
         f"  tensors  {len(record.tensors)}, {n_values:,} values{size}"
         f" ({', '.join(f'{n} {dtype}' for dtype, n in dtypes.most_common())})",
-        f"  blocks   {stacks}",
+        f"  blocks   {_stacks(record.stacks)}",
         *model_components(record.components),
         *_declared_lines(record),
         *(_ledger_lines(record.ledger) if record.ledger else ()),
         "",
     ]
-    shown: dict[tuple[str, str, str], list[int]] = {}
-    for axis in record.axes:
-        roles = sorted({p.role for p in axis.places})
-        words = f"{axis.name:<10} {_symmetry(axis):<28} {' '.join(roles)}"
-        shown.setdefault((axis.stack, axis.kind, words), []).append(axis.block)
-    if shown:
-        lines.append(f"  {'stack':<10} {'blocks':<10} {'axis':<10} {'symmetry':<28} tensors")
-    for (stack, _, words), blocks in shown.items():
-        lines.append(f"  {printable(stack):<10} {_span(blocks):<10} {printable(words)}")
+    lines += _axis_lines(record.axes)
     lines += [f"  evidence {printable(evidence_line(x))}" for x in record.evidence]
     for problem in record.skipped:
         lines.append(f"  skipped  {printable(problem.what)}: {printable(why(problem))}")
     return lines
+
+
+def _stacks(stacks: Mapping[str, int]) -> str:
+    """How many blocks each stack has; the longest ones where there are many."""
+    longest = sorted(stacks, key=lambda name: -stacks[name])[:MOST_STACKS]
+    named = [f"{printable(name)} {stacks[name]}" for name in stacks if name in longest]
+    more = len(stacks) - len(named)
+    return ", ".join([*named, *([f"{more} more"] if more else [])]) or "none found"
+
+
+def _axis_lines(axes: Sequence[Axis]) -> list[str]:
+    """A table of the axes, equal ones of several blocks in one line; the record has all of it."""
+    shown: dict[tuple[str, ...], list[int]] = {}
+    for axis in axes:
+        row = (axis.stack, axis.name, _symmetry(axis), _tensors(axis), axis.kind)
+        shown.setdefault(row, []).append(axis.block)
+    if not shown:
+        return []
+    rows = [(row[0], _span(blocks), *row[1:4]) for row, blocks in shown.items()][:MOST_AXES]
+    table = [("stack", "blocks", "axis", "symmetry", "tensors"), *rows]
+    widths = [max(len(printable(row[i])) for row in table) for i in range(4)]
+    lines = [
+        "  "
+        + " ".join(
+            [
+                *(f"{printable(x):<{n}}" for x, n in zip(row, widths, strict=False)),
+                printable(row[4]),
+            ]
+        )
+        for row in table
+    ]
+    more = len(shown) - len(rows)
+    return [
+        *lines,
+        *([f"  {counted(more, 'more line')}; --json lists all"] if more else []),
+    ]
+
+
+def _tensors(axis: Axis) -> str:
+    """What stands along an axis: matrices first, the rest as a number where it is much."""
+    views_first = sorted(axis.places, key=lambda x: (not is_view(x), x.role))
+    named = list(dict.fromkeys(map(_tensor, views_first)))
+    more = len(named) - MOST_ROLES
+    return " ".join(named if more < 2 else [*named[:MOST_ROLES], f"and {more} more"])
+
+
+def _tensor(place: Place) -> str:
+    """A tensor as its role calls it, by its own name where the role is only its number."""
+    mark, _, role = place.role.rpartition(":")
+    name = role.rpartition(".")[0] or role if mark else role
+    return place.tensor if name.isdecimal() else name
 
 
 def _declared_lines(record: ModelRecord) -> list[str]:

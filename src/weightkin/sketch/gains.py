@@ -16,6 +16,7 @@ import numpy.typing as npt
 from weightkin.anatomy.gains import OTHER_TOWERS, added_gain
 from weightkin.catalogue.config import language_model_type
 from weightkin.sketch.facts import sketched_tensor
+from weightkin.sketch.overlap import common
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 ROLES = ("norm", "attn.q_norm", "attn.k_norm")
@@ -33,8 +34,8 @@ ONE: Offsets = (1.0, 1.0)
 def with_whole_gains(sketches: Sequence[Sketch]) -> list[Sketch]:
     """Sketches with the gains that their models multiply by, if they are not stored alike.
 
-    The model type says how they are stored. Of a sketch without one it is the values: they are one
-    less than all those of another.
+    The model type says how they are stored. Of a sketch without one it is the values: most are
+    nearer to those of another if one is added.
 
     Parameters
     ----------
@@ -65,17 +66,24 @@ def _offsets(sketch: Sketch) -> Offsets | None:
 
 
 def _by_values(sketch: Sketch, others: Sequence[Sketch]) -> Offsets:
-    """Whether gains are one less than those of the first other model that has the same norms."""
+    """Whether most gains are nearer to those of the first other model if one is added to them."""
     own = {name: t for name, t in sketch.tensors.items() if _is_gain(t)}
     for other in others:
         both = [(t, other.tensors[name]) for name, t in own.items() if name in other.tensors]
-        if both and _offsets(other) == NONE:
-            return ONE if all(_is_one_less(x, y) for x, y in both) else NONE
+        both = [(x, y) for x, y in both if x.shape == y.shape]
+        if both and (offsets := _offsets(other)) is not None:
+            nearer = [_is_nearer(x, _whole(y, offsets[y.key.role == LAST])) for x, y in both]
+            return ONE if np.concatenate(nearer).mean() > 0.5 else NONE
     return NONE
 
 
-def _is_one_less(x: SketchedTensor, y: SketchedTensor) -> bool:
-    return x.shape == y.shape and np.array_equal(_added(x.stored, 1.0), y.values)
+def _is_nearer(x: SketchedTensor, y: SketchedTensor) -> npt.NDArray[np.bool_]:
+    """Which gains of x are nearer to those of y with one added to them."""
+    both = common(x, y)
+    here, there = both.values_a.ravel(), both.values_b.ravel()
+    with np.errstate(all="ignore"):
+        found: npt.NDArray[np.bool_] = abs(here + 1.0 - there) < abs(here - there)
+    return found
 
 
 def _shifted(sketch: Sketch, offsets: Offsets) -> Sketch:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.anatomy.graph.units import STACK
 from weightkin.formats.memory import ArrayStorage
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.sketch.scheme import Scheme
@@ -39,9 +40,14 @@ def stand_in(sketch: Sketch) -> Model:
 
 
 def as_model(sketch: Sketch) -> Model:
-    """A sketch as a model; one that holds everything is a model like any other."""
+    """A sketch as a model; one that holds everything is a model like any other.
+
+    Axes of a graph are known to the sketch alone: names and shapes do not bring them back.
+    """
     model = stand_in(sketch)
-    if not sketch.scheme.is_whole or any(name.endswith("]") for name in model.tensors):
+    is_by_graph = any(axis.stack.split(".")[-1] == STACK for axis in sketch.anatomy.axes)
+    is_cut = any(name.endswith("]") for name in model.tensors)
+    if not sketch.scheme.is_whole or is_cut or is_by_graph:
         return model
     held = {tensor.stored_name: tensor for tensor in sketch.as_stored.values()}
     arrays = {name: run_of(tensor).reshape(tensor.shape) for name, tensor in held.items()}

@@ -73,6 +73,7 @@ class Builder:
     unpacked: set[str] = field(default_factory=set)  # weights that the file holds as codes
     read: dict[str, Callable[[], Array | None]] = field(default_factory=dict)  # small weights
     states: list[tuple[str, str]] = field(default_factory=list)  # of cells: before, after
+    lengths: dict[tuple[str, ...], int] = field(default_factory=dict)  # that data say
     n_values: int = 0
     n_known: int = 0  # elements of constants
 

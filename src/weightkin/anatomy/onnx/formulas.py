@@ -85,7 +85,7 @@ def _even(model: Model, name: str, labels: Labels, *, is_table: bool) -> tuple[b
     if math.prod(shape) > MOST_ELEMENTS or 0 in shape or not _free(labels, labels.dims[name]):
         return ()
     values = model.rows(name)
-    if not np.isfinite(values).all():
+    if not np.isfinite(values).all() or values.min() == values.max():
         return ()
     if is_table and values.ndim == 2 and is_sinusoidal(values[:MOST_ROWS]):
         return (False, False)
@@ -142,7 +142,7 @@ def _features(rows: Doubles) -> Iterable[Doubles]:
     at = np.arange(size.shape[1], dtype=np.float64)
     yield size @ at / safe  # where it is large
     spectrum = np.abs(np.fft.rfft(rows[:, :MOST_COLUMNS], axis=1))
-    power = np.maximum(spectrum.sum(axis=1), 1e-300)
+    power = np.maximum(spectrum.sum(axis=1), np.finfo(np.float32).tiny)  # rows of zeros too
     yield spectrum @ np.arange(spectrum.shape[1], dtype=np.float64) / power  # how fast it changes
 
 

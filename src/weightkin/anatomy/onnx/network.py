@@ -5,32 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from weightkin.anatomy.graph.ir import Graph
 from weightkin.anatomy.onnx.build import Builder
 from weightkin.anatomy.onnx.reading import Reading
 from weightkin.anatomy.onnx.sizes import CHOICES
-from weightkin.errors import UnreadableModel
-from weightkin.formats.model import Model, TensorInfo
+from weightkin.formats.model import TensorInfo
 from weightkin.formats.onnx_network import Network
 
 MAX_SECONDS = 4.0  # for sizes that fit better than the first ones
 
 
-def graph_of(model: Model) -> Graph | None:
-    """The graph of a model whose file carries one; None where it has none that can be read."""
-    reading = best_reading(model)
-    return reading.graph() if reading else None
-
-
-def best_reading(model: Model) -> Reading | None:
+def best_reading(network: Network, tensors: Mapping[str, TensorInfo]) -> Reading | None:
     """The reading of a network in which the fewest nodes are not understood; None without one."""
-    if model.network is None:
-        return None
-    try:
-        network = model.network()
-    except UnreadableModel:
-        return None
-    tensors = model.tensors
     start = time.monotonic()
     best = _best(network, tensors, None, start)
     if best is not None and best.failures and best.has_sides:

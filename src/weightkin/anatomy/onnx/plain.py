@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from weightkin.anatomy.onnx.build import Builder, Call, Operation, UnknownValue, axis_of
 
 MAX_GROUPS = 1 << 14
@@ -17,6 +19,13 @@ def one(b: Builder, call: Call) -> Sequence[str]:
 def several(b: Builder, call: Call) -> Sequence[str]:
     """A function of all inputs."""
     return [b.elementwise(*filter(None, call.inputs))] * max(1, call.n_outputs)
+
+
+def multiplied(b: Builder, call: Call) -> Sequence[str]:
+    """Return a product of all inputs, element by element."""
+    shapes = (b.shape(x) for x in call.inputs)
+    shape = np.broadcast_shapes(*shapes)
+    return [b.add("elementwise", call.inputs, shape, is_product=True)]
 
 
 def same(b: Builder, call: Call) -> Sequence[str]:
@@ -147,13 +156,14 @@ _ONE = (
 )
 _SEVERAL = (
     *("Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal"),
-    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul"),
+    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod"),
     *("Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor", "BiasGelu", "FastGelu", "BiasAdd"),
     *("BiasDropout", "BitmaskBiasDropout"),
 )
 OPERATIONS: Mapping[str, Operation] = {
     **dict.fromkeys(_ONE, one),
     **dict.fromkeys(_SEVERAL, several),
+    "Mul": multiplied,
     **dict.fromkeys(("Identity", "Dropout"), same),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "LpNormalization"), softmax),
     "BatchNormalization": batch_norm,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,41 +14,71 @@ from weightkin.anatomy.graph.ir import Graph
 from weightkin.anatomy.graph.labels import labels_of
 from weightkin.anatomy.graph.units import graph_axes
 from weightkin.anatomy.onnx.formulas import made_by_formula
-from weightkin.anatomy.onnx.network import graph_of
+from weightkin.anatomy.onnx.network import best_reading
 from weightkin.anatomy.types import Axis
+from weightkin.errors import UnreadableModel
 from weightkin.formats.model import Model
+from weightkin.formats.onnx_network import Network
 
-_known: WeakKeyDictionary[Any, tuple[frozenset[str], list[Axis]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, _Read] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one file gave, and the names of the tensors of the model that it was read for."""
+
+    names: frozenset[str]
+    path: PurePath
+    axes: list[Axis]
 
 
 def axes_by_graph(model: Model) -> list[Axis]:
-    """Axes that follow from what the file of a model says it computes; none without such a file.
+    """Axes that follow from what the files of a model say they compute; none without such files.
 
-    One comparison asks again and again: they are kept as long as the model is.
+    Of several files each is a network of its own, which has stacks under the name of its file. One
+    comparison asks again and again: they are kept as long as the model is.
     """
-    if model.network is None:
-        return []
     names = frozenset(model.tensors)
-    known = _known.get(model.network)
-    if known is None or known[0] != names:
-        known = _known[model.network] = (names, _axes(model))
-    return known[1]
+    found = []
+    for network in model.networks:
+        known = _known.get(network)
+        if known is None or known.names != names:
+            known = _known[network] = _Read(names, *_axes(model, network))
+        found.append(known)
+    if len(found) == 1:
+        return found[0].axes
+    stems = Counter(x.path.stem for x in found)
+    axes = []
+    for own in found:
+        is_sole = stems[own.path.stem] == 1
+        part = own.path.stem if is_sole else f"{own.path.parent.name}.{own.path.stem}"
+        axes += [
+            replace(x, stack=f"{part}.{x.stack}", labels=f"{part}.{x.labels}") for x in own.axes
+        ]
+    return axes
 
 
-def _axes(model: Model) -> list[Axis]:
-    graph = graph_of(model)
-    if graph is None:
-        return []
+def _axes(model: Model, read: Callable[[], Network]) -> tuple[PurePath, list[Axis]]:
+    """The file of a network, and its axes."""
+    try:
+        network = read()
+    except UnreadableModel:
+        return PurePath(), []
+    path = PurePath(network.beside.file.path)
+    reading = best_reading(network, model.tensors)
+    if reading is None:
+        return path, []
+    graph = reading.graph()
     try:
         labels = labels_of(graph)
         if formulas := made_by_formula(model, graph, labels):
             labels = labels_of(replace(graph, constants={**graph.constants, **formulas}))
     except ValueError:  # more nodes than are followed
-        return []
+        return path, []
     order = {name: i for i, name in enumerate(_used(graph))}
     dims = sorted(labels.dims.items(), key=lambda x: order[x[0]])
     shapes = {name: info.shape for name, info in model.tensors.items()}
-    return graph_axes(replace(labels, dims=dict(dims)), shapes)
+    return path, graph_axes(replace(labels, dims=dict(dims)), shapes)
 
 
 def _used(graph: Graph) -> Iterable[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from weightkin.anatomy.graph.ir import Graph
+from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.onnx import codes, forms, fused, plain, products, recurrent, rows, space
 from weightkin.anatomy.onnx.build import (
     UNTOLD,
@@ -18,6 +18,7 @@ from weightkin.anatomy.onnx.build import (
 )
 from weightkin.anatomy.onnx.dead import fix_unread
 from weightkin.anatomy.onnx.known import computed
+from weightkin.anatomy.onnx.loops import LOOPS, Environment, Follow
 from weightkin.anatomy.onnx.sizes import Choice, number_of, shapes_of
 from weightkin.anatomy.onnx.states import states_of
 from weightkin.anatomy.onnx.tensors import Tensors
@@ -38,7 +39,6 @@ OPERATIONS: Mapping[str, Operation] = {
     **fused.OPERATIONS,
 }
 DOMAINS = ("", "com.microsoft", "ai.onnx.contrib")
-Environment = MutableMapping[str, "str | Stored"]
 
 
 def _inputs(main: Body) -> dict[str, tuple[int | str, ...] | None]:
@@ -92,17 +92,27 @@ class Reading:
         """What was found."""
         b = self.b
         fix_unread(b, self.outputs)
-        given, handed = states_of(b.nodes, b.states, self.inputs, self.outputs)
-        even = {x: (True,) * len(b.shapes[x]) for x in given}
+        main = self.network.main
+        found = states_of(
+            b, self._named(self.shapes, self.inputs), self._named(main.outputs, self.outputs)
+        )
+        even = {x: (True,) * len(b.shapes[x]) for x in found.given | found.parts}
+        nodes = [node for i, node in enumerate(b.nodes) if i not in found.idle]
+        idle = {x for i in found.idle for x in b.nodes[i].outputs}
         return Graph(
-            nodes=tuple(b.nodes),
+            nodes=(*nodes, *(Node("tie", pair, ()) for pair in found.ties)),
             shapes=b.shapes,
             weights=frozenset(b.weights),
-            inputs=tuple(x for x in self.inputs if x not in given),
-            outputs=tuple(self.outputs),
+            inputs=tuple(x for x in self.inputs if x not in found.given),
+            outputs=tuple(x for x in self.outputs if x not in idle),
             constants=b.constants | even,
-            free_outputs=frozenset((x, d) for x in handed for d in range(len(b.shapes[x]))),
+            free_outputs=frozenset((x, d) for x in found.handed for d in range(len(b.shapes[x]))),
         )
+
+    def _named(self, names: Iterable[str], values: Sequence[str]) -> dict[str, str]:
+        """The name of each of some values, which are those of names of the file."""
+        found = {self.value(name, self.environment): name for name in names}
+        return {x: found.get(x, "") for x in values}
 
     def follow(self, body: Body, environment: Environment, depth: int) -> None:
         """Follow the nodes of one graph, in their order."""
@@ -140,10 +150,13 @@ class Reading:
             inputs += tuple(self.tensors.value(x) for x in held)
         version = self.network.versions.get(step.domain, 1)
         call = Call(step.op, inputs, step.attributes, len(step.outputs), version)
-        why = ""
+        why, first = "", len(self.b.nodes)
         try:
             outputs = self.meaning(step, call, environment, depth)
         except (UnknownValue, ValueError, IndexError, KeyError, TypeError, ArithmeticError) as e:
+            begun = [x for node in self.b.nodes[first:] for x in (*node.inputs, *node.outputs)]
+            if begun:
+                self.b.opaque(begun)
             outputs, why = self.unknown(step, call, environment, declared), str(e)
         if why:
             self.failures.append((step.op, why))
@@ -162,6 +175,8 @@ class Reading:
             return self.function(function, step, call, depth)
         if step.op == "If" and not step.domain:
             return self.branches(step, call, environment, depth)
+        if step.op in LOOPS and not step.domain:
+            return LOOPS[step.op](self.b, call, self.inside(environment, depth))
         if UNTOLD in call.inputs:
             raise UnknownValue("an input whose shape is not known")
         given = [x for x in call.inputs if x]
@@ -173,6 +188,19 @@ class Reading:
         if operation is None or step.domain not in DOMAINS:
             raise UnknownValue("an operation that is not known")
         return operation(self.b, call)
+
+    def inside(self, environment: Environment, depth: int) -> Follow:
+        """What follows a graph inside this one, which sees the values around it."""
+
+        def run(body: Body, inputs: Sequence[str]) -> list[str]:
+            if depth >= MAX_DEPTH:
+                raise UnknownValue("graphs within graphs")
+            own: Environment = dict(zip(body.inputs, inputs, strict=True))
+            inner: Environment = ChainMap(own, environment)
+            self.follow(body, inner, depth + 1)
+            return [self.value(name, inner) for name in body.outputs]
+
+        return run
 
     def constant(self, step: Step) -> str:
         """Contents that a node holds itself."""
@@ -218,11 +246,9 @@ class Reading:
                 bodies = bodies[self.side : self.side + 1]
         ends: list[list[str]] = []
         for body in bodies:
-            if not isinstance(body, Body) or depth >= MAX_DEPTH:
+            if not isinstance(body, Body):
                 raise UnknownValue("a branch that cannot be followed")
-            inner: Environment = ChainMap({}, environment)
-            self.follow(body, inner, depth + 1)
-            ends.append([self.value(name, inner) for name in body.outputs])
+            ends.append(self.inside(environment, depth)(body, ()))
         return [self.either(list(dict.fromkeys(values))) for values in zip(*ends, strict=True)]
 
     def either(self, values: list[str]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from weightkin.anatomy.onnx.build import Builder, Call, Operation, UnknownValue, axis_of
 
+SAID_BY_DATA = 101  # a length that only data say
+
 
 def gather(b: Builder, call: Call) -> Sequence[str]:
     """Rows of a table; where they are known to be one run, that run."""
@@ -70,6 +72,24 @@ def scatter_elements(b: Builder, call: Call) -> Sequence[str]:
     return [b.elementwise(b.fix(x, changed), each)]
 
 
+def chosen(b: Builder, call: Call) -> Sequence[str]:
+    """Return the places of entries that are not zero: as many as there may be."""
+    shape = b.shape(call.input(0))
+    return b.opaque([call.input(0)], (len(shape), math.prod(shape)))
+
+
+def counted(b: Builder, call: Call) -> Sequence[str]:
+    """Numbers in a row, as many as data say: any number of them is one that they may say."""
+    for x in call.inputs[:3]:
+        b.shape(x)
+    return [b.table((length_by_data(b, call.inputs[:3]),), (False,))]
+
+
+def length_by_data(b: Builder, values: tuple[str, ...]) -> int:
+    """Return the length that some values say, which are data; equal ones say the same."""
+    return b.lengths.setdefault(values, SAID_BY_DATA + 2 * len(b.lengths))
+
+
 def one_of_many(b: Builder, call: Call) -> Sequence[str]:
     """A one at each place that is data."""
     places = list(b.shape(call.input(0)))
@@ -104,5 +124,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "ScatterND": scatter_cells,
     **dict.fromkeys(("Scatter", "ScatterElements"), scatter_elements),
     "OneHot": one_of_many,
+    "NonZero": chosen,
+    "Range": counted,
     **dict.fromkeys(("DFT", "STFT"), spectrum),
 }

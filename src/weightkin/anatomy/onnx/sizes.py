@@ -38,6 +38,7 @@ CHOICES = (  # tried in this order, until one fits everywhere
     Choice(1, (64,), (1024,), (512,), (512,)),
     Choice(1, (32,), (256,), (256,), (128,)),
     Choice(1, (1,), (1,), (1536,), (640,)),
+    Choice(1, (40,), (100,), (16000,), (48, 320)),  # lines of text
 )
 
 

@@ -14,6 +14,7 @@ from weightkin.anatomy.traced.axes import reach, traced_axes
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import Known, bare, matched
+from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
@@ -74,15 +75,17 @@ def better_anatomy(
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= own * MARGIN:
         return found
-    held = {place.tensor for axis in traced.axes for place in axis.places}
+    matrices = {name for name, shape in shapes.items() if len(shape) > 1}
+    axes = under_known_names(traced.axes, found.axes, matrices)
+    held = {place.tensor for axis in axes for place in axis.places}
     left = [name for name in tensors if name not in held]
     why = "no order of its units is known to leave the network as it is"
-    blocks = {(axis.stack, axis.block) for axis in traced.axes}
+    blocks = {(axis.stack, axis.block) for axis in axes}
     return replace(
         found,
         family=traced.entry.name,
         stacks=tuple(Counter(stack for stack, _ in sorted(blocks)).items()),
-        axes=traced.axes,
+        axes=axes,
         skipped=(Problem(f"{len(left)} tensors", why, code="axis-unknown"),) if left else (),
     )
 
