@@ -1,7 +1,7 @@
 """What the rules by name do not know: fields of configs of transformers, by class.
 
-``TINY`` is laid over the tiny config: one value, a tuple for the two instances, or a function of the
-fields.
+``TINY`` is laid over the tiny config: one value, a tuple for the two instances, or a function of
+the fields.
 """
 
 from __future__ import annotations
