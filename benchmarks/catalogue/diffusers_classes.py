@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 
 from benchmarks.catalogue.example_inputs import first_that_runs
 from benchmarks.catalogue.shrink import tiny_values
-from benchmarks.catalogue.sizes import APART, Apart
+from benchmarks.catalogue.sizes import APART, Apart, what_is
 
 GIVEN = Path(__file__).with_name("diffusers.json")  # by class: what the defaults and rules lack
 _AXES = (
@@ -68,6 +69,7 @@ def build(name: str, which: int | None) -> torch.nn.Module:
 
 def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[str, Any]:
     values = tiny_values(real, which, apart=apart)
+    values |= _as_wide_as_heads(real, values)
     for key, pair in given().get(name, {}).get("tiny", {}).items():
         new = pair[which] if isinstance(pair, list) else pair
         values[key] = new if isinstance(real.get(key), list) else _tuples(new)
@@ -84,6 +86,25 @@ def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[
             part = 2 * (head // 2 // len(axes))
             values[key] = type(axes)([head - part * (len(axes) - 1), *[part] * (len(axes) - 1)])
     return values
+
+
+def _as_wide_as_heads(real: Mapping[str, Any], tiny: Mapping[str, Any]) -> dict[str, int]:
+    """Widths that are those of all heads together in the real model, and second kinds of heads."""
+    found: dict[str, int] = {}
+    wide: dict[int, int] = {}  # tiny widths by real ones
+    for n, size in itertools.product(real, real):
+        is_pair = what_is(n) == "heads" and what_is(size) == "head_dim"
+        if not is_pair or n.replace("num_", "").partition("head")[0] != size.partition("head")[0]:
+            continue
+        if not (isinstance(real[n], int) and isinstance(real[size], int)):
+            continue
+        width = wide.setdefault(real[n] * real[size], tiny[n] * tiny[size])
+        if width % tiny[n] == 0:
+            found[size] = width // tiny[n]
+    for key, value in real.items():
+        if what_is(key) == "width" and isinstance(value, int) and value in wide:
+            found[key] = wide[value]
+    return found
 
 
 def _tuples(value: Any) -> Any:

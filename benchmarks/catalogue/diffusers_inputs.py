@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ _TEXT = ("joint_attention_dim", "text_embed_dim", "caption_channels", "text_dim"
          "cross_attention_dim", "cap_feat_dim", "text_hidden_dim", "encoder_hidden_size",
          "encoder_hid_dim", "in_text_dim", "condition_dim", "text_in_dim",
          "cond_token_dim")  # fmt: skip
+_MASKS = ("o", "t", "l")
 _COMMON: dict[str, Any] = {
     "timestep": "o:2",
     "timesteps": "o:2",
@@ -44,6 +46,12 @@ _COMMON: dict[str, Any] = {
     "added_time_ids": "o:2,3",
     "return_dict": True,
 }
+
+
+def _mask(name: str, value: Any, kind: str) -> Any:
+    """The value of an argument; masks of ones hold numbers, truth values or integers."""
+    is_mask = "mask" in name and isinstance(value, str) and value.startswith("o:")
+    return f"{kind}{value[1:]}" if is_mask else value
 
 
 @functools.cache
@@ -66,10 +74,12 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
         named = common | dict.fromkeys(_DATA, data) | given
         if not config.get("guidance_embeds", True):
             named["guidance"] = None
-        for wanted in (set(names), required | set(given)):
+        kinds = _MASKS if any("mask" in n for n in names) else _MASKS[:1]
+        for wanted, kind in itertools.product((set(names), required | set(given)), kinds):
             yield {
-                n: made(named[n], config)
+                n: made(_mask(n, named[n], kind), config)
                 for n in names
                 if n in wanted and n != "return_dict" and named.get(n) is not None
-                and not (n == "pooled_projections" and config.get("pooled_projection_dim") is None)
+                and not (n == "pooled_projections" and n not in given
+                         and config.get("pooled_projection_dim") is None)
             }  # fmt: skip

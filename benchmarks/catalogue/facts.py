@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.catalogue.shapes import Traced
 from weightkin.anatomy.graph.labels import Atom
+from weightkin.anatomy.traced.sizes import number_under
 from weightkin.catalogue.traced import Groups
 
 MAX_KEYS = 4
@@ -58,6 +59,42 @@ def component_keys(
     heads = [key for key in found if "head" in key]
     found = heads or ([] if len(set(wanted)) == 1 else found)  # a constant may fit by chance
     return tuple(sorted(found, key=lambda key: ("head" not in key, len(key), key))[:MAX_KEYS])
+
+
+def level_keys(
+    sizes: Mapping[tuple[int, tuple[int, ...]], int], configs: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Lists of the configs that hold the sizes of a component by level.
+
+    Parameters
+    ----------
+    sizes : mapping of (int, tuple of int) to int
+        Size by instance and numbers of the scope.
+    configs : sequence of mapping
+        The configs. One of them must hold a list whose entries differ.
+
+    Returns
+    -------
+    tuple of str
+        Such as ``heads[0]``, in the words of ``sizes.number_under``; () where two rules fit alike.
+    """
+    columns = zip(*(numbers for _, numbers in sizes), strict=True)
+    varied = [i for i, own in enumerate(columns) if len(set(own)) > 1]
+    rules = ["last", *(f"{sign}{i}" for i in varied for sign in ("", "~"))]
+    found = [
+        f"{key}[{rule}]"
+        for key in dict.fromkeys(k for config in configs for k, v in config.items() if _differs(v))
+        for rule in rules
+        if all(
+            number_under(f"{key}[{rule}]", configs[instance], numbers) == size
+            for (instance, numbers), size in sizes.items()
+        )
+    ]
+    return (found[0],) if len(found) == 1 else ()
+
+
+def _differs(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len({str(x) for x in value}) > 1
 
 
 def groups_of(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.catalogue.facts import component_keys, groups_of
+from benchmarks.catalogue.facts import component_keys, groups_of, level_keys
 from benchmarks.catalogue.shapes import Path, Traced, Trees, leaves
 from benchmarks.catalogue.slots import (
     Fixed,
@@ -142,13 +142,17 @@ def _component(
     by_instance = [
         {atom.size for (k, _), atom in atoms.items() if k == i} for i in range(len(instances))
     ]
+    configs = [traced.config for traced in instances]
+    keys = component_keys(by_instance, configs)
+    if has_one_size and not keys:
+        keys = level_keys({where: next(iter(own)) for where, own in sizes.items()}, configs)
     return Component(
         name="",
         scope=part.scope,
         is_free=is_free,
         has_one_size=has_one_size,
         within=tuple(sorted(within or ())) if is_free else (),
-        keys=component_keys(by_instance, [traced.config for traced in instances]),
+        keys=keys,
         groups=groups or (),
     )
 

@@ -44,11 +44,20 @@ def partners_of(found: Instance, trees: Trees) -> dict[int, set[int]]:
     """Labels of the entry at every place of each traced label, where both are built alike."""
     partners: dict[int, set[int]] = {}
     for name, dims in found.labels.dims.items():
-        for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+        for i, own in enumerate(dims):
+            true = _true(trees, name, i, own)
             if outline(own) == outline(true) and (name, i) not in found.mixed:
                 for (a, _), (b, _) in zip(leaves(own), leaves(true), strict=True):
                     partners.setdefault(b, set()).add(a)
     return partners
+
+
+def _true(trees: Trees, name: str, i: int, own: Dim) -> Dim:
+    """A traced dimension, as the entry writes it if that says the same."""
+    true = trees.dims[name][i]
+    if outline(own) != outline(true) and outline(own) == outline(trees.repeated(name, i)):
+        return trees.repeated(name, i)
+    return true
 
 
 def _compared(found: Instance, trees: Trees) -> Iterator[str]:
@@ -59,9 +68,10 @@ def _compared(found: Instance, trees: Trees) -> Iterator[str]:
         if any(found.labels.atoms[x].is_free for x in true_inside - inside):
             yield f"{name} {i}: has labels that the entry does not see there"
     for name, dims in found.labels.dims.items():
-        for i, (own, true) in enumerate(zip(dims, trees.dims[name], strict=True)):
+        for i, own in enumerate(dims):
             if (name, i) in found.mixed:
                 continue
+            true = _true(trees, name, i, own)
             if outline(own) == outline(true):
                 pairs = zip(leaves(own), leaves(true), strict=True)
                 if any(

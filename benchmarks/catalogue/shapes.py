@@ -38,7 +38,7 @@ class Trees:
     """
 
     def __init__(self, traced: Traced) -> None:
-        self._merged: dict[Dim, int] = {}
+        self._merged: dict[Dim | tuple[str, int], int] = {}
         self.atoms: dict[int, Atom] = dict(traced.labels.atoms)
         self.dims = {
             name: tuple(self._sum(dim) for dim in dims) for name, dims in traced.labels.dims.items()
@@ -59,6 +59,16 @@ class Trees:
         number = self._merged.setdefault(dim, -1 - len(self._merged))
         self.atoms[number] = Atom(self.size(dim), is_free=False)
         return number
+
+    def repeated(self, name: str, i: int) -> Dim:
+        """A dimension whose parts are all one part (shifts and scales of a stream) as a product."""
+        dim = self.dims[name][i]
+        if len(dim) < 2 or len(set(dim)) > 1:
+            return dim
+        where = name, i
+        number = self._merged.setdefault(where, -1 - len(self._merged))
+        self.atoms[number] = Atom(len(dim), is_free=False)
+        return ((number, *dim[0]),)
 
     def _sum(self, dim: Dim) -> Dim:
         parts = [self._product(part) for part in dim]

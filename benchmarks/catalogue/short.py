@@ -1,9 +1,11 @@
 """A tensor in short: what it holds, then its shape, in numbers and fields of a config.
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
-values), ``z:`` zeros, and ``i:2,12,64`` integers below the last number. A field inside a nested
-config has a path (``vision_config.hidden_size``), a size may be a product (``2*image_size``). Lists
-and mappings hold further values; anything else stands for itself.
+values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, and ``i:2,12,64`` are
+integers below the last number. A field inside a nested config has a path
+(``vision_config.hidden_size``), a size may be a product (``2*image_size``), a quotient
+(``hidden_size/num_heads``) or a sum. Lists and mappings hold further values; anything else stands
+for itself.
 """
 
 from __future__ import annotations
@@ -29,12 +31,19 @@ def made(value: Any, config: Mapping[str, Any]) -> Any:
         return torch.randn(shape, generator=generator)
     if value[0] == "i":
         return torch.randint(0, shape[-1], shape[:-1], generator=generator)
-    if value[0] == "z":
-        return torch.zeros(shape)
+    if value[0] == "c":
+        return torch.arange(math.prod(shape)).reshape(shape)
+    if value[0] in "zf":
+        return torch.zeros(shape, dtype=torch.bool if value[0] == "f" else torch.float)
     return torch.ones(shape, dtype={"o": torch.float, "t": torch.bool, "l": torch.long}[value[0]])
 
 
 def _size(word: str, config: Mapping[str, Any]) -> int:
+    if "+" in word:
+        return sum(_size(part, config) for part in word.split("+"))
+    if "/" in word:
+        above, _, below = word.rpartition("/")
+        return _size(above, config) // _size(below, config)
     sizes = []
     for part in word.split("*"):
         found: Any = int(part) if part.isdigit() else _field(part, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.catalogue.patterns import patterns_of
 from benchmarks.catalogue.shapes import ONE, Path, Traced, Trees, leaves, outline
@@ -21,6 +21,7 @@ class Seen:
     """One dimension of one tensor of one instance."""
 
     instance: int
+    tensor: str
     numbers: tuple[int, ...]
     is_first: tuple[bool, ...]  # whether each number is the smallest of its list
     is_last: tuple[bool, ...]
@@ -54,8 +55,14 @@ def seen_in(
             if not dims:  # a single number
                 found.setdefault((pattern, 0, 0), [])
             for i, tree in enumerate(dims):
-                own = Seen(k, numbers, tuple(firsts), tuple(lasts), tree)
+                own = Seen(k, name, numbers, tuple(firsts), tuple(lasts), tree)
                 found.setdefault((pattern, len(dims), i), []).append(own)
+    for where, own_seen in found.items():
+        if built_as(own_seen, trees) is None:  # one stream, several times, here more than there
+            also = [
+                replace(s, tree=trees[s.instance].repeated(s.tensor, where[2])) for s in own_seen
+            ]
+            found[where] = also if built_as(also, trees) is not None else own_seen
     return found
 
 

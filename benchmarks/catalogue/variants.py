@@ -33,9 +33,10 @@ _LARGER: dict[str, Any] = {
 }
 _LINEAR: dict[
     str, Any
-] = {  # as in Stable Diffusion 2 and XL: a level without attention comes first
+] = {  # as in Stable Diffusion 2 and XL: a level without attention comes first, heads by level
     **_SMALL,
     "block_out_channels": (16, 24, 32),
+    "attention_head_dim": (2, 3, 4),
     "down_block_types": (_DOWN, _CROSS_DOWN, _CROSS_DOWN),
     "transformer_layers_per_block": 2,
     "use_linear_projection": True,

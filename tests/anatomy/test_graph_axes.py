@@ -103,3 +103,37 @@ def test_heads_cells_and_experts():
         ("up", 0, 0, 9, 1, 1, 1, 1, "w:"),
         ("down", 1, 0, 9, 1, 1, 1, 1, "w:"),
     }
+
+
+def test_heads_that_a_matrix_shows_alone_come_before_what_stands_in_them():
+    net = Net()
+    x, places = _x(net, 5, 6), net.input("places", net.rng.normal(size=(5, 2)))
+    q = net("reshape", net.linear(x, "q", 6, 18), shape=(5, 9, 2))
+    v = net("reshape", net.linear(x, "v", 6, 36), shape=(5, 9, 4))
+    scores = net("einsum", q, places, terms=("ihd", "id"), out="ih")
+    mixed = net("einsum", scores, v, terms=("ih", "ihd"), out="ihd")
+    heads, vo = _axes(net, net.linear(net("reshape", mixed, shape=(5, 36)), "o", 36, 5))
+    assert _shown(heads) == {
+        ("q", 0, 0, 18, 1, 2, 1, None, "w:"),
+        ("v", 0, 0, 36, 1, 4, 1, None, "b:"),  # its rows have an order that is not known yet
+        ("o", 1, 0, 36, 1, 4, 1, None, "b:"),
+    }
+    assert (heads.n_units, vo.n_units, vo.head_size) == (9, 36, 4)
+    assert {role for *_, role in _shown(vo)} == {"w:"}
+
+
+def test_matrices_that_lie_on_streams_alone_are_views_of_them():
+    net = Net()
+    t = net.act(net.linear(net.input("t", net.rng.normal(size=(3, 4))), "time", 4, 9))
+    h = net.linear(_x(net, 3, 5), "embed", 5, 8)
+    for i in range(10):
+        h = net.act(h, net.linear(t, f"gate{i}", 9, 8), fn=np.add)
+    axes = _axes(net, net.linear(h, "head", 8, 3))
+    assert {axis.block for axis in axes} == {-1}
+    views = [p.tensor for axis in axes for p in axis.places if p.role.startswith("w:")]
+    assert {f"gate{i}" for i in range(10)} <= {*views}
+    stream = next(axis for axis in axes if axis.n_units == 8)
+    more = [axis for axis in axes if axis.labels == stream.labels and axis.name != stream.name]
+    assert more
+    assert all(len(axis.places) == len(stream.places) for axis in more)
+    assert len({axis.name for axis in axes}) == len(axes)

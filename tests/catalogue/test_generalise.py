@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from benchmarks.catalogue.facts import level_keys
 from benchmarks.catalogue.generalise import generalise
 from benchmarks.catalogue.patterns import patterns_of
 from benchmarks.catalogue.problems import problems_of
@@ -13,7 +14,7 @@ from benchmarks.catalogue.shapes import Traced
 from weightkin.anatomy.graph.labels import Atom, Labels
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import matched
-from weightkin.anatomy.traced.sizes import Contradiction
+from weightkin.anatomy.traced.sizes import Contradiction, number_under
 
 
 def net(depth, width, hidden, heads, head, *, tied=False, config=True):
@@ -114,3 +115,37 @@ def _instance(entry, traced):
     known, unknown = matched(entry, traced.shapes)
     assert not unknown
     return instantiate(entry, known, traced.shapes, traced.config)
+
+
+def test_a_stream_that_stands_more_often_in_some_blocks_is_one_stream_in_all():
+    pair = [_modulated(2, 12), _modulated(3, 16)]
+    entry = generalise(["test.Net"], pair)
+    assert [problems_of(entry, x) for x in pair] == [[], []]
+    found = _instance(entry, _modulated(5, 64))
+    (stream,) = {atom for atom, a in found.labels.atoms.items() if a.is_free and a.size == 64}
+    assert not found.mixed
+    for i, n in enumerate((6, 6, 6, 6, 2)):
+        ((outer, inner),) = found.labels.dims[f"blocks.{i}.scale.weight"][0]
+        assert (found.labels.atoms[outer].size, inner) == (n, stream)
+
+
+def _modulated(depth, width):
+    """Blocks that each scale and shift a stream, the last one with fewer parts."""
+    atoms = {0: Atom(width, is_free=True), 1: Atom(7, is_free=False)}
+    counts = [6] * (depth - 1) + [2]
+    dims = {f"blocks.{i}.scale.weight": (((0,),) * n, ((1,),)) for i, n in enumerate(counts)}
+    shapes = {f"blocks.{i}.scale.weight": (n * width, 7) for i, n in enumerate(counts)}
+    dims["embed.weight"], shapes["embed.weight"] = (((1,),), ((0,),)), (7, width)
+    return Traced(Labels(atoms, dims), shapes, {})
+
+
+def test_heads_that_a_config_lists_by_level_are_found_from_either_end():
+    key = {"num_heads": [2, 3, 4], "width": 8}
+    sizes = {(0, (0,)): 5, (0, (1,)): 5, (1, (0,)): 4, (1, (1,)): 3}
+    assert level_keys(sizes, [{"num_heads": 5}, key]) == ("num_heads[~0]",)
+    assert level_keys({(0, (1,)): 3, (0, (2,)): 4}, [key]) == ("num_heads[0]",)
+    assert level_keys({(0, (0,)): 4}, [key]) == ("num_heads[last]",)
+    assert level_keys({(0, (0,)): 4}, [{"num_heads": [4, 4]}]) == ()
+    assert number_under("num_heads[~0]", {"num_heads": [5, 10, 20]}, (2,)) == 5
+    assert number_under("num_heads[0]", {"num_heads": [5, 10, 20]}, (3,)) == 0
+    assert number_under("num_heads[0]", {"num_heads": 8}, (3,)) == 8

@@ -95,8 +95,8 @@ def test_names_and_shapes_of_a_real_sized_model_give_axes_almost_everywhere(name
     found = read(tensors, config)
     assert groups(found.axes) >= EXPECTED[name]
     assert reach(found.axes, shapes_of(tensors)) > (0.75 if name == "unet" else 0.99)
-    labels = [axis.labels for axis in found.axes]
-    assert len(labels) == len(set(labels))
+    names = [(axis.stack, axis.block, axis.name) for axis in found.axes]
+    assert len(names) == len(set(names))
     for axis in found.axes:
         for place in axis.places:
             end = place.start + place.size

@@ -30,8 +30,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 class UnitLabel:
     """One label of a model: how many units, in cells of which size (0: one), and where they stand.
 
-    ``atoms`` is all that a relabelling of it moves. Roles of ``places`` are equal in two models
-    that have the label.
+    ``atoms`` is all that a relabelling of it moves; it is uniform once labels of the atoms in
+    ``given`` are known. Roles of ``places`` are equal in two models that have the label.
     """
 
     stack: str
@@ -41,6 +41,8 @@ class UnitLabel:
     cell: int
     atoms: Atoms
     places: tuple[Place, ...]
+    given: Atoms = frozenset()
+    around: tuple[Atoms, ...] = ()  # of each place, what else stands inside or outside of its units
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,13 @@ def label_axes(labels: Sequence[UnitLabel], carriers: Carriers, shapes: Shapes) 
     -------
     list of Axis
         Of kind ``units``; places in the order given, roles of views begin with ``w:``. Labels that
-        run through many matrices are those of a stream: their block is -1.
+        run through many matrices are those of a stream: their block is -1. Matrices that lie on
+        streams alone are views on further axes of the same ``labels``.
     """
     views = [list(_views(label, carriers, shapes)) for label in labels]
     chosen = _in_order(labels, views)
-    return [_in_stream(_axis(labels[i], chosen[i]), shapes) for i in sorted(chosen)]
+    axes = {i: _in_stream(_axis(labels[i], _best(chosen[i])), shapes) for i in sorted(chosen)}
+    return [*axes.values(), *_more_of_streams(axes, labels, chosen)]
 
 
 def _in_stream(axis: Axis, shapes: Shapes) -> Axis:
@@ -91,18 +95,42 @@ def _in_stream(axis: Axis, shapes: Shapes) -> Axis:
     return replace(axis, block=-1, name=f"{axis.name}.{axis.block}")
 
 
+def _more_of_streams(
+    axes: Mapping[int, Axis], labels: Sequence[UnitLabel], chosen: Mapping[int, Sequence[_View]]
+) -> Iterator[Axis]:
+    """Axes of streams again, with other views: of matrices that no other axis reaches."""
+    held = {
+        place.tensor
+        for axis in axes.values()
+        for place in axis.places
+        if axis.block >= 0 or place.role.startswith(VIEW)
+    }
+    for i, axis in axes.items():
+        if axis.block >= 0:
+            continue
+        rest: dict[str, _View] = {}
+        for view in _ranked(chosen[i]):
+            if view.place.tensor not in held and view.n_features >= MIN_FEATURES:
+                rest.setdefault(view.place.tensor, view)
+        held |= rest.keys()
+        for first in range(0, len(rest), MAX_VIEWS):
+            more = _axis(labels[i], list(rest.values())[first : first + MAX_VIEWS])
+            name = f"{axis.name}+{first // MAX_VIEWS + 1}"
+            yield replace(more, block=axis.block, name=name, labels=axis.labels)
+
+
 def _views(label: UnitLabel, carriers: Carriers, shapes: Shapes) -> Iterator[_View]:
     """Matrices of a label of which no further dimension carries it too."""
-    for place in label.places:
+    for i, place in enumerate(label.places):
         shape, along = shapes[place.tensor], list(carriers[place.tensor])
         if place.index is not None:
             shape, along = shape[1:], along[1:]
         if len(shape) < 2:
             continue
-        others = [x for i, x in enumerate(along) if i != place.dim]
+        others = [x for dim, x in enumerate(along) if dim != place.dim]
         if max(place.outer, place.inner, place.repeat) > 1:
-            others.append(along[place.dim] - label.atoms)
-        beside = frozenset().union(*others)
+            others.append(label.around[i] if label.around else along[place.dim] - label.atoms)
+        beside = label.given.union(*others)
         if not beside & label.atoms:
             n = math.prod(shape) // shape[place.dim] * place.outer * place.inner * place.repeat
             yield _View(place, n, beside)
@@ -134,10 +162,18 @@ def _in_order(
     return chosen
 
 
-def _axis(label: UnitLabel, views: Sequence[_View]) -> Axis:
+def _best(views: Sequence[_View]) -> Sequence[_View]:
     rich = [view for view in views if view.n_features >= MIN_FEATURES] or views
-    best = sorted(rich, key=lambda v: (v.place.dim > 0, -v.n_features))[:MAX_VIEWS]
-    seen = {view.place for view in best}
+    return _ranked(rich)[:MAX_VIEWS]
+
+
+def _ranked(views: Sequence[_View]) -> list[_View]:
+    """Rows first, long ones first."""
+    return sorted(views, key=lambda v: (v.place.dim > 0, -v.n_features))
+
+
+def _axis(label: UnitLabel, views: Sequence[_View]) -> Axis:
+    seen = {view.place for view in views}
     places = [
         replace(place, role=f"{VIEW if place in seen else BESIDE}{place.role}")
         for place in label.places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
@@ -49,10 +49,7 @@ def graph_axes(labels: Labels, shapes: Mapping[str, tuple[int, ...]]) -> list[Ax
         One for every label, in the order in which the network computes them; at most `MAX_LABELS`,
         the largest.
     """
-    spots = spots_of(labels)
-    found = [x for atom in sorted(spots) for x in unit_labels(atom, labels, spots[atom])]
-    taken = {x for label in found for x in label.atoms if len(label.atoms) > 1}
-    found = [x for x in found if len(x.atoms) > 1 or not x.atoms & taken]
+    found = [x for _, x in all_units(labels)]
     large = sorted(range(len(found)), key=lambda i: -found[i].n_units)[:MAX_LABELS]
     numbered = [replace(found[i], block=rank) for rank, i in enumerate(sorted(large))]
     return label_axes(numbered, carriers_of(labels), shapes)
@@ -101,6 +98,37 @@ def _product(labels: Labels, factors: Iterable[Factor]) -> int:
     return math.prod(size_of(labels, factor) for factor in factors)
 
 
+def all_units(labels: Labels) -> list[tuple[int, UnitLabel]]:
+    """Every label of units, with the atom that it is of.
+
+    An atom that another one is relabelled within (heads) is no label of its own, unless a matrix
+    shows it alone (queries and keys whose dimensions are fixed): then it comes before that one.
+    """
+    spots = spots_of(labels)
+    found = [(atom, x) for atom in sorted(spots) for x in unit_labels(atom, labels, spots[atom])]
+    both = [x for _, x in found if len(x.atoms) > 1]
+    taken = frozenset[Hashable]().union(*(x.atoms for x in both))
+    indexed = frozenset[Hashable]().union(*(x.atoms for x in both if x.places[0].index is not None))
+    own = {
+        atom
+        for atom, x in found
+        if len(x.atoms) == 1 and atom in taken - indexed and _is_alone(x, labels)
+    }
+    return [
+        (atom, replace(x, atoms=x.atoms - own, given=x.atoms & own) if len(x.atoms) > 1 else x)
+        for atom, x in found
+        if len(x.atoms) > 1 or atom not in taken or atom in own
+    ]
+
+
+def _is_alone(label: UnitLabel, labels: Labels) -> bool:
+    """Whether somewhere in a matrix nothing that stands inside or outside of a label may move."""
+    return any(
+        len(labels.dims[place.tensor]) > 1 and not any(labels.atoms[int(x)].is_free for x in around)  # type: ignore[call-overload]
+        for place, around in zip(label.places, label.around, strict=True)
+    )
+
+
 def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLabel]:
     """The label of one atom, together with what it may be relabelled within, where that fits."""
     own = labels.atoms[atom]
@@ -112,7 +140,10 @@ def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLa
         n = own.size * labels.atoms[outer].size
         both = frozenset((atom, outer))
         if n >= MIN_UNITS and (places := _combined(outer, labels, spots, n)):
-            yield UnitLabel(STACK, 0, "units", n, cell or own.size, both, places)
+            around = _around(spots, both)
+            yield UnitLabel(
+                STACK, 0, "units", n, cell or own.size, both, places, frozenset(), around
+            )
             return
         if own.size >= MIN_UNITS and (n := _n_apart(outer, labels, spots)):
             for index in range(min(n, MAX_INDEX)):
@@ -123,8 +154,17 @@ def unit_labels(atom: int, labels: Labels, spots: list[Spot]) -> Iterator[UnitLa
                 yield UnitLabel(STACK, 0, f"units.{index}", own.size, cell, both, places)
             return
     if own.size >= MIN_UNITS:
-        places = _places(own.size, labels, spots)
-        yield UnitLabel(STACK, 0, "units", own.size, cell, frozenset((atom,)), places)
+        places, alone = _places(own.size, labels, spots), frozenset((atom,))
+        around = _around(spots, alone)
+        yield UnitLabel(STACK, 0, "units", own.size, cell, alone, places, frozenset(), around)
+
+
+def _around(spots: Iterable[Spot], own: frozenset[int]) -> tuple[frozenset[int], ...]:
+    """What stands in one product with a label at each of its spots."""
+    return tuple(
+        frozenset(x for factor in (*spot.before, *spot.after) for x in _atoms(factor)) - own
+        for spot in spots
+    )
 
 
 def _places(n_units: int, labels: Labels, spots: Iterable[Spot]) -> tuple[Place, ...]:

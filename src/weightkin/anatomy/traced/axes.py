@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from weightkin.anatomy.graph.axes import UnitLabel, label_axes
-from weightkin.anatomy.graph.units import carriers_of, spots_of, unit_labels
+from weightkin.anatomy.graph.units import all_units, carriers_of
 from weightkin.anatomy.traced.instance import Instance
 from weightkin.anatomy.traced.matching import Known, Shapes
 from weightkin.anatomy.traced.sizes import leaves_of
@@ -62,20 +62,11 @@ def named_labels(entry: TracedEntry, instance: Instance, known: Sequence[Known])
     list of UnitLabel
         With all their places.
     """
-    labels = instance.labels
     names = _Names(entry, known)
-    spots = spots_of(labels)
-    found = [
-        (atom, x)
-        for atom in sorted(spots)
-        if atom in instance.keys
-        for x in unit_labels(atom, labels, spots[atom])
-    ]
-    taken = {x for _, label in found for x in label.atoms if len(label.atoms) > 1}
     named = [
         names.named(label, instance.keys[atom])
-        for atom, label in found
-        if len(label.atoms) > 1 or not label.atoms & taken
+        for atom, label in all_units(instance.labels)
+        if atom in instance.keys
     ]
     largest = set(sorted(range(len(named)), key=lambda i: -named[i].n_units)[:MAX_AXES])
     return [x for i, x in enumerate(named) if i in largest]

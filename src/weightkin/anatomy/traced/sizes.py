@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ def solve(
         for leaf in leaves_of(line.tree):
             variable = sizes.variable(leaf, line.known)
             if variable is not None and variable not in sizes.values:
-                stated = stated_size(entry.components[leaf.component], config)
+                stated = stated_size(entry.components[leaf.component], config, variable[1])
                 if stated:
                     sizes.values[variable] = stated
     return _rounds(sizes, waiting, is_strict=False)
@@ -163,25 +163,71 @@ def leaves_of(dim: Dim) -> Iterator[Leaf]:
                 yield from leaves_of(factor)
 
 
-def stated_size(component: Component, config: Mapping[str, Any]) -> int:
-    """Size of a component as the config says, 0 where it does not, or not with one voice."""
-    stated = {size for key in component.keys if (size := _quotient(key, config))}
+def stated_size(
+    component: Component, config: Mapping[str, Any], numbers: Sequence[int] = ()
+) -> int:
+    """Size of a component as the config says, 0 where it does not, or not with one voice.
+
+    Parameters
+    ----------
+    component : Component
+        The component.
+    config : mapping
+        That part of the model's config that is about the class.
+    numbers : sequence of int, optional
+        Those of its scope in names, for lists by level.
+
+    Returns
+    -------
+    int
+        The size.
+    """
+    stated = {size for key in component.keys if (size := _quotient(key, config, numbers))}
     return stated.pop() if len(stated) == 1 else 0
 
 
-def _quotient(key: str, config: Mapping[str, Any]) -> int:
+def _quotient(key: str, config: Mapping[str, Any], numbers: Sequence[int]) -> int:
     above, _, below = key.partition("/")
-    n = number_under(above, config)
+    n = number_under(above, config, numbers)
     if not below:
         return n
-    m = number_under(below, config)
+    m = number_under(below, config, numbers)
     return n // m if m and n % m == 0 else 0
 
 
-def number_under(key: str, config: Mapping[str, Any]) -> int:
-    """The positive integer at a path of a config, else 0."""
+def number_under(key: str, config: Mapping[str, Any], numbers: Sequence[int] = ()) -> int:
+    """The positive integer at a path of a config, else 0.
+
+    Parameters
+    ----------
+    key : str
+        The path. ``heads[0]`` is one number for all, or a list by the first number of a name,
+        ``heads[~0]`` one from its end, ``heads[last]`` its last entry.
+    config : mapping
+        The config.
+    numbers : sequence of int, optional
+        Numbers of the name.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    path, _, level = key.partition("[")
     value: Any = config
-    for word in key.split("."):
+    for word in path.split("."):
         value = value.get(word) if isinstance(value, Mapping) else None
+    if level and isinstance(value, list | tuple):
+        value = _of_level(value, level.removesuffix("]"), numbers)
     is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
     return int(value) if is_number else 0
+
+
+def _of_level(values: Sequence[Any], level: str, numbers: Sequence[int]) -> Any:
+    """The entry of a list for the numbers of a name, None where it has none."""
+    if level == "last":
+        return values[-1] if values else None
+    position = int(level.removeprefix("~"))
+    if position >= len(numbers) or numbers[position] >= len(values):
+        return None
+    return values[-1 - numbers[position] if level.startswith("~") else numbers[position]]
