@@ -115,6 +115,56 @@ def megatron(arrays: Arrays) -> Arrays:
     return _renamed(found, rules)
 
 
+def litgpt(arrays: Arrays) -> Arrays:
+    """As LitGPT stores a Llama."""
+    rules = {
+        r"^model\.layers": "transformer.h",
+        r"^model\.embed_tokens": "transformer.wte",
+        r"^model\.norm": "transformer.ln_f",
+        r"self_attn\.o_proj": "attn.proj",
+        "input_layernorm": "norm_1",
+        "post_attention_layernorm": "norm_2",
+        r"mlp\.gate_proj": "mlp.fc_1",
+        r"mlp\.up_proj": "mlp.fc_2",
+        r"mlp\.down_proj": "mlp.proj",
+    }
+    return _renamed(_fused(arrays, QKV, "attn.attn", _by_group), rules)
+
+
+def torchtune(arrays: Arrays) -> Arrays:
+    """As torchtune stores a Llama: with the rows of Meta."""
+    rules = {
+        r"attention\.w([qkv])": r"attn.\1_proj",
+        r"attention\.wo": "attn.output_proj",
+        r"feed_forward\.": "mlp.",
+        r"attention_norm\.weight": "sa_norm.scale",
+        r"ffn_norm\.weight": "mlp_norm.scale",
+        r"^norm\.weight": "norm.scale",
+    }
+    return _renamed(meta(arrays), rules)
+
+
+def deepseek(arrays: Arrays) -> Arrays:
+    """As DeepSeek publishes its models, those without experts."""
+    rules = {
+        r"^model\.embed_tokens": "embed",
+        r"^lm_head": "head",
+        r"^model\.": "",
+        r"input_layernorm": "attn_norm",
+        r"post_attention_layernorm": "ffn_norm",
+        r"self_attn\.q_a_layernorm": "attn.q_norm",
+        r"self_attn\.kv_a_layernorm": "attn.kv_norm",
+        r"self_attn\.q_([ab])_proj": r"attn.wq_\1",
+        r"self_attn\.kv_a_proj_with_mqa": "attn.wkv_a",
+        r"self_attn\.kv_b_proj": "attn.wkv_b",
+        r"self_attn\.o_proj": "attn.wo",
+        r"mlp\.gate_proj": "ffn.w1",
+        r"mlp\.up_proj": "ffn.w3",
+        r"mlp\.down_proj": "ffn.w2",
+    }
+    return _renamed(arrays, rules)
+
+
 def chatglm(arrays: Arrays) -> Arrays:
     """As ChatGLM and GLM-4 are published."""
     found = _fused(arrays, QKV, "self_attention.query_key_value", _one_after_another)
@@ -168,6 +218,32 @@ def gemma(arrays: Arrays) -> Arrays:
     return {name: x for name, x in found.items() if name != "lm_head.weight"}
 
 
+def megatron_lm(arrays: Arrays) -> Arrays:
+    """As Megatron-LM stores a GPT-2: turned, queries, keys and values head by head."""
+    found = {}
+    for name, x in arrays.items():
+        if x.ndim == 2 and name.startswith("h."):
+            x = x.T
+        if "c_attn" in name:
+            parts = x.reshape(3, HEADS, -1, *x.shape[1:])
+            x = parts.swapaxes(0, 1).reshape(x.shape)
+        found[name] = x
+    rules = {
+        r"^h\.": "encoder.layers.",
+        r"^wte": "embedding.word_embeddings",
+        r"^wpe": "embedding.position_embeddings",
+        r"^ln_f": "encoder.final_layernorm",
+        "ln_1": "input_layernorm",
+        "ln_2": "post_attention_layernorm",
+        r"attn\.c_attn": "self_attention.query_key_value",
+        r"attn\.c_proj": "self_attention.dense",
+        r"mlp\.c_fc": "mlp.dense_h_to_4h",
+        r"mlp\.c_proj": "mlp.dense_4h_to_h",
+        "^": "language_model.",
+    }
+    return _renamed(found, rules)
+
+
 def rwkv(arrays: Arrays) -> Arrays:
     """As RWKV 4 is published."""
     rules = {
@@ -216,6 +292,11 @@ class Publisher:
 
 
 CONFIG = ("config.json", {"hidden_size": WIDTH, **{k: SIZES[k] for k in list(SIZES)[3:5]}})
+MEGATRON_LM = Publisher(
+    "GPT2",
+    {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "vocab_size": TOKENS, "n_positions": 16},
+    megatron_lm,
+)
 PUBLISHERS = {
     "meta": Publisher("Llama", SIZES, meta, ("params.json", PARAMS)),
     "mistral": Publisher("Mistral", {**SIZES, "head_dim": 12}, meta, ("params.json", PARAMS)),
@@ -224,6 +305,17 @@ PUBLISHERS = {
     ),
     "internlm2": Publisher("Llama", SIZES, internlm2, CONFIG),
     "megatron-core": Publisher("Llama", SIZES, megatron, CONFIG),
+    "litgpt": Publisher("Llama", SIZES, litgpt, CONFIG),
+    "torchtune": Publisher("Llama", SIZES, torchtune, CONFIG),
+    "deepseek": Publisher(
+        "DeepseekV3",
+        {
+            **SIZES,
+            **{"num_key_value_heads": HEADS, "first_k_dense_replace": BLOCKS, "q_lora_rank": 12},
+            **{"kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 8},
+        },
+        deepseek,
+    ),
     "chatglm": Publisher("Glm", {**SIZES, "head_dim": 8, "attention_bias": True}, chatglm, CONFIG),
     "qwen": Publisher("Qwen2", {**SIZES, "num_key_value_heads": HEADS}, qwen),
     "olmo": Publisher("Olmo", SIZES, olmo, CONFIG),

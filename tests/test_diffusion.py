@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.lib import generator
+from benchmarks.lib import claim, generator
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -57,3 +58,16 @@ def test_diffusers_reads_our_flux_under_the_names_of_its_publisher() -> None:
         arrays[name] = rng.standard_normal(shape, dtype=np.float32)
     back = single.convert_flux_transformer_checkpoint_to_diffusers(_tensors(bfl_flux(arrays)))
     assert _are_equal(back, arrays)
+
+
+MEMBERS = ("root-1", "tuned-a", "tuned-b", "linear", "fp16")
+
+
+def test_a_family_of_autoencoders_has_no_wrong_parent(tmp_path: Path) -> None:
+    diffusion = claim("diffusion")
+    models = families.grow("vae", tmp_path, steps=(24, 8), names=MEMBERS)
+    graph = diffusion.tree_of(models)
+    found = diffusion.score(graph, {name: families.truth()[name] for name in models})
+    assert found.wrong + found.missed + found.extra == ()
+    assert {"linear", "fp16"} <= set(found.right)
+    assert abs(diffusion.weights_off(graph)["linear"]) < 1e-3

@@ -186,6 +186,15 @@ def bucketize(call: Call) -> str:
     return call.tape.elementwise(*own, call.tape.reduce(bounds, [0], keep=False))
 
 
+@rule("isin")
+def isin(call: Call) -> str:
+    """Whether each entry is among some others, in any order."""
+    tape, keys = call.tape, ("elements", "test_elements")
+    own, others = ([call.value(k)] if isinstance(call[k], torch.Tensor) else [] for k in keys)
+    rank = range(len(tape.shapes[others[0]])) if others else range(0)
+    return tape.elementwise(*own, *(tape.reduce(x, list(rank), keep=False) for x in others))
+
+
 @rule("nonzero", "argwhere")
 def nonzero(call: Call) -> str:
     """Where entries are not zero, one row for each."""

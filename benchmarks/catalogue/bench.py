@@ -181,7 +181,9 @@ def settle(module: torch.nn.Module, inputs: Inputs) -> None:
         handle.remove()
 
 
-def _scale(layer: Any, _: Any, out: torch.Tensor) -> torch.Tensor:
+def _scale(layer: Any, _: Any, out: Any) -> Any:
+    if not isinstance(out, torch.Tensor):  # a router, say, that is a layer by inheritance
+        return out
     size = float(out.std()) if out.numel() > 1 else 0.0
     own = [x for x in (layer.weight, layer.bias) if x is not None]
     if not (0.0 < size < math.inf) or not all(isinstance(x, torch.nn.Parameter) for x in own):

@@ -6,6 +6,7 @@ is laid over the tiny config: one value, a tuple for the two instances, or a fun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
@@ -35,6 +36,8 @@ _INDEXER = {
 
 START: dict[str, dict[str, Any]] = {
     "autoformer": {"prediction_length": 12},
+    "bamba": {"attn_layer_indices": [9, 18, 27]},
+    "granitemoehybrid": {"layer_types": (["linear_attention"] * 7 + ["full_attention"]) * 4},
     "aya_vision": {
         "vision_config": {"model_type": "siglip_vision_model", "num_attention_heads": 16}
     },
@@ -67,6 +70,7 @@ START: dict[str, dict[str, Any]] = {
     },
     "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6},
     "dbrx": {"attn_config": {"rope_theta": 1e4, "kv_n_heads": 8}},
+    "deepseek_v2": {"num_experts_per_tok": 6},
     "deformable_detr": {
         **_DETR,
         "backbone_config": {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]},
@@ -144,6 +148,33 @@ def _efficient() -> dict[str, Any]:
     }
 
 
+def _joined(part: str, name: str) -> Callable[[dict[str, Any]], Any]:
+    """What comes out of a part is as wide as the text model."""
+
+    def own(v: dict[str, Any]) -> Any:
+        setattr(v[part], name, v["text_config"].hidden_size)
+        return v[part]
+
+    return own
+
+
+def _heard(v: dict[str, Any]) -> Any:
+    v["projector_config"].encoder_hidden_size = v["encoder_config"].hidden_dim
+    return v["projector_config"]
+
+
+def _merged(v: dict[str, Any]) -> int:
+    """Four patches beside each other."""
+    return 4 * int(v["vision_config"].hidden_size)
+
+
+def _text_width(v: dict[str, Any]) -> int:
+    return int(v["text_config"].hidden_size)
+
+
+_SPOKEN = {"projector_config": _heard, "window_size": 10, "downsample_rate": 5}
+_MUSE = {"out_hidden_size": _merged}
+_TILES = {"image_grid_pinpoints": ([[64, 128]], [[96, 192]])}
 _VIBE = {
     "depths": ([1, 1, 2, 1], [2, 1, 1, 2]),
     "downsampling_ratios": ([2, 2, 4], [2, 4, 2]),
@@ -151,7 +182,12 @@ _VIBE = {
 }
 
 TINY: dict[str, dict[str, Any]] = {
-    "bamba": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+    "bamba": {
+        "num_hidden_layers": (2, 4),
+        "attn_layer_indices": ([1], [1, 3]),
+        "mamba_n_heads": 8,
+        "mamba_d_head": _mamba_head,
+    },
     "bit": {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
@@ -165,6 +201,41 @@ TINY: dict[str, dict[str, Any]] = {
     "esmc": {"num_key_value_heads": (4, 8)},
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
     "fun_asr_nano": {"adaptor_config": _adaptor},
+    "gemma3": {"mm_tokens_per_image": 16},
+    "t5gemma2_encoder": {"mm_tokens_per_image": 16},
+    "clap_audio_model": {"window_size": 2},
+    "donut-swin": {"window_size": 2},
+    "diffusion_gemma_text": {"top_k_experts": 2},
+    "levit": {"patch_size": 16, "image_size": (64, 96)},
+    "superpoint": {"keypoint_decoder_dim": 65},
+    "longcat_flash": {"qk_head_dim": lambda v: v["qk_nope_head_dim"] + v["qk_rope_head_dim"]},
+    "xmod": {"default_language": "en_XX"},
+    "recurrent_gemma": {"num_hidden_layers": (3, 6)},
+    "deepseek_v2": {"num_key_value_heads": (4, 8)},
+    "hunyuan_vl_text": {"rope_parameters": _mrope_of_head},
+    "qwen2_vl_text": {"rope_parameters": _mrope_of_head},
+    "qwen2_5_omni_text": {"rope_parameters": _mrope_of_head},
+    "qwen2_5_vl_text": {"rope_parameters": _mrope_of_head},
+    "ovis2": {"hidden_size": _text_width},
+    "llama4_vision_model": {
+        "intermediate_size": lambda v: 4 * v["hidden_size"],
+        "projector_output_dim": lambda v: v["projector_input_dim"],
+        "vision_output_dim": lambda v: v["projector_input_dim"],
+    },
+    "muse_glimmer": _MUSE,
+    "muse_spark": _MUSE,
+    "qwen3_asr": {"audio_config": _joined("audio_config", "output_dim")},
+    "qwen3_asr_encoder": {"n_window": 50, "n_window_infer": 200},
+    "qwen3_omni_moe_audio_encoder": {"n_window": 50, "n_window_infer": 200},
+    "llava_next": _TILES,
+    "llava_next_video": _TILES,
+    "llava_onevision": _TILES,
+    "granite4_vision": _TILES,
+    "vipllava": {"vision_feature_layers": [-1, -2, 1, -2, -1]},
+    "glmasr_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},
+    "voxtral_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},
+    "granite_speech": _SPOKEN,
+    "granite_speech_plus": _SPOKEN,
     "gemma3n_text": {
         "num_hidden_layers": (4, 6),
         "layer_types": (
@@ -186,18 +257,28 @@ TINY: dict[str, dict[str, Any]] = {
         "attention_types": ([[["global", "local"], 1]], [[["global", "local"], 2]]),
         "num_layers": (2, 4),
     },
-    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": _mamba_head},
+    "granitemoehybrid": {
+        "layer_types": (
+            ["linear_attention", "full_attention"],
+            ["linear_attention", "full_attention"] * 2,
+        ),
+        "num_hidden_layers": (2, 4),
+        "mamba_n_heads": 8,
+        "mamba_d_head": _mamba_head,
+    },
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 1},
     "lw_detr_vit": {"num_windows": 4},
     "mamba2": {"num_heads": 8, "head_dim": lambda v: v["expand"] * v["hidden_size"] // 8},
     "mimi": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_decoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_encoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
-    "mistral_large4_text": {"kv_source_layers": ([0, 0], [0, 0, 2])},
+    "mistral_large4_text": {"num_key_value_heads": (4, 8), "kv_source_layers": ([0, 0], [0, 0, 2])},
     "molmo2_adapter": {"vision_feature_layer": ([1, 0], [2, 1])},
     "moonshine_streaming": {"num_key_value_heads": (4, 8)},
     "muse_spark_audio": {"num_hidden_layers": 4},
+    "nemotron3_5_transcribe_audio": {"num_key_value_heads": (4, 8)},
     "nemotron3_diarization": {"chunk_right_context": 2},
+    "qwen2_vl": {"vision_config": _joined("vision_config", "hidden_size")},
     "qwen3_omni_moe_talker": {"spatial_merge_size": 2},
     "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": (56, 88)},
     "qwen4_exp_text": {

@@ -82,12 +82,13 @@ def made(recipe: Recipe) -> Made:
     about = {"fixed": tuple(sorted(set(fixed))), "opaque": tuple(sorted(opaque))}
     if wrong:
         return Made(None, f"claims too much: {wrong[0]}", **about)
-    outcomes = [proven_through(entry, t, b) for t, b in zip(instances, benches, strict=True)]
-    if empty := frozenset[int]().union(*(x.without_effect for x in outcomes)):
-        entry = _without(entry, empty)
-        fixed += [entry.components[i].name for i in empty]
+    pairs = list(zip(instances, benches, strict=True))
+    outcomes = [proven_through(entry, t, b) for t, b in pairs]
+    while unproven := frozenset[int]().union(*(x.unproven for x in outcomes)):
+        entry = _without(entry, unproven)
+        fixed += [entry.components[i].name for i in unproven]
         about["fixed"] = tuple(sorted(set(fixed)))
-        outcomes = [proven_through(entry, t, b) for t, b in zip(instances, benches, strict=True)]
+        outcomes = [proven_through(entry, t, b) for t, b in pairs]
     shares, n_axes = tuple(x.share for x in outcomes), tuple(x.n_axes for x in outcomes)
     wrong = [label for outcome in outcomes for label in outcome.broken]
     if wrong:
@@ -145,7 +146,7 @@ def _saved_names(module: torch.nn.Module) -> dict[str, str]:
 
     Tensors that it takes apart or joins for the file keep the name that they have in the module.
     """
-    state = dict(module.state_dict())
+    state = {name: x.detach().clone() for name, x in module.state_dict().items()}
     names = {name: name for name in state}
     if type(module).__module__.startswith("transformers"):
         from transformers.core_model_loading import revert_weight_conversion

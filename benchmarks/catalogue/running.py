@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -9,15 +10,9 @@ import torch
 
 Inputs: TypeAlias = Mapping[str, Any]
 
-HIDDEN = {  # outputs that only the next layer reads; embeddings are copied by students
-    "last_hidden_state",
-    "encoder_last_hidden_state",
-    "pooler_output",
-    "hidden_states",
-    "encoder_hidden_states",
-    "decoder_hidden_states",
-    "feature_maps",
-}
+HIDDEN = re.compile(  # outputs that only the next layer reads; embeddings are copied by students
+    r"(\A|\.)(\w*hidden_states?|pooler_output|feature_maps)(\Z|\.)"
+)
 
 
 def prepared(module: torch.nn.Module) -> torch.nn.Module:
@@ -37,10 +32,7 @@ def hidden_outputs(module: torch.nn.Module, inputs: Inputs) -> list[tuple[str, i
     with torch.inference_mode():
         result = prepared(module)(**inputs)
     return [
-        (path, dim)
-        for path, x in leaves(result)
-        if HIDDEN.intersection(path.split("."))
-        for dim in range(1, x.ndim)
+        (path, dim) for path, x in leaves(result) if HIDDEN.search(path) for dim in range(1, x.ndim)
     ]
 
 

@@ -27,7 +27,7 @@ class Outcome:
 
     n_axes: int
     broken: tuple[str, ...]  # labels of axes whose relabelling changes outputs
-    without_effect: frozenset[int]  # components: leaving a tensor out changes nothing either
+    unproven: frozenset[int]  # components: no relabelling of them could be run, or none matters
     share: float  # of all parameters that stand on axes
 
 
@@ -47,7 +47,7 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
     Returns
     -------
     Outcome
-        The entry is right where nothing is broken and nothing without effect.
+        The entry is right where nothing is broken and nothing unproven.
     """
     shapes = {name: traced.shapes[name] for name in traced.labels.dims}
     known, _ = matched(entry, shapes)
@@ -63,20 +63,21 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
         name: {traced.modules.get(tensor, tensor): order for tensor, order in move.items()}
         for name, move in axis_moves(whole, shapes, np.random.default_rng(1)).items()
     }
-    broken = sorted(axes.keys() - moves.keys())
+    broken: list[str] = []
     if moves and bench.deviation(list(moves.values())) > bench.limit:
         proofs = prove(bench, moves)
         broken += sorted(name for name, x in proofs.items() if x.state == "broken") or ["together"]
     one_each = {(axis.stack, axis.name): name for name, axis in axes.items() if name in moves}
-    without = [
+    without = {x for x in one_each.values() if not broken and not _has_effect(bench, moves[x])}
+    own = {f"{x.stack}.{x.block}.{x.name}": x for x in named_labels(entry, instance, known)}
+    unproven = {
         instance.keys[atom][0]
-        for name in one_each.values()
-        if not broken and not _has_effect(bench, moves[name])
-        for atom in labels[name].atoms
+        for name in without | (axes.keys() - moves.keys())
+        for atom in own[name].atoms
         if atom in instance.keys
-    ]
+    }
     return Outcome(
-        len(axes), tuple(broken), frozenset(without), reach(list(axes.values()), traced.shapes)
+        len(axes), tuple(broken), frozenset(unproven), reach(list(axes.values()), traced.shapes)
     )
 
 

@@ -249,7 +249,7 @@ def _graph(
     for node in reversed(tape.nodes):
         if needed.intersection(node.outputs):
             kept.append(node)
-            needed.update(node.inputs)
+            needed.update((*node.inputs, *node.outputs))
     known = needed.union(names[1])
     graph = Graph(
         nodes=tuple(kept[::-1]),

@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.catalogue import composite_inputs
 from benchmarks.catalogue.short import made
 
 GIVEN = Path(__file__).with_name("transformers_inputs.json")
 LENGTH = 12
 BATCH = 2
-SOUND = 4000  # samples
+SOUND = 3840  # samples
 _TEXT, _IMAGE = "input_ids", "pixel_values"
 
 
@@ -38,17 +39,41 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     if given is not None:
         yield {k: made(v, facts) for k, v in given.items()}
     names = inspect.signature(model.forward).parameters
+    yield from composite_inputs.tries(model, names, _sounds(facts, names))
     main = getattr(model, "main_input_name", _TEXT)
     required = [n for n, p in names.items() if p.default is p.empty and n != "kwargs"]
     first = dict.fromkeys([main if isinstance(main, str) else main[0], *required])
     extra = ["decoder_input_ids"] if getattr(config, "is_encoder_decoder", False) else []
     both = [n for n in (_TEXT, _IMAGE, "input_values", "input_features") if n in names]
-    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], [_TEXT, *extra]):
+    masks = [n for n in names if n.endswith("features_mask")]
+    for wanted in ([*first, *both, *extra], [*first, *extra], [*first], [_TEXT, *extra],
+                   [*first, *masks]):  # fmt: skip
         for shape in _SOUNDS if "input_values" in wanted or "input_features" in wanted else ("",):
             inputs = {n: _named(n, facts, shape) for n in dict.fromkeys(wanted) if n in names}
             inputs = {n: x for n, x in inputs.items() if x is not None}
+            for mask in inputs.keys() & set(masks) if "input_features" in inputs else ():
+                n = inputs["input_features"].shape[2 if shape in ("long", "channel") else 1]
+                inputs[mask] = torch.ones(BATCH, n, dtype=torch.long)
             if inputs:
                 yield inputs
+    if "use_cache" in names:
+        yield {_TEXT: _ids(facts), "use_cache": False}
+
+
+def _sounds(facts: dict[str, Any], names: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Sounds beside a text, with masks that hide nothing of them."""
+    if _TEXT not in names or "input_features" not in names:
+        return
+    tower = facts.get("audio_config") or facts.get("encoder_config") or {}
+    known = _given().get(tower.get("model_type", ""), {}).get("input_features")
+    for shape in ("long", "frames"):
+        heard = made(known, tower) if known else _named("input_features", facts, shape)
+        n = heard.shape[2 if shape == "long" else 1]
+        mask = torch.ones(BATCH, n, dtype=torch.long)
+        masks = {"input_features_mask", "feature_attention_mask"} & set(names)
+        yield {"input_features": heard, **dict.fromkeys(masks, mask)}
+        if masks:
+            yield {"input_features": heard}
 
 
 _SOUNDS = ("long", "channel", "frames", "rows")
@@ -66,9 +91,10 @@ def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
         return _normal(*{"long": (SOUND,), "channel": (1, SOUND)}.get(shape, (frames, n)))
     if name == "input_features":
         n = int(_found(facts, "num_mel_bins", "feature_size", "input_feat_size", "input_dim") or 80)
-        frames = 2 * int(_found(facts, "max_source_positions") or 50)
-        return _normal(*((n, frames) if shape in ("long", "channel") else (frames, n)))
-    if name in ("attention_mask", "input_features_mask", "pixel_mask"):
+        frames = 2 * int(_found(facts, "n_window", "max_source_positions") or 48)
+        sizes = {"long": (n, frames), "channel": (128, frames), "frames": (frames, n)}
+        return _normal(*sizes.get(shape, (frames, 128)))
+    if name in ("attention_mask", "pixel_mask") or name.endswith("features_mask"):
         return torch.ones(BATCH, LENGTH, dtype=torch.long)
     return None
 

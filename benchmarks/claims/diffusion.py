@@ -147,7 +147,7 @@ def run(folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> list[str]:
         here, elsewhere, there = located(models)
         twins = grow(kind, folder, steps=steps)
         same = compare(str(twins[TWINS[0]]), str(twins[TWINS[1]]))
-        adapter = compare(str(twins["adapter"]), str(twins["lora"]))
+        adapter = compare(f"{twins['root-1']}+{twins['adapter']}", str(twins["lora"]))
         rows.append((
             kind, f"{len(found.right)} of {n}", str(len(found.undetermined)),
             str(len(found.wrong)), str(len(found.missed)), str(len(found.extra)),

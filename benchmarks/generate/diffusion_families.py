@@ -9,7 +9,7 @@ the first one fine-tunes, a LoRA, merges, casts and a member under its publisher
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,13 @@ def truth() -> dict[str, tuple[str, ...]]:
     return found | {name: copy.parents for name, copy in COPIES.items()}
 
 
-def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> dict[str, Path]:
+def grow(
+    kind: str,
+    folder: Path = BUILT,
+    *,
+    steps: tuple[int, int] = STEPS,
+    names: Collection[str] = (*TRAINED, *COPIES),
+) -> dict[str, Path]:
     """Make what is missing of one family.
 
     Parameters
@@ -155,6 +161,8 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> 
         Where families are.
     steps : tuple of int
         Of a root, and of a child.
+    names : collection of str
+        Members to make, each with its parents.
 
     Returns
     -------
@@ -163,6 +171,8 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> 
     """
     own, made = FAMILIES[kind], dict[str, Path]()
     for number, (name, (parent, sort)) in enumerate(TRAINED.items()):
+        if name not in names:
+            continue
         origin = made[parent] if parent else None
         course = sort, number, steps[origin is not None]
         made[name] = in_place(
@@ -170,13 +180,14 @@ def grow(kind: str, folder: Path = BUILT, *, steps: tuple[int, int] = STEPS) -> 
             lambda draft, p=origin, c=course: _trained(own, draft, p, c),  # type: ignore[misc]
         )
     for name, copy in COPIES.items():
+        if name not in names:
+            continue
         sources = [made[parent] for parent in copy.parents]
         made[name] = in_place(
             folder / kind / name,
             lambda draft, c=copy, s=sources: c.write(draft, *s),  # type: ignore[misc]
         )
-    made["adapter"] = made["lora"] / "adapter"
-    return made
+    return made | ({"adapter": made["lora"] / "adapter"} if "lora" in made else {})
 
 
 def _trained(own: Family, folder: Path, parent: Path | None, course: tuple[Sort, int, int]) -> None:

@@ -21,12 +21,11 @@ from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.formats import model_from_arrays
 from weightkin.lineage.collection import gather
 from weightkin.lineage.frame import in_one_frame
-from weightkin.lineage.images import Derivations
+from weightkin.lineage.images import IMAGE, Derivations
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merges_by_child, mixture_features
 from weightkin.lineage.pair_features import Around, pair_features
 from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
-from weightkin.lineage.parents import IMAGE
 from weightkin.lineage.proposed import proposed
 from weightkin.lineage.relatives import Relatives, components
 

@@ -13,6 +13,10 @@ class UnreadableModel(WeightkinError):
     """A source that is missing, empty, truncated, malformed or refused."""
 
 
+class AdapterAlone(UnreadableModel):
+    """A source that is an adapter, which can be read with its base alone."""
+
+
 class OutOfReach(UnreadableModel):
     """A source elsewhere that another try may read: offline and not cached, or its server lost."""
 

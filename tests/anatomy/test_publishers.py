@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.publishers import PUBLISHERS
+from tests.publishers import MEGATRON_LM, PUBLISHERS
 from weightkin import compare, open_model
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.translate import components_of
@@ -79,8 +79,11 @@ def _write(folder, arrays, beside=("", {})):
 
 @pytest.fixture(scope="module", params=PUBLISHERS)
 def folders(request, tmp_path_factory):
+    return _written(PUBLISHERS[request.param], tmp_path_factory.mktemp(request.param))
+
+
+def _written(publisher, root):
     """A model of the library, its child, and both as they are published."""
-    publisher, root = PUBLISHERS[request.param], tmp_path_factory.mktemp("publisher")
     arrays, config = _arrays(publisher)
     child = _child(arrays)
     beside = ("config.json", config)
@@ -118,7 +121,14 @@ def test_both_have_the_same_axes(folders):
 
 
 def test_they_are_one_model_and_their_children_are_fine_tuned(folders):
-    library, child, own, own_child = folders
+    _check_pairs(*folders)
+
+
+def test_the_heads_of_a_model_without_a_config_are_those_of_the_other(tmp_path):
+    _check_pairs(*_written(MEGATRON_LM, tmp_path))
+
+
+def _check_pairs(library, child, own, own_child):
     same = compare(library, own)
     assert (same.verdict, same.kind) == ("dependent", ("header-only",))
     expected = compare(library, child).kind_details["relative_distance"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.models import CONFIG, base, child
 from weightkin import take_sketch
-from weightkin.derivation.pairing import pair_tensors
+from weightkin.anatomy.roles import RoleKey
+from weightkin.derivation.pairing import match_blocks, pair_tensors
 from weightkin.formats import model_from_arrays
 from weightkin.sketch.layout import in_one_layout
 
@@ -49,3 +52,41 @@ def test_one_matrix_for_gate_and_up_is_paired_with_those_two(rng):
     assert {x.a.stored_name for x in found} == arrays.keys()
     for pair in found:
         np.testing.assert_array_equal(pair.both.values_a, pair.both.values_b)
+
+
+def numbered(tensors, stack, blocks):
+    """A sketch of plain matrices, the first of which stand in numbered blocks of one stack."""
+    sketch = take_sketch(model_from_arrays({f"x{i}": x for i, x in enumerate(tensors)}))
+    known = {
+        name: replace(x, stack=stack, block=number)
+        for (name, x), number in zip(sketch.tensors.items(), blocks, strict=False)
+    }
+    return replace(sketch, stacks=((stack, len(blocks)),), tensors={**sketch.tensors, **known})
+
+
+def in_blocks(tensors, numbers):
+    """The same with one matrix a block, each of one role."""
+    sketch = numbered(tensors, "blocks", numbers)
+    own = [replace(x, key=RoleKey("blocks", x.block, "mlp.up")) for x in sketch.tensors.values()]
+    return replace(sketch, tensors={x.name: x for x in own})
+
+
+def test_blocks_that_are_not_numbered_from_zero_on_are_paired(rng):
+    arrays = [rng.standard_normal((8, 8), dtype=np.float32) for _ in range(3)]
+    a, b = (numbered(arrays, "down_blocks.resnets", [1, 3]) for _ in range(2))
+    assert match_blocks(a, b) == (("down_blocks.resnets", 1, 1), ("down_blocks.resnets", 3, 3))
+    assert len(pair_tensors(a, b)) == 3
+
+
+def test_blocks_of_a_shorter_stack_are_found_whatever_their_numbers(rng):
+    arrays = [rng.standard_normal((8, 8), dtype=np.float32) for _ in range(3)]
+    a, b = in_blocks(arrays, [2, 4, 6]), in_blocks(arrays[1:], [1, 3])
+    assert match_blocks(a, b) == (("blocks", 4, 1), ("blocks", 6, 3))
+
+
+def test_a_part_whose_block_only_one_model_shows_is_paired_by_its_role(rng):
+    arrays = [rng.standard_normal((8, 8), dtype=np.float32) for _ in range(2)]
+    a, b = numbered(arrays, "blocks", [0]), numbered(arrays, "blocks", [0, 0])
+    b = replace(b, stacks=a.stacks)
+    assert {x.a.name for x in pair_tensors(a, b)} == set(a.tensors)
+    assert {x.a.name for x in pair_tensors(b, a)} == set(a.tensors)

@@ -17,13 +17,14 @@ import numpy as np
 
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
-from weightkin.derivation.vectors import Flags, Keys, View, keys_of, tells, views_of
+from weightkin.derivation.vectors import Flags, Keys, View, are_among, shared_keys, tells, views_of
 from weightkin.sketch.overlap import common, held_by_both
 from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
 FREE_ORDER = ("attn.q", "attn.k")  # rows that conversions put in another order
+NO_KEYS: Keys = np.zeros(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +144,11 @@ def equality(a: Sketch, b: Sketch) -> Equality:
     views = [
         {n: () if is_all else tuple(views_of(t)) for n, t in x.tensors.items()} for x in (a, b)
     ]
+    every = [[v for those in side.values() for v in those] for side in views]
+    shared = shared_keys(*every)
     sides = []
     for i, (own, other) in enumerate(((a, b), (b, a))):
-        pool = _Pool.of(v for those in views[1 - i].values() for v in those)
+        pool = _Pool.of(every[1 - i], shared)
         side = {}
         for name, tensor in own.tensors.items():
             n = math.prod(tensor.shape)
@@ -219,29 +222,29 @@ def equal_values(x: SketchedTensor, y: SketchedTensor) -> Floats | None:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """All vectors of one model by length: their sorted keys, values, and where each stands."""
+    """Vectors of one model that the other may hold, by length: sorted keys, values, and places."""
 
     keys: Mapping[int, Keys]
     values: Mapping[int, Floats]
     homes: Mapping[int, Ints]  # position of the view
     ranks: Mapping[int, Ints]  # position inside the view
-    views: tuple[View, ...]
+    views: Sequence[View]
 
     @classmethod
-    def of(cls, all_views: Iterable[View]) -> _Pool:
-        views = tuple(all_views)
-        by_length: dict[int, list[int]] = {}
+    def of(cls, views: Sequence[View], shared: Mapping[int, Keys]) -> _Pool:
+        by_length: dict[int, list[tuple[int, Ints]]] = {}
         for i, view in enumerate(views):
-            by_length.setdefault(view.vectors.shape[1], []).append(i)
+            at = np.flatnonzero(are_among(view.keys, shared.get(view.vectors.shape[1], NO_KEYS)))
+            if len(at):
+                by_length.setdefault(view.vectors.shape[1], []).append((i, at))
         keys, values, homes, ranks = {}, {}, {}, {}
         for length, those in by_length.items():
-            stacked = np.concatenate([views[i].vectors for i in those])
-            sizes = [len(views[i].vectors) for i in those]
-            own = keys_of(stacked)
+            own = np.concatenate([views[i].keys[at] for i, at in those])
             order = np.argsort(own, kind="stable")
-            keys[length], values[length] = own[order], stacked[order]
-            homes[length] = np.repeat(np.array(those, dtype=np.int64), sizes)[order]
-            ranks[length] = np.concatenate([np.arange(n) for n in sizes])[order]
+            keys[length] = own[order]
+            values[length] = np.concatenate([views[i].vectors[at] for i, at in those])[order]
+            homes[length] = np.repeat([i for i, _ in those], [len(at) for _, at in those])[order]
+            ranks[length] = np.concatenate([at for _, at in those])[order]
         return cls(keys, values, homes, ranks, views)
 
     def look_up(self, view: View) -> tuple[Flags, Flags, Ints, Ints]:
@@ -250,12 +253,14 @@ class _Pool:
         none = np.zeros(len(view.vectors), dtype=np.int64)
         if length not in self.keys:
             return none.astype(bool), none.astype(bool), none, none
-        own = keys_of(view.vectors)
-        first = np.searchsorted(self.keys[length], own)
-        at = np.minimum(first, len(self.keys[length]) - 1)
-        is_here = (self.values[length][at] == view.vectors).all(axis=1)
-        is_once = np.searchsorted(self.keys[length], own, side="right") == first + 1
-        return is_here, is_here & is_once, self.homes[length][at], self.ranks[length][at]
+        keys = self.keys[length]
+        first = np.searchsorted(keys, view.keys)
+        at = np.minimum(first, len(keys) - 1)
+        is_here = keys[at] == view.keys
+        is_here[is_here] = (self.values[length][at[is_here]] == view.vectors[is_here]).all(axis=1)
+        is_last = keys[np.minimum(first + 1, len(keys) - 1)] != view.keys
+        is_once = is_here & (is_last | (first + 1 == len(keys)))
+        return is_here, is_once, self.homes[length][at], self.ranks[length][at]
 
 
 def _found(n: int, views: Sequence[View], pool: _Pool) -> TensorMatch:
@@ -266,7 +271,7 @@ def _found(n: int, views: Sequence[View], pool: _Pool) -> TensorMatch:
         share = float(is_here.mean())
         if share <= best.share:
             continue
-        used = np.unique(homes[is_here]).tolist()
+        used = np.flatnonzero(np.bincount(homes[is_here])).tolist()
         kinds = {pool.views[i].kind for i in used}
         steps = np.diff(ranks[is_once])[np.diff(homes[is_once]) == 0]
         best = replace(

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from weightkin.anatomy.translate import parts_of
 from weightkin.derivation.distances import MIN_RELATED_COSINE, PairRelation
 from weightkin.derivation.equality import Equality
-from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 MAX_WORDS = 16  # of a name, in which numbers are looked for
@@ -147,7 +146,7 @@ def _of_one(sketch: Sketch, held: Collection[str]) -> SharedPart | None:
         n = math.prod(tensor.shape)
         total += n
         network = networks.get(name)
-        if network is not None and len(tensor.shape) > 1 and not is_table(tensor):
+        if network is not None and len(tensor.shape) > 1 and name not in sketch.tables:
             sizes[network] += n
             n_matrices[network] += 1
             shared[network] += n * (name in held)

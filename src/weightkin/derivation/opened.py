@@ -8,9 +8,11 @@ from pathlib import Path
 from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import is_far
 from weightkin.derivation.same_scheme import with_same_scheme
+from weightkin.errors import AdapterAlone
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import make_plan
 from weightkin.formats import Model
+from weightkin.formats.fitting import with_fit
 from weightkin.records import Effort, Skipped
 from weightkin.sketch.source import open_side
 
@@ -71,7 +73,11 @@ def pair_of(a: Model | str | Path, b: Model | str | Path, settings: Settings) ->
     -------
     Pair
     """
-    sides = with_same_scheme(open_side(a), open_side(b), full=settings.full_digest)
+    try:
+        opened = open_side(a), open_side(b)
+    except AdapterAlone as error:
+        raise with_fit(error, a, b) from None
+    sides = with_same_scheme(*opened, full=settings.full_digest)
     side_a, side_b, missed = sides
     if settings.frugal is None:
         is_frugal = settings.effort != "thorough" and is_far((side_a.model, side_b.model))

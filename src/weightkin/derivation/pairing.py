@@ -75,22 +75,29 @@ def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
     """Pair blocks stack by stack: by number where depths agree, else by nearness."""
     found: list[BlockPair] = []
     depths_b = dict(b.stacks)
+    numbers_a, numbers_b = block_numbers(a), block_numbers(b)
     for stack, depth in a.stacks:
-        other = depths_b.get(stack, 0)
-        if depth == other:
-            found += [(stack, i, i) for i in range(depth)]
-        elif depth and other:
-            table = block_cosines(a, b, stack, depth, other)
-            if depth > other:
-                best = table.argmax(axis=1)
-                found += [(stack, i, int(j)) for i, j in enumerate(best) if table[i, j] >= NEAR]
-            else:
-                best = table.argmax(axis=0)
-                found += [(stack, int(i), j) for j, i in enumerate(best) if table[i, j] >= NEAR]
+        own, there = numbers_a.get(stack, []), numbers_b.get(stack, [])
+        if depth == depths_b.get(stack, 0):
+            found += [(stack, i, i) for i in sorted({*own, *there})]
+        elif own and there:
+            table = block_cosines(a, b, stack)
+            near = table.argmax(axis=1) if len(own) > len(there) else table.argmax(axis=0)
+            pairs = [(i, j) if len(own) > len(there) else (j, i) for i, j in enumerate(near)]
+            found += [(stack, own[i], there[j]) for i, j in pairs if table[i, j] >= NEAR]
     return tuple(found)
 
 
-def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.NDArray[np.float64]:
+def block_numbers(sketch: Sketch) -> dict[str, list[int]]:
+    """Numbers of the blocks of every stack, ascending: not all nets number them from zero on."""
+    found: dict[str, set[int]] = {}
+    for tensor in sketch.tensors.values():
+        if tensor.block >= 0:
+            found.setdefault(tensor.stack, set()).add(tensor.block)
+    return {stack: sorted(numbers) for stack, numbers in found.items()}
+
+
+def block_cosines(a: Sketch, b: Sketch, stack: str) -> npt.NDArray[np.float64]:
     """Median cosine of matrices of one role of all pairs of blocks of one stack.
 
     Parameters
@@ -99,20 +106,19 @@ def block_cosines(a: Sketch, b: Sketch, stack: str, n_a: int, n_b: int) -> npt.N
         Sketches of one scheme.
     stack : str
         Name of the stack in both.
-    n_a, n_b : int
-        Its depth in each.
 
     Returns
     -------
     array of float64, ``(n_a, n_b)``
-        Median over the roles that all blocks have; 0 where there are none.
+        Median over the roles that all blocks have, in the order of `block_numbers`; 0 where there
+        are none.
     """
-    blocks = [_by_rest(x, stack, n) for x, n in ((a, n_a), (b, n_b))]
-    table = np.zeros((n_a, n_b))
-    roles = sorted(set.intersection(*(set(block) for side in blocks for block in side)))
-    for i in range(n_a):
-        for j in range(n_b):
-            cosines = [_cosine(blocks[0][i][role], blocks[1][j][role]) for role in roles]
+    ours, theirs = (_by_rest(x, stack) for x in (a, b))
+    table = np.zeros((len(ours), len(theirs)))
+    roles = sorted(set.intersection(*map(set, (*ours, *theirs))))
+    for i, x in enumerate(ours):
+        for j, y in enumerate(theirs):
+            cosines = [_cosine(x[role], y[role]) for role in roles]
             table[i, j] = float(np.median(cosines)) if cosines else 0.0
     return table
 
@@ -153,12 +159,12 @@ def _role_in_block(tensor: SketchedTensor) -> str:
     return ".".join("#" if k == place else part for k, part in enumerate(parts))
 
 
-def _by_rest(x: Sketch, stack: str, n: int) -> list[dict[str, SketchedTensor]]:
-    blocks: list[dict[str, SketchedTensor]] = [{} for _ in range(n)]
+def _by_rest(x: Sketch, stack: str) -> list[dict[str, SketchedTensor]]:
+    blocks: dict[int, dict[str, SketchedTensor]] = {i: {} for i in block_numbers(x).get(stack, [])}
     for tensor in x.tensors.values():
-        if tensor.stack == stack and 0 <= tensor.block < n and len(tensor.shape) > 1:
+        if tensor.stack == stack and tensor.block in blocks and len(tensor.shape) > 1:
             blocks[tensor.block][_role_in_block(tensor)] = tensor
-    return blocks
+    return list(blocks.values())
 
 
 def _cosine(x: SketchedTensor, y: SketchedTensor) -> float:
@@ -183,6 +189,9 @@ def _partners(
         blocks = [-1] if x.block < 0 else to_b.get((x.stack, x.block), [])
         here = [(x.stack, j, _role_in_block(x)) for j in blocks]
         partners = [keyed[key] for key in here if key in keyed]
+        same = b.tensors.get(x.name)
+        if not partners and same is not None and min(x.block, same.block) < 0:
+            partners = [same]  # a part of a fused tensor, whose block is known in one model alone
         used_b.update(y.name for y in partners)
         yield from ((x, y) for y in partners)
         if not partners:

@@ -104,7 +104,7 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
         if depth == other or not mapped:
             continue
         if other < depth and len(mapped) == other and kept == sorted(set(kept)):
-            if repeated_blocks(parent, stack, depth):
+            if has_repeated_blocks(parent, stack):
                 return _Found(against=clue("against-repeats"))
             return _Found(
                 "depth-pruned",
@@ -120,25 +120,10 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
     return _Found()
 
 
-def repeated_blocks(sketch: Sketch, stack: str, depth: int) -> list[tuple[int, int]]:
-    """Pairs of blocks of one model that one block was copied to.
-
-    Parameters
-    ----------
-    sketch : Sketch
-        The model.
-    stack : str
-        Name of the stack.
-    depth : int
-        Its number of blocks.
-
-    Returns
-    -------
-    list of (int, int)
-        Two block numbers, the larger first. A cosine cut, without a p-value.
-    """
-    table = block_cosines(sketch, sketch, stack, depth, depth)
-    return [(i, j) for i in range(depth) for j in range(i) if table[i, j] >= REPEATED]
+def has_repeated_blocks(sketch: Sketch, stack: str) -> bool:
+    """Whether a block of a model was copied to another: a cosine cut, without a p-value."""
+    table = block_cosines(sketch, sketch, stack)
+    return bool((np.tril(table, -1) >= REPEATED).any())
 
 
 def _width(pairs: Oriented, *, is_turned: bool) -> _Found:

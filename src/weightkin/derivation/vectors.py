@@ -6,8 +6,9 @@ A vector says nothing if it could be equal by chance: a constant, zeros, a few s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ Keys = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """One tensor as vectors: ``(n_vectors, length)``, and which of them say something."""
 
@@ -34,6 +35,11 @@ class View:
     kind: str  # matrix, rows, columns or pieces
     vectors: Floats
     is_told: Flags
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Of every vector: `keys_of`."""
+        return keys_of(self.vectors)
 
 
 def views_of(tensor: SketchedTensor) -> Iterator[View]:
@@ -97,6 +103,25 @@ def _bits_of_entry(values: Floats, lattice: str) -> float:
         return 0.0
     digits = DIGITS.get(lattice, 0) if 2 * n_distinct > len(few) else 0
     return max(math.log2(max(1, n_distinct)), digits)
+
+
+def shared_keys(a: Sequence[View], b: Sequence[View]) -> dict[int, Keys]:
+    """Keys that vectors of both sides have, ascending, by the length of the vectors."""
+    sides = []
+    for views in (a, b):
+        by_length: dict[int, list[Keys]] = {}
+        for view in views:
+            by_length.setdefault(view.vectors.shape[1], []).append(view.keys)
+        sides.append({n: np.sort(np.concatenate(keys)) for n, keys in by_length.items()})
+    return {n: keys[are_among(keys, sides[1][n])] for n, keys in sides[0].items() if n in sides[1]}
+
+
+def are_among(keys: Keys, known: Keys) -> Flags:
+    """Which keys are in an ascending array of them."""
+    if not len(known):
+        return np.zeros(len(keys), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[at] == keys)
 
 
 def keys_of(vectors: Floats) -> Keys:

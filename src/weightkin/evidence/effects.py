@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from weightkin.arrays import Floats
@@ -34,3 +36,12 @@ def effect_of(observed: Floats, chance: Floats, agreement: Floats | None = None)
         ratio=round(ratio, 4),
         agreement=round(share, 4),
     )
+
+
+def have_views(pairs: Sequence[tuple[int, int]]) -> bool:
+    """Whether at least half of the matched units were seen on several views, which may agree.
+
+    ``pairs`` holds the number of views and of matched units of each pair of axes.
+    """
+    n_several = sum(n_units for n_views, n_units in pairs if n_views > 1)
+    return n_several > 0 and 2 * n_several >= sum(n_units for _, n_units in pairs)

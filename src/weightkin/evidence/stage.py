@@ -11,6 +11,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.effects import have_views
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, labels_of
 from weightkin.evidence.pairs import (
@@ -233,14 +234,8 @@ def close_stage(
         skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
-        has_views=_have_views(decisive),
+        has_views=have_views([(len(e.tests), len(e.observed)) for e in decisive]),
     )
-
-
-def _have_views(found: Sequence[PairEvidence]) -> bool:
-    """Whether at least half of the matched units were seen on several views, which may agree."""
-    n_several = sum(len(e.observed) for e in found if len(e.tests) > 1)
-    return n_several > 0 and 2 * n_several >= sum(len(e.observed) for e in found)
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy.typing as npt
@@ -19,13 +19,13 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.adapter_deltas import OWN
 from weightkin.formats.adapter_groups import merged
 from weightkin.formats.adapter_names import is_adapter, needs_config
-from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.computed import ComputedStorage, Recipe
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.finder import ADAPTER_CONFIG, ADAPTERS
 from weightkin.formats.folder import Chosen, read_files
-from weightkin.formats.model import Model, Storage
+from weightkin.formats.model import Model, Problem, Storage
 from weightkin.formats.safetensors_file import read_json
-from weightkin.formats.storage import FileStorage
+from weightkin.formats.storage import Contents, FileStorage
 from weightkin.formats.table import format_of
 from weightkin.sources.files import File, Folder, Spans
 from weightkin.sources.local import LocalFile, home_of, readable
@@ -80,29 +80,39 @@ def adapter_of(storage: Storage) -> Storage:
     return storage
 
 
-def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
-    """Make the model that merging an adapter into its base would give.
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What an adapter holds, before anybody says what its base is."""
 
-    Parameters
-    ----------
-    base : Model
-        An open model, no sketch.
-    adapter : Chosen
-        The adapter; where no file is named, the first that its library would look for is read.
-    parts : tuple of str
-        Sources of what the base is made of.
+    source: str
+    name: str
+    contents: Contents
+    storage: FileStorage
+    config: File | None  # of PEFT
+    path: PurePath
 
-    Returns
-    -------
-    Model
-        The base with every delta computed when rows are read.
+    def recipes(self, base: Model) -> tuple[dict[str, Recipe], list[Problem]]:
+        """How each tensor of a base is changed, by names and shapes; what belongs to no base.
+
+        Raises
+        ------
+        UnreadableModel
+            The adapter changes what the base does not have, or is of a kind that is not computed.
+        """
+        return merged(base, self.contents, self.storage, self.config, self.path)
+
+
+def read_adapter(adapter: Chosen) -> Adapter:
+    """Read the names and shapes of an adapter, and its config.
+
+    Where no file is named, the first that its library would look for is read.
 
     Raises
     ------
     UnreadableModel
-        No adapter, one of a kind that is not computed, or one of another base.
+        There is no adapter.
     """
-    parts, folder = (*parts, adapter.source), adapter.folder
+    folder = adapter.folder
     held = adapter.file or _held(folder)
     if held is None or held == ADAPTER_CONFIG:
         raise _not_named(folder, held)
@@ -115,7 +125,34 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         files = [*files, config_file]
     whole = None if adapter.file else folder
     stored = FileStorage(contents.places, files, contents.claims, whole)
-    recipes, left = merged(base, contents, stored, config_file, folder.path / held)
+    path = folder.path / held
+    return Adapter(adapter.source, adapter.name, contents, stored, config_file, path)
+
+
+def with_adapter(base: Model, adapter: Adapter, parts: tuple[str, ...]) -> Model:
+    """Make the model that merging an adapter into its base would give.
+
+    Parameters
+    ----------
+    base : Model
+        An open model, no sketch.
+    adapter : Adapter
+        The adapter.
+    parts : tuple of str
+        Sources of what the base is made of.
+
+    Returns
+    -------
+    Model
+        The base with every delta computed when rows are read.
+
+    Raises
+    ------
+    UnreadableModel
+        An adapter of a kind that is not computed, or of another base.
+    """
+    parts, contents = (*parts, adapter.source), adapter.contents
+    recipes, left = adapter.recipes(base)
     tensors = {name: base.tensors[name] for name in base.tensors}
     for target, recipe in recipes.items():
         info = tensors[target]
@@ -128,7 +165,7 @@ def with_adapter(base: Model, adapter: Chosen, parts: tuple[str, ...]) -> Model:
         name=f"{base.name}+{adapter.name}",
         metadata=contents.metadata,
         tensors={key: tensors[key] for key in sorted(tensors)},
-        storage=ComputedStorage(Joined(base.storage, stored), recipes),
+        storage=ComputedStorage(Joined(base.storage, adapter.storage), recipes),
         problems=(*base.problems, *contents.problems, *left),
         headers=(*base.headers, *contents.headers),
         parts=parts,

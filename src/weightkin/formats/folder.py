@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from weightkin.errors import UnreadableModel
+from weightkin.errors import AdapterAlone, UnreadableModel
 from weightkin.formats.finder import (
     ALONE,
     CONFIG,
@@ -29,7 +29,7 @@ from weightkin.formats.safetensors_file import MAX_HEADER, read_json
 from weightkin.formats.storage import Contents
 from weightkin.formats.table import format_of, read_file, suffixes
 from weightkin.sources.files import File, Folder, Opener
-from weightkin.text import counted, quoted, shown, unreadable
+from weightkin.text import counted, located, quoted, shown, unreadable
 
 MAX_CONFIG = 16 << 20  # bytes
 MAX_SHARDS = 10_000  # files of one model
@@ -67,7 +67,7 @@ def _read_folder(folder: Folder) -> tuple[Contents, list[File]]:
     if hidden := files_by_content(folder):
         return _read(hidden, folder)
     if any(kind_of(name) == "adapter" for name in folder.names):
-        raise unreadable(folder.path, ALONE)
+        raise AdapterAlone(f"{located(folder.path)}: {ALONE}")
     if INDEX in folder.names:
         raise unreadable(folder.path, "a pipeline without a component that is read")
     found = f"no model file among {counted(len(folder.names), 'entry')}"

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from weightkin.errors import UnreadableModel
-from weightkin.formats.adapter import label_of, with_adapter
+from weightkin.errors import AdapterAlone, UnreadableModel
+from weightkin.formats.adapter import Adapter, label_of, read_adapter, with_adapter
 from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, PARAMETERS, STANDARD_STEMS
@@ -22,7 +22,7 @@ from weightkin.formats.row_order import in_library_order
 from weightkin.formats.storage import FileStorage, SketchFound, is_sketch
 from weightkin.sources.hub import SCHEME, is_hub_name, pinned
 from weightkin.sources.local import folder_around, folder_at, readable
-from weightkin.text import shown, unreadable
+from weightkin.text import located, shown, unreadable
 
 MAX_PROBLEMS = 100  # that are named one by one
 MAX_NAME = 256  # characters of a declared base in an error
@@ -92,9 +92,8 @@ def _model(chosen: Chosen) -> Model:
         raise unreadable(where, f"no tensors{said}")
     if is_adapter(contents.tensors):
         base = next(iter(claims_in(contents.metadata).parents), "")
-        raise unreadable(
-            where, ALONE + (f"; declared base: {shown(base[:MAX_NAME])}" if base else "")
-        )
+        declared = f"; declared base: {shown(base[:MAX_NAME])}" if base else ""
+        raise AdapterAlone(f"{located(where)}: {ALONE}{declared}")
     if is_sketch(contents):
         raise SketchFound(source, files[0], contents)
     beside, config_files, problems = read_config(folder)
@@ -151,16 +150,20 @@ def open_pair(base: str, adapter: str) -> Model:
         model = open_model(base)
     except SketchFound:
         raise unreadable(f"{base}+{adapter}", "the base is a sketch, not a model") from None
-    path = _existing(adapter)
-    if path is None:
-        found = open_part(adapter)
-        found = replace(found, source=pinned(found.source, found.revision))
-    else:
-        is_file = not path.is_dir()
-        folder = folder_around(path, (ADAPTER_CONFIG,)) if is_file else folder_at(path)
-        found = Chosen(adapter, label_of(path.absolute()), folder, path.name if is_file else "")
     parts = model.parts or (pinned(model.source, model.revision),)
-    return with_adapter(model, found, parts)
+    return with_adapter(model, open_adapter(adapter), parts)
+
+
+def open_adapter(source: str) -> Adapter:
+    """Read what an adapter holds, here or on a hub; to be merged it needs its base."""
+    path = _existing(source)
+    if path is None:
+        found = open_part(source)
+        return read_adapter(replace(found, source=pinned(found.source, found.revision)))
+    is_file = not path.is_dir()
+    folder = folder_around(path, (ADAPTER_CONFIG,)) if is_file else folder_at(path)
+    name = path.name if is_file else ""
+    return read_adapter(Chosen(source, label_of(path.absolute()), folder, name))
 
 
 def base_and_adapter(source: str) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ rest. `parents` finds who was made from whom and `parent_edges` draws it: member
 layout (`family_frame`) and measured (`member_measures`, `pair_measures`), lossy images and mixtures
 are found (`images`, `mixtures`), and fitted trees (`boosted`, `posterior`) weigh what speaks for a
 pair (`pair_features`), for having no parent (`root_features`) and, knowing a first answer, for both
-(`second_look`). `forests` sums over all forests, `arborescence` finds the most probable one.
-`family` does all of this, `growing` lays out one family of a graph anew, and `mother` is the MoTHer
-recipe.
+(`second_look`), and once more without copies and mixtures (`trained`). `forests` sums over all
+forests, `arborescence` finds the most probable one. `family` does all of this, `growing` lays out
+one family of a graph anew, and `mother` is the MoTHer recipe.
 """

@@ -13,6 +13,8 @@ from weightkin.lineage.pair_measures import PairMeasures
 from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.records.kinds import KINDS
 
+IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
+
 
 @dataclass(frozen=True, slots=True)
 class Made:

@@ -13,7 +13,7 @@ import numpy as np
 
 from weightkin.derivation.equality import Equality, equality, is_rounded_copy
 from weightkin.derivation.networks import SharedPart, contained_part
-from weightkin.derivation.vectors import Keys, keys_of, views_of
+from weightkin.derivation.vectors import Keys, views_of
 from weightkin.evidence.reach import LEAST_TESTED, axes_of, reachable_share
 from weightkin.lineage.candidates import Member
 from weightkin.sketch import Sketch
@@ -79,7 +79,7 @@ def _keys(sketch: Sketch) -> Keys:
         for view in views_of(tensor):
             if view.kind not in BY_ROWS:
                 break
-            found.append(keys_of(view.vectors[view.is_told]))
+            found.append(view.keys[view.is_told])
     return np.unique(np.concatenate(found))[:N_KEYS]
 
 

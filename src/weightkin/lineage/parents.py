@@ -11,7 +11,7 @@ from weightkin.arrays import Ints
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.groups import Groups
-from weightkin.lineage.images import Derivations
+from weightkin.lineage.images import IMAGE, Derivations
 from weightkin.lineage.mixtures import merges_by_child, mixture_features
 from weightkin.lineage.pair_measures import measure, with_images
 from weightkin.lineage.parent_edges import (
@@ -22,12 +22,11 @@ from weightkin.lineage.parent_edges import (
     edge_to_copy,
     edge_to_equal,
 )
-from weightkin.lineage.posterior import Mixed, Posterior, fitted, posterior
+from weightkin.lineage.posterior import Mixed, Posterior, fitted
 from weightkin.lineage.relatives import OnProgress, Relatives
+from weightkin.lineage.trained import LEAST_MIXTURE, posterior
 
 NEVER = 1e-12  # probability of what is taken for impossible
-IMAGE = 0.8  # probability from which a member is an image, and no mixture is looked for
-LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 
 
 @dataclass(frozen=True, slots=True)

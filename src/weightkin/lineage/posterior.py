@@ -20,9 +20,7 @@ import numpy as np
 from weightkin.arrays import Doubles
 from weightkin.lineage.boosted import Boosted, boosted
 from weightkin.lineage.forests import parent_marginals, sole_roots
-from weightkin.lineage.member_measures import Measured
-from weightkin.lineage.pair_features import Around, pair_features
-from weightkin.lineage.pair_measures import PairMeasures
+from weightkin.lineage.pair_features import Around
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import descent, second_look
 
@@ -115,33 +113,6 @@ class Posterior:
         """The part of the roots in which no other member is without a parent, ``(n,)``."""
         share = sole_roots(*self.weights) / np.maximum(parent_marginals(*self.weights)[1], NEVER)
         return np.asarray(np.minimum(share, 1.0) * self.roots)
-
-
-def posterior(
-    measured: Measured,
-    pairs: PairMeasures,
-    merged: Sequence[Mixed] = (),
-    orders: Doubles | float = 1.0,
-) -> Posterior:
-    """Probabilities of all parents in a family.
-
-    Parameters
-    ----------
-    measured, pairs : Measured, PairMeasures
-        Of its members and candidate pairs; all other pairs have no weight.
-    merged : sequence of Mixed
-        Members that are mixtures.
-    orders : (n, n) array, optional
-        Factors of the weights of pairs whose units stand in unlike orders.
-
-    Returns
-    -------
-    Posterior
-        Of the family as a whole.
-    """
-    around, features = pair_features(measured, pairs)
-    found = weighed(around, features, measured.n, merged, orders)
-    return levelled(found, fitted().levels)
 
 
 def weighed(

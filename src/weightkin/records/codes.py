@@ -49,7 +49,7 @@ REASONS: Mapping[str, Names] = {
     "compared-by-sketch": ("reason",),
     "too-few-for-weights": ("n_bytes",),
     # nothing to test
-    **dict.fromkeys(("no-unit", "no-axis"), ()),
+    **dict.fromkeys(("no-unit", "no-axis", "adapter-alone"), ()),
     "no-such-axis": ("kind", "model"),
     "no-such-stack": ("stack", "model"),
     "no-shared-stack": (),

@@ -205,6 +205,7 @@ class Search(InNotebooks):
     version: str = ""
     incomplete: bool = False
     not_testable: Skipped | None = None  # why no test of it is known; equal contents are found
+    fits: tuple[Registered, ...] = ()  # of an adapter: by names and shapes of what it changes
 
     def __repr__(self) -> str:
         found = f"{len(self.relatives)} relatives among {self.n_scanned} models"

@@ -19,7 +19,7 @@ from weightkin.api.arguments import (
 )
 from weightkin.api.models import Source, as_source
 from weightkin.compute import HERE, Execution, Progress
-from weightkin.errors import UsageError
+from weightkin.errors import AdapterAlone, UsageError
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.descendants import Descendants
@@ -36,6 +36,7 @@ from weightkin.registry import (
     transfer_archive,
     verifying,
 )
+from weightkin.registry.fitting import fitting
 from weightkin.registry.known import KnownFamilies
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
@@ -125,7 +126,9 @@ class Registry:
         """Find the registered models that are related to a model.
 
         Null hypothesis of every verdict: that of `compare`; alpha is divided by the number of
-        models that were scanned, whether or not their vectors proposed them.
+        models that were scanned, whether or not their vectors proposed them. Of an adapter, which
+        cannot be tested alone, ``fits`` are the models that have what it changes, by names and
+        shapes.
 
         Parameters
         ----------
@@ -138,7 +141,10 @@ class Registry:
         most : int
             Candidates that are compared, the nearest by search vectors.
         """
-        return self.trace(source, alpha=alpha, seed=seed, most=most).search
+        try:
+            return self.trace(source, alpha=alpha, seed=seed, most=most).search
+        except AdapterAlone:
+            return fitting(self.path, str(source), alpha=alpha, seed=seed)
 
     def trace(
         self,

@@ -120,6 +120,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-unit": "no unit could be matched: in one model, all units that were read are zero, equal "
     "or not finite",
     "no-axis": "no unit axis of it is known",
+    "adapter-alone": "an adapter alone is no model",
     "no-such-axis": "{kind} axes are known in only one of the two models",
     "no-such-stack": "only one of the two models has a {stack} stack",
     "no-shared-stack": "no blocks of one have the names or the shapes of blocks of the other",

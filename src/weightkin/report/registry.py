@@ -29,7 +29,7 @@ NEAREST = "compared only with its nearest relatives, so no parent is determined;
 
 def search_lines(record: Search, registry: str = "FILE") -> list[str]:
     """The sentence, the relatives nearest first, and the lineage."""
-    lines = [printable(record.sentence), *_own(record)]
+    lines = [printable(record.sentence), *_own(record), *_fits(record)]
     for x in record.relatives[:MAX_LINES]:
         lines.append(f"  {_relative(x)}")
     if len(record.relatives) > MAX_LINES:
@@ -44,6 +44,16 @@ def search_lines(record: Search, registry: str = "FILE") -> list[str]:
         lines.append(f"  {word}: {_step(step)}")
     lines += path_lines(record)
     lines += _end(record, registry)
+    return lines
+
+
+def _fits(record: Search) -> list[str]:
+    """Models that an adapter fits, and what that does not say."""
+    lines = [f"  fits #{x.id} {printable(x.name)}" for x in record.fits[:MAX_LINES]]
+    if len(record.fits) > MAX_LINES:
+        lines.append(f"  {len(record.fits) - MAX_LINES} more (--json lists them)")
+    if record.fits:
+        lines.append("  names and shapes do not show which model it was trained on")
     return lines
 
 

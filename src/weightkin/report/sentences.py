@@ -174,6 +174,9 @@ def _(graph: FamilyGraph) -> str:
 @one_line.register
 def _(record: Search) -> str:
     left = ", not all could be compared" if record.incomplete else ""
+    if record.not_testable is not None and record.not_testable.code == "adapter-alone":
+        n = f"{len(record.fits)} of {counted(record.n_scanned, 'model')}"
+        return f"{record.name}: an adapter, which fits {n} by names and shapes{left}"
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
         n_others = record.n_scanned - (record.registered is not None)

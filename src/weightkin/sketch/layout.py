@@ -50,7 +50,7 @@ def in_one_layout(sketches: Sequence[Sketch]) -> list[Sketch]:
         In the same order; one that needs no change as it is.
     """
     sketches = with_whole_gains(sketches)
-    pieces = [_pieces_of(sketch) for sketch in sketches]
+    pieces = [_pieces_of(x, heads) for x, heads in zip(sketches, _heads(sketches), strict=True)]
     if not any(pieces) or (
         all(own is pieces[0] for own in pieces) and all(x.before is None for x in sketches)
     ):
@@ -208,9 +208,17 @@ def _whole(shapes: Shapes) -> tuple[dict[str, TensorInfo], dict[str, tuple[str, 
     return infos, homes
 
 
-def _pieces_of(sketch: Sketch) -> Pieces:
+def _heads(sketches: Sequence[Sketch]) -> list[dict[str, int]]:
+    """Heads as the config of each says; of one that says nothing, as all others agree on."""
+    stated = [heads_of(sketch.config) for sketch in sketches]
+    said = [own for own in stated if any(own.values())]
+    agreed = said[0] if said and all(own == said[0] for own in said) else {}
+    return [own if any(own.values()) else agreed for own in stated]
+
+
+def _pieces_of(sketch: Sketch, heads: Mapping[str, int] | None = None) -> Pieces:
     shapes = tuple((t.stored_name, t.shape) for t in sketch.as_stored.values())
-    return _pieces(shapes, tuple(heads_of(sketch.config).items()))
+    return _pieces(shapes, tuple((heads or heads_of(sketch.config)).items()))
 
 
 @lru_cache(maxsize=256)

@@ -47,7 +47,7 @@ def _as_matrix(tensor: SketchedTensor) -> SketchedTensor:
 
 
 def in_order(sketch: Sketch, pieces: Pieces, others: Sequence[Sketch]) -> Sketch:
-    """Put rows of a tensor in the order in which another model has them, if it is nearer then.
+    """Put rows of a tensor in the order in which it is nearest to one of the other models.
 
     Publishers store the two halves of some matrices in either order; some converters forget it.
     """
@@ -58,7 +58,10 @@ def in_order(sketch: Sketch, pieces: Pieces, others: Sequence[Sketch]) -> Sketch
             continue
         moved = cut_part(tensor, tensor.key, piece)
         there = [x.tensors[name] for x in others if name in x.tensors]
-        if moved is not None and any(_likeness(moved, x) > _likeness(tensor, x) for x in there):
+        if moved is None or not there:
+            continue
+        nearest = [max(_likeness(x, y) for y in there) for x in (tensor, moved)]
+        if nearest[1] > nearest[0]:
             changes[name] = partial(_instead, other=moved)
     return with_changed(sketch, changes)
 

@@ -10,11 +10,11 @@ entries that are not zero, each beginning where the one before it does or behind
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 
-from weightkin.arrays import Doubles, Floats
-from weightkin.sketch.types import SketchedTensor
+from weightkin.arrays import Doubles, Floats, Ints
 
 MOST = 64  # lines that are looked at
 LINE = 32  # entries of a line in which a recurrence is looked for
@@ -29,7 +29,35 @@ MIN_BANDS = 4
 MAX_VALUE = 1e100  # bytes that are read as floats hold anything
 
 
-def is_table(tensor: SketchedTensor) -> bool:
+class Sampled(Protocol):
+    """What is read here of the sample of a tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole tensor."""
+
+    @property
+    def lattice(self) -> str:
+        """Narrowest format of numbers that holds all values."""
+
+    @property
+    def values(self) -> Floats:
+        """``(len(rows), len(columns))``."""
+
+    @property
+    def rows(self) -> Ints:
+        """Rows that are held, the first ``n_run`` of them in runs."""
+
+    @property
+    def columns(self) -> Ints:
+        """Columns that are held."""
+
+    @property
+    def n_run(self) -> int:
+        """Rows in runs."""
+
+
+def is_table(tensor: Sampled) -> bool:
     """Whether what is held of a tensor is a table that a formula makes."""
     tolerance = TOLERANCE.get(tensor.lattice)
     x = _beginning(tensor)
@@ -49,7 +77,7 @@ def is_counted(x: Doubles | Floats) -> bool:
     return n_bends == 1 or (n_bends <= MOST_BENDS and 2 * n_bends < len(np.unique(flat)))
 
 
-def _beginning(tensor: SketchedTensor) -> Doubles | None:
+def _beginning(tensor: Sampled) -> Doubles | None:
     """The first rows and columns as far as they follow each other; None where there are few."""
     shape = tuple(n for n in tensor.shape if n > 1)
     with np.errstate(invalid="ignore", over="ignore"):

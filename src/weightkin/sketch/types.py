@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from weightkin.anatomy.types import Anatomy
 from weightkin.arrays import Floats, Ints
 from weightkin.formats.dtypes import to_float32
 from weightkin.sketch.scheme import Scheme
+from weightkin.sketch.tables import is_table
 
 Lattice = Literal[
     "fp8_e4m3", "fp8_e5m2", "fp16&bf16", "fp16", "bf16", "fp32", "fp64", "integer", "none"
@@ -153,6 +155,11 @@ class Sketch:
     def as_stored(self) -> Mapping[str, SketchedTensor]:
         """The tensors as the model stores them."""
         return self.tensors if self.before is None else self.before
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """Names of its tensors that a formula makes."""
+        return frozenset(name for name, tensor in self.tensors.items() if is_table(tensor))
 
     def __repr__(self) -> str:
         size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"

@@ -1,0 +1,144 @@
+"""Parents of members that training made, weighed without what only repeats or mixes others.
+
+A cast of a member and an average of two lie where no training leads: beside them the way from a
+parent to its children looks bent, and all else far. So pairs of all other members are measured as
+if those were not there. What comes of it is shared with them after: a child of a member may be one
+of its copies, in the proportions that all members together show, and a child of a mixture stays one
+as far as these say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weightkin.arrays import Doubles
+from weightkin.lineage.forests import parent_marginals
+from weightkin.lineage.groups import Groups
+from weightkin.lineage.images import IMAGE
+from weightkin.lineage.member_measures import REPLACED, Measured, distances
+from weightkin.lineage.pair_features import pair_features
+from weightkin.lineage.pair_measures import PairMeasures, of_part
+from weightkin.lineage.posterior import Mixed, Posterior, fitted, levelled, weighed
+
+LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
+NEVER = 1e-12
+NEARER = 0.01  # squared distance of a copy to its source, over the median to all others
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Members that say nothing of the others: copies with what they are copies of, and mixtures."""
+
+    sources: dict[int, int]
+    mixtures: frozenset[int]
+
+    def trained(self, n: int) -> list[int]:
+        """All others of n members."""
+        return [i for i in range(n) if i not in self.sources and i not in self.mixtures]
+
+    def copies(self, u: int) -> Iterator[int]:
+        """Copies of a member, and copies of these."""
+        for v, source in self.sources.items():
+            if source == u:
+                yield v
+                yield from self.copies(v)
+
+
+def posterior(
+    measured: Measured,
+    pairs: PairMeasures,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | None = None,
+) -> Posterior:
+    """Probabilities of all parents in a family.
+
+    Parameters
+    ----------
+    measured, pairs : Measured, PairMeasures
+        Of its members and candidate pairs; all other pairs have no weight.
+    merged : sequence of Mixed
+        Members that are mixtures.
+    orders : (n, n) array, optional
+        Factors of the weights of pairs whose units stand in unlike orders.
+
+    Returns
+    -------
+    Posterior
+        Of the family as a whole.
+    """
+    n = measured.n
+    orders = np.ones((n, n)) if orders is None else orders
+    around, features = pair_features(measured, pairs)
+    found = weighed(around, features, n, merged, orders)
+    beside = beside_of(measured, pairs, merged)
+    trained = np.array(beside.trained(n))
+    if 1 < len(trained) < n and _are_one(distances(measured)[np.ix_(trained, trained)]):
+        own = of_part(measured, pairs, trained)
+        if len(own[1].parents):
+            of_own = orders[np.ix_(trained, trained)]
+            alone = weighed(*pair_features(*own), len(trained), (), of_own)
+            found = joined_with(found, alone, beside)
+    return levelled(found, fitted().levels)
+
+
+def _are_one(far: Doubles) -> bool:
+    """Whether members are one family by themselves: bases that a mixture alone joins are not."""
+    groups = Groups(range(len(far)))
+    for u, v in np.argwhere(far < REPLACED).tolist():
+        groups.join(u, v)
+    return len(groups.all()) == 1
+
+
+def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) -> Beside:
+    """Near copies of members, and mixtures that are drawn as such."""
+    mixtures = frozenset(x.child for x in merged if x.share >= LEAST_MIXTURE)
+    far = distances(measured)
+    found = Beside({}, mixtures)
+    for k in np.argsort(-pairs.images, kind="stable"):
+        u, v = int(pairs.parents[k]), int(pairs.children[k])
+        if pairs.images[k] < IMAGE:
+            break
+        others = np.delete(far[v], [u, v])
+        is_near = not len(others) or far[u, v] < NEARER * np.median(others)
+        if is_near and v not in mixtures and u not in found.copies(v):
+            found.sources.setdefault(v, u)
+    return found
+
+
+def joined_with(whole: Posterior, alone: Posterior, beside: Beside) -> Posterior:
+    """What all members show of copies and mixtures, and the others alone of each other.
+
+    Parameters
+    ----------
+    whole : Posterior
+        Of all n members.
+    alone : Posterior
+        Of those that training made, in their order.
+    beside : Beside
+        All others.
+
+    Returns
+    -------
+    Posterior
+        Of all n members.
+    """
+    trained = beside.trained(len(whole.roots))
+    weights, roots = (x.copy() for x in whole.weights)
+    held = whole.held.copy()
+    held[np.ix_(trained, trained)] = alone.held
+    known = {u: [u, *beside.copies(u)] for u in trained}
+    kept = [i for i in range(len(roots)) if not any(i in those for those in known.values())]
+    for b, v in enumerate(trained):
+        before = weights[:, v].copy()
+        rest = max(1.0 - before[kept].sum(), NEVER)
+        weights[known[v], v] = 0.0
+        for a, u in enumerate(trained):
+            if u != v:
+                share = before[known[u]] + NEVER
+                weights[known[u], v] = rest * alone.weights[0][a, b] * share / share.sum()
+        roots[v] = rest * alone.weights[1][b]
+    edges, first = parent_marginals(weights, roots)
+    return replace(whole, edges=edges, roots=first, weights=(weights, roots), held=held)
