@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from benchmarks.catalogue.make import made
-from benchmarks.catalogue.parts import placeholders
-from benchmarks.catalogue.work import _classes, _recipe, known_classes
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.catalogue.make import made  # noqa: E402 (only where torch is there)
+from benchmarks.catalogue.parts import placeholders  # noqa: E402
+from benchmarks.catalogue.work import known_classes, recipe_of  # noqa: E402
 
 CLASSES = {  # what is run, with what; least share of the parameters that stand on axes
     "qwen2_vl": ("image_grid_thw", 0.99),  # rows of patches, and a grid of them
@@ -17,7 +19,7 @@ CLASSES = {  # what is run, with what; least share of the parameters that stand 
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_towers_and_language_models_are_proven_in_one_entry(kind):
-    recipe = _recipe(_classes()[next(x for x in known_classes() if x.split(":")[1] == kind)])
+    recipe = recipe_of(next(x for x in known_classes() if x.split(":")[1] == kind))
     argument, least = CLASSES[kind]
     assert argument in recipe.build(0, 0).inputs
     found = made(recipe)
@@ -37,7 +39,7 @@ def test_tokens_of_pictures_lie_inside_of_the_vocabulary_and_are_told_apart():
 
 
 def test_outputs_of_every_text_hold_the_placeholders_of_its_own_picture():
-    recipe = _recipe(_classes()[next(x for x in known_classes() if ":llava:" in x)])
+    recipe = recipe_of(next(x for x in known_classes() if ":llava:" in x))
     tiny = recipe.build(0, 0)
     token = tiny.config["image_token_index"]
     counts = (tiny.inputs["input_ids"] == token).sum(1)
