@@ -58,6 +58,11 @@ def _heard(v: dict[str, Any]) -> Any:
     return v["projector_config"]
 
 
+def _small_image(v: dict[str, Any]) -> Any:
+    v["vision_config"].image_size = 64
+    return v["vision_config"]
+
+
 def _merged(v: dict[str, Any]) -> int:
     """Four patches beside each other."""
     return 4 * int(v["vision_config"].hidden_size)
@@ -100,6 +105,7 @@ TINY: dict[str, dict[str, Any]] = {
     "t5gemma2_encoder": {"mm_tokens_per_image": 16},
     "clap_audio_model": {"window_size": 2},
     "donut-swin": {"window_size": 2},
+    "swin": {"window_size": 2},
     "diffusion_gemma_text": {"top_k_experts": 2},
     "levit": {"patch_size": 16, "image_size": (64, 96)},
     "superpoint": {"keypoint_decoder_dim": 65},
@@ -125,7 +131,7 @@ TINY: dict[str, dict[str, Any]] = {
     "llava_next": _TILES,
     "llava_next_video": _TILES,
     "llava_onevision": _TILES,
-    "granite4_vision": _TILES,
+    "granite4_vision": {"image_grid_pinpoints": [[64, 128]], "vision_config": _small_image},
     "vipllava": {"vision_feature_layers": [-1, -2, 1, -2, -1]},
     "glmasr_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},
     "voxtral_encoder": {"intermediate_size": lambda v: 4 * v["hidden_size"]},

@@ -30,7 +30,7 @@ _INDEXER = {
 }
 
 START: dict[str, dict[str, Any]] = {
-    "autoformer": {"prediction_length": 12},
+    "autoformer": {"prediction_length": 12, "num_time_features": 1},
     "bamba": {"attn_layer_indices": [9, 18, 27]},
     "granitemoehybrid": {"layer_types": (["linear_attention"] * 7 + ["full_attention"]) * 4},
     "aya_vision": {
@@ -84,7 +84,7 @@ START: dict[str, dict[str, Any]] = {
     "hunyuan_v1_moe": {"head_dim": 128},
     "hunyuan_vl_text": {"head_dim": 128},
     "hunyuan_vl": {"text_config": {"head_dim": 128}},
-    "informer": {"prediction_length": 12},
+    "informer": {"prediction_length": 12, "num_time_features": 1},
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8},
     "ministral": {"head_dim": 128},
     "moonshine_streaming": {"num_key_value_heads": 8},
@@ -100,7 +100,7 @@ START: dict[str, dict[str, Any]] = {
     },
     "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
     "table-transformer": _DETR,
-    "time_series_transformer": {"prediction_length": 12},
+    "time_series_transformer": {"prediction_length": 12, "num_time_features": 1},
     "vitmatte": {
         "fusion_hidden_sizes": [256, 128, 64, 32],
         "convstream_hidden_sizes": [48, 96, 192],
