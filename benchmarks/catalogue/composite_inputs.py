@@ -211,8 +211,13 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
         yield {"pixel_values": _normal(BATCH, channels, *size), **pair}
     if places := facts.get("image_grid_pinpoints"):  # a whole picture and its tiles
         n = 1 + places[0][0] * places[0][1] // (size[0] * size[1])
-        tiles = _normal(BATCH, n, channels, *size)
-        yield {"pixel_values": tiles, "image_sizes": torch.tensor([places[0]] * BATCH)}
+        whole = _normal(BATCH, n, channels, *size)
+        yield {"pixel_values": whole, "image_sizes": torch.tensor([places[0]] * BATCH)}
+    if "aspect_ratio_ids" in names:  # every picture in as many tiles
+        n = int(own.get("max_num_tiles", 1))
+        ones = torch.ones(BATCH, 1, n, dtype=torch.long)
+        tiles = {"aspect_ratio_ids": ones[..., 0], "aspect_ratio_mask": ones}
+        yield {"pixel_values": _normal(BATCH, 1, n, channels, *size), **tiles}
     for shape in ((BATCH, channels), (BATCH, 1, channels)):
         whole = {"pixel_values": _normal(*shape, *size)}
         yield whole

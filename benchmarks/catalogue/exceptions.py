@@ -82,6 +82,7 @@ _VIBE = {
 }
 
 TINY: dict[str, dict[str, Any]] = {
+    "aria": {"projector_patch_to_query_dict": ({64: 16}, {144: 16})},
     "bamba": {
         "num_hidden_layers": (2, 4),
         "attn_layer_indices": ([1], [1, 3]),
