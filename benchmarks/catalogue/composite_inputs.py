@@ -170,7 +170,7 @@ def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     while todo:
         own = todo.pop(0)
         for name, x in own.items():
-            if isinstance(x, int) and not isinstance(x, bool):
+            if isinstance(name, str) and isinstance(x, int) and not isinstance(x, bool):
                 yield name, x
         todo += [x for x in own.values() if isinstance(x, Mapping)]
 

@@ -12,9 +12,11 @@ import warnings
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 LIMIT = 90  # seconds of computing for one class
+VISION = Path(__file__).with_name("vision.txt")
 
 
 class LateError(BaseException):
@@ -23,6 +25,11 @@ class LateError(BaseException):
 
 @cache
 def _classes() -> dict[str, Any]:
+    """Those of timm and torchvision where these are there: beside them, others import otherwise."""
+    from benchmarks.catalogue import vision_classes
+
+    if found := vision_classes.all_classes():
+        return {str(own): own for own in found}
     from benchmarks.catalogue.classes import all_classes
 
     return {str(own): own for own in all_classes(only_main=True)}
@@ -35,7 +42,9 @@ def known_classes() -> tuple[str, ...]:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries."""
-    return {name: version(name) for name in ("transformers", "diffusers")}
+    pinned = (line.split("==") for line in VISION.read_text(encoding="utf-8").splitlines())
+    beside = {x[0]: x[1] for x in pinned if len(x) == 2}
+    return {name: version(name) for name in ("transformers", "diffusers")} | beside
 
 
 def made_facts(name: str) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def made_facts(name: str) -> dict[str, Any]:
     signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            found = made(_recipe(own))
+            found = made(recipe_of(name))
     except LateError:
         found = Made(None, f"over {LIMIT} s")
     except Exception as error:  # whatever the library raises is what there is to say
@@ -75,14 +84,18 @@ def _late(*_: object) -> None:
     raise LateError
 
 
-def _recipe(own: Any) -> Any:
+def recipe_of(name: str) -> Any:
+    """How a class is built and run."""
+    own = _classes()[name]
     import torch
 
-    from benchmarks.catalogue import diffusers_classes, transformers_classes
+    from benchmarks.catalogue import diffusers_classes, transformers_classes, vision_classes
     from benchmarks.catalogue.classes import example_inputs
     from benchmarks.catalogue.make import Recipe, Tiny
     from benchmarks.catalogue.variants import VALUES
 
+    if isinstance(own, vision_classes.VisionClass):
+        return vision_classes.recipe(own)
     if own.name in VALUES:
         return _by_hand(own)
     is_transformers = own.library == "transformers"

@@ -103,7 +103,7 @@ def test_axes_leave_the_network_as_it_was(name):
         nn.ModuleList([nn.Linear(16, 16) for _ in range(4)]),  # branches side by side
         nn.ModuleList([nn.Linear(16, 10) for _ in range(4)]),
         nn.Sequential(nn.Linear(8, 32), nn.GLU(), nn.Linear(16, 4)),  # halves of one
-        nn.Sequential(nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.Conv2d(16, 5, 3)),
+        nn.Sequential(nn.Conv2d(3, 24, 3), nn.GroupNorm(8, 24), nn.Conv2d(24, 5, 3)),
     ],
 )
 def test_what_has_another_reading_has_no_axis(net):

@@ -135,6 +135,8 @@ OPERATIONS = {  # sizes of the free atoms that the hidden units consist of, entr
     "shared keys": (_queries_share_keys, (3, 3, 2), N // 2),
     "lower triangle": (lambda h: h @ torch.ones(N, N).tril(), NONE, N),
     "buckets": (lambda h: torch.bucketize(h, torch.tensor([-0.5, 0.5])).to(h), ALL, N),
+    "among some": (lambda h: torch.isin(h.sign(), torch.tensor([1.0, 2.0])).to(h), ALL, N),
+    "sums of rows": (lambda h: F.embedding_bag(torch.tensor([[0, 2]]), h[0], mode="sum"), ALL, N),
     "product of odd and even": (lambda h: h.unflatten(-1, (-1, 2)).prod(-1), (6, 2), N // 2),
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ MIN_UNITS = 8
 MAX_LAYERS = 4096
 MAX_TENSORS = 1 << 15
 _NUMBER = re.compile(r"[0-9]+")
-_OTHER = re.compile(
+OTHER = re.compile(
     r"att|(?:^|[._])(?:q|k|v|qk|kv|qkv|to_[qkv])(?:$|[._])|query|key|value|lora|adapter|expert|rout"
     r"|embed|head|branch|tower|rnn|lstm|gru|skip|short|resid|down|up[0-9._]|group|(?:^|[._])gn",
     re.IGNORECASE,
@@ -125,7 +125,7 @@ def _chains(tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, list[Tenso
         if found := _NUMBER.search(module):
             groups.setdefault(name[: found.start()], []).append(tensors[name])
     for prefix, members in groups.items():
-        if not any(_OTHER.search(info.name) for info in members):
+        if not any(OTHER.search(info.name) for info in members):
             yield prefix, members
 
 

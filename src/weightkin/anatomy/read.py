@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from weightkin.anatomy.chains import plain_axes
 from weightkin.anatomy.conv import conv_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
@@ -22,6 +21,7 @@ from weightkin.anatomy.stored_names import stored_anatomy
 from weightkin.anatomy.traced import better_anatomy
 from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
+from weightkin.anatomy.unexplained import is_by_layers, unexplained_axes
 from weightkin.anatomy.units import MAX_UNITS, unit_axes
 from weightkin.catalogue.config import config_of, part_of
 from weightkin.formats.model import Model, Problem, TensorInfo
@@ -133,10 +133,10 @@ def _network(
         axes += found.axes
         counts += found.stacks
         roles.update(found.roles)
-    plain = plain_axes({info.name: info for info in rest}, axes, {name for name, _ in counts})
+    plain = unexplained_axes(rest, axes, {name for name, _ in counts})
     axes += plain
     counts += Counter(axis.stack for axis in plain).items()
-    notes.problems += convolutions.skipped if not plain else []
+    notes.problems += convolutions.skipped if is_by_layers(plain) else []
     if not readings and not convolutions.axes and not plain:  # beside known axes they are no news
         notes.problems += inferred.skipped
     skipped = notes.summary()
