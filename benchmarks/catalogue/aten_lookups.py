@@ -21,6 +21,16 @@ def embedding(call: Call) -> str:
     return rows(call.tape, call.value("weight"), 0, call.value("indices"))
 
 
+@rule("_embedding_bag_forward_only", "_embedding_bag")
+def embedding_bag(call: Call) -> list[str]:
+    """Sums of rows of a table, weighted by what data say."""
+    tape, table = call.tape, call.value("weight")
+    given = call.optional("indices", "offsets", "per_sample_weights")
+    data = [tape.reduce(tape.fix(x, [0]), [0], keep=False) for x in given]
+    out = tape.elementwise(tape.fix(table, [0], call.shapes[0]), *data)
+    return [out, *tape.unknown(call.name, given, call.shapes[1:])]
+
+
 @rule("index_select")
 def index_select(call: Call) -> str:
     """Indices of one dimension."""

@@ -206,6 +206,8 @@ def _drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     noise: torch.Tensor = torch.randn(x.shape, generator=generator).to(x)
     if bool((x == x.reshape(-1)[0]).all()):
         level = float(x.reshape(-1)[0])
+        if not math.isfinite(level):  # a bound that nothing reaches
+            return x
         level = 0.0 if abs(level) < MIN_SCALE else level  # also of scales that start near zero
         return noise.clamp(-2, 2) * (0.3 * abs(level) or 0.3) + level
     if x.ndim > 1:

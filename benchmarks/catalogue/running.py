@@ -11,7 +11,7 @@ import torch
 Inputs: TypeAlias = Mapping[str, Any]
 
 HIDDEN = re.compile(  # outputs that only the next layer reads; embeddings are copied by students
-    r"(\A|\.)(\w*hidden_states?|pooler_output|feature_maps)(\Z|\.)"
+    r"(\A|\.)(\w*hidden_states?|state|pooler_output|feature_maps)(\Z|\.)"
 )
 
 

@@ -1,8 +1,9 @@
 """A tensor in short: what it holds, then its shape, in numbers and fields of a config.
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
-values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, and ``i:2,12,64`` are
-integers below the last number. A field inside a nested config has a path
+values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, ``i:2,12,64`` are integers
+below the last number, ``e:2,12,5`` truth values of which the first five of each row are false. A
+field inside a nested config has a path
 (``vision_config.hidden_size``), a size may be a product (``2*image_size``), a quotient
 (``hidden_size/num_heads``) or a sum. Lists and mappings hold further values; anything else stands
 for itself.
@@ -33,6 +34,8 @@ def made(value: Any, config: Mapping[str, Any]) -> Any:
         return torch.randint(0, shape[-1], shape[:-1], generator=generator)
     if value[0] == "c":
         return torch.arange(math.prod(shape)).reshape(shape)
+    if value[0] == "e":
+        return torch.arange(shape[-2]).expand(shape[:-1]) >= shape[-1]
     if value[0] in "zf":
         return torch.zeros(shape, dtype=torch.bool if value[0] == "f" else torch.float)
     return torch.ones(shape, dtype={"o": torch.float, "t": torch.bool, "l": torch.long}[value[0]])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transformers import PretrainedConfig
 
+from benchmarks.catalogue.parts import join_parts, placeholders
 from benchmarks.catalogue.sizes import (
     DEPTHS,
     HEADS,
@@ -22,7 +22,6 @@ from benchmarks.catalogue.sizes import (
 )
 
 _BASE = {f.name for f in dataclasses.fields(PretrainedConfig)}
-PLACEHOLDER = re.compile(r"(image|audio|video)_(token|patch)_?(id|index)\Z")
 Path = tuple[str, ...]
 
 
@@ -189,32 +188,12 @@ def _rebuilt(
             new = value[plan.which] if isinstance(value, tuple) else value
             values[name] = new({**own, **values}) if callable(new) else new
     values |= placeholders({**own, **values})
-    _join_parts(values)
+    join_parts(values)
     if "rope_parameters" in values or own.get("rope_parameters"):
         values["rope_parameters"] = _rope(
             values.get("rope_parameters", own["rope_parameters"]), {**own, **values}
         )
     return cls(**values)
-
-
-def _join_parts(values: Mapping[str, Any]) -> None:
-    """What is seen or heard comes out as wide as the text model, if a field says how wide."""
-    width = getattr(values.get("text_config"), "hidden_size", None)
-    for part in values.values():
-        if isinstance(part, PretrainedConfig) and hasattr(part, "out_hidden_size") and width:
-            part.out_hidden_size = width
-
-
-def placeholders(values: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens that stand for pictures and sounds: each inside of the vocabulary, none as another."""
-    text = values.get("text_config")
-    size = getattr(text, "vocab_size", None) or values.get("vocab_size")
-    if not isinstance(size, int):
-        return {}
-    given = {name: x for name, x in values.items() if PLACEHOLDER.match(name)}
-    kept = {name: x for name, x in given.items() if x is not None and 0 <= x < size}
-    free = [x for x in range(size - 1, size // 2, -1) if x not in kept.values()]
-    return dict(zip(sorted(given.keys() - kept.keys()), free, strict=False))
 
 
 def _plain_heads(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, int]:

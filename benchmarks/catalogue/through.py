@@ -70,12 +70,8 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
     one_each = {(axis.stack, axis.name): name for name, axis in axes.items() if name in moves}
     without = {x for x in one_each.values() if not broken and not _has_effect(bench, moves[x])}
     own = {f"{x.stack}.{x.block}.{x.name}": x for x in named_labels(entry, instance, known)}
-    unproven = {
-        instance.keys[atom][0]
-        for name in without | (axes.keys() - moves.keys())
-        for atom in own[name].atoms
-        if atom in instance.keys
-    }
+    missing = [own[name].atoms for name in without | (axes.keys() - moves.keys())]
+    unproven = {key[0] for atom, key in instance.keys.items() if any(atom in x for x in missing)}
     return Outcome(
         len(axes), tuple(broken), frozenset(unproven), reach(list(axes.values()), traced.shapes)
     )

@@ -12,9 +12,10 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from benchmarks.catalogue.example_inputs import first_that_runs
-from benchmarks.catalogue.exceptions import START, TINY
+from benchmarks.catalogue.exceptions import TINY
 from benchmarks.catalogue.shrink import tiny_config
 from benchmarks.catalogue.sizes import APART, LABELS, Apart
+from benchmarks.catalogue.starting import START
 
 HEADS = (  # the first that a model type has is its main class; the bare model comes last
     "IMAGE_TEXT_TO_TEXT",

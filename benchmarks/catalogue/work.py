@@ -64,7 +64,7 @@ def made_facts(name: str) -> dict[str, Any]:
     signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            found = made(_recipe(own))
+            found = made(recipe_of(name))
     except LateError:
         found = Made(None, f"over {LIMIT} s")
     except Exception as error:  # whatever the library raises is what there is to say
@@ -84,7 +84,9 @@ def _late(*_: object) -> None:
     raise LateError
 
 
-def _recipe(own: Any) -> Any:
+def recipe_of(name: str) -> Any:
+    """How a class is built and run."""
+    own = _classes()[name]
     import torch
 
     from benchmarks.catalogue import diffusers_classes, transformers_classes, vision_classes

@@ -145,6 +145,18 @@ def test_other_shapes_under_the_same_names_are_refused():
     assert read({**tensors, name: tensor(name, (768, 3073))}, config) is None
 
 
+def test_widths_that_refute_the_usual_number_of_groups_fix_the_channels():
+    with torch.device("meta"):
+        own = {"block_out_channels": (40, 96), "norm_num_groups": 8}
+        module = diffusers.UNet2DConditionModel(**{**VALUES["UNet2DConditionModel"][0], **own})
+    tensors = {key: tensor(key, tuple(x.shape)) for key, x in module.state_dict().items()}
+    convolutions = {name for name in tensors if "resnets" in name and ".conv" in name}
+    known, guessed = read(tensors, config_of(module)).axes, read(tensors, {}).axes
+    assert convolutions & {place.tensor for axis in known for place in axis.places}
+    assert not convolutions & {place.tensor for axis in guessed for place in axis.places}
+    assert {axis.n_units for axis in guessed} >= {4 * 40}  # hidden units of no norm
+
+
 def _unet():
     own = {"block_out_channels": (32, 48), "norm_num_groups": 4, "attention_head_dim": 4}
     return diffusers.UNet2DConditionModel(**{**VALUES["UNet2DConditionModel"][0], **own})

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from weightkin import compare
+from weightkin import compare, family_graph
 from weightkin.derivation.merge_blocks import block_weights
 from weightkin.derivation.merge_methods import explain_merge
 from weightkin.formats.memory import model_from_arrays
+from weightkin.report.components import shared_components
 from weightkin.report.html import page
 from weightkin.report.sentences import one_line
+from weightkin.report.tree import family_lines
 from weightkin.sketch import Scheme, take_sketch
 
 WIDTH = 24
@@ -63,6 +65,34 @@ def test_a_fine_tuned_unet_beside_equal_parts_is_told(parts, rng):
     assert "U-Net" in page(record)
     changed = next(x for x in record.components if x.state == "changed")
     assert changed.distance == pytest.approx(0.05, rel=0.1)
+
+
+def test_a_family_says_which_components_its_members_have_in_common(parts, rng):
+    swapped = parts | {"vae": part(rng, 2)}
+    folder = {f"{name}.{key}": x for name, own in parts.items() for key, x in own.items()}
+    models = {
+        "single": single(parts),
+        "pipeline": folder | {f"unet.{k}": x for k, x in moved(parts["unet"], rng).items()},
+        "swapped": single(swapped),
+        "vae-file": {f"decoder.{key}": x for key, x in parts["vae"].items()},
+    }
+    graph = family_graph([model_from_arrays(x, name=name) for name, x in models.items()])
+    lines = shared_components(graph.nodes)
+    assert sorted(lines) == [
+        "U-Net equal in single, swapped",
+        "U-Net of pipeline: another one",
+        "VAE equal in single, pipeline, vae-file (all of it)",
+        "VAE of swapped: another one",
+        "text encoder equal in single, pipeline, swapped",
+    ]
+    assert all(line in "\n".join(family_lines(graph)) for line in lines)
+    assert lines[0] in page(graph)
+
+
+def test_models_without_components_have_none_in_a_family(parts, rng):
+    own = parts["unet"]
+    graph = family_graph([model_from_arrays(x) for x in (own, moved(own, rng))])
+    assert not any(node.components for node in graph.nodes)
 
 
 def test_a_swapped_autoencoder_is_another_one(parts, rng):

@@ -157,7 +157,10 @@ def test_heads_in_one_matrix_are_told_apart_by_their_number(zoo, tmp_path):
         assert {*a.tensors} - {*b.tensors} == {"decoder.position"}
         found = equality(a, b)
         assert all(x.is_same for x in found.b.values())
-        unknown = in_one_layout([sketches[0], replace(sketches[1], config={})])
+        alone = replace(sketches[1], config={})
+        told = in_one_layout([sketches[0], alone])  # by the other
+        assert told[1].tensors.keys() == b.tensors.keys()
+        unknown = in_one_layout([replace(sketches[0], config={}), alone])
         assert "decoder.0.attn.qkv" in unknown[1].tensors  # no number of heads, no cut
 
 

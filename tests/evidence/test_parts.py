@@ -12,6 +12,7 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.evidence import stage as evidence_stage
+from weightkin.evidence.effects import have_views
 from weightkin.evidence.ladder import LADDER, LOG10, StagesRun
 from weightkin.evidence.pairs import PairEvidence, ViewTest
 from weightkin.evidence.sample import make_plan
@@ -140,6 +141,20 @@ def test_an_embedding_alone_needs_equal_rows(rng):
     assert verdict(distilled, residual, open_) == "aligned-only"
     assert verdict(distilled, residual, settled) == "dependent"
     assert verdict(scaled, refuted) == "aligned-only"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(2, 40), (2, 40)], True),
+        ([(1, 40), (1, 40)], False),
+        ([(1, 256), (4, 3)], False),  # an unrelated axis of several views beside one that matches
+        ([(1, 40), (2, 40)], True),
+        ([(2, 0), (1, 0)], False),
+    ],
+)
+def test_views_may_agree_where_most_matched_units_have_several(pairs, expected):
+    assert have_views(pairs) is expected
 
 
 # blocks

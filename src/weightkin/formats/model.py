@@ -15,6 +15,7 @@ from weightkin.sources.files import Spans, batches
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
+    from weightkin.formats.torch_text import Program
 
 Rows = slice | npt.NDArray[np.int64]
 
@@ -104,7 +105,9 @@ class Model:
     held: Sketched | None = None  # a sketch that holds all of it, where that is what was opened
     headers: tuple[str, ...] = ()  # SHA-256 of the header of each safetensors file
     beside: Callable[[str, int], bytes | None] | None = None  # a small file: its name, most bytes
-    networks: tuple[Callable[[], Network], ...] = ()  # what its files compute, read when asked
+    networks: tuple[
+        Callable[[], Network | Program], ...
+    ] = ()  # what its files compute, read when asked
     metadata: Mapping[str, str] = field(default_factory=dict)  # of one safetensors file: claims
     parts: tuple[str, ...] = ()  # of a base and its adapters: the source of each
 

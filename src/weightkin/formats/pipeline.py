@@ -22,6 +22,7 @@ from weightkin.sources.local import folder_at
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
+    from weightkin.formats.torch_text import Program
 
 INDEX = "model_index.json"
 Read = Callable[[Folder], tuple[Contents, list[File]]]
@@ -113,7 +114,9 @@ def _add(joined: Contents, component: str, contents: Contents) -> None:
     joined.own_codes |= contents.own_codes
 
 
-def _below(network: ReadNetwork, names: Mapping[str, str], renamed: Mapping[str, str]) -> Network:
+def _below(
+    network: ReadNetwork, names: Mapping[str, str], renamed: Mapping[str, str]
+) -> Network | Program:
     """A network whose tensors got other names, and others again."""
     return network({own: renamed.get(name, name) for own, name in names.items()})
 

@@ -18,8 +18,9 @@ from weightkin.text import shown
 
 if TYPE_CHECKING:
     from weightkin.formats.onnx_network import Network
+    from weightkin.formats.torch_text import Program
 
-ReadNetwork = Callable[[Mapping[str, str]], "Network"]  # by other names of its tensors
+ReadNetwork = Callable[[Mapping[str, str]], "Network | Program"]  # by other names of its tensors
 
 SKETCH_PARTS = ("run/", "scattered/", "tail/", "views/")  # names in the file of a sketch
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from weightkin.formats.model import Problem
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.torch_globals import Record
 from weightkin.formats.torch_pickle import unpickle_next
+from weightkin.formats.torch_program import has_program, read_program
 from weightkin.formats.torch_state import pickle_claim, state_contents
 from weightkin.formats.zip_archive import Archive, Span, framing_claims, open_archive
 from weightkin.sources.files import File
@@ -58,6 +60,9 @@ def read_torch_zip(file: File, seen: Callable[[object], object] | None = None) -
     contents.claims += framing_claims(archive)
     contents.claims.append(pickle_claim(contents, file, sorted(spans)))
     claim_others(contents, archive, {*storages, *pickles}, (CODE, NOTES, MAX_CODE))
+    first = roots[0]
+    if isinstance(first, Record) and has_program(archive, first):
+        contents.networks = (partial(read_program, archive, first.name),)
     return contents
 
 

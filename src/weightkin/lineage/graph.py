@@ -10,6 +10,7 @@ from weightkin.lineage.candidates import CandidateEdge, Member
 from weightkin.lineage.collection import Collection
 from weightkin.lineage.groups import Groups
 from weightkin.lineage.layouts import not_testable
+from weightkin.lineage.node_components import has_components, node_components
 from weightkin.records import Skipped
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -55,7 +56,8 @@ def graph_record(
     def name(i: int) -> str:
         return members[i].id if i >= 0 else unobserved[-1 - i]
 
-    nodes = [_node(m) for m in members]
+    are_several = any(has_components(m.sketch) for m in members)
+    nodes = [_node(m, are_several=are_several) for m in members]
     nodes += [FamilyNode(id=x, observed=False) for x in unobserved]
     edges = tuple(
         FamilyEdge(
@@ -101,7 +103,7 @@ def graph_record(
     )
 
 
-def _node(member: Member) -> FamilyNode:
+def _node(member: Member, *, are_several: bool) -> FamilyNode:
     sketch = member.sketch
     return FamilyNode(
         id=member.id,
@@ -109,6 +111,7 @@ def _node(member: Member) -> FamilyNode:
         source=sketch.source,
         digest=sketch.digest,
         duplicates=member.duplicates,
+        components=node_components(member.sketch) if are_several else (),
     )
 
 

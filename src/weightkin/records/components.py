@@ -22,6 +22,15 @@ class ModelComponent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeComponent:
+    """One component of a member of a family; the name is empty where the model has no parts."""
+
+    name: str
+    digest: str  # of its sampled values alone: "wkc1-" and SHA-256
+    n_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentRelation:
     """One component of a beside what it is in b; the name is empty where the model has no parts."""
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from weightkin.notebooks import InNotebooks
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.built import built
+from weightkin.records.components import NodeComponent
 from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of, needed
 from weightkin.records.kinds import KINDS, Kind
@@ -32,7 +33,7 @@ class FamilyNode:
 
     ``id`` is the name of the model's folder or file, made unique; ``duplicates`` are the sources
     whose contents are the same. ``registered`` are numbers in a registry: of the model itself, then
-    of its duplicates.
+    of its duplicates. ``components`` are given where any model has several, as diffusion models do.
     """
 
     id: str
@@ -42,6 +43,7 @@ class FamilyNode:
     observed: bool = True
     duplicates: tuple[str, ...] = ()
     registered: tuple[int, ...] = ()
+    components: tuple[NodeComponent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightkin.records.components import ComponentRelation, ModelComponent
+from weightkin.records.family import FamilyNode
 from weightkin.text import shown
 
 STATES = ("changed", "rounded", "equal", "unrelated")
@@ -35,8 +36,7 @@ def components_words(components: Sequence[ComponentRelation]) -> str:
 
 def component_name(x: ComponentRelation) -> str:
     """A component as people call it; with the name in the other model where that is another."""
-    names = [COMPONENT_WORDS.get(n, n.replace("_", " ")) for n in (x.a, x.b) if n]
-    both = list(dict.fromkeys(shown(name) for name in names))
+    both = list(dict.fromkeys(_called(n) for n in (x.a, x.b) if n))
     return " / ".join(both) or "model"
 
 
@@ -57,8 +57,44 @@ def model_components(components: Sequence[ModelComponent]) -> list[str]:
     if len(components) == 1 and components[0].names_of and not components[0].stored_as:
         return [f"  {'names':<8} of another publisher, read as those of {components[0].names_of}"]
     return [
-        f"  {'part':<8} {shown(COMPONENT_WORDS.get(x.name, x.name.replace('_', ' ')))}:"
+        f"  {'part':<8} {_called(x.name)}:"
         f" {x.n_tensors} tensors, {x.n_parameters:,} values, stored as {shown(x.stored_as)}*"
         + (f" ({LIBRARY_WORDS.format(x.names_of)})" if x.names_of else "")
         for x in components
     ]
+
+
+def shared_components(nodes: Sequence[FamilyNode]) -> list[str]:
+    """Which components are equal in several models of a family, and which of the others are not.
+
+    Parameters
+    ----------
+    nodes : sequence of FamilyNode
+        Models, with their components.
+
+    Returns
+    -------
+    list of str
+        A line for each component that several have, whatever they call it, and for each model with
+        another one.
+    """
+    holders: dict[str, list[tuple[str, str]]] = {}
+    for node in nodes:
+        for x in node.components:
+            holders.setdefault(x.digest, []).append((node.id, x.name))
+    lines, known = list[str](), dict[str, set[str]]()
+    for those in holders.values():
+        names = [name for _, name in those if name]
+        if len({id_ for id_, _ in those}) > 1 and names:
+            whole = [f"{shown(id_)}{'' if name else ' (all of it)'}" for id_, name in those]
+            lines.append(f"{_called(names[0])} equal in {', '.join(dict.fromkeys(whole))}")
+            known.setdefault(names[0], set()).update(id_ for id_, _ in those)
+    for node in nodes:
+        for x in node.components:
+            if x.name in known and node.id not in known[x.name]:
+                lines.append(f"{_called(x.name)} of {shown(node.id)}: another one")
+    return lines
+
+
+def _called(name: str) -> str:
+    return shown(COMPONENT_WORDS.get(name, name.replace("_", " ")))

@@ -11,6 +11,7 @@ from weightkin.errors import UsageError
 from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.clues import evidence_line
+from weightkin.report.components import shared_components
 from weightkin.report.parent_words import (
     behind_words,
     candidate_words,
@@ -241,6 +242,7 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
         lines.append("no arrow head: which of the two came first is undetermined")
     if not all(node.observed for node in graph.nodes):
         lines.append(f"{UNOBSERVED}: a model that is not among those given")
+    lines += shared_components(graph.nodes)[:MAX_SKIPPED]
     lines += _unproven(graph, drawn)
     for skip in graph.skipped[:MAX_SKIPPED]:
         lines.append(f"skipped  {printable(skip.what)}: {printable(why(skip))}")

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
+from weightkin.report.components import shared_components
 from weightkin.report.html.graph import graph_view
 from weightkin.report.html.graph_model import (
     DrawnEdge,
@@ -36,6 +37,7 @@ class DrawnFamily:
     nodes: dict[str, DrawnNode]
     edges: tuple[DrawnEdge, ...]
     skipped: tuple[Skipped, ...]
+    components: tuple[str, ...]  # which parts of diffusion models are equal in several
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Families:
             nodes={node.id: node for node in whole.nodes},
             edges=whole.edges,
             skipped=graph.skipped,
+            components=tuple(shared_components(graph.nodes)),
         )
 
     def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:

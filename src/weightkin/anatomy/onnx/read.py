@@ -15,10 +15,12 @@ from weightkin.anatomy.graph.labels import labels_of
 from weightkin.anatomy.graph.units import graph_axes
 from weightkin.anatomy.onnx.formulas import made_by_formula
 from weightkin.anatomy.onnx.network import best_reading
+from weightkin.anatomy.torchscript.graph import program_graph
 from weightkin.anatomy.types import Axis
 from weightkin.errors import UnreadableModel
 from weightkin.formats.model import Model
 from weightkin.formats.onnx_network import Network
+from weightkin.formats.torch_text import Program
 
 _known: WeakKeyDictionary[Any, _Read] = WeakKeyDictionary()
 
@@ -58,17 +60,19 @@ def axes_by_graph(model: Model) -> list[Axis]:
     return axes
 
 
-def _axes(model: Model, read: Callable[[], Network]) -> tuple[PurePath, list[Axis]]:
+def _axes(model: Model, read: Callable[[], Network | Program]) -> tuple[PurePath, list[Axis]]:
     """The file of a network, and its axes."""
     try:
         network = read()
     except UnreadableModel:
         return PurePath(), []
-    path = PurePath(network.beside.file.path)
-    reading = best_reading(network, model.tensors)
-    if reading is None:
+    if isinstance(network, Program):
+        path, graph = network.path, program_graph(network, model.tensors)
+    else:
+        path, reading = PurePath(network.beside.file.path), best_reading(network, model.tensors)
+        graph = reading.graph() if reading else None
+    if graph is None:
         return path, []
-    graph = reading.graph()
     try:
         labels = labels_of(graph)
         if formulas := made_by_formula(model, graph, labels):

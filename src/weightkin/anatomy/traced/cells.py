@@ -25,11 +25,37 @@ class Cells:
         self._cells: dict[Key, int] = {}
         self._sizes: dict[int, set[int]] = defaultdict(set)
         self._solved = sizes
+        keys = list(keys)
+        for component, _, size in keys:
+            self._sizes[component].add(size)
+        wrong = self._wrong(config)
         for key in keys:
             component, _, size = key
-            self._sizes[component].add(size)
-            own = [size // n for n in self._groups.get(component, ()) if size % n == 0]
-            self._cells[key] = math.gcd(size, *own)
+            groups = self._groups.get(component, ())
+            is_odd = component in wrong or any(size % n for n in groups)
+            self._cells[key] = 1 if is_odd else math.gcd(size, *(size // n for n in groups))
+
+    def _wrong(self, config: Mapping[str, Any]) -> set[int]:
+        """Components with numbers of groups that no config states and that are not the model's.
+
+        A model in which they do not divide some width has others, under the same keys.
+        """
+        assumed = {
+            i: {g.key for g in self._solved.entry.components[i].groups if g.key}
+            - {
+                g.key
+                for g in self._solved.entry.components[i].groups
+                if number_under(g.key, config)
+            }
+            for i in self._groups
+        }
+        refuted = {
+            key
+            for i, own in assumed.items()
+            for key in own
+            if any(size % n for size in self._sizes[i] for n in self._groups[i])
+        }
+        return {i for i, own in assumed.items() if own & refuted}
 
     def of(self, key: Key) -> int:
         """Size of the cells of a label."""

@@ -23,7 +23,7 @@ from weightkin.records import Effect
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.records.kinds import equal_kinds
 from weightkin.report.accounting import accounting_facts
-from weightkin.report.components import STATE_WORDS, component_name
+from weightkin.report.components import STATE_WORDS, component_name, shared_components
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.findings import advice
@@ -59,6 +59,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "accounting": accounting_facts,
         "number": format,
         "component": component_name,
+        "shared_components": shared_components,
         "component_state": lambda x: STATE_WORDS[x.state],
         "counted": counted,
         "size": file_size,
