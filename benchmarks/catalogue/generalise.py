@@ -43,6 +43,7 @@ def generalise(
     *,
     model_types: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
+    are_members: bool = False,
 ) -> TracedEntry:
     """Return the entry of a class.
 
@@ -56,6 +57,8 @@ def generalise(
         Values of ``model_type`` in its configs.
     defaults : mapping, optional
         The config of the class as it is without any settings: used where a model has no config.
+    are_members : bool
+        Whether the instances are models as they are published.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def generalise(
         Whether it is right for the instances themselves, `problems_of` says.
     """
     trees = [Trees(traced) for traced in instances]
-    seen = seen_in(instances, trees)
+    seen = seen_in(instances, trees, are_members=are_members)
     built = {slot: built_as(occurrences, trees) for slot, occurrences in seen.items()}
     parts = parts_of(seen, built)
     owner = {slot: i for i, part in enumerate(parts) for slot in part.slots}

@@ -40,6 +40,7 @@ class Recipe:
     build: Callable[[int, int], Tiny]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     n_instances: int = 2
+    are_members: bool = False  # models as they are published
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ def made(recipe: Recipe) -> Made:
         opaque |= set(unknown)
         fixed += broken
     entry = generalise(
-        (recipe.name,), instances, model_types=recipe.model_types, defaults=recipe.defaults
+        (recipe.name,),
+        instances,
+        model_types=recipe.model_types,
+        defaults=recipe.defaults,
+        are_members=recipe.are_members,
     )
     wrong = [line for traced in instances for line in problems_of(entry, traced)]
     about = {"fixed": tuple(sorted(set(fixed))), "opaque": tuple(sorted(opaque))}

@@ -12,13 +12,18 @@ from collections.abc import Iterable, Sequence
 Words = tuple[str, ...]
 
 
-def patterns_of(instances: Sequence[Iterable[str]]) -> list[dict[str, tuple[str, tuple[int, ...]]]]:
+def patterns_of(
+    instances: Sequence[Iterable[str]], *, are_members: bool = False
+) -> list[dict[str, tuple[str, tuple[int, ...]]]]:
     """Return the pattern and the numbers of every name of every instance.
 
     Parameters
     ----------
     instances : sequence of iterables of str
         Names of the tensors of each instance of one class.
+    are_members : bool
+        Whether the instances are models as they are published, not examples of what a config may
+        say: then lists that are the same in all of them are the same in every model.
 
     Returns
     -------
@@ -26,7 +31,7 @@ def patterns_of(instances: Sequence[Iterable[str]]) -> list[dict[str, tuple[str,
         For every instance: name -> (pattern, the numbers that stand for its ``#``).
     """
     own = [[tuple(name.split(".")) for name in names] for names in instances]
-    literal = _literal(own)
+    literal = _literal(own, are_members=are_members)
     return [{".".join(words): _pattern(words, literal) for words in names} for names in own]
 
 
@@ -47,7 +52,7 @@ def _pattern(words: Words, literal: set[Words]) -> tuple[str, tuple[int, ...]]:
     return ".".join(found), tuple(numbers)
 
 
-def _literal(instances: Sequence[Sequence[Words]]) -> set[Words]:
+def _literal(instances: Sequence[Sequence[Words]], *, are_members: bool) -> set[Words]:
     """Lists whose members are told by name: the same everywhere, and not all of one sort."""
     members: dict[Words, set[frozenset[str]]] = defaultdict(set)
     sorts: dict[Words, dict[str, set[Words]]] = defaultdict(lambda: defaultdict(set))
@@ -68,6 +73,6 @@ def _literal(instances: Sequence[Sequence[Words]]) -> set[Words]:
         (numbers,) = sets
         is_counted = sorted(map(int, numbers)) == list(range(len(numbers)))
         is_alike = len({frozenset(x) for x in sorts[where].values()}) == 1
-        if len(numbers) == 1 or not is_counted or not is_alike:
+        if are_members or len(numbers) == 1 or not is_counted or not is_alike:
             found.add(where)
     return found

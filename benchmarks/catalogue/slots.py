@@ -39,11 +39,12 @@ class Part:
 
 
 def seen_in(
-    instances: Sequence[Traced], trees: Sequence[Trees]
+    instances: Sequence[Traced], trees: Sequence[Trees], *, are_members: bool = False
 ) -> dict[tuple[str, int, int], list[Seen]]:
     """All dimensions by pattern, rank and number of the dimension, in order of first use."""
     found: dict[tuple[str, int, int], list[Seen]] = {}
-    named = patterns_of([list(traced.labels.dims) for traced in instances])
+    every = [list(traced.labels.dims) for traced in instances]
+    named = patterns_of(every, are_members=are_members)
     for k, names in enumerate(named):
         members = _members(names)
         for name, dims in trees[k].dims.items():

@@ -63,7 +63,7 @@ def recipe(own: VisionClass) -> Recipe:
         return Tiny(module, example_inputs(own.library, member, module), {})
 
     n = len(own.members)
-    return Recipe(f"{own.library}.{own.name}", (), build, n_instances=n)
+    return Recipe(f"{own.library}.{own.name}", (), build, n_instances=n, are_members=True)
 
 
 def built(library: str, name: str, n_labels: int) -> torch.nn.Module:

@@ -130,3 +130,15 @@ def test_channels_in_unknown_groups_are_found_in_a_child_and_not_in_others():
     assert (child.verdict, child.basis) == ("dependent", "exact-unconfirmed")
     assert child.log10_pvalue > -64 * np.log10(2)  # no more than an order in each pair tells
     assert weightkin.compare(_model(a, "a"), _model(b, "b")).verdict == "no-evidence"
+
+
+def test_a_head_alone_does_not_make_a_library_class():
+    # its columns are channels times places: nobody may relabel them one by one
+    net = Named(
+        layer1=nn.Sequential(nn.Conv2d(1, 16, 5), nn.BatchNorm2d(16)),
+        layer2=nn.Sequential(nn.Conv2d(16, 32, 5), nn.BatchNorm2d(32)),
+        fc=nn.Linear(7 * 7 * 32, 10),
+    )
+    anatomy = read_anatomy(_model(net))
+    assert anatomy.family == "unknown"
+    assert not any(axis.n_units == 7 * 7 * 32 for axis in anatomy.axes)

@@ -149,3 +149,12 @@ def test_heads_that_a_config_lists_by_level_are_found_from_either_end():
     assert number_under("num_heads[~0]", {"num_heads": [5, 10, 20]}, (2,)) == 5
     assert number_under("num_heads[0]", {"num_heads": [5, 10, 20]}, (3,)) == 0
     assert number_under("num_heads[0]", {"num_heads": 8}, (3,)) == 8
+
+
+def test_lists_that_published_members_share_are_names():
+    names = [["stages.0.blocks.0.weight", "stages.1.blocks.0.weight"]]
+    names.append([*names[0], "stages.1.blocks.1.weight"])
+    (found, _) = patterns_of(names)
+    assert found["stages.1.blocks.0.weight"] == ("stages.#.blocks.#.weight", (1, 0))
+    (found, _) = patterns_of(names, are_members=True)
+    assert found["stages.1.blocks.0.weight"] == ("stages.1.blocks.#.weight", (0,))

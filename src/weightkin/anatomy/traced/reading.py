@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from weightkin.anatomy.links import STACK
 from weightkin.anatomy.traced.axes import reach, traced_axes
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
@@ -65,16 +66,18 @@ def better_anatomy(
     Anatomy
         ``found`` itself, unless a traced class reaches over a tenth more of the parameters; and
         where an entry of the catalogue reaches half of them (a model and its child with one more
-        tensor must not be read in two ways).
+        tensor must not be read in two ways). Single layers of a net that nobody knows share one
+        label: a class that reaches nearly as much as they do says more.
     """
     shapes = {name: info.shape for name, info in tensors.items()}
-    own = reach(found.axes, shapes)
+    whole = reach(found.axes, shapes)
+    own = reach([axis for axis in found.axes if axis.stack != STACK], shapes)
     store = shipped_store()
     is_known = bool(set(found.family.split("+")) & entries().keys())
     if store is None or own >= (ENOUGH if is_known else 1 / MARGIN):
         return found
     traced = traced_reading(store, tensors, config, beside)
-    if traced is None or reach(traced.axes, shapes) <= own * MARGIN:
+    if traced is None or reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
         return found
     matrices = {name for name, shape in shapes.items() if len(shape) > 1}
     axes = under_known_names(traced.axes, found.axes, matrices)
