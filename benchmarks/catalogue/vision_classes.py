@@ -159,4 +159,6 @@ def _tries(library: str, name: str, module: torch.nn.Module) -> Iterator[Mapping
     sizes = () if config.get("fixed_input_size") else [n for n in SIZES if n < real[-1]]
     frames = (16,) if name.startswith(_VIDEOS) or "3d" in name else ()
     for n in (*sizes, real[-1]):
-        yield {"x": torch.randn(1, real[0], *frames, n, n)}
+        yield {
+            "input" if name.startswith("lraspp") else "x": torch.randn(1, real[0], *frames, n, n)
+        }
