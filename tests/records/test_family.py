@@ -17,7 +17,7 @@ def test_json_is_the_contract_and_comes_back():
     assert data["schema"] == "weightkin/family/2"
     assert {"nodes", "edges", "components"} <= data.keys()
     assert data["nodes"][0].keys() == {"id", "name", "source", "digest", "observed", "duplicates",
-                                      "registered"}  # fmt: skip
+                                      "registered", "components"}  # fmt: skip
     required = {"parent", "child", "kind", "kind_details", "weight", "log10_pvalue", "direction",
                 "direction_probability", "distance", "support"}  # fmt: skip
     assert required <= data["edges"][0].keys()

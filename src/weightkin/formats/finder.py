@@ -76,9 +76,10 @@ def is_models_folder(names: Sequence[str]) -> bool:
     return any(x in names for x in CONFIGS) and any(format_of(name) for name in names)
 
 
-def is_onnx(name: str) -> bool:
-    """Whether a file is named as one of ONNX: several are often parts of one network."""
-    return name.lower().endswith(".onnx")
+def may_be_part(name: str) -> bool:
+    """Whether a file is of a format whose files are often parts of one network (ONNX)."""
+    known = format_of(name)
+    return known is not None and known.has_beside
 
 
 def has_standard_name(name: str) -> bool:
@@ -149,7 +150,7 @@ def _weights(names: Sequence[str]) -> list[str]:
         if standard:
             return standard[:1]
     own = [name for name in names if kind_of(name) not in ("adapter", "trainer")]
-    stems = {PurePath(name).stem for name in own if is_onnx(name)}
+    stems = {PurePath(name).stem for name in own if may_be_part(name)}
     return [x for x in own if PurePath(x).stem not in stems or not _is_variant(x, stems)]
 
 

@@ -16,8 +16,8 @@ from weightkin.formats.finder import (
     files_by_content,
     files_of_model,
     is_index,
-    is_onnx,
     kind_of,
+    may_be_part,
 )
 from weightkin.formats.gguf_file import lost_of_split
 from weightkin.formats.model import Problem
@@ -126,7 +126,7 @@ def read_files(
             joined.problems.append(Problem(shown(PurePath(name).name), str(error)))
             continue
         again = joined.tensors.keys() & part.tensors.keys()
-        if again and read is read_file and all(map(is_onnx, names)):
+        if again and read is read_file and all(map(may_be_part, names)):
             return read_files(names, open_file, _read_part)
         if again:
             found = f"tensor {quoted(min(again))} is in another file as well"

@@ -106,7 +106,7 @@ def _records(archive: Archive, name: str) -> list[TensorRecord]:
     if name not in archive.entries:
         return []
     data = io.BytesIO(archive.bytes_of(name, MAX_PICKLE))
-    root, _ = unpickle_next(data, located(archive.file.path), f"{name.removesuffix('.pkl')}/")
+    root, _ = unpickle_next(data, located(archive.file.path), f"{PurePath(name).stem}/")
     return list(_tensors(root))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from weightkin.lineage.relatives import cut
 from weightkin.registry.sealed import SealedStore
 from weightkin.sketch import Sketch
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.stand_in import whole_model
 from weightkin.text import shown, unreadable
 
 LONGEST_CLAIM = 4096  # characters of a text
@@ -61,7 +61,7 @@ def is_claimed(sketch: Sketch) -> bool:
     """
     from weightkin.formats import digest, full_digest
 
-    model = as_model(sketch)
+    model = whole_model(sketch)
     if model.sketched is not None:
         return True
     full = sketch.full_digest

@@ -44,10 +44,14 @@ def as_model(sketch: Sketch) -> Model:
 
     Axes of a graph are known to the sketch alone: names and shapes do not bring them back.
     """
-    model = stand_in(sketch)
     is_by_graph = any(axis.stack.split(".")[-1] == STACK for axis in sketch.anatomy.axes)
-    is_cut = any(name.endswith("]") for name in model.tensors)
-    if not sketch.scheme.is_whole or is_cut or is_by_graph:
+    return stand_in(sketch) if is_by_graph else whole_model(sketch)
+
+
+def whole_model(sketch: Sketch) -> Model:
+    """A sketch of everything as a model of its own; any other as what it stands in for."""
+    model = stand_in(sketch)
+    if not sketch.scheme.is_whole or any(name.endswith("]") for name in model.tensors):
         return model
     held = {tensor.stored_name: tensor for tensor in sketch.as_stored.values()}
     arrays = {name: run_of(tensor).reshape(tensor.shape) for name, tensor in held.items()}

@@ -14,6 +14,7 @@ from weightkin.anatomy.links import STACK
 from weightkin.anatomy.traced.axes import reach, traced_axes
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
+from weightkin.anatomy.traced.likeness import is_like
 from weightkin.anatomy.traced.matching import Known, bare, matched
 from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
@@ -27,7 +28,6 @@ from weightkin.formats.model import Problem, TensorInfo
 MAX_CANDIDATES = 24
 MAX_TENSORS = 1 << 12
 MIN_SHARE = 0.8  # of the hits of the best entry
-MIN_PATTERNS = 0.25  # of an entry that a model must have
 MAX_PARTS = 64  # of a config
 NAMES = ("model_type", "_class_name")  # keys of a config that say what it is about
 MARGIN = 1.1  # by how much more of a model a traced class must reach
@@ -128,7 +128,7 @@ def traced_reading(
     fitting: list[tuple[TracedEntry, list[Known]]] = []
     for entry in _candidates(store, tensors, config):
         known, _ = matched(entry, shapes)
-        if not _is_like(entry, known):
+        if not is_like(entry, known, shapes):
             continue
         explained = sum(math.prod(shapes[one.tensor]) for one in known)
         if explained > best:
@@ -150,22 +150,6 @@ def traced_reading(
         same = {_essence(axis) for axis in others}
         axes = [axis for axis in axes if _essence(axis) in same]
     return TracedReading(entry, tuple(axes))
-
-
-def _is_like(entry: TracedEntry, known: Sequence[Known]) -> bool:
-    """Whether a model has enough of a class to be one: a lone head, or another norm, is not.
-
-    A norm without the running statistics that it has in the class may act on groups of channels.
-    """
-    patterns = {row.pattern for row in entry.rows}
-    names = {one.name for one in known}
-    has_statistics = all(
-        f"{one.name.removesuffix('weight')}running_mean" in names
-        for one in known
-        if f"{one.row.pattern.removesuffix('weight')}running_mean" in patterns
-    )
-    n_known = len({(one.row.pattern, len(one.row.dims)) for one in known})
-    return has_statistics and n_known >= MIN_PATTERNS * len(entry.rows)
 
 
 def _candidates(
