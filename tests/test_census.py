@@ -16,8 +16,8 @@ from benchmarks.lib.bounded import each  # noqa: E402
 census = claim("census")
 FALSE, lines_of, look_at, table = census.FALSE, census.lines_of, census.look_at, census.table
 
-SAMPLE = ("llama", "bert", "t5", "resnet", "mixtral", "gpt2", "vit", "clip", "qwen3", "opt",
-          "gemma2", "phi3")  # fmt: skip
+SAMPLE = ("llama", "bert", "t5", "resnet", "mixtral", "gpt2", "vit", "clip", "mamba", "convnext",
+          "whisper", "llava")  # fmt: skip
 EVERY = 13  # of the classes, for the larger sample
 MAINS = {own.kind: own for own in all_classes(only_main=True)}
 

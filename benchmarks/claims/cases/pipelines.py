@@ -205,6 +205,6 @@ CASES = (
     Case("Flux cast to 8-bit floats", "cast; another model: no evidence", "",
          partial(_flux, "", "float8_e4m3fn"), AXES),
     Case("a control network made from a U-Net", "dependent, hit; another model: no evidence", "",
-         _control),
+         _control, AXES),
     Case("a copy of a registered model", "identical; denied: hit", "", _copied),
 )  # fmt: skip
