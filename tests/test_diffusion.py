@@ -63,6 +63,7 @@ def test_diffusers_reads_our_flux_under_the_names_of_its_publisher() -> None:
 MEMBERS = ("root-1", "tuned-a", "tuned-b", "linear", "fp16")
 
 
+@pytest.mark.claim("diffusion")
 def test_a_family_of_autoencoders_has_no_wrong_parent(tmp_path: Path) -> None:
     diffusion = claim("diffusion")
     models = families.grow("vae", tmp_path, steps=(24, 8), names=MEMBERS)

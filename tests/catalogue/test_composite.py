@@ -17,6 +17,7 @@ CLASSES = {  # what is run, with what; least share of the parameters that stand 
 }
 
 
+@pytest.mark.claim("composite models")
 @pytest.mark.parametrize("kind", CLASSES)
 def test_towers_and_language_models_are_proven_in_one_entry(kind):
     recipe = recipe_of(next(x for x in known_classes() if x.split(":")[1] == kind))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from benchmarks.catalogue import diffusers_classes
-from benchmarks.catalogue.example_inputs import working_inputs
-from benchmarks.catalogue.make import Recipe, Tiny
-from benchmarks.catalogue.make import made as entry_made
-from benchmarks.catalogue.short import made
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from benchmarks.catalogue import diffusers_classes  # noqa: E402 (only where torch is there)
+from benchmarks.catalogue.example_inputs import working_inputs  # noqa: E402
+from benchmarks.catalogue.make import Recipe, Tiny  # noqa: E402
+from benchmarks.catalogue.make import made as entry_made  # noqa: E402
+from benchmarks.catalogue.short import made  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["AllegroTransformer3DModel", "LTX2VideoTransformer3DModel"])
@@ -24,6 +27,7 @@ def test_widths_of_all_heads_together_agree_and_the_model_runs(name, which):
     assert working_inputs(module)
 
 
+@pytest.mark.claim("diffusers classes")
 @pytest.mark.parametrize(
     ("name", "share"), [("AceStepTransformer1DModel", 0.99), ("SD3Transformer2DModel", 0.2)]
 )  # queries in groups; shifts and scales that are fewer in the last block, and a fixed table
