@@ -69,8 +69,11 @@ def real(name):
 
 
 def config_of(module):
+    """As its file says it."""
     config = module.config
-    return config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    if hasattr(config, "to_dict"):
+        return config.to_dict()
+    return {"_class_name": type(module).__name__, **config}
 
 
 def read(tensors, config):
