@@ -95,8 +95,7 @@ def _add_norms(lists: Mapping[str, Mapping[int, Member]]) -> None:
 def _sort(member: Member, info: TensorInfo) -> None:
     if info.name.endswith(_SCALES) or math.prod(info.shape) < 2:
         return
-    is_matrix = len(info.shape) > 1 and max(info.shape[1:]) > 1
-    (member.matrices if is_matrix or len(info.shape) > 1 else member.vectors).append(info)
+    (member.matrices if len(info.shape) > 1 else member.vectors).append(info)
 
 
 def layer_of(member: Member, beside: Sequence[TensorInfo] = ()) -> Layer | None:

@@ -56,19 +56,19 @@ def _has_statistics(entry: TracedEntry, known: Sequence[Known]) -> bool:
 
 def _joins(entry: TracedEntry, row: Row) -> bool:
     """Whether a matrix of blocks reads one stream and writes another."""
-    n_sides = sum(isinstance(dim, Mixture) or bool(_stream(entry, dim)) for dim in row.dims)
+    n_sides = sum(isinstance(dim, Mixture) or _is_stream(entry, dim) for dim in row.dims)
     return n_sides > 1 and "#" in row.pattern.split(".")
 
 
-def _stream(entry: TracedEntry, dim: Dim | Mixture) -> Leaf | None:
-    """The label that makes up a dimension, where it belongs to no block."""
+def _is_stream(entry: TracedEntry, dim: Dim | Mixture) -> bool:
+    """Whether one label makes up a dimension, and belongs to no block."""
     if isinstance(dim, Mixture) or len(dim) != 1 or len(dim[0]) != 1:
-        return None
+        return False
     (leaf,) = dim[0]
     if not isinstance(leaf, Leaf):
-        return None
+        return False
     component = entry.components[leaf.component]
-    return leaf if component.is_free and not component.scope else None
+    return component.is_free and not component.scope
 
 
 def _above(pattern: str) -> tuple[str, ...]:
@@ -85,6 +85,6 @@ def _stream_sizes(
     for one in known:
         if tuple(one.row.pattern.split(".")[: len(above)]) == above:
             for size, dim in zip(shapes[one.tensor], one.row.dims, strict=True):
-                if _stream(entry, dim):
+                if _is_stream(entry, dim):
                     found[one.numbers[: above.count("#")]].add(size)
     yield from found.values()
