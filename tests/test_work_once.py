@@ -1,27 +1,17 @@
 """What is known of a model is worked out once, and small tensors are read together."""
 
-import cProfile
-import pstats
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.calls import n_calls
 from weightkin.api.compare import compare
 from weightkin.formats import digest, open_model
 from weightkin.formats.packed_floats import FP4, PAIRS
 from weightkin.formats.read_together import read_each
 from weightkin.policy.checking import check
-
-
-def n_calls(work: Callable[[], object], file: str, function: str) -> int:
-    """How often a function of a file ran while some work was done."""
-    profile = cProfile.Profile()
-    profile.runcall(work)
-    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    return sum(x[1] for at, x in stats.items() if at[0].endswith(file) and at[2] == function)
 
 
 @pytest.fixture

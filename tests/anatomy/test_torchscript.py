@@ -1,7 +1,6 @@
 """Claim: axes of a TorchScript file follow from its text, which is never run, and are proven."""
 
 import io
-import time
 import zipfile
 
 import numpy as np
@@ -12,6 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from tests.anatomy.moves import moved  # noqa: E402
+from tests.calls import n_calls  # noqa: E402
 from weightkin import compare  # noqa: E402
 from weightkin.anatomy.onnx.read import axes_by_graph, reach  # noqa: E402
 from weightkin.formats import open_model  # noqa: E402
@@ -201,6 +201,6 @@ def test_hostile_texts_cost_little_and_are_never_run(body, tmp_path):
     net, inputs, _ = made("convolutional")
     saved(net, inputs, tmp_path / "x.pt", is_traced=True)
     opened = changed(tmp_path / "x.pt", "  def forward(self, x):\n" + body)
-    start = time.process_time()
-    assert axes_by_graph(opened) == []
-    assert time.process_time() - start < 2
+    found = []
+    assert n_calls(lambda: found.extend(axes_by_graph(opened))) < 1_000_000
+    assert found == []
