@@ -4,7 +4,8 @@
     python -m benchmarks.catalogue --check N
 
 Every class is made in a process of a pool, within a limit of time; what is made lies in
-``build/catalogue``, so that a run that was stopped goes on. The store is written from all of that.
+``build/catalogue``, so that a run that was stopped goes on. The store is written from all of that,
+and keeps what it has of classes that were not made now.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
+from benchmarks.catalogue import kept
 from benchmarks.catalogue.made_table import table
 from benchmarks.catalogue.work import LIMIT, known_classes, library_versions, made_facts
 from benchmarks.lib.bounded import each
 from weightkin.catalogue import store
-from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of
+from weightkin.catalogue.traced import entry_of
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "catalogue"
@@ -54,13 +55,16 @@ def main() -> int:
 
 
 def write_store() -> None:
-    """Write the store and the table from all that was made."""
+    """Write the store, its notes and the table from all that is made now or was before."""
     made = {path.stem: json.loads(path.read_text()) for path in sorted(BUILT.glob("*.json"))}
-    facts = {name: x for name, x in made.items() if x["generator"] == store.GENERATOR}
-    data = store.packed(_entries(facts.values()), library_versions())
+    fresh = {name: x for name, x in made.items() if x["generator"] == store.GENERATOR}
+    facts = {**kept.kept_facts(store.unpacked(STORE.read_bytes())), **fresh}
+    entries, numbers = kept.merged(facts)
+    data = store.packed(entries, library_versions())
     STORE.write_bytes(data)
+    kept.write_notes(facts, numbers)
     REPORT.write_text(table(facts), encoding="utf-8")
-    print(f"{STORE.name}: {len(data)} bytes, {store.unpacked(data).n_entries} entries")
+    print(f"{STORE.name}: {len(data)} bytes, {len(entries)} entries")
 
 
 def _path(name: str) -> Path:
@@ -88,23 +92,6 @@ def _make_share(names: Sequence[str], end: float) -> None:
         _path(name).write_text(json.dumps({**facts, "generator": store.GENERATOR}))
         said = facts["why"] or "kept"
         print(f"{name}: {said} {facts['shares']} {facts['seconds']} s", flush=True)
-
-
-def _entries(made: Iterable[dict[str, Any]]) -> list[TracedEntry]:
-    """All entries, alike ones as one; ordered by what they hold, so that they compress."""
-    merged: dict[str, TracedEntry] = {}
-    for facts in made:
-        if not facts["entry"]:
-            continue
-        entry = entry_of(facts["entry"])
-        plain = entry_facts(entry)
-        key = json.dumps([plain["components"], plain["rows"], plain.get("ignored")])
-        before = merged.get(key)
-        if before is not None:
-            plain["classes"] = sorted({*before.classes, *entry.classes})
-            plain["model_types"] = sorted({*before.model_types, *entry.model_types})
-        merged[key] = entry_of(plain)
-    return sorted(merged.values(), key=lambda x: (sorted(r.pattern for r in x.rows), x.classes))
 
 
 def _check(n: int) -> int:
