@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from weightkin.anatomy.graph.axes import UnitLabel, label_axes
+from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
 from weightkin.anatomy.graph.units import all_units, carriers_of
 from weightkin.anatomy.traced.instance import Instance
 from weightkin.anatomy.traced.matching import Known, Shapes
@@ -39,10 +39,15 @@ def traced_axes(
         A stack is what names begin with up to the numbers that tell its blocks apart; labels that
         cross blocks are stacks of one block.
     """
+    return label_axes(named_labels(entry, instance, known), carriers_in(instance), shapes)
+
+
+def carriers_in(instance: Instance) -> Carriers:
+    """Which atoms may stand along each dimension of every tensor."""
     carriers = {name: list(own) for name, own in carriers_of(instance.labels).items()}
     for (tensor, dim), atoms in instance.mixed.items():
         carriers[tensor][dim] |= atoms
-    return label_axes(named_labels(entry, instance, known), carriers, shapes)
+    return carriers
 
 
 def named_labels(entry: TracedEntry, instance: Instance, known: Sequence[Known]) -> list[UnitLabel]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from weightkin.anatomy.traced.sizes import Line, Sizes, leaves_of, number_under
@@ -14,9 +14,14 @@ Key: TypeAlias = tuple[int, tuple[int, ...], int]  # component, numbers of its s
 
 
 class Cells:
-    """Sizes of the runs inside which the labels of a component may change places."""
+    """Sizes of the runs inside which the labels of a component may change places.
 
-    def __init__(self, sizes: Sizes, keys: Iterable[Key], config: Mapping[str, Any]) -> None:
+    Labels in ``fixed`` (inputs, outputs) say nothing about the groups of a norm.
+    """
+
+    def __init__(
+        self, sizes: Sizes, keys: Iterable[Key], config: Mapping[str, Any], fixed: Container[object]
+    ) -> None:
         self._groups = {
             i: [number_under(g.key, config) or g.number for g in c.groups]
             for i, c in enumerate(sizes.entry.components)
@@ -24,10 +29,14 @@ class Cells:
         }
         self._cells: dict[Key, int] = {}
         self._sizes: dict[int, set[int]] = defaultdict(set)
+        self._free: dict[int, set[int]] = defaultdict(set)
         self._solved = sizes
         keys = list(keys)
-        for component, _, size in keys:
+        for key in keys:
+            component, _, size = key
             self._sizes[component].add(size)
+            if key not in fixed:
+                self._free[component].add(size)
         wrong = self._wrong(config)
         for key in keys:
             component, _, size = key
@@ -53,7 +62,7 @@ class Cells:
             key
             for i, own in assumed.items()
             for key in own
-            if any(size % n for size in self._sizes[i] for n in self._groups[i])
+            if any(size % n for size in self._free[i] for n in self._groups[i])
         }
         return {i for i, own in assumed.items() if own & refuted}
 

@@ -171,7 +171,7 @@ def _labels(
         dims[one.tensor] = tuple(own)
     for one, leaf in draft.ruled:
         draft.fixed.add((*_scoped(draft.entry, leaf, one), draft.sizes.of(leaf, one)))
-    cells = Cells(draft.sizes, writer.numbers, config)
+    cells = Cells(draft.sizes, writer.numbers, config, draft.fixed)
     for line in draft.lines:
         cells.cut(line, is_sure=(line.known.tensor, line.dim) not in unsure)
     for _, mixture, _ in draft.mixtures:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
 from weightkin.anatomy.links import STACK
-from weightkin.anatomy.traced.axes import reach, traced_axes
+from weightkin.anatomy.traced.agreed import agreed, spots
+from weightkin.anatomy.traced.axes import carriers_in, named_labels, reach
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.likeness import is_like
-from weightkin.anatomy.traced.matching import Known, bare, matched
+from weightkin.anatomy.traced.matching import Known, Shapes, bare, matched
 from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
@@ -103,7 +105,7 @@ def traced_reading(
     """Read a network by the traced class that explains most of its parameters.
 
     Where several classes explain it equally well, the one that the config names is taken; where it
-    names none, only axes that all of them have are kept.
+    names none, only relabellings that all of them know are kept, by the class that keeps most.
 
     Parameters
     ----------
@@ -138,18 +140,39 @@ def traced_reading(
     if 2 * best < sum(map(math.prod, shapes.values())):
         return None
     named = [x for x in fitting if _part_named(x[0], config) is not None]
-    readings = [
-        (entry, axes)
+    drafts = [
+        draft
         for entry, known in named or fitting
-        if (axes := _axes(entry, known, [*tensors.values(), *beside], config)) is not None
+        if (draft := _draft(entry, known, [*tensors.values(), *beside], config)) is not None
     ]
-    if not readings:
+    if not drafts:
         return None
-    entry, axes = readings[0]
-    for _, others in readings[1:]:
-        same = {_essence(axis) for axis in others}
-        axes = [axis for axis in axes if _essence(axis) in same]
-    return TracedReading(entry, tuple(axes))
+    unlike = {frozenset(map(_acts, draft.labels)): draft for draft in reversed(drafts)}
+    readings = [_agreed(draft, unlike.values(), shapes) for draft in reversed(unlike.values())]
+    return max(readings, key=lambda x: reach(x.axes, shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A model as one of a class: its labels, and which atoms run along which dimension."""
+
+    entry: TracedEntry
+    labels: tuple[UnitLabel, ...]
+    carriers: Carriers
+
+
+def _acts(label: UnitLabel) -> Hashable:
+    return label.cell, spots(label)
+
+
+def _agreed(draft: _Draft, others: Iterable[_Draft], shapes: Shapes) -> TracedReading:
+    """The axes of one class whose relabellings all others know too."""
+    labels = list(draft.labels)
+    for other in others:
+        if other is not draft:
+            labels = agreed(labels, other.labels)
+    axes = label_axes(labels, draft.carriers, shapes)
+    return TracedReading(draft.entry, tuple(axis for axis in axes if axis.n_units <= MAX_UNITS))
 
 
 def _candidates(
@@ -166,12 +189,12 @@ def _candidates(
             yield store.entry(number)
 
 
-def _axes(
+def _draft(
     entry: TracedEntry,
     known: Sequence[Known],
     tensors: Sequence[TensorInfo],
     config: Mapping[str, Any],
-) -> list[Axis] | None:
+) -> _Draft | None:
     every = {info.name: info.shape for info in tensors}
     shapes = {one.tensor: every[one.tensor] for one in known}
     try:
@@ -179,8 +202,8 @@ def _axes(
     except Contradiction:
         return None
     unknown = [info for info in tensors if info.name not in shapes]
-    axes = traced_axes(entry, guarded(entry, instance, known, unknown), known, shapes)
-    return [axis for axis in axes if axis.n_units <= MAX_UNITS]
+    instance = guarded(entry, instance, known, unknown)
+    return _Draft(entry, tuple(named_labels(entry, instance, known)), carriers_in(instance))
 
 
 def part_about(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,12 +232,3 @@ def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _names_in(config: Mapping[str, Any]) -> set[str]:
     """What a config says it is about."""
     return {x for key in NAMES if isinstance(x := config.get(key), str)}
-
-
-def _essence(axis: Axis) -> tuple[object, ...]:
-    """What two readings of one axis share, whatever they call it."""
-    places = frozenset(
-        (p.tensor, p.dim, p.start, p.size, p.repeat, p.index, p.outer, p.inner) for p in axis.places
-    )
-    views = frozenset((p.tensor, p.dim, p.start) for p in axis.places if p.role.startswith("w:"))
-    return axis.n_units, axis.head_size, places, views
