@@ -46,8 +46,9 @@ def table(made: Mapping[str, Mapping[str, Any]]) -> str:
         f"| {name} | {x['why'].replace('|', '/')} |" for name, x in made.items() if not x["entry"]
     ]
     unknown = Counter(op for x in made.values() for op in x["opaque"])
-    lines += ["", "| classes | operation that no rule knows |", "|---|---|"]
-    lines += [f"| {n} | {op.replace('|', '/')} |" for op, n in unknown.most_common()]
+    if unknown:
+        lines += ["", "| classes | operation that no rule knows |", "|---|---|"]
+        lines += [f"| {n} | {op.replace('|', '/')} |" for op, n in unknown.most_common()]
     low_ones = sorted(
         (min(x["shares"]), name) for name, x in kept.items() if min(x["shares"]) < 0.9
     )
