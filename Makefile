@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 QUIET := --quiet --disable-pip-version-check -c constraints.txt
 INSTALL := $(BIN)/python -m pip install $(QUIET)
 
-# which claims `make test` samples: a third by the commit; or rest, all, 0, 1, 2 (tests/conftest.py)
+# which claims `make test` samples: a sixth by the commit; or rest, all, 0 to 5 (tests/conftest.py)
 CLAIMS ?= commit
 PYTEST = CLAIMS=$(CLAIMS) $(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -30,7 +30,7 @@ units: .venv/.dev
 	$(BIN)/python zoo/derive.py
 	$(PYTEST) $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=1)
 
-# the two thirds of the claims that `make test` leaves out
+# the five sixths of the claims that `make test` leaves out
 claims: CLAIMS = rest
 claims: .venv/.dev
 	$(BIN)/python zoo/derive.py

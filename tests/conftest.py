@@ -1,9 +1,9 @@
-"""Shared fixtures, and which third of the claims runs.
+"""Shared fixtures, and which part of the claims runs.
 
 Tests marked `claim` hold a fixed sample of what docs/results.md shows in full. CLAIMS says which of
-them run: `commit` (a third, another one with each commit), `rest` (the other two thirds), a number
-of 0 to 2, or `all`, as without it. Tests of a named claim share what is costly to make, and stay in
-one third; `third` says which where the parts of a claim are to be spread evenly.
+them run: `commit` (a sixth, another one with each commit), `rest` (the other five), a number of 0
+to 5, or `all`, as without it. Tests of a named claim share what is costly to make, and stay in one
+part; `part` says which where they are to be spread evenly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ os.environ.pop("COLUMNS", None)  # xdist sets it, and readline behind Python's b
 os.unsetenv("COLUMNS")  # here is a terminal
 
 ROOT = Path(__file__).parents[1]
-THIRDS = 3
+PARTS = 6
 QUIET = [
     "--no-sandbox",
     "--headless",
@@ -34,32 +34,32 @@ QUIET = [
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the claims of the other thirds."""
-    chosen = thirds(os.environ.get("CLAIMS", "all"))
-    left_out = [item for item in items if third(item) not in {None, *chosen}]
+    """Leave out the claims of the other parts."""
+    chosen = parts(os.environ.get("CLAIMS", "all"))
+    left_out = [item for item in items if part(item) not in {None, *chosen}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if third(item) in {None, *chosen}]
+        items[:] = [item for item in items if part(item) in {None, *chosen}]
 
 
-def thirds(wanted):
-    """Numbers of the thirds that CLAIMS asks for."""
-    every = set(range(THIRDS))
+def parts(wanted):
+    """Numbers of the parts that CLAIMS asks for."""
+    every = set(range(PARTS))
     if wanted in ("commit", "rest"):
-        own = {int(commit(), 16) % THIRDS}
+        own = {int(commit(), 16) % PARTS}
         return own if wanted == "commit" else every - own
     if wanted != "all" and wanted not in map(str, every):
-        raise pytest.UsageError(f"CLAIMS is {wanted!r}, expected commit, rest, all, 0, 1 or 2")
+        raise pytest.UsageError(f"CLAIMS is {wanted!r}, expected commit, rest, all, or 0 to 5")
     return every if wanted == "all" else {int(wanted)}
 
 
-def third(item):
-    """Number of the third that a claim belongs to; None for any other test."""
+def part(item):
+    """Number of the part that a claim belongs to; None for any other test."""
     mark = item.get_closest_marker("claim")
     if mark is None:
         return None
     name = mark.args[0] if mark.args else item.nodeid
-    return mark.kwargs.get("third", zlib.crc32(name.encode()) % THIRDS)
+    return mark.kwargs.get("part", zlib.crc32(name.encode()) % PARTS)
 
 
 def commit():

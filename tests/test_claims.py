@@ -37,7 +37,7 @@ def test_simulated_null_pairs_reject_no_more_than_alpha():
 
 
 PAIRS = list(combinations(SAMPLE, 2))
-CHUNKS = [pytest.param(k, marks=pytest.mark.claim(third=k % 3)) for k in range(9)]
+CHUNKS = [pytest.param(k, marks=pytest.mark.claim(part=k % 6)) for k in range(9)]
 
 
 def test_null_pairs_with_copies_of_their_own_parts_reject_no_more_than_alpha():
@@ -72,7 +72,7 @@ def test_trained_strangers_follow_the_law_of_coincidences(zoo):
         assert share == pytest.approx(poisson, abs=0.05)
 
 
-@pytest.mark.claim(third=0)
+@pytest.mark.claim(part=0)
 def test_minilm_is_tied_to_its_copies_and_to_nothing_else(tmp_path):
     pytest.importorskip("torch")
     for name, (is_related, record) in minilm.compare_copies(tmp_path, n_steps=3).items():
@@ -91,7 +91,7 @@ def test_compare_touches_few_bytes_of_a_larger_model(tmp_path):
     assert max(memory.values()) < 500e6
 
 
-@pytest.mark.claim(third=1)
+@pytest.mark.claim(part=1)
 def test_the_demo_shows_the_family_of_the_zoo(zoo):
     run = [sys.executable, "-m", "benchmarks.demo"]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)

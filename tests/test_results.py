@@ -1,10 +1,10 @@
-"""Claim: results are run once for each state of their code, one by one; claims come in thirds."""
+"""Claim: results are run once for each state of their code, one by one; claims come in parts."""
 
 import pytest
 from benchmarks.lib import code, results
 from benchmarks.lib.results import Section
 
-from tests.conftest import THIRDS, third, thirds
+from tests.conftest import PARTS, part, parts
 
 
 @pytest.fixture
@@ -68,20 +68,20 @@ def test_a_changed_file_changes_the_hash(tmp_path):
     assert len({before, after, code.code_hash("benchmarks.lib.tables")}) == 3
 
 
-def test_a_commit_and_the_rest_are_all_thirds():
-    every = set(range(THIRDS))
-    assert thirds("all") == every
-    assert thirds("commit") | thirds("rest") == every
-    assert len(thirds("commit")) == 1
-    assert [thirds(str(k)) for k in every] == [{k} for k in every]
+def test_a_commit_and_the_rest_are_all_parts():
+    every = set(range(PARTS))
+    assert parts("all") == every
+    assert parts("commit") | parts("rest") == every
+    assert len(parts("commit")) == 1
+    assert [parts(str(k)) for k in every] == [{k} for k in every]
     with pytest.raises(pytest.UsageError, match="CLAIMS is 'half'"):
-        thirds("half")
+        parts("half")
 
 
-def test_a_test_that_is_no_claim_is_in_every_third(request):
-    assert third(request.node) is None
+def test_a_test_that_is_no_claim_is_in_every_part(request):
+    assert part(request.node) is None
 
 
-@pytest.mark.claim("a name", third=1)
-def test_a_claim_is_in_one_third(request):
-    assert third(request.node) == 1
+@pytest.mark.claim("a name", part=1)
+def test_a_claim_is_in_one_part(request):
+    assert part(request.node) == 1

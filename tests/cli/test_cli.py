@@ -277,6 +277,7 @@ def test_constant_and_non_finite_models_are_no_crash(pair, tmp_path, value):
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     "edit",
     [

@@ -40,6 +40,7 @@ def _lowest_cosine(a, b, maps):
     return min(_cosine(a.rows(n), back[n]) for n in kept)
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("a", "b", "kind"),
     [
@@ -58,6 +59,7 @@ def test_hidden_copies_are_named_and_their_tensors_come_back(zoo, tmp_path, a, b
     assert _lowest_cosine(model_a, model_b, load_file(tmp_path / "maps")) > 0.9999
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("base", ["gpt-a", "vit-a", "moe-a"])
 @pytest.mark.parametrize(
     ("rewrite", "kind"),
@@ -96,6 +98,7 @@ def test_of_strangers_nothing_is_named_even_if_somebody_settled_it(zoo):
     assert find_disguise(Draw(*sides, plan, 0), climbed, 1e-6, is_settled=True).kinds == ()
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("a", "b"),
     [

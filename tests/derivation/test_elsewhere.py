@@ -28,6 +28,7 @@ def under(prefix, arrays):
     return {prefix + name: x for name, x in arrays.items()}
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("path", CHANGED)
 def test_a_changed_copy_beside_another_network_has_the_kind_of_the_two(read, model, path):
     parent, child, other = (read(x) for x in ("models/llama-a", path, "models/llama-b"))

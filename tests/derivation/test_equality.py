@@ -91,6 +91,7 @@ def test_every_layout_of_the_same_values_is_found(rng, change, dtype):
     assert derived.parent == "undetermined"
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("change", LAYOUTS, ids=lambda f: f.__name__)
 def test_one_other_number_anywhere_ends_it(rng, change):
     first = arrays(rng)

@@ -78,6 +78,7 @@ def converted(path, family, weights, dtype=np.float32):
     return path
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("family", NORMS)
 def test_a_converted_model_is_the_model(tmp_path, rng, family):
     weights = arrays(rng, family)

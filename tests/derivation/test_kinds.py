@@ -16,6 +16,7 @@ SAMPLED = [e for e in EDGES if e[0].startswith("llama-a") and e[2] != "fine-tune
 PEFT_NAMES = {"query": "q_proj", "value": "v_proj"}  # how a ViT's layers are called in memory
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(("parent", "child", "kind"), EDGES, ids=[e[1] for e in EDGES])
 def test_every_edge_of_the_zoo_has_its_kind_and_numbers(zoo, parent, child, kind):
     derived = kind_of(sketch(parent), sketch(child), KnownPair(is_other_file=kind == "header-only"))

@@ -127,6 +127,7 @@ def is_one_model(record, n):
     )
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("case", CASES)
 def test_two_layouts_of_one_model_are_equal_value_by_value(zoo, case, tmp_path):
     name, change, config = CASES[case]

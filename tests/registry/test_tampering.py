@@ -283,6 +283,7 @@ def test_texts_that_are_sealed_anew_do_nothing(path, family):
     assert searched == {name} or isinstance(searched, str)
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("seed", range(12))
 def test_bytes_flipped_anywhere_are_one_line_or_the_same_answer(path, family, seed):
     rng = np.random.default_rng(seed)

@@ -60,6 +60,7 @@ def test_relatives_are_found_from_a_sketch_and_a_model(zoo, sketch_of, a, b):
     assert [t.statistic for t in again.tests] == [t.statistic for t in record.tests]
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(("a", "b"), list(combinations(STRANGERS, 2)))
 def test_strangers_are_never_dependent(sketch_of, a, b):
     if truth.related(a, b):

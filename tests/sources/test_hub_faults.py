@@ -71,6 +71,7 @@ def test_a_slow_answer_is_asked_for_again(hub, folder, monkeypatch):
     assert full_digest(open_model("org/m")) == full_digest(open_model(folder))
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("fault", "said", "code"),
     [
