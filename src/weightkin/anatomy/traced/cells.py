@@ -16,7 +16,8 @@ Key: TypeAlias = tuple[int, tuple[int, ...], int]  # component, numbers of its s
 class Cells:
     """Sizes of the runs inside which the labels of a component may change places.
 
-    Labels in ``fixed`` (inputs, outputs) say nothing about the groups of a norm.
+    Labels in ``fixed`` (inputs, outputs) say nothing about the groups of a norm. Where no config
+    states their number, there may be twice as many as the class has by itself.
     """
 
     def __init__(
@@ -26,6 +27,11 @@ class Cells:
             i: [number_under(g.key, config) or g.number for g in c.groups]
             for i, c in enumerate(sizes.entry.components)
             if c.groups
+        }
+        self._assumed = {
+            i: {g.key for g in sizes.entry.components[i].groups if g.key}
+            - {g.key for g in sizes.entry.components[i].groups if number_under(g.key, config)}
+            for i in self._groups
         }
         self._cells: dict[Key, int] = {}
         self._sizes: dict[int, set[int]] = defaultdict(set)
@@ -37,34 +43,31 @@ class Cells:
             self._sizes[component].add(size)
             if key not in fixed:
                 self._free[component].add(size)
-        wrong = self._wrong(config)
+        wrong = self._wrong()
         for key in keys:
             component, _, size = key
             groups = self._groups.get(component, ())
             is_odd = component in wrong or any(size % n for n in groups)
-            self._cells[key] = 1 if is_odd else math.gcd(size, *(size // n for n in groups))
+            self._cells[key] = 1 if is_odd else math.gcd(size, *self._runs(component, size))
 
-    def _wrong(self, config: Mapping[str, Any]) -> set[int]:
+    def _runs(self, component: int, size: int) -> list[int]:
+        """Sizes of the groups into which a norm over a component may cut so many channels."""
+        groups = self._groups.get(component, [])
+        finer = [2 * n for n in groups] if self._assumed.get(component) else []
+        return [size // n for n in [*groups, *finer] if size % n == 0]
+
+    def _wrong(self) -> set[int]:
         """Components with numbers of groups that no config states and that are not the model's.
 
         A model in which they do not divide some width has others, under the same keys.
         """
-        assumed = {
-            i: {g.key for g in self._solved.entry.components[i].groups if g.key}
-            - {
-                g.key
-                for g in self._solved.entry.components[i].groups
-                if number_under(g.key, config)
-            }
-            for i in self._groups
-        }
         refuted = {
             key
-            for i, own in assumed.items()
+            for i, own in self._assumed.items()
             for key in own
             if any(size % n for size in self._free[i] for n in self._groups[i])
         }
-        return {i for i, own in assumed.items() if own & refuted}
+        return {i for i, own in self._assumed.items() if own & refuted}
 
     def of(self, key: Key) -> int:
         """Size of the cells of a label."""
@@ -76,8 +79,7 @@ class Cells:
         concerned = [leaf for leaf in leaves if leaf.component in self._groups]
         if not concerned or len(line.tree) < 2:
             return
-        groups = {n for leaf in concerned for n in self._groups[leaf.component]}
-        runs = [line.size // n for n in groups if line.size % n == 0]
+        runs = [run for leaf in concerned for run in self._runs(leaf.component, line.size)]
         if is_sure:
             self._at_offsets(line, runs)
             return
