@@ -23,6 +23,9 @@ from benchmarks.catalogue.vision_operators import declare_operators, let_nms_run
 
 MEMBERS = Path(__file__).with_name("vision.json")
 SIZES = (96, 128, 192)  # of pictures, where a model takes any
+IMAGES = (112, 128)  # and where it is built for one
+DEPTHS = (3, 4)
+N_INSTANCES = 2  # of a member that stands alone
 _DETECTORS = ("rcnn", "fcos", "retinanet", "ssd")
 _VIDEOS = ("r3d", "mc3", "r2plus1d", "s3d", "mvit")
 
@@ -55,18 +58,41 @@ def all_classes() -> tuple[VisionClass, ...]:
 def recipe(own: VisionClass) -> Recipe:
     """How a class is built: its members one after the other, each with labels of its own."""
 
-    def build(which: int, seed: int) -> Tiny:
-        torch.manual_seed(seed)
-        member = own.members[which]
-        module = built(own.library, member, LABELS[which % len(LABELS)]).float().eval()
-        torch.manual_seed(1)
-        return Tiny(module, example_inputs(own.library, member, module), {})
+    members = own.members if len(own.members) > 1 else own.members * N_INSTANCES
+    options: dict[int, Mapping[str, Any]] = {}
 
-    n = len(own.members)
+    def build(which: int, seed: int) -> Tiny:
+        member, n_labels = members[which], LABELS[which % len(LABELS)]
+        error: Exception | None = None
+        for smaller in [options[which]] if which in options else _smaller(own.library, which):
+            torch.manual_seed(seed)
+            try:
+                module = built(own.library, member, n_labels, smaller).float().eval()
+                torch.manual_seed(1)
+                inputs = example_inputs(own.library, member, module, smaller.get("img_size"))
+            except Exception as found:  # whatever the library raises: it may not take that
+                error = found
+            else:
+                options[which] = smaller
+                return Tiny(module, inputs, {})
+        raise error or RuntimeError("nothing to build")
+
+    n = len(members)
     return Recipe(f"{own.library}.{own.name}", (), build, n_instances=n, are_members=True)
 
 
-def built(library: str, name: str, n_labels: int) -> torch.nn.Module:
+def _smaller(library: str, which: int) -> list[Mapping[str, Any]]:
+    """Options that make a member smaller and leave its blocks as they are, the best first."""
+    if library != "timm":
+        return [{}]
+    sizes = [{"img_size": n} for n in IMAGES]
+    depths = [{"depth": DEPTHS[which % len(DEPTHS)]}, {}]
+    return [{**size, **depth} for depth in depths for size in (*sizes, {})]
+
+
+def built(
+    library: str, name: str, n_labels: int, options: Mapping[str, Any] | None = None
+) -> torch.nn.Module:
     """A member with random weights, as its library begins them.
 
     Parameters
@@ -77,18 +103,20 @@ def built(library: str, name: str, n_labels: int) -> torch.nn.Module:
         As the library lists it.
     n_labels : int
         Number of labels, where it has any.
+    options : mapping, optional
+        Arguments of the class in the place of those of the member.
 
     Returns
     -------
     torch.nn.Module
-        As it is published but for its labels.
+        As it is published but for its labels and those options.
     """
     declare_operators()
     model: torch.nn.Module
     if library == "timm":
         import timm  # type: ignore[import-not-found]  # of `make vision`
 
-        model = timm.create_model(name, pretrained=False, num_classes=n_labels)
+        model = timm.create_model(name, pretrained=False, num_classes=n_labels, **(options or {}))
         return model
     from torchvision import models  # type: ignore[import-not-found]
 
@@ -114,7 +142,9 @@ def _options(name: str, n_labels: int) -> dict[str, Any]:
     return options
 
 
-def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str, Any]:
+def example_inputs(
+    library: str, name: str, module: torch.nn.Module, image: int | None = None
+) -> dict[str, Any]:
     """The smallest inputs that a member takes.
 
     Parameters
@@ -125,6 +155,8 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
         Of the member.
     module : torch.nn.Module
         The member.
+    image : int, optional
+        The side of a picture that it was built for, where that is not as published.
 
     Returns
     -------
@@ -137,7 +169,7 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
         It takes none of those that are tried.
     """
     error: Exception | None = None
-    for inputs in _tries(library, name, module):
+    for inputs in _tries(library, name, module, image):
         try:
             run(module, inputs)
         except Exception as found:  # whatever the library raises: the next size may fit
@@ -147,7 +179,9 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
     raise RuntimeError(f"no inputs: {error}")
 
 
-def _tries(library: str, name: str, module: torch.nn.Module) -> Iterator[Mapping[str, Any]]:
+def _tries(
+    library: str, name: str, module: torch.nn.Module, image: int | None
+) -> Iterator[Mapping[str, Any]]:
     if any(word in name for word in _DETECTORS):
         yield {"images": [torch.randn(3, 96, 96)]}
         return
@@ -157,6 +191,8 @@ def _tries(library: str, name: str, module: torch.nn.Module) -> Iterator[Mapping
     config = getattr(module, "default_cfg", {}) if library == "timm" else {}
     real = config.get("input_size", (3, 224, 224))
     sizes = () if config.get("fixed_input_size") else [n for n in SIZES if n < real[-1]]
+    if image is not None:
+        sizes, real = (), (real[0], image, image)
     frames = (16,) if name.startswith(_VIDEOS) or "3d" in name else ()
     for n in (*sizes, real[-1]):
         yield {
