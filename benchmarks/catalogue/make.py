@@ -25,7 +25,7 @@ from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import matched
 from weightkin.catalogue.traced import TracedEntry
 
-GAIN, MIN_GAIN = 1.05, 0.02  # of what kinds of blocks must add to be told apart
+GAIN, MAX_LOSS = 1.2, 0.01  # in labels, and in their share: where kinds of blocks are told apart
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def entries_of(recipe: Recipe, instances: Sequence[Traced]) -> list[TracedEntry]
     -------
     list of TracedEntry
         The last one takes all members of a list for one kind; those before it are right for all
-        instances, and have more of their parameters on axes of single blocks.
+        instances, where they give more labels that reach as much.
     """
     matrices = [[(x, len(t.shapes[x])) for x in t.labels.dims] for t in instances]
     plain, *others = [
@@ -120,23 +120,30 @@ def entries_of(recipe: Recipe, instances: Sequence[Traced]) -> list[TracedEntry]
         )
         for kinds in (None, *kinds_of(matrices))
     ]
-    least = GAIN * _reach_in_blocks(plain, instances) + MIN_GAIN
-    ranked = sorted(((_reach_in_blocks(x, instances), i) for i, x in enumerate(others)))
-    better = [others[i] for reached, i in reversed(ranked) if reached > least]
+    if not others:
+        return [plain]
+    n_labels, reached = _worth(plain, instances)
+    worth = [(_worth(entry, instances), i) for i, entry in enumerate(others)]
+    better = [
+        others[i]
+        for (n, share), i in sorted(worth, reverse=True)
+        if n > GAIN * n_labels and share > reached - MAX_LOSS
+    ]
     return [*better, plain]
 
 
-def _reach_in_blocks(entry: TracedEntry, instances: Sequence[Traced]) -> float:
-    """Share of the parameters of the instances on axes of single blocks, 0 where it is wrong."""
-    shares = []
+def _worth(entry: TracedEntry, instances: Sequence[Traced]) -> tuple[int, float]:
+    """Number of labels on axes of all instances, and the mean share on them; 0 where wrong."""
+    n_labels, shares = 0, 0.0
     for traced in instances:
         if problems_of(entry, traced):
-            return 0.0
+            return 0, 0.0
         shapes = {name: traced.shapes[name] for name in traced.labels.dims}
         known, _ = matched(entry, shapes)
         axes = traced_axes(entry, instantiate(entry, known, shapes, traced.config), known, shapes)
-        shares.append(reach([axis for axis in axes if axis.block >= 0], traced.shapes))
-    return sum(shares) / len(shares) if shares else 0.0
+        n_labels += len({axis.labels for axis in axes})
+        shares += reach(axes, traced.shapes)
+    return n_labels, shares / len(instances)
 
 
 def _proven(

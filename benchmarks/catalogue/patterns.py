@@ -124,6 +124,7 @@ def _literal(
         (numbers,) = sets
         is_counted = sorted(map(int, numbers)) == list(range(len(numbers)))
         is_alike = len({frozenset(x) for x in sorts[where].values()}) == 1
-        if are_members or len(numbers) == 1 or not is_counted or not is_alike:
+        is_in_kind = any(is_number(word) and word != "#" for word in where)
+        if are_members or is_in_kind or len(numbers) == 1 or not is_counted or not is_alike:
             found.add(where)
     return found

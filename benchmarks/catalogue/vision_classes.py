@@ -57,7 +57,6 @@ def all_classes() -> tuple[VisionClass, ...]:
 
 def recipe(own: VisionClass) -> Recipe:
     """How a class is built: its members one after the other, each with labels of its own."""
-
     members = own.members if len(own.members) > 1 else own.members * N_INSTANCES
     options: dict[int, Mapping[str, Any]] = {}
 
