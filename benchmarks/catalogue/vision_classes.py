@@ -20,11 +20,10 @@ from benchmarks.catalogue.example_inputs import run
 from benchmarks.catalogue.make import Recipe, Tiny
 from benchmarks.catalogue.sizes import LABELS
 from benchmarks.catalogue.vision_operators import declare_operators, let_nms_run
+from benchmarks.catalogue.vision_smaller import shallow, smaller
 
 MEMBERS = Path(__file__).with_name("vision.json")
 SIZES = (96, 128, 192)  # of pictures, where a model takes any
-IMAGES = (112, 128)  # and where it is built for one
-DEPTHS = (3, 4)
 N_INSTANCES = 2  # of a member that stands alone
 _DETECTORS = ("rcnn", "fcos", "retinanet", "ssd")
 _VIDEOS = ("r3d", "mc3", "r2plus1d", "s3d", "mvit")
@@ -56,37 +55,33 @@ def all_classes() -> tuple[VisionClass, ...]:
 
 
 def recipe(own: VisionClass) -> Recipe:
-    """How a class is built: its members one after the other, each with labels of its own."""
-    members = own.members if len(own.members) > 1 else own.members * N_INSTANCES
-    options: dict[int, Mapping[str, Any]] = {}
+    """How a class is built: its members one after the other, each with labels of its own.
+
+    One that stands alone is built at two depths, where it takes any.
+    """
+    members, options = own.members, dict[int, Mapping[str, Any]]()
+    if own.library == "timm" and len(members) == 1 and shallow(members[0], 0):
+        members *= N_INSTANCES
 
     def build(which: int, seed: int) -> Tiny:
         member, n_labels = members[which], LABELS[which % len(LABELS)]
         error: Exception | None = None
-        for smaller in [options[which]] if which in options else _smaller(own.library, which):
+        tries = smaller(member, which) if own.library == "timm" else [{}]
+        for chosen in [options[which]] if which in options else tries:
             torch.manual_seed(seed)
             try:
-                module = built(own.library, member, n_labels, smaller).float().eval()
+                module = built(own.library, member, n_labels, chosen).float().eval()
                 torch.manual_seed(1)
-                inputs = example_inputs(own.library, member, module, smaller.get("img_size"))
-            except Exception as found:  # whatever the library raises: it may not take that
+                inputs = example_inputs(own.library, member, module, chosen.get("img_size"))
+            except Exception as found:  # whatever the library raises: the next may do
                 error = found
             else:
-                options[which] = smaller
+                options[which] = chosen
                 return Tiny(module, inputs, {})
         raise error or RuntimeError("nothing to build")
 
     n = len(members)
     return Recipe(f"{own.library}.{own.name}", (), build, n_instances=n, are_members=True)
-
-
-def _smaller(library: str, which: int) -> list[Mapping[str, Any]]:
-    """Options that make a member smaller and leave its blocks as they are, the best first."""
-    if library != "timm":
-        return [{}]
-    sizes = [{"img_size": n} for n in IMAGES]
-    depths = [{"depth": DEPTHS[which % len(DEPTHS)]}, {}]
-    return [{**size, **depth} for depth in depths for size in (*sizes, {})]
 
 
 def built(
