@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from benchmarks.catalogue.vision_operators import declare_operators
 from weightkin.anatomy.traced.matching import general
 
 IMAGES = (112, 128)
@@ -64,6 +65,7 @@ def _is_like(found: _Facts | None, whole: _Facts, options: Mapping[str, Any]) ->
 
 def _built(options: Mapping[str, Any], name: str) -> _Facts | None:
     """Number of stages and names of the tensors of a member; None where it cannot be built so."""
+    declare_operators()
     import timm  # type: ignore[import-not-found]  # of `make vision`
 
     try:
