@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.catalogue.facts import component_keys, groups_of, level_keys
+from benchmarks.catalogue.patterns import Kinds
 from benchmarks.catalogue.shapes import Path, Traced, Trees, leaves
 from benchmarks.catalogue.slots import (
     Fixed,
@@ -34,6 +35,8 @@ from weightkin.catalogue.traced import (
     Mixture,
     Row,
     TracedEntry,
+    is_number,
+    without_kinds,
 )
 
 
@@ -44,6 +47,7 @@ def generalise(
     model_types: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
     are_members: bool = False,
+    kinds: Kinds | None = None,
 ) -> TracedEntry:
     """Return the entry of a class.
 
@@ -59,6 +63,8 @@ def generalise(
         The config of the class as it is without any settings: used where a model has no config.
     are_members : bool
         Whether the instances are models as they are published.
+    kinds : list of mapping, optional
+        For each instance the blocks that are told apart by kinds.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def generalise(
         Whether it is right for the instances themselves, `problems_of` says.
     """
     trees = [Trees(traced) for traced in instances]
-    seen = seen_in(instances, trees, are_members=are_members)
+    seen = seen_in(instances, trees, are_members=are_members, kinds=kinds)
     built = {slot: built_as(occurrences, trees) for slot, occurrences in seen.items()}
     parts = parts_of(seen, built)
     owner = {slot: i for i, part in enumerate(parts) for slot in part.slots}
@@ -177,7 +183,7 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
     seen: Counter[tuple[str, str]] = Counter()
     for part in parts:
         words = part.slots[0][0].split(".")
-        head = ".".join(head_of(words, part.scope)) if part.scope else ""
+        head = ".".join(without_kinds(head_of(words, part.scope))) if part.scope else ""
         name = _name(part)
         seen[head, name] += 1
         n = seen[head, name]
@@ -190,5 +196,5 @@ def _name(part: Part) -> str:
     words = pattern.split(".")
     if part.scope:
         words = words[len(head_of(words, part.scope)) :]
-    words = [word for word in words if word != "#"]
+    words = [word for word in words if not is_number(word)]
     return ".".join(str(x) for x in (*words, dim, *(path if any(path) else ())))

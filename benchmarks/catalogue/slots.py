@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from benchmarks.catalogue.patterns import patterns_of
+from benchmarks.catalogue.patterns import Kinds, patterns_of
 from benchmarks.catalogue.shapes import ONE, Path, Traced, Trees, leaves, outline
 from weightkin.anatomy.graph.labels import Dim
+from weightkin.catalogue.traced import is_number
 
 Slot = tuple[str, int, int, Path]  # pattern, rank, dimension, path in its tree
 Key = tuple[int, int]  # instance and atom
@@ -39,12 +40,16 @@ class Part:
 
 
 def seen_in(
-    instances: Sequence[Traced], trees: Sequence[Trees], *, are_members: bool = False
+    instances: Sequence[Traced],
+    trees: Sequence[Trees],
+    *,
+    are_members: bool = False,
+    kinds: Kinds | None = None,
 ) -> dict[tuple[str, int, int], list[Seen]]:
     """All dimensions by pattern, rank and number of the dimension, in order of first use."""
     found: dict[tuple[str, int, int], list[Seen]] = {}
     every = [list(traced.labels.dims) for traced in instances]
-    named = patterns_of(every, are_members=are_members)
+    named = patterns_of(every, are_members=are_members, kinds=kinds)
     for k, names in enumerate(named):
         members = _members(names)
         for name, dims in trees[k].dims.items():
@@ -79,7 +84,7 @@ def _lists(name: str, pattern: str) -> Iterator[tuple[str, int]]:
     """What the name begins with before each of its numbers, and the number."""
     words = name.split(".")
     for i, word in enumerate(pattern.split(".")):
-        if word == "#":
+        if is_number(word):
             yield ".".join(words[:i]), int(words[i])
 
 
@@ -144,7 +149,7 @@ def _root(slots: dict[Slot, Slot], slot: Slot) -> Slot:
 def _scope(part: Part) -> int:
     """How many leading numbers all places of a label have in common, under equal words."""
     words = [slot[0].split(".") for slot in part.slots]
-    most = min(own.count("#") for own in words)
+    most = min(sum(map(is_number, own)) for own in words)
     for scope in range(most, 0, -1):
         heads = {".".join(head_of(own, scope)) for own in words}
         numbers: dict[Key, set[tuple[int, ...]]] = defaultdict(set)
@@ -157,7 +162,7 @@ def _scope(part: Part) -> int:
 
 def head_of(words: Sequence[str], scope: int) -> Sequence[str]:
     """Words up to the number of that rank."""
-    at = [i for i, word in enumerate(words) if word == "#"][scope - 1]
+    at = [i for i, word in enumerate(words) if is_number(word)][scope - 1]
     return words[: at + 1]
 
 

@@ -20,9 +20,11 @@ from benchmarks.catalogue.example_inputs import run
 from benchmarks.catalogue.make import Recipe, Tiny
 from benchmarks.catalogue.sizes import LABELS
 from benchmarks.catalogue.vision_operators import declare_operators, let_nms_run
+from benchmarks.catalogue.vision_smaller import shallow, smaller
 
 MEMBERS = Path(__file__).with_name("vision.json")
 SIZES = (96, 128, 192)  # of pictures, where a model takes any
+N_INSTANCES = 2  # of a member that stands alone
 _DETECTORS = ("rcnn", "fcos", "retinanet", "ssd")
 _VIDEOS = ("r3d", "mc3", "r2plus1d", "s3d", "mvit")
 
@@ -53,20 +55,38 @@ def all_classes() -> tuple[VisionClass, ...]:
 
 
 def recipe(own: VisionClass) -> Recipe:
-    """How a class is built: its members one after the other, each with labels of its own."""
+    """How a class is built: its members one after the other, each with labels of its own.
+
+    One that stands alone is built at two depths, where it takes any.
+    """
+    members, options = own.members, dict[int, Mapping[str, Any]]()
+    if own.library == "timm" and len(members) == 1 and shallow(members[0], 0):
+        members *= N_INSTANCES
 
     def build(which: int, seed: int) -> Tiny:
-        torch.manual_seed(seed)
-        member = own.members[which]
-        module = built(own.library, member, LABELS[which % len(LABELS)]).float().eval()
-        torch.manual_seed(1)
-        return Tiny(module, example_inputs(own.library, member, module), {})
+        member, n_labels = members[which], LABELS[which % len(LABELS)]
+        error: Exception | None = None
+        tries = smaller(member, which) if own.library == "timm" else [{}]
+        for chosen in [options[which]] if which in options else tries:
+            torch.manual_seed(seed)
+            try:
+                module = built(own.library, member, n_labels, chosen).float().eval()
+                torch.manual_seed(1)
+                inputs = example_inputs(own.library, member, module, chosen.get("img_size"))
+            except Exception as found:  # whatever the library raises: the next may do
+                error = found
+            else:
+                options[which] = chosen
+                return Tiny(module, inputs, {})
+        raise error or RuntimeError("nothing to build")
 
-    n = len(own.members)
+    n = len(members)
     return Recipe(f"{own.library}.{own.name}", (), build, n_instances=n, are_members=True)
 
 
-def built(library: str, name: str, n_labels: int) -> torch.nn.Module:
+def built(
+    library: str, name: str, n_labels: int, options: Mapping[str, Any] | None = None
+) -> torch.nn.Module:
     """A member with random weights, as its library begins them.
 
     Parameters
@@ -77,18 +97,20 @@ def built(library: str, name: str, n_labels: int) -> torch.nn.Module:
         As the library lists it.
     n_labels : int
         Number of labels, where it has any.
+    options : mapping, optional
+        Arguments of the class in the place of those of the member.
 
     Returns
     -------
     torch.nn.Module
-        As it is published but for its labels.
+        As it is published but for its labels and those options.
     """
     declare_operators()
     model: torch.nn.Module
     if library == "timm":
         import timm  # type: ignore[import-not-found]  # of `make vision`
 
-        model = timm.create_model(name, pretrained=False, num_classes=n_labels)
+        model = timm.create_model(name, pretrained=False, num_classes=n_labels, **(options or {}))
         return model
     from torchvision import models  # type: ignore[import-not-found]
 
@@ -114,7 +136,9 @@ def _options(name: str, n_labels: int) -> dict[str, Any]:
     return options
 
 
-def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str, Any]:
+def example_inputs(
+    library: str, name: str, module: torch.nn.Module, image: int | None = None
+) -> dict[str, Any]:
     """The smallest inputs that a member takes.
 
     Parameters
@@ -125,6 +149,8 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
         Of the member.
     module : torch.nn.Module
         The member.
+    image : int, optional
+        The side of a picture that it was built for, where that is not as published.
 
     Returns
     -------
@@ -137,7 +163,7 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
         It takes none of those that are tried.
     """
     error: Exception | None = None
-    for inputs in _tries(library, name, module):
+    for inputs in _tries(library, name, module, image):
         try:
             run(module, inputs)
         except Exception as found:  # whatever the library raises: the next size may fit
@@ -147,7 +173,9 @@ def example_inputs(library: str, name: str, module: torch.nn.Module) -> dict[str
     raise RuntimeError(f"no inputs: {error}")
 
 
-def _tries(library: str, name: str, module: torch.nn.Module) -> Iterator[Mapping[str, Any]]:
+def _tries(
+    library: str, name: str, module: torch.nn.Module, image: int | None
+) -> Iterator[Mapping[str, Any]]:
     if any(word in name for word in _DETECTORS):
         yield {"images": [torch.randn(3, 96, 96)]}
         return
@@ -157,6 +185,8 @@ def _tries(library: str, name: str, module: torch.nn.Module) -> Iterator[Mapping
     config = getattr(module, "default_cfg", {}) if library == "timm" else {}
     real = config.get("input_size", (3, 224, 224))
     sizes = () if config.get("fixed_input_size") else [n for n in SIZES if n < real[-1]]
+    if image is not None:
+        sizes, real = (), (real[0], image, image)
     frames = (16,) if name.startswith(_VIDEOS) or "3d" in name else ()
     for n in (*sizes, real[-1]):
         yield {

@@ -4,13 +4,26 @@ Such an entry was generalised from the graphs of two tiny instances of a library
 by relabelling both. Its dimensions are trees whose leaves are *components*: all labels that play
 one part in the class. In a model, leaves of one component are one label where the first ``scope``
 numbers of their names are equal and their sizes are.
+
+A pattern has ``#`` for every number of a list. Where the members of a list are of several kinds
+(blocks with another set of matrices), patterns of each kind have ``#1``, ``#2`` ... there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of a pattern stands for a number."""
+    return word.startswith("#")
+
+
+def without_kinds(words: Iterable[str]) -> tuple[str, ...]:
+    """Words of a pattern, members of all kinds taken for one."""
+    return tuple("#" if is_number(word) else word for word in words)
 
 
 @dataclass(frozen=True, slots=True)

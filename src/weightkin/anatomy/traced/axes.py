@@ -12,7 +12,7 @@ from weightkin.anatomy.traced.instance import Instance
 from weightkin.anatomy.traced.matching import Known, Shapes
 from weightkin.anatomy.traced.sizes import leaves_of
 from weightkin.anatomy.types import Axis, Place
-from weightkin.catalogue.traced import Mixture, TracedEntry
+from weightkin.catalogue.traced import Mixture, TracedEntry, is_number, without_kinds
 
 MAX_AXES = 4096
 
@@ -92,11 +92,11 @@ class _Names:
                 scope = entry.components[component].scope
                 self.heads.setdefault(component, _head(words, scope))
         for head in set(self.heads.values()):
-            scope = head.count("#")
+            scope = sum(map(is_number, head))
             blocks[head] = {
                 one.numbers[:scope]
                 for one in known
-                if tuple(one.row.pattern.split(".")[: len(head)]) == head
+                if without_kinds(one.row.pattern.split(".")[: len(head)]) == head
             }
         self.ranks = {
             (head, numbers): rank
@@ -118,7 +118,7 @@ class _Names:
             name = f"{name}.{size}"
         return replace(
             label,
-            stack=".".join(word for word in head if word != "#").removeprefix(self.base),
+            stack=".".join(word for word in head if not is_number(word)).removeprefix(self.base),
             block=self.ranks[head, numbers],
             name=name,
             places=places,
@@ -136,7 +136,7 @@ def _base(entry: TracedEntry) -> str:
     """The module that holds all numbered lists: models of the class are saved without it too."""
     first = {row.pattern.split(".")[0] for row in entry.rows if "#" in row.pattern}
     (word, *others) = first or {"#"}
-    return "" if others or word == "#" else f"{word}."
+    return "" if others or is_number(word) else f"{word}."
 
 
 def _components(dims: Sequence[object]) -> Iterator[int]:
@@ -148,8 +148,8 @@ def _components(dims: Sequence[object]) -> Iterator[int]:
 def _head(words: Sequence[str], scope: int) -> tuple[str, ...]:
     if not scope:
         return ()
-    at = [i for i, word in enumerate(words) if word == "#"][scope - 1]
-    return tuple(words[: at + 1])
+    at = [i for i, word in enumerate(words) if is_number(word)][scope - 1]
+    return without_kinds(words[: at + 1])
 
 
 def reach(axes: Sequence[Axis], shapes: Mapping[str, tuple[int, ...]]) -> float:

@@ -10,7 +10,7 @@ from weightkin.anatomy.naming import is_buffer, is_scale
 from weightkin.anatomy.traced.instance import Instance
 from weightkin.anatomy.traced.matching import Known, bare
 from weightkin.catalogue.store import end_of
-from weightkin.catalogue.traced import TracedEntry
+from weightkin.catalogue.traced import TracedEntry, is_number
 from weightkin.formats.model import TensorInfo
 
 MAX_RATIO = 8  # of a dimension to a label that may stand there several times
@@ -109,7 +109,7 @@ def _prefixes(entry: TracedEntry, instance: Instance, known: Iterable[Known]) ->
             scope = entry.components[component].scope
             if not scope or atom in found:
                 continue
-            at = [i for i, word in enumerate(pattern) if word == "#"][scope - 1]
+            at = [i for i, word in enumerate(pattern) if is_number(word)][scope - 1]
             head = tuple(pattern[: at + 1])
             n_rest = len(pattern) - at - 1
             words = tensor.split(".")

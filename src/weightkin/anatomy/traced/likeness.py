@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from weightkin.anatomy.traced.matching import Known, Shapes
-from weightkin.catalogue.traced import Dim, Leaf, Mixture, Row, TracedEntry
+from weightkin.catalogue.traced import Dim, Leaf, Mixture, Row, TracedEntry, is_number
 
 MIN_PATTERNS = 0.25  # of an entry that a model must have
 
@@ -50,14 +50,15 @@ def _has_statistics(entry: TracedEntry, known: Sequence[Known]) -> bool:
     return all(
         f"{one.name.removesuffix('weight')}running_mean" in names
         for one in known
-        if f"{one.row.pattern.removesuffix('weight')}running_mean" in patterns
+        if len(one.row.dims) == 1  # a convolution may have the pattern of a norm
+        and f"{one.row.pattern.removesuffix('weight')}running_mean" in patterns
     )
 
 
 def _joins(entry: TracedEntry, row: Row) -> bool:
     """Whether a matrix of blocks reads one stream and writes another."""
     n_sides = sum(isinstance(dim, Mixture) or _is_stream(entry, dim) for dim in row.dims)
-    return n_sides > 1 and "#" in row.pattern.split(".")
+    return n_sides > 1 and any(map(is_number, row.pattern.split(".")))
 
 
 def _is_stream(entry: TracedEntry, dim: Dim | Mixture) -> bool:
@@ -74,7 +75,7 @@ def _is_stream(entry: TracedEntry, dim: Dim | Mixture) -> bool:
 def _above(pattern: str) -> tuple[str, ...]:
     """Words of a pattern up to its last number."""
     words = pattern.split(".")
-    return tuple(words[: len(words) - words[::-1].index("#")])
+    return tuple(words[: 1 + max(i for i, word in enumerate(words) if is_number(word))])
 
 
 def _stream_sizes(
@@ -86,5 +87,5 @@ def _stream_sizes(
         if tuple(one.row.pattern.split(".")[: len(above)]) == above:
             for size, dim in zip(shapes[one.tensor], one.row.dims, strict=True):
                 if _is_stream(entry, dim):
-                    found[one.numbers[: above.count("#")]].add(size)
+                    found[one.numbers[: sum(map(is_number, above))]].add(size)
     yield from found.values()

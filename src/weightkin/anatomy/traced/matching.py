@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from weightkin.anatomy.traced.kinds import Hit, of_their_kind
 from weightkin.catalogue.store import end_of
-from weightkin.catalogue.traced import Row, TracedEntry
+from weightkin.catalogue.traced import Row, TracedEntry, is_number
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 Shapes = Mapping[str, tuple[int, ...]]
@@ -35,8 +36,9 @@ def bare(name: str) -> str:
 
 
 def general(name: str) -> str:
-    """A name with every number taken for one of a list."""
-    return ".".join("#" if word.isdecimal() else word for word in name.split("."))
+    """A name, or a pattern, with every number taken for one of a list, of whatever kind."""
+    words = name.split(".")
+    return ".".join("#" if word.isdecimal() or is_number(word) else word for word in words)
 
 
 def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]:
@@ -59,32 +61,31 @@ def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]
         table[general(row.pattern), len(row.dims)].append((rank, row))
     names = {tensor: bare(tensor) for tensor in shapes}
     old, new = _beginnings(entry, names.values())
-    found: list[tuple[int, Known]] = []
-    unknown = []
+    hits: dict[tuple[str, str], list[Hit]] = {}  # tensor and its name in the class
     taken: set[str] = set()
     for tensor, name in names.items():
         moved = [new + name[len(old) :]] if name.startswith(old) else []
         for own in dict.fromkeys((*moved, name)):
-            hit = _row(table.get((general(own), len(shapes[tensor])), ()), own)
-            if hit is not None and own not in taken:
-                rank, row, numbers = hit
+            fitting = list(_hits(table.get((general(own), len(shapes[tensor])), ()), own))
+            if fitting and own not in taken:
                 taken.add(own)
-                found.append((rank, Known(tensor, own, row, numbers)))
+                hits[tensor, own] = fitting
                 break
-        else:
-            unknown.append(tensor)
+    found: list[tuple[int, Known]] = []
+    for (tensor, own), hit in zip(hits, of_their_kind(entry, [*hits.values()]), strict=True):
+        if hit is not None:
+            found.append((hit.rank, Known(tensor, own, hit.row, hit.numbers)))
     found.sort(key=lambda x: (x[1].numbers, x[0]))
-    return _with_ends([known for _, known in found]), unknown
+    known = {one.tensor for _, one in found}
+    return _with_ends([one for _, one in found]), [name for name in shapes if name not in known]
 
 
-def _row(rows: Iterable[tuple[int, Row]], name: str) -> tuple[int, Row, tuple[int, ...]] | None:
+def _hits(rows: Iterable[tuple[int, Row]], name: str) -> Iterator[Hit]:
     words = name.split(".")
     for rank, row in rows:
-        pattern = row.pattern.split(".")
-        if all(p in ("#", w) for p, w in zip(pattern, words, strict=True)):
-            pairs = zip(pattern, words, strict=True)
-            return rank, row, tuple(int(w) for p, w in pairs if p == "#")
-    return None
+        pairs = list(zip(row.pattern.split("."), words, strict=True))
+        if all(is_number(p) or p == w for p, w in pairs):
+            yield Hit(rank, row, tuple(int(w) for p, w in pairs if is_number(p)))
 
 
 def _beginnings(entry: TracedEntry, names: Iterable[str]) -> tuple[str, str]:
@@ -117,7 +118,7 @@ def _with_ends(found: list[Known]) -> list[Known]:
     for known in found:
         words, own = known.name.split("."), []
         for i, word in enumerate(known.row.pattern.split(".")):
-            if word == "#":
+            if is_number(word):
                 own.append((".".join(words[:i]), int(words[i])))
         heads.append(own)
         for head, number in own:
