@@ -223,8 +223,9 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
         whole = {"pixel_values": _normal(*shape, *size)}
         yield whole
         if "pixel_attention_mask" in names:
-            seen_all = torch.ones(*shape[:-1], *size, dtype=torch.long)
-            yield {**whole, "pixel_attention_mask": seen_all}
+            seen = torch.ones(*shape[:-1], *size, dtype=torch.long)
+            for mask in (seen, seen[..., 0, 0].bool()):  # of pixels, of tiles
+                yield {**whole, "pixel_attention_mask": mask}
         if "image_sizes" in names:
             yield {**whole, "image_sizes": torch.tensor([size] * BATCH)}
 

@@ -6,7 +6,9 @@ from typing import Any
 
 _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
 _DETR = {"use_timm_backbone": False, "backbone": None, "backbone_config": _RESNET}
-_CODES = {"<image>": 5, **{f"IMGIMG{chr(ord('A') + i)}Z": 100 + i for i in range(10)}}
+_LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
+_CODES = {"<image>": 5} | {f"IMGIMG{str(i).translate(_LETTERS)}Z": 70 + i for i in range(64)}
+_VISUAL = {"<image>": 5, "<|extra_200|>": 6} | {f"<|visual token {i:06d}|>": 70 + i for i in range(64)}
 
 _BLOCK = {
     "reduce_channel": [1, 1, 0],
@@ -71,7 +73,7 @@ START: dict[str, dict[str, Any]] = {
         "backbone_config": {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]},
     },
     "detr": _DETR,
-    "emu3": {"vocabulary_map": {"<image>": 5}},
+    "emu3": {"vocabulary_map": _VISUAL},
     "esm": {"vocab_size": 33, "mask_token_id": 32, "pad_token_id": 1},
     "gemma4_assistant": {
         "text_config": {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
