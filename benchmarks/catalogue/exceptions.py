@@ -92,7 +92,9 @@ def _text_width(v: dict[str, Any]) -> int:
 
 
 _SPOKEN = {"projector_config": _heard, "window_size": 10, "downsample_rate": 5}
-_FEATURES = {"backbone_feature_sizes": ([[32] * 2, [16] * 2, [8] * 2], [[48] * 2, [24] * 2, [12] * 2])}
+_FEATURES = {
+    "backbone_feature_sizes": ([[32] * 2, [16] * 2, [8] * 2], [[48] * 2, [24] * 2, [12] * 2])
+}
 _BARK = {"block_size": (24, 32)}
 _MUSE = {"out_hidden_size": _merged}
 _TILES = {"image_grid_pinpoints": ([[64, 128]], [[96, 192]])}
@@ -164,8 +166,9 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "mllama_text_model": {"cross_attention_layers": ([1], [1, 2])},
     "mllama_vision_model": {
-        "vision_output_dim": lambda v: v["hidden_size"]
-        * (1 + len(v["intermediate_layers_indices"])),
+        "vision_output_dim": lambda v: (
+            v["hidden_size"] * (1 + len(v["intermediate_layers_indices"]))
+        ),
     },
     "muse_glimmer": _MUSE,
     "muse_spark": _MUSE,
@@ -236,7 +239,9 @@ TINY: dict[str, dict[str, Any]] = {
         "ngram_vocab_size_base": 100,
     },
     "reformer": {"axial_pos_embds_dim": lambda v: [32, v["hidden_size"] - 32]},
-    "sam2_vision_model": {"backbone_feature_sizes": ([[16] * 2, [8] * 2, [4] * 2], [[24] * 2, [12] * 2, [6] * 2])},
+    "sam2_vision_model": {
+        "backbone_feature_sizes": ([[16] * 2, [8] * 2, [4] * 2], [[24] * 2, [12] * 2, [6] * 2])
+    },
     "sam3_vision_model": _FEATURES,
     "sapiens2": {"num_first_full_attention_layers": 1, "num_last_full_attention_layers": 1},
     "seggpt": {"merge_index": 0, "image_size": [64, 32], "pretrain_image_size": 32},

@@ -57,8 +57,8 @@ def _idle(model: torch.nn.Module, inputs: Mapping[str, Any]) -> dict[str, torch.
             hook.remove()
     found: dict[str, torch.nn.Module] = {}
     for name, part in model.named_modules():
-        is_inside = any(name.startswith(f"{outer}.") for outer in found)
-        if name and isinstance(part, PreTrainedModel) and not is_inside:
-            if called.isdisjoint(part.modules()):
-                found[name] = part
+        is_outermost = not any(name.startswith(f"{outer}.") for outer in found)
+        is_model = bool(name) and isinstance(part, PreTrainedModel)
+        if is_model and is_outermost and called.isdisjoint(part.modules()):
+            found[name] = part
     return found

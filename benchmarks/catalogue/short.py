@@ -2,7 +2,8 @@
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
 values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, ``i:2,12,64`` are integers
-below the last number, ``g:2,6,18`` rows of a grid: their row and column from one on, then normal values, ``e:2,12,5`` truth values of which the first five of each row are false. A
+below the last number, ``e:2,12,5`` truth values of which the first five of each row are false,
+``g:2,6,18`` rows of a grid: their row and column, from one on, then normal values. A
 field inside a nested config has a path
 (``vision_config.hidden_size``), a size may be a product (``2*image_size``), a quotient
 (``hidden_size/num_heads``) or a sum. Lists and mappings hold further values; anything else stands

@@ -8,7 +8,9 @@ _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
 _DETR = {"use_timm_backbone": False, "backbone": None, "backbone_config": _RESNET}
 _LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
 _CODES = {"<image>": 5} | {f"IMGIMG{str(i).translate(_LETTERS)}Z": 70 + i for i in range(64)}
-_VISUAL = {"<image>": 5, "<|extra_200|>": 6} | {f"<|visual token {i:06d}|>": 70 + i for i in range(64)}
+_VISUAL = {"<image>": 5, "<|extra_200|>": 6} | {
+    f"<|visual token {i:06d}|>": 70 + i for i in range(64)
+}
 
 _BLOCK = {
     "reduce_channel": [1, 1, 0],
