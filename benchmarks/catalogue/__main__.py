@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "catalogue"
 STORE = ROOT / "src" / "weightkin" / "catalogue" / store.FILE
 REPORT = Path(__file__).with_name("made.md")
+SLACK = 20  # wall-clock seconds for one of computing: others may use the cores
 GIGABYTES = 8.0  # of address space for one class
 
 
@@ -87,7 +88,7 @@ def _make(names: Sequence[str], workers: int, seconds: int) -> None:
 
 def _make_share(names: Sequence[str], end: float) -> None:
     todo = takewhile(lambda _: time.monotonic() < end, names)
-    for name, found, why in each(made_facts, todo, seconds=2 * LIMIT, gigabytes=GIGABYTES):
+    for name, found, why in each(made_facts, todo, seconds=SLACK * LIMIT, gigabytes=GIGABYTES):
         facts = found or {"entry": None, "why": why, "shares": [], "opaque": [], "seconds": 0.0}
         _path(name).write_text(json.dumps({**facts, "generator": store.GENERATOR}))
         said = facts["why"] or "kept"

@@ -188,7 +188,8 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
     grid = torch.tensor([GRID] * BATCH)
     for name in {"image_grid_thw", "grid_thw"} & set(names):
         rows = (n, area * frames), (n, area), (n, channels, patch, patch)
-        for shape in (*rows, (BATCH, n // BATCH, area * frames), (n * patch**2, channels)):
+        tall = (1, n, channels, patch, patch)
+        for shape in (*rows, (BATCH, n // BATCH, area * frames), (n * patch**2, channels), tall):
             more = {"merge_sizes": grid[:, 0] * 2, "image_merge_sizes": grid[:, 0] * 2}
             more = {key: x for key, x in more.items() if key in names}
             yield {given: _normal(*shape), name: grid, **more}
@@ -221,6 +222,10 @@ def _pictures(facts: Mapping[str, Any], names: Collection[str]) -> Iterator[Inpu
     for shape in ((BATCH, channels), (BATCH, 1, channels)):
         whole = {"pixel_values": _normal(*shape, *size)}
         yield whole
+        if "pixel_attention_mask" in names:
+            seen = torch.ones(*shape[:-1], *size, dtype=torch.long)
+            for mask in (seen, seen[..., 0, 0].bool()):  # of pixels, of tiles
+                yield {**whole, "pixel_attention_mask": mask}
         if "image_sizes" in names:
             yield {**whole, "image_sizes": torch.tensor([size] * BATCH)}
 

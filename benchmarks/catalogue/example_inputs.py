@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.catalogue import diffusers_inputs, transformers_inputs
+from benchmarks.catalogue.joint import parts_of
 
 MEDIA = {"pixel_values", "input_features"}
 
@@ -76,8 +78,21 @@ def first_that_runs(builds: Iterable[Callable[[], torch.nn.Module]]) -> torch.nn
     return found
 
 
+def _of_parts(parts: Mapping[str, torch.nn.Module]) -> Iterator[dict[str, Any]]:
+    """Arguments of every part that takes some."""
+    found = {}
+    for name, part in parts.items():
+        with contextlib.suppress(NoInputsError):
+            found[name] = working_inputs(part)
+    if found:
+        yield found
+
+
 def _tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     known = set(inspect.signature(model.forward).parameters)
+    if parts := parts_of(model):
+        yield from _of_parts(parts)
+        return
     module = (
         diffusers_inputs if type(model).__module__.startswith("diffusers") else transformers_inputs
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.catalogue.sizes import LABELS
+
 
 def _mamba_head(v: dict[str, Any]) -> int:
     return int(v["mamba_expand"] * v["hidden_size"] // 8)
@@ -63,6 +65,23 @@ def _small_image(v: dict[str, Any]) -> Any:
     return v["vision_config"]
 
 
+def _patches_of_16(v: dict[str, Any]) -> Any:
+    v["backbone_config"].patch_size = 16
+    return v["backbone_config"]
+
+
+def _spoken_mels(v: dict[str, Any]) -> Any:
+    v["vocoder_config"].model_in_dim = v["model_config"].num_mel_bins
+    return v["vocoder_config"]
+
+
+def _encoded(v: dict[str, Any]) -> Any:
+    """Codes hold what both encoders see."""
+    width = v["codebook_dim"] - v["semantic_model_config"].hidden_size
+    v["acoustic_model_config"].hidden_size = width
+    return v["acoustic_model_config"]
+
+
 def _merged(v: dict[str, Any]) -> int:
     """Four patches beside each other."""
     return 4 * int(v["vision_config"].hidden_size)
@@ -73,6 +92,10 @@ def _text_width(v: dict[str, Any]) -> int:
 
 
 _SPOKEN = {"projector_config": _heard, "window_size": 10, "downsample_rate": 5}
+_FEATURES = {
+    "backbone_feature_sizes": ([[32] * 2, [16] * 2, [8] * 2], [[48] * 2, [24] * 2, [12] * 2])
+}
+_BARK = {"block_size": (24, 32)}
 _MUSE = {"out_hidden_size": _merged}
 _TILES = {"image_grid_pinpoints": ([[64, 128]], [[96, 192]])}
 _VIBE = {
@@ -83,6 +106,7 @@ _VIBE = {
 
 TINY: dict[str, dict[str, Any]] = {
     "aria": {"projector_patch_to_query_dict": ({64: 16}, {144: 16})},
+    "align": {"projection_dim": (80, 120)},
     "bamba": {
         "num_hidden_layers": (2, 4),
         "attn_layer_indices": ([1], [1, 3]),
@@ -93,18 +117,29 @@ TINY: dict[str, dict[str, Any]] = {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
     },
+    "BarkSemanticConfig": _BARK,
+    "BarkCoarseConfig": _BARK,
+    "BarkFineConfig": _BARK,
     "DbrxAttentionConfig": {"rope_theta": 1e4, "kv_n_heads": 2},
-    "depth_pro": {"patch_size": (64, 96)},
+    "depth_pro": {"patch_size": (64, 96), "intermediate_hook_ids": ([1, 0], [2, 0])},
     "ernie4_5_vl_moe_text": {"rope_parameters": _mrope},
     "efficientnet": _efficient(),
     "align_vision_model": _efficient(),
     "esm": {"vocab_size": 33},
     "esmc": {"num_key_value_heads": (4, 8)},
+    "fastspeech2_conformer_with_hifigan": {"vocoder_config": _spoken_mels},
+    "groupvit_vision_model": {
+        "num_group_tokens": ([16, 8, 0], [20, 10, 0]),
+        "num_output_groups": ([16, 8, 8], [20, 10, 10]),
+    },
+    "Sam2PromptEncoderConfig": {"patch_size": 16},
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 24, "mamba_d_ssm": 192},
     "fun_asr_nano": {"adaptor_config": _adaptor},
     "gemma3": {"mm_tokens_per_image": 16},
     "t5gemma2_encoder": {"mm_tokens_per_image": 16},
-    "clap_audio_model": {"window_size": 2},
+    "chameleon_vqgan": {"num_embeddings": (32, 64)},
+    "janus_vqgan": {"num_embeddings": (32, 64)},
+    "clap_audio_model": {"window_size": 2, "spec_size": (128, 256), "num_mel_bins": (32, 64)},
     "donut-swin": {"window_size": 2},
     "swin": {"window_size": 2},
     "diffusion_gemma_text": {"top_k_experts": 2},
@@ -112,6 +147,11 @@ TINY: dict[str, dict[str, Any]] = {
     "superpoint": {"keypoint_decoder_dim": 65},
     "longcat_flash": {"qk_head_dim": lambda v: v["qk_nope_head_dim"] + v["qk_rope_head_dim"]},
     "xmod": {"default_language": "en_XX"},
+    "nystromformer": {"num_landmarks": 4, "segment_means_seq_len": 12},
+    "pp_doclayout_v2": {
+        "class_thresholds": ([0.5] * LABELS[0], [0.5] * LABELS[1]),
+        "class_order": ([*range(LABELS[0])], [*range(LABELS[1])]),
+    },
     "recurrent_gemma": {"num_hidden_layers": (3, 6)},
     "deepseek_v2": {"num_key_value_heads": (4, 8)},
     "hunyuan_vl_text": {"rope_parameters": _mrope_of_head},
@@ -123,6 +163,12 @@ TINY: dict[str, dict[str, Any]] = {
         "intermediate_size": lambda v: 4 * v["hidden_size"],
         "projector_output_dim": lambda v: v["projector_input_dim"],
         "vision_output_dim": lambda v: v["projector_input_dim"],
+    },
+    "mllama_text_model": {"cross_attention_layers": ([1], [1, 2])},
+    "mllama_vision_model": {
+        "vision_output_dim": lambda v: (
+            v["hidden_size"] * (1 + len(v["intermediate_layers_indices"]))
+        ),
     },
     "muse_glimmer": _MUSE,
     "muse_spark": _MUSE,
@@ -169,6 +215,7 @@ TINY: dict[str, dict[str, Any]] = {
         "mamba_d_head": _mamba_head,
     },
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_offset": 1},
+    "lw_detr": {"projector_scale_factors": ([1.0], [2.0, 0.5])},
     "lw_detr_vit": {"num_windows": 4},
     "mamba2": {"num_heads": 8, "head_dim": lambda v: v["expand"] * v["hidden_size"] // 8},
     "mimi": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
@@ -192,14 +239,23 @@ TINY: dict[str, dict[str, Any]] = {
         "ngram_vocab_size_base": 100,
     },
     "reformer": {"axial_pos_embds_dim": lambda v: [32, v["hidden_size"] - 32]},
+    "sam2_vision_model": {
+        "backbone_feature_sizes": ([[16] * 2, [8] * 2, [4] * 2], [[24] * 2, [12] * 2, [6] * 2])
+    },
+    "sam3_vision_model": _FEATURES,
     "sapiens2": {"num_first_full_attention_layers": 1, "num_last_full_attention_layers": 1},
     "seggpt": {"merge_index": 0, "image_size": [64, 32], "pretrain_image_size": 32},
     "speech_to_text": {"num_conv_layers": 2},
     "t5gemma2_text": {"dropout_rate": 0.0},
-    "tvp": {"visual_prompt_size": 8, "max_img_size": 64},
+    "timesfm": {"context_length": (64, 96)},
+    "timesfm2_5": {"context_length": (64, 96)},
+    "tvp": {"visual_prompt_size": 8, "max_img_size": 64, "num_frames": 2},
     "vibevoice_acoustic_tokenizer": _VIBE,
     "vibevoice_acoustic_tokenizer_decoder": _VIBE,
     "vibevoice_acoustic_tokenizer_encoder": _VIBE,
+    "vitmatte": {"backbone_config": _patches_of_16},
+    "vjepa2": {"frames_per_clip": 4},
+    "xcodec": {"acoustic_model_config": _encoded},
     "vibevoice_asr": {"acoustic_tokenizer_chunk_size": 640},
     "xlnet": {"d_head": lambda v: v["d_model"] // v["n_head"]},
     "zamba": {

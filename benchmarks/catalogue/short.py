@@ -2,7 +2,8 @@
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
 values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, ``i:2,12,64`` are integers
-below the last number, ``e:2,12,5`` truth values of which the first five of each row are false. A
+below the last number, ``e:2,12,5`` truth values of which the first five of each row are false,
+``g:2,6,18`` rows of a grid: their row and column, from one on, then normal values. A
 field inside a nested config has a path
 (``vision_config.hidden_size``), a size may be a product (``2*image_size``), a quotient
 (``hidden_size/num_heads``) or a sum. Lists and mappings hold further values; anything else stands
@@ -34,6 +35,10 @@ def made(value: Any, config: Mapping[str, Any]) -> Any:
         return torch.randint(0, shape[-1], shape[:-1], generator=generator)
     if value[0] == "c":
         return torch.arange(math.prod(shape)).reshape(shape)
+    if value[0] == "g":
+        rows = torch.randn(shape, generator=generator)
+        rows[..., 0], rows[..., 1] = 1.0, torch.arange(1.0, shape[-2] + 1)
+        return rows
     if value[0] == "e":
         return torch.arange(shape[-2]).expand(shape[:-1]) >= shape[-1]
     if value[0] in "zf":

@@ -13,11 +13,13 @@ from benchmarks.catalogue.sizes import (
     DEPTHS,
     HEADS,
     LABELS,
+    SCALES,
     Apart,
     Key,
     Sizes,
     multiple_of,
     owns,
+    scaled,
     what_is,
 )
 
@@ -135,6 +137,8 @@ def _key(path: Path, name: str, value: int, owners: dict[int, Path], plan: Plan)
         return ("id", value) if value >= 32 else None
     if what in ("vocab", "length"):
         return (what, value)
+    if plan.apart in SCALES:
+        return None
     if plan.apart == "nothing":
         return ("width", value)
     if what == "mlp":
@@ -179,6 +183,7 @@ def _rebuilt(
         new = _small(path, name, value, own, depth, owners, plan)
         if known.get(name, value) != value or (new != value and name != "_out_indices"):
             values[name] = new
+    values |= _flags(default, plain)
     if plan.apart != "all":
         values |= _plain_heads(own, values)
     if "_out_indices" in values:
@@ -204,6 +209,17 @@ def _plain_heads(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
     tiny = {**own, **values}
     is_same = head * n == width
     return {"head_dim": tiny["hidden_size"] // tiny["num_attention_heads"]} if is_same else {}
+
+
+def _flags(default: PretrainedConfig, plain: PretrainedConfig | None) -> dict[str, Any]:
+    """Settings that are no fields of their config: a larger one has given them."""
+    if plain is None:
+        return {}
+    return {
+        name: value
+        for name, value in vars(default).items()
+        if name not in vars(plain) and isinstance(value, bool)
+    }
 
 
 def _plain(cls: type[PretrainedConfig]) -> PretrainedConfig | None:
@@ -256,6 +272,10 @@ def _small(
     if key in plan.sizes.given:
         return plan.sizes.given[key]
     which = plan.which
+    if plan.apart in SCALES and what in ("width", "mlp", "head_dim"):
+        return scaled(value, plan.apart, which)
+    if plan.apart in SCALES and what in ("heads", "kv"):
+        return value
     if what in ("depth",):
         return depth if value > 1 else value
     if what == "depths":

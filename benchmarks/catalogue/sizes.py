@@ -3,6 +3,7 @@
 A width that stands in several places of a config is one width there as well: sizes are given out by
 default value, so that what must agree agrees. ``apart`` tells widths of different parts (a text and
 a vision model) and dimensions of different meaning apart even where their defaults are one number.
+Where a class needs more than that (one width is twice another, or a sum), all are scaled alike.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Key = tuple[object, ...]
-Apart = Literal["all", "widths", "nothing"]  # what is told apart; of widths, heads are not
-APART: tuple[Apart, ...] = ("all", "widths", "nothing")  # in the order in which they are tried
+Apart = Literal["all", "widths", "nothing", "eighths", "quarters"]
+APART: tuple[Apart, ...] = (  # what is told apart, in the order in which it is tried
+    "all",
+    "widths",  # heads are not
+    "nothing",
+    "eighths",  # nothing: all widths are scaled alike, numbers of heads stay
+    "quarters",
+)
+SCALES: dict[Apart, tuple[int, int]] = {"eighths": (2, 4), "quarters": (4, 6)}  # sixteenths
 DEPTHS = (2, 3)
 HEADS = (4, 8)
 LABELS = (7, 11)
@@ -56,7 +64,7 @@ _RULES = (  # the first that matches the name of a field says what it is
     ("mlp", r"intermediate|ffn|feed_?forward|d_ff\Z|mlp_dim|d_inner|n_inner|dim_ff\Z|dff\Z|"
             r"linear_units"),
     ("width", r"size|dim|channel|width|d_model|n_embd|rank|units|filters|planes|proj|hidden|"
-              r"d_state|embd|latent|features"),
+              r"d_state|embd|latent|features|num_pos_feats|\Ablock_configs\Z"),
 )  # fmt: skip
 _OWN = re.compile(
     r"(hidden_sizes?|d_model|n_embd|embed_dims?|dim|width|emb_dim|hidden_dim|n_embed)\Z"
@@ -111,6 +119,11 @@ def multiple_of(value: int, which: int) -> int:
     most = 32 if which == 0 else 64
     fits = next(n for n in (64, 32, 16, 8, 4, 2, 1) if value % n == 0 and n <= max(most, 1))
     return fits if value < 64 else max(fits, most if value % 32 == 0 or value > 256 else 8)
+
+
+def scaled(value: int, apart: Apart, which: int) -> int:
+    """A width where all are scaled alike; small ones count something else."""
+    return value * SCALES[apart][which] // 16 if value >= 12 else value
 
 
 def _target(value: int, which: int) -> int:

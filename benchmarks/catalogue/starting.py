@@ -6,7 +6,11 @@ from typing import Any
 
 _RESNET = {"model_type": "resnet", "out_features": ["stage4"]}
 _DETR = {"use_timm_backbone": False, "backbone": None, "backbone_config": _RESNET}
-_CODES = {"<image>": 5, **{f"IMGIMG{chr(ord('A') + i)}Z": 100 + i for i in range(10)}}
+_LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
+_CODES = {"<image>": 5} | {f"IMGIMG{str(i).translate(_LETTERS)}Z": 70 + i for i in range(64)}
+_VISUAL = {"<image>": 5, "<|extra_200|>": 6} | {
+    f"<|visual token {i:06d}|>": 70 + i for i in range(64)
+}
 
 _BLOCK = {
     "reduce_channel": [1, 1, 0],
@@ -64,14 +68,14 @@ START: dict[str, dict[str, Any]] = {
         "text_config": {"num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704}
     },
     "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6},
-    "dbrx": {"attn_config": {"rope_theta": 1e4, "kv_n_heads": 8}},
+    "dbrx": {"attn_config": {"rope_theta": 1e4, "kv_n_heads": 8, "clip_qkv": 8}},
     "deepseek_v2": {"num_experts_per_tok": 6},
     "deformable_detr": {
         **_DETR,
         "backbone_config": {"model_type": "resnet", "out_features": ["stage2", "stage3", "stage4"]},
     },
     "detr": _DETR,
-    "emu3": {"vocabulary_map": {"<image>": 5}},
+    "emu3": {"vocabulary_map": _VISUAL},
     "esm": {"vocab_size": 33, "mask_token_id": 32, "pad_token_id": 1},
     "gemma4_assistant": {
         "text_config": {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
@@ -98,10 +102,18 @@ START: dict[str, dict[str, Any]] = {
     "sapiens2": {
         "head_config": {"upsample_out_channels": [768] * 4, "conv_out_channels": [64, 64]}
     },
+    "step3p7": {"text_config": {"sliding_window": 512}},
     "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
     "table-transformer": _DETR,
     "time_series_transformer": {"prediction_length": 12, "num_time_features": 1},
     "vitmatte": {
+        "backbone_config": {
+            "model_type": "vitdet",
+            "hidden_size": 384,
+            "num_attention_heads": 6,
+            "num_channels": 4,
+            "out_features": ["stage12"],
+        },
         "fusion_hidden_sizes": [256, 128, 64, 32],
         "convstream_hidden_sizes": [48, 96, 192],
     },

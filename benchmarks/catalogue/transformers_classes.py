@@ -13,6 +13,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from benchmarks.catalogue.example_inputs import first_that_runs
 from benchmarks.catalogue.exceptions import TINY
+from benchmarks.catalogue.joint import joint
 from benchmarks.catalogue.shrink import tiny_config
 from benchmarks.catalogue.sizes import APART, LABELS, Apart
 from benchmarks.catalogue.starting import START
@@ -61,6 +62,7 @@ HEADS = (  # the first that a model type has is its main class; the bare model c
     "PRETRAINING",
     "BACKBONE",
 )
+SPANS = ("question_answering", "document_question_answering")  # the labels are start and end
 
 
 @functools.cache
@@ -109,17 +111,20 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
     if which is None:
         with torch.device("meta"):
             return _built(cls, default)
-    tries = (lambda x=x: _built(cls, _tiny(default, which, x)) for x in APART)
+    head = next(own for own, found in names()[kind] if found == name)
+    tries = (lambda x=x: _built(cls, _tiny(default, which, x, head)) for x in APART)
     return first_that_runs(tries)
 
 
-def _tiny(default: PretrainedConfig, which: int, apart: Apart) -> PretrainedConfig:
+def _tiny(
+    default: PretrainedConfig, which: int, apart: Apart, head: str = "base"
+) -> PretrainedConfig:
     config = tiny_config(default, which, apart=apart, exceptions=TINY)
-    config.num_labels = LABELS[which]
+    config.num_labels = 2 if head in SPANS else LABELS[which]
     return config
 
 
 def _built(cls: Any, config: PretrainedConfig) -> torch.nn.Module:
     config._attn_implementation = "eager"
     model: torch.nn.Module = cls(config)
-    return model.eval()
+    return joint(model).eval()

@@ -36,10 +36,12 @@ def tries(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
     config: Any = model.config
     facts = config.to_dict()
     given = _given().get(type(model).__name__) or _given().get(facts.get("model_type", ""))
-    if given is not None:
-        yield {k: made(v, facts) for k, v in given.items()}
+    beside = {k: made(v, facts) for k, v in (given or {}).items()}
+    if beside:
+        yield beside
     names = inspect.signature(model.forward).parameters
-    yield from composite_inputs.tries(model, names, _sounds(facts, names))
+    for inputs in composite_inputs.tries(model, names, _sounds(facts, names)):
+        yield {**inputs, **beside}
     main = getattr(model, "main_input_name", _TEXT)
     required = [n for n, p in names.items() if p.default is p.empty and n != "kwargs"]
     first = dict.fromkeys([main if isinstance(main, str) else main[0], *required])
@@ -85,6 +87,10 @@ def _named(name: str, facts: dict[str, Any], shape: str) -> Any:
         return _ids(facts)
     if name == _IMAGE:
         return _image(facts)
+    if name == "pixel_values_videos":
+        frames = int(_found(facts, "num_frames", "frames_per_clip") or 4)
+        image = _image(facts)
+        return _normal(frames, *image.shape[1:])
     if name == "input_values":
         n = int(_found(facts, "num_mel_bins") or 80)
         frames = int(_found(facts, "max_length") or 96)

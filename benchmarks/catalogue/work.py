@@ -91,6 +91,7 @@ def recipe_of(name: str) -> Any:
 
     from benchmarks.catalogue import diffusers_classes, transformers_classes, vision_classes
     from benchmarks.catalogue.classes import example_inputs
+    from benchmarks.catalogue.idle import with_idle_parts
     from benchmarks.catalogue.make import Recipe, Tiny
     from benchmarks.catalogue.variants import VALUES
 
@@ -105,6 +106,8 @@ def recipe_of(name: str) -> Any:
         if is_transformers:
             module = transformers_classes.build(own.kind, own.name, which).float()
             config = module.config.to_dict()  # type: ignore[operator, union-attr]
+            torch.manual_seed(1)
+            return Tiny(module, with_idle_parts(module, example_inputs(module)), config)
         else:
             module = diffusers_classes.build(own.name, which).float()
             config = dict(module.config)  # type: ignore[call-overload]
