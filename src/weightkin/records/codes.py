@@ -25,7 +25,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "positions", "fused"), ("error",)),
     **dict.fromkeys(("wiring", "grouped", "joined", "norm-groups"), ("error",)),
-    **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
+    **dict.fromkeys(("few-units", "too-many", "empty", "optimiser", "not-in-sketch"), ("error",)),
     # other reasons
     **dict.fromkeys(("is-sketch", "name-no-text"), ()),
     "text": ("text",),  # a reason of 0.1.0, as it was written
