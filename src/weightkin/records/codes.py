@@ -146,8 +146,7 @@ EVIDENCE: Mapping[str, Names] = {
     "nothing-comparable": (),
     "white-difference": (),
     "equal-but-not-finite": ("n",),
-    "equal-names-equal": (),
-    "equal-up-to-rounding": (),
+    **dict.fromkeys(("equal-names-equal", "equal-up-to-rounding"), ()),
     "distance": ("distance", "cosine"),
     "far-apart": (),
     "moved-far": ("distance", "cosine"),
@@ -169,6 +168,7 @@ EVIDENCE: Mapping[str, Names] = {
     "noise-bits": ("parent", "child"),
     # merges
     "averaged-positions": ("model", "tensor", "value", "at"),
+    "stored-twice": ("model", "n", "tensor", "other", "is_equal"),
     "mixture": ("child", "parents", "weights", "base", "method"),
     "mixture-leaves": ("share",),
     "tensors-copied": ("n", "n_tensors", "n_parents"),
