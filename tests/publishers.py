@@ -144,6 +144,65 @@ def torchtune(arrays: Arrays) -> Arrays:
     return _renamed(meta(arrays), rules)
 
 
+def gpt_fast(arrays: Arrays) -> Arrays:
+    """As gpt-fast stores a Llama: with the rows of Meta, queries, keys and values joined."""
+    parts = ("attention.wq", "attention.wk", "attention.wv")
+    return _fused(meta(arrays), parts, "attention.wqkv", _one_after_another)
+
+
+def gpt_oss(arrays: Arrays) -> Arrays:
+    """As GPT-OSS is published, in plain numbers: experts (out, in)."""
+    found = _fused(arrays, QKV, "attn.qkv", _one_after_another)
+    turned = (".gate_up_proj", ".down_proj")
+    found = {n: x.swapaxes(1, 2) if n.endswith(turned) else x for n, x in found.items()}
+    rules = {
+        r"^model\.layers": "block",
+        r"^model\.embed_tokens": "embedding",
+        r"^lm_head": "unembedding",
+        r"^model\.norm\.weight": "norm.scale",
+        r"self_attn\.o_proj": "attn.out",
+        r"self_attn\.sinks": "attn.sinks",
+        r"input_layernorm\.weight": "attn.norm.scale",
+        r"post_attention_layernorm\.weight": "mlp.norm.scale",
+        r"mlp\.router": "mlp.gate",
+        r"mlp\.experts\.gate_up_proj_bias": "mlp.mlp1_bias",
+        r"mlp\.experts\.down_proj_bias": "mlp.mlp2_bias",
+        r"mlp\.experts\.gate_up_proj": "mlp.mlp1_weight",
+        r"mlp\.experts\.down_proj": "mlp.mlp2_weight",
+    }
+    return _renamed(found, rules)
+
+
+def sam(arrays: Arrays) -> Arrays:
+    """As Segment Anything is published."""
+    rules = {
+        r"^vision_encoder\.patch_embed\.projection": "image_encoder.patch_embed.proj",
+        r"^vision_encoder\.layers": "image_encoder.blocks",
+        r"^vision_encoder": "image_encoder",
+        r"neck\.conv1": "neck.0",
+        r"neck\.layer_norm1": "neck.1",
+        r"neck\.conv2": "neck.2",
+        r"neck\.layer_norm2": "neck.3",
+        r"^shared_image_embedding\.positional_embedding": "prompt_encoder.pe_layer."
+        "positional_encoding_gaussian_matrix",
+        r"\.point_embed\.": ".point_embeddings.",
+        r"^(prompt_encoder\.)mask_embed\.conv1": r"\1mask_downscaling.0",
+        r"^(prompt_encoder\.)mask_embed\.layer_norm1": r"\1mask_downscaling.1",
+        r"^(prompt_encoder\.)mask_embed\.conv2": r"\1mask_downscaling.3",
+        r"^(prompt_encoder\.)mask_embed\.layer_norm2": r"\1mask_downscaling.4",
+        r"^(prompt_encoder\.)mask_embed\.conv3": r"\1mask_downscaling.6",
+        r"upscale_conv1": "output_upscaling.0",
+        r"upscale_layer_norm": "output_upscaling.1",
+        r"upscale_conv2": "output_upscaling.3",
+        r"(head|mlps\.\d)\.layers\.0": r"\1.layers.1",
+        r"(head|mlps\.\d)\.proj_in": r"\1.layers.0",
+        r"(head|mlps\.\d)\.proj_out": r"\1.layers.2",
+        r"layer_norm_final": "norm_final",
+        r"layer_norm": "norm",
+    }
+    return _renamed(arrays, rules)
+
+
 def deepseek(arrays: Arrays) -> Arrays:
     """As DeepSeek publishes its models, those without experts."""
     rules = {
@@ -297,6 +356,16 @@ MEGATRON_LM = Publisher(
     {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "vocab_size": TOKENS, "n_positions": 16},
     megatron_lm,
 )
+_TINY = {"hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2}
+SAM = {
+    "vision_config": {
+        **{"hidden_size": WIDTH, "mlp_dim": HIDDEN, "num_hidden_layers": BLOCKS},
+        **{"num_attention_heads": HEADS, "image_size": 32, "patch_size": 8, "output_channels": 16},
+        **{"window_size": 2, "global_attn_indexes": [1]},
+    },
+    "prompt_encoder_config": {"hidden_size": 16, "image_size": 32, "patch_size": 8},
+    "mask_decoder_config": {**_TINY, "mlp_dim": 24, "iou_head_hidden_dim": 20},
+}
 PUBLISHERS = {
     "meta": Publisher("Llama", SIZES, meta, ("params.json", PARAMS)),
     "mistral": Publisher("Mistral", {**SIZES, "head_dim": 12}, meta, ("params.json", PARAMS)),
@@ -307,6 +376,14 @@ PUBLISHERS = {
     "megatron-core": Publisher("Llama", SIZES, megatron, CONFIG),
     "litgpt": Publisher("Llama", SIZES, litgpt, CONFIG),
     "torchtune": Publisher("Llama", SIZES, torchtune, CONFIG),
+    "gpt-fast": Publisher("Llama", SIZES, gpt_fast, ("params.json", PARAMS)),
+    "gpt-oss": Publisher(
+        "GptOss",
+        {**SIZES, "head_dim": 8, "num_local_experts": 3, "num_experts_per_tok": 2},
+        gpt_oss,
+        CONFIG,
+    ),
+    "sam": Publisher("Sam", SAM, sam),
     "deepseek": Publisher(
         "DeepseekV3",
         {

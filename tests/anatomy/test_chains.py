@@ -131,3 +131,13 @@ def test_a_changed_cell_is_found_and_an_unrelated_one_is_not(kind):
     found = weightkin.compare(_model(a, "a"), _model(c, "c"))
     assert found.verdict == "dependent"
     assert weightkin.compare(_model(a, "a"), _model(b, "b")).verdict == "no-evidence"
+
+
+def test_what_an_optimiser_keeps_has_no_axes_of_its_own():
+    # its units are those of the weights: their evidence would be multiplied with the same
+    arrays = {k: v.detach().numpy() for k, v in Mlp(20, 16, 24, 7).state_dict().items()}
+    moments = {f"optimizer.state.{i}.momentum_buffer": x for i, x in enumerate(arrays.values())}
+    alone = read_anatomy(model_from_arrays(arrays))
+    both = read_anatomy(model_from_arrays(arrays | moments | {"best_loss": np.float32(1)}))
+    assert both.axes == alone.axes
+    assert [x.code for x in both.skipped] == ["optimiser"]

@@ -197,3 +197,12 @@ def test_blocks_in_another_order_are_another_model(rng):
     assert derived.kind == ("stacked",)
     assert derived.details["layers"] == order
     assert derived.parent == "undetermined"
+
+
+def test_an_optimiser_beside_equal_weights_is_no_part_that_one_model_lacks(rng):
+    held = arrays(rng)
+    state = {f"optimizer.state.{i}.exp_avg": x / 7 for i, x in enumerate(held.values())}
+    found = equality(sketch(held), sketch(held | state))
+    assert found.is_whole
+    more = {name.replace("optimizer", "other"): x for name, x in state.items()}
+    assert not equality(sketch(held), sketch(held | more)).is_whole

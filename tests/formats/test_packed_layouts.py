@@ -148,3 +148,15 @@ def test_mlx_without_its_config_is_named(tmp_path):
     save_file(tensors | {"other": np.ones((2, 2), np.float32)}, tmp_path / "model.safetensors")
     (problem,) = open_model(tmp_path).problems
     assert "without the bits that config.json states" in problem.why
+
+
+def test_experts_of_gpt_oss_under_its_own_names_are_stored_outputs_first(tmp_path, rng):
+    codes = rng.integers(0, 256, (3, 6, 2, 16)).astype(np.uint8)
+    scales = rng.integers(120, 130, (3, 6, 2)).astype(np.uint8)
+    own, library = tmp_path / "own.safetensors", tmp_path / "library.safetensors"
+    stem = "block.0.mlp.mlp1_weight"
+    save_file({f"{stem}.blocks": codes, f"{stem}.scales": scales}, own)
+    save_file({"x_blocks": codes, "x_scales": scales}, library)
+    found, expected = open_model(own), open_model(library)
+    assert found.tensors[stem].shape == (3, 6, 64)
+    np.testing.assert_array_equal(found.rows(stem), expected.rows("x").swapaxes(1, 2))

@@ -127,3 +127,22 @@ def test_weights_as_plain_numbers_or_bytes_are_named(tmp_path):
 def test_a_file_of_compressed_entries_is_refused(tmp_path):
     with pytest.raises(Exception, match="compressed"):
         opened(tmp_path, mapping({"w": A, "v": B}), compression=zipfile.ZIP_DEFLATED)
+
+
+def sizes(**n):
+    return mapping({key: integer(x) for key, x in n.items()})
+
+
+def test_the_sizes_beside_the_weights_are_a_config(tmp_path):
+    made = sizes(n_layer=4, n_head=8, n_embd=64)
+    body = mapping({"model": mapping({"w": A}), "model_args": made})
+    assert opened(tmp_path, body).config == {"n_layer": 4, "n_head": 8, "n_embd": 64}
+
+
+def test_the_dimensions_of_whisper_say_how_many_heads_both_of_its_stacks_have(tmp_path):
+    made = sizes(n_audio_head=6, n_text_head=8, n_audio_state=96)
+    body = mapping({"dims": made, "model_state_dict": mapping({"w": A})})
+    config = opened(tmp_path, body).config
+    assert config["model_type"] == "whisper"
+    assert (config["encoder_attention_heads"], config["decoder_attention_heads"]) == (6, 8)
+    assert opened(tmp_path, mapping({"dims": sizes(n_mels=80), "w": A})).config == {}

@@ -76,7 +76,7 @@ def _nano(folder: Path) -> Answer:
     linear = (".c_attn.weight", ".c_proj.weight", ".c_fc.weight")
     turned = {n: np.ascontiguousarray(x.T) if n.endswith(linear) else x
               for n, x in drawn(0, GPT).items()}  # fmt: skip
-    return both(write(folder / "plain", turned, model_type="gpt2"), *paths, *SAME, "part")
+    return both(write(folder / "plain", turned, model_type="gpt2"), *paths, *SAME)
 
 
 NETWORKS: dict[str, Held] = {
@@ -216,7 +216,7 @@ def _mistral(denied: int, folder: Path) -> Answer:
 CASES = (
     *(Case(f"names of {name}", EQUAL, "", partial(_wrapped, x)) for name, x in WRAPPED.items()),
     Case("GPT-2 of a training script, transposed, with its optimiser",
-         "part, all equal; another model: no evidence", "", _nano),
+         "equal; another model: no evidence", "", _nano),
     *(Case(f"a copy in a file of {name}", "everywhere", "", partial(_found, x))
       for name, x in NETWORKS.items()),
     Case("tensor-parallel parts under Meta's names", EQUAL, "", _parts_of_meta),

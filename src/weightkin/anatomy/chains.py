@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightkin.anatomy.graph.axes import UnitLabel, carriers_from, label_axes
 from weightkin.anatomy.naming import natural
-from weightkin.anatomy.recurrent import recurrent_labels
+from weightkin.anatomy.recurrent import JOINED, is_joined, recurrent_labels
 from weightkin.anatomy.types import Axis, Place
 from weightkin.formats.model import TensorInfo
 
@@ -86,7 +86,9 @@ def plain_axes(
     ]
     labels = [x for x in labels if x.stack not in taken]
     shapes = {name: info.shape for name, info in rest.items()}
-    return label_axes(labels, carriers_from(labels, shapes), shapes)
+    axes = label_axes(labels, carriers_from(labels, shapes), shapes)
+    shared = {(x.stack, x.block): f"{JOINED}.{x.n_units}" for x in cells if is_joined(x)}
+    return [replace(axis, labels=shared.get((axis.stack, axis.block), axis.labels)) for axis in axes]
 
 
 def chain_labels(tensors: Mapping[str, TensorInfo]) -> list[UnitLabel]:

@@ -25,6 +25,7 @@ _BUFFER = re.compile(
     r"(?:^|\.)(?:position_ids|token_type_ids|num_batches_tracked|masked_bias"
     r"|rotary_emb\.[a-z_.]+|attention_mask)$"
 )
+_OPTIMISER = re.compile(r"(?<![^.:])optim[a-z_]*(?:\.[A-Za-z0-9_]+)?\.state\.")
 _SCALAR = re.compile(r"(?:scale|scalar|bias|temperature|tracked)$")
 _HINTS = (
     ("vision", re.compile(r"(?:^|[._])(?:vision|visual|image)")),
@@ -142,6 +143,11 @@ def is_buffer(info: TensorInfo) -> bool:
         return True
     # causal masks of GPT-2 and GPT-NeoX, under the name of a bias
     return len(info.shape) == 4 and info.shape[:2] == (1, 1) and info.name.endswith(".bias")
+
+
+def is_optimiser_state(name: str) -> bool:
+    """Whether a tensor of a training checkpoint is what an optimiser keeps, and no weight."""
+    return bool(_OPTIMISER.search(name))
 
 
 def is_scale(info: TensorInfo) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from weightkin.anatomy.conv import conv_axes
 from weightkin.anatomy.heads import head_axes
 from weightkin.anatomy.infer import inferred_axes
-from weightkin.anatomy.naming import MAX_STACKS, Reading
+from weightkin.anatomy.naming import MAX_STACKS, Reading, is_optimiser_state
 from weightkin.anatomy.networks import split_networks
 from weightkin.anatomy.onnx.choice import by_graph
 from weightkin.anatomy.residual import residual_axes
@@ -69,16 +69,23 @@ class _Headers:
 def read_headers(headers: _Headers) -> Anatomy:
     """The anatomy of a network or of several, by names, shapes and the config alone."""
     held = {name: info for name, info in headers.tensors.items() if 0 not in info.shape}
-    found = _of_components(held, headers.config)
     empty = [name for name in headers.tensors if name not in held]
-    if not empty:
-        return found
-    why = f"{len(empty)} without elements, first {quoted(empty[0])}"
-    return replace(
-        found,
-        roles=(*found.roles, *((name, "other") for name in empty)),
-        skipped=(*found.skipped, Problem("tensors", why, code="empty")),
+    weights = {name: info for name, info in held.items() if not is_optimiser_state(name)} or held
+    moments = [name for name in held if name not in weights]
+    found = _of_components(weights, headers.config)
+    left = (
+        (empty, "without elements", "empty"),
+        (moments, "of an optimiser, whose units are those of the weights", "optimiser"),
     )
+    for names, what, code in left:
+        if names:
+            why = f"{len(names)} {what}, first {quoted(names[0])}"
+            found = replace(
+                found,
+                roles=(*found.roles, *((name, "other") for name in names)),
+                skipped=(*found.skipped, Problem("tensors", why, code=code)),
+            )
+    return found
 
 
 def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Anatomy:

@@ -4,12 +4,15 @@ Torch and Keras name the matrices of their cells so that nothing else is called 
 a layer are the rows of its input matrix, once for each gate, and rows and columns of its recurrent
 one; the next layer reads them. The last layer is left out where nothing is seen that reads it: its
 units may be the output, which data put in order.
+
+A state may be handed from one cell to another, or made by one layer for all: where several modules
+have states of one size, or several other matrices are of it, all cells of that size are one label.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from weightkin.anatomy.graph.axes import UnitLabel
@@ -17,7 +20,9 @@ from weightkin.anatomy.types import Place
 from weightkin.formats.model import TensorInfo
 
 GATES = (1, 3, 4)  # plain, GRU, LSTM
+JOINED = "states"  # of one size, which one label relabels
 _TORCH = re.compile(r"(?P<module>(?:.*\.)?)weight_hh_l(?P<layer>[0-9]{1,3})(?P<back>(?:_reverse)?)")
+_CELL = re.compile(r"(?P<module>(?:.*\.)?)weight_hh")
 _KERAS = re.compile(r"(?P<module>.*[./])recurrent_kernel(?::0)?")
 
 
@@ -47,6 +52,7 @@ def recurrent_labels(tensors: Mapping[str, TensorInfo]) -> list[UnitLabel]:
         A stack for each module, a block for each layer.
     """
     cells = [cell for name in tensors if (cell := _cell(name, tensors)) is not None]
+    joined = _joined(cells, tensors)
     found = []
     for cell in sorted(cells, key=lambda x: (x.module, x.layer, x.is_back)):
         readers = list(_readers(cell, cells, tensors))
@@ -58,11 +64,33 @@ def recurrent_labels(tensors: Mapping[str, TensorInfo]) -> list[UnitLabel]:
                     name="back" if cell.is_back else "units",
                     n_units=cell.n_units,
                     cell=0,
-                    atoms=frozenset({(cell.module, cell.layer, cell.is_back)}),
+                    atoms=frozenset({_atom(cell, joined)}),
                     places=(*cell.places, *(x for x in readers if x.size)),
                 )
             )
     return found
+
+
+def is_joined(label: UnitLabel) -> bool:
+    """Whether other cells may hold the same units."""
+    return (JOINED, label.n_units) in label.atoms
+
+
+def _joined(cells: Sequence[Cell], tensors: Mapping[str, TensorInfo]) -> set[int]:
+    """Sizes of states of which several cells may hold the same units."""
+    own = {place.tensor for cell in cells for place in cell.places}
+    matrices = [x.shape for n, x in tensors.items() if n not in own and len(x.shape) == 2]
+    found = set()
+    for n in {cell.n_units for cell in cells}:
+        modules = {cell.module for cell in cells if cell.n_units == n}
+        if len(modules) > 1 or sum(n in shape or 2 * n in shape for shape in matrices) > 1:
+            found.add(n)
+    return found
+
+
+def _atom(cell: Cell, joined: set[int]) -> Hashable:
+    n = cell.n_units
+    return (JOINED, n) if n in joined else (cell.module, cell.layer, cell.is_back)
 
 
 def _cell(name: str, tensors: Mapping[str, TensorInfo]) -> Cell | None:
@@ -70,37 +98,38 @@ def _cell(name: str, tensors: Mapping[str, TensorInfo]) -> Cell | None:
     if len(shape) != 2:
         return None
     if found := _TORCH.fullmatch(name):
-        return _torch_cell(found, shape, tensors)
+        end = f"_l{found['layer']}{found['back']}"
+        return _torch_cell(found["module"], end, int(found["layer"]), shape, tensors)
+    if found := _CELL.fullmatch(name):
+        return _torch_cell(found["module"], "", 0, shape, tensors)
     if found := _KERAS.fullmatch(name):
         return _keras_cell(name, found["module"], shape, tensors)
     return None
 
 
 def _torch_cell(
-    found: re.Match[str], shape: tuple[int, ...], tensors: Mapping[str, TensorInfo]
+    module: str, end: str, layer: int, shape: tuple[int, ...], tensors: Mapping[str, TensorInfo]
 ) -> Cell | None:
     rows, n = shape
-    module, end = found["module"], f"l{found['layer']}{found['back']}"
-    inputs = tensors.get(f"{module}weight_ih_{end}")
+    inputs = tensors.get(f"{module}weight_ih{end}")
     if (
         inputs is None
         or n == 0
         or rows not in [n * g for g in GATES]
         or len(inputs.shape) != 2
         or inputs.shape[0] != rows
-        or f"{module}weight_hr_{end}" in tensors
+        or f"{module}weight_hr{end}" in tensors
     ):
         return None
     gates = rows // n
-    names = [f"{module}{part}_{end}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    names = [f"{module}{part}{end}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     places = [
         Place(x, 0, 0, rows, x.removeprefix(module), outer=gates)
         for x in names
         if x in tensors and tensors[x].shape[:1] == (rows,)
     ]
-    places.append(Place(names[1], 1, 0, n, f"weight_hh_{end}.columns"))
-    layer, is_back = int(found["layer"]), bool(found["back"])
-    return Cell(module, layer, is_back, n, tuple(places), inputs.shape[1])
+    places.append(Place(names[1], 1, 0, n, f"weight_hh{end}.columns"))
+    return Cell(module, layer, end.endswith("_reverse"), n, tuple(places), inputs.shape[1])
 
 
 def _keras_cell(

@@ -39,7 +39,7 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
         fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
         if fitting and len({_stream(r) for r, _ in fitting}) == 1:
             fitting[0][0].top.append(fitting[0][1])
-        elif not is_buffer(info):
+        elif info.shape and not is_buffer(info):  # one number runs along nothing
             for reading in owners.get(root, ()):
                 reading.top_strangers.append(info)
     modules = {info.name.rsplit(".", 1)[0] for info in infos}

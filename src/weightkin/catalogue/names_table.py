@@ -12,7 +12,8 @@ is a matrix).
 
 Two fields are about rows in another order than the library has (`formats.row_order`): ``pairs``
 (in each head, rows that rotary positions turn together are neighbours, where the library has two
-halves; which heads of a config these are) and ``groups`` (queries, keys and values of each group of
+halves; which heads of a config these are, or ``joined`` where queries, keys and values stand one
+behind the other) and ``groups`` (queries, keys and values of each group of
 heads, then those of the next; what the module is called when all queries come first, then all keys,
 then all values).
 """

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from weightkin.anatomy.naming import is_optimiser_state
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, are_among, shared_keys, tells, views_of
@@ -97,9 +98,12 @@ class Equality:
         return tuple(name for name, x in held.items() if not x.is_same and x.share < 1.0)
 
     def covers(self, side: str) -> bool:
-        """Whether the other model holds all of this one, but for a little it has no name for."""
+        """Whether the other model holds all of this one, but for a little it has no name for.
+
+        What an optimiser keeps beside the weights is no part of a model.
+        """
         held = self.a if side == "a" else self.b
-        rest = [held[name] for name in self.left(side)]
+        rest = [held[name] for name in self.left(side) if not is_optimiser_state(name)]
         is_small = _count(rest) <= SMALL_REST * _count(held.values())
         return is_small and not any(x.is_other for x in rest)
 

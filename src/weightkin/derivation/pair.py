@@ -20,6 +20,7 @@ from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
 from weightkin.derivation.kinds import Derivation
 from weightkin.derivation.merge_traces import averaged_positions
 from weightkin.derivation.opened import Pair
+from weightkin.derivation.stored_twice import stored_twice
 from weightkin.derivation.view_agreement import view_agreement
 from weightkin.evidence import untested, verdict
 from weightkin.evidence.confirm import Draw
@@ -153,8 +154,9 @@ def _undo(
 
 def _with_traces(direction: Direction, pair: Pair) -> Direction:
     """The direction, with what either model shows in itself of how it was made."""
-    found = [x for model, name in zip(pair.models, "ab", strict=True)
-             for x in averaged_positions(model, name)]  # fmt: skip
+    found = [x for side, name in zip((pair.a, pair.b), "ab", strict=True)
+             for x in (*averaged_positions(side.model, name),
+                       *stored_twice(side.model, side.anatomy, name))]  # fmt: skip
     return replace(direction, evidence=(*direction.evidence, *found))
 
 

@@ -222,6 +222,10 @@ _READERS: dict[str, tuple[_Reader, tuple[str, ...]]] = {
     ".scale_weight": (comfy, (".weight", ".scale_weight")),
     ".comfy_quant": (comfy_noted, (".weight", ".weight_scale", ".weight_scale_2", ".comfy_quant")),
     ".weight_scale_2": (modelopt, (".weight", ".weight_scale", ".weight_scale_2")),
+    "_weight.scales": (
+        partial(expert_blocks, end=".", word="_weight"),
+        ("_weight.blocks", "_weight.scales"),
+    ),
     ".scales": (mlx, (".weight", ".scales", ".biases")),
     "_scales": (expert_blocks, ("_blocks", "_scales")),
     "_scale_inv": (partial(scaled, suffix="_scale_inv"), ("", "_scale_inv")),

@@ -147,9 +147,14 @@ def mlx_floats(source: Source, stem: str, mode: object) -> Unpacked:
     return Unpacked(codes, mode, recipe, (codes, scales), stack)
 
 
-def expert_blocks(source: Source, stem: str) -> Unpacked | None:
-    """MXFP4 of gpt-oss: blocks of 32 along the inputs, shown as (experts, inputs, outputs)."""
-    codes, scales = f"{stem}_blocks", f"{stem}_scales"
+def expert_blocks(source: Source, stem: str, end: str = "_", word: str = "") -> Unpacked | None:
+    """MXFP4 of gpt-oss: blocks of 32 along the inputs, shown as (experts, inputs, outputs).
+
+    As its publisher stores it (``end`` is a dot, ``word`` what the stem ends with) it is shown as
+    it is stored, (experts, outputs, inputs).
+    """
+    stem += word
+    codes, scales = f"{stem}{end}blocks", f"{stem}{end}scales"
     info, held = source.tensors.get(codes), source.tensors[scales]
     if info is None or info.dtype != "U8" or len(info.shape) not in (3, 4):
         return None
@@ -160,8 +165,9 @@ def expert_blocks(source: Source, stem: str) -> Unpacked | None:
     *lead, n, n_groups = held.shape
     rows, n_in = math.prod((*lead, n)), n_groups * 32
     inner = FloatCodes((rows, n_in), codes, 4, scales, n_groups, "exponent")
-    if not lead:
-        return Unpacked(stem, "mxfp4", inner, (codes, scales))
+    if not lead or end == ".":
+        stack = (*lead, n, n_in) if lead else ()
+        return Unpacked(stem, "mxfp4", inner, (codes, scales), stack)
     recipe = TurnedExperts((math.prod(lead) * n_in, n), inner)
     return Unpacked(stem, "mxfp4", recipe, (codes, scales), (*lead, n_in, n))
 

@@ -61,6 +61,19 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The same of queries and keys, one behind the other; values behind them stand as they are."""
+
+    size: int  # of a head
+    n_turned: int  # rows of queries and keys
+
+    def __call__(self, rows: Index) -> Index:
+        """Where all rows stand."""
+        at: Index = np.where(rows < self.n_turned, Pairs(self.size)(rows), rows)
+        return at
+
+
+@dataclass(frozen=True, slots=True)
 class Groups:
     """Queries, keys and values of each group of heads stand together, in this order."""
 
@@ -128,9 +141,8 @@ def _orders(
     for name, info in list(tensors.items()):
         rows = info.shape[0] if info.shape else 0
         for pattern, which in table.pairs:
-            n = n_heads[which] or (rows // size if size else 0)
-            if _is_of(pattern, name) and n and rows and rows % (2 * n) == 0:
-                yield name, name, Pairs(rows // n)
+            if _is_of(pattern, name) and (order := _pairs(which, rows, n_heads, size)) is not None:
+                yield name, name, order
         for pattern, module in table.groups:
             is_fused = _is_of(pattern, name)
             groups = _groups(rows, n_heads["heads"], n_heads["kv_heads"]) if is_fused else None
@@ -143,6 +155,17 @@ def _is_of(pattern: re.Pattern[str], name: str) -> bool:
     """Whether a tensor is the matrix or the bias of a module."""
     found = pattern.search(name)
     return found is not None and name[found.end() :] in (".weight", ".bias")
+
+
+def _pairs(which: str, rows: int, n_heads: Mapping[str, int], size: int) -> Order | None:
+    """Pairs of rows in the heads of a tensor; None where its size does not fit them."""
+    if which == "joined":
+        heads, others = n_heads["heads"], n_heads["kv_heads"]
+        size, odd = divmod(rows, heads + 2 * others) if heads else (0, 1)
+        is_fit = not odd and size and size % 2 == 0
+        return Joined(size, size * (heads + others)) if is_fit else None
+    n = n_heads[which] or (rows // size if size else 0)
+    return Pairs(rows // n) if n and rows and rows % (2 * n) == 0 else None
 
 
 def _groups(rows: int, n_heads: int, n: int) -> Groups | None:

@@ -22,6 +22,7 @@ from weightkin.formats.headers import (
     plain_names,
 )
 from weightkin.formats.model import Problem, TensorInfo
+from weightkin.formats.stated_config import stated_config
 from weightkin.formats.storage import Claim, Contents
 from weightkin.formats.torch_arrays import Array
 from weightkin.formats.torch_globals import QuantisedRecord, TensorRecord
@@ -69,7 +70,7 @@ def state_contents(
     walked = walk(root)
     found = walked.tensors
     names = _names(file, found)
-    contents = Contents()
+    contents = Contents(config=stated_config(root))
     for name, (_, tensor) in zip(names, found, strict=True):
         if isinstance(tensor, Array):
             _add_array(contents, file, name, tensor)

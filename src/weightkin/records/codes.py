@@ -25,7 +25,7 @@ REASONS: Mapping[str, Names] = {
     **dict.fromkeys(("axis-unknown", "no-part", "two-parts", "unknown-tensor"), ("error",)),
     **dict.fromkeys(("sizes", "heads", "width", "ambiguous", "positions", "fused"), ("error",)),
     **dict.fromkeys(("wiring", "grouped", "joined", "norm-groups"), ("error",)),
-    **dict.fromkeys(("few-units", "too-many", "empty", "not-in-sketch"), ("error",)),
+    **dict.fromkeys(("few-units", "too-many", "empty", "optimiser", "not-in-sketch"), ("error",)),
     # other reasons
     **dict.fromkeys(("is-sketch", "name-no-text"), ()),
     "text": ("text",),  # a reason of 0.1.0, as it was written
@@ -146,8 +146,7 @@ EVIDENCE: Mapping[str, Names] = {
     "nothing-comparable": (),
     "white-difference": (),
     "equal-but-not-finite": ("n",),
-    "equal-names-equal": (),
-    "equal-up-to-rounding": (),
+    **dict.fromkeys(("equal-names-equal", "equal-up-to-rounding"), ()),
     "distance": ("distance", "cosine"),
     "far-apart": (),
     "moved-far": ("distance", "cosine"),
@@ -169,6 +168,7 @@ EVIDENCE: Mapping[str, Names] = {
     "noise-bits": ("parent", "child"),
     # merges
     "averaged-positions": ("model", "tensor", "value", "at"),
+    "stored-twice": ("model", "n", "tensor", "other", "is_equal"),
     "mixture": ("child", "parents", "weights", "base", "method"),
     "mixture-leaves": ("share",),
     "tensors-copied": ("n", "n_tensors", "n_parents"),

@@ -8,7 +8,7 @@ from typing import Any
 from weightkin.records import Clue
 from weightkin.records.registry import DeclaredParent
 from weightkin.report.reasons import Words, in_words
-from weightkin.text import percent
+from weightkin.text import counted, percent
 
 IMAGES = {
     "equal": "equal",
@@ -115,6 +115,10 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "coarse-lattice": "the unchanged tensors of {child} have the {lattice} precision of {parent}",
     "averaged-positions": "{tensor} of {model}: position {at} is stored as {value:g}, as averaging "
     "of models leaves it: {model} was merged",
+    "stored-twice": lambda x: (
+        f"{counted(x['n'], 'MLP')} of {x['model']} stand twice, with "
+        f"{'equal' if x['is_equal'] else 'different'} values: {x['tensor']} and {x['other']}"
+    ),
     "unused-rows": _unused_rows,
     "ask-relatives": "two models alone do not show which came first; a third, related one may",
     "equal-has-no-direction": "equal values have no direction",

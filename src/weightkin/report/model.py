@@ -13,6 +13,7 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.translate import model_components_of
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.derivation.merge_traces import averaged_positions
+from weightkin.derivation.stored_twice import stored_twice
 from weightkin.evidence.untested import not_read
 from weightkin.formats import Model
 from weightkin.formats.declared import MAX_NAME, declared
@@ -130,7 +131,10 @@ def model_record(
         components=tuple(model_components_of(model.tensors)),
         declared_parents=() if model.sketched else declared(model).parents,
         declared_merge=header.method[:MAX_NAME],
-        evidence=averaged_positions(model, model.name),
+        evidence=(
+            *averaged_positions(model, model.name),
+            *stored_twice(model, anatomy, model.name),
+        ),
         declared_adapter=header.adapts[:MAX_NAME],
     )
 
