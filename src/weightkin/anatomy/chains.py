@@ -88,7 +88,7 @@ def plain_axes(
     shapes = {name: info.shape for name, info in rest.items()}
     axes = label_axes(labels, carriers_from(labels, shapes), shapes)
     shared = {(x.stack, x.block): f"{JOINED}.{x.n_units}" for x in cells if is_joined(x)}
-    return [replace(axis, labels=shared.get((axis.stack, axis.block), axis.labels)) for axis in axes]
+    return [replace(x, labels=shared.get((x.stack, x.block), x.labels)) for x in axes]
 
 
 def chain_labels(tensors: Mapping[str, TensorInfo]) -> list[UnitLabel]:
