@@ -75,8 +75,7 @@ def better_anatomy(
     whole = reach(found.axes, shapes)
     own = reach([axis for axis in found.axes if axis.stack != STACK], shapes)
     store = shipped_store()
-    is_known = bool(set(found.family.split("+")) & entries().keys())
-    if store is None or own >= (ENOUGH if is_known else 1 / MARGIN):
+    if store is None or own >= 1 / MARGIN:
         return found
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
