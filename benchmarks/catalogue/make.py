@@ -82,14 +82,13 @@ def made(recipe: Recipe) -> Made:
         benches.append(bench)
         opaque |= set(unknown)
         fixed += broken
-    about = {"fixed": tuple(sorted(set(fixed))), "opaque": tuple(sorted(opaque))}
     pairs = list(zip(instances, benches, strict=True))
-    found: Made | None = None
+    found = Made(None, "no instance")
     for entry in entries_of(recipe, instances):
-        found = _proven(entry, pairs, about)
+        found = _proven(entry, pairs, fixed)
         if found.entry is not None:
             break
-    return found or Made(None, "no instance", **about)
+    return replace(found, opaque=tuple(sorted(opaque)))
 
 
 def entries_of(recipe: Recipe, instances: Sequence[Traced]) -> list[TracedEntry]:
@@ -147,26 +146,24 @@ def _worth(entry: TracedEntry, instances: Sequence[Traced]) -> tuple[int, float]
 
 
 def _proven(
-    entry: TracedEntry, pairs: Sequence[tuple[Traced, Bench]], about: Mapping[str, tuple[str, ...]]
+    entry: TracedEntry, pairs: Sequence[tuple[Traced, Bench]], broken: Sequence[str]
 ) -> Made:
-    """An entry as running all instances proves it."""
+    """An entry as running all instances proves it; some of their labels are broken already."""
     wrong = [line for traced, _ in pairs for line in problems_of(entry, traced)]
     if wrong:
-        return Made(None, f"claims too much: {wrong[0]}", **about)
-    fixed, about = list(about["fixed"]), dict(about)
+        return Made(None, f"claims too much: {wrong[0]}", fixed=tuple(sorted({*broken})))
+    fixed = set(broken)
     outcomes = [proven_through(entry, t, b) for t, b in pairs]
     while unproven := frozenset[int]().union(*(x.unproven for x in outcomes)):
         entry = _without(entry, unproven)
-        fixed += [entry.components[i].name for i in unproven]
-        about["fixed"] = tuple(sorted(set(fixed)))
+        fixed |= {entry.components[i].name for i in unproven}
         outcomes = [proven_through(entry, t, b) for t, b in pairs]
     shares, n_axes = tuple(x.share for x in outcomes), tuple(x.n_axes for x in outcomes)
+    found = Made(entry, "", shares, n_axes, tuple(sorted(fixed)))
     wrong = [label for outcome in outcomes for label in outcome.broken]
     if wrong:
-        return Made(None, f"changes outputs: {wrong[0]}", shares, n_axes, **about)
-    if not any(n_axes):
-        return Made(None, "no axis", shares, n_axes, **about)
-    return Made(entry, "", shares, n_axes, **about)
+        return replace(found, entry=None, why=f"changes outputs: {wrong[0]}")
+    return found if any(n_axes) else replace(found, entry=None, why="no axis")
 
 
 def _without(entry: TracedEntry, components: Collection[int]) -> TracedEntry:

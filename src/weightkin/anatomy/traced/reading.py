@@ -17,7 +17,7 @@ from weightkin.anatomy.traced.axes import carriers_in, named_labels, reach
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.likeness import is_like
-from weightkin.anatomy.traced.matching import Known, Shapes, bare, matched
+from weightkin.anatomy.traced.matching import Known, Shapes, matched, spellings
 from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
@@ -178,7 +178,7 @@ def _candidates(
     store: Store, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
 ) -> Iterator[TracedEntry]:
     """Entries that have most of the names of a model; those that its config names come first."""
-    counts = store.counts({end_of(bare(name)) for name in tensors})
+    counts = store.counts({end_of(own) for name in tensors for own in spellings(name)})
     if not counts.size or not counts.max():
         return
     named = store.named(x for own in _parts(config) for x in _names_in(own))
