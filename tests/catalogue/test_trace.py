@@ -3,8 +3,8 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.attention.flex_attention import flex_attention
 from torch.nn import functional as F  # noqa: N812 (as everybody calls it)
+from torch.nn.attention.flex_attention import flex_attention
 
 from tests.catalogue.small import BATCH, TOKENS, Between, N, Small, proven
 
