@@ -22,7 +22,6 @@ from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
-from weightkin.catalogue import entries
 from weightkin.catalogue.store import Store, end_of, names_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
