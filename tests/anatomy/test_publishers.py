@@ -149,3 +149,12 @@ def test_rows_of_heads_and_groups_are_found_where_they_stand():
     assert Pairs(6)(rows)[:12].tolist() == [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]
     at = Groups(n=2, size=2, n_queries=4)(np.arange(16))
     assert at.tolist() == [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15]
+
+
+def test_tests_reach_the_interleaved_rows_of_gpt_oss(tmp_path):
+    publisher = PUBLISHERS["gpt-oss"]
+    both = [_arrays(publisher, seed) for seed in range(2)]
+    paths = [_write(tmp_path / f"{i}", x, ("config.json", y)) for i, (x, y) in enumerate(both)]
+    record = compare(*paths)
+    assert record.verdict == "no-evidence"
+    assert record.tested_share > 0.9

@@ -94,7 +94,7 @@ def indices(axis: Axis, place: Place, order: np.ndarray) -> np.ndarray:
         inside = (order % size).reshape(-1, 1, size)  # (heads, 1, head_size)
         starts = np.arange(place.size // size).reshape(len(inside), place.repeat, 1) * size
         return (starts + inside).reshape(-1)
-    return order
+    return runs(order, place.inner)
 
 
 def runs(order: np.ndarray, length: int) -> np.ndarray:
@@ -133,14 +133,6 @@ def completed(name: str, arrays: Arrays, axis: Axis) -> Arrays:
             else:
                 where = runs(order, 3 * axis.head_size)
             out[tensor] = arrays[tensor][where]
-    if name == "gpt-oss" and axis.kind == "units":
-        place = axis.places[0]
-        pairs = (2 * order[:, None] + [0, 1]).reshape(-1)
-        for tensor in (
-            place.tensor.replace("down_proj", f"gate_up_proj{b}") for b in ("", "_bias")
-        ):
-            out[tensor] = out[tensor].copy()
-            out[tensor][place.index] = out[tensor][place.index][..., pairs]
     return out
 
 

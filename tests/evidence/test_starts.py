@@ -1,5 +1,7 @@
 """Claim: a start by formula, a fit to the known rows, or a copied residual width proves nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from benchmarks.lib.formula_starts import STARTS, cosines, identity, llama, noisy
@@ -70,6 +72,21 @@ def test_random_and_related_models_are_not_flagged(rng):
         found, _ = _formulas(model_from_arrays(models.base(rng), config=CONFIG))
         assert found.tied == {}
         assert not any(found.of_kind(kind) for kind in ("units", "vo", "heads", "residual"))
+
+
+def test_layers_that_began_as_copies_show_no_formula_together():
+    """As those of torch's encoder do, and are trained apart: together they say what one says."""
+    model = model_from_arrays(models.base(np.random.default_rng(0)))
+    axis = Side(model, read_anatomy(model)).axes("units")[0]
+    flagged = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        start, formulas = rng.uniform(-1, 1, (64, 32)).astype("f4"), Formulas()
+        for block in range(8):
+            view = start + 0.1 * rng.standard_normal(start.shape).astype("f4")
+            formulas.look(model, replace(axis, block=block), {"up": view}, 1)
+        flagged += formulas.of_kind("units") is not None
+    assert flagged == 0
 
 
 def test_a_kind_of_axis_is_flagged_by_what_its_views_show_together(rng):

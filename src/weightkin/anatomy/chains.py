@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from weightkin.anatomy.gated import gated_labels
 from weightkin.anatomy.graph.axes import UnitLabel, carriers_from, label_axes
 from weightkin.anatomy.naming import natural
 from weightkin.anatomy.recurrent import JOINED, is_joined, recurrent_labels
@@ -79,9 +80,11 @@ def plain_axes(
     if len(rest) > MAX_TENSORS:
         return []
     cells = recurrent_labels(rest)
-    held = {place.tensor for label in cells for place in label.places}
+    gates = gated_labels(rest)
+    held = {place.tensor for label in (*cells, *gates) for place in label.places}
     labels = [
         *cells,
+        *gates,
         *chain_labels({name: info for name, info in rest.items() if name not in held}),
     ]
     labels = [x for x in labels if x.stack not in taken]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from weightkin.formats.model import TensorInfo
 
 MAX_LAYERS = 512  # that are read
+MOST_MATRICES = 2  # of a layer of a graph: of each node, and of its neighbours
 MATRICES = ("weight", "weight_v", "parametrizations.weight.original1")
 _SCALES = ("weight_g", "parametrizations.weight.original0")  # of weight norm: no vector of outputs
 _NUMBERED = re.compile(r"(?P<word>.*?)(?P<number>[0-9]{1,6})")
+_HEADS = re.compile(r"(?:^|[.])att(?:_src|_dst|_l|_r)?$")  # of torch_geometric
 _OTHER = re.compile(
     r"att|(?:^|[._])(?:q|k|v|qk|kv|qkv|to_[qkv]|w[qkv]|w_[qkv])(?:$|[._])|query|key|value"
     r"|lora|adapter|group|rout|emb",
@@ -33,7 +35,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A member with one matrix or kernel."""
+    """A member with one matrix or kernel, or with two of one shape, whose outputs are one."""
 
     path: str
     number: int
@@ -50,6 +52,13 @@ class Layer:
     def n_in(self) -> int:
         """Number of what it reads."""
         return self.info.shape[1 - self.out_dim]
+
+    @property
+    def cell(self) -> int:
+        """Outputs of each head, where that is what they belong to; else 0."""
+        sizes = {x.shape[2] for x in self.vectors if len(x.shape) == 3}
+        is_whole = all(math.prod(x.shape) == self.n_out for x in self.vectors if len(x.shape) == 3)
+        return sizes.pop() if len(sizes) == 1 and is_whole else min(1, len(sizes))
 
     @property
     def is_leaf(self) -> bool:
@@ -95,18 +104,25 @@ def _add_norms(lists: Mapping[str, Mapping[int, Member]]) -> None:
 def _sort(member: Member, info: TensorInfo) -> None:
     if info.name.endswith(_SCALES) or math.prod(info.shape) < 2:
         return
-    (member.matrices if len(info.shape) > 1 else member.vectors).append(info)
+    is_matrix = len(info.shape) > 1 and not _is_of_heads(info)
+    (member.matrices if is_matrix else member.vectors).append(info)
+
+
+def _is_of_heads(info: TensorInfo) -> bool:
+    """Whether a tensor weighs the outputs of each head, as graph attention does."""
+    return len(info.shape) == 3 and info.shape[0] == 1 and bool(_HEADS.search(info.name))
 
 
 def layer_of(member: Member, beside: Sequence[TensorInfo] = ()) -> Layer | None:
-    """A member as a layer, None where it has several matrices or which side is which is unsure."""
-    if len(member.matrices) != 1:
+    """A member as a layer, None where it has other matrices or which side is which is unsure."""
+    shapes = {x.shape for x in member.matrices}
+    if len(shapes) != 1 or len(member.matrices) > MOST_MATRICES:
         return None
-    (info,) = member.matrices
-    if not info.name.endswith(MATRICES) or _OTHER.search(info.name):
+    if any(not x.name.endswith(MATRICES) or _OTHER.search(x.name) for x in member.matrices):
         return None
+    info = member.matrices[0]
     vectors = (*member.vectors, *beside)
-    sizes = {x.shape[0] for x in vectors}
+    sizes = {x.shape[0] for x in vectors if len(x.shape) == 1}
     n, m = info.shape[:2]
     if len(info.shape) == 2 or n == m:
         return Layer(member.path, member.number, info, vectors, 0)

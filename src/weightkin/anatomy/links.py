@@ -5,7 +5,9 @@ Some readings of names and shapes are certain enough, each about the outputs of 
 nothing but the next layer sees them. In a run of numbered layers (``conv1``, ``conv2``) that fit
 each other they may be added to something, so they must be more than the layer reads: none of what
 it reads can then be one of them. In a dense block each layer reads all that the others before it
-put out. And a first convolution reads data.
+put out. Kernels of several lengths over the same inputs are side by side where one matrix reads as
+many as all of them put out. And a first convolution reads data. Of graph attention, units are those
+inside of a head.
 
 Nobody knows with which others such outputs are tied, so all of them share one label: what is found
 on them is averaged. A norm without running statistics may act on groups of channels. Where there
@@ -80,7 +82,7 @@ def linked_axes(
     n_made = Counter(info.shape[0] for info in kernels)
     readers = _readers(tensors)
     for _, members in sorted(lists(tensors).items(), key=lambda item: natural(item[0])):
-        for one in _linked(members, n_made, readers):
+        for one in (*_linked(members, n_made, readers), *_branches(members, readers)):
             found.setdefault(one.layer.info.name, one)
     for one in _stems(kernels, tensors):
         found.setdefault(one.layer.info.name, one)
@@ -106,7 +108,10 @@ def _norms(tensors: Mapping[str, TensorInfo]) -> set[int]:
 def _cell(layer: Layer, norms: set[int]) -> int:
     """0 where units may stand in any order, 1 where in none, else the size of cells."""
     n = layer.n_out
-    if len(layer.info.shape) == 2 or not any(size >= n for size in norms):
+    is_normed = len(layer.info.shape) > 2 and any(size >= n for size in norms)
+    if layer.cell:
+        return 1 if is_normed else layer.cell
+    if not is_normed:
         return 0
     is_even = all(size % 64 == 0 or size & (size - 1) == 0 for size in (n, *norms))
     return PAIR if is_even and n >= 2 * MIN_UNITS else 1
@@ -150,6 +155,24 @@ def _linked(
             yield _Found(before, after, is_private=after.is_leaf and not after.is_depthwise)
         elif reads[i] and (is_apart or is_run) and n != m and is_known:
             yield _Found(before, after)
+
+
+def _branches(
+    members: Sequence[Member], readers: Mapping[tuple[str, int], int]
+) -> Iterator[_Found]:
+    """Kernels of several lengths over the same inputs, whose outputs one matrix reads together."""
+    runs = list(layers(members))
+    if len(runs) < 2 or len(runs) < sum(bool(x.matrices) for x in members):
+        return
+    (n, m), spans = runs[0].info.shape[:2], {x.info.shape[2:] for x in runs}
+    is_alike = all(x.info.shape[:2] == (n, m) and x.out_dim == 0 for x in runs)
+    if not is_alike or n < MIN_UNITS or n == m or len(spans) < len(runs) or () in spans:
+        return
+    total = n * len(runs)
+    depths = {span[-1] for span in spans}
+    is_seen = m > 1 or (len(depths) == 1 and readers["", depths.copy().pop()] > 0)
+    if total != m and is_seen and readers["", total] == 1:
+        yield from (_Found(layer) for layer in runs)
 
 
 def _is_first(layer: Layer, n_made: Mapping[int, int]) -> bool:

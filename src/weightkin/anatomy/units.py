@@ -19,10 +19,11 @@ _MLP_WORDS = {
     "g+u": ("mlp.gate", "mlp.up"),
     "u+g": ("mlp.up", "mlp.gate"),
     "u": ("mlp.up",),
-    "gu": (),  # interleaved: no run of rows is either
+    "gu": (),  # interleaved: no run of rows is either, see `PAIRS`
     "h": ("mlp.down",),
 }
 _LISTED = tuple(_MLP_WORDS)
+PAIRS = "mlp.pairs"  # of a gate and an up row side by side: on the axis, and no view of it
 
 
 class Refusal(Exception):  # noqa: N818 (not an error: the reason why an axis is left out)
@@ -102,6 +103,8 @@ def _places(members: list[Bound], n_units: int, index: int | None) -> Iterator[P
     for bound in sorted(members, key=_order):
         dims = bound.dims if index is None else bound.dims[1:]
         for dim, word in enumerate(dims):
+            if word == "gu":
+                yield Place(bound.info.name, dim, 0, 2 * n_units, PAIRS, index=index, inner=2)
             for half, role in enumerate(_MLP_WORDS.get(word, ())):
                 yield Place(bound.info.name, dim, half * n_units, n_units, role, index=index)
 

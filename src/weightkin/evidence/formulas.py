@@ -24,6 +24,8 @@ from weightkin.records.codes import Pattern
 from weightkin.stats.copies import copied_runs
 from weightkin.stats.formulas import Readings, read_rows
 
+SAMPLED_ROWS, SAMPLED_FEATURES = 32, 128  # of a view that is compared with others of its role
+MIN_COSINE_NEAR = 0.5  # of most rows, from which a view says again what another one said
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
 Pool = tuple[AxisKind, str, tuple[int, ...], int]  # kind, role, features and taps, run of labels
 
@@ -36,6 +38,7 @@ class Formulas:
     of_heads: dict[tuple[str, int], Pattern] = field(default_factory=dict)  # stack, block
     seen: set[tuple[AxisKind, str, int, str, str]] = field(default_factory=set)  # views
     pooled: dict[Pool, Readings] = field(default_factory=dict)
+    samples: dict[Pool, list[Floats]] = field(default_factory=dict)  # of the views in each pool
     known: dict[AxisKind, tuple[int, Pattern | None]] = field(
         default_factory=dict
     )  # `of_kind`, at a size
@@ -56,8 +59,10 @@ class Formulas:
                     break
                 pool = axis.kind, role, (view.shape[1], *kernels.get(role, ())), run
                 others = self.pooled.setdefault(pool, Readings())
-                if not others.is_copy(readings):
+                sample, samples = _sample(view), self.samples.setdefault(pool, [])
+                if not others.is_copy(readings) and not _is_near(sample, samples):
                     others.add(readings)
+                    samples.append(sample)
 
     def of_kind(self, kind: AxisKind) -> Pattern | None:
         """What all views of a role show only together; or nothing."""
@@ -100,6 +105,26 @@ def formula_behind(a: Formulas, axis_a: Axis, b: Formulas, axis_b: Axis) -> Skip
             role, rule = found["role"], found["rule"]
             return left_out("", "formula-behind", role=role, rule=rule, model=name)
     return None
+
+
+def _sample(view: Floats) -> Floats:
+    """Some rows of a view at length one, without what all of them share."""
+    x = view[:SAMPLED_ROWS, :SAMPLED_FEATURES].astype(np.float64)
+    x -= x.mean(axis=0)
+    rows: Floats = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-30)).astype("f4")
+    return rows
+
+
+def _is_near(sample: Floats, others: list[Floats]) -> bool:
+    """Whether a view is one of those before it, trained on a little: layers that began as copies.
+
+    What the two read alike is no formula. Where a formula itself makes them so much alike, each
+    view shows it alone.
+    """
+    return any(
+        x.shape == sample.shape and np.median(np.einsum("ij,ij->i", x, sample)) >= MIN_COSINE_NEAR
+        for x in others
+    )
 
 
 def _looks(axis: Axis, view: Floats, taps: tuple[int, ...]) -> Iterator[tuple[int, Readings]]:
