@@ -41,11 +41,7 @@ def guarded(
     Instance
         With fewer free labels, or as it was.
     """
-    odd = [
-        info
-        for info in unknown
-        if not is_buffer(info) and not is_scale(info) and not _is_ignored(entry, info.name)
-    ]
+    odd = odd_ones(entry, unknown)
     if not odd:
         return instance
     places = _prefixes(entry, instance, known)
@@ -67,6 +63,15 @@ def guarded(
         for number, atom in instance.labels.atoms.items()
     }
     return replace(instance, labels=Labels(atoms, instance.labels.dims))
+
+
+def odd_ones(entry: TracedEntry, unknown: Iterable[TensorInfo]) -> list[TensorInfo]:
+    """Tensors that no pattern knows, without buffers, scales and what a class does not use."""
+    return [
+        info
+        for info in unknown
+        if not is_buffer(info) and not is_scale(info) and not _is_ignored(entry, info.name)
+    ]
 
 
 def _modules(instance: Instance, prefixes: Mapping[int, str]) -> dict[int, tuple[str, ...]]:

@@ -44,6 +44,20 @@ def is_like(entry: TracedEntry, known: Sequence[Known], shapes: Shapes) -> bool:
     )
 
 
+def is_whole(entry: TracedEntry, known: Sequence[Known]) -> bool:
+    """Whether a model has every matrix of a class, of tied ones one.
+
+    In the place of one that is missing a formula may stand: sinusoids instead of a table.
+    """
+    held = {(one.row.pattern, len(one.row.dims)) for one in known}
+    seen = {one.row.dims for one in known}
+    return all(
+        (row.pattern, len(row.dims)) in held or row.dims in seen
+        for row in entry.rows
+        if len(row.dims) > 1
+    )
+
+
 def _has_statistics(entry: TracedEntry, known: Sequence[Known]) -> bool:
     patterns = {row.pattern for row in entry.rows}
     names = {one.name for one in known}

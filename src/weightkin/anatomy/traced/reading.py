@@ -14,14 +14,15 @@ from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
 from weightkin.anatomy.links import STACK
 from weightkin.anatomy.traced.agreed import agreed, spots
 from weightkin.anatomy.traced.axes import carriers_in, named_labels, reach
-from weightkin.anatomy.traced.guard import guarded
+from weightkin.anatomy.traced.guard import guarded, odd_ones
 from weightkin.anatomy.traced.instance import instantiate
-from weightkin.anatomy.traced.likeness import is_like
+from weightkin.anatomy.traced.likeness import is_like, is_whole
 from weightkin.anatomy.traced.matching import Known, Shapes, matched, spellings
 from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
+from weightkin.catalogue import entries
 from weightkin.catalogue.store import Store, end_of, names_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
@@ -37,10 +38,14 @@ ENOUGH = 0.5  # of a model: an entry that reaches so much is kept, so that kin a
 
 @dataclass(frozen=True, slots=True)
 class TracedReading:
-    """A model read as one of a traced class."""
+    """A model read as one of a traced class.
+
+    ``is_whole`` where its config names the class, and it has all of its matrices and no others.
+    """
 
     entry: TracedEntry
     axes: tuple[Axis, ...]
+    is_whole: bool = False
 
 
 def better_anatomy(
@@ -65,10 +70,10 @@ def better_anatomy(
     Returns
     -------
     Anatomy
-        ``found`` itself, unless a traced class reaches over a tenth more of the parameters; and
-        where an entry of the catalogue reaches half of them (a model and its child with one more
-        tensor must not be read in two ways). Single layers of a net that nobody knows share one
-        label: a class that reaches nearly as much as they do says more.
+        ``found`` itself, unless a traced class reaches over a tenth more of the parameters; where
+        an entry of the catalogue reaches half of them, the model must be whole, for names refuse
+        more than a class does. Single layers of a net that nobody knows share one label: a class
+        that reaches nearly as much as they do says more.
     """
     shapes = {name: info.shape for name, info in tensors.items()}
     whole = reach(found.axes, shapes)
@@ -76,8 +81,11 @@ def better_anatomy(
     store = shipped_store()
     if store is None or own >= 1 / MARGIN:
         return found
+    is_known = bool(set(found.family.split("+")) & entries().keys())
     traced = traced_reading(store, tensors, config, beside)
-    if traced is None or reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
+    if traced is None or (is_known and own >= ENOUGH and not traced.is_whole):
+        return found
+    if reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
         return found
     matrices = {name for name, shape in shapes.items() if len(shape) > 1}
     axes = under_known_names(traced.axes, found.axes, matrices)
@@ -157,6 +165,7 @@ class _Draft:
     entry: TracedEntry
     labels: tuple[UnitLabel, ...]
     carriers: Carriers
+    is_whole: bool
 
 
 def _acts(label: UnitLabel) -> Hashable:
@@ -170,7 +179,8 @@ def _agreed(draft: _Draft, others: Iterable[_Draft], shapes: Shapes) -> TracedRe
         if other is not draft:
             labels = agreed(labels, other.labels)
     axes = label_axes(labels, draft.carriers, shapes)
-    return TracedReading(draft.entry, tuple(axis for axis in axes if axis.n_units <= MAX_UNITS))
+    kept = tuple(axis for axis in axes if axis.n_units <= MAX_UNITS)
+    return TracedReading(draft.entry, kept, draft.is_whole)
 
 
 def _candidates(
@@ -201,7 +211,14 @@ def _draft(
         return None
     unknown = [info for info in tensors if info.name not in shapes]
     instance = guarded(entry, instance, known, unknown)
-    return _Draft(entry, tuple(named_labels(entry, instance, known)), carriers_in(instance))
+    return _Draft(
+        entry,
+        tuple(named_labels(entry, instance, known)),
+        carriers_in(instance),
+        _part_named(entry, config) is not None
+        and is_whole(entry, known)
+        and not odd_ones(entry, unknown),
+    )
 
 
 def part_about(entry: TracedEntry, config: Mapping[str, Any]) -> Mapping[str, Any]:
