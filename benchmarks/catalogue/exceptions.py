@@ -65,9 +65,12 @@ def _small_image(v: dict[str, Any]) -> Any:
     return v["vision_config"]
 
 
-def _patches_of_16(v: dict[str, Any]) -> Any:
-    v["backbone_config"].patch_size = 16
-    return v["backbone_config"]
+def _patches_of_16(part: str) -> Callable[[dict[str, Any]], Any]:
+    def own(v: dict[str, Any]) -> Any:
+        v[part].patch_size = 16
+        return v[part]
+
+    return own
 
 
 def _spoken_mels(v: dict[str, Any]) -> Any:
@@ -122,7 +125,14 @@ TINY: dict[str, dict[str, Any]] = {
     "BarkCoarseConfig": _BARK,
     "BarkFineConfig": _BARK,
     "DbrxAttentionConfig": {"rope_theta": 1e4, "kv_n_heads": 2},
-    "depth_pro": {"patch_size": (64, 96), "intermediate_hook_ids": ([1, 0], [2, 0])},
+    "depth_pro": {
+        "patch_size": (64, 96),
+        "intermediate_hook_ids": ([1, 0], [2, 0]),
+        **{
+            part: _patches_of_16(part)
+            for part in ("image_model_config", "patch_model_config", "fov_model_config")
+        },
+    },
     "ernie4_5_vl_moe_text": {"rope_parameters": _mrope},
     "efficientnet": _efficient(),
     "align_vision_model": _efficient(),
@@ -254,7 +264,7 @@ TINY: dict[str, dict[str, Any]] = {
     "vibevoice_acoustic_tokenizer": _VIBE,
     "vibevoice_acoustic_tokenizer_decoder": _VIBE,
     "vibevoice_acoustic_tokenizer_encoder": _VIBE,
-    "vitmatte": {"backbone_config": _patches_of_16},
+    "vitmatte": {"backbone_config": _patches_of_16("backbone_config")},
     "vjepa2": {"frames_per_clip": 4},
     "xcodec": {"acoustic_model_config": _encoded},
     "vibevoice_asr": {"acoustic_tokenizer_chunk_size": 640},

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.generalise import generalise
+from benchmarks.catalogue.in_file import as_in_file, in_file
 from benchmarks.catalogue.moves import label_moves
 from benchmarks.catalogue.patterns import kinds_of
 from benchmarks.catalogue.problems import problems_of
@@ -197,39 +198,15 @@ def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], l
         **labels.dims,
         **{x: labels.dims[y] for x, y in found.aliases.items() if y in labels.dims},
     }
-    saved = _saved_names(tiny.module)
     traced = Traced(
-        labels=replace(labels, dims={saved[name]: dims[name] for name in state if name in dims}),
-        shapes={saved[name]: tuple(x.shape) for name, x in state.items()},
+        labels=replace(labels, dims={name: dims[name] for name in state if name in dims}),
+        shapes={name: tuple(x.shape) for name, x in state.items()},
         config=tiny.config,
         groups=frozenset(int(n.facts["groups"]) for n in graph.nodes if n.op == "group_norm"),
-        unused=tuple(saved[name] for name in state if name not in dims),
-        modules={new: old for old, new in saved.items() if new != old},
+        unused=tuple(name for name in state if name not in dims),
     )
+    traced = as_in_file(traced, in_file(tiny.module))
     return traced, bench, list(found.opaque), broken
-
-
-def _saved_names(module: torch.nn.Module) -> dict[str, str]:
-    """How the library calls each tensor of the state dict in a file.
-
-    Tensors that it takes apart or joins for the file keep the name that they have in the module.
-    """
-    state = {name: x.detach().clone() for name, x in module.state_dict().items()}
-    names = {name: name for name in state}
-    if type(module).__module__.startswith("transformers"):
-        from transformers.core_model_loading import revert_weight_conversion
-
-        reverted = revert_weight_conversion(module, dict(state))  # type: ignore[arg-type]
-        own = {x.data_ptr(): name for name, x in state.items() if x.numel()}
-        found = {
-            own[x.data_ptr()]: name
-            for name, x in reverted.items()
-            if own.get(x.data_ptr()) not in (None, name)
-            and x.shape == state[own[x.data_ptr()]].shape
-            and name not in state
-        }
-        names |= found if len(set(found.values())) == len(found) else {}
-    return names
 
 
 def _has(dims: Any, number: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torch
+from torch.nn.attention import flex_attention
 
 Inputs: TypeAlias = Mapping[str, Any]
 
@@ -44,8 +45,11 @@ class plain_kernels:  # noqa: N801 (a context manager, read as a phrase)
         torch._C._set_mkldnn_enabled(False)
         self._fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
+        self._compiled = not flex_attention._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG
+        flex_attention._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True
 
     def __exit__(self, *_: object) -> None:
+        flex_attention._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = not self._compiled
         torch.backends.mha.set_fastpath_enabled(self._fast)
         torch._C._set_mkldnn_enabled(self._mkldnn)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch._higher_order_ops.flex_attention import flex_attention, math_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.catalogue import aten
@@ -165,6 +166,13 @@ class Recorder(TorchDispatchMode):
                     memory.seen.add(memory.tape.fix(call.value("self"), [call.dim()]))
             else:
                 memory.new(x, values[i] if values and x.numel() else None)
+
+
+@flex_attention.py_impl(Recorder)  # type: ignore[untyped-decorator]
+def _plain_attention(mode: Recorder, *given: Any) -> Any:
+    """Attention with a function of scores, as the operations that it stands for."""
+    with mode:
+        return math_attention(*given)
 
 
 def _steps(

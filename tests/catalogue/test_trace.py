@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody calls it)
+from torch.nn.attention.flex_attention import flex_attention
 
 from tests.catalogue.small import BATCH, TOKENS, Between, N, Small, proven
 
@@ -38,6 +39,12 @@ def _rotated(h):
 def _attention(h):
     q, k, v = h.view(BATCH, TOKENS, 3, 2, N // 6).permute(2, 0, 3, 1, 4)
     own = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return own.transpose(1, 2).reshape(BATCH, TOKENS, N // 3)
+
+
+def _of_scores(h):
+    q, k, v = h.view(BATCH, TOKENS, 3, 2, N // 6).permute(2, 0, 3, 1, 4)
+    own = flex_attention(q, k, v, score_mod=lambda score, b, head, i, j: score + head * (i - j))
     return own.transpose(1, 2).reshape(BATCH, TOKENS, N // 3)
 
 
@@ -132,6 +139,7 @@ OPERATIONS = {  # sizes of the free atoms that the hidden units consist of, entr
     "letters": (lambda h: torch.einsum("bid,bjd->bij", h, h.tanh()), ALL, TOKENS),
     "outer product": (lambda h: (h[..., :, None] * h[..., None, :4]).sum(-1), (4, 8), N),
     "attention": (_attention, (2, 2), N // 3),
+    "attention by heads": (_of_scores, (2,), N // 3),
     "shared keys": (_queries_share_keys, (3, 3, 2), N // 2),
     "lower triangle": (lambda h: h @ torch.ones(N, N).tril(), NONE, N),
     "buckets": (lambda h: torch.bucketize(h, torch.tensor([-0.5, 0.5])).to(h), ALL, N),

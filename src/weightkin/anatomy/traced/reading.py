@@ -22,7 +22,6 @@ from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
-from weightkin.catalogue import entries
 from weightkin.catalogue.store import Store, end_of, names_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
@@ -75,8 +74,7 @@ def better_anatomy(
     whole = reach(found.axes, shapes)
     own = reach([axis for axis in found.axes if axis.stack != STACK], shapes)
     store = shipped_store()
-    is_known = bool(set(found.family.split("+")) & entries().keys())
-    if store is None or own >= (ENOUGH if is_known else 1 / MARGIN):
+    if store is None or own >= 1 / MARGIN:
         return found
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
