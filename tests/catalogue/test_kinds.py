@@ -103,6 +103,26 @@ def test_a_convolution_under_the_pattern_of_a_norm_has_no_statistics(has_statist
     assert is_like(entry, matched(entry, shapes)[0], shapes) is has_statistics
 
 
+def test_streams_of_two_sizes_need_what_joins_them_also_where_blocks_of_a_kind_have_it():
+    stream, hidden = (((Leaf(0),),), ((Leaf(1),),))
+    rows = [Row(f"layers.#{kind}.up.weight", (hidden, stream)) for kind in (1, 2)]
+    rows += [Row(f"layers.#{kind}.down.weight", (stream, hidden)) for kind in (1, 2)]
+    rows.append(Row("layers.#1.skip.weight", (stream, stream)))
+    components = (Component("x"), Component("y", scope=1, has_one_size=True))
+    entry = TracedEntry(("test.Net",), (), components, tuple(rows))
+    shapes = {
+        "layers.0.up.weight": (32, 8),
+        "layers.0.down.weight": (8, 32),
+        "layers.1.up.weight": (32, 8),
+        "layers.1.down.weight": (16, 32),
+    }
+    assert not is_like(entry, matched(entry, shapes)[0], shapes)
+    shapes["layers.1.skip.weight"] = (16, 8)
+    known, unknown = matched(entry, shapes)
+    assert is_like(entry, known, shapes)
+    assert not unknown
+
+
 class Net(nn.Module):
     """An inverted residual net with batch norms, of a stem, one plain block and others."""
 

@@ -6,7 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from weightkin.anatomy.traced.matching import Known, Shapes
-from weightkin.catalogue.traced import Dim, Leaf, Mixture, Row, TracedEntry, is_number
+from weightkin.catalogue.traced import (
+    Dim,
+    Leaf,
+    Mixture,
+    Row,
+    TracedEntry,
+    is_number,
+    without_kinds,
+)
 
 MIN_PATTERNS = 0.25  # of an entry that a model must have
 
@@ -87,9 +95,9 @@ def _is_stream(entry: TracedEntry, dim: Dim | Mixture) -> bool:
 
 
 def _above(pattern: str) -> tuple[str, ...]:
-    """Words of a pattern up to its last number."""
+    """Words of a pattern up to its last number, blocks of all kinds taken for one."""
     words = pattern.split(".")
-    return tuple(words[: 1 + max(i for i, word in enumerate(words) if is_number(word))])
+    return without_kinds(words[: 1 + max(i for i, word in enumerate(words) if is_number(word))])
 
 
 def _stream_sizes(
@@ -98,7 +106,7 @@ def _stream_sizes(
     """Of every block below some words: sizes of the streams that it stands on."""
     found: dict[tuple[int, ...], set[int]] = defaultdict(set)
     for one in known:
-        if tuple(one.row.pattern.split(".")[: len(above)]) == above:
+        if without_kinds(one.row.pattern.split(".")[: len(above)]) == above:
             for size, dim in zip(shapes[one.tensor], one.row.dims, strict=True):
                 if _is_stream(entry, dim):
                     found[one.numbers[: sum(map(is_number, above))]].add(size)
