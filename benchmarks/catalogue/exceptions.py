@@ -209,6 +209,7 @@ TINY: dict[str, dict[str, Any]] = {
     "glm4v_text": {"rope_parameters": _mrope_of_head},
     "glm4v_moe_text": {"rope_parameters": _mrope_of_head},
     "glm_ocr_text": {"rope_parameters": _mrope_of_head},
+    "paddleocr_vl_text": {"rope_parameters": _mrope_of_head},
     "glm_image_text": {"rope_parameters": _mrope_of_head},
     "glm5_next_text": {"num_key_value_heads": (4, 8), "index_kpool": 2, "index_topk": 4},
     "gpt_neo": {
