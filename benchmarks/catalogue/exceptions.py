@@ -261,6 +261,7 @@ TINY: dict[str, dict[str, Any]] = {
     "timesfm": {"context_length": (64, 96)},
     "timesfm2_5": {"context_length": (64, 96)},
     "tvp": {"visual_prompt_size": 8, "max_img_size": 64, "num_frames": 2},
+    "univnet": {"kernel_predictor_hidden_channels": lambda v: v["model_in_channels"]},
     "vibevoice_acoustic_tokenizer": _VIBE,
     "vibevoice_acoustic_tokenizer_decoder": _VIBE,
     "vibevoice_acoustic_tokenizer_encoder": _VIBE,
