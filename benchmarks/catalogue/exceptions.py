@@ -119,6 +119,7 @@ TINY: dict[str, dict[str, Any]] = {
     "bit": {
         "hidden_sizes": ([128, 256, 384, 512], [256, 384, 512, 640]),
         "embedding_size": (32, 96),
+        "num_groups": (2, 4),
     },
     "BarkSemanticConfig": _BARK,
     "BarkCoarseConfig": _BARK,

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.generalise import generalise
+from benchmarks.catalogue.in_file import as_in_file, in_file
 from benchmarks.catalogue.moves import label_moves
 from benchmarks.catalogue.patterns import kinds_of
 from benchmarks.catalogue.problems import problems_of
@@ -82,14 +83,13 @@ def made(recipe: Recipe) -> Made:
         benches.append(bench)
         opaque |= set(unknown)
         fixed += broken
-    about = {"fixed": tuple(sorted(set(fixed))), "opaque": tuple(sorted(opaque))}
     pairs = list(zip(instances, benches, strict=True))
-    found: Made | None = None
+    found = Made(None, "no instance")
     for entry in entries_of(recipe, instances):
-        found = _proven(entry, pairs, about)
+        found = _proven(entry, pairs, fixed)
         if found.entry is not None:
             break
-    return found or Made(None, "no instance", **about)
+    return replace(found, opaque=tuple(sorted(opaque)))
 
 
 def entries_of(recipe: Recipe, instances: Sequence[Traced]) -> list[TracedEntry]:
@@ -147,26 +147,24 @@ def _worth(entry: TracedEntry, instances: Sequence[Traced]) -> tuple[int, float]
 
 
 def _proven(
-    entry: TracedEntry, pairs: Sequence[tuple[Traced, Bench]], about: Mapping[str, tuple[str, ...]]
+    entry: TracedEntry, pairs: Sequence[tuple[Traced, Bench]], broken: Sequence[str]
 ) -> Made:
-    """An entry as running all instances proves it."""
+    """An entry as running all instances proves it; some of their labels are broken already."""
     wrong = [line for traced, _ in pairs for line in problems_of(entry, traced)]
     if wrong:
-        return Made(None, f"claims too much: {wrong[0]}", **about)
-    fixed, about = list(about["fixed"]), dict(about)
+        return Made(None, f"claims too much: {wrong[0]}", fixed=tuple(sorted({*broken})))
+    fixed = set(broken)
     outcomes = [proven_through(entry, t, b) for t, b in pairs]
     while unproven := frozenset[int]().union(*(x.unproven for x in outcomes)):
         entry = _without(entry, unproven)
-        fixed += [entry.components[i].name for i in unproven]
-        about["fixed"] = tuple(sorted(set(fixed)))
+        fixed |= {entry.components[i].name for i in unproven}
         outcomes = [proven_through(entry, t, b) for t, b in pairs]
     shares, n_axes = tuple(x.share for x in outcomes), tuple(x.n_axes for x in outcomes)
+    found = Made(entry, "", shares, n_axes, tuple(sorted(fixed)))
     wrong = [label for outcome in outcomes for label in outcome.broken]
     if wrong:
-        return Made(None, f"changes outputs: {wrong[0]}", shares, n_axes, **about)
-    if not any(n_axes):
-        return Made(None, "no axis", shares, n_axes, **about)
-    return Made(entry, "", shares, n_axes, **about)
+        return replace(found, entry=None, why=f"changes outputs: {wrong[0]}")
+    return found if any(n_axes) else replace(found, entry=None, why="no axis")
 
 
 def _without(entry: TracedEntry, components: Collection[int]) -> TracedEntry:
@@ -200,39 +198,15 @@ def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], l
         **labels.dims,
         **{x: labels.dims[y] for x, y in found.aliases.items() if y in labels.dims},
     }
-    saved = _saved_names(tiny.module)
     traced = Traced(
-        labels=replace(labels, dims={saved[name]: dims[name] for name in state if name in dims}),
-        shapes={saved[name]: tuple(x.shape) for name, x in state.items()},
+        labels=replace(labels, dims={name: dims[name] for name in state if name in dims}),
+        shapes={name: tuple(x.shape) for name, x in state.items()},
         config=tiny.config,
         groups=frozenset(int(n.facts["groups"]) for n in graph.nodes if n.op == "group_norm"),
-        unused=tuple(saved[name] for name in state if name not in dims),
-        modules={new: old for old, new in saved.items() if new != old},
+        unused=tuple(name for name in state if name not in dims),
     )
+    traced = as_in_file(traced, in_file(tiny.module))
     return traced, bench, list(found.opaque), broken
-
-
-def _saved_names(module: torch.nn.Module) -> dict[str, str]:
-    """How the library calls each tensor of the state dict in a file.
-
-    Tensors that it takes apart or joins for the file keep the name that they have in the module.
-    """
-    state = {name: x.detach().clone() for name, x in module.state_dict().items()}
-    names = {name: name for name in state}
-    if type(module).__module__.startswith("transformers"):
-        from transformers.core_model_loading import revert_weight_conversion
-
-        reverted = revert_weight_conversion(module, dict(state))  # type: ignore[arg-type]
-        own = {x.data_ptr(): name for name, x in state.items() if x.numel()}
-        found = {
-            own[x.data_ptr()]: name
-            for name, x in reverted.items()
-            if own.get(x.data_ptr()) not in (None, name)
-            and x.shape == state[own[x.data_ptr()]].shape
-            and name not in state
-        }
-        names |= found if len(set(found.values())) == len(found) else {}
-    return names
 
 
 def _has(dims: Any, number: int) -> bool:

@@ -17,7 +17,8 @@ ONE: Dim = ((),)
 class Traced:
     """One tiny instance of a class: its labels, the shapes of its tensors, and its config.
 
-    Names are those of its file; ``modules`` has those of the state dict where they are others.
+    Names are those of its file; ``modules`` has those of the state dict, and their sizes, where
+    they are others or the file joins them end to end.
 
     ``groups`` are the numbers of groups of all its group norms; ``unused`` are tensors that no
     output depends on, and integers.
@@ -28,7 +29,7 @@ class Traced:
     config: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
     unused: tuple[str, ...] = ()
-    modules: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
 class Trees:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.catalogue.bench import Bench
+from benchmarks.catalogue.in_file import of_module
 from benchmarks.catalogue.moves import Move, axis_moves
 from benchmarks.catalogue.problems import partners_of
 from benchmarks.catalogue.prove import EFFECT, prove
@@ -60,7 +61,7 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
         replace(axis, places=labels[name].places) for name, axis in axes.items() if name in labels
     ]
     moves = {
-        name: {traced.modules.get(tensor, tensor): order for tensor, order in move.items()}
+        name: of_module(traced, move)
         for name, move in axis_moves(whole, shapes, np.random.default_rng(1)).items()
     }
     broken: list[str] = []

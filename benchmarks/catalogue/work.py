@@ -12,6 +12,7 @@ import warnings
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ class LateError(BaseException):
 @cache
 def _classes() -> dict[str, Any]:
     """Those of timm and torchvision where these are there: beside them, others import otherwise."""
+    from benchmarks.catalogue.vision_operators import declare_operators
+
+    if find_spec("torchvision") is not None:
+        declare_operators()  # before anything imports it
     from benchmarks.catalogue import vision_classes
 
     if found := vision_classes.all_classes():

@@ -15,6 +15,7 @@ from weightkin.anatomy.graph.labels import Atom, Labels
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import matched
 from weightkin.anatomy.traced.sizes import Contradiction, number_under
+from weightkin.catalogue.traced import Component, Leaf, Row, TracedEntry
 
 
 def net(depth, width, hidden, heads, head, *, tied=False, config=True):
@@ -158,3 +159,19 @@ def test_lists_that_published_members_share_are_names():
     assert found["stages.1.blocks.0.weight"] == ("stages.#.blocks.#.weight", (1, 0))
     (found, _) = patterns_of(names, are_members=True)
     assert found["stages.1.blocks.0.weight"] == ("stages.1.blocks.#.weight", (0,))
+
+
+def test_a_module_of_the_class_called_like_a_wrapper_is_known_with_and_without_wrappers():
+    leaf = (((Leaf(0),),),)
+    entry = TracedEntry(
+        ("test.Net",), (), (Component("x"),), (Row("layers.#.module.up.weight", leaf * 2),)
+    )
+    for before in ("", "module.", "_orig_mod.module."):
+        name = f"{before}layers.3.module.up.weight"
+        (known,), unknown = matched(entry, {name: (8, 8)})
+        assert (known.tensor, known.name, known.numbers) == (
+            name,
+            "layers.3.module.up.weight",
+            (3,),
+        )
+        assert not unknown

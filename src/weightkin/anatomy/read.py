@@ -99,7 +99,10 @@ def _of_components(held: Mapping[str, TensorInfo], config: Mapping[str, Any]) ->
             beside = () if prefix == "" else outside
             by_names = _network(tensors, own, beside)
             read.append((prefix, better_anatomy(by_names, tensors, own, beside)))
-        found = stored_anatomy(_joined(read, component.tensors), component)
+        whole = _joined(read, component.tensors)
+        if len(read) > 1:  # towers of one class may look like networks of their own
+            whole = better_anatomy(whole, component.tensors, own)
+        found = stored_anatomy(whole, component)
         taken = {name for label, x in parts for name, _ in _prefixed(x, label)}
         is_taken = any(name in taken for name, _ in _prefixed(found, component.label))
         parts.append((f"{component.name}." if is_taken else component.label, found))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from weightkin.anatomy.graph.labels import Labels
 from weightkin.anatomy.naming import is_buffer, is_scale
 from weightkin.anatomy.traced.instance import Instance
-from weightkin.anatomy.traced.matching import Known, bare
+from weightkin.anatomy.traced.matching import Known, spellings
 from weightkin.catalogue.store import end_of
 from weightkin.catalogue.traced import TracedEntry, is_number
 from weightkin.formats.model import TensorInfo
@@ -82,8 +82,8 @@ def _modules(instance: Instance, prefixes: Mapping[int, str]) -> dict[int, tuple
 
 def _is_ignored(entry: TracedEntry, name: str) -> bool:
     """Whether a class is known not to use a tensor, whatever its name begins with."""
-    own = end_of(bare(name))
-    return any(own == end_of(pattern) for pattern in entry.ignored)
+    own = {end_of(x) for x in spellings(name)}
+    return any(end_of(pattern) in own for pattern in entry.ignored)
 
 
 def _may_carry(n: int, size: int) -> bool:

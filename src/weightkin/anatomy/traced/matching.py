@@ -35,6 +35,14 @@ def bare(name: str) -> str:
     return ".".join(word for word in name.split(".") if word not in WRAPPERS)
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """A name without wrappers, and as classes write it whose own modules are called like one."""
+    words = name.split(".")
+    while len(words) > 1 and words[0] in WRAPPERS:
+        del words[0]
+    return tuple(dict.fromkeys((bare(name), ".".join(words))))
+
+
 def general(name: str) -> str:
     """A name, or a pattern, with every number taken for one of a list, of whatever kind."""
     words = name.split(".")
@@ -59,13 +67,13 @@ def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]
     table: dict[tuple[str, int], list[tuple[int, Row]]] = defaultdict(list)
     for rank, row in enumerate(entry.rows):
         table[general(row.pattern), len(row.dims)].append((rank, row))
-    names = {tensor: bare(tensor) for tensor in shapes}
-    old, new = _beginnings(entry, names.values())
+    names = {tensor: spellings(tensor) for tensor in shapes}
+    old, new = _beginnings(entry, (name for own in names.values() for name in own))
     hits: dict[tuple[str, str], list[Hit]] = {}  # tensor and its name in the class
     taken: set[str] = set()
-    for tensor, name in names.items():
-        moved = [new + name[len(old) :]] if name.startswith(old) else []
-        for own in dict.fromkeys((*moved, name)):
+    for tensor, spelt in names.items():
+        moved = [new + name[len(old) :] for name in spelt if name.startswith(old)]
+        for own in dict.fromkeys((*moved, *spelt)):
             fitting = list(_hits(table.get((general(own), len(shapes[tensor])), ()), own))
             if fitting and own not in taken:
                 taken.add(own)

@@ -17,12 +17,11 @@ from weightkin.anatomy.traced.axes import carriers_in, named_labels, reach
 from weightkin.anatomy.traced.guard import guarded
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.likeness import is_like
-from weightkin.anatomy.traced.matching import Known, Shapes, bare, matched
+from weightkin.anatomy.traced.matching import Known, Shapes, matched, spellings
 from weightkin.anatomy.traced.named import under_known_names
 from weightkin.anatomy.traced.sizes import Contradiction
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.units import MAX_UNITS
-from weightkin.catalogue import entries
 from weightkin.catalogue.store import Store, end_of, names_of, shipped_store
 from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
@@ -75,8 +74,7 @@ def better_anatomy(
     whole = reach(found.axes, shapes)
     own = reach([axis for axis in found.axes if axis.stack != STACK], shapes)
     store = shipped_store()
-    is_known = bool(set(found.family.split("+")) & entries().keys())
-    if store is None or own >= (ENOUGH if is_known else 1 / MARGIN):
+    if store is None or own >= 1 / MARGIN:
         return found
     traced = traced_reading(store, tensors, config, beside)
     if traced is None or reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
@@ -179,7 +177,7 @@ def _candidates(
     store: Store, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
 ) -> Iterator[TracedEntry]:
     """Entries that have most of the names of a model; those that its config names come first."""
-    counts = store.counts({end_of(bare(name)) for name in tensors})
+    counts = store.counts({end_of(own) for name in tensors for own in spellings(name)})
     if not counts.size or not counts.max():
         return
     named = store.named(x for own in _parts(config) for x in _names_in(own))
