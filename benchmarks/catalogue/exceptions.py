@@ -210,6 +210,7 @@ TINY: dict[str, dict[str, Any]] = {
     "glm4v_text": {"rope_parameters": _mrope_of_head},
     "glm4v_moe_text": {"rope_parameters": _mrope_of_head},
     "glm_ocr_text": {"rope_parameters": _mrope_of_head},
+    "paddleocr_vl_text": {"rope_parameters": _mrope_of_head},
     "glm_image_text": {"rope_parameters": _mrope_of_head},
     "glm5_next_text": {"num_key_value_heads": (4, 8), "index_kpool": 2, "index_topk": 4},
     "gpt_neo": {
@@ -261,6 +262,7 @@ TINY: dict[str, dict[str, Any]] = {
     "timesfm": {"context_length": (64, 96)},
     "timesfm2_5": {"context_length": (64, 96)},
     "tvp": {"visual_prompt_size": 8, "max_img_size": 64, "num_frames": 2},
+    "univnet": {"kernel_predictor_hidden_channels": lambda v: v["model_in_channels"]},
     "vibevoice_acoustic_tokenizer": _VIBE,
     "vibevoice_acoustic_tokenizer_decoder": _VIBE,
     "vibevoice_acoustic_tokenizer_encoder": _VIBE,

@@ -188,13 +188,17 @@ def _rebuilt(
         values |= _plain_heads(own, values)
     if "_out_indices" in values:
         values["out_indices"] = list(values.pop("_out_indices") or ())
-    for kind in (cls.model_type, cls.__name__):
-        for name, value in plan.exceptions.get(kind, {}).items():
-            new = value[plan.which] if isinstance(value, tuple) else value
-            values[name] = new({**own, **values}) if callable(new) else new
+    by_hand = {
+        name: value
+        for kind in (cls.model_type, cls.__name__)
+        for name, value in plan.exceptions.get(kind, {}).items()
+    }
+    for name, value in by_hand.items():
+        new = value[plan.which] if isinstance(value, tuple) else value
+        values[name] = new({**own, **values}) if callable(new) else new
     values |= placeholders({**own, **values})
     join_parts(values)
-    if "rope_parameters" in values or own.get("rope_parameters"):
+    if "rope_parameters" not in by_hand and ({**own, **values}).get("rope_parameters"):
         values["rope_parameters"] = _rope(
             values.get("rope_parameters", own["rope_parameters"]), {**own, **values}
         )

@@ -116,9 +116,7 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
     return first_that_runs(tries)
 
 
-def _tiny(
-    default: PretrainedConfig, which: int, apart: Apart, head: str = "base"
-) -> PretrainedConfig:
+def _tiny(default: PretrainedConfig, which: int, apart: Apart, head: str) -> PretrainedConfig:
     config = tiny_config(default, which, apart=apart, exceptions=TINY)
     config.num_labels = 2 if head in SPANS else LABELS[which]
     return config
