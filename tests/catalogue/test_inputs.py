@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from benchmarks.catalogue import transformers_inputs  # noqa: E402
 from benchmarks.catalogue.example_inputs import run, working_inputs  # noqa: E402
 from benchmarks.catalogue.exceptions import TINY  # noqa: E402
 from benchmarks.catalogue.idle import with_idle_parts  # noqa: E402
@@ -15,6 +16,7 @@ from benchmarks.catalogue.running import leaves  # noqa: E402
 from benchmarks.catalogue.short import made  # noqa: E402
 from benchmarks.catalogue.shrink import tiny_config  # noqa: E402
 from benchmarks.catalogue.sizes import APART, SCALES, scaled  # noqa: E402
+from benchmarks.catalogue.transformers_classes import _tiny  # noqa: E402
 from torch import nn  # noqa: E402
 from transformers import PreTrainedConfig, PreTrainedModel  # noqa: E402
 
@@ -61,6 +63,13 @@ class Half(Whole):
         return {"seen": self.first(pixel_values)}
 
 
+class Robot(Part):
+    """One that needs what no picture says."""
+
+    def forward(self, pixel_values, state):
+        return self.seen(pixel_values) + state.mean()
+
+
 def outputs(model, inputs):
     return {path for path, _ in leaves(run(model, inputs))}
 
@@ -93,6 +102,12 @@ def test_a_model_without_idle_parts_stays_as_it_is():
     assert outputs(model, inputs) == {""}
 
 
+def test_arguments_of_the_table_stand_beside_pictures(monkeypatch):
+    monkeypatch.setattr(transformers_inputs, "_given", lambda: {"Robot": {"state": "n:2,3"}})
+    inputs = working_inputs(Robot(PreTrainedConfig()))
+    assert inputs.keys() == {"pixel_values", "state"}
+
+
 @pytest.mark.parametrize("apart", SCALES)
 def test_scaled_widths_keep_their_sums_and_multiples(apart):
     for which in (0, 1):
@@ -116,6 +131,29 @@ def test_a_setting_that_is_no_field_of_its_config_is_kept():
     default = transformers.CHMv2Config()
     tiny = tiny_config(default, 0, apart="all", exceptions=TINY)
     assert tiny.backbone_config.return_class_token
+
+
+def test_channels_of_blocks_are_those_of_the_stem():
+    default = transformers.PPLCNetConfig()
+    stems = set()
+    for which in (0, 1):
+        tiny = tiny_config(default, which, apart="all", exceptions=TINY)
+        assert tiny.block_configs[0][0][1] == tiny.stem_channels
+        stems.add(tiny.stem_channels)
+    assert len(stems) == 2
+
+
+def test_rotary_sections_chosen_by_hand_stay():
+    default = transformers.Ernie4_5_VLMoeConfig()
+    for which in (0, 1):
+        tiny = tiny_config(default, which, apart="all", exceptions=TINY).text_config
+        height, width, _ = tiny.rope_parameters["mrope_section"]
+        assert height == width
+
+
+def test_answers_that_are_spans_have_two_labels():
+    tiny = _tiny(transformers.LayoutLMv3Config(), 0, "all", "document_question_answering")
+    assert tiny.num_labels == 2
 
 
 def test_rows_of_a_grid_begin_with_their_places():
