@@ -361,7 +361,7 @@ SAM = {
     "vision_config": {
         **{"hidden_size": WIDTH, "mlp_dim": HIDDEN, "num_hidden_layers": BLOCKS},
         **{"num_attention_heads": HEADS, "image_size": 32, "patch_size": 8, "output_channels": 16},
-        **{"window_size": 2, "global_attn_indexes": [1]},
+        **{"window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 8},
     },
     "prompt_encoder_config": {"hidden_size": 16, "image_size": 32, "patch_size": 8},
     "mask_decoder_config": {**_TINY, "mlp_dim": 24, "iou_head_hidden_dim": 20},
