@@ -112,11 +112,14 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
         with torch.device("meta"):
             return _built(cls, default)
     head = next(own for own, found in names()[kind] if found == name)
-    tries = (lambda x=x: _built(cls, _tiny(default, which, x, head)) for x in APART)
+    tries = (lambda x=x: _built(cls, tiny_instance(default, which, x, head)) for x in APART)
     return first_that_runs(tries)
 
 
-def _tiny(default: PretrainedConfig, which: int, apart: Apart, head: str) -> PretrainedConfig:
+def tiny_instance(
+    default: PretrainedConfig, which: int, apart: Apart, head: str
+) -> PretrainedConfig:
+    """The config of one of the two tiny instances, with labels as its head takes them."""
     config = tiny_config(default, which, apart=apart, exceptions=TINY)
     config.num_labels = 2 if head in SPANS else LABELS[which]
     return config

@@ -16,7 +16,7 @@ from benchmarks.catalogue.running import leaves  # noqa: E402
 from benchmarks.catalogue.short import made  # noqa: E402
 from benchmarks.catalogue.shrink import tiny_config  # noqa: E402
 from benchmarks.catalogue.sizes import APART, SCALES, scaled  # noqa: E402
-from benchmarks.catalogue.transformers_classes import _tiny  # noqa: E402
+from benchmarks.catalogue.transformers_classes import tiny_instance  # noqa: E402
 from torch import nn  # noqa: E402
 from transformers import PreTrainedConfig, PreTrainedModel  # noqa: E402
 
@@ -152,7 +152,7 @@ def test_rotary_sections_chosen_by_hand_stay():
 
 
 def test_answers_that_are_spans_have_two_labels():
-    tiny = _tiny(transformers.LayoutLMv3Config(), 0, "all", "document_question_answering")
+    tiny = tiny_instance(transformers.LayoutLMv3Config(), 0, "all", "document_question_answering")
     assert tiny.num_labels == 2
 
 
