@@ -275,7 +275,11 @@ def test_a_file_that_names_a_wrong_place_is_refused(family, tmp_path):
 
 
 def without_times(record):
-    text = re.sub(r'"(seconds|added|imported|found|first_registered)": ?("[^"]*"|[0-9.e-]+)', r'"\1": 0', record)
+    text = re.sub(
+        r'"(seconds|added|imported|found|first_registered)": ?("[^"]*"|[0-9.e-]+)',
+        r'"\1": 0',
+        record,
+    )
     return json.loads(text)
 
 
