@@ -26,7 +26,6 @@ from benchmarks.catalogue.slots import (
     seen_in,
 )
 from weightkin.anatomy.graph.labels import Dim as TracedDim
-from weightkin.anatomy.traced.matching import general
 from weightkin.catalogue.traced import (
     Component,
     Dim,
@@ -35,6 +34,7 @@ from weightkin.catalogue.traced import (
     Mixture,
     Row,
     TracedEntry,
+    general,
     is_number,
     without_kinds,
 )

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from benchmarks.catalogue.vision_operators import declare_operators
-from weightkin.anatomy.traced.matching import general
+from weightkin.catalogue.traced import general
 
 IMAGES = (112, 128)
 DEPTHS = (3, 4)  # of the first instance, of the second

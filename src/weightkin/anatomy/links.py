@@ -170,7 +170,7 @@ def _branches(
         return
     total = n * len(runs)
     depths = {span[-1] for span in spans}
-    is_seen = m > 1 or (len(depths) == 1 and readers["", depths.copy().pop()] > 0)
+    is_seen = m > 1 or (len(depths) == 1 and readers["", max(depths)] > 0)
     if total != m and is_seen and readers["", total] == 1:
         yield from (_Found(layer) for layer in runs)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of, is_number
+from weightkin.catalogue.traced import TracedEntry, entry_facts, entry_of, general
 
 FILE = "traced.bin"
 FORMAT = "weightkin traced classes 1"
@@ -94,7 +94,7 @@ def end_of(pattern: str) -> str:
 
     Every number stands for one of a list, also where an entry takes it for a name.
     """
-    words = ["#" if word.isdecimal() or is_number(word) else word for word in pattern.split(".")]
+    words = general(pattern).split(".")
     return ".".join(words[max(0, words.index("#") - 1) :] if "#" in words else words)
 
 

@@ -21,6 +21,12 @@ def is_number(word: str) -> bool:
     return word.startswith("#")
 
 
+def general(name: str) -> str:
+    """A name, or a pattern, with every number taken for one of a list, of whatever kind."""
+    words = name.split(".")
+    return ".".join("#" if word.isdecimal() or is_number(word) else word for word in words)
+
+
 def without_kinds(words: Iterable[str]) -> tuple[str, ...]:
     """Words of a pattern, members of all kinds taken for one."""
     return tuple("#" if is_number(word) else word for word in words)

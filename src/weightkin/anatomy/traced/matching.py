@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from weightkin.anatomy.traced.kinds import Hit, of_their_kind
 from weightkin.catalogue.store import end_of
-from weightkin.catalogue.traced import Row, TracedEntry, is_number
+from weightkin.catalogue.traced import Row, TracedEntry, general, is_number
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 Shapes = Mapping[str, tuple[int, ...]]
@@ -41,12 +41,6 @@ def spellings(name: str) -> tuple[str, ...]:
     while len(words) > 1 and words[0] in WRAPPERS:
         del words[0]
     return tuple(dict.fromkeys((bare(name), ".".join(words))))
-
-
-def general(name: str) -> str:
-    """A name, or a pattern, with every number taken for one of a list, of whatever kind."""
-    words = name.split(".")
-    return ".".join("#" if word.isdecimal() or is_number(word) else word for word in words)
 
 
 def matched(entry: TracedEntry, shapes: Shapes) -> tuple[list[Known], list[str]]:
