@@ -81,9 +81,11 @@ def better_anatomy(
     store = shipped_store()
     if store is None or own >= 1 / MARGIN:
         return found
-    is_known = bool(set(found.family.split("+")) & entries().keys())
+    must_be_whole = own >= ENOUGH and bool(set(found.family.split("+")) & entries().keys())
+    if must_be_whole and not any(map(_names_in, _parts(config))):
+        return found
     traced = traced_reading(store, tensors, config, beside)
-    if traced is None or (is_known and own >= ENOUGH and not traced.is_whole):
+    if traced is None or (must_be_whole and not traced.is_whole):
         return found
     if reach(traced.axes, shapes) <= max(own * MARGIN, whole / MARGIN):
         return found
