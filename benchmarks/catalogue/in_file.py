@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from benchmarks.catalogue.moves import Move
-from benchmarks.catalogue.shapes import Traced
+from benchmarks.catalogue.shapes import Source, Traced
+from benchmarks.catalogue.taken_apart import Piece, labels_of_pieces, pieces_of
 from weightkin.anatomy.graph.labels import Dim
 
 
@@ -20,11 +21,13 @@ class InFile:
     """Tensors of a file.
 
     ``names`` has the name of every tensor of the state dict, its own one where the file takes it
-    apart; ``joined`` the tensors of the file that are several of the state dict, end to end.
+    apart; ``joined`` the tensors of the file that are several of the state dict, end to end;
+    ``split`` those of the state dict that the file holds in pieces.
     """
 
     names: Mapping[str, str]
     joined: Mapping[str, tuple[str, ...]]
+    split: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict)
 
 
 def in_file(module: torch.nn.Module) -> InFile:
@@ -69,7 +72,14 @@ def in_file(module: torch.nn.Module) -> InFile:
         for parts in [_parts(x.numpy(), names, starts, shapes)]
         if len(parts) > 1
     }
-    return InFile({name: renamed.get(name, name) for name in names}, joined)
+    others = {
+        name: x.numpy()
+        for name, x in saved.items()
+        if name not in state and name not in joined and name not in renamed.values()
+    }
+    split = pieces_of(others, dict(zip(names, starts, strict=True)), shapes)
+    split = {name: pieces for name, pieces in split.items() if name not in renamed}
+    return InFile({name: renamed.get(name, name) for name in names}, joined, split)
 
 
 def _parts(
@@ -97,7 +107,8 @@ def as_in_file(traced: Traced, file: InFile) -> Traced:
 
     What the file joins keeps the names of the state dict where its parts have unlike columns.
     """
-    labels, shapes = traced.labels, traced.shapes
+    shapes = traced.shapes
+    labels, split = labels_of_pieces(traced.labels, shapes, file.split)
     joined = {
         name: parts
         for name, parts in file.joined.items()
@@ -105,8 +116,10 @@ def as_in_file(traced: Traced, file: InFile) -> Traced:
         and all(part in labels.dims for part in parts)
     }
     owners = {part: name for name, parts in joined.items() for part in parts}
-    names = {old: owners.get(old, new) for old, new in file.names.items()}
+    names = {old: owners.get(old, new) for old, new in file.names.items() if old not in split}
     dims, sizes = dict[str, tuple[Dim, ...]](), dict[str, tuple[int, ...]]()
+    for piece in (x for pieces in split.values() for x in pieces):
+        dims[piece.name], sizes[piece.name] = labels.dims[piece.name], piece.shape
     for old, new in names.items():
         parts = joined.get(new, ())
         sizes[new] = (sum(shapes[x][0] for x in parts), *shapes[old][1:]) if parts else shapes[old]
@@ -114,16 +127,22 @@ def as_in_file(traced: Traced, file: InFile) -> Traced:
             rows = tuple(part for x in parts for part in labels.dims[x][0])
             dims[new] = (rows, *labels.dims[old][1:]) if parts else labels.dims[old]
     sources = {new: (old,) for old, new in names.items() if new != old} | joined
+    modules = {new: tuple(_whole(old, shapes) for old in olds) for new, olds in sources.items()}
+    for old, pieces in split.items():
+        n = math.prod(shapes[old])
+        modules |= {x.name: (Source(old, x.start, math.prod(x.shape), n),) for x in pieces}
     return replace(
         traced,
         labels=replace(labels, dims=dims),
         shapes=sizes,
-        unused=tuple(names[old] for old in traced.unused),
-        modules={
-            new: tuple((old, math.prod(shapes[old])) for old in olds)
-            for new, olds in sources.items()
-        },
+        unused=tuple(names[old] for old in traced.unused if old in names),
+        modules=modules,
     )
+
+
+def _whole(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Source:
+    n = math.prod(shapes[name])
+    return Source(name, 0, n, n)
 
 
 def of_module(traced: Traced, move: Move) -> dict[str, np.ndarray]:
@@ -134,12 +153,14 @@ def of_module(traced: Traced, move: Move) -> dict[str, np.ndarray]:
     ValueError
         An entry would change from one tensor of the state dict to another.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, own in move.items():
-        start = 0
-        for old, size in traced.modules.get(name, ((name, own.size),)):
-            found[old] = own[start : start + size] - start
-            if size and not 0 <= found[old].min() <= found[old].max() < size:
+        at = 0
+        for x in traced.modules.get(name, (Source(name, 0, own.size, own.size),)):
+            order = own[at : at + x.n] - at
+            if x.n and not 0 <= order.min() <= order.max() < x.n:
                 raise ValueError(f"{name} mixes what the file joins")
-            start += size
+            whole = found.setdefault(x.name, np.arange(x.n_all))
+            whole[x.start : x.start + x.n] = x.start + order
+            at += x.n
     return found

@@ -13,12 +13,22 @@ Path = tuple[int, ...]
 ONE: Dim = ((),)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Entries of a tensor of a state dict: so many from one on, of all."""
+
+    name: str
+    start: int
+    n: int
+    n_all: int
+
+
 @dataclass(frozen=True)
 class Traced:
     """One tiny instance of a class: its labels, the shapes of its tensors, and its config.
 
-    Names are those of its file; ``modules`` has those of the state dict, and their sizes, where
-    they are others or the file joins them end to end.
+    Names are those of its file; ``modules`` has what they are of the state dict, end to end, where
+    that is something else.
 
     ``groups`` are the numbers of groups of all its group norms; ``unused`` are tensors that no
     output depends on, and integers.
@@ -29,7 +39,7 @@ class Traced:
     config: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
     unused: tuple[str, ...] = ()
-    modules: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    modules: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
 
 
 class Trees:

@@ -50,6 +50,9 @@ class Case:
 
     family: int
     is_whole: bool
+    measured: Measured
+    pairs: PairMeasures
+    mixtures: list[tuple[int, np.ndarray, list[int]]]  # child, features of its edges, parents
     around: Around
     features: dict[str, np.ndarray]
     orders: np.ndarray
@@ -166,4 +169,13 @@ def _case(x: Component, index: np.ndarray) -> Case:
     true = np.array([[u in nodes.parents[v] for v in names] for u in names])
     is_base = np.array([not members[v]["parents"] for v in names])
     orders = x.orders[np.ix_(index, index)]
-    return Case(x.family, is_whole, around, features, orders, true, ~true.any(axis=0), is_base)
+    place = {name: k for k, name in enumerate(names)}
+    mixtures = [
+        (place[child], own, [place[u] for u in parents])
+        for child, own, parents in x.mixtures
+        if not gone & {child, *parents}
+    ]
+    is_root = ~true.any(axis=0)
+    return Case(
+        x.family, is_whole, taken, pairs, mixtures, around, features, orders, true, is_root, is_base
+    )

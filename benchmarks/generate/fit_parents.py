@@ -4,8 +4,8 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Weights are fitted on the part `fit` of the random families alone: whole families,
-and random parts of them, of which the rest is out of sight. Predictions on them
+Weights are fitted on the parts `fit` and `second-fit` of the random families alone: whole
+families, and random parts of them, of which the rest is out of sight. Predictions on them
 are made by models that did not see the family (five folds); roots, the second pass and the powers
 are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
 from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
@@ -28,11 +28,12 @@ from benchmarks.lib.boosting import as_numbers, grown
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.lineage import posterior
 from weightkin.lineage.boosted import Boosted
-from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
+from weightkin.lineage.posterior import Mixed, Pass, Posterior, Powers, joined
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
+from weightkin.lineage.trained import LEAST_MIXTURE, before_levels
 
-FITTED = ("fit",)
+FITTED = ("fit", "second-fit")
 TREES = {"pairs": 500, "roots": 250}
 FOLDS = 5
 PARTS = 4  # random parts of each family
@@ -254,7 +255,7 @@ def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
     """What was fitted, with the levels and the bound of sets from the calibration half."""
     found = cases(measured("calibration"), PARTS)
     found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
-    said = [posterior.weighed(c.around, c.features, len(c.is_root), (), c.orders) for c in found]
+    said = [_said(c) for c in found]
     with_levels = {**kept, "levels": levels(found, said)}
     _write(with_levels)
     whole = [c for c in found if c.is_whole]
@@ -263,9 +264,19 @@ def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
     return {**with_levels, "least": round(bound, 5)}
 
 
+def _said(c: Case) -> Posterior:
+    """What the library says of a family before levels."""
+    merged = []
+    for child, own, parents in c.mixtures:
+        share = float(np.min(1.0 / (1.0 + np.exp(-own @ np.array(posterior.fitted().merged)))))
+        if share >= LEAST_MIXTURE:
+            order = np.argsort(-own[:, -1], kind="stable")
+            merged.append(Mixed(child, tuple(parents[k] for k in order), share))
+    return before_levels(c.measured, c.pairs, merged, c.orders)
+
+
 def _levelled(c: Case) -> Posterior:
-    raw = posterior.weighed(c.around, c.features, len(c.is_root), (), c.orders)
-    return posterior.levelled(raw, posterior.fitted().levels)
+    return posterior.levelled(_said(c), posterior.fitted().levels)
 
 
 def _write(kept: Mapping[str, Any]) -> None:

@@ -67,8 +67,18 @@ def posterior(
     Returns
     -------
     Posterior
-        Of the family as a whole.
+        Of the family as a whole, stated as often as it was right.
     """
+    return levelled(before_levels(measured, pairs, merged, orders), fitted().levels)
+
+
+def before_levels(
+    measured: Measured,
+    pairs: PairMeasures,
+    merged: Sequence[Mixed] = (),
+    orders: Doubles | None = None,
+) -> Posterior:
+    """The same before what is stated is compared with how often it was right."""
     n = measured.n
     orders = np.ones((n, n)) if orders is None else orders
     around, features = pair_features(measured, pairs)
@@ -81,7 +91,7 @@ def posterior(
             of_own = orders[np.ix_(trained, trained)]
             alone = weighed(*pair_features(*own), len(trained), (), of_own)
             found = joined_with(found, alone, beside)
-    return levelled(found, fitted().levels)
+    return found
 
 
 def _are_one(far: Doubles) -> bool:

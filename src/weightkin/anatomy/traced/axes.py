@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from weightkin.anatomy.traced.sizes import leaves_of
 from weightkin.anatomy.types import Axis, Place
 from weightkin.catalogue.traced import Mixture, TracedEntry, is_number, without_kinds
 
-MAX_AXES = 4096
+MAX_AXES = 1 << 16
+EXPERTS = ("experts", "#")  # the words before what every expert has
 
 
 def traced_axes(
@@ -91,7 +93,13 @@ class _Names:
             for component in _components(row.dims):
                 scope = entry.components[component].scope
                 self.heads.setdefault(component, _head(words, scope))
-        for head in set(self.heads.values()):
+        free = Counter(head for i, head in self.heads.items() if entry.components[i].is_free)
+        self.experts = {
+            i: head[: head.index("#") + 1]
+            for i, head in self.heads.items()
+            if head[-len(EXPERTS) :] == EXPERTS and head.count("#") == 2 and free[head] == 1
+        }  # by component: words up to the number of the block
+        for head in {*self.heads.values(), *self.experts.values()}:
             scope = sum(map(is_number, head))
             blocks[head] = {
                 one.numbers[:scope]
@@ -111,6 +119,15 @@ class _Names:
         index = label.name.partition(".")[2]
         name = ".".join(filter(None, (component.name, index)))
         places = tuple(replace(place, role=self._role(place, len(head))) for place in label.places)
+        if number in self.experts:
+            head = self.experts[number]
+            return replace(
+                label,
+                stack=self._stack(head),
+                block=self.ranks[head, numbers[:-1]],
+                name=f"mlp.{numbers[-1]}",  # as where experts are known by name
+                places=places,
+            )
         if not head:
             stack = f"{component.name.removeprefix(self.base)}.{size}"
             return replace(label, stack=stack, block=0, places=places)
@@ -118,11 +135,14 @@ class _Names:
             name = f"{name}.{size}"
         return replace(
             label,
-            stack=".".join(word for word in head if not is_number(word)).removeprefix(self.base),
+            stack=self._stack(head),
             block=self.ranks[head, numbers],
             name=name,
             places=places,
         )
+
+    def _stack(self, head: Sequence[str]) -> str:
+        return ".".join(word for word in head if not is_number(word)).removeprefix(self.base)
 
     def _role(self, place: Place, n_words: int) -> str:
         """The tensor as its class calls it, below the block; the dimension, and where it starts."""

@@ -21,7 +21,7 @@ from weightkin.catalogue.traced import Component, Dim, Factor, Leaf, Mixture, Pa
 
 Where: TypeAlias = tuple[str, int]  # tensor and dimension
 
-MAX_LABELS = 1 << 14
+MAX_LABELS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)

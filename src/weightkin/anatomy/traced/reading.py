@@ -28,7 +28,7 @@ from weightkin.catalogue.traced import TracedEntry
 from weightkin.formats.model import Problem, TensorInfo
 
 MAX_CANDIDATES = 24
-MAX_TENSORS = 1 << 12
+MAX_TENSORS = 1 << 17
 MIN_SHARE = 0.8  # of the hits of the best entry
 MAX_PARTS = 64  # of a config
 NAMES = ("model_type", "_class_name")  # keys of a config that say what it is about
