@@ -16,7 +16,7 @@ def challenge_of(said: str | Challenge, seed: int | None = None) -> Challenge:
     Parameters
     ----------
     said : str or Challenge
-        ``own``, ``joint:HEX:HEX``, ``beacon:HEX``, or that of a record.
+        ``own``, ``joint:HEX:HEX``, ``beacon:HEX``, or that of a record (``own:HEX`` as a text).
     seed : int, optional
         Bytes that follow from it, where nothing else is said.
 
@@ -39,6 +39,8 @@ def challenge_of(said: str | Challenge, seed: int | None = None) -> Challenge:
         return fresh() if seed is None else pinned(seed)
     kind, *texts = said.split(":")
     given = [_bytes(text) for text in texts]
+    if kind == "own" and [len(x) for x in given] == [N_BYTES]:
+        return Challenge(drawn="own", hex=given[0].hex(), binding="partial")
     if kind == "joint" and len(given) == 2:
         return joint(*given)
     if kind == "beacon" and len(given) == 1:

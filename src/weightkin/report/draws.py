@@ -10,8 +10,8 @@ from weightkin.text import percent
 LOG10_DRAWS = 12.04  # of 2^40 tries, of which somebody may show the best
 BY = {
     "seed": "a seed, which anybody may know: rerun without --seed before this is shown to others",
-    "own": "fresh bytes of whoever ran this: for others, who cannot know how often it was tried,"
-    f" multiply p by 10^{LOG10_DRAWS:.2f}",
+    "own": "fresh bytes of whoever ran this; others cannot know how often that was tried, and"
+    f" should multiply p by 10^{LOG10_DRAWS:.2f}",
     "joint": "bytes of both parties",
     "beacon": "bytes of a public source of randomness",
     "secret": "secret bytes of whoever ran this",
@@ -20,21 +20,27 @@ BY = {
 
 def challenge_lines(challenge: Challenge | None) -> list[str]:
     """Who drew the sample; nothing where no sample was drawn, since all units were read."""
-    if challenge is None:
-        return []
+    return [] if challenge is None else [f"  sample drawn by {drawn_by(challenge)}"]
+
+
+def drawn_by(challenge: Challenge) -> str:
+    """Who drew the sample, and by which bytes."""
     bound = "" if challenge.binding == "full" else ", bound to the sample digests"
-    return [f"  sample drawn by {BY[challenge.drawn]} ({challenge.hex}{bound})"]
+    return f"{BY[challenge.drawn]} ({challenge.hex}{bound})"
 
 
 def extent_lines(extent: Extent | None) -> list[str]:
     """How many of all drawn units match, as far as that is known."""
-    if extent is None:
-        return []
-    low, high = (percent(x) for x in (extent.low, extent.high))
-    return [
-        f"  extent: {percent(extent.share)} of all drawn hidden units match their own index"
+    return [] if extent is None else [f"  extent: {extent_words(extent)}"]
+
+
+def extent_words(extent: Extent) -> str:
+    """The share of all drawn units that match, with its interval."""
+    share, low, high = (percent(x) for x in (extent.share, extent.low, extent.high))
+    return (
+        f"{share} of all drawn hidden units match their own index"
         f" ({low} to {high} at 95 %, over {extent.n_runs} runs)"
-    ]
+    )
 
 
 def refreshed_lines(old: Comparison, new: Comparison, log10_pvalue: float) -> list[str]:
