@@ -93,7 +93,6 @@ class PairTester:
         copies = self.copies_a if is_a else self.copies_b
         run = run_of(axis, self.plan)
         views, problems = read_views(side.model, axis, self.plan, n_vocabulary, run)
-        # the weights themselves, before anything is removed
         guard.look(axis, views | read_spread(side.model, axis, self.plan))
         guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(tested_as(axis))))
         copies.look(axis, views)
