@@ -12,6 +12,7 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.pairs import pair_evidence
+from weightkin.evidence.plan import Run
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.silent import silent_of_all, silent_units
 from weightkin.evidence.stage import PairTester, run_stage
@@ -188,5 +189,5 @@ def test_units_that_write_nothing_are_left_out_of_every_test(rng):
 def test_a_few_entries_of_a_sparse_column_do_not_make_it_unused():
     rng = np.random.default_rng(0)
     sparse = np.where(rng.random((64, 8)) < 0.8, 0, rng.standard_normal((64, 8)))
-    none = silent_units(None, _axis(64, "vo", 8), {"attn.o": sparse.astype(np.float32)})
-    assert not len(none)
+    views = {"attn.o": sparse.astype(np.float32)}
+    assert not len(silent_units(None, _axis(64, "vo", 8), views, Run(0, 64)))

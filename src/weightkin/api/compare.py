@@ -17,6 +17,7 @@ from weightkin.api.arguments import (
     check_path,
     check_seed,
 )
+from weightkin.api.challenges import challenge_of
 from weightkin.api.direction_among import with_relatives
 from weightkin.api.models import Source, as_source, as_sources
 from weightkin.derivation.opened import ALPHA, Pair, Settings, pair_of
@@ -25,6 +26,7 @@ from weightkin.errors import UsageError
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models
 from weightkin.records import Comparison, Effort
+from weightkin.records.accounting import Challenge
 
 MOST_PUBLISHED = 10_000  # relabellings of the first paper's tests
 
@@ -47,6 +49,10 @@ class Options:
         (safetensors); reads everything.
     controls : Path, optional
         A file of controls to use instead of the user's, in addition to those of the package.
+    challenge : str or Challenge
+        Who draws the sample: ``own`` (fresh bytes), ``joint:HEX:HEX`` (one text of each party, who
+        had published its hash before), ``beacon:HEX`` (what a public source of randomness
+        published after both models were fixed), or that of a record.
     frugal : bool, optional
         Read less for kind, direction and the order-independent tests, and say so in ``skipped``;
         aligned tests and digests do not change. Default: where a large model is read from a hub
@@ -58,6 +64,7 @@ class Options:
     full_digest: bool = False
     recover: Path | None = None
     controls: Path | None = None
+    challenge: str | Challenge = "own"
     frugal: bool | None = None
 
 
@@ -67,7 +74,7 @@ def compare(
     *,
     effort: Effort = "standard",
     alpha: float = ALPHA,
-    seed: int = 0,
+    seed: int | None = None,
     options: Options | None = None,
 ) -> Comparison:
     """Do two models share weights?
@@ -87,15 +94,17 @@ def compare(
         tests that run the models (extra ``[torch]``), which never change the verdict.
     alpha : float
         Significance level of the verdict, shared by all stages.
-    seed : int
-        Breaks ties; recorded.
+    seed : int, optional
+        Draws the sample and breaks ties, for runs that must come out again. Without it the sample
+        is drawn by fresh bytes, which nobody could know when he fixed his model; the record holds
+        them. Where the sample is all there is, that makes no difference.
     options : Options, optional
         Options that are needed rarely.
 
     Returns
     -------
     Comparison
-        The record. Cost: a fixed sample of every block, about 1 % of the bytes of a large model.
+        The record. Cost: a sample of every block, about 1 % of the bytes of a large model.
 
     Raises
     ------
@@ -109,7 +118,8 @@ def compare(
     settings = Settings(
         effort=check_effort(effort),
         alpha=check_alpha(alpha),
-        seed=check_seed(seed),
+        seed=0 if seed is None else check_seed(seed),
+        challenge=challenge_of(asked.challenge, seed),
         full_digest=asked.full_digest,
         recover=asked.recover,
         controls=asked.controls,

@@ -38,7 +38,7 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
     list of str
         One line for each difference; empty where the two agree.
     """
-    found = _other_models(old, new, is_there=is_there)
+    found = other_models(old, new, is_there=is_there)
     if found:
         return found
     if isinstance(old, Comparison) and isinstance(new, Comparison):
@@ -62,7 +62,7 @@ def verdict_differences(old: Record, new: Record, *, is_there: bool = False) -> 
     list of str
         One line for each difference of models, verdicts or matched blocks.
     """
-    found = _other_models(old, new, is_there=is_there)
+    found = other_models(old, new, is_there=is_there)
     return found or value_differences(_conclusion(old), _conclusion(new))
 
 
@@ -72,7 +72,8 @@ def _conclusion(record: Record) -> dict[str, Any]:
     return {"blocks": sorted([x.block_a, x.block_b] for x in record.matched)}
 
 
-def _other_models(old: Record, new: Record, *, is_there: bool) -> list[str]:
+def other_models(old: Record, new: Record, *, is_there: bool = False) -> list[str]:
+    """Which digests of two records differ: one line each; revisions too where they lie there."""
     found = []
     for name, x, y in (("a", old.a, new.a), ("b", old.b, new.b)):
         values = {"digest": (x.digest, y.digest), "full digest": (x.full_digest, y.full_digest)}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from weightkin.api.arguments import check_alpha, check_count, check_effort, check_kind, check_seed
 from weightkin.api.compare import MOST_PUBLISHED, Options, compare
 from weightkin.api.differences import (
     MAX_VALUE_LENGTH,
     differences,
+    other_models,
     value_differences,
     verdict_differences,
 )
@@ -24,6 +28,7 @@ from weightkin.records import Comparison, Effort, ModelRef, version1
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.records.location import Location
 from weightkin.sources.hub import pinned as at_commit
+from weightkin.stats.sums import logsumexp
 
 METHODS: dict[str, Literal["weightkin", "mother"]] = {
     "weightkin/1": "weightkin",
@@ -31,6 +36,14 @@ METHODS: dict[str, Literal["weightkin", "mother"]] = {
 }
 
 Record = Comparison | Location | FamilyGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A second look at the two models of a record, on a sample of its own."""
+
+    record: Comparison
+    log10_pvalue: float  # of both looks: one over the mean of their e-values
 
 
 def verify(record: Record, a: Source | None = None, b: Source | None = None) -> list[str]:
@@ -70,7 +83,7 @@ def verify(record: Record, a: Source | None = None, b: Source | None = None) -> 
         location = locate(*sources, alpha=record.alpha, seed=record.seed)
         compared = verdict_differences if is_old else differences
         return compared(record, location, is_there=is_there)
-    effort, options = _asked(record.parameters)
+    effort, options = _asked(record)
     again = compare(*sources, effort=effort, alpha=record.alpha, seed=record.seed, options=options)
     if is_old:
         return verdict_differences(record, again, is_there=is_there)
@@ -96,8 +109,48 @@ def _check_level(alpha: float, seed: int) -> None:
         raise UnreadableModel(f"record: {error}") from None
 
 
-def _asked(stated: Mapping[str, Any]) -> tuple[Effort, Options]:
+def refreshed(record: Comparison, a: Source | None = None, b: Source | None = None) -> Refreshed:
+    """Look at the two models of a record again, on a sample that fresh bytes draw.
+
+    Null hypothesis: that of `compare`. The smaller of two p-values is none, so both stand side by
+    side; the mean of their e-values is an e-value, whatever the draws were.
+
+    Parameters
+    ----------
+    record : Comparison
+        What `compare` said.
+    a, b : Model, str, Path or state dict, optional
+        Where the two models are now.
+
+    Returns
+    -------
+    Refreshed
+        The new record, and what both draws are worth together. Cost: that of `compare`.
+
+    Raises
+    ------
+    UnreadableModel
+        A model cannot be read where the record says, or the record was not written by this tool.
+    UsageError
+        The models are others than those of the record.
+    """
+    check_kind("record", record, Comparison, "a record of compare")
+    a, b = (x if x is None else as_source(name, x) for name, x in (("a", a), ("b", b)))
+    _check_level(record.alpha, record.seed)
+    sources = pinned(record.a) if a is None else a, pinned(record.b) if b is None else b
+    effort, options = _asked(record)
+    options = replace(options, challenge="own")
+    again = compare(*sources, effort=effort, alpha=record.alpha, options=options)
+    if found := other_models(record, again):
+        raise UsageError(f"verify --fresh: {found[0]}")
+    logs = [-x.log10_pvalue * math.log(10.0) for x in (record, again)]
+    together = float(logsumexp(np.array(logs))) - math.log(2.0)
+    return Refreshed(again, min(0.0, -together / math.log(10.0)))
+
+
+def _asked(record: Comparison) -> tuple[Effort, Options]:
     """What a comparison was asked for, as its record says; one of 0.1.0 had two flags."""
+    stated = record.parameters
     flags = [_flag(stated, name) for name in ("thorough", "quick")]
     effort = stated.get("effort", "thorough" if flags[0] else "quick" if flags[1] else "standard")
     relatives = stated.get("relatives", [])
@@ -114,6 +167,7 @@ def _asked(stated: Mapping[str, Any]) -> tuple[Effort, Options]:
         full_digest=_flag(stated, "with_full_digest"),
         controls=_controls(stated.get("controls")),
         frugal=_flag(stated, "frugal"),
+        challenge=record.challenge or "own",  # without one nothing was drawn, or by the seed
     )
     return effort, options
 

@@ -21,7 +21,6 @@ from weightkin.cli.options import (
     Controls,
     FullDigest,
     OnlyEstimate,
-    Seed,
     ToHtml,
     exclusive,
     print_estimate,
@@ -86,7 +85,18 @@ def compare(
     controls: Controls = None,
     fail_if: Annotated[FailIf | None, typer.Option(help="Exit with 1 on this verdict.")] = None,
     alpha: Alpha = 1e-6,
-    seed: Seed = 0,
+    challenge: Annotated[
+        str,
+        typer.Option(
+            metavar="WHO",
+            help="Who draws the sample: own (fresh bytes), joint:HEX:HEX (one text of each party,"
+            " who had published its hash before) or beacon:HEX (a public source of randomness).",
+        ),
+    ] = "own",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Draws the sample and breaks ties, so that a run comes out again."),
+    ] = None,
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:
@@ -116,6 +126,7 @@ def compare(
         full_digest=full_digest,
         recover=recover,
         controls=controls,
+        challenge=challenge,
     )
     record = run(a, b, effort=effort.value, alpha=alpha, seed=seed, options=options)
     with page_beside(html, record, answer):

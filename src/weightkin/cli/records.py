@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -13,6 +13,9 @@ from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import EXIT_DIFFERS, RegistryFile, ToHtml, exclusive, registry_is_default
 from weightkin.errors import UnreadableModel, UsageError
+
+if TYPE_CHECKING:
+    from weightkin.api.verify import Record
 
 MOST_BYTES = 1 << 28
 MOST_SHOWN = 10
@@ -59,6 +62,13 @@ def verify(
     a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
     b: Annotated[str | None, typer.Argument(metavar="B", help="Where model b is now.")] = None,
     *,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Look at the two models of a result of compare again, on a sample of its own.",
+        ),
+    ] = False,
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
@@ -81,6 +91,9 @@ def verify(
     if (a is None) != (b is None):
         raise UsageError("give both models or none")
     old = read_record(read_file(record), record)
+    if fresh:
+        _look_again(old, a, b, answer)
+        return
     differences = run(old, a, b)
     most = len(differences) if answer.is_verbose else MOST_SHOWN
     lines = [printable(line) for line in differences[:most]]
@@ -88,6 +101,20 @@ def verify(
     outcome = "different" if differences else f"same: {what_agrees(old)}"
     answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
     if differences:
+        raise typer.Exit(EXIT_DIFFERS)
+
+
+def _look_again(old: Record, a: str | None, b: str | None, answer: Answer) -> None:
+    from weightkin.api.verify import refreshed
+    from weightkin.records import Comparison
+    from weightkin.report.draws import refreshed_lines
+
+    if not isinstance(old, Comparison):
+        raise UsageError("--fresh: a result of compare alone has a sample that is drawn")
+    found = refreshed(old, a, b)
+    lines = refreshed_lines(old, found.record, found.log10_pvalue)
+    answer.lines(lines[-1:] if answer.is_quiet else lines, None)
+    if found.record.verdict != old.verdict:
         raise typer.Exit(EXIT_DIFFERS)
 
 

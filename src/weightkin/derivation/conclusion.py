@@ -39,16 +39,13 @@ class Conclusion:
     embeddings: tuple[str, ...] = ()  # parts on which alone the verdict rests
 
 
-def stages_of(
-    pair: Pair, refs: tuple[ModelRef, ModelRef], shared: Shared
-) -> tuple[StagesRun, OtherStacks]:
+def stages_of(pair: Pair, shared: Shared) -> tuple[StagesRun, OtherStacks]:
     """Evidence in order of cost; stacks under other names too where nothing else settles it."""
     how = pair.settings
-    names = " ".join(sorted(ref.digest for ref in refs))
     wanted: Blind = "always" if how.effort == "thorough" else "as-needed"
 
     def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
-        draw = Draw(a, b, pair.plan, how.seed, names)
+        draw = Draw(a, b, pair.plan_of(a, b), how.seed)
         if pair.is_quick:
             return run_quick(draw, how.alpha)
         blind = wanted if with_blind and not pair.missed else "never"
@@ -75,7 +72,7 @@ def conclude(
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    parts = verdict.parts(pair.a, pair.b, pair.plan, stages, how.alpha)
+    parts = verdict.parts(pair.a, pair.b, pair.plan_of(pair.a, pair.b), stages, how.alpha)
     embeddings: tuple[str, ...] = ()
     if decision == "aligned-only":
         embeddings = tuple(x.name for x in parts if _is_shared(pair, x))

@@ -9,11 +9,13 @@ from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import is_far
 from weightkin.derivation.same_scheme import with_same_scheme
 from weightkin.errors import AdapterAlone
+from weightkin.evidence.draws import Draws, fresh
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import make_plan
 from weightkin.formats import Model
 from weightkin.formats.fitting import with_fit
-from weightkin.records import Effort, Skipped
+from weightkin.records import Effort, ModelRef, Skipped
+from weightkin.records.accounting import Challenge
 from weightkin.sketch.source import open_side
 
 ALPHA = 1e-6
@@ -30,6 +32,7 @@ class Settings:
     effort: Effort = "standard"
     alpha: float = ALPHA
     seed: int = 0
+    challenge: Challenge | None = None  # None: fresh bytes for every comparison
     full_digest: bool = False
     recover: Path | None = None
     controls: Path | None = None
@@ -44,11 +47,29 @@ class Pair:
     b: Side
     settings: Settings
     missed: tuple[Skipped, ...] = ()
+    draws: Draws | None = None  # None: not yet, or there is nothing to draw from
     plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         plan = make_plan((self.a.model, self.a.anatomy), (self.b.model, self.b.anatomy))
         object.__setattr__(self, "plan", plan)
+
+    def plan_of(self, a: Side, b: Side) -> Plan:
+        """The plan, with the places of runs for both models, or for parts of them."""
+        if self.draws is None:
+            return self.plan
+        return replace(self.plan, draws=self.draws.between(a, b))
+
+    def drawn(self, refs: tuple[ModelRef, ModelRef]) -> tuple[Pair, Challenge | None]:
+        """The same pair with its sample drawn, now that digests bind both models."""
+        if self.missed or any(model.sketched is not None for model in self.models):
+            return self, None
+        own = self.settings.challenge or fresh()
+        full = [ref.full_digest for ref in refs if ref.full_digest]
+        is_bound = len(full) == len(refs)
+        names = " ".join(sorted(full if is_bound else [ref.digest for ref in refs]))
+        own = replace(own, binding="full" if is_bound else "partial")
+        return replace(self, draws=Draws(bytes.fromhex(own.hex), names)), own
 
     @property
     def models(self) -> tuple[Model, Model]:

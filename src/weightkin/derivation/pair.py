@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from weightkin._version import __version__
+from weightkin.anatomy.side import tested_axes
 from weightkin.derivation.accounting import accounting_of
 from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
@@ -24,6 +25,7 @@ from weightkin.derivation.stored_twice import stored_twice
 from weightkin.derivation.view_agreement import view_agreement
 from weightkin.evidence import untested, verdict
 from weightkin.evidence.confirm import Draw
+from weightkin.evidence.extent import extent_of
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
     CONFIRMED,
@@ -31,25 +33,32 @@ from weightkin.evidence.ladder import (
     EFFECT_CUT,
     LADDER,
     StagesRun,
+    passes,
     total_log10,
 )
-from weightkin.evidence.sample import n_shared_rows, read_sample
+from weightkin.evidence.sample import n_sampled, n_shared_rows
+from weightkin.evidence.signpairs import UNITS_OF_A
+from weightkin.evidence.spread import rehearse
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
+from weightkin.records.accounting import Extent
 from weightkin.records.comparison import Verdict
 
 
 def compare_pair(pair: Pair) -> Comparison:
     """Run the stages on two models and write their record. Null hypothesis: see `api.compare`."""
     started = time.perf_counter()
-    if not pair.is_quick:
-        _read_ahead(pair)
+    for model in pair.models if not pair.is_quick else ():
+        read_ahead(model, digest)
     a, b = (model_ref(model, full=pair.settings.full_digest) for model in pair.models)
     refs = a, b
+    pair, challenge = pair.drawn(refs)
+    if not pair.is_quick:
+        _read_ahead(pair)
     shared = shared_values(pair.models, refs, quick=pair.is_quick)
-    ran, other = stages_of(pair, refs, shared)
+    ran, other = stages_of(pair, shared)
     concluded = conclude(pair, refs, ran, other, shared)
     is_elsewhere = other.best is not None and not shared.is_proof
     undone, skipped = _undo(pair, ran, other, concluded, shared)
@@ -99,19 +108,38 @@ def compare_pair(pair: Pair) -> Comparison:
         seed=pair.settings.seed,
         version=__version__,
         incomplete=not shared.is_read or other.is_capped,
+        challenge=challenge if _is_part(pair, ran) else None,
+        extent=_extent(pair, ran) if concluded.verdict == "dependent" else None,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
         components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
     )
 
 
+def _extent(pair: Pair, ran: StagesRun) -> Extent | None:
+    """Share of hidden units that match, where the aligned tests found that they do."""
+    alpha = pair.settings.alpha
+    found = next((s for s in ran.stages if s.name == "units" and passes(s, alpha)), None)
+    if found is None or pair.is_quick or pair.draws is None:
+        return None
+    return extent_of(Draw(pair.a, pair.b, pair.plan_of(pair.a, pair.b), pair.settings.seed), found)
+
+
+def _is_part(pair: Pair, ran: StagesRun) -> bool:
+    """Whether what was read depends on the draw: somewhere the sample is less than the axis."""
+    axes = [x for side in (pair.a, pair.b) for x in tested_axes(side.anatomy)]
+    is_aligned = any(x.n_units > n_sampled(x, pair.plan) for x in axes)
+    return is_aligned or any(m.a.n_units > UNITS_OF_A for m in ran.matches)
+
+
 def _read_ahead(pair: Pair) -> None:
-    """Ask servers at once for what digests and aligned tests read."""
+    """Ask servers at once for what aligned tests read."""
     a, b = pair.a, pair.b
     n_rows = n_shared_rows((a.model, a.anatomy), (b.model, b.anatomy))
     for side in (a, b):
-        sample = partial(read_sample, anatomy=side.anatomy, plan=pair.plan, n_vocabulary=n_rows)
-        read_ahead(side.model, digest, sample)
+        plan = pair.plan_of(a, b)
+        sample = partial(rehearse, anatomy=side.anatomy, plan=plan, n_vocabulary=n_rows)
+        read_ahead(side.model, sample)
 
 
 def model_ref(model: Model, *, full: bool = False) -> ModelRef:
@@ -139,7 +167,7 @@ def _undo(
     is_known = pair.missed or (best and shared.is_proof)
     if not is_known and (not pair.is_quick or path is not None):
         undone = find_disguise(
-            Draw(a, b, pair.plan, pair.settings.seed),
+            Draw(a, b, pair.plan_of(a, b), pair.settings.seed),
             best.ran if best else ran,
             pair.settings.alpha,
             with_maps=path is not None,

@@ -1,7 +1,6 @@
 """A second run of units: what is fitted to the first units of every block does not reach it.
 
-Which rows the sample holds is known to everybody; a rotation can be fitted to them. Where the
-sample is less than the axis, units outside it, drawn by the seed and the digests of the two models,
+Where the sample is less than the axis, units outside it, drawn block by block (`evidence.draws`),
 must show the effect too. Nothing here enters a p-value.
 """
 
@@ -21,7 +20,7 @@ from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, n_sampled, read_views
-from weightkin.evidence.signpairs import UNITS_OF_A
+from weightkin.evidence.signpairs import UNITS_OF_A, most_read
 from weightkin.evidence.stage import Stage, Tested
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
@@ -43,7 +42,6 @@ class Draw:
     b: Side
     plan: Plan
     seed: int
-    names: str = ""  # digests of the two models, in either order the same
     frames: tuple[TokenRows, TokenRows] | None = None
 
     @property
@@ -52,8 +50,9 @@ class Draw:
         return max(MIN_CONFIRMED_UNITS, self.plan.n_units // 4)
 
     def rng(self, what: str) -> np.random.Generator:
-        """Generator of one choice."""
-        return np.random.default_rng([self.seed, *f"{self.names} {what}".encode()])
+        """Generator of one choice, by the bytes that draw the sample."""
+        drawn = self.plan.draws.share(what) if self.plan.draws is not None else 0.0
+        return np.random.default_rng([self.seed, int(drawn * 2**48)])
 
 
 def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> Stage | None:
@@ -81,7 +80,7 @@ def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> S
     clear = [t for t in stage.tested if t.evidence.log10_pvalue < STRAIGHT_FAILS] or list(
         stage.tested
     )
-    wider = [t for t in clear if _rest(draw, t) > 0]
+    wider = [t for t in clear if not _is_whole(draw, t)]
     if not wider:
         return None
     chosen = draw.rng(stage.name).permutation(len(wider))[:MAX_CONFIRMED_BLOCKS]
@@ -118,40 +117,25 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
     for m in wider:
         size = m.a.head_size or 1
         n = max(size, draw.n_units // size * size)
-        read = n_sampled(m.a, draw.plan)  # by aligned tests: what was fitted was fitted to these
-        first = max(UNITS_OF_A, read) if read < m.a.n_units else UNITS_OF_A
-        runs[m.a] = _drawn(draw, stage.name, m.a, first, n, size)
+        what = f"{stage.name} {_name(m.a)}"
+        runs[m.a] = _other(draw, what, m.a, n, most_read(m.a, draw.plan))
     pairs = [(m.a, m.b) for m in wider]
     found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
 
 
-def _rest(draw: Draw, t: Tested) -> int:
-    """Units of a pair of axes that are outside the sample in both models."""
-    n = n_sampled(t.a, draw.plan)
-    if draw.frames is not None:
-        n = min(draw.plan.n_units, t.a.n_units)
-    return min(t.a.n_units, t.b.n_units) - n
+def _is_whole(draw: Draw, t: Tested) -> bool:
+    """Whether the sample holds all units of a pair of axes."""
+    return n_sampled(t.a, draw.plan) >= min(t.a.n_units, t.b.n_units)
 
 
 def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
-    """Runs of a pair of axes: equal, or equally far along where units were dropped."""
-    n_a, n_b = t.a.n_units, t.b.n_units
-    first = min(n_a, n_b) - _rest(draw, t)
+    """Runs of a pair of axes, as far along in both."""
     size = _step(t)
     n = max(size, draw.n_units // size * size)
-    if n_a == n_b or size > 1:
-        axis = t.a if n_a <= n_b else t.b
-        step = size if axis.kind == "units" else axis.head_size or 1
-        run = _drawn(draw, stage, axis, first, n, step)
-        return run, run
-    smaller = _drawn(draw, stage, t.a if n_a < n_b else t.b, first, 2 * draw.n_units, 1)
-    most = max(n_a, n_b)
-    middle = (smaller.start + smaller.n / 2) * most / min(n_a, n_b)
-    n_larger = min(most, round(smaller.n * most / min(n_a, n_b)))
-    start = int(min(max(0, round(middle - n_larger / 2)), most - n_larger))
-    larger = Run(start, n_larger)
-    return (smaller, larger) if n_a < n_b else (larger, smaller)
+    n_first = min(n_sampled(x, draw.plan) for x in (t.a, t.b))
+    one, other = (_other(draw, f"{stage} {_name(t.a)}", x, n, n_first) for x in (t.a, t.b))
+    return one, other
 
 
 def _step(t: Tested) -> int:
@@ -161,11 +145,11 @@ def _step(t: Tested) -> int:
     return math.gcd(t.a.head_size, t.b.head_size) or 1
 
 
-def _drawn(draw: Draw, stage: str, axis: Axis, first: int, n: int, step: int) -> Run:
-    """A run of n units from ``first`` on, at a multiple of a step."""
-    lowest, highest = -(-first // step), max(first, axis.n_units - n) // step
-    start = int(draw.rng(f"{stage} {_name(axis)}").integers(lowest, max(lowest, highest) + 1))
-    return Run(start * step, min(n, axis.n_units - start * step))
+def _other(draw: Draw, what: str, axis: Axis, n: int, n_first: int) -> Run:
+    """Units of an axis that the first run does not hold."""
+    if draw.plan.draws is None:
+        return Run(min(n_first, axis.n_units), n)
+    return draw.plan.draws.second(axis, n, n_first, what)
 
 
 def _read(draw: Draw, t: Tested, run: Run, *, is_a: bool) -> Views:

@@ -20,7 +20,7 @@ from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
+from weightkin.evidence.signpairs import affordable, cost, first_run, sign_pairs, too_dear
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import N_TOKENS, TokenRows, frames
@@ -215,7 +215,8 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     every, tied = ladder.untied(sign_pairs(a, b))
     pairs = affordable(a, b, every) if frugal else every
     unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
-    on_weights, matches = run_signs(a, b, seed, pairs=pairs)
+    runs = {x: first_run(x, ladder.draw.plan) for x, _ in pairs}
+    on_weights, matches = run_signs(a, b, seed, pairs=pairs, runs=runs)
     found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
@@ -224,7 +225,7 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
         return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(ladder.tester(pair, "token units"))
-    through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
+    through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs, runs=runs)
     found.append(ladder.confirmed(seen, pair))
     found.append(ladder.confirmed(through_tokens, pair, token_matches))
     rows = {"n_rows": len(pair[0].inputs), "rule": rule}

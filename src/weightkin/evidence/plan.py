@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from weightkin.anatomy.types import Axis
 
 MIN_UNITS, MAX_UNITS = 64, 1024
 
@@ -26,11 +28,33 @@ SHARES = (  # where less and less fits the budget
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Units of an axis from ``start`` on."""
+
+    start: int
+    n: int
+
+
+class Places(Protocol):
+    """Says where runs start."""
+
+    def first(self, axis: Axis, n: int) -> Run:
+        """The first run of an axis, of about n units."""
+
+    def share(self, what: str) -> float:
+        """A number from 0 on, below 1, drawn for what is named."""
+
+    def second(self, axis: Axis, n: int, n_first: int, what: str) -> Run:
+        """Another run of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is read of every axis, the same in both models."""
+    """How much is read of every axis, the same in both models, and from where."""
 
     n_units: int
     thrift: int = 0  # which of `SHARES`
+    draws: Places | None = None  # None: from the first unit on, as in sketches
 
     @property
     def share(self) -> Share:
@@ -51,11 +75,3 @@ class Plan:
     def n_tokens(self) -> int:
         """Embedding rows read: every residual dimension is seen in so many tokens."""
         return 2 * self.n_units
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Units from ``start`` on, where something else than the first of an axis is looked at."""
-
-    start: int
-    n: int

@@ -1,9 +1,9 @@
 """Which rows of which tensors are read: fixed by the shapes of the two models before reading any.
 
 A view is one tensor seen from one axis: one row a unit. Where units are rows, a run of whole rows
-from index 0 is read; where they are columns, a few whole rows are read and turned, so that every
-unit is seen in a few coordinates of the other dimension. Runs start at 0 because survivors of
-pruning overlap there and periodic twins do not (`methods`, section 2.1).
+is read; where they are columns, a few whole rows are read and turned, so that every unit is seen in
+a few coordinates of the other dimension. Where a run starts is drawn (`evidence.draws`); of
+sketches, and wherever nothing is drawn, it is the first unit.
 """
 
 from __future__ import annotations
@@ -38,12 +38,24 @@ VIEW_ROLES = {
 
 
 def n_sampled(axis: Axis, plan: Plan) -> int:
-    """Units of an axis that the sample holds, from its first on."""
+    """How many units of an axis the sample holds."""
     most = {"vo": plan.n_head_rows, "residual": MAX_UNITS, "heads": axis.n_units}
     n_units = plan.n_units
     if any(map(is_view, axis.places)):
         n_units = min(n_units, plan.share.n_units)
     return min(most.get(axis.kind, n_units), axis.n_units)
+
+
+def run_of(axis: Axis, plan: Plan) -> Run:
+    """Units of an axis that the sample holds, and where they start."""
+    return start_of(axis, plan, n_sampled(axis, plan))
+
+
+def start_of(axis: Axis, plan: Plan, n: int) -> Run:
+    """The first run of about n units of an axis: where the draw says."""
+    if plan.draws is None or n >= axis.n_units:
+        return Run(0, n)
+    return plan.draws.first(axis, n)
 
 
 def make_plan(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> Plan:
@@ -76,7 +88,7 @@ def read_views(
     n_vocabulary : int
         Embedding rows that the two models can be compared on.
     run : Run, optional
-        Other units than the first ones.
+        Other units than those of the sample.
 
     Returns
     -------
@@ -84,7 +96,7 @@ def read_views(
         Role to ``(n_units, n_features)``, float32; and a reason for each tensor that is zero or not
         finite.
     """
-    run = run or Run(0, n_sampled(axis, plan))
+    run = run or run_of(axis, plan)
     views: dict[str, Floats] = {}
     problems = []
     for place in read_places(model, axis, plan):

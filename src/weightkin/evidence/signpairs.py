@@ -9,7 +9,8 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
-from weightkin.evidence.sample import view_places
+from weightkin.evidence.plan import Plan, Run
+from weightkin.evidence.sample import n_sampled, start_of, view_places
 from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
 from weightkin.records import Skipped, left_out
@@ -31,6 +32,17 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_SIGN_BLOCKS).astype(int)}
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
+
+
+def first_run(axis: Axis, plan: Plan) -> Run:
+    """Units of a that look for a partner: within the sample of the aligned tests, or around it."""
+    return Run(start_of(axis, plan, most_read(axis, plan)).start, UNITS_OF_A)
+
+
+def most_read(axis: Axis, plan: Plan) -> int:
+    """Units of an axis that the first runs of all tests hold, where there are others."""
+    n = n_sampled(axis, plan)
+    return max(UNITS_OF_A, n) if n < axis.n_units else UNITS_OF_A
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:

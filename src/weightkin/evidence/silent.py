@@ -8,6 +8,7 @@ from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
+from weightkin.evidence.plan import Run
 from weightkin.formats.model import Model
 
 MIN_SHARE_OF_MEDIAN = 1e-3  # of the median out-column, under which a unit counts as unused
@@ -17,7 +18,7 @@ MAX_WHOLE_BYTES = 1 << 24  # of a matrix whose rows are the units, which is read
 MAX_CHANCE = 1e-4  # that the few entries read of a sparse column are zero all the same
 
 
-def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
+def silent_units(model: Model, axis: Axis, views: Views, run: Run) -> Ints:
     """Units of an axis whose out-column, as the views show it, is next to nothing.
 
     A property of one model that does not depend on labels, nor on any unit's sign or place. Where a
@@ -31,12 +32,14 @@ def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
     axis : Axis
         The axis.
     views : dict of str to ndarray
-        Role to ``(n_units, n_features)``.
+        Role to ``(n, n_features)``.
+    run : Run
+        Which units these are.
 
     Returns
     -------
     ndarray of int
-        Indices of the units; none where out-columns are not seen.
+        Numbers of the units within the run; none where out-columns are not seen.
     """
     if any(map(is_view, axis.places)):
         n = max((len(x) for x in views.values()), default=0)
@@ -44,7 +47,8 @@ def silent_units(model: Model, axis: Axis, views: Views) -> Ints:
         return np.unique(np.concatenate([np.zeros(0, np.int64), *quiet]))
     column = next((views[role] for role in WRITERS if role in views), None)
     if column is None and axis.kind == "units" and not _writers(axis, ("mlp.down",)):
-        column = out_columns(model, axis)  # channels: what the next convolution reads of them
+        whole = silent_of_all(model, axis) - run.start  # channels: what the next one reads of them
+        return whole[(whole >= 0) & (whole < run.n)]
     return np.zeros(0, np.int64) if column is None else _next_to_nothing(column)
 
 

@@ -13,7 +13,7 @@ from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.effects import have_views
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
-from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, labels_of
+from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, key_of, labels_of
 from weightkin.evidence.pairs import (
     PairEvidence,
     Views,
@@ -23,8 +23,9 @@ from weightkin.evidence.pairs import (
     without_rows,
 )
 from weightkin.evidence.plan import Plan
-from weightkin.evidence.sample import n_embedding_rows, read_views
+from weightkin.evidence.sample import n_embedding_rows, read_views, run_of
 from weightkin.evidence.silent import silent_units
+from weightkin.evidence.spread import read_spread
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Confirmed, Trusts
@@ -90,15 +91,16 @@ class PairTester:
         """Views of one axis; what is left out is noted."""
         side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
         copies = self.copies_a if is_a else self.copies_b
-        views, problems = read_views(side.model, axis, self.plan, n_vocabulary)
-        guard.look(axis, views)  # the weights themselves, before anything is removed
+        run = run_of(axis, self.plan)
+        views, problems = read_views(side.model, axis, self.plan, n_vocabulary, run)
+        guard.look(axis, views | read_spread(side.model, axis, self.plan))
         guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(tested_as(axis))))
         copies.look(axis, views)
         self.note(problems, "a" if is_a else "b")
-        unused = silent_units(side.model, axis, views)
+        unused = silent_units(side.model, axis, views, run)
         if self.frames is not None:
             frame = self.frames[0 if is_a else 1]
-            views = token_views(side.model, axis, frame, self.plan.n_units)
+            views = token_views(side.model, axis, frame, run.start + run.n, run.start)
             guard.look(axis, views)
         views = without_rows(views, unused)
         if axis.kind == "heads":
@@ -112,13 +114,13 @@ class PairTester:
 
     def test(self, axis_a: Axis, axis_b: Axis, views_a: Views, views_b: Views) -> Tested | None:
         """Evidence from one pair; None, noted, when no view can be compared."""
+        name = f"{block_name(axis_a)} {axis_a.name}"
         for role in drop_structured_views(axis_a, views_a, views_b):
-            what = f"{block_name(axis_a)} {axis_a.name} {role}"
-            self.note([left_out(what, "grouped-along-axis", role=role)])
+            self.note([left_out(f"{name} {role}", "grouped-along-axis", role=role)])
         evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
         if evidence is None:
             why = "no-view-differs" if views_a and views_b else "no-view-read"
-            self.note([left_out(f"{block_name(axis_a)} {axis_a.name}", why)])
+            self.note([left_out(name, why)])
             return None
         return Tested(axis_a, axis_b, evidence)
 
@@ -130,7 +132,7 @@ class PairTester:
 
     def rng(self, axis: Axis) -> np.random.Generator:
         """Ties are broken by a generator that depends on the axis, not on what was read before."""
-        name = f"{axis.stack}/{axis.block}/{axis.name}".encode()
+        name = "/".join(map(str, key_of(axis))).encode()
         return np.random.default_rng([self.seed, zlib.crc32(name)])
 
     def note(self, skipped: Iterable[Skipped], model: str = "") -> None:
@@ -221,12 +223,11 @@ def close_stage(
         stack: combine([x for x in pieces if x[1] == stack], chosen, n_pairs, scanned)
         for stack in sorted({stack for _, stack, _ in pieces})
     }
-    everything = combine(pieces, chosen, n_pairs, scanned)
     shown = [*tested, *moved]
     decisive = [t.evidence for t in (moved or tested)]
     return Stage(
         name=tester.name or kind,
-        log_evalue=everything,
+        log_evalue=combine(pieces, chosen, n_pairs, scanned),
         tests=tuple(test for t in shown for test in _tests(t, trusts)),
         tested=tuple(shown),
         effect=pooled_effect(decisive),
@@ -260,12 +261,11 @@ def pair_axes(
     list of (Axis, Axis)
         In the order of a.
     """
-    in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
-    for axis in axes_b:
-        in_b[axis.stack, axis.block].append(axis)
     in_a: dict[tuple[str, int], list[Axis]] = defaultdict(list)
-    for axis in axes_a:
-        in_a[axis.stack, axis.block].append(axis)
+    in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
+    for axes, found in ((axes_a, in_a), (axes_b, in_b)):
+        for axis in axes:
+            found[axis.stack, axis.block].append(axis)
     pairs = []
     for (stack, block), here in in_a.items():
         there = in_b.get((stack, block_map.get((stack, block), block)), [])

@@ -12,6 +12,7 @@ from weightkin.arrays import Doubles
 from weightkin.derivation.networks import MOST_CONTAINED, SharedPart
 from weightkin.derivation.opened import Settings, pair_of
 from weightkin.derivation.pair import compare_pair
+from weightkin.evidence.draws import pinned
 from weightkin.lineage.candidates import Member
 from weightkin.lineage.groups import Groups
 from weightkin.lineage.relatives import OnProgress
@@ -68,7 +69,7 @@ def look_for_relatives(
         Pairs that are related; models for which not all proposed pairs were looked at; and pairs
         that share one network and nothing else.
     """
-    settings = Settings(alpha=alpha, seed=seed)
+    settings = Settings(alpha=alpha, seed=seed, challenge=pinned(seed))
     joined = Groups(range(len(families)))
     family_of = {i: k for k, family in enumerate(families) for i in family}
     n_tried: Counter[tuple[int, int]] = Counter()

@@ -131,11 +131,19 @@ class ViewAgreement:
     heads: Agreement | None = None
 
 
+Drawn = Literal["seed", "own", "joint", "beacon", "secret"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """The bytes that drew the sample, who drew them, and what binds them to the models."""
+    """The bytes that drew the sample, who drew them, and what binds them to the models.
 
-    drawn: Literal["own", "joint", "beacon"]
+    ``seed``: anybody could know them before. ``own``: by whoever ran it. ``joint``: by both
+    parties, who had committed to theirs. ``beacon``: by a public source of randomness. ``secret``:
+    by one who keeps them.
+    """
+
+    drawn: Drawn
     hex: str
     binding: Literal["full", "partial"] = "full"
 

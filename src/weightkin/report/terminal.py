@@ -10,6 +10,7 @@ from weightkin.records.form import pvalue_words
 from weightkin.report.accounting import accounting_lines, table_lines
 from weightkin.report.components import component_lines
 from weightkin.report.derived import derivation_lines, token_view_lines
+from weightkin.report.draws import challenge_lines, extent_lines
 from weightkin.report.reasons import why
 from weightkin.report.width import MARK
 from weightkin.text import counted, percent
@@ -103,7 +104,9 @@ def _by_luck(record: Comparison) -> list[str]:
 def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     most = MANY if is_full else MAX_SKIPPED
     lines = [NULL] if record.axes else []
+    lines += challenge_lines(record.challenge)
     lines += _outside(record)
+    lines += extent_lines(record.extent)
     lines += token_view_lines(record)
     lines += _reach(record)
     lines += accounting_lines(record.accounting)

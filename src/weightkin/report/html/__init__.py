@@ -233,4 +233,7 @@ def _flags(parameters: dict[str, Any]) -> list[str]:
 
 
 def _options(record: Any) -> list[str]:
-    return ["--alpha", f"{record.alpha:g}", "--seed", str(record.seed)]
+    level, drawn = ["--alpha", f"{record.alpha:g}"], getattr(record, "challenge", None)
+    if drawn is not None and drawn.drawn == "own":
+        return [*level, "--challenge", f"own:{drawn.hex}"]
+    return [*level, "--seed", str(record.seed)]

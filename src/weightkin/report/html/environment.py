@@ -26,6 +26,7 @@ from weightkin.report.accounting import accounting_facts
 from weightkin.report.components import STATE_WORDS, component_name, shared_components
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
+from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.findings import advice
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import numbered, relation_words
@@ -57,6 +58,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "short": short,
         "unbroken": _unbroken,
         "accounting": accounting_facts,
+        "drawn_by": drawn_by,
+        "extent": extent_words,
         "number": format,
         "component": component_name,
         "shared_components": shared_components,

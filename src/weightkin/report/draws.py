@@ -1,0 +1,55 @@
+"""Words for who drew the sample of a comparison, and for a second look with fresh bytes."""
+
+from __future__ import annotations
+
+from weightkin.records import Comparison
+from weightkin.records.accounting import Challenge, Extent
+from weightkin.records.form import pvalue_words
+from weightkin.text import percent
+
+LOG10_DRAWS = 12.04  # of 2^40 tries, of which somebody may show the best
+BY = {
+    "seed": "a seed, which anybody may know: rerun without --seed before this is shown to others",
+    "own": "fresh bytes of whoever ran this; others cannot know how often that was tried, and"
+    f" should multiply p by 10^{LOG10_DRAWS:.2f}",
+    "joint": "bytes of both parties",
+    "beacon": "bytes of a public source of randomness",
+    "secret": "secret bytes of whoever ran this",
+}
+
+
+def challenge_lines(challenge: Challenge | None) -> list[str]:
+    """Who drew the sample; nothing where no sample was drawn, since all units were read."""
+    return [] if challenge is None else [f"  sample drawn by {drawn_by(challenge)}"]
+
+
+def drawn_by(challenge: Challenge) -> str:
+    """Who drew the sample, and by which bytes."""
+    bound = "" if challenge.binding == "full" else ", bound to the sample digests"
+    return f"{BY[challenge.drawn]} ({challenge.hex}{bound})"
+
+
+def extent_lines(extent: Extent | None) -> list[str]:
+    """How many of all drawn units match, as far as that is known."""
+    return [] if extent is None else [f"  extent: {extent_words(extent)}"]
+
+
+def extent_words(extent: Extent) -> str:
+    """The share of all drawn units that match, with its interval."""
+    share, low, high = (percent(x) for x in (extent.share, extent.low, extent.high))
+    return (
+        f"{share} of all drawn hidden units match their own index"
+        f" ({low} to {high} at 95 %, over {extent.n_runs} runs)"
+    )
+
+
+def refreshed_lines(old: Comparison, new: Comparison, log10_pvalue: float) -> list[str]:
+    """Both looks side by side, and what they are worth together."""
+    words = [(x.verdict, pvalue_words(x.log10_pvalue)) for x in (old, new)]
+    if new.challenge is None:
+        return [f"{words[1][0]}, {words[1][1]}: the sample is all there is, nothing is drawn"]
+    names = "record", "fresh"
+    lines = [f"  {name:<8} {x[0]}, {x[1]}" for name, x in zip(names, words, strict=True)]
+    outcome = "same verdict" if words[0][0] == words[1][0] else "another verdict"
+    together = pvalue_words(log10_pvalue)
+    return [*lines, f"{outcome} on a fresh sample; both together {together} (mean of e-values)"]
