@@ -79,12 +79,12 @@ REASONS: Mapping[str, Names] = {
     # tokens and calibrated evidence
     **dict.fromkeys(("no-embedding", "tokens-and-images", "no-shared-token"), ()),
     **dict.fromkeys(("few-tokens", "no-key-heads", "patches-differ", "no-shared-patch"), ()),
-    "no-mlp-in-both": (),
+    **dict.fromkeys(("no-mlp-in-both", "no-equal-depth", "formula-start", "no-class"), ()),
     "classes-differ": ("a", "b"),
     "few-shared-rows": ("n_a", "n_b"),
-    "no-equal-depth": (),
     "too-few-controls": ("n", "model_class", "n_rows", "factor", "n_units", "width", "n_needed"),
-    "formula-start": (),
+    "no-partner": ("model_class",),
+    "costs-more": ("n_bytes", "most"),
     # kind and maps; the two papers
     **dict.fromkeys(("nothing-undone", "shapes-differ"), ()),
     "cannot-run": ("error",),
