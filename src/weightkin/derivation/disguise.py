@@ -1,4 +1,4 @@
-"""What a hider did, read off matched units: permuted, rotated, rescaled or sign-flipped."""
+"""What a hider did, read off matched units and heads: labels, signs, scales and bases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
+from weightkin.derivation.head_bases import (
+    HeadBases,
+    maps_of_bases,
+    match_bases,
+    named_bases,
+)
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
@@ -51,6 +57,7 @@ def find_disguise(
     *,
     with_maps: bool = False,
     is_settled: bool = False,
+    with_bases: bool = False,
 ) -> Disguise:
     """Name what was done to hide the relation, where a relation was found (or is settled).
 
@@ -58,7 +65,8 @@ def find_disguise(
     only tokens tie the residual streams, and their dimensions do not match one to one; the rotation
     is the orthogonal map between the embeddings. `rescaled`: rows of up or V grew by what columns
     of down or O shrank, unit by unit, or gains of norms by what their readers shrank.
-    `sign-flipped`: both changed sign. None of these is evidence by itself.
+    `sign-flipped`: both changed sign. `values-rebased`, `keys-rebased`: the products of heads are
+    unchanged and their rows are not. None of these is evidence by itself.
 
     Parameters
     ----------
@@ -72,6 +80,9 @@ def find_disguise(
         Also make the maps of all units that undo it, which reads everything.
     is_settled : bool
         The relation was found by other tests than these stages.
+    with_bases : bool
+        Also look for heads in another basis, which reads all of attention; of large models only
+        where maps are made.
 
     Returns
     -------
@@ -90,8 +101,15 @@ def find_disguise(
         return Disguise((), {}, {})
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
+    bases = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else []
+    rebased = {x.b for x in bases if x.part == "values"}
+    links = [x for x in links if x.b not in rebased]
     kinds, details = named(links, residual, experts)
+    in_bases, numbers = named_bases(bases, len(a.axes("vo")))
+    kinds, details = (*kinds, *in_bases), details | numbers
     maps = maps_of(links, residual, experts, kinds) if with_maps and kinds else {}
+    if with_maps and in_bases:
+        maps |= maps_of_bases(bases, maps)
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)
     return Disguise(kinds, details, maps)
@@ -190,6 +208,18 @@ def _links(
     how = AxisReading(in_part=is_large and not residual.kind)
     found += [match_axes(a, b, pair, residual, how) for pair in again]
     return [x for x in found if x is not None]
+
+
+def _bases(
+    a: Side, b: Side, ran: StagesRun, residual: Residual, *, is_whole: bool
+) -> list[HeadBases]:
+    """Heads in another basis; none where it would take too much to look, or cannot be told."""
+    is_sketch = any(side.model.sketched is not None for side in (a, b))
+    axes = pair_axes(a.axes("vo"), b.axes("vo"), ran.block_map)
+    is_large = any(is_large_axis(a.model, x) for x, _ in axes) and not is_whole
+    if is_sketch or is_large or not residual.is_known:
+        return []
+    return match_bases(a, b, axes, residual)
 
 
 def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Ints]]:

@@ -65,7 +65,7 @@ def rotate_queries_keys(
     UsageError
         Queries or keys pass a norm, how positions act on heads is not known, or heads do not fit.
     """
-    layout = rotary or _layout(anatomy)
+    layout = rotary or key_layout(anatomy)
 
     def draw(n: int, size: int) -> Floats:
         return _key_matrices(rng, n, size, layout, spread)
@@ -101,7 +101,7 @@ def turn_planes(
     UsageError
         Queries or keys pass a norm, or rotary planes are not known.
     """
-    if (layout := _layout(anatomy)) != "half-split":
+    if (layout := key_layout(anatomy)) != "half-split":
         raise UsageError(f"a {anatomy.family} model: its heads have no rotary planes ({layout})")
 
     def draw(n: int, size: int) -> Floats:
@@ -111,7 +111,7 @@ def turn_planes(
         else:
             angle = rng.uniform(0, 2 * np.pi, shape)
             cos, sin = np.cos(angle), np.sin(angle)
-        return _plane_matrices(cos, sin, size)
+        return plane_matrices(cos, sin, size)
 
     return _change_keys(arrays, anatomy, draw, "turn_planes")
 
@@ -160,10 +160,10 @@ def _key_matrices(
         return np.asarray((left * random_scales(rng, (n, 1, size), spread)) @ right)
     angle = rng.uniform(0, 2 * np.pi, (n, size // 2))
     length = random_scales(rng, (n, size // 2), spread)
-    return _plane_matrices(length * np.cos(angle), length * np.sin(angle), size)
+    return plane_matrices(length * np.cos(angle), length * np.sin(angle), size)
 
 
-def _plane_matrices(cos: Floats, sin: Floats, size: int) -> Floats:
+def plane_matrices(cos: Floats, sin: Floats, size: int) -> Floats:
     """Matrices that turn dimensions ``j`` and ``j + size / 2`` of a head: ``(n, size, size)``."""
     if size % 2:
         raise UsageError(f"rotary heads of {size} dimensions, not an even number")
@@ -186,8 +186,14 @@ def _key_size(axis: Axis) -> int:
     return sizes.pop()
 
 
-def _layout(anatomy: Anatomy) -> Rotary:
-    """Say how positions reach queries and keys, or refuse."""
+def key_layout(anatomy: Anatomy) -> Rotary:
+    """How positions reach queries and keys.
+
+    Raises
+    ------
+    UsageError
+        It is not known.
+    """
     roles = {role for _, role in anatomy.roles}
     if roles & {"position", "position_grid"}:
         return "none"

@@ -78,6 +78,8 @@ KINDS: Mapping[str, KindFacts] = {
     "rotated": KindFacts(disguise=2),
     "rescaled": _DISGUISE,
     "sign-flipped": _DISGUISE,
+    "values-rebased": _DISGUISE,
+    "keys-rebased": _DISGUISE,
     "merged": KindFacts(hub="merge"),
 }
 Kind = Annotated[str, OneOf("kind", KINDS)]
