@@ -8,7 +8,15 @@ from tests.lineage.simulated import CONFIG, base
 from weightkin import evasions
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
-from weightkin.derivation.head_bases import Heads, match_bases, named_bases, product_cosines
+from weightkin.api.compare import Options, compare
+from weightkin.derivation.head_bases import (
+    Heads,
+    HeadsLooked,
+    bytes_of_heads,
+    match_bases,
+    named_bases,
+    product_cosines,
+)
 from weightkin.derivation.streams import Residual
 from weightkin.evidence.stage import pair_axes
 from weightkin.formats import model_from_arrays
@@ -23,7 +31,8 @@ def side(arrays):
 
 def named(a, b):
     axes = pair_axes(a.axes("vo"), b.axes("vo"), {})
-    return set(named_bases(match_bases(a, b, axes, Residual()), len(axes))[0])
+    found = HeadsLooked(tuple(match_bases(a, b, axes, Residual())), len(axes))
+    return set(named_bases(found)[0])
 
 
 def rebased(arrays, rng, *rewrites):
@@ -108,3 +117,18 @@ def test_behind_norms_of_queries_and_keys_only_values_are_looked_at(rng):
         for name in ("q_norm", "k_norm")
     }
     assert named(side(arrays | norms), side(changed | norms)) == {"values-rebased"}
+
+
+@pytest.mark.parametrize(("n_blocks", "is_named"), [(0, False), (1, True), (3, True)])
+def test_as_many_blocks_are_looked_at_as_may_be_read(
+    rng, tmp_path, monkeypatch, n_blocks, is_named
+):
+    arrays = base(rng)
+    a, b = side(arrays), side(rebased(arrays, rng, evasions.turn_planes))
+    one = bytes_of_heads(a, a.axes("vo")[0])
+    assert one == 4 * sum(x.size for k, x in arrays.items() if ".0.self_attn." in k and x.ndim == 2)
+    monkeypatch.setattr("weightkin.derivation.disguise.MOST_BYTES_OF_HEADS", n_blocks * one + 1)
+    record = compare(a.model, b.model)
+    assert (record.kind == ("keys-rebased",)) == is_named
+    whole = compare(a.model, b.model, options=Options(recover=tmp_path / "maps"))
+    assert whole.kind == ("keys-rebased",)

@@ -51,6 +51,14 @@ class HeadBases:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadsLooked:
+    """What was found in some attentions, and how many of them were looked at."""
+
+    bases: tuple[HeadBases, ...]
+    n_axes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heads:
     """Both factors of every key-value head, (n_heads, size, features): V and O, or K and Q."""
 
@@ -94,11 +102,21 @@ def match_bases(
     return [x for x in found if x is not None]
 
 
-def named_bases(bases: Sequence[HeadBases], n_axes: int) -> tuple[list[str], dict[str, float]]:
-    """Kinds of changed bases, and the share of heads in ``n_axes`` attentions that have one."""
+def bytes_of_heads(side: Side, vo: Axis) -> int:
+    """Bytes of the matrices that are read of one attention."""
+    heads = _axis_of_heads(side, vo)
+    places = (*vo.places, *(heads.places if heads else ()))
+    roles = {role for both in FACTORS.values() for role in both}
+    tensors = {p.tensor for p in places if p.role in roles}
+    return sum(side.model.tensors[name].n_bytes for name in tensors)
+
+
+def named_bases(looked: HeadsLooked) -> tuple[list[str], dict[str, float]]:
+    """Kinds of changed bases, and the share of all heads looked at that have one."""
     kinds, details = [], {}
     for part, kind in KINDS.items():
-        share = sum(x.n_rebased / x.n_heads for x in bases if x.part == part) / max(1, n_axes)
+        shares = [x.n_rebased / x.n_heads for x in looked.bases if x.part == part]
+        share = sum(shares) / max(1, looked.n_axes)
         if share >= MIN_REBASED_SHARE:
             kinds.append(kind)
             details[f"share_rebased_{part}"] = round(share, 4)
