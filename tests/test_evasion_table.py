@@ -58,12 +58,22 @@ FOUND = [
     ("vit-a", "vit-a-long", "change value basis"),
     ("moe-a", "moe-a-ft1", "permute experts"),
     ("moe-a", "moe-a-ft1", "permute, rotate"),
+    ("llama-a", "llama-a-long", "turn planes"),
+    ("llama-a", "llama-a-long", "spread units, shuffled"),
+    ("llama-a", "llama-a-long", "permute, rotate + block in the middle"),
+    ("gpt-a", "gpt-a-long", "block in front"),
+    ("gpt-a", "gpt-a-long", "cancel units, shuffled"),
+    ("moe-a", "moe-a-ft1", "permute vocabulary"),
+    ("moe-a", "moe-a-ft1", "unused rows made large"),
+    ("vit-a", "vit-a-long", "block in the middle"),
 ]
 STRANGERS = [
     ("llama-a", "llama-distilled", "all together"),
     ("gpt-a", "gpt-b", "permute, rotate"),
     ("vit-a", "vit-b", "all together"),
     ("moe-a", "moe-b", "permute experts"),
+    ("llama-a", "llama-b", "block in front + unused rows made large"),
+    ("gpt-a", "gpt-b", "permute, rotate + cancel units, shuffled"),
 ]
 
 

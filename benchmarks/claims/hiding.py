@@ -36,6 +36,8 @@ STRANGERS = {
     "moe-a": ("moe-b",),
 }
 TUNED = "all together, then fine-tuned"
+UNUSED_ROWS = range(480, 512)  # of every embedding of the zoo: zoo/README.md
+AND = " + "  # between rewrites that are made one after the other
 Arrays = dict[str, npt.NDArray[np.float32]]
 REWRITES: dict[str, Callable[..., Rewritten]] = {
     "permute units": evasions.permute_units,
@@ -54,6 +56,25 @@ REWRITES: dict[str, Callable[..., Rewritten]] = {
     "permute experts": evasions.permute_experts,
     "all together": evasions.change_all,
 }
+ADDED: dict[str, Callable[..., Rewritten]] = {
+    "block in front": evasions.insert_blocks,
+    "block in the middle": partial(evasions.insert_blocks, before=(2,)),
+    "unused rows made large": partial(evasions.enlarge_rows, rows=UNUSED_ROWS),
+    "permute vocabulary": evasions.permute_vocabulary,
+    "turn planes by quarters": partial(evasions.turn_planes, is_quarter=True),
+    "turn planes": evasions.turn_planes,
+    "cancel units, shuffled": partial(evasions.cancel_units, n_pairs=8, shuffle=True),
+    "spread units, shuffled": partial(evasions.spread_units, n_extra=32, shuffle=True),
+}
+REWRITES |= ADDED
+PAIRS = (
+    *(
+        AND.join((first, second))
+        for first in ("permute, rotate", "all together")
+        for second in ADDED
+    ),
+    *map(AND.join, combinations(ADDED, 2)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +155,10 @@ def _jobs(*, framed: bool) -> Iterator[tuple[str, str, bool, str]]:
                 yield base, child, True, rewrite
             for stranger in STRANGERS[base]:
                 yield base, stranger, False, rewrite
+        for rewrite in PAIRS:
+            for child in CHILDREN[base][:2]:
+                yield base, child, True, rewrite
+            yield base, STRANGERS[base][0], False, rewrite
         for stranger in STRANGERS[base] if framed else ():
             yield base, stranger, False, "framed"
             yield base, stranger, False, "framed with rotation"
@@ -162,7 +187,9 @@ def hide_and_compare(base: str, child: str, related: bool, rewrite: str) -> Hidd
             arrays = {name: rewritten.rows(name) for name in rewritten.tensors}
             hidden = tuning.fine_tuned(arrays, rewritten.config)
         else:
-            hidden = apply_rewrite(model, REWRITES[rewrite])
+            hidden = model
+            for step in rewrite.split(AND):
+                hidden = apply_rewrite(hidden, REWRITES[step])
     except UsageError:
         return Hidden(base, child, related, rewrite, "-", "-", 0.0, 0.0, ())
     record = compare(reference, hidden)

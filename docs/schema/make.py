@@ -24,6 +24,7 @@ from weightkin.records import (
     sketching,
 )
 from weightkin.records import registry as registering
+from weightkin.records.notes import Skipped
 from weightkin.report import model
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ class Controls:
     """Pairs of independent models, as a file of them contains them."""
 
     controls: tuple[Control, ...]
+    skipped: tuple[Skipped, ...] = ()
 
 
 RECORDS = {  # name: what its field `schema` says, and the dataclass

@@ -47,3 +47,17 @@ def collinear(p, q, limit=1e-9):
         if float(np.sum((v - c * u) ** 2)) < limit * float(v @ v):
             found.append((i, c))
     return found
+
+
+def product_cosine(rows_x, partners_x, rows_y, partners_y, width):
+    """Cosine of the products of two heads: each query head's partner rows, transposed, by rows."""
+    products = []
+    for rows, partners in ((rows_x, partners_x), (rows_y, partners_y)):
+        size, n = partners.shape
+        blocks = [
+            partners[:, k : k + width].T @ rows for k in range(0, n, width)
+        ]  # (width, width) of each query head
+        products.append(np.concatenate(blocks).ravel())
+        assert size == len(rows)
+    x, y = products
+    return float(x @ y / math.sqrt((x @ x) * (y @ y)))

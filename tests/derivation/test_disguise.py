@@ -1,5 +1,7 @@
 """Claim: compare names what was done to hide a copy and nothing else, and its maps undo it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from benchmarks.lib import claim
@@ -21,6 +23,7 @@ from weightkin.formats import model_from_arrays, open_model
 rewritten = claim("hiding").apply_rewrite
 
 HIDING = {"permuted", "rotated", "rescaled", "sign-flipped"}
+REBASED = ("values-rebased", "keys-rebased")
 
 
 def _open(name):
@@ -72,6 +75,53 @@ def test_heads_and_values_come_back(zoo, tmp_path, base, rewrite, kind):
     assert _lowest_cosine(model, hidden, load_file(tmp_path / "maps")) > 0.9999
 
 
+@pytest.mark.claim
+@pytest.mark.parametrize("base", ["llama-a", "gpt-a", "vit-a", "moe-a"])
+@pytest.mark.parametrize(
+    ("steps", "kinds"),
+    [
+        ((evasions.change_value_basis,), {"values-rebased"}),
+        ((evasions.rotate_queries_keys,), {"keys-rebased"}),
+        (
+            (evasions.change_value_basis, evasions.rotate_queries_keys, evasions.permute_heads),
+            set(REBASED),
+        ),
+    ],
+    ids=["values", "keys", "both, heads permuted"],
+)
+def test_heads_in_another_basis_are_named_and_come_back(zoo, tmp_path, base, steps, kinds):
+    model = hidden = _open(base)
+    for step in steps:
+        hidden = rewritten(hidden, step)
+    record = compare(model, hidden, options=Options(recover=tmp_path / "maps"))
+    assert set(record.kind) == kinds
+    assert _lowest_cosine(model, hidden, load_file(tmp_path / "maps")) > 0.9999
+
+
+@pytest.mark.claim
+@pytest.mark.parametrize("base", ["llama-a", "moe-a"])
+@pytest.mark.parametrize("is_quarter", [False, True])
+def test_turned_planes_are_named_and_come_back(zoo, tmp_path, base, is_quarter):
+    model = _open(base)
+    hidden = rewritten(model, partial(evasions.turn_planes, is_quarter=is_quarter))
+    record = compare(model, hidden, options=Options(recover=tmp_path / "maps"))
+    assert record.kind == ("keys-rebased",)
+    assert _lowest_cosine(model, hidden, load_file(tmp_path / "maps")) > 0.9999
+
+
+@pytest.mark.claim
+def test_bases_of_a_rotated_and_of_a_tuned_copy_are_named(zoo, tmp_path):
+    model = _open("llama-a")
+    for name, lowest in (("llama-a", 0.9999), ("llama-a-ft1", 0.95)):
+        hidden = _open(name)
+        for step in (evasions.change_value_basis, evasions.rotate_queries_keys):
+            hidden = rewritten(hidden, step)
+        hidden = rewritten(hidden, evasions.rotate_residual)
+        record = compare(model, hidden, options=Options(recover=tmp_path / name))
+        assert set(record.kind) == {"rotated", *REBASED}
+        assert _lowest_cosine(model, hidden, load_file(tmp_path / name)) > lowest
+
+
 def test_a_tuned_relative_comes_back_as_far_as_tuning_left_it(zoo, tmp_path):
     a, b = _open("llama-a-ft1"), _open("llama-a-permuted")
     compare(a, b, options=Options(recover=tmp_path / "maps"))
@@ -121,7 +171,7 @@ def test_of_strangers_nothing_is_named_even_if_somebody_settled_it(zoo):
     ],
 )
 def test_ordinary_children_are_not_said_to_hide(zoo, a, b):
-    assert not set(compare(_open(a), _open(b)).kind) & HIDING
+    assert not set(compare(_open(a), _open(b)).kind) & (HIDING | set(REBASED))
 
 
 def test_units_without_a_partner_fill_the_places_left():

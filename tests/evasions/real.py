@@ -100,8 +100,11 @@ def anatomy_of(arrays, config):
     return read_anatomy(model_from_arrays(arrays, config=config))
 
 
-def output(folder, arrays, config):
-    """Output of a model made of arrays and config, in float64, loaded as users would."""
+def output(folder, arrays, config, tokens=None):
+    """Output of a model made of arrays and config, in float64, loaded as users would.
+
+    ``tokens`` are the new numbers of the tokens that it reads, by their old ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config))
@@ -114,6 +117,8 @@ def output(folder, arrays, config):
     assert not report["unexpected_keys"]
     assert not report["mismatched_keys"]
     inputs = _inputs(config)
+    if tokens is not None:
+        inputs["input_ids"] = torch.as_tensor(tokens)[inputs["input_ids"]]
     with torch.no_grad():
         return model.eval()(**inputs)[0].numpy()
 

@@ -1,15 +1,21 @@
 """Claim: tensors of no dimension, no element or whole numbers are kept, or refused in words."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from tests.lineage.simulated import CONFIG, base
+from tests.lineage.simulated import BLOCKS, CONFIG, base
 from weightkin import evasions, read_anatomy
 from weightkin.errors import UsageError
 from weightkin.formats import model_from_arrays
 
-REWRITES = [getattr(evasions, name) for name in evasions.__all__
-            if name not in ("Rewritten", "frame", "apply_maps", "change_all")]  # fmt: skip
+OTHERS = ("Rewritten", "frame", "apply_maps", "change_all", "insert_blocks", "enlarge_rows")
+REWRITES = [
+    *(getattr(evasions, name) for name in evasions.__all__ if name not in OTHERS),
+    partial(evasions.insert_blocks, before=[BLOCKS]),
+    partial(evasions.enlarge_rows, rows=[0]),
+]
 ODD = {
     "model.layers.0.self_attn.q_proj.scale": np.float32(3),
     "model.layers.0.mlp.experts.scale": np.float32(2),
@@ -26,7 +32,7 @@ def rewritten(rewrite, arrays):
     return rewrite(arrays, anatomy, np.random.default_rng(1)).arrays
 
 
-@pytest.mark.parametrize("rewrite", REWRITES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("rewrite", REWRITES, ids=lambda f: getattr(f, "func", f).__name__)
 def test_what_is_no_matrix_stays_as_it_is(rewrite):
     arrays = base(np.random.default_rng(0)) | {k: np.asarray(x) for k, x in ODD.items()}
     try:

@@ -63,27 +63,23 @@ def add_control(
     a, b = as_source("a", a), as_source("b", b)
     for name, text in (("model_class", model_class), ("documented", documented)):
         check_kind(name, text, str | None, "a text")
-    path = check_path("own", own) if own is not None else user_file()
+    path = own_file(own)
     refuse_inside(path, [x for x in (a, b) if not isinstance(x, Model)])
     side_a, side_b = open_side(a), open_side(b)
-    control = _measured(side_a, side_b, documented)
+    control = measured(side_a, side_b, documented)
     if model_class is not None and control.model_class != model_class:
         raise UsageError(f"the class of the pair is {control.model_class}, not {model_class}")
-    mine = read_own(path)
-    used = {x for c in (*load_controls(own if mine else None), *mine) for x in _digests(c)}
-    for name, side in (("a", side_a), ("b", side_b)):
-        if digest(side.model) in used:
-            raise UsageError(
-                f"model {name} ({side.model.source}) is already part of another control"
-            )
-    record = compare(side_a.model, side_b.model, options=Options(controls=path if mine else None))
-    if record.verdict != "no-evidence":
-        raise UsageError(f"cannot be a control: {record.sentence}")
-    write_controls(path, [*mine, control])
+    write_new(control, side_a.model, side_b.model, path)
     return control
 
 
-def _measured(a: Side, b: Side, documented: str) -> Control:
+def own_file(own: Path | None) -> Path:
+    """The file of the user's own controls, or the one named instead."""
+    return check_path("own", own) if own is not None else user_file()
+
+
+def measured(a: Side, b: Side, documented: str) -> Control:
+    """Measure a pair as a control; nothing is written."""
     digests = digest(a.model), digest(b.model)
     if digests[0] == digests[1]:
         raise UsageError("a and b are the same model")
@@ -93,5 +89,16 @@ def _measured(a: Side, b: Side, documented: str) -> Control:
     return as_control(found, *digests, documented)
 
 
-def _digests(control: Control) -> tuple[str, str]:
-    return control.digest_a, control.digest_b
+def write_new(control: Control, a: Model, b: Model, path: Path) -> None:
+    """Add a control to a file, unless one of its models is in another or the two are related."""
+    mine = read_own(path)
+    used = {
+        x for c in (*load_controls(path if mine else None), *mine) for x in (c.digest_a, c.digest_b)
+    }
+    for name, own, model in (("a", control.digest_a, a), ("b", control.digest_b, b)):
+        if own in used:
+            raise UsageError(f"model {name} ({model.source}) is already part of another control")
+    record = compare(a, b, options=Options(controls=path if mine else None))
+    if record.verdict != "no-evidence":
+        raise UsageError(f"cannot be a control: {record.sentence}")
+    write_controls(path, [*mine, control])

@@ -18,6 +18,7 @@ one. All fields, each left out where there is nothing to say:
                     that it is like, most often ``llama-like``)
 ``stack``           name of its stack of blocks, where the prefix says nothing else
 ``blocks``          how the numbered list of its blocks is called
+``depth``           key of the config that says how many blocks there are
 ``positions``       ``relative`` (rotary, biased or none) or ``stored`` tables keep the residual
                     width exchangeable; ``unsure`` does not
 ``stored``          ``in out`` where matrices are stored transposed

@@ -67,6 +67,7 @@ class Entry:
     towers: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     norms: Norms = Norms()
+    depth: str = ""  # key of the config that says how many blocks there are
     gain_offset: float = 0.0
     last_gain_offset: float | None = None  # that of the others
     gguf_names: Mapping[str, str] = field(default_factory=dict)

@@ -1,13 +1,16 @@
-"""The commands `controls list` and `controls add`: pairs that calibrated evidence needs."""
+"""The commands `controls list`, `add` and `build`: pairs that calibrated evidence needs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from weightkin.cli.answers import Answer, shared
-from weightkin.cli.options import A, AsJson, B, Controls
+from weightkin.cli.options import EXIT_INCOMPLETE, A, AsJson, B, Controls
+from weightkin.cli.progress import progress_line
+from weightkin.report.reasons import why
 
 controls = typer.Typer(
     help="Manage known unrelated pairs (for calibrated evidence).",
@@ -55,3 +58,39 @@ def add(
         answer.text(controls_text([control]))
     else:
         answer.lines(control_lines([control]), None)
+
+
+@controls.command("build")
+@shared
+def build(
+    *,
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", metavar="FILE", help="Unrelated models, one a line (default: a shipped list)."
+        ),
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", metavar="MB", help="Leave out models that need more.")
+    ] = 600,
+    own: Controls = None,
+    as_json: AsJson = False,
+    answer: Answer,
+) -> None:
+    """Measure pairs of the models of a list, and add them. Continues where it was stopped."""
+    from weightkin.api.controls_list import build_controls
+    from weightkin.evidence.controls import controls_text
+    from weightkin.report.lists import control_lines
+
+    with progress_line(answer) as progress:
+        made = build_controls(listed, own=own, most_bytes=most * 1_000_000, progress=progress)
+    if as_json:
+        answer.text(controls_text(made.controls, made.skipped))
+    else:
+        answer.lines(control_lines(made.controls), None)
+    for skipped in made.skipped:
+        (answer.note if skipped.code == "no-partner" else answer.error)(
+            f"{skipped.what}: {why(skipped)}"
+        )
+    if made.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)

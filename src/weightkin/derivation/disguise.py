@@ -1,4 +1,4 @@
-"""What a hider did, read off matched units: permuted, rotated, rescaled or sign-flipped."""
+"""What a hider did, read off matched units and heads: labels, signs, scales and bases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
+from weightkin.derivation.head_bases import (
+    HeadsLooked,
+    bytes_of_heads,
+    maps_of_bases,
+    match_bases,
+    named_bases,
+)
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
@@ -32,6 +39,7 @@ MIN_MOVED_SHARE = 0.1  # share of matched units out of order that counts as a pe
 FLIPPED = 0.1  # share of matched units whose row and column both changed sign
 MIXED = 0.2  # of those flipped, as many may have changed sign on one side only
 TRADED = 0.2  # median change, in logs, that counts as rescaled ...
+MOST_BYTES_OF_HEADS = 8 << 20  # read of attention to find heads in another basis
 UNPAID = 3.0  # ... and how many times what row and column together changed
 
 
@@ -51,6 +59,7 @@ def find_disguise(
     *,
     with_maps: bool = False,
     is_settled: bool = False,
+    with_bases: bool = False,
 ) -> Disguise:
     """Name what was done to hide the relation, where a relation was found (or is settled).
 
@@ -58,7 +67,8 @@ def find_disguise(
     only tokens tie the residual streams, and their dimensions do not match one to one; the rotation
     is the orthogonal map between the embeddings. `rescaled`: rows of up or V grew by what columns
     of down or O shrank, unit by unit, or gains of norms by what their readers shrank.
-    `sign-flipped`: both changed sign. None of these is evidence by itself.
+    `sign-flipped`: both changed sign. `values-rebased`, `keys-rebased`: the products of heads are
+    unchanged and their rows are not. None of these is evidence by itself.
 
     Parameters
     ----------
@@ -72,6 +82,9 @@ def find_disguise(
         Also make the maps of all units that undo it, which reads everything.
     is_settled : bool
         The relation was found by other tests than these stages.
+    with_bases : bool
+        Also look for heads in another basis, in as many blocks as 8 MiB of each model hold, or in
+        all where maps are made.
 
     Returns
     -------
@@ -90,8 +103,15 @@ def find_disguise(
         return Disguise((), {}, {})
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
+    looked = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else HeadsLooked((), 0)
+    rebased = {x.b for x in looked.bases if x.part == "values"}
+    links = [x for x in links if x.b not in rebased]
     kinds, details = named(links, residual, experts)
+    in_bases, numbers = named_bases(looked)
+    kinds, details = (*kinds, *in_bases), details | numbers
     maps = maps_of(links, residual, experts, kinds) if with_maps and kinds else {}
+    if with_maps and in_bases:
+        maps |= maps_of_bases(looked.bases, maps)
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)
     return Disguise(kinds, details, maps)
@@ -190,6 +210,18 @@ def _links(
     how = AxisReading(in_part=is_large and not residual.kind)
     found += [match_axes(a, b, pair, residual, how) for pair in again]
     return [x for x in found if x is not None]
+
+
+def _bases(a: Side, b: Side, ran: StagesRun, residual: Residual, *, is_whole: bool) -> HeadsLooked:
+    """Heads in another basis, of as many blocks as are read; none where it cannot be told."""
+    is_sketch = any(side.model.sketched is not None for side in (a, b))
+    axes = pair_axes(a.axes("vo"), b.axes("vo"), ran.block_map)
+    if is_sketch or not residual.is_known or not axes:
+        return HeadsLooked((), 0)
+    n_bytes = max(max(bytes_of_heads(a, x), bytes_of_heads(b, y), 1) for x, y in axes)
+    n = len(axes) if is_whole else min(len(axes), MOST_BYTES_OF_HEADS // n_bytes)
+    chosen = [axes[(2 * i + 1) * len(axes) // (2 * n)] for i in range(n)]
+    return HeadsLooked(tuple(match_bases(a, b, chosen, residual)), n)
 
 
 def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Ints]]:

@@ -172,6 +172,7 @@ def _undo(
             pair.settings.alpha,
             with_maps=path is not None,
             is_settled=concluded.basis == "calibrated",
+            with_bases=not pair.settings.frugal,
         )
     if path is not None and undone.maps:
         write_maps(path, undone.maps, undone.kinds)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Floats
+from weightkin.derivation.silent_blocks import silent_blocks
 from weightkin.sketch.overlap import Common, common
 from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.stats.matching import unit_rows
@@ -72,7 +73,10 @@ def pair_tensors(
 
 
 def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
-    """Pair blocks stack by stack: by number where depths agree, else by nearness."""
+    """Pair blocks stack by stack: by number where depths agree, else by nearness.
+
+    Where depths differ, blocks that write nothing are copies of no other.
+    """
     found: list[BlockPair] = []
     depths_b = dict(b.stacks)
     numbers_a, numbers_b = block_numbers(a), block_numbers(b)
@@ -82,6 +86,9 @@ def match_blocks(a: Sketch, b: Sketch) -> tuple[BlockPair, ...]:
             found += [(stack, i, i) for i in sorted({*own, *there})]
         elif own and there:
             table = block_cosines(a, b, stack)
+            silent_a, silent_b = silent_blocks(a), silent_blocks(b)
+            table[[(stack, k) in silent_a for k in own]] = -1.0
+            table[:, [(stack, k) in silent_b for k in there]] = -1.0
             near = table.argmax(axis=1) if len(own) > len(there) else table.argmax(axis=0)
             pairs = [(i, j) if len(own) > len(there) else (j, i) for i, j in enumerate(near)]
             found += [(stack, own[i], there[j]) for i, j in pairs if table[i, j] >= NEAR]

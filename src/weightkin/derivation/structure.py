@@ -10,6 +10,7 @@ import numpy as np
 
 from weightkin.derivation.distances import PairRelation, TensorDistance
 from weightkin.derivation.pairing import MLP_ROLES, TOKEN_TABLES, TensorPair, block_cosines
+from weightkin.derivation.silent_blocks import silent_blocks
 from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
 
@@ -71,6 +72,9 @@ def structure_of(
         against += [found.against] if found.against else []
     if "upcycled" not in kinds:
         unexplained = list(only_child)
+    if "blocks-inserted" in kinds:
+        new = silent_blocks(child)
+        unexplained = [x for x in unexplained if _block(child, x) not in new]
     return Structure(
         kinds=tuple(kinds),
         details=details,
@@ -103,6 +107,15 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
         kept = [i for _, i in mapped]
         if depth == other or not mapped:
             continue
+        shallow, deep = sorted((depth, other))
+        silent = sorted(
+            k for s, k in silent_blocks(child if other > depth else parent) if s == stack
+        )
+        if len(mapped) == shallow == deep - len(silent) and kept == sorted(set(kept)):
+            if other < depth:
+                continue  # the parent is what has them
+            details = {"inserted": silent, "stack": stack}
+            return _Found("blocks-inserted", details, clue("blocks-inserted", n=len(silent)))
         if other < depth and len(mapped) == other and kept == sorted(set(kept)):
             if has_repeated_blocks(parent, stack):
                 return _Found(against=clue("against-repeats"))
@@ -118,6 +131,10 @@ def _depth(block_map: list[tuple[str, int, int]], parent: Sketch, child: Sketch)
             return _Found("stacked", details, found)
         return _Found(against=clue("against-depth", n=other, n_parent=depth))
     return _Found()
+
+
+def _block(sketch: Sketch, name: str) -> tuple[str, int]:
+    return sketch.tensors[name].stack, sketch.tensors[name].block
 
 
 def has_repeated_blocks(sketch: Sketch, stack: str) -> bool:

@@ -4,11 +4,12 @@ A rewrite takes arrays (a state dict of float32), their `weightkin.anatomy.Anato
 and returns a `Rewritten`: new arrays, what the config must now say, what was done. It rounds once;
 outputs agree with the original's up to that. A model that cannot undergo it raises `UsageError`.
 
-`units`: MLP units permuted, rescaled, flipped. `widths`: split, duplicated, dead units.
-`attention`: heads, values, queries and keys. `experts`: mixtures. `residual`: the stream permuted
-or rotated, by way of `stream`, which knows whose norm is whose. `together`: all at once. `framing`:
-the opposite attack, an innocent model lined up with a reference. `recovered`: the way back.
-`places`: the hands that do it.
+`units`: MLP units permuted, rescaled, flipped. `widths`: split or duplicated; `inert`: dead units,
+and units that cancel. `blocks`: blocks that write nothing. `tokens`: rows of the vocabulary.
+`attention`: heads and values; `keys`: queries and keys. `experts`: mixtures. `residual`: the stream
+permuted or rotated, by way of `stream`, which knows whose norm is whose. `together`: all at once.
+`framing`: the opposite attack, an innocent model lined up with a reference. `recovered`: the way
+back. `places`: the hands that do it.
 """
 
 from weightkin.evasions.attention import (
@@ -16,34 +17,43 @@ from weightkin.evasions.attention import (
     flip_value_signs,
     permute_heads,
     permute_values,
-    rotate_queries_keys,
 )
+from weightkin.evasions.blocks import insert_blocks
 from weightkin.evasions.experts import permute_experts
 from weightkin.evasions.framing import frame
+from weightkin.evasions.inert import cancel_units, pad_units, spread_units
+from weightkin.evasions.keys import rotate_queries_keys, turn_planes
 from weightkin.evasions.places import Rewritten
 from weightkin.evasions.recovered import apply_maps
 from weightkin.evasions.residual import permute_residual, rotate_residual
 from weightkin.evasions.together import change_all
+from weightkin.evasions.tokens import enlarge_rows, permute_vocabulary
 from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
-from weightkin.evasions.widths import duplicate_units, pad_units, split_units
+from weightkin.evasions.widths import duplicate_units, split_units
 
 __all__ = [
     "Rewritten",
     "apply_maps",
+    "cancel_units",
     "change_all",
     "change_value_basis",
     "duplicate_units",
+    "enlarge_rows",
     "flip_unit_signs",
     "flip_value_signs",
     "frame",
+    "insert_blocks",
     "pad_units",
     "permute_experts",
     "permute_heads",
     "permute_residual",
     "permute_units",
     "permute_values",
+    "permute_vocabulary",
     "rescale_units",
     "rotate_queries_keys",
     "rotate_residual",
     "split_units",
+    "spread_units",
+    "turn_planes",
 ]

@@ -22,11 +22,15 @@ Wide = dict[str, npt.NDArray[Any]]  # own copies; float tensors in float64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewritten:
-    """A model after a rewrite: float32 arrays, what its config must now say, which rewrites ran."""
+    """A model after a rewrite: float32 arrays, what its config must now say, which rewrites ran.
+
+    ``token_order``: the old numbers of its tokens, in the order of the new ones, where they moved.
+    """
 
     arrays: dict[str, npt.NDArray[Any]]
     config_changes: dict[str, Any] = field(default_factory=dict)
     done: tuple[str, ...] = ()
+    token_order: Ints | None = None
 
 
 def widen(arrays: Arrays) -> Wide:
@@ -213,6 +217,11 @@ def random_rotations(rng: np.random.Generator, n: int, size: int) -> Floats:
     q, r = np.linalg.qr(rng.standard_normal((n, size, size)))
     signs = np.sign(np.einsum("nii->ni", r))
     return np.asarray(q * signs[:, None, :])  # else QR's sign convention would bias the draw
+
+
+def inverse_transposes(matrices: Floats) -> Floats:
+    """The matrices by which readers make up for others: ``(n, size, size)`` each."""
+    return np.linalg.inv(matrices).transpose(0, 2, 1).astype(np.float64)
 
 
 def random_scales(rng: np.random.Generator, shape: int | tuple[int, ...], spread: float) -> Floats:

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.evasions.attention import change_values
 from weightkin.evasions.experts import relabel_experts
+from weightkin.evasions.keys import change_keys
 from weightkin.evasions.places import (
     Arrays,
     Floats,
@@ -28,7 +30,7 @@ Maps = Mapping[str, npt.NDArray[Any]]
 
 
 def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
-    """Bring model b to the order, signs, scales and residual basis of model a.
+    """Bring model b to the order, signs, scales and bases of model a.
 
     Units without a partner fill the places that are left, in order. Preserves the function of b, as
     the rewrites that it undoes do; a rotation fitted to a model that subtracts means preserves it
@@ -74,6 +76,7 @@ def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
                 }
                 order = completed(maps[f"{key}.a"], maps[f"{key}.b"], len(numbers) or None)
                 relabel_experts(wide, anatomy, stack, block, order)
+    _restore_bases(wide, anatomy, maps)
     _restore_residual(wide, anatomy, maps)
     return finish(wide, "apply_maps")
 
@@ -138,13 +141,41 @@ def _restore_values(wide: Wide, anatomy: Anatomy, axis: Axis, key: str, maps: Ma
         if place.role in ("attn.v", "attn.o"):
             change = 1 / factor if place.role == "attn.v" else factor
             _reorder_values(wide, place, np.concatenate(order), change, size)
-    for other in anatomy.axes:
-        if other.kind == "heads" and (other.stack, other.block) == (axis.stack, axis.block):
-            for place in other.places:
-                if place.role in ("attn.q", "attn.k"):
-                    block = along(wide, place)
-                    rows = block.reshape(len(heads), -1, *block.shape[1:])
-                    block[...] = rows[heads].reshape(block.shape)
+    _move_keys(wide, anatomy, axis, heads)
+
+
+def _move_keys(wide: Wide, anatomy: Anatomy, vo: Axis, heads: Ints) -> None:
+    """Queries and keys follow their heads."""
+    for place in (p for axis in _axes_of_heads(anatomy, vo) for p in axis.places):
+        if place.role in ("attn.q", "attn.k"):
+            block = along(wide, place)
+            rows = block.reshape(len(heads), -1, *block.shape[1:])
+            block[...] = rows[heads].reshape(block.shape)
+
+
+def _axes_of_heads(anatomy: Anatomy, vo: Axis) -> list[Axis]:
+    return [
+        x for x in anatomy.axes if x.kind == "heads" and (x.stack, x.block) == (vo.stack, vo.block)
+    ]
+
+
+def _restore_bases(wide: Wide, anatomy: Anatomy, maps: Maps) -> None:
+    """Heads whose values were rebased go to their places; then values and keys to their bases."""
+    for axis in (x for x in anatomy.axes if x.kind == "vo"):
+        stem = f"{axis.stack}.{axis.block}"
+        values, keys = (maps.get(f"{stem}.{part}.basis") for part in ("values", "keys"))
+        if values is not None:
+            size = axis.head_size
+            order = completed(maps[f"{stem}.heads.a"], maps[f"{stem}.heads.b"], len(values))
+            dims = (order[:, None] * size + np.arange(size)).ravel()
+            for place in axis.places:
+                if place.role in ("attn.v", "attn.o"):
+                    _reorder_values(wide, place, dims, np.ones(axis.n_units), size)
+            _move_keys(wide, anatomy, axis, order)
+            change_values(wide, axis, np.linalg.inv(values.astype(np.float64)))
+        if keys is not None:
+            for heads in _axes_of_heads(anatomy, axis):
+                change_keys(wide, heads, np.linalg.inv(keys.astype(np.float64)))
 
 
 def _reorder_values(wide: Wide, place: Place, order: Ints, factor: Floats, size: int) -> None:

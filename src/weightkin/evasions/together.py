@@ -14,9 +14,9 @@ from weightkin.evasions.attention import (
     change_value_basis,
     flip_value_signs,
     permute_heads,
-    rotate_queries_keys,
 )
 from weightkin.evasions.experts import permute_experts
+from weightkin.evasions.keys import rotate_queries_keys
 from weightkin.evasions.places import Arrays, Rewritten
 from weightkin.evasions.residual import permute_residual, rotate_residual
 from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units

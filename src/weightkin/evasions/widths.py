@@ -1,4 +1,4 @@
-"""Rewrites that add MLP units: split, duplicated, or dead ones. The config must follow."""
+"""Rewrites that add copies of MLP units, which share what they write. The config must follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from weightkin.evasions.places import (
     axes_of,
     finish,
     scale,
-    values_along,
     widen,
 )
 
@@ -61,15 +60,15 @@ def split_units(
     UsageError
         ``n_extra`` is under 1, MLPs differ in width, or the config entry of the width is not known.
     """
-    key = _width_key(anatomy)
+    key = width_key(anatomy)
     wide = widen(arrays)
-    for axis in _equal_axes(anatomy, n_extra):
+    for axis in equal_axes(anatomy, n_extra):
         chosen = rng.choice(axis.n_units, n_extra, replace=n_extra > axis.n_units)
         share = rng.uniform(*shares, n_extra) / np.bincount(chosen)[chosen]
         kept = np.ones(axis.n_units)
         np.subtract.at(kept, chosen, share)
-        _grow(wide, axis, chosen, np.concatenate([kept, share]))
-        _shuffle(wide, axis, n_extra, rng if shuffle else None)
+        grow(wide, axis, chosen, np.concatenate([kept, share]))
+        mingle(wide, axis, n_extra, rng if shuffle else None)
     return finish(wide, "split_units", **{key: axis.n_units + n_extra})
 
 
@@ -114,66 +113,19 @@ def duplicate_units(
     )
 
 
-def pad_units(
-    arrays: Arrays,
-    anatomy: Anatomy,
-    rng: np.random.Generator,
-    *,
-    n_extra: int = 8,
-    shuffle: bool = False,
-) -> Rewritten:
-    """Add units with random rows and zero down columns to every MLP.
-
-    Preserves the function of every MLP: nothing reads the new units. The rows are normal with the
-    spread of their tensor. The config must follow: see ``config_changes``.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        Tensors of the model.
-    anatomy : Anatomy
-        Where its axes lie.
-    rng : Generator
-        Draws the rows and their places.
-    n_extra : int
-        Units to add to each MLP, at least 1.
-    shuffle : bool
-        Put units in a random order; else new ones come last.
-
-    Returns
-    -------
-    Rewritten
-
-    Raises
-    ------
-    UsageError
-        As in `split_units`.
-    """
-    key = _width_key(anatomy)
-    wide = widen(arrays)
-    for axis in _equal_axes(anatomy, n_extra):
-        alive = np.concatenate([np.ones(axis.n_units), np.zeros(n_extra)])
-        _grow(wide, axis, rng.integers(axis.n_units, size=n_extra), alive)
-        for place in _grown(axis, n_extra):
-            if place.role != "mlp.down":
-                block = values_along(wide, place)
-                block[-n_extra:] = block.std() * rng.standard_normal((n_extra, *block.shape[1:]))
-        _shuffle(wide, axis, n_extra, rng if shuffle else None)
-    return finish(wide, "pad_units", **{key: axis.n_units + n_extra})
-
-
-def _grow(wide: Wide, axis: Axis, copied: Ints, weights: Floats) -> None:
+def grow(wide: Wide, axis: Axis, copied: Ints, weights: Floats) -> None:
     """Append copies of units in place; down columns, old and new, are multiplied by ``weights``."""
     source = np.concatenate([np.arange(axis.n_units), copied])
     _gather(wide, axis.places, source)
-    for place in _grown(axis, len(copied)):
+    for place in grown(axis, len(copied)):
         if place.role == "mlp.down":
             scale(wide, place, weights)
 
 
-def _shuffle(wide: Wide, axis: Axis, n_extra: int, rng: np.random.Generator | None) -> None:
+def mingle(wide: Wide, axis: Axis, n_extra: int, rng: np.random.Generator | None) -> None:
+    """Put old and new units of a grown axis in one random order, in place; none without ``rng``."""
     if rng is not None:
-        _gather(wide, _grown(axis, n_extra), rng.permutation(axis.n_units + n_extra))
+        _gather(wide, grown(axis, n_extra), rng.permutation(axis.n_units + n_extra))
 
 
 def _gather(wide: Wide, places: tuple[Place, ...], source: Ints) -> None:
@@ -184,7 +136,7 @@ def _gather(wide: Wide, places: tuple[Place, ...], source: Ints) -> None:
         wide[tensor] = wide[tensor].take(index, axis=dim)
 
 
-def _grown(axis: Axis, n_extra: int) -> tuple[Place, ...]:
+def grown(axis: Axis, n_extra: int) -> tuple[Place, ...]:
     """Return the places of an axis after `_grow`."""
     return tuple(
         Place(p.tensor, p.dim, p.start // p.size * (p.size + n_extra), p.size + n_extra, p.role)
@@ -192,7 +144,7 @@ def _grown(axis: Axis, n_extra: int) -> tuple[Place, ...]:
     )
 
 
-def _equal_axes(anatomy: Anatomy, n_extra: int) -> tuple[Axis, ...]:
+def equal_axes(anatomy: Anatomy, n_extra: int) -> tuple[Axis, ...]:
     """All MLPs of a model, which must have one width, each expert its own tensors."""
     if n_extra < 1:
         raise UsageError(f"units to add must be at least 1, not {n_extra}")
@@ -204,7 +156,7 @@ def _equal_axes(anatomy: Anatomy, n_extra: int) -> tuple[Axis, ...]:
     return axes
 
 
-def _width_key(anatomy: Anatomy) -> str:
+def width_key(anatomy: Anatomy) -> str:
     """Name of the config entry that holds the number of units."""
     tensors = [p.tensor for a in anatomy.axes if "." in a.name for p in a.places]
     is_known = all("block_sparse_moe" in name for name in tensors)  # Mixtral

@@ -19,7 +19,7 @@ from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
-from weightkin.evidence.views import TokenRows, frames, token_views, unit_rows_of
+from weightkin.evidence.views import TokenRows, frames, token_table, token_views, unit_rows_of
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
@@ -64,6 +64,15 @@ class Alike:
     n_units: int  # per block, of the smaller model
     width: int  # of the residual stream, of the narrower model
     n_rows: int  # of the embeddings, through which units are seen
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a model has in common with those it can make a control with."""
+
+    model_class: str
+    n_units: int  # of the smallest block
+    width: int
 
 
 def agreement(a: Side, b: Side) -> Alike | Skipped:
@@ -115,10 +124,20 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
     )
 
 
-def bytes_of_views(a: Side, b: Side) -> int:
+def form_of(side: Side) -> Form | None:
+    """Class and sizes of one model, from headers alone; None where it could be in no control."""
+    kind, table = _kind(side), token_table(side.model, side.anatomy)
+    if kind is None or table is None:
+        return None
+    is_text, width = table
+    n_units = min(sum(axis.n_units for axis in axes) for axes in _by_block(side).values())
+    return Form(f"{kind} {'language' if is_text else 'vision'}", n_units, width)
+
+
+def bytes_of_views(*sides: Side) -> int:
     """Bytes that `agreement` takes, but for embeddings; from shapes alone."""
     total = 0
-    for side in (a, b):
+    for side in sides:
         by_block = _by_block(side)
         for block in _chosen(side, by_block) if by_block else ():
             roles = VIEW_PAIRS[any(axis.is_gated for axis in by_block[block])]

@@ -19,6 +19,7 @@ from typing import Any
 
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike
+from weightkin.records import Skipped
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
 from weightkin.sources.local import read_whole
@@ -44,6 +45,8 @@ class Control:
     n_blocks: int
     documented: str
     statistic_name: str = STATISTIC
+    source_a: str = ""  # as it was named, where a list named it
+    source_b: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,12 @@ def read_own(path: Path, *, must_exist: bool = False) -> tuple[Control, ...]:
     return _read(text, str(path))
 
 
-def controls_text(controls: Sequence[Control]) -> str:
+def controls_text(controls: Sequence[Control], skipped: Sequence[Skipped] = ()) -> str:
     """Controls as JSON: what a file of them contains, and what the commands print."""
-    return to_text(CONTROLS_SCHEMA, {"controls": [asdict(c) for c in controls]}, 1)
+    fields = {"controls": [asdict(c) for c in controls]}
+    if skipped:
+        fields["skipped"] = [asdict(x) for x in skipped]
+    return to_text(CONTROLS_SCHEMA, fields, 1)
 
 
 def write_controls(path: Path, controls: Sequence[Control]) -> None:
@@ -164,8 +170,8 @@ def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> R
         for c in controls
         if c.model_class == alike.model_class
         and not own & {c.digest_a, c.digest_b}
-        and _is_near(c.n_units, alike.n_units)
-        and _is_near(c.width, alike.width)
+        and is_near(c.n_units, alike.n_units)
+        and is_near(c.width, alike.width)
         and c.n_rows == alike.n_rows
     ]
     ranked = rank_among(alike.statistic, [c.statistic for c in used]) if used else None
@@ -178,7 +184,8 @@ def set_digest(controls: Sequence[Control]) -> str:
     return f"wkc1-{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"
 
 
-def _is_near(x: int, y: int) -> bool:
+def is_near(x: int, y: int) -> bool:
+    """Whether two sizes are close enough for one model to say something about the other."""
     return max(x, y) <= SIZE_FACTOR * min(x, y)
 
 

@@ -134,6 +134,12 @@ def frames(
     )
 
 
+def token_table(model: Model, anatomy: Anatomy) -> tuple[bool, int] | None:
+    """Whether a model reads tokens or images, and the width of its stream; None without either."""
+    tables = _tables(model, anatomy)
+    return None if tables is None else ("embed" in tables.tokens, tables.width)
+
+
 def token_views(
     model: Model, axis: Axis, frame: TokenRows, stop: int, first: int = 0
 ) -> dict[str, Floats]:

@@ -69,6 +69,7 @@ KINDS: Mapping[str, KindFacts] = {
     "depth-pruned": _LOSSY,
     "upcycled": _LOSSY,
     "vocab-extended": KindFacts(is_lossy=True, hub="finetune"),
+    "blocks-inserted": KindFacts(is_lossy=True, hub="finetune"),
     "fine-tuned": KindFacts(may_replace_parts=True, hub="finetune"),
     "continued-pretraining": KindFacts(hub="finetune"),
     "stacked": KindFacts(hub="merge"),
@@ -78,6 +79,8 @@ KINDS: Mapping[str, KindFacts] = {
     "rotated": KindFacts(disguise=2),
     "rescaled": _DISGUISE,
     "sign-flipped": _DISGUISE,
+    "values-rebased": _DISGUISE,
+    "keys-rebased": _DISGUISE,
     "merged": KindFacts(hub="merge"),
 }
 Kind = Annotated[str, OneOf("kind", KINDS)]

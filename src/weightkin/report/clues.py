@@ -138,6 +138,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "low-rank": "{n} matrices differ by a matrix of rank {rank}, {n_equal} tensors are equal",
     "images": _images,
     "blocks-kept": "{child} has {n} of {n_parent} blocks, in order",
+    "blocks-inserted": "{child} has {n} more blocks, which write nothing",
     "blocks-repeated": "{child} has {n} blocks, copied from {n_parent}, some repeated",
     "units-kept": "{child} has only {n} of the hidden units, in order",
     "units-kept-unordered": "{child} has only {n} of the hidden units, in another order",

@@ -22,6 +22,7 @@ DETAIL_WORDS = {  # what is printed, in this order
     "modules": "in {}",
     "kept_layers": "blocks {} of the parent",
     "layers": "blocks {} of the parent",
+    "inserted": "blocks {} write nothing",
     "n_units": "{} units",
     "n_rows_before": "{} token rows before",
     "n_rows": "{} token rows",

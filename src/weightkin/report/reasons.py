@@ -170,6 +170,9 @@ REASON_WORDS: Mapping[str, Words] = {
     "rows); `weightkin controls add` adds pairs",
     "formula-start": "not used for the verdict: hidden units were initialised by a formula, "
     "those of the controls at random",
+    "no-class": "no control: gate, up and down of an MLP, or an embedding, are not known",
+    "no-partner": "no control: no other model of the list is {model_class} and of about its size",
+    "costs-more": "no control: {n_bytes:,} bytes would be read, at most {most:,} are (--most)",
     "nothing-undone": "not written: b is not a permuted, rotated or rescaled copy of a",
     "shapes-differ": "the paper's statistics need equal names and shapes",
     "no-folder": "{model} is not a folder with a config, which is needed to run a model",

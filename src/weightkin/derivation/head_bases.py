@@ -1,0 +1,280 @@
+"""Changed bases of heads: O V and Q'K are as they were, and the rows that they consist of are not.
+
+Descriptive: nothing here is evidence that two models are related. It is read once that is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.side import Side
+from weightkin.anatomy.types import Axis, Place
+from weightkin.arrays import Floats, Ints
+from weightkin.derivation.streams import Residual
+from weightkin.errors import UsageError
+from weightkin.evasions.keys import key_layout, plane_matrices
+
+SAME_HEAD = 0.5  # cosine of two products from which they are those of one head
+MIN_LEFT = 0.3  # share of the energy of rows that what has another name must leave unexplained
+MAX_OF_LEFT = 0.5  # ... and how much of it the product may leave at most
+MOST_CONDITION = 1e6  # of a basis that can be undone
+MIN_REBASED_SHARE = 0.1  # share of all heads from which it is named
+NORMED = ("attn.q_norm", "attn.k_norm")  # behind them products of rows are no function
+Doubles = npt.NDArray[np.float64]
+TINY = float(np.finfo(np.float32).tiny)
+Part = Literal["values", "keys"]
+FACTORS: Mapping[Part, tuple[str, str]] = {
+    "values": ("attn.v", "attn.o"),
+    "keys": ("attn.k", "attn.q"),
+}
+KINDS: Mapping[Part, str] = {"values": "values-rebased", "keys": "keys-rebased"}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadBases:
+    """Heads of one attention of b that are those of a, some of them in another basis."""
+
+    part: Part
+    b: Axis  # of its V/O dimensions
+    n_heads: int
+    n_rebased: int
+    heads_a: Ints
+    heads_b: Ints
+    matrices: Floats | None  # (n, size, size), V (K) of b by that of a; None: cannot be undone
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsLooked:
+    """What was found in some attentions, and how many of them were looked at."""
+
+    bases: tuple[HeadBases, ...]
+    n_axes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Both factors of every key-value head, (n_heads, size, features): V and O, or K and Q."""
+
+    rows: Doubles
+    partners: Doubles
+
+
+def match_bases(
+    a: Side, b: Side, axes: Sequence[tuple[Axis, Axis]], residual: Residual
+) -> list[HeadBases]:
+    """Find heads of b whose products are those of a's heads while their rows are not.
+
+    Heads are paired by their products, O V or Q'K, over all query heads of a group. A head is
+    rebased where scales of its dimensions (of values, order and signs too) leave at least 0.3 of
+    the energy of either factor unexplained, and the product leaves at most half of that. Where no
+    basis changed, the product leaves about what both factors do together: at least twice the less.
+
+    Parameters
+    ----------
+    a, b : Side
+        The two models. Four matrices of every block are read whole.
+    axes : sequence of (Axis, Axis)
+        Pairs of V/O axes.
+    residual : Residual
+        How the stream of b stands to that of a.
+
+    Returns
+    -------
+    list of HeadBases
+        One for each attention and part in which some head is rebased.
+    """
+    has_norms = any(role in NORMED for side in (a, b) for _, role in side.anatomy.roles)
+    found = []
+    for pair in axes:
+        for part in FACTORS:
+            if part == "keys" and has_norms:
+                continue
+            x, y = _read(a, pair[0], part, Residual()), _read(b, pair[1], part, residual)
+            if x is not None and y is not None:
+                found.append(_compared(part, pair[1], b, x, y))
+    return [x for x in found if x is not None]
+
+
+def bytes_of_heads(side: Side, vo: Axis) -> int:
+    """Bytes of the matrices that are read of one attention."""
+    heads = _axis_of_heads(side, vo)
+    places = (*vo.places, *(heads.places if heads else ()))
+    roles = {role for both in FACTORS.values() for role in both}
+    tensors = {p.tensor for p in places if p.role in roles}
+    return sum(side.model.tensors[name].n_bytes for name in tensors)
+
+
+def named_bases(looked: HeadsLooked) -> tuple[list[str], dict[str, float]]:
+    """Kinds of changed bases, and the share of all heads looked at that have one."""
+    kinds, details = [], {}
+    for part, kind in KINDS.items():
+        shares = [x.n_rebased / x.n_heads for x in looked.bases if x.part == part]
+        share = sum(shares) / max(1, looked.n_axes)
+        if share >= MIN_REBASED_SHARE:
+            kinds.append(kind)
+            details[f"share_rebased_{part}"] = round(share, 4)
+    return kinds, details
+
+
+def maps_of_bases(
+    bases: Sequence[HeadBases], before: Mapping[str, Ints | Floats]
+) -> dict[str, Ints | Floats]:
+    """Matrices by a's heads, for `weightkin.evasions.apply_maps`, and which heads belong together.
+
+    Parameters
+    ----------
+    bases : sequence of HeadBases
+        Values of a block before its keys: those settle which heads belong together.
+    before : mapping
+        Maps made so far, which settle it where no values were rebased.
+
+    Returns
+    -------
+    dict
+        Arrays by name.
+    """
+    maps: dict[str, Ints | Floats] = {}
+    for x in bases:
+        block = f"{x.b.stack}.{x.b.block}"
+        if x.part == "values":
+            maps |= {f"{block}.heads.a": x.heads_a, f"{block}.heads.b": x.heads_b}
+        known = {**before, **maps}
+        if x.matrices is None or f"{block}.heads.a" not in known:
+            continue
+        in_b = dict(zip(known[f"{block}.heads.a"], known[f"{block}.heads.b"], strict=True))
+        matrices = np.tile(np.eye(x.matrices.shape[1], dtype=np.float32), (x.n_heads, 1, 1))
+        for head_a, head_b, matrix in zip(x.heads_a, x.heads_b, x.matrices, strict=True):
+            if in_b.get(head_a) == head_b:
+                matrices[head_a] = matrix
+        maps[f"{block}.{x.part}.basis"] = matrices
+    return maps
+
+
+def product_cosines(x: Heads, y: Heads) -> Doubles:
+    """Cosines of the products of all heads of two models, without making the products.
+
+    The product of a head is O V, or Q'K, one matrix for each query head that reads it; their inner
+    products follow from those of the rows. Cost ``O(n_heads² size² features)``.
+
+    Parameters
+    ----------
+    x, y : Heads
+        Of equal shapes.
+
+    Returns
+    -------
+    ndarray
+        ``(heads of x, heads of y)``.
+    """
+
+    def inner(p: Heads, q: Heads) -> Doubles:
+        rows, partners = (
+            np.einsum("hif,kjf->hkij", u, v, optimize=True)
+            for u, v in ((p.rows, q.rows), (p.partners, q.partners))
+        )
+        return np.asarray(np.einsum("hkij,hkij->hk", rows, partners))
+
+    size_x, size_y = (np.sqrt(np.diag(inner(z, z)).clip(0)) for z in (x, y))
+    sizes = np.maximum(np.outer(size_x, size_y), TINY)
+    return np.asarray(inner(x, y) / sizes)
+
+
+def _compared(part: Part, of: Axis, b: Side, x: Heads, y: Heads) -> HeadBases | None:
+    if x.rows.shape != y.rows.shape or x.partners.shape != y.partners.shape:
+        return None
+    cosine = product_cosines(x, y)
+    heads_a, heads_b = linear_sum_assignment(cosine, maximize=True)
+    is_same = cosine[heads_a, heads_b] >= SAME_HEAD
+    heads_a, heads_b = heads_a[is_same], heads_b[is_same]
+    matrices, n_rebased = [], 0
+    layout = _layout(b) if part == "keys" else "none"
+    for i, k in zip(heads_a, heads_b, strict=True):
+        both = ((x.rows[i], y.rows[k]), (x.partners[i], y.partners[k]))
+        left = min(_left(*rows, in_place=part == "keys") for rows in both)
+        n_rebased += left >= MIN_LEFT and 1 - cosine[i, k] ** 2 <= MAX_OF_LEFT * left
+        matrices.append(_basis(*both[0], is_rotary=layout == "half-split"))
+    if not n_rebased:
+        return None
+    found = np.stack(matrices).astype(np.float32)
+    can_undo = bool(layout) and bool((np.linalg.cond(found) < MOST_CONDITION).all())
+    n = len(x.rows)
+    return HeadBases(part, of, n, int(n_rebased), heads_a, heads_b, found if can_undo else None)
+
+
+def _left(x: Doubles, y: Doubles, *, in_place: bool) -> float:
+    """Share of the energy of the rows of y that scales of x's leave.
+
+    Rows of values may also change order and sign, which has names of its own.
+    """
+    total = float((y**2).sum())
+    sizes = np.maximum((x**2).sum(axis=1), TINY)
+    product = y @ x.T  # (rows of y, rows of x)
+    explained = (product.clip(0) if in_place else product) ** 2 / sizes
+    best = (
+        np.diag(explained)
+        if in_place
+        else explained[linear_sum_assignment(explained, maximize=True)]
+    )
+    return 1.0 - float(best.sum()) / max(total, TINY)
+
+
+def _basis(x: Doubles, y: Doubles, *, is_rotary: bool) -> Doubles:
+    """The matrix by which y is nearest to x; one that turns and scales planes where rotary."""
+    if not is_rotary:
+        return np.asarray(np.linalg.lstsq(x.T, y.T, rcond=None)[0].T)
+    half = len(x) // 2
+    before, after = (rows[:half] + 1j * rows[half:] for rows in (x, y))
+    size = np.maximum((np.abs(before) ** 2).sum(axis=1), TINY)
+    turn = (after * before.conj()).sum(axis=1) / size
+    return np.asarray(plane_matrices(turn.real[None], turn.imag[None], len(x))[0])
+
+
+def _read(side: Side, vo: Axis, part: Part, residual: Residual) -> Heads | None:
+    """Both factors of an attention in one residual basis, the gains of its norm folded in."""
+    heads = _axis_of_heads(side, vo)
+    value = next((p for p in vo.places if p.role == "attn.v"), None)
+    if heads is None or value is None:
+        return None
+    places = (*vo.places, *heads.places)
+    read = []
+    for role in FACTORS[part]:
+        place = next((p for p in places if p.role == role and _is_matrix(side, p)), None)
+        if place is None or place.size % (heads.n_units * place.repeat):
+            return None
+        x = np.moveaxis(side.model.rows(place.tensor), place.dim, 0)
+        x = x[place.start : place.start + place.size].reshape(place.size, -1)
+        if role != "attn.o":
+            gain = gain_before(side.model, vo.stack, value)
+            x = x * gain if len(gain) == x.shape[1] else x
+        if residual.kind:
+            x = residual.in_a({role: x}, x.shape[1])[role]
+        grouped = x.reshape(heads.n_units, place.repeat, -1, x.shape[1]).swapaxes(1, 2)
+        read.append(grouped.reshape(heads.n_units, grouped.shape[1], -1).astype(np.float64))
+    rows, partners = read
+    is_fit = rows.shape[1] == partners.shape[1] and np.isfinite(rows).all()
+    return Heads(rows, partners) if is_fit and np.isfinite(partners).all() else None
+
+
+def _is_matrix(side: Side, place: Place) -> bool:
+    return place.index is None and len(side.model.tensors[place.tensor].shape) == 2
+
+
+def _axis_of_heads(side: Side, vo: Axis) -> Axis | None:
+    """The axis of the heads whose V/O dimensions those are."""
+    here = (x for x in side.axes("heads") if (x.stack, x.block) == (vo.stack, vo.block))
+    return next(here, None)
+
+
+def _layout(b: Side) -> str:
+    """How positions act on keys; nothing where it is not known."""
+    try:
+        return key_layout(b.anatomy)
+    except UsageError:
+        return ""
