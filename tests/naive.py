@@ -49,6 +49,23 @@ def monotone_maps(n_a, n_b):
     return maps
 
 
+def mapped_evalue(evalues, pair=0.9, skip=0.05):
+    """Weighted sum over all orders in which to pair or skip blocks, each path of steps by itself.
+
+    ``evalues`` is (n_a, n_b); a step pairs the next two blocks or skips one, and where one model is
+    used up, the rest of the other is skipped for free.
+    """
+    n_a, n_b = len(evalues), len(evalues[0])
+
+    def rest(i, j):
+        if i == n_a or j == n_b:
+            return 1.0
+        paired = pair * evalues[i][j] * rest(i + 1, j + 1)
+        return paired + skip * rest(i + 1, j) + skip * rest(i, j + 1)
+
+    return rest(0, 0)
+
+
 def trace_moments(similarity):
     """Mean and variance of the trace over all relabellings, by enumeration."""
     n = len(similarity)

@@ -15,7 +15,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import run_signs
+from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
@@ -121,8 +121,8 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
         read = n_sampled(m.a, draw.plan)  # by aligned tests: what was fitted was fitted to these
         first = max(UNITS_OF_A, read) if read < m.a.n_units else UNITS_OF_A
         runs[m.a] = _drawn(draw, stage.name, m.a, first, n, size)
-    pairs = [(m.a, m.b) for m in wider]
-    found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
+    plan = SignPlan([(m.a, m.b) for m in wider], runs)
+    found = run_signs(draw.a, draw.b, draw.seed, draw.frames, plan)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
 
 

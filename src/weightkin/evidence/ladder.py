@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import run_signs
+from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
+from weightkin.evidence.sign_evidence import MapPlan
 from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
@@ -122,6 +123,11 @@ class _Ladder:
                 kept.append((x, y))
         return kept, tuple(skipped)
 
+    def maps(self, name: str) -> MapPlan:
+        """Block maps of a stage of signs, where its straight pairing does not pass."""
+        enough = -math.log(self.alpha) - math.log(LADDER[name])
+        return MapPlan(enough, lambda pairs: self.untied(pairs)[0])
+
 
 def run_quick(draw: Draw, alpha: float) -> StagesRun:
     """Hidden units only, block by block, stopping at the first proof."""
@@ -215,16 +221,19 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     every, tied = ladder.untied(sign_pairs(a, b))
     pairs = affordable(a, b, every) if frugal else every
     unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
-    on_weights, matches = run_signs(a, b, seed, pairs=pairs)
-    found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
+    # maps are looked at once: through tokens, where there are any, they find all that weights show
+    maps = None if frugal else ladder.maps("token signs")
+    plan = SignPlan(pairs, maps=maps if isinstance(shared, Skipped) else None)
+    on_weights, matches = run_signs(a, b, seed, plan=plan)
+    found = [ladder.confirmed(on_weights, matches=matches)]
     if isinstance(shared, Skipped):
         skipped = (replace(shared, what="units seen through tokens"),)
         return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(ladder.tester(pair, "token units"))
-    through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs)
+    through_tokens, token_matches = run_signs(a, b, seed, pair, SignPlan(pairs, maps=maps))
     found.append(ladder.confirmed(seen, pair))
     found.append(ladder.confirmed(through_tokens, pair, token_matches))
     rows = {"n_rows": len(pair[0].inputs), "rule": rule}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.types import Axis, AxisKind, Place
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
@@ -18,19 +18,33 @@ from weightkin.records.codes import TestGroup
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 MAX_SIGN_BLOCKS = 3  # blocks looked at in large models
 LARGE_FOR_SIGNS = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+SIGN_KINDS: tuple[AxisKind, ...] = ("units", "vo")
 FRUGAL_BYTES = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     """Pairs of axes that have signs to compare, of three blocks where models are large."""
-    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
-    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
-    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
-    if not pairs or max(sizes) <= LARGE_FOR_SIGNS:
+    pairs = [
+        pair
+        for kind in SIGN_KINDS
+        for pair in pair_axes(sign_axes(a, kind), sign_axes(b, kind), {})
+    ]
+    if not are_large(a, pairs):
         return pairs
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_SIGN_BLOCKS).astype(int)}
     return [(x, y) for x, y in pairs if (x.stack, x.block) in chosen]
+
+
+def sign_axes(side: Side, kind: AxisKind) -> list[Axis]:
+    """Axes of one kind whose signs are coins: units of gated MLPs, V/O dimensions."""
+    return [x for x in side.axes(kind) if x.is_gated or kind != "units"]
+
+
+def are_large(a: Side, pairs: Sequence[tuple[Axis, Axis]]) -> bool:
+    """Whether only some blocks are looked at, since matrices are large."""
+    sizes = (math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs)
+    return max(sizes, default=0) > LARGE_FOR_SIGNS
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
