@@ -39,9 +39,14 @@ from weightkin.stats.sums import logsumexp
 class SignPlan:
     """What signs look at, chosen before anything is read."""
 
-    pairs: Pairs  # some of `sign_pairs`
+    pairs: Pairs  # some of `sign_pairs`, or of query-key dimensions
     runs: Mapping[Axis, Run] = field(default_factory=dict)  # units of a, else the first ones
     maps: MapPlan | None = None  # None: only the straight pairing counts, with all the weight
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether queries and keys are looked at, which is a stage of its own."""
+        return any(x.kind == "qk" for x, _ in self.pairs)
 
 
 def run_signs(
@@ -98,6 +103,8 @@ def run_signs(
     if plan.maps is not None and _mean(x.log_evalue() for x in by_kind) < plan.maps.enough:
         by_kind = [over_maps(both, x, pairs, plan.maps) for x in by_kind]
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
+    if plan.is_of_keys:
+        name = "key signs"
     decisive = max(by_kind, key=lambda x: x.log_evalue())
     stage = Stage(
         name=name,
@@ -113,9 +120,14 @@ def run_signs(
         skipped=(),
         by_stack={stack: _of_stack(stack, by_kind) for stack in dict.fromkeys(_stacks(by_kind))},
         decided_by=decisive.kind,
-        has_views=decisive.kind == "units",
+        block_ratio=_median_ratio(decisive.shown) if plan.is_of_keys else 0.0,
+        has_views=decisive.kind in ("units", "qk"),
     )
     return stage, tuple(m for x in by_kind for m in x.shown)
+
+
+def _median_ratio(matches: Iterable[SignMatch]) -> float:
+    return float(np.median([effect_of(m.observed, m.chance).ratio for m in matches]))
 
 
 def _stacks(by_kind: Iterable[KindSigns]) -> Iterator[str]:

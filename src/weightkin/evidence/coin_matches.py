@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
 from weightkin.evidence.labels import Copies
@@ -24,6 +24,7 @@ from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
 T = TypeVar("T")
+COIN_ROLES: Mapping[AxisKind, str] = {"units": "mlp.up", "vo": "attn.v", "qk": "attn.q"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,9 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     values = coins[units_a, units_b]
     is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
-    others = np.abs(coins[units_a])
+    # queries of one head say much the same: there a partner is judged by queries and keys together
+    alike = score / len(seen.blind) if axis_a.kind == "qk" else np.abs(coins)
+    others = alike[units_a]
     others[np.arange(len(units_a)), units_b] = -1.0
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in seen.blind]
     of_a, of_b = seen.of_a, seen.of_b
@@ -151,7 +154,7 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
         units_a=units_a,
         units_b=units_b,
         signs=np.sign(values),
-        observed=np.abs(values),
+        observed=alike[units_a, units_b],
         chance=others.max(axis=1, initial=-1.0),
         agreement=np.all(alone, axis=0).astype(np.float32),
         score=score[units_a, units_b],
@@ -173,7 +176,7 @@ class _Cosines:
 def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines | None:
     is_seen_through = both.through[1] is not None
     rows_a = both.features(0, axis_a, run)
-    coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
+    coin = COIN_ROLES[axis_a.kind]
     step = axis_b.n_units if is_seen_through else UNITS_AT_ONCE  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)
     scores, cosines = [], []

@@ -32,7 +32,7 @@ from weightkin.stats.matching import centred
 MIN_CONFIRMED_UNITS = 64  # of a run; twice as many where units were dropped
 MAX_CONFIRMED_BLOCKS = 8
 LOG_SHOWN = math.log(100.0)  # e-value that the second run must reach: it is asked once
-SIGNS = ("signs", "token signs")
+SIGNS = ("signs", "token signs", "key signs")
 
 
 @dataclass(frozen=True, slots=True)

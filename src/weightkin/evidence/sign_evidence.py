@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
+from weightkin.evidence.key_signs import key_axes
 from weightkin.evidence.labels import Copies, key_of
 from weightkin.evidence.plan import Run
 from weightkin.evidence.sign_maps import (
+    LOG_CLEAR,
     LOG_HALF,
     BlockLines,
     Line,
@@ -64,7 +66,8 @@ class KindSigns:
     def shown(self) -> tuple[SignMatch, ...]:
         """The matches behind the evidence: those of blocks that moved, where maps show more."""
         mapped = self._mapped("")
-        is_moved = self.moved and mapped is not None and mapped > self._straight("")
+        least = max(self._straight(""), LOG_CLEAR)
+        is_moved = self.moved and mapped is not None and mapped > least
         return self.moved if is_moved else self.straight
 
     @property
@@ -157,7 +160,9 @@ def over_maps(both: SignPair, straight: KindSigns, pairs: Pairs, plan: MapPlan) 
 def _lines(both: SignPair, kind: AxisKind, pairs: Pairs) -> tuple[BlockLines, Run]:
     """Which pairs of blocks are looked at, and how many units of a: by shapes alone."""
     is_large = are_large(both.a, pairs)
-    axes_a, axes_b = (sign_axes(side, kind) for side in (both.a, both.b))
+    axes_a, axes_b = (
+        key_axes(side) if kind == "qk" else sign_axes(side, kind) for side in (both.a, both.b)
+    )
     is_seen_through = both.through[1] is not None
     run = FEW_OF_A if is_large else FIRST_RUN
     read = {y for _, y in pairs} if is_large else set(axes_b)

@@ -20,7 +20,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.stats.combining import Grid, best_monotone_map, monotone_log_evalue
 
 LOG_HALF = math.log(0.5)
-LOG_CLEAR = math.log(100.0)  # e-value of one pair of blocks from which it is named as moved
+LOG_CLEAR = math.log(100.0)  # e-value of a map, and of its pairs, from which they are named
 MOST_WORK = 1 << 34  # multiplications that all pairs of blocks of one kind may cost
 
 Line = tuple[str, str, str]  # kind of axis, stack, name: blocks that a map pairs in order

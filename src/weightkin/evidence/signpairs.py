@@ -29,6 +29,11 @@ def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
         for kind in SIGN_KINDS
         for pair in pair_axes(sign_axes(a, kind), sign_axes(b, kind), {})
     ]
+    return of_few_blocks(a, pairs)
+
+
+def of_few_blocks(a: Side, pairs: list[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
+    """All pairs, or those of three blocks where models are large: by shapes alone."""
     if not are_large(a, pairs):
         return pairs
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
@@ -125,6 +130,6 @@ def too_dear(what: str, n_bytes: int, test: TestGroup) -> Skipped:
 
 def is_wanted(place: Place) -> bool:
     """Whether signs look at a place: readers, and O where each dimension has one column."""
-    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
+    return place.role in ("mlp.gate", "mlp.up", "attn.q", "attn.k", "attn.v") or (
         place.role == "attn.o" and place.repeat == 1
     )

@@ -12,6 +12,7 @@ from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
     COPIED_BY_LOSSES,
     LADDER,
+    OF_KEYS,
     StagesRun,
     is_real,
     is_settled,
@@ -96,11 +97,15 @@ def decide(
 
 
 def is_unconfirmed(stages: Sequence[Stage], alpha: float) -> bool:
-    """Whether a verdict rests on axes alone of which no invariant is known: those from a graph.
+    """Whether a verdict rests alone on what has no invariant: axes from a graph, queries and keys.
 
-    Then it cannot be excluded that one model was arranged to match the other.
+    Then it cannot be excluded that one model was arranged to match the other: planes and signs of
+    queries and keys are turned for nothing.
     """
     settling = [s for s in stages if passes(s, alpha) and s.name not in COPIED_BY_LOSSES]
+    if settling and all(stage.name in OF_KEYS for stage in settling):
+        return True
+    settling = [stage for stage in settling if stage.name not in OF_KEYS]
     own = [any(map(is_view, t.a.places)) for stage in settling for t in stage.tested]
     return bool(own) and all(own) and all(stage.tested for stage in settling)
 
