@@ -198,7 +198,8 @@ def _has_embedding(stage: Stage, stack: str) -> bool:
 def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     """Verdict of each stack alone, and of each embedding, paid for their number.
 
-    A part takes the best of its stages, each already paid for by its weight. Where the residual
+    A part takes the best of its stages, each already paid for by its weight: of those that pass
+    alpha one whose units are more alike than lining up makes them, if any is. Where the residual
     width stands alone, an embedding is only `dependent` if rows of it are equal up to one factor.
 
     Parameters
@@ -218,6 +219,7 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
         Name, verdict and log10 p of each.
     """
     best: dict[tuple[str, bool], tuple[float, Stage]] = {}
+    clear: dict[tuple[str, bool], bool] = {}
     for stage in stages:
         if stage.name == "heads":
             continue
@@ -226,8 +228,9 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
                 continue
             part = (stack, stage.name == "residual")
             paid = log_e + math.log(LADDER[stage.name])
-            if part not in best or paid > best[part][0]:
-                best[part] = paid, stage
+            is_clear = paid >= -math.log(alpha) and is_real(stage) and stage.confirmed != "refuted"
+            if part not in best or (is_clear, paid) > (clear[part], best[part][0]):
+                best[part], clear[part] = (paid, stage), is_clear
     verdicts = []
     for (stack, is_embedding), (log_e, stage) in best.items():
         log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)

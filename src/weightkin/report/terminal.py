@@ -35,6 +35,10 @@ NULL = (
     "  null hypothesis: the two models were initialised independently (no shared seed or formula), "
     "and neither was reordered so that its units match those of the other"
 )
+UNCONFIRMED = (
+    "  unconfirmed: what passes here can be arranged, so it is not excluded that one model was "
+    "made to match the other"
+)
 MAX_SKIPPED = 6
 MANY = 1_000_000
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
@@ -107,6 +111,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     lines = [NULL] if record.axes else []
     lines += _outside(record)
     lines += token_view_lines(record)
+    lines += [UNCONFIRMED] if record.basis == "exact-unconfirmed" else []
     lines += _reach(record)
     lines += accounting_lines(record.accounting)
     lines += table_lines(record.equal)
