@@ -11,10 +11,11 @@ from weightkin.anatomy.queries import QueryKeys
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.formulas import Formulas
+from weightkin.evidence.key_signs import formula_rows
 from weightkin.evidence.planes import Planes, narrow_planes, read_planes
 from weightkin.evidence.signpairs import LARGE_FOR_SIGNS
 from weightkin.evidence.turns import copied_key_heads
-from weightkin.evidence.views import MAX_TABLE_BYTES, UNITS_AT_ONCE, TokenRows, unit_rows_of
+from weightkin.evidence.views import MAX_TABLE_BYTES, TokenRows, unit_rows_of
 
 Attention = tuple[str, int, str]  # stack, block, name
 Head = tuple[Attention, int]
@@ -42,7 +43,7 @@ class Attentions:
         planes = read_planes(model, held, self.frame, with_queries=self.with_queries)
         if planes is not None:
             rows = {
-                place.role: unit_rows_of(model, place, 0, UNITS_AT_ONCE)
+                place.role: unit_rows_of(model, place, 0, formula_rows(held.size))
                 for place in (held.keys, held.queries)
             }
             views = {role: x for role, x in rows.items() if x is not None}

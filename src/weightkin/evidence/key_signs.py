@@ -16,8 +16,9 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.coins import unit_features
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.stage import block_name
-from weightkin.evidence.views import UNITS_AT_ONCE
 from weightkin.records import Skipped, left_out
+
+FORMULA_ROWS = 256  # of queries and of keys of one attention
 
 
 def key_axes(side: Side) -> list[Axis]:
@@ -50,6 +51,11 @@ def key_axes(side: Side) -> list[Axis]:
     ]
 
 
+def formula_rows(size: int) -> int:
+    """Rows of whole heads that are asked whether they began as a formula."""
+    return max(size, FORMULA_ROWS // size * size)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyGuard:
     """Queries and keys that began as a formula have no coins."""
@@ -65,7 +71,7 @@ class KeyGuard:
         kept, skipped = [], []
         for pair in pairs:
             for side, formulas, axis in zip((self.a, self.b), self.formulas, pair, strict=True):
-                views = unit_features(side, axis, 0, UNITS_AT_ONCE, None)
+                views = unit_features(side, axis, 0, formula_rows(axis.head_size), None)
                 formulas.look(side.model, axis, views, n_views=2 * len(pairs))
         for x, y in pairs:
             why = formula_behind(self.formulas[0], x, self.formulas[1], y)

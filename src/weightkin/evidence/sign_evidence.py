@@ -165,9 +165,10 @@ def _lines(both: SignPair, kind: AxisKind, pairs: Pairs) -> tuple[BlockLines, Ru
     )
     is_seen_through = both.through[1] is not None
     run = FEW_OF_A if is_large else FIRST_RUN
-    read = {y for _, y in pairs} if is_large else set(axes_b)
-    if is_large and not is_seen_through:
-        read = set()  # weights of all units are too wide to be held
+    read = set(axes_b)
+    if is_large:  # one block of b; weights of all units are too wide to be held
+        own = [y for _, y in pairs if y.kind == kind]
+        read = {own[len(own) // 2]} if is_seen_through else set()
 
     def work(x: Axis, y: Axis) -> int:
         n_columns = N_TOKENS if is_seen_through else _width(both, y)
